@@ -1,6 +1,7 @@
 """The social networks by name; the schemas of all services validate against this list."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
@@ -9,16 +10,23 @@ from typing_extensions import TypeAliasType
 
 @dataclass(frozen=True, slots=True)
 class NetworkInfo:
-    """Static information about a network; `page_url` contains `{id}`. `short_title` heads columns of tables."""
+    """Static information about a network; `page_url` contains `{id}`. `short_title` heads columns of tables.
+
+    `max_photos`: how many photos a reply may have, by its kind (comment, message); a kind that is absent takes
+    none.
+    """
 
     title: str
     page_url: str
     short_title: str | None = None
+    max_photos: Mapping[str, int] = field(default_factory=dict)
 
 
 NETWORKS: dict[str, NetworkInfo] = {
-    "vk": NetworkInfo("ВКонтакте", "https://vk.com/club{id}", "ВК"),
-    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК"),
+    # Neither network documents a number for comments: these are those that their sites let a person attach.
+    "vk": NetworkInfo("ВКонтакте", "https://vk.com/club{id}", "ВК", {"comment": 2, "message": 10}),
+    # Messages of OK take only the address of a picture that anybody can read.
+    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}),
 }
 
 

@@ -1,4 +1,4 @@
-"""Commands between services: a 60-second token, an idempotency key, a timeout, a bounded retry."""
+"""Commands and reads between services: a 60-second token, an idempotency key, a timeout, a bounded retry."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ log = get_logger(__name__)
 # the same command in progress.
 _RETRYABLE_STATUSES = frozenset({401, 409, 429})
 DEFAULT_CALL_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
+FILE_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=2)
 
 
 class ServiceUnavailable(Exception):  # noqa: N818
@@ -65,11 +66,7 @@ class ServiceClient:
             on=ServiceUnavailable, attempts=attempts, timeout=30, wait_initial=0.2, wait_max=2
         ):
             with attempt:
-                use = route_claim("POST", path)
-                token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=on_behalf_of, use=use)
-                headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": idempotency_key}
-                if (request_id := get_contextvars().get("request_id")) is not None:
-                    headers["X-Request-Id"] = request_id  # the same id in the logs and audit rows of both services
+                headers = self._headers(callee, "POST", path, on_behalf_of) | {"Idempotency-Key": idempotency_key}
                 try:
                     async with self._http.post(url, json=body, headers=headers, timeout=call_timeout) as response:
                         if response.status >= 500 or response.status in _RETRYABLE_STATUSES:
@@ -83,3 +80,40 @@ class ServiceClient:
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                     raise ServiceUnavailable(f"{callee}: {error!r}") from error
         raise AssertionError("unreachable: the retry either returns or raises")
+
+    async def get_file(
+        self, callee: ServiceName, path: str, *, on_behalf_of: str, max_bytes: int, attempts: int = 3
+    ) -> bytes:
+        """Return the file that another service serves, of at most `max_bytes`.
+
+        Raise `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed or
+        the file is larger.
+        """
+        url = f"{self._settings.service_url(callee)}{path}"
+        async for attempt in stamina.retry_context(
+            on=ServiceUnavailable, attempts=attempts, timeout=60, wait_initial=0.2, wait_max=2
+        ):
+            with attempt:
+                headers = self._headers(callee, "GET", path, on_behalf_of)
+                try:
+                    async with self._http.get(url, headers=headers, timeout=FILE_TIMEOUT) as response:
+                        if response.status >= 500 or response.status in _RETRYABLE_STATUSES:
+                            raise ServiceUnavailable(f"{callee} responded with status {response.status}")
+                        if response.status >= 400:
+                            raise ServiceRejected(response.status, await response.json(content_type=None))
+                        if (response.content_length or 0) > max_bytes:
+                            raise ServiceUnavailable(f"{callee} responded with more than {max_bytes} bytes")
+                        return await response.read()
+                except aiohttp.ClientConnectorError as error:
+                    raise ServiceUnreachable(f"{callee}: {error!r}") from error
+                except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                    raise ServiceUnavailable(f"{callee}: {error!r}") from error
+        raise AssertionError("unreachable: the retry either returns or raises")
+
+    def _headers(self, callee: ServiceName, method: str, path: str, on_behalf_of: str) -> dict[str, str]:
+        use = route_claim(method, path)
+        token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=on_behalf_of, use=use)
+        headers = {"Authorization": f"Bearer {token}"}
+        if (request_id := get_contextvars().get("request_id")) is not None:
+            headers["X-Request-Id"] = request_id  # the same id in the logs and audit rows of both services
+        return headers

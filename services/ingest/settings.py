@@ -124,6 +124,9 @@ class IngestSettings(BaseSettings):
         default=86_400, gt=0, description="Sliding window of the networks' daily limits"
     )
     page_refresh_seconds: float = Field(default=3, description="How often pages and tokens are reloaded")
+    photo_upload_timeout_seconds: float = Field(
+        default=60, gt=0, description="Timeout of the upload of a photo to a network"
+    )
     publish_settle_seconds: float = Field(
         default=3, description="How long a call without a response may still take effect after its timeout"
     )

@@ -14,6 +14,7 @@ from services.ingest.networks import catalogue
 from services.ingest.networks.calls import send_deadline_tracing
 from services.ingest.networks.port import NetworkAdapter, SourceLoop
 from services.ingest.networks.retry import TRANSIENT_ERRORS
+from services.ingest.publishing.photo_uploads import attachment_reader
 from services.ingest.publishing.publisher import PUBLISH_JOB, UNFINISHED_STATUSES, Publisher, fail_dead_lettered
 from services.ingest.settings import ingest_settings
 from services.ingest.sources.source_metrics import SourceMetrics
@@ -73,7 +74,9 @@ class Worker:
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, token_pool, intake, settings)
-            publisher = Publisher(service.database, intake, networks, settings.publish_settle_seconds)
+            publisher = Publisher(
+                service.database, intake, networks, settings.publish_settle_seconds, attachment_reader(service)
+            )
             internal_loops: dict[str, SourceLoop] = {
                 "reconciliation": ReconciliationRunner(service.database, intake, networks, settings).run,
                 "backfill": BackfillRunner(service.database, intake, networks, settings).run,

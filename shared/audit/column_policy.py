@@ -93,6 +93,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "reply_templates": frozenset({"kind", "created_by"}),
     "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),
     "replies": frozenset({"origin", "kind", "status", "author", "channel"}),
+    "attachments": frozenset({"uploaded_by", "content_type", "sha256"}),
     "assignee_rules": frozenset(),
     "absences": frozenset({"created_by"}),
     "appeal_watchers": frozenset({"added_by"}),

@@ -21,11 +21,15 @@ DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"]
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "message"])
+PhotoType = TypeAliasType("PhotoType", Literal["image/jpeg"])
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 NoteVisibility = TypeAliasType("NoteVisibility", Literal["organisation", "everyone_on_appeal"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
 ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network", "recorded"])
 Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
+
+# The largest file of an attachment.
+MAX_ATTACHMENT_BYTES = 20 * 1024 * 1024
 
 
 class OrganisationKind(StrEnum):

@@ -5,7 +5,17 @@
 exactly this; a test tries every forbidden pair.
 """
 
-from shared.tables import appeals, appeals_bulk, appeals_merges, appeals_work, common, ingest, registry, webhooks
+from shared.tables import (
+    appeals,
+    appeals_bulk,
+    appeals_merges,
+    appeals_work,
+    attachments,
+    common,
+    ingest,
+    registry,
+    webhooks,
+)
 from shared.tables.base import Base
 
 __all__ = [
@@ -14,6 +24,7 @@ __all__ = [
     "appeals_bulk",
     "appeals_merges",
     "appeals_work",
+    "attachments",
     "common",
     "ingest",
     "registry",

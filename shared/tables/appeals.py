@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, UniqueConstraint, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.tables.base import (
@@ -25,6 +25,7 @@ OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopene
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
 # A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
+_NO_IDS = text("'{}'")
 UNFINISHED_CLOCK_STATES = ("waiting", "running", "paused")
 # The executor at a share of the time, the others so many working hours after the deadline.
 DEFAULT_ESCALATION: dict[str, float | None] = {
@@ -552,6 +553,8 @@ class Reply(Base):
     submitted_at: Mapped[datetime | None]
     # {"requested_by", "requested_at", "reason", "decision", "decided_by", "decided_at", "remarks"}.
     approval: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # In the order in which they are published.
+    attachment_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=_NO_IDS)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -607,6 +610,7 @@ class ReplyVersion(Base):
     promised_at: Mapped[datetime | None]
     author: Mapped[str]
     hints: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    attachment_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=_NO_IDS)
     created_at: Mapped[CreatedAt]
     saved_at: Mapped[datetime]
 

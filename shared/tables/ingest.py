@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import (
@@ -21,6 +21,7 @@ from shared.tables.base import (
 
 # Server default of array columns.
 EMPTY = text("'{}'")
+NO_OBJECTS = text("'[]'")
 
 
 class Message(Base):
@@ -350,6 +351,8 @@ class Publication(Base):
     `baseline_position`, `baseline_external_ids`: the thread's position before the first such call, in the
     network's order, and the community's messages stored from there on. `previous_texts`: earlier texts of such
     calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
+    `attachments`: the photos to publish with it, as appeals names them; only the first part has any.
+    `uploaded_media`: the same photos as the network names them; null until all of them are uploaded.
     """
 
     __tablename__ = "publications"
@@ -413,6 +416,8 @@ class Publication(Base):
     baseline_position: Mapped[int | None] = mapped_column(BigInteger)
     baseline_external_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=EMPTY)
     previous_texts: Mapped[list[str]] = mapped_column(ARRAY(ExactText), default=list, server_default=EMPTY)
+    attachments: Mapped[list[dict[str, Any]]] = mapped_column(default=list, server_default=NO_OBJECTS)
+    uploaded_media: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     external_id: Mapped[str | None]
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]

@@ -61,6 +61,7 @@ TABLE_OWNERS: dict[str, str] = {
             "reply_versions",
             "reply_leases",
             "reply_templates",
+            "attachments",
             "approval_rules",
             "timeline",
             "reviews",

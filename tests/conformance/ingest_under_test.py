@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +18,7 @@ from services.ingest.intake.pseudonymisation import author_key
 from tests.conformance.drivers.base import Deliver, Driver, Kind, What, WrittenMessage
 from tests.conftest import TestDatabase
 from tests.integration.ingest.http_forwarder import running_forwarder
+from tests.integration.ingest.photo_server import PhotoServer, photo_server
 from tests.support.eventually import eventually
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
@@ -39,6 +40,7 @@ class IngestUnderTest:
     env: Mapping[str, str]
     raw_connection: asyncpg.Pool
     organisation: UUID
+    photos: PhotoServer
     page: str = ""
     page_id: UUID = field(default_factory=uuid4)
     _ingest: ServiceUnderTest | None = None
@@ -285,13 +287,18 @@ class IngestUnderTest:
 
     # --- replies ------------------------------------------------------------------------------------
 
-    async def ask(self, message_id: UUID, text: str, *, reply_id: UUID | None = None) -> UUID:
-        """Request a reply as appeals does; return the publication's id."""
+    async def ask(
+        self, message_id: UUID, text: str, *, reply_id: UUID | None = None, photos: Sequence[UUID] = ()
+    ) -> UUID:
+        """Request a reply as appeals does, with these photos; return the publication's id."""
         body = {
             "reply_id": str(reply_id or uuid4()),
             "message_id": str(message_id),
             "text": text,
             "on_behalf_of": "someone",
+            "attachments": [
+                {"id": str(photo), "name": "двор.jpg", "content_type": "image/jpeg"} for photo in photos
+            ],
         }
         answer = await self.ingest.client.post(
             "/internal/publications", json=body, headers=self.ingest.service_headers("appeals")
@@ -323,7 +330,12 @@ async def running_ingest(
     raw_connection = await asyncpg.create_pool(
         with_database(database.admin_url, database.name), min_size=1, max_size=8
     )
-    system = IngestUnderTest(driver, database, keys_dir, env, raw_connection, await insert_organisation(database))
+    serving = AsyncExitStack()
+    photos = await serving.enter_async_context(photo_server(keys_dir))
+    system = IngestUnderTest(
+        driver, database, keys_dir, {**env, "appeals_url": photos.url}, raw_connection,
+        await insert_organisation(database), photos,
+    )  # fmt: skip
     await system.start()
     try:
         system.page = await system.new_page("shared")
@@ -332,5 +344,6 @@ async def running_ingest(
         yield system
     finally:
         await system.stop()
+        await serving.aclose()
         await raw_connection.close()
         await driver.control.aclose()

@@ -139,6 +139,7 @@ class OutgoingReply:
 
     `baseline_position`: the thread's position before the first send, in the network's order (see `catalogue`);
     None if unknown. `send_deadline`: the time, by `calls.boottime_seconds`, after which nothing may be sent.
+    `media`: the uploaded photos, as `upload_photo` returned them.
     """
 
     id: UUID
@@ -149,6 +150,25 @@ class OutgoingReply:
     text: str
     baseline_position: int | None = None
     send_deadline: float = math.inf
+    media: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoPlace:
+    """Where a photo will be published: a page, and a thread of comments or messages."""
+
+    page: PageRef
+    kind: MessageKind
+    thread_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo to upload to a network. `name` and `content_type` describe the file."""
+
+    name: str
+    content_type: str
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +430,13 @@ class NetworkAdapter(Protocol):
 
     def publish_timeout(self) -> float:
         """Return the timeout of a publishing call, in seconds."""
+
+    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+        """Upload a photo and return what `OutgoingReply.media` names it by. Nothing is published yet, so that it
+        may be repeated freely.
+
+        Raises `PublishRejected` or `PublishOutcomeUnknown`.
+        """
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community; send nothing after `outgoing.send_deadline`.

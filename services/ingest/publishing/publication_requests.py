@@ -57,7 +57,7 @@ async def request_publication(
     """Queue a reply to a citizen's message, once per `reply_id`, split into as many parts as the network needs.
 
     Return the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` if the reply
-    was requested before with another text or message.
+    was requested before with another text, photo or message.
     """
     message = await session.get(Message, body.message_id)
     if message is None:
@@ -65,6 +65,7 @@ async def request_publication(
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
     kind: MessageKind = "message" if message.kind == "message" else "comment"
     parts = split_text(body.text, max_text_length(message.network, kind))
+    photos = [photo.model_dump(mode="json") for photo in body.attachments]
     # The lock gives replies of one thread increasing creation times across all machines.
     await lock_threads(session, [message.thread_key])
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
@@ -87,7 +88,10 @@ async def request_publication(
         "updated_at": now,
     }
     ids = [new_id() for _ in parts]
-    rows = [{**common, "id": ids[number], "part": number, "text": text} for number, text in enumerate(parts)]
+    rows = [
+        {**common, "id": ids[number], "part": number, "text": text, "attachments": [] if number else photos}
+        for number, text in enumerate(parts)
+    ]
     # Inserting the first part decides which of two concurrent requests wins.
     made = await session.scalar(
         insert(Publication)
@@ -103,8 +107,9 @@ async def request_publication(
     await recorder.record(session, Publication, (recorder.inserted(row) for row in asked if made is not None))
     if not asked:
         raise Conflict("The publication was removed by a concurrent request; repeat the request")
-    if [row.text for row in asked] != parts or asked[0].thread_key != message.thread_key:
-        raise KeyReused.field("/reply_id", "This reply was requested before with another text or message")
+    same = [row.text for row in asked] == parts and asked[0].attachments == photos
+    if not same or asked[0].thread_key != message.thread_key:
+        raise KeyReused.field("/reply_id", "This reply was requested before with another text, photo or message")
     return asked[0], made is not None
 
 
@@ -163,6 +168,7 @@ async def retry_publication(
         # One part of a thread is uncertain at a time; the others wait in the queue.
         doubt = row.sending_since is not None and not busy
         row.status, row.attempts, row.failure = "uncertain" if doubt else "queued", 0, None
+        row.uploaded_media = None  # the network may have refused them
         row.version += 1
         row.updated_at = now
         busy = busy or doubt

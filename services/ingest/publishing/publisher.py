@@ -4,8 +4,9 @@ States: queued → `sending`, committed before the call → published or failed.
 response the outcome is unknown (`uncertain`). Then the thread is read: a comment with that text and target is
 matched with the publication; only if a complete read shows none is it sent again. Unless the network certainly
 rejected it, a sent publication is never sent again without such a read, even on request. A thread has one
-publication in flight at a time, in order. A long reply is sent in parts, each exactly once; if one fails
-permanently, the later parts fail too. Events contain the id of the reply's first part.
+publication in flight at a time, in order. Its photos are uploaded before, while it is queued. A long reply is sent
+in parts, each exactly once; if one fails permanently, the later parts fail too. Events contain the id of the
+reply's first part.
 
 The database's clock (`sending_since`) decides which call is current; a monotonic clock of the calling machine
 limits how long it may take. Clocks of two machines are never compared.
@@ -40,6 +41,7 @@ from services.ingest.networks.port import (
     PublishRejected,
     ReadFailed,
 )
+from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from shared import clock
 from shared.contracts.ingest_events import (
     PublicationFailed,
@@ -113,16 +115,20 @@ class Publisher:
     intake: DatabaseIntakeStore
     networks: Mapping[str, NetworkAdapter]
     settle_seconds: float
+    read_attachment: ReadAttachment
 
     async def process(self, publication_id: UUID) -> None:
         """Process a publication until it is finished. Raises `RetryLater` if it has to wait.
 
         Idempotent and safe to call from several processes at once.
         """
-        page = await self._page(publication_id)
-        if page is None:
+        found = await self._page(publication_id)
+        if found is None:
             return
+        page, lacks_photos = found
         network = self.networks[page.network]
+        if lacks_photos and not await self._upload_photos(publication_id, page, network):
+            return
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES:
                 return
@@ -153,22 +159,63 @@ class Publisher:
                 raise LookupError("the publication does not exist")
             yield session, row
 
-    async def _page(self, publication_id: UUID) -> PageRef | None:
+    async def _page(self, publication_id: UUID) -> tuple[PageRef, bool] | None:
+        """Return the page of a publication, and whether photos of it are not uploaded yet."""
         async with self.database.read() as session:
-            page = await session.scalar(
-                select(Page)
+            result = await session.execute(
+                select(Page, Publication.attachments, Publication.uploaded_media)
                 .join(Publication, Publication.page_id == Page.id)
                 .where(Publication.id == publication_id)
             )
-        if page is None:
+        if (row := result.one_or_none()) is None:
             return None
-        return PageRef(
+        page, attachments, media = row
+        found = PageRef(
             id=page.id,
             organisation_id=page.organisation_id,
             network=page.network,
             external_id=page.external_id,
             go_live_at=page.go_live_at,
         )
+        return found, bool(attachments) and media is None
+
+    async def _upload_photos(self, publication_id: UUID, page: PageRef, network: NetworkAdapter) -> bool:
+        """Upload the photos of the publication; return whether it can be processed now.
+
+        This is before the call that publishes them, so that an upload without a response leaves nothing in doubt:
+        it is repeated, and the network keeps a photo that nobody sees.
+        """
+        async with self._locked(publication_id) as (session, row):
+            if row.status not in UNFINISHED_STATUSES:
+                return False
+            if row.status == "queued":
+                await _wait_for_turn(session, row)
+        try:
+            media = await upload_photos(row, page, network, self.read_attachment)
+        except PublishRejected as refusal:
+            await self._photos_refused(publication_id, refusal)
+            return False
+        async with self._locked(publication_id) as (session, row):
+            if row.uploaded_media is None:
+                await _change(session, row, uploaded_media=media, updated_at=DATABASE_NOW)
+        return True
+
+    async def _photos_refused(self, publication_id: UUID, refusal: PublishRejected) -> None:
+        """Fail a publication whose photo was refused for good; otherwise raise `RetryLater`."""
+        async with self._locked(publication_id) as (session, row):
+            if row.status not in UNFINISHED_STATUSES:
+                return
+            await _change(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
+            attempt = row.attempts
+            reason = {"code": refusal.code, "message": refusal.message}
+            if refusal.permanent or (attempt >= MAX_ATTEMPTS and await _retry_period_over(session, row)):
+                await _fail(session, row, reason)
+                return
+            if row.status == "queued":
+                await _delay(session, row, reason)
+        log.info("photos not uploaded", publication_id=str(publication_id), code=refusal.code)
+        delay = Backoff(refusal.retry_after, MAX_DELAY).delay(attempt)
+        raise RetryLater(timedelta(seconds=delay), refusal.message)
 
     async def _wait_until_call_is_over(
         self, session: WriteSession, row: Publication, network: NetworkAdapter
@@ -373,6 +420,7 @@ def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingRepl
         text=row.text,
         baseline_position=row.baseline_position,
         send_deadline=not_after,
+        media=row.uploaded_media or (),
     )
 
 

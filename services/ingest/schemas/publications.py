@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RequestModel, RowModel
+from shared.contracts.values import PhotoType
 from shared.networks import NetworkName
 
 PublicationKind = TypeAliasType("PublicationKind", Literal["comment", "message"])
@@ -23,6 +24,14 @@ def _not_blank(text: str) -> str:
 
 
 ReplyText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_not_blank)]
+
+
+class PublicationAttachment(RequestModel):
+    """A photo of the reply, which appeals stores."""
+
+    id: UUID
+    name: str = Field(min_length=1, max_length=200, examples=["двор.jpg"])
+    content_type: PhotoType
 
 
 class FailureOut(BaseModel):
@@ -50,6 +59,9 @@ class PublicationOut(RowModel):
         description="The comment that it replies to, in the network's id; null: the thread"
     )
     text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
+    attachments: list[PublicationAttachment] = Field(
+        description="The photos that are published with it; of a reply in parts, with the first"
+    )
     status: PublicationStatus = Field(examples=["published"])
     attempts: int
     external_id: str | None
@@ -68,6 +80,7 @@ class PublicationRequest(RequestModel):
     appeal_id: UUID | None = Field(default=None, description="The appeal of the reply")
     message_id: UUID
     text: ReplyText
+    attachments: list[PublicationAttachment] = Field(default=[], max_length=10)
     on_behalf_of: str = Field(min_length=1, max_length=200)
     organisation_id: UUID | None = Field(
         default=None, description="The replying organisation; by default the page's"

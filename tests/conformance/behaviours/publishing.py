@@ -56,6 +56,24 @@ async def reply_to_comment_is_published_once(system: IngestUnderTest) -> None:
     assert shown.in_reply_to == written.id
 
 
+@behaviour("photos")
+async def reply_with_a_photo_is_published_with_it(system: IngestUnderTest) -> None:
+    written, message = await _question(system, "comment", "700330")
+    text, photo = words("Починили, вот фото"), system.photos.add()
+    shown = await _is_published_once(system, await system.ask(message, text, photos=[photo]), written, text)
+    (address,) = shown.photos
+    assert (await system.driver.control.get(address)).content == system.photos.photos[photo]
+
+
+@behaviour("photos", alone=True)
+async def reply_whose_upload_got_no_response_is_published_once(system: IngestUnderTest) -> None:
+    written, message = await _question(system, "comment", "700331")
+    await system.driver.fault("lost_response", next=1, method="upload")
+    text, photo = words("Починили, вот фото"), system.photos.add()
+    shown = await _is_published_once(system, await system.ask(message, text, photos=[photo]), written, text)
+    assert len(shown.photos) == 1
+
+
 @behaviour()
 async def reply_to_reply_is_published_once(system: IngestUnderTest) -> None:
     first, _ = await _question(system, "comment", "700302")

@@ -30,6 +30,7 @@ CAPABILITIES = {
     "calls_us": "pushes to no address of ours",
     "people_leave": "has no accounts that are deleted",
     "boards": "has no discussions beside its posts",
+    "photos": "takes no photos with comments",
     "repeats": "has an emulator that cannot repeat and shuffle its responses",
 }
 """Capabilities that a network may lack, each with the reason shown for a network without it."""
@@ -51,12 +52,13 @@ class WrittenMessage:
 
 @dataclass(frozen=True, slots=True)
 class PublishedReply:
-    """A comment or message published by the community, as the network shows it."""
+    """A comment or message published by the community, as the network shows it. `photos`: their addresses."""
 
     id: str
     thread: str
     in_reply_to: str | None
     text: str
+    photos: tuple[str, ...] = ()
 
 
 class Driver(ABC):
@@ -223,6 +225,10 @@ class Driver(ABC):
         """Restore a deleted comment as the community."""
         await self.call("restore", page=what.page, id=what.id)
 
+    def photo_address(self, attachment: dict[str, Any]) -> str:
+        """Return where the network shows an attached photo."""
+        raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
+
     async def answers(self, page: str, text: str = "") -> list[PublishedReply]:
         """Return the community's texts on the page, oldest first; with `text`, only those that begin with it."""
         answer = await self.control.get("/_control/answers", params={"page": page})
@@ -232,6 +238,7 @@ class Driver(ABC):
                 thread=str(one["thread"]),
                 in_reply_to=None if one["in_reply_to"] is None else str(one["in_reply_to"]),
                 text=one["text"],
+                photos=tuple(self.photo_address(attachment) for attachment in one.get("attachments", ())),
             )
             for one in answer.json()["items"]
             if one["text"].startswith(text)

@@ -22,13 +22,17 @@ class OkDriver(Driver):
     """The driver of the OK emulator."""
 
     network = "ok"
-    capabilities = frozenset({"calls_us", "message_reply", "people_leave", "repeats"})
+    capabilities = frozenset({"calls_us", "message_reply", "people_leave", "photos", "repeats"})
     pushes = "message"
     pushed_at = "/callbacks/ok/{secret}"
     push_settings: ClassVar[dict[str, str]] = {"ok_subscription_check_seconds": "1", "ok_chat_poll_seconds": "600"}
     comment_length = 3_000
     message_length = 4_000
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "ok:", "blocked": "ok:458"}
+
+    def photo_address(self, attachment: dict[str, Any]) -> str:
+        """Return where the network shows an attached photo."""
+        return str(attachment["payload"]["url"])
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
         """Return a topic's id; for comments and messages, prefixed with their topic or chat."""

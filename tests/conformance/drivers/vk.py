@@ -33,6 +33,10 @@ class VkDriver(Driver):
     message_length = 4_096
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:900"}
 
+    def photo_address(self, attachment: dict[str, Any]) -> str:
+        """Return where the network shows an attached photo."""
+        return str(attachment["photo"]["sizes"][0]["url"])
+
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
         """Return wall and number; for a message, community, person and number in the conversation."""
         if kind == "message":

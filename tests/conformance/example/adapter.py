@@ -28,8 +28,11 @@ from services.ingest.networks.port import (
     OutgoingReply,
     PageRef,
     ParsedBatch,
+    Photo,
+    PhotoPlace,
     PublishedReply,
     PublishOutcomeUnknown,
+    PublishRejected,
     ReadFailed,
     ScanStep,
     SourceLoop,
@@ -188,6 +191,10 @@ class Example:
     def publish_timeout(self) -> float:
         """Return the maximum duration of a publishing call, in seconds."""
         return CALL_SECONDS
+
+    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+        """Refuse every photo: the network takes none."""
+        raise PublishRejected("example:no_photos", "Сеть не принимает фото.", permanent=True, was_sent=False)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the page. Raises `PublishRejected` or `PublishOutcomeUnknown`."""

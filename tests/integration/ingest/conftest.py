@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,13 +164,18 @@ class Connected:
             assert answer.status_code in {200, 201}, answer.text
         return page_id
 
-    async def answer(self, message_id: UUID, text: str, reply_id: UUID | None = None) -> dict[str, Any]:
-        """Request a reply as appeals does."""
+    async def answer(
+        self, message_id: UUID, text: str, reply_id: UUID | None = None, *, photos: Sequence[UUID] = ()
+    ) -> dict[str, Any]:
+        """Request a reply as appeals does, with these attachments."""
         body = {
             "reply_id": str(reply_id or uuid4()),
             "message_id": str(message_id),
             "text": text,
             "on_behalf_of": "someone",
+            "attachments": [
+                {"id": str(photo), "name": "двор.jpg", "content_type": "image/jpeg"} for photo in photos
+            ],
         }
         answer = await self.ingest.client.post(
             "/internal/publications", json=body, headers=self.ingest.service_headers("appeals")

@@ -16,6 +16,8 @@ from services.ingest.networks.port import (
     OutgoingReply,
     PageRef,
     ParsedBatch,
+    Photo,
+    PhotoPlace,
     PublishedReply,
     PublishRejected,
     ReadFailed,
@@ -74,6 +76,10 @@ class MemoryNetwork(NetworkAdapter):
     def publish_timeout(self) -> float:
         """Return a short timeout."""
         return 1.0
+
+    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+        """Refuse every photo."""
+        raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Refuse every reply."""

@@ -1,6 +1,6 @@
 """A question, its queued reply, and a network whose calls behave as the test defines."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,13 @@ from services.ingest.networks.port import (
     OutgoingReply,
     PageRef,
     ParsedBatch,
+    Photo,
+    PhotoPlace,
     PublishedReply,
     ReadFailed,
     SourceLoop,
 )
+from services.ingest.publishing.photo_uploads import attachment_reader
 from services.ingest.publishing.publisher import Publisher
 from shared.contracts.values import MessageKind
 from shared.jobs import RetryLater
@@ -40,6 +43,8 @@ class ScriptedNetwork:
     def __init__(self) -> None:
         self.calls = 0
         self.seconds = 60.0
+        self.uploads = 0
+        self.on_upload: Callable[[Photo], Awaitable[str]] | None = None
         self.on_publish: Callable[[OutgoingReply], Awaitable[PublishedReply]] | None = None
         self.thread: ParsedBatch | None = ParsedBatch()
         self.reads = 0
@@ -56,6 +61,12 @@ class ScriptedNetwork:
     def publish_timeout(self) -> float:
         """Return a long timeout by default, so that no response is too late on a busy machine."""
         return self.seconds
+
+    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+        """Call the test's `on_upload`."""
+        self.uploads += 1
+        assert self.on_upload is not None
+        return await self.on_upload(photo)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Call the test's `on_publish`."""
@@ -87,7 +98,11 @@ class PublicationScenario:
         database = system.ingest.service.database
         self.feed = DatabaseIntakeStore(database)
         self.publisher = Publisher(
-            database, self.feed, {"vk": cast("NetworkAdapter", network)}, settle_seconds=0.1
+            database,
+            self.feed,
+            {"vk": cast("NetworkAdapter", network)},
+            settle_seconds=0.1,
+            read_attachment=attachment_reader(system.ingest.service),
         )
 
     def citizen_message(self, number: int, words: str = "Ответ", **changes: Any) -> IncomingItem:
@@ -163,12 +178,12 @@ class PublicationScenario:
 
 @asynccontextmanager
 async def build_scenario(
-    database: TestDatabase, keys_dir: Path, words: str = "Ответ"
+    database: TestDatabase, keys_dir: Path, words: str = "Ответ", *, photos: Sequence[UUID] = (), **env: str
 ) -> AsyncIterator[PublicationScenario]:
-    """Queue a reply with this text and yield the scene."""
+    """Queue a reply with this text and these photos, and yield the scene."""
     raw_connection = await database.connect()
     organisation = await insert_organisation(database)
-    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+    async with service_under_test("ingest", database, keys_dir, process="api", **(KEYS | env)) as ingest:
         system = Connected(ingest, database, raw_connection, organisation)
         page_id = await insert_page(database, organisation, external_id="101")
         page = PageRef(
@@ -191,6 +206,6 @@ async def build_scenario(
         await DatabaseIntakeStore(ingest.service.database).store(page, "long_poll", ParsedBatch([question]))
         stored = await system.stored("-101_7")
         assert stored is not None
-        asked = await system.answer(stored["id"], words)
+        asked = await system.answer(stored["id"], words, photos=photos)
         yield PublicationScenario(system, page, ScriptedNetwork(), stored["id"], UUID(asked["id"]))
     await raw_connection.close()

@@ -456,6 +456,7 @@ async def test_two_workers_resend_lost_reply_once(scenario: PublicationScenario)
         scenario.feed,
         {"vk": cast("NetworkAdapter", scenario.network)},
         settle_seconds=0.1,
+        read_attachment=scenario.publisher.read_attachment,
     )
 
     async def work(publisher: Publisher) -> None:

@@ -14,6 +14,7 @@ from services.ingest.networks.ok.discussion_list import DiscussionList
 from services.ingest.networks.ok.discussion_poll import DiscussionPoller
 from services.ingest.networks.ok.discussion_reader import DiscussionReader
 from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
+from services.ingest.networks.ok.ok_photos import OkPhotoUploader, attachments_parameter
 from services.ingest.networks.ok.ok_scan import OkPageScan
 from services.ingest.networks.ok.subscriptions import SubscriptionMonitor
 from services.ingest.networks.ok.topic_poll import TopicPoller
@@ -23,6 +24,8 @@ from services.ingest.networks.port import (
     OutgoingReply,
     PageRef,
     ParsedBatch,
+    Photo,
+    PhotoPlace,
     PublishedReply,
     PublishOutcomeUnknown,
     ScanStep,
@@ -56,6 +59,7 @@ class OkNetwork:
         self._subscriptions = SubscriptionMonitor(
             self._client, token_pool, intake, settings, self._on_possible_loss
         )
+        self._photos = OkPhotoUploader(self._client, http, settings.photo_upload_timeout_seconds)
         self._tokens = TokenProbe(self.name, token_pool, self._probe, settings.token_probe_seconds)
         self._chats = ChatPoller(
             self._client,
@@ -111,6 +115,11 @@ class OkNetwork:
         """Return the timeout of a publishing call, in seconds."""
         return self._settings.ok_call_timeout_seconds
 
+    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+        """Upload a photo. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        with mapping_publish_errors(self.name, ok_errors.user_message):
+            return await self._photos.upload(place, photo)
+
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
         write = self._send if outgoing.kind == "message" else self._comment
@@ -129,6 +138,7 @@ class OkNetwork:
             comment=outgoing.text,
             reply_to_comment_id=outgoing.reply_to.partition("/")[2] if outgoing.reply_to else None,
             as_admin=True,
+            attachments=attachments_parameter(outgoing.media),
             not_after=outgoing.send_deadline,
         )
         number = _comment_id(answer)

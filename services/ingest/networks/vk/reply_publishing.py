@@ -47,7 +47,9 @@ class VkPublisher:
     async def _comment(self, outgoing: OutgoingReply, post_id: str) -> PublishedReply:
         page = outgoing.page.external_id
         method = "wall.createComment"
-        credential = self._client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=outgoing.page.id)
+        # Only users upload photos for comments, and their tokens may attach them.
+        kinds = (TokenKind.USER,) if outgoing.media else (TokenKind.GROUP, TokenKind.USER)
+        credential = self._client.select_token(method, *kinds, page_id=outgoing.page.id)
         answer = await self._client.call(
             credential,
             method,
@@ -56,6 +58,7 @@ class VkPublisher:
             from_group=page,
             message=outgoing.text,
             reply_to_comment=id_suffix(outgoing.reply_to) if outgoing.reply_to else None,
+            attachments=_attachments(outgoing),
             guid=str(outgoing.id),
             not_after=outgoing.send_deadline,
         )
@@ -74,6 +77,7 @@ class VkPublisher:
             topic_id=topic_id,
             message=outgoing.text,
             from_group=1,
+            attachments=_attachments(outgoing),
             guid=str(outgoing.id),
             not_after=outgoing.send_deadline,
         )
@@ -95,6 +99,7 @@ class VkPublisher:
             peer_ids=peer,
             message=outgoing.text,
             random_id=_random_id(outgoing),
+            attachment=_attachments(outgoing),
             group_id=page,
             not_after=outgoing.send_deadline,
         )
@@ -121,6 +126,10 @@ class VkPublisher:
         if not topic_id.isdecimal():
             raise ReadFailed("comments of this type of thread cannot be read", permanent=True)
         return await self._boards.comments(outgoing.page, int(topic_id))
+
+
+def _attachments(outgoing: OutgoingReply) -> str | None:
+    return ",".join(outgoing.media) or None
 
 
 def _random_id(outgoing: OutgoingReply) -> int:

@@ -34,6 +34,8 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     910: T.CONTENT_REJECTED, 914: T.CONTENT_REJECTED, 943: T.CONTENT_REJECTED, 944: T.CONTENT_REJECTED,
     985: T.CONTENT_REJECTED, 987: T.CONTENT_REJECTED,
     988: T.CONTENT_REJECTED,
+    # Uploads: the server or its answer has expired, so that the upload is repeated; the photo is refused.
+    118: T.TRANSIENT, 121: T.TRANSIENT, 129: T.CONTENT_REJECTED,
 }  # fmt: skip
 
 # Subcodes of "access denied" that concern the token: its scopes and the type of its application.
@@ -57,7 +59,7 @@ _GROUP_MAY_TOO = {
     "groups.getLongPollServer", "groups.getLongPollSettings", "groups.setLongPollSettings",
     "groups.addCallbackServer", "groups.editCallbackServer", "groups.deleteCallbackServer",
     "groups.getCallbackServers", "groups.getCallbackSettings", "groups.setCallbackSettings",
-    "groups.getCallbackConfirmationCode",
+    "groups.getCallbackConfirmationCode", "photos.getMessagesUploadServer", "photos.saveMessagesPhoto",
 }  # fmt: skip
 _SERVICE_MAY = {
     "wall.get", "wall.getById", "wall.getComments", "wall.getReposts", "wall.search", "newsfeed.search",
@@ -96,6 +98,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
     18: UserMessage("Страница пользователя удалена или заблокирована.", True),
     100: UserMessage("Сеть не приняла запрос: проверьте текст ответа.", True),
     104: UserMessage("Запись или комментарий больше не существуют.", True),
+    129: UserMessage("ВКонтакте не приняла фото: загрузите другое и отправьте новый ответ.", True),
     203: UserMessage("Доступ к сообществу закрыт.", True),
     210: UserMessage("Доступ к записи закрыт.", True),
     211: UserMessage("Комментарий, на который вы отвечаете, удалён или скрыт.", True),

@@ -15,6 +15,8 @@ from services.ingest.networks.port import (
     OutgoingReply,
     PageRef,
     ParsedBatch,
+    Photo,
+    PhotoPlace,
     PublishedReply,
     ScanStep,
     SourceLoop,
@@ -35,6 +37,7 @@ from services.ingest.networks.vk.conversations import ConversationReader
 from services.ingest.networks.vk.reply_publishing import VkPublisher
 from services.ingest.networks.vk.suggested_posts import SuggestedPosts
 from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_photos import VkPhotoUploader
 from services.ingest.networks.vk.vk_scan import VkPageScan
 from services.ingest.networks.vk.wall_poll import SOURCE as WALL_SOURCE
 from services.ingest.networks.vk.wall_poll import WallPoller
@@ -67,6 +70,7 @@ class VkNetwork:
         self._walls = WallPoller(self._reader, token_pool, intake, settings)
         self._dialogs = ConversationReader(self._client, intake)
         self._publishing = VkPublisher(self._client, self._reader, self._boards, self._dialogs)
+        self._photos = VkPhotoUploader(self._client, http, settings.photo_upload_timeout_seconds)
         self._conversation_scheduler = self._rotation(
             conversations.SOURCE, self._compare_dialogs, self._with_token, CONVERSATIONS_CONCURRENCY
         )
@@ -161,6 +165,11 @@ class VkNetwork:
     def publish_timeout(self) -> float:
         """Return the timeout of a publishing call, in seconds."""
         return self._settings.vk_call_timeout_seconds
+
+    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+        """Upload a photo. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        with mapping_publish_errors(self.name, vk_errors.user_message):
+            return await self._photos.upload(place, photo)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""

@@ -1,0 +1,59 @@
+"""Upload photos to VK: ask for a server, send the file, save it.
+
+For comments VK takes only a token of a user, as for everything on walls; for messages the token of the community.
+A saved photo can be attached by whoever knows its access key.
+"""
+
+from typing import Any
+
+import aiohttp
+
+from services.ingest.networks.calls import NoValidResponse
+from services.ingest.networks.file_upload import METHOD, upload_file
+from services.ingest.networks.port import Photo, PhotoPlace, PublishRejected, TokenKind
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
+from services.ingest.networks.vk.wall_reader import id_suffix
+
+PHOTO_REFUSED = "ВКонтакте не приняла фото: загрузите другое и отправьте новый ответ."
+
+
+class VkPhotoUploader:
+    """Uploads photos. Raises the errors of `VkClient.call`; the caller maps them to outcomes."""
+
+    def __init__(self, client: VkClient, http: aiohttp.ClientSession, timeout_seconds: float) -> None:
+        self._client = client
+        self._http = http
+        self._timeout_seconds = timeout_seconds
+
+    async def upload(self, place: PhotoPlace, photo: Photo) -> str:
+        """Upload a photo for a thread; return it as `attachments` names it."""
+        page = place.page
+        group: dict[str, Any] = {}
+        where: dict[str, Any] = {}
+        if place.kind == "message":
+            get_server, save = "photos.getMessagesUploadServer", "photos.saveMessagesPhoto"
+            credential = self._client.select_token(get_server, TokenKind.GROUP, page_id=page.id)
+            where["peer_id"] = id_suffix(place.thread_key)
+        else:
+            get_server, save = "photos.getWallUploadServer", "photos.saveWallPhoto"
+            credential = self._client.select_token(get_server, TokenKind.USER)
+            group["group_id"] = page.external_id
+        server = await self._client.call(credential, get_server, **group, **where)
+        url = server.get("upload_url") if isinstance(server, dict) else None
+        sent = await upload_file(self._http, NETWORK, url, "photo", photo, timeout_seconds=self._timeout_seconds)
+        # The server answers with an empty list for a file that it does not take.
+        if sent.get("photo") in {None, "", "[]"}:
+            raise PublishRejected("vk:photo_refused", PHOTO_REFUSED, permanent=True, was_sent=False)
+        saved = await self._client.call(
+            credential, save, **group, photo=sent["photo"], server=sent.get("server"), hash=sent.get("hash")
+        )
+        return _attachment(saved)
+
+
+def _attachment(saved: Any) -> str:
+    found = saved[0] if isinstance(saved, list) and saved and isinstance(saved[0], dict) else {}
+    owner, number, key = found.get("owner_id"), found.get("id"), found.get("access_key")
+    if not isinstance(owner, int) or not isinstance(number, int):
+        raise NoValidResponse(NETWORK, METHOD, "no photo in the response")
+    return f"photo{owner}_{number}" + (f"_{key}" if key else "")
