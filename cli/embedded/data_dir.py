@@ -48,6 +48,11 @@ class DataDir:
         return self.root / "emulators"
 
     @property
+    def attachments(self) -> Path:
+        """Return the folder of the photos of replies."""
+        return self.root / "attachments"
+
+    @property
     def state_file(self) -> Path:
         """Return the file of the state that is kept between runs."""
         return self.root / "state.json"

@@ -90,6 +90,8 @@ class ProgramSpecs:
         }
         if name in ("ingest", "appeals", "webhooks"):
             environment["GOSPABLIK_ENCRYPTION_KEYS"] = self._secrets.encryption_key
+        if name == "appeals":
+            environment["GOSPABLIK_ATTACHMENTS_DIR"] = str(self._data_dir.attachments)
         if name == "ingest":
             environment["GOSPABLIK_PSEUDONYM_KEY"] = self._secrets.pseudonym_key
             environment["GOSPABLIK_VK_API_URL"] = self._settings.url("vk")

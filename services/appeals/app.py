@@ -8,6 +8,7 @@ from services.appeals.api import (
     assignee_rules,
     assignees,
     bulk,
+    attachments,
     classifications,
     deadlines,
     incidents,
@@ -24,6 +25,7 @@ from services.appeals.api import (
     topics,
     triage,
 )
+from services.appeals.attachments.file_storage import file_storage
 from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch
 from services.appeals.lifecycle.alerts import run_gauge_updates
@@ -34,8 +36,11 @@ from shared.tables.appeals import AppealsIdempotency
 
 
 async def _check_settings(service: Service) -> None:
-    """Refuse to start without the keys of contacts, or with a custom model that cannot be used."""
+    """Refuse to start without the keys of contacts, without a folder for attachments that can be written, or with
+    a custom model that cannot be used.
+    """
     contact_settings()
+    file_storage().prepare()
     await check_custom_model(service)
 
 
@@ -68,7 +73,10 @@ def build_service() -> Service:
             assignee_rules.router,
             absences.router,
             assignees.router,
+            attachments.router,
         ],
+        root=[attachments.internal],
+        large_bodies={attachments.UPLOAD_PATH: attachments.MAX_UPLOAD_BODY},
         jobs=queue,
         consumers=worker.consumers(queue),
         workers={"classifier-prefetch": prefetch.run_prefetch, "alert-gauge": run_gauge_updates},

@@ -8,12 +8,14 @@ from sqlalchemy import select
 from shared import clock
 from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Alert, Appeal, Incident
+from shared.tables.attachments import Attachment
 
 
 def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of appeals' tables.
 
-    An alert is kept until its term is over, it was seen, and its appeal or incident has ended.
+    An alert is kept until its term is over, it was seen, and its appeal or incident has ended. Of uploads, only
+    those that were never attached to a reply expire.
     """
     open_appeal = (
         select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_APPEAL_STATUSES)).exists()
@@ -22,6 +24,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         select(Incident.id).where(Incident.id == Alert.incident_id, Incident.closed_at.is_(None)).exists()
     )
     seen = timedelta(days=terms.seen_alerts_days)
+    unattached = timedelta(days=terms.unattached_uploads_days)
     return (
         purge_rule(
             Alert,
@@ -32,5 +35,10 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 ~open_appeal,
                 ~open_incident,
             ],
+        ),
+        purge_rule(
+            Attachment,
+            Attachment.created_at,
+            lambda: [Attachment.reply_id.is_(None), Attachment.created_at < clock.now() - unattached],
         ),
     )

@@ -51,6 +51,11 @@ class AppealsSettings(BaseSettings):
         "networks and state portals; empty: any host",
     )
 
+    attachments_dir: Path = Field(
+        default=Path(".data/attachments"),
+        description="Folder of the photos of replies; API and worker of appeals share it",
+    )
+
     @field_validator("reply_allowed_contacts", "reply_link_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from services.appeals import jobs, retention
 from services.appeals.bulk import runner as bulk_runner
+from services.appeals.attachments import uploads
+from services.appeals.attachments.file_storage import file_storage
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
@@ -162,6 +164,7 @@ def register(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
+        await uploads.remove_orphan_files(service.database, file_storage())
 
 
 async def _repeat(database: Database, batch: Callable[[WriteSession], Awaitable[object]]) -> None:

@@ -34,6 +34,7 @@ class RetentionSettings(BaseSettings):
     events_days: int = Field(default=400, ge=120)
     seen_alerts_days: int = Field(default=365, ge=30)
     page_checks_days: int = Field(default=400, ge=35)
+    unattached_uploads_days: int = Field(default=3, ge=1)
 
 
 @dataclass(frozen=True)

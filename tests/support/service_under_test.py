@@ -139,6 +139,7 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_AUDIT_KEY": "audit-key-of-the-tests",
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "GOSPABLIK_ATTACHMENTS_DIR": str(keys_dir / "attachments"),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
         "GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS": "127.0.0.1",
         # Nothing listens there: a run on the same machine must not respond in place of the test's own services.

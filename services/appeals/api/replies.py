@@ -42,6 +42,9 @@ async def reply_to_appeal(
     names when the final one will come, and that date is monitored. An appeal that is over or in triage takes no
     reply: 409.
 
+    `attachments` names photos of your organisation from `POST /attachments`. What the network does not take at
+    that place is a 422 that names the field, already for a draft.
+
     A text that the checks block (personal data, a forbidden link, an unfilled field of a template) is a 422 that
     says where. If a rule requires it, the reply is `on_approval` first. With `status: "draft"` it is only begun:
     the checks come when it is submitted, and its author gets the edit lease.
@@ -56,7 +59,7 @@ async def reply_to_appeal(
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
-        draft = NewReply(body.text, body.kind, body.promised_at, body.message_id)
+        draft = NewReply(body.text, body.kind, body.promised_at, body.message_id, body.attachments)
         if body.status == "draft":
             return await reply_out(session, await drafts.create_draft(session, appeal, draft, caller))
         sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=once.has_key)

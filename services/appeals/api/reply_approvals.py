@@ -11,7 +11,7 @@ from services.appeals.api.dependencies import (
     ReplyApprover,
     RuleManager,
 )
-from services.appeals.api.presenters.replies import approval_rule_out, replies_out, reply_out
+from services.appeals.api.presenters.replies import approval_rule_out, masked_reply, replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import approval, approval_rules
 from services.appeals.schemas import replies
@@ -21,7 +21,6 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
-from shared.masking import mask
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["approval"])
@@ -37,7 +36,7 @@ async def list_reply_approvals(
 ) -> Page[replies.WaitingReply]:
     """Return the replies that wait for an approver of your organisation, oldest first.
 
-    Personal data is masked in `text`; the appeal shows it in full.
+    Personal data is masked in `text` and in the names of photos; the appeal shows them in full.
     """
     rows, cursor = paging.page(
         await approval.list_waiting(session, caller, paging),
@@ -49,7 +48,7 @@ async def list_reply_approvals(
         replies.WaitingReply(
             appeal_id=reply.appeal_id,
             appeal_number=number,
-            reply=out.model_copy(update={"text": mask(reply.text)}),
+            reply=masked_reply(out),
         )
         for (reply, number), out in zip(rows, shown, strict=True)
     ]

@@ -97,7 +97,7 @@ async def save_reply_draft(
     names the present one, and nothing is overwritten. Saving the same content again changes nothing.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
-    given = NewReply(body.text, body.kind, body.promised_at, body.message_id)
+    given = NewReply(body.text, body.kind, body.promised_at, body.message_id, body.attachments)
     saved = await drafts.save_draft(session, appeal, reply_id, given, caller, version=version)
     set_etag(response, saved.version)
     return await reply_out(session, saved)

@@ -6,7 +6,14 @@ An appeal has one draft at a time, which its staff share. Every function is call
 from uuid import UUID
 
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.replies import check_context, edit_lease, handover, reply_queries, submission
+from services.appeals.replies import (
+    check_context,
+    edit_lease,
+    handover,
+    reply_attachments,
+    reply_queries,
+    submission,
+)
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.reply_versions import record_version
 from shared import clock
@@ -28,11 +35,13 @@ async def create_draft(session: WriteSession, appeal: Appeal, given: NewReply, c
     submission.require_takes_reply(appeal, caller)
     message = await reply_queries.target_message(session, appeal, given.message_id)
     await submission.require_none_under_way(session, appeal)
+    attached = await reply_attachments.require_attachable(session, given.attachment_ids or (), message, caller)
     await edit_lease.take_lease(session, appeal, caller)
     reply = submission.new_reply(appeal, given, caller.actor, message.id)
     reply.created_at = await edit_lease.database_time(session)
     session.add(reply)
     await session.flush()
+    reply_attachments.link(attached, reply)
     await record_version(session, reply, caller.actor)
     return reply
 
@@ -43,7 +52,7 @@ async def save_draft(
     """Save a draft as it is now, and renew the edit lease. Equal content keeps the version.
 
     Raises `NotFound`, `ReplyBeingWritten` naming the other person, `Conflict` unless it is a draft,
-    `PreconditionFailed` naming the present version.
+    `PreconditionFailed` naming the present version, `Invalid` naming an attachment that it cannot have.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     _require_draft(reply)
@@ -52,10 +61,14 @@ async def save_draft(
     message_id = reply.in_reply_to
     if given.message_id is not None:
         message_id = (await reply_queries.target_message(session, appeal, given.message_id)).id
-    content = (given.text, given.kind, given.promised_at, message_id)
-    if content == (reply.text, reply.kind, reply.promised_at, reply.in_reply_to):
+    ids = reply.attachment_ids if given.attachment_ids is None else list(given.attachment_ids)
+    content = (given.text, given.kind, given.promised_at, message_id, ids)
+    if content == (reply.text, reply.kind, reply.promised_at, reply.in_reply_to, reply.attachment_ids):
         return reply
-    reply.text, reply.kind, reply.promised_at, reply.in_reply_to = content
+    message = await reply_queries.find_message(session, message_id)
+    attached = await reply_attachments.require_attachable(session, ids, message, caller, reply)
+    reply_attachments.link(attached, reply)
+    reply.text, reply.kind, reply.promised_at, reply.in_reply_to, reply.attachment_ids = content
     reply.version += 1
     reply.updated_at = clock.now()
     await session.flush()

@@ -1,5 +1,6 @@
 """Requests to ingest to publish a reply, and their results."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import handover
 from services.appeals.replies.handover import enqueue_publication_request
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
+from services.appeals.replies.reply_attachments import attachments_of
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.database.sessions import WriteSession
@@ -17,6 +19,7 @@ from shared.jobs import RetryLater
 from shared.service import Service
 from shared.service_client import ServiceRejected, ServiceUnavailable
 from shared.tables.appeals import Appeal, Reply
+from shared.tables.attachments import Attachment
 
 INGEST_UNAVAILABLE = "ingest_unavailable"
 JOB_DEAD_LETTERED = "job_dead_lettered"
@@ -97,7 +100,9 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
             return
         if not again:
             await handover.ensure_target_message(session, reply)
-    path, body, key = _request_body(reply, appeal.organisation_id, again=again)
+        attached = await attachments_of(session, [reply])
+    photos = [attached[found] for found in reply.attachment_ids if found in attached]
+    path, body, key = _request_body(reply, appeal.organisation_id, photos, again=again)
     try:
         publication = await service.client().post(
             "ingest", path, body, on_behalf_of=reply.author, idempotency_key=key
@@ -116,12 +121,14 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
             await record_accepted(session, reply_id, publication)
 
 
-def _request_body(reply: Reply, organisation_id: UUID | None, *, again: bool) -> tuple[str, dict[str, Any], str]:
+def _request_body(
+    reply: Reply, organisation_id: UUID | None, photos: Sequence[Attachment], *, again: bool
+) -> tuple[str, dict[str, Any], str]:
     if again:
         # The version counts the attempts, so each attempt has its own idempotency key.
         path = f"/internal/publications/{reply.publication_id}/retry"
         return path, {"text": reply.text}, f"{reply.id}:{reply.version}"
-    body = {
+    body: dict[str, Any] = {
         "reply_id": str(reply.id),
         "appeal_id": str(reply.appeal_id),
         "message_id": str(reply.in_reply_to),
@@ -129,4 +136,8 @@ def _request_body(reply: Reply, organisation_id: UUID | None, *, again: bool) ->
         "on_behalf_of": reply.author,
         "organisation_id": str(organisation_id) if organisation_id else None,
     }
+    if photos:
+        body["attachments"] = [
+            {"id": str(photo.id), "name": photo.name, "content_type": photo.content_type} for photo in photos
+        ]
     return "/internal/publications", body, str(reply.id)

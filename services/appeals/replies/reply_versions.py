@@ -33,13 +33,13 @@ async def record_version(
     stored = None if hints is None else [hint.stored() for hint in hints]
     if last is not None and _is_continued(last, reply, author, now, submitted=hints is not None):
         last.text, last.kind, last.promised_at, last.saved_at = reply.text, reply.kind, reply.promised_at, now
-        last.hints = stored
+        last.hints, last.attachment_ids = stored, list(reply.attachment_ids)
     else:
         session.add(
             ReplyVersion(
                 id=new_id(), reply_id=reply.id, number=last.number + 1 if last is not None else 1, kind=reply.kind,
                 text=reply.text, promised_at=reply.promised_at, author=author, hints=stored, created_at=now,
-                saved_at=now,
+                saved_at=now, attachment_ids=list(reply.attachment_ids),
             )
         )  # fmt: skip
     await session.flush()
@@ -50,7 +50,8 @@ def _is_continued(last: ReplyVersion, reply: Reply, author: str, now: datetime, 
     if last.hints is not None:  # it was submitted
         return False
     if submitted:
-        return (last.text, last.kind, last.promised_at) == (reply.text, reply.kind, reply.promised_at)
+        written = (reply.text, reply.kind, reply.promised_at, reply.attachment_ids)
+        return (last.text, last.kind, last.promised_at, last.attachment_ids) == written
     return last.author == author and now - last.created_at < ONE_VERSION_WITHIN
 
 

@@ -11,7 +11,14 @@ from services.appeals import jobs
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
-from services.appeals.replies import approval_rules, check_context, edit_lease, handover, reply_queries
+from services.appeals.replies import (
+    approval_rules,
+    check_context,
+    edit_lease,
+    handover,
+    reply_attachments,
+    reply_queries,
+)
 from services.appeals.replies.new_reply import NewReply
 from shared import clock
 from shared.auth.callers import Caller
@@ -45,7 +52,10 @@ async def submit_reply(
     """
     require_takes_reply(appeal, caller)
     await edit_lease.require_not_held_by_another(session, appeal, caller)
+    message = await reply_queries.target_message(session, appeal, draft.message_id)
+    attached = await reply_attachments.require_attachable(session, draft.attachment_ids or (), message, caller)
     reply = await create_reply(session, appeal, draft, caller.actor, repeats=allow_duplicate, check=True)
+    reply_attachments.link(attached, reply)
     await edit_lease.release_lease(session, appeal, caller)
     return reply
 
@@ -92,6 +102,7 @@ def new_reply(appeal: Appeal, draft: NewReply, author: str, message_id: UUID) ->
         author=author, promised_at=draft.promised_at, publication_id=None, in_reply_to=message_id, message_id=None,
         url=None, published_at=None, failure=None, approval=None, version=1, created_at=clock.now(),
         updated_at=clock.now(), incident_reply_id=None, submitted_at=None,
+        attachment_ids=list(draft.attachment_ids or ()),
     )  # fmt: skip
 
 

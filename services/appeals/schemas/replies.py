@@ -11,9 +11,12 @@ from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import BoundedDatetime, NonBlankText
 from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
+from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import RequestBody
 from shared.contracts.values import AnswerChannel, ReplyKind, ReplyOrigin
 
+# The most that a network takes in one reply.
+MAX_ATTACHMENTS = 10
 ReplyStatus = TypeAliasType(
     "ReplyStatus",
     Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"],
@@ -81,6 +84,9 @@ class ReplyOut(BaseModel):
     approval: ReplyApproval | None = Field(
         description="The last request for approval; null if no rule required it", examples=[None]
     )
+    attachments: list[AttachmentOut] = Field(
+        default=[], description="The photos that are published with it, in this order"
+    )
     created_at: datetime = Field(description="When it was submitted or approved; of a draft: when it was begun")
 
 
@@ -99,6 +105,13 @@ class ReplyIn(RequestBody):
         description="The message to reply to; by default the latest that needs an answer. Later messages do not "
         "change it",
     )
+    attachments: list[UUID] = Field(
+        default=[],
+        max_length=MAX_ATTACHMENTS,
+        description="Photos to publish with it, from `POST /attachments`. VK takes 2 with a comment and 10 in a "
+        "conversation, OK 1 with a comment and none in a conversation",
+        examples=[[]],
+    )
     status: NewReplyStatus | None = Field(
         default=None, description="`draft`: only begin a draft; left out: submit the reply"
     )
@@ -115,6 +128,12 @@ class ReplyDraftIn(RequestBody):
         default=None, description="With `interim`: when the final reply will come"
     )
     message_id: UUID | None = Field(default=None, description="The message to reply to; unchanged when left out")
+    attachments: list[UUID] | None = Field(
+        default=None,
+        max_length=MAX_ATTACHMENTS,
+        description="The photos to publish with it; unchanged when left out",
+        examples=[[]],
+    )
 
 
 class ReplyRefusalIn(RequestBody):
@@ -163,6 +182,7 @@ class ReplyVersionOut(BaseModel):
     text: str = Field(examples=["Здравствуйте! Ямочный ремонт начнётся в понедельник."])
     promised_at: datetime | None
     author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    attachment_ids: list[UUID] = Field(description="Its photos", examples=[[]])
     created_at: datetime = Field(description="When its author began it")
     saved_at: datetime = Field(description="When it was saved last")
     hints: list[StoredHint] | None = Field(

@@ -5,7 +5,10 @@ from urllib.parse import urlsplit
 
 from fastapi.responses import JSONResponse
 
+from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.http import problems
+
+ATTACHMENTS_PATH = "/api/v1/attachments"
 
 
 class GatewayTimeout(problems.Problem):
@@ -18,15 +21,17 @@ class GatewayTimeout(problems.Problem):
 
 def error_page(status: int, url: str, *, body_bytes: int) -> JSONResponse:
     """Return the problem document of an error status that Traefik produced itself."""
-    return _problem(status, body_bytes).response(_instance(url))
+    instance = _instance(url)
+    return _problem(status, body_bytes, instance).response(instance)
 
 
-def _problem(status: int, body_bytes: int) -> problems.Problem:
+def _problem(status: int, body_bytes: int, path: str) -> problems.Problem:
     match status:
         case 413:
-            return problems.TooLarge(
-                f"The request body is larger than the service or the gateway ({body_bytes} bytes) allows"
-            )
+            limit = f"larger than the service or the gateway ({body_bytes} bytes) allows"
+            if path == ATTACHMENTS_PATH:
+                limit = f"too large: an attachment has at most {MAX_ATTACHMENT_BYTES} bytes"
+            return problems.TooLarge(f"The request body is {limit}")
         case 429:
             return problems.TooManyRequests("Too many sign-in attempts", headers={"Retry-After": "1"})
         case 502:

@@ -15,6 +15,7 @@ import httpx
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from services.appeals.attachments.file_storage import FolderStorage
 from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
 from tests.conftest import TestDatabase
@@ -214,6 +215,10 @@ async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncItera
     """Insert the sample data and run all services on it, without their workers."""
     made = await sample_data.build(database)
     await _register_everybody(database, made)
+    photos = FolderStorage(keys_dir / "attachments")
+    photos.prepare()
+    for things in made.values():
+        await photos.write(things["attachment_id"], sample_data.PHOTO)
     async with AsyncExitStack() as exits:
         services: dict[ServiceName, ServiceUnderTest] = {}
         for name in SERVICES:

@@ -4,10 +4,14 @@ from typing import Any
 
 from shared.auth.rights import Right
 from tests.integration.access.route_table import GOOD, ListRoute, RouteCall, Row, body, sample_id, sample_ids
+from tests.integration.access.sample_data import PHOTO
 
 # The second sample appeal of each organisation is older than the counted period.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
 PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
+
+
+_PHOTO = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n' + PHOTO + b"\r\n--b--\r\n"
 
 
 def _promised(found: Any) -> int:
@@ -65,6 +69,10 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/refuse": RouteCall(
         Right.REPLIES_APPROVE, body(remarks="Назовите дату"), names=WAITING
     ),
+    "POST /api/v1/attachments": RouteCall(
+        Right.APPEALS_ANSWER, content=_PHOTO, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    ),
+    "GET /api/v1/attachments/{attachment_id}": RouteCall(Right.APPEALS_READ),
     "GET /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(Right.APPEALS_READ, names=WAITING),
     "PUT /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(
         Right.APPEALS_ANSWER, body(take_over=False), names=DRAFT

@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -20,9 +21,19 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared.database.sessions import create_engine
 from shared.ids import new_id
-from shared.tables import appeals, appeals_bulk, appeals_merges, appeals_work, ingest, registry, webhooks
+from shared.tables import (
+    appeals,
+    appeals_bulk,
+    appeals_merges,
+    appeals_work,
+    attachments,
+    ingest,
+    registry,
+    webhooks,
+)
 from shared.tables import common as events
 from tests.conftest import TestDatabase
+from tests.support.sample_images import jpeg
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
@@ -31,6 +42,7 @@ NAMESPACE = UUID(int=1)
 RELATIONS = ("own", "subordinate", "foreign")
 # Words that occur only in the texts of one organisation's sample rows.
 MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
+PHOTO = jpeg(8, 8)
 # Names by which lists, bodies and paths refer to the sample rows of one organisation.
 Things = Mapping[str, Any]
 
@@ -429,6 +441,12 @@ async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
     ]  # fmt: skip
     await _add(session, *versions)
     sample_ids["version_number"] = 1
+    photo = attachments.Attachment(
+        organisation_id=case.organisation_id, uploaded_by="matrix", reply_id=sample_ids["draft_reply_id"],
+        name=f"{mark}.jpg", content_type="image/jpeg", size=len(PHOTO), sha256=sha256(PHOTO).hexdigest(), width=8,
+        height=8,
+    )  # fmt: skip
+    sample_ids["attachment_id"] = await _add(session, photo)
     lease = appeals.ReplyLease(
         appeal_id=sample_ids["on_approval_appeal_id"], holder=f"actor-{mark}", holder_name=f"Кто-то {mark}",
         acquired_at=earlier, expires_at=datetime(2100, 1, 1, tzinfo=UTC),

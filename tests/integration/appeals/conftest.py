@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
+from services.appeals.attachments import image_program, images
 from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.support.sample_events import sample_data
@@ -219,3 +220,13 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Appe
             yield await build_scenario(database, appeals, ingest)
     finally:
         await ingest.close()
+
+
+@pytest.fixture
+def images_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode images in this process, for tests that are not about the files: a process for each takes longer."""
+
+    async def clean(content: bytes) -> images.CleanImage:
+        return images.CleanImage(*image_program.reencode(content))
+
+    monkeypatch.setattr("services.appeals.api.attachments.clean_image", clean)

@@ -22,6 +22,7 @@ from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.moderation import contacts, merges
 from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
+from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.schemas import appeals, common
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
@@ -67,6 +68,7 @@ async def appeal_detail(
     security_log.log_personal_data_read(caller.actor, "appeal", [appeal_id])
     appeal = row[0]
     sent = await reply_queries.replies_of(session, appeal_id)
+    attached = await attachments_of(session, sent)
     moved = await assignments.assignments_of(session, appeal_id)
     entries = await timeline.timeline_of(session, appeal_id)
     shows_contact = with_contact and Right.APPEALS_WORK in caller.rights
@@ -84,7 +86,7 @@ async def appeal_detail(
         messages=await _messages(session, appeal_id),
         **await _merges(session, appeal),
         promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
-        replies=[named_reply(found, names) for found in sent],
+        replies=[named_reply(found, names, attached) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
         timeline=[
             appeals.TimelineEntryOut(

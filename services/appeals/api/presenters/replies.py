@@ -1,6 +1,7 @@
 """Presenters of replies, drafts, hints, templates and approval rules: rows to response models."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,18 +9,23 @@ from services.appeals.assignees.directory import ActorNames
 from services.appeals.classification import topics
 from services.appeals.replies.approval_rules import ApprovalRuleRow
 from services.appeals.replies.checks.hints import Hint
+from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.replies.reply_templates import ReplyTemplateRow
 from services.appeals.schemas import replies
 from services.appeals.schemas.approval_rules import ApprovalRuleOut
+from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.reply_templates import ReplyTemplateOut
+from shared.masking import mask
 from shared.tables.appeals import Reply, ReplyLease, ReplyVersion
+from shared.tables.attachments import Attachment
 
 
 async def replies_out(session: AsyncSession, rows: Sequence[Reply]) -> list[replies.ReplyOut]:
     """Return replies as the API shows them, with the names of their authors."""
     names = await ActorNames.load(session, {row.author for row in rows})
-    return [named_reply(row, names) for row in rows]
+    attached = await attachments_of(session, rows)
+    return [named_reply(row, names, attached) for row in rows]
 
 
 async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
@@ -28,10 +34,23 @@ async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
     return shown
 
 
-def named_reply(row: Reply, names: ActorNames) -> replies.ReplyOut:
-    """Return a reply with the name of its author from `names`."""
-    same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name != "author"}
-    return replies.ReplyOut(**same, author=names.ref(row.author))
+def named_reply(row: Reply, names: ActorNames, attached: Mapping[UUID, Attachment]) -> replies.ReplyOut:
+    """Return a reply with the name of its author from `names`, and its photos from `attached`."""
+    loaded = {"author", "attachments"}
+    same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name not in loaded}
+    photos = [attachment_out(attached[found]) for found in row.attachment_ids if found in attached]
+    return replies.ReplyOut(**same, author=names.ref(row.author), attachments=photos)
+
+
+def masked_reply(shown: replies.ReplyOut) -> replies.ReplyOut:
+    """Return a reply with the personal data masked in its text and in the names of its photos."""
+    photos = [photo.model_copy(update={"name": mask(photo.name)}) for photo in shown.attachments]
+    return shown.model_copy(update={"text": mask(shown.text), "attachments": photos})
+
+
+def attachment_out(row: Attachment) -> AttachmentOut:
+    """Return an attachment as the API shows it."""
+    return AttachmentOut(**{name: getattr(row, name) for name in AttachmentOut.model_fields})
 
 
 def lease_out(lease: ReplyLease) -> replies.ReplyLeaseOut:

@@ -1,0 +1,68 @@
+"""Re-encoding of uploaded images, in a process of its own with limits on memory and time."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.http.problems import Invalid
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+CONTENT_TYPE = "image/jpeg"
+FILE_POINTER = "/file"
+MAX_CONCURRENT_IMAGES = 2
+TIMEOUT_SECONDS = 30.0
+NOT_DECODED = "The image takes too long or too much memory to decode"
+_PROGRAM = Path(__file__).with_name("image_program.py")
+_slots = asyncio.Semaphore(MAX_CONCURRENT_IMAGES)
+
+
+@dataclass(frozen=True)
+class CleanImage:
+    """A JPEG that was encoded here: upright, and without metadata."""
+
+    content: bytes
+    width: int
+    height: int
+
+
+async def clean_image(content: bytes) -> CleanImage:
+    """Return the image of an uploaded file, encoded anew. Its type is known by its content alone.
+
+    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged one, and for one
+    with too many pixels, which is not decoded.
+    """
+    async with _slots:
+        code, output = await _run(content)
+    header, _, image = output.partition(b"\n")
+    if code != 0 or not header:
+        # The program was ended by one of its limits.
+        log.warning("image not decoded", code=code, size=len(content))
+        raise Invalid.field(FILE_POINTER, NOT_DECODED)
+    result = json.loads(header)
+    if "refused" in result:
+        raise Invalid.field(FILE_POINTER, result["refused"])
+    return CleanImage(image, result["width"], result["height"])
+
+
+async def _run(content: bytes) -> tuple[int | None, bytes]:
+    """Return the exit code (None: no answer in time) and the output of the program."""
+    # Without the environment of the service, which contains secrets.
+    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", str(_PROGRAM), env=environment,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(content), TIMEOUT_SECONDS)
+    except TimeoutError:
+        return None, b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, output

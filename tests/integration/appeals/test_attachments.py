@@ -1,0 +1,450 @@
+"""Uploads of photos over real HTTP: what is refused, what is cleaned, who may read it, and when it expires."""
+
+import io
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+from sqlalchemy.exc import IntegrityError
+
+from services.appeals.attachments import image_program, images, uploads
+from services.appeals.attachments.display_names import display_name
+from services.appeals.attachments.file_storage import FolderStorage, file_storage
+from shared import clock
+from shared.auth import tokens
+from shared.auth.callers import Caller
+from shared.auth.rights import Role
+from shared.contracts.values import MAX_ATTACHMENT_BYTES
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.reply_helpers import appeal, draft
+from tests.support.sample_images import (
+    SECRETS,
+    jpeg,
+    photo_with_position,
+    png,
+    png_bomb,
+    webp,
+    webp_bomb,
+)
+from tests.support.served_app import served
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+PATH = "/api/v1/attachments"
+MEGABYTE = 1024 * 1024
+in_process = pytest.mark.usefixtures("images_in_process")
+
+
+@pytest.fixture
+async def http(scenario: AppealsScenario) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the service behind a real HTTP server."""
+    transport = scenario.appeals.client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    async with served(transport.app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
+        client.event_hooks["request"] += [scenario.appeals.sign, scenario.appeals.grant_access]
+        yield client
+
+
+def headers(scenario: AppealsScenario, role: str = "executor", org: UUID | None = None) -> dict[str, str]:
+    return scenario.appeals.headers(role, None if role == "moderator" else org or scenario.organisation)
+
+
+async def upload(
+    scenario: AppealsScenario,
+    http: httpx.AsyncClient,
+    content: bytes,
+    name: str = "двор.jpg",
+    kind: str = "image/jpeg",
+    **who: Any,
+) -> httpx.Response:
+    return await http.post(PATH, files={"file": (name, content, kind)}, headers=headers(scenario, **who))
+
+
+async def uploaded(scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, **more: Any) -> Any:
+    answer = await upload(scenario, http, content, **more)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def stored(http: httpx.AsyncClient, scenario: AppealsScenario, found: dict[str, Any]) -> bytes:
+    answer = await http.get(f"{PATH}/{found['id']}", headers=headers(scenario))
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def refusal(answer: httpx.Response) -> str:
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/file"
+    return str(error["detail"])
+
+
+async def test_photo_is_stored_and_returned_with_safe_headers(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    answer = await upload(scenario, http, jpeg(64, 48))
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert answer.headers["location"] == f"{PATH}/{made['id']}"
+    assert (made["name"], made["content_type"], made["width"], made["height"]) == (
+        "двор.jpg",
+        "image/jpeg",
+        64,
+        48,
+    )
+    read = await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))
+    assert read.headers["content-type"] == "image/jpeg"
+    assert read.headers["x-content-type-options"] == "nosniff"
+    disposition = read.headers["content-disposition"]
+    assert disposition.startswith("attachment; ")
+    assert disposition.endswith("filename*=UTF-8''%D0%B4%D0%B2%D0%BE%D1%80.jpg")
+    assert len(read.content) == made["size"]
+    with Image.open(io.BytesIO(read.content)) as image:
+        assert (image.format, image.size) == ("JPEG", (64, 48))
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"<html><script>alert(1)</script></html>", "photo.jpg"),
+        (b"MZ\x90\x00" + b"\0" * 200, "photo.png"),
+        (b"%PDF-1.7\n%%EOF", "photo.jpg"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script/></svg>", "photo.jpg"),
+        (
+            b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00",
+            "photo.jpg",
+        ),
+    ],
+    ids=["html", "program", "pdf", "svg", "gif"],
+)
+async def test_wrong_type_behind_a_right_name_is_refused(
+    scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, name: str
+) -> None:
+    before = await file_storage().ids()
+    answer = await upload(scenario, http, content, name)
+    assert refusal(answer) == image_program.UNKNOWN
+    assert await file_storage().ids() == before
+
+
+@pytest.mark.parametrize(("content", "name"), [(png(), "photo.exe"), (webp(), "photo.jpg")], ids=["png", "webp"])
+async def test_type_is_decided_by_content(
+    scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, name: str
+) -> None:
+    made = await uploaded(scenario, http, content, name=name, kind="text/html")
+    assert (made["name"], made["content_type"]) == ("photo.jpg", "image/jpeg")
+    assert (await stored(http, scenario, made)).startswith(b"\xff\xd8\xff")
+
+
+@in_process
+async def test_script_behind_an_image_is_not_stored(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    made = await uploaded(scenario, http, jpeg() + b"<script>alert(1)</script>")
+    assert b"script" not in await stored(http, scenario, made)
+
+
+async def test_200_megabytes_are_refused_without_being_kept(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    block = b"\0" * MEGABYTE
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+        for _ in range(200):
+            sent += len(block)
+            yield block
+        yield b"\r\n--b--\r\n"
+
+    await uploaded(scenario, http, jpeg())  # what a first upload loads stays loaded
+    process = psutil.Process()
+    before, files = process.memory_info().rss, await file_storage().ids()
+    answer = await http.post(
+        PATH, content=body(), headers=headers(scenario) | {"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status_code == 413, answer.text
+    assert answer.json()["type"] == "/problems/payload-too-large"
+    assert sent == 200 * MEGABYTE
+    assert process.memory_info().rss - before < 100 * MEGABYTE
+    assert await file_storage().ids() == files
+
+
+async def test_file_just_over_the_limit_is_refused(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    answer = await upload(scenario, http, b"\0" * (MAX_ATTACHMENT_BYTES + 1))
+    assert answer.status_code == 413
+    assert str(MAX_ATTACHMENT_BYTES) in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("../../etc/passwd", "passwd.jpg"),
+        ("C:\\Users\\anna\\фото.JPG", "фото.jpg"),
+        ("/etc/cron.d/x.png", "x.jpg"),
+        ("..", "photo.jpg"),
+        ("", "photo.jpg"),
+        (None, "photo.jpg"),
+        ("a\x00b\r\nSet-Cookie: x.jpg", "ab Set-Cookie_ x.jpg"),
+        ("gpj.\u202eexe.jpg", "gpj.exe.jpg"),
+        ("я" * 300 + ".jpg", "я" * 80 + ".jpg"),
+        ('<b>"|?*.jpg', "_b_____.jpg"),
+    ],
+)
+def test_display_name_has_no_path_and_no_hidden_characters(given: str | None, shown: str) -> None:
+    assert display_name(given) == shown
+
+
+@in_process
+async def test_path_in_the_name_names_no_file(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    folder = file_storage()._folder
+    before = {path for path in folder.parent.rglob("*") if path.is_file()}
+    made = await uploaded(scenario, http, jpeg(), name="../../../escaped.jpg")
+    (written,) = {path for path in folder.parent.rglob("*") if path.is_file()} - before
+    assert written == folder / UUID(made["id"]).hex[-2:] / f"{made['id']}.jpg"
+    assert made["name"] == "escaped.jpg"
+    answer = await http.get(f"{PATH}/..%2F..%2Fescaped.jpg", headers=headers(scenario))
+    assert answer.status_code in {404, 422}
+
+
+async def test_image_bomb_is_refused_before_it_is_decoded(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    bomb = png_bomb(30_000, 30_000)
+    assert len(bomb) < MEGABYTE
+    detail = refusal(await upload(scenario, http, bomb, "photo.png"))
+    assert detail == "The image has 30000 × 30000 pixels; at most 52,000,000 are accepted in all"
+
+
+async def test_webp_bomb_is_refused(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    detail = refusal(await upload(scenario, http, webp_bomb(), "photo.webp"))
+    assert detail in {image_program.UNKNOWN, image_program.DAMAGED}
+
+
+async def test_image_that_takes_too_long_is_refused(
+    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    endless = tmp_path / "endless.py"
+    endless.write_text("import sys\nsys.stdin.buffer.read()\nwhile True: pass\n")
+    monkeypatch.setattr(images, "_PROGRAM", endless)
+    monkeypatch.setattr(images, "TIMEOUT_SECONDS", 0.3)
+    assert refusal(await upload(scenario, http, jpeg())) == images.NOT_DECODED
+    assert not [child for child in psutil.Process().children() if str(endless) in child.cmdline()]
+
+
+async def test_program_for_images_gets_no_secret(
+    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    curious = tmp_path / "curious.py"
+    curious.write_text(
+        "import json, os, sys\nsys.stdin.buffer.read()\nprint(json.dumps({'refused': repr(sorted(os.environ))}))"
+    )
+    monkeypatch.setattr(images, "_PROGRAM", curious)
+    assert "GOSPABLIK" not in refusal(await upload(scenario, http, jpeg()))
+
+
+async def test_position_camera_and_comments_are_removed_and_the_photo_is_turned_upright(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    original = photo_with_position()
+    assert all(secret in original for secret in SECRETS)
+    made = await uploaded(scenario, http, original)
+    content = await stored(http, scenario, made)
+    assert not [secret for secret in SECRETS if secret in content]
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == (40, 60)
+        assert not image.getexif()
+        assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+        red, green, _ = image.getpixel((20, 5))  # type: ignore[misc]
+        assert (red > 200, green < 60) == (True, True), "the left edge is on top after the turn"
+
+
+@in_process
+async def test_text_in_a_png_is_removed_and_what_is_transparent_becomes_white(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    content = await stored(
+        http, scenario, await uploaded(scenario, http, png(text="taken by Anna", transparent=True))
+    )
+    assert b"Anna" not in content
+    with Image.open(io.BytesIO(content)) as image:
+        assert min(image.getpixel((5, 5))) > 250  # type: ignore[arg-type]
+
+
+async def test_large_photo_is_reduced(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    made = await uploaded(scenario, http, jpeg(5_200, 2_600))
+    assert (made["width"], made["height"]) == (2_560, 1_280)
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b"", "The file is empty"),
+        (jpeg(200, 200)[:400], image_program.DAMAGED),
+        (jpeg(2_100, 100), "One side of the image is more than 20 times the other"),
+    ],
+    ids=["empty", "cut off", "strip"],
+)
+async def test_unusable_image_is_refused(
+    scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, detail: str
+) -> None:
+    assert refusal(await upload(scenario, http, content)) == detail
+
+
+async def test_form_without_the_file_is_refused(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    forms: list[dict[str, Any]] = [{"data": {"file": "text"}}, {"json": {}}, {"content": b"x"}]
+    for sent in forms:
+        answer = await http.post(PATH, headers=headers(scenario), **sent)
+        assert "part «file»" in refusal(answer)
+    other = await http.post(PATH, files={"photo": ("a.jpg", jpeg())}, headers=headers(scenario))
+    assert other.json()["errors"][0]["pointer"] == "/photo"
+    two = await http.post(
+        PATH, files=[("file", ("a.jpg", jpeg())), ("file", ("b.jpg", jpeg()))], headers=headers(scenario)
+    )
+    assert two.status_code == 400
+
+
+@in_process
+async def test_only_the_uploaders_organisation_reads_an_upload(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    made = await uploaded(scenario, http, jpeg())
+    path = f"{PATH}/{made['id']}"
+    assert (await http.get(path, headers=headers(scenario, "manager"))).status_code == 200
+    for role, org in (("executor", scenario.other_organisation), ("moderator", None)):
+        answer = await http.get(path, headers=headers(scenario, role, org))
+        assert answer.status_code == 404, role
+    assert (await http.get(path)).status_code == 401
+
+
+@in_process
+async def test_attached_photo_is_read_by_everybody_on_the_appeal(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    made = await uploaded(scenario, http, jpeg())
+    await draft(scenario, await appeal(scenario), attachments=[made["id"]])
+    path = f"{PATH}/{made['id']}"
+    assert (await http.get(path, headers=headers(scenario, "moderator"))).status_code == 200
+    other = headers(scenario, "executor", scenario.other_organisation)
+    assert (await http.get(path, headers=other)).status_code == 404
+
+
+@in_process
+async def test_missing_file_is_reported_and_not_invented(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    made = await uploaded(scenario, http, jpeg())
+    await file_storage().write(UUID(made["id"]), b"changed")
+    assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
+    await file_storage().delete(UUID(made["id"]))
+    assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
+
+
+@in_process
+async def test_person_cannot_fill_the_disk(
+    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_UNATTACHED", 1)
+    made = await uploaded(scenario, http, jpeg())
+    assert (await upload(scenario, http, jpeg())).status_code == 409
+    await draft(scenario, await appeal(scenario), attachments=[made["id"]])
+    assert (await upload(scenario, http, jpeg())).status_code == 201
+
+
+@in_process
+async def test_unattached_upload_expires_with_its_file_and_an_attached_one_stays(
+    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, unused = [await uploaded(scenario, http, jpeg()) for _ in range(2)]
+    await draft(scenario, await appeal(scenario), attachments=[kept["id"]])
+    await scenario.handle_schedule("purge")
+    assert {UUID(kept["id"]), UUID(unused["id"])} <= set(await file_storage().ids())
+    later = clock.now() + timedelta(days=4)
+    monkeypatch.setattr("shared.clock.now", lambda: later)
+    await scenario.handle_schedule("purge")
+    files = set(await file_storage().ids())
+    assert (UUID(kept["id"]) in files, UUID(unused["id"]) in files) == (True, False)
+    rows = await scenario.ingest.fetch("SELECT id FROM attachments")
+    assert [row["id"] for row in rows] == [UUID(kept["id"])]
+
+
+async def test_file_of_an_upload_without_a_row_is_removed_after_a_day(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, storage = scenario.appeals.service.database, file_storage()
+    unknown = Caller(subject=CENTRE_SUBJECT, name="", role=Role.EXECUTOR, organisation_id=uuid4())
+    before = set(await storage.ids())
+    with pytest.raises(IntegrityError):
+        async with database.write() as session:
+            await uploads.store_upload(session, storage, unknown, images.CleanImage(jpeg(), 64, 48), "a.jpg")
+    (orphan,) = set(await storage.ids()) - before
+    await uploads.remove_orphan_files(database, storage)
+    assert orphan in set(await storage.ids()), "it may belong to a running upload"
+    later = clock.now() + timedelta(days=2)
+    monkeypatch.setattr("shared.clock.now", lambda: later)
+    await uploads.remove_orphan_files(database, storage)
+    assert orphan not in set(await storage.ids())
+
+
+async def test_failed_write_leaves_no_file_and_no_row(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    database, storage = scenario.appeals.service.database, file_storage()
+    caller = Caller(subject=CENTRE_SUBJECT, name="", role=Role.EXECUTOR, organisation_id=scenario.organisation)
+    before = set(await storage.ids())
+    with pytest.raises(OSError, match="No space left"):
+        async with database.write() as session:
+            await uploads.store_upload(session, storage, caller, images.CleanImage(jpeg(), 64, 48), "a.jpg")
+    assert set(await storage.ids()) == before
+    assert await scenario.ingest.fetchval("SELECT count(*) FROM attachments") == 0
+
+
+async def test_folder_storage_deletes_what_an_interrupted_write_left(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "files")
+    storage.prepare()
+    file_id = uuid4()
+    await storage.write(file_id, b"content")
+    storage._path(file_id).rename(storage._path(file_id).with_suffix(".part"))
+    assert (await storage.ids(), await storage.read(file_id)) == ([file_id], None)
+    await storage.delete(file_id)
+    assert await storage.ids() == []
+
+
+@in_process
+async def test_service_token_for_another_route_reads_no_file(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
+    made = await uploaded(scenario, http, jpeg())
+    await draft(scenario, await appeal(scenario), attachments=[made["id"]])
+    path = f"/internal/attachments/{made['id']}"
+    use = tokens.route_claim("GET", path)
+
+    async def read(caller: Any, claim: str = use) -> httpx.Response:
+        token = scenario.appeals.service_token(caller, claim)
+        return await http.get(path, headers={"Authorization": f"Bearer {token}"})
+
+    answer = await read("ingest")
+    assert (answer.status_code, len(answer.content)) == (200, made["size"])
+    assert (await read("webhooks")).status_code == 403
+    assert (await read("ingest", tokens.route_claim("GET", f"/internal/attachments/{uuid4()}"))).status_code == 401
+    unattached = await uploaded(scenario, http, jpeg())
+    path = f"/internal/attachments/{unattached['id']}"
+    assert (await read("ingest", tokens.route_claim("GET", path))).status_code == 404
+
+
+@in_process
+async def test_attachment_row_is_audited(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+    made = await uploaded(scenario, http, jpeg(), name="Иванова Анна.jpg")
+    connection = await scenario.database.connect()
+    row = await connection.fetchrow("SELECT after::text AS after FROM audit WHERE subject_id = $1", made["id"])
+    await connection.close()
+    assert row is not None
+    assert "Иванова" not in row["after"]
