@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from services.appeals import jobs, retention
-from services.appeals.bulk import runner as bulk_runner
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
+from services.appeals.bulk import runner as bulk_runner
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.bulk.changes import MOVE_TO, BulkChange
 from services.appeals.lifecycle import appeal_queries, assignee_changes
-from services.appeals.lifecycle.assignee_changes import AssigneeWish
 from services.appeals.moderation import decisions
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.assignees.directory import load_staff
 from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.bulk.changes import MOVE_TO
 from services.appeals.bulk.row_changes import FormerState, RowChange
 from services.appeals.lifecycle import appeal_queries, assignee_changes, transitions
-from services.appeals.lifecycle.assignee_changes import AssigneeWish
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
@@ -77,10 +77,9 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, c
     appeal.updated_at = clock.now()
     if former.organisation_id != lost_by:
         _return_organisation(appeal, former, caller, context, recorder)
-    if appeal.organisation_id is not None:
-        clocks.recompute_clock(appeal, context.policies, context.calendar(appeal.organisation_id))
-        if appeal.organisation_id != lost_by:
-            transitions.record_assigned(recorder, appeal, caller.actor)
+    clocks.follow_appeal(appeal, context.sla, caller.actor)
+    if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
+        transitions.record_assigned(recorder, appeal, context, caller.actor)
     payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": UNDO_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
     moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=UNDO_REASON)

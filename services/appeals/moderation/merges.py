@@ -101,8 +101,7 @@ async def unmerge(
     context, recorder, now = await _routing_context(session, appeal, into), AppealRecorder(), clock.now()
     found.undone_by, found.undone_at = caller.actor, now
     appeal.status, appeal.closed_at, appeal.updated_at, into.updated_at = found.former_status, None, now, now
-    if appeal.organisation_id is not None and appeal.status != "triage":
-        clocks.recompute_clock(appeal, context.policies, context.calendar(appeal.organisation_id))
+    clocks.follow_appeal(appeal, context.sla, caller.actor)
     _record(recorder, caller, "unmerged", appeal, into, reason=reason)
     _record(recorder, caller, "unmerged", into, appeal, reason=reason)
     unmerged = AppealUnmerged(**event_snapshot(appeal), from_id=into.id, from_number=into.number)
@@ -180,13 +179,14 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
 def _keep_earlier_deadline(
     into: Appeal, merged: Appeal, context: RoutingContext, recorder: AppealRecorder, caller: Caller
 ) -> None:
-    """Give `into` the shorter deadline of an urgent appeal, if `merged` is urgent.
+    """Give `into` the shorter deadline of an urgent appeal, if `merged` is urgent, and the earlier start.
 
-    Otherwise its own deadline is the earlier one, because it was received earlier.
+    The clocks of `merged` stay as they are, like those of a closed appeal.
     """
     if merged.urgency == "high" != into.urgency:
         why = f"Срочным было присоединённое обращение № {merged.number}"
         transitions.raise_urgency(into, context, recorder, caller.actor, why=why)
+    clocks.keep_earlier_start(into, merged, context.sla, caller.actor)
 
 
 async def _require_nothing_published_since(session: WriteSession, into: Appeal, found: AppealMerge) -> None:

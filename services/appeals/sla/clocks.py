@@ -28,7 +28,7 @@ from services.appeals.sla.opened_clocks import clocks_of, opened_clocks
 from services.appeals.sla.opening import open_clocks, start_moment, target_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
-from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock
+from shared.tables.appeals import Appeal, SlaClock
 
 
 def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
@@ -184,22 +184,14 @@ def recompute_clocks(appeal: Appeal, sla: SlaContext) -> bool:
     return any(changed)
 
 
-def merge_clocks(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) -> None:
-    """Let the running clocks count from the earlier start of an appeal that is merged into this one; its clocks
-    end without an answer.
-    """
+def keep_earlier_start(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) -> None:
+    """Let the running clocks count from the earlier start of an appeal that is merged into this one."""
     for row in _started(appeal):
         other = next((found for found in _started(merged) if found.kind == row.kind), None)
         if other is not None and other.started_at and row.started_at and other.started_at < row.started_at:
             add_event(row, "merged", actor, time_source.now(), starts_at=other.started_at)
             store_results(row, sla)
-    for row in clocks_of(merged):
-        if row.state == "waiting":
-            row.state = "cancelled"
-        elif row.state in UNFINISHED_CLOCK_STATES:
-            _cancel(row, sla, actor)
     store_due_dates(appeal, sla)
-    store_due_dates(merged, sla)
 
 
 def awaits_reply(appeal: Appeal) -> bool:
