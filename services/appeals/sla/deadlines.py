@@ -267,8 +267,9 @@ def _periods(starts_at: datetime, calendar: NamedCalendar, marks: Sequence[Clock
     """
     present = _Period(starts_at, None, calendar, paused=False, reason=None)
     periods: list[_Period] = []
+    at = starts_at
     for mark in marks:
-        at = max(mark.at, present.begins)
+        at = max(mark.at, at)
         if mark.kind == "moved":
             following = replace(present, begins=at, calendar=mark.calendar)
         elif mark.kind == "paused" and not present.paused:

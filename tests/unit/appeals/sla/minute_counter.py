@@ -53,15 +53,22 @@ def _loop(  # noqa: PLR0917 — the parts of one case
     counted = unpaused = 0
     used: int | None = None
     due: int | None = None
-    for minute in range(_minute(start), _minute(start) + _LIMIT):
-        if stopped is not None and used is None and minute >= stopped:
-            used, paused, waiting = counted, False, []
+
+    def apply_changes_until(minute: int) -> None:
+        nonlocal calendar, paused
         while waiting and _minute(waiting[0].at) <= minute:
             change = waiting.pop(0)
             if change.kind == "move":
                 calendar = calendars[change.calendar or ""]
             else:
                 paused = change.kind == "pause"
+
+    # A clock that is answered at its very start was moved or paused before all the same.
+    apply_changes_until(_minute(start))
+    for minute in range(_minute(start), _minute(start) + _LIMIT):
+        if stopped is not None and used is None and minute >= stopped:
+            used, paused, waiting = counted, False, []
+        apply_changes_until(minute)
         if paused and not waiting and stopped is None:
             return _moment(due), counted if due is None else None
         if due is not None and (stopped is None or used is not None):
