@@ -68,6 +68,8 @@ def _check_size(width: int, height: int) -> None:
 
 def _on_white(image: Image.Image) -> Image.Image:
     """Return the image in RGB; what is transparent becomes white."""
+    if image.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if not image.has_transparency_data:
         return image.convert("RGB")
     layer = image.convert("RGBA")

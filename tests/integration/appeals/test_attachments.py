@@ -280,6 +280,42 @@ async def test_large_photo_is_reduced(scenario: AppealsScenario, http: httpx.Asy
     assert (made["width"], made["height"]) == (2_560, 1_280)
 
 
+def several(first: str, format_: str) -> bytes:
+    """Return a file of two pictures, the first of this colour and the second black."""
+    output, second = io.BytesIO(), Image.new("RGB", (50, 40), "black")
+    Image.new("RGB", (50, 40), first).save(output, format_, save_all=True, append_images=[second])
+    return output.getvalue()
+
+
+def encoded(image: Image.Image, format_: str) -> bytes:
+    """Return an image as a file."""
+    output = io.BytesIO()
+    image.save(output, format_)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "color"),
+    [
+        (encoded(Image.new("CMYK", (50, 40), (0, 255, 255, 0)), "JPEG"), (255, 0, 0)),
+        (encoded(Image.new("I;16", (50, 40), 32_768), "PNG"), (128, 128, 128)),
+        (encoded(Image.new("1", (50, 40), 1), "PNG"), (255, 255, 255)),
+        (encoded(Image.new("LA", (50, 40), (0, 128)), "PNG"), (127, 127, 127)),
+        (several("red", "MPO"), (255, 0, 0)),
+        (several("red", "WEBP"), (255, 0, 0)),
+        (several("red", "PNG"), (255, 0, 0)),
+    ],
+    ids=["cmyk", "16 bits", "1 bit", "half transparent", "two pictures of a phone", "moving webp", "moving png"],
+)
+def test_picture_of_any_mode_looks_the_same_as_rgb(content: bytes, color: tuple[int, int, int]) -> None:
+    made, width, height = image_program.reencode(content)
+    with Image.open(io.BytesIO(made)) as image:
+        assert (image.mode, width, height) == ("RGB", 50, 40)
+        shown = image.getpixel((5, 5))
+        assert isinstance(shown, tuple)
+        assert max(abs(is_ - wanted) for is_, wanted in zip(shown, color, strict=True)) <= 3
+
+
 @pytest.mark.parametrize(
     ("content", "detail"),
     [
