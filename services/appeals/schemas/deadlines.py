@@ -124,10 +124,12 @@ class DeadlinesOut(BaseModel):
 class ClockPauseIn(RequestBody):
     """A pause of the clocks of an appeal."""
 
-    reason: SingleLine = Field(description="Why the time of the organisation must not count")
+    reason: SingleLine = Field(
+        description="Why the time of the organisation must not count", examples=["Ждём адрес от автора"]
+    )
 
 
 class ClockResumeIn(RequestBody):
     """The end of a pause."""
 
-    reason: SingleLine | None = None
+    reason: SingleLine | None = Field(default=None, examples=["Автор назвал адрес"])
