@@ -31,9 +31,9 @@ async def insert_appeals(
     try:
         rows = await connection.fetch(
             """INSERT INTO appeals (id, version, status, urgency, organisation_id, transfers, returns, text,
-               written_at, opened_at, assigned_at, closed_at, deadline, route, created_at, updated_at)
+               written_at, opened_at, assigned_at, closed_at, route, created_at, updated_at)
                SELECT gen_random_uuid(), 1, $1::text, 'normal', $2, 0, 0, 'Не горят фонари', $3, $3, $3,
-               CASE WHEN $1 = 'closed' THEN $3::timestamptz END, '{}', '{"reason": "", "confidence": 1.0}',
+               CASE WHEN $1 = 'closed' THEN $3::timestamptz END, '{"reason": "", "confidence": 1.0}',
                now(), now() FROM generate_series(1, $4) RETURNING id""",
             status, owner, WEDNESDAY, count,
         )  # fmt: skip
