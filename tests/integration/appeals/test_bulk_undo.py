@@ -1,8 +1,12 @@
 """A bulk operation taken back: the former person, organisation and status, unless somebody changed the appeal."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+
+import pytest
+import time_machine
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import change_access, register
@@ -19,6 +23,13 @@ from tests.integration.appeals.test_bulk_operations import (
     undo,
 )
 from tests.integration.appeals.test_organisation_calendars import calendar_on
+
+
+@pytest.fixture
+def stopped_clock() -> Iterator[None]:
+    """The clock of the service, which stands at the time of the first message."""
+    with time_machine.travel(WEDNESDAY, tick=False):
+        yield
 
 
 def _state(appeal: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +153,7 @@ async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(
 
 
 async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisation(
-    scenario: AppealsScenario,
+    scenario: AppealsScenario, stopped_clock: None
 ) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     registry = await scenario.database.connect("registry")
