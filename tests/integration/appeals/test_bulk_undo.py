@@ -26,7 +26,7 @@ from tests.integration.appeals.test_organisation_calendars import calendar_on
 
 
 @pytest.fixture
-def stopped_clock() -> Iterator[None]:
+def clock_at_first_message() -> Iterator[None]:
     """The clock of the service, which stands at the time of the first message."""
     with time_machine.travel(WEDNESDAY, tick=False):
         yield
@@ -153,7 +153,7 @@ async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(
 
 
 async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisation(
-    scenario: AppealsScenario, stopped_clock: None
+    scenario: AppealsScenario, clock_at_first_message: None
 ) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     registry = await scenario.database.connect("registry")
