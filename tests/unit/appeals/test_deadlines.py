@@ -17,7 +17,7 @@ from services.appeals.sla.deadlines import ClockEvent, ClockReading, Target, rea
 from services.appeals.sla.explanation import explain_deadline
 from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
 from services.appeals.sla.sla_context import SlaContext
-from shared.tables.appeals import Appeal, SlaPolicy
+from shared.tables.appeals import DEFAULT_ESCALATION, Appeal, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add_working_time, working_time_between
 
 ZONE = ZoneInfo("Asia/Irkutsk")
@@ -48,6 +48,7 @@ def policy(hours: float = 9, **values: Any) -> SlaPolicy:
         "resolution_unit": "working", "promise_unit": "working", "return_unit": "working",
         "starts_from": "received", "valid_from": since, "created_at": since,
         "warn_at": [],
+        "escalation": DEFAULT_ESCALATION,
     }  # fmt: skip
     return SlaPolicy(**(given_values | values))
 
