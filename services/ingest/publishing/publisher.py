@@ -4,9 +4,9 @@ States: queued → `sending`, committed before the call → published or failed.
 response the outcome is unknown (`uncertain`). Then the thread is read: a comment with that text and target is
 matched with the publication; only if a complete read shows none is it sent again. Unless the network certainly
 rejected it, a sent publication is never sent again without such a read, even on request. A thread has one
-publication in flight at a time, in order. Its photos are uploaded before, while it is queued. A long reply is sent
-in parts, each exactly once; if one fails permanently, the later parts fail too. Events contain the id of the
-reply's first part.
+publication in flight at a time, in order. Its photos are uploaded before it is sent, and not while an earlier call
+may have published it. A long reply is sent in parts, each exactly once; if one fails permanently, the later parts
+fail too. Events contain the id of the reply's first part.
 
 The database's clock (`sending_since`) decides which call is current; a monotonic clock of the calling machine
 limits how long it may take. Clocks of two machines are never compared.
@@ -125,9 +125,9 @@ class Publisher:
         found = await self._page(publication_id)
         if found is None:
             return
-        page, lacks_photos = found
+        page, needs_photos = found
         network = self.networks[page.network]
-        if lacks_photos and not await self._upload_photos(publication_id, page, network):
+        if needs_photos and not await self._upload_photos(publication_id, page, network):
             return
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES:
@@ -160,16 +160,16 @@ class Publisher:
             yield session, row
 
     async def _page(self, publication_id: UUID) -> tuple[PageRef, bool] | None:
-        """Return the page of a publication, and whether photos of it are not uploaded yet."""
+        """Return the page of a publication, and whether its photos must be uploaded now: no call was made yet."""
         async with self.database.read() as session:
             result = await session.execute(
-                select(Page, Publication.attachments, Publication.uploaded_media)
+                select(Page, Publication)
                 .join(Publication, Publication.page_id == Page.id)
                 .where(Publication.id == publication_id)
             )
         if (row := result.one_or_none()) is None:
             return None
-        page, attachments, media = row
+        page, publication = row
         found = PageRef(
             id=page.id,
             organisation_id=page.organisation_id,
@@ -177,7 +177,7 @@ class Publisher:
             external_id=page.external_id,
             go_live_at=page.go_live_at,
         )
-        return found, bool(attachments) and media is None
+        return found, publication.sending_since is None and _lacks_photos(publication)
 
     async def _upload_photos(self, publication_id: UUID, page: PageRef, network: NetworkAdapter) -> bool:
         """Upload the photos of the publication; return whether it can be processed now.
@@ -203,16 +203,15 @@ class Publisher:
     async def _photos_refused(self, publication_id: UUID, refusal: PublishRejected) -> None:
         """Fail a publication whose photo was refused for good; otherwise raise `RetryLater`."""
         async with self._locked(publication_id) as (session, row):
-            if row.status not in UNFINISHED_STATUSES:
-                return
+            if row.status not in UNFINISHED_STATUSES or not _lacks_photos(row):
+                return  # another process uploaded them, and sends the reply
             await _change(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
             attempt = row.attempts
             reason = {"code": refusal.code, "message": refusal.message}
             if refusal.permanent or (attempt >= MAX_ATTEMPTS and await _retry_period_over(session, row)):
                 await _fail(session, row, reason)
                 return
-            if row.status == "queued":
-                await _delay(session, row, reason)
+            await _delay(session, row, reason)
         log.info("photos not uploaded", publication_id=str(publication_id), code=refusal.code)
         delay = Backoff(refusal.retry_after, MAX_DELAY).delay(attempt)
         raise RetryLater(timedelta(seconds=delay), refusal.message)
@@ -238,6 +237,8 @@ class Publisher:
             if await self._is_in_network(row.id) or not await self._read(row, page, network):
                 return None
         if await self._is_in_network(row.id):
+            return None
+        if _lacks_photos(row) and not await self._upload_photos(row.id, page, network):
             return None
         async with self._locked(row.id) as (session, now):
             if now.status != "uncertain" or now.sending_since != row.sending_since:
@@ -408,6 +409,10 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
     if row.sending_since is None:
         raise AssertionError("the database has just set it")
     return PublishCall(_outgoing(row, page, began + network.publish_timeout()), row.sending_since, before)
+
+
+def _lacks_photos(row: Publication) -> bool:
+    return bool(row.attachments) and row.uploaded_media is None
 
 
 def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingReply:

@@ -274,6 +274,50 @@ async def test_photo_that_the_network_refuses_fails_the_reply_before_it_is_sent(
     assert thread.media == [["photo2"]]
 
 
+async def test_retried_reply_is_found_in_the_thread_before_its_photos_are_uploaded_again(
+    scenario: PublicationScenario,
+) -> None:
+    thread = PublishedPhotos(scenario)
+
+    async def publish_and_refuse(outgoing: OutgoingReply) -> PublishedReply:
+        await thread.publish(outgoing)
+        raise PublishRejected("vk:100", "Сеть не приняла запрос.", permanent=True)
+
+    async def refuse(_: Photo) -> str:
+        raise PublishRejected("vk:photo_refused", "Фото не принято.", permanent=True, was_sent=False)
+
+    scenario.network.on_publish = publish_and_refuse
+    assert (await scenario.run_to_end())["status"] == "failed"
+    scenario.network.on_upload = refuse
+    assert (await scenario.retry()).status_code == 202
+    await scenario.end_lease()
+    assert (await scenario.run_to_end())["status"] == "published"
+    assert (scenario.network.uploads, scenario.network.calls) == (1, 1)
+
+
+async def test_photo_refused_to_a_second_process_does_not_fail_a_reply_that_is_being_sent(
+    scenario: PublicationScenario,
+) -> None:
+    thread = PublishedPhotos(scenario)
+
+    async def refuse_after_the_other_process(_: Photo) -> str:
+        scenario.network.on_upload = thread.upload
+        with pytest.raises(RetryLater):
+            await scenario.publisher.process(scenario.publication_id)
+        raise PublishRejected("vk:photo_refused", "Фото не принято.", permanent=True, was_sent=False)
+
+    async def publish_meanwhile(outgoing: OutgoingReply) -> PublishedReply:
+        await thread.publish(outgoing)
+        raise PublishOutcomeUnknown("lost")
+
+    scenario.network.on_upload = refuse_after_the_other_process
+    scenario.network.on_publish = publish_meanwhile
+    await scenario.publisher.process(scenario.publication_id)
+    assert (await scenario.system.publication(str(scenario.publication_id)))["status"] == "uncertain"
+    assert (await scenario.run_to_end())["status"] == "published"
+    assert scenario.network.calls == 1
+
+
 async def test_missing_file_fails_the_reply_and_an_outage_of_appeals_does_not(
     scenario: PublicationScenario, photos: PhotoServer
 ) -> None:
