@@ -3,7 +3,7 @@
 A worker that is killed loses at most the batch that it had not committed, and no appeal is changed twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,8 @@ from shared.database.sessions import Database, WriteSession
 from shared.http.problems import Forbidden, Problem
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+
+ChangeRow = Callable[[Caller, UUID], Awaitable[RowChange]]
 
 BULK_BATCH = 20
 _PENDING = inline_literal("pending")
@@ -51,9 +53,9 @@ async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
     recorder.set_context(session, context)
     appeal_ids = await _next_appeals(session, operation)
     caller = await _present_caller(session, operation)
-    undone = await _undone_rows(session, operation, appeal_ids)
+    change_row = await _row_changer(session, operation, appeal_ids)
     for appeal_id in appeal_ids:
-        outcome = await _attempt(session, operation, caller, appeal_id, undone.get(appeal_id))
+        outcome = await _attempt(session, change_row, caller, appeal_id)
         await session.execute(
             update(BulkOperationRow)
             .where(BulkOperationRow.operation_id == operation.id, BulkOperationRow.appeal_id == appeal_id)
@@ -89,53 +91,43 @@ async def _present_caller(session: WriteSession, operation: BulkOperation) -> Ca
     return replace(found, scopes=scopes if found.scopes is None else scopes & found.scopes)
 
 
-async def _undone_rows(
-    session: WriteSession, operation: BulkOperation, appeal_ids: Sequence[UUID]
-) -> dict[UUID, BulkOperationRow]:
-    """Return the rows that the operation takes back, by appeal."""
+async def _row_changer(session: WriteSession, operation: BulkOperation, appeal_ids: Sequence[UUID]) -> ChangeRow:
+    """Return the function that changes one of these appeals on behalf of a caller."""
     if operation.undoes_id is None:
-        return {}
+        change = change_of(operation)
+        return lambda caller, appeal_id: row_changes.change_appeal(session, caller, appeal_id, change)
+    undone = await session.get_one(BulkOperation, operation.undoes_id)
     rows = await session.scalars(
         select(BulkOperationRow).where(
-            BulkOperationRow.operation_id == operation.undoes_id, BulkOperationRow.appeal_id.in_(appeal_ids)
+            BulkOperationRow.operation_id == undone.id, BulkOperationRow.appeal_id.in_(appeal_ids)
         )
     )
-    return {row.appeal_id: row for row in rows}
+    changed = {row.appeal_id: row for row in rows}
+    return lambda caller, appeal_id: take_back(
+        session, caller, appeal_id, action=undone.action, changed=changed[appeal_id]
+    )
 
 
 async def _attempt(
-    session: WriteSession,
-    operation: BulkOperation,
-    caller: Caller | None,
-    appeal_id: UUID,
-    undone: BulkOperationRow | None,
+    session: WriteSession, change_row: ChangeRow, caller: Caller | None, appeal_id: UUID
 ) -> dict[str, Any]:
     """Change one appeal in a savepoint, and return the columns of its outcome."""
     try:
         if caller is None:
             raise Forbidden("Whoever asked for the operation has no access any more")
         async with session.begin_nested():
-            made = await _change(session, operation, caller, appeal_id, undone)
+            made = await change_row(caller, appeal_id)
     except Problem as refused:
-        document = refused.document("")
-        return {"outcome": "refused", "problem": {name: document[name] for name in _KEPT if name in document}}
+        return {"outcome": "refused", "problem": _kept(refused)}
     if made.former is None:
         return {"outcome": "unchanged", "number": made.number}
     former = made.former.model_dump(mode="json")
     return {"outcome": "done", "number": made.number, "former": former, "version": made.version}
 
 
-async def _change(
-    session: WriteSession,
-    operation: BulkOperation,
-    caller: Caller,
-    appeal_id: UUID,
-    undone: BulkOperationRow | None,
-) -> RowChange:
-    if undone is None:
-        return await row_changes.change_appeal(session, caller, appeal_id, change_of(operation))
-    action = await session.scalar(select(BulkOperation.action).where(BulkOperation.id == undone.operation_id))
-    return await take_back(session, caller, appeal_id, action=str(action), changed=undone)
+def _kept(refused: Problem) -> dict[str, Any]:
+    document = refused.document("")
+    return {name: document[name] for name in _KEPT if name in document}
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
@@ -144,11 +136,11 @@ async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _
     operation = await session.get(BulkOperation, operation_id, with_for_update=True)
     if operation is None or operation.completed_at is not None:
         return
-    failed = Problem("The operation failed; the error was logged. The appeal was not changed").document("")
+    failed = Problem("The operation failed; the error was logged. The appeal was not changed")
     await session.execute(
         update(BulkOperationRow)
         .where(BulkOperationRow.operation_id == operation_id, BulkOperationRow.outcome == _PENDING)
-        .values(outcome="refused", problem={name: failed[name] for name in _KEPT if name in failed})
+        .values(outcome="refused", problem=_kept(failed))
         .execution_options(synchronize_session=False)
     )
     operation.completed_at = clock.now()

@@ -71,16 +71,9 @@ class BulkOperationIn(RequestBody):
 
     def change(self) -> BulkChange:
         """Return the change. Raises `Invalid` naming a parameter that is missing or of another action."""
-        # A null is no value, except as the assignee.
-        given = {
-            name
-            for name in self.model_fields_set - {"action", "appeal_ids", "filter"}
-            if name == "assignee_id" or getattr(self, name) not in {None, False} or name == "needs_answer"
-        }
-        if self.needs_answer is None:
-            given.discard("needs_answer")
-        if self.assignee_id is None and self.action != "assign":
-            given.discard("assignee_id")
+        given = set(self.model_dump(exclude={"action", "appeal_ids", "filter"}, exclude_defaults=True))
+        if self.action == "assign":
+            given |= self.model_fields_set & {"assignee_id"}  # null is a value: nobody
         check_parameters(self.action, given)
         return BulkChange(action=self.action, **{name: getattr(self, name) for name in given})
 

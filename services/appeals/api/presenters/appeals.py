@@ -223,7 +223,10 @@ async def appeal_list_items(
     session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None, *, with_route: bool
 ) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
-    names = await routes.organisation_names(session, [route_of(row[0]) for row in rows]) if with_route else {}
+    kept = [route_of(row[0]) for row in rows] if with_route else []
+    names = await routes.organisation_names(
+        session, [one for route in kept for one in routes.suggested_ids(route)]
+    )
     found = []
     for row in rows:
         route = routes.masked_route(routes.route_out(route_of(row[0]), names)) if with_route else None

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.api.presenters.routes import organisation_names
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.bulk import operations
 from services.appeals.schemas.bulk import BulkCounts, BulkOperationOut, BulkRowOut
 from services.appeals.schemas.common import named_ref
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
-from shared.tables.registry import Organisation
 
 
 async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperation]) -> list[BulkOperationOut]:
@@ -18,12 +17,13 @@ async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperatio
     changes = {row.id: operations.change_of(row) for row in rows}
     people = [*(row.author for row in rows), *(change.assignee_id for change in changes.values())]
     names = await ActorNames.load(session, people)
-    places = await _organisation_names(session, [change.organisation_id for change in changes.values()])
+    organisations = await organisation_names(session, [change.organisation_id for change in changes.values()])
     counts = await operations.count_outcomes(session, rows)
     undone = await operations.undone_by(session, rows)
     shown = []
     for row in rows:
         change, count = changes[row.id], counts[row.id]
+        target = change.organisation_id
         took = (row.completed_at - row.created_at).total_seconds() if row.completed_at is not None else None
         undoable = row.action in operations.UNDOABLE_ACTIONS and row.id not in undone
         shown.append(
@@ -32,7 +32,7 @@ async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperatio
                 action=change.action,
                 author=names.ref(row.author),
                 assignee=names.ref(change.assignee_id) if change.assignee_id is not None else None,
-                organisation=named_ref(change.organisation_id, places.get(change.organisation_id)),
+                organisation=named_ref(target, organisations.get(target) if target is not None else None),
                 reason=change.reason,
                 outcome=change.outcome,
                 needs_answer=change.needs_answer,
@@ -60,11 +60,3 @@ async def bulk_operation_out(session: AsyncSession, row: BulkOperation) -> BulkO
 def bulk_row_out(row: BulkOperationRow) -> BulkRowOut:
     """Return an appeal of an operation."""
     return BulkRowOut.model_validate(row, from_attributes=True)
-
-
-async def _organisation_names(session: AsyncSession, ids: Sequence[object]) -> dict[object, str]:
-    wanted = {found for found in ids if found is not None}
-    if not wanted:
-        return {}
-    rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
-    return {row.id: row.name for row in rows}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters import routes
@@ -19,7 +18,6 @@ from services.appeals.schemas import classifications, common
 from services.appeals.schemas.reviews import Agreement, ReviewOut, ReviewSide
 from shared.masking import mask
 from shared.tables.appeals import Classification, Review
-from shared.tables.registry import Organisation
 
 _SAME = (
     "needs_answer", "type", "urgency", "topic_id", "needs_answer_confidence", "topic_confidence",
@@ -58,11 +56,9 @@ def _classification_out(
 async def triage_result(session: AsyncSession, decided: TriageDecision) -> classifications.TriageResult:
     """Return the result of a decision."""
     appeal, suggested = decided.appeal, decided.suggested
-    wanted = {appeal.organisation_id if appeal else None, suggested.organisation_id if suggested else None} - {
-        None
-    }
-    rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
-    organisations = {row.id: common.NamedRef(id=row.id, name=row.name) for row in rows}
+    wanted = [found.organisation_id for found in (appeal, suggested) if found is not None]
+    names = await routes.organisation_names(session, wanted)
+    organisations = {found: common.NamedRef(id=found, name=name) for found, name in names.items()}
     (classification,) = await classifications_out(session, [decided.classification])
     return classifications.TriageResult(
         message_id=decided.classification.message_id,

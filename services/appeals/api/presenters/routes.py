@@ -12,13 +12,18 @@ from shared.masking import mask
 from shared.tables.registry import Organisation
 
 
-async def organisation_names(session: AsyncSession, kept: Iterable[RouteSnapshot]) -> dict[UUID, str]:
-    """Return the names of the organisations that these routes suggest, in at most one statement."""
-    wanted = {found.organisation_id for route in kept for found in route.suggestions}
+async def organisation_names(session: AsyncSession, ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    """Return the names of these organisations, in at most one statement."""
+    wanted = {found for found in ids if found is not None}
     if not wanted:
         return {}
     rows = await session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(wanted)))
     return {row.id: row.name for row in rows}
+
+
+def suggested_ids(route: RouteSnapshot) -> list[UUID]:
+    """Return the organisations that the route suggests."""
+    return [found.organisation_id for found in route.suggestions]
 
 
 def route_out(route: RouteSnapshot, named: Mapping[UUID, str]) -> routes.RouteOut:
@@ -32,7 +37,7 @@ def route_out(route: RouteSnapshot, named: Mapping[UUID, str]) -> routes.RouteOu
 
 async def load_route(session: AsyncSession, route: RouteSnapshot) -> routes.RouteOut:
     """Return one route, loading the names it needs."""
-    return route_out(route, await organisation_names(session, [route]))
+    return route_out(route, await organisation_names(session, suggested_ids(route)))
 
 
 def masked_route(route: routes.RouteOut) -> routes.RouteOut:
