@@ -197,10 +197,13 @@ def _warning_moment(history: _History, share: float, due_at: datetime | None) ->
 
 
 def next_working_moment(calendar: NamedCalendar, moment: datetime) -> datetime | None:
-    """Return the moment if somebody works then, else the next at which somebody does; None within a month."""
-    first = moment.astimezone(calendar.working.zone).date()
+    """Return the moment if somebody works then, else the next at which somebody does; None if nobody works within
+    `_WARNING_DAYS`. An organisation without working time is taken to work in the default calendar.
+    """
+    working = counting_calendar(calendar, "working").working
+    first = moment.astimezone(working.zone).date()
     for day in range(_WARNING_DAYS):
-        for opens, closes in calendar.working.working_intervals_utc(first + timedelta(days=day)):
+        for opens, closes in working.working_intervals_utc(first + timedelta(days=day)):
             if moment < closes:
                 return max(opens, moment)
     return None
@@ -228,7 +231,7 @@ def _read_promise(history: _History, moment: datetime) -> ClockReading:
 
 def _history(events: Sequence[ClockEvent]) -> _History:
     ordered = sorted(events, key=lambda event: event.sequence)
-    begins = [place for place, event in enumerate(ordered) if event.kind in {"started", "restarted"}]
+    begins = [index for index, event in enumerate(ordered) if event.kind in {"started", "restarted"}]
     if not begins:
         raise ValueError("no event started the clock")
     first, *later = ordered[begins[-1] :]
@@ -346,31 +349,22 @@ def counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
 
 
 def _spans(
-    periods: Sequence[_Period],
-    unit: TimeUnit,
-    *,
-    ends: datetime | None = None,
-    cuts: Sequence[datetime] = (),
+    periods: Sequence[_Period], unit: TimeUnit, *, ends: datetime, cuts: Sequence[datetime]
 ) -> Iterator[Segment]:
-    """Yield the days of the periods in order, divided at `cuts`, until `ends`; without it, without end.
-
-    A pause is one segment.
-    """
+    """Yield the days of the periods in order, divided at `cuts`, until `ends`. A pause is one segment."""
     for period in periods:
         calendar = counting_calendar(period.calendar, unit)
-        stop = min((found for found in (period.ends, ends) if found is not None), default=None)
+        stop = min(period.ends, ends) if period.ends is not None else ends
         if period.paused:
-            if stop is None:
-                return
             bounds = [period.begins, *(cut for cut in cuts if period.begins < cut < stop), stop]
             for begins, closes in pairwise(bounds):
                 if begins < closes:
                     yield Segment(begins, closes, timedelta(), calendar, "paused", period.reason)
             continue
         begins = period.begins
-        while stop is None or begins < stop:
+        while begins < stop:
             ahead = (_next_midnight(calendar, begins), stop, *cuts)
-            closes = min(found for found in ahead if found is not None and found > begins)
+            closes = min(found for found in ahead if found > begins)
             yield _segment(calendar, begins, closes, unit)
             begins = closes
 

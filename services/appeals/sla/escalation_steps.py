@@ -7,7 +7,7 @@ from typing import Literal
 
 from typing_extensions import TypeAliasType
 
-from services.appeals.sla.deadlines import ClockEvent, compute_deadline, counting_calendar, next_working_moment
+from services.appeals.sla.deadlines import ClockEvent, counting_calendar, next_working_moment, warning_moment
 from services.appeals.sla.named_calendar import NamedCalendar
 from shared.tables.appeals import SlaPolicy
 from shared.working_time import add_working_time
@@ -53,4 +53,4 @@ class AwaitedDeadline:
 def near_moment(events: list[ClockEvent], policy: SlaPolicy) -> datetime | None:
     """Return when the share of the time is used after which the executor is told."""
     share = policy.escalation.get("executor_share")
-    return compute_deadline(events, [share]).next_warning_at if share is not None else None
+    return warning_moment(events, share) if share is not None else None

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.appeals.sla.deadlines import ClockEvent, Target
+from services.appeals.sla.deadlines import ClockEvent, Target, next_working_moment
 from services.appeals.sla.escalation_steps import AwaitedDeadline, near_moment
+from services.appeals.sla.named_calendar import NamedCalendar
+from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import DEFAULT_ESCALATION, SlaPolicy
+from shared.working_time import WorkingCalendar
 from tests.unit.appeals.sla.product_clocks import calendars
 
 # Tuesday 17 February, 16:00 in the region, which works until 17:00 that day; Wednesday is Сагаалган.
@@ -43,3 +46,13 @@ def test_executor_is_told_when_the_share_is_used() -> None:
     policy = SlaPolicy(escalation=DEFAULT_ESCALATION)
     assert near_moment(events, policy) == datetime(2026, 2, 16, 6, 0, tzinfo=UTC)
     assert near_moment(events, SlaPolicy(escalation=DEFAULT_ESCALATION | {"executor_share": None})) is None
+
+
+def test_organisation_without_working_time_is_told_in_that_of_the_default_calendar() -> None:
+    idle = NamedCalendar(None, "Без рабочего времени", WorkingCalendar(REGION_TIME_ZONE, {}))
+    evening, morning = datetime(2026, 2, 16, 15, 0, tzinfo=UTC), datetime(2026, 2, 17, 1, 0, tzinfo=UTC)
+    assert next_working_moment(idle, evening) == morning
+    events = [ClockEvent(1, "started", evening, evening, idle, Target(timedelta(hours=4)))]
+    assert near_moment(events, SlaPolicy(escalation={"executor_share": 0.25})) == datetime(
+        2026, 2, 17, 2, 0, tzinfo=UTC
+    )
