@@ -118,7 +118,8 @@ async def _recompute(session: WriteSession, appeals: Sequence[Appeal], organisat
         before = _due_dates(appeal)
         if appeal.organisation_id in organisations:
             clocks.follow_appeal(appeal, sla, SYSTEM_ACTOR)
-        clocks.recompute_clocks(appeal, sla)
+        else:
+            clocks.recompute_clocks(appeal, sla)
         if _due_dates(appeal) != before:
             changed += 1
             appeal.updated_at = clock.now()

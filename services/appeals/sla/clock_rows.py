@@ -50,17 +50,19 @@ def last_of_kind(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
     return next((found for found in reversed(clocks_of(appeal)) if found.kind == kind), None)
 
 
-def add_clock(
+def clock_of_message(
     appeal: Appeal, kind: ClockKind, *, message_id: UUID | None, written_at: datetime, received_at: datetime
 ) -> SlaClock:
-    """Add a clock that waits to be started."""
-    now = time_source.now()
-    added = SlaClock(
-        id=new_id(), appeal_id=appeal.id, kind=kind, state="waiting", message_id=message_id, written_at=written_at,
-        received_at=received_at, created_at=now, updated_at=now, events=[],
-    )  # fmt: skip
-    clocks_of(appeal).append(added)
-    return added
+    """Return the unfinished clock of this kind, or a new one that waits to be started, for this message."""
+    row = unfinished(appeal, kind)
+    if row is None:
+        now = time_source.now()
+        row = SlaClock(
+            id=new_id(), appeal_id=appeal.id, kind=kind, state="waiting", created_at=now, updated_at=now, events=[]
+        )
+        clocks_of(appeal).append(row)
+    row.message_id, row.written_at, row.received_at = message_id, written_at, received_at
+    return row
 
 
 def start(
@@ -121,10 +123,8 @@ def add_event(
             at=at,
             reason=reason,
             policy_id=policy.id if policy is not None else None,
-            target_seconds=_seconds(target.amount) if target is not None else None,
-            unit=target.unit if target is not None else None,
-            ceiling_seconds=_seconds(target.ceiling) if target is not None and target.ceiling else None,
             recorded_at=time_source.now(),
+            **target_columns(target),
             **fields,
         )
     )
@@ -175,13 +175,12 @@ def owner_event(row: SlaClock) -> SlaClockEvent:
     return next(event for event in reversed(all_events(row)) if event.kind in {"started", "restarted", "moved"})
 
 
-def store_results(row: SlaClock, sla: SlaContext) -> bool:
-    """Compute the deadline of a started clock from its events and store it; return whether it changed.
+def store_results(row: SlaClock, sla: SlaContext) -> None:
+    """Compute the deadline of a started clock from its events and store it.
 
     What led to the deadline is stored when the clock has ended; until then it is computed when somebody asks.
     """
     events, policy = events_of(row, sla.calendars), sla.policy(row.policy_id)
-    before = row.due_at
     found = compute_deadline(events, shares_to_warn_of(policy, after=row.warned_share))
     row.state, row.started_at, row.due_at = found.state, found.started_at, found.due_at
     row.next_warning_at, row.explanation = found.next_warning_at, None
@@ -193,7 +192,6 @@ def store_results(row: SlaClock, sla: SlaContext) -> bool:
         row.explanation = _explanation(row, reading, policy)
         if found.state == "stopped":
             row.on_time = row.due_at is None or row.stopped_at <= row.due_at
-    return row.due_at != before
 
 
 def shares_to_warn_of(policy: SlaPolicy | None, *, after: float | None = None) -> list[float]:
@@ -291,9 +289,18 @@ def _target(event: SlaClockEvent) -> Target | None:
     )
 
 
+def target_columns(target: Target | None) -> dict[str, Any]:
+    """Return a target as the columns of a clock or an event."""
+    return {
+        "target_seconds": _seconds(target.amount) if target is not None else None,
+        "unit": target.unit if target is not None else None,
+        "ceiling_seconds": _seconds(target.ceiling) if target is not None and target.ceiling else None,
+    }
+
+
 def _set_target(row: SlaClock, target: Target) -> None:
-    row.target_seconds, row.unit = _seconds(target.amount), target.unit
-    row.ceiling_seconds = _seconds(target.ceiling) if target.ceiling else None
+    for name, value in target_columns(target).items():
+        setattr(row, name, value)
 
 
 def _seconds(duration: timedelta) -> int:

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, exists
 from services.appeals.sla.clock_rows import (
     STARTED_STATES,
     ClockKind,
-    add_clock,
     add_event,
+    clock_of_message,
     deadline_text,
     last_of_kind,
     owner_event,
@@ -62,10 +62,9 @@ def await_reply(
     """
     appeal.promised_at = None
     if appeal.first_response_at is not None:
-        row = unfinished(appeal, "next_response") or add_clock(
+        row = clock_of_message(
             appeal, "next_response", message_id=message_id, written_at=written_at, received_at=received_at
         )
-        row.message_id, row.written_at, row.received_at = message_id, written_at, received_at
         row.state, row.due_at, row.next_warning_at = "waiting", None, None
     store_due_dates(appeal, sla)
 
@@ -92,17 +91,12 @@ def start_next_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> No
         raise ValueError(f"No message of appeal {appeal.id} awaits a further reply")
     if waiting.state == "waiting":
         _start(waiting, appeal, sla, actor)
-        final = unfinished(appeal, "final_answer") or add_clock(
+        final = clock_of_message(
             appeal,
             "final_answer",
             message_id=waiting.message_id,
             written_at=waiting.written_at,
             received_at=waiting.received_at,
-        )
-        final.message_id, final.written_at, final.received_at = (
-            waiting.message_id,
-            waiting.written_at,
-            waiting.received_at,
         )
         _start(final, appeal, sla, actor)
         store_due_dates(appeal, sla)
@@ -176,12 +170,15 @@ def resume_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str | Non
     return _change_state(appeal, sla, actor, before="paused", kind="resumed", reason=reason)
 
 
-def recompute_clocks(appeal: Appeal, sla: SlaContext) -> bool:
-    """Compute the deadlines of the running clocks again, after a calendar changed; return whether one changed."""
-    changed = [store_results(row, sla) for row in _started(appeal)]
-    if any(changed):
+def recompute_clocks(appeal: Appeal, sla: SlaContext) -> None:
+    """Compute the deadlines of the running clocks again, after a calendar changed."""
+    started = list(_started(appeal))
+    before = [row.due_at for row in started]
+    for row in started:
+        store_results(row, sla)
+    # An appeal whose deadlines stay keeps its version.
+    if [row.due_at for row in started] != before:
         store_due_dates(appeal, sla)
-    return any(changed)
 
 
 def keep_earlier_start(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) -> None:

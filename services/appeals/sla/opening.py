@@ -1,11 +1,11 @@
 """The clocks with which an appeal opens, computed once for appeals with the same policy, calendar and start."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.appeals.sla.clock_rows import ClockKind, shares_to_warn_of
+from services.appeals.sla.clock_rows import ClockKind, shares_to_warn_of, target_columns
 from services.appeals.sla.deadlines import ClockEvent, Target, compute_deadline, read_clock
 from services.appeals.sla.escalation_steps import AwaitedDeadline, near_moment
 from services.appeals.sla.explanation import explain_deadline
@@ -74,9 +74,7 @@ def _row(kind: ClockKind, policy: SlaPolicy, calendar_id: UUID | None, events: l
         "kind": kind,
         "state": found.state,
         "policy_id": policy.id,
-        "target_seconds": target.amount // timedelta(seconds=1),
-        "unit": target.unit,
-        "ceiling_seconds": target.ceiling // timedelta(seconds=1) if target.ceiling else None,
+        **target_columns(target),
         "calendar_id": calendar_id,
         "started_at": found.started_at,
         "due_at": found.due_at,
