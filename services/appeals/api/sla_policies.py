@@ -23,7 +23,7 @@ router = APIRouter(prefix="/sla-policies", tags=["sla"])
 async def list_sla_policies(
     session: ReadTransaction,
     caller: RegistryReader,
-    filters: Annotated[sla_policies.SlaPolicyFilter, Query()],
+    filters: Annotated[policies.SlaPolicyFilter, Query()],
     paging: PagingDep,
     response: Response,
 ) -> Page[sla_policies.SlaPolicyOut]:

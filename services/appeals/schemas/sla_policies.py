@@ -12,7 +12,6 @@ from services.appeals.schemas.common import RequestBody
 from services.appeals.schemas.submissions import SOURCE_PATTERN
 from services.appeals.sla.deadlines import TimeUnit
 from services.appeals.sla.policy_selection import MANUAL_CHANNEL
-from shared.api.query_parameters import ListFilter
 from shared.contracts.values import OrganisationKind, Urgency
 from shared.tables.appeals import DEFAULT_ESCALATION
 
@@ -23,8 +22,9 @@ def _hours(description: str, example: float, *, at_most: float = 2_000) -> Any:
     return Field(gt=0, le=at_most, allow_inf_nan=False, description=description, examples=[example])
 
 
-def _hours_late(example: float) -> Any:
-    return Field(default=example, ge=0, le=2_000, allow_inf_nan=False, examples=[example])
+def _hours_late(level: str) -> Any:
+    hours = DEFAULT_ESCALATION[level]
+    return Field(default=hours, ge=0, le=2_000, allow_inf_nan=False, examples=[hours])
 
 
 class EscalationTimes(RequestBody):
@@ -41,16 +41,9 @@ class EscalationTimes(RequestBody):
         description="The share of the time after which the executor is told",
         examples=[0.8],
     )
-    manager_hours: float | None = _hours_late(0)
-    centre_hours: float | None = _hours_late(4)
-    deputy_head_hours: float | None = _hours_late(9)
-
-
-class SlaPolicyFilter(ListFilter):
-    """Filter of the list of SLA policies."""
-
-    policy_key: UUID | None = Field(default=None, description="The versions of one policy")
-    in_effect_at: BoundedDatetime | None = Field(default=None, description="Versions in effect at this moment")
+    manager_hours: float | None = _hours_late("manager_hours")
+    centre_hours: float | None = _hours_late("centre_hours")
+    deputy_head_hours: float | None = _hours_late("deputy_head_hours")
 
 
 class SlaPolicyIn(RequestBody):

@@ -5,20 +5,30 @@ from datetime import datetime
 from typing import get_args
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.schemas.sla_policies import SlaPolicyFilter, SlaPolicyIn
+from services.appeals.field_types import BoundedDatetime
+from services.appeals.schemas.sla_policies import SlaPolicyIn
 from services.appeals.sla.policy_selection import is_general, is_in_effect
 from services.appeals.sla.sla_context import load_policies
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
+from shared.api.query_parameters import ListFilter
 from shared.contracts.values import Urgency
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
 from shared.tables.appeals import SlaPolicy, Topic
+
+
+class SlaPolicyFilter(ListFilter):
+    """Filter of the list of SLA policies."""
+
+    policy_key: UUID | None = Field(default=None, description="The versions of one policy")
+    in_effect_at: BoundedDatetime | None = Field(default=None, description="Versions in effect at this moment")
 
 
 async def list_policies(session: AsyncSession, filters: SlaPolicyFilter, paging: Paging) -> Sequence[SlaPolicy]:
