@@ -23,7 +23,7 @@ async def upload_file(
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
         raise NoValidResponse(network, METHOD, "the network named no address for the upload")
     form = aiohttp.FormData()
-    # Servers tell the type by the extension; the name that people gave to the file is nobody's business there.
+    # Servers tell the type by the extension; the name that people gave to the file may contain personal data.
     form.add_field(field, photo.content, filename="photo.jpg", content_type=photo.content_type)
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:

@@ -164,9 +164,8 @@ class PhotoPlace:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo to upload to a network. `name` and `content_type` describe the file."""
+    """A photo to upload to a network."""
 
-    name: str
     content_type: str
     content: bytes
 

@@ -59,7 +59,7 @@ async def upload_photos(
     media = []
     for attachment in row.attachments:
         content = await read(UUID(attachment["id"]), row.on_behalf_of)
-        photo = Photo(attachment["name"], attachment["content_type"], content)
+        photo = Photo(attachment["content_type"], content)
         try:
             media.append(await network.upload_photo(place, photo))
         except PublishOutcomeUnknown as error:
