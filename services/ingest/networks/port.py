@@ -154,7 +154,7 @@ class OutgoingReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhotoPlace:
+class PhotoTarget:
     """Where a photo will be published: a page, and a thread of comments or messages."""
 
     page: PageRef
@@ -430,7 +430,7 @@ class NetworkAdapter(Protocol):
     def publish_timeout(self) -> float:
         """Return the timeout of a publishing call, in seconds."""
 
-    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
         """Upload a photo and return what `OutgoingReply.media` names it by. Nothing is published yet, so that it
         may be repeated freely.
 

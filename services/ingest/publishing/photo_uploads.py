@@ -8,7 +8,7 @@ from services.ingest.networks.port import (
     NetworkAdapter,
     PageRef,
     Photo,
-    PhotoPlace,
+    PhotoTarget,
     PublishOutcomeUnknown,
     PublishRejected,
 )
@@ -55,13 +55,13 @@ async def upload_photos(
 
     Raises `PublishRejected`, also when the outcome is unknown: an upload may be repeated.
     """
-    place = PhotoPlace(page=page, kind=cast("MessageKind", row.kind), thread_key=row.thread_key)
+    target = PhotoTarget(page=page, kind=cast("MessageKind", row.kind), thread_key=row.thread_key)
     media = []
     for attachment in row.attachments:
         content = await read(UUID(attachment["id"]), row.on_behalf_of)
         photo = Photo(attachment["content_type"], content)
         try:
-            media.append(await network.upload_photo(place, photo))
+            media.append(await network.upload_photo(target, photo))
         except PublishOutcomeUnknown as error:
             raise _rejection("photo_not_uploaded", NOT_UPLOADED) from error
     return media

@@ -29,7 +29,7 @@ from services.ingest.networks.port import (
     PageRef,
     ParsedBatch,
     Photo,
-    PhotoPlace,
+    PhotoTarget,
     PublishedReply,
     PublishOutcomeUnknown,
     PublishRejected,
@@ -192,7 +192,7 @@ class Example:
         """Return the maximum duration of a publishing call, in seconds."""
         return CALL_SECONDS
 
-    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
         """Refuse every photo: the network takes none."""
         raise PublishRejected("example:no_photos", "Сеть не принимает фото.", permanent=True, was_sent=False)
 

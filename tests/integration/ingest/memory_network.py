@@ -17,7 +17,7 @@ from services.ingest.networks.port import (
     PageRef,
     ParsedBatch,
     Photo,
-    PhotoPlace,
+    PhotoTarget,
     PublishedReply,
     PublishRejected,
     ReadFailed,
@@ -77,7 +77,7 @@ class MemoryNetwork(NetworkAdapter):
         """Return a short timeout."""
         return 1.0
 
-    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
         """Refuse every photo."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 

@@ -18,7 +18,7 @@ from services.ingest.networks.port import (
     PageRef,
     ParsedBatch,
     Photo,
-    PhotoPlace,
+    PhotoTarget,
     PublishedReply,
     ReadFailed,
     SourceLoop,
@@ -62,7 +62,7 @@ class ScriptedNetwork:
         """Return a long timeout by default, so that no response is too late on a busy machine."""
         return self.seconds
 
-    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
         """Call the test's `on_upload`."""
         self.uploads += 1
         assert self.on_upload is not None

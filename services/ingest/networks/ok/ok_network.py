@@ -25,7 +25,7 @@ from services.ingest.networks.port import (
     PageRef,
     ParsedBatch,
     Photo,
-    PhotoPlace,
+    PhotoTarget,
     PublishedReply,
     PublishOutcomeUnknown,
     ScanStep,
@@ -115,10 +115,10 @@ class OkNetwork:
         """Return the timeout of a publishing call, in seconds."""
         return self._settings.ok_call_timeout_seconds
 
-    async def upload_photo(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
         """Upload a photo. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
         with mapping_publish_errors(self.name, ok_errors.user_message):
-            return await self._photos.upload(place, photo)
+            return await self._photos.upload(target, photo)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""

@@ -14,7 +14,7 @@ from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.file_upload import METHOD, upload_file
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.port import Photo, PhotoPlace, PublishRejected
+from services.ingest.networks.port import Photo, PhotoTarget, PublishRejected
 
 PHOTO_REFUSED = "Одноклассники не приняли фото: загрузите другое и отправьте новый ответ."
 NO_PHOTOS = "Сообщения Одноклассников не принимают фото: отправьте ответ без него."
@@ -28,12 +28,12 @@ class OkPhotoUploader:
         self._http = http
         self._timeout_seconds = timeout_seconds
 
-    async def upload(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload(self, target: PhotoTarget, photo: Photo) -> str:
         """Upload a photo to the group for a comment; return its id."""
-        if place.kind == "message":
+        if target.kind == "message":
             raise PublishRejected("ok:no_photos", NO_PHOTOS, permanent=True, was_sent=False)
         credential = self._client.user_session("photosV2.getUploadUrl")
-        server = await self._client.call(credential, "photosV2.getUploadUrl", gid=place.page.external_id, count=1)
+        server = await self._client.call(credential, "photosV2.getUploadUrl", gid=target.page.external_id, count=1)
         url = server.get("upload_url") if isinstance(server, dict) else None
         sent = await upload_file(self._http, NETWORK, url, "pic1", photo, timeout_seconds=self._timeout_seconds)
         photo_id, token = _uploaded(sent)

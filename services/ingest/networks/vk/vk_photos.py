@@ -10,7 +10,7 @@ import aiohttp
 
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.file_upload import METHOD, upload_file
-from services.ingest.networks.port import Photo, PhotoPlace, PublishRejected, TokenKind
+from services.ingest.networks.port import Photo, PhotoTarget, PublishRejected, TokenKind
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import id_suffix
@@ -26,15 +26,15 @@ class VkPhotoUploader:
         self._http = http
         self._timeout_seconds = timeout_seconds
 
-    async def upload(self, place: PhotoPlace, photo: Photo) -> str:
+    async def upload(self, target: PhotoTarget, photo: Photo) -> str:
         """Upload a photo for a thread; return it as `attachments` names it."""
-        page = place.page
+        page = target.page
         group: dict[str, Any] = {}
         where: dict[str, Any] = {}
-        if place.kind == "message":
+        if target.kind == "message":
             get_server, save = "photos.getMessagesUploadServer", "photos.saveMessagesPhoto"
             credential = self._client.select_token(get_server, TokenKind.GROUP, page_id=page.id)
-            where["peer_id"] = id_suffix(place.thread_key)
+            where["peer_id"] = id_suffix(target.thread_key)
         else:
             get_server, save = "photos.getWallUploadServer", "photos.saveWallPhoto"
             credential = self._client.select_token(get_server, TokenKind.USER)
