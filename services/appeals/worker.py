@@ -142,10 +142,7 @@ def register(service: Service, queue: Jobs) -> None:
 
     @queue.schedule("warn-of-deadlines", "* * * * *")
     async def warn_of_deadlines() -> None:
-        while True:
-            async with service.database.write() as session:
-                if not await deadline_warnings.record_warnings(session):
-                    return
+        await _repeat(service.database, deadline_warnings.record_warnings)
 
     @queue.schedule("escalate-appeals", "* * * * *")
     async def escalate_appeals() -> None:

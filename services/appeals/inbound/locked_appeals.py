@@ -100,9 +100,9 @@ class LockedAppeals:
         if appeal.thread_key is None or appeal.author_key is None:
             return
         key = (appeal.thread_key, appeal.author_key)
-        for place in {key, *self._merged_into.get(appeal.id, ())}:
-            others = [one for one in self._by_thread_author.get(place, ()) if one.id != appeal.id]
-            self._by_thread_author[place] = [*others, appeal]
+        for thread_author_key in {key, *self._merged_into.get(appeal.id, ())}:
+            others = [one for one in self._by_thread_author.get(thread_author_key, ()) if one.id != appeal.id]
+            self._by_thread_author[thread_author_key] = [*others, appeal]
         self.last_numbers[key] = max(self.last_numbers.get(key, 0), appeal.matter_number)
 
     def candidates(self, key: ThreadAuthor) -> list[Appeal]:

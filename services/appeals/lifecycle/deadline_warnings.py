@@ -1,12 +1,12 @@
 """Warnings that a share of the time until a deadline is used, in the working hours of the organisation."""
 
-from typing import Literal, cast
+from typing import cast
 
 from sqlalchemy import select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
-from services.appeals.sla.clock_rows import events_of, shares_to_warn_of
+from services.appeals.sla.clock_rows import ClockKind, events_of, shares_to_warn_of
 from services.appeals.sla.deadlines import compute_deadline, read_clock, warning_moment
 from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
@@ -66,7 +66,7 @@ def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecord
     recorder.add_timeline_entry(appeal, "deadline_near", clock=row.kind, share=row.warned_share, left_seconds=left)
     near = AppealDeadlineNear(
         **event_snapshot(appeal),
-        clock=cast("Literal['first_response', 'next_response', 'final_answer']", row.kind),
+        clock=cast("ClockKind", row.kind),
         share=row.warned_share,
         due_at=row.due_at,
         left_seconds=left,

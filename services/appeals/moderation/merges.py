@@ -94,7 +94,7 @@ async def unmerge(
     into = locked[found.into_id]
     await _require_nothing_published_since(session, into, found)
     # Messages that were split off since have an appeal of their own.
-    message_ids = [one for one in await _message_ids(session, into) if one in set(found.message_ids)]
+    message_ids = sorted({*found.message_ids}.intersection(await _message_ids(session, into)))
     if not message_ids:
         raise Conflict("All messages of the appeal were split off meanwhile")
     await _move_messages(session, message_ids, appeal)

@@ -1,5 +1,6 @@
 """Presenters of the clocks of an appeal."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -160,10 +161,7 @@ def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
         text = ". ".join(part for part in words if part)
     else:
         used = timedelta(seconds=sum(part["seconds"] for part in segments if not part["planned"]))
-        summary = ClockReading(
-            reading.state, reading.moment, reading.started_at, row.due_at, reading.target, reading.segments, used,
-            reading.left,
-        )  # fmt: skip
+        summary = replace(reading, due_at=row.due_at, used=used)
         text = f"{stored['text']}. {explain_state(summary, on_time=row.on_time)}"
     return {
         "used_seconds": sum(part["seconds"] for part in segments if not part["planned"]),
