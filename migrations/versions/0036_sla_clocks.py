@@ -144,13 +144,22 @@ FROM (
 ) AS due
 WHERE due.id = appeals.id AND due.at > now()
 """
-# The former form of a clock that has a message.
-OF_MESSAGE = """(explanation - 'segments' - 'unit') || jsonb_build_object(
+# The former form of a clock. One that runs has no explanation: the previous version makes it with the next change.
+# A paused one has no deadline, which the previous version needs.
+EXPLANATION = """(coalesce(explanation, (
+    SELECT jsonb_build_object(
+        'policy_id', policy.id, 'policy', policy.name, 'hours', target_seconds / 3600.0,
+        'starts_from', policy.starts_from, 'starts_at', started_at, 'due_at', coalesce(due_at, now()),
+        'calendar_id', calendar.id, 'calendar', coalesce(calendar.name, ''),
+        'time_zone', coalesce(calendar.time_zone, 'Asia/Irkutsk'), 'days', '[]'::jsonb, 'text', '')
+    FROM sla_policies AS policy LEFT JOIN calendars AS calendar ON calendar.id = sla_clocks.calendar_id
+    WHERE policy.id = sla_clocks.policy_id)) - 'segments' - 'unit')"""
+OF_MESSAGE = f"""{EXPLANATION} || jsonb_build_object(
     'message_id', message_id, 'written_at', written_at, 'received_at', received_at)"""
 BACK = f"""
 UPDATE appeals SET deadline = nullif(
-    coalesce((SELECT explanation - 'segments' - 'unit' FROM sla_clocks
-              WHERE appeal_id = appeals.id AND kind = 'first_response' AND explanation IS NOT NULL), '{{}}')
+    coalesce((SELECT {EXPLANATION} FROM sla_clocks
+              WHERE appeal_id = appeals.id AND kind = 'first_response' AND started_at IS NOT NULL), '{{}}')
     || coalesce((SELECT jsonb_build_object('next_response', CASE WHEN state = 'waiting'
                      THEN jsonb_build_object('message_id', message_id, 'written_at', written_at,
                                              'received_at', received_at)

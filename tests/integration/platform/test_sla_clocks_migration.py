@@ -100,9 +100,16 @@ async def test_stored_deadlines_become_clocks_and_return(
         True, False, False,
     ]  # fmt: skip
 
+    # As the service stores a running clock.
+    await connection.execute("UPDATE sla_clocks SET explanation = NULL WHERE appeal_id = $1", INTERIM)
     await downgrade("0035")
     await connection.reload_schema_state()
-    after = await connection.fetch("SELECT id, deadline FROM appeals ORDER BY id")
+    running = json.loads(await connection.fetchval("SELECT deadline FROM appeals WHERE id = $1", INTERIM))
+    assert set(running) == set(stored(policy)) | {"next_response"}
+    assert set(running["next_response"]) == set(stored(policy) | message)
+    assert running["next_response"]["policy_id"] == str(policy)
+    before = [row for row in before if row["id"] != INTERIM]
+    after = await connection.fetch("SELECT id, deadline FROM appeals WHERE id <> $1 ORDER BY id", INTERIM)
     assert [normal(row["deadline"]) for row in after] == [normal(row["deadline"]) for row in before]
     await connection.close()
 
