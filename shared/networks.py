@@ -28,6 +28,8 @@ NETWORKS: dict[str, NetworkInfo] = {
     # Messages of OK take only the address of a picture that anybody can read.
     "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}),
 }
+# The most that any network takes in one reply.
+MAX_PHOTOS = max(most for network in NETWORKS.values() for most in network.max_photos.values())
 
 
 def _validate_network_name(name: str) -> str:

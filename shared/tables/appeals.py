@@ -110,8 +110,8 @@ class SlaPolicy(Base):
 class SlaClock(Base):
     """A clock of an appeal, kind first_response | next_response | final_answer. A promise is a row of `promises`.
 
-    `message_id` is the citizen's message that it answers; null: an appeal without one. `policy_id` is the version
-    of the policy that applies, kept when the policy is edited or deleted. The row itself is the start of the
+    `message_id` is the citizen's message that it answers; null: the one that opened the appeal. `policy_id` is the
+    version of the policy that applies, kept when the policy changes or ends. The row itself is the start of the
     clock, which is also written as an event before another event changes what the row says. `due_at`,
     `used_seconds` and `on_time` are computed from the start, the events and the calendars, and stored. `due_at` is
     null while a clock is paused in time. A clock that is `waiting` has not started: a moderator has to decide.

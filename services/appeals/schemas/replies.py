@@ -14,9 +14,8 @@ from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import RequestBody
 from shared.contracts.values import AnswerChannel, ReplyKind, ReplyOrigin
+from shared.networks import MAX_PHOTOS
 
-# The most that a network takes in one reply.
-MAX_ATTACHMENTS = 10
 ReplyStatus = TypeAliasType(
     "ReplyStatus",
     Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"],
@@ -107,7 +106,7 @@ class ReplyIn(RequestBody):
     )
     attachments: list[UUID] = Field(
         default=[],
-        max_length=MAX_ATTACHMENTS,
+        max_length=MAX_PHOTOS,
         description="Photos to publish with it, from `POST /attachments`. VK takes 2 with a comment and 10 in a "
         "conversation, OK 1 with a comment and none in a conversation",
         examples=[[]],
@@ -130,7 +129,7 @@ class ReplyDraftIn(RequestBody):
     message_id: UUID | None = Field(default=None, description="The message to reply to; unchanged when left out")
     attachments: list[UUID] | None = Field(
         default=None,
-        max_length=MAX_ATTACHMENTS,
+        max_length=MAX_PHOTOS,
         description="The photos to publish with it; unchanged when left out",
         examples=[[]],
     )

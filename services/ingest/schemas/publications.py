@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 
 from services.ingest.schemas.base import RequestModel, RowModel
 from shared.contracts.values import PhotoType
-from shared.networks import NetworkName
+from shared.networks import MAX_PHOTOS, NetworkName
 
 PublicationKind = TypeAliasType("PublicationKind", Literal["comment", "message"])
 PublicationStatus = TypeAliasType(
@@ -80,7 +80,7 @@ class PublicationRequest(RequestModel):
     appeal_id: UUID | None = Field(default=None, description="The appeal of the reply")
     message_id: UUID
     text: ReplyText
-    attachments: list[PublicationAttachment] = Field(default=[], max_length=10)
+    attachments: list[PublicationAttachment] = Field(default=[], max_length=MAX_PHOTOS)
     on_behalf_of: str = Field(min_length=1, max_length=200)
     organisation_id: UUID | None = Field(
         default=None, description="The replying organisation; by default the page's"
