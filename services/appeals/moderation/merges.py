@@ -92,7 +92,7 @@ async def unmerge(
     if found is None or found.into_id not in locked:
         raise Conflict("The appeal is not merged into another one")
     into = locked[found.into_id]
-    await _require_nothing_published_since(session, into, found)
+    await _require_nothing_published_since(session, appeal, into, found)
     # Messages that were split off since have an appeal of their own.
     message_ids = sorted({*found.message_ids}.intersection(await _message_ids(session, into)))
     if not message_ids:
@@ -189,17 +189,21 @@ def _keep_earlier_deadline(
     clocks.keep_earlier_start(into, merged, context.sla, caller.actor)
 
 
-async def _require_nothing_published_since(session: WriteSession, into: Appeal, found: AppealMerge) -> None:
+async def _require_nothing_published_since(
+    session: WriteSession, appeal: Appeal, into: Appeal, found: AppealMerge
+) -> None:
+    # A failed reply of the merged appeal, too, is published when ingest sends it again.
+    of_either = Reply.appeal_id.in_((appeal.id, into.id))
     since = Reply.published_at > found.merged_at
     under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
     # A draft, too, answers a message that would leave the appeal.
     answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(("failed", "discarded"))
     reply_id = await session.scalar(
-        select(Reply.id).where(Reply.appeal_id == into.id, or_(since, under_way, answers_moved)).limit(1)
+        select(Reply.id).where(of_either, or_(since, under_way, answers_moved)).limit(1)
     )
-    if reply_id is not None or into.first_response_at is not None:
+    if reply_id is not None or any(one.first_response_at is not None for one in (appeal, into)):
         raise Conflict(
-            "A reply to both was published or is under way since the merge",
+            "A reply was published or is under way since the merge",
             reply_id=str(reply_id) if reply_id else None,
         )
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer
+from tests.integration.appeals.reply_helpers import answer, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
@@ -159,6 +159,19 @@ async def test_draft_that_answers_a_moved_message_keeps_the_merge(scenario: Appe
     draft = await answer(scenario, first, status="draft")
     refused = _is_problem(await _unmerge(scenario, second["id"]), 409)
     assert refused["reply_id"] == draft["id"]
+
+
+async def test_reply_of_the_merged_appeal_that_ingest_published_keeps_the_merge(scenario: AppealsScenario) -> None:
+    """A failed reply may be published again by ingest, which knows nothing of the merge."""
+    first, second = await _two(scenario)
+    failed = await answer(scenario, second)
+    await reply_fails(scenario, failed)
+    second = await scenario.appeal(second["id"])
+    assert (await _merge(scenario, second, first)).is_success
+    await scenario.emit_published(failed, at=WEDNESDAY + 2 * HOUR)
+    refused = _is_problem(await _unmerge(scenario, second["id"]), 409)
+    assert refused["reply_id"] == failed["id"]
+    assert (await scenario.appeal(second["id"]))["status"] == "merged"
 
 
 async def test_only_appeals_of_one_author_that_await_their_first_reply_are_merged(
