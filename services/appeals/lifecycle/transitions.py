@@ -127,7 +127,7 @@ def assign(
         appeal.status = "assigned"
         clocks.start_first_response_clock(appeal, routing_context.sla, actor)
         record_assigned(recorder, appeal, routing_context, actor)
-    elif appeal.status == "triage":
+    elif appeal.status == "triage" and clocks.has_message_to_answer(appeal):
         clocks.start_next_response_clock(appeal, routing_context.sla, actor)
         appeal.status = "reopened"
         deadline = clocks.next_response_text(appeal, routing_context.sla)

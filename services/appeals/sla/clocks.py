@@ -199,6 +199,11 @@ def awaits_reply(appeal: Appeal) -> bool:
     return following is not None and following.state in STARTED_STATES
 
 
+def has_message_to_answer(appeal: Appeal) -> bool:
+    """Return whether a message after the first response awaits a reply; its clock may not have started."""
+    return unfinished(appeal, "next_response") is not None
+
+
 def runs_next_response_clock() -> ColumnElement[bool]:
     """Return the condition in SQL that the clock of a next response runs or is paused."""
     return exists().where(

@@ -11,8 +11,10 @@ from sqlalchemy import select
 
 from services.appeals.sla.clock_rows import all_events, last_of_kind, store_results, unfinished
 from services.appeals.sla.sla_context import SlaContext
+from shared import clock as time_source
 from shared.tables.appeals import Appeal
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import answer
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
 
@@ -194,6 +196,26 @@ async def test_staff_return_an_appeal_only_within_the_limit_of_the_policy(
     late = await scenario.post(path, body, role="executor", org=scenario.organisation, If_Match="*")
     assert _is_problem(late, 409)["return_until"].startswith("2026-03-04T04:02")
     assert (await scenario.post(path, body, If_Match="*")).status_code == 200
+
+
+async def test_appeal_returned_after_an_interim_reply_is_assigned_again(scenario: AppealsScenario) -> None:
+    """No further message awaits a reply: the promised final reply does."""
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    promised = (time_source.now() + timedelta(days=3)).isoformat()
+    reply = await answer(scenario, appeal, kind="interim", promised_at=promised)
+    await scenario.emit_published(reply, at=time_source.now())
+    for to, reason in (("assigned", "Уточнено"), ("triage", "Не наш вопрос"), ("assigned", "Всё же их")):
+        found = await scenario.appeal(appeal["id"])
+        moved = await scenario.move(found, to, organisation_id=_named(scenario, to), reason=reason)
+        assert moved.status_code == 200, moved.text
+    found = await scenario.appeal(appeal["id"])
+    assert (found["status"], found["organisation"]["id"]) == ("assigned", str(scenario.organisation))
+    assert (await deadlines(scenario, found))["final_answer"]["state"] == "running"
+
+
+def _named(scenario: AppealsScenario, to: str) -> str | None:
+    return str(scenario.organisation) if to == "assigned" else None
 
 
 async def set_calendar(scenario: AppealsScenario, organisation: UUID, name: str, hours: list[list[str]]) -> UUID:
