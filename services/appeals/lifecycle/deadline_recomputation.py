@@ -1,6 +1,7 @@
 """Recomputation of running deadlines after a working calendar changed or an organisation got another one.
 
-Clocks that have stopped keep what they counted. Work is done in batches of one transaction and is idempotent.
+Clocks that have stopped keep what they counted; those of an ended appeal are computed when it is reopened. Work is
+done in batches of one transaction and is idempotent.
 """
 
 from collections.abc import Collection, Sequence
@@ -11,6 +12,7 @@ from sqlalchemy import Select, exists, or_, select
 from services.appeals import jobs
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import STARTED_STATES
 from services.appeals.sla.sla_context import SlaContext
@@ -75,7 +77,12 @@ async def recompute_batch(
     dependents = await _with_dependents(session, calendars)
     ids = list(await session.scalars(_affected(dependents, organisations, after=after)))
     # In id order, like all code that locks appeals, against deadlocks.
-    appeals = await session.scalars(select(Appeal).where(Appeal.id.in_(ids)).order_by(Appeal.id).with_for_update())
+    appeals = await session.scalars(
+        select(Appeal)
+        .where(Appeal.id.in_(ids), Appeal.status.not_in(FINAL_STATUSES))
+        .order_by(Appeal.id)
+        .with_for_update()
+    )
     changed = await _recompute(session, appeals.all(), organisations)
     return changed, ids[-1] if len(ids) == RECOMPUTE_BATCH else None
 

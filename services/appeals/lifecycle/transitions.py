@@ -221,6 +221,9 @@ def reopen(
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
         clocks.start_next_response_clock(appeal, routing_context.sla, actor)
+    elif status == "reopened":
+        # Warnings and changes of calendars passed by the appeal while it was closed.
+        clocks.follow_appeal(appeal, routing_context.sla, actor)
     deadline = clocks.next_response_text(appeal, routing_context.sla)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)

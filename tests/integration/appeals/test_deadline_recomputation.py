@@ -113,3 +113,22 @@ async def test_renamed_calendar_recomputes_nothing(scenario: AppealsScenario, se
     )
     await connection.close()
     assert waiting == 0
+
+
+async def test_appeal_that_ended_keeps_its_deadline_until_it_is_reopened(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    appeal = await opened(scenario, set_time)
+    assert (await scenario.move(appeal, "closed", reason="Повтор")).status_code == 200
+    closed = await scenario.appeal(appeal["id"])
+    calendar = await add_day_off(scenario, "2026-03-05")
+    await registry_event(scenario, "calendar.changed", calendar, version=2, start="2026-03-05", end="2026-03-05")
+    assert await scenario.events("appeal.deadline_changed") == []
+    unchanged = await scenario.appeal(appeal["id"])
+    assert (unchanged["version"], unchanged["first_response_due_at"]) == (
+        closed["version"],
+        appeal["first_response_due_at"],
+    )
+    reopened = await scenario.move(unchanged, "reopened", reason="Закрыто по ошибке")
+    assert reopened.status_code == 200, reopened.text
+    assert reopened.json()["first_response_due_at"] == "2026-03-06T03:01:00Z"

@@ -85,3 +85,18 @@ async def test_nobody_is_warned_of_a_missed_deadline_a_pause_or_an_appeal_withou
     set_time(monday + timedelta(days=20))
     await warn(scenario)
     assert await warn(scenario) == 0
+
+
+async def test_reopened_appeal_is_warned_of_the_share_that_is_still_ahead(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    appeal = await opened(scenario, set_time)
+    assert (await scenario.move(appeal, "closed", reason="Повтор")).status_code == 200
+    set_time(WEDNESDAY + 6 * HOUR)
+    await warn(scenario)
+    assert await warned(scenario) == []
+    reopened = await scenario.move(await scenario.appeal(appeal["id"]), "reopened", reason="Закрыто по ошибке")
+    assert reopened.status_code == 200, reopened.text
+    set_time(WEDNESDAY + 24 * HOUR)
+    await warn(scenario)
+    assert await warned(scenario) == [("first_response", 0.8)]
