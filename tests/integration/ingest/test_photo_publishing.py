@@ -18,6 +18,7 @@ from services.ingest.networks.port import (
     PublishRejected,
 )
 from services.ingest.publishing import photo_uploads
+from services.ingest.publishing.publisher import fail_dead_lettered
 from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, Connected, Emulator, connected
@@ -357,3 +358,52 @@ async def test_long_reply_has_its_photos_with_the_first_part(
     ) as scenario:
         parts = await scenario.parts()
         assert [len(part["attachments"]) for part in parts] == [1, 0]
+
+
+async def test_reply_in_doubt_is_looked_for_before_its_photos_are_uploaded_again(
+    scenario: PublicationScenario, photos: PhotoServer
+) -> None:
+    thread = PublishedPhotos(scenario)
+
+    async def lost(outgoing: OutgoingReply) -> PublishedReply:
+        await thread.publish(outgoing)
+        raise PublishOutcomeUnknown("lost")
+
+    scenario.network.on_publish = lost
+    with pytest.raises(RetryLater):
+        await scenario.publisher.process(scenario.publication_id)
+    await fail_and_retry(scenario)
+    # A failure of the photo would ask its author for another reply, the second one to the citizen.
+    photos.photos.clear()
+    assert (await scenario.run_to_end())["status"] == "published"
+    assert (scenario.network.uploads, scenario.network.calls) == (1, 1)
+
+
+async def test_retry_during_a_read_of_the_thread_does_not_lose_the_photos(scenario: PublicationScenario) -> None:
+    thread = PublishedPhotos(scenario)
+
+    async def crash(_: OutgoingReply) -> PublishedReply:
+        raise asyncio.CancelledError
+
+    scenario.network.on_publish = crash
+    with pytest.raises(asyncio.CancelledError):
+        await scenario.publisher.process(scenario.publication_id)
+
+    async def read(_: OutgoingReply) -> ParsedBatch:
+        scenario.network.on_read = None
+        await fail_and_retry(scenario)
+        return ParsedBatch(thread.items)
+
+    scenario.network.on_publish, scenario.network.on_read = thread.publish, read
+    await scenario.system.raw_connection.execute(
+        "UPDATE publications SET sending_since = sending_since - interval '10 minutes'"
+    )
+    assert (await scenario.run_to_end())["status"] == "published"
+    assert thread.media == [["photo2"]]
+
+
+async def fail_and_retry(scenario: PublicationScenario) -> None:
+    """Fail the publication as its dead-lettered job does, and retry it as a person does."""
+    async with scenario.system.ingest.service.database.write() as session:
+        await fail_dead_lettered(session, scenario.publication_id)
+    assert (await scenario.retry()).status_code == 202
