@@ -71,7 +71,7 @@ class _MessageBatch:
             session, [*messages, *thread_context.parents.values(), *thread_context.posts.values()]
         )
         routing_context = await RoutingContext.load(
-            session, {message.page_id for message in messages}, locked.organisation_ids()
+            session, {message.page_id for message in messages} | locked.page_ids(), locked.organisation_ids()
         )
         classifications = await session.execute(
             select(Classification.message_id, Classification.classified_by, Classification.urgency).where(

@@ -123,6 +123,10 @@ class LockedAppeals:
         """Return the organisations that have these appeals."""
         return {appeal.organisation_id for appeal in self.appeals.values() if appeal.organisation_id}
 
+    def page_ids(self) -> set[UUID]:
+        """Return the pages of these appeals: after a merge not only those of the messages."""
+        return {appeal.page_id for appeal in self.appeals.values() if appeal.page_id}
+
     def in_thread(self, thread_key: str) -> list[Appeal]:
         """Return the open appeals of a thread, and those into which one of the thread was merged."""
         return [

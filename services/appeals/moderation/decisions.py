@@ -203,7 +203,7 @@ async def _decide(
     locked = await LockedAppeals.load(session, [message, *thread_context.parents.values()])
     routing_context = await RoutingContext.load(
         session,
-        {message.page_id},
+        {message.page_id} | locked.page_ids(),
         locked.organisation_ids() | ({corrections.organisation_id} if corrections.organisation_id else set()),
     )
     existing = locked.appeals.get(locked.by_message.get(message.id, message.id))

@@ -12,8 +12,9 @@ from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
-from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
+from tests.support.service_under_test import insert_page
 
 HOUR = timedelta(hours=1)
 REASON = "Повтор того же вопроса"
@@ -102,6 +103,22 @@ async def test_staff_reply_in_the_thread_of_the_merged_appeal_answers_the_remain
     )
     into = await scenario.appeal(first["id"])
     assert (into["status"], [reply["origin"] for reply in into["replies"]]) == ("answered", ["network"])
+
+
+async def test_message_of_another_page_leaves_the_remaining_appeal_to_its_own_page(
+    scenario: AppealsScenario,
+) -> None:
+    first = await _appeal_of(scenario, UNCLEAR)
+    page = await insert_page(scenario.database, scenario.other_organisation, external_id="303")
+    scenario.pages[page] = (scenario.other_organisation, "vk")
+    details = {"page": page, "thread": "vk:-303_1"}
+    second = await _appeal_of(scenario, at=WEDNESDAY + HOUR, **details)
+    assert (first["status"], second["organisation"]["id"]) == ("triage", str(scenario.other_organisation))
+    assert (await _merge(scenario, second, first)).is_success
+    await scenario.citizen_writes(QUESTION, at=WEDNESDAY + 2 * HOUR, **details)
+    into = await scenario.appeal(first["id"])
+    assert (into["status"], len(into["messages"])) == ("assigned", 3)
+    assert into["organisation"]["id"] == str(scenario.organisation), "the owner of the page of the appeal"
 
 
 async def test_urgent_appeal_makes_the_remaining_one_urgent(scenario: AppealsScenario) -> None:
