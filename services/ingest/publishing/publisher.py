@@ -183,19 +183,13 @@ class Publisher:
         """Upload the photos of the publication; return whether it can be processed now.
 
         This is before the call that publishes them, so that an upload without a response leaves nothing in doubt:
-        it is repeated, and the network keeps a photo that nobody sees. A reply that may be in the network is
-        looked for first: a photo that is refused now must not make its author send another reply.
+        it is repeated, and the network keeps a photo that nobody sees.
         """
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES:
                 return False
             if row.status == "queued":
                 await _wait_for_turn(session, row)
-            in_doubt = row.status != "queued" or row.sending_since is not None
-            if in_doubt:
-                await self._wait_until_call_is_over(session, row, network)
-        if in_doubt and not await self._is_absent(row, page, network):
-            return False
         try:
             media = await upload_photos(row, page, network, self.read_attachment)
         except PublishRejected as refusal:
@@ -238,7 +232,11 @@ class Publisher:
 
     async def _send_again(self, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall | None:
         """Read the thread; return the next call if the reply is not there, None if nothing is to be sent."""
-        if not await self._is_absent(row, page, network):
+        # Read twice: a deletion during pagination can make a read skip the item after it.
+        for _ in range(2):
+            if await self._is_in_network(row.id) or not await self._read(row, page, network):
+                return None
+        if await self._is_in_network(row.id):
             return None
         if _lacks_photos(row) and not await self._upload_photos(row.id, page, network):
             return None
@@ -250,14 +248,6 @@ class Publisher:
                 await _fail(session, now, NO_RESPONSE)
                 return None
             return await _start(session, now, page, network)
-
-    async def _is_absent(self, row: Publication, page: PageRef, network: NetworkAdapter) -> bool:
-        """Return whether complete reads of the thread show no such reply; False also if it failed meanwhile."""
-        # Read twice: a deletion during pagination can make a read skip the item after it.
-        for _ in range(2):
-            if await self._is_in_network(row.id) or not await self._read(row, page, network):
-                return False
-        return not await self._is_in_network(row.id)
 
     async def _is_in_network(self, publication_id: UUID) -> bool:
         """Return whether the publication is known to be in the network, or is found among the stored messages."""
@@ -404,7 +394,7 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
 
     Raises `RetryLater` if a person retried it meanwhile, so that its photos have to be uploaded again.
     """
-    if row.attachments and row.uploaded_media is None:
+    if _lacks_photos(row):
         raise RetryLater(timedelta(seconds=1), "the photos are to be uploaded again")
     before = row.sending_since
     known = await thread_baseline(session, row) if before is None else {}

@@ -111,7 +111,7 @@ async def test_message_of_another_page_leaves_the_remaining_appeal_to_its_own_pa
     first = await _appeal_of(scenario, UNCLEAR)
     page = await insert_page(scenario.database, scenario.other_organisation, external_id="303")
     scenario.pages[page] = (scenario.other_organisation, "vk")
-    details = {"page": page, "thread": "vk:-303_1"}
+    details: dict[str, Any] = {"page": page, "thread": "vk:-303_1"}
     second = await _appeal_of(scenario, at=WEDNESDAY + HOUR, **details)
     assert (first["status"], second["organisation"]["id"]) == ("triage", str(scenario.other_organisation))
     assert (await _merge(scenario, second, first)).is_success
