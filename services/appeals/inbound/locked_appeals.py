@@ -48,6 +48,13 @@ class LockedAppeals:
 
     async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
         """Lock the appeals that further messages may touch."""
+        await self._lock(session, messages)
+        found = {self.by_message.get(message.id) for message in messages} & self.appeals.keys()
+        if any(self.appeals[appeal_id].status == "merged" for appeal_id in found if appeal_id is not None):
+            # They were merged while this waited for their locks: their messages have moved.
+            await self._lock(session, messages)
+
+    async def _lock(self, session: WriteSession, messages: Collection[Message]) -> None:
         rows = await session.execute(
             select(AppealMessage.message_id, AppealMessage.appeal_id).where(
                 AppealMessage.message_id.in_({message.id for message in messages})

@@ -4,19 +4,25 @@ import asyncio
 import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
+from services.appeals.moderation import merges
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
-from tests.support.service_under_test import insert_page
+from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
+from tests.support.service_under_test import CENTRE_SUBJECT, insert_page
 
 HOUR = timedelta(hours=1)
+MODERATOR = Caller(CENTRE_SUBJECT, "Test", Role.MODERATOR, None).with_right(Right.APPEALS_TRIAGE)
 REASON = "Повтор того же вопроса"
 OTHER_THREAD = "vk:-101_2"
 
@@ -103,6 +109,23 @@ async def test_staff_reply_in_the_thread_of_the_merged_appeal_answers_the_remain
     )
     into = await scenario.appeal(first["id"])
     assert (into["status"], [reply["origin"] for reply in into["replies"]]) == ("answered", ["network"])
+
+
+async def test_staff_reply_that_waited_for_the_merge_answers_the_remaining_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    question = second["messages"][0]["external_id"]
+    details = {"thread": OTHER_THREAD, "from_community": True, "at": WEDNESDAY + 2 * HOUR}
+    await scenario.insert_message("Отремонтируем в мае.", reply_to=question, **details)
+    async with scenario.appeals.service.database.write() as session:
+        await merges.merge(session, MODERATOR, UUID(second["id"]), UUID(first["id"]), reason=REASON, version=None)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    into, merged = await scenario.appeal(first["id"]), await scenario.appeal(second["id"])
+    assert (into["status"], merged["status"]) == ("answered", "merged")
+    assert (len(into["replies"]), merged["replies"]) == (1, [])
 
 
 async def test_message_of_another_page_leaves_the_remaining_appeal_to_its_own_page(
