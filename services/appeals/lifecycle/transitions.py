@@ -270,15 +270,10 @@ def raise_urgency(
 
     A running clock gets the shorter deadline of urgent appeals, from the same start.
     """
-    change_urgency(appeal, "high", routing_context, actor)
+    appeal.urgency = "high"
+    follow_classification(appeal, routing_context, actor)
     recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency="high", why=why)
     recorder.add_alert("urgent", appeal, why)
-
-
-def change_urgency(appeal: Appeal, urgency: str, routing_context: RoutingContext, actor: str) -> None:
-    """Set the urgency; running clocks get the policy for it."""
-    appeal.urgency = urgency
-    follow_classification(appeal, routing_context, actor)
 
 
 def follow_classification(appeal: Appeal, routing_context: RoutingContext, actor: str) -> None:

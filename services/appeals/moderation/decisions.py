@@ -412,10 +412,9 @@ def _change_classification(
     recorder: AppealRecorder,
 ) -> bool:
     """Set topic, location and urgency as the person named them; returns whether anything changed."""
-    changed = False
+    changed, former = False, (appeal.topic_id, appeal.urgency)
     if corrections.topic_id is not None and appeal.topic_id != corrections.topic_id:
         appeal.topic_id = corrections.topic_id
-        transitions.follow_classification(appeal, routing_context, caller.actor)
         recorder.add_timeline_entry(appeal, "topic_changed", caller.actor, topic_id=str(corrections.topic_id))
         changed = True
     before = location_of(appeal)
@@ -425,9 +424,11 @@ def _change_classification(
         recorder.add_timeline_entry(appeal, "location_changed", caller.actor, location=location)
         changed = True
     if corrections.urgency is not None and appeal.urgency != corrections.urgency:
-        transitions.change_urgency(appeal, corrections.urgency, routing_context, caller.actor)
+        appeal.urgency = corrections.urgency
         recorder.add_timeline_entry(appeal, "urgency_changed", caller.actor, urgency=corrections.urgency)
         changed = True
+    if (appeal.topic_id, appeal.urgency) != former:
+        transitions.follow_classification(appeal, routing_context, caller.actor)
     return changed
 
 

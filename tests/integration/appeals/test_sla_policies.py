@@ -8,6 +8,7 @@ from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.integration.appeals.test_rule_sets import topic
 
 POLICY: dict[str, Any] = {"name": "Быстрее", "first_response_hours": 2, "resolution_hours": 40}
 
@@ -126,6 +127,20 @@ async def test_policy_with_a_ceiling_and_calendar_hours_is_applied_and_wrong_one
     received = datetime.fromisoformat(appeal["opened_at"])
     assert datetime.fromisoformat(appeal["first_response_due_at"]) == received + timedelta(hours=24)
     _is_problem(await scenario.get("/sla-policies/00000000-0000-0000-0000-000000000009"), 404)
+
+
+async def test_topic_and_urgency_corrected_together_change_the_policy_once(scenario: AppealsScenario) -> None:
+    corrected = await topic(scenario, "energy.01")
+    for_topic = POLICY | {"topic_id": corrected, "urgency": "normal"}
+    assert (await send(scenario, "POST", "/sla-policies", for_topic)).status_code == 201
+    appeal = await write_now(scenario)
+    path = f"/messages/{appeal['messages'][0]['id']}/triage"
+    decided = await scenario.post(path, {"needs_answer": True, "topic_id": corrected, "urgency": "high"})
+    assert decided.status_code == 200, decided.text
+    clocks = (await scenario.get(f"/appeals/{appeal['id']}/deadlines")).json()["clocks"]
+    assert [[event["kind"] for event in found["events"]] for found in clocks] == [
+        ["started", "policy_changed"]
+    ] * 2
 
 
 async def test_policy_for_a_channel_applies_to_appeals_from_that_source(scenario: AppealsScenario) -> None:
