@@ -6,9 +6,10 @@ begins anew. People are told in the working hours of the organisation. A step wh
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import STAFF_ROLES, has_access
@@ -28,6 +29,7 @@ from shared.tables.appeals import Appeal, Escalation
 from shared.tables.registry import Person
 
 ESCALATION_BATCH = 200
+_APPEALS = cast("Table", Appeal.__table__)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ async def record_escalations(session: WriteSession) -> int:
     escalating = _Escalating(sla, await _holders(session, organisations), await _told(session, appeals))
     for appeal in appeals:
         escalating.escalate(appeal)
-    await escalating.write(session, appeals)
+    await escalating.write(session)
     return len(appeals)
 
 
@@ -144,18 +146,17 @@ class _Escalating:
         role = Role.MODERATOR if step == "centre" else Role.HEAD
         return {holder.id for holder in self._holders if holder.organisation_id is None and holder.role is role}
 
-    async def write(self, session: WriteSession, appeals: Sequence[Appeal]) -> None:
+    async def write(self, session: WriteSession) -> None:
         """Write the steps with their events, and when to look at each appeal again."""
         await insert_rows(session, Escalation, self._rows)
         await self._recorder.write(session)
-        for moment in set(self._next.values()):
-            # Not through the ORM: nobody sees the moment, so the appeal keeps its version.
-            await session.execute(
-                update(Appeal)
-                .where(Appeal.id.in_([appeal.id for appeal in appeals if self._next[appeal.id] == moment]))
-                .values(next_escalation_at=moment)
-                .execution_options(synchronize_session=False)
-            )
+        # Not through the ORM: nobody sees the moment, so the appeal keeps its version and the time of its change.
+        await session.execute(
+            update(_APPEALS)
+            .where(_APPEALS.c.id == bindparam("appeal_id"))
+            .values(next_escalation_at=bindparam("at"), updated_at=_APPEALS.c.updated_at),
+            [{"appeal_id": appeal_id, "at": moment} for appeal_id, moment in self._next.items()],
+        )
 
 
 async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> set[tuple[object, ...]]:

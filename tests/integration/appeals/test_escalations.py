@@ -58,8 +58,10 @@ async def test_each_level_is_told_once_at_its_time(scenario: AppealsScenario, se
     assert [entry["data"]["told"][0]["name"] for entry in entries][:2] == [
         "Сотрудник executor", "Сотрудник manager",
     ]  # fmt: skip
-    # Nobody's edit is refused because others were told.
+    # Nobody's edit is refused because others were told, and the appeal is not the last changed one of its author.
     assert after["version"] == appeal["version"]
+    changed_at = "SELECT updated_at FROM appeals WHERE number = $1"
+    assert await scenario.ingest.fetchval(changed_at, appeal["number"]) < NEAR
 
 
 async def test_nobody_is_told_at_night_and_a_role_without_people_is_skipped(
