@@ -116,7 +116,7 @@ async def test_staff_reply_that_waited_for_the_merge_answers_the_remaining_appea
 ) -> None:
     first, second = await _two(scenario)
     question = second["messages"][0]["external_id"]
-    details = {"thread": OTHER_THREAD, "from_community": True, "at": WEDNESDAY + 2 * HOUR}
+    details: dict[str, Any] = {"thread": OTHER_THREAD, "from_community": True, "at": WEDNESDAY + 2 * HOUR}
     await scenario.insert_message("Отремонтируем в мае.", reply_to=question, **details)
     async with scenario.appeals.service.database.write() as session:
         await merges.merge(session, MODERATOR, UUID(second["id"]), UUID(first["id"]), reason=REASON, version=None)
