@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 
 from services.ingest.networks.calls import NoValidResponse
-from services.ingest.networks.file_upload import METHOD, upload_file
+from services.ingest.networks.file_upload import upload_file
 from services.ingest.networks.port import Photo, PhotoTarget, PublishRejected, TokenKind
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
@@ -42,18 +42,19 @@ class VkPhotoUploader:
         server = await self._client.call(credential, get_server, **group, **where)
         url = server.get("upload_url") if isinstance(server, dict) else None
         sent = await upload_file(self._http, NETWORK, url, "photo", photo, timeout_seconds=self._timeout_seconds)
+        uploaded = sent.get("photo")
         # The server answers with an empty list for a file that it does not take.
-        if sent.get("photo") in {None, "", "[]"}:
+        if not isinstance(uploaded, str) or uploaded in {"", "[]"}:
             raise PublishRejected("vk:photo_refused", PHOTO_REFUSED, permanent=True, was_sent=False)
         saved = await self._client.call(
-            credential, save, **group, photo=sent["photo"], server=sent.get("server"), hash=sent.get("hash")
+            credential, save, **group, photo=uploaded, server=sent.get("server"), hash=sent.get("hash")
         )
-        return _attachment(saved)
+        return _attachment(save, saved)
 
 
-def _attachment(saved: Any) -> str:
+def _attachment(method: str, saved: Any) -> str:
     found = saved[0] if isinstance(saved, list) and saved and isinstance(saved[0], dict) else {}
     owner, number, key = found.get("owner_id"), found.get("id"), found.get("access_key")
     if not isinstance(owner, int) or not isinstance(number, int):
-        raise NoValidResponse(NETWORK, METHOD, "no photo in the response")
+        raise NoValidResponse(NETWORK, method, "no photo in the response")
     return f"photo{owner}_{number}" + (f"_{key}" if key else "")
