@@ -20,7 +20,7 @@ from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
-from services.appeals.replies import check_context, submission
+from services.appeals.replies import check_context, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaits_reply, runs_next_response_clock
@@ -250,7 +250,10 @@ class _ReplyBatch:
         given = self._reply
         draft = NewReply(given.text, given.kind, given.promised_at, None)
         try:
-            await submission.create_reply(self._session, appeal, draft, given.author, incident_reply_id=given.id)
+            message = await reply_queries.target_message(self._session, appeal)
+            await submission.create_reply(
+                self._session, appeal, draft, message, given.author, incident_reply_id=given.id
+            )
         except ReplyUnderWay:
             return False
         except (Conflict, Invalid) as refused:

@@ -32,7 +32,7 @@ from shared.tables.appeals import (
     Appeal,
     Reply,
 )
-from shared.tables.ingest import Publication
+from shared.tables.ingest import Message, Publication
 
 # The limit of ingest, which splits texts longer than the network's own limit.
 MAX_REPLY_LENGTH = 20_000
@@ -54,7 +54,7 @@ async def submit_reply(
     await edit_lease.require_not_held_by_another(session, appeal, caller)
     message = await reply_queries.target_message(session, appeal, draft.message_id)
     attached = await reply_attachments.require_attachable(session, draft.attachment_ids or (), message, caller)
-    reply = await create_reply(session, appeal, draft, caller.actor, repeats=allow_duplicate, check=True)
+    reply = await create_reply(session, appeal, draft, message, caller.actor, repeats=allow_duplicate, check=True)
     reply_attachments.link(attached, reply)
     await edit_lease.release_lease(session, appeal, caller)
     return reply
@@ -73,17 +73,18 @@ async def create_reply(
     session: WriteSession,
     appeal: Appeal,
     draft: NewReply,
+    message: Message,
     author: str,
     *,
     incident_reply_id: UUID | None = None,
     repeats: bool = False,
     check: bool = False,
 ) -> Reply:
-    """As `submit_reply`, for a locked appeal that is known to take a reply; writes nothing when it raises.
+    """As `submit_reply`, to this message of a locked appeal that is known to take a reply; writes nothing when it
+    raises.
 
     `check`: check the text, and store the results with it. The text of a reply to an incident is checked before.
     """
-    message = await reply_queries.target_message(session, appeal, draft.message_id)
     check_promise(draft)
     await require_none_under_way(session, appeal)
     if draft.kind == "final" and not repeats:
