@@ -234,9 +234,13 @@ async def check_version(session: AsyncSession, appeal: Appeal, seen: int | None)
 
 
 async def get_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Appeal:
-    """Return the appeal. Raises `NotFound` when it does not exist or is out of the caller's scope."""
+    """Return the appeal without its clocks. Raises `NotFound` when it does not exist or is out of the caller's
+    scope.
+    """
     appeal = await session.scalar(
-        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
+        select(Appeal)
+        .options(raiseload(Appeal.clocks))
+        .where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id))
     )
     if appeal is None:
         raise NotFound("No such appeal")
