@@ -102,10 +102,8 @@ class AppealMatcher:
                 if attempts == _TRIES:
                     raise Conflict("The appeals of this thread are changing; try again")
                 await placer.look_again(missing)
-                organisations = {appeal.organisation_id for appeal in self.locked.appeals.values()}
-                await self._routing_context.sla.calendars.add(
-                    self._session, {found for found in organisations if found is not None}
-                )
+                # Their clocks, too, count in calendars.
+                await self._routing_context.sla.calendars.add(self._session, self.locked.organisation_ids())
         await placer.classify_whole()
         self._placements |= placer.placements
         standings = await AppealStandings.load(self._session, joined(placer.placements))

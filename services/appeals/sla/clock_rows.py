@@ -3,7 +3,6 @@
 A clock's row is its start. As long as no later event changes what it says, the start has no row of its own.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -16,7 +15,6 @@ from services.appeals.sla.deadlines import (
     ClockEvent,
     ClockEventKind,
     ClockReading,
-    Segment,
     Target,
     TimeUnit,
     compute_deadline,
@@ -226,24 +224,23 @@ def working_seconds_used(row: SlaClock, sla: SlaContext) -> int:
 
 def segment_figures(reading: ClockReading) -> list[dict[str, Any]]:
     """Return the segments of a reading as JSON. Their whole seconds add up to `used` and `left` exactly."""
-    return list(_figures(reading.segments, reading.moment))
-
-
-def _figures(segments: tuple[Segment, ...], moment: datetime) -> Iterator[dict[str, Any]]:
-    total, shown = timedelta(), 0
-    for part in segments:
+    total, shown, figures = timedelta(), 0, []
+    for part in reading.segments:
         total += part.counted
         seconds = _seconds(total) - shown
         shown += seconds
-        yield {
-            "from": part.begins.isoformat(),
-            "to": part.ends.isoformat(),
-            "seconds": seconds,
-            "planned": part.begins >= moment,
-            "why_not": part.why_not,
-            "note": part.note,
-            "calendar": part.calendar.name,
-        }
+        figures.append(
+            {
+                "from": part.begins.isoformat(),
+                "to": part.ends.isoformat(),
+                "seconds": seconds,
+                "planned": part.begins >= reading.moment,
+                "why_not": part.why_not,
+                "note": part.note,
+                "calendar": part.calendar.name,
+            }
+        )
+    return figures
 
 
 def _explanation(row: SlaClock, reading: ClockReading, policy: SlaPolicy | None) -> dict[str, Any]:
