@@ -1,6 +1,7 @@
 """Pauses of the clocks of an appeal by a person, with a reason."""
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla import clocks
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
@@ -12,9 +13,10 @@ from shared.tables.appeals import Appeal
 
 
 async def pause_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str) -> SlaContext:
-    """Pause the running clocks of a locked appeal. Raise `Conflict` if none runs."""
+    """Pause the running clocks of a locked appeal. Raise `Conflict` if none runs, or the appeal has ended."""
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
-    if not clocks.pause_clocks(appeal, sla, caller.actor, reason):
+    has_ended = appeal.status in FINAL_STATUSES
+    if has_ended or not clocks.pause_clocks(appeal, sla, caller.actor, reason):
         raise Conflict("No clock of the appeal runs: it is paused already, or nobody awaits an answer")
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "clock_paused", caller.actor, reason=reason)

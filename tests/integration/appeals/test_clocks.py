@@ -83,6 +83,16 @@ async def test_running_clock_is_explained_in_words_and_figures(
     assert [event["kind"] for event in clock["events"]] == ["started"]
 
 
+async def test_clocks_of_an_appeal_that_ended_are_not_paused(scenario: AppealsScenario) -> None:
+    """Its clock judges how late it was closed."""
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    closed = (await scenario.move(appeal, "closed", reason="Повтор")).json()
+    _is_problem(await pause(scenario, closed, "pause", reason="Ждём адрес"), 409)
+    found = await scenario.appeal(appeal["id"])
+    assert found["first_response_due_at"] == appeal["first_response_due_at"] is not None
+
+
 async def test_pause_keeps_the_time_left_and_is_recorded(scenario: AppealsScenario, set_time: SetTime) -> None:
     appeal = await opened(scenario, set_time)
     set_time(WEDNESDAY + 2 * HOUR)
