@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, func, insert, literal, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, func, insert, literal, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -69,8 +69,8 @@ async def submit(session: WriteSession, caller: Caller, selection: Selection, ch
 async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID) -> BulkOperation:
     """Store the operation that takes another one back, for the appeals that it changed, and enqueue its job.
 
-    Raises `NotFound`, `Duplicate` naming the operation that took it back, `Conflict` for one that is under way or
-    whose action cannot be taken back.
+    Raises `NotFound`, `Duplicate` naming the operation that took it back, `Conflict` for one that is under way,
+    whose action cannot be taken back, or of whose appeals the caller sees none any more.
     """
     undone = await get_visible(session, caller, operation_id, lock=True)
     if undone.action not in UNDOABLE_ACTIONS:
@@ -82,6 +82,10 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
         raise Duplicate("The operation was taken back before", operation_id=str(again))
     changed = (BulkOperationRow.operation_id == undone.id, BulkOperationRow.outcome == inline_literal("done"))
     total = await session.scalar(select(func.count()).select_from(BulkOperationRow).where(*changed))
+    in_scope = exists().where(Appeal.id == BulkOperationRow.appeal_id, caller.scope(Appeal.organisation_id))
+    # An operation is taken back once: an attempt that must fail does not use that up.
+    if total and not await session.scalar(select(BulkOperationRow.appeal_id).where(*changed, in_scope).limit(1)):
+        raise Conflict("No appeal that it changed is in your scope any more: a moderator can take it back")
     operation = await _store(session, caller, BulkChange(action="undo"), total=total or 0, undoes_id=undone.id)
     columns = ["operation_id", "appeal_id", "number", "outcome"]
     rows = select(
