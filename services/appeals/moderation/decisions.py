@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.assignee_wish import UNCHANGED, AssigneeWish
@@ -28,6 +28,7 @@ from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
+from services.appeals.sla import clocks
 from shared import clock
 from shared.api.preconditions import UNSEEN, Seen
 from shared.auth.callers import Caller
@@ -77,11 +78,19 @@ class _AppealState:
     @staticmethod
     async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "_AppealState":
         replies = exists().where(Reply.appeal_id == appeal.id)
-        others = exists().where(
-            AppealMessage.appeal_id == appeal.id,
-            AppealMessage.message_id != message_id,
-            Classification.message_id == AppealMessage.message_id,
-            Classification.needs_answer != "no",
+        # After a reply, what was written before the message that awaits one has its answer.
+        since = clocks.awaiting_since(appeal) if appeal.first_response_at is not None else None
+        others = (
+            select(AppealMessage.message_id)
+            .join(Message, Message.id == AppealMessage.message_id)
+            .join(Classification, Classification.message_id == AppealMessage.message_id)
+            .where(
+                AppealMessage.appeal_id == appeal.id,
+                AppealMessage.message_id != message_id,
+                Classification.needs_answer != "no",
+                Message.written_at >= since if since is not None else true(),
+            )
+            .exists()
         )
         replied, moved, others_need = (
             await session.execute(select(replies, assignments.moved_by_person(appeal.id), others))
@@ -301,6 +310,7 @@ def _close_unneeded(
     elif appeal.status == "triage" and appeal.first_response_at is not None:
         # The unclear message came after a reply: the appeal stays answered.
         appeal.status = "answered"
+        clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif not state.work_started:
         transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=MODERATOR_REASON)

@@ -70,7 +70,7 @@ def await_reply(
 
 
 def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """End the clocks of a message that turned out not to belong to the answered appeal."""
+    """End the clocks of a message that turned out to need no answer, or not to belong to the answered appeal."""
     kinds: tuple[ClockKind, ...] = ("next_response", "final_answer")
     for kind in kinds:
         row = unfinished(appeal, kind)

@@ -4,11 +4,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from services.appeals.lifecycle.deadline_warnings import record_warnings
 from services.appeals.lifecycle.escalations import record_escalations
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer
 from tests.integration.appeals.test_clocks import SetTime, opened, pause, set_time
+from tests.integration.appeals.test_review_decisions import decide
 
 __all__ = ["set_time"]  # a fixture of the other module
 
@@ -134,3 +136,22 @@ async def test_passed_promise_is_told_to_the_manager(scenario: AppealsScenario, 
     assert await escalate(scenario) == 1
     assert await told(scenario) == [("manager", [manager.ref])]
     assert (await shown(scenario, appeal))["escalations"][0]["clock"] == "promise"
+
+
+async def test_question_that_needs_no_answer_is_neither_warned_of_nor_escalated(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    """The organisation returned the reopened appeal, and a moderator decides that nothing was asked."""
+    appeal = await opened(scenario, set_time)
+    await scenario.citizen_writes("Отремонтируем в мае.", from_community=True, at=WEDNESDAY + HOUR)
+    set_time(WEDNESDAY + 2 * HOUR)
+    again = await scenario.citizen_writes("Когда же дорогу на Бабушкина починят?", at=WEDNESDAY + 2 * HOUR)
+    reopened = await scenario.appeal(appeal["id"])
+    assert (await scenario.move(reopened, "triage", reason="Уже ответили")).status_code == 200
+    await decide(scenario, again, needs_answer=False)
+    found = await scenario.appeal(appeal["id"])
+    assert (found["status"], found["next_response_due_at"]) == ("answered", None)
+    set_time(LATE + 27 * HOUR)
+    async with scenario.appeals.service.database.write() as session:
+        assert (await record_escalations(session), await record_warnings(session)) == (0, 0)
+    assert await scenario.events("appeal.deadline_near", "appeal.escalated") == []
