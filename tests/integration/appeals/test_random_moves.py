@@ -89,7 +89,7 @@ async def test_random_moves_at_once_keep_one_owner_and_agreeing_records(scenario
 @pytest.mark.long
 @pytest.mark.timeout(0)
 async def test_many_random_moves_at_once_keep_one_owner_and_agreeing_records(scenario: AppealsScenario) -> None:
-    appeals, moves = int(os.environ.get("RANDOM_APPEALS", "50")), int(os.environ.get("RANDOM_MOVES", "2000"))
+    appeals, moves = int(os.environ.get("RANDOM_APPEALS", "50")), int(os.environ.get("RANDOM_MOVES", "800"))
     await _walk(scenario, seed=2, appeals=appeals, moves=moves)
 
 
