@@ -55,7 +55,10 @@ async def deadlines(scenario: AppealsScenario, appeal: dict[str, Any]) -> dict[s
     assert answer.status_code == 200, answer.text
     found: dict[str, dict[str, Any]] = {}
     for clock in answer.json()["clocks"]:
-        assert clock["used_seconds"] == sum(part["seconds"] for part in clock["segments"] if not part["planned"])
+        # A promise is a date: nothing of its time is counted in segments.
+        if clock["kind"] != "promise":
+            used = sum(part["seconds"] for part in clock["segments"] if not part["planned"])
+            assert clock["used_seconds"] == used
         found[clock["kind"]] = clock
     return found
 

@@ -334,7 +334,8 @@ async def test_event_pushed_by_both_sources_is_stored_once(
         for one in written:
             vk.post("edit", page=page, id=one["id"], text=f"Исправлено {one['id']}")
         for one in written:
-            await _row(system, "external_id = $1 AND version = 2", f"-{page}_{one['id']}")
+            edited = f"Исправлено {one['id']}"
+            await _row(system, "external_id = $1 AND text = $2", f"-{page}_{one['id']}", edited)
 
         async def delivered() -> bool:
             servers = _servers(vk, page)
@@ -342,10 +343,12 @@ async def test_event_pushed_by_both_sources_is_stored_once(
 
         await eventually(delivered)
         rows = await system.raw_connection.fetch("SELECT version FROM messages WHERE kind = 'comment'")
-        assert [row["version"] for row in rows] == [2] * len(written)
+        # A poll may have read a comment only after its edit.
+        versions = [row["version"] for row in rows]
+        assert (len(versions), set(versions) <= {1, 2}) == (len(written), True)
         assert len(await system.events("message.received")) == await system.raw_connection.fetchval(
             "SELECT count(*) FROM messages"
         )
-        assert len(await system.events("message.edited")) == len(written)
+        assert len(await system.events("message.edited")) == versions.count(2)
 
         assert "callback" in {row["kind"] for row in await system.raw_connection.fetch("SELECT kind FROM sources")}
