@@ -5,7 +5,7 @@ type Schemas = components["schemas"];
 
 const status: Schemas["AppealStatus"] = "triage";
 // @ts-expect-error — a status that no appeal has
-const unknown: Schemas["AppealStatus"] = "merged";
+const unknown: Schemas["AppealStatus"] = "archived";
 
 type Refusal = operations["reply_to_appeal"]["responses"][409]["content"]["application/problem+json"];
 
