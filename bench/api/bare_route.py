@@ -1,7 +1,7 @@
 """The floor: a route for each recorded request that runs the same SQL by asyncpg and sends the same bytes.
 
 `python -m bench.api.bare_route RECORDED PORT`, with the database's URL in GOSPABLIK_DATABASE_URL. No sign-in, no
-validation, no ORM. The ids that the recorded request made are made anew for each request.
+validation, no ORM. Each request makes other ids in place of those that the recorded one made.
 """
 
 import os

@@ -207,7 +207,7 @@ class Escalation(Base):
     """A step of the escalation of a late or nearly late appeal: whom this system told, and when.
 
     step executor | manager | centre | deputy_head. `told` is empty if nobody holds the role: then the step was
-    skipped. A transfer or another deadline begins anew, because both are part of the key.
+    skipped. A transfer or another deadline starts them again: both are part of the key.
     """
 
     __tablename__ = "escalations"

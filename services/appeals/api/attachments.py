@@ -63,7 +63,7 @@ async def upload_attachment(
     """Store a photo to attach it to a reply: `multipart/form-data` with one part, `file`.
 
     JPEG, PNG and WebP are accepted, by content: name and declared type do not count. A file has at most 20 MiB
-    (413) and 52 million pixels. It is encoded anew as a JPEG of at most 2,560 pixels a side, turned upright,
+    (413) and 52 million pixels. It is encoded again as a JPEG of at most 2,560 pixels a side, turned upright,
     without metadata, so that neither the position nor the camera is published. Anything else is a 422 that says
     why.
 

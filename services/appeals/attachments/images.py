@@ -31,7 +31,7 @@ class CleanImage:
 
 
 async def clean_image(content: bytes) -> CleanImage:
-    """Return the image of an uploaded file, encoded anew. Its type is known by its content alone.
+    """Return the image of an uploaded file, encoded again. Its type is known by its content alone.
 
     Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged one, and for one
     with too many pixels, which is not decoded.

@@ -1,7 +1,8 @@
 """Escalation of late and nearly late appeals: executor, manager, centre, deputy head, at the times of the policy.
 
 A step is taken once for each organisation that has the appeal and each deadline: a transfer or another deadline
-begins anew. People are told in the working hours of the organisation. A step whose role nobody holds is skipped.
+starts them again. People are told in the working hours of the organisation. A step whose role nobody holds is
+skipped.
 """
 
 from collections.abc import Collection, Iterable, Sequence

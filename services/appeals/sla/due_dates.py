@@ -9,7 +9,7 @@ from shared.tables.appeals import Appeal
 
 
 def store_due_dates(appeal: Appeal, sla: SlaContext) -> None:
-    """Copy the deadlines of the clocks to the columns of the appeal, and begin its escalation anew."""
+    """Copy the deadlines of the clocks to the columns of the appeal, and restart its escalation."""
     first, final = last_of_kind(appeal, "first_response"), last_of_kind(appeal, "final_answer")
     following = unfinished(appeal, "next_response")
     if first is not None:

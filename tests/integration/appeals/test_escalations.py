@@ -91,7 +91,9 @@ async def test_assignee_is_told_instead_of_all_executors(scenario: AppealsScenar
     assert await told(scenario) == [("executor", [boris.ref])]
 
 
-async def test_transfer_begins_anew_and_an_answer_ends_it(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_transfer_restarts_and_an_answer_ends_escalation(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
     first = await register(scenario, "Первый", "manager")
     second = await register(scenario, "Второй", "manager", scenario.other_organisation)
     appeal = await opened(scenario, set_time)

@@ -1,22 +1,19 @@
 """`gospablik registry` against the API: import, export, and import into an empty system."""
 
-import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bench.generated_region.csv_file import region_csv
 from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.support.forked_program import run_program
+from tests.support.served_app import served
 from tests.support.service_under_test import service_under_test
 
 IMPORT = "/api/v1/organisations/import"
@@ -41,18 +38,6 @@ class ResponseLossMiddleware:
         await self.app(scope, receive, swallow)
         await send({"type": "http.response.start", "status": 504, "headers": []})
         await send({"type": "http.response.body", "body": b""})
-
-
-@asynccontextmanager
-async def _served(app: ASGIApp) -> AsyncIterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 @dataclass
@@ -90,7 +75,7 @@ async def system(database: TestDatabase, keys_dir: Path, tmp_path: Path) -> Asyn
         async with registry.service.database.write() as session:
             await people.ensure_demo_people(session)
         middleware = ResponseLossMiddleware(registry.client._transport.app)  # type: ignore[attr-defined]
-        async with _served(middleware) as url:
+        async with served(middleware) as url:
             yield System(url, middleware, raw_connection, tmp_path)
     await raw_connection.close()
 

@@ -1,10 +1,7 @@
 """The daily checks of a whole region, 3,600 pages of both networks, over HTTP and within the budget."""
 
-import asyncio
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +11,6 @@ import aiohttp
 import asyncpg
 import pytest
 import time_machine
-import uvicorn
-from starlette.types import ASGIApp
 
 from emulators.ok.emulated_ok import EmulatedOk
 from emulators.ok.settings import OkSettings
@@ -29,6 +24,7 @@ from shared.service_client import ServiceClient
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, TOKEN_FIELDS, Emulator, running_emulator
 from tests.support.eventually import eventually
+from tests.support.served_app import served
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
 EACH = 1_800
@@ -60,19 +56,6 @@ def _fill(control: EmulatedVk | EmulatedOk) -> None:
         for number in range(EACH):
             control.create_page(name=f"Школа № {number}", screen_name=f"school{number}")
     store.close()
-
-
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an app at an address."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=2))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await task
 
 
 @dataclass
