@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
+from sqlalchemy.orm import aliased
 
 from shared import clock
 from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Alert, Appeal, Incident
+from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 from shared.tables.attachments import Attachment
 
 
@@ -15,7 +17,8 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of appeals' tables.
 
     An alert is kept until its term is over, it was seen, and its appeal or incident has ended. Of uploads, only
-    those that were never attached to a reply expire.
+    those that were never attached to a reply expire. A bulk operation goes after its rows and after the operation
+    that took it back.
     """
     open_appeal = (
         select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_APPEAL_STATUSES)).exists()
@@ -25,6 +28,10 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     )
     seen = timedelta(days=terms.seen_alerts_days)
     unattached = timedelta(days=terms.unattached_uploads_days)
+    bulk = timedelta(days=terms.bulk_operations_days)
+    undo = aliased(BulkOperation)
+    has_rows = exists().where(BulkOperationRow.operation_id == BulkOperation.id)
+    taken_back = exists().where(undo.undoes_id == BulkOperation.id)
     return (
         purge_rule(
             Alert,
@@ -40,5 +47,26 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             Attachment,
             Attachment.created_at,
             lambda: [Attachment.reply_id.is_(None), Attachment.created_at < clock.now() - unattached],
+        ),
+        purge_rule(
+            BulkOperationRow,
+            BulkOperationRow.operation_id,
+            lambda: [
+                BulkOperationRow.operation_id.in_(
+                    select(BulkOperation.id).where(
+                        BulkOperation.completed_at.is_not(None), BulkOperation.created_at < clock.now() - bulk
+                    )
+                )
+            ],
+        ),
+        purge_rule(
+            BulkOperation,
+            BulkOperation.created_at,
+            lambda: [
+                BulkOperation.completed_at.is_not(None),
+                BulkOperation.created_at < clock.now() - bulk,
+                ~has_rows,
+                ~taken_back,
+            ],
         ),
     )

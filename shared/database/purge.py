@@ -35,6 +35,7 @@ class RetentionSettings(BaseSettings):
     seen_alerts_days: int = Field(default=365, ge=30)
     page_checks_days: int = Field(default=400, ge=35)
     unattached_uploads_days: int = Field(default=3, ge=1)
+    bulk_operations_days: int = Field(default=400, ge=35)
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,14 @@ from shared.api.pagination import inline_literal
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.auth.token_recheck import load_callers
+from shared.database.outages import is_outage
 from shared.database.sessions import Database, WriteSession
 from shared.http.problems import Forbidden, Problem
+from shared.logs import get_logger
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+
+log = get_logger(__name__)
 
 ChangeRow = Callable[[Caller, UUID], Awaitable[RowChange]]
 
@@ -31,6 +35,7 @@ BULK_BATCH = 20
 _PENDING = inline_literal("pending")
 # The parts of a problem that a row keeps. Others may contain names.
 _KEPT = ("type", "title", "status", "detail", "errors")
+_UNEXPECTED = Problem("The change failed; the error was logged. The appeal was not changed")
 
 
 async def run_operation(database: Database, operation_id: UUID) -> None:
@@ -112,13 +117,20 @@ async def _attempt(
     session: WriteSession, change_row: ChangeRow, caller: Caller | None, appeal_id: UUID
 ) -> dict[str, Any]:
     """Change one appeal in a savepoint, and return the columns of its outcome."""
+    if caller is None:
+        gone = Forbidden("Whoever asked for the operation has no access any more")
+        return {"outcome": "refused", "problem": _kept(gone)}
     try:
-        if caller is None:
-            raise Forbidden("Whoever asked for the operation has no access any more")
         async with session.begin_nested():
             made = await change_row(caller, appeal_id)
     except Problem as refused:
         return {"outcome": "refused", "problem": _kept(refused)}
+    except Exception as error:
+        if is_outage(error):
+            raise
+        # The error of one appeal must not keep the others from their change.
+        log.exception("bulk change failed", appeal_id=str(appeal_id))
+        return {"outcome": "refused", "problem": _kept(_UNEXPECTED)}
     if made.former is None:
         return {"outcome": "unchanged", "number": made.number}
     former = made.former.model_dump(mode="json")
@@ -136,11 +148,10 @@ async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _
     operation = await session.get(BulkOperation, operation_id, with_for_update=True)
     if operation is None or operation.completed_at is not None:
         return
-    failed = Problem("The operation failed; the error was logged. The appeal was not changed")
     await session.execute(
         update(BulkOperationRow)
         .where(BulkOperationRow.operation_id == operation_id, BulkOperationRow.outcome == _PENDING)
-        .values(outcome="refused", problem=_kept(failed))
+        .values(outcome="refused", problem=_kept(_UNEXPECTED))
         .execution_options(synchronize_session=False)
     )
     operation.completed_at = clock.now()

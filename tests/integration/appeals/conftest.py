@@ -118,7 +118,8 @@ class AppealsScenario:
         while await number_committed_events(database):
             # A consumer without new events would only advance its offset, which costs more than this query.
             new = await self.ingest.fetch(
-                "SELECT type, max(position) AS last FROM events WHERE position > $1 GROUP BY type", self._read_until
+                "SELECT type, max(position) AS last FROM events WHERE position > $1 GROUP BY type",
+                self._read_until,
             )
             self._read_until = max((row["last"] for row in new), default=self._read_until)
             types = {row["type"] for row in new}

@@ -357,7 +357,30 @@ async def test_failed_job_leaves_no_appeal_pending(
     assert (await scenario.appeal(ids[0]))["assignee"] is None
 
 
-async def test_unexpected_error_of_one_appeal_changes_nothing_of_its_batch(
+async def test_unexpected_error_of_one_appeal_refuses_that_appeal_alone(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = await register(scenario, "Анна", "manager")
+    ids = await insert_appeals(scenario, 3)
+    operation = await submitted(manager, {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids})
+    former = row_changes.change_appeal
+
+    async def breaks(session: WriteSession, caller: Any, appeal_id: UUID, change: Any) -> Any:
+        made = await former(session, caller, appeal_id, change)
+        if str(appeal_id) == ids[1]:
+            raise RuntimeError("a bug")
+        return made
+
+    monkeypatch.setattr(row_changes, "change_appeal", breaks)
+    await run(scenario, operation)
+    assert counts(await read(manager, operation)) == (0, 2, 1, 0)
+    (refused,) = await rows_of(manager, operation, "&outcome=refused")
+    assert (refused["appeal_id"], refused["problem"]["type"]) == (ids[1], "/problems/internal")
+    assignees = [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids]
+    assert [assignee is not None for assignee in assignees] == [True, False, True]
+
+
+async def test_outage_during_one_change_undoes_its_batch_and_leaves_the_appeals_pending(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = await register(scenario, "Анна", "manager")
@@ -367,11 +390,11 @@ async def test_unexpected_error_of_one_appeal_changes_nothing_of_its_batch(
 
     async def breaks(session: WriteSession, caller: Any, appeal_id: UUID, change: Any) -> Any:
         if str(appeal_id) == ids[-1]:
-            raise RuntimeError("a bug")
+            raise ConnectionResetError
         return await former(session, caller, appeal_id, change)
 
     monkeypatch.setattr(row_changes, "change_appeal", breaks)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ConnectionResetError):
         await run(scenario, operation)
     assert counts(await read(manager, operation)) == (3, 0, 0, 0)
     assert [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids] == [None] * 3

@@ -272,3 +272,23 @@ async def test_service_with_a_too_short_retention_does_not_start(database: TestD
     with pytest.raises(ValidationError, match="greater than or equal to 120"):
         async with service_under_test("webhooks", database, keys_dir, keep_events_days="30"):
             pass
+
+
+async def test_complete_bulk_operations_are_purged_with_their_rows(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
+    await raw_connection.execute("""
+        INSERT INTO bulk_operations (id, action, parameters, undoes_id, author, include_subordinates, total,
+                created_at, completed_at)
+            SELECT md5(age || action)::uuid, action, '{}',
+                CASE action WHEN 'undo' THEN md5(age || 'close')::uuid END, age || action, false, 4,
+                now() - age * interval '1 day', CASE WHEN action <> 'assign' THEN now() END
+            FROM unnest(ARRAY['close', 'undo', 'assign']) action, unnest(ARRAY[399, 401]) age;
+        INSERT INTO bulk_operation_rows (operation_id, appeal_id, outcome)
+            SELECT id, gen_random_uuid(), 'done' FROM bulk_operations, generate_series(1, 4);
+    """)
+    await purged("appeals")
+    await purged("appeals")  # the first run deletes the undo, without which the operation can go
+    left = "SELECT array_agg(author ORDER BY author) FROM bulk_operations"
+    assert await raw_connection.fetchval(left) == ["399assign", "399close", "399undo", "401assign"]
+    assert await raw_connection.fetchval("SELECT count(*) FROM bulk_operation_rows") == 4 * 4
