@@ -9,18 +9,19 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-import vkbottle
-import vkbottle.bot
 from aiohttp import web
-from vkbottle.callback import BotCallback
-from vkbottle_types.events import GroupEventType
-from vkbottle_types.events.bot_events import MessageNew, WallReplyNew
 
 from tests.contract.conftest import StartEmulator
 from tests.contract.vk.callback_receiver import Receiver, reaches, receiver
 from tests.contract.vk.emulator_page import VkPage
 from tests.support.emulator_process import EmulatorProcess
 from tests.support.eventually import eventually, eventually_true
+from tests.support.lazy_module import LazyModule
+
+vkbottle = LazyModule("vkbottle")
+callbacks = LazyModule("vkbottle.callback")
+event_types = LazyModule("vkbottle_types.events")
+bot_events = LazyModule("vkbottle_types.events.bot_events")
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +70,9 @@ async def test_event_is_the_same_in_push_and_long_poll(page: VkPage, server: Rec
     assert "secret" not in polled[0]
     assert (comment["v"], comment["group_id"]) == ("5.199", page.id)
     assert server.retries == [None, None]
-    assert comment["type"] == GroupEventType.WALL_REPLY_NEW.value
-    assert WallReplyNew(**comment).object.text == "Когда починят свет?"
-    parsed = MessageNew(**message).object.message
+    assert comment["type"] == event_types.GroupEventType.WALL_REPLY_NEW.value
+    assert bot_events.WallReplyNew(**comment).object.text == "Когда починят свет?"
+    parsed = bot_events.MessageNew(**message).object.message
     assert parsed is not None
     assert parsed.text == "Личное"
 
@@ -255,15 +256,15 @@ async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Recei
     api.API_URL = f"{page.emulator.url}/method/"
     heard: list[str | None] = []
     try:
-        callback = BotCallback(url=server.url, title="vkbottle", api=api, group_id=page.id)
+        callback = callbacks.BotCallback(url=server.url, title="vkbottle", api=api, group_id=page.id)
         bot = vkbottle.Bot(api=api, callback=callback)
 
-        @bot.on.raw_event(GroupEventType.WALL_REPLY_NEW, dataclass=WallReplyNew)
-        async def on_comment(event: WallReplyNew) -> None:
+        @bot.on.raw_event(event_types.GroupEventType.WALL_REPLY_NEW, dataclass=bot_events.WallReplyNew)
+        async def on_comment(event: Any) -> None:
             heard.append(event.object.text)
 
         @bot.on.message()
-        async def on_message(message: vkbottle.bot.Message) -> None:
+        async def on_message(message: Any) -> None:
             heard.append(message.text)
 
         async def process(body: dict[str, Any]) -> web.Response:

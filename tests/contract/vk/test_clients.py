@@ -12,15 +12,16 @@ import pytest
 import requests
 import vk_api
 import vk_api.bot_longpoll
-import vkbottle
 from aiovk import TokenSession
 from aiovk.exceptions import VkAPIError, VkAuthError
 from aiovk.longpoll import BotsLongPoll
-from vkbottle import VKAPIError
-from vkbottle.polling import BotPolling
 
 from tests.contract.vk.emulator_page import LONG_THREAD, VERSION, VkPage
 from tests.support.eventually import HANG_SECONDS
+from tests.support.lazy_module import LazyModule
+
+vkbottle = LazyModule("vkbottle")
+vkbottle_polling = LazyModule("vkbottle.polling")
 
 
 class Rewriting(requests.Session):
@@ -94,7 +95,7 @@ class BottleClient(Client):
     """The client of vkbottle."""
 
     @asynccontextmanager
-    async def _api(self, token: str) -> AsyncIterator[vkbottle.API]:
+    async def _api(self, token: str) -> AsyncIterator[Any]:
         api = vkbottle.API(token)
         api.API_URL = f"{self.page.emulator.url}/method/"
         try:
@@ -107,13 +108,13 @@ class BottleClient(Client):
             return (await api.request(method, params))["response"]
 
     async def error(self, token: str, method: str, **params: Any) -> int:
-        with pytest.raises(VKAPIError) as caught:
+        with pytest.raises(vkbottle.VKAPIError) as caught:
             await self.call(token, method, **params)
         return int(caught.value.code)
 
     async def events(self) -> list[dict[str, Any]]:
         async with self._api(self.page.group) as api:
-            polling = BotPolling(api, wait=10)
+            polling = vkbottle_polling.BotPolling(api, wait=10)
             server = await polling.get_server()
             assert polling.group_id == self.page.id
             listening = asyncio.create_task(polling.get_event(server))

@@ -7,16 +7,17 @@ from typing import Any
 import aiohttp
 import pytest
 import vk_api
-from vkbottle import PhotoMessageUploader, PhotoWallUploader
 
 from tests.contract.vk.emulator_page import VERSION, VkPage
 from tests.contract.vk.test_clients import BottleClient, Rewriting
 from tests.contract.vk.test_schema import schema
+from tests.support.lazy_module import LazyModule
 from tests.support.sample_images import jpeg
 
 __all__ = ["schema"]
 
 PHOTO = jpeg()
+vkbottle = LazyModule("vkbottle")
 
 
 def upload_with_vk_api(page: VkPage, token: str, place: str) -> dict[str, Any]:
@@ -67,11 +68,11 @@ async def test_photo_of_vk_api_is_shown_with_a_message(page: VkPage) -> None:
     assert await content(page, attachment) == PHOTO
 
 
-@pytest.mark.parametrize("uploader", [PhotoWallUploader, PhotoMessageUploader])
-async def test_uploaders_of_vkbottle_work(page: VkPage, uploader: Any) -> None:
-    token = page.user if uploader is PhotoWallUploader else page.group
+@pytest.mark.parametrize("uploader", ["PhotoWallUploader", "PhotoMessageUploader"])
+async def test_uploaders_of_vkbottle_work(page: VkPage, uploader: str) -> None:
+    token = page.user if uploader == "PhotoWallUploader" else page.group
     async with BottleClient(page)._api(token) as api:
-        name = await uploader(api).upload(PHOTO)
+        name = await getattr(vkbottle, uploader)(api).upload(PHOTO)
     asked = await page.citizen("Когда засыплют яму?", kind="message")
     sent = await page.api("messages.send", peer_id=asked["author"], random_id=0, attachment=name)
     assert "response" in sent, sent
