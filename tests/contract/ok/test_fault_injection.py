@@ -125,6 +125,7 @@ async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
     assert info["who_can_comment"] == "NOBODY"
 
 
+@pytest.mark.long
 async def test_all_faults_on_a_quarter_of_the_calls_lose_nothing(network: OkProcess) -> None:
     parts = [{"kind": kind, "seconds": 0.01} for kind in ("timeout", "truncated", "slow", "drop", "lost_response")]
     parts += [{"kind": "error", "code": code} for code in (1, 2)]

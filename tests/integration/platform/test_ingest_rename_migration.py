@@ -10,6 +10,8 @@ import pytest
 
 from tests.integration.platform.upgrades import upgrade
 
+pytestmark = pytest.mark.long  # the upgrade of a running installation is in `make test`
+
 # Rows as the version before migration 0028 wrote them; `$1` is an id of the test.
 INGEST_ROWS = (
     """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, from_community,

@@ -200,6 +200,7 @@ async def test_prepare_creates_nothing_during_another_prepare_run(
     assert created == 0
 
 
+@pytest.mark.long
 async def test_old_replies_keep_their_message_and_one_stays_pending(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +256,7 @@ async def test_old_replies_keep_their_message_and_one_stays_pending(
     await connection.close()
 
 
+@pytest.mark.long
 async def test_appeals_on_approval_become_in_progress(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +278,7 @@ async def test_appeals_on_approval_become_in_progress(
     await connection.close()
 
 
+@pytest.mark.long
 async def test_shared_names_change_and_the_objects_stay(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +310,7 @@ async def test_shared_names_change_and_the_objects_stay(
     await connection.close()
 
 
+@pytest.mark.long
 async def test_publications_are_readable_while_their_appeals_are_filled_in(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

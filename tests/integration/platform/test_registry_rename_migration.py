@@ -15,6 +15,8 @@ from shared.database.sessions import Database
 from shared.tables.common import AuditEntry
 from tests.integration.platform.upgrades import downgrade, upgrade
 
+pytestmark = pytest.mark.long  # the upgrade of a running installation is in `make test`
+
 
 async def test_registry_rows_are_read_by_their_new_names(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,8 @@ import pytest
 
 from tests.integration.platform.upgrades import downgrade, upgrade
 
+pytestmark = pytest.mark.long  # the upgrade of a running installation is in `make test`
+
 FORMER = (
     "INSERT INTO appeals_cursors VALUES ('appeals', 7), ('gathering', 5)",
     "INSERT INTO webhooks_cursors VALUES ('webhooks-fanout', 6)",

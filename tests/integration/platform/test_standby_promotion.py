@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
+
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate
 from shared.database.outages import is_outage
@@ -23,6 +25,7 @@ from tests.support.postgres_pair import make_traversable, postgres_pair
 from tests.support.sample_events import sample_data
 
 
+@pytest.mark.long
 async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
     """With synchronous replication all committed events arrive; those whose commit failed may arrive."""
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:

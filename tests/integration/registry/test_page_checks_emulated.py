@@ -166,6 +166,7 @@ async def test_worker_checks_pages_through_ingest(
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 async def test_region_is_checked_daily_within_the_budget(region: Region) -> None:
     vk, ok = (region.emulators[network] for network in NETWORKS)
     before = region.calls()

@@ -1,7 +1,7 @@
 """Classification of messages: by examples of our own, by unseen sets, and by arbitrary text."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import labelled_messages
@@ -150,6 +150,7 @@ def test_any_text_is_classified(text: str) -> None:
     assert len(MODEL.classify([(text, MessageContext())])) == 1
 
 
+@settings(max_examples=30)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
 def test_result_does_not_depend_on_the_batch(texts: list[str]) -> None:
     together = MODEL.classify([(text, MessageContext()) for text in texts])

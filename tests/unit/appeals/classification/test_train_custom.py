@@ -89,6 +89,7 @@ def test_better_version_is_activated(tmp_path: Path) -> None:
     assert outcome.comparison.only_new_right > outcome.comparison.only_present_right
 
 
+@pytest.mark.long
 def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     taught(store, table(120))
@@ -102,6 +103,7 @@ def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
     assert forced.why.endswith("activated anyway, as requested")
 
 
+@pytest.mark.long
 def test_rows_trained_by_the_active_version_are_not_compared(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     first, fresh = table(60), table(30, seed=5)
