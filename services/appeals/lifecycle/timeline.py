@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -23,6 +23,7 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, Assignment, TimelineEntry
+from shared.tables.appeals_feedback import FeedbackRound
 
 TimelineEntryKind = TypeAliasType(
     "TimelineEntryKind",
@@ -35,7 +36,7 @@ TimelineEntryKind = TypeAliasType(
         "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
         "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
         "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
-        "merged", "merged_in", "unmerged",
+        "merged", "merged_in", "unmerged", "feedback_received", "feedback_corrected",
     ],
 )  # fmt: skip
 
@@ -53,6 +54,7 @@ class AppealRecorder:
         self._events: list[NewEvent] = []
         self._assignments: list[dict[str, Any]] = []
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
+        self._feedback_rounds: list[dict[str, Any]] = []
         self._unsettled: dict[UUID, Appeal] = {}
 
     def add_timeline_entry(
@@ -119,6 +121,24 @@ class AppealRecorder:
         """Add an alert about the appeal, with its reason."""
         self._alerts.setdefault(kind, []).append((appeal, why))
 
+    def await_feedback(
+        self, appeal: Appeal, reply_id: UUID, *, answered_at: datetime, silent_after: datetime
+    ) -> None:
+        """Await what the citizen says about a final answer, and nothing more about earlier ones."""
+        appeal.feedback_kind = None
+        now = clock.now()
+        self._feedback_rounds.append(
+            {
+                "id": new_id(),
+                "appeal_id": appeal.id,
+                "reply_id": reply_id,
+                "answered_at": answered_at,
+                "silent_after": silent_after,
+                "created_at": now,
+                "updated_at": now,
+            }
+        )
+
     def settle_assignee(self, appeal: Appeal) -> None:
         """Let `write` choose who owes the next step, unless the present assignee still may."""
         self._unsettled[appeal.id] = appeal
@@ -158,10 +178,24 @@ class AppealRecorder:
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Assignment, self._assignments)
+        await self._write_feedback_rounds(session)
         await emit(session, *self._events)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
+
+    async def _write_feedback_rounds(self, session: WriteSession) -> None:
+        rows, self._feedback_rounds = self._feedback_rounds, []
+        if not rows:
+            return
+        answered_again = {row["appeal_id"] for row in rows}
+        await session.execute(
+            update(FeedbackRound)
+            .where(FeedbackRound.appeal_id.in_(answered_again), FeedbackRound.ended_at.is_(None))
+            .values(ended_at=clock.now())
+            .execution_options(synchronize_session="fetch")
+        )
+        await insert_rows(session, FeedbackRound, rows)
 
 
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
@@ -24,6 +24,7 @@ from shared.contracts.ingest_events import (
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 
@@ -104,7 +105,12 @@ async def _publish(
     )
     if taken_twice:
         appeal.reply_failed = None
+        await session.execute(
+            update(FeedbackRound).where(FeedbackRound.reply_id.in_(taken_twice)).values(reply_id=reply.id)
+        )
         await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
+        if appeal.status == "answered":
+            appeal.outcome = reply.outcome
         recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id))
     else:
         published_replies.record_published_reply(
