@@ -48,7 +48,6 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
             "organisation_kind",
             "channel",
             "legal_regime",
-            "feedback_kind",
             "first_response_unit",
             "resolution_unit",
             "promise_unit",
@@ -67,6 +66,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
             "utility_failure",
             "language",
             "legal_regime",
+            "feedback_kind",
         }
     ),
     "appeal_submissions": frozenset({"source"}),

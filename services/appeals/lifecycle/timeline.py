@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -54,7 +54,7 @@ class AppealRecorder:
         self._events: list[NewEvent] = []
         self._assignments: list[dict[str, Any]] = []
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
-        self._feedback_rounds: list[dict[str, Any]] = []
+        self._feedback_rounds: list[FeedbackRound] = []
         self._unsettled: dict[UUID, Appeal] = {}
 
     def add_timeline_entry(
@@ -126,17 +126,14 @@ class AppealRecorder:
     ) -> None:
         """Await what the citizen says about a final answer, and nothing more about earlier ones."""
         appeal.feedback_kind = None
-        now = clock.now()
         self._feedback_rounds.append(
-            {
-                "id": new_id(),
-                "appeal_id": appeal.id,
-                "reply_id": reply_id,
-                "answered_at": answered_at,
-                "silent_after": silent_after,
-                "created_at": now,
-                "updated_at": now,
-            }
+            FeedbackRound(
+                id=new_id(),
+                appeal_id=appeal.id,
+                reply_id=reply_id,
+                answered_at=answered_at,
+                silent_after=silent_after,
+            )
         )
 
     def settle_assignee(self, appeal: Appeal) -> None:
@@ -185,17 +182,18 @@ class AppealRecorder:
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
 
     async def _write_feedback_rounds(self, session: WriteSession) -> None:
-        rows, self._feedback_rounds = self._feedback_rounds, []
-        if not rows:
+        rounds, self._feedback_rounds = self._feedback_rounds, []
+        if not rounds:
             return
-        answered_again = {row["appeal_id"] for row in rows}
-        await session.execute(
-            update(FeedbackRound)
-            .where(FeedbackRound.appeal_id.in_(answered_again), FeedbackRound.ended_at.is_(None))
-            .values(ended_at=clock.now())
-            .execution_options(synchronize_session="fetch")
+        awaited = await session.scalars(
+            select(FeedbackRound).where(
+                FeedbackRound.appeal_id.in_({row.appeal_id for row in rounds}), FeedbackRound.ended_at.is_(None)
+            )
         )
-        await insert_rows(session, FeedbackRound, rows)
+        for row in awaited:
+            row.ended_at = clock.now()
+        session.add_all(rounds)
+        await session.flush()
 
 
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
@@ -105,9 +105,10 @@ async def _publish(
     )
     if taken_twice:
         appeal.reply_failed = None
-        await session.execute(
-            update(FeedbackRound).where(FeedbackRound.reply_id.in_(taken_twice)).values(reply_id=reply.id)
-        )
+        rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(taken_twice)))
+        for feedback_round in rounds:
+            feedback_round.reply_id = reply.id
+        await session.flush()
         await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
         if appeal.status == "answered":
             appeal.outcome = reply.outcome
