@@ -132,12 +132,12 @@ async def test_next_answer_stops_the_old_clock_and_awaits_new_words(scenario: Ap
 @pytest.mark.parametrize(
     ("words", "kind", "mark", "status"),
     [
-        (["5"], "mark", 5, "answered"),
+        pytest.param(["5"], "mark", 5, "answered", marks=pytest.mark.long),
         (["⭐⭐"], "not_solved", 2, "reopened"),
-        (["Спасибо", "Оценка 4"], "mark", 4, "answered"),
-        (["Оценка 4", "Спасибо"], "mark", 4, "answered"),
+        pytest.param(["Спасибо", "Оценка 4"], "mark", 4, "answered", marks=pytest.mark.long),
+        pytest.param(["Оценка 4", "Спасибо"], "mark", 4, "answered", marks=pytest.mark.long),
         (["Спасибо!", "А нет, опять не сделали"], "not_solved", None, "reopened"),
-        (["Спасибо за «работу» 🤦"], None, None, "answered"),
+        pytest.param(["Спасибо за «работу» 🤦"], None, None, "answered", marks=pytest.mark.long),
     ],
 )
 async def test_last_word_about_the_answer_counts(
@@ -155,8 +155,10 @@ async def test_last_word_about_the_answer_counts(
     ("reply", "text", "kind"),
     [
         ("Дорогу отремонтировали. В каком подъезде вы живёте?", "3", None),
-        ("Дорогу отремонтировали.", "2", None),
-        ("Дорогу отремонтировали. Оцените ответ от 1 до 5.", "2", "not_solved"),
+        pytest.param("Дорогу отремонтировали.", "2", None, marks=pytest.mark.long),
+        pytest.param(
+            "Дорогу отремонтировали. Оцените ответ от 1 до 5.", "2", "not_solved", marks=pytest.mark.long
+        ),
     ],
 )
 async def test_digit_alone_is_a_mark_only_where_nothing_else_was_asked(
@@ -217,7 +219,9 @@ async def test_thanks_that_may_be_about_two_answers_are_an_ordinary_message(scen
     assert (await scenario.appeal(one["id"]))["feedback_kind"] is None
 
 
-@pytest.mark.parametrize(("hours", "kind"), [(0.5, None), (29 * 24, "thanks"), (32 * 24, None)])
+@pytest.mark.parametrize(
+    ("hours", "kind"), [(0.5, None), pytest.param(29 * 24, "thanks", marks=pytest.mark.long), (32 * 24, None)]
+)
 async def test_words_before_the_answer_or_long_after_it_are_not_feedback(
     scenario: AppealsScenario, hours: float, kind: str | None
 ) -> None:
@@ -225,6 +229,7 @@ async def test_words_before_the_answer_or_long_after_it_are_not_feedback(
     assert after["feedback_kind"] == kind
 
 
+@pytest.mark.long
 async def test_words_of_another_citizen_are_not_feedback(scenario: AppealsScenario) -> None:
     found = await answered(scenario)
     after = await says(scenario, found, "Спасибо!", author="boris")
