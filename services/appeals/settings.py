@@ -51,6 +51,20 @@ class AppealsSettings(BaseSettings):
         "networks and state portals; empty: any host",
     )
 
+    feedback_window_hours: int = Field(
+        default=40,
+        ge=1,
+        le=900,
+        description="Working hours of the organisation after a final answer in which the citizen's words about it "
+        "are awaited; then silence is recorded",
+    )
+
+    mark_question: str = Field(
+        default="",
+        max_length=300,
+        description="What ends a final reply whose author wants to ask for a mark; empty: nobody is asked",
+    )
+
     attachments_dir: Path = Field(
         default=Path(".data/attachments"),
         description="Folder of the photos of replies; API and worker of appeals share it",

@@ -8,6 +8,7 @@ from services.appeals import jobs, retention
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.bulk import runner as bulk_runner
+from services.appeals.feedback import recording
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
@@ -139,6 +140,10 @@ def register(service: Service, queue: Jobs) -> None:
     @queue.schedule("remind-of-promises", "*/5 * * * *")
     async def remind_of_promises() -> None:
         await _repeat(service.database, settlement.remind_of_promises)
+
+    @queue.schedule("record-silence", "*/5 * * * *")
+    async def record_silence() -> None:
+        await _repeat(service.database, recording.record_silence)
 
     @queue.schedule("warn-of-deadlines", "* * * * *")
     async def warn_of_deadlines() -> None:

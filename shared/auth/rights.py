@@ -52,7 +52,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.SOURCES_MANAGE: "enter network tokens, start backfills and reconciliations",
     Right.APPEALS_READ: "read appeals with their messages, replies and timeline",
     Right.APPEALS_OPEN: "enter appeals that came by phone, in person, by letter or from another system",
-    Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is",
+    Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is; "
+    "correct how citizens' words on answers were read",
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies, and keep templates of replies",
     Right.REPLIES_APPROVE: "approve or refuse replies that need approval",

@@ -11,6 +11,7 @@ from shared.contracts.values import (
     AlertKind,
     AppealOutcome,
     AppealStatus,
+    FeedbackKind,
     IncidentOrigin,
     Language,
     NoteVisibility,
@@ -355,6 +356,39 @@ class AppealReopened(AppealSnapshot):
     reason: Annotated[str | None, FeedOnly()] = Field(
         default=None, description="What the person who reopened it wrote"
     )
+
+
+class AppealFeedback(AppealSnapshot):
+    """What the citizen says about a final answer, in the state that follows."""
+
+    example = (
+        _APPEAL
+        | _ANSWERED
+        | _REPLY_ID
+        | {"kind": "thanks", "mark": None, "message_id": "0198f3a0-7777-7000-8000-000000000010"}
+    )
+
+    reply_id: UUID = Field(description="The final answer")
+    kind: FeedbackKind | None = Field(
+        description="`not_solved`: the appeal is reopened; `silence`: nothing was said in time; null: a person "
+        "found that the message says nothing about the answer"
+    )
+    mark: int | None = Field(description="1 to 5, if the citizen gave a mark")
+    message_id: UUID | None = Field(description="The message that says it; null with `silence`")
+
+
+class AppealFeedbackReceived(AppealFeedback):
+    """The citizen thanked for a final answer, gave a mark, said that the matter is not solved, or said nothing in
+    time.
+    """
+
+    event_type = "appeal.feedback_received"
+
+
+class AppealFeedbackCorrected(AppealFeedback):
+    """A moderator corrected how the citizen's words about a final answer were read."""
+
+    event_type = "appeal.feedback_corrected"
 
 
 class ReplyQueued(AppealSnapshot):

@@ -18,6 +18,7 @@ AppealStatus = TypeAliasType(
     ],
 )
 DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"])
+FeedbackKind = TypeAliasType("FeedbackKind", Literal["thanks", "not_solved", "mark", "silence"])
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "message"])

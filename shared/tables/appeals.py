@@ -25,6 +25,7 @@ OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopene
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
 # A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
+_FALSE = text("false")
 _NO_IDS = text("'{}'")
 UNFINISHED_CLOCK_STATES = ("waiting", "running", "paused")
 # The executor at a share of the time, the others so many working hours after the deadline.
@@ -177,10 +178,10 @@ class SlaClockEvent(Base):
     """What happened to a clock after its start, kept permanently and never changed.
 
     kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
-    question) | moved (to another organisation or calendar) | paused | resumed | policy_changed | merged (an appeal
-    with an earlier start joined) | stopped | cancelled. Events are ordered by `sequence`, which is given under the
-    lock of the appeal and begins at 2 while the start is not written; `at` comes from the clocks of several
-    machines.
+    question) | reopened (after a stop: the matter is not solved) | moved (to another organisation or calendar) |
+    paused | resumed | policy_changed | merged (an appeal with an earlier start joined) | stopped | cancelled.
+    Events are ordered by `sequence`, which is given under the lock of the appeal and begins at 2 while the start
+    is not written; `at` comes from the clocks of several machines.
     `starts_at` is the moment from which the clock counts.
     """
 
@@ -332,6 +333,14 @@ class Appeal(Base):
             "id",
             postgresql_where=text("possible_other_matters IS NOT NULL"),
         ),
+        # Appeals by what the citizen said about the last final answer.
+        Index(
+            "ix_appeals_feedback_kind",
+            "feedback_kind",
+            "opened_at",
+            "id",
+            postgresql_where=text("feedback_kind IS NOT NULL"),
+        ),
         # Unrouted appeals: routed again when rules or the registry change.
         Index(
             "ix_appeals_unassigned",
@@ -383,6 +392,10 @@ class Appeal(Base):
     first_response_due_at: Mapped[datetime | None]
     first_response_at: Mapped[datetime | None]
     first_response_working_seconds: Mapped[int | None]
+    # When the first final answer was published, and what the citizen said about the last one, as in
+    # `feedback_rounds`.
+    final_answer_at: Mapped[datetime | None]
+    feedback_kind: Mapped[str | None]
     next_response_due_at: Mapped[datetime | None]
     overdue_recorded_at: Mapped[datetime | None]
     # When to look whether somebody has to be told that the awaited reply is late or nearly late.
@@ -539,6 +552,10 @@ class Reply(Base):
     origin: Mapped[str]
     kind: Mapped[str]
     text: Mapped[ExactTextColumn]
+    # How the matter ends with this final answer, as its author says; null: not said.
+    outcome: Mapped[str | None]
+    # Whether the text ends with the request for a mark, which is added when the reply is submitted.
+    asks_mark: Mapped[bool] = mapped_column(default=False, server_default=_FALSE)
     status: Mapped[str]
     author: Mapped[str]
     promised_at: Mapped[datetime | None]

@@ -58,6 +58,7 @@ TABLE_OWNERS: dict[str, str] = {
             "classifications",
             "replies",
             "promises",
+            "feedback_rounds",
             "reply_versions",
             "reply_leases",
             "reply_templates",

@@ -59,7 +59,15 @@ async def reply_to_appeal(
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
-        draft = NewReply(body.text, body.kind, body.promised_at, body.message_id, body.attachments)
+        draft = NewReply(
+            body.text,
+            body.kind,
+            body.promised_at,
+            body.message_id,
+            body.attachments,
+            body.outcome,
+            body.ask_mark,
+        )
         if body.status == "draft":
             return await reply_out(session, await drafts.create_draft(session, appeal, draft, caller))
         sent = await submission.submit_reply(session, appeal, draft, caller, allow_duplicate=once.has_key)

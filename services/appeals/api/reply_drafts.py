@@ -74,7 +74,7 @@ async def check_reply_text(
     """Return hints for a text while it is written; nothing is stored. Only `blocking` ones prevent publication."""
     appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     message = await reply_queries.find_target_message(session, appeal, body.message_id)
-    given = NewReply(body.text, body.kind, body.promised_at, body.message_id)
+    given = NewReply(body.text, body.kind, body.promised_at, body.message_id, (), body.outcome)
     return hints_out(await check_context.hints_for(session, appeal, given, message))
 
 
@@ -97,7 +97,15 @@ async def save_reply_draft(
     names the present one, and nothing is overwritten. Saving the same content again changes nothing.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
-    given = NewReply(body.text, body.kind, body.promised_at, body.message_id, body.attachments)
+    given = NewReply(
+        body.text,
+        body.kind,
+        body.promised_at,
+        body.message_id,
+        body.attachments,
+        body.outcome,
+        body.ask_mark,
+    )
     saved = await drafts.save_draft(session, appeal, reply_id, given, caller, version=version)
     set_etag(response, saved.version)
     return await reply_out(session, saved)

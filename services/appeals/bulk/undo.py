@@ -17,6 +17,7 @@ from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import find_move, is_centre_role
+from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
@@ -73,7 +74,8 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, c
     organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status
-    appeal.status, appeal.closed_at, appeal.outcome = former.status, None, None
+    appeal.status, appeal.closed_at = former.status, None
+    appeal.outcome = await reply_queries.last_outcome(session, appeal) if former.status == "answered" else None
     appeal.updated_at = clock.now()
     if former.organisation_id != lost_by:
         _return_organisation(appeal, former, caller, context, recorder)

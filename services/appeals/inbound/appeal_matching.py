@@ -4,7 +4,8 @@
 the thread opens one with the next `matter_number`. The unique index `uq_appeals_matter` is the guard: appeals are
 inserted with ON CONFLICT DO NOTHING, and the transaction that loses the race compares the message with the
 winner's appeal too. A message within 30 days after the answer reopens the appeal that it belongs to (`reopened`,
-or `triage` when the need is unclear); after that, or once it is closed, a message opens a new one.
+or `triage` when the need is unclear); after that, or once it is closed, a message opens a new one. What says
+something about the last final answer (`feedback/`) belongs to the answered or closed appeal.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from sqlalchemy import func
 
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
+from services.appeals.feedback.awaited_feedback import AwaitedFeedback
+from services.appeals.feedback.recording import record_feedback
 from services.appeals.inbound.clarification import AppealStandings, Clarifier
 from services.appeals.inbound.locked_appeals import LockedAppeals, ThreadAuthor
 from services.appeals.inbound.matter import Comparison
@@ -74,13 +77,15 @@ class AppealMatcher:
         self._links: list[dict[str, Any]] = []
         self._results: dict[UUID, dict[str, Any]] = {}
         self._opened_clocks: dict[UUID, OpenedClocks] = {}
+        self._awaited_feedback = AwaitedFeedback()
 
     async def place(self, items: Sequence[ClassifiedMessage]) -> None:
         """Decide which appeal each message belongs to, and insert those that must be opened.
 
         Call `match` for every item afterwards, in order. Raises `Conflict` when others keep changing the appeals.
         """
-        placer = MessagePlacer(self._session, self._routing_context, self.locked)
+        self._awaited_feedback = await AwaitedFeedback.load(self._session, self.locked.appeals.values())
+        placer = MessagePlacer(self._session, self._routing_context, self.locked, self._awaited_feedback)
         await placer.load(items)
         attempts = 0
         while missing := placer.next_to_open():
@@ -231,6 +236,18 @@ class AppealMatcher:
         )
         self._recorder.add_event(AppealMessageAdded(**event_snapshot(appeal), message_id=message.id), item.actor)
         self._raise_urgency(appeal, item)
+        awaited = self._awaited_feedback.round_of(appeal)
+        if placement.feedback is not None and awaited is not None:
+            record_feedback(
+                appeal,
+                awaited,
+                placement.feedback,
+                message,
+                routing_context=self._routing_context,
+                recorder=self._recorder,
+            )
+            record_reclassified(self._recorder, appeal, before, item.actor)
+            return
         clearer = self._clarifier.apply(appeal, item, placement)
         if appeal.status == "triage" and result.needs_answer == "yes":
             self._resolve_triage(appeal, item, placement)

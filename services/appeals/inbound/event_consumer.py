@@ -7,6 +7,7 @@ from sqlalchemy import Row, select
 
 from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.types import is_automatic
+from services.appeals.feedback.feedback_reading import read_feedback
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
@@ -39,9 +40,28 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
     }
     if not messages:
         return
-    batch = await _MessageBatch.load(session, list(messages.values()))
     steps = [(event, messages[event.subject_id]) for event in events if event.subject_id in messages]
-    await batch.run(steps)
+    for part in _divided_after_staff_replies(steps):
+        batch = await _MessageBatch.load(session, list({message.id: message for _, message in part}.values()))
+        await batch.run(part)
+
+
+def _divided_after_staff_replies(
+    steps: Sequence[tuple[Event, Message]],
+) -> list[list[tuple[Event, Message]]]:
+    """Return the steps in parts: what may be a citizen's word about an answer is placed when the message of the
+    staff before it in the thread has answered the appeal.
+    """
+    parts: list[list[tuple[Event, Message]]] = [[]]
+    threads: set[str] = set()
+    for event, message in steps:
+        if message.from_community:
+            threads.add(message.thread_key)
+        elif message.thread_key in threads and read_feedback(message.text) is not None:
+            parts.append([])
+            threads.clear()
+        parts[-1].append((event, message))
+    return parts
 
 
 class _MessageBatch:

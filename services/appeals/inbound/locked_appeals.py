@@ -41,7 +41,9 @@ class LockedAppeals:
 
     @staticmethod
     async def load(session: WriteSession, messages: Collection[Message]) -> "LockedAppeals":
-        """Lock the appeals of these messages, and the open or answered ones of their threads and authors."""
+        """Lock the appeals of these messages, and the open, answered or lately closed ones of their threads and
+        authors.
+        """
         locked = LockedAppeals()
         await locked.add(session, messages)
         return locked
@@ -74,6 +76,12 @@ class LockedAppeals:
                     Appeal.id.in_({*self.by_message.values(), *self._merged_into}),
                     and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
                     and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
+                    # Its author may say that the matter is not solved.
+                    and_(
+                        Appeal.status == "closed",
+                        Appeal.closed_at > clock.now() - REOPEN_WINDOW,
+                        tuple_(Appeal.thread_key, Appeal.author_key).in_(keys),
+                    ),
                 )
             )
             .order_by(Appeal.id)
@@ -125,6 +133,10 @@ class LockedAppeals:
         ]
         found.sort(key=lambda appeal: (appeal.updated_at, appeal.matter_number), reverse=True)
         return sorted(found, key=lambda appeal: appeal.status == "answered")
+
+    def of_author(self, key: ThreadAuthor) -> list[Appeal]:
+        """Return the locked appeals of this thread and author, also those that are over."""
+        return list(self._by_thread_author.get(key, ()))
 
     def organisation_ids(self) -> set[UUID]:
         """Return the organisations that have these appeals."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from services.appeals.classification.types import ClassificationResult
+from services.appeals.feedback.awaited_feedback import AwaitedFeedback
+from services.appeals.feedback.feedback_reading import FeedbackReading, read_feedback
 from services.appeals.inbound import matter, matter_readings
 from services.appeals.inbound.locked_appeals import LockedAppeals, ThreadAuthor, thread_author
 from services.appeals.inbound.matter import Comparison
@@ -28,7 +30,8 @@ class Placement:
 
     `comparison` is null where the message was compared with nothing. `was_vague`: the appeal's earlier messages
     did not tell what it is about, and this one does. `whole_text`, `whole`: the appeal's messages as one text and
-    its classification; null where the message must not change the appeal.
+    its classification; null where the message must not change the appeal. `feedback`: what the message says about
+    the last answer of the appeal.
     """
 
     appeal: Appeal | None
@@ -37,6 +40,7 @@ class Placement:
     was_vague: bool = False
     whole_text: str | None = None
     whole: ClassificationResult | None = None
+    feedback: FeedbackReading | None = None
 
 
 @dataclass
@@ -56,10 +60,17 @@ class _Author:
 class MessagePlacer:
     """Places the messages of a batch. `placements`: the results by message id."""
 
-    def __init__(self, session: WriteSession, routing_context: RoutingContext, locked: LockedAppeals) -> None:
+    def __init__(
+        self,
+        session: WriteSession,
+        routing_context: RoutingContext,
+        locked: LockedAppeals,
+        awaited_feedback: AwaitedFeedback,
+    ) -> None:
         self._session = session
         self._routing_context = routing_context
         self._locked = locked
+        self._awaited_feedback = awaited_feedback
         self._authors: dict[ThreadAuthor, _Author] = {}
         self._readings: dict[UUID, MessageReading] = {}
         self._replied: dict[UUID, UUID] = {}
@@ -89,7 +100,9 @@ class MessagePlacer:
         compared = [
             (key, author)
             for key in keys
-            if len((author := self._authors[key]).items) > 1 or self._locked.candidates(key)
+            if len((author := self._authors[key]).items) > 1
+            or self._locked.candidates(key)
+            or any(map(self._awaited_feedback.round_of, self._locked.of_author(key)))
         ]
         if not compared:
             return
@@ -145,6 +158,44 @@ class MessagePlacer:
 
     def _place(self, key: ThreadAuthor, author: _Author, item: ClassifiedMessage) -> Placement | None:
         """Return where the message belongs; None when it must open an appeal."""
+        reading = read_feedback(item.message.text)
+        if reading is not None and (said := self._place_feedback(key, item, reading)) is not None:
+            return said
+        placement = self._place_by_matter(key, author, item)
+        if placement is not None and reading is not None and self._is_with_details(placement, item, reading):
+            placement.feedback = reading
+        return placement
+
+    def _place_feedback(
+        self, key: ThreadAuthor, item: ClassifiedMessage, reading: FeedbackReading
+    ) -> Placement | None:
+        """Return the appeal about whose answer the message says something for certain."""
+        if item.context is not None and item.context.replies_to_citizen:
+            return None
+        message = item.message
+        appeal = self._awaited_feedback.appeal_of(
+            message,
+            reading,
+            self._locked.of_author(key),
+            parent=item.parent,
+            replied=self._replied.get(message.id),
+        )
+        return Placement(appeal, feedback=reading) if appeal is not None else None
+
+    def _is_with_details(self, placement: Placement, item: ClassifiedMessage, reading: FeedbackReading) -> bool:
+        """Return whether a message tells of dissatisfaction and more, and by its matter certainly belongs to the
+        answered appeal.
+        """
+        appeal, comparison = placement.appeal, placement.comparison
+        if appeal is None or comparison is None or comparison.relation == "unsure" or reading.is_alone:
+            return False
+        awaited = self._awaited_feedback
+        return awaited.round_of(appeal) is not None and awaited.is_about(
+            appeal, item.message, reading, item.parent
+        )
+
+    def _place_by_matter(self, key: ThreadAuthor, author: _Author, item: ClassifiedMessage) -> Placement | None:
+        """Return where the message belongs by what it says about the matter; None when it must open an appeal."""
         candidates, needs_answer = self._candidates(key), item.result.needs_answer
         if not candidates:
             return Placement(None) if needs_answer == "no" else None

@@ -34,7 +34,7 @@ from shared.api import preconditions
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
-from shared.contracts.values import AppealStatus, Language, Urgency
+from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgency
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
@@ -74,6 +74,9 @@ class AppealFilter(ListFilter):
     reply_failed: bool | None = Field(
         default=None, description="The last reply failed, and nobody has sent one since"
     )
+    feedback: FeedbackKind | None = Field(
+        default=None, description="What the citizen said about the last final answer"
+    )
     possible_other_matter: bool | None = Field(
         default=None, description="A message may be about another matter, and no moderator has decided"
     )
@@ -109,6 +112,7 @@ class AppealFilter(ListFilter):
             (Appeal.network, self.network),
             (Appeal.language, self.language),
             (Appeal.urgency, self.urgency),
+            (Appeal.feedback_kind, self.feedback),
         ):
             if fixed is not None:
                 conditions.append(and_(column == inline_literal(fixed)))

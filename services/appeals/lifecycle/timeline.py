@@ -23,6 +23,7 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, Assignment, TimelineEntry
+from shared.tables.appeals_feedback import FeedbackRound
 
 TimelineEntryKind = TypeAliasType(
     "TimelineEntryKind",
@@ -35,7 +36,7 @@ TimelineEntryKind = TypeAliasType(
         "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
         "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
         "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
-        "merged", "merged_in", "unmerged",
+        "merged", "merged_in", "unmerged", "feedback_received", "feedback_corrected",
     ],
 )  # fmt: skip
 
@@ -53,6 +54,7 @@ class AppealRecorder:
         self._events: list[NewEvent] = []
         self._assignments: list[dict[str, Any]] = []
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
+        self._feedback_rounds: list[FeedbackRound] = []
         self._unsettled: dict[UUID, Appeal] = {}
 
     def add_timeline_entry(
@@ -119,6 +121,21 @@ class AppealRecorder:
         """Add an alert about the appeal, with its reason."""
         self._alerts.setdefault(kind, []).append((appeal, why))
 
+    def await_feedback(
+        self, appeal: Appeal, reply_id: UUID, *, answered_at: datetime, silent_after: datetime
+    ) -> None:
+        """Await what the citizen says about a final answer, and nothing more about earlier ones."""
+        appeal.feedback_kind = None
+        self._feedback_rounds.append(
+            FeedbackRound(
+                id=new_id(),
+                appeal_id=appeal.id,
+                reply_id=reply_id,
+                answered_at=answered_at,
+                silent_after=silent_after,
+            )
+        )
+
     def settle_assignee(self, appeal: Appeal) -> None:
         """Let `write` choose who owes the next step, unless the present assignee still may."""
         self._unsettled[appeal.id] = appeal
@@ -158,10 +175,25 @@ class AppealRecorder:
         await session.flush()
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Assignment, self._assignments)
+        await self._write_feedback_rounds(session)
         await emit(session, *self._events)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
+
+    async def _write_feedback_rounds(self, session: WriteSession) -> None:
+        rounds, self._feedback_rounds = self._feedback_rounds, []
+        if not rounds:
+            return
+        awaited = await session.scalars(
+            select(FeedbackRound).where(
+                FeedbackRound.appeal_id.in_({row.appeal_id for row in rounds}), FeedbackRound.ended_at.is_(None)
+            )
+        )
+        for row in awaited:
+            row.ended_at = clock.now()
+        session.add_all(rounds)
+        await session.flush()
 
 
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:

@@ -205,8 +205,12 @@ def reopen(
     *,
     message: Message | None = None,
     reason: str | None = None,
+    not_solved: bool = False,
 ) -> None:
-    """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides."""
+    """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides.
+
+    `not_solved`: the answer did not solve the matter, so the clock of the final answer goes on from its old start.
+    """
     now = clock.now()
     clocks.await_reply(
         appeal,
@@ -220,7 +224,8 @@ def reopen(
     appeal.overdue_recorded_at = None
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
-        clocks.start_next_response_clock(appeal, routing_context.sla, actor)
+        kept = "ответ дан, но вопрос не решён" if not_solved else None
+        clocks.start_next_response_clock(appeal, routing_context.sla, actor, keeps_final_answer=kept)
     elif status == "reopened":
         # Warnings and changes of calendars passed by the appeal while it was closed.
         clocks.follow_appeal(appeal, routing_context.sla, actor)
@@ -404,7 +409,8 @@ def _apply(
         appeal.status = to
         if to in FINAL_STATUSES:
             appeal.closed_at = clock.now()
-            appeal.outcome = outcome
+            # Without another outcome, that of the final answer stays.
+            appeal.outcome = outcome or appeal.outcome
 
 
 def _return_to_centre(

@@ -105,6 +105,10 @@ _UNCLEAR_MESSAGE = AutomaticTransition(
     "the citizen writes, the need is unclear", ("answered",), "triage", AppealReopened
 )
 
+_NOT_SOLVED = AutomaticTransition(
+    "the citizen says that the matter is not solved", ("answered", "closed"), "reopened", AppealReopened
+)
+
 # A merge that is taken back restores the former status.
 MERGE = AutomaticTransition(
     "a moderator merges it into another appeal", ("triage", "assigned", "in_progress"), "merged", AppealMerged
@@ -121,6 +125,7 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     _INTERIM_REPLY,
     _MESSAGE,
     _UNCLEAR_MESSAGE,
+    _NOT_SOLVED,
 )
 
 
@@ -155,6 +160,11 @@ def status_after_message(status: str, needs_answer: str) -> str:
     if needs_answer == "no":
         return status
     return _status_after(_MESSAGE if needs_answer == "yes" else _UNCLEAR_MESSAGE, status)
+
+
+def is_reopened_by_dissatisfaction(status: str) -> bool:
+    """Return whether an appeal in this status is reopened when the citizen says that it is not solved."""
+    return status in _NOT_SOLVED.statuses
 
 
 def _status_after(transition: AutomaticTransition, status: str) -> str:

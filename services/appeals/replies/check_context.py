@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -27,7 +28,7 @@ _COMPARED_LENGTH = 2_000
 
 async def hints_for(session: AsyncSession, appeal: Appeal, given: NewReply, message: Message | None) -> list[Hint]:
     """Return the hints for a reply to the message, blocking ones first."""
-    context = await _load_context(session, appeal, message)
+    context = replace(await _load_context(session, appeal, message), outcome=given.outcome)
     # Looking up thousands of words takes a moment; other requests are served meanwhile.
     hints = await asyncio.to_thread(check_reply, given.text, given.kind, context)
     if given.kind == "interim" and given.promised_at is None:

@@ -10,6 +10,7 @@ from services.appeals.replies import (
     check_context,
     edit_lease,
     handover,
+    mark_question,
     reply_attachments,
     reply_queries,
     submission,
@@ -63,12 +64,15 @@ async def save_draft(
         message_id = (await reply_queries.target_message(session, appeal, given.message_id)).id
     ids = reply.attachment_ids if given.attachment_ids is None else list(given.attachment_ids)
     content = (given.text, given.kind, given.promised_at, message_id, ids)
-    if content == (reply.text, reply.kind, reply.promised_at, reply.in_reply_to, reply.attachment_ids):
+    ending = (given.outcome, given.ask_mark)
+    present = (reply.text, reply.kind, reply.promised_at, reply.in_reply_to, reply.attachment_ids)
+    if (content, ending) == (present, (reply.outcome, reply.asks_mark)):
         return reply
     message = await reply_queries.find_message(session, message_id)
     attached = await reply_attachments.require_attachable(session, ids, message, caller, reply)
     reply_attachments.link(attached, reply)
     reply.text, reply.kind, reply.promised_at, reply.in_reply_to, reply.attachment_ids = content
+    reply.outcome, reply.asks_mark = ending
     reply.version += 1
     reply.updated_at = clock.now()
     await session.flush()
@@ -95,8 +99,11 @@ async def submit_draft(
     check_version(reply, version)
     submission.require_takes_reply(appeal, caller)
     await submission.require_none_under_way(session, appeal, besides=reply)
-    written = NewReply(reply.text, reply.kind, reply.promised_at, reply.in_reply_to)
+    written = NewReply(
+        reply.text, reply.kind, reply.promised_at, reply.in_reply_to, (), reply.outcome, reply.asks_mark
+    )
     submission.check_promise(written)
+    mark_question.check_outcome(written)
     if reply.kind == "final" and not allow_duplicate:
         await submission.require_new_text(session, appeal, reply.text)
     message = await reply_queries.find_message(session, reply.in_reply_to)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from services.appeals import jobs
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.replies import approval_rules
+from services.appeals.replies import approval_rules, mark_question
 from services.appeals.replies.checks.hints import Hint
 from services.appeals.replies.edit_lease import database_time
 from services.appeals.replies.reply_queries import target_message
@@ -64,6 +64,7 @@ async def _request_approval(session: WriteSession, appeal: Appeal, reply: Reply,
 
 async def queue_reply(session: WriteSession, appeal: Appeal, reply: Reply, actor: str) -> None:
     """Request the publication of a reply that nobody has to approve any more."""
+    mark_question.append_question(reply)
     reply.status = "queued"
     reply.created_at = await database_time(session)
     reply.updated_at = clock.now()

@@ -15,3 +15,5 @@ class NewReply:
     promised_at: datetime | None
     message_id: UUID | None
     attachment_ids: Sequence[UUID] | None = ()
+    outcome: str | None = None
+    ask_mark: bool = False

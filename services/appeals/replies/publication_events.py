@@ -24,6 +24,7 @@ from shared.contracts.ingest_events import (
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 
@@ -104,7 +105,13 @@ async def _publish(
     )
     if taken_twice:
         appeal.reply_failed = None
+        rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(taken_twice)))
+        for feedback_round in rounds:
+            feedback_round.reply_id = reply.id
+        await session.flush()
         await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
+        if appeal.status == "answered":
+            appeal.outcome = reply.outcome
         recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id))
     else:
         published_replies.record_published_reply(

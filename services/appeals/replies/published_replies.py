@@ -1,6 +1,6 @@
 """Effects of a published reply on its appeal: clock, status, timeline."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +10,14 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import status_after_reply
 from services.appeals.routing.context import RoutingContext
+from services.appeals.settings import settings
 from services.appeals.sla import clocks
+from services.appeals.sla.deadlines import counting_calendar
 from shared import clock
 from shared.contracts.appeal_events import AppealAnswered, ReplyFailed
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, Reply
+from shared.working_time import add_working_time
 
 
 def record_published_reply(
@@ -34,6 +37,7 @@ def record_published_reply(
     """
     on_time = None
     appeal.reply_failed = None
+    was_open = appeal.status in OPEN_APPEAL_STATUSES
     if not superseded:
         if appeal.status == "triage" and appeal.organisation_id is None:
             _assign_by_reply(appeal, routing_context, recorder, actor)
@@ -45,6 +49,8 @@ def record_published_reply(
         clocks.set_promise(appeal, promised_at, routing_context.sla)
         # A breach is recorded once per clock and per promise: clear the record for the next clock.
         appeal.overdue_recorded_at = None
+        if reply.kind == "final" and was_open:
+            _record_final_answer(appeal, reply, published_at, routing_context, recorder)
     recorder.add_timeline_entry(
         appeal,
         "answered",
@@ -67,6 +73,20 @@ def record_published_reply(
         on_time=on_time,
     )
     recorder.add_event(answered, actor)
+
+
+def _record_final_answer(
+    appeal: Appeal, reply: Reply, published_at: datetime, routing_context: RoutingContext, recorder: AppealRecorder
+) -> None:
+    """Keep how the matter ended, and await what the citizen says. A further reply to an answered appeal, such as
+    «пожалуйста», is no answer.
+    """
+    appeal.outcome = reply.outcome
+    appeal.final_answer_at = appeal.final_answer_at or published_at
+    calendar = counting_calendar(routing_context.sla.calendars.for_organisation(appeal.organisation_id), "working")
+    window = timedelta(hours=settings().feedback_window_hours)
+    silent_after, _ = add_working_time(calendar.working, published_at, window)
+    recorder.await_feedback(appeal, reply.id, answered_at=published_at, silent_after=silent_after)
 
 
 def _assign_by_reply(

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
 from services.appeals.promises.settlement import settle_promises
+from services.appeals.replies.mark_question import check_outcome
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.published_replies import record_published_reply
 from services.appeals.replies.submission import check_promise, without_whitespace
@@ -34,6 +35,7 @@ class NewRecordedAnswer:
     answered_at: datetime
     kind: ReplyKind
     promised_at: datetime | None
+    outcome: str | None = None
 
 
 async def record_answer(
@@ -57,7 +59,9 @@ async def record_answer(
         )
     if await session.scalar(select(exists().where(AppealMessage.appeal_id == appeal.id))):
         raise Conflict("The citizen wrote in a network: reply in the thread, with POST …/replies")
-    check_promise(NewReply(new.text, new.kind, new.promised_at, None))
+    written = NewReply(new.text, new.kind, new.promised_at, None, outcome=new.outcome)
+    check_promise(written)
+    check_outcome(written)
     _check_time(appeal, new.answered_at)
     if not allow_duplicate:
         await _require_new(session, appeal, new)
@@ -65,6 +69,7 @@ async def record_answer(
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin=RECORDED, kind=new.kind, text=new.text, status="published",
         author=caller.actor, promised_at=new.promised_at, published_at=new.answered_at, channel=new.channel,
+        outcome=new.outcome,
         created_at=now, updated_at=now,
     )  # fmt: skip
     session.add(reply)

@@ -85,3 +85,14 @@ async def require_reply(session: AsyncSession, appeal_id: UUID, reply_id: UUID) 
     query = select(Reply.id).where(Reply.id == reply_id, Reply.appeal_id == appeal_id)
     if await session.scalar(query) is None:
         raise NotFound("No such reply")
+
+
+async def last_outcome(session: AsyncSession, appeal: Appeal) -> str | None:
+    """Return the outcome that the last published final answer gave."""
+    outcome: str | None = await session.scalar(
+        select(Reply.outcome)
+        .where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final")
+        .order_by(Reply.published_at.desc(), Reply.id.desc())
+        .limit(1)
+    )
+    return outcome

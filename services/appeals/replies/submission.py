@@ -16,6 +16,7 @@ from services.appeals.replies import (
     check_context,
     edit_lease,
     handover,
+    mark_question,
     reply_attachments,
     reply_queries,
 )
@@ -86,6 +87,7 @@ async def create_reply(
     `check`: check the text, and store the results with it. The text of a reply to an incident is checked before.
     """
     check_promise(draft)
+    mark_question.check_outcome(draft)
     await require_none_under_way(session, appeal)
     if draft.kind == "final" and not repeats:
         await require_new_text(session, appeal, draft.text)
@@ -103,7 +105,7 @@ def new_reply(appeal: Appeal, draft: NewReply, author: str, message_id: UUID) ->
         author=author, promised_at=draft.promised_at, publication_id=None, in_reply_to=message_id, message_id=None,
         url=None, published_at=None, failure=None, approval=None, version=1, created_at=clock.now(),
         updated_at=clock.now(), incident_reply_id=None, submitted_at=None,
-        attachment_ids=list(draft.attachment_ids or ()),
+        attachment_ids=list(draft.attachment_ids or ()), outcome=draft.outcome, asks_mark=draft.ask_mark,
     )  # fmt: skip
 
 
@@ -150,7 +152,8 @@ async def require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> 
         )
         .order_by(Reply.created_at, Reply.id)
     )
-    first = next((reply for reply in earlier if without_whitespace(reply.text) == without_whitespace(text)), None)
+    wanted = without_whitespace(text)
+    first = next((found for found in earlier if without_whitespace(mark_question.own_text(found)) == wanted), None)
     if first is None:
         return
     what = "has failed: retry it" if first.status == "failed" else "was already sent"

@@ -18,11 +18,20 @@ from services.appeals.moderation.corrections import Corrections
 from services.appeals.moderation.manual_appeals import NewSubmission
 from services.appeals.schemas.classifications import ClassificationOut
 from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
+from services.appeals.schemas.feedback import KIND_HELP, FeedbackOut
 from services.appeals.schemas.promises import PromiseOut
 from services.appeals.schemas.replies import FailedReply, ReplyOut
 from services.appeals.schemas.routes import RouteOut
 from services.appeals.schemas.submissions import ContactIn, ExternalId, Metadata, Source, SubmissionOut
-from shared.contracts.values import AppealOutcome, AppealStatus, DeletedBy, Language, MessageKind, Urgency
+from shared.contracts.values import (
+    AppealOutcome,
+    AppealStatus,
+    DeletedBy,
+    FeedbackKind,
+    Language,
+    MessageKind,
+    Urgency,
+)
 from shared.http.problems import Invalid
 
 AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])
@@ -41,7 +50,12 @@ class AppealSummary(BaseModel):
         description=f"In `triage`: why a moderator decides. {TRIAGE_REASON_HELP}"
     )
     urgency: Urgency = Field(examples=["normal"])
-    outcome: AppealOutcome | None
+    outcome: AppealOutcome | None = Field(
+        description="How the matter ended, as the final answer or whoever closed the appeal says"
+    )
+    feedback_kind: FeedbackKind | None = Field(
+        description=f"What the citizen said about the last final answer. {KIND_HELP}", examples=[None]
+    )
     organisation: NamedRef | None
     assignee: ActorRef | None = Field(description="The person who owes the next step; null: nobody yet")
     topic: TopicRef | None
@@ -72,6 +86,7 @@ class AppealSummary(BaseModel):
         description="Deadline of the reply to a message after the first reply"
     )
     resolution_due_at: datetime | None
+    final_answer_at: datetime | None = Field(description="When the first final answer was published")
     promised_at: datetime | None = Field(description="Promised by the last interim reply")
     closed_at: datetime | None
     overdue: bool = Field(description="A reply is due and late")
@@ -163,6 +178,9 @@ class AppealOut(AppealSummary):
     messages: list[AppealMessageOut]
     replies: list[ReplyOut]
     promises: list[PromiseOut] = Field(description="Promised dates, oldest first")
+    feedback: list[FeedbackOut] = Field(
+        description="What the citizen said about each final answer, oldest first", examples=[[]]
+    )
     assignments: list[AssignmentOut] = Field(description="Assignments, oldest first")
     timeline: list[TimelineEntryOut]
 

@@ -13,7 +13,7 @@ from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import RequestBody
-from shared.contracts.values import AnswerChannel, ReplyKind, ReplyOrigin
+from shared.contracts.values import AnswerChannel, AppealOutcome, ReplyKind, ReplyOrigin
 from shared.networks import MAX_PHOTOS
 
 ReplyStatus = TypeAliasType(
@@ -62,6 +62,8 @@ class ReplyOut(BaseModel):
     status: ReplyStatus = Field(examples=["published"])
     author: ActorRef
     promised_at: datetime | None
+    outcome: AppealOutcome | None = Field(description="How the matter ended with it, if its author said so")
+    asks_mark: bool = Field(description="Whether the published text asks for a mark", examples=[False])
     in_reply_to: UUID | None = Field(
         description="The citizen's message that it answers, chosen when the reply is made; null for one written "
         "in the network to nobody in particular"
@@ -99,6 +101,13 @@ class ReplyIn(RequestBody):
     promised_at: BoundedDatetime | None = Field(
         default=None, description="With `interim`: when the final reply will come"
     )
+    outcome: AppealOutcome | None = Field(
+        default=None, description="With `final`: how the matter ends with it; null: not said"
+    )
+    ask_mark: bool = Field(
+        default=False,
+        description="With the outcome `solved`: end the text with the installation's request for a mark",
+    )
     message_id: UUID | None = Field(
         default=None,
         description="The message to reply to; by default the latest that needs an answer. Later messages do not "
@@ -125,6 +134,13 @@ class ReplyDraftIn(RequestBody):
     kind: ReplyKind = "final"
     promised_at: BoundedDatetime | None = Field(
         default=None, description="With `interim`: when the final reply will come"
+    )
+    outcome: AppealOutcome | None = Field(
+        default=None, description="With `final`: how the matter ends with it; null: not said"
+    )
+    ask_mark: bool = Field(
+        default=False,
+        description="With the outcome `solved`: end the text with the installation's request for a mark",
     )
     message_id: UUID | None = Field(default=None, description="The message to reply to; unchanged when left out")
     attachments: list[UUID] | None = Field(
@@ -228,6 +244,9 @@ class RecordedAnswerIn(RequestBody):
     kind: ReplyKind = "final"
     promised_at: BoundedDatetime | None = Field(
         default=None, description="With `interim`: when the final answer will come"
+    )
+    outcome: AppealOutcome | None = Field(
+        default=None, description="With `final`: how the matter ends with it; null: not said"
     )
 
 

@@ -173,6 +173,15 @@ def owner_event(row: SlaClock) -> SlaClockEvent:
     return next(event for event in reversed(all_events(row)) if event.kind in {"started", "restarted", "moved"})
 
 
+def reopened_after(row: SlaClock) -> datetime | None:
+    """Return when the answer came after which a clock that runs was reopened; None if it was not."""
+    kinds = [event.kind for event in row.events]
+    if "reopened" not in kinds:
+        return None
+    place = len(kinds) - 1 - kinds[::-1].index("reopened")
+    return None if "restarted" in kinds[place:] else row.events[place - 1].at
+
+
 def store_results(row: SlaClock, sla: SlaContext) -> None:
     """Compute the deadline of a started clock from its events and store it.
 

@@ -17,6 +17,7 @@ from services.appeals.sla.clock_rows import (
     deadline_text,
     last_of_kind,
     owner_event,
+    reopened_after,
     start,
     store_results,
     unfinished,
@@ -76,31 +77,53 @@ def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
         row = unfinished(appeal, kind)
         if row is not None and row.state == "waiting":
             row.state = "cancelled"
+        elif row is not None and (answered_at := reopened_after(row)) is not None:
+            _stop(row, answered_at, sla, actor)
         elif row is not None:
             _cancel(row, sla, actor)
     store_due_dates(appeal, sla)
 
 
-def start_next_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
+def start_next_response_clock(
+    appeal: Appeal, sla: SlaContext, actor: str, *, keeps_final_answer: str | None = None
+) -> None:
     """Start the clocks of the message that awaits a reply after the first one; those that run are kept.
 
-    A clock that ran for an earlier question is restarted by the new one.
+    A clock that ran for an earlier question is restarted by the new one. With `keeps_final_answer`, a reason, the
+    clock of the final answer is not: the answer did not solve the matter, so its old start and the time used stay.
     """
     waiting = unfinished(appeal, "next_response")
     if waiting is None:
         raise ValueError(f"No message of appeal {appeal.id} awaits a further reply")
     if waiting.state == "waiting":
         _start(waiting, appeal, sla, actor)
-        final = clock_of_message(
-            appeal,
-            "final_answer",
-            message_id=waiting.message_id,
-            written_at=waiting.written_at,
-            received_at=waiting.received_at,
-        )
-        _start(final, appeal, sla, actor)
+        if keeps_final_answer is None or not _reopen(appeal, sla, actor, waiting.received_at, keeps_final_answer):
+            _start_final_answer(appeal, waiting, sla, actor)
         store_due_dates(appeal, sla)
     follow_appeal(appeal, sla, actor)
+
+
+def _start_final_answer(appeal: Appeal, waiting: SlaClock, sla: SlaContext, actor: str) -> None:
+    final = clock_of_message(
+        appeal,
+        "final_answer",
+        message_id=waiting.message_id,
+        written_at=waiting.written_at,
+        received_at=waiting.received_at,
+    )
+    _start(final, appeal, sla, actor)
+
+
+def _reopen(appeal: Appeal, sla: SlaContext, actor: str, at: datetime, reason: str) -> bool:
+    """Let the last clock of the final answer go on from this moment; return whether there is one to go on."""
+    row = last_of_kind(appeal, "final_answer")
+    if row is None or row.state not in {*STARTED_STATES, "stopped"}:
+        return False
+    if row.state == "stopped":
+        add_event(row, "reopened", actor, at, reason=reason)
+        row.stopped_at, row.used_seconds, row.on_time = None, None, None
+        store_results(row, sla)
+    return True
 
 
 def follow_appeal(appeal: Appeal, sla: SlaContext, actor: str) -> None:

@@ -20,6 +20,7 @@ ClockEventKind = TypeAliasType(
     Literal[
         "started",
         "restarted",
+        "reopened",
         "moved",
         "paused",
         "resumed",
@@ -51,7 +52,8 @@ class ClockEvent:
     """What happened to a clock. `sequence` orders events; `at` is the time of the machine that recorded it.
 
     `started` and `restarted` give `starts_at`, `calendar`, and `target` or, for a promise, the date `due_at`.
-    `moved` gives `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`.
+    `reopened` continues a clock that an answer stopped; the time in between does not count. `moved` gives
+    `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`.
     """
 
     sequence: int
@@ -234,7 +236,7 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     begins = [index for index, event in enumerate(ordered) if event.kind in {"started", "restarted"}]
     if not begins:
         raise ValueError("no event started the clock")
-    first, *later = ordered[begins[-1] :]
+    first, *later = _with_reopenings_as_pauses(ordered[begins[-1] :])
     starts_at, target, merged = _required(first.starts_at), first.target, None
     stopped_at: datetime | None = None
     state: ClockState = "running"
@@ -260,6 +262,18 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     return _History(
         starts_at, target, first.due_at, periods, max(stopped_at, starts_at) if stopped_at else None, state
     )
+
+
+def _with_reopenings_as_pauses(events: Sequence[ClockEvent]) -> list[ClockEvent]:
+    """Return the events with a pause for each answer after which the clock was reopened."""
+    found: list[ClockEvent] = []
+    for event in events:
+        if event.kind == "reopened" and found[-1].kind == "stopped":
+            found[-1] = replace(found[-1], kind="paused", reason=event.reason)
+            found.append(replace(event, kind="resumed"))
+        else:
+            found.append(event)
+    return found
 
 
 def _periods(starts_at: datetime, calendar: NamedCalendar, marks: Sequence[ClockEvent]) -> tuple[_Period, ...]:

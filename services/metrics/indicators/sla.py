@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     cast,
     extract,
+    false,
     func,
     literal,
     null,
@@ -45,6 +46,10 @@ from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal, Topic
 from shared.tables.registry import Municipality, Organisation
 
+_COUNTED_COLUMNS = (
+    "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
+    "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind",
+)  # fmt: skip
 # A merged appeal is counted as the one that it was merged into.
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 
@@ -93,6 +98,7 @@ def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElem
     due = appeals.first_response_due_at
     judged_at = func.coalesce(appeals.first_response_at, appeals.closed_at, literal(now))
     overdue = and_(counted, due.is_not(None), judged_at > due)
+    disputed = func.coalesce(appeals.feedback_kind == "not_solved", false())
     in_time = or_(due.is_(None), judged_at <= due)
     return {
         SlaFigure.OPENED: counted,
@@ -101,6 +107,9 @@ def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElem
         SlaFigure.OVERDUE: overdue,
         SlaFigure.WAITING: and_(unanswered, appeals.closed_at.is_(None), in_time),
         SlaFigure.CLOSED_UNANSWERED: and_(unanswered, appeals.closed_at.is_not(None), in_time),
+        SlaFigure.FINAL_ANSWERED: and_(counted, appeals.final_answer_at.is_not(None)),
+        SlaFigure.SOLVED: and_(counted, appeals.outcome == "solved", ~disputed),
+        SlaFigure.DISPUTED: and_(counted, disputed),
         SlaFigure.NOT_REQUIRED: appeals.status == "not_required",
         SlaFigure.IN_TRIAGE: appeals.status == "triage",
     }
@@ -129,24 +138,11 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
     """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
     # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
+    names: list[ColumnElement[Any]] = [breakdown.key.label("key"), breakdown.name.label("name")]
+    names.append(breakdown.order.label("order"))
+    columns = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
     appeals = (
-        _joined(
-            select(
-                Appeal.status,
-                Appeal.written_at,
-                Appeal.opened_at,
-                Appeal.closed_at,
-                Appeal.first_response_at,
-                Appeal.first_response_due_at,
-                Appeal.first_response_working_seconds,
-                breakdown.key.label("key"),
-                breakdown.name.label("name"),
-                breakdown.order.label("order"),
-            ),
-            group_by,
-        )
-        .where(_opened_in(period, caller))
-        .subquery("appeals_of_period")
+        _joined(select(*columns, *names), group_by).where(_opened_in(period, caller)).subquery("appeals_of_period")
     )
     column = appeals.c
     counts = figure_conditions(column, now)

@@ -31,6 +31,9 @@ class SlaFigure(StrEnum):
     OVERDUE = "overdue"
     WAITING = "waiting"
     CLOSED_UNANSWERED = "closed_unanswered"
+    FINAL_ANSWERED = "final_answered"
+    SOLVED = "solved"
+    DISPUTED = "disputed"
     NOT_REQUIRED = "not_required"
     IN_TRIAGE = "in_triage"
 
@@ -51,6 +54,14 @@ class SlaFigures(BaseModel):
     overdue: int = Field(description="Answered late, or unanswered after the deadline", examples=[14])
     waiting: int = Field(description="Unanswered before the deadline", examples=[15])
     closed_unanswered: int = Field(description="Closed before the deadline without a response", examples=[1])
+    final_answered: int = Field(description="With a published final answer", examples=[80])
+    solved: int = Field(
+        description="Outcome `solved`, and the citizen has not said the contrary about the last final answer",
+        examples=[52],
+    )
+    disputed: int = Field(
+        description="The citizen said about the last final answer that the matter is not solved", examples=[6]
+    )
     first_response: DurationQuantiles = Field(description="Working time until the first response")
     receipt_delay: DurationQuantiles = Field(description="Clock time from writing in the network to receipt here")
     not_required: int = Field(description="Not in `opened`: classified as needing no answer", examples=[40])

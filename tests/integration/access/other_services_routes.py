@@ -198,6 +198,9 @@ APPEALS: dict[str, Row] = {
     "POST /api/v1/appeals/{appeal_id}/clocks/resume": RouteCall(
         Right.APPEALS_PAUSE, body(), names={"appeal_id": "lone_appeal_id"}
     ),
+    "PUT /api/v1/appeals/{appeal_id}/feedback/{feedback_id}": RouteCall(
+        Right.APPEALS_TRIAGE, body(kind="mark", mark=5, reason="Гражданин поставил оценку")
+    ),
     "GET /api/v1/routing-rules": ListRoute(Right.REGISTRY_READ, shows="rule_id"),
     "POST /api/v1/routing-rules": RouteCall(
         Right.RULES_MANAGE, body(organisation_id=sample_id("organisation_id"), municipality="81701000")

@@ -32,6 +32,7 @@ from shared.tables import (
     webhooks,
 )
 from shared.tables import common as events
+from shared.tables.appeals_feedback import FeedbackRound
 from tests.conftest import TestDatabase
 from tests.support.sample_images import jpeg
 
@@ -300,6 +301,10 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         made_at=THEN, status="open",
     )  # fmt: skip
     sample_ids["promise_id"] = await _add(session, promise)
+    said = FeedbackRound(
+        appeal_id=appeal_id, reply_id=reply.id, answered_at=THEN, silent_after=THEN, ended_at=THEN, kind="thanks",
+    )  # fmt: skip
+    sample_ids["feedback_id"] = await _add(session, said)
     actor = f"actor-{mark}"
     await _add(session, appeals.TimelineEntry(appeal_id=appeal_id, at=THEN, kind="opened", actor=actor, data={}))
     await _incident(session, sample_ids, mark)

@@ -40,6 +40,10 @@ async def test_filtered_lists_use_an_index(scenario: AppealsScenario) -> None:
             appeal_queries.list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
             "ix_appeals_utility_failure",
         ),
+        (
+            appeal_queries.list_query(CENTRE, AppealFilter(feedback="not_solved"), PAGING),
+            "ix_appeals_feedback_kind",
+        ),
         (approval.waiting_query(APPROVER, PAGING), "ix_replies_on_approval"),
         (
             appeal_queries.list_query(CENTRE, AppealFilter(possible_other_matter=True), PAGING),

@@ -20,6 +20,7 @@ WEEK = {"from": "2026-11-23", "to": "2026-11-29"}
 COLUMNS = (
     "id", "status", "urgency", "organisation_id", "topic_id", "network", "text", "written_at", "opened_at",
     "first_response_due_at", "first_response_at", "first_response_working_seconds", "closed_at", "route",
+    "final_answer_at", "outcome", "feedback_kind",
     "version", "created_at", "updated_at",
 )  # fmt: skip
 
@@ -101,13 +102,15 @@ async def cases(region: Region) -> dict[str, UUID]:
             "status": "answered", "organisation_id": school, "topic_id": topic, "written_at": "11-23 09:50",
             "opened_at": "11-23 10:00", "first_response_due_at": "11-23 11:00",
             "first_response_at": "11-23 11:00", "first_response_working_seconds": 3600,
+            "final_answer_at": "11-23 11:00", "outcome": "solved", "feedback_kind": "thanks",
         },
-        # Late by a minute, then closed.
+        # Late by a minute, then closed as solved although the citizen says that it is not.
         "late": {
             "status": "closed", "organisation_id": school, "network": "ok", "written_at": "11-23 23:30",
             "opened_at": "11-23 23:59", "first_response_due_at": "11-24 18:00",
             "first_response_at": "11-24 18:01", "first_response_working_seconds": 28860,
-            "closed_at": "11-25 09:00",
+            "closed_at": "11-25 09:00", "final_answer_at": "11-24 18:01", "outcome": "solved",
+            "feedback_kind": "not_solved",
         },
         # Unanswered past the deadline.
         "overdue": {
@@ -130,7 +133,8 @@ async def cases(region: Region) -> dict[str, UUID]:
         "triage": {"status": "triage", "opened_at": "11-24 12:00"},
         "merged": {
             "status": "merged", "organisation_id": school, "opened_at": "11-24 12:00",
-            "first_response_due_at": "11-24 13:00", "closed_at": "11-24 14:00",
+            "first_response_due_at": "11-24 13:00", "closed_at": "11-24 14:00", "outcome": "solved",
+            "final_answer_at": "11-24 12:30",
         },
         # The last second of the week before, and the first of the week after.
         "before": {
@@ -150,6 +154,9 @@ BEHIND = {
     "overdue": {"late", "overdue"},
     "waiting": {"waiting", "unrouted"},
     "closed_unanswered": {"silent"},
+    "final_answered": {"exact", "late"},
+    "solved": {"exact"},
+    "disputed": {"late"},
     "not_required": {"not_required"},
     "in_triage": {"triage"},
 }

@@ -14,6 +14,8 @@ from services.appeals.api.presenters.promises import promise_out
 from services.appeals.api.presenters.replies import named_reply
 from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
+from services.appeals.feedback import feedback_corrections
+from services.appeals.feedback.feedback_reading import READ_BY_RULE
 from services.appeals.lifecycle import assignments, timeline, watchers
 from services.appeals.lifecycle.appeal_queries import SELECT_ROWS, AppealRow
 from services.appeals.lifecycle.other_matters import possible_other_matters
@@ -25,6 +27,7 @@ from services.appeals.replies import reply_queries
 from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.schemas import appeals, common
 from services.appeals.schemas.common import named_ref
+from services.appeals.schemas.feedback import FeedbackOut
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
 from services.appeals.sla.sla_context import SlaContext
@@ -41,6 +44,7 @@ from shared.tables.appeals import (
     Classification,
     TimelineEntry,
 )
+from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
@@ -75,6 +79,8 @@ async def appeal_detail(
     actors = {reply.author for reply in sent} | {found[0].actor for found in moved}
     watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
+    said = await feedback_corrections.rounds_of(session, appeal_id)
+    actors |= {corrector for found in said if (corrector := _corrector(found)) is not None}
     names = await ActorNames.load(session, [*actors, *watching])
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     return appeals.AppealOut(
@@ -86,6 +92,7 @@ async def appeal_detail(
         messages=await _messages(session, appeal_id),
         **await _merges(session, appeal),
         promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
+        feedback=[_feedback(found, names) for found in said],
         replies=[named_reply(found, names, attached) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
         timeline=[
@@ -162,6 +169,19 @@ async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.Appe
     ]
 
 
+def _corrector(row: FeedbackRound) -> str | None:
+    return row.read_by if row.read_by != READ_BY_RULE else None
+
+
+def _feedback(row: FeedbackRound, names: ActorNames) -> FeedbackOut:
+    same = (
+        "id", "reply_id", "answered_at", "kind", "mark", "message_id", "said_at", "silent_after", "reason",
+    )  # fmt: skip
+    shown = {name: getattr(row, name) for name in same}
+    corrector = _corrector(row)
+    return FeedbackOut(**shown, corrected_by=names.ref(corrector) if corrector is not None else None)
+
+
 def _people_in(entry: TimelineEntry) -> list[str]:
     """Return the ids of people in the data of a timeline entry."""
     named = [entry.data[name] for name in _PERSON_FIELDS if entry.data.get(name) is not None]
@@ -202,7 +222,7 @@ def summary_fields(row: AppealRow, caller: Caller) -> dict[str, Any]:
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
         "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
-        "returns", "reply_failed", "source",
+        "returns", "reply_failed", "source", "final_answer_at", "feedback_kind",
     )  # fmt: skip
     return {name: getattr(appeal, name) for name in same} | {
         "organisation": named_ref(appeal.organisation_id, organisation),

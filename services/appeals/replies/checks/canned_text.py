@@ -45,8 +45,9 @@ def find_empty_redirect(words: ReplyWords) -> Iterator[Hint]:
         yield Hint.of("redirect_without_contact", message, found[0][1])
 
 
-def find_early_rating(words: ReplyWords, kind: str) -> Iterator[Hint]:
-    """Yield a hint if an interim reply asks for a rating: the matter is not solved yet."""
-    if kind == "interim" and (found := words.find(phrase_index("ratings.csv"))):
+def find_early_rating(words: ReplyWords, kind: str, outcome: str | None = None) -> Iterator[Hint]:
+    """Yield a hint if a reply asks for a rating that is interim, or says that the matter is not solved."""
+    unsolved = kind == "interim" or outcome in {"not_solved", "postponed"}
+    if unsolved and (found := words.find(phrase_index("ratings.csv"))):
         message = "Вопрос ещё не решён: просите оценку после окончательного ответа."
         yield Hint.of("rating_asked_early", message, found[0][1])

@@ -30,7 +30,7 @@ def check_reply(text: str, kind: str, context: ReplyContext) -> list[Hint]:
             *find_canned_phrases(words),
             *find_same_text(text, context.recent),
             *find_empty_redirect(words),
-            *find_early_rating(words, kind),
+            *find_early_rating(words, kind, context.outcome),
             *find_officialese(words),
             *find_hard_text(words),
             *find_impoliteness(words),

@@ -74,7 +74,7 @@ class ReplyContext:
 
     `question` is what the citizen wrote. `phones` (national digits) and `mails` are official contacts. `hosts`
     are the hosts that links may lead to; None: any host that is not forbidden. In a private conversation personal
-    data is not published, so it does not block.
+    data is not published, so it does not block. `outcome`: how the reply says that the matter ended.
     """
 
     question: str = ""
@@ -84,6 +84,7 @@ class ReplyContext:
     hosts: frozenset[str] | None = None
     recent: tuple[RecentReply, ...] = ()
     is_private: bool = False
+    outcome: str | None = None
 
 
 def in_order(hints: list[Hint]) -> list[Hint]:

@@ -171,3 +171,19 @@ def test_blocking_hints_come_first() -> None:
     ranks = [("blocking", "warning", "hint").index(hint.severity) for hint in hints]
     assert ranks == sorted(ranks)
     assert hints[0].code == "personal_phone"
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "early"),
+    [
+        ("interim", None, True),
+        ("final", "not_solved", True),
+        ("final", "postponed", True),
+        ("final", "solved", False),
+        ("final", None, False),
+    ],
+)
+def test_rating_asked_before_the_matter_is_solved_is_a_hint(kind: str, outcome: str | None, early: bool) -> None:
+    text = "Здравствуйте! Яму на улице Бабушкина засыпали 2 декабря. Оцените, пожалуйста, наш ответ."
+    found = {hint.code for hint in check_reply(text, kind, ReplyContext(outcome=outcome))}
+    assert ("rating_asked_early" in found) == early

@@ -25,7 +25,10 @@ def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | Non
     events = list(case.events)
     begin = max(number for number, event in enumerate(events) if event.kind in {"start", "restart"})
     first, rest = events[begin], events[begin + 1 :]
-    answer = next((number for number, event in enumerate(rest) if event.kind == "stop"), None)
+    # An answer after which the clock was reopened did not end it.
+    reopened = max((number for number, event in enumerate(rest) if event.kind == "reopen"), default=-1)
+    answers = [number for number, event in enumerate(rest) if event.kind == "stop" and number > reopened]
+    answer = answers[0] if answers else None
     stop = rest[answer] if answer is not None else None
     rest = rest[:answer]
     target = policy_of(case, first.at)
@@ -37,7 +40,7 @@ def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | Non
     return _loop(case, calendars, target, start, [event for event in rest if event.kind in _CHANGES], stop)
 
 
-_CHANGES = ("pause", "resume", "move")
+_CHANGES = ("pause", "resume", "move", "stop", "reopen")
 
 
 def _loop(  # noqa: PLR0917 — the parts of one case
@@ -61,7 +64,7 @@ def _loop(  # noqa: PLR0917 — the parts of one case
             if change.kind == "move":
                 calendar = calendars[change.calendar or ""]
             else:
-                paused = change.kind == "pause"
+                paused = change.kind in {"pause", "stop"}
 
     # A clock that is answered at its very start was moved or paused before all the same.
     apply_changes_until(_minute(start))

@@ -14,7 +14,7 @@ from tests.unit.appeals.sla.case_table import Case, RawEvent, RawPolicy, RawTarg
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 _KINDS: dict[str, ClockEventKind] = {
     "start": "started", "restart": "restarted", "move": "moved", "pause": "paused", "resume": "resumed",
-    "policy": "policy_changed", "merge": "merged", "stop": "stopped",
+    "policy": "policy_changed", "merge": "merged", "stop": "stopped", "reopen": "reopened",
 }  # fmt: skip
 
 

@@ -1,0 +1,48 @@
+"""Route that corrects how a citizen's words about a final answer were read."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator
+from services.appeals.api.presenters.appeals import appeal_detail
+from services.appeals.feedback import feedback_corrections
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.schemas.appeals import AppealOut
+from services.appeals.schemas.feedback import FeedbackIn
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http import problems
+from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.service import WriteTransaction
+
+router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
+
+
+@router.put(
+    "/feedback/{feedback_id}",
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired),
+    summary="Correct how a citizen's words about an answer were read",
+)
+async def correct_feedback(
+    *,
+    session: WriteTransaction,
+    caller: Moderator,
+    appeal_id: UUID,
+    feedback_id: UUID,
+    body: FeedbackIn,
+    version: RequiredVersion,
+    response: Response,
+) -> AppealOut:
+    """Say what the citizen said about the last final answer, with a reason that the timeline keeps. The
+    organisation that answered does not judge it itself: this needs `appeals:triage`.
+
+    `not_solved` reopens the appeal, and its clock goes on from its old start. If it was reopened by what was no
+    dissatisfaction, it is answered again, unless somebody has begun to work on it. `If-Match` names the version of
+    the appeal. 409 for an earlier answer.
+    """
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    await appeal_queries.check_version(session, appeal, version)
+    await feedback_corrections.correct_feedback(session, appeal, feedback_id, body.correction(), caller)
+    detail = await appeal_detail(session, caller, appeal_id, scoped=False)
+    set_etag(response, detail.version)
+    return detail

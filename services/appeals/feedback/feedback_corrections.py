@@ -1,0 +1,133 @@
+"""Corrections by a moderator of how the citizen's words about a final answer were read."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from services.appeals.feedback.feedback_reading import LOWEST_CONTENT_MARK
+from services.appeals.feedback.recording import feedback_data, reopen_unsolved
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla import clocks
+from services.appeals.sla.clock_rows import unfinished
+from shared import clock
+from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealMoved
+from shared.contracts.values import FeedbackKind
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.ingest import Message
+
+
+@dataclass(frozen=True)
+class FeedbackCorrection:
+    """What a moderator says that the citizen said; `kind` null: nothing about the answer."""
+
+    kind: FeedbackKind | None
+    mark: int | None
+    reason: str
+
+
+async def rounds_of(session: AsyncSession, appeal_id: UUID) -> list[FeedbackRound]:
+    """Return what was said about each final answer of an appeal, oldest first."""
+    return list(
+        await session.scalars(
+            select(FeedbackRound)
+            .where(FeedbackRound.appeal_id == appeal_id)
+            .order_by(FeedbackRound.created_at, FeedbackRound.id)
+        )
+    )
+
+
+async def correct_feedback(
+    session: WriteSession, appeal: Appeal, round_id: UUID, given: FeedbackCorrection, caller: Caller
+) -> None:
+    """Correct what was read about the last final answer of a locked appeal, with a trace.
+
+    Dissatisfaction reopens the appeal. An appeal that was reopened by what turns out to be none is answered again,
+    unless somebody has begun to work on it. Raise `NotFound`, `Invalid` for a mark that contradicts the kind,
+    `Conflict` for an earlier answer or what is read so already.
+    """
+    rows = await rounds_of(session, appeal.id)
+    row = next((found for found in rows if found.id == round_id), None)
+    if row is None:
+        raise NotFound("No such feedback on this appeal")
+    if row is not rows[-1]:
+        raise Conflict("The appeal was answered again: only the feedback on its last answer can be corrected")
+    _check_mark(given)
+    before = feedback_data(row)
+    if (row.kind, row.mark) == (given.kind, given.mark):
+        raise Conflict("It is read so already")
+    was_unsolved = row.kind == "not_solved"
+    row.kind, row.mark, row.reason, row.read_by = given.kind, given.mark, given.reason, caller.actor
+    # Without a word the answer may still be thanked for, or end in silence.
+    row.ended_at = None if given.kind is None else row.ended_at or clock.now()
+    appeal.feedback_kind, appeal.updated_at = given.kind, clock.now()
+    organisations = {appeal.organisation_id} if appeal.organisation_id is not None else set()
+    context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(
+        appeal, "feedback_corrected", caller.actor, **feedback_data(row), former=before["feedback"]
+    )
+    if given.kind == "not_solved":
+        reopen_unsolved(appeal, await _message(session, row), context, recorder, caller.actor)
+    elif was_unsolved:
+        await _answer_again(session, appeal, row, context=context, recorder=recorder, caller=caller)
+    recorder.add_event(
+        AppealFeedbackCorrected(
+            **event_snapshot(appeal),
+            reply_id=row.reply_id,
+            kind=row.kind,
+            mark=row.mark,
+            message_id=row.message_id,
+        ),
+        caller.actor,
+    )
+    await recorder.write(session)
+
+
+def _check_mark(given: FeedbackCorrection) -> None:
+    if given.kind == "mark" and (given.mark is None or given.mark < LOWEST_CONTENT_MARK):
+        detail = f"With `mark` a mark from {LOWEST_CONTENT_MARK}; a lower one is `not_solved`"
+        raise Invalid.field("/mark", detail)
+    if given.kind == "not_solved" and given.mark is not None and given.mark >= LOWEST_CONTENT_MARK:
+        raise Invalid.field("/mark", f"A mark from {LOWEST_CONTENT_MARK} is not dissatisfaction")
+    if given.kind not in {"mark", "not_solved"} and given.mark is not None:
+        raise Invalid.field("/mark", "Only `mark` and `not_solved` have a mark")
+
+
+async def _message(session: AsyncSession, row: FeedbackRound) -> Message | None:
+    if row.message_id is None:
+        return None
+    return await session.get(Message, row.message_id, options=[defer(Message.raw, raiseload=True)])
+
+
+async def _answer_again(
+    session: AsyncSession,
+    appeal: Appeal,
+    row: FeedbackRound,
+    *,
+    context: RoutingContext,
+    recorder: AppealRecorder,
+    caller: Caller,
+) -> None:
+    """Take back the reopening, if the appeal waits for nothing else and nobody works on it."""
+    waiting = unfinished(appeal, "next_response")
+    if appeal.status != "reopened" or waiting is None or waiting.message_id != row.message_id:
+        return
+    before, appeal.status = appeal.status, "answered"
+    appeal.outcome = await session.scalar(select(Reply.outcome).where(Reply.id == row.reply_id))
+    clocks.withdraw_awaited_reply(appeal, context.sla, caller.actor)
+    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": row.reason}
+    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    recorder.add_event(
+        AppealMoved(**event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=row.reason),
+        caller.actor,
+    )
+    recorder.settle_assignee(appeal)

@@ -1,0 +1,126 @@
+"""Recording of what citizens say about final answers: the round, the appeal, its timeline and an event.
+
+Every function is called with the row of the appeal locked.
+"""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from services.appeals.feedback.feedback_reading import READ_BY_RULE, FeedbackReading
+from services.appeals.lifecycle import transitions
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import is_reopened_by_dissatisfaction
+from services.appeals.routing.context import RoutingContext
+from shared import clock
+from shared.contracts.appeal_events import AppealFeedbackReceived
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.ingest import Message
+
+_BATCH = 500
+# What tells nothing new after what was said before: thanks after a mark.
+_ADDS_NOTHING = {("thanks", "thanks"), ("mark", "thanks")}
+# An organisation that closed the appeal with one of these has said itself that the matter is not solved.
+_UNSOLVED_OUTCOMES = frozenset({"not_solved", "postponed"})
+_REOPENED = "Гражданин пишет, что вопрос не решён"
+
+
+def record_feedback(
+    appeal: Appeal,
+    row: FeedbackRound,
+    reading: FeedbackReading,
+    message: Message,
+    *,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    """Record what a message says about the answer of this round. Dissatisfaction reopens the appeal."""
+    if (row.kind, reading.kind) in _ADDS_NOTHING:
+        return
+    row.kind, row.mark, row.reason, row.read_by = reading.kind, reading.mark, reading.reason, READ_BY_RULE
+    row.message_id, row.said_at = message.id, message.written_at
+    row.ended_at = row.ended_at or clock.now()
+    appeal.feedback_kind = row.kind
+    _record_received(appeal, row, recorder)
+    if row.kind == "not_solved":
+        reopen_unsolved(appeal, message, routing_context, recorder, SYSTEM_ACTOR)
+
+
+def reopen_unsolved(
+    appeal: Appeal,
+    message: Message | None,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+    actor: str,
+) -> None:
+    """Reopen an answered or closed appeal whose answer did not solve the matter; its clock goes on from its old
+    start. One that was closed as not solved stays closed.
+    """
+    told_before = appeal.status == "closed" and appeal.outcome in _UNSOLVED_OUTCOMES
+    if is_reopened_by_dissatisfaction(appeal.status) and not told_before:
+        transitions.reopen(
+            appeal,
+            "reopened",
+            routing_context,
+            recorder,
+            actor,
+            message=message,
+            reason=_REOPENED,
+            not_solved=True,
+        )
+
+
+async def record_silence(session: WriteSession) -> int:
+    """Record silence about the next answers whose time is over; returns how many were looked at.
+
+    Nothing is recorded about an appeal that was reopened by something else.
+    """
+    now = clock.now()
+    rows = await session.execute(
+        select(FeedbackRound, Appeal)
+        .join(Appeal, Appeal.id == FeedbackRound.appeal_id)
+        .where(FeedbackRound.ended_at.is_(None), FeedbackRound.silent_after < now)
+        .order_by(FeedbackRound.silent_after, FeedbackRound.id)
+        .limit(_BATCH)
+        # Whoever handles a message or a reply of the appeal meanwhile decides; the next round takes the rest.
+        .with_for_update(skip_locked=True)
+    )
+    recorder = AppealRecorder()
+    found = rows.all()
+    for row, appeal in found:
+        row.ended_at = now
+        if is_reopened_by_dissatisfaction(appeal.status):
+            row.kind, row.read_by = "silence", READ_BY_RULE
+            local = row.silent_after.astimezone(clock.REGION_TIME_ZONE)
+            row.reason = f"Отзыва не было до {local:%d.%m.%Y %H:%M}"
+            appeal.feedback_kind, appeal.updated_at = row.kind, now
+            _record_received(appeal, row, recorder)
+    await recorder.write(session)
+    return len(found)
+
+
+def _record_received(appeal: Appeal, row: FeedbackRound, recorder: AppealRecorder) -> None:
+    recorder.add_timeline_entry(appeal, "feedback_received", **feedback_data(row))
+    recorder.add_event(
+        AppealFeedbackReceived(
+            **event_snapshot(appeal),
+            reply_id=row.reply_id,
+            kind=row.kind,
+            mark=row.mark,
+            message_id=row.message_id,
+        )
+    )
+
+
+def feedback_data(row: FeedbackRound) -> dict[str, Any]:
+    """Return what the timeline says of a round."""
+    return {
+        "feedback": row.kind,
+        "mark": row.mark,
+        "reason": row.reason,
+        "reply_id": str(row.reply_id),
+        "message_id": str(row.message_id) if row.message_id is not None else None,
+    }

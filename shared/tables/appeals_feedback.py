@@ -1,0 +1,44 @@
+"""Table of appeals: what citizens say about final answers."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
+
+
+class FeedbackRound(Base):
+    """What the citizen said about one published final answer; the last word counts, and the timeline has all.
+
+    `kind`: thanks | not_solved | mark | silence; null: nothing yet, or nothing about the answer. `mark` is 1 to 5;
+    a low one is `not_solved`. Silence is recorded after `silent_after` unless the round ended (`ended_at`): by a
+    word, by silence, or because the appeal was answered again. `said_at` is the network's time. `read_by` is
+    `rule:…` or, after a correction, a person; `reason` says why in words.
+    """
+
+    __tablename__ = "feedback_rounds"
+    __table_args__ = (
+        UniqueConstraint("reply_id"),
+        # A message is feedback on one answer.
+        UniqueConstraint("message_id"),
+        Index("ix_feedback_rounds_appeal_id", "appeal_id", "created_at"),
+        # Rounds to record silence for.
+        Index("ix_feedback_rounds_awaited", "silent_after", "id", postgresql_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    reply_id: Mapped[UUID] = mapped_column(ForeignKey("replies.id"))
+    answered_at: Mapped[datetime]
+    silent_after: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    kind: Mapped[str | None]
+    mark: Mapped[int | None]
+    message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
+    said_at: Mapped[datetime | None]
+    reason: Mapped[ExactTextColumn | None]
+    read_by: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]

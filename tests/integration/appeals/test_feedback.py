@@ -1,0 +1,375 @@
+"""What citizens say about final answers: read, recorded once, and followed by what is due."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.appeals.settings import settings
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import answer, appeal, execute
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_concurrent_matching import Workers, workers
+
+__all__ = ["workers"]
+
+HOUR = timedelta(hours=1)
+NEXT_DAY = WEDNESDAY + 24 * HOUR
+FURTHER_QUESTION = "Так когда дорогу отремонтируют? Там темно, дети спотыкаются о ямы!"
+EVENTS = ("appeal.feedback_received", "appeal.feedback_corrected", "appeal.reopened")
+
+
+@pytest.fixture
+def set_time(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that sets the application's clock."""
+    return lambda moment: monkeypatch.setattr("shared.clock._shift", moment - datetime.now(UTC))
+
+
+async def published(
+    scenario: AppealsScenario, found: dict[str, Any], text: str = "Дорогу отремонтировали.", *, hours: int = 1,
+    **body: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Answer an appeal so many hours after Wednesday morning; return it."""
+    reply = await answer(scenario, found, text, **body)
+    await scenario.emit_published(reply, at=WEDNESDAY + hours * HOUR, external_id=f"-101_{hours}")
+    return await scenario.appeal(found["id"])
+
+
+async def answered(
+    scenario: AppealsScenario, text: str = "Дорогу отремонтировали.", **body: Any
+) -> dict[str, Any]:
+    """Return an appeal with a published answer, an hour after it was opened."""
+    return await published(scenario, await appeal(scenario), text, **body)
+
+
+async def says(scenario: AppealsScenario, found: dict[str, Any], text: str, **details: Any) -> dict[str, Any]:
+    """Let the citizen write on the next day; return the appeal."""
+    await scenario.citizen_writes(text, **{"at": NEXT_DAY, **details})
+    return await scenario.appeal(found["id"])
+
+
+async def event_types(scenario: AppealsScenario) -> list[str]:
+    return [event["type"].removeprefix("appeal.") for event in await scenario.events(*EVENTS)]
+
+
+async def final_clock(scenario: AppealsScenario, found: dict[str, Any]) -> dict[str, Any]:
+    answer = await scenario.get(f"/appeals/{found['id']}/deadlines")
+    clocks: list[dict[str, Any]] = [one for one in answer.json()["clocks"] if one["kind"] == "final_answer"]
+    assert len(clocks) == 1
+    return clocks[0]
+
+
+async def correct(
+    scenario: AppealsScenario, found: dict[str, Any], kind: str | None, *, role: str = "moderator", **body: Any
+) -> Any:
+    """Correct what was read about the first answer, in the version of the appeal that was read."""
+    path = f"/api/v1/appeals/{found['id']}/feedback/{found['feedback'][0]['id']}"
+    organisation = None if role == "moderator" else scenario.organisation
+    headers = scenario.appeals.headers(role, organisation, **{"If-Match": f'"{found["version"]}"'})
+    given = {"kind": kind, "reason": "Это ирония", **body}
+    return await scenario.appeals.client.put(path, json=given, headers=headers)
+
+
+async def test_thanks_are_recorded_and_leave_the_appeal_answered(scenario: AppealsScenario) -> None:
+    found = await answered(scenario)
+    assert (found["status"], found["feedback_kind"]) == ("answered", None)
+    assert [one["kind"] for one in found["feedback"]] == [None]
+    after = await says(scenario, found, "Спасибо большое, всё сделали!")
+    assert (after["status"], after["feedback_kind"]) == ("answered", "thanks")
+    (said,) = after["feedback"]
+    assert (said["kind"], said["mark"], said["reason"]) == ("thanks", None, "Благодарность: «спасибо»")
+    assert (said["message_id"], said["reply_id"]) == (after["messages"][-1]["id"], after["replies"][0]["id"])
+    assert (after["timeline"][-1]["kind"], after["timeline"][-1]["data"]["feedback"]) == (
+        "feedback_received",
+        "thanks",
+    )
+    assert await event_types(scenario) == ["feedback_received"]
+    assert [row["id"] for row in await scenario.all(feedback="thanks")] == [found["id"]]
+    assert await scenario.all(feedback="not_solved") == []
+
+
+async def test_redelivered_message_is_recorded_once(scenario: AppealsScenario) -> None:
+    found = await answered(scenario)
+    before = await says(scenario, found, "Не решено!")
+    await execute(scenario, "UPDATE appeals_consumer_offsets SET position = 0 WHERE consumer = 'appeals'")
+    await scenario.process_events()
+    assert await scenario.appeal(found["id"]) == before
+    assert await event_types(scenario) == ["feedback_received", "reopened"]
+
+
+async def test_dissatisfaction_reopens_with_the_old_clock(scenario: AppealsScenario, set_time: Any) -> None:
+    set_time(WEDNESDAY + timedelta(minutes=2))
+    found = await answered(scenario)
+    set_time(NEXT_DAY + 2 * HOUR)
+    before = await final_clock(scenario, found)
+    after = await says(scenario, found, "Ничего не сделали, это отписка!")
+    assert (after["status"], after["feedback_kind"]) == ("reopened", "not_solved")
+    clock = await final_clock(scenario, after)
+    assert [event["kind"] for event in clock["events"]] == ["started", "stopped", "reopened"]
+    assert (clock["id"], clock["started_at"], clock["state"]) == (before["id"], before["started_at"], "running")
+    assert clock["used_seconds"] + clock["left_seconds"] == clock["target_seconds"]
+    # 59 minutes until the answer, and what has passed since the citizen wrote on Thursday at 10:01.
+    assert before["used_seconds"] == 59 * 60
+    assert 59 * 60 + 7_100 <= clock["used_seconds"] <= 59 * 60 + 7_200
+    assert "04.03 — 59 мин; с 04.03 11:00 по 05.03 10:01 — пауза (ответ дан, но вопрос не решён)" in clock["text"]
+    assert after["next_response_due_at"] is not None
+    assert after["resolution_due_at"] == clock["due_at"] > before["due_at"]
+
+
+async def test_next_answer_stops_the_old_clock_and_awaits_new_words(scenario: AppealsScenario) -> None:
+    found = await says(scenario, await answered(scenario), "Так и не сделали")
+    again = await published(scenario, found, "Бригада была в пятницу, ямы засыпаны.", hours=50)
+    assert (again["status"], again["feedback_kind"]) == ("answered", None)
+    assert [one["kind"] for one in again["feedback"]] == ["not_solved", None]
+    clock = await final_clock(scenario, again)
+    assert [event["kind"] for event in clock["events"]] == ["started", "stopped", "reopened", "stopped"]
+    thanked = await says(scenario, again, "Спасибо, решено", at=WEDNESDAY + 60 * HOUR)
+    assert [one["kind"] for one in thanked["feedback"]] == ["not_solved", "thanks"]
+    assert thanked["final_answer_at"] == found["final_answer_at"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "mark", "status"),
+    [
+        pytest.param(["5"], "mark", 5, "answered", marks=pytest.mark.long),
+        (["⭐⭐"], "not_solved", 2, "reopened"),
+        pytest.param(["Спасибо", "Оценка 4"], "mark", 4, "answered", marks=pytest.mark.long),
+        pytest.param(["Оценка 4", "Спасибо"], "mark", 4, "answered", marks=pytest.mark.long),
+        (["Спасибо!", "А нет, опять не сделали"], "not_solved", None, "reopened"),
+        pytest.param(["Спасибо за «работу» 🤦"], None, None, "answered", marks=pytest.mark.long),
+    ],
+)
+async def test_last_word_about_the_answer_counts(
+    scenario: AppealsScenario, words: list[str], kind: str | None, mark: int | None, status: str
+) -> None:
+    found = await answered(scenario)
+    for number, text in enumerate(words):
+        found = await says(scenario, found, text, at=NEXT_DAY + number * HOUR)
+    (said,) = found["feedback"]
+    assert (said["kind"], said["mark"], found["status"]) == (kind, mark, status)
+    assert found["feedback_kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("reply", "text", "kind"),
+    [
+        ("Дорогу отремонтировали. В каком подъезде вы живёте?", "3", None),
+        pytest.param("Дорогу отремонтировали.", "2", None, marks=pytest.mark.long),
+        pytest.param(
+            "Дорогу отремонтировали. Оцените ответ от 1 до 5.", "2", "not_solved", marks=pytest.mark.long
+        ),
+    ],
+)
+async def test_digit_alone_is_a_mark_only_where_nothing_else_was_asked(
+    scenario: AppealsScenario, reply: str, text: str, kind: str | None
+) -> None:
+    after = await says(scenario, await answered(scenario, reply), text)
+    assert after["feedback"][0]["kind"] == kind
+
+
+async def test_interim_answer_awaits_no_feedback(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    promised = (datetime.now(UTC) + 24 * HOUR).isoformat()
+    found = await published(scenario, found, "Уточняем сроки.", kind="interim", promised_at=promised)
+    after = await says(scenario, found, "Спасибо!")
+    assert (after["status"], after["feedback"], after["feedback_kind"]) == ("interim", [], None)
+
+
+async def test_dissatisfaction_with_a_closed_appeal_reopens_it(scenario: AppealsScenario) -> None:
+    found = await answered(scenario)
+    closed = (await scenario.move(found, "closed", outcome="solved")).json()
+    after = await says(scenario, closed, "Не решено")
+    assert (after["status"], after["outcome"], after["closed_at"]) == ("reopened", None, None)
+    assert len(await scenario.all()) == 1
+
+
+async def test_appeal_closed_as_not_solved_stays_closed(scenario: AppealsScenario) -> None:
+    found = await answered(scenario)
+    closed = (await scenario.move(found, "closed", outcome="not_solved")).json()
+    after = await says(scenario, closed, "Не решено")
+    assert (after["status"], after["feedback_kind"], after["outcome"]) == ("closed", "not_solved", "not_solved")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "number"),
+    [
+        ("Так и не отремонтировали дорогу на Бабушкина, там всё те же ямы!", "not_solved", 1),
+        ("А педиатра в поликлинике как не было, так и не приняли!", None, 2),
+    ],
+)
+async def test_dissatisfaction_with_details_counts_if_it_is_about_the_matter(
+    scenario: AppealsScenario, text: str, kind: str | None, number: int
+) -> None:
+    after = await says(scenario, await answered(scenario), text)
+    assert (after["feedback_kind"], len(await scenario.all())) == (kind, number)
+
+
+async def test_thanks_that_may_be_about_two_answers_are_an_ordinary_message(scenario: AppealsScenario) -> None:
+    one = await answered(scenario)
+    await scenario.citizen_writes("Почему в поликлинике нет ни одного педиатра?", at=WEDNESDAY + 2 * HOUR)
+    (other,) = [row for row in await scenario.all() if row["id"] != one["id"]]
+    other = await published(scenario, other, "Педиатр принимает с понедельника.", hours=3)
+    await scenario.citizen_writes("Спасибо", at=NEXT_DAY)
+    assert {row["feedback_kind"] for row in await scenario.all()} == {None}
+    question = next(message for message in other["messages"])
+    external_id = await scenario.external_id(question["id"])
+    direct = await says(scenario, other, "Спасибо!", at=NEXT_DAY + HOUR, reply_to=external_id)
+    assert direct["feedback_kind"] == "thanks"
+    assert (await scenario.appeal(one["id"]))["feedback_kind"] is None
+
+
+@pytest.mark.parametrize(
+    ("hours", "kind"), [(0.5, None), pytest.param(29 * 24, "thanks", marks=pytest.mark.long), (32 * 24, None)]
+)
+async def test_words_before_the_answer_or_long_after_it_are_not_feedback(
+    scenario: AppealsScenario, hours: float, kind: str | None
+) -> None:
+    after = await says(scenario, await answered(scenario), "Спасибо!", at=WEDNESDAY + hours * HOUR)
+    assert after["feedback_kind"] == kind
+
+
+@pytest.mark.long
+async def test_words_of_another_citizen_are_not_feedback(scenario: AppealsScenario) -> None:
+    found = await answered(scenario)
+    after = await says(scenario, found, "Спасибо!", author="boris")
+    assert (after["feedback_kind"], len(after["messages"])) == (None, 1)
+
+
+async def test_thanks_received_with_the_answer_of_staff_count(scenario: AppealsScenario) -> None:
+    first = await scenario.citizen_writes(QUESTION)
+    found = await scenario.single_appeal()
+    await scenario.insert_message(
+        "Дорогу отремонтировали.",
+        from_community=True,
+        reply_to=await scenario.external_id(first),
+        at=WEDNESDAY + HOUR,
+    )
+    after = await says(scenario, found, "Спасибо!", at=WEDNESDAY + 2 * HOUR)
+    assert (after["status"], after["feedback_kind"]) == ("answered", "thanks")
+    thanks = await scenario.external_id(after["messages"][-1]["id"])
+    await scenario.citizen_writes(
+        "Пожалуйста, обращайтесь!", from_community=True, reply_to=thanks, at=WEDNESDAY + 3 * HOUR
+    )
+    polite = await scenario.appeal(found["id"])
+    assert (len(polite["replies"]), polite["feedback_kind"], len(polite["feedback"])) == (2, "thanks", 1)
+
+
+async def test_own_reply_first_taken_for_a_staff_reply_keeps_its_feedback(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await answer(scenario, found, "Починили всё.", outcome="solved")
+    own = await scenario.citizen_writes("Починили всё!", from_community=True, at=WEDNESDAY + HOUR)
+    thanked = await says(scenario, found, "Спасибо")
+    assert thanked["feedback_kind"] == "thanks"
+    await scenario.emit_published(reply, at=WEDNESDAY + HOUR, external_id=await scenario.external_id(own))
+    after = await scenario.appeal(found["id"])
+    assert [one["reply_id"] for one in after["feedback"]] == [reply["id"]]
+    assert (after["feedback_kind"], after["outcome"]) == ("thanks", "solved")
+
+
+async def test_silence_is_recorded_after_the_window_and_ends_with_a_word(
+    scenario: AppealsScenario, set_time: Any
+) -> None:
+    found = await answered(scenario)
+    silent_after = datetime.fromisoformat(found["feedback"][0]["silent_after"])
+    assert silent_after == datetime(2026, 3, 12, 3, 0, tzinfo=UTC)
+    set_time(silent_after - HOUR)
+    await scenario.handle_schedule("record-silence")
+    assert (await scenario.appeal(found["id"]))["feedback_kind"] is None
+    set_time(silent_after + HOUR)
+    await scenario.handle_schedule("record-silence")
+    await scenario.handle_schedule("record-silence")
+    silent = await scenario.appeal(found["id"])
+    assert (silent["status"], silent["feedback_kind"]) == ("answered", "silence")
+    assert silent["feedback"][0]["reason"].startswith("Отзыва не было до ")
+    assert await event_types(scenario) == ["feedback_received"]
+    late = await says(scenario, found, "Спасибо", at=silent_after + HOUR)
+    assert late["feedback_kind"] == "thanks"
+
+
+async def test_no_silence_is_recorded_about_an_appeal_reopened_by_another_question(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario), FURTHER_QUESTION)
+    assert (found["status"], found["feedback_kind"]) == ("reopened", None)
+    await scenario.handle_schedule("record-silence")
+    after = await scenario.appeal(found["id"])
+    assert (after["feedback_kind"], after["feedback"][0]["kind"]) == (None, None)
+
+
+async def test_concurrent_words_are_recorded_one_after_the_other(workers: Workers) -> None:
+    scenario = workers.scenario
+    found = await answered(scenario)
+    messages = [await scenario.insert_message(text, at=NEXT_DAY) for text in ("Спасибо!", "Не решено!")]
+    await asyncio.gather(workers.handle(workers.one, messages[0]), workers.handle(workers.two, messages[1]))
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["feedback_kind"], len(after["feedback"])) == ("reopened", "not_solved", 1)
+    assert len(after["messages"]) == 3
+    recorded = [entry["data"]["feedback"] for entry in after["timeline"] if entry["kind"] == "feedback_received"]
+    assert recorded in (["thanks", "not_solved"], ["not_solved"])
+    assert [kind for kind in await event_types(scenario) if kind == "reopened"] == ["reopened"]
+
+
+async def test_moderator_corrects_thanks_to_dissatisfaction(scenario: AppealsScenario) -> None:
+    found = await says(scenario, await answered(scenario), "Спасибо большое")
+    assert (await correct(scenario, found, "not_solved", role="manager")).status_code == 403
+    assert (await correct(scenario, found | {"version": 1}, "not_solved")).status_code == 412
+    assert (await correct(scenario, found, "thanks")).status_code == 409
+    wrong = await correct(scenario, found, "not_solved", mark=5)
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/mark")
+    done = await correct(scenario, found, "not_solved", mark=1)
+    assert done.status_code == 200, done.text
+    after = done.json()
+    assert (after["status"], after["feedback_kind"], after["feedback"][0]["mark"]) == ("reopened", "not_solved", 1)
+    assert after["feedback"][0]["corrected_by"] is not None
+    entry = next(one for one in after["timeline"] if one["kind"] == "feedback_corrected")
+    assert (entry["data"]["former"], entry["data"]["reason"]) == ("thanks", "Это ирония")
+    assert await event_types(scenario) == ["feedback_received", "reopened", "feedback_corrected"]
+    clock = await final_clock(scenario, after)
+    assert [event["kind"] for event in clock["events"]] == ["started", "stopped", "reopened"]
+
+
+async def test_appeal_reopened_by_a_wrong_reading_is_answered_again(scenario: AppealsScenario) -> None:
+    before = await answered(scenario, outcome="solved")
+    clock = await final_clock(scenario, before)
+    found = await says(scenario, before, "Не решено")
+    after = (await correct(scenario, found, None)).json()
+    assert (after["status"], after["feedback_kind"], after["outcome"]) == ("answered", None, "solved")
+    assert after["next_response_due_at"] is None
+    stopped = await final_clock(scenario, after)
+    same = ("state", "stopped_at", "used_seconds", "on_time", "due_at")
+    assert {name: stopped[name] for name in same} == {name: clock[name] for name in same}
+    # Nothing was said after all: the citizen may still say something.
+    assert (await says(scenario, after, "Спасибо", at=NEXT_DAY + HOUR))["feedback_kind"] == "thanks"
+
+
+async def test_feedback_on_an_earlier_answer_is_not_corrected(scenario: AppealsScenario) -> None:
+    found = await says(scenario, await answered(scenario), "Не решено")
+    again = await published(scenario, found, "Сделали во второй раз.", hours=50)
+    assert (await correct(scenario, again, "thanks")).status_code == 409
+
+
+async def test_mark_is_asked_for_only_after_a_final_answer_that_solves(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = "Оцените, пожалуйста, ответ от 1 до 5."
+    found = await appeal(scenario)
+    path = f"/appeals/{found['id']}/replies"
+    wanted = {"text": "Дорогу отремонтировали.", "outcome": "solved", "ask_mark": True}
+    off = await scenario.post(path, wanted)
+    assert (off.status_code, off.json()["errors"][0]["pointer"]) == (422, "/ask_mark")
+    monkeypatch.setattr(settings(), "mark_question", question)
+    promised = (datetime.now(UTC) + 24 * HOUR).isoformat()
+    for refused in (
+        wanted | {"outcome": "not_solved"},
+        wanted | {"outcome": None},
+        wanted | {"outcome": None, "kind": "interim", "promised_at": promised},
+    ):
+        assert (await scenario.post(path, refused)).status_code == 422
+    sent = await scenario.post(path, wanted)
+    assert sent.status_code == 201, sent.text
+    assert (sent.json()["text"], sent.json()["asks_mark"]) == (f"Дорогу отремонтировали.\n\n{question}", True)
+    await scenario.emit_published(sent.json(), at=WEDNESDAY + HOUR)
+    after = await scenario.appeal(found["id"])
+    assert after["outcome"] == "solved"
+    assert (await says(scenario, after, "1"))["feedback"][0]["mark"] == 1
