@@ -173,4 +173,7 @@ def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
 
 def _unplanned(row: SlaClock, reading: ClockReading) -> int:
     """Return the seconds that are left and lie in no segment: a paused clock has no deadline to count up to."""
-    return int(reading.left.total_seconds()) if row.state == "paused" else 0
+    if row.state != "paused":
+        return 0
+    # Each rounded down by itself would lose a second of their sum.
+    return int((reading.used + reading.left).total_seconds()) - int(reading.used.total_seconds())
