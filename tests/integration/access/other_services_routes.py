@@ -20,6 +20,7 @@ def _promised(found: Any) -> int:
 
 BULK = {"operation_id": "bulk_operation_id"}
 DRAFT = {"appeal_id": "draft_appeal_id", "reply_id": "draft_reply_id"}
+EXTENSION = {"request_id": "extension_request_id"}
 WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
@@ -197,6 +198,16 @@ APPEALS: dict[str, Row] = {
     ),
     "POST /api/v1/appeals/{appeal_id}/clocks/resume": RouteCall(
         Right.APPEALS_PAUSE, body(), names={"appeal_id": "lone_appeal_id"}
+    ),
+    "GET /api/v1/extension-requests": ListRoute(Right.APPEALS_READ, shows="appeal_id", key="appeal_id"),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests": RouteCall(
+        Right.APPEALS_WORK, body(hours=8, ground="Ждём акт"), names={"appeal_id": "lone_appeal_id"}
+    ),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests/{request_id}/approve": RouteCall(
+        Right.EXTENSIONS_APPROVE, body(), names=EXTENSION
+    ),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests/{request_id}/refuse": RouteCall(
+        Right.EXTENSIONS_APPROVE, body(remarks="Времени хватит"), names=EXTENSION
     ),
     "GET /api/v1/routing-rules": ListRoute(Right.REGISTRY_READ, shows="rule_id"),
     "POST /api/v1/routing-rules": RouteCall(
