@@ -252,6 +252,12 @@ def _held(found: Any) -> int:
     return total
 
 
+def _requested(found: Any) -> int:
+    total: int = found["total"]["requested"]
+    assert total == sum(group["requested"] for group in found["groups"])
+    return total
+
+
 METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
@@ -260,6 +266,7 @@ METRICS: dict[str, Row] = {
         Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),
     "GET /api/v1/metrics/transfers": ListRoute(Right.METRICS_READ, counts=_held, query=PERIOD),
+    "GET /api/v1/metrics/extensions": ListRoute(Right.METRICS_READ, counts=_requested, query=PERIOD),
     "GET /api/v1/metrics/sla/appeals": ListRoute(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),
