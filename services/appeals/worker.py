@@ -8,6 +8,7 @@ from services.appeals import jobs, retention
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.bulk import runner as bulk_runner
+from services.appeals.extensions import expiry
 from services.appeals.feedback import recording
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
@@ -152,6 +153,10 @@ def register(service: Service, queue: Jobs) -> None:
     @queue.schedule("escalate-appeals", "* * * * *")
     async def escalate_appeals() -> None:
         await _repeat(service.database, escalations.record_escalations)
+
+    @queue.schedule("end-late-extension-requests", "* * * * *")
+    async def end_late_extension_requests() -> None:
+        await _repeat(service.database, expiry.end_late_requests)
 
     @queue.schedule("request-publications-again", "* * * * *")
     async def request_publications_again() -> None:

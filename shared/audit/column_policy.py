@@ -90,6 +90,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "alerts": frozenset({"kind", "seen_by"}),
     "rule_sets": frozenset({"status", "default_to", "created_by", "activated_by"}),
     "promises": frozenset({"status"}),
+    "extension_requests": frozenset({"clock", "unit", "status", "requested_by", "decided_by", "ended_reason"}),
     "routing_rules": frozenset({"municipality", "urgency", "page_owner_sphere", "page_owner_kind", "send_to"}),
     "reply_templates": frozenset({"kind", "created_by"}),
     "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),

@@ -26,6 +26,7 @@ class Right(StrEnum):
     REPLIES_APPROVE = "replies:approve"
     ASSIGNEES_MANAGE = "assignees:manage"
     APPEALS_PAUSE = "appeals:pause"
+    EXTENSIONS_APPROVE = "extensions:approve"
     CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
@@ -60,6 +61,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.ASSIGNEES_MANAGE: "assign appeals that a colleague has; manage the rules that choose assignees, "
     "and the absences of colleagues",
     Right.APPEALS_PAUSE: "pause and resume the clocks of appeals",
+    Right.EXTENSIONS_APPROVE: "approve or refuse requests to extend a deadline",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
     Right.METRICS_READ: "read figures and reports",
@@ -145,6 +147,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.REPLIES_APPROVE,
         Right.ASSIGNEES_MANAGE,
         Right.APPEALS_PAUSE,
+        Right.EXTENSIONS_APPROVE,
         Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,

@@ -11,6 +11,8 @@ from shared.contracts.values import (
     AlertKind,
     AppealOutcome,
     AppealStatus,
+    ExtendableClock,
+    ExtensionEndReason,
     FeedbackKind,
     IncidentOrigin,
     Language,
@@ -297,6 +299,55 @@ class AppealDeadlineChanged(AppealSnapshot):
 
     event_type = "appeal.deadline_changed"
     example = _APPEAL
+
+
+class ExtensionSnapshot(AppealSnapshot):
+    """A request to extend a deadline at the time of the event; `id` and `number` are those of the appeal."""
+
+    sent_by_webhooks = False
+    example = _APPEAL | {
+        "status": "in_progress",
+        "request_id": "0198f3a5-3333-7000-8000-000000000004",
+        "clock": "final_answer",
+        "extension_seconds": 57_600,
+    }
+
+    request_id: UUID = Field(description="The request")
+    clock: ExtendableClock = Field(description="The clock that it is about")
+    extension_seconds: int = Field(description="How much longer, in the working or calendar time of the policy")
+
+
+class AppealExtensionRequested(ExtensionSnapshot):
+    """The organisation asked the centre for more time; the ground is not in the event."""
+
+    event_type = "appeal.extension_requested"
+
+
+class AppealExtensionApproved(ExtensionSnapshot):
+    """The centre extended a deadline of the appeal, which is `due_at` now."""
+
+    event_type = "appeal.extension_approved"
+    sent_by_webhooks = True
+    example = ExtensionSnapshot.example | {"due_at": "2026-12-09T02:00:04+00:00"}
+
+    due_at: Moment | None = Field(description="The deadline of the clock; null: it is paused")
+
+
+class AppealExtensionRefused(ExtensionSnapshot):
+    """The centre refused to extend a deadline; the request itself shows the remarks."""
+
+    event_type = "appeal.extension_refused"
+
+
+class AppealExtensionEnded(ExtensionSnapshot):
+    """A request to extend a deadline ended before the centre decided: there is nothing to extend any more. Sent to
+    the organisation that asked.
+    """
+
+    event_type = "appeal.extension_ended"
+    example = ExtensionSnapshot.example | {"status": "answered", "reason": "answered"}
+
+    reason: ExtensionEndReason = Field(description="Why it ended")
 
 
 class AppealClosed(AppealSnapshot):

@@ -18,6 +18,12 @@ AppealStatus = TypeAliasType(
     ],
 )
 DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"])
+ExtendableClock = TypeAliasType("ExtendableClock", Literal["first_response", "next_response", "final_answer"])
+ExtensionEndReason = TypeAliasType(
+    "ExtensionEndReason",
+    Literal["answered", "closed", "merged", "transferred", "returned", "deadline_passed", "question_withdrawn"],
+)
+ExtensionStatus = TypeAliasType("ExtensionStatus", Literal["open", "approved", "refused", "ended"])
 FeedbackKind = TypeAliasType("FeedbackKind", Literal["thanks", "not_solved", "mark", "silence"])
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])

@@ -8,6 +8,7 @@ exactly this; a test tries every forbidden pair.
 from shared.tables import (
     appeals,
     appeals_bulk,
+    appeals_extensions,
     appeals_feedback,
     appeals_merges,
     appeals_work,
@@ -23,6 +24,7 @@ __all__ = [
     "Base",
     "appeals",
     "appeals_bulk",
+    "appeals_extensions",
     "appeals_feedback",
     "appeals_merges",
     "appeals_work",

@@ -35,6 +35,12 @@ DEFAULT_ESCALATION: dict[str, float | None] = {
     "centre_hours": 4,
     "deputy_head_hours": 9,
 }
+# By clock: how often it may be extended, and by how many hours of its unit each time; null: never.
+DEFAULT_EXTENSIONS: dict[str, dict[str, float] | None] = {
+    "final_answer": {"count": 2, "hours": 40},
+    "first_response": None,
+    "next_response": None,
+}
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 
@@ -102,6 +108,10 @@ class SlaPolicy(Base):
     warn_at: Mapped[list[float]] = mapped_column(JSONB, default=lambda: [0.5, 0.8])
     # When to tell whom, as in `DEFAULT_ESCALATION`; null: never.
     escalation: Mapped[dict[str, float | None]] = mapped_column(JSONB, default=lambda: dict(DEFAULT_ESCALATION))
+    # How far the deadline of each clock may be extended, as in `DEFAULT_EXTENSIONS`; null: not.
+    extensions: Mapped[dict[str, dict[str, float] | None]] = mapped_column(
+        JSONB, default=lambda: dict(DEFAULT_EXTENSIONS)
+    )
     valid_from: Mapped[datetime]
     valid_until: Mapped[datetime | None]
     created_by: Mapped[str | None]
@@ -135,6 +145,13 @@ class SlaClock(Base):
             "id",
             postgresql_where=text("next_warning_at IS NOT NULL"),
         ),
+        # Clocks with an open extension request, which ends with the deadline.
+        Index(
+            "ix_sla_clocks_extension_requested",
+            "due_at",
+            "id",
+            postgresql_where=text("extension_request_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -151,6 +168,10 @@ class SlaClock(Base):
     ceiling_seconds: Mapped[int | None] = mapped_column(BigInteger)
     started_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
+    # Of a clock that was extended: its deadline without the extensions.
+    unextended_due_at: Mapped[datetime | None]
+    # The open request to extend it, which whoever ends the clock ends too; the request refers to the clock.
+    extension_request_id: Mapped[UUID | None]
     stopped_at: Mapped[datetime | None]
     used_seconds: Mapped[int | None] = mapped_column(BigInteger)
     on_time: Mapped[bool | None]
@@ -179,9 +200,10 @@ class SlaClockEvent(Base):
 
     kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
     question) | reopened (after a stop: the matter is not solved) | moved (to another organisation or calendar) |
-    paused | resumed | policy_changed | merged (an appeal with an earlier start joined) | stopped | cancelled.
-    Events are ordered by `sequence`, which is given under the lock of the appeal and begins at 2 while the start
-    is not written; `at` comes from the clocks of several machines.
+    paused | resumed | policy_changed | merged (an appeal with an earlier start joined) | extended (by
+    `extension_seconds` of its unit) | stopped | cancelled. Events are ordered by `sequence`, which is given under
+    the lock of the appeal and begins at 2 while the start is not written; `at` comes from the clocks of several
+    machines.
     `starts_at` is the moment from which the clock counts.
     """
 
@@ -201,6 +223,7 @@ class SlaClockEvent(Base):
     target_seconds: Mapped[int | None] = mapped_column(BigInteger)
     unit: Mapped[str | None]
     ceiling_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    extension_seconds: Mapped[int | None] = mapped_column(BigInteger)
     recorded_at: Mapped[CreatedAt]
 
 
@@ -369,9 +392,10 @@ class Appeal(Base):
     utility_failure: Mapped[str | None]
     language: Mapped[str | None]
     incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incidents.id"))
-    # How often the appeal was transferred and how often it was returned.
+    # How often the appeal was transferred, how often it was returned, and how often a deadline was extended.
     transfers: Mapped[int] = mapped_column(default=0)
     returns: Mapped[int] = mapped_column(default=0)
+    extensions: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     page_id: Mapped[UUID | None] = mapped_column(ForeignKey("pages.id"))
     network: Mapped[str | None]
     thread_key: Mapped[str | None]

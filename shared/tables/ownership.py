@@ -52,6 +52,7 @@ TABLE_OWNERS: dict[str, str] = {
             "sla_clocks",
             "sla_clock_events",
             "escalations",
+            "extension_requests",
             "appeals",
             "appeal_messages",
             "appeal_submissions",

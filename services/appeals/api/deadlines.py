@@ -47,7 +47,7 @@ async def get_deadlines(
         raise NotFound("No such appeal")
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     set_etag(response, appeal.version)
-    return await deadlines_of(session, appeal, sla)
+    return await deadlines_of(session, appeal, sla, caller)
 
 
 @router.post(
@@ -72,7 +72,7 @@ async def pause_clocks(
     await appeal_queries.check_version(session, appeal, version)
     sla = await clock_pauses.pause_clocks(session, caller, appeal, body.reason)
     set_etag(response, appeal.version)
-    return await deadlines_of(session, appeal, sla)
+    return await deadlines_of(session, appeal, sla, caller)
 
 
 @router.post(
@@ -94,4 +94,4 @@ async def resume_clocks(
     await appeal_queries.check_version(session, appeal, version)
     sla = await clock_pauses.resume_clocks(session, caller, appeal, body.reason)
     set_etag(response, appeal.version)
-    return await deadlines_of(session, appeal, sla)
+    return await deadlines_of(session, appeal, sla, caller)

@@ -15,6 +15,7 @@ WRITE_PROBLEMS = (BadRequest, Unauthenticated, Forbidden, Invalid, Conflict)
 
 
 ClockPauser = Annotated[Caller, require_right(Right.APPEALS_PAUSE)]
+ExtensionApprover = Annotated[Caller, require_right(Right.EXTENSIONS_APPROVE)]
 
 
 Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]

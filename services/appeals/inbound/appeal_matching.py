@@ -141,7 +141,7 @@ class AppealMatcher:
             updated_at=now, municipality=self._routing_context.municipality_code(result),
             settlement=result.settlement, street=result.street, house=result.house,
             utility_failure=result.utility_failure, language=result.language,
-            transfers=0, returns=0, legal_regime=DEFAULT_LEGAL_REGIME,
+            transfers=0, returns=0, extensions=0, legal_regime=DEFAULT_LEGAL_REGIME,
         )  # fmt: skip
         if result.needs_answer == "yes" and item.assign_by_rules and route.organisation_id is not None:
             appeal.status, appeal.organisation_id, appeal.assigned_at = "assigned", route.organisation_id, now

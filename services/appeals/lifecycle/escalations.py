@@ -2,10 +2,10 @@
 
 A step is taken once for each organisation that has the appeal and each deadline: a transfer or another deadline
 starts them again. People are told in the working hours of the organisation. A step whose role nobody holds is
-skipped.
+skipped. Instead of an absent assignee the substitute is told, or the executors who are there.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
@@ -14,6 +14,7 @@ from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import STAFF_ROLES, has_access
+from services.appeals.assignees.selection import absences_today
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla.deadlines import next_working_moment
@@ -64,7 +65,9 @@ async def record_escalations(session: WriteSession) -> int:
         return 0
     organisations = {appeal.organisation_id for appeal in appeals}
     sla = await SlaContext.load(session, organisations, selects_policies=False)
-    escalating = _Escalating(sla, await _holders(session, organisations), await _told(session, appeals))
+    holders = await _holders(session, organisations)
+    absent = await absences_today(session, {holder.id for holder in holders})
+    escalating = _Escalating(sla, holders, await _told(session, appeals), absent)
     for appeal in appeals:
         escalating.escalate(appeal)
     await escalating.write(session)
@@ -85,9 +88,16 @@ async def escalations_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Esc
 class _Escalating:
     """The steps of a batch of locked appeals."""
 
-    def __init__(self, sla: SlaContext, holders: Sequence[_Holder], told: Collection[tuple[object, ...]]) -> None:
+    def __init__(
+        self,
+        sla: SlaContext,
+        holders: Sequence[_Holder],
+        told: Collection[tuple[object, ...]],
+        absent: Mapping[UUID, UUID | None],
+    ) -> None:
         self._sla = sla
         self._holders = holders
+        self._absent = absent
         self._told = set(told)
         self._rows: list[dict[str, object]] = []
         self._next: dict[UUID, object] = {}
@@ -139,13 +149,20 @@ class _Escalating:
     def _people(self, appeal: Appeal, organisation_id: UUID, step: EscalationStep) -> set[UUID]:
         staff = [holder for holder in self._holders if holder.organisation_id == organisation_id]
         if step == "executor":
-            if any(holder.id == appeal.assignee_id for holder in staff) and appeal.assignee_id is not None:
-                return {appeal.assignee_id}
-            return {holder.id for holder in staff if holder.role is Role.EXECUTOR}
+            return self._executors(appeal.assignee_id, staff)
         if step == "manager":
             return {holder.id for holder in staff if holder.role is Role.MANAGER}
         role = Role.MODERATOR if step == "centre" else Role.HEAD
         return {holder.id for holder in self._holders if holder.organisation_id is None and holder.role is role}
+
+    def _executors(self, assignee_id: UUID | None, staff: Sequence[_Holder]) -> set[UUID]:
+        """Return the assignee, if absent the substitute; else the executors who are there, or all of them."""
+        people = {holder.id for holder in staff}
+        for person_id in (assignee_id, self._absent.get(assignee_id) if assignee_id is not None else None):
+            if person_id in people and person_id is not None and person_id not in self._absent:
+                return {person_id}
+        executors = {holder.id for holder in staff if holder.role is Role.EXECUTOR}
+        return executors - self._absent.keys() or executors
 
     async def write(self, session: WriteSession) -> None:
         """Write the steps with their events, and when to look at each appeal again."""

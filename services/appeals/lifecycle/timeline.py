@@ -14,10 +14,10 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignees.selection import choose_assignees
-from services.appeals.lifecycle import alerts
+from services.appeals.lifecycle import alerts, extension_endings
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
-from shared.contracts.appeal_events import AppealAssigneeChanged, AppealSnapshot
+from shared.contracts.appeal_events import AppealAssigneeChanged, AppealExtensionEnded, AppealSnapshot
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
@@ -36,6 +36,7 @@ TimelineEntryKind = TypeAliasType(
         "reply_approved", "reply_refused", "reply_discarded", "reply_lease_taken_over",
         "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
         "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
+        "extension_requested", "extension_approved", "extension_refused", "extension_ended",
         "merged", "merged_in", "unmerged", "feedback_received", "feedback_corrected",
     ],
 )  # fmt: skip
@@ -56,6 +57,7 @@ class AppealRecorder:
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
         self._feedback_rounds: list[FeedbackRound] = []
         self._unsettled: dict[UUID, Appeal] = {}
+        self._changed: dict[UUID, Appeal] = {}
 
     def add_timeline_entry(
         self,
@@ -67,6 +69,7 @@ class AppealRecorder:
         **data: Any,
     ) -> None:
         """Add an entry to the appeal's timeline."""
+        self._changed[appeal.id] = appeal
         self._entries.append(
             {
                 "id": new_id(),
@@ -170,9 +173,12 @@ class AppealRecorder:
         self._unsettled = {}
 
     async def write(self, session: WriteSession) -> None:
-        """Write everything collected; assignees are chosen and the appeals are flushed first."""
+        """Write everything collected; assignees are chosen, extension requests that became pointless ended, and
+        the appeals flushed first.
+        """
         await self.choose_assignees(session)
         await session.flush()
+        await self._end_extension_requests(session)
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Assignment, self._assignments)
         await self._write_feedback_rounds(session)
@@ -180,6 +186,29 @@ class AppealRecorder:
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
+        self._changed = {}
+
+    def end_extension_requests(self, appeal: Appeal) -> None:
+        """Let `write` end the open extension requests of the appeal that nobody can approve any more; it does so
+        for each appeal with a timeline entry.
+        """
+        self._changed[appeal.id] = appeal
+
+    async def _end_extension_requests(self, session: WriteSession) -> None:
+        for ended in await extension_endings.end_requests(session, self._changed.values()):
+            appeal, request = ended.appeal, ended.request
+            self.add_timeline_entry(
+                appeal, "extension_ended", request_id=str(request.id), clock=request.clock, reason=ended.reason
+            )
+            event = AppealExtensionEnded(
+                **event_snapshot(appeal),
+                request_id=request.id,
+                clock=request.clock,
+                extension_seconds=request.extension_seconds,
+                reason=ended.reason,
+            )
+            # The organisation that asked may have lost the appeal.
+            self.add_event(event, recipient_organisation_id=request.organisation_id)
 
     async def _write_feedback_rounds(self, session: WriteSession) -> None:
         rounds, self._feedback_rounds = self._feedback_rounds, []

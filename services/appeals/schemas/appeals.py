@@ -67,6 +67,7 @@ class AppealSummary(BaseModel):
     incident_id: UUID | None = Field(description="The incident that the appeal is in")
     transfers: int = Field(description="How often it was transferred between organisations", examples=[0])
     returns: int = Field(description="How often an organisation returned it", examples=[0])
+    extensions: int = Field(description="How often a deadline of it was extended", examples=[0])
     channel: Channel
     source: str | None = Field(
         description="Null for an appeal from a network; else `phone`, `reception`, `letter`, or a system's name",

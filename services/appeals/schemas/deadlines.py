@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import SingleLine
 from services.appeals.schemas.common import RequestBody
+from services.appeals.schemas.extensions import ExtensionRequestOut
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
 from services.appeals.sla.escalation_steps import AwaitedClock, EscalationStep
 
@@ -51,6 +52,7 @@ class ClockEventOut(BaseModel):
     organisation_id: UUID | None = Field(description="The organisation that must answer from then on")
     policy_id: UUID | None = Field(description="The version of the policy from then on")
     starts_at: datetime | None = Field(description="The moment from which the clock counts")
+    extension_seconds: int | None = Field(description="Of an extension, in the unit of the clock")
 
 
 class ClockOut(BaseModel):
@@ -71,10 +73,16 @@ class ClockOut(BaseModel):
     target_seconds: int | None = Field(description="How long the answer may take", examples=[32400])
     unit: TimeUnit | None
     ceiling_seconds: int | None = Field(description="And at most this much calendar time")
+    extension_seconds: int = Field(
+        default=0, description="What extensions added to `target_seconds`", examples=[0]
+    )
     calendar: str | None = Field(default=None, description="The calendar that counts now", examples=["Бурятия"])
     time_zone: str | None = Field(default=None, examples=["Asia/Irkutsk"])
     started_at: datetime | None = Field(description="The moment from which it counts")
     due_at: datetime | None = Field(description="Null while it is paused in time")
+    unextended_due_at: datetime | None = Field(
+        default=None, description="Of an extended clock: the deadline without the extensions"
+    )
     due_if_resumed_now: datetime | None = Field(default=None, description="Of a paused clock")
     stopped_at: datetime | None
     on_time: bool | None = Field(description="Of a stopped clock")
@@ -119,6 +127,9 @@ class DeadlinesOut(BaseModel):
     next_escalation_at: datetime | None = Field(description="When the next level is told, unless a reply comes")
     clocks: list[ClockOut]
     escalations: list[EscalationOut] = Field(description="Oldest first")
+    extension_requests: list[ExtensionRequestOut] = Field(
+        description="Requests for more time, oldest first; an organisation sees its own"
+    )
 
 
 class ClockPauseIn(RequestBody):

@@ -13,7 +13,7 @@ from services.appeals.schemas.submissions import SOURCE_PATTERN
 from services.appeals.sla.deadlines import TimeUnit
 from services.appeals.sla.policy_selection import MANUAL_CHANNEL
 from shared.contracts.values import OrganisationKind, Urgency
-from shared.tables.appeals import DEFAULT_ESCALATION
+from shared.tables.appeals import DEFAULT_ESCALATION, DEFAULT_EXTENSIONS
 
 DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])
 
@@ -44,6 +44,24 @@ class EscalationTimes(RequestBody):
     manager_hours: float | None = _hours_late("manager_hours")
     centre_hours: float | None = _hours_late("centre_hours")
     deputy_head_hours: float | None = _hours_late("deputy_head_hours")
+
+
+class ExtensionLimitIn(RequestBody):
+    """How far a deadline may be extended."""
+
+    count: int = Field(ge=1, le=20, description="How often", examples=[2])
+    hours: float = _hours("By at most so many hours each time, in the unit of the clock", 40)
+
+
+class ExtensionLimits(RequestBody):
+    """How far the deadline of each clock may be extended at the request of the organisation; null: not."""
+
+    final_answer: ExtensionLimitIn | None = Field(
+        default=ExtensionLimitIn(**(DEFAULT_EXTENSIONS["final_answer"] or {})),
+        examples=[DEFAULT_EXTENSIONS["final_answer"]],
+    )
+    first_response: ExtensionLimitIn | None = None
+    next_response: ExtensionLimitIn | None = None
 
 
 class SlaPolicyIn(RequestBody):
@@ -88,6 +106,7 @@ class SlaPolicyIn(RequestBody):
         description="Shares of the time after which the organisation is warned, in order",
     )
     escalation: EscalationTimes = Field(default_factory=EscalationTimes, examples=[DEFAULT_ESCALATION])
+    extensions: ExtensionLimits = Field(default_factory=ExtensionLimits, examples=[DEFAULT_EXTENSIONS])
     valid_from: BoundedDatetime | None = Field(default=None, description="Now by default; never in the past")
 
 
@@ -115,6 +134,7 @@ class SlaPolicyOut(BaseModel):
     starts_from: DeadlineStart
     warn_at: list[float] = Field(examples=[[0.5, 0.8]])
     escalation: EscalationTimes = Field(examples=[DEFAULT_ESCALATION])
+    extensions: ExtensionLimits = Field(examples=[DEFAULT_EXTENSIONS])
     valid_from: datetime
     valid_until: datetime | None = Field(
         description="Null: without end. A version is not in effect at this moment"

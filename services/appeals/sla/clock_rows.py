@@ -32,6 +32,7 @@ STARTED_STATES = ("running", "paused")
 ENDED_STATES = ("stopped", "cancelled")
 # Events after which the row of the clock no longer says how it started.
 _CHANGES_START = frozenset({"restarted", "moved", "policy_changed", "merged"})
+_BEGINS = frozenset({"started", "restarted"})
 _START = 1
 
 
@@ -162,6 +163,7 @@ def events_of(row: SlaClock, calendars: CalendarLookup) -> list[ClockEvent]:
             starts_at=event.starts_at,
             calendar=calendars.by_id(event.calendar_id),
             target=_target(event),
+            extension=timedelta(seconds=event.extension_seconds) if event.extension_seconds else None,
             reason=event.reason,
         )
         for event in all_events(row)
@@ -182,6 +184,13 @@ def reopened_after(row: SlaClock) -> datetime | None:
     return None if "restarted" in kinds[place:] else row.events[place - 1].at
 
 
+def extensions_of(row: SlaClock) -> list[SlaClockEvent]:
+    """Return the extensions of a clock since it was last started, oldest first."""
+    events = all_events(row)
+    begins = max((number for number, event in enumerate(events) if event.kind in _BEGINS), default=0)
+    return [event for event in events[begins:] if event.kind == "extended"]
+
+
 def store_results(row: SlaClock, sla: SlaContext) -> None:
     """Compute the deadline of a started clock from its events and store it.
 
@@ -191,6 +200,7 @@ def store_results(row: SlaClock, sla: SlaContext) -> None:
     found = compute_deadline(events, shares_to_warn_of(policy, after=row.warned_share))
     row.state, row.started_at, row.due_at = found.state, found.started_at, found.due_at
     row.next_warning_at, row.explanation = found.next_warning_at, None
+    row.unextended_due_at = found.unextended_due_at
     if found.target is not None:
         _set_target(row, found.target)
     if found.state in ENDED_STATES:
@@ -263,6 +273,7 @@ def _explanation(row: SlaClock, reading: ClockReading, policy: SlaPolicy | None)
         "policy_id": str(policy.id),
         "policy": policy.name,
         "hours": reading.target.amount / timedelta(hours=1),
+        **({"extension_hours": reading.extension / timedelta(hours=1)} if reading.extension else {}),
         "unit": reading.target.unit,
         "starts_from": policy.starts_from,
         "starts_at": reading.started_at.isoformat(),

@@ -26,6 +26,7 @@ ClockEventKind = TypeAliasType(
         "resumed",
         "policy_changed",
         "merged",
+        "extended",
         "stopped",
         "cancelled",
     ],
@@ -53,7 +54,8 @@ class ClockEvent:
 
     `started` and `restarted` give `starts_at`, `calendar`, and `target` or, for a promise, the date `due_at`.
     `reopened` continues a clock that an answer stopped; the time in between does not count. `moved` gives
-    `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`.
+    `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`; `extended` gives
+    `extension`, time in the unit of the target.
     """
 
     sequence: int
@@ -63,6 +65,7 @@ class ClockEvent:
     calendar: NamedCalendar = DEFAULT_CALENDAR
     target: Target | None = None
     due_at: datetime | None = None
+    extension: timedelta | None = None
     reason: str | None = None
 
 
@@ -88,13 +91,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class ClockDeadline:
-    """The deadline of a clock, null while it is paused in time, and when to warn of it next."""
+    """The deadline of a clock, null while it is paused in time, and when to warn of it next.
+
+    `unextended_due_at` is what the deadline of an extended clock would be without its extensions.
+    """
 
     state: ClockState
     started_at: datetime
     due_at: datetime | None
     target: Target | None
     next_warning_at: datetime | None = None
+    unextended_due_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,8 @@ class ClockReading:
 
     `segments` cover the time from the start to the later of deadline and `moment`, without gaps. `used` is what
     counted until the moment, `left` what counts from then to the deadline; both are what the segments add up to.
-    Until the deadline is missed or cut by the ceiling, `used + left` is the target.
+    Until the deadline is missed or cut by the ceiling, `used + left` is the target with `extension`, the sum of
+    the extensions. `unextended_due_at` as in `ClockDeadline`.
     """
 
     state: ClockState
@@ -115,6 +123,8 @@ class ClockReading:
     used: timedelta
     left: timedelta
     cut_by_ceiling: bool = False
+    extension: timedelta = timedelta()
+    unextended_due_at: datetime | None = None
 
     @property
     def calendar(self) -> NamedCalendar:
@@ -141,6 +151,16 @@ class _History:
     periods: tuple[_Period, ...]
     stopped_at: datetime | None
     state: ClockState
+    extension: timedelta
+
+
+@dataclass(frozen=True)
+class _Due:
+    """When the target is used up, whether because of the ceiling, and the deadline with the extensions."""
+
+    unextended: datetime | None
+    cut_by_ceiling: bool
+    extended: datetime | None
 
 
 def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> ClockReading:
@@ -154,9 +174,10 @@ def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> 
     moment = history.stopped_at or moment or paused_at or history.starts_at
     if history.target is None:
         return _read_promise(history, moment)
-    due_at, cut = _due(history.periods, history.target)
-    ends = max(moment, due_at or moment, history.starts_at)
-    cuts = sorted({moment, *([due_at] if due_at else [])})
+    due = _due(history, history.target)
+    due_at, unextended = due.extended, due.unextended if history.extension else None
+    ends = max(moment, due_at or unextended or moment, history.starts_at)
+    cuts = sorted({moment, *(found for found in (due_at, unextended) if found)})
     segments = tuple(_spans(history.periods, history.target.unit, ends=ends, cuts=cuts))
     used = sum((part.counted for part in segments if part.ends <= moment), timedelta())
     left = sum(
@@ -164,10 +185,14 @@ def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> 
         timedelta(),
     )
     if due_at is None:
-        left = max(history.target.amount - used, timedelta())
+        whole = history.target.amount
+        if unextended is not None:
+            whole = sum((part.counted for part in segments if part.ends <= unextended), timedelta())
+        left = max(whole + history.extension - used, timedelta())
     return ClockReading(
-        history.state, moment, history.starts_at, due_at, history.target, segments, used, left, cut
-    )
+        history.state, moment, history.starts_at, due_at, history.target, segments, used, left,
+        due.cut_by_ceiling, history.extension, unextended,
+    )  # fmt: skip
 
 
 def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()) -> ClockDeadline:
@@ -177,15 +202,18 @@ def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()
     history = _history([_in_utc(event) for event in events])
     if history.target is None:
         return ClockDeadline(history.state, history.starts_at, history.due_at, None)
-    due_at, _ = _due(history.periods, history.target)
-    warnings = (_warning_moment(history, share, due_at) for share in warn_at)
+    due = _due(history, history.target)
+    warnings = (_warning_moment(history, share, due.extended) for share in warn_at)
     next_warning_at = next((moment for moment in warnings if moment is not None), None)
-    return ClockDeadline(history.state, history.starts_at, due_at, history.target, next_warning_at)
+    unextended = due.unextended if history.extension else None
+    return ClockDeadline(
+        history.state, history.starts_at, due.extended, history.target, next_warning_at, unextended
+    )
 
 
 def warning_moment(events: Sequence[ClockEvent], share: float) -> datetime | None:
-    """Return the moment to warn that this share of the target is used: in the organisation's working hours and
-    before the deadline. None: there is no such moment, or the clock is paused or has ended.
+    """Return the moment to warn that this share of the target with its extensions is used: in the organisation's
+    working hours and before the deadline. None: there is no such moment, or the clock is paused or has ended.
     """
     return compute_deadline(events, [share]).next_warning_at
 
@@ -193,7 +221,8 @@ def warning_moment(events: Sequence[ClockEvent], share: float) -> datetime | Non
 def _warning_moment(history: _History, share: float, due_at: datetime | None) -> datetime | None:
     if history.target is None or history.stopped_at is not None or due_at is None:
         return None
-    used = _used_up(history.periods, history.target.amount * share, history.target.unit)
+    whole = history.target.amount + history.extension
+    used = _used_up(history.periods, whole * share, history.target.unit)
     moment = next_working_moment(history.periods[-1].calendar, used) if used is not None else None
     return moment if moment is not None and moment < due_at else None
 
@@ -240,12 +269,15 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     starts_at, target, merged = _required(first.starts_at), first.target, None
     stopped_at: datetime | None = None
     state: ClockState = "running"
+    extension = timedelta()
     marks: list[ClockEvent] = []
     for event in later:
         if event.kind == "policy_changed":
             target, starts_at = event.target, event.starts_at or starts_at
         elif event.kind == "merged":
             merged = min(_required(event.starts_at), merged or _required(event.starts_at))
+        elif event.kind == "extended":
+            extension += event.extension or timedelta()
         elif event.kind in {"stopped", "cancelled"}:
             stopped_at, state = event.at, "stopped" if event.kind == "stopped" else "cancelled"
             break
@@ -260,8 +292,9 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     elif periods[-1].paused:
         state = "paused"
     return _History(
-        starts_at, target, first.due_at, periods, max(stopped_at, starts_at) if stopped_at else None, state
-    )
+        starts_at, target, first.due_at, periods, max(stopped_at, starts_at) if stopped_at else None, state,
+        extension,
+    )  # fmt: skip
 
 
 def _with_reopenings_as_pauses(events: Sequence[ClockEvent]) -> list[ClockEvent]:
@@ -314,15 +347,21 @@ def _stopped(periods: Sequence[_Period], stopped_at: datetime) -> tuple[_Period,
     )
 
 
-def _due(periods: Sequence[_Period], target: Target) -> tuple[datetime | None, bool]:
-    """Return when the target is used up, and whether that is because of the ceiling."""
-    due_at = _used_up(periods, target.amount, target.unit)
-    if target.ceiling is None:
-        return due_at, False
-    ceiling = _used_up(periods, target.ceiling, "calendar")
-    if ceiling is not None and (due_at is None or ceiling < due_at):
-        return ceiling, True
-    return due_at, False
+def _due(history: _History, target: Target) -> _Due:
+    """Return the deadline. An extension counts from the deadline without it, so that a ceiling does not end it."""
+    due_at, cut = _used_up(history.periods, target.amount, target.unit), False
+    if target.ceiling is not None:
+        ceiling = _used_up(history.periods, target.ceiling, "calendar")
+        if ceiling is not None and (due_at is None or ceiling < due_at):
+            due_at, cut = ceiling, True
+    if due_at is None or not history.extension:
+        return _Due(due_at, cut, due_at)
+    following = [
+        replace(period, begins=max(period.begins, due_at))
+        for period in history.periods
+        if period.ends is None or period.ends > due_at
+    ]
+    return _Due(due_at, cut, _used_up(following, history.extension, target.unit))
 
 
 def _used_up(periods: Sequence[_Period], amount: timedelta, unit: TimeUnit) -> datetime | None:

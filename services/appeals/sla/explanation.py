@@ -75,14 +75,14 @@ def explain_deadline(reading: ClockReading) -> str:
     ]
     days = f": {'; '.join(words)}" if words else ""
     since = f"{_FROM_WEEKDAY[begins.weekday()]} {begins:%d.%m %H:%M}"
-    return f"{in_hours(reading.target)} {since}{days} → {_end(reading)}"
+    return f"{in_hours(reading.target)} {since}{_extension(reading)}{days} → {_end(reading)}"
 
 
 def explain_state(reading: ClockReading, *, on_time: bool | None = None) -> str:
     """Return in words how much time is used and left at the moment, or when the answer stopped the clock."""
     if reading.target is None:
         return ""
-    target = reading.target.amount
+    target = reading.target.amount + reading.extension
     used = f"использовано {in_words(reading.used)} из {in_words(target)}"
     left = max(in_minutes(target) - in_minutes(reading.used), 0)
     if reading.cut_by_ceiling:
@@ -168,10 +168,18 @@ def _span(span: ExplainedSpan, previous: ExplainedSpan | None, *, lasts: bool) -
     return f"{moved}{begins:%d.%m} — {_minutes(span.minutes) if span.minutes else 'меньше минуты'}{note}"
 
 
+def _extension(reading: ClockReading) -> str:
+    if reading.target is None or not reading.extension:
+        return ""
+    return f", продлено на {in_hours(Target(reading.extension, reading.target.unit))}"
+
+
 def _end(reading: ClockReading) -> str:
     if reading.due_at is None:
         return "часы на паузе"
     due = _moment(reading.due_at, reading.calendar)
+    if reading.unextended_due_at is not None:
+        return f"{due} (без продления — {_moment(reading.unextended_due_at, reading.calendar)})"
     if reading.cut_by_ceiling and reading.target is not None and reading.target.ceiling is not None:
         return f"{due} (предел — {in_hours(Target(reading.target.ceiling, 'calendar'))})"
     return due

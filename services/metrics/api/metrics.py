@@ -9,11 +9,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.indicators import classifier_agreement, sla, transfers
+from services.metrics.indicators import classifier_agreement, extensions, sla, transfers
 from services.metrics.indicators.period import parse_period
 from services.metrics.schemas.metrics import (
     AgreementGroupBy,
     AgreementReport,
+    ExtensionReport,
     SlaAppeal,
     SlaGroupBy,
     SlaReport,
@@ -157,5 +158,22 @@ async def get_transfer_figures(
     async with _statement_timeout(session):
         total, groups = await transfers.compute_transfers(session, period, caller)
     return TransferReport(
+        start=period.start, end=period.end, time_zone=REGION_TIME_ZONE.key, total=total, groups=groups
+    )
+
+
+@router.get("/extensions", responses=COMMON_ERRORS, summary="Extensions of deadlines, by organisation")
+async def get_extension_figures(
+    session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
+) -> ExtensionReport:
+    """Return for each organisation, over the appeals opened in the period, how many extensions of a deadline it
+    requested and what became of them, and how many answers were on time only because of one.
+
+    Organisation staff get the figures of their own organisation.
+    """
+    period = parse_period(from_, to, clock.now())
+    async with _statement_timeout(session):
+        total, groups = await extensions.compute_extensions(session, period, caller)
+    return ExtensionReport(
         start=period.start, end=period.end, time_zone=REGION_TIME_ZONE.key, total=total, groups=groups
     )

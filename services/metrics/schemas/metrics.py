@@ -199,3 +199,37 @@ class TransferReport(BaseModel):
     time_zone: str = Field(examples=["Asia/Irkutsk"])
     total: TransferFigures
     groups: list[TransferGroup]
+
+
+class ExtensionFigures(BaseModel):
+    """How often deadlines were extended, and what it changed. `requested = approved + refused + ended + open`."""
+
+    requested: int = Field(description="Requests to extend a deadline", examples=[12])
+    approved: int = Field(description="Of these, approved", examples=[7])
+    refused: int = Field(description="Refused", examples=[2])
+    ended: int = Field(description="Ended by themselves before a decision", examples=[2])
+    open: int = Field(description="Not decided yet", examples=[1])
+    stopped: int = Field(description="Clocks that a published answer stopped", examples=[200])
+    on_time: int = Field(description="Of these, by the deadline", examples=[180])
+    on_time_extended: int = Field(
+        description="Of these, only because of an extension: after the deadline without it", examples=[5]
+    )
+
+
+class ExtensionGroup(ExtensionFigures):
+    """How often deadlines of one organisation were extended."""
+
+    key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
+    name: str = Field(description="Display name", examples=["Комитет по строительству"])
+
+
+class ExtensionReport(BaseModel):
+    """Extensions of deadlines of appeals opened in a period, by organisation."""
+
+    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
+    end: datetime = Field(
+        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
+    )
+    time_zone: str = Field(examples=["Asia/Irkutsk"])
+    total: ExtensionFigures
+    groups: list[ExtensionGroup]

@@ -20,6 +20,7 @@ def _promised(found: Any) -> int:
 
 BULK = {"operation_id": "bulk_operation_id"}
 DRAFT = {"appeal_id": "draft_appeal_id", "reply_id": "draft_reply_id"}
+EXTENSION = {"request_id": "extension_request_id"}
 WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
@@ -201,6 +202,16 @@ APPEALS: dict[str, Row] = {
     "PUT /api/v1/appeals/{appeal_id}/feedback/{feedback_id}": RouteCall(
         Right.APPEALS_TRIAGE, body(kind="mark", mark=5, reason="Гражданин поставил оценку")
     ),
+    "GET /api/v1/extension-requests": ListRoute(Right.APPEALS_READ, shows="appeal_id", key="appeal_id"),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests": RouteCall(
+        Right.APPEALS_WORK, body(hours=8, ground="Ждём акт"), names={"appeal_id": "lone_appeal_id"}
+    ),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests/{request_id}/approve": RouteCall(
+        Right.EXTENSIONS_APPROVE, body(), names=EXTENSION
+    ),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests/{request_id}/refuse": RouteCall(
+        Right.EXTENSIONS_APPROVE, body(remarks="Времени хватит"), names=EXTENSION
+    ),
     "GET /api/v1/routing-rules": ListRoute(Right.REGISTRY_READ, shows="rule_id"),
     "POST /api/v1/routing-rules": RouteCall(
         Right.RULES_MANAGE, body(organisation_id=sample_id("organisation_id"), municipality="81701000")
@@ -244,6 +255,12 @@ def _held(found: Any) -> int:
     return total
 
 
+def _requested(found: Any) -> int:
+    total: int = found["total"]["requested"]
+    assert total == sum(group["requested"] for group in found["groups"])
+    return total
+
+
 METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
@@ -252,6 +269,7 @@ METRICS: dict[str, Row] = {
         Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),
     "GET /api/v1/metrics/transfers": ListRoute(Right.METRICS_READ, counts=_held, query=PERIOD),
+    "GET /api/v1/metrics/extensions": ListRoute(Right.METRICS_READ, counts=_requested, query=PERIOD),
     "GET /api/v1/metrics/sla/appeals": ListRoute(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),

@@ -24,6 +24,7 @@ from shared.ids import new_id
 from shared.tables import (
     appeals,
     appeals_bulk,
+    appeals_extensions,
     appeals_merges,
     appeals_work,
     attachments,
@@ -320,6 +321,7 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     sample_ids["rule_set_id"] = await _add(session, draft)
     await _clock(session, sample_ids["appeal_id"], paused=False)
     await _clock(session, sample_ids["lone_appeal_id"], paused=True)
+    await _extension(session, sample_ids, mark)
     hand = appeals.Assignment(
         appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=sample_ids["organisation_id"], actor=actor
     )
@@ -340,6 +342,28 @@ async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> Non
     if paused:
         pause = appeals.SlaClockEvent(clock_id=clock_id, sequence=2, kind="paused", at=THEN, actor="matrix")
         await _add(session, pause)
+
+
+async def _extension(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    """Insert paused clocks of final answers, whose deadlines do not pass, one with an open extension request."""
+    policy_id = await session.scalar(select(appeals.SlaPolicy.id).where(appeals.SlaPolicy.urgency == "normal"))
+    for name in ("lone_appeal_id", "appeal_id"):
+        row = appeals.SlaClock(
+            appeal_id=sample_ids[name], kind="final_answer", state="paused", written_at=THEN, received_at=THEN,
+            policy_id=policy_id, target_seconds=201_600, unit="working", started_at=THEN, started_by="matrix",
+            start_recorded_at=THEN,
+        )  # fmt: skip
+        await _add(session, row)
+        pause = appeals.SlaClockEvent(clock_id=row.id, sequence=2, kind="paused", at=THEN, actor="matrix")
+        await _add(session, pause)
+    asked = appeals_extensions.ExtensionRequest(
+        appeal_id=sample_ids["appeal_id"], clock_id=row.id, clock="final_answer",
+        organisation_id=sample_ids["organisation_id"], extension_seconds=3_600, unit="working",
+        ground=f"Ждём акт: {mark}", requested_by="matrix",
+    )  # fmt: skip
+    sample_ids["extension_request_id"] = await _add(session, asked)
+    row.extension_request_id = asked.id
+    await session.flush()
 
 
 async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:

@@ -91,6 +91,30 @@ async def test_assignee_is_told_instead_of_all_executors(scenario: AppealsScenar
     assert await told(scenario) == [("executor", [boris.ref])]
 
 
+async def test_substitute_of_an_absent_assignee_is_told(scenario: AppealsScenario, set_time: SetTime) -> None:
+    anna, boris = await register(scenario, "Анна"), await register(scenario, "Борис")
+    appeal = await opened(scenario, set_time)
+    assert (await boris.move(appeal, assignee_id=boris.ref)).status_code == 200
+    await register(scenario, "Вера")
+    away = {"starts_on": "2026-03-05", "ends_on": "2026-03-06", "substitute_id": anna.ref}
+    assert (await boris.post("/absences", away)).status_code == 201
+    set_time(NEAR)
+    assert await escalate(scenario) == 1
+    assert await told(scenario) == [("executor", [anna.ref])]
+
+
+async def test_without_a_substitute_executors_who_are_there_are_told(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    anna, boris = await register(scenario, "Анна"), await register(scenario, "Борис")
+    appeal = await opened(scenario, set_time)
+    assert (await boris.move(appeal, assignee_id=boris.ref)).status_code == 200
+    assert (await boris.post("/absences", {"starts_on": "2026-03-05", "ends_on": "2026-03-05"})).status_code == 201
+    set_time(NEAR)
+    assert await escalate(scenario) == 1
+    assert await told(scenario) == [("executor", [anna.ref])]
+
+
 async def test_transfer_restarts_and_an_answer_ends_escalation(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
+from services.appeals.extensions import extension_requests
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.moderation import reviews
@@ -45,6 +46,7 @@ async def test_filtered_lists_use_an_index(scenario: AppealsScenario) -> None:
             "ix_appeals_feedback_kind",
         ),
         (approval.waiting_query(APPROVER, PAGING), "ix_replies_on_approval"),
+        (extension_requests.open_query(CENTRE, PAGING), "ix_extension_requests_open"),
         (
             appeal_queries.list_query(CENTRE, AppealFilter(possible_other_matter=True), PAGING),
             "ix_appeals_possible_other_matters",

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from services.appeals.extensions import expiry
 from services.appeals.lifecycle import (
     access_changes,
     alerts,
@@ -196,6 +197,12 @@ FREQUENT_QUERIES = [
         "appeals",
         lambda session, _: escalations.record_escalations(session),
         frozenset({"ix_appeals_next_escalation_at"}),
+    ),
+    FrequentQuery(
+        "the schedule end-late-extension-requests",
+        "appeals",
+        lambda session, _: expiry.end_late_requests(session),
+        frozenset({"ix_sla_clocks_extension_requested"}),
     ),
     FrequentQuery(
         "the job recompute_deadlines",

@@ -144,6 +144,7 @@ _ROUTES = {
     "/api/v1/rule-sets/5/dry-run": "appeals",
     "/api/v1/reply-templates": "appeals",
     "/api/v1/reply-approvals": "appeals",
+    "/api/v1/extension-requests": "appeals",
     "/api/v1/approval-rules": "appeals",
     "/api/v1/reviews": "appeals",
     "/api/v1/assignee-rules": "appeals",

@@ -222,7 +222,7 @@ def summary_fields(row: AppealRow, caller: Caller) -> dict[str, Any]:
         "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
         "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
         "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
-        "returns", "reply_failed", "source", "final_answer_at", "feedback_kind",
+        "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind",
     )  # fmt: skip
     return {name: getattr(appeal, name) for name in same} | {
         "organisation": named_ref(appeal.organisation_id, organisation),

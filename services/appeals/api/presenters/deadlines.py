@@ -6,7 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.api.presenters.extensions import requests_out
 from services.appeals.assignees.directory import ActorNames
+from services.appeals.extensions import extension_requests
 from services.appeals.lifecycle import escalations
 from services.appeals.promises import promise_queries
 from services.appeals.promises.promise_clock import ended_by_reply, read_promise
@@ -16,6 +18,7 @@ from services.appeals.sla.clock_rows import (
     all_events,
     events_of,
     explanation_of,
+    extensions_of,
     last_of_kind,
     segment_figures,
     unfinished,
@@ -26,6 +29,7 @@ from services.appeals.sla.limits import latest_promise, return_until
 from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
+from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal, Promise, SlaClock
 
 
@@ -64,8 +68,12 @@ def _explained(row: SlaClock, sla: SlaContext) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name != "segments"}
 
 
-async def deadlines_of(session: AsyncSession, appeal: Appeal, sla: SlaContext) -> deadlines.DeadlinesOut:
-    """Return the clocks and promises of an appeal until now, and who was told of them, each oldest first."""
+async def deadlines_of(
+    session: AsyncSession, appeal: Appeal, sla: SlaContext, caller: Caller
+) -> deadlines.DeadlinesOut:
+    """Return the clocks and promises of an appeal until now, who was told of them, and the requests for more time
+    that the caller may see, each oldest first.
+    """
     promises = await promise_queries.promises_of(session, appeal.id)
     told = await escalations.escalations_of(session, appeal.id)
     names = await ActorNames.load(session, [person_id for row in told for person_id in row.told])
@@ -93,6 +101,9 @@ async def deadlines_of(session: AsyncSession, appeal: Appeal, sla: SlaContext) -
             )
             for row in told
         ],
+        extension_requests=await requests_out(
+            session, await extension_requests.requests_of(session, caller, appeal.id)
+        ),
     )
 
 
@@ -102,7 +113,7 @@ def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
         name: getattr(row, name)
         for name in (
             "id", "kind", "state", "message_id", "written_at", "received_at", "started_at", "due_at", "stopped_at",
-            "on_time", "target_seconds", "unit", "ceiling_seconds", "next_warning_at",
+            "on_time", "target_seconds", "unit", "ceiling_seconds", "next_warning_at", "unextended_due_at",
         )
     }  # fmt: skip
     shown["policy"] = (
@@ -118,6 +129,7 @@ def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
         return deadlines.ClockOut(**shown, text="Часы ждут решения модератора" if row.state == "waiting" else None)
     events = events_of(row, sla.calendars)
     reading = read_clock(events, clock.now())
+    shown["extension_seconds"] = sum(event.extension_seconds or 0 for event in extensions_of(row))
     shown["calendar"], shown["time_zone"] = reading.calendar.name, reading.calendar.working.zone.key
     if row.state == "paused":
         shown["due_if_resumed_now"] = due_if_resumed(events, reading.moment)
@@ -173,4 +185,7 @@ def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
 
 def _unplanned(row: SlaClock, reading: ClockReading) -> int:
     """Return the seconds that are left and lie in no segment: a paused clock has no deadline to count up to."""
-    return int(reading.left.total_seconds()) if row.state == "paused" else 0
+    if row.state != "paused":
+        return 0
+    # Each rounded down by itself would lose a second of their sum.
+    return int((reading.used + reading.left).total_seconds()) - int(reading.used.total_seconds())

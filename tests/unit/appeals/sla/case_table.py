@@ -38,13 +38,14 @@ class RawPolicy:
 
 @dataclass(frozen=True)
 class RawEvent:
-    """An event of a case. `other` is a second moment: a start, a promised date."""
+    """An event of a case. `other` is a second moment: a start, a promised date. `minutes`: of an extension."""
 
     kind: str
     at: datetime
     calendar: str | None = None
     target: RawTarget | None = None
     other: datetime | None = None
+    minutes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,10 @@ def _policy(text: str, zone: ZoneInfo) -> RawPolicy:
 
 
 def _event(text: str, zone: ZoneInfo) -> RawEvent:
-    """Parse `kind [calendar] [target] moment [until|from moment]`."""
+    """Parse `kind [calendar] [target] [hours] moment [until|from moment]`."""
     kind, *words = text.split()
     place = next(number for number, word in enumerate(words) if _DAY.match(word))
+    extension = round(float(words[0].removesuffix("h")) * 60) if kind == "extend" else None
     named, moments = words[:place], words[place:]
     second = next((number for number, word in enumerate(moments) if word in {"until", "from"}), None)
     return RawEvent(
@@ -152,4 +154,5 @@ def _event(text: str, zone: ZoneInfo) -> RawEvent:
         calendar=named[0] if kind == "move" else None,
         target=_target(named) if kind == "policy" else None,
         other=_moment(moments[second + 1 :], zone) if second is not None else None,
+        minutes=extension,
     )

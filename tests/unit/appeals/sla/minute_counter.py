@@ -37,16 +37,20 @@ def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | Non
     if target is None:
         return first.other, None
     start = min([first.at, *(event.other for event in rest if event.kind == "merge" and event.other)])
-    return _loop(case, calendars, target, start, [event for event in rest if event.kind in _CHANGES], stop)
+    more = sum(event.minutes or 0 for event in rest if event.kind == "extend")
+    changes = [event for event in rest if event.kind in _CHANGES]
+    return _loop(case, calendars, target, more, start=start, changes=changes, stop=stop)
 
 
 _CHANGES = ("pause", "resume", "move", "stop", "reopen")
 
 
-def _loop(  # noqa: PLR0917 — the parts of one case
+def _loop(
     case: Case,
     calendars: dict[str, RawCalendar],
     target: RawTarget,
+    more: int,
+    *,
     start: datetime,
     changes: list[RawEvent],
     stop: RawEvent | None,
@@ -56,6 +60,8 @@ def _loop(  # noqa: PLR0917 — the parts of one case
     counted = unpaused = 0
     used: int | None = None
     due: int | None = None
+    # Minutes of the extension that are still to count; None until the target or its ceiling is reached.
+    extra: int | None = None
 
     def apply_changes_until(minute: int) -> None:
         nonlocal calendar, paused
@@ -79,8 +85,13 @@ def _loop(  # noqa: PLR0917 — the parts of one case
         if paused:
             continue
         unpaused += 1
-        counted += target.unit == "c" or _is_working(minute, calendar)
-        if due is None and (counted == target.minutes or unpaused == target.ceiling):
+        counts = target.unit == "c" or _is_working(minute, calendar)
+        counted += counts
+        if due is None and extra is not None:
+            extra -= counts
+        elif due is None and (counted == target.minutes or unpaused == target.ceiling):
+            extra = more
+        if due is None and extra == 0:
             due = minute + 1
     raise AssertionError(f"no deadline within {_LIMIT} minutes: {case.name}")
 

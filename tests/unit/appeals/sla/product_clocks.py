@@ -14,7 +14,7 @@ from tests.unit.appeals.sla.case_table import Case, RawEvent, RawPolicy, RawTarg
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 _KINDS: dict[str, ClockEventKind] = {
     "start": "started", "restart": "restarted", "move": "moved", "pause": "paused", "resume": "resumed",
-    "policy": "policy_changed", "merge": "merged", "stop": "stopped", "reopen": "reopened",
+    "policy": "policy_changed", "merge": "merged", "stop": "stopped", "reopen": "reopened", "extend": "extended",
 }  # fmt: skip
 
 
@@ -51,6 +51,7 @@ def _event(case: Case, number: int, event: RawEvent) -> ClockEvent:
         calendar=calendars()[event.calendar or case.calendar],
         target=target,
         due_at=event.other if starts else None,
+        extension=timedelta(minutes=event.minutes) if event.minutes is not None else None,
         reason="Ждём ответа" if event.kind == "pause" else None,
     )
 

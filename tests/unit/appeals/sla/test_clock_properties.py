@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from services.appeals.sla.clock_rows import segment_figures
-from services.appeals.sla.deadlines import ClockEvent, compute_deadline, due_if_resumed, read_clock
+from services.appeals.sla.deadlines import ClockEvent, ClockReading, compute_deadline, due_if_resumed, read_clock
 from services.appeals.sla.explanation import explain_deadline, explain_state, explained_spans, in_minutes
 from tests.unit.appeals.sla.case_table import Case, RawEvent, RawPolicy, RawTarget, read_calendars
 from tests.unit.appeals.sla.minute_counter import count
@@ -28,7 +28,9 @@ def cases(draw: st.DrawFn) -> Case:
     """Return a clock with any events; the machines that record them may disagree by some minutes."""
     start = _FIRST + timedelta(minutes=draw(st.integers(0, 120 * 1440)))
     at, events = start, [RawEvent("start", start)]
-    for kind in draw(st.lists(st.sampled_from(["pause", "resume", "move", "policy", "merge"]), max_size=6)):
+    for kind in draw(
+        st.lists(st.sampled_from(["pause", "resume", "move", "policy", "merge", "extend"]), max_size=6)
+    ):
         at += timedelta(minutes=draw(st.integers(-5, 2 * 1440)))
         events.append(
             RawEvent(
@@ -37,12 +39,18 @@ def cases(draw: st.DrawFn) -> Case:
                 calendar=draw(_KEYS) if kind == "move" else None,
                 target=draw(_TARGETS) if kind == "policy" else None,
                 other=at - timedelta(minutes=draw(st.integers(0, 3 * 1440))) if kind == "merge" else None,
+                minutes=draw(st.integers(1, 20 * 60)) if kind == "extend" else None,
             )
         )
     if draw(st.booleans()):
         events.append(RawEvent("stop", start + timedelta(minutes=draw(st.integers(-10, 6 * 1440)))))
     policy = RawPolicy(((None, draw(_TARGETS)),))
     return Case("any", "any", draw(_KEYS), (policy,), tuple(events), None, None)
+
+
+def _counted(reading: ClockReading, until: datetime) -> timedelta:
+    """Return what counted until the deadline, at which segments end."""
+    return sum((part.counted for part in reading.segments if part.ends <= until), timedelta())
 
 
 moments = st.integers(-60, 20 * 1440)
@@ -73,6 +81,38 @@ def test_pause_never_brings_a_deadline_nearer(case: Case, after: int, lasts: int
         assert due_if_resumed([*events, paused], resumed.at) == later
 
 
+@given(case=cases(), minutes=st.integers(1, 20 * 60))
+def test_extension_adds_its_time_after_the_deadline_without_it(case: Case, minutes: int) -> None:
+    events = [event for event in events_of(case) if event.kind != "stopped"]
+    before, last = read_clock(events), len(events)
+    extension = timedelta(minutes=minutes)
+    after = read_clock([*events, ClockEvent(last + 1, "extended", events[-1].at, extension=extension)])
+    assert after.extension == before.extension + extension
+    if before.due_at is None:
+        assert after.due_at is None
+        assert after.left == before.left + extension
+    elif after.due_at is not None:
+        assert after.due_at > before.due_at
+        assert _counted(after, after.due_at) == _counted(before, before.due_at) + extension
+
+
+@given(case=cases(), after=st.integers(0, 3 * 1440), minutes=st.integers(1, 20 * 60), key=_KEYS)
+def test_moment_at_which_an_extension_is_recorded_does_not_matter(
+    case: Case, after: int, minutes: int, key: str
+) -> None:
+    events = [event for event in events_of(case) if event.kind != "stopped"]
+    at, last = max(event.at for event in events) + timedelta(minutes=after), len(events)
+    extended = ClockEvent(last + 1, "extended", at, extension=timedelta(minutes=minutes))
+    others = (
+        ClockEvent(last + 2, "paused", at),
+        ClockEvent(last + 3, "moved", at + timedelta(hours=1), calendar=calendars()[key]),
+        ClockEvent(last + 4, "resumed", at + timedelta(hours=5)),
+    )
+    first = read_clock([*events, extended, *others])
+    later = read_clock([*events, *others, replace(extended, sequence=last + 5, at=at + timedelta(hours=9))])
+    assert first == later
+
+
 @given(case=cases(), minutes=moments)
 def test_explanation_adds_up_to_the_whole(case: Case, minutes: int) -> None:
     events = events_of(case)
@@ -86,7 +126,7 @@ def test_explanation_adds_up_to_the_whole(case: Case, minutes: int) -> None:
     in_time = reading.due_at is not None and reading.moment <= reading.due_at
     if in_time:
         assert total == reading.used + reading.left
-        assert reading.cut_by_ceiling or total == reading.target.amount
+        assert reading.cut_by_ceiling or total == reading.target.amount + reading.extension
     figures = segment_figures(reading)
     assert sum(part["seconds"] for part in figures if not part["planned"]) == int(reading.used.total_seconds())
     if in_time:
@@ -115,6 +155,8 @@ def test_order_in_which_rows_are_read_does_not_matter(case: Case, random: Random
 def test_event_that_is_recorded_twice_changes_nothing(case: Case, again: int) -> None:
     events = events_of(case)
     place = min(again, len(events) - 1)
+    # Two extensions are two: one request is approved once.
+    assume(events[place].kind != "extended")
     doubled = [*events[: place + 1], events[place], *events[place + 1 :]]
     numbered = [replace(event, sequence=number) for number, event in enumerate(doubled, start=1)]
     assert read_clock(numbered) == read_clock(events)

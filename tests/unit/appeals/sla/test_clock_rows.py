@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from services.appeals.sla import clocks
 from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.clock_extensions import extend_clock
 from services.appeals.sla.clock_rows import (
+    STARTED_STATES,
     all_events,
     events_of,
     last_of_kind,
@@ -35,6 +37,7 @@ RESULTS = (
     "on_time",
     "explanation",
     "next_warning_at",
+    "unextended_due_at",
 )
 
 
@@ -84,6 +87,10 @@ def apply_step(appeal: Appeal, sla: SlaContext, step: str, now: datetime) -> Non
         clocks.pause_clocks(appeal, sla, "person", "Ждём адрес")
     elif step == "resume":
         clocks.resume_clocks(appeal, sla, "person", None)
+    elif step == "extend":
+        for row in appeal.clocks:
+            if row.state in STARTED_STATES:
+                extend_clock(appeal, row, 5_400, sla, "person")
     elif step == "reopen":
         clocks.await_reply(appeal, sla, message_id=None, written_at=now, received_at=now)
         if appeal.first_response_at is not None:
@@ -93,8 +100,8 @@ def apply_step(appeal: Appeal, sla: SlaContext, step: str, now: datetime) -> Non
 
 
 STEPS = st.sampled_from([
-    "region", "duty", "split", "night", "return", "normal", "high", "pause", "resume", "reopen", "final",
-    "interim",
+    "region", "duty", "split", "night", "return", "normal", "high", "pause", "resume", "extend", "reopen",
+    "final",    "interim",
 ])  # fmt: skip
 
 

@@ -30,6 +30,8 @@ CALENDARS = read_calendars()
         ("region", "9w", [("start", "03-17 10:00"), ("pause", "03-17 16:00")], 0.5, None),
         ("region", "9w", [("start", "03-17 10:00"), ("stop", "03-17 12:00")], 0.5, None),
         ("region", "9w", [("start", "03-17 10:00"), ("move", "03-17 17:00")], 0.8, "03-17 18:12"),
+        # Extended by eight hours, half of seventeen is used.
+        ("region", "9w", [("start", "03-17 10:00"), ("extend", "03-17 12:00")], 0.5, "03-18 10:30"),
     ],
 )
 def test_moment_of_a_warning(
@@ -42,6 +44,14 @@ def test_moment_of_a_warning(
 
     amount, _, ceiling = target.partition(" max ")
     raw = RawTarget(int(amount[:-1]) * 60, amount[-1], int(ceiling[:-1]) * 60 if ceiling else None)
-    made = tuple(Event(kind, moment(at), calendar="duty" if kind == "move" else None) for kind, at in events)
+    made = tuple(
+        Event(
+            kind,
+            moment(at),
+            calendar="duty" if kind == "move" else None,
+            minutes=8 * 60 if kind == "extend" else None,
+        )
+        for kind, at in events
+    )
     case = Case("", "", calendar, (RawPolicy(((None, raw),)),), made, None, None)
     assert warning_moment(events_of(case), share) == (moment(warned) if warned else None)

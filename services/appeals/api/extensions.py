@@ -1,0 +1,143 @@
+"""Routes of requests to extend a deadline: request, list, approve, refuse."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, ExtensionApprover, Reader, Worker
+from services.appeals.api.presenters.extensions import open_requests_out, request_out
+from services.appeals.extensions import extension_requests
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.schemas import extensions
+from shared.api.pagination import Page, PagingDep
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http import problems
+from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.service import Once, ReadTransaction, WriteTransaction
+
+router = APIRouter(tags=["sla"])
+
+_CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
+
+
+@router.get(
+    "/extension-requests",
+    responses=problems.responses(*READ_PROBLEMS),
+    summary="List open requests to extend a deadline",
+)
+async def list_extension_requests(
+    session: ReadTransaction, caller: Reader, paging: PagingDep, response: Response
+) -> Page[extensions.OpenExtensionRequest]:
+    """Return the requests that the centre has to decide, oldest first; an organisation sees its own.
+
+    Personal data is masked in `ground`; the deadlines of the appeal show it in full, and decided requests too.
+    """
+    rows, cursor = paging.page(
+        await extension_requests.list_open(session, caller, paging),
+        lambda row: (row[0].created_at, row[0].id),
+        response,
+    )
+    return Page(items=await open_requests_out(session, rows), next_cursor=cursor)
+
+
+@router.post(
+    "/appeals/{appeal_id}/extension-requests",
+    status_code=201,
+    responses=problems.responses(*_CHANGE_PROBLEMS),
+    summary="Request to extend a deadline",
+)
+async def request_extension(
+    *,
+    session: WriteTransaction,
+    caller: Worker,
+    appeal_id: UUID,
+    body: extensions.ExtensionRequestIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> extensions.ExtensionRequestOut:
+    """Ask the centre for more time, before the deadline. The deadline stays until a moderator approves.
+
+    `If-Match` is the appeal's version; the ETag of the answer is the request's. The SLA policy of the clock says
+    how often and by how much: by default only the final answer, twice, by 40 hours each time; more hours are a
+    422. 409 if the clock does not run, its deadline has passed, the policy allows no more extensions, or a
+    request is open.
+
+    A request ends by itself when the appeal is answered, closed, merged, transferred or returned, and when the
+    deadline passes before a decision.
+    """
+
+    async def work() -> extensions.ExtensionRequestOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        await appeal_queries.check_version(session, appeal, version)
+        made = await extension_requests.request_extension(
+            session, caller, appeal, kind=body.clock, hours=body.hours, ground=body.ground
+        )
+        return await request_out(session, made)
+
+    made = await once(extensions.ExtensionRequestOut, work)
+    set_etag(response, made.version)
+    return made
+
+
+@router.post(
+    "/appeals/{appeal_id}/extension-requests/{request_id}/approve",
+    responses=problems.responses(*_CHANGE_PROBLEMS),
+    summary="Approve a request to extend a deadline",
+)
+async def approve_extension(
+    *,
+    session: WriteTransaction,
+    caller: ExtensionApprover,
+    appeal_id: UUID,
+    request_id: UUID,
+    body: extensions.ExtensionApprovalIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> extensions.ExtensionRequestOut:
+    """Extend the deadline as requested. `If-Match` is the request's version. Whoever made it may not: 403.
+
+    409 if it is not open any more, or the deadline has passed.
+    """
+
+    async def work() -> extensions.ExtensionRequestOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        approved = await extension_requests.approve(
+            session, caller, appeal, request_id, version=version, remarks=body.remarks
+        )
+        return await request_out(session, approved)
+
+    made = await once(extensions.ExtensionRequestOut, work)
+    set_etag(response, made.version)
+    return made
+
+
+@router.post(
+    "/appeals/{appeal_id}/extension-requests/{request_id}/refuse",
+    responses=problems.responses(*_CHANGE_PROBLEMS),
+    summary="Refuse a request to extend a deadline",
+)
+async def refuse_extension(
+    *,
+    session: WriteTransaction,
+    caller: ExtensionApprover,
+    appeal_id: UUID,
+    request_id: UUID,
+    body: extensions.ExtensionRefusalIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> extensions.ExtensionRequestOut:
+    """Refuse the request with remarks; the deadline stays. Whoever made the request may not: 403."""
+
+    async def work() -> extensions.ExtensionRequestOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        refused = await extension_requests.refuse(
+            session, caller, appeal, request_id, version=version, remarks=body.remarks
+        )
+        return await request_out(session, refused)
+
+    made = await once(extensions.ExtensionRequestOut, work)
+    set_etag(response, made.version)
+    return made
