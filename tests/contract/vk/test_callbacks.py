@@ -259,13 +259,15 @@ async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Recei
         callback = callbacks.BotCallback(url=server.url, title="vkbottle", api=api, group_id=page.id)
         bot = vkbottle.Bot(api=api, callback=callback)
 
-        @bot.on.raw_event(event_types.GroupEventType.WALL_REPLY_NEW, dataclass=bot_events.WallReplyNew)
         async def on_comment(event: Any) -> None:
             heard.append(event.object.text)
 
-        @bot.on.message()
         async def on_message(message: Any) -> None:
             heard.append(message.text)
+
+        comment = event_types.GroupEventType.WALL_REPLY_NEW
+        bot.on.raw_event(comment, dataclass=bot_events.WallReplyNew)(on_comment)
+        bot.on.message()(on_message)
 
         async def process(body: dict[str, Any]) -> web.Response:
             assert body["secret"] == callback.get_secret_key()
