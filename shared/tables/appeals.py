@@ -178,9 +178,9 @@ class SlaClockEvent(Base):
 
     kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
     question) | moved (to another organisation or calendar) | paused | resumed | policy_changed | merged (an appeal
-    with an earlier start joined) | stopped | cancelled. Events are ordered by `sequence`, which is given under the
-    lock of the appeal and begins at 2 while the start is not written; `at` comes from the clocks of several
-    machines.
+    with an earlier start joined) | stopped | cancelled | answer_withdrawn (the stop before it is taken back).
+    Events are ordered by `sequence`, which is given under the lock of the appeal and begins at 2 while the start
+    is not written; `at` comes from the clocks of several machines.
     `starts_at` is the moment from which the clock counts.
     """
 

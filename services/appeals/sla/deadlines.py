@@ -27,6 +27,7 @@ ClockEventKind = TypeAliasType(
         "merged",
         "stopped",
         "cancelled",
+        "answer_withdrawn",
     ],
 )
 ClockState = TypeAliasType("ClockState", Literal["waiting", "running", "paused", "stopped", "cancelled"])
@@ -52,6 +53,7 @@ class ClockEvent:
 
     `started` and `restarted` give `starts_at`, `calendar`, and `target` or, for a promise, the date `due_at`.
     `moved` gives `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`.
+    `answer_withdrawn` takes the stop before it back: the clock counts as if there had been no answer.
     """
 
     sequence: int
@@ -240,13 +242,16 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     state: ClockState = "running"
     marks: list[ClockEvent] = []
     for event in later:
-        if event.kind == "policy_changed":
+        if event.kind == "answer_withdrawn":
+            stopped_at, state = None, "running"
+        elif stopped_at is not None:
+            continue
+        elif event.kind == "policy_changed":
             target, starts_at = event.target, event.starts_at or starts_at
         elif event.kind == "merged":
             merged = min(_required(event.starts_at), merged or _required(event.starts_at))
         elif event.kind in {"stopped", "cancelled"}:
             stopped_at, state = event.at, "stopped" if event.kind == "stopped" else "cancelled"
-            break
         else:
             marks.append(event)
     starts_at = min(starts_at, merged) if merged is not None else starts_at
