@@ -19,6 +19,7 @@ ClockPauser = Annotated[Caller, require_right(Right.APPEALS_PAUSE)]
 
 Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 ReplyApprover = Annotated[Caller, require_right(Right.REPLIES_APPROVE)]
+ReplyWithdrawer = Annotated[Caller, require_right(Right.REPLIES_WITHDRAW)]
 
 
 ClassificationReader = Annotated[Caller, require_right(Right.CLASSIFICATIONS_READ)]

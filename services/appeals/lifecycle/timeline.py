@@ -36,6 +36,7 @@ TimelineEntryKind = TypeAliasType(
         "clarified", "other_matter_suggested", "other_matter_kept", "split_off",
         "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
         "merged", "merged_in", "unmerged",
+        "reply_edited", "reply_withdrawn", "reply_change_failed",
     ],
 )  # fmt: skip
 

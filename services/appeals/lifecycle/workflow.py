@@ -110,6 +110,13 @@ MERGE = AutomaticTransition(
     "a moderator merges it into another appeal", ("triage", "assigned", "in_progress"), "merged", AppealMerged
 )
 
+_WITHDRAWN = AutomaticTransition(
+    "the published answer is withdrawn", ("interim", "answered", "closed"), "reopened", AppealReopened
+)
+_FINAL_WITHDRAWN = AutomaticTransition(
+    "the final reply is withdrawn, an interim one stands", ("answered", "closed"), "interim", AppealReopened
+)
+
 AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     AutomaticTransition(
         "an answer is due, the rules name an organisation", ("triage",), "assigned", AppealAssigned
@@ -121,6 +128,8 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     _INTERIM_REPLY,
     _MESSAGE,
     _UNCLEAR_MESSAGE,
+    _WITHDRAWN,
+    _FINAL_WITHDRAWN,
 )
 
 
@@ -155,6 +164,11 @@ def status_after_message(status: str, needs_answer: str) -> str:
     if needs_answer == "no":
         return status
     return _status_after(_MESSAGE if needs_answer == "yes" else _UNCLEAR_MESSAGE, status)
+
+
+def status_after_withdrawal(status: str, *, interim_stands: bool) -> str:
+    """Return the status after the answer was withdrawn; `interim_stands`: an interim reply is still public."""
+    return _status_after(_FINAL_WITHDRAWN if interim_stands else _WITHDRAWN, status)
 
 
 def _status_after(transition: AutomaticTransition, status: str) -> str:
