@@ -1,6 +1,6 @@
 """Edits and withdrawals of published replies, as people ask for them.
 
-The text that people see is what stands in the network: it changes when ingest has carried the change out.
+The text that people see is what stands in the network: it changes when the network has confirmed the change.
 """
 
 from collections import defaultdict

@@ -61,8 +61,7 @@ class ReplyChangeOut(BaseModel):
     id: UUID
     kind: ReplyChangeKind = Field(examples=["edit"])
     status: ReplyChangeStatus = Field(
-        description="`queued`: it is being carried out in the network, where the former text stands",
-        examples=["applied"],
+        description="`queued`: on its way to the network, which has not confirmed it", examples=["applied"]
     )
     text: str | None = Field(
         description="The new text of an edit", examples=["Ямочный ремонт начнётся во вторник."]
@@ -90,7 +89,7 @@ class ReplyOut(BaseModel):
     channel: AnswerChannel | None = Field(description="How a recorded answer was given", examples=[None])
     kind: ReplyKind
     text: str = Field(
-        description="Of a published reply: what stands in the network; of a withdrawn one: what stood there last",
+        description="Of a published reply: what the network confirmed last; of a withdrawn one: what stood there",
         examples=["Ямочный ремонт начнётся в понедельник."],
     )
     status: ReplyStatus = Field(examples=["published"])
