@@ -14,19 +14,27 @@ class NetworkInfo:
 
     `max_photos`: how many photos a reply may have, by its kind (comment, message); a kind that is absent takes
     none.
+    `changeable`: the kinds of replies that can be edited and deleted after they were published.
     """
 
     title: str
     page_url: str
     short_title: str | None = None
     max_photos: Mapping[str, int] = field(default_factory=dict)
+    changeable: frozenset[str] = frozenset()
 
 
 NETWORKS: dict[str, NetworkInfo] = {
     # Neither network documents a number for comments: these are those that their sites let a person attach.
-    "vk": NetworkInfo("ВКонтакте", "https://vk.com/club{id}", "ВК", {"comment": 2, "message": 10}),
-    # Messages of OK take only the address of a picture that anybody can read.
-    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}),
+    "vk": NetworkInfo(
+        "ВКонтакте",
+        "https://vk.com/club{id}",
+        "ВК",
+        {"comment": 2, "message": 10},
+        frozenset({"comment", "message"}),
+    ),
+    # Messages of OK take only the address of a picture that anybody can read; no call edits or deletes one.
+    "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}, frozenset({"comment"})),
 }
 # The most that any network takes in one reply.
 MAX_PHOTOS = max(most for network in NETWORKS.values() for most in network.max_photos.values())

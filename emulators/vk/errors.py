@@ -43,7 +43,9 @@ MESSAGES = {
     900: "Can't send messages for users from blacklist",
     901: "Can't send messages for users without permission",
     902: "Can't send messages to this user due to their privacy settings",
+    909: "Can't edit this message, because it's too old",
     914: "Message is too long",
+    924: "Can't delete this message for everybody",
     2000: "Servers number limit is reached",
 }
 

@@ -44,6 +44,10 @@ class VkSettings(EmulatorSettings):
     """Media of one comment; the network does not document the number."""
     post_length: int = 16_384
     message_length: int = 4_096
+    message_edit_seconds: int = Field(default=86_400, ge=0)
+    """How long a message may be edited; error 909 afterwards."""
+    message_delete_seconds: int = Field(default=86_400, ge=0)
+    """How long a message may be deleted for everybody; error 924 afterwards."""
     topic_title_length: int = 128
     comments_default_count: int = 10
     """Size of a page of wall.getComments when `count` is absent."""

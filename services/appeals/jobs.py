@@ -6,6 +6,7 @@ queue = JobQueue("appeals")
 
 REQUEST_PUBLICATION = "request_publication"
 RETRY_PUBLICATION = "retry_publication"
+CHANGE_PUBLICATION = "change_publication"
 REROUTE_APPEALS = "reroute_appeals"
 RELEASE_APPEALS = "release_appeals"
 RECOMPUTE_DEADLINES = "recompute_deadlines"

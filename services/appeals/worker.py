@@ -23,7 +23,7 @@ from services.appeals.lifecycle import (
 )
 from services.appeals.moderation import contacts
 from services.appeals.promises import settlement
-from services.appeals.replies import publication_events, publication_requests
+from services.appeals.replies import change_results, publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
 from shared.database.purge import RetentionSettings, purge_tables
@@ -86,6 +86,10 @@ def register(service: Service, queue: Jobs) -> None:
     @queue.handler(jobs.RETRY_PUBLICATION, on_dead_letter=on_job_dead_lettered)
     async def retry_publication(payload: dict[str, Any]) -> None:
         await publication_requests.send_publication_request(service, UUID(payload["reply_id"]), again=True)
+
+    @queue.handler(jobs.CHANGE_PUBLICATION, on_dead_letter=change_results.on_job_dead_lettered)
+    async def change_publication(payload: dict[str, Any]) -> None:
+        await change_results.send_change_request(service, UUID(payload["change_id"]))
 
     @queue.handler(jobs.REROUTE_APPEALS)
     async def reroute_appeals(payload: dict[str, Any]) -> None:
@@ -162,6 +166,7 @@ def register(service: Service, queue: Jobs) -> None:
     async def request_publications_again() -> None:
         async with service.database.write() as session:
             await publication_requests.request_unacknowledged_again(session)
+            await change_results.request_unacknowledged_again(session)
 
     @queue.schedule("reencrypt-contacts", "49 18 * * *")
     async def reencrypt_contacts() -> None:

@@ -14,21 +14,24 @@ from services.ingest.networks import catalogue
 from services.ingest.networks.calls import send_deadline_tracing
 from services.ingest.networks.port import NetworkAdapter, SourceLoop
 from services.ingest.networks.retry import TRANSIENT_ERRORS
+from services.ingest.publishing.change_requests import enqueue_change
 from services.ingest.publishing.photo_uploads import attachment_reader
 from services.ingest.publishing.publisher import PUBLISH_JOB, UNFINISHED_STATUSES, Publisher, fail_dead_lettered
+from services.ingest.publishing.reply_changer import CHANGE_JOB, ReplyChanger, fail_dead_lettered_change
 from services.ingest.settings import ingest_settings
 from services.ingest.sources.source_metrics import SourceMetrics
 from services.ingest.sync.backfill_runner import BackfillRunner
 from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from services.ingest.tokens.reencryption import reencrypt
 from services.ingest.tokens.token_pool import DatabaseTokenPool
+from shared.api.pagination import inline_literal
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import WriteSession
 from shared.jobs import Jobs, RetryLater
 from shared.logs import get_logger
 from shared.service import Service
 from shared.supervision import Backoff, TaskSupervisor, WorkEnded, run_periodically
-from shared.tables.ingest import Publication
+from shared.tables.ingest import Publication, PublicationChange
 
 log = get_logger(__name__)
 
@@ -45,6 +48,7 @@ class CollectorRuntime:
     intake: DatabaseIntakeStore
     networks: dict[str, NetworkAdapter]
     publisher: Publisher
+    changer: ReplyChanger
 
 
 def _log_bug(name: str, error: Exception) -> None:
@@ -58,7 +62,9 @@ class Worker:
     def __init__(self) -> None:
         self.jobs = Jobs("ingest")
         self.jobs.handler(PUBLISH_JOB, on_dead_letter=_fail_dead_lettered_publication)(self._publish)
+        self.jobs.handler(CHANGE_JOB, on_dead_letter=_fail_dead_lettered_change)(self._change)
         self.jobs.schedule("requeue-stalled-publications", "* * * * *")(self._requeue_stalled_publications)
+        self.jobs.schedule("requeue-stalled-changes", "* * * * *")(self._requeue_stalled_changes)
         self.jobs.schedule("purge", "17 * * * *")(self._purge)
         self.jobs.schedule("reencrypt-secrets", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
@@ -77,6 +83,7 @@ class Worker:
             publisher = Publisher(
                 service.database, intake, networks, settings.publish_settle_seconds, attachment_reader(service)
             )
+            changer = ReplyChanger(service.database, intake, networks, settings.publish_settle_seconds)
             internal_loops: dict[str, SourceLoop] = {
                 "reconciliation": ReconciliationRunner(service.database, intake, networks, settings).run,
                 "backfill": BackfillRunner(service.database, intake, networks, settings).run,
@@ -86,7 +93,7 @@ class Worker:
 
             async def refresh() -> float:
                 await token_pool.refresh()
-                self._runtime = CollectorRuntime(token_pool, intake, networks, publisher)
+                self._runtime = CollectorRuntime(token_pool, intake, networks, publisher, changer)
                 supervisor.set_tasks(
                     internal_loops | {k: v for one in networks.values() for k, v in one.source_loops().items()}
                 )
@@ -111,6 +118,28 @@ class Worker:
         if self._runtime is None:
             raise RetryLater(timedelta(seconds=1), "the networks are not connected yet")
         await self._runtime.publisher.process(UUID(payload["publication_id"]))
+
+    async def _change(self, payload: dict[str, Any]) -> None:
+        if self._runtime is None:
+            raise RetryLater(timedelta(seconds=1), "the networks are not connected yet")
+        await self._runtime.changer.process(UUID(payload["change_id"]))
+
+    async def _requeue_stalled_changes(self) -> None:
+        """Enqueue a job for every unfinished change whose job may be lost."""
+        if self._service is None:
+            return
+        async with self._service.database.write() as session:
+            stuck = await session.scalars(
+                select(PublicationChange.id)
+                .where(
+                    PublicationChange.status.in_([inline_literal(status) for status in UNFINISHED_STATUSES]),
+                    PublicationChange.updated_at < func.now() - STALLED_AFTER,
+                )
+                .order_by(PublicationChange.updated_at)
+                .limit(500)
+            )
+            for change_id in stuck:
+                await enqueue_change(session, self.jobs, change_id, dedupe_key=f"recovery:{change_id}")
 
     async def _requeue_stalled_publications(self) -> None:
         """Enqueue a job for every unfinished publication whose job may be lost."""
@@ -150,3 +179,8 @@ class Worker:
 async def _fail_dead_lettered_publication(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
     """Fail the publication of a dead-lettered job: another job would fail in the same way."""
     await fail_dead_lettered(session, UUID(payload["publication_id"]))
+
+
+async def _fail_dead_lettered_change(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+    """Fail the change of a dead-lettered job."""
+    await fail_dead_lettered_change(session, UUID(payload["change_id"]))

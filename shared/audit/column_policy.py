@@ -40,6 +40,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "reconciliations": frozenset(),
     "backfills": frozenset({"status", "requested_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
+    "publication_changes": frozenset({"kind", "status", "on_behalf_of"}),
     "topics": frozenset({"code", "taxonomy_version"}),
     "sla_policies": frozenset(
         {
@@ -95,6 +96,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "reply_templates": frozenset({"kind", "created_by"}),
     "approval_rules": frozenset({"urgency", "organisation_kind", "created_by"}),
     "replies": frozenset({"origin", "kind", "status", "author", "channel", "outcome"}),
+    "reply_changes": frozenset({"kind", "status", "ground", "requested_by"}),
     "attachments": frozenset({"uploaded_by", "content_type", "sha256"}),
     "assignee_rules": frozenset(),
     "absences": frozenset({"created_by"}),

@@ -24,6 +24,7 @@ class Right(StrEnum):
     APPEALS_WORK = "appeals:work"
     APPEALS_ANSWER = "appeals:answer"
     REPLIES_APPROVE = "replies:approve"
+    REPLIES_WITHDRAW = "replies:withdraw"
     ASSIGNEES_MANAGE = "assignees:manage"
     APPEALS_PAUSE = "appeals:pause"
     EXTENSIONS_APPROVE = "extensions:approve"
@@ -58,6 +59,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_WORK: "move appeals through their statuses",
     Right.APPEALS_ANSWER: "write and publish replies, and keep templates of replies",
     Right.REPLIES_APPROVE: "approve or refuse replies that need approval",
+    Right.REPLIES_WITHDRAW: "withdraw published replies, with a ground",
     Right.ASSIGNEES_MANAGE: "assign appeals that a colleague has; manage the rules that choose assignees, "
     "and the absences of colleagues",
     Right.APPEALS_PAUSE: "pause and resume the clocks of appeals",
@@ -145,6 +147,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_WORK,
         Right.APPEALS_ANSWER,
         Right.REPLIES_APPROVE,
+        Right.REPLIES_WITHDRAW,
         Right.ASSIGNEES_MANAGE,
         Right.APPEALS_PAUSE,
         Right.EXTENSIONS_APPROVE,
@@ -195,6 +198,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
     Role.MANAGER: _STAFF
     | _own_organisation(
         Right.REPLIES_APPROVE,
+        Right.REPLIES_WITHDRAW,
         Right.ASSIGNEES_MANAGE,
         Right.APPEALS_PAUSE,
         Right.PAGES_CONFIRM,
@@ -207,6 +211,6 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.WEBHOOKS_CONSENT,
         Right.AUDIT_READ,
     ),
-    Role.APPROVER: _STAFF | _own_organisation(Right.REPLIES_APPROVE),
+    Role.APPROVER: _STAFF | _own_organisation(Right.REPLIES_APPROVE, Right.REPLIES_WITHDRAW),
     Role.EXECUTOR: _STAFF | _own_organisation(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),
 }

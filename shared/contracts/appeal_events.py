@@ -17,9 +17,11 @@ from shared.contracts.values import (
     IncidentOrigin,
     Language,
     NoteVisibility,
+    ReplyChangeKind,
     ReplyKind,
     ReplyOrigin,
     Urgency,
+    WithdrawalGround,
 )
 from shared.networks import NetworkName
 
@@ -50,6 +52,7 @@ _MESSAGE_ID = {"message_id": "0198f3a0-7777-7000-8000-000000000010"}
 _ANSWERED = {"status": "answered", "first_response_at": "2026-11-23T03:30:00+00:00"}
 _CLASSIFICATION = {name: _APPEAL[name] for name in ("topic_id", "municipality", "settlement")}
 _REPLY_ID = {"reply_id": "0198f3a5-1111-7000-8000-000000000002"}
+_CHANGE_ID = {"change_id": "0198f3a5-3333-7000-8000-000000000004"}
 _PROMISE = {
     "promise_id": "0198f3a5-2222-7000-8000-000000000003",
     "promised_at": "2026-11-27T10:00:00+00:00",
@@ -490,6 +493,46 @@ class ReplyFailed(AppealSnapshot):
     kind: ReplyKind = Field(description="`interim`: it promises a later answer")
     code: str | None = Field(description="Code of the reason, from the network or this system")
     reason: str | None = Field(description="Explanation for the author of the reply")
+    failed_at: Moment = Field(description="When it failed")
+
+
+class ReplyChangeSnapshot(AppealSnapshot):
+    """A change of a published reply at the time of the event; `id` and `number` are those of the appeal."""
+
+    example = _APPEAL | _ANSWERED | _REPLY_ID | _CHANGE_ID | {"kind": "final"}
+
+    reply_id: UUID = Field(description="The reply")
+    change_id: UUID = Field(description="The edit or withdrawal; the reply shows who asked for it and why")
+    kind: ReplyKind = Field(description="`interim`: the reply promises a later answer")
+
+
+class ReplyEdited(ReplyChangeSnapshot):
+    """The text of a published reply was edited in the network; both texts stay here."""
+
+    event_type = "reply.edited"
+
+
+class ReplyWithdrawn(ReplyChangeSnapshot):
+    """A published reply was deleted in the network by its organisation or the centre; its text stays here.
+
+    If it had stopped a clock, the clock continues and the appeal awaits an answer again.
+    """
+
+    event_type = "reply.withdrawn"
+    example = _APPEAL | _REPLY_ID | _CHANGE_ID | {"status": "reopened", "kind": "final", "ground": "factual_error"}
+
+    ground: WithdrawalGround = Field(description="Why it was withdrawn")
+
+
+class ReplyChangeFailed(ReplyChangeSnapshot):
+    """A published reply could not be edited or withdrawn."""
+
+    event_type = "reply.change_failed"
+    example = ReplyChangeSnapshot.example | _FAILURE | {"change": "edit"}
+
+    change: ReplyChangeKind = Field(description="What was asked for")
+    code: str = Field(description="Code of the reason, from the network or this system")
+    reason: str = Field(description="Explanation for the person who asked for it")
     failed_at: Moment = Field(description="When it failed")
 
 

@@ -19,7 +19,7 @@ _MESSAGE: dict[str, Any] = {
     "kind": "comment",
     "thread_key": "vk:-101_31",
 }
-_PUBLICATION = {"reply_id": "0198f3a5-1111-7000-8000-000000000002"}
+_PUBLICATION: dict[str, Any] = {"reply_id": "0198f3a5-1111-7000-8000-000000000002"}
 _PART = _PUBLICATION | {"part": 0, "parts": 1}
 
 
@@ -144,6 +144,39 @@ class PublicationUncertain(PublicationProblem):
     example = _PART | {
         "failure": {"code": "outcome_unknown", "message": "Сеть не подтвердила отправку.", "final": False}
     }
+
+
+class PublicationChangeResult(EventData):
+    """What became of an edit or a withdrawal of a published reply."""
+
+    required_right = Right.APPEALS_READ
+    example = _PUBLICATION | {"change_id": "0198f3a5-3333-7000-8000-000000000004"}
+
+    reply_id: UUID = Field(description="The reply")
+    change_id: UUID = Field(description="The edit or withdrawal, as the reply shows it")
+
+
+class PublicationEdited(PublicationChangeResult):
+    """The new text of a published reply stands in the network."""
+
+    event_type = "publication.edited"
+
+
+class PublicationWithdrawn(PublicationChangeResult):
+    """A published reply, with all its parts, was deleted in the network at the request of its organisation."""
+
+    event_type = "publication.withdrawn"
+
+
+class PublicationChangeFailed(PublicationChangeResult):
+    """A published reply could not be edited or withdrawn: a person must act."""
+
+    event_type = "publication.change_failed"
+    example = PublicationChangeResult.example | {
+        "failure": {"code": "ok:704", "message": "Время для правки вышло.", "final": True}
+    }
+
+    failure: PublicationFailure = Field(description="Why it did not succeed")
 
 
 class SourceGapFound(EventData):

@@ -31,8 +31,14 @@ MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "mess
 PhotoType = TypeAliasType("PhotoType", Literal["image/jpeg"])
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 NoteVisibility = TypeAliasType("NoteVisibility", Literal["organisation", "everyone_on_appeal"])
+ReplyChangeKind = TypeAliasType("ReplyChangeKind", Literal["edit", "withdrawal"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
 ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network", "recorded"])
+# Why a published reply is withdrawn: it discloses personal data, is unlawful, insults, says what is not so, or
+# stands in the wrong thread.
+WithdrawalGround = TypeAliasType(
+    "WithdrawalGround", Literal["personal_data", "unlawful", "insult", "factual_error", "wrong_thread"]
+)
 Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
 
 # The largest file of an attachment.

@@ -353,6 +353,8 @@ class Publication(Base):
     calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
     `attachments`: the photos to publish with it, as appeals names them; only the first part has any.
     `uploaded_media`: the same photos as the network names them; null until all of them are uploaded.
+    `withdrawn_at`: when a withdrawal deleted it in the network; it stays `published`, so that its comment is still
+    known as ours.
     """
 
     __tablename__ = "publications"
@@ -421,8 +423,47 @@ class Publication(Base):
     external_id: Mapped[str | None]
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]
+    withdrawn_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None]
     version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class PublicationChange(Base):
+    """An edit or a withdrawal of a published reply, as appeals asks for it; `publication_id` is its first part.
+
+    `id` is given by appeals. kind edit | withdrawal; `text` is the new text of an edit. `status`: queued → sending
+    → done | failed; `uncertain` when a call may or may not have worked. `sending_since`: start of the latest call,
+    by the database's clock; null: no call was made.
+    """
+
+    __tablename__ = "publication_changes"
+    __table_args__ = (
+        # One change at a time, in the order of the requests.
+        Index(
+            "uq_publication_changes_unfinished",
+            "publication_id",
+            unique=True,
+            postgresql_where=text("status IN ('queued', 'sending', 'uncertain')"),
+        ),
+        # Changes whose job may be lost.
+        Index(
+            "ix_publication_changes_unfinished",
+            "updated_at",
+            postgresql_where=text("status IN ('queued', 'sending', 'uncertain')"),
+        ),
+    )
+
+    id: Mapped[Id]
+    publication_id: Mapped[UUID] = mapped_column(ForeignKey("publications.id"))
+    kind: Mapped[str]
+    text: Mapped[str | None] = mapped_column(ExactText)
+    on_behalf_of: Mapped[str]
+    status: Mapped[str] = mapped_column(default="queued")
+    attempts: Mapped[int] = mapped_column(default=0)
+    sending_since: Mapped[datetime | None]
+    failure: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 

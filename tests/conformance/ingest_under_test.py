@@ -306,6 +306,36 @@ class IngestUnderTest:
         assert answer.status_code in {200, 201}, answer.text
         return UUID(answer.json()["id"])
 
+    async def change(
+        self, publication: UUID, text: str | None, *, change_id: UUID | None = None
+    ) -> dict[str, Any]:
+        """Request an edit, or without a text a withdrawal, as appeals does; return it when it has ended."""
+        ident = change_id or uuid4()
+        answer = await self.ingest.client.post(
+            f"/internal/publications/{publication}/changes",
+            json={"id": str(ident), "text": text, "on_behalf_of": "someone"},
+            headers=self.ingest.service_headers("appeals"),
+        )
+        assert answer.status_code in {200, 201}, answer.text
+
+        async def ended() -> dict[str, Any] | None:
+            row = await self.raw_connection.fetchrow(
+                "SELECT status, failure::text AS failure FROM publication_changes WHERE id = $1", ident
+            )
+            if row is None or row["status"] not in {"done", "failed"}:
+                return None
+            return {"status": row["status"], "failure": json.loads(row["failure"] or "null")}
+
+        return await self.eventually(ended, "the change does not end")
+
+    async def attempts(self, publication: UUID) -> int:
+        """Return how many calls the last change of the publication needed."""
+        found: int = await self.raw_connection.fetchval(
+            "SELECT attempts FROM publication_changes WHERE publication_id = $1 ORDER BY created_at DESC LIMIT 1",
+            publication,
+        )
+        return found
+
     async def publication(self, ident: UUID) -> dict[str, Any]:
         """Return a publication as its author sees it."""
         return await self.get(f"/api/v1/publications/{ident}")

@@ -4,6 +4,7 @@ import pytest
 
 from tests.conformance.behaviour_list import BEHAVIOURS, Behaviour
 from tests.conformance.behaviours import (
+    changes,
     edits_and_deletions,
     incoming,
     publishing,
@@ -17,7 +18,7 @@ from tests.conformance.network_servers import NETWORK_SERVERS
 # Longer than one wait of the suite, so that a wait that times out fails with its own message.
 pytestmark = pytest.mark.timeout(660)
 
-MODULES = (incoming, edits_and_deletions, threads, publishing, sources, reconciliation)
+MODULES = (incoming, edits_and_deletions, threads, publishing, changes, sources, reconciliation)
 # Tested only in the long run: the example network shows that a third network can be added.
 LATER = {"example"}
 

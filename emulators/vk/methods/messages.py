@@ -5,7 +5,7 @@ from typing import Any
 
 from emulators.common.errors import RefusedError
 from emulators.common.store import Row
-from emulators.vk.errors import vk_error
+from emulators.vk.errors import MESSAGES, vk_error
 from emulators.vk.methods.method_table import MethodCall, method
 
 MAX_COUNT = 200
@@ -128,6 +128,45 @@ def send(call: MethodCall) -> int | list[dict[str, Any]]:
     return answers
 
 
+@method("messages.edit", "UG")
+def edit(call: MethodCall) -> int:
+    """Edit a message of the community; error 909 after the time to edit."""
+    page, peer = call.managed_page(), call.number("peer_id")
+    row = _own_message(call, page, peer, call.optional("cmid"), call.optional("message_id"))
+    if row is None:
+        raise vk_error(100, "message_id is invalid")
+    if call.world.clock.now() - row["at"] > call.world.settings.message_edit_seconds:
+        raise vk_error(909)
+    given = "attachment" in call.params
+    media = call.attachments("attachment") if given else None
+    call.world.dialogs.edit(page, row["id"], call.text("message"), media)
+    return 1
+
+
+@method("messages.delete", "UG")
+def delete(call: MethodCall) -> list[dict[str, Any]]:
+    """Delete messages, with `delete_for_all` those of the community also for the other side.
+
+    The response names each message; error 924 in it after the time to delete for everybody.
+    """
+    page, peer = call.managed_page(), call.number("peer_id")
+    if not call.flag("delete_for_all"):
+        raise vk_error(100, "the emulator deletes for everybody only: delete_for_all is missing")
+    answers = []
+    for cmid in call.integers("cmids"):
+        row = _own_message(call, page, peer, cmid, None)
+        answer: dict[str, Any] = {"peer_id": peer, "conversation_message_id": cmid, "response": 0}
+        if row is None:
+            answer["error"] = {"code": 924, "description": MESSAGES[924]}
+        elif call.world.clock.now() - row["at"] > call.world.settings.message_delete_seconds:
+            answer |= {"message_id": row["id"], "error": {"code": 924, "description": MESSAGES[924]}}
+        else:
+            call.world.dialogs.delete(page, row["id"])
+            answer |= {"message_id": row["id"], "response": 1}
+        answers.append(answer)
+    return answers
+
+
 @method("messages.markAsRead", "UG")
 def mark_as_read(call: MethodCall) -> int:
     """Mark a conversation as read by the community."""
@@ -160,6 +199,15 @@ def _send(call: MethodCall, page: int, peer: int, random_id: int) -> Row:
         if random_id:
             call.world.save_deduplicated(page, key, row["id"])
     return row
+
+
+def _own_message(call: MethodCall, page: int, peer: int, cmid: int | None, number: int | None) -> Row | None:
+    """Return an undeleted message of the community in a conversation, by its number there or by its id."""
+    return call.world.store.one(
+        "SELECT * FROM messages WHERE page = ? AND peer_id = ? AND (cmid = ? OR id = ?) AND from_id < 0"
+        " AND NOT deleted",
+        (page, peer, cmid, number),
+    )
 
 
 def _extended(call: MethodCall, page: int, people: Iterable[int]) -> dict[str, Any]:

@@ -131,15 +131,20 @@ class Conversations:
         """Mark the whole conversation as read by the community."""
         self._store.execute("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
 
-    def edit(self, page: int, number: int, text: str) -> None:
-        """Edit a message."""
-        if self.message(page, number) is None:
+    def edit(self, page: int, number: int, text: str, attachments: Sequence[object] | None = None) -> None:
+        """Edit a message; None keeps the attachments."""
+        before = self.message(page, number)
+        if before is None:
             raise UnknownError(f"no message {number} on this page")
-        self._check(text, ())
+        self._check(text, attachments or ())
+        now = self._clock.now()
+        media = before["attachments"]
+        if attachments is not None:
+            media = attachments_to_json(attachments, self._settings.base_url, int(now))
         with self._store.transaction():
             self._store.execute(
-                "UPDATE messages SET text = ?, edited = ? WHERE page = ? AND id = ?",
-                (text, self._clock.now(), page, number),
+                "UPDATE messages SET text = ?, attachments = ?, edited = ? WHERE page = ? AND id = ?",
+                (text, media, now, page, number),
             )
             row = self.message(page, number)
             assert row is not None

@@ -20,6 +20,7 @@ ExtensionApprover = Annotated[Caller, require_right(Right.EXTENSIONS_APPROVE)]
 
 Replier = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
 ReplyApprover = Annotated[Caller, require_right(Right.REPLIES_APPROVE)]
+ReplyWithdrawer = Annotated[Caller, require_right(Right.REPLIES_WITHDRAW)]
 
 
 ClassificationReader = Annotated[Caller, require_right(Right.CLASSIFICATIONS_READ)]

@@ -38,6 +38,7 @@ TimelineEntryKind = TypeAliasType(
         "clock_paused", "clock_resumed", "deadline_changed", "deadline_near", "escalated",
         "extension_requested", "extension_approved", "extension_refused", "extension_ended",
         "merged", "merged_in", "unmerged", "feedback_received", "feedback_corrected",
+        "reply_edited", "reply_withdrawn", "reply_change_failed",
     ],
 )  # fmt: skip
 

@@ -114,6 +114,13 @@ MERGE = AutomaticTransition(
     "a moderator merges it into another appeal", ("triage", "assigned", "in_progress"), "merged", AppealMerged
 )
 
+_WITHDRAWN = AutomaticTransition(
+    "the published answer is withdrawn", ("interim", "answered", "closed"), "reopened", AppealReopened
+)
+_FINAL_WITHDRAWN = AutomaticTransition(
+    "the final reply is withdrawn, an interim one stands", ("answered", "closed"), "interim", AppealReopened
+)
+
 AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     AutomaticTransition(
         "an answer is due, the rules name an organisation", ("triage",), "assigned", AppealAssigned
@@ -126,6 +133,8 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     _MESSAGE,
     _UNCLEAR_MESSAGE,
     _NOT_SOLVED,
+    _WITHDRAWN,
+    _FINAL_WITHDRAWN,
 )
 
 
@@ -165,6 +174,11 @@ def status_after_message(status: str, needs_answer: str) -> str:
 def is_reopened_by_dissatisfaction(status: str) -> bool:
     """Return whether an appeal in this status is reopened when the citizen says that it is not solved."""
     return status in _NOT_SOLVED.statuses
+
+
+def status_after_withdrawal(status: str, *, interim_stands: bool) -> str:
+    """Return the status after the answer was withdrawn; `interim_stands`: an interim reply is still public."""
+    return _status_after(_FINAL_WITHDRAWN if interim_stands else _WITHDRAWN, status)
 
 
 def _status_after(transition: AutomaticTransition, status: str) -> str:

@@ -7,7 +7,7 @@ promise that was recorded as broken before the publication became known is corre
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.breach_recording import record_overdue
@@ -90,6 +90,29 @@ async def settle_promises(session: WriteSession, appeal: Appeal, reply: Reply, r
         )
         session.add(promise)
         _record(promise, appeal, reply.author, recorder)
+
+
+async def reopen_promises(session: WriteSession, appeal: Appeal, published_at: datetime) -> None:
+    """Open the promises again that the reply published at this moment kept or moved: it was withdrawn.
+
+    A promise that a withdrawn reply itself made stays in the ledger: it was made.
+    """
+    await session.execute(
+        update(Promise)
+        .where(
+            Promise.appeal_id == appeal.id,
+            Promise.status.in_(("kept", "moved")),
+            Promise.ended_at == published_at,
+        )
+        .values(status="open", ended_at=None)
+        .execution_options(synchronize_session="fetch")
+    )
+    await session.execute(
+        update(Promise)
+        .where(Promise.appeal_id == appeal.id, Promise.final_reply_at == published_at)
+        .values(final_reply_at=None)
+        .execution_options(synchronize_session="fetch")
+    )
 
 
 async def record_broken_promises(session: WriteSession) -> int:

@@ -9,17 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.settlement import settle_promises
-from services.appeals.replies import later_messages, published_replies
+from services.appeals.replies import change_results, later_messages, published_replies
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.contracts.ingest_events import (
+    PublicationChangeFailed,
+    PublicationChangeResult,
+    PublicationEdited,
     PublicationFailed,
     PublicationFailure,
     PublicationProblem,
     PublicationPublished,
     PublicationRetryScheduled,
     PublicationUncertain,
+    PublicationWithdrawn,
 )
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
@@ -33,6 +37,9 @@ PUBLICATION_EVENT_TYPES = (
     PublicationFailed.event_type,
     PublicationRetryScheduled.event_type,
     PublicationUncertain.event_type,
+    PublicationEdited.event_type,
+    PublicationWithdrawn.event_type,
+    PublicationChangeFailed.event_type,
 )
 
 
@@ -40,6 +47,9 @@ async def handle_publication_events(session: WriteSession, events: Sequence[Even
     """Apply publication events to replies, in order. Idempotent."""
     for event in events:
         data = parse_event(event)
+        if isinstance(data, PublicationChangeResult):
+            await change_results.apply_result(session, event, data)
+            continue
         if not isinstance(data, PublicationPublished | PublicationProblem):
             raise TypeError(f"«{event.type}» is not an event of a publication")
         locked = await lock_with_appeal(session, data.reply_id)
@@ -55,7 +65,7 @@ async def _apply_event(
     reply: Reply,
 ) -> None:
     recorder = AppealRecorder()
-    if reply.status == "published":
+    if reply.status in {"published", "withdrawn"}:
         return
     reply.publication_id = event.subject_id
     if isinstance(data, PublicationPublished):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.replies.checks.hints import Hint
@@ -13,6 +13,7 @@ from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Reply, ReplyVersion
+from shared.tables.appeals_replies import ReplyChange
 
 # Consecutive saves of one person within this time are one version: an editor saves every few seconds.
 ONE_VERSION_WITHIN = timedelta(minutes=1)
@@ -40,6 +41,27 @@ async def record_version(
                 id=new_id(), reply_id=reply.id, number=last.number + 1 if last is not None else 1, kind=reply.kind,
                 text=reply.text, promised_at=reply.promised_at, author=author, hints=stored, created_at=now,
                 saved_at=now, attachment_ids=list(reply.attachment_ids),
+            )
+        )  # fmt: skip
+    await session.flush()
+
+
+async def record_edit(session: WriteSession, reply: Reply, change: ReplyChange) -> None:
+    """Store the text that an edit gave the published reply as a version by the person who edited it.
+
+    A reply that has no version yet gets one with its former text first. The row of its appeal is locked.
+    """
+    last = await session.scalar(select(func.max(ReplyVersion.number)).where(ReplyVersion.reply_id == reply.id))
+    written = [(change.text or "", change.requested_by, change.requested_at, change.hints)]
+    if last is None:
+        written.insert(0, (change.former_text, reply.author, reply.created_at, []))
+    now = await database_time(session)
+    for number, (text, author, created_at, hints) in enumerate(written, (last or 0) + 1):
+        session.add(
+            ReplyVersion(
+                id=new_id(), reply_id=reply.id, number=number, kind=reply.kind, text=text,
+                promised_at=reply.promised_at, author=author, hints=hints, created_at=created_at, saved_at=now,
+                attachment_ids=list(reply.attachment_ids),
             )
         )  # fmt: skip
     await session.flush()

@@ -147,7 +147,7 @@ async def require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> 
             Reply.appeal_id == appeal.id,
             Reply.origin == "gospablik",
             Reply.kind == "final",
-            Reply.status.not_in(("draft", "on_approval", "discarded")),
+            Reply.status.not_in(("draft", "on_approval", "discarded", "withdrawn")),
             Reply.created_at > func.now() - DUPLICATE_TEXT_WINDOW,
         )
         .order_by(Reply.created_at, Reply.id)

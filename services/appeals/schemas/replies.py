@@ -13,13 +13,21 @@ from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import RequestBody
-from shared.contracts.values import AnswerChannel, AppealOutcome, ReplyKind, ReplyOrigin
+from shared.contracts.values import (
+    AnswerChannel,
+    AppealOutcome,
+    ReplyChangeKind,
+    ReplyKind,
+    ReplyOrigin,
+    WithdrawalGround,
+)
 from shared.networks import MAX_PHOTOS
 
 ReplyStatus = TypeAliasType(
     "ReplyStatus",
-    Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed"],
+    Literal["draft", "on_approval", "queued", "sending", "uncertain", "published", "failed", "withdrawn"],
 )
+ReplyChangeStatus = TypeAliasType("ReplyChangeStatus", Literal["queued", "applied", "failed"])
 NewReplyStatus = TypeAliasType("NewReplyStatus", Literal["draft"])
 ApprovalDecision = TypeAliasType("ApprovalDecision", Literal["approved", "refused"])
 
@@ -47,6 +55,35 @@ class ReplyApproval(BaseModel):
     remarks: str | None = Field(description="What the approver wrote", examples=["Назовите дату"])
 
 
+class ReplyChangeFailure(BaseModel):
+    """Why a change was not carried out."""
+
+    code: str = Field(examples=["vk:909"])
+    message: str = Field(examples=["Сообщение слишком старое: ВКонтакте больше не даёт его править."])
+
+
+class ReplyChangeOut(BaseModel):
+    """An edit or a withdrawal of a published reply."""
+
+    id: UUID
+    kind: ReplyChangeKind = Field(examples=["edit"])
+    status: ReplyChangeStatus = Field(
+        description="`queued`: on its way to the network, which has not confirmed it", examples=["applied"]
+    )
+    text: str | None = Field(
+        description="The new text of an edit", examples=["Ямочный ремонт начнётся во вторник."]
+    )
+    former_text: str = Field(
+        description="What stood in the network before", examples=["Ямочный ремонт начнётся в понедельник."]
+    )
+    ground: WithdrawalGround | None = Field(description="Of a withdrawal", examples=[None])
+    reason: str = Field(examples=["Подрядчик перенёс работы"])
+    requested_by: ActorRef
+    requested_at: datetime
+    ended_at: datetime | None = Field(description="When it was carried out or failed")
+    failure: ReplyChangeFailure | None = Field(examples=[None])
+
+
 class ReplyOut(BaseModel):
     """A reply and its status."""
 
@@ -58,7 +95,10 @@ class ReplyOut(BaseModel):
     )
     channel: AnswerChannel | None = Field(description="How a recorded answer was given", examples=[None])
     kind: ReplyKind
-    text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
+    text: str = Field(
+        description="Of a published reply: what the network confirmed last; of a withdrawn one: what stood there",
+        examples=["Ямочный ремонт начнётся в понедельник."],
+    )
     status: ReplyStatus = Field(examples=["published"])
     author: ActorRef
     promised_at: datetime | None
@@ -87,6 +127,9 @@ class ReplyOut(BaseModel):
     )
     attachments: list[AttachmentOut] = Field(
         default=[], description="The photos that are published with it, in this order"
+    )
+    changes: list[ReplyChangeOut] = Field(
+        default=[], description="Its edits and withdrawals after the publication, oldest first", examples=[[]]
     )
     created_at: datetime = Field(description="When it was submitted or approved; of a draft: when it was begun")
 
@@ -257,4 +300,28 @@ class ReplyRetryIn(RequestBody):
         default=None,
         description="The whole corrected reply; unchanged when left out",
         examples=["Ямочный ремонт начнётся во вторник."],
+    )
+
+
+class ReplyEditIn(RequestBody):
+    """The new text of a published reply."""
+
+    text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
+        examples=["Ямочный ремонт начнётся во вторник."]
+    )
+    reason: Annotated[NonBlankText, Field(max_length=2_000)] = Field(
+        description="Why it is edited; for colleagues", examples=["Подрядчик перенёс работы"]
+    )
+
+
+class ReplyWithdrawalIn(RequestBody):
+    """Why a published reply is withdrawn."""
+
+    ground: WithdrawalGround = Field(
+        description="It discloses personal data, is unlawful, insults, says what is not so, or stands in the "
+        "wrong thread",
+        examples=["factual_error"],
+    )
+    reason: Annotated[NonBlankText, Field(max_length=2_000)] = Field(
+        description="What is wrong with it; for colleagues", examples=["Назван не тот адрес"]
     )

@@ -5,6 +5,7 @@ All functions need the lock of the appeal, and a context with the calendars of i
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, exists
@@ -175,6 +176,38 @@ def stop_clocks(
         _stop(final, published_at, sla, actor)
     store_due_dates(appeal, sla)
     return on_time
+
+
+def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, actor: str, reason: str) -> bool:
+    """Continue the clocks that the answer published at this moment stopped, as if it had not been given: it was
+    withdrawn. Return whether the citizen awaits the first or the next response again.
+
+    Where another clock of the kind runs for a later question, that one counts from the earlier start. A first
+    response that is awaited again includes the answer to later questions.
+    """
+    stopped = [row for row in clocks_of(appeal) if row.state == "stopped" and row.stopped_at == answered_at]
+    if any(row.kind == "first_response" for row in stopped):
+        appeal.first_response_at = appeal.first_response_working_seconds = None
+        if (later := unfinished(appeal, "next_response")) is not None:
+            if later.state == "waiting":
+                later.state = "cancelled"
+            else:
+                _cancel(later, sla, actor)
+    for row in stopped:
+        running = unfinished(appeal, cast("ClockKind", row.kind))
+        if running is None:
+            add_event(row, "answer_withdrawn", actor, time_source.now(), reason=reason)
+            row.stopped_at = row.used_seconds = row.on_time = None
+            store_results(row, sla)
+        elif running.state == "waiting":
+            running.message_id, running.written_at, running.received_at = (
+                row.message_id, row.written_at, row.received_at,
+            )  # fmt: skip
+        elif row.started_at is not None and running.started_at is not None and row.started_at < running.started_at:
+            add_event(running, "merged", actor, time_source.now(), starts_at=row.started_at)
+            store_results(running, sla)
+    follow_appeal(appeal, sla, actor)
+    return any(row.kind != "final_answer" for row in stopped)
 
 
 def set_promise(appeal: Appeal, promised_at: datetime | None, sla: SlaContext) -> None:

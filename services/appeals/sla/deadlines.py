@@ -29,6 +29,7 @@ ClockEventKind = TypeAliasType(
         "extended",
         "stopped",
         "cancelled",
+        "answer_withdrawn",
     ],
 )
 ClockState = TypeAliasType("ClockState", Literal["waiting", "running", "paused", "stopped", "cancelled"])
@@ -56,6 +57,7 @@ class ClockEvent:
     `reopened` continues a clock that an answer stopped; the time in between does not count. `moved` gives
     `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`; `extended` gives
     `extension`, time in the unit of the target.
+    `answer_withdrawn` takes the stop before it back: the clock counts as if there had been no answer.
     """
 
     sequence: int
@@ -272,7 +274,11 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     extension = timedelta()
     marks: list[ClockEvent] = []
     for event in later:
-        if event.kind == "policy_changed":
+        if event.kind == "answer_withdrawn":
+            stopped_at, state = None, "running"
+        elif stopped_at is not None:
+            continue
+        elif event.kind == "policy_changed":
             target, starts_at = event.target, event.starts_at or starts_at
         elif event.kind == "merged":
             merged = min(_required(event.starts_at), merged or _required(event.starts_at))
@@ -280,7 +286,6 @@ def _history(events: Sequence[ClockEvent]) -> _History:
             extension += event.extension or timedelta()
         elif event.kind in {"stopped", "cancelled"}:
             stopped_at, state = event.at, "stopped" if event.kind == "stopped" else "cancelled"
-            break
         else:
             marks.append(event)
     starts_at = min(starts_at, merged) if merged is not None else starts_at

@@ -6,8 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS, jobs_of
-from services.ingest.publishing import publication_requests
+from services.ingest.publishing import change_requests, publication_requests
 from services.ingest.schemas.publications import (
+    PublicationChangeRequest,
+    PublicationChangeRequested,
     PublicationOut,
     PublicationRequest,
     PublicationRequested,
@@ -113,3 +115,20 @@ async def retry_for_service(
         session, jobs_of(service), publication_id, text=body.text if body else None
     )
     return PublicationRequested.model_validate(row)
+
+
+@internal.post("/{publication_id}/changes", status_code=201)
+async def request_change(
+    *,
+    session: UncheckedWriteTransaction,
+    caller: AppealsService,
+    service: ServiceDep,
+    publication_id: UUID,
+    body: PublicationChangeRequest,
+    response: Response,
+) -> PublicationChangeRequested:
+    """Edit or withdraw a published reply. Idempotent by `id`: a repeated request gets 200."""
+    row, new = await change_requests.request_change(session, jobs_of(service), publication_id, body)
+    if not new:
+        response.status_code = 200
+    return PublicationChangeRequested.model_validate(row)

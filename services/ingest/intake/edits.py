@@ -19,12 +19,12 @@ from services.ingest.intake.statements import (
     take_pending_deletions,
 )
 from services.ingest.networks.port import IncomingItem
-from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates
+from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, same_text
 from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReference, MessageRestored
 from shared.database.sessions import WriteSession, driver_connection
 from shared.events.outbox import NewEvent
-from shared.tables.ingest import Message, MessageVersion
+from shared.tables.ingest import Message, MessageVersion, Publication
 
 ACTOR = "ingest"
 # Networks may return a deleted message from their caches for a while. One that is returned later was restored.
@@ -90,6 +90,36 @@ async def apply_pending_deletions(
         )
 
 
+async def apply_own_change(session: WriteSession, publication: Publication, text: str | None) -> list[NewEvent]:
+    """Apply our own edit (None: our own deletion) of a published reply to its stored message, if it is stored.
+
+    Return the events to emit. When the network reports the same later, nothing is left to change, and an older
+    read does not bring the former state back.
+    """
+    message = await session.scalar(
+        select(Message)
+        .where(
+            Message.network == publication.network,
+            Message.kind == publication.kind,
+            Message.external_id == publication.external_id,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    result = BatchResult()
+    if message is None:
+        return []
+    editor = _MessageEditor(session, message)
+    if text is None:
+        if message.deleted_at is None:
+            await editor.delete("community", clock.now(), result)
+        elif message.deleted_by == "unknown":  # a poll has seen that it is gone
+            await editor.name_deleter("community")
+    elif not same_text(text, message.text):
+        await editor.replace_text(text, result)
+    return result.events
+
+
 async def _changes_of_unknown_messages(
     session: WriteSession, batches: Sequence[IntakeBatch], changes: Mapping[MessageKey, Sequence[BatchItem]]
 ) -> None:
@@ -152,6 +182,18 @@ class _MessageEditor:
             edited_at=now,
             version=message.version + 1,
         )
+
+    async def name_deleter(self, by: str) -> None:
+        """Store who deleted the message, which was not known when it was found missing."""
+        await self._set(deleted_by=by)
+
+    async def replace_text(self, text: str, result: BatchResult) -> None:
+        """Replace the text by one that we wrote; the payload is that of the former text until the next read."""
+        now, message = clock.now(), self.message
+        await self._keep(message.text, message.attachments, message.raw, now)
+        await self._set(text=text, edited_at=now, version=message.version + 1)
+        result.edited += 1
+        result.events.append(_event(message, MessageEdited, version=message.version))
 
     async def _insert_older_version(self, item: IncomingItem) -> None:
         """Store the text of an edit that arrived after a later edit as an earlier version.

@@ -1,6 +1,6 @@
 """Map errors of network calls to outcomes of publishing and reading, with messages for the reply's author."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -36,8 +36,13 @@ def user_message_for(
 
 
 @contextmanager
-def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) -> Iterator[None]:
-    """Map call errors to `PublishRejected` (certainly not published) or `PublishOutcomeUnknown`."""
+def mapping_publish_errors(
+    network: str, words: Callable[[int], UserMessage], gone: Collection[int] = ()
+) -> Iterator[None]:
+    """Map call errors to `PublishRejected` (certainly not published) or `PublishOutcomeUnknown`.
+
+    `gone`: the codes by which the network says that what the call names does not exist.
+    """
     try:
         yield
     except NoUsableToken as error:
@@ -55,7 +60,11 @@ def mapping_publish_errors(network: str, words: Callable[[int], UserMessage]) ->
             raise PublishOutcomeUnknown(str(error)) from error
         told = _NO_RIGHT if error.treatment is ErrorTreatment.MISSING_SCOPE else words(error.code)
         raise PublishRejected(
-            f"{network}:{error.code}", told.text, permanent=told.permanent, retry_after=told.retry_after
+            f"{network}:{error.code}",
+            told.text,
+            permanent=told.permanent,
+            retry_after=told.retry_after,
+            is_gone=error.code in gone,
         ) from error
 
 

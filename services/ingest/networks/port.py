@@ -178,14 +178,36 @@ class PublishedReply:
     url: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandingReply:
+    """A published reply, or a part of one, that is to be edited or deleted. `media`: the photos that it keeps.
+
+    `send_deadline`: the time, by `calls.boottime_seconds`, after which nothing may be sent.
+    """
+
+    page: PageRef
+    kind: MessageKind
+    thread_key: str
+    external_id: str
+    media: Sequence[str] = ()
+    send_deadline: float = math.inf
+
+
 class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
     """The reply is certainly not published. `message` is for the author of the reply.
 
-    `was_sent` is False if nothing was sent to the network.
+    `was_sent` is False if nothing was sent to the network; `is_gone`: the network does not find what was named.
     """
 
     def __init__(
-        self, code: str, message: str, *, permanent: bool, retry_after: float = 2.0, was_sent: bool = True
+        self,
+        code: str,
+        message: str,
+        *,
+        permanent: bool,
+        retry_after: float = 2.0,
+        was_sent: bool = True,
+        is_gone: bool = False,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -193,6 +215,7 @@ class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
         self.permanent = permanent
         self.retry_after = retry_after
         self.was_sent = was_sent
+        self.is_gone = is_gone
 
 
 class PublishOutcomeUnknown(Exception):  # noqa: N818 — an outcome of publishing
@@ -442,6 +465,15 @@ class NetworkAdapter(Protocol):
 
         Raises `PublishRejected` or `PublishOutcomeUnknown`.
         """
+
+    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+        """Replace the text of a published reply; doing it twice leaves the same text.
+
+        Raises `PublishRejected` or `PublishOutcomeUnknown`.
+        """
+
+    async def delete_reply(self, standing: StandingReply) -> None:
+        """Delete a published reply. Raises as `edit_reply`, also if it is not there any more."""
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the current items of the reply's thread after `outgoing.baseline_position`; may return more.

@@ -16,6 +16,10 @@ PublicationStatus = TypeAliasType(
     "PublicationStatus", Literal["queued", "sending", "uncertain", "published", "failed"]
 )
 
+PublicationChangeStatus = TypeAliasType(
+    "PublicationChangeStatus", Literal["queued", "sending", "uncertain", "done", "failed"]
+)
+
 
 def _not_blank(text: str) -> str:
     if not text.strip():
@@ -67,6 +71,9 @@ class PublicationOut(RowModel):
     external_id: str | None
     url: str | None
     published_at: datetime | None
+    withdrawn_at: datetime | None = Field(
+        description="When it was deleted in the network by a withdrawal of the reply", examples=[None]
+    )
     failure: FailureOut | None
     version: int
     created_at: datetime
@@ -95,6 +102,21 @@ class PublicationRetry(RequestModel):
         description="The whole corrected reply; unchanged if omitted",
         examples=["Ямочный ремонт начнётся во вторник."],
     )
+
+
+class PublicationChangeRequest(RequestModel):
+    """Request of appeals to edit a published reply, or, without a text, to withdraw it."""
+
+    id: UUID
+    text: ReplyText | None
+    on_behalf_of: str = Field(min_length=1, max_length=200)
+
+
+class PublicationChangeRequested(RowModel):
+    """Result of a change request."""
+
+    id: UUID
+    status: PublicationChangeStatus
 
 
 class PublicationRequested(RowModel):

@@ -31,6 +31,8 @@ CAPABILITIES = {
     "people_leave": "has no accounts that are deleted",
     "boards": "has no discussions beside its posts",
     "photos": "takes no photos with comments",
+    "changes": "lets no published reply be edited or deleted",
+    "message_changes": "lets no message that was sent be edited or deleted",
     "repeats": "has an emulator that cannot repeat and shuffle its responses",
 }
 """Capabilities that a network may lack, each with the reason shown for a network without it."""
@@ -67,7 +69,9 @@ class Driver(ABC):
     `capabilities` holds the keys of `CAPABILITIES` that this network supports. `comment_length` and
     `message_length` are the maximum lengths of citizens' texts. `pushes`: a kind whose events are pushed;
     `pushed_at`: the path in ingest that receives them, empty if ingest fetches events itself. `push_settings`:
-    settings with which what the network pushes to our address is read from no other source.
+    settings with which what the network pushes to our address is read from no other source. `edit_window_of`: a
+    kind of reply that the network lets be edited for a time only; `changing_calls`: the calls that edit and delete
+    a comment, as the emulator's faults name them.
     """
 
     network: ClassVar[str]
@@ -75,6 +79,8 @@ class Driver(ABC):
     comment_length: ClassVar[int]
     message_length: ClassVar[int]
     refusal_codes: ClassVar[dict[str, str]]
+    edit_window_of: ClassVar[Kind] = "comment"
+    changing_calls: ClassVar[dict[str, str]] = {}
     push_settings: ClassVar[dict[str, str]] = {}
     pushes: ClassVar[Kind]
     pushed_at: ClassVar[str] = ""
@@ -124,6 +130,10 @@ class Driver(ABC):
 
     async def shuffle_responses(self) -> None:
         """Repeat and shuffle the items in every response to a reading call until `mend`."""
+        raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
+
+    def edit_window_over(self) -> AbstractAsyncContextManager[None]:
+        """Let nothing be edited any more until the block ends."""
         raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     async def deactivate(self, author: str) -> None:

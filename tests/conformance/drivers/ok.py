@@ -22,13 +22,21 @@ class OkDriver(Driver):
     """The driver of the OK emulator."""
 
     network = "ok"
-    capabilities = frozenset({"calls_us", "message_reply", "people_leave", "photos", "repeats"})
+    capabilities = frozenset({"calls_us", "message_reply", "people_leave", "photos", "changes", "repeats"})
     pushes = "message"
     pushed_at = "/callbacks/ok/{secret}"
     push_settings: ClassVar[dict[str, str]] = {"ok_subscription_check_seconds": "1", "ok_chat_poll_seconds": "600"}
     comment_length = 3_000
     message_length = 4_000
-    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "ok:", "blocked": "ok:458"}
+    refusal_codes: ClassVar[dict[str, str]] = {
+        "comments_closed": "ok:",
+        "blocked": "ok:458",
+        "too_old": "ok:704",
+    }
+    changing_calls: ClassVar[dict[str, str]] = {
+        "edit": "discussions.editDiscussionComment",
+        "delete": "discussions.deleteDiscussionComment",
+    }
 
     def photo_address(self, attachment: dict[str, Any]) -> str:
         """Return where the network shows an attached photo."""
@@ -77,6 +85,15 @@ class OkDriver(Driver):
     async def block(self, page: str, author: str) -> None:
         """Forbid the group to write to this person."""
         await self.call("permission", page=page, author=author, allowed=False)
+
+    @asynccontextmanager
+    async def edit_window_over(self) -> AsyncIterator[None]:
+        """Let no comment be edited until the block ends."""
+        await self.call("settings", edit_window_seconds=0)
+        try:
+            yield
+        finally:
+            await self.call("settings", edit_window_seconds=86_400)
 
     async def deactivate(self, author: str) -> None:
         """Delete the person's account."""

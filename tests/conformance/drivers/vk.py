@@ -31,7 +31,13 @@ class VkDriver(Driver):
     push_settings: ClassVar[dict[str, str]] = {"vk_push": "callback", "vk_callback_check_seconds": "1"}
     comment_length = 4_096
     message_length = 4_096
-    refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "vk:213", "blocked": "vk:900"}
+    refusal_codes: ClassVar[dict[str, str]] = {
+        "comments_closed": "vk:213",
+        "blocked": "vk:900",
+        "too_old": "vk:909",
+    }
+    edit_window_of = "message"
+    changing_calls: ClassVar[dict[str, str]] = {"edit": "wall.editComment", "delete": "wall.deleteComment"}
 
     def photo_address(self, attachment: dict[str, Any]) -> str:
         """Return where the network shows an attached photo."""
@@ -103,6 +109,15 @@ class VkDriver(Driver):
     async def block(self, page: str, author: str) -> None:
         """Block the community as this person."""
         await self.call("privacy", page=page, author=int(author), block="blacklist")
+
+    @asynccontextmanager
+    async def edit_window_over(self) -> AsyncIterator[None]:
+        """Let no message be edited until the block ends."""
+        await self.call("settings", message_edit_seconds=0)
+        try:
+            yield
+        finally:
+            await self.call("settings", message_edit_seconds=86_400)
 
     async def deactivate(self, author: str) -> None:
         """Delete the person's page."""

@@ -36,6 +36,7 @@ from services.ingest.networks.port import (
     ReadFailed,
     ScanStep,
     SourceLoop,
+    StandingReply,
     TokenKind,
     TokenPool,
     TokenState,
@@ -212,6 +213,14 @@ class Example:
                 raise PublishOutcomeUnknown("the response names no item")
         item = parse(answer, outgoing.page)
         return PublishedReply(item.external_id, item.url)
+
+    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+        """Refuse every edit: the network has none, and `changeable` of its `NetworkInfo` says so."""
+        raise PublishRejected("example:no_changes", "Сеть не даёт менять ответы.", permanent=True, was_sent=False)
+
+    async def delete_reply(self, standing: StandingReply) -> None:
+        """Refuse every deletion, for the same reason."""
+        raise PublishRejected("example:no_changes", "Сеть не даёт удалять ответы.", permanent=True, was_sent=False)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the items of the reply's thread. Raises `ReadFailed`."""

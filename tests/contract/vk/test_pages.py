@@ -218,6 +218,29 @@ async def test_staff_can_edit_and_delete_through_the_api(page: VkPage) -> None:
     assert events[1]["object"]["deleter_id"] not in {written["author"], 0}
 
 
+async def test_community_edits_and_deletes_its_messages_for_a_time(page: VkPage) -> None:
+    control, written = page.emulator.control, await page.citizen("Вопрос", kind="message")
+    ts, peer = await page.ts(), written["author"]
+    sent = await page.api("messages.send", peer_ids=peer, random_id=1, message="Ответ")
+    cmid = sent["response"][0]["conversation_message_id"]
+    where = {"peer_id": peer, "cmid": cmid, "group_id": page.id}
+    assert await page.api("messages.edit", **where, message="Иначе") == {"response": 1}
+    assert [event["type"] for event in (await page.poll(ts))["updates"]] == ["message_reply", "message_edit"]
+    assert await _code(page, "messages.edit", None, **where | {"cmid": written["conversation_message_id"]}) == 100
+    gone = {"peer_id": peer, "cmids": cmid, "delete_for_all": 1, "group_id": page.id}
+    try:
+        await control("settings", {"message_edit_seconds": 0, "message_delete_seconds": 0})
+        assert await _code(page, "messages.edit", None, **where, message="Поздно") == 909
+        (refused,) = (await page.api("messages.delete", None, **gone))["response"]
+        assert (refused["response"], refused["error"]["code"]) == (0, 924)
+    finally:
+        await control("settings", {"message_edit_seconds": 86_400, "message_delete_seconds": 86_400})
+    (deleted,) = (await page.api("messages.delete", None, **gone))["response"]
+    assert (deleted["conversation_message_id"], deleted["response"]) == (cmid, 1)
+    history = (await page.api("messages.getHistory", None, peer_id=peer))["response"]["items"]
+    assert [item["text"] for item in history] == ["Вопрос"]
+
+
 async def test_messages_to_deleted_or_unwilling_people_are_refused(page: VkPage) -> None:
     control, written = page.emulator.control, await page.citizen("Вопрос", kind="message")
     author, send = written["author"], {"random_id": 0, "message": "Ответ"}

@@ -48,6 +48,8 @@ async def test_responses_are_valid(schema: Any, page: VkPage) -> None:
         ("wall.post", page.user, {"owner_id": -page.id, "from_group": 1, "message": "Новость"}),
         ("messages.send", page.group, {"peer_id": peer, "random_id": 0, "message": "Ответ"}),
         ("messages.send", page.group, {"peer_ids": f"{peer},5", "random_id": 0, "message": "Ответ"}),
+        ("messages.edit", page.group, {"peer_id": peer, "cmid": 2, "message": "Иначе"}),
+        ("messages.delete", page.group, {"peer_id": peer, "cmids": 3, "delete_for_all": 1}),
         ("messages.getConversations", page.group, {"extended": 1}),
         ("messages.getHistory", page.group, {"peer_id": peer, "extended": 1}),
         ("messages.getById", page.group, {"message_ids": written["id"]}),

@@ -21,6 +21,7 @@ def _promised(found: Any) -> int:
 BULK = {"operation_id": "bulk_operation_id"}
 DRAFT = {"appeal_id": "draft_appeal_id", "reply_id": "draft_reply_id"}
 EXTENSION = {"request_id": "extension_request_id"}
+PUBLISHED = {"appeal_id": "draft_appeal_id", "reply_id": "published_reply_id"}
 WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
@@ -57,6 +58,12 @@ APPEALS: dict[str, Row] = {
         names={"appeal_id": "phone_appeal_id"},
     ),
     "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/retry": RouteCall(Right.APPEALS_ANSWER),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/edits": RouteCall(
+        Right.APPEALS_ANSWER, body(text="Починим завтра", reason="Уточнили срок"), names=PUBLISHED
+    ),
+    "POST /api/v1/appeals/{appeal_id}/replies/{reply_id}/withdrawal": RouteCall(
+        Right.REPLIES_WITHDRAW, body(ground="factual_error", reason="Не тот адрес"), names=PUBLISHED
+    ),
     "POST /api/v1/appeals/{appeal_id}/replies/check": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
     "PUT /api/v1/appeals/{appeal_id}/replies/{reply_id}": RouteCall(
         Right.APPEALS_ANSWER, body(text="Включим завтра"), names=DRAFT

@@ -434,7 +434,7 @@ async def _merges(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
 
 
 async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert a draft with two versions, a reply on approval, a lease, a template and an approval rule."""
+    """Insert a draft with two versions, a reply on approval, a published one, a lease, a template and a rule."""
     case = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
     earlier = THEN - timedelta(days=20)
     for which, status in enumerate(("draft", "on_approval"), start=3):
@@ -461,6 +461,18 @@ async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
             approval=asked | decision if status == "on_approval" else None,
         )  # fmt: skip
         sample_ids[f"{status}_reply_id"] = await _add(session, reply)
+    publication = ingest.Publication(
+        reply_id=new_id(), page_id=case.page_id, organisation_id=case.organisation_id, network="vk",
+        kind="comment", thread_key=case.thread_key, text=f"Чиним: {mark}", on_behalf_of="matrix",
+        status="published", published_at=earlier,
+    )  # fmt: skip
+    sample_ids["published_publication_id"] = await _add(session, publication)
+    published = appeals.Reply(
+        id=publication.reply_id, appeal_id=sample_ids["draft_appeal_id"], origin="gospablik", kind="final",
+        text=publication.text, status="published", author="matrix", publication_id=publication.id,
+        published_at=earlier, created_at=earlier,
+    )  # fmt: skip
+    sample_ids["published_reply_id"] = await _add(session, published)
     versions = [
         appeals.ReplyVersion(
             reply_id=sample_ids["draft_reply_id"], number=number, kind="final", text=f"Включим: {mark} {number}",

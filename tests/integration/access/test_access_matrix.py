@@ -229,6 +229,7 @@ async def test_internal_routes_accept_only_services(all_services: AllServices) -
 CALLERS: dict[str, set[ServiceName]] = {
     "POST /internal/publications": {"appeals"},
     "POST /internal/publications/{publication_id}/retry": {"appeals"},
+    "POST /internal/publications/{publication_id}/changes": {"appeals"},
     "POST /internal/pages/describe": {"registry"},
     "POST /internal/pages/resolve": {"registry"},
     "POST /internal/identity": {"ingest", "appeals", "metrics", "webhooks"},

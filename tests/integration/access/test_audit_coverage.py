@@ -66,6 +66,14 @@ COMMANDS: dict[str, tuple[ServiceName, RouteCall]] = {
         ),
     ),
     "POST /internal/publications/{publication_id}/retry": ("appeals", RouteCall(None, body())),
+    "POST /internal/publications/{publication_id}/changes": (
+        "appeals",
+        RouteCall(
+            None,
+            body(id=str(UUID(int=9)), text="Починим завтра", on_behalf_of=CENTRE_SUBJECT),
+            names={"publication_id": "published_publication_id"},
+        ),
+    ),
 }
 SHOWN = {
     route: replace(row, body=CHANGING.get(route, row.body))

@@ -23,6 +23,7 @@ from services.ingest.networks.port import (
     ReadFailed,
     ScanStep,
     SourceLoop,
+    StandingReply,
 )
 from services.ingest.settings import IngestSettings, ingest_settings
 from shared import clock
@@ -83,6 +84,14 @@ class MemoryNetwork(NetworkAdapter):
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Refuse every reply."""
+        raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
+
+    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+        """Refuse every edit."""
+        raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
+
+    async def delete_reply(self, standing: StandingReply) -> None:
+        """Refuse every deletion."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:

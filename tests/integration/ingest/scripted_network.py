@@ -22,6 +22,7 @@ from services.ingest.networks.port import (
     PublishedReply,
     ReadFailed,
     SourceLoop,
+    StandingReply,
 )
 from services.ingest.publishing.photo_uploads import attachment_reader
 from services.ingest.publishing.publisher import Publisher
@@ -46,6 +47,8 @@ class ScriptedNetwork:
         self.uploads = 0
         self.on_upload: Callable[[Photo], Awaitable[str]] | None = None
         self.on_publish: Callable[[OutgoingReply], Awaitable[PublishedReply]] | None = None
+        self.changes: list[tuple[str, str | None]] = []
+        self.on_change: Callable[[StandingReply, str | None], Awaitable[None]] | None = None
         self.thread: ParsedBatch | None = ParsedBatch()
         self.reads = 0
         self.on_read: Callable[[OutgoingReply], Awaitable[ParsedBatch]] | None = None
@@ -73,6 +76,18 @@ class ScriptedNetwork:
         self.calls += 1
         assert self.on_publish is not None
         return await self.on_publish(outgoing)
+
+    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+        """Call the test's `on_change` with the new text."""
+        self.changes.append((standing.external_id, text))
+        assert self.on_change is not None
+        await self.on_change(standing, text)
+
+    async def delete_reply(self, standing: StandingReply) -> None:
+        """Call the test's `on_change` without a text."""
+        self.changes.append((standing.external_id, None))
+        assert self.on_change is not None
+        await self.on_change(standing, None)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Call the test's `on_read`, or return `thread`."""

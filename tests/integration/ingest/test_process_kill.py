@@ -125,6 +125,65 @@ async def test_reply_in_flight_at_kill_is_published_once(
         assert published.count(UUID(publication["id"])) == 1
 
 
+@pytest.mark.parametrize(
+    ("network", "method"), [("vk", "wall.editComment"), ("ok", "discussions.editDiscussionComment")]
+)
+async def test_edit_in_flight_at_kill_is_made_once(
+    vk: Emulator,
+    ok: Emulator,
+    database: TestDatabase,
+    keys_dir: Path,
+    raw_connection: asyncpg.Connection,
+    *,
+    network: str,
+    method: str,
+) -> None:
+    emulator = {"vk": vk, "ok": ok}[network]
+    page = emulator.page(f"edit_{network}")
+    organisation = await insert_organisation(database)
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        system = Connected(ingest, database, raw_connection, organisation)
+        await system.connect_page(network, emulator, page)
+        with worker_process(database, keys_dir, vk_api_url=vk.url, ok_api_url=ok.url) as process:
+            text = f"Вопрос {uuid4()}"
+            emulator.citizen(page, text)
+
+            async def asked() -> Any:
+                return await raw_connection.fetchval("SELECT id FROM messages WHERE text = $1", text)
+
+            message: UUID = await eventually(asked)
+            publication = await system.answer(message, "Начнём в среду")
+
+            async def published() -> bool:
+                return bool(await raw_connection.fetchval("SELECT status FROM publications") == "published")
+
+            await eventually(published, "the publication")
+            # The network executes the call at once and responds only after the kill.
+            emulator.post("faults", kind="slow", next=1, seconds=2.5, method=method)
+            answer = await ingest.client.post(
+                f"/internal/publications/{publication['id']}/changes",
+                json={"id": str(uuid4()), "text": "Начнём в четверг", "on_behalf_of": "someone"},
+                headers=ingest.service_headers("appeals"),
+            )
+            assert answer.status_code == 201, answer.text
+
+            async def out() -> bool:
+                return [shown["text"] for shown in emulator.answers(page)] == ["Начнём в четверг"]
+
+            await eventually(out, "the edit")
+            process.kill()
+            assert await raw_connection.fetchval("SELECT status FROM publication_changes") == "sending"
+            process.start()
+
+            async def done() -> bool:
+                return bool(await raw_connection.fetchval("SELECT status FROM publication_changes") == "done")
+
+            await eventually(done, "the end of the edit")
+        assert await out()
+        assert await raw_connection.fetchval("SELECT attempts FROM publication_changes") == 1
+        assert len(await system.events("publication.edited")) == 1
+
+
 def _method(network: str, kind: str) -> str:
     if network == "vk":
         return "messages.send" if kind == "message" else "wall.createComment"

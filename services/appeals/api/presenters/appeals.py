@@ -11,7 +11,7 @@ from sqlalchemy.orm import defer
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.deadlines import deadline_out
 from services.appeals.api.presenters.promises import promise_out
-from services.appeals.api.presenters.replies import named_reply
+from services.appeals.api.presenters.replies import named_reply, people_in
 from services.appeals.assignees.directory import ActorNames, ActorRef
 from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
@@ -25,6 +25,7 @@ from services.appeals.moderation import contacts, merges
 from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
 from services.appeals.replies.reply_attachments import attachments_of
+from services.appeals.replies.reply_changes import changes_of
 from services.appeals.schemas import appeals, common
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.feedback import FeedbackOut
@@ -76,7 +77,8 @@ async def appeal_detail(
     moved = await assignments.assignments_of(session, appeal_id)
     entries = await timeline.timeline_of(session, appeal_id)
     shows_contact = with_contact and Right.APPEALS_WORK in caller.rights
-    actors = {reply.author for reply in sent} | {found[0].actor for found in moved}
+    changes = await changes_of(session, sent)
+    actors = {reply.author for reply in sent} | people_in(changes) | {found[0].actor for found in moved}
     watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
     said = await feedback_corrections.rounds_of(session, appeal_id)
@@ -93,7 +95,7 @@ async def appeal_detail(
         **await _merges(session, appeal),
         promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
         feedback=[_feedback(found, names) for found in said],
-        replies=[named_reply(found, names, attached) for found in sent],
+        replies=[named_reply(found, names, attached, changes) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
         timeline=[
             appeals.TimelineEntryOut(

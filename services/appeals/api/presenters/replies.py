@@ -10,6 +10,7 @@ from services.appeals.classification import topics
 from services.appeals.replies.approval_rules import ApprovalRuleRow
 from services.appeals.replies.checks.hints import Hint
 from services.appeals.replies.reply_attachments import attachments_of
+from services.appeals.replies.reply_changes import changes_of
 from services.appeals.replies.reply_templates import ReplyTemplateRow
 from services.appeals.schemas import replies
 from services.appeals.schemas.approval_rules import ApprovalRuleOut
@@ -18,14 +19,16 @@ from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.reply_templates import ReplyTemplateOut
 from shared.masking import mask
 from shared.tables.appeals import Reply, ReplyLease, ReplyVersion
+from shared.tables.appeals_replies import ReplyChange
 from shared.tables.attachments import Attachment
 
 
 async def replies_out(session: AsyncSession, rows: Sequence[Reply]) -> list[replies.ReplyOut]:
     """Return replies as the API shows them, with the names of their authors."""
-    names = await ActorNames.load(session, {row.author for row in rows})
+    changes = await changes_of(session, rows)
+    names = await ActorNames.load(session, {row.author for row in rows} | people_in(changes))
     attached = await attachments_of(session, rows)
-    return [named_reply(row, names, attached) for row in rows]
+    return [named_reply(row, names, attached, changes) for row in rows]
 
 
 async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
@@ -34,12 +37,33 @@ async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
     return shown
 
 
-def named_reply(row: Reply, names: ActorNames, attached: Mapping[UUID, Attachment]) -> replies.ReplyOut:
-    """Return a reply with the name of its author from `names`, and its photos from `attached`."""
-    loaded = {"author", "attachments"}
+def people_in(changes: Mapping[UUID, Sequence[ReplyChange]]) -> set[str]:
+    """Return who asked for these changes."""
+    return {change.requested_by for found in changes.values() for change in found}
+
+
+def named_reply(
+    row: Reply,
+    names: ActorNames,
+    attached: Mapping[UUID, Attachment],
+    changes: Mapping[UUID, Sequence[ReplyChange]],
+) -> replies.ReplyOut:
+    """Return a reply with the names of people from `names`, and its photos and changes."""
+    loaded = {"author", "attachments", "changes"}
     same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name not in loaded}
     photos = [attachment_out(attached[found]) for found in row.attachment_ids if found in attached]
-    return replies.ReplyOut(**same, author=names.ref(row.author), attachments=photos)
+    return replies.ReplyOut(
+        **same,
+        author=names.ref(row.author),
+        attachments=photos,
+        changes=[_change_out(change, names) for change in changes.get(row.id, ())],
+    )
+
+
+def _change_out(change: ReplyChange, names: ActorNames) -> replies.ReplyChangeOut:
+    fields = replies.ReplyChangeOut.model_fields
+    same = {name: getattr(change, name) for name in fields if name != "requested_by"}
+    return replies.ReplyChangeOut(**same, requested_by=names.ref(change.requested_by))
 
 
 def masked_reply(shown: replies.ReplyOut) -> replies.ReplyOut:

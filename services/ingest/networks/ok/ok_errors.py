@@ -71,9 +71,26 @@ USER_MESSAGES: dict[int, UserMessage] = {
 }
 
 
+# The reply that is edited or deleted, or its discussion, does not exist any more.
+GONE = frozenset({300, 700, 702})
+# Of errors that mean something else when a published reply is edited or deleted.
+CHANGE_MESSAGES: dict[int, UserMessage] = {
+    50: UserMessage("Владелец ключа не администратор этой группы, менять её ответы он не может.", True),
+    700: UserMessage("Одноклассники не находят этот комментарий.", True),
+    701: UserMessage("Одноклассники считают комментарий чужим и менять его не дают.", True),
+    702: UserMessage("Этот комментарий в Одноклассниках удалён.", True),
+    704: UserMessage("Время для правки вышло: Одноклассники больше не дают править этот комментарий.", True),
+}
+
+
 def treatment(code: int) -> ErrorTreatment:
     """Return the treatment of a code; `CLIENT_ERROR` for an unknown code."""
     return TREATMENTS.get(code, ErrorTreatment.CLIENT_ERROR)
+
+
+def change_message(code: int) -> UserMessage:
+    """Return the message for the person whose edit or withdrawal of a reply was rejected."""
+    return CHANGE_MESSAGES.get(code) or user_message(code)
 
 
 def user_message(code: int) -> UserMessage:

@@ -28,8 +28,10 @@ from services.ingest.networks.port import (
     PhotoTarget,
     PublishedReply,
     PublishOutcomeUnknown,
+    PublishRejected,
     ScanStep,
     SourceLoop,
+    StandingReply,
     TokenKind,
     TokenPool,
 )
@@ -38,6 +40,7 @@ from services.ingest.settings import IngestSettings
 from shared.contracts.values import MessageKind
 
 MAX_LENGTH: dict[str, int] = {"comment": 3_000, "message": 4_000}
+NO_MESSAGE_CHANGES = "Одноклассники не дают править и удалять отправленные сообщения."
 
 
 class OkNetwork:
@@ -157,6 +160,29 @@ class OkNetwork:
             raise PublishOutcomeUnknown("no message id in the response")
         url = f"https://ok.ru/group/{outgoing.page.external_id}/messages"
         return PublishedReply(f"{chat}/{ok_payloads.with_prefix('mid', number)}", url)
+
+    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+        """Replace the text of a comment. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        await self._change(standing, "discussions.editDiscussionComment", comment=text)
+
+    async def delete_reply(self, standing: StandingReply) -> None:
+        """Delete a comment. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        await self._change(standing, "discussions.deleteDiscussionComment")
+
+    async def _change(self, standing: StandingReply, method: str, **params: str) -> None:
+        if standing.kind == "message":
+            raise PublishRejected("ok:not_changeable", NO_MESSAGE_CHANGES, permanent=True, was_sent=False)
+        kind, ident = ok_payloads.split_discussion_key(standing.thread_key.removeprefix("ok:"))
+        with mapping_publish_errors(self.name, ok_errors.change_message, ok_errors.GONE):
+            await self._client.call(
+                self._client.user_session(method),
+                method,
+                discussionId=ident,
+                discussionType=kind,
+                comment_id=standing.external_id.partition("/")[2],
+                not_after=standing.send_deadline,
+                **params,
+            )
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the reply's thread after `outgoing.baseline_position`. Raises `ReadFailed`."""

@@ -34,6 +34,9 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     910: T.CONTENT_REJECTED, 914: T.CONTENT_REJECTED, 943: T.CONTENT_REJECTED, 944: T.CONTENT_REJECTED,
     985: T.CONTENT_REJECTED, 987: T.CONTENT_REJECTED,
     988: T.CONTENT_REJECTED,
+    # Changes of what was published: too old, of a kind that cannot be edited, pinned, not deletable for everybody.
+    909: T.CONTENT_REJECTED, 920: T.CONTENT_REJECTED, 949: T.CONTENT_REJECTED, 924: T.CONTENT_REJECTED,
+    243: T.CONTENT_REJECTED,
     # Uploads: the server or its answer has expired, so that the upload is repeated; the photo is refused.
     118: T.TRANSIENT, 121: T.TRANSIENT, 129: T.CONTENT_REJECTED,
 }  # fmt: skip
@@ -114,6 +117,22 @@ USER_MESSAGES: dict[int, UserMessage] = {
 }
 
 
+# The reply that is edited or deleted does not exist any more.
+GONE = frozenset({104})
+# Of errors that mean something else when a published reply is edited or deleted.
+CHANGE_MESSAGES: dict[int, UserMessage] = {
+    7: UserMessage("У ключа страницы нет права менять опубликованное: сообщите оператору.", True),
+    15: UserMessage("ВКонтакте не даёт менять этот ответ: запись закрыта, или ключ не её администратора.", True),
+    104: UserMessage("ВКонтакте не находит этот ответ.", True),
+    211: UserMessage("ВКонтакте не даёт менять этот комментарий.", True),
+    243: UserMessage("ВКонтакте не удалила комментарий.", True),
+    909: UserMessage("Сообщение слишком старое: ВКонтакте больше не даёт его править.", True),
+    920: UserMessage("Такое сообщение ВКонтакте править не даёт.", True),
+    924: UserMessage("ВКонтакте больше не даёт удалить это сообщение у всех: прошло слишком много времени.", True),
+    949: UserMessage("Сообщение закреплено: открепите его в сети и повторите правку.", True),
+}
+
+
 def treatment(code: int) -> ErrorTreatment:
     """Return the treatment of a code; `CLIENT_ERROR` for an unknown code."""
     return TREATMENTS.get(code, ErrorTreatment.CLIENT_ERROR)
@@ -140,6 +159,11 @@ def extract_challenge(error: Mapping[str, Any]) -> dict[str, str] | None:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
+
+
+def change_message(code: int) -> UserMessage:
+    """Return the message for the person whose edit or withdrawal of a reply was rejected."""
+    return CHANGE_MESSAGES.get(code) or user_message(code)
 
 
 def user_message(code: int) -> UserMessage:

@@ -20,6 +20,7 @@ from services.ingest.networks.port import (
     PublishedReply,
     ScanStep,
     SourceLoop,
+    StandingReply,
     TokenKind,
     TokenPool,
 )
@@ -34,6 +35,7 @@ from services.ingest.networks.vk import (
 )
 from services.ingest.networks.vk.boards import BoardReader
 from services.ingest.networks.vk.conversations import ConversationReader
+from services.ingest.networks.vk.reply_changes import VkReplyChanges
 from services.ingest.networks.vk.reply_publishing import VkPublisher
 from services.ingest.networks.vk.suggested_posts import SuggestedPosts
 from services.ingest.networks.vk.vk_client import VkClient
@@ -70,6 +72,7 @@ class VkNetwork:
         self._walls = WallPoller(self._reader, token_pool, intake, settings)
         self._dialogs = ConversationReader(self._client, intake)
         self._publishing = VkPublisher(self._client, self._reader, self._boards, self._dialogs)
+        self._changes = VkReplyChanges(self._client)
         self._photos = VkPhotoUploader(self._client, http, settings.photo_upload_timeout_seconds)
         self._conversation_scheduler = self._rotation(
             conversations.SOURCE, self._compare_dialogs, self._with_token, CONVERSATIONS_CONCURRENCY
@@ -175,6 +178,16 @@ class VkNetwork:
         """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
         with mapping_publish_errors(self.name, vk_errors.user_message):
             return await self._publishing.publish(outgoing)
+
+    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+        """Replace the text of a reply. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        with mapping_publish_errors(self.name, vk_errors.change_message, vk_errors.GONE):
+            await self._changes.edit(standing, text)
+
+    async def delete_reply(self, standing: StandingReply) -> None:
+        """Delete a reply. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        with mapping_publish_errors(self.name, vk_errors.change_message, vk_errors.GONE):
+            await self._changes.delete(standing)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the reply's thread after `outgoing.baseline_position`. Raises `ReadFailed`."""

@@ -66,6 +66,19 @@ def test_clock_agrees_with_the_count_of_minutes(case: Case) -> None:
         assert reading.used == timedelta(minutes=used)
 
 
+@given(case=cases(), answered=moments, withdrawn=moments, moment=moments)
+def test_withdrawn_answer_leaves_the_clock_as_without_it(
+    case: Case, answered: int, withdrawn: int, moment: int
+) -> None:
+    events = [event for event in events_of(case) if event.kind != "stopped"]
+    start = events[0].at
+    stopped = ClockEvent(len(events) + 1, "stopped", start + timedelta(minutes=answered))
+    back = ClockEvent(len(events) + 2, "answer_withdrawn", start + timedelta(minutes=withdrawn))
+    asked = start + timedelta(minutes=moment)
+    assert read_clock([*events, stopped, back], asked) == read_clock(events, asked)
+    assert compute_deadline([*events, stopped, back], [0.5]) == compute_deadline(events, [0.5])
+
+
 @given(case=cases(), after=st.integers(0, 5 * 1440), lasts=st.integers(0, 5 * 1440))
 def test_pause_never_brings_a_deadline_nearer(case: Case, after: int, lasts: int) -> None:
     events = [event for event in events_of(case) if event.kind != "stopped"]

@@ -1,0 +1,94 @@
+"""Routes that change a published reply: edit it, withdraw it."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from services.appeals.api.dependencies import WRITE_PROBLEMS, Replier, ReplyWithdrawer
+from services.appeals.api.presenters.replies import reply_out
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.replies import reply_changes
+from services.appeals.schemas import replies
+from shared.api.preconditions import RequiredVersion, set_etag
+from shared.http import problems
+from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.service import Once, WriteTransaction
+
+router = APIRouter(tags=["appeals"])
+
+_CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
+
+
+@router.post(
+    "/appeals/{appeal_id}/replies/{reply_id}/edits",
+    status_code=202,
+    responses=problems.responses(*_CHANGE_PROBLEMS),
+    summary="Edit a published reply",
+)
+async def edit_reply(
+    *,
+    session: WriteTransaction,
+    caller: Replier,
+    appeal_id: UUID,
+    reply_id: UUID,
+    body: replies.ReplyEditIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> replies.ReplyOut:
+    """Replace the text of a published reply in the network. `If-Match` names the version of the reply.
+
+    `changes` shows the edit as `queued`, and as `applied` once the new text stands in the network; until then
+    `text` is the former one. If the network refuses (it is too old, or was deleted there), the edit is `failed`
+    with the reason. The kind, the promised date and the photos stay.
+
+    The text is checked as a new one. If a rule requires approval, only an approver other than the author may edit:
+    409. So are a reply in several parts, a network that takes no edits, and an edit while another change is under
+    way, which `change` names.
+    """
+
+    async def work() -> replies.ReplyOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        edited = await reply_changes.edit_reply(
+            session, appeal, reply_id, caller, text=body.text, reason=body.reason, version=version
+        )
+        return await reply_out(session, edited)
+
+    made = await once(replies.ReplyOut, work)
+    set_etag(response, made.version)
+    return made
+
+
+@router.post(
+    "/appeals/{appeal_id}/replies/{reply_id}/withdrawal",
+    status_code=202,
+    responses=problems.responses(*_CHANGE_PROBLEMS),
+    summary="Withdraw a published reply",
+)
+async def withdraw_reply(
+    *,
+    session: WriteTransaction,
+    caller: ReplyWithdrawer,
+    appeal_id: UUID,
+    reply_id: UUID,
+    body: replies.ReplyWithdrawalIn,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> replies.ReplyOut:
+    """Delete a published reply in the network, with all its parts. Its text stays here, with who, when and why.
+
+    It is `withdrawn` once it is gone in the network. If it had stopped a clock and no later reply was published,
+    the clock continues as if there had been no answer, and the appeal is reopened. Otherwise as an edit.
+    """
+
+    async def work() -> replies.ReplyOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        withdrawn = await reply_changes.withdraw_reply(
+            session, appeal, reply_id, caller, ground=body.ground, reason=body.reason, version=version
+        )
+        return await reply_out(session, withdrawn)
+
+    made = await once(replies.ReplyOut, work)
+    set_etag(response, made.version)
+    return made

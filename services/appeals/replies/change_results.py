@@ -1,0 +1,197 @@
+"""What became of an edit or a withdrawal: asking ingest for it, and taking over its outcome."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.replies.published_replies import lock_with_appeal
+from services.appeals.replies.reply_changes import enqueue_change
+from services.appeals.replies.reply_versions import record_edit
+from services.appeals.replies.withdrawn_answers import take_answer_back
+from shared import clock
+from shared.api.pagination import inline_literal
+from shared.contracts.appeal_events import ReplyChangeFailed, ReplyEdited, ReplyWithdrawn
+from shared.contracts.ingest_events import PublicationChangeFailed, PublicationChangeResult, PublicationEdited
+from shared.database.sessions import WriteSession
+from shared.jobs import RetryLater
+from shared.service import Service
+from shared.service_client import ServiceRejected, ServiceUnavailable
+from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals_replies import ReplyChange
+from shared.tables.common import Event
+
+REQUEST_AGAIN_AFTER = timedelta(minutes=2)
+_REFUSED = "Изменение не принято: "
+_TOO_LONG = "текст длиннее, чем сеть принимает одним комментарием или сообщением."
+_DEAD_LETTERED = "Изменение не удалось после нескольких попыток: проверьте, что стоит в сети, и повторите."
+
+
+async def send_change_request(service: Service, change_id: UUID) -> None:
+    """Ask ingest to carry the change out, outside any transaction. Raises `RetryLater` if it does not answer."""
+    async with service.database.write() as session:
+        change = await session.get(ReplyChange, change_id)
+        reply = await session.get(Reply, change.reply_id) if change is not None else None
+    if change is None or reply is None or change.status != "queued" or change.accepted_at is not None:
+        return
+    body = {"id": str(change.id), "text": change.text, "on_behalf_of": change.requested_by}
+    try:
+        await service.client().post(
+            "ingest",
+            f"/internal/publications/{reply.publication_id}/changes",
+            body,
+            on_behalf_of=change.requested_by,
+            idempotency_key=str(change.id),
+        )
+    except ServiceRejected as refused:
+        pointers = [error.get("pointer") for error in refused.problem.get("errors", ())]
+        why = _TOO_LONG if "/text" in pointers else refused.problem.get("detail", str(refused))
+        async with service.database.write() as session:
+            await fail_change(session, change_id, {"code": "refused", "message": f"{_REFUSED}{why}"})
+    except ServiceUnavailable as unavailable:
+        raise RetryLater(timedelta(seconds=10), "ingest does not answer") from unavailable
+    else:
+        async with service.database.write() as session:
+            row = await session.get(ReplyChange, change_id, with_for_update=True)
+            if row is not None:
+                row.accepted_at = await session.scalar(select(func.clock_timestamp()))
+
+
+async def request_unacknowledged_again(session: WriteSession) -> None:
+    """Enqueue the changes again that ingest has not accepted for a while: their jobs may be lost."""
+    waiting = await session.scalars(
+        select(ReplyChange.id)
+        .where(
+            ReplyChange.status == inline_literal("queued"),
+            ReplyChange.accepted_at.is_(None),
+            ReplyChange.requested_at < func.now() - REQUEST_AGAIN_AFTER,
+        )
+        .limit(100)
+    )
+    for change_id in waiting.all():
+        await enqueue_change(session, change_id, dedupe_key=f"change-again:{change_id}")
+
+
+async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+    """Fail the change of a dead-lettered job; a person may ask again."""
+    failure = {"code": "job_dead_lettered", "message": _DEAD_LETTERED}
+    await fail_change(session, UUID(payload["change_id"]), failure)
+
+
+async def fail_change(session: WriteSession, change_id: UUID, failure: dict[str, Any]) -> None:
+    """Record that a queued change was not carried out."""
+    reply_id = await session.scalar(select(ReplyChange.reply_id).where(ReplyChange.id == change_id))
+    locked = await lock_with_appeal(session, reply_id) if reply_id is not None else None
+    change = await _lock(session, change_id)
+    if locked is None or change is None or change.status != "queued":
+        return
+    recorder = AppealRecorder()
+    _fail(*locked, change, failure, at=clock.now(), recorder=recorder)
+    await recorder.write(session)
+
+
+async def apply_result(session: WriteSession, event: Event, data: PublicationChangeResult) -> None:
+    """Take over what ingest says of a change. Idempotent."""
+    locked = await lock_with_appeal(session, data.reply_id)
+    change = await _lock(session, data.change_id)
+    if locked is None or change is None or change.status == "applied":
+        return
+    appeal, reply = locked
+    recorder = AppealRecorder()
+    if isinstance(data, PublicationChangeFailed):
+        if change.status == "failed":
+            return
+        failure = {"code": data.failure.code, "message": data.failure.message}
+        _fail(appeal, reply, change, failure, at=event.occurred_at, recorder=recorder)
+    else:
+        change.status, change.ended_at, change.failure = "applied", event.occurred_at, None
+        reply.version += 1
+        reply.updated_at = appeal.updated_at = clock.now()
+        if isinstance(data, PublicationEdited):
+            await _edit(session, appeal, reply, change, recorder)
+        else:
+            await _withdraw(session, appeal, reply, change, recorder)
+    await recorder.write(session)
+
+
+async def _lock(session: WriteSession, change_id: UUID) -> ReplyChange | None:
+    return await session.scalar(
+        select(ReplyChange)
+        .where(ReplyChange.id == change_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+async def _edit(
+    session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
+) -> None:
+    await record_edit(session, reply, change)
+    reply.text = change.text or reply.text
+    recorder.add_timeline_entry(
+        appeal,
+        "reply_edited",
+        change.requested_by,
+        reply_id=str(reply.id),
+        change_id=str(change.id),
+        former=change.former_text,
+        reason=change.reason,
+    )
+    edited = ReplyEdited(**event_snapshot(appeal), reply_id=reply.id, change_id=change.id, kind=reply.kind)
+    recorder.add_event(edited, change.requested_by)
+
+
+async def _withdraw(
+    session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
+) -> None:
+    reply.status = "withdrawn"
+    recorder.add_timeline_entry(
+        appeal,
+        "reply_withdrawn",
+        change.requested_by,
+        reply_id=str(reply.id),
+        change_id=str(change.id),
+        ground=change.ground,
+        reason=change.reason,
+    )
+    await session.flush()
+    await take_answer_back(session, appeal, reply, change, recorder)
+    withdrawn = ReplyWithdrawn(
+        **event_snapshot(appeal), reply_id=reply.id, change_id=change.id, kind=reply.kind, ground=change.ground
+    )
+    recorder.add_event(withdrawn, change.requested_by)
+
+
+def _fail(
+    appeal: Appeal,
+    reply: Reply,
+    change: ReplyChange,
+    failure: dict[str, Any],
+    *,
+    at: datetime,
+    recorder: AppealRecorder,
+) -> None:
+    change.status, change.ended_at, change.failure = "failed", at, failure
+    reply.version += 1
+    reply.updated_at = appeal.updated_at = clock.now()
+    recorder.add_timeline_entry(
+        appeal,
+        "reply_change_failed",
+        reply_id=str(reply.id),
+        change_id=str(change.id),
+        change=change.kind,
+        failure=failure,
+    )
+    failed = ReplyChangeFailed(
+        **event_snapshot(appeal),
+        reply_id=reply.id,
+        change_id=change.id,
+        kind=reply.kind,
+        change=change.kind,
+        code=failure["code"],
+        reason=failure["message"],
+        failed_at=at,
+    )
+    recorder.add_event(failed)

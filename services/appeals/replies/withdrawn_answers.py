@@ -1,0 +1,56 @@
+"""Effects of a withdrawn reply on its appeal: clocks, promises, status."""
+
+from sqlalchemy import select
+
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import status_after_withdrawal
+from services.appeals.promises.settlement import reopen_promises
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla import clocks
+from shared.contracts.appeal_events import AppealReopened
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals_replies import ReplyChange
+
+
+async def take_answer_back(
+    session: WriteSession, appeal: Appeal, reply: Reply, withdrawal: ReplyChange, recorder: AppealRecorder
+) -> None:
+    """Let the locked appeal await what the withdrawn reply had answered, with the clocks that it had stopped.
+
+    Nothing changes if another reply was published after it: the citizen has that answer; or if the appeal was
+    merged or needs no answer.
+    """
+    published_at, actor, reason = reply.published_at, withdrawal.requested_by, withdrawal.reason
+    if published_at is None:
+        raise ValueError(f"Reply {reply.id} is not published")
+    if appeal.status in {"merged", "not_required"}:
+        return
+    standing = await session.scalar(
+        select(Reply)
+        .where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.id != reply.id)
+        .order_by(Reply.published_at.desc(), Reply.id.desc())
+        .limit(1)
+    )
+    if standing is not None and standing.published_at is not None and standing.published_at > published_at:
+        return
+    organisations = {appeal.organisation_id} if appeal.organisation_id else set()
+    context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
+    awaited = clocks.continue_clocks(appeal, published_at, context.sla, actor, reason)
+    await reopen_promises(session, appeal, published_at)
+    interim_stands = not awaited and standing is not None and standing.kind == "interim"
+    clocks.set_promise(appeal, standing.promised_at if standing and interim_stands else None, context.sla)
+    if standing is not None and not awaited and not interim_stands:
+        return  # an earlier final reply stands
+    before = appeal.status
+    appeal.status = status_after_withdrawal(before, interim_stands=interim_stands)
+    appeal.overdue_recorded_at = None
+    if appeal.status == before:
+        return
+    appeal.closed_at = appeal.outcome = None
+    deadline = clocks.awaited_response_text(appeal, context.sla)
+    recorder.add_timeline_entry(
+        appeal, "reopened", actor, status=appeal.status, reason=reason, deadline=deadline, reply_id=str(reply.id)
+    )
+    recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
+    recorder.settle_assignee(appeal)

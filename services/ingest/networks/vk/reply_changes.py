@@ -1,0 +1,112 @@
+"""Edit and delete replies of the community to posts, in discussions and in conversations."""
+
+from typing import Any
+
+from services.ingest.networks.calls import CallError
+from services.ingest.networks.port import PublishOutcomeUnknown, StandingReply, TokenKind
+from services.ingest.networks.vk import vk_errors, vk_payloads
+from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.wall_reader import id_suffix
+
+
+class VkReplyChanges:
+    """Changes published replies. Raises the errors of `VkClient.call`; the caller maps them to outcomes.
+
+    Only users change comments on walls, and only they edit those in discussions.
+    """
+
+    def __init__(self, client: VkClient) -> None:
+        self._client = client
+
+    async def edit(self, standing: StandingReply, text: str) -> None:
+        """Replace the text; its photos are named again, since VK removes those that an edit leaves out."""
+        media = ",".join(standing.media) or None
+        page = standing.page
+        if standing.kind == "message":
+            await self._call(
+                standing,
+                "messages.edit",
+                TokenKind.GROUP,
+                **_place_of_message(standing),
+                cmid=id_suffix(standing.external_id),
+                message=text,
+                attachment=media,
+            )
+        elif (topic_id := _topic_id(standing)) is not None:
+            await self._call(
+                standing,
+                "board.editComment",
+                TokenKind.USER,
+                group_id=page.external_id,
+                topic_id=topic_id,
+                comment_id=id_suffix(standing.external_id),
+                message=text,
+                attachments=media,
+            )
+        else:
+            await self._call(
+                standing,
+                "wall.editComment",
+                TokenKind.USER,
+                owner_id=f"-{page.external_id}",
+                comment_id=id_suffix(standing.external_id),
+                message=text,
+                attachments=media,
+            )
+
+    async def delete(self, standing: StandingReply) -> None:
+        """Delete the reply for everybody."""
+        page = standing.page
+        if standing.kind == "message":
+            await self._delete_message(standing)
+        elif (topic_id := _topic_id(standing)) is not None:
+            await self._call(
+                standing,
+                "board.deleteComment",
+                TokenKind.GROUP,
+                TokenKind.USER,
+                group_id=page.external_id,
+                topic_id=topic_id,
+                comment_id=id_suffix(standing.external_id),
+            )
+        else:
+            await self._call(
+                standing,
+                "wall.deleteComment",
+                TokenKind.USER,
+                owner_id=f"-{page.external_id}",
+                comment_id=id_suffix(standing.external_id),
+            )
+
+    async def _delete_message(self, standing: StandingReply) -> None:
+        method = "messages.delete"
+        answer = await self._call(
+            standing,
+            method,
+            TokenKind.GROUP,
+            **_place_of_message(standing),
+            cmids=id_suffix(standing.external_id),
+            delete_for_all=1,
+        )
+        done = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
+        if isinstance(done.get("error"), dict):
+            code = done["error"].get("code")
+            code = code if isinstance(code, int) else 0
+            refused = "refused for this message"
+            raise CallError(vk_errors.NETWORK, method, code, refused, vk_errors.treatment(code))
+        if done.get("response") != 1:
+            raise PublishOutcomeUnknown("the response does not say that the message was deleted")
+
+    async def _call(self, standing: StandingReply, method: str, *kinds: TokenKind, **params: Any) -> Any:
+        credential = self._client.select_token(method, *kinds, page_id=standing.page.id)
+        return await self._client.call(credential, method, not_after=standing.send_deadline, **params)
+
+
+def _place_of_message(standing: StandingReply) -> dict[str, str]:
+    return {"peer_id": id_suffix(standing.thread_key), "group_id": standing.page.external_id}
+
+
+def _topic_id(standing: StandingReply) -> str | None:
+    """Return the number of the discussion; None for a comment on the wall."""
+    place = id_suffix(standing.thread_key)
+    return None if place.isdecimal() else place.removeprefix(vk_payloads.BOARD_THREAD.prefix)

@@ -1,0 +1,322 @@
+"""Published replies are edited and withdrawn with a trace, and a withdrawn answer gives its clock back."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.appeals.replies import change_results
+from shared.service_client import ServiceRejected, ServiceUnavailable
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import (
+    COLLEAGUE,
+    answer,
+    appeal,
+    replies_of,
+    request,
+    require_approval,
+    timeline_kinds,
+)
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+HOUR = timedelta(hours=1)
+NEW = "Ямочный ремонт начнётся во вторник."
+EDIT = {"text": NEW, "reason": "Подрядчик перенёс работы"}
+WITHDRAWAL = {"ground": "factual_error", "reason": "Назван не тот адрес"}
+
+
+async def published(
+    scenario: AppealsScenario,
+    found: dict[str, Any],
+    text: str = "Начнём в понедельник.",
+    *,
+    at: timedelta = HOUR,
+    parts: int = 1,
+    place: tuple[str, str] = ("vk", "comment"),
+    **body: Any,
+) -> dict[str, Any]:
+    """Publish a reply, with its rows in ingest."""
+    reply: dict[str, Any] = await answer(scenario, found, text, **body)
+    publication = uuid4()
+    for part in range(parts):
+        await scenario.ingest.execute(
+            """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+               thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'vk:-101_1', 'x', 'x', 'published', 1, 1, now(), now())""",
+            publication if not part else uuid4(), UUID(reply["id"]), part, parts, scenario.page,
+            scenario.organisation, *place,
+        )  # fmt: skip
+    await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=f"-101_{uuid4().int % 10**6}")
+    (shown,) = [one for one in await replies_of(scenario, found) if one["id"] == reply["id"]]
+    assert shown["status"] == "published"
+    return shown
+
+
+async def change(
+    scenario: AppealsScenario,
+    found: dict[str, Any],
+    reply: dict[str, Any],
+    body: dict[str, Any],
+    *,
+    role: str = "manager",
+    version: int | None = None,
+    **more: Any,
+) -> Any:
+    """Ask to edit the reply, or to withdraw it if the body has a ground; return the response."""
+    what = "withdrawal" if "ground" in body else "edits"
+    more.setdefault("if_match", f'"{version or reply["version"]}"')
+    path = f"/appeals/{found['id']}/replies/{reply['id']}/{what}"
+    return await request(scenario, "POST", path, body, role=role, **more)
+
+
+async def ends(scenario: AppealsScenario, reply: dict[str, Any], changed: Any, outcome: str, **data: Any) -> None:
+    """Emit ingest's event about the last change of the reply."""
+    assert changed.status_code == 202, changed.text
+    change_id = changed.json()["changes"][-1]["id"]
+    await scenario.emit(
+        f"publication.{outcome}", uuid4(), scenario.organisation, reply_id=reply["id"], change_id=change_id, **data
+    )
+    await scenario.process_events()
+
+
+async def withdrawn(scenario: AppealsScenario, found: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
+    """Withdraw the reply; return the appeal afterwards."""
+    await ends(scenario, reply, await change(scenario, found, reply, WITHDRAWAL), "withdrawn")
+    return await scenario.appeal(found["id"])
+
+
+async def test_edit_shows_the_new_text_once_it_stands_in_the_network(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    asked = await change(scenario, found, reply, EDIT)
+    assert (asked.json()["text"], asked.json()["changes"][0]["status"]) == (reply["text"], "queued")
+    await ends(scenario, reply, asked, "edited")
+    details = await scenario.appeal(found["id"])
+    (shown,) = details["replies"]
+    (applied,) = shown["changes"]
+    assert (shown["text"], shown["status"], applied["status"]) == (NEW, "published", "applied")
+    assert (applied["former_text"], applied["reason"]) == (reply["text"], EDIT["reason"])
+    assert applied["requested_by"]["id"] == CENTRE_SUBJECT
+    (entry,) = [entry for entry in details["timeline"] if entry["kind"] == "reply_edited"]
+    assert (entry["data"]["former"], entry["data"]["reason"]) == (reply["text"], EDIT["reason"])
+    assert details["status"] == "answered"
+    versions = await request(scenario, "GET", f"/appeals/{found['id']}/replies/{reply['id']}/versions")
+    assert [version["text"] for version in versions.json()["items"]] == [NEW, reply["text"]]
+    (event,) = await scenario.events("reply.edited")
+    assert NEW not in event["data"]
+
+
+async def test_changes_are_made_one_at_a_time_and_once(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    first = await change(scenario, found, reply, EDIT, idempotency_key="edit-1")
+    repeated = await change(scenario, found, reply, EDIT, idempotency_key="edit-1")
+    assert first.json() == repeated.json()
+    assert (await change(scenario, found, reply, WITHDRAWAL)).status_code == 412
+    refused = await change(scenario, found, reply, WITHDRAWAL, version=first.json()["version"])
+    assert refused.status_code == 409
+    assert refused.json()["change"]["kind"] == "edit"
+    for _ in range(2):
+        await ends(scenario, reply, first, "edited")
+    assert len(await scenario.events("reply.edited")) == 1
+
+
+async def test_refused_edit_keeps_the_text_and_says_why(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    failure = {"code": "ok:704", "message": "Время для правки вышло.", "final": True}
+    await ends(scenario, reply, await change(scenario, found, reply, EDIT), "change_failed", failure=failure)
+    (shown,) = await replies_of(scenario, found)
+    assert (shown["text"], shown["changes"][0]["failure"]["code"]) == (reply["text"], "ok:704")
+    assert "reply_change_failed" in await timeline_kinds(scenario, found)
+    (event,) = await scenario.events("reply.change_failed")
+    assert json.loads(event["data"])["code"] == "ok:704"
+    assert (await change(scenario, found, shown, EDIT)).status_code == 202
+
+
+HOSTILE = "<script>alert(1)</script> «'; DROP TABLE replies; --» \u202eпривет"
+REFUSED_TEXTS = (
+    "Звоните Ивану: +7 914 123-45-67", "Начнём в понедельник.", "   ", "\u0000", "д" * 20_001,
+)  # fmt: skip
+
+
+async def test_text_of_an_edit_is_checked_and_stored_exactly(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    for text in REFUSED_TEXTS:
+        refused = await change(scenario, found, reply, EDIT | {"text": text})
+        assert refused.status_code == 422, text
+        assert refused.json()["errors"][0]["pointer"] == "/text"
+    await ends(scenario, reply, await change(scenario, found, reply, EDIT | {"text": HOSTILE}), "edited")
+    assert (await replies_of(scenario, found))[0]["text"] == HOSTILE
+
+
+async def test_edit_needs_an_approver_where_a_rule_requires_one(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    await require_approval(scenario, organisation_id=str(scenario.organisation))
+    by_executor = await change(scenario, found, reply, EDIT, role="executor", subject=COLLEAGUE)
+    by_author = await change(scenario, found, reply, EDIT)
+    assert (by_executor.status_code, by_author.status_code) == (409, 409)
+    assert "approver" in by_executor.json()["detail"]
+    by_approver = await change(scenario, found, reply, EDIT, role="approver", subject=COLLEAGUE)
+    assert by_approver.status_code == 202
+
+
+async def test_withdrawal_needs_the_right_the_version_a_ground_and_words(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    for body in (EDIT, WITHDRAWAL):
+        foreign = await change(scenario, found, reply, body, org=scenario.other_organisation)
+        assert foreign.status_code == 404
+    assert (await change(scenario, found, reply, WITHDRAWAL, role="executor")).status_code == 403
+    unseen = await request(
+        scenario, "POST", f"/appeals/{found['id']}/replies/{reply['id']}/withdrawal", WITHDRAWAL, role="manager"
+    )
+    assert unseen.status_code == 428
+    for body in ({"reason": "Ошибка"}, WITHDRAWAL | {"ground": "mood"}, WITHDRAWAL | {"reason": " "}):
+        path = f"/appeals/{found['id']}/replies/{reply['id']}/withdrawal"
+        wrong = await request(scenario, "POST", path, body, role="manager", if_match=f'"{reply["version"]}"')
+        assert wrong.status_code == 422
+
+
+async def test_only_what_the_network_can_change_is_changed(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    queued = await answer(scenario, found)
+    assert (await change(scenario, found, queued, EDIT)).status_code == 409
+    other = await appeal(scenario, author="boris", thread="vk:-101_2")
+    long = await published(scenario, other, parts=2)
+    assert (await change(scenario, other, long, EDIT)).status_code == 409
+    assert (await change(scenario, other, long, WITHDRAWAL)).status_code == 202
+    third = await appeal(scenario, author="vera", thread="vk:-101_3")
+    private = await published(scenario, third, place=("ok", "message"))
+    refused = await change(scenario, third, private, WITHDRAWAL)
+    assert refused.status_code == 409
+    assert "Одноклассники" in refused.json()["detail"]
+
+
+async def test_withdrawn_answer_reopens_the_appeal_with_its_old_clock(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
+    after = await withdrawn(scenario, found, reply)
+    assert (after["status"], after["first_response_at"]) == ("reopened", None)
+    for kept in ("first_response_due_at", "resolution_due_at"):
+        assert after[kept] == found[kept]
+    (shown,) = after["replies"]
+    assert (shown["status"], shown["text"]) == ("withdrawn", reply["text"])
+    kinds = [entry["kind"] for entry in after["timeline"]]
+    assert {"reply_withdrawn", "reopened"} <= set(kinds)
+    clocks = (await scenario.get(f"/appeals/{found['id']}/deadlines")).json()["clocks"]
+    (first,) = [clock for clock in clocks if clock["kind"] == "first_response"]
+    assert first["stopped_at"] is None
+    assert [event["kind"] for event in first["events"]][-2:] == ["stopped", "answer_withdrawn"]
+    assert first["due_at"] == found["first_response_due_at"]
+    (event,) = await scenario.events("reply.withdrawn")
+    data = json.loads(event["data"])
+    assert (data["ground"], data["status"]) == ("factual_error", "reopened")
+    assert WITHDRAWAL["reason"] not in event["data"]
+    # The same words may be sent anew; the new answer stops the old clock.
+    again = await published(scenario, found, reply["text"], at=3 * HOUR)
+    details = await scenario.appeal(found["id"])
+    assert (details["status"], details["first_response_at"]) == ("answered", "2026-03-04T05:00:00Z")
+    assert (await change(scenario, found, again, WITHDRAWAL)).status_code == 202
+
+
+async def test_withdrawing_an_earlier_answer_changes_no_clock(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    first = await published(scenario, found)
+    await published(scenario, found, "И ещё одно.", at=2 * HOUR)
+    before = await scenario.appeal(found["id"])
+    after = await withdrawn(scenario, found, first)
+    for unchanged in ("status", "first_response_at", "first_response_due_at", "resolution_due_at"):
+        assert after[unchanged] == before[unchanged]
+
+
+async def test_withdrawing_a_second_answer_leaves_the_first(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found)
+    second = await published(scenario, found, "И ещё одно.", at=2 * HOUR)
+    after = await withdrawn(scenario, found, second)
+    assert (after["status"], after["first_response_at"]) == ("answered", "2026-03-04T03:00:00Z")
+
+
+async def test_withdrawn_final_reply_brings_the_promise_back(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    promised = "2099-01-01T00:00:00+08:00"
+    await published(scenario, found, "Уточним.", kind="interim", promised_at=promised)
+    final = await published(scenario, found, "Починили.", at=2 * HOUR)
+    assert (await scenario.appeal(found["id"]))["promises"][0]["status"] == "kept"
+    after = await withdrawn(scenario, found, final)
+    assert (after["status"], after["promises"][0]["status"]) == ("interim", "open")
+    assert after["promised_at"] == after["promises"][0]["promised_at"]
+    assert after["first_response_at"] == "2026-03-04T03:00:00Z"
+
+
+async def test_answer_to_a_second_question_is_awaited_again(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found)
+    await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 2 * HOUR)
+    asked = await scenario.appeal(found["id"])
+    assert asked["status"] == "reopened"
+    second = await published(scenario, found, "Уже едем.", at=3 * HOUR)
+    after = await withdrawn(scenario, found, second)
+    assert (after["status"], after["first_response_at"]) == ("reopened", "2026-03-04T03:00:00Z")
+    assert after["next_response_due_at"] == asked["next_response_due_at"]
+
+
+async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    version = (await scenario.appeal(found["id"]))["version"]
+    moved = await request(
+        scenario, "POST", f"/appeals/{found['id']}/moves", {"to": "closed", "outcome": "solved"},
+        role="moderator", if_match=f'"{version}"',
+    )  # fmt: skip
+    assert moved.status_code in {200, 201}, moved.text
+    after = await withdrawn(scenario, found, reply)
+    assert (after["status"], after["closed_at"], after["outcome"]) == ("reopened", None, None)
+
+
+class Ingest:
+    """Stands for the client of ingest: raises the next of `answers`, else accepts."""
+
+    def __init__(self, *answers: Exception) -> None:
+        self.answers = list(answers)
+        self.bodies: list[dict[str, Any]] = []
+
+    async def post(self, _callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Take a request."""
+        self.bodies.append(body)
+        if self.answers:
+            raise self.answers.pop(0)
+        return {"id": body["id"], "status": "queued"}
+
+
+async def test_change_is_requested_until_ingest_accepts_or_rejects_it(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    change_id = UUID((await change(scenario, found, reply, EDIT)).json()["changes"][0]["id"])
+    ingest = Ingest(ServiceUnavailable("down"))
+    service = scenario.appeals.service
+    monkeypatch.setattr(service, "client", lambda: ingest)
+    with pytest.raises(Exception, match="ingest does not answer"):
+        await change_results.send_change_request(service, change_id)
+    for _ in range(2):
+        await change_results.send_change_request(service, change_id)
+    assert [body["text"] for body in ingest.bodies] == [NEW, NEW]
+    found = await appeal(scenario, author="boris", thread="vk:-101_2")
+    reply = await published(scenario, found)
+    change_id = UUID((await change(scenario, found, reply, EDIT)).json()["changes"][0]["id"])
+    problem = {"detail": "Invalid: /text", "errors": [{"pointer": "/text", "detail": "Longer"}]}
+    monkeypatch.setattr(service, "client", lambda: Ingest(ServiceRejected(422, problem)))
+    await change_results.send_change_request(service, change_id)
+    (shown,) = await replies_of(scenario, found)
+    assert shown["changes"][0]["failure"]["code"] == "refused"
+    assert "длиннее" in shown["changes"][0]["failure"]["message"]
+    assert shown["text"] == reply["text"]

@@ -1,0 +1,288 @@
+"""Edits and withdrawals of published replies are carried out once, in order, and end as the network shows them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from services.ingest.networks.port import (
+    IncomingItem,
+    NetworkAdapter,
+    OutgoingReply,
+    ParsedBatch,
+    PublishedReply,
+    PublishOutcomeUnknown,
+    PublishRejected,
+    StandingReply,
+)
+from services.ingest.publishing.reply_changer import ReplyChanger, fail_dead_lettered_change
+from shared.jobs import RetryLater
+from tests.conftest import TestDatabase
+from tests.integration.ingest.scripted_network import PublicationScenario, ScriptedNetwork, build_scenario
+from tests.support.eventually import eventually
+
+NEW = "Ответ исправлен"
+OLD_TEXTS = "SELECT v.text FROM message_versions v JOIN messages m ON m.id = v.message_id WHERE m.external_id = $1"
+
+
+class ThreadUnderChange:
+    """The network's thread with published replies, and the changes of them that take effect there."""
+
+    def __init__(self, scenario: PublicationScenario) -> None:
+        self.scenario = scenario
+        self.items: dict[str, IncomingItem] = {}
+        self.answers: list[Exception] = []
+        scenario.network.on_publish = self.publish
+        scenario.network.on_change = self.change
+        scenario.network.on_read = self.read
+        self.changer = ReplyChanger(
+            scenario.system.ingest.service.database,
+            scenario.feed,
+            {"vk": cast("NetworkAdapter", scenario.network)},
+            settle_seconds=0.1,
+        )
+
+    async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
+        """Publish a reply."""
+        number = 30 + self.scenario.network.calls
+        item = self.scenario.citizen_message(number, outgoing.text, change="observed")
+        self.items[item.external_id] = item
+        return PublishedReply(item.external_id, item.url)
+
+    async def change(self, standing: StandingReply, text: str | None) -> None:
+        """Change a reply, then raise the next of `answers`. A refusal has no effect."""
+        answer = self.answers.pop(0) if self.answers else None
+        if not isinstance(answer, PublishRejected):
+            if standing.external_id not in self.items:
+                raise PublishRejected("vk:211", "Нет доступа.", permanent=True)
+            if text is None:
+                del self.items[standing.external_id]
+            else:
+                self.items[standing.external_id] = replace(self.items[standing.external_id], text=text)
+        if answer is not None:
+            raise answer
+
+    async def read(self, _: OutgoingReply) -> ParsedBatch:
+        """Return the thread."""
+        return ParsedBatch(list(self.items.values()))
+
+    @property
+    def texts(self) -> list[str | None]:
+        """Return the texts in the thread."""
+        return [item.text for item in self.items.values()]
+
+    async def ask(self, text: str | None, change_id: UUID | None = None) -> Any:
+        """Request a change as appeals does; return the response."""
+        return await self.scenario.system.ingest.client.post(
+            f"/internal/publications/{self.scenario.publication_id}/changes",
+            json={"id": str(change_id or uuid4()), "text": text, "on_behalf_of": "someone"},
+            headers=self.scenario.system.ingest.service_headers("appeals"),
+        )
+
+    async def asked(self, text: str | None) -> UUID:
+        """Request a change; return its id."""
+        answer = await self.ask(text)
+        assert answer.status_code == 201, answer.text
+        return UUID(answer.json()["id"])
+
+    async def end_lease(self) -> None:
+        """Age a call without a response so that it can no longer take effect."""
+        await self.execute(
+            "UPDATE publication_changes SET sending_since = sending_since - interval '10 minutes'"
+            " WHERE status IN ('sending', 'uncertain')"
+        )
+
+    async def execute(self, statement: str) -> None:
+        """Execute SQL with the rights of ingest."""
+        async with self.scenario.system.ingest.service.database.write() as session:
+            await session.execute(text(statement))
+
+    async def run_to_end(self, change_id: UUID) -> dict[str, Any]:
+        """Run the job as the queue would until it is done; return the change."""
+
+        async def ended() -> dict[str, Any] | None:
+            try:
+                await self.changer.process(change_id)
+            except RetryLater:
+                await self.end_lease()
+            row = await self.scenario.system.raw_connection.fetchrow(
+                "SELECT status, attempts, failure::text AS failure FROM publication_changes WHERE id = $1",
+                change_id,
+            )
+            return dict(row) if row["status"] in {"done", "failed"} else None
+
+        return await eventually(ended, "the end of the change", every=0.01)
+
+    async def events(self, kind: str) -> list[Any]:
+        """Return the change ids of the events of this kind."""
+        return [event["data"] for event in await self.scenario.system.events(f"publication.{kind}")]
+
+
+@pytest.fixture
+async def thread(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ThreadUnderChange]:
+    """A thread with our published reply, which is stored too."""
+    async with build_scenario(database, keys_dir) as scenario:
+        made = ThreadUnderChange(scenario)
+        assert (await scenario.run_to_end())["status"] == "published"
+        await scenario.receive(*made.items.values())
+        yield made
+
+
+async def test_edit_changes_network_publication_and_stored_message(thread: ThreadUnderChange) -> None:
+    done = await thread.run_to_end(await thread.asked(NEW))
+    assert (done["status"], done["attempts"]) == ("done", 1)
+    assert thread.texts == [NEW]
+    publication = await thread.scenario.system.publication(str(thread.scenario.publication_id))
+    assert (publication["status"], publication["text"]) == ("published", NEW)
+    row = await thread.scenario.system.stored("-101_31")
+    assert row is not None
+    assert (row["text"], row["version"]) == (NEW, 2)
+    old = await thread.scenario.system.raw_connection.fetch(OLD_TEXTS, "-101_31")
+    assert [found["text"] for found in old] == ["Ответ"]
+    assert len(await thread.events("edited")) == 1
+
+
+async def test_own_edit_and_deletion_coming_back_change_nothing(thread: ThreadUnderChange) -> None:
+    await thread.run_to_end(await thread.asked(NEW))
+    echo = replace(thread.items["-101_31"], change="edited", push_event_id="e1")
+    await thread.scenario.receive(echo)
+    # A poll that began before the edit still shows the former text.
+    stale = replace(echo, change="observed", text="Ответ", push_event_id=None)
+    await thread.scenario.feed.store(
+        thread.scenario.page, "wall", ParsedBatch([stale]), observed_at=datetime.now(UTC) - timedelta(minutes=1)
+    )
+    row = await thread.scenario.system.stored("-101_31")
+    assert row is not None
+    assert (row["text"], row["version"]) == (NEW, 2)
+    await thread.run_to_end(await thread.asked(None))
+    await thread.scenario.receive(replace(echo, change="deleted", text=None, push_event_id="e2"))
+    assert len(await thread.scenario.system.events("message.edited")) == 1
+    assert len(await thread.scenario.system.events("message.deleted")) == 1
+    assert len(await thread.scenario.system.events("publication.published")) == 1
+
+
+async def test_withdrawal_deletes_every_part(database: TestDatabase, keys_dir: Path) -> None:
+    longest = mock.patch.object(ScriptedNetwork, "max_text_length", return_value=4_096)
+    async with build_scenario(database, keys_dir, "слово " * 1_500) as scenario:
+        thread = ThreadUnderChange(scenario)
+        with longest:
+            for part in await scenario.parts():
+                assert (await scenario.run_to_end(UUID(part["id"])))["status"] == "published"
+        assert len(thread.items) > 1
+        thread.answers = [PublishRejected("vk:9", "Позже.", permanent=False), PublishOutcomeUnknown("lost")]
+        change = await thread.asked(None)
+        assert (await thread.run_to_end(change))["status"] == "done"
+        assert thread.texts == []
+        assert all(part["withdrawn_at"] for part in await scenario.parts())
+        assert len(await thread.events("withdrawn")) == 1
+        assert (await thread.ask(NEW)).status_code == 409
+
+
+@pytest.mark.parametrize("words", [NEW, None])
+async def test_change_with_lost_response_is_made_once(thread: ThreadUnderChange, words: str | None) -> None:
+    thread.answers = [PublishOutcomeUnknown("lost")]
+    done = await thread.run_to_end(await thread.asked(words))
+    assert (done["status"], done["attempts"]) == ("done", 1)
+    assert thread.texts == ([] if words is None else [NEW])
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("words", [NEW, None])
+async def test_change_whose_process_was_killed_after_the_call_is_made_once(
+    thread: ThreadUnderChange, words: str | None
+) -> None:
+    async def killed(standing: StandingReply, text: str | None) -> None:
+        await thread.change(standing, text)
+        raise Killed
+
+    thread.scenario.network.on_change = killed
+    change = await thread.asked(words)
+    with pytest.raises(Killed):
+        await thread.changer.process(change)
+    thread.scenario.network.on_change = thread.change
+    done = await thread.run_to_end(change)
+    assert (done["status"], done["attempts"]) == ("done", 1)
+    assert len(thread.scenario.network.changes) == 1
+
+
+async def test_call_that_never_arrived_is_made_again(thread: ThreadUnderChange) -> None:
+    async def lost(_: StandingReply, __: str | None) -> None:
+        thread.scenario.network.on_change = thread.change
+        raise PublishOutcomeUnknown("never arrived")
+
+    thread.scenario.network.on_change = lost
+    done = await thread.run_to_end(await thread.asked(NEW))
+    assert (done["status"], done["attempts"], thread.texts) == ("done", 2, [NEW])
+
+
+async def test_edit_after_the_edit_window_fails_with_the_reason(thread: ThreadUnderChange) -> None:
+    thread.answers = [PublishRejected("ok:704", "Время для правки вышло.", permanent=True)]
+    failed = await thread.run_to_end(await thread.asked(NEW))
+    assert failed["status"] == "failed"
+    assert "ok:704" in failed["failure"]
+    assert thread.texts == ["Ответ"]
+    publication = await thread.scenario.system.publication(str(thread.scenario.publication_id))
+    assert publication["text"] == "Ответ"
+    assert len(await thread.events("change_failed")) == 1
+
+
+@pytest.mark.parametrize(("words", "status"), [(NEW, "failed"), (None, "done")])
+async def test_change_of_reply_deleted_by_hand(thread: ThreadUnderChange, words: str | None, status: str) -> None:
+    thread.items.clear()
+    ended = await thread.run_to_end(await thread.asked(words))
+    assert ended["status"] == status
+    assert words is None or "reply_gone" in ended["failure"]
+
+
+async def test_second_change_waits_for_no_first_one(thread: ThreadUnderChange) -> None:
+    first = uuid4()
+    assert (await thread.ask(NEW, first)).status_code == 201
+    assert (await thread.ask(NEW, first)).status_code == 200
+    assert (await thread.ask("Иначе", first)).status_code == 422
+    assert (await thread.ask("Иначе")).status_code == 409
+    await thread.run_to_end(first)
+    await thread.run_to_end(await thread.asked("Иначе"))
+    assert thread.scenario.network.changes == [("-101_31", NEW), ("-101_31", "Иначе")]
+
+
+async def test_two_workers_make_one_call(thread: ThreadUnderChange) -> None:
+    change = await thread.asked(NEW)
+    results = await asyncio.gather(*(thread.changer.process(change) for _ in range(3)), return_exceptions=True)
+    assert all(result is None or isinstance(result, RetryLater) for result in results), results
+    await thread.run_to_end(change)
+    assert thread.scenario.network.changes == [("-101_31", NEW)]
+
+
+async def test_temporary_refusals_end_after_a_while(thread: ThreadUnderChange) -> None:
+    thread.answers = [PublishRejected("no_usable_token", "Нет ключа.", permanent=False, was_sent=False)] * 2
+    change = await thread.asked(NEW)
+    with pytest.raises(RetryLater):
+        await thread.changer.process(change)
+    await thread.execute("UPDATE publication_changes SET created_at = created_at - interval '2 hours'")
+    failed = await thread.run_to_end(change)
+    assert (failed["status"], thread.texts) == ("failed", ["Ответ"])
+    assert "no_usable_token" in failed["failure"]
+
+
+async def test_dead_lettered_change_fails(thread: ThreadUnderChange) -> None:
+    change = await thread.asked(NEW)
+    async with thread.scenario.system.ingest.service.database.write() as session:
+        await fail_dead_lettered_change(session, change)
+    assert (await thread.run_to_end(change))["status"] == "failed"
+    assert thread.scenario.network.changes == []
+
+
+async def test_text_longer_than_one_part_is_refused(thread: ThreadUnderChange) -> None:
+    refused = await thread.ask("д" * 4_097)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/text"
