@@ -46,7 +46,7 @@ class AwaitedFeedback:
         rows = await session.execute(
             select(FeedbackRound, Reply.text, Reply.asks_mark)
             .join(Reply, Reply.id == FeedbackRound.reply_id)
-            .where(FeedbackRound.appeal_id.in_(answered))
+            .where(FeedbackRound.appeal_id.in_(answered), Reply.status != "withdrawn")
             .order_by(FeedbackRound.created_at, FeedbackRound.id)
             .execution_options(populate_existing=True)
         )

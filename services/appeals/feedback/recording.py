@@ -4,6 +4,7 @@ Every function is called with the row of the appeal locked.
 """
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -100,6 +101,22 @@ async def record_silence(session: WriteSession) -> int:
             _record_received(appeal, row, recorder)
     await recorder.write(session)
     return len(found)
+
+
+async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: UUID) -> None:
+    """Await nothing more about a final answer that was withdrawn; what was said about it stays in its round."""
+    rounds = (
+        await session.scalars(
+            select(FeedbackRound)
+            .where(FeedbackRound.appeal_id == appeal.id)
+            .order_by(FeedbackRound.created_at, FeedbackRound.id)
+        )
+    ).all()
+    for row in rounds:
+        if row.reply_id == reply_id:
+            row.ended_at = row.ended_at or clock.now()
+    if rounds and rounds[-1].reply_id == reply_id:
+        appeal.feedback_kind = None
 
 
 def _record_received(appeal: Appeal, row: FeedbackRound, recorder: AppealRecorder) -> None:

@@ -1,7 +1,8 @@
-"""Effects of a withdrawn reply on its appeal: clocks, promises, status."""
+"""Effects of a withdrawn reply on its appeal: clocks, promises, feedback, status."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
+from services.appeals.feedback import recording
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import status_after_withdrawal
 from services.appeals.promises.settlement import reopen_promises
@@ -26,6 +27,7 @@ async def take_answer_back(
         raise ValueError(f"Reply {reply.id} is not published")
     if appeal.status in {"merged", "not_required"}:
         return
+    await _forget_final_answer(session, appeal, reply)
     standing = await session.scalar(
         select(Reply)
         .where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.id != reply.id)
@@ -54,3 +56,14 @@ async def take_answer_back(
     )
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
     recorder.settle_assignee(appeal)
+
+
+async def _forget_final_answer(session: WriteSession, appeal: Appeal, reply: Reply) -> None:
+    if reply.kind != "final":
+        return
+    appeal.final_answer_at = await session.scalar(
+        select(func.min(Reply.published_at)).where(
+            Reply.appeal_id == appeal.id, Reply.kind == "final", Reply.status == "published", Reply.id != reply.id
+        )
+    )
+    await recording.end_withdrawn_round(session, appeal, reply.id)

@@ -1,7 +1,7 @@
 """Published replies are edited and withdrawn with a trace, and a withdrawn answer gives its clock back."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -224,6 +224,25 @@ async def test_withdrawn_answer_reopens_the_appeal_with_its_old_clock(scenario: 
     details = await scenario.appeal(found["id"])
     assert (details["status"], details["first_response_at"]) == ("answered", "2026-03-04T05:00:00Z")
     assert (await change(scenario, found, again, WITHDRAWAL)).status_code == 202
+
+
+async def test_withdrawn_final_answer_is_neither_final_nor_solved_and_awaits_no_feedback(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found, kind="final", outcome="solved")
+    await scenario.citizen_writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
+    thanked = await scenario.appeal(found["id"])
+    assert (thanked["final_answer_at"], thanked["outcome"], thanked["feedback_kind"]) == (
+        "2026-03-04T03:00:00Z", "solved", "thanks",
+    )  # fmt: skip
+    after = await withdrawn(scenario, found, reply)
+    assert (after["final_answer_at"], after["outcome"], after["feedback_kind"]) == (None, None, None)
+    (said,) = after["feedback"]
+    assert said["kind"] == "thanks"
+    monkeypatch.setattr("shared.clock.now", lambda: datetime.fromisoformat(said["silent_after"]) + HOUR)
+    await scenario.handle_schedule("record-silence")
+    assert (await scenario.appeal(found["id"]))["feedback_kind"] is None
 
 
 async def test_withdrawing_an_earlier_answer_changes_no_clock(scenario: AppealsScenario) -> None:
