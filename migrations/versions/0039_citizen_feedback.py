@@ -1,6 +1,7 @@
 """Store what citizens say about final answers, how a reply ends its matter, and when the final answer came."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,12 +14,14 @@ branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
 OTHERS = "gospablik_registry, gospablik_ingest, gospablik_metrics, gospablik_webhooks"
+BATCH = 10_000
+NEXT = "SELECT max(id::text) FROM (SELECT id FROM appeals WHERE id > :after ORDER BY id LIMIT :batch) AS next"
 # Only appeals with a final answer are written.
 FINAL_ANSWERS = """
 UPDATE appeals SET final_answer_at = answered.at
 FROM (
     SELECT appeal_id, min(published_at) AS at FROM replies
-    WHERE status = 'published' AND kind = 'final' GROUP BY appeal_id
+    WHERE status = 'published' AND kind = 'final' AND appeal_id > :after AND appeal_id <= :last GROUP BY appeal_id
 ) AS answered
 WHERE answered.appeal_id = appeals.id AND appeals.final_answer_at IS NULL
 """
@@ -29,7 +32,12 @@ def upgrade() -> None:
     op.execute("ALTER TABLE replies ADD COLUMN IF NOT EXISTS asks_mark boolean NOT NULL DEFAULT false")
     op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS final_answer_at timestamptz")
     op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS feedback_kind text")
-    op.execute(FINAL_ANSWERS)
+    # Commit to release the locks, then update in batches: services read and write the tables at the same time.
+    with op.get_context().autocommit_block():
+        bind, after = op.get_bind(), UUID(int=0)
+        while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):
+            bind.execute(sa.text(FINAL_ANSWERS), {"after": after, "last": UUID(found)})
+            after = UUID(found)
     create_index_concurrently(
         "ix_appeals_feedback_kind",
         "appeals",
@@ -72,6 +80,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("feedback_rounds")
+    # Stored deadlines keep the reopening until they are computed again.
+    op.execute("DELETE FROM sla_clock_events WHERE kind = 'reopened'")
     drop_index_concurrently("ix_appeals_feedback_kind", "appeals")
     op.drop_column("appeals", "feedback_kind")
     op.drop_column("appeals", "final_answer_at")

@@ -114,7 +114,7 @@ class ReplyChanger:
             if is_unknown := change.status != "queued":
                 await self._wait_until_call_is_over(session, change, network)
         if is_unknown:
-            await self._compare(change_id, since, await self._read(change_id, parts, page, network))
+            await self._compare(change_id, since, await self._read(change_id, since, parts, page, network))
         while (call := await self._start(change_id, page, network)) is not None:
             await self._send(call, parts, network)
 
@@ -155,18 +155,26 @@ class ReplyChanger:
             raise RetryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
 
     async def _read(
-        self, change_id: UUID, parts: Sequence[Publication], page: PageRef, network: NetworkAdapter
+        self,
+        change_id: UUID,
+        since: datetime | None,
+        parts: Sequence[Publication],
+        page: PageRef,
+        network: NetworkAdapter,
     ) -> dict[str | None, str]:
         """Return the texts of the parts that stand in the network, by external id.
 
-        Raises `RetryLater` if the thread could not be read completely; the change fails after a while.
+        Raises `RetryLater` if the thread could not be read completely; the change fails after a while. Empty then,
+        and if another process has gone on with the change.
         """
         try:
             return await self._standing_texts(parts, page, network)
         except ReadFailed as error:
-            async with self._locked(change_id) as (session, change, _):
+            async with self._locked(change_id) as (session, change, present_parts):
+                if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
+                    return {}  # another process has gone on with the change
                 if await _is_overdue(session, change):
-                    await _fail(session, change, parts, NOT_CONFIRMED)
+                    await _fail(session, change, present_parts, NOT_CONFIRMED)
                     return {}
             raise RetryLater(timedelta(seconds=10), f"the thread cannot be read: {error}") from error
 

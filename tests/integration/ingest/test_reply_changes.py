@@ -20,6 +20,7 @@ from services.ingest.networks.port import (
     PublishedReply,
     PublishOutcomeUnknown,
     PublishRejected,
+    ReadFailed,
     StandingReply,
 )
 from services.ingest.publishing.reply_changer import ReplyChanger, fail_dead_lettered_change
@@ -213,6 +214,28 @@ async def test_change_whose_process_was_killed_after_the_call_is_made_once(
     done = await thread.run_to_end(change)
     assert (done["status"], done["attempts"]) == ("done", 1)
     assert len(thread.scenario.network.changes) == 1
+
+
+async def test_worker_that_cannot_read_the_thread_leaves_a_change_that_another_one_finished(
+    thread: ThreadUnderChange,
+) -> None:
+    thread.answers = [PublishOutcomeUnknown("lost")]
+    change = await thread.asked(NEW)
+    with pytest.raises(RetryLater):
+        await thread.changer.process(change)
+    await thread.end_lease()
+    await thread.execute("UPDATE publication_changes SET created_at = created_at - interval '2 hours'")
+
+    async def fails_after_the_other_worker(_: OutgoingReply) -> ParsedBatch:
+        thread.scenario.network.on_read = thread.read
+        await thread.changer.process(change)
+        raise ReadFailed("timeout")
+
+    thread.scenario.network.on_read = fails_after_the_other_worker
+    await thread.changer.process(change)
+    assert (await thread.run_to_end(change))["status"] == "done"
+    assert await thread.events("change_failed") == []
+    assert len(await thread.events("edited")) == 1
 
 
 async def test_call_that_never_arrived_is_made_again(thread: ThreadUnderChange) -> None:
