@@ -185,6 +185,9 @@ def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, acto
     Where another clock of the kind runs for a later question, that one counts from the earlier start. A first
     response that is awaited again includes the answer to later questions.
     """
+    for row in _started(appeal):
+        if reopened_after(row) == answered_at:
+            _withdraw_answer(row, sla, actor, reason)
     stopped = [row for row in clocks_of(appeal) if row.state == "stopped" and row.stopped_at == answered_at]
     if any(row.kind == "first_response" for row in stopped):
         appeal.first_response_at = appeal.first_response_working_seconds = None
@@ -196,9 +199,7 @@ def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, acto
     for row in stopped:
         running = unfinished(appeal, cast("ClockKind", row.kind))
         if running is None:
-            add_event(row, "answer_withdrawn", actor, time_source.now(), reason=reason)
-            row.stopped_at = row.used_seconds = row.on_time = None
-            store_results(row, sla)
+            _withdraw_answer(row, sla, actor, reason)
         elif running.state == "waiting":
             running.message_id, running.written_at, running.received_at = (
                 row.message_id, row.written_at, row.received_at,
@@ -330,6 +331,12 @@ def _follow_policy(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -
 
 def _stop(row: SlaClock, published_at: datetime, sla: SlaContext, actor: str) -> None:
     add_event(row, "stopped", actor, published_at)
+    store_results(row, sla)
+
+
+def _withdraw_answer(row: SlaClock, sla: SlaContext, actor: str, reason: str) -> None:
+    add_event(row, "answer_withdrawn", actor, time_source.now(), reason=reason)
+    row.stopped_at = row.used_seconds = row.on_time = None
     store_results(row, sla)
 
 

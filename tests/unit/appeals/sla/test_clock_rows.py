@@ -17,6 +17,7 @@ from services.appeals.sla.clock_rows import (
     all_events,
     events_of,
     last_of_kind,
+    reopened_after,
     store_results,
     unfinished,
 )
@@ -233,3 +234,21 @@ def test_events_of_two_machines_are_ordered_by_their_numbers(time_machine: Any) 
     row = last_of_kind(appeal, "first_response")
     assert row is not None
     assert read_clock(events_of(row, sla.calendars)).due_at == due
+
+
+def test_withdrawn_answer_leaves_no_pause_where_it_was_found_not_to_solve_the_matter(time_machine: Any) -> None:
+    appeal, sla = appeal_of(), context()
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    due, answered_at = appeal.resolution_due_at, OPENED + timedelta(hours=1)
+    clocks.stop_clocks(appeal, answered_at, sla, "person", is_final=True)
+    asked_at = OPENED + timedelta(days=1)
+    clocks.await_reply(appeal, sla, message_id=None, written_at=asked_at, received_at=asked_at)
+    clocks.start_next_response_clock(appeal, sla, "system", keeps_final_answer="Не решено")
+    final = last_of_kind(appeal, "final_answer")
+    assert final is not None
+    assert appeal.resolution_due_at != due
+    assert reopened_after(final) == answered_at
+    assert clocks.continue_clocks(appeal, answered_at, sla, "person", "Не тот адрес")
+    assert [event.kind for event in final.events] == ["stopped", "reopened", "answer_withdrawn"]
+    assert (final.state, reopened_after(final), appeal.resolution_due_at) == ("running", None, due)
