@@ -38,6 +38,8 @@ async def take_answer_back(
         return
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
+    clocks.cancel_later_clocks(appeal, published_at, context.sla, actor)
+    await session.flush()
     awaited = clocks.continue_clocks(appeal, published_at, context.sla, actor, reason)
     await reopen_promises(session, appeal, published_at)
     interim_stands = not awaited and standing is not None and standing.kind == "interim"

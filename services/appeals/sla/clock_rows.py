@@ -46,8 +46,9 @@ def unfinished(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
 
 
 def last_of_kind(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
-    """Return the appeal's latest clock of this kind."""
-    return next((found for found in reversed(clocks_of(appeal)) if found.kind == kind), None)
+    """Return the appeal's latest clock of this kind; a cancelled one only if there is no other."""
+    rows = [found for found in reversed(clocks_of(appeal)) if found.kind == kind]
+    return next((found for found in rows if found.state != "cancelled"), rows[0] if rows else None)
 
 
 def clock_of_message(

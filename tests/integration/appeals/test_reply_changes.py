@@ -287,6 +287,22 @@ async def test_answer_to_a_second_question_is_awaited_again(scenario: AppealsSce
     assert after["next_response_due_at"] == asked["next_response_due_at"]
 
 
+async def test_withdrawn_answer_includes_the_question_that_came_after_it(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 2 * HOUR)
+    asked = await scenario.appeal(found["id"])
+    assert asked["resolution_due_at"] != found["resolution_due_at"]
+    after = await withdrawn(scenario, found, reply)
+    assert (after["status"], after["first_response_at"], after["next_response_due_at"]) == ("reopened", None, None)
+    assert after["resolution_due_at"] == found["resolution_due_at"]
+    clocks = (await scenario.get(f"/appeals/{found['id']}/deadlines")).json()["clocks"]
+    assert sorted((clock["kind"], clock["state"]) for clock in clocks) == [
+        ("final_answer", "cancelled"), ("final_answer", "running"),
+        ("first_response", "running"), ("next_response", "cancelled"),
+    ]  # fmt: skip
+
+
 async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
