@@ -48,7 +48,6 @@ async def take_answer_back(
         return  # an earlier final reply stands
     before = appeal.status
     appeal.status = status_after_withdrawal(before, interim_stands=interim_stands)
-    appeal.overdue_recorded_at = None
     if appeal.status == before:
         return
     appeal.closed_at = appeal.outcome = None

@@ -195,7 +195,8 @@ def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, acto
     """Continue the clocks that the answer published at this moment stopped, as if it had not been given: it was
     withdrawn. Return whether the citizen awaits the first or the next response again.
 
-    Needs `cancel_later_clocks` before. Where a next response to a later question is awaited, its clock counts from
+    Needs `cancel_later_clocks` before. A response that is awaited again and was late was recorded as overdue: that
+    happens once for each clock. Where a next response to a later question is awaited, its clock counts from
     the earlier start, for the earlier question.
     """
     for row in _started(appeal):
@@ -206,6 +207,10 @@ def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, acto
         appeal.first_response_at = appeal.first_response_working_seconds = None
     for row in stopped:
         running = unfinished(appeal, cast("ClockKind", row.kind))
+        if row.kind != "final_answer" and row.on_time is False:
+            appeal.overdue_recorded_at = time_source.now()
+        elif row.kind != "final_answer" and running is None:
+            appeal.overdue_recorded_at = None
         if running is None:
             _withdraw_answer(row, sla, actor, reason)
         elif running.state == "waiting":

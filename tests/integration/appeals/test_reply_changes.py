@@ -303,6 +303,29 @@ async def test_withdrawn_answer_includes_the_question_that_came_after_it(scenari
     ]  # fmt: skip
 
 
+async def test_late_answer_that_is_withdrawn_is_overdue_once(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await scenario.handle_schedule("record-breaches")
+    reply = await published(scenario, found, at=timedelta(days=10))
+    after = await withdrawn(scenario, found, reply)
+    assert (after["status"], after["overdue"]) == ("reopened", True)
+    await scenario.handle_schedule("record-breaches")
+    assert len(await scenario.events("appeal.overdue")) == 1
+
+
+async def test_late_question_stays_recorded_when_an_answer_before_it_is_withdrawn(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found, "Уточним.", kind="interim", promised_at="2099-01-01T00:00:00+08:00")
+    final = await published(scenario, found, "Починили.", at=2 * HOUR)
+    await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 3 * HOUR)
+    await scenario.handle_schedule("record-breaches")
+    await withdrawn(scenario, found, final)
+    await scenario.handle_schedule("record-breaches")
+    assert len(await scenario.events("appeal.overdue")) == 1
+
+
 async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
