@@ -326,6 +326,22 @@ async def test_late_question_stays_recorded_when_an_answer_before_it_is_withdraw
     assert len(await scenario.events("appeal.overdue")) == 1
 
 
+async def test_withdrawn_interim_reply_leaves_the_final_one_before_it(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found, kind="final", outcome="solved")
+    interim = await published(
+        scenario, found, "Уточним.", at=2 * HOUR, kind="interim", promised_at="2099-01-01T00:00:00+08:00"
+    )
+    assert (await scenario.appeal(found["id"]))["status"] == "interim"
+    after = await withdrawn(scenario, found, interim)
+    assert (after["status"], after["outcome"], after["promised_at"]) == ("answered", "solved", None)
+    (entry,) = [entry for entry in after["timeline"] if entry["kind"] == "moved"]
+    assert (entry["data"]["from"], entry["data"]["to"]) == ("interim", "answered")
+    assert entry["data"]["reply_id"] == interim["id"]
+    (event,) = await scenario.events("appeal.moved")
+    assert (json.loads(event["data"])["from"], json.loads(event["data"])["to"]) == ("interim", "answered")
+
+
 async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
