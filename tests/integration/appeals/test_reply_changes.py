@@ -36,6 +36,7 @@ async def published(
     at: timedelta = HOUR,
     parts: int = 1,
     place: tuple[str, str] = ("vk", "comment"),
+    external_id: str | None = None,
     **body: Any,
 ) -> dict[str, Any]:
     """Publish a reply, with its rows in ingest."""
@@ -49,7 +50,8 @@ async def published(
             publication if not part else uuid4(), UUID(reply["id"]), part, parts, scenario.page,
             scenario.organisation, *place,
         )  # fmt: skip
-    await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=f"-101_{uuid4().int % 10**6}")
+    external_id = external_id or f"-101_{uuid4().int % 10**6}"
+    await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=external_id)
     (shown,) = [one for one in await replies_of(scenario, found) if one["id"] == reply["id"]]
     assert shown["status"] == "published"
     return shown
@@ -340,6 +342,28 @@ async def test_withdrawn_interim_reply_leaves_the_final_one_before_it(scenario: 
     assert entry["data"]["reply_id"] == interim["id"]
     (event,) = await scenario.events("appeal.moved")
     assert (json.loads(event["data"])["from"], json.loads(event["data"])["to"]) == ("interim", "answered")
+
+
+@pytest.mark.parametrize("promised", [False, True])
+async def test_answer_that_was_taken_for_one_of_staff_is_withdrawn(
+    scenario: AppealsScenario, *, promised: bool
+) -> None:
+    found = await appeal(scenario)
+    if promised:
+        date = "2099-01-01T00:00:00+08:00"
+        await published(scenario, found, "Уточним.", at=HOUR / 4, kind="interim", promised_at=date)
+    mistaken = await scenario.citizen_writes("Начнём…", from_community=True, at=WEDNESDAY + HOUR / 2)
+    reply = await published(scenario, found, external_id=await scenario.external_id(mistaken))
+    answered = await scenario.appeal(found["id"])
+    assert (answered["status"], reply["published_at"]) == ("answered", "2026-03-04T02:30:00Z")
+    assert [one["origin"] for one in answered["replies"]] == ["gospablik"] * len(answered["replies"])
+    after = await withdrawn(scenario, found, reply)
+    assert after["status"] == ("interim" if promised else "reopened")
+    assert [one["status"] for one in after["promises"]] == ["open"] * promised
+    assert (after["first_response_at"] is None) is not promised
+    clocks = (await scenario.get(f"/appeals/{found['id']}/deadlines")).json()["clocks"]
+    (final,) = [clock for clock in clocks if clock["kind"] == "final_answer"]
+    assert final["state"] == "running"
 
 
 async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenario: AppealsScenario) -> None:
