@@ -201,7 +201,7 @@ class SlaClockEvent(Base):
     kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
     question) | reopened (after a stop: the matter is not solved) | moved (to another organisation or calendar) |
     paused | resumed | policy_changed | merged (an appeal with an earlier start joined) | extended (by
-    `extension_seconds` of its unit) | stopped | cancelled | answer_withdrawn (the stop before it is taken back).
+    `extension_seconds` of its unit) | stopped | cancelled | answer_withdrawn (the last answer is taken back).
     Events are ordered by `sequence`, which is given under the lock of the appeal and begins at 2 while the start
     is not written; `at` comes from the clocks of several machines.
     `starts_at` is the moment from which the clock counts.

@@ -120,6 +120,9 @@ _WITHDRAWN = AutomaticTransition(
 _FINAL_WITHDRAWN = AutomaticTransition(
     "the final reply is withdrawn, an interim one stands", ("answered", "closed"), "interim", AppealReopened
 )
+_INTERIM_WITHDRAWN = AutomaticTransition(
+    "the interim reply is withdrawn, an earlier final one stands", ("interim",), "answered", AppealMoved
+)
 
 AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     AutomaticTransition(
@@ -135,6 +138,7 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     _NOT_SOLVED,
     _WITHDRAWN,
     _FINAL_WITHDRAWN,
+    _INTERIM_WITHDRAWN,
 )
 
 
@@ -179,6 +183,11 @@ def is_reopened_by_dissatisfaction(status: str) -> bool:
 def status_after_withdrawal(status: str, *, interim_stands: bool) -> str:
     """Return the status after the answer was withdrawn; `interim_stands`: an interim reply is still public."""
     return _status_after(_FINAL_WITHDRAWN if interim_stands else _WITHDRAWN, status)
+
+
+def status_with_final_reply(status: str) -> str:
+    """Return the status after a reply was withdrawn that stopped no clock, while an earlier final one stands."""
+    return _status_after(_INTERIM_WITHDRAWN, status)
 
 
 def _status_after(transition: AutomaticTransition, status: str) -> str:

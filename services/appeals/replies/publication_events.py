@@ -101,9 +101,9 @@ async def _publish(
         session, {appeal.page_id} if appeal.page_id else set(), organisations
     )
     # If our own message was attached as a staff reply before ingest knew it was ours, it counts once: as ours.
-    taken_twice = list(
-        await session.scalars(
-            select(Reply.id)
+    taken_twice = (
+        await session.execute(
+            select(Reply.id, Reply.published_at)
             .join(Message, Message.id == Reply.message_id)
             .where(
                 Reply.appeal_id == appeal.id,
@@ -112,14 +112,17 @@ async def _publish(
                 Message.network == appeal.network,
             )
         )
-    )
+    ).all()
     if taken_twice:
         appeal.reply_failed = None
-        rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(taken_twice)))
+        # Clocks and promises ended at the moment of the first part: a withdrawal finds them by it.
+        reply.published_at = min(row.published_at for row in taken_twice)
+        twice = [row.id for row in taken_twice]
+        rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(twice)))
         for feedback_round in rounds:
             feedback_round.reply_id = reply.id
         await session.flush()
-        await session.execute(delete(Reply).where(Reply.id.in_(taken_twice)))
+        await session.execute(delete(Reply).where(Reply.id.in_(twice)))
         if appeal.status == "answered":
             appeal.outcome = reply.outcome
         recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id))

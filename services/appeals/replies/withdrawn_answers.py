@@ -1,14 +1,17 @@
 """Effects of a withdrawn reply on its appeal: clocks, promises, feedback, status."""
 
+from typing import Any
+
 from sqlalchemy import func, select
 
 from services.appeals.feedback import recording
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.workflow import status_after_withdrawal
+from services.appeals.lifecycle.workflow import status_after_withdrawal, status_with_final_reply
 from services.appeals.promises.settlement import reopen_promises
+from services.appeals.replies.reply_queries import last_outcome
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
-from shared.contracts.appeal_events import AppealReopened
+from shared.contracts.appeal_events import AppealMoved, AppealReopened
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
 from shared.tables.appeals_replies import ReplyChange
@@ -38,15 +41,17 @@ async def take_answer_back(
         return
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
+    clocks.cancel_later_clocks(appeal, published_at, context.sla, actor)
+    await session.flush()
     awaited = clocks.continue_clocks(appeal, published_at, context.sla, actor, reason)
     await reopen_promises(session, appeal, published_at)
     interim_stands = not awaited and standing is not None and standing.kind == "interim"
     clocks.set_promise(appeal, standing.promised_at if standing and interim_stands else None, context.sla)
     if standing is not None and not awaited and not interim_stands:
-        return  # an earlier final reply stands
+        await _stand_by_final_reply(session, appeal, reply, withdrawal, recorder)
+        return
     before = appeal.status
     appeal.status = status_after_withdrawal(before, interim_stands=interim_stands)
-    appeal.overdue_recorded_at = None
     if appeal.status == before:
         return
     appeal.closed_at = appeal.outcome = None
@@ -55,6 +60,23 @@ async def take_answer_back(
         appeal, "reopened", actor, status=appeal.status, reason=reason, deadline=deadline, reply_id=str(reply.id)
     )
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
+    recorder.settle_assignee(appeal)
+
+
+async def _stand_by_final_reply(
+    session: WriteSession, appeal: Appeal, reply: Reply, withdrawal: ReplyChange, recorder: AppealRecorder
+) -> None:
+    """Let the appeal be answered again where it waited for what the withdrawn interim reply promised."""
+    before = appeal.status
+    appeal.status = status_with_final_reply(before)
+    if appeal.status == before:
+        return
+    appeal.outcome = await last_outcome(session, appeal)
+    actor, reason = withdrawal.requested_by, withdrawal.reason
+    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": reason}
+    recorder.add_timeline_entry(appeal, "moved", actor, reply_id=str(reply.id), **payload)
+    moved = AppealMoved(**event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=reason)
+    recorder.add_event(moved, actor)
     recorder.settle_assignee(appeal)
 
 

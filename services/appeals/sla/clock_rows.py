@@ -19,6 +19,7 @@ from services.appeals.sla.deadlines import (
     TimeUnit,
     compute_deadline,
     read_clock,
+    traces_of_withdrawn_answers,
 )
 from services.appeals.sla.explanation import explain_deadline, explained_spans
 from services.appeals.sla.opened_clocks import clocks_of
@@ -45,8 +46,9 @@ def unfinished(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
 
 
 def last_of_kind(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
-    """Return the appeal's latest clock of this kind."""
-    return next((found for found in reversed(clocks_of(appeal)) if found.kind == kind), None)
+    """Return the appeal's latest clock of this kind; a cancelled one only if there is no other."""
+    rows = [found for found in reversed(clocks_of(appeal)) if found.kind == kind]
+    return next((found for found in rows if found.state != "cancelled"), rows[0] if rows else None)
 
 
 def clock_of_message(
@@ -176,12 +178,16 @@ def owner_event(row: SlaClock) -> SlaClockEvent:
 
 
 def reopened_after(row: SlaClock) -> datetime | None:
-    """Return when the answer came after which a clock that runs was reopened; None if it was not."""
-    kinds = [event.kind for event in row.events]
+    """Return when the answer came after which a clock that runs was reopened; None if it was not, or if the answer
+    was withdrawn.
+    """
+    traces = traces_of_withdrawn_answers([(event.kind, event.at) for event in row.events])
+    events = [event for place, event in enumerate(row.events) if place not in traces]
+    kinds = [event.kind for event in events]
     if "reopened" not in kinds:
         return None
     place = len(kinds) - 1 - kinds[::-1].index("reopened")
-    return None if "restarted" in kinds[place:] else row.events[place - 1].at
+    return None if "restarted" in kinds[place:] else events[place - 1].at
 
 
 def extensions_of(row: SlaClock) -> list[SlaClockEvent]:

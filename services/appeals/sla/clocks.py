@@ -178,32 +178,45 @@ def stop_clocks(
     return on_time
 
 
+def cancel_later_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, actor: str) -> None:
+    """Cancel the clocks of later questions that those stopped by the answer of this moment include when it is
+    withdrawn: a first response answers later questions too, and the older final answer keeps its extensions.
+
+    The session must be flushed before `continue_clocks`: the database allows one unfinished clock of each kind.
+    """
+    for row in _stopped_at(appeal, answered_at):
+        if row.kind != "next_response":
+            later = unfinished(appeal, "next_response" if row.kind == "first_response" else "final_answer")
+            if later is not None:
+                _cancel(later, sla, actor)
+
+
 def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, actor: str, reason: str) -> bool:
     """Continue the clocks that the answer published at this moment stopped, as if it had not been given: it was
     withdrawn. Return whether the citizen awaits the first or the next response again.
 
-    Where another clock of the kind runs for a later question, that one counts from the earlier start. A first
-    response that is awaited again includes the answer to later questions.
+    Needs `cancel_later_clocks` before. A response that is awaited again and was late was recorded as overdue: that
+    happens once for each clock. Where a next response to a later question is awaited, its clock counts from
+    the earlier start, for the earlier question.
     """
-    stopped = [row for row in clocks_of(appeal) if row.state == "stopped" and row.stopped_at == answered_at]
+    for row in _started(appeal):
+        if reopened_after(row) == answered_at:
+            _withdraw_answer(row, sla, actor, reason)
+    stopped = _stopped_at(appeal, answered_at)
     if any(row.kind == "first_response" for row in stopped):
         appeal.first_response_at = appeal.first_response_working_seconds = None
-        if (later := unfinished(appeal, "next_response")) is not None:
-            if later.state == "waiting":
-                later.state = "cancelled"
-            else:
-                _cancel(later, sla, actor)
     for row in stopped:
         running = unfinished(appeal, cast("ClockKind", row.kind))
+        if row.kind != "final_answer" and row.on_time is False:
+            appeal.overdue_recorded_at = time_source.now()
+        elif row.kind != "final_answer" and running is None:
+            appeal.overdue_recorded_at = None
         if running is None:
-            add_event(row, "answer_withdrawn", actor, time_source.now(), reason=reason)
-            row.stopped_at = row.used_seconds = row.on_time = None
-            store_results(row, sla)
+            _withdraw_answer(row, sla, actor, reason)
         elif running.state == "waiting":
-            running.message_id, running.written_at, running.received_at = (
-                row.message_id, row.written_at, row.received_at,
-            )  # fmt: skip
+            _take_over_question(running, row)
         elif row.started_at is not None and running.started_at is not None and row.started_at < running.started_at:
+            _take_over_question(running, row)
             add_event(running, "merged", actor, time_source.now(), starts_at=row.started_at)
             store_results(running, sla)
     follow_appeal(appeal, sla, actor)
@@ -333,7 +346,24 @@ def _stop(row: SlaClock, published_at: datetime, sla: SlaContext, actor: str) ->
     store_results(row, sla)
 
 
+def _stopped_at(appeal: Appeal, answered_at: datetime) -> list[SlaClock]:
+    return [row for row in clocks_of(appeal) if row.state == "stopped" and row.stopped_at == answered_at]
+
+
+def _take_over_question(row: SlaClock, earlier: SlaClock) -> None:
+    row.message_id, row.written_at, row.received_at = earlier.message_id, earlier.written_at, earlier.received_at
+
+
+def _withdraw_answer(row: SlaClock, sla: SlaContext, actor: str, reason: str) -> None:
+    add_event(row, "answer_withdrawn", actor, time_source.now(), reason=reason)
+    row.stopped_at = row.used_seconds = row.on_time = None
+    store_results(row, sla)
+
+
 def _cancel(row: SlaClock, sla: SlaContext, actor: str) -> None:
+    if row.state == "waiting":
+        row.state = "cancelled"
+        return
     add_event(row, "cancelled", actor, time_source.now())
     store_results(row, sla)
 

@@ -57,7 +57,7 @@ class ClockEvent:
     `reopened` continues a clock that an answer stopped; the time in between does not count. `moved` gives
     `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`; `extended` gives
     `extension`, time in the unit of the target.
-    `answer_withdrawn` takes the stop before it back: the clock counts as if there had been no answer.
+    `answer_withdrawn` takes the last answer back, with what it led to (`traces_of_withdrawn_answers`).
     """
 
     sequence: int
@@ -267,18 +267,16 @@ def _history(events: Sequence[ClockEvent]) -> _History:
     begins = [index for index, event in enumerate(ordered) if event.kind in {"started", "restarted"}]
     if not begins:
         raise ValueError("no event started the clock")
-    first, *later = _with_reopenings_as_pauses(ordered[begins[-1] :])
+    first, *later = _with_reopenings_as_pauses(_without_withdrawn_answers(ordered[begins[-1] :]))
     starts_at, target, merged = _required(first.starts_at), first.target, None
     stopped_at: datetime | None = None
     state: ClockState = "running"
     extension = timedelta()
     marks: list[ClockEvent] = []
     for event in later:
-        if event.kind == "answer_withdrawn":
-            stopped_at, state = None, "running"
-        elif stopped_at is not None:
+        if stopped_at is not None:
             continue
-        elif event.kind == "policy_changed":
+        if event.kind == "policy_changed":
             target, starts_at = event.target, event.starts_at or starts_at
         elif event.kind == "merged":
             merged = min(_required(event.starts_at), merged or _required(event.starts_at))
@@ -300,6 +298,28 @@ def _history(events: Sequence[ClockEvent]) -> _History:
         starts_at, target, first.due_at, periods, max(stopped_at, starts_at) if stopped_at else None, state,
         extension,
     )  # fmt: skip
+
+
+def traces_of_withdrawn_answers(events: Sequence[tuple[str, datetime]]) -> set[int]:
+    """Return the places of the events, given by kind and time, that do not count because an answer was withdrawn.
+
+    These are the stops at the moment of the answer, the reopenings after them, and the withdrawal itself.
+    """
+    traces: set[int] = set()
+    for place, (kind, _) in enumerate(events):
+        if kind != "answer_withdrawn":
+            continue
+        stops = [number for number in range(place) if number not in traces and events[number][0] == "stopped"]
+        # A clock that was reopened by mistake was stopped once more, at the same moment.
+        stops = [number for number in stops if events[number][1] == events[stops[-1]][1]]
+        reopenings = {number + 1 for number in stops if events[number + 1][0] == "reopened"}
+        traces |= {place, *stops} | reopenings
+    return traces
+
+
+def _without_withdrawn_answers(events: Sequence[ClockEvent]) -> list[ClockEvent]:
+    traces = traces_of_withdrawn_answers([(event.kind, event.at) for event in events])
+    return [event for place, event in enumerate(events) if place not in traces]
 
 
 def _with_reopenings_as_pauses(events: Sequence[ClockEvent]) -> list[ClockEvent]:

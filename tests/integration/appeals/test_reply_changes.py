@@ -36,6 +36,7 @@ async def published(
     at: timedelta = HOUR,
     parts: int = 1,
     place: tuple[str, str] = ("vk", "comment"),
+    external_id: str | None = None,
     **body: Any,
 ) -> dict[str, Any]:
     """Publish a reply, with its rows in ingest."""
@@ -49,7 +50,8 @@ async def published(
             publication if not part else uuid4(), UUID(reply["id"]), part, parts, scenario.page,
             scenario.organisation, *place,
         )  # fmt: skip
-    await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=f"-101_{uuid4().int % 10**6}")
+    external_id = external_id or f"-101_{uuid4().int % 10**6}"
+    await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=external_id)
     (shown,) = [one for one in await replies_of(scenario, found) if one["id"] == reply["id"]]
     assert shown["status"] == "published"
     return shown
@@ -285,6 +287,83 @@ async def test_answer_to_a_second_question_is_awaited_again(scenario: AppealsSce
     after = await withdrawn(scenario, found, second)
     assert (after["status"], after["first_response_at"]) == ("reopened", "2026-03-04T03:00:00Z")
     assert after["next_response_due_at"] == asked["next_response_due_at"]
+
+
+async def test_withdrawn_answer_includes_the_question_that_came_after_it(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 2 * HOUR)
+    asked = await scenario.appeal(found["id"])
+    assert asked["resolution_due_at"] != found["resolution_due_at"]
+    after = await withdrawn(scenario, found, reply)
+    assert (after["status"], after["first_response_at"], after["next_response_due_at"]) == ("reopened", None, None)
+    assert after["resolution_due_at"] == found["resolution_due_at"]
+    clocks = (await scenario.get(f"/appeals/{found['id']}/deadlines")).json()["clocks"]
+    assert sorted((clock["kind"], clock["state"]) for clock in clocks) == [
+        ("final_answer", "cancelled"), ("final_answer", "running"),
+        ("first_response", "running"), ("next_response", "cancelled"),
+    ]  # fmt: skip
+
+
+async def test_late_answer_that_is_withdrawn_is_overdue_once(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await scenario.handle_schedule("record-breaches")
+    reply = await published(scenario, found, at=timedelta(days=10))
+    after = await withdrawn(scenario, found, reply)
+    assert (after["status"], after["overdue"]) == ("reopened", True)
+    await scenario.handle_schedule("record-breaches")
+    assert len(await scenario.events("appeal.overdue")) == 1
+
+
+async def test_late_question_stays_recorded_when_an_answer_before_it_is_withdrawn(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found, "Уточним.", kind="interim", promised_at="2099-01-01T00:00:00+08:00")
+    final = await published(scenario, found, "Починили.", at=2 * HOUR)
+    await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 3 * HOUR)
+    await scenario.handle_schedule("record-breaches")
+    await withdrawn(scenario, found, final)
+    await scenario.handle_schedule("record-breaches")
+    assert len(await scenario.events("appeal.overdue")) == 1
+
+
+async def test_withdrawn_interim_reply_leaves_the_final_one_before_it(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found, kind="final", outcome="solved")
+    interim = await published(
+        scenario, found, "Уточним.", at=2 * HOUR, kind="interim", promised_at="2099-01-01T00:00:00+08:00"
+    )
+    assert (await scenario.appeal(found["id"]))["status"] == "interim"
+    after = await withdrawn(scenario, found, interim)
+    assert (after["status"], after["outcome"], after["promised_at"]) == ("answered", "solved", None)
+    (entry,) = [entry for entry in after["timeline"] if entry["kind"] == "moved"]
+    assert (entry["data"]["from"], entry["data"]["to"]) == ("interim", "answered")
+    assert entry["data"]["reply_id"] == interim["id"]
+    (event,) = await scenario.events("appeal.moved")
+    assert (json.loads(event["data"])["from"], json.loads(event["data"])["to"]) == ("interim", "answered")
+
+
+@pytest.mark.parametrize("promised", [False, True])
+async def test_answer_that_was_taken_for_one_of_staff_is_withdrawn(
+    scenario: AppealsScenario, *, promised: bool
+) -> None:
+    found = await appeal(scenario)
+    if promised:
+        date = "2099-01-01T00:00:00+08:00"
+        await published(scenario, found, "Уточним.", at=HOUR / 4, kind="interim", promised_at=date)
+    mistaken = await scenario.citizen_writes("Начнём…", from_community=True, at=WEDNESDAY + HOUR / 2)
+    reply = await published(scenario, found, external_id=await scenario.external_id(mistaken))
+    answered = await scenario.appeal(found["id"])
+    assert (answered["status"], reply["published_at"]) == ("answered", "2026-03-04T02:30:00Z")
+    assert [one["origin"] for one in answered["replies"]] == ["gospablik"] * len(answered["replies"])
+    after = await withdrawn(scenario, found, reply)
+    assert after["status"] == ("interim" if promised else "reopened")
+    assert [one["status"] for one in after["promises"]] == ["open"] * promised
+    assert (after["first_response_at"] is None) is not promised
+    clocks = (await scenario.get(f"/appeals/{found['id']}/deadlines")).json()["clocks"]
+    (final,) = [clock for clock in clocks if clock["kind"] == "final_answer"]
+    assert final["state"] == "running"
 
 
 async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenario: AppealsScenario) -> None:

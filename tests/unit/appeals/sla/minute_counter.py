@@ -24,7 +24,7 @@ def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | Non
     """Return the deadline, and the minutes used at the answer, or at the pause that lasts."""
     events = list(case.events)
     begin = max(number for number, event in enumerate(events) if event.kind in {"start", "restart"})
-    first, rest = events[begin], events[begin + 1 :]
+    first, rest = events[begin], _as_if_not_answered(events[begin + 1 :])
     # An answer after which the clock was reopened did not end it.
     reopened = max((number for number, event in enumerate(rest) if event.kind == "reopen"), default=-1)
     answers = [number for number, event in enumerate(rest) if event.kind == "stop" and number > reopened]
@@ -40,6 +40,22 @@ def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | Non
     more = sum(event.minutes or 0 for event in rest if event.kind == "extend")
     changes = [event for event in rest if event.kind in _CHANGES]
     return _loop(case, calendars, target, more, start=start, changes=changes, stop=stop)
+
+
+def _as_if_not_answered(events: list[RawEvent]) -> list[RawEvent]:
+    """Return the events without withdrawn answers: neither the stops of such an answer nor what came of them."""
+    kept: list[RawEvent] = []
+    for event in events:
+        if event.kind != "withdraw":
+            kept.append(event)
+            continue
+        answered = next(found.at for found in reversed(kept) if found.kind == "stop")
+        before, kept, dropped = kept, [], False
+        for found in before:
+            dropped = found.at == answered if found.kind == "stop" else dropped and found.kind == "reopen"
+            if not dropped:
+                kept.append(found)
+    return kept
 
 
 _CHANGES = ("pause", "resume", "move", "stop", "reopen")

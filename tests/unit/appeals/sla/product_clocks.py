@@ -15,6 +15,7 @@ _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 _KINDS: dict[str, ClockEventKind] = {
     "start": "started", "restart": "restarted", "move": "moved", "pause": "paused", "resume": "resumed",
     "policy": "policy_changed", "merge": "merged", "stop": "stopped", "reopen": "reopened", "extend": "extended",
+    "withdraw": "answer_withdrawn",
 }  # fmt: skip
 
 

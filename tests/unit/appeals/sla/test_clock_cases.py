@@ -21,7 +21,7 @@ def test_table_covers_the_hazards_of_working_time() -> None:
     assert set(groups) == {
         "weekends", "lunch", "moved days", "short days", "Сагаалган", "split shifts", "midnight", "two zones",
         "calendar hours and ceilings", "pauses", "transfers", "merges", "policy edited and deleted", "reopened",
-        "not solved", "promises", "extensions",
+        "not solved", "promises", "extensions", "withdrawn answers",
     }  # fmt: skip
     assert len(set(_names)) == len(CASES)
 

@@ -17,6 +17,7 @@ from services.appeals.sla.clock_rows import (
     all_events,
     events_of,
     last_of_kind,
+    reopened_after,
     store_results,
     unfinished,
 )
@@ -233,3 +234,73 @@ def test_events_of_two_machines_are_ordered_by_their_numbers(time_machine: Any) 
     row = last_of_kind(appeal, "first_response")
     assert row is not None
     assert read_clock(events_of(row, sla.calendars)).due_at == due
+
+
+def test_withdrawn_answer_leaves_no_pause_where_it_was_found_not_to_solve_the_matter(time_machine: Any) -> None:
+    appeal, sla = appeal_of(), context()
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    due, answered_at = appeal.resolution_due_at, OPENED + timedelta(hours=1)
+    clocks.stop_clocks(appeal, answered_at, sla, "person", is_final=True)
+    asked_at = OPENED + timedelta(days=1)
+    clocks.await_reply(appeal, sla, message_id=None, written_at=asked_at, received_at=asked_at)
+    clocks.start_next_response_clock(appeal, sla, "system", keeps_final_answer="Не решено")
+    final = last_of_kind(appeal, "final_answer")
+    assert final is not None
+    assert appeal.resolution_due_at != due
+    assert reopened_after(final) == answered_at
+    assert withdraw(appeal, sla, answered_at)
+    assert [event.kind for event in final.events] == ["stopped", "reopened", "answer_withdrawn"]
+    assert (final.state, reopened_after(final), appeal.resolution_due_at) == ("running", None, due)
+
+
+def ask_again(appeal: Appeal, sla: SlaContext, at: datetime) -> UUID:
+    """Let the citizen ask a further question; return its message."""
+    message = uuid4()
+    clocks.await_reply(appeal, sla, message_id=message, written_at=at, received_at=at)
+    clocks.start_next_response_clock(appeal, sla, "system")
+    return message
+
+
+def withdraw(appeal: Appeal, sla: SlaContext, answered_at: datetime) -> bool:
+    clocks.cancel_later_clocks(appeal, answered_at, sla, "person")
+    return clocks.continue_clocks(appeal, answered_at, sla, "person", "Не тот адрес")
+
+
+def test_withdrawn_final_answer_keeps_the_extension_while_a_later_question_waits(time_machine: Any) -> None:
+    appeal, sla, answered_at = appeal_of(), context(), OPENED + timedelta(hours=1)
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    final = last_of_kind(appeal, "final_answer")
+    assert final is not None
+    extend_clock(appeal, final, 40 * 3_600, sla, "person")
+    due = appeal.resolution_due_at
+    clocks.stop_clocks(appeal, answered_at, sla, "person", is_final=True)
+    ask_again(appeal, sla, OPENED + timedelta(days=1))
+    later = unfinished(appeal, "final_answer")
+    assert later not in {None, final}
+    withdraw(appeal, sla, answered_at)
+    assert later is not None
+    assert (final.state, later.state, appeal.resolution_due_at) == ("running", "cancelled", due)
+    # The citizen is not content with the next answer either: the same clock goes on.
+    clocks.stop_clocks(appeal, OPENED + timedelta(days=2), sla, "person", is_final=True)
+    asked_at = OPENED + timedelta(days=3)
+    clocks.await_reply(appeal, sla, message_id=None, written_at=asked_at, received_at=asked_at)
+    clocks.start_next_response_clock(appeal, sla, "system", keeps_final_answer="Не решено")
+    assert (unfinished(appeal, "final_answer"), final.events[-1].kind) == (final, "reopened")
+
+
+def test_clock_that_counts_from_an_earlier_question_belongs_to_it(time_machine: Any) -> None:
+    appeal, sla, answered_at = appeal_of(), context(), OPENED + timedelta(days=1, hours=1)
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    clocks.stop_clocks(appeal, OPENED + timedelta(hours=1), sla, "person", is_final=True)
+    earlier = ask_again(appeal, sla, OPENED + timedelta(days=1))
+    clocks.stop_clocks(appeal, answered_at, sla, "person", is_final=True)
+    ask_again(appeal, sla, OPENED + timedelta(days=2))
+    assert withdraw(appeal, sla, answered_at)
+    row = unfinished(appeal, "next_response")
+    assert row is not None
+    asked_at = OPENED + timedelta(days=1)
+    assert (row.message_id, row.written_at, row.received_at) == (earlier, asked_at, asked_at)
+    assert row.started_at == asked_at
