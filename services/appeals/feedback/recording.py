@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.feedback.feedback_reading import READ_BY_RULE, FeedbackReading
 from services.appeals.lifecycle import transitions
@@ -17,7 +18,7 @@ from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.contracts.appeal_events import AppealFeedbackReceived
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal
+from shared.tables.appeals import Appeal, Reply
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.ingest import Message
 
@@ -104,19 +105,26 @@ async def record_silence(session: WriteSession) -> int:
 
 
 async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: UUID) -> None:
-    """Await nothing more about a final answer that was withdrawn; what was said about it stays in its round."""
-    rounds = (
-        await session.scalars(
-            select(FeedbackRound)
-            .where(FeedbackRound.appeal_id == appeal.id)
-            .order_by(FeedbackRound.created_at, FeedbackRound.id)
-        )
-    ).all()
-    for row in rounds:
-        if row.reply_id == reply_id:
-            row.ended_at = row.ended_at or clock.now()
-    if rounds and rounds[-1].reply_id == reply_id:
-        appeal.feedback_kind = None
+    """Await nothing more about a final answer that was withdrawn; what was said about it stays in its round, and
+    what was said about the answer before it counts again.
+    """
+    row = await session.scalar(select(FeedbackRound).where(FeedbackRound.reply_id == reply_id))
+    if row is not None:
+        row.ended_at = row.ended_at or clock.now()
+    last = await last_round(session, appeal.id)
+    appeal.feedback_kind = last.kind if last is not None else None
+
+
+async def last_round(session: AsyncSession, appeal_id: UUID) -> FeedbackRound | None:
+    """Return the round of the last final answer of an appeal that was not withdrawn."""
+    row: FeedbackRound | None = await session.scalar(
+        select(FeedbackRound)
+        .join(Reply, Reply.id == FeedbackRound.reply_id)
+        .where(FeedbackRound.appeal_id == appeal_id, Reply.status != "withdrawn")
+        .order_by(FeedbackRound.created_at.desc(), FeedbackRound.id.desc())
+        .limit(1)
+    )
+    return row
 
 
 def _record_received(appeal: Appeal, row: FeedbackRound, recorder: AppealRecorder) -> None:
