@@ -15,6 +15,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import record_first_assignment
 from services.appeals.moderation import reviews
 from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
+from services.appeals.replies import reply_queries
 from services.appeals.replies.later_messages import first_waiting
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -143,7 +144,7 @@ async def _withdraw_reopening(
 ) -> None:
     """Let the appeal wait for the next message that needs an answer, if it waited for this one.
 
-    Without another one it is answered again, unless somebody has started to work on it.
+    Without another one it is answered again, unless somebody has started to work on it or no final reply stands.
     """
     waiting = unfinished(appeal, "next_response")
     if waiting is None or waiting.message_id != message.id:
@@ -163,8 +164,10 @@ async def _withdraw_reopening(
         return
     if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
+    if not await reply_queries.final_reply_stands(session, appeal):
+        return
     before = appeal.status
-    appeal.status = "answered"
+    appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
     clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
