@@ -16,7 +16,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import is_reopened_by_dissatisfaction
 from services.appeals.routing.context import RoutingContext
 from shared import clock
-from shared.contracts.appeal_events import AppealFeedbackReceived
+from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealFeedbackReceived
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, Reply
 from shared.tables.appeals_feedback import FeedbackRound
@@ -28,6 +28,7 @@ _ADDS_NOTHING = {("thanks", "thanks"), ("mark", "thanks")}
 # An organisation that closed the appeal with one of these has said itself that the matter is not solved.
 _UNSOLVED_OUTCOMES = frozenset({"not_solved", "postponed"})
 _REOPENED = "Гражданин пишет, что вопрос не решён"
+_MOVED = "Сообщение относится к другому обращению"
 
 
 def record_feedback(
@@ -113,6 +114,29 @@ async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: U
         row.ended_at = row.ended_at or clock.now()
     last = await last_round(session, appeal.id)
     appeal.feedback_kind = last.kind if last is not None else None
+
+
+async def forget_word(
+    session: WriteSession, appeal: Appeal, message_id: UUID, recorder: AppealRecorder, *, actor: str
+) -> None:
+    """Empty the round of a message that left the appeal for another one; the timeline keeps what it said."""
+    row = await session.scalar(
+        select(FeedbackRound).where(FeedbackRound.appeal_id == appeal.id, FeedbackRound.message_id == message_id)
+    )
+    if row is None:
+        return
+    former = row.kind
+    row.kind = row.mark = row.message_id = row.said_at = row.reason = row.read_by = None
+    if row is await last_round(session, appeal.id):
+        appeal.feedback_kind = None
+        # The answer may still be thanked for, or end in silence.
+        row.ended_at = None
+    data = feedback_data(row) | {"reason": _MOVED}
+    recorder.add_timeline_entry(appeal, "feedback_corrected", actor, **data, former=former)
+    corrected = AppealFeedbackCorrected(
+        **event_snapshot(appeal), reply_id=row.reply_id, kind=None, mark=None, message_id=None
+    )
+    recorder.add_event(corrected, actor)
 
 
 async def last_round(session: AsyncSession, appeal_id: UUID) -> FeedbackRound | None:

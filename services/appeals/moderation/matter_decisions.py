@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from services.appeals.feedback.recording import forget_word
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals, thread_author
 from services.appeals.inbound.matter_readings import ClassifiedMessage
@@ -48,8 +49,8 @@ async def split_off(
     """Move a message of the locked appeal to an appeal of its own, which the rules route; return that one.
 
     The clock of the new appeal counts from this message. An appeal that only this message reopened is answered
-    again. Raises `Invalid` naming `/message_id`, `Conflict` for the message that the appeal began with or that has
-    a reply.
+    again, and what it said about an answer no longer counts. Raises `Invalid` naming `/message_id`, `Conflict` for
+    the message that the appeal began with or that has a reply.
     """
     message = await _message_of(session, appeal, message_id)
     await _require_splittable(session, appeal, message)
@@ -71,6 +72,7 @@ async def split_off(
     await _withdraw_reopening(
         session, appeal, message, routing_context=routing_context, caller=caller, recorder=recorder
     )
+    await forget_word(session, appeal, message.id, recorder, actor=caller.actor)
     appeal.updated_at = clock.now()
     recorder.add_timeline_entry(
         appeal,

@@ -1,11 +1,14 @@
 """An appeal is answered again only on an answer that stands, whose outcome and feedback count again."""
 
+from datetime import datetime
 from typing import Any
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import appeal
-from tests.integration.appeals.test_feedback import HOUR, correct, says
+from tests.integration.appeals.test_feedback import HOUR, NEXT_DAY, correct, event_types, says, set_time
 from tests.integration.appeals.test_reply_changes import published, withdrawn
+
+__all__ = ["set_time"]
 
 INTERIM: dict[str, Any] = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 PHOTO = {"attachments": [{"type": "photo"}]}
@@ -80,3 +83,25 @@ async def test_unclear_message_does_not_make_a_withdrawn_answer_stand(scenario: 
     assert waits["status"] == "triage"
     assert (await _needs_no_answer(scenario, waits["messages"][-1])).status_code == 409
     assert (await scenario.appeal(found["id"]))["status"] == "triage"
+
+
+async def test_message_that_is_split_off_is_no_feedback_any_more(scenario: AppealsScenario, set_time: Any) -> None:
+    found = await appeal(scenario)
+    await published(scenario, found, "Починили.", outcome="solved")
+    reopened = await says(scenario, found, "Не решено", at=NEXT_DAY)
+    assert (reopened["status"], reopened["feedback_kind"]) == ("reopened", "not_solved")
+    after = await _split_off(scenario, reopened, reopened["messages"][-1])
+    assert (after["status"], after["outcome"], after["feedback_kind"]) == ("answered", "solved", None)
+    (said,) = after["feedback"]
+    emptied = ("kind", "mark", "message_id", "said_at", "reason", "corrected_by")
+    assert [said[name] for name in emptied] == [None] * len(emptied)
+    words = [
+        (entry["kind"], entry["data"]["feedback"])
+        for entry in after["timeline"]
+        if entry["kind"].startswith("feedback")
+    ]
+    assert words == [("feedback_received", "not_solved"), ("feedback_corrected", None)]
+    assert (await event_types(scenario))[-1] == "feedback_corrected"
+    set_time(datetime.fromisoformat(said["silent_after"]) + HOUR)
+    await scenario.handle_schedule("record-silence")
+    assert (await scenario.appeal(found["id"]))["feedback_kind"] == "silence"
