@@ -38,7 +38,7 @@ async def correct_feedback(
 
     `not_solved` reopens the appeal, and its clock goes on from its old start. If it was reopened by what was no
     dissatisfaction, it is answered again, unless somebody has begun to work on it. `If-Match` names the version of
-    the appeal. 409 for an earlier answer.
+    the appeal. 409 for an earlier or a withdrawn answer.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, version)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from services.appeals.feedback.feedback_reading import LOWEST_CONTENT_MARK
-from services.appeals.feedback.recording import feedback_data, reopen_unsolved
+from services.appeals.feedback.recording import feedback_data, last_round, reopen_unsolved
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -52,13 +52,14 @@ async def correct_feedback(
 
     Dissatisfaction reopens the appeal. An appeal that was reopened by what turns out to be none is answered again,
     unless somebody has begun to work on it. Raise `NotFound`, `Invalid` for a mark that contradicts the kind,
-    `Conflict` for an earlier answer or what is read so already.
+    `Conflict` for a withdrawn or an earlier answer, or what is read so already.
     """
-    rows = await rounds_of(session, appeal.id)
-    row = next((found for found in rows if found.id == round_id), None)
-    if row is None:
+    row = await session.get(FeedbackRound, round_id)
+    if row is None or row.appeal_id != appeal.id:
         raise NotFound("No such feedback on this appeal")
-    if row is not rows[-1]:
+    if await _is_withdrawn(session, row):
+        raise Conflict("The answer was withdrawn: what was said about it is no feedback any more")
+    if row is not await last_round(session, appeal.id):
         raise Conflict("The appeal was answered again: only the feedback on its last answer can be corrected")
     _check_mark(given)
     before = feedback_data(row)
@@ -100,6 +101,10 @@ def _check_mark(given: FeedbackCorrection) -> None:
         raise Invalid.field("/mark", f"A mark from {LOWEST_CONTENT_MARK} is not dissatisfaction")
     if given.kind not in {"mark", "not_solved"} and given.mark is not None:
         raise Invalid.field("/mark", "Only `mark` and `not_solved` have a mark")
+
+
+async def _is_withdrawn(session: AsyncSession, row: FeedbackRound) -> bool:
+    return await session.scalar(select(Reply.status).where(Reply.id == row.reply_id)) == "withdrawn"
 
 
 async def _message(session: AsyncSession, row: FeedbackRound) -> Message | None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.feedback.feedback_reading import READ_BY_RULE, FeedbackReading
 from services.appeals.lifecycle import transitions
@@ -15,9 +16,9 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import is_reopened_by_dissatisfaction
 from services.appeals.routing.context import RoutingContext
 from shared import clock
-from shared.contracts.appeal_events import AppealFeedbackReceived
+from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealFeedbackReceived
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal
+from shared.tables.appeals import Appeal, Reply
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.ingest import Message
 
@@ -27,6 +28,7 @@ _ADDS_NOTHING = {("thanks", "thanks"), ("mark", "thanks")}
 # An organisation that closed the appeal with one of these has said itself that the matter is not solved.
 _UNSOLVED_OUTCOMES = frozenset({"not_solved", "postponed"})
 _REOPENED = "Гражданин пишет, что вопрос не решён"
+_MOVED = "Сообщение относится к другому обращению"
 
 
 def record_feedback(
@@ -104,19 +106,49 @@ async def record_silence(session: WriteSession) -> int:
 
 
 async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: UUID) -> None:
-    """Await nothing more about a final answer that was withdrawn; what was said about it stays in its round."""
-    rounds = (
-        await session.scalars(
-            select(FeedbackRound)
-            .where(FeedbackRound.appeal_id == appeal.id)
-            .order_by(FeedbackRound.created_at, FeedbackRound.id)
-        )
-    ).all()
-    for row in rounds:
-        if row.reply_id == reply_id:
-            row.ended_at = row.ended_at or clock.now()
-    if rounds and rounds[-1].reply_id == reply_id:
+    """Await nothing more about a final answer that was withdrawn; what was said about it stays in its round, and
+    what was said about the answer before it counts again.
+    """
+    row = await session.scalar(select(FeedbackRound).where(FeedbackRound.reply_id == reply_id))
+    if row is not None:
+        row.ended_at = row.ended_at or clock.now()
+    last = await last_round(session, appeal.id)
+    appeal.feedback_kind = last.kind if last is not None else None
+
+
+async def forget_word(
+    session: WriteSession, appeal: Appeal, message_id: UUID, recorder: AppealRecorder, *, actor: str
+) -> None:
+    """Empty the round of a message that left the appeal for another one; the timeline keeps what it said."""
+    row = await session.scalar(
+        select(FeedbackRound).where(FeedbackRound.appeal_id == appeal.id, FeedbackRound.message_id == message_id)
+    )
+    if row is None:
+        return
+    former = row.kind
+    row.kind = row.mark = row.message_id = row.said_at = row.reason = row.read_by = None
+    if row is await last_round(session, appeal.id):
         appeal.feedback_kind = None
+        # The answer may still be thanked for, or end in silence.
+        row.ended_at = None
+    data = feedback_data(row) | {"reason": _MOVED}
+    recorder.add_timeline_entry(appeal, "feedback_corrected", actor, **data, former=former)
+    corrected = AppealFeedbackCorrected(
+        **event_snapshot(appeal), reply_id=row.reply_id, kind=None, mark=None, message_id=None
+    )
+    recorder.add_event(corrected, actor)
+
+
+async def last_round(session: AsyncSession, appeal_id: UUID) -> FeedbackRound | None:
+    """Return the round of the last final answer of an appeal that was not withdrawn."""
+    row: FeedbackRound | None = await session.scalar(
+        select(FeedbackRound)
+        .join(Reply, Reply.id == FeedbackRound.reply_id)
+        .where(FeedbackRound.appeal_id == appeal_id, Reply.status != "withdrawn")
+        .order_by(FeedbackRound.created_at.desc(), FeedbackRound.id.desc())
+        .limit(1)
+    )
+    return row
 
 
 def _record_received(appeal: Appeal, row: FeedbackRound, recorder: AppealRecorder) -> None:

@@ -26,6 +26,7 @@ from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_rou
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
+from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
@@ -263,7 +264,7 @@ async def _decide(
         state = state or await _AppealState.load(session, appeal, message.id)
         _apply_corrections(state, corrections, result, caller, routing_context=routing_context, recorder=recorder)
     elif state is not None:
-        _close_unneeded(state, caller, routing_context, recorder)
+        await _close_unneeded(session, state, caller, routing_context, recorder)
     await session.flush()
     await opening.write()
     # A confirmation covers the organisation that the person saw, if the appeal still has it.
@@ -300,16 +301,24 @@ def _first_prediction(
     return before | {"organisation_id": str(owner) if owner else None}, triage.classified_by
 
 
-def _close_unneeded(
-    state: _AppealState, caller: Caller, routing_context: RoutingContext, recorder: AppealRecorder
+async def _close_unneeded(
+    session: WriteSession,
+    state: _AppealState,
+    caller: Caller,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
 ) -> None:
     """Close the message's appeal as needing no answer, unless another of its messages needs one."""
     appeal = state.appeal
     if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
-    elif appeal.status == "triage" and appeal.first_response_at is not None:
+    elif (
+        appeal.status == "triage"
+        and appeal.first_response_at is not None
+        and await reply_queries.final_reply_stands(session, appeal)
+    ):
         # The unclear message came after a reply: the appeal stays answered.
-        appeal.status = "answered"
+        appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
         clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif not state.work_started:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from services.appeals.feedback.recording import forget_word
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals, thread_author
 from services.appeals.inbound.matter_readings import ClassifiedMessage
@@ -15,6 +16,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import record_first_assignment
 from services.appeals.moderation import reviews
 from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
+from services.appeals.replies import reply_queries
 from services.appeals.replies.later_messages import first_waiting
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -47,8 +49,8 @@ async def split_off(
     """Move a message of the locked appeal to an appeal of its own, which the rules route; return that one.
 
     The clock of the new appeal counts from this message. An appeal that only this message reopened is answered
-    again. Raises `Invalid` naming `/message_id`, `Conflict` for the message that the appeal began with or that has
-    a reply.
+    again, and what it said about an answer no longer counts. Raises `Invalid` naming `/message_id`, `Conflict` for
+    the message that the appeal began with or that has a reply.
     """
     message = await _message_of(session, appeal, message_id)
     await _require_splittable(session, appeal, message)
@@ -70,6 +72,7 @@ async def split_off(
     await _withdraw_reopening(
         session, appeal, message, routing_context=routing_context, caller=caller, recorder=recorder
     )
+    await forget_word(session, appeal, message.id, recorder, actor=caller.actor)
     appeal.updated_at = clock.now()
     recorder.add_timeline_entry(
         appeal,
@@ -143,7 +146,7 @@ async def _withdraw_reopening(
 ) -> None:
     """Let the appeal wait for the next message that needs an answer, if it waited for this one.
 
-    Without another one it is answered again, unless somebody has started to work on it.
+    Without another one it is answered again, unless somebody has started to work on it or no final reply stands.
     """
     waiting = unfinished(appeal, "next_response")
     if waiting is None or waiting.message_id != message.id:
@@ -163,8 +166,10 @@ async def _withdraw_reopening(
         return
     if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
+    if not await reply_queries.final_reply_stands(session, appeal):
+        return
     before = appeal.status
-    appeal.status = "answered"
+    appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
     clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
     recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)

@@ -78,8 +78,9 @@ async def unmerge(
 ) -> Appeal:
     """Take the merge of an appeal back: its messages and its former status; return it.
 
-    What only the merge brought to the other appeal, its urgency, stays there. Raises `NotFound`,
-    `PreconditionFailed`, and `Conflict` when it was not merged, a reply was published since, or one is under way.
+    What only the merge brought to the other appeal, its urgency, stays there, and so does a reply that was
+    withdrawn since. Raises `NotFound`, `PreconditionFailed`, and `Conflict` when it was not merged, a reply was
+    published since, or one is under way.
     """
     of_appeal = _in_effect(AppealMerge.appeal_id, appeal_id)
     into_id = await session.scalar(select(AppealMerge.into_id).where(*of_appeal))
@@ -194,10 +195,13 @@ async def _require_nothing_published_since(
 ) -> None:
     # A failed reply of the merged appeal, too, is published when ingest sends it again.
     of_either = Reply.appeal_id.in_((appeal.id, into.id))
-    since = Reply.published_at > found.merged_at
+    # A withdrawn reply answers nobody: its clocks and promises count as if it had not been given.
+    since = (Reply.published_at > found.merged_at) & (Reply.status != "withdrawn")
     under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
     # A draft, too, answers a message that would leave the appeal.
-    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(("failed", "discarded"))
+    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(
+        ("failed", "discarded", "withdrawn")
+    )
     reply_id = await session.scalar(
         select(Reply.id).where(of_either, or_(since, under_way, answers_moved)).limit(1)
     )

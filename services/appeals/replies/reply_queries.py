@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.inbound.thread_context import select_messages
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
+from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.ingest import Message
 
 
@@ -88,11 +89,21 @@ async def require_reply(session: AsyncSession, appeal_id: UUID, reply_id: UUID) 
 
 
 async def last_outcome(session: AsyncSession, appeal: Appeal) -> str | None:
-    """Return the outcome that the last published final answer gave."""
+    """Return the outcome that the last published final answer gave.
+
+    A further reply to an answered appeal, which has no round of feedback, is no answer.
+    """
     outcome: str | None = await session.scalar(
         select(Reply.outcome)
-        .where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final")
-        .order_by(Reply.published_at.desc(), Reply.id.desc())
+        .join(FeedbackRound, FeedbackRound.reply_id == Reply.id)
+        .where(Reply.appeal_id == appeal.id, Reply.status == "published")
+        .order_by(FeedbackRound.created_at.desc(), FeedbackRound.id.desc())
         .limit(1)
     )
     return outcome
+
+
+async def final_reply_stands(session: AsyncSession, appeal: Appeal) -> bool:
+    """Return whether the citizen has a final reply that was not withdrawn."""
+    standing = exists().where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final")
+    return bool(await session.scalar(select(standing)))

@@ -61,10 +61,11 @@ async def final_clock(scenario: AppealsScenario, found: dict[str, Any]) -> dict[
 
 
 async def correct(
-    scenario: AppealsScenario, found: dict[str, Any], kind: str | None, *, role: str = "moderator", **body: Any
-) -> Any:
-    """Correct what was read about the first answer, in the version of the appeal that was read."""
-    path = f"/api/v1/appeals/{found['id']}/feedback/{found['feedback'][0]['id']}"
+    scenario: AppealsScenario, found: dict[str, Any], kind: str | None, *, role: str = "moderator",
+    answer_number: int = 0, **body: Any,
+) -> Any:  # fmt: skip
+    """Correct what was read about the first (or another) answer, in the version of the appeal that was read."""
+    path = f"/api/v1/appeals/{found['id']}/feedback/{found['feedback'][answer_number]['id']}"
     organisation = None if role == "moderator" else scenario.organisation
     headers = scenario.appeals.headers(role, organisation, **{"If-Match": f'"{found["version"]}"'})
     given = {"kind": kind, "reason": "Это ирония", **body}

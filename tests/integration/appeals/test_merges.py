@@ -19,6 +19,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
 from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
+from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.support.service_under_test import CENTRE_SUBJECT, insert_page
 
 HOUR = timedelta(hours=1)
@@ -179,6 +180,21 @@ async def test_merge_is_taken_back_while_nothing_was_published(scenario: Appeals
     assert len(again["messages"]) == 2
     _is_problem(await _unmerge(scenario, second["id"]), 409)
     assert (await _merge(scenario, again, first)).is_success
+
+
+async def test_merge_is_taken_back_after_the_reply_was_withdrawn(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    reply = await published(scenario, first, at=2 * HOUR, message_id=second["messages"][0]["id"])
+    _is_problem(await _unmerge(scenario, second["id"]), 409)
+    assert (await withdrawn(scenario, first, reply))["status"] == "reopened"
+    back = await _unmerge(scenario, second["id"])
+    assert back.status_code == 200, back.text
+    found, into = back.json(), await scenario.appeal(first["id"])
+    same = ("status", "messages", "first_response_at", "first_response_due_at")
+    assert {name: found[name] for name in same} == {name: second[name] for name in same}
+    assert (into["status"], into["first_response_due_at"]) == ("reopened", first["first_response_due_at"])
+    assert ([one["id"] for one in into["replies"]], found["replies"]) == ([reply["id"]], [])
 
 
 async def test_draft_of_the_merged_appeal_refuses_the_merge_and_is_named(scenario: AppealsScenario) -> None:
