@@ -72,15 +72,19 @@ def await_reply(
 
 
 def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """End the clocks of a message that turned out to need no answer, or not to belong to the answered appeal."""
+    """End the clocks of a message that turned out to need no answer, or not to belong to the answered appeal.
+
+    A final answer that is owed to an earlier question stays owed: the one that was given was withdrawn.
+    """
     kinds: tuple[ClockKind, ...] = ("next_response", "final_answer")
+    awaited = unfinished(appeal, "next_response")
     for kind in kinds:
         row = unfinished(appeal, kind)
         if row is not None and row.state == "waiting":
             row.state = "cancelled"
         elif row is not None and (answered_at := reopened_after(row)) is not None:
             _stop(row, answered_at, sla, actor)
-        elif row is not None:
+        elif row is not None and (awaited is None or _is_of_same_question(row, awaited)):
             _cancel(row, sla, actor)
     store_due_dates(appeal, sla)
 
@@ -348,6 +352,10 @@ def _stop(row: SlaClock, published_at: datetime, sla: SlaContext, actor: str) ->
 
 def _stopped_at(appeal: Appeal, answered_at: datetime) -> list[SlaClock]:
     return [row for row in clocks_of(appeal) if row.state == "stopped" and row.stopped_at == answered_at]
+
+
+def _is_of_same_question(row: SlaClock, other: SlaClock) -> bool:
+    return (row.message_id, row.written_at) == (other.message_id, other.written_at)
 
 
 def _take_over_question(row: SlaClock, earlier: SlaClock) -> None:

@@ -304,3 +304,23 @@ def test_clock_that_counts_from_an_earlier_question_belongs_to_it(time_machine: 
     asked_at = OPENED + timedelta(days=1)
     assert (row.message_id, row.written_at, row.received_at) == (earlier, asked_at, asked_at)
     assert row.started_at == asked_at
+
+
+def test_final_answer_stays_owed_when_the_dissatisfaction_after_a_withdrawn_one_was_a_wrong_reading(
+    time_machine: Any,
+) -> None:
+    appeal, sla, answered_at = appeal_of(), context(), OPENED + timedelta(hours=2)
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    due = appeal.resolution_due_at
+    clocks.stop_clocks(appeal, OPENED + timedelta(hours=1), sla, "person", is_final=False)
+    clocks.stop_clocks(appeal, answered_at, sla, "person", is_final=True)
+    asked_at = OPENED + timedelta(days=1)
+    clocks.await_reply(appeal, sla, message_id=uuid4(), written_at=asked_at, received_at=asked_at)
+    clocks.start_next_response_clock(appeal, sla, "system", keeps_final_answer="Не решено")
+    withdraw(appeal, sla, answered_at)
+    clocks.withdraw_awaited_reply(appeal, sla, "person")
+    final = unfinished(appeal, "final_answer")
+    assert final is not None
+    assert (final.state, appeal.resolution_due_at) == ("running", due)
+    assert unfinished(appeal, "next_response") is None
