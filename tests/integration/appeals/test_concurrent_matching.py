@@ -80,7 +80,7 @@ async def workers(scenario: AppealsScenario) -> AsyncIterator[Workers]:
         await two.close()
 
 
-@pytest.mark.parametrize("attempts", [10, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("attempts", [10, pytest.param(100, marks=pytest.mark.long)])
 async def test_two_messages_about_one_matter_open_one_appeal(workers: Workers, attempts: int) -> None:
     for attempt in range(attempts):
         await workers.at_once(QUESTION, ROAD_AGAIN, thread=f"vk:-101_{1000 + attempt}")

@@ -268,7 +268,7 @@ async def test_merges_make_no_chain(scenario: AppealsScenario) -> None:
     assert len((await scenario.appeal(first["id"]))["messages"]) == 3
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(15, marks=pytest.mark.long)])
 async def test_crossing_merges_lose_no_message(scenario: AppealsScenario, rounds: int) -> None:
     for number in range(rounds):
         author = f"author-{number}"
