@@ -83,7 +83,7 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
 
 
 async def test_random_moves_at_once_keep_one_owner_and_agreeing_records(scenario: AppealsScenario) -> None:
-    await _walk(scenario, seed=1, appeals=10, moves=240)
+    await _walk(scenario, seed=1, appeals=8, moves=160)
 
 
 @pytest.mark.long

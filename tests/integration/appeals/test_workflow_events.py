@@ -1,5 +1,6 @@
 """Every move of the workflow, by those who may make it and those who may not, and the events of its row."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -11,19 +12,23 @@ from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
-async def _appeal_in(scenario: AppealsScenario, status: str) -> str:
-    """Return the id of an appeal in the status; in triage it has no organisation."""
-    message = await scenario.citizen_writes(QUESTION, author=str(uuid4()))
+async def _appeals_in(scenario: AppealsScenario, statuses: Sequence[str]) -> list[str]:
+    """Return the ids of an appeal in each status, handled together; in triage they have no organisation."""
+    messages = [await scenario.insert_message(QUESTION, author=str(uuid4())) for _ in statuses]
+    await scenario.process_events()
     admin = await scenario.database.connect()
-    row = await admin.fetchrow(
-        """UPDATE appeals
-           SET status = $2, organisation_id = CASE WHEN $2 = 'triage' THEN NULL ELSE organisation_id END
-           WHERE id = (SELECT appeal_id FROM appeal_messages WHERE message_id = $1) RETURNING id""",
-        message,
-        status,
-    )
+    rows = [
+        await admin.fetchrow(
+            """UPDATE appeals
+               SET status = $2, organisation_id = CASE WHEN $2 = 'triage' THEN NULL ELSE organisation_id END
+               WHERE id = (SELECT appeal_id FROM appeal_messages WHERE message_id = $1) RETURNING id""",
+            message,
+            status,
+        )
+        for message, status in zip(messages, statuses, strict=True)
+    ]
     await admin.close()
-    return str(row["id"])
+    return [str(row["id"]) for row in rows]
 
 
 def _body(scenario: AppealsScenario, move: AllowedMove, role: Role) -> dict[str, Any]:
@@ -44,21 +49,21 @@ async def _events(scenario: AppealsScenario, appeal_id: str) -> list[str]:
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.MANAGER, Role.APPROVER, Role.EXECUTOR])
 async def test_moves_are_made_by_their_roles_with_their_events(scenario: AppealsScenario, role: Role) -> None:
     org = None if role in CENTRE_ROLES else scenario.organisation
-    for status, moves in MOVES.items():
-        for move in moves:
-            told = f"{status} → {move.to}"
-            appeal_id = await _appeal_in(scenario, status)
-            before = await _events(scenario, appeal_id)
-            answer = await scenario.post(
-                f"/appeals/{appeal_id}/moves", _body(scenario, move, role), role=role, org=org, If_Match="*"
-            )
-            after = await _events(scenario, appeal_id)
-            if role not in move.roles:
-                assert answer.status_code in {404, 409}, f"{told}: {answer.text}"
-                assert after == before, told
-                continue
-            assert (answer.status_code, answer.json()["status"]) == (200, move.to), f"{told}: {answer.text}"
-            # Whoever starts to work on a free appeal of their organisation gets it.
-            takes = ["appeal.assignee_changed"] if move.to == "in_progress" and org is not None else []
-            own = [move.event.event_type] if move.event is not None else []
-            assert after == sorted([*before, "appeal.moved", *own, *takes]), told
+    rows = [(status, move) for status, moves in MOVES.items() for move in moves]
+    appeals = await _appeals_in(scenario, [status for status, _ in rows])
+    for (status, move), appeal_id in zip(rows, appeals, strict=True):
+        told = f"{status} → {move.to}"
+        before = await _events(scenario, appeal_id)
+        answer = await scenario.post(
+            f"/appeals/{appeal_id}/moves", _body(scenario, move, role), role=role, org=org, If_Match="*"
+        )
+        after = await _events(scenario, appeal_id)
+        if role not in move.roles:
+            assert answer.status_code in {404, 409}, f"{told}: {answer.text}"
+            assert after == before, told
+            continue
+        assert (answer.status_code, answer.json()["status"]) == (200, move.to), f"{told}: {answer.text}"
+        # Whoever starts to work on a free appeal of their organisation gets it.
+        takes = ["appeal.assignee_changed"] if move.to == "in_progress" and org is not None else []
+        own = [move.event.event_type] if move.event is not None else []
+        assert after == sorted([*before, "appeal.moved", *own, *takes]), told
