@@ -49,7 +49,7 @@ async def edit_reply(
     parts = await _require_changeable(session, reply)
     if len(parts) > 1:
         raise Conflict(
-            "The reply was published in several parts and cannot be edited: withdraw it, and reply anew"
+            "The reply was published in several parts and cannot be edited: withdraw it, and reply again"
         )
     if without_whitespace(text) == without_whitespace(reply.text):
         raise Invalid.field("/text", "The reply has this text already")

@@ -221,7 +221,7 @@ async def test_withdrawn_answer_reopens_the_appeal_with_its_old_clock(scenario: 
     data = json.loads(event["data"])
     assert (data["ground"], data["status"]) == ("factual_error", "reopened")
     assert WITHDRAWAL["reason"] not in event["data"]
-    # The same words may be sent anew; the new answer stops the old clock.
+    # The same words may be sent again; the new answer stops the old clock.
     again = await published(scenario, found, reply["text"], at=3 * HOUR)
     details = await scenario.appeal(found["id"])
     assert (details["status"], details["first_response_at"]) == ("answered", "2026-03-04T05:00:00Z")
