@@ -84,13 +84,7 @@ async def retry_quarantined(session: WriteSession, caller: Caller, payload_id: U
     push = catalogue.push_spec(item.network)
     if page is None or push is None:
         raise Conflict("The payload belongs to no registered page and cannot be parsed again")
-    ref = PageRef(
-        id=page.id,
-        organisation_id=page.organisation_id,
-        network=page.network,
-        external_id=page.external_id,
-        go_live_at=page.go_live_at,
-    )
+    ref = PageRef.of(page)
     parsed = ParsedBatch()
     parsed.parse(push.parse, json.loads(item.raw), ref)
     if parsed.unparsed:

@@ -5,7 +5,7 @@ An adapter converts a network's payloads to `IncomingItem` and replies to calls;
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -99,6 +99,11 @@ class PageRef:
     network: str
     external_id: str
     go_live_at: datetime
+
+    @staticmethod
+    def of(row: Any) -> "PageRef":
+        """Return the page of a row of `pages`, or of one with its columns."""
+        return PageRef(**{column.name: getattr(row, column.name) for column in fields(PageRef)})
 
 
 class TokenKind(StrEnum):

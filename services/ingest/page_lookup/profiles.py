@@ -144,7 +144,7 @@ async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, l
             Page.id.in_(page_ids), Page.active
         )
     )
-    found = {row.id: PageRef(**row._mapping) for row in rows}
+    found = {row.id: PageRef.of(row) for row in rows}
     by_network: dict[str, list[PageRef]] = defaultdict(list)
     for page_id in dict.fromkeys(page_ids):
         if page_id in found:

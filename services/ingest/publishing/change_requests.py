@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.networks.catalogue import max_text_length
-from services.ingest.publishing.reply_changer import CHANGE_JOB, DATABASE_NOW, UNFINISHED_STATUSES, lock_parts
+from services.ingest.publishing.locked_rows import DATABASE_NOW
+from services.ingest.publishing.reply_changer import CHANGE_JOB, UNFINISHED_STATUSES, lock_parts
 from services.ingest.schemas.publications import PublicationChangeRequest
 from shared.contracts.values import MessageKind
 from shared.database.sessions import WriteSession

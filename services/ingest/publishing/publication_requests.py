@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_threads
 from services.ingest.networks.catalogue import max_text_length
-from services.ingest.publishing.publisher import DATABASE_NOW, PUBLISH_JOB
+from services.ingest.publishing.locked_rows import DATABASE_NOW
+from services.ingest.publishing.publisher import PUBLISH_JOB
 from services.ingest.publishing.text_splitting import remaining_text, split_text
 from services.ingest.schemas.publications import PublicationRequest, PublicationStatus
 from services.ingest.settings import ingest_settings

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, literal, or_, select, tuple_, update
+from sqlalchemy import literal, or_, select, tuple_, update
 
 from services.ingest.intake.own_reply_matching import (
     IN_FLIGHT_STATUSES,
@@ -41,6 +41,7 @@ from services.ingest.networks.port import (
     PublishRejected,
     ReadFailed,
 )
+from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values, wait_for_call
 from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from shared import clock
 from shared.contracts.ingest_events import (
@@ -95,7 +96,6 @@ OUTCOME_UNKNOWN = {
     "final": False,
 }
 UNFINISHED_STATUSES = ("queued", *IN_FLIGHT_STATUSES)
-DATABASE_NOW = func.clock_timestamp()
 
 
 @dataclass(frozen=True)
@@ -170,13 +170,7 @@ class Publisher:
         if (row := result.one_or_none()) is None:
             return None
         page, publication = row
-        found = PageRef(
-            id=page.id,
-            organisation_id=page.organisation_id,
-            network=page.network,
-            external_id=page.external_id,
-            go_live_at=page.go_live_at,
-        )
+        found = PageRef.of(page)
         return found, publication.sending_since is None and _lacks_photos(publication)
 
     async def _upload_photos(self, publication_id: UUID, page: PageRef, network: NetworkAdapter) -> bool:
@@ -197,7 +191,7 @@ class Publisher:
             return False
         async with self._locked(publication_id) as (session, row):
             if row.uploaded_media is None:
-                await _change(session, row, uploaded_media=media, updated_at=DATABASE_NOW)
+                await set_values(session, row, uploaded_media=media, updated_at=DATABASE_NOW)
         return True
 
     async def _photos_refused(self, publication_id: UUID, refusal: PublishRejected) -> None:
@@ -205,10 +199,10 @@ class Publisher:
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES or not _lacks_photos(row):
                 return  # another process uploaded them, and sends the reply
-            await _change(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
+            await set_values(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
             attempt = row.attempts
             reason = {"code": refusal.code, "message": refusal.message}
-            if refusal.permanent or (attempt >= MAX_ATTEMPTS and await _retry_period_over(session, row)):
+            if refusal.permanent or (attempt >= MAX_ATTEMPTS and await is_older_than(session, row, RETRY_PERIOD)):
                 await _fail(session, row, reason)
                 return
             await _delay(session, row, reason)
@@ -223,10 +217,7 @@ class Publisher:
         lease = timedelta(
             seconds=delay_after_no_response(row.attempts, network.publish_timeout() + self.settle_seconds)
         )
-        since = row.sending_since or row.updated_at
-        left = await session.scalar(select(literal(since) + lease - DATABASE_NOW))
-        if left is not None and left > timedelta(0):
-            raise RetryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
+        await wait_for_call(session, row.sending_since or row.updated_at, lease)
         if row.status != "uncertain":
             await _uncertain(session, row, "the outcome of a call is not known")
 
@@ -244,7 +235,7 @@ class Publisher:
             if now.status != "uncertain" or now.sending_since != row.sending_since:
                 return None  # another process made a call; the read says nothing about it
             most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
-            if now.attempts >= most and (now.failure is None or await _retry_period_over(session, now)):
+            if now.attempts >= most and (now.failure is None or await is_older_than(session, now, RETRY_PERIOD)):
                 await _fail(session, now, NO_RESPONSE)
                 return None
             return await _start(session, now, page, network)
@@ -330,11 +321,13 @@ class Publisher:
             if row.status != "sending" or row.sending_since != call.started_at:
                 return
             attempt = row.attempts
-            final = refusal.permanent or (attempt >= MAX_ATTEMPTS and await _retry_period_over(session, row))
+            final = refusal.permanent or (
+                attempt >= MAX_ATTEMPTS and await is_older_than(session, row, RETRY_PERIOD)
+            )
             reason = {"code": refusal.code, "message": refusal.message}
             if not (refusal.permanent and refusal.was_sent):
                 # This call certainly had no effect; only an earlier call can have published the reply.
-                await _change(session, row, sending_since=call.previous_started_at)
+                await set_values(session, row, sending_since=call.previous_started_at)
             if final:
                 await _fail(session, row, reason)
             else:
@@ -402,7 +395,7 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
     await wait_for_standby_commit(session)
     # Read before the database's clock, so that our send deadline ends before other processes stop waiting.
     began = boottime_seconds()
-    await _change(
+    await set_values(
         session,
         row,
         **known,
@@ -448,9 +441,9 @@ async def _swap_external_ids(session: WriteSession, row: Publication, published:
     former = {"external_id": row.external_id, "url": row.url}
     if row.external_id is not None:
         await _link(session, row, row.external_id, None if holder is None else holder.id)
-    await _change(session, row, external_id=None)
+    await set_values(session, row, external_id=None)
     if holder is not None:
-        await _change(session, holder, **former, version=holder.version + 1, updated_at=DATABASE_NOW)
+        await set_values(session, holder, **former, version=holder.version + 1, updated_at=DATABASE_NOW)
 
 
 def _check(found: OutgoingReply, longest: int) -> None:
@@ -464,16 +457,6 @@ def _check(found: OutgoingReply, longest: int) -> None:
         raise PublishRejected("too_long", message, permanent=True, was_sent=False)
 
 
-async def _change(session: WriteSession, row: Publication, **values: object) -> None:
-    await session.execute(
-        update(Publication)
-        .where(Publication.id == row.id)
-        .values(**values)
-        .execution_options(synchronize_session=False)
-    )
-    await session.refresh(row)
-
-
 _OWN = object()
 
 
@@ -484,10 +467,6 @@ async def _link(session: WriteSession, row: Publication, external_id: str, publi
         .where(Message.network == row.network, Message.kind == row.kind, Message.external_id == external_id)
         .values(publication_id=row.id if publication_id is _OWN else publication_id)
     )
-
-
-async def _retry_period_over(session: WriteSession, row: Publication) -> bool:
-    return bool(await session.scalar(select(DATABASE_NOW - literal(row.created_at) > RETRY_PERIOD)))
 
 
 async def _fail(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
@@ -510,14 +489,14 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
     """Queue the publication for an automatic retry; emit an event once per reason."""
     failure = {**reason, "final": False}
     news = row.failure != failure
-    await _change(session, row, status="queued", failure=failure, updated_at=DATABASE_NOW)
+    await set_values(session, row, status="queued", failure=failure, updated_at=DATABASE_NOW)
     if news:
         await emit(session, await _event(session, row, PublicationRetryScheduled, failure))
 
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication outcome unknown", publication_id=str(row.id), reason=reason)
-    await _change(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
+    await set_values(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
     await emit(session, await _event(session, row, PublicationUncertain, OUTCOME_UNKNOWN))
 
 

@@ -15,8 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select
 
 from services.ingest.intake.edits import apply_own_change
 from services.ingest.intake.own_reply_matching import ACTOR, lock_threads
@@ -33,6 +32,7 @@ from services.ingest.networks.port import (
     StandingReply,
 )
 from services.ingest.networks.sanitize import same_text
+from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values, wait_for_call
 from services.ingest.publishing.publisher import READ_BACK
 from shared import clock
 from shared.contracts.ingest_events import (
@@ -58,7 +58,6 @@ UNFINISHED_STATUSES = ("queued", "sending", "uncertain")
 MAX_DELAY = 300.0
 # A person waits for the outcome, and may ask again.
 RETRY_PERIOD = timedelta(hours=1)
-DATABASE_NOW = func.clock_timestamp()
 REPLY_GONE = {
     "code": "reply_gone",
     "message": "В сети этого ответа уже нет: его удалили там. Править нечего, напишите новый ответ.",
@@ -112,7 +111,8 @@ class ReplyChanger:
                 return
             since = change.sending_since
             if is_unknown := change.status != "queued":
-                await self._wait_until_call_is_over(session, change, network)
+                lease = timedelta(seconds=network.publish_timeout() + self.settle_seconds)
+                await wait_for_call(session, change.sending_since, lease)
         if is_unknown:
             await self._compare(change_id, since, await self._read(change_id, since, parts, page, network))
         while (call := await self._start(change_id, page, network)) is not None:
@@ -137,22 +137,7 @@ class ReplyChanger:
             )
         if page is None:
             return None
-        return PageRef(
-            id=page.id,
-            organisation_id=page.organisation_id,
-            network=page.network,
-            external_id=page.external_id,
-            go_live_at=page.go_live_at,
-        )
-
-    async def _wait_until_call_is_over(
-        self, session: WriteSession, change: PublicationChange, network: NetworkAdapter
-    ) -> None:
-        """Raise `RetryLater` while a call of unknown outcome may still take effect."""
-        lease = timedelta(seconds=network.publish_timeout() + self.settle_seconds)
-        left = await session.scalar(select(literal(change.sending_since) + lease - DATABASE_NOW))
-        if left is not None and left > timedelta(0):
-            raise RetryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
+        return PageRef.of(page)
 
     async def _read(
         self,
@@ -173,7 +158,7 @@ class ReplyChanger:
             async with self._locked(change_id) as (session, change, present_parts):
                 if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
                     return {}  # another process has gone on with the change
-                if await _is_overdue(session, change):
+                if await is_older_than(session, change, RETRY_PERIOD):
                     await _fail(session, change, present_parts, NOT_CONFIRMED)
                     return {}
             raise RetryLater(timedelta(seconds=10), f"the thread cannot be read: {error}") from error
@@ -203,7 +188,7 @@ class ReplyChanger:
             if change.status in UNFINISHED_STATUSES and change.sending_since == since:
                 await self._adopt(session, change, parts, standing)
                 if change.status in UNFINISHED_STATUSES:
-                    await _set(session, change, status="queued", updated_at=DATABASE_NOW)
+                    await set_values(session, change, status="queued", updated_at=DATABASE_NOW)
 
     async def _adopt(
         self,
@@ -234,12 +219,12 @@ class ReplyChanger:
             if not left:
                 await _finish_if_withdrawn(session, change, parts)
                 return None
-            if change.attempts and await _is_overdue(session, change):
+            if change.attempts and await is_older_than(session, change, RETRY_PERIOD):
                 await _fail(session, change, parts, change.failure or NO_RESPONSE)
                 return None
             # Read before the database's clock, so that our deadline ends before other processes stop waiting.
             began = boottime_seconds()
-            await _set(
+            await set_values(
                 session,
                 change,
                 status="sending",
@@ -277,7 +262,7 @@ class ReplyChanger:
             async with self._locked(call.change_id) as (session, change, _):
                 if not _is_current(change, call):
                     return
-                await _set(session, change, status="uncertain", updated_at=DATABASE_NOW)
+                await set_values(session, change, status="uncertain", updated_at=DATABASE_NOW)
             log.warning("change outcome unknown", change_id=str(call.change_id), reason=str(doubt))
             raise RetryLater(
                 timedelta(seconds=self.settle_seconds), "the response to the call was lost"
@@ -293,7 +278,7 @@ class ReplyChanger:
                 await _edited(session, change, parts)
                 return
             await _withdrawn(session, next(part for part in parts if part.id == call.part_id))
-            await _set(session, change, status="queued", failure=None, updated_at=DATABASE_NOW)
+            await set_values(session, change, status="queued", failure=None, updated_at=DATABASE_NOW)
             await _finish_if_withdrawn(session, change, parts)
 
     async def _refused(
@@ -312,13 +297,13 @@ class ReplyChanger:
             if change.status not in UNFINISHED_STATUSES:
                 return
             if standing is not None and call.text is None and call.standing.external_id not in standing:
-                await _set(session, change, status="queued", updated_at=DATABASE_NOW)
+                await set_values(session, change, status="queued", updated_at=DATABASE_NOW)
                 return
             attempt = change.attempts
-            if refusal.permanent or await _is_overdue(session, change):
+            if refusal.permanent or await is_older_than(session, change, RETRY_PERIOD):
                 await _fail(session, change, parts_now, reason)
                 return
-            await _set(session, change, status="queued", failure=reason, updated_at=DATABASE_NOW)
+            await set_values(session, change, status="queued", failure=reason, updated_at=DATABASE_NOW)
         raise RetryLater(
             timedelta(seconds=Backoff(refusal.retry_after, MAX_DELAY).delay(attempt)), refusal.message
         )
@@ -396,21 +381,17 @@ def _outgoing(first: Publication, page: PageRef) -> OutgoingReply:
     )
 
 
-async def _is_overdue(session: AsyncSession, change: PublicationChange) -> bool:
-    return bool(await session.scalar(select(DATABASE_NOW - literal(change.created_at) > RETRY_PERIOD)))
-
-
 async def _edited(session: WriteSession, change: PublicationChange, parts: Sequence[Publication]) -> None:
     (part,) = parts
-    await _set(session, part, text=change.text, version=part.version + 1, updated_at=DATABASE_NOW)
-    await _set(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
+    await set_values(session, part, text=change.text, version=part.version + 1, updated_at=DATABASE_NOW)
+    await set_values(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
     await emit(
         session, *await apply_own_change(session, part, change.text), _event(change, parts, PublicationEdited)
     )
 
 
 async def _withdrawn(session: WriteSession, part: Publication) -> None:
-    await _set(session, part, withdrawn_at=DATABASE_NOW, version=part.version + 1, updated_at=DATABASE_NOW)
+    await set_values(session, part, withdrawn_at=DATABASE_NOW, version=part.version + 1, updated_at=DATABASE_NOW)
     await emit(session, *await apply_own_change(session, part, None))
 
 
@@ -418,7 +399,7 @@ async def _finish_if_withdrawn(
     session: WriteSession, change: PublicationChange, parts: Sequence[Publication]
 ) -> None:
     if change.text is None and all(part.withdrawn_at is not None for part in parts):
-        await _set(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
+        await set_values(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
         await emit(session, _event(change, parts, PublicationWithdrawn))
 
 
@@ -430,7 +411,7 @@ async def _fail(
     if change.text is None and gone:
         message = f"{message} Удалено частей ответа: {gone} из {len(parts)}."
     failure = PublicationFailure(code=reason["code"], message=message, final=True)
-    await _set(session, change, status="failed", failure=failure.model_dump(), updated_at=DATABASE_NOW)
+    await set_values(session, change, status="failed", failure=failure.model_dump(), updated_at=DATABASE_NOW)
     await emit(session, _event(change, parts, PublicationChangeFailed, failure=failure))
     log.info("change failed", change_id=str(change.id), code=failure.code)
 
@@ -445,11 +426,3 @@ def _event(
         organisation_id=first.organisation_id,
         actor=ACTOR,
     )
-
-
-async def _set(session: WriteSession, row: PublicationChange | Publication, **values: object) -> None:
-    model = type(row)
-    await session.execute(
-        update(model).where(model.id == row.id).values(**values).execution_options(synchronize_session=False)
-    )
-    await session.refresh(row)

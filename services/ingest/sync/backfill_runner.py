@@ -12,7 +12,6 @@ from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.port import NetworkAdapter, PageRef, ScanStep, StoreResult
 from services.ingest.settings import IngestSettings
-from services.ingest.sync.reconciliation_runner import page_ref
 from services.ingest.sync.resumable_runner import ResumableRunner, RowSuperseded, closing_scan
 from shared import clock
 from shared.database.sessions import Database, WriteSession
@@ -112,7 +111,7 @@ class BackfillRunner:
             row, page = found
             begun = _Row(
                 id=row_id,
-                page=page_ref(page),
+                page=PageRef.of(page),
                 since=row.since,
                 open_appeals=row.open_appeals,
                 cursor=row.cursor,

@@ -165,7 +165,7 @@ class ReconciliationRunner:
             if found is None:
                 raise RowSuperseded
             row, page = found
-            self._pages[row_id] = page_ref(page)
+            self._pages[row_id] = PageRef.of(page)
             await _check_tokens(session, page.id)
             read_since = await first_read_at(session, page.id)
         return _Row(
@@ -286,17 +286,6 @@ async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
     )
     if own and all(token.state in UNUSABLE_TOKEN_STATES for token in own):
         raise ReadFailed(f"the page's token is {own[0].state}: {own[0].reason or 'unknown reason'}")
-
-
-def page_ref(page: Page) -> PageRef:
-    """Return the page's row as a `PageRef`."""
-    return PageRef(
-        id=page.id,
-        organisation_id=page.organisation_id,
-        network=page.network,
-        external_id=page.external_id,
-        go_live_at=page.go_live_at,
-    )
 
 
 def _gap_found(row: _Row) -> NewEvent:

@@ -58,16 +58,7 @@ class DatabaseTokenPool:
                     Page.active
                 )
             )
-            found = {
-                (row.network, row.external_id): PageRef(
-                    id=row.id,
-                    organisation_id=row.organisation_id,
-                    network=row.network,
-                    external_id=row.external_id,
-                    go_live_at=row.go_live_at,
-                )
-                for row in pages
-            }
+            found = {(row.network, row.external_id): PageRef.of(row) for row in pages}
             rows = list(await session.scalars(select(NetworkToken).order_by(NetworkToken.created_at.desc())))
         self._pages = found
         self._tokens = dict(self._renewed(rows))

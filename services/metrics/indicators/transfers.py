@@ -6,14 +6,14 @@ A transfer between two organisations counts for both, also when the appeal passe
 
 from typing import Any
 
-from sqlalchemy import Row, Select, Text, Uuid, and_, cast, func, literal, null, select, tuple_, union_all
+from sqlalchemy import Select, Uuid, and_, cast, func, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.by_organisation import read_by_organisation, select_by_organisation
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import TransferFigures, TransferGroup
 from shared.auth.callers import Caller
 from shared.tables.appeals import Alert, Appeal, Assignment
-from shared.tables.registry import Organisation
 
 _NO_ORGANISATION = cast(null(), Uuid())
 
@@ -41,35 +41,20 @@ def transfers_query(period: Period, caller: Caller) -> Select[Any]:
         .where(opened, Assignment.kind == "returned")
     )
     step = union_all(assignments, returned).subquery("step").c
-    organisation = Organisation.id, Organisation.name, Organisation.sort_key
-    return (
-        select(
-            func.grouping(Organisation.id).label("is_total"),
-            cast(Organisation.id, Text).label("key"),
-            Organisation.name,
-            func.count(step.appeal_id.distinct()).label("appeals"),
-            func.count().filter(step.after != step.organisation_id).label("transferred_out"),
-            func.count().filter(step.before != step.organisation_id).label("transferred_in"),
-            func.coalesce(func.sum(step.returned), 0).label("returns"),
-            func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("repeated_transfers"),
-        )
-        .join(Organisation, Organisation.id == step.organisation_id)
-        .outerjoin(Alert, and_(Alert.kind == "repeated_transfers", Alert.appeal_id == step.appeal_id))
-        .where(caller.scope(Organisation.id))
-        .group_by(func.grouping_sets(tuple_(*organisation), tuple_()))
-        .order_by(Organisation.sort_key.nulls_last(), Organisation.id)
-    )
+    return select_by_organisation(
+        step.organisation_id,
+        caller,
+        func.count(step.appeal_id.distinct()).label("appeals"),
+        func.count().filter(step.after != step.organisation_id).label("transferred_out"),
+        func.count().filter(step.before != step.organisation_id).label("transferred_in"),
+        func.coalesce(func.sum(step.returned), 0).label("returns"),
+        func.count(step.appeal_id.distinct()).filter(Alert.id.is_not(None)).label("repeated_transfers"),
+    ).outerjoin(Alert, and_(Alert.kind == "repeated_transfers", Alert.appeal_id == step.appeal_id))
 
 
 async def compute_transfers(
     session: AsyncSession, period: Period, caller: Caller
 ) -> tuple[TransferFigures, list[TransferGroup]]:
     """Return totals and organisations that the caller may see."""
-    rows = (await session.execute(transfers_query(period, caller))).all()
-    total = next(row for row in rows if row.is_total)
-    groups = [TransferGroup(key=row.key, name=row.name, **_figures(row)) for row in rows if not row.is_total]
-    return TransferFigures(**_figures(total)), groups
-
-
-def _figures(row: Row[Any]) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in TransferFigures.model_fields}
+    query = transfers_query(period, caller)
+    return await read_by_organisation(session, query, TransferFigures, TransferGroup)
