@@ -51,6 +51,8 @@ WORKER_FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loo
 DEAD_LETTER_JOBS = Gauge(
     "gospablik_dead_letter_jobs", "Jobs that failed for good and wait for a person", ["service"]
 )
+# Less than the gateway's service waits for readiness.
+DEPENDENCY_TIMEOUT_SECONDS = 2.0
 RESTART_BACKOFF = Backoff(0.5, 15.0)
 
 WORKER_UP = Gauge("gospablik_worker_up", "1 while a worker loop is well", ["service", "worker"])
@@ -75,12 +77,14 @@ class Service:
         find_person: Callable[["Service"], identity.FindPerson] | None = None,
         answers: type[IdempotencyMixin] | None = None,
         before: WorkerFunction | None = None,
+        dependencies: Mapping[str, WorkerFunction] | None = None,
     ) -> None:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
         `large_bodies` maps paths to a higher body limit in bytes. `find_person` finds people of an external
         issuer, by default by calling registry. `answers` is the table of stored responses to requests with an
-        idempotency key. An exception in `before` stops the start.
+        idempotency key. An exception in `before` stops the start. `dependencies` are checked by `/health/ready`;
+        one that is unavailable is a warning, since the service does most of its work without it.
         """
         self.name = name
         self.title = title
@@ -93,6 +97,7 @@ class Service:
         self._find_person = find_person
         self.answers = answers
         self._before = before
+        self._dependencies = dependencies or {}
         self._large_bodies = large_bodies
         self.wakeups = NotificationListener()
         self.worker_errors: dict[str, str] = {}
@@ -264,6 +269,22 @@ class Service:
             is_outage=is_outage,
         )
 
+    async def failing_dependencies(self) -> dict[str, str]:
+        """Return the errors of the dependencies that do not work now, by name."""
+        names = list(self._dependencies)
+        errors = await asyncio.gather(*(self._check_dependency(name) for name in names))
+        return {name: error for name, error in zip(names, errors, strict=True) if error is not None}
+
+    async def _check_dependency(self, name: str) -> str | None:
+        try:
+            async with asyncio.timeout(DEPENDENCY_TIMEOUT_SECONDS):
+                await self._dependencies[name](self)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            return logs.redact(str(error)) or f"no answer within {DEPENDENCY_TIMEOUT_SECONDS:g} s"
+        return None
+
     async def count_dead_letters(self, jobs: Jobs) -> float:
         """Return how many jobs failed permanently; NaN while the database is unavailable."""
         # The other metrics are especially needed during an outage.
@@ -299,8 +320,9 @@ def _health_routes() -> APIRouter:
                 await service.database.ping()
         except Exception as error:  # noqa: BLE001 — any error means that the database cannot be reached
             checks["database"] = repr(error)
-        status = "fail" if checks else "pass"
-        return JSONResponse({"status": status, "checks": checks}, status_code=503 if checks else 200)
+        warnings = await service.failing_dependencies()
+        status = "fail" if checks else "warn" if warnings else "pass"
+        return JSONResponse({"status": status, "checks": checks | warnings}, status_code=503 if checks else 200)
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:

@@ -39,11 +39,11 @@ from shared.tables.appeals import AppealsIdempotency
 
 
 async def _check_settings(service: Service) -> None:
-    """Refuse to start without the keys of contacts, without a folder for attachments that can be written, or with
+    """Refuse to start without the keys of contacts, without a storage for attachments that can be written, or with
     a custom model that cannot be used.
     """
     contact_settings()
-    file_storage().prepare()
+    await file_storage().prepare()
     await check_custom_model(service)
 
 
@@ -88,6 +88,7 @@ def build_service() -> Service:
         workers={"classifier-prefetch": prefetch.run_prefetch, "alert-gauge": run_gauge_updates},
         answers=AppealsIdempotency,
         before=_check_settings,
+        dependencies={"attachments": lambda _: file_storage().check()},
     )
     worker.register(service, queue)
     return service

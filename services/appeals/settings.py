@@ -1,19 +1,35 @@
 """Settings of the appeals service."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.settings import FernetKeys
 
 
+@dataclass(frozen=True)
+class S3Bucket:
+    """A bucket and how to reach it; `endpoint` is the address of the server without the bucket."""
+
+    endpoint: str
+    name: str
+    region: str
+    key_id: str
+    secret: SecretStr
+
+
 class AppealsSettings(BaseSettings):
     """Settings read from environment variables `GOSPABLIK_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=())
+    # The input of a failed validation contains the secret of S3.
+    model_config = SettingsConfigDict(
+        env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=(), hide_input_in_errors=True
+    )
 
     classifier: Literal["model", "rule"] = Field(
         default="model", description="What classifies messages: the model, or the keyword rules alone"
@@ -69,6 +85,15 @@ class AppealsSettings(BaseSettings):
         default=Path(".data/attachments"),
         description="Folder of the photos of replies; API and worker of appeals share it",
     )
+    attachments_s3_endpoint: str | None = Field(
+        default=None, description="Address of an S3 server that keeps the photos instead of the folder"
+    )
+    attachments_s3_bucket: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9._-]{3,63}$", description="The bucket, which contains nothing else"
+    )
+    attachments_s3_region: str = Field(default="us-east-1", description="The region that requests are signed for")
+    attachments_s3_key_id: str | None = Field(default=None, description="Id of the access key")
+    attachments_s3_secret: SecretStr | None = Field(default=None, description="Secret of the access key")
 
     @field_validator("reply_allowed_contacts", "reply_link_hosts", mode="before")
     @classmethod
@@ -77,10 +102,51 @@ class AppealsSettings(BaseSettings):
             return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("topics_model", mode="before")
+    @field_validator(
+        "topics_model",
+        "attachments_s3_endpoint",
+        "attachments_s3_bucket",
+        "attachments_s3_key_id",
+        "attachments_s3_secret",
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None
+
+    @field_validator("attachments_s3_endpoint")
+    @classmethod
+    def _validate_endpoint(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError("the endpoint must be an address such as https://s3.example.ru, without a login")
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("the endpoint must be the address of the server alone: the bucket is another setting")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _validate_s3(self) -> "AppealsSettings":
+        given = {
+            "GOSPABLIK_ATTACHMENTS_S3_ENDPOINT": self.attachments_s3_endpoint,
+            "GOSPABLIK_ATTACHMENTS_S3_BUCKET": self.attachments_s3_bucket,
+            "GOSPABLIK_ATTACHMENTS_S3_KEY_ID": self.attachments_s3_key_id,
+            "GOSPABLIK_ATTACHMENTS_S3_SECRET": self.attachments_s3_secret,
+        }
+        missing = [name for name, value in given.items() if value is None]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"to keep attachments in S3, set {', '.join(missing)} too; for the folder, set none")
+        return self
+
+    @property
+    def attachments_s3(self) -> S3Bucket | None:
+        """Return the bucket of attachments, or None if they are kept in the folder."""
+        endpoint, name = self.attachments_s3_endpoint, self.attachments_s3_bucket
+        key_id, secret = self.attachments_s3_key_id, self.attachments_s3_secret
+        if endpoint is None or name is None or key_id is None or secret is None:
+            return None
+        return S3Bucket(endpoint, name, self.attachments_s3_region, key_id, secret)
 
 
 class ContactSettings(BaseSettings):

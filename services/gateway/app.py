@@ -89,7 +89,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         document = await health.aggregate_health(request.app.state.http, services, settings.health_timeout_seconds)
         return HealthResponse(
             document,
-            status_code=200 if document["status"] == "pass" else 503,
+            status_code=503 if document["status"] == "fail" else 200,
             headers={"Cache-Control": "no-store"},
         )
 

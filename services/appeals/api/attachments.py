@@ -17,7 +17,7 @@ from shared.api.response_headers import with_headers
 from shared.auth.callers import ServiceCaller, require_service
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.http import problems
-from shared.http.problems import Invalid, NotFound, TooLarge
+from shared.http.problems import Invalid, NotFound, TooLarge, Unavailable
 from shared.service import ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/attachments", tags=["attachments"])
@@ -54,7 +54,7 @@ _IMAGE: dict[int | str, dict[str, Any]] = {
     "",
     status_code=201,
     openapi_extra=_FORM,
-    responses=problems.responses(*WRITE_PROBLEMS, TooLarge) | with_headers(201, "Location"),
+    responses=problems.responses(*WRITE_PROBLEMS, TooLarge, Unavailable) | with_headers(201, "Location"),
     summary="Upload a photo",
 )
 async def upload_attachment(
@@ -93,7 +93,7 @@ async def _file(request: Request) -> tuple[str | None, bytes]:
 @router.get(
     "/{attachment_id}",
     response_class=Response,
-    responses=problems.responses(*READ_PROBLEMS, NotFound) | _IMAGE,
+    responses=problems.responses(*READ_PROBLEMS, NotFound, Unavailable) | _IMAGE,
     summary="Get a photo",
 )
 async def get_attachment(session: ReadTransaction, caller: Reader, attachment_id: UUID) -> Response:
@@ -102,7 +102,7 @@ async def get_attachment(session: ReadTransaction, caller: Reader, attachment_id
     """
     attachment = await uploads.get_readable(session, caller, attachment_id)
     shown = f"attachment; filename=\"photo.jpg\"; filename*=UTF-8''{quote(attachment.name, safe='')}"
-    content = await uploads.read_file(file_storage(), attachment)
+    content = await uploads.read_file(session, file_storage(), attachment)
     return Response(content, media_type=attachment.content_type, headers={"Content-Disposition": shown})
 
 
@@ -112,4 +112,6 @@ async def get_attachment_for_service(
 ) -> Response:
     """Return the file of an attachment of a reply."""
     attachment = await uploads.get_attached(session, attachment_id)
-    return Response(await uploads.read_file(file_storage(), attachment), media_type=attachment.content_type)
+    return Response(
+        await uploads.read_file(session, file_storage(), attachment), media_type=attachment.content_type
+    )

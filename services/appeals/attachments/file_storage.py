@@ -1,33 +1,23 @@
-"""Storage of the files of attachments: one file for each, named by its id."""
+"""Storage of the files of attachments: in a folder by default, in an S3 bucket by setting."""
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 from uuid import UUID
 
+from services.appeals.attachments.s3_storage import S3Storage
+from services.appeals.attachments.storage_port import (
+    PART,
+    FileStorage,
+    StorageMisconfigured,
+    StorageUnavailable,
+    file_name,
+    id_of,
+)
 from services.appeals.settings import settings
 from shared.ids import new_id
-
-# Suffix of a file that is being written.
-PART = ".part"
-
-
-class FileStorage(Protocol):
-    """Stores files by id. A stored file never changes."""
-
-    async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file durably, wholly or not at all."""
-
-    async def read(self, file_id: UUID) -> bytes | None:
-        """Return the content of a file, or None if there is none."""
-
-    async def delete(self, file_id: UUID) -> None:
-        """Delete a file; nothing happens if there is none."""
-
-    async def ids(self) -> list[UUID]:
-        """Return the ids of all stored files."""
 
 
 class FolderStorage:
@@ -36,15 +26,22 @@ class FolderStorage:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def prepare(self) -> None:
-        """Create the folder and check that it can be written. Raises OSError."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = self._folder / f".{new_id()}"
-        probe.touch(mode=0o600)
-        probe.unlink()
+    async def prepare(self) -> None:
+        """Create the folder and check that it can be written. Raises `StorageMisconfigured`."""
+        try:
+            await asyncio.to_thread(self._probe)
+        except OSError as error:
+            raise StorageMisconfigured(f"GOSPABLIK_ATTACHMENTS_DIR: files cannot be stored: {error}") from error
+
+    async def check(self) -> None:
+        """Raise `StorageUnavailable` unless the folder can be written."""
+        try:
+            await asyncio.to_thread(self._probe)
+        except OSError as error:
+            raise StorageUnavailable(f"the folder of attachments cannot be written: {error}") from error
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file; it appears under its name once all of it is on the disk."""
+        """Store a file; it appears under its name once all of it is on the disk. Raises OSError."""
         await asyncio.to_thread(self._write, file_id, content)
 
     async def read(self, file_id: UUID) -> bytes | None:
@@ -60,13 +57,21 @@ class FolderStorage:
         for name in (path, path.with_suffix(PART)):
             await asyncio.to_thread(name.unlink, missing_ok=True)
 
-    async def ids(self) -> list[UUID]:
-        """Return the ids of all stored files, and of those whose writing was interrupted."""
-        return await asyncio.to_thread(lambda: list(self._names()))
+    async def ids(self) -> AsyncIterator[UUID]:
+        """Yield the ids of all stored files, and of those whose writing was interrupted."""
+        for folder in await asyncio.to_thread(lambda: list(self._folder.glob("??"))):
+            for name in await asyncio.to_thread(os.listdir, folder):
+                if (file_id := id_of(f"{folder.name}/{name}")) is not None:
+                    yield file_id
 
     def _path(self, file_id: UUID) -> Path:
-        # The beginning of an id is its time, so that it would not spread the files.
-        return self._folder / file_id.hex[-2:] / f"{file_id}.jpg"
+        return self._folder / file_name(file_id)
+
+    def _probe(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe = self._folder / f".{new_id()}"
+        probe.touch(mode=0o600)
+        probe.unlink()
 
     def _write(self, file_id: UUID, content: bytes) -> None:
         path = self._path(file_id)
@@ -84,13 +89,6 @@ class FolderStorage:
         for folder in (path.parent, self._folder):
             _sync_folder(folder)
 
-    def _names(self) -> Iterator[UUID]:
-        for file in self._folder.glob("??/*"):
-            try:
-                yield UUID(file.stem)
-            except ValueError:
-                continue  # not written by us
-
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -100,6 +98,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def file_storage() -> FolderStorage:
+# One client keeps its connections for all requests.
+_s3_storage = lru_cache(maxsize=1)(S3Storage)
+
+
+def file_storage() -> FileStorage:
     """Return the storage that the settings name."""
-    return FolderStorage(settings().attachments_dir)
+    config = settings()
+    if (bucket := config.attachments_s3) is not None:
+        return _s3_storage(bucket)
+    return FolderStorage(config.attachments_dir)

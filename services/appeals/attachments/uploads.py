@@ -8,13 +8,21 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.attachments.display_names import display_name
-from services.appeals.attachments.file_storage import FileStorage
 from services.appeals.attachments.images import CONTENT_TYPE, FILE_POINTER, CleanImage
+from services.appeals.attachments.storage_port import FileStorage, StorageUnavailable
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
-from shared.database.sessions import Database, WriteSession
-from shared.http.problems import Conflict, Invalid, NotFound, TooLarge
+from shared.database.sessions import Database, ReadSession, WriteSession
+from shared.http.problems import (
+    RETRY_AFTER_SECONDS,
+    Conflict,
+    Invalid,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unavailable,
+)
 from shared.ids import creation_time, new_id
 from shared.logs import get_logger
 from shared.tables.appeals import Appeal, Reply
@@ -42,24 +50,53 @@ async def store_upload(
 ) -> Attachment:
     """Store a photo of the caller, who may then attach it to a reply.
 
-    Raises `Conflict` when they have too many photos that are not attached.
+    Raises `Conflict` when they have too many photos that are not attached, `Unavailable` if the storage does not
+    answer.
     """
-    waiting = await session.scalar(
-        select(func.count()).where(Attachment.uploaded_by == caller.actor, Attachment.reply_id.is_(None))
-    )
-    if (waiting or 0) >= MAX_UNATTACHED:
-        raise Conflict(f"{MAX_UNATTACHED} of your uploads are not attached to a reply: attach them, or wait until "
-                       "they expire")  # fmt: skip
     attachment = Attachment(
         id=new_id(), organisation_id=caller.organisation_id, uploaded_by=caller.actor, reply_id=None,
         name=display_name(name), content_type=CONTENT_TYPE, size=len(image.content),
         sha256=sha256(image.content).hexdigest(), width=image.width, height=image.height, created_at=clock.now(),
     )  # fmt: skip
     # The file first: after a crash there may be a file without a row, which is removed, but no row without a file.
-    await storage.write(attachment.id, image.content)
-    session.add(attachment)
-    await session.flush()
+    # And before the first statement: a slow storage must not hold a connection of the database.
+    try:
+        await storage.write(attachment.id, image.content)
+    except StorageUnavailable as error:
+        raise _unavailable("the photo was not stored", error) from error
+    try:
+        await _check_unattached(session, caller)
+        session.add(attachment)
+        await session.flush()
+    except Problem:
+        await _delete_refused(storage, attachment.id)
+        raise
     return attachment
+
+
+async def _check_unattached(session: AsyncSession, caller: Caller) -> None:
+    waiting = await session.scalar(
+        select(func.count()).where(Attachment.uploaded_by == caller.actor, Attachment.reply_id.is_(None))
+    )
+    if (waiting or 0) >= MAX_UNATTACHED:
+        raise Conflict(f"{MAX_UNATTACHED} of your uploads are not attached to a reply: attach them, or wait until "
+                       "they expire")  # fmt: skip
+
+
+async def _delete_refused(storage: FileStorage, file_id: UUID) -> None:
+    """Delete the file of an upload that was refused; if the storage does not answer, it is an orphan for a day."""
+    try:
+        await storage.delete(file_id)
+    except StorageUnavailable as error:
+        log.warning("file of a refused upload not deleted", attachment_id=str(file_id), reason=str(error))
+
+
+def _unavailable(what: str, error: StorageUnavailable) -> Unavailable:
+    log.error("attachment storage unavailable", outcome=what, reason=str(error))
+    return Unavailable(
+        f"The storage of attachments does not answer: {what}. Try again in a moment",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
 
 
 def _is_readable(caller: Caller) -> ColumnElement[bool]:
@@ -98,9 +135,18 @@ def _found(attachment: Attachment | None) -> Attachment:
     return attachment
 
 
-async def read_file(storage: FileStorage, attachment: Attachment) -> bytes:
-    """Return the stored file. Raises `NotFound` if it is missing or is not the one that was stored."""
-    content = await storage.read(attachment.id)
+async def read_file(session: ReadSession, storage: FileStorage, attachment: Attachment) -> bytes:
+    """Return the stored file; the transaction of the session ends before.
+
+    Raises `NotFound` if the file is missing or is not the one that was stored, `Unavailable` if the storage does
+    not answer.
+    """
+    # A slow storage must not hold a connection of the database.
+    await session.close()
+    try:
+        content = await storage.read(attachment.id)
+    except StorageUnavailable as error:
+        raise _unavailable("the photo cannot be read", error) from error
     if content is None or sha256(content).hexdigest() != attachment.sha256:
         log.error("attachment file missing or changed", attachment_id=str(attachment.id))
         raise NotFound("The file of this attachment is missing")
@@ -113,14 +159,20 @@ async def remove_orphan_files(database: Database, storage: FileStorage) -> int:
     Files of the last day are kept: their rows may not be committed yet.
     """
     limit = clock.now() - ORPHAN_GRACE
-    old = [file_id for file_id in await storage.ids() if creation_time(file_id) < limit]
-    removed = 0
-    for start in range(0, len(old), LOOKED_UP_AT_ONCE):
-        part = old[start : start + LOOKED_UP_AT_ONCE]
-        async with database.read() as session:
-            known = set(await session.scalars(select(Attachment.id).where(Attachment.id.in_(part))))
-        for file_id in part:
-            if file_id not in known:
-                await storage.delete(file_id)
-                removed += 1
-    return removed
+    removed, old = 0, list[UUID]()
+    async for file_id in storage.ids():
+        if creation_time(file_id) < limit:
+            old.append(file_id)
+        if len(old) == LOOKED_UP_AT_ONCE:
+            removed += await _remove_unknown(database, storage, old)
+            old = []
+    return removed + await _remove_unknown(database, storage, old)
+
+
+async def _remove_unknown(database: Database, storage: FileStorage, file_ids: list[UUID]) -> int:
+    async with database.read() as session:
+        known = set(await session.scalars(select(Attachment.id).where(Attachment.id.in_(file_ids))))
+    unknown = set(file_ids) - known
+    for file_id in unknown:
+        await storage.delete(file_id)
+    return len(unknown)

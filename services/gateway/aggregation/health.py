@@ -12,13 +12,21 @@ MEDIA_TYPE = "application/health+json"
 async def aggregate_health(
     http: aiohttp.ClientSession, services: Mapping[str, str], timeout_seconds: float
 ) -> dict[str, Any]:
-    """Return the readiness of all services; `status` is `fail` when one fails or does not answer in time."""
+    """Return the readiness of all services.
+
+    `status` is `fail` when one fails or does not answer in time, otherwise `warn` when one works without something
+    that it uses.
+    """
     answers = await asyncio.gather(*(_fetch_readiness(http, url, timeout_seconds) for url in services.values()))
     checks = {f"{name}:ready": [answer] for name, answer in zip(services, answers, strict=True)}
-    failed = [name for name, answer in zip(services, answers, strict=True) if answer["status"] != "pass"]
-    document: dict[str, Any] = {"status": "fail" if failed else "pass", "checks": checks}
+    named = list(zip(services, answers, strict=True))
+    failed = [name for name, answer in named if answer["status"] == "fail"]
+    warned = [name for name, answer in named if answer["status"] == "warn"]
+    document: dict[str, Any] = {"status": "fail" if failed else "warn" if warned else "pass", "checks": checks}
     if failed:
         document["output"] = f"not ready: {', '.join(failed)}"
+    elif warned:
+        document["output"] = f"partly ready: {', '.join(warned)}"
     return document
 
 
@@ -35,9 +43,9 @@ async def _fetch_readiness(http: aiohttp.ClientSession, url: str, timeout_second
     status = body.get("status") if isinstance(body, dict) else None
     answer: dict[str, Any] = {
         "componentType": "service",
-        "status": "pass" if response.status == 200 and status == "pass" else "fail",
+        "status": status if response.status == 200 and status in ("pass", "warn") else "fail",
     }
-    if answer["status"] == "fail":
+    if answer["status"] != "pass":
         failing = body.get("checks") if isinstance(body, dict) else None
         answer["output"] = ", ".join(failing) if failing else f"answered {response.status}"
     return answer

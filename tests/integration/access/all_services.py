@@ -216,7 +216,7 @@ async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncItera
     made = await sample_data.build(database)
     await _register_everybody(database, made)
     photos = FolderStorage(keys_dir / "attachments")
-    photos.prepare()
+    await photos.prepare()
     for things in made.values():
         await photos.write(things["attachment_id"], sample_data.PHOTO)
     async with AsyncExitStack() as exits:

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,16 +10,23 @@ import httpx
 import psutil
 import pytest
 from PIL import Image
-from sqlalchemy.exc import IntegrityError
 
 from services.appeals.attachments import image_program, images, uploads
 from services.appeals.attachments.display_names import display_name
 from services.appeals.attachments.file_storage import FolderStorage, file_storage
-from shared import clock
+from services.appeals.attachments.storage_port import StorageMisconfigured, StorageUnavailable
 from shared.auth import tokens
 from shared.auth.callers import Caller
 from shared.auth.rights import Role
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
+from tests.integration.appeals.attachment_helpers import (
+    PATH,
+    headers,
+    http_client,
+    stored_ids,
+    upload,
+    uploaded,
+)
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.reply_helpers import appeal, draft
 from tests.support.sample_images import (
@@ -32,10 +38,8 @@ from tests.support.sample_images import (
     webp,
     webp_bomb,
 )
-from tests.support.served_app import served
 from tests.support.service_under_test import CENTRE_SUBJECT
 
-PATH = "/api/v1/attachments"
 MEGABYTE = 1024 * 1024
 in_process = pytest.mark.usefixtures("images_in_process")
 
@@ -43,32 +47,8 @@ in_process = pytest.mark.usefixtures("images_in_process")
 @pytest.fixture
 async def http(scenario: AppealsScenario) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the service behind a real HTTP server."""
-    transport = scenario.appeals.client._transport
-    assert isinstance(transport, httpx.ASGITransport)
-    async with served(transport.app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
-        client.event_hooks["request"] += [scenario.appeals.sign, scenario.appeals.grant_access]
+    async with http_client(scenario) as client:
         yield client
-
-
-def headers(scenario: AppealsScenario, role: str = "executor", org: UUID | None = None) -> dict[str, str]:
-    return scenario.appeals.headers(role, None if role == "moderator" else org or scenario.organisation)
-
-
-async def upload(
-    scenario: AppealsScenario,
-    http: httpx.AsyncClient,
-    content: bytes,
-    name: str = "двор.jpg",
-    kind: str = "image/jpeg",
-    **who: Any,
-) -> httpx.Response:
-    return await http.post(PATH, files={"file": (name, content, kind)}, headers=headers(scenario, **who))
-
-
-async def uploaded(scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, **more: Any) -> Any:
-    answer = await upload(scenario, http, content, **more)
-    assert answer.status_code == 201, answer.text
-    return answer.json()
 
 
 async def stored(http: httpx.AsyncClient, scenario: AppealsScenario, found: dict[str, Any]) -> bytes:
@@ -126,10 +106,10 @@ async def test_photo_is_stored_and_returned_with_safe_headers(
 async def test_wrong_type_behind_a_right_name_is_refused(
     scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, name: str
 ) -> None:
-    before = await file_storage().ids()
+    before = await stored_ids()
     answer = await upload(scenario, http, content, name)
     assert refusal(answer) == image_program.UNKNOWN
-    assert await file_storage().ids() == before
+    assert await stored_ids() == before
 
 
 @pytest.mark.parametrize(("content", "name"), [(png(), "photo.exe"), (webp(), "photo.jpg")], ids=["png", "webp"])
@@ -163,7 +143,7 @@ async def test_200_megabytes_are_refused_without_being_kept(
 
     await uploaded(scenario, http, jpeg())  # what a first upload loads stays loaded
     process = psutil.Process()
-    before, files = process.memory_info().rss, await file_storage().ids()
+    before, files = process.memory_info().rss, await stored_ids()
     answer = await http.post(
         PATH, content=body(), headers=headers(scenario) | {"Content-Type": "multipart/form-data; boundary=b"}
     )
@@ -171,7 +151,7 @@ async def test_200_megabytes_are_refused_without_being_kept(
     assert answer.json()["type"] == "/problems/payload-too-large"
     assert sent == 200 * MEGABYTE
     assert process.memory_info().rss - before < 100 * MEGABYTE
-    assert await file_storage().ids() == files
+    assert await stored_ids() == files
 
 
 async def test_file_just_over_the_limit_is_refused(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
@@ -201,7 +181,9 @@ def test_display_name_has_no_path_and_no_hidden_characters(given: str | None, sh
 
 @in_process
 async def test_path_in_the_name_names_no_file(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
-    folder = file_storage()._folder
+    storage = file_storage()
+    assert isinstance(storage, FolderStorage)
+    folder = storage._folder
     before = {path for path in folder.parent.rglob("*") if path.is_file()}
     made = await uploaded(scenario, http, jpeg(), name="../../../escaped.jpg")
     (written,) = {path for path in folder.parent.rglob("*") if path.is_file()} - before
@@ -369,63 +351,6 @@ async def test_attached_photo_is_read_by_everybody_on_the_appeal(
     assert (await http.get(path, headers=other)).status_code == 404
 
 
-@in_process
-async def test_missing_file_is_reported_and_not_invented(
-    scenario: AppealsScenario, http: httpx.AsyncClient
-) -> None:
-    made = await uploaded(scenario, http, jpeg())
-    await file_storage().write(UUID(made["id"]), b"changed")
-    assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
-    await file_storage().delete(UUID(made["id"]))
-    assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
-
-
-@in_process
-async def test_person_cannot_fill_the_disk(
-    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "MAX_UNATTACHED", 1)
-    made = await uploaded(scenario, http, jpeg())
-    assert (await upload(scenario, http, jpeg())).status_code == 409
-    await draft(scenario, await appeal(scenario), attachments=[made["id"]])
-    assert (await upload(scenario, http, jpeg())).status_code == 201
-
-
-@in_process
-async def test_unattached_upload_expires_with_its_file_and_an_attached_one_stays(
-    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept, unused = [await uploaded(scenario, http, jpeg()) for _ in range(2)]
-    await draft(scenario, await appeal(scenario), attachments=[kept["id"]])
-    await scenario.handle_schedule("purge")
-    assert {UUID(kept["id"]), UUID(unused["id"])} <= set(await file_storage().ids())
-    later = clock.now() + timedelta(days=4)
-    monkeypatch.setattr("shared.clock.now", lambda: later)
-    await scenario.handle_schedule("purge")
-    files = set(await file_storage().ids())
-    assert (UUID(kept["id"]) in files, UUID(unused["id"]) in files) == (True, False)
-    rows = await scenario.ingest.fetch("SELECT id FROM attachments")
-    assert [row["id"] for row in rows] == [UUID(kept["id"])]
-
-
-async def test_file_of_an_upload_without_a_row_is_removed_after_a_day(
-    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database, storage = scenario.appeals.service.database, file_storage()
-    unknown = Caller(subject=CENTRE_SUBJECT, name="", role=Role.EXECUTOR, organisation_id=uuid4())
-    before = set(await storage.ids())
-    with pytest.raises(IntegrityError):
-        async with database.write() as session:
-            await uploads.store_upload(session, storage, unknown, images.CleanImage(jpeg(), 64, 48), "a.jpg")
-    (orphan,) = set(await storage.ids()) - before
-    await uploads.remove_orphan_files(database, storage)
-    assert orphan in set(await storage.ids()), "it may belong to a running upload"
-    later = clock.now() + timedelta(days=2)
-    monkeypatch.setattr("shared.clock.now", lambda: later)
-    await uploads.remove_orphan_files(database, storage)
-    assert orphan not in set(await storage.ids())
-
-
 async def test_failed_write_leaves_no_file_and_no_row(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -435,23 +360,32 @@ async def test_failed_write_leaves_no_file_and_no_row(
     monkeypatch.setattr("os.fsync", full)
     database, storage = scenario.appeals.service.database, file_storage()
     caller = Caller(subject=CENTRE_SUBJECT, name="", role=Role.EXECUTOR, organisation_id=scenario.organisation)
-    before = set(await storage.ids())
+    before = await stored_ids()
     with pytest.raises(OSError, match="No space left"):
         async with database.write() as session:
             await uploads.store_upload(session, storage, caller, images.CleanImage(jpeg(), 64, 48), "a.jpg")
-    assert set(await storage.ids()) == before
+    assert await stored_ids() == before
     assert await scenario.ingest.fetchval("SELECT count(*) FROM attachments") == 0
+
+
+async def test_folder_that_cannot_be_written_stops_the_start_and_is_reported_later(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("a file where the folder should be")
+    storage = FolderStorage(tmp_path / "files")
+    with pytest.raises(StorageMisconfigured, match=r"^GOSPABLIK_ATTACHMENTS_DIR: "):
+        await storage.prepare()
+    with pytest.raises(StorageUnavailable, match="cannot be written"):
+        await storage.check()
 
 
 async def test_folder_storage_deletes_what_an_interrupted_write_left(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path / "files")
-    storage.prepare()
+    await storage.prepare()
     file_id = uuid4()
     await storage.write(file_id, b"content")
     storage._path(file_id).rename(storage._path(file_id).with_suffix(".part"))
-    assert (await storage.ids(), await storage.read(file_id)) == ([file_id], None)
+    assert ([found async for found in storage.ids()], await storage.read(file_id)) == ([file_id], None)
     await storage.delete(file_id)
-    assert await storage.ids() == []
+    assert [found async for found in storage.ids()] == []
 
 
 @in_process

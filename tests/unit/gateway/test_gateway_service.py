@@ -22,14 +22,15 @@ class Fake:
     def __init__(self, name: str) -> None:
         self.name = name
         self.ready = True
+        self.warnings: dict[str, str] = {}
         self.delay = 0.0
         self.documented = True
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(self.delay)
         if request.path == "/health/ready":
-            status = "pass" if self.ready else "fail"
-            checks = {} if self.ready else {"database": "secret-host refused"}
+            status = "fail" if not self.ready else "warn" if self.warnings else "pass"
+            checks = self.warnings if self.ready else {"database": "secret-host refused"}
             return web.json_response({"status": status, "checks": checks}, status=200 if self.ready else 503)
         if request.path == "/openapi.json" and self.documented:
             path = {"get": {"operationId": f"{self.name}_list", "responses": {}}}
@@ -84,6 +85,18 @@ async def test_health_names_the_failing_service_without_internal_details(
     assert document["output"] == "not ready: ingest"
     assert document["checks"]["ingest:ready"][0]["output"] == "database"
     assert document["checks"]["appeals:ready"][0]["status"] == "pass"
+    assert "secret-host" not in answer.text
+
+
+async def test_health_warns_of_a_service_that_works_without_something(
+    gateway: httpx.AsyncClient, services: dict[str, Fake]
+) -> None:
+    services["appeals"].warnings = {"attachments": "secret-host refused"}
+    answer = await gateway.get("/health")
+    assert answer.status_code == 200
+    document = answer.json()
+    assert (document["status"], document["output"]) == ("warn", "partly ready: appeals")
+    assert document["checks"]["appeals:ready"][0]["output"] == "attachments"
     assert "secret-host" not in answer.text
 
 

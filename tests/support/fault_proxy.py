@@ -1,0 +1,129 @@
+"""A TCP proxy in front of a server that can lose, delay and refuse what passes through it."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Literal
+
+Fault = Literal["refuse", "hang", "slow_down", "cut"]
+SLOW_DOWN = (
+    b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
+    b"<Message>Please reduce your request rate.</Message></Error>"
+)
+# Of a transfer that is cut: the headers and the beginning of the file.
+PASSED_BEFORE_CUT = 2_000
+
+
+class FaultProxy:
+    """Passes bytes on, unless there is a fault.
+
+    `refuse`: no connection is accepted. `hang`: requests are read and not answered. `slow_down`: they are answered
+    by S3's 503. `cut`: the connection ends in the middle of a request or its response.
+
+    `requests` counts those that met a fault.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self._target = target_port
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self._fault: Fault | None = None
+        self._left = 0
+        self.port = 0
+        self.requests = 0
+
+    async def start(self) -> None:
+        """Accept connections, on the same port as before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Refuse connections and end the present ones."""
+        if self._server is not None:
+            self._server.close()
+            self._end_all()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def set(self, fault: Fault | None, *, requests: int | None = None) -> None:
+        """Let all further requests meet a fault, or only the next ones; None ends it."""
+        self._fault, self._left, self.requests = fault, requests if requests is not None else 1_000_000, 0
+        self._end_all()
+        if fault == "refuse":
+            await self.stop()
+        elif self._server is None:
+            await self.start()
+
+    def _end_all(self) -> None:
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            if self._fault is None or self._left == 0:
+                await self._pass_on(reader, writer, None)
+                return
+            self._left -= 1
+            self.requests += 1
+            if self._fault == "cut":
+                await self._pass_on(reader, writer, PASSED_BEFORE_CUT)
+            elif self._fault == "slow_down":
+                await _read_request(reader)
+                head = f"HTTP/1.1 503 Slow Down\r\nContent-Length: {len(SLOW_DOWN)}\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode() + SLOW_DOWN)
+                await writer.drain()
+            else:
+                await reader.read()  # until the client gives up
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client or a change of the fault has ended the connection
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None
+    ) -> None:
+        target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._open.add(target_writer)
+        ways = (
+            asyncio.create_task(_copy(reader, target_writer, limit)),
+            asyncio.create_task(_copy(target_reader, writer, limit)),
+        )
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._open.discard(target_writer)
+            target_writer.transport.abort()
+            if limit is not None:
+                writer.transport.abort()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit: int | None) -> None:
+    passed = 0
+    while (limit is None or passed < limit) and (data := await reader.read(65_536)):
+        part = data if limit is None else data[: limit - passed]
+        passed += len(part)
+        writer.write(part)
+        await writer.drain()
+
+
+async def _read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+    await reader.readexactly(int(length[1]) if length else 0)
+
+
+@asynccontextmanager
+async def fault_proxy(target_port: int) -> AsyncIterator[FaultProxy]:
+    """Run a proxy in front of a server on loopback."""
+    proxy = FaultProxy(target_port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
