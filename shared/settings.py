@@ -110,6 +110,12 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _validate_clock(self) -> "Settings":
+        if self.clock_shift_seconds and not self.embedded:
+            raise ValueError("clock_shift_seconds is for tests: deadlines would be wrong in production")
+        return self
+
+    @model_validator(mode="after")
     def _validate_issuer(self) -> "Settings":
         if self.oidc_issuer is None:
             return self

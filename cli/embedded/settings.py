@@ -24,7 +24,9 @@ class EmbeddedSettings(BaseSettings):
     citizens_per_minute: float = Field(
         default=12, description="How many messages the emulated citizens of each network write in a minute"
     )
-    clock_shift_seconds: float = Field(default=0, description="Shifts the clock of every process of the run")
+    clock_shift_seconds: float = Field(
+        default=0, description="Shifts the clock of every process of the run, and of its database"
+    )
     database_admin_url: str | None = Field(
         default=None, description="Superuser URL of a Postgres to use instead of the embedded one"
     )

@@ -18,12 +18,20 @@ from rich.console import Console
 from cli.atomic_files import write_private
 from cli.demo import seed
 from cli.demo.demo_api import DemoError
-from cli.deployment.provisioning import DatabaseError, ensure_database, ensure_logins, wait_until_ready
+from cli.deployment.provisioning import (
+    DATABASE,
+    DatabaseError,
+    ensure_database,
+    ensure_logins,
+    wait_until_ready,
+    with_database,
+)
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded import orphan_processes
 from cli.embedded.console_output import ConsoleOutput
 from cli.embedded.crash_monitor import CrashMonitor
 from cli.embedded.data_dir import AlreadyRunningError, DataDir
+from cli.embedded.database_clock import shift_database_clock
 from cli.embedded.ports import PortTakenError, check_ports
 from cli.embedded.postgres import Postgres, PostgresSetupError, locate
 from cli.embedded.programs import CLI_COMMAND, ProgramSpecs
@@ -127,6 +135,8 @@ class EmbeddedRun:
         with self._output.step("migrations and roles"):
             self._run_command("migrate", {"GOSPABLIK_DATABASE_DIRECT_URL": programs.owner_url})
             asyncio.run(ensure_logins(admin_url, secrets.service_passwords))
+            shift = self._settings.clock_shift_seconds
+            asyncio.run(shift_database_clock(with_database(admin_url, DATABASE), SERVICES, shift))
         with self._output.step("routing rules"):
             self._run_command("starter-rules", programs.service_environment("appeals"))
 

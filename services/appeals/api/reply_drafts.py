@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
-from services.appeals.api.presenters.replies import hints_out, lease_out, reply_out, version_out
+from services.appeals.api.presenters.replies import hints_out, lease_out, reply_out, versions_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import check_context, drafts, edit_lease, reply_queries, reply_versions
 from services.appeals.replies.new_reply import NewReply
@@ -147,7 +147,7 @@ async def list_reply_versions(
     rows, cursor = paging.page(
         await reply_versions.list_versions(session, reply_id, paging), lambda row: (row.number,), response
     )
-    return Page(items=[version_out(row) for row in rows], next_cursor=cursor)
+    return Page(items=await versions_out(session, rows), next_cursor=cursor)
 
 
 @router.post(

@@ -47,7 +47,7 @@ class ClockEventOut(BaseModel):
     sequence: int = Field(examples=[1])
     kind: ClockEventKind
     at: datetime
-    actor: str = Field(examples=["system"])
+    actor: ActorRef
     reason: str | None = Field(description="Of a pause or its end", examples=["Ждём адрес от автора"])
     organisation_id: UUID | None = Field(description="The organisation that must answer from then on")
     policy_id: UUID | None = Field(description="The version of the policy from then on")

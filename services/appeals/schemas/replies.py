@@ -47,10 +47,10 @@ class ReplyApproval(BaseModel):
     reason: str = Field(
         description="The rule that requires it", examples=["Нужно согласование: тема «Здравоохранение»"]
     )
-    requested_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    requested_by: ActorRef
     requested_at: datetime
     decision: ApprovalDecision | None = Field(description="Null: it waits")
-    decided_by: str | None = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b12"])
+    decided_by: ActorRef | None
     decided_at: datetime | None
     remarks: str | None = Field(description="What the approver wrote", examples=["Назовите дату"])
 
@@ -239,7 +239,7 @@ class ReplyVersionOut(BaseModel):
     kind: ReplyKind
     text: str = Field(examples=["Здравствуйте! Ямочный ремонт начнётся в понедельник."])
     promised_at: datetime | None
-    author: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    author: ActorRef
     attachment_ids: list[UUID] = Field(description="Its photos", examples=[[]])
     created_at: datetime = Field(description="When its author began it")
     saved_at: datetime = Field(description="When it was saved last")

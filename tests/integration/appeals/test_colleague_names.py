@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.reply_helpers import require_approval
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
 
@@ -79,3 +80,31 @@ async def test_reviewer_is_named(scenario: AppealsScenario) -> None:
     assert decided.status_code == 200, decided.text
     (review,) = (await scenario.get("/reviews")).json()["items"]
     assert review["reviewed_by"] == {"id": moderator.ref, "name": NAME, "kind": "person"}
+
+
+async def test_who_asked_for_approval_decided_and_paused_is_named(scenario: AppealsScenario) -> None:
+    await require_approval(scenario)
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    author, approver, manager = [
+        await register(scenario, f"{role} {NAME}", role=role) for role in ("executor", "approver", "manager")
+    ]
+    sent = (await author.post(f"/appeals/{appeal['id']}/replies", {"text": "Начнём в понедельник."})).json()
+    path = f"/appeals/{appeal['id']}/replies/{sent['id']}"
+    refused = await approver.post(f"{path}/refuse", {"remarks": "Назовите дату"}, If_Match=f'"{sent["version"]}"')
+    assert refused.status_code == 200, refused.text
+    paused = await manager.post(f"/appeals/{appeal['id']}/clocks/pause", {"reason": "Ждём адрес"}, If_Match="*")
+    assert paused.status_code == 200, paused.text
+    asked, decided, stopped = [
+        {"id": one.ref, "name": f"{one.role} {NAME}", "kind": "person"} for one in (author, approver, manager)
+    ]
+    (reply,) = (await author.get(f"/appeals/{appeal['id']}")).json()["replies"]
+    for shown in (refused.json(), reply):
+        assert (shown["approval"]["requested_by"], shown["approval"]["decided_by"]) == (asked, decided)
+    (version,) = (await author.get(f"{path}/versions")).json()["items"]
+    assert version["author"] == asked
+    (first, *_) = (await author.get(f"/appeals/{appeal['id']}/deadlines")).json()["clocks"]
+    assert [(event["kind"], event["actor"]["name"]) for event in first["events"]] == [
+        ("started", "Система"),
+        ("paused", stopped["name"]),
+    ]

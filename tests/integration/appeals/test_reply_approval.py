@@ -71,7 +71,7 @@ async def test_approved_reply_is_published_in_the_name_of_its_author(scenario: A
     assert approved.status_code == 200, approved.text
     assert (approved.json()["status"], approved.json()["author"]["id"]) == ("queued", CENTRE_SUBJECT)
     decided = approved.json()["approval"]
-    assert (decided["decision"], decided["decided_by"], decided["remarks"]) == ("approved", APPROVER, None)
+    assert (decided["decision"], decided["decided_by"]["id"], decided["remarks"]) == ("approved", APPROVER, None)
     assert [job[0] for job in await publication_jobs(scenario)] == [UUID(reply["id"])]
     await scenario.emit_published(approved.json(), at=WEDNESDAY)
     assert (await scenario.appeal(found["id"]))["status"] == "answered"

@@ -139,7 +139,7 @@ async def test_saves_of_one_person_within_a_minute_are_one_version(scenario: App
     await expire_lease(scenario)
     reply = (await save(scenario, found, reply, "Иначе", subject=COLLEAGUE)).json()
     listed = await versions(scenario, found, reply)
-    assert [(one["number"], one["text"], one["author"]) for one in listed] == [
+    assert [(one["number"], one["text"], one["author"]["id"]) for one in listed] == [
         (3, "Иначе", COLLEAGUE),
         (2, "Раз два три четыре", CENTRE_SUBJECT),
         (1, "Раз два три", CENTRE_SUBJECT),

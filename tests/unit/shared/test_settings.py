@@ -41,6 +41,12 @@ def test_issuer_must_use_https() -> None:
     assert made(oidc_issuer="http://127.0.0.1:1", oidc_audience="gospablik", environment="embedded").oidc_issuer
 
 
+def test_clock_is_not_shifted_in_production() -> None:
+    with pytest.raises(ValidationError, match="clock_shift_seconds"):
+        made(clock_shift_seconds=60)
+    assert made(clock_shift_seconds=60, environment="embedded").clock_shift_seconds == 60
+
+
 WEAK = ["", " ", "k", "x" * 64, "abc" * 30, "short-but-varied-21ch"]
 
 

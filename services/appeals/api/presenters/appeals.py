@@ -78,7 +78,7 @@ async def appeal_detail(
     entries = await timeline.timeline_of(session, appeal_id)
     shows_contact = with_contact and Right.APPEALS_WORK in caller.rights
     changes = await changes_of(session, sent)
-    actors = {reply.author for reply in sent} | people_in(changes) | {found[0].actor for found in moved}
+    actors = people_in(sent, changes) | {found[0].actor for found in moved}
     watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
     said = await feedback_corrections.rounds_of(session, appeal_id)

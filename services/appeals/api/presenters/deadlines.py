@@ -76,7 +76,8 @@ async def deadlines_of(
     """
     promises = await promise_queries.promises_of(session, appeal.id)
     told = await escalations.escalations_of(session, appeal.id)
-    names = await ActorNames.load(session, [person_id for row in told for person_id in row.told])
+    actors = [event.actor for row in clocks_of(appeal) for event in all_events(row)]
+    names = await ActorNames.load(session, [*actors, *(person_id for row in told for person_id in row.told)])
     now = clock.now()
     return deadlines.DeadlinesOut(
         appeal_id=appeal.id,
@@ -85,7 +86,7 @@ async def deadlines_of(
         return_until=return_until(appeal, sla),
         latest_promise_at=latest_promise(appeal, sla, now),
         clocks=[
-            *(_clock_out(row, sla) for row in clocks_of(appeal)),
+            *(_clock_out(row, sla, names) for row in clocks_of(appeal)),
             *(_promise_out(promise, appeal, sla, now) for promise in promises),
         ],
         next_escalation_at=appeal.next_escalation_at if appeal.status != "triage" else None,
@@ -107,7 +108,7 @@ async def deadlines_of(
     )
 
 
-def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
+def _clock_out(row: SlaClock, sla: SlaContext, names: ActorNames) -> deadlines.ClockOut:
     policy = sla.policy(row.policy_id)
     shown: dict[str, Any] = {
         name: getattr(row, name)
@@ -121,8 +122,9 @@ def _clock_out(row: SlaClock, sla: SlaContext) -> deadlines.ClockOut:
         if policy is not None
         else None
     )
+    same = [name for name in deadlines.ClockEventOut.model_fields if name != "actor"]
     shown["events"] = [
-        deadlines.ClockEventOut(**{name: getattr(event, name) for name in deadlines.ClockEventOut.model_fields})
+        deadlines.ClockEventOut(**{name: getattr(event, name) for name in same}, actor=names.ref(event.actor))
         for event in all_events(row)
     ]
     if not shown["events"]:

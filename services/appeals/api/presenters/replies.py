@@ -1,6 +1,7 @@
 """Presenters of replies, drafts, hints, templates and approval rules: rows to response models."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,11 +23,13 @@ from shared.tables.appeals import Reply, ReplyLease, ReplyVersion
 from shared.tables.appeals_replies import ReplyChange
 from shared.tables.attachments import Attachment
 
+_APPROVAL_ACTORS = ("requested_by", "decided_by")
+
 
 async def replies_out(session: AsyncSession, rows: Sequence[Reply]) -> list[replies.ReplyOut]:
     """Return replies as the API shows them, with the names of their authors."""
     changes = await changes_of(session, rows)
-    names = await ActorNames.load(session, {row.author for row in rows} | people_in(changes))
+    names = await ActorNames.load(session, people_in(rows, changes))
     attached = await attachments_of(session, rows)
     return [named_reply(row, names, attached, changes) for row in rows]
 
@@ -37,9 +40,12 @@ async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
     return shown
 
 
-def people_in(changes: Mapping[UUID, Sequence[ReplyChange]]) -> set[str]:
-    """Return who asked for these changes."""
-    return {change.requested_by for found in changes.values() for change in found}
+def people_in(rows: Sequence[Reply], changes: Mapping[UUID, Sequence[ReplyChange]]) -> set[str]:
+    """Return who wrote these replies, asked for their approval, decided about it, and asked for these changes."""
+    people = {row.author for row in rows} | {change.requested_by for found in changes.values() for change in found}
+    for approval in [row.approval for row in rows if row.approval is not None]:
+        people |= {approval[name] for name in _APPROVAL_ACTORS if approval[name] is not None}
+    return people
 
 
 def named_reply(
@@ -49,15 +55,23 @@ def named_reply(
     changes: Mapping[UUID, Sequence[ReplyChange]],
 ) -> replies.ReplyOut:
     """Return a reply with the names of people from `names`, and its photos and changes."""
-    loaded = {"author", "attachments", "changes"}
+    loaded = {"author", "approval", "attachments", "changes"}
     same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name not in loaded}
     photos = [attachment_out(attached[found]) for found in row.attachment_ids if found in attached]
     return replies.ReplyOut(
         **same,
         author=names.ref(row.author),
+        approval=_approval_out(row.approval, names) if row.approval is not None else None,
         attachments=photos,
         changes=[_change_out(change, names) for change in changes.get(row.id, ())],
     )
+
+
+def _approval_out(approval: Mapping[str, Any], names: ActorNames) -> replies.ReplyApproval:
+    actors = {
+        name: names.ref(found) if (found := approval[name]) is not None else None for name in _APPROVAL_ACTORS
+    }
+    return replies.ReplyApproval(**{**approval, **actors})
 
 
 def _change_out(change: ReplyChange, names: ActorNames) -> replies.ReplyChangeOut:
@@ -82,9 +96,14 @@ def lease_out(lease: ReplyLease) -> replies.ReplyLeaseOut:
     return replies.ReplyLeaseOut(**{name: getattr(lease, name) for name in replies.ReplyLeaseOut.model_fields})
 
 
-def version_out(row: ReplyVersion) -> replies.ReplyVersionOut:
-    """Return a version of a reply as the API shows it."""
-    return replies.ReplyVersionOut(**{name: getattr(row, name) for name in replies.ReplyVersionOut.model_fields})
+async def versions_out(session: AsyncSession, rows: Sequence[ReplyVersion]) -> list[replies.ReplyVersionOut]:
+    """Return versions of a reply as the API shows them, with the names of their authors."""
+    names = await ActorNames.load(session, {row.author for row in rows})
+    same = [name for name in replies.ReplyVersionOut.model_fields if name != "author"]
+    return [
+        replies.ReplyVersionOut(**{name: getattr(row, name) for name in same}, author=names.ref(row.author))
+        for row in rows
+    ]
 
 
 def hints_out(hints: Sequence[Hint]) -> replies.ReplyHints:
