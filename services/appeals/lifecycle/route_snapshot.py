@@ -5,6 +5,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Row
 from typing_extensions import TypeAliasType
 
 from shared.tables.appeals import Appeal
@@ -99,7 +100,7 @@ def manual_route(reason: str) -> RouteSnapshot:
     return RouteSnapshot(reason=reason, rule_id=None, confidence=1.0)
 
 
-def route_of(appeal: Appeal) -> RouteSnapshot:
+def route_of(appeal: Appeal | Row[*tuple[Any, ...]]) -> RouteSnapshot:
     """Return the appeal's route."""
     return RouteSnapshot.parse(appeal.route)
 

@@ -1,8 +1,9 @@
 """Conditions of an SLA breach: an answer is due and its deadline has passed."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Row, and_, or_
 
 from shared.api.pagination import inline_literal
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
@@ -30,8 +31,10 @@ def _is_response_late(moment: datetime) -> ColumnElement[bool]:
     )
 
 
-def is_overdue(appeal: Appeal, moment: datetime) -> bool:
-    """Return whether the first reply, the next reply or a promised final reply is late."""
+def is_overdue(appeal: Appeal | Row[*tuple[Any, ...]], moment: datetime) -> bool:
+    """Return whether the first reply, the next reply or a promised final reply of an appeal, or of a row with its
+    columns, is late.
+    """
     if appeal.status in {"closed", "not_required", "merged", "triage"}:
         return False
     first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)

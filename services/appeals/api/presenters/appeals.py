@@ -17,7 +17,7 @@ from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
 from services.appeals.lifecycle import assignments, timeline, watchers
-from services.appeals.lifecycle.appeal_queries import SELECT_ROWS, AppealRow
+from services.appeals.lifecycle.appeal_queries import SELECT_APPEAL, SHOWN_COLUMNS, AppealRow
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
@@ -63,7 +63,7 @@ async def appeal_detail(
     """
     row = (
         await session.execute(
-            SELECT_ROWS.where(
+            SELECT_APPEAL.where(
                 Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
             ).execution_options(populate_existing=True)
         )
@@ -71,7 +71,7 @@ async def appeal_detail(
     if row is None:
         raise NotFound("No such appeal")
     security_log.log_personal_data_read(caller.actor, "appeal", [appeal_id])
-    appeal = row[0]
+    appeal: Appeal = row.Appeal
     sent = await reply_queries.replies_of(session, appeal_id)
     attached = await attachments_of(session, sent)
     moved = await assignments.assignments_of(session, appeal_id)
@@ -86,7 +86,7 @@ async def appeal_detail(
     names = await ActorNames.load(session, [*actors, *watching])
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     return appeals.AppealOut(
-        **summary_fields(row, caller),
+        **summary_fields(appeal, row, caller),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=deadline_out(appeal, sla),
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
@@ -217,21 +217,14 @@ def _assignment(
     )
 
 
-def summary_fields(row: AppealRow, caller: Caller) -> dict[str, Any]:
+def summary_fields(appeal: Appeal | AppealRow, names: AppealRow, caller: Caller) -> dict[str, Any]:
     """Return the fields of `AppealSummary`, with the moves that this caller may make."""
-    appeal, organisation, topic, group_id, group, municipality, assignee = row
-    same = (
-        "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
-        "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
-        "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
-        "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind",
-    )  # fmt: skip
-    return {name: getattr(appeal, name) for name in same} | {
-        "organisation": named_ref(appeal.organisation_id, organisation),
-        "assignee": _assignee(appeal.assignee_id, assignee),
-        "topic": topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
+    return {name: getattr(appeal, name) for name in SHOWN_COLUMNS} | {
+        "organisation": named_ref(appeal.organisation_id, names.organisation),
+        "assignee": _assignee(appeal.assignee_id, names.assignee),
+        "topic": _topic(appeal.topic_id, names),
         "location": topics.location_out(
-            appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house
+            appeal.municipality, names.municipality_name, appeal.settlement, appeal.street, appeal.house
         ),
         "channel": common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         "overdue": breaches.is_overdue(appeal, clock.now()),
@@ -245,19 +238,25 @@ async def appeal_list_items(
     session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None, *, with_route: bool
 ) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
-    kept = [route_of(row[0]) for row in rows] if with_route else []
+    kept = [route_of(row) for row in rows] if with_route else []
     names = await routes.organisation_names(
         session, [one for route in kept for one in routes.suggested_ids(route)]
     )
     found = []
     for row in rows:
-        route = routes.masked_route(routes.route_out(route_of(row[0]), names)) if with_route else None
-        shown = appeals.AppealListItem(**summary_fields(row, caller), route=route)
+        route = routes.masked_route(routes.route_out(route_of(row), names)) if with_route else None
+        shown = appeals.AppealListItem(**summary_fields(row, row, caller), route=route)
         for matter in shown.possible_other_matters:
             matter.reason = mask(matter.reason)
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found
+
+
+def _topic(topic_id: UUID | None, names: AppealRow) -> common.TopicRef | None:
+    if topic_id is None:
+        return None
+    return topics.topic_ref(topic_id, names.topic or "", names.topic_group_id, names.topic_group)
 
 
 def _assignee(person_id: UUID | None, name: str | None) -> ActorRef | None:
