@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, true
+from sqlalchemy import bindparam, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -31,6 +31,9 @@ from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.feedback import FeedbackOut
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.clock_rows import STARTED_STATES
+from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock, security_log
 from shared.auth.callers import Caller
@@ -51,6 +54,15 @@ from shared.tables.registry import Organisation
 
 # Fields of timeline entries that hold the id of a person.
 _PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
+# Making a statement takes longer than its execution.
+_MESSAGES = (
+    select(Message, Classification)
+    .options(defer(Message.raw, raiseload=True))
+    .join(AppealMessage, AppealMessage.message_id == Message.id)
+    .outerjoin(Classification, Classification.message_id == Message.id)
+    .where(AppealMessage.appeal_id == bindparam("appeal_id"))
+    .order_by(Message.written_at, Message.id)
+)
 
 
 async def appeal_detail(
@@ -84,7 +96,7 @@ async def appeal_detail(
     said = await feedback_corrections.rounds_of(session, appeal_id)
     actors |= {corrector for found in said if (corrector := _corrector(found)) is not None}
     names = await ActorNames.load(session, [*actors, *watching])
-    sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+    sla = await _sla_context(session, appeal)
     return appeals.AppealOut(
         **summary_fields(appeal, row, caller),
         route=await routes.load_route(session, route_of(appeal)),
@@ -134,23 +146,22 @@ async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: boo
     )
 
 
+async def _sla_context(session: AsyncSession, appeal: Appeal) -> SlaContext:
+    """Return what the deadline of the appeal is explained with: an ended clock has its explanation stored."""
+    if any(row.state in STARTED_STATES for row in clocks_of(appeal)):
+        return await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+    return SlaContext(policies=[], topic_groups={}, calendars=CalendarLookup())
+
+
 async def _merges(session: AsyncSession, appeal: Appeal) -> dict[str, Any]:
     """Return the links between the appeal and those that it was merged with."""
-    into, merged = await merges.links_of(session, appeal.id)
+    into, merged = await merges.links_of(session, appeal)
     link = {"id": into.id, "number": into.number} if into is not None else None
     return {"merged_into": link, "merged_appeals": [{"id": row.id, "number": row.number} for row in merged]}
 
 
 async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.AppealMessageOut]:
-    rows = await session.execute(
-        select(Message, Classification)
-        .options(defer(Message.raw, raiseload=True))
-        .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .outerjoin(Classification, Classification.message_id == Message.id)
-        .where(AppealMessage.appeal_id == appeal_id)
-        .order_by(Message.written_at, Message.id)
-    )
-    found = rows.all()
+    found = (await session.execute(_MESSAGES, {"appeal_id": appeal_id})).all()
     classified = [row[1] for row in found if row[1] is not None]
     shown = {
         one.message_id: out
