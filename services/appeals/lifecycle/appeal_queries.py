@@ -234,14 +234,14 @@ async def count_by_status(
     return (await session.execute(query)).all()
 
 
-async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal:
+async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_clocks: bool = True) -> Appeal:
     """Return the appeal, locked until the transaction ends.
 
-    Raises `NotFound` when it does not exist or is out of the caller's scope.
+    Without its clocks for a change that has nothing to do with deadlines. Raises `NotFound` when it does not exist
+    or is out of the caller's scope.
     """
-    appeal = await session.scalar(
-        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
-    )
+    query = select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
+    appeal = await session.scalar(query if with_clocks else query.options(raiseload(Appeal.clocks)))
     if appeal is None:
         raise NotFound("No such appeal")
     return appeal
