@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -175,9 +176,6 @@ _OTHER_COLUMNS = (
     "page_id", "url", "route", "possible_other_matters",
 )  # fmt: skip
 
-# An appeal or its columns, with the names of its organisation, topic, topic group, municipality and assignee.
-AppealRow = Row[*tuple[Any, ...]]
-
 
 def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     # Outer joins: an appeal may have no organisation, topic or location yet.
@@ -202,6 +200,7 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 SELECT_APPEAL = _with_names(select(Appeal))
 # Columns, not objects: making those takes as long as the statement itself.
 _SELECT_LISTED = _with_names(select(*(getattr(Appeal, name) for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
+_LISTED_NAMES = _SELECT_LISTED.selected_columns.keys()
 
 
 def list_query(
@@ -220,9 +219,13 @@ def list_query(
 
 async def find(
     session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
-) -> Sequence[AppealRow]:
-    """Return a page of appeals, their columns with names, and one more."""
-    return (await session.execute(list_query(caller, filters, paging, newest_first=newest_first))).all()
+) -> list[SimpleNamespace]:
+    """Return a page of appeals and one more: the columns of each, and the names of its organisation, topic, topic
+    group, municipality and assignee.
+    """
+    rows = await session.execute(list_query(caller, filters, paging, newest_first=newest_first))
+    # The attributes of a row of the result are slow.
+    return [SimpleNamespace(**dict(zip(_LISTED_NAMES, row, strict=True))) for row in rows]
 
 
 async def count_by_status(

@@ -1,11 +1,10 @@
 """Messages of an appeal that may be about another matter, and wait for a person's decision."""
 
 from datetime import datetime
-from typing import Any
+from types import SimpleNamespace
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Row
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from shared import clock
@@ -23,7 +22,7 @@ class PossibleOtherMatter(BaseModel):
     at: datetime = Field(description="When the message joined")
 
 
-def possible_other_matters(appeal: Appeal | Row[*tuple[Any, ...]]) -> list[PossibleOtherMatter]:
+def possible_other_matters(appeal: Appeal | SimpleNamespace) -> list[PossibleOtherMatter]:
     """Return the messages that wait for a decision, in the order in which they joined."""
     return [PossibleOtherMatter.model_validate(found) for found in appeal.possible_other_matters or ()]
 

@@ -1,11 +1,11 @@
 """The stored route of an appeal (`appeals.route`): why it has its organisation or waits for a moderator."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import Row
 from typing_extensions import TypeAliasType
 
 from shared.tables.appeals import Appeal
@@ -100,7 +100,7 @@ def manual_route(reason: str) -> RouteSnapshot:
     return RouteSnapshot(reason=reason, rule_id=None, confidence=1.0)
 
 
-def route_of(appeal: Appeal | Row[*tuple[Any, ...]]) -> RouteSnapshot:
+def route_of(appeal: Appeal | SimpleNamespace) -> RouteSnapshot:
     """Return the appeal's route."""
     return RouteSnapshot.parse(appeal.route)
 

@@ -1,9 +1,9 @@
 """Conditions of an SLA breach: an answer is due and its deadline has passed."""
 
 from datetime import datetime
-from typing import Any
+from types import SimpleNamespace
 
-from sqlalchemy import ColumnElement, Row, and_, or_
+from sqlalchemy import ColumnElement, and_, or_
 
 from shared.api.pagination import inline_literal
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
@@ -31,7 +31,7 @@ def _is_response_late(moment: datetime) -> ColumnElement[bool]:
     )
 
 
-def is_overdue(appeal: Appeal | Row[*tuple[Any, ...]], moment: datetime) -> bool:
+def is_overdue(appeal: Appeal | SimpleNamespace, moment: datetime) -> bool:
     """Return whether the first reply, the next reply or a promised final reply of an appeal, or of a row with its
     columns, is late.
     """

@@ -1,10 +1,11 @@
 """Presenters of appeals: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, true
+from sqlalchemy import Row, bindparam, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -17,7 +18,7 @@ from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
 from services.appeals.lifecycle import assignments, timeline, watchers
-from services.appeals.lifecycle.appeal_queries import SELECT_APPEAL, SHOWN_COLUMNS, AppealRow
+from services.appeals.lifecycle.appeal_queries import SELECT_APPEAL, SHOWN_COLUMNS
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
@@ -228,7 +229,9 @@ def _assignment(
     )
 
 
-def summary_fields(appeal: Appeal | AppealRow, names: AppealRow, caller: Caller) -> dict[str, Any]:
+def summary_fields(
+    appeal: Appeal | SimpleNamespace, names: Row[*tuple[Any, ...]] | SimpleNamespace, caller: Caller
+) -> dict[str, Any]:
     """Return the fields of `AppealSummary`, with the moves that this caller may make."""
     return {name: getattr(appeal, name) for name in SHOWN_COLUMNS} | {
         "organisation": named_ref(appeal.organisation_id, names.organisation),
@@ -246,7 +249,7 @@ def summary_fields(appeal: Appeal | AppealRow, names: AppealRow, caller: Caller)
 
 
 async def appeal_list_items(
-    session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None, *, with_route: bool
+    session: AsyncSession, rows: Sequence[SimpleNamespace], caller: Caller, sought: str | None, *, with_route: bool
 ) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
     kept = [route_of(row) for row in rows] if with_route else []
@@ -264,7 +267,7 @@ async def appeal_list_items(
     return found
 
 
-def _topic(topic_id: UUID | None, names: AppealRow) -> common.TopicRef | None:
+def _topic(topic_id: UUID | None, names: Row[*tuple[Any, ...]] | SimpleNamespace) -> common.TopicRef | None:
     if topic_id is None:
         return None
     return topics.topic_ref(topic_id, names.topic or "", names.topic_group_id, names.topic_group)
