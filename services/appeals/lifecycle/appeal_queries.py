@@ -20,7 +20,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, raiseload
+from sqlalchemy.orm import InstrumentedAttribute, raiseload, selectinload
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import actor_id
@@ -39,7 +39,7 @@ from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgenc
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission, Topic
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission, SlaClock, Topic
 from shared.tables.registry import Municipality, Organisation, Person
 
 AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
@@ -197,7 +197,7 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-SELECT_APPEAL = _with_names(select(Appeal))
+SELECT_APPEAL = _with_names(select(Appeal)).options(selectinload(Appeal.clocks).joinedload(SlaClock.events))
 # Columns, not objects: making those takes as long as the statement itself.
 _SELECT_LISTED = _with_names(select(*(getattr(Appeal, name) for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
 _LISTED_NAMES = _SELECT_LISTED.selected_columns.keys()
