@@ -304,6 +304,10 @@ def get_service(request: Request) -> Service:
     return service
 
 
+async def _service(request: Request) -> Service:
+    return get_service(request)
+
+
 def _health_routes() -> APIRouter:
     router = APIRouter(tags=["health"], include_in_schema=False)
 
@@ -358,10 +362,10 @@ ReadTransaction = Annotated[ReadSession, Depends(_read_transaction, scope="funct
 WriteTransaction = Annotated[WriteSession, Depends(_write_transaction, scope="function")]
 # For routes without a caller's token: sign-in, and `/internal`.
 UncheckedWriteTransaction = Annotated[WriteSession, Depends(_unchecked_write_transaction, scope="function")]
-ServiceDep = Annotated[Service, Depends(get_service)]
+ServiceDep = Annotated[Service, Depends(_service)]
 
 
-def _once_per_key(
+async def _once_per_key(
     request: Request,
     response: Response,
     session: WriteTransaction,

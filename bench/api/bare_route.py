@@ -35,7 +35,11 @@ def build_app(recorded: Mapping[str, RecordedRequest], database_url: str) -> Fas
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         nonlocal pool
         async with asyncpg.create_pool(
-            database_url, min_size=_CONNECTIONS, max_size=_CONNECTIONS, server_settings={"timezone": "UTC"}
+            database_url,
+            min_size=_CONNECTIONS,
+            max_size=_CONNECTIONS,
+            reset=_keep,
+            server_settings={"timezone": "UTC"},
         ) as pool:
             yield
 
@@ -50,6 +54,10 @@ def build_app(recorded: Mapping[str, RecordedRequest], database_url: str) -> Fas
         return Response(wanted.content, wanted.status, {"Content-Type": wanted.content_type})
 
     return app
+
+
+async def _keep(_connection: Any) -> None:
+    """Send no statements that reset a connection, as the service sends none."""
 
 
 async def _run(connection: Any, recorded: RecordedRequest) -> None:

@@ -96,7 +96,7 @@ class Paging:
         return kept, cursor
 
 
-def paging(
+async def paging(
     request: Request,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
@@ -106,7 +106,7 @@ def paging(
 
     Raises `Invalid` naming unknown parameters: a filter with a typing error would have no effect.
     """
-    refuse_unknown_parameters(request)
+    await refuse_unknown_parameters(request)
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in PAGING_NAMES)
     query = urlencode([(k, v) for k, v in request.query_params.multi_items() if k != "cursor"])
     return Paging(

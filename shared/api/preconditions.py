@@ -33,8 +33,22 @@ class Seen:
 UNSEEN = Seen(given=False, version=None)
 
 
-def seen_version(if_match: IfMatch = None) -> Seen:
-    """Return the version in `If-Match`, which is optional. Raises 422 if it is malformed. A dependency.
+async def seen_version(if_match: IfMatch = None) -> Seen:
+    """Return the version in `If-Match`, which is optional. Raises 422 if it is malformed. A dependency."""
+    return _parsed(if_match)
+
+
+async def required_version(if_match: IfMatch = None) -> int | None:
+    """Return the version in `If-Match`; None for `*`. Raises 428 if absent, 422 if malformed. A dependency."""
+    if if_match is None:
+        raise PreconditionRequired(
+            "This change needs the header «If-Match» with the ETag of the version that you read"
+        )
+    return _parsed(if_match).version
+
+
+def _parsed(if_match: str | None) -> Seen:
+    """Return the version in the header. Raise 422 if it is malformed.
 
     The part of an ETag after the version (see `shared/http/conditional_reads.py`) is ignored here.
     """
@@ -44,15 +58,6 @@ def seen_version(if_match: IfMatch = None) -> Seen:
     if value is None:
         raise Invalid.field("header/If-Match", 'Expected an ETag such as "3"')
     return Seen(given=True, version=int(value[1]))
-
-
-def required_version(if_match: IfMatch = None) -> int | None:
-    """Return the version in `If-Match`; None for `*`. Raises 428 if absent, 422 if malformed. A dependency."""
-    if if_match is None:
-        raise PreconditionRequired(
-            "This change needs the header «If-Match» with the ETag of the version that you read"
-        )
-    return seen_version(if_match).version
 
 
 def check_version(current: int, wanted: int | None, **changed: Any) -> None:

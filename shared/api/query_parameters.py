@@ -28,7 +28,7 @@ class ListFilter(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Raise `Invalid` naming the query parameters that the route does not declare."""
     named = set(request.query_params) - PAGING_NAMES
     if not named:

@@ -7,6 +7,7 @@ locked or moved person loses access everywhere within a minute.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol
 
 from joserfc.jwk import KeySet
@@ -56,6 +57,10 @@ class TokenReader:
     external: oidc.ExternalIssuer | None
     known: PersonCache
 
+    @cached_property
+    def _own(self) -> tokens.Verifier:
+        return tokens.Verifier(self.own_keys)
+
     async def claims(self, token: str) -> Claims:
         """Return the claims that `Caller.from_claims` reads.
 
@@ -63,9 +68,7 @@ class TokenReader:
         the issuer or registry cannot be reached.
         """
         if self.external is None or oidc.unverified_issuer(token) != self.external.name:
-            return tokens.verify(
-                token, self.own_keys, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER
-            )
+            return self._own.verify(token, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER)
         try:
             verified = await self.external.verify(token)
         except oidc.IssuerUnavailable as error:

@@ -8,6 +8,7 @@ that the token is valid for.
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from shared import clock
 PEOPLE_AUDIENCE = "gospablik"
 PEOPLE_ISSUER = "gospablik"
 SERVICE_TOKEN_LIFETIME = timedelta(seconds=60)
+MAX_REMEMBERED_TOKENS = 2048
 # How long a token is accepted after its expiry.
 EXPIRY_LEEWAY_SECONDS = 5
 # How far the issuer's clock may be ahead.
@@ -74,29 +76,46 @@ class Signer:
         return jwt.encode(header, payload, self.key, algorithms=OWN_ALGORITHMS)
 
 
-def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-    """Return the claims of a valid token. Raise `InvalidToken` with the reason but without the token."""
-    try:
-        decoded = jwt.decode(token, keys, algorithms=OWN_ALGORITHMS)
-        now = int(clock.now().timestamp())
-        registry = jwt.JWTClaimsRegistry(
-            now=lambda: now,
-            leeway=EXPIRY_LEEWAY_SECONDS,
-            iss={"essential": True} if issuer is None else {"essential": True, "value": issuer},
-            sub={"essential": True},
-            aud={"essential": True, "value": audience},
-            exp={"essential": True},
-            iat={"essential": True},
+class Verifier:
+    """Verifies tokens signed with one of the keys.
+
+    A client sends its token with each request, so the signature of a token is checked once, and its claims, such
+    as the expiry, each time.
+    """
+
+    def __init__(self, keys: KeySet) -> None:
+        self._decode = lru_cache(maxsize=MAX_REMEMBERED_TOKENS)(
+            lambda token: jwt.decode(token, keys, algorithms=OWN_ALGORITHMS)
         )
-        registry.validate({**decoded.claims, "iat": _issued_at(decoded.claims.get("iat"), now)})
-    # The library raises these for a header that is not an object or has wrong types.
-    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InvalidToken(type(error).__name__) from error
-    # A key is valid only for its owner: the key id starts with the issuer.
-    kid = str(decoded.header.get("kid", ""))
-    if kid.split(".", maxsplit=1)[0] != decoded.claims["iss"]:
-        raise InvalidToken("signed with the key of another issuer")
-    return dict(decoded.claims)
+
+    def verify(self, token: str, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
+        """Return the claims of a valid token. Raise `InvalidToken` with the reason but without the token."""
+        try:
+            decoded = self._decode(token)
+            now = int(clock.now().timestamp())
+            registry = jwt.JWTClaimsRegistry(
+                now=lambda: now,
+                leeway=EXPIRY_LEEWAY_SECONDS,
+                iss={"essential": True} if issuer is None else {"essential": True, "value": issuer},
+                sub={"essential": True},
+                aud={"essential": True, "value": audience},
+                exp={"essential": True},
+                iat={"essential": True},
+            )
+            registry.validate({**decoded.claims, "iat": _issued_at(decoded.claims.get("iat"), now)})
+        # The library raises these for a header that is not an object or has wrong types.
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InvalidToken(type(error).__name__) from error
+        # A key is valid only for its owner: the key id starts with the issuer.
+        kid = str(decoded.header.get("kid", ""))
+        if kid.split(".", maxsplit=1)[0] != decoded.claims["iss"]:
+            raise InvalidToken("signed with the key of another issuer")
+        return dict(decoded.claims)
+
+
+def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
+    """Return the claims of a valid token that is used once. Raise `InvalidToken` as `Verifier.verify`."""
+    return Verifier(keys).verify(token, audience=audience, issuer=issuer)
 
 
 def _issued_at(issued_at: object, now: int) -> object:

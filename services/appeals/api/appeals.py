@@ -56,7 +56,7 @@ async def list_appeals(
     """
     rows, cursor = paging.page(
         await appeal_queries.find(session, caller, filters, paging, newest_first=sort == "-opened_at"),
-        lambda row: (row[0].opened_at, row[0].id),
+        lambda row: (row.opened_at, row.id),
         response,
     )
     items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))

@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -30,6 +30,9 @@ ActorKind = TypeAliasType("ActorKind", Literal["person", "client", "system", "ne
 _OTHER_ACTORS: Mapping[str, tuple[str, ActorKind]] = {"network": ("Сотрудник страницы в соцсети", "network")}
 _SYSTEM: tuple[str, ActorKind] = ("Система", "system")
 _UNKNOWN_PERSON = "Неизвестный сотрудник"
+# Making a statement takes longer than its execution.
+_PEOPLE = select(Person.id, Person.full_name).where(Person.id.in_(bindparam("ids", expanding=True)))
+_CLIENTS = select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(bindparam("ids", expanding=True)))
 
 
 class ActorRef(BaseModel):
@@ -79,13 +82,11 @@ class ActorNames:
         ids = {found for actor in actors if (found := actor_id(actor)) is not None}
         if not ids:
             return ActorNames()
-        people = await session.execute(select(Person.id, Person.full_name).where(Person.id.in_(ids)))
+        people = await session.execute(_PEOPLE, {"ids": list(ids)})
         names = {row.id: row.full_name for row in people}
         if not ids - names.keys():
             return ActorNames(names)
-        clients = await session.execute(
-            select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(ids - names.keys()))
-        )
+        clients = await session.execute(_CLIENTS, {"ids": list(ids - names.keys())})
         return ActorNames(names, {row.id: row.name for row in clients})
 
     def ref(self, actor: str | UUID) -> ActorRef:

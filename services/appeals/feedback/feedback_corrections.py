@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -34,15 +34,17 @@ class FeedbackCorrection:
     reason: str
 
 
+# Making a statement takes longer than its execution.
+_ROUNDS = (
+    select(FeedbackRound)
+    .where(FeedbackRound.appeal_id == bindparam("appeal_id"))
+    .order_by(FeedbackRound.created_at, FeedbackRound.id)
+)
+
+
 async def rounds_of(session: AsyncSession, appeal_id: UUID) -> list[FeedbackRound]:
     """Return what was said about each final answer of an appeal, oldest first."""
-    return list(
-        await session.scalars(
-            select(FeedbackRound)
-            .where(FeedbackRound.appeal_id == appeal_id)
-            .order_by(FeedbackRound.created_at, FeedbackRound.id)
-        )
-    )
+    return list(await session.scalars(_ROUNDS, {"appeal_id": appeal_id}))
 
 
 async def correct_feedback(

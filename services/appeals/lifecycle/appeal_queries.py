@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -19,7 +20,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, raiseload
+from sqlalchemy.orm import InstrumentedAttribute, raiseload, selectinload
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import actor_id
@@ -38,7 +39,7 @@ from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgenc
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission, Topic
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission, SlaClock, Topic
 from shared.tables.registry import Municipality, Organisation, Person
 
 AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
@@ -162,50 +163,69 @@ def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
     return type_coerce(column, Text).label(name)
 
 
-# An appeal with the names of its organisation, topic, topic group, municipality and assignee.
-AppealRow = Row[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]
+# The columns of an appeal that responses show unchanged.
+SHOWN_COLUMNS = (
+    "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
+    "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
+    "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
+    "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind",
+)  # fmt: skip
+# Those from which they show something else.
+_OTHER_COLUMNS = (
+    "organisation_id", "assignee_id", "topic_id", "municipality", "settlement", "street", "house", "network",
+    "page_id", "url", "route", "possible_other_matters",
+)  # fmt: skip
 
 
-# Outer joins: an appeal may have no organisation, topic or location yet.
-SELECT_ROWS: Select[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None] = (
-    select(
-        Appeal,
-        _label(Organisation.name, "organisation"),
-        _label(Topic.name, "topic"),
-        Topic.group_id,
-        _label(TopicGroup.name, "group"),
-        _label(Municipality.name, "municipality"),
-        _label(Person.full_name, "assignee"),
+def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    # Outer joins: an appeal may have no organisation, topic or location yet.
+    return (
+        query.add_columns(
+            _label(Organisation.name, "organisation"),
+            _label(Topic.name, "topic"),
+            Topic.group_id.label("topic_group_id"),
+            _label(TopicGroup.name, "topic_group"),
+            _label(Municipality.name, "municipality_name"),
+            _label(Person.full_name, "assignee"),
+        )
+        .select_from(Appeal)
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+        .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
+        .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
+        .outerjoin(Person, Person.id == Appeal.assignee_id)
     )
-    .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-    .outerjoin(Topic, Topic.id == Appeal.topic_id)
-    .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
-    .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
-    .outerjoin(Person, Person.id == Appeal.assignee_id)
-)
+
+
+SELECT_APPEAL = _with_names(select(Appeal)).options(selectinload(Appeal.clocks).joinedload(SlaClock.events))
+# Columns, not objects: making those takes as long as the statement itself.
+_SELECT_LISTED = _with_names(select(*(getattr(Appeal, name) for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
+_LISTED_NAMES = _SELECT_LISTED.selected_columns.keys()
 
 
 def list_query(
     caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
-) -> Select[Appeal, str | None, str | None, UUID | None, str | None, str | None, str | None]:
+) -> Select[*tuple[Any, ...]]:
     """Return the query that lists appeals by the moment they were opened, one more than the page takes.
 
     Indexes end in `opened_at, id` and are read in either direction.
     """
     columns = (Appeal.opened_at, Appeal.id)
     order = [column.desc() if newest_first else column.asc() for column in columns]
-    query = SELECT_ROWS.where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
-    # Lists show the due dates in the appeal's own row.
-    query = query.options(raiseload(Appeal.clocks))
+    query = _SELECT_LISTED.where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
     after = paging.after(columns, (datetime.fromisoformat, UUID), descending=newest_first)
     return query if after is None else query.where(after)
 
 
 async def find(
     session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
-) -> Sequence[AppealRow]:
-    """Return a page of appeals and one more."""
-    return (await session.execute(list_query(caller, filters, paging, newest_first=newest_first))).all()
+) -> list[SimpleNamespace]:
+    """Return a page of appeals and one more: the columns of each, and the names of its organisation, topic, topic
+    group, municipality and assignee.
+    """
+    rows = await session.execute(list_query(caller, filters, paging, newest_first=newest_first))
+    # The attributes of a row of the result are slow.
+    return [SimpleNamespace(**dict(zip(_LISTED_NAMES, row, strict=True))) for row in rows]
 
 
 async def count_by_status(
@@ -217,14 +237,14 @@ async def count_by_status(
     return (await session.execute(query)).all()
 
 
-async def lock(session: WriteSession, caller: Caller, appeal_id: UUID) -> Appeal:
+async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_clocks: bool = True) -> Appeal:
     """Return the appeal, locked until the transaction ends.
 
-    Raises `NotFound` when it does not exist or is out of the caller's scope.
+    Without its clocks for a change that has nothing to do with deadlines. Raises `NotFound` when it does not exist
+    or is out of the caller's scope.
     """
-    appeal = await session.scalar(
-        select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
-    )
+    query = select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
+    appeal = await session.scalar(query if with_clocks else query.options(raiseload(Appeal.clocks)))
     if appeal is None:
         raise NotFound("No such appeal")
     return appeal

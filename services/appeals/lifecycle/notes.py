@@ -67,7 +67,7 @@ async def add_note(session: WriteSession, caller: Caller, appeal_id: UUID, new: 
 
     Raises `NotFound`, and `Invalid` naming each mentioned person who may not read the note.
     """
-    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    appeal = await appeal_queries.lock(session, caller, appeal_id, with_clocks=False)
     await _check_mentions(session, caller, appeal.organisation_id, new)
     note = AppealNote(
         appeal_id=appeal_id,
@@ -146,4 +146,6 @@ async def _locked(session: WriteSession, caller: Caller, appeal_id: UUID, note_i
 
 async def organisation_name(session: AsyncSession, note: AppealNote) -> str | None:
     """Return the name of the note's organisation; None for the centre."""
+    if note.organisation_id is None:
+        return None
     return await session.scalar(select(Organisation.name).where(Organisation.id == note.organisation_id))

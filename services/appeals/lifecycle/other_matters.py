@@ -1,6 +1,7 @@
 """Messages of an appeal that may be about another matter, and wait for a person's decision."""
 
 from datetime import datetime
+from types import SimpleNamespace
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -21,7 +22,7 @@ class PossibleOtherMatter(BaseModel):
     at: datetime = Field(description="When the message joined")
 
 
-def possible_other_matters(appeal: Appeal) -> list[PossibleOtherMatter]:
+def possible_other_matters(appeal: Appeal | SimpleNamespace) -> list[PossibleOtherMatter]:
     """Return the messages that wait for a decision, in the order in which they joined."""
     return [PossibleOtherMatter.model_validate(found) for found in appeal.possible_other_matters or ()]
 

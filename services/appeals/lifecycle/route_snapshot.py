@@ -1,6 +1,7 @@
 """The stored route of an appeal (`appeals.route`): why it has its organisation or waits for a moderator."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -99,7 +100,7 @@ def manual_route(reason: str) -> RouteSnapshot:
     return RouteSnapshot(reason=reason, rule_id=None, confidence=1.0)
 
 
-def route_of(appeal: Appeal) -> RouteSnapshot:
+def route_of(appeal: Appeal | SimpleNamespace) -> RouteSnapshot:
     """Return the appeal's route."""
     return RouteSnapshot.parse(appeal.route)
 

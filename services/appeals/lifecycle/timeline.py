@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -226,15 +226,17 @@ class AppealRecorder:
         await session.flush()
 
 
+# Making a statement takes longer than its execution.
+_TIMELINE = (
+    select(TimelineEntry)
+    .where(TimelineEntry.appeal_id == bindparam("appeal_id"))
+    .order_by(TimelineEntry.at, TimelineEntry.id)
+)
+
+
 async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[TimelineEntry]:
     """Return the appeal's timeline, oldest first."""
-    return list(
-        await session.scalars(
-            select(TimelineEntry)
-            .where(TimelineEntry.appeal_id == appeal_id)
-            .order_by(TimelineEntry.at, TimelineEntry.id)
-        )
-    )
+    return list(await session.scalars(_TIMELINE, {"appeal_id": appeal_id}))
 
 
 async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] | None:

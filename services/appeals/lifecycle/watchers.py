@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import Staff, actor_id, load_staff
@@ -18,6 +18,13 @@ from shared.http.problems import Invalid, NotFound
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_work import AppealWatcher
 from shared.tables.registry import Organisation, Person
+
+# Making a statement takes longer than its execution.
+_WATCHERS = (
+    select(AppealWatcher)
+    .where(AppealWatcher.appeal_id == bindparam("appeal_id"))
+    .order_by(AppealWatcher.created_at, AppealWatcher.person_id)
+)
 
 
 async def may_read(
@@ -38,12 +45,7 @@ async def may_read(
 
 async def watchers_of(session: AsyncSession, appeal: Appeal) -> Sequence[AppealWatcher]:
     """Return the watchers who may read the appeal now, the first first."""
-    found = await session.scalars(
-        select(AppealWatcher)
-        .where(AppealWatcher.appeal_id == appeal.id)
-        .order_by(AppealWatcher.created_at, AppealWatcher.person_id)
-    )
-    rows = found.all()
+    rows = (await session.scalars(_WATCHERS, {"appeal_id": appeal.id})).all()
     readers = await may_read(session, appeal.organisation_id, [row.person_id for row in rows])
     return [row for row in rows if row.person_id in readers]
 

@@ -8,7 +8,7 @@ one cause are an incident instead.
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -113,18 +113,24 @@ async def unmerge(
     return appeal
 
 
-async def links_of(session: AsyncSession, appeal_id: UUID) -> tuple[LinkRow | None, Sequence[LinkRow]]:
+# Making a statement takes longer than its execution.
+_LINKS = select(Appeal.id, Appeal.number).where(AppealMerge.undone_at.is_(None))
+_MERGED_INTO = _LINKS.join(AppealMerge, AppealMerge.into_id == Appeal.id).where(
+    AppealMerge.appeal_id == bindparam("appeal_id")
+)
+_MERGED = (
+    _LINKS.join(AppealMerge, AppealMerge.appeal_id == Appeal.id)
+    .where(AppealMerge.into_id == bindparam("appeal_id"))
+    .order_by(Appeal.number)
+)
+
+
+async def links_of(session: AsyncSession, appeal: Appeal) -> tuple[LinkRow | None, Sequence[LinkRow]]:
     """Return the appeal that this one was merged into, or None, and those that were merged into it."""
-    link = select(Appeal.id, Appeal.number).where(AppealMerge.undone_at.is_(None))
-    into = await session.execute(
-        link.join(AppealMerge, AppealMerge.into_id == Appeal.id).where(AppealMerge.appeal_id == appeal_id)
-    )
-    merged = await session.execute(
-        link.join(AppealMerge, AppealMerge.appeal_id == Appeal.id)
-        .where(AppealMerge.into_id == appeal_id)
-        .order_by(Appeal.number)
-    )
-    return into.one_or_none(), merged.all()
+    parameters = {"appeal_id": appeal.id}
+    is_merged = appeal.status == MERGE.to
+    into = (await session.execute(_MERGED_INTO, parameters)).one_or_none() if is_merged else None
+    return into, (await session.execute(_MERGED, parameters)).all()
 
 
 def _in_effect(column: InstrumentedAttribute[UUID], appeal_id: UUID) -> tuple[ColumnElement[bool], ...]:

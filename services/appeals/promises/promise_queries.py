@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.field_types import BoundedDatetime
@@ -65,13 +65,15 @@ async def find(
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
+# Making a statement takes longer than its execution.
+_PROMISES = (
+    select(Promise).where(Promise.appeal_id == bindparam("appeal_id")).order_by(Promise.made_at, Promise.id)
+)
+
+
 async def promises_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Promise]:
     """Return the promises of an appeal, oldest first."""
-    return list(
-        await session.scalars(
-            select(Promise).where(Promise.appeal_id == appeal_id).order_by(Promise.made_at, Promise.id)
-        )
-    )
+    return list(await session.scalars(_PROMISES, {"appeal_id": appeal_id}))
 
 
 async def count_by_organisation(

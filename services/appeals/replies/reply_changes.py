@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
@@ -135,16 +135,20 @@ async def enqueue_change(session: WriteSession, change_id: UUID, *, dedupe_key: 
     await jobs.queue.enqueue(session, jobs.CHANGE_PUBLICATION, payload, dedupe_key=dedupe_key)
 
 
+# Making a statement takes longer than its execution.
+_CHANGES = (
+    select(ReplyChange)
+    .where(ReplyChange.reply_id.in_(bindparam("reply_ids", expanding=True)))
+    .order_by(ReplyChange.requested_at, ReplyChange.id)
+)
+
+
 async def changes_of(session: AsyncSession, replies: Iterable[Reply]) -> Mapping[UUID, list[ReplyChange]]:
     """Return the changes of these replies, oldest first."""
     found: dict[UUID, list[ReplyChange]] = defaultdict(list)
     ids = [reply.id for reply in replies]
     if ids:
-        rows = await session.scalars(
-            select(ReplyChange)
-            .where(ReplyChange.reply_id.in_(ids))
-            .order_by(ReplyChange.requested_at, ReplyChange.id)
-        )
+        rows = await session.scalars(_CHANGES, {"reply_ids": ids})
         for row in rows:
             found[row.reply_id].append(row)
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.inbound.thread_context import select_messages
@@ -12,6 +12,13 @@ from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.ingest import Message
+
+# Making a statement takes longer than its execution.
+_REPLIES = (
+    select(Reply)
+    .where(Reply.appeal_id == bindparam("appeal_id"), Reply.status != "discarded")
+    .order_by(Reply.created_at, Reply.id)
+)
 
 
 async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
@@ -59,13 +66,7 @@ async def find_message(session: AsyncSession, message_id: UUID | None) -> Messag
 
 async def replies_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
     """Return the replies of an appeal, oldest first, without discarded drafts."""
-    return list(
-        await session.scalars(
-            select(Reply)
-            .where(Reply.appeal_id == appeal_id, Reply.status != "discarded")
-            .order_by(Reply.created_at, Reply.id)
-        )
-    )
+    return list(await session.scalars(_REPLIES, {"appeal_id": appeal_id}))
 
 
 async def get_reply(session: WriteSession, appeal: Appeal, reply_id: UUID) -> Reply:

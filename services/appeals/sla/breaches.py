@@ -1,6 +1,7 @@
 """Conditions of an SLA breach: an answer is due and its deadline has passed."""
 
 from datetime import datetime
+from types import SimpleNamespace
 
 from sqlalchemy import ColumnElement, and_, or_
 
@@ -30,8 +31,10 @@ def _is_response_late(moment: datetime) -> ColumnElement[bool]:
     )
 
 
-def is_overdue(appeal: Appeal, moment: datetime) -> bool:
-    """Return whether the first reply, the next reply or a promised final reply is late."""
+def is_overdue(appeal: Appeal | SimpleNamespace, moment: datetime) -> bool:
+    """Return whether the first reply, the next reply or a promised final reply of an appeal, or of a row with its
+    columns, is late.
+    """
     if appeal.status in {"closed", "not_required", "merged", "triage"}:
         return False
     first = appeal.first_response_at is None and _passed(appeal.first_response_due_at, moment)

@@ -28,7 +28,7 @@ CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
 TableFormat = TypeAliasType("TableFormat", Literal["json", "csv"])
 
 
-def wants_csv(
+async def wants_csv(
     request: Request,
     form: Annotated[
         TableFormat | None,

@@ -1,18 +1,20 @@
 """Conventions of all routes: problems, cursors, preconditions, rights."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from joserfc.jwk import KeySet
 from pydantic import BaseModel, Field
 
-from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor
-from shared.api.preconditions import RequiredVersion, check_version, set_etag
+from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor, paging
+from shared.api.preconditions import RequiredVersion, check_version, required_version, set_etag
 from shared.api.query_parameters import ListFilter, refuse_repeated_parameters
 from shared.auth import tokens
 from shared.auth.callers import Caller, require_right
@@ -130,6 +132,18 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     assert (body["type"], body["status"]) == (f"/problems/{slug}", status)
     return body
+
+
+def test_dependencies_of_routes_need_no_thread() -> None:
+    used = {call for route in routes().routes for call in _dependencies(route.dependant)}  # type: ignore[attr-defined]
+    assert {paging, required_version} <= used
+    assert [call for call in used if not (iscoroutinefunction(call) or iscoroutinefunction(call.__call__))] == []
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Any]:
+    for needed in dependant.dependencies:
+        yield needed.call
+        yield from _dependencies(needed)
 
 
 async def test_invalid_field_is_named(client: httpx.AsyncClient) -> None:

@@ -65,6 +65,18 @@ def test_token_is_accepted_with_clock_skew_below_a_minute(ahead: int, lifetime: 
         assert tokens.verify(token, KEYS, audience="ingest")["sub"] == "appeals"
 
 
+def test_remembered_token_is_refused_after_its_expiry_and_for_another_audience() -> None:
+    verifier = tokens.Verifier(KEYS)
+    with time_machine.travel(datetime(2026, 3, 4, 2, 0, tzinfo=UTC), tick=False) as traveller:
+        token = signed(seconds=60)
+        assert verifier.verify(token, audience="ingest") == verifier.verify(token, audience="ingest")
+        with pytest.raises(InvalidToken):
+            verifier.verify(token, audience="registry")
+        traveller.shift(timedelta(minutes=2))
+        with pytest.raises(InvalidToken):
+            verifier.verify(token, audience="ingest")
+
+
 def test_token_of_an_unknown_key_is_refused() -> None:
     stranger = Signer("appeals", tokens.new_key("appeals.9"))
     with pytest.raises(InvalidToken):

@@ -1,10 +1,11 @@
 """Presenters of appeals: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, true
+from sqlalchemy import Row, bindparam, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -17,7 +18,7 @@ from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
 from services.appeals.lifecycle import assignments, timeline, watchers
-from services.appeals.lifecycle.appeal_queries import SELECT_ROWS, AppealRow
+from services.appeals.lifecycle.appeal_queries import SELECT_APPEAL, SHOWN_COLUMNS
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
@@ -31,6 +32,9 @@ from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.feedback import FeedbackOut
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.sla import breaches
+from services.appeals.sla.calendar_lookup import CalendarLookup
+from services.appeals.sla.clock_rows import STARTED_STATES
+from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock, security_log
 from shared.auth.callers import Caller
@@ -51,6 +55,15 @@ from shared.tables.registry import Organisation
 
 # Fields of timeline entries that hold the id of a person.
 _PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
+# Making a statement takes longer than its execution.
+_MESSAGES = (
+    select(Message, Classification)
+    .options(defer(Message.raw, raiseload=True))
+    .join(AppealMessage, AppealMessage.message_id == Message.id)
+    .outerjoin(Classification, Classification.message_id == Message.id)
+    .where(AppealMessage.appeal_id == bindparam("appeal_id"))
+    .order_by(Message.written_at, Message.id)
+)
 
 
 async def appeal_detail(
@@ -63,7 +76,7 @@ async def appeal_detail(
     """
     row = (
         await session.execute(
-            SELECT_ROWS.where(
+            SELECT_APPEAL.where(
                 Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
             ).execution_options(populate_existing=True)
         )
@@ -71,7 +84,7 @@ async def appeal_detail(
     if row is None:
         raise NotFound("No such appeal")
     security_log.log_personal_data_read(caller.actor, "appeal", [appeal_id])
-    appeal = row[0]
+    appeal: Appeal = row.Appeal
     sent = await reply_queries.replies_of(session, appeal_id)
     attached = await attachments_of(session, sent)
     moved = await assignments.assignments_of(session, appeal_id)
@@ -84,9 +97,9 @@ async def appeal_detail(
     said = await feedback_corrections.rounds_of(session, appeal_id)
     actors |= {corrector for found in said if (corrector := _corrector(found)) is not None}
     names = await ActorNames.load(session, [*actors, *watching])
-    sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+    sla = await _sla_context(session, appeal)
     return appeals.AppealOut(
-        **summary_fields(row, caller),
+        **summary_fields(appeal, row, caller),
         route=await routes.load_route(session, route_of(appeal)),
         deadline=deadline_out(appeal, sla),
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
@@ -134,23 +147,22 @@ async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: boo
     )
 
 
+async def _sla_context(session: AsyncSession, appeal: Appeal) -> SlaContext:
+    """Return what the deadline of the appeal is explained with: an ended clock has its explanation stored."""
+    if any(row.state in STARTED_STATES for row in clocks_of(appeal)):
+        return await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+    return SlaContext(policies=[], topic_groups={}, calendars=CalendarLookup())
+
+
 async def _merges(session: AsyncSession, appeal: Appeal) -> dict[str, Any]:
     """Return the links between the appeal and those that it was merged with."""
-    into, merged = await merges.links_of(session, appeal.id)
+    into, merged = await merges.links_of(session, appeal)
     link = {"id": into.id, "number": into.number} if into is not None else None
     return {"merged_into": link, "merged_appeals": [{"id": row.id, "number": row.number} for row in merged]}
 
 
 async def _messages(session: AsyncSession, appeal_id: UUID) -> list[appeals.AppealMessageOut]:
-    rows = await session.execute(
-        select(Message, Classification)
-        .options(defer(Message.raw, raiseload=True))
-        .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .outerjoin(Classification, Classification.message_id == Message.id)
-        .where(AppealMessage.appeal_id == appeal_id)
-        .order_by(Message.written_at, Message.id)
-    )
-    found = rows.all()
+    found = (await session.execute(_MESSAGES, {"appeal_id": appeal_id})).all()
     classified = [row[1] for row in found if row[1] is not None]
     shown = {
         one.message_id: out
@@ -217,21 +229,16 @@ def _assignment(
     )
 
 
-def summary_fields(row: AppealRow, caller: Caller) -> dict[str, Any]:
+def summary_fields(
+    appeal: Appeal | SimpleNamespace, names: Row[*tuple[Any, ...]] | SimpleNamespace, caller: Caller
+) -> dict[str, Any]:
     """Return the fields of `AppealSummary`, with the moves that this caller may make."""
-    appeal, organisation, topic, group_id, group, municipality, assignee = row
-    same = (
-        "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
-        "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
-        "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
-        "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind",
-    )  # fmt: skip
-    return {name: getattr(appeal, name) for name in same} | {
-        "organisation": named_ref(appeal.organisation_id, organisation),
-        "assignee": _assignee(appeal.assignee_id, assignee),
-        "topic": topics.topic_ref(appeal.topic_id, topic or "", group_id, group) if appeal.topic_id else None,
+    return {name: getattr(appeal, name) for name in SHOWN_COLUMNS} | {
+        "organisation": named_ref(appeal.organisation_id, names.organisation),
+        "assignee": _assignee(appeal.assignee_id, names.assignee),
+        "topic": _topic(appeal.topic_id, names),
         "location": topics.location_out(
-            appeal.municipality, municipality, appeal.settlement, appeal.street, appeal.house
+            appeal.municipality, names.municipality_name, appeal.settlement, appeal.street, appeal.house
         ),
         "channel": common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         "overdue": breaches.is_overdue(appeal, clock.now()),
@@ -242,22 +249,28 @@ def summary_fields(row: AppealRow, caller: Caller) -> dict[str, Any]:
 
 
 async def appeal_list_items(
-    session: AsyncSession, rows: Sequence[AppealRow], caller: Caller, sought: str | None, *, with_route: bool
+    session: AsyncSession, rows: Sequence[SimpleNamespace], caller: Caller, sought: str | None, *, with_route: bool
 ) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
-    kept = [route_of(row[0]) for row in rows] if with_route else []
+    kept = [route_of(row) for row in rows] if with_route else []
     names = await routes.organisation_names(
         session, [one for route in kept for one in routes.suggested_ids(route)]
     )
     found = []
     for row in rows:
-        route = routes.masked_route(routes.route_out(route_of(row[0]), names)) if with_route else None
-        shown = appeals.AppealListItem(**summary_fields(row, caller), route=route)
+        route = routes.masked_route(routes.route_out(route_of(row), names)) if with_route else None
+        shown = appeals.AppealListItem(**summary_fields(row, row, caller), route=route)
         for matter in shown.possible_other_matters:
             matter.reason = mask(matter.reason)
         shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
         found.append(shown)
     return found
+
+
+def _topic(topic_id: UUID | None, names: Row[*tuple[Any, ...]] | SimpleNamespace) -> common.TopicRef | None:
+    if topic_id is None:
+        return None
+    return topics.topic_ref(topic_id, names.topic or "", names.topic_group_id, names.topic_group)
 
 
 def _assignee(person_id: UUID | None, name: str | None) -> ActorRef | None:
