@@ -192,6 +192,7 @@ def cancel_later_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, 
         if row.kind != "next_response":
             later = unfinished(appeal, "next_response" if row.kind == "first_response" else "final_answer")
             if later is not None:
+                row.overdue_recorded_at = row.overdue_recorded_at or later.overdue_recorded_at
                 _cancel(later, sla, actor)
 
 
