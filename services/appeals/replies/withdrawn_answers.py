@@ -52,6 +52,7 @@ async def take_answer_back(
     interim_stands = not awaited and standing is not None and standing.kind == "interim"
     clocks.set_promise(appeal, standing.promised_at if standing and interim_stands else None, context.sla)
     if standing is not None and not awaited and not interim_stands:
+        await recording.await_feedback_again(session, appeal)
         await _stand_by_final_reply(session, appeal, reply, withdrawal, recorder)
         return
     before = appeal.status

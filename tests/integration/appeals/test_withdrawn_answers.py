@@ -1,6 +1,6 @@
-"""Of several withdrawn answers none leaves a trace on clocks."""
+"""Of several withdrawn answers none leaves a trace on clocks, and an answer that stands again is the last one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -43,3 +43,25 @@ async def test_two_withdrawn_answers_leave_the_clocks_as_if_neither_was_given(
     # The next answer stops the old clocks.
     await published(scenario, found, "Починим завтра.", at=timedelta(days=1, hours=3))
     assert await running_clocks(scenario, found) == []
+
+
+@pytest.mark.parametrize("order", [IN_ORDER, REVERSED])
+async def test_silence_about_an_answer_that_stands_again_is_recorded(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, order: tuple[int, int]
+) -> None:
+    """An interim reply and a final one follow the final answer, and both are withdrawn."""
+    found = await appeal(scenario)
+    await published(scenario, found, "Починили.", kind="final")
+    later = [
+        await published(scenario, found, "Проверим ещё раз.", at=2 * HOUR, **PROMISE),
+        await published(scenario, found, "Проверили, всё в порядке.", at=3 * HOUR, kind="final"),
+    ]
+    for place in order:
+        after = await withdrawn(scenario, found, later[place])
+    assert (after["status"], after["feedback_kind"]) == ("answered", None)
+    silent_after = datetime.fromisoformat(after["feedback"][0]["silent_after"])
+    monkeypatch.setattr("shared.clock.now", lambda: silent_after + HOUR)
+    await scenario.handle_schedule("record-silence")
+    silent = await scenario.appeal(found["id"])
+    assert silent["feedback_kind"] == "silence"
+    assert [one["kind"] for one in silent["feedback"]] == ["silence", None]
