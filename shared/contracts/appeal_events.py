@@ -259,12 +259,16 @@ class AppealClockPaused(AppealSnapshot):
 
 
 class AppealClockResumed(AppealSnapshot):
-    """A person ended the pause of the clocks; the body contains the deadlines now in force."""
+    """A person ended the pause of the clocks, or merged an appeal whose question awaits an answer into this one.
+    The body contains the deadlines now in force.
+    """
 
     event_type = "appeal.clock_resumed"
     example = _APPEAL | {"reason": None}
 
-    reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who resumed them wrote")
+    reason: Annotated[str | None, FeedOnly()] = Field(
+        description="What the person who resumed them wrote, or which appeal was merged"
+    )
 
 
 class AppealDeadlineNear(AppealSnapshot):
