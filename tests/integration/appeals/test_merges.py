@@ -131,6 +131,33 @@ async def test_staff_reply_that_waited_for_the_merge_answers_the_remaining_appea
     assert (len(into["replies"]), merged["replies"]) == (1, [])
 
 
+async def test_message_that_waited_for_the_merge_joins_the_remaining_appeal(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    await scenario.insert_message(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 2 * HOUR)
+    async with scenario.appeals.service.database.write() as session:
+        await merges.merge(session, MODERATOR, UUID(second["id"]), UUID(first["id"]), reason=REASON, version=None)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    assert _texts(await scenario.appeal(first["id"])) == [QUESTION, QUESTION, AGAIN]
+    assert len(await scenario.all()) == 2
+
+
+async def test_message_that_waited_for_the_end_of_the_merge_joins_the_former_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    await scenario.insert_message(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 2 * HOUR)
+    async with scenario.appeals.service.database.write() as session:
+        await merges.unmerge(session, MODERATOR, UUID(second["id"]), reason="Другая дорога", version=None)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    assert _texts(await scenario.appeal(second["id"])) == [QUESTION, AGAIN]
+    assert _texts(await scenario.appeal(first["id"])) == [QUESTION]
+
+
 async def test_message_of_another_page_leaves_the_remaining_appeal_to_its_own_page(
     scenario: AppealsScenario,
 ) -> None:
