@@ -23,6 +23,8 @@ CLASSIFIED_BY_PERSON = "classified_by !~ '^(rule|model):'"
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 # A reply that was handed over for publication and is neither published nor failed.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
+# A reply that the citizen does not have: its messages may belong to another appeal.
+VOID_REPLY_STATUSES = ("failed", "discarded", "withdrawn")
 # A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 _FALSE = text("false")

@@ -24,7 +24,14 @@ from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import PENDING_REPLY_STATUSES, Appeal, AppealMessage, Reply, Review
+from shared.tables.appeals import (
+    PENDING_REPLY_STATUSES,
+    VOID_REPLY_STATUSES,
+    Appeal,
+    AppealMessage,
+    Reply,
+    Review,
+)
 from shared.tables.appeals_merges import AppealMerge
 from shared.tables.ingest import Message
 
@@ -210,9 +217,7 @@ async def _require_nothing_published_since(
     since = (Reply.published_at > found.merged_at) & (Reply.status != "withdrawn")
     under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
     # A draft, too, answers a message that would leave the appeal.
-    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(
-        ("failed", "discarded", "withdrawn")
-    )
+    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(VOID_REPLY_STATUSES)
     reply_id = await session.scalar(
         select(Reply.id).where(of_either, or_(since, under_way, answers_moved)).limit(1)
     )
