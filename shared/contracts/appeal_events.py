@@ -356,6 +356,12 @@ class AppealExtensionRefused(ExtensionSnapshot):
     event_type = "appeal.extension_refused"
 
 
+class AppealExtensionWithdrawn(ExtensionSnapshot):
+    """The organisation took its request to extend a deadline back before the centre decided."""
+
+    event_type = "appeal.extension_withdrawn"
+
+
 class AppealExtensionEnded(ExtensionSnapshot):
     """A request to extend a deadline ended before the centre decided: there is nothing to extend any more. Sent to
     the organisation that asked.
