@@ -227,12 +227,22 @@ class AppealAnswered(AppealSnapshot):
 
 
 class AppealOverdue(AppealSnapshot):
-    """The appeal is late now: the deadline of an answer or (with `promise.broken`) a promised date has passed."""
+    """The appeal is late now: the deadline of a response or of the final answer has passed, or (with
+    `promise.broken`) a promised date.
+    """
 
     event_type = "appeal.overdue"
-    example = _APPEAL | {"promised_at": None}
+    example = _APPEAL | {
+        "promised_at": None,
+        "clock": "first_response",
+        "due_at": "2026-11-24T02:00:04+00:00",
+    }
 
     promised_at: Moment | None = Field(description="The date that an interim reply promised, if there is one")
+    clock: Literal["first_response", "next_response", "final_answer", "promise"] | None = Field(
+        default=None, description="What is late; absent from older events, which are of a response or a promise"
+    )
+    due_at: Moment | None = Field(default=None, description="The deadline, or the promised date")
 
 
 class AppealClockPaused(AppealSnapshot):
@@ -249,12 +259,16 @@ class AppealClockPaused(AppealSnapshot):
 
 
 class AppealClockResumed(AppealSnapshot):
-    """A person ended the pause of the clocks; the body contains the deadlines now in force."""
+    """A person ended the pause of the clocks, or merged an appeal whose question awaits an answer into this one.
+    The body contains the deadlines now in force.
+    """
 
     event_type = "appeal.clock_resumed"
     example = _APPEAL | {"reason": None}
 
-    reason: Annotated[str | None, FeedOnly()] = Field(description="What the person who resumed them wrote")
+    reason: Annotated[str | None, FeedOnly()] = Field(
+        description="What the person who resumed them wrote, or which appeal was merged"
+    )
 
 
 class AppealDeadlineNear(AppealSnapshot):
@@ -290,7 +304,7 @@ class AppealEscalated(AppealSnapshot):
     }
 
     step: Literal["executor", "manager", "centre", "deputy_head"] = Field(description="The level")
-    clock: Literal["first_response", "next_response", "promise"] = Field(description="What is due")
+    clock: Literal["first_response", "next_response", "final_answer", "promise"] = Field(description="What is due")
     due_at: Moment = Field(description="The deadline, or the promised date")
     told: Annotated[list[UUID], FeedOnly()] = Field(
         description="The people who hold the role; none: nobody does, and the step was skipped"
@@ -340,6 +354,12 @@ class AppealExtensionRefused(ExtensionSnapshot):
     """The centre refused to extend a deadline; the request itself shows the remarks."""
 
     event_type = "appeal.extension_refused"
+
+
+class AppealExtensionWithdrawn(ExtensionSnapshot):
+    """The organisation took its request to extend a deadline back before the centre decided."""
+
+    event_type = "appeal.extension_withdrawn"
 
 
 class AppealExtensionEnded(ExtensionSnapshot):

@@ -23,7 +23,7 @@ ExtensionEndReason = TypeAliasType(
     "ExtensionEndReason",
     Literal["answered", "closed", "merged", "transferred", "returned", "deadline_passed", "question_withdrawn"],
 )
-ExtensionStatus = TypeAliasType("ExtensionStatus", Literal["open", "approved", "refused", "ended"])
+ExtensionStatus = TypeAliasType("ExtensionStatus", Literal["open", "approved", "refused", "withdrawn", "ended"])
 FeedbackKind = TypeAliasType("FeedbackKind", Literal["thanks", "not_solved", "mark", "silence"])
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])

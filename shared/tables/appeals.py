@@ -23,6 +23,8 @@ CLASSIFIED_BY_PERSON = "classified_by !~ '^(rule|model):'"
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 # A reply that was handed over for publication and is neither published nor failed.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
+# A reply that the citizen does not have: its messages may belong to another appeal.
+VOID_REPLY_STATUSES = ("failed", "discarded", "withdrawn")
 # A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 _FALSE = text("false")
@@ -186,6 +188,8 @@ class SlaClock(Base):
     # The last share of the time that the organisation was warned of, and when the next warning is due.
     warned_share: Mapped[float | None]
     next_warning_at: Mapped[datetime | None]
+    # Of a final answer: when its breach was recorded; that of a response is recorded in the appeal.
+    overdue_recorded_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
@@ -231,7 +235,8 @@ class Escalation(Base):
     """A step of the escalation of a late or nearly late appeal: whom this system told, and when.
 
     step executor | manager | centre | deputy_head. `told` is empty if nobody holds the role: then the step was
-    skipped. A transfer or another deadline starts them again: both are part of the key.
+    skipped. A transfer or another deadline starts them again: both are part of the key. A step whose people were
+    all told of the same breach before is not stored.
     """
 
     __tablename__ = "escalations"
@@ -240,7 +245,7 @@ class Escalation(Base):
     id: Mapped[Id]
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisations.id"))
-    # first_response | next_response | promise.
+    # first_response | next_response | final_answer | promise.
     clock: Mapped[str]
     due_at: Mapped[datetime]
     step: Mapped[str]
@@ -421,10 +426,13 @@ class Appeal(Base):
     final_answer_at: Mapped[datetime | None]
     feedback_kind: Mapped[str | None]
     next_response_due_at: Mapped[datetime | None]
+    # Of the awaited response or promise; that of the final answer is recorded in its clock.
     overdue_recorded_at: Mapped[datetime | None]
-    # When to look whether somebody has to be told that the awaited reply is late or nearly late.
+    # When to look whether somebody has to be told that an awaited answer is late or nearly late.
     next_escalation_at: Mapped[datetime | None]
+    # The deadline of the last final answer, given or not, and of the one that is awaited.
     resolution_due_at: Mapped[datetime | None]
+    final_answer_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     # The last reply, if it failed: {"reply_id", "code", "message", "at"}.

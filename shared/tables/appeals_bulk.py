@@ -23,11 +23,12 @@ class BulkOperation(Base):
     __table_args__ = (
         Index("ix_bulk_operations_created_at", "created_at", "id"),
         Index("ix_bulk_operations_organisation_id", "organisation_id", "created_at", "id"),
-        # An operation is taken back once.
+        # The undo of an operation; a further one if an error kept it from its work.
         Index(
-            "uq_bulk_operations_undoes_id",
+            "ix_bulk_operations_undoes_id",
             "undoes_id",
-            unique=True,
+            "created_at",
+            "id",
             postgresql_where=text("undoes_id IS NOT NULL"),
         ),
     )

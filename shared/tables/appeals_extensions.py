@@ -16,7 +16,7 @@ class ExtensionRequest(Base):
 
     `clock` is the kind of the clock. `extension_seconds` count in its `unit`: working | calendar. `due_at` is the
     deadline at the request (null: paused), `extended_due_at` that after the approval. status open | approved |
-    refused | ended (by itself, for `ended_reason`).
+    refused | withdrawn (by the organisation; `decided_by` says by whom) | ended (by itself, for `ended_reason`).
     """
 
     __tablename__ = "extension_requests"

@@ -1,4 +1,4 @@
-"""Routes of requests to extend a deadline: request, list, approve, refuse."""
+"""Routes of requests to extend a deadline: request, list, approve, refuse, take back."""
 
 from uuid import UUID
 
@@ -137,6 +137,37 @@ async def refuse_extension(
             session, caller, appeal, request_id, version=version, remarks=body.remarks
         )
         return await request_out(session, refused)
+
+    made = await once(extensions.ExtensionRequestOut, work)
+    set_etag(response, made.version)
+    return made
+
+
+@router.post(
+    "/appeals/{appeal_id}/extension-requests/{request_id}/withdraw",
+    responses=problems.responses(*_CHANGE_PROBLEMS),
+    summary="Take a request to extend a deadline back",
+)
+async def withdraw_extension_request(
+    *,
+    session: WriteTransaction,
+    caller: Worker,
+    appeal_id: UUID,
+    request_id: UUID,
+    version: RequiredVersion,
+    once: Once,
+    response: Response,
+) -> extensions.ExtensionRequestOut:
+    """Take the request back before the centre decides; the deadline stays, and another request may be made.
+
+    `If-Match` is the request's version. Only whoever made it may, or a manager of the organisation: others get
+    403. 409 if it is not open any more.
+    """
+
+    async def work() -> extensions.ExtensionRequestOut:
+        appeal = await appeal_queries.lock(session, caller, appeal_id)
+        withdrawn = await extension_requests.withdraw(session, caller, appeal, request_id, version=version)
+        return await request_out(session, withdrawn)
 
     made = await once(extensions.ExtensionRequestOut, work)
     set_etag(response, made.version)

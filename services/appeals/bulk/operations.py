@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy import ColumnElement, and_, exists, func, insert, literal, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 from typing_extensions import TypeAliasType
 
 from services.appeals import jobs
@@ -24,7 +25,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Duplicate, Invalid, NotFound
+from shared.http.problems import Conflict, Duplicate, Invalid, NotFound, Problem
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
@@ -69,18 +70,19 @@ async def submit(session: WriteSession, caller: Caller, selection: Selection, ch
 async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID) -> BulkOperation:
     """Store the operation that takes another one back, for the appeals that it changed, and enqueue its job.
 
-    Raises `NotFound`, `Duplicate` naming the operation that took it back, `Conflict` for one that is under way,
-    whose action cannot be taken back, or of whose appeals the caller sees none any more.
+    If an unexpected error kept an earlier undo from its work, this one is for the appeals that it left. Raises
+    `NotFound`, `Duplicate` naming the operation that took it back, `Conflict` for one that is under way, whose
+    action cannot be taken back, or of whose appeals the caller sees none any more.
     """
     undone = await get_visible(session, caller, operation_id, lock=True)
     if undone.action not in UNDOABLE_ACTIONS:
         raise Conflict(f"The action «{undone.action}» cannot be taken back as a whole")
     if undone.completed_at is None:
         raise Conflict("The operation is under way: take it back when it is complete")
-    again = await session.scalar(select(BulkOperation.id).where(BulkOperation.undoes_id == undone.id))
-    if again is not None:
-        raise Duplicate("The operation was taken back before", operation_id=str(again))
-    changed = (BulkOperationRow.operation_id == undone.id, BulkOperationRow.outcome == inline_literal("done"))
+    before = (await undos_of(session, [undone])).get(undone.id)
+    if before is not None and not before.is_unfinished:
+        raise Duplicate("The operation was taken back before", operation_id=str(before.id))
+    changed = _left_by(before.id) if before is not None else _changed_by(undone.id)
     total = await session.scalar(select(func.count()).select_from(BulkOperationRow).where(*changed))
     in_scope = exists().where(Appeal.id == BulkOperationRow.appeal_id, caller.scope(Appeal.organisation_id))
     # An operation is taken back once: an attempt that must fail does not use that up.
@@ -202,11 +204,34 @@ async def count_outcomes(session: AsyncSession, operations: Sequence[BulkOperati
     return counts
 
 
-async def undone_by(session: AsyncSession, operations: Sequence[BulkOperation]) -> dict[UUID, UUID]:
-    """Return the operations that took these back, by the id of the one taken back."""
+@dataclass(frozen=True)
+class Undo:
+    """The last operation that took another one back. `is_unfinished`: an unexpected error left appeals to it."""
+
+    id: UUID
+    is_unfinished: bool
+
+
+async def undos_of(session: AsyncSession, operations: Sequence[BulkOperation]) -> dict[UUID, Undo]:
+    """Return the last undo of each of these operations that has one."""
+    left = select(BulkOperationRow.appeal_id).where(*_left_by(BulkOperation.id)).exists()
     rows = await session.execute(
-        select(BulkOperation.undoes_id, BulkOperation.id).where(
-            BulkOperation.undoes_id.in_([operation.id for operation in operations])
-        )
+        select(BulkOperation.undoes_id, BulkOperation.id, and_(BulkOperation.completed_at.is_not(None), left))
+        .where(BulkOperation.undoes_id.in_([operation.id for operation in operations]))
+        .order_by(BulkOperation.created_at, BulkOperation.id)
     )
-    return {undone: operation_id for undone, operation_id in rows if undone is not None}
+    return {undone: Undo(undo_id, is_unfinished) for undone, undo_id, is_unfinished in rows if undone is not None}
+
+
+def _changed_by(operation_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of the rows that the operation changed."""
+    return BulkOperationRow.operation_id == operation_id, BulkOperationRow.outcome == inline_literal("done")
+
+
+def _left_by(undo_id: UUID | InstrumentedAttribute[UUID]) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of the rows that an undo did not take back because of an unexpected error."""
+    return (
+        BulkOperationRow.operation_id == undo_id,
+        BulkOperationRow.outcome == inline_literal("refused"),
+        BulkOperationRow.problem["type"].astext == f"/problems/{Problem.slug}",
+    )

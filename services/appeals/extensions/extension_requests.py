@@ -21,10 +21,12 @@ from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.api.preconditions import check_version
 from shared.auth.callers import Caller
+from shared.auth.rights import Role
 from shared.contracts.appeal_events import (
     AppealExtensionApproved,
     AppealExtensionRefused,
     AppealExtensionRequested,
+    AppealExtensionWithdrawn,
 )
 from shared.contracts.values import ExtendableClock
 from shared.database.sessions import WriteSession
@@ -90,7 +92,8 @@ async def approve(
     Raises `NotFound`, `PreconditionFailed`, `Forbidden` for whoever made the request, and `Conflict` unless it is
     open, or when the deadline has passed or the policy that applies now does not allow it.
     """
-    request = await _get_open(session, appeal, request_id, version, caller)
+    request = await _get_open(session, appeal, request_id, version)
+    _require_other(request, caller)
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     row = _clock_of(appeal, request)
     _require_not_late(row)
@@ -117,11 +120,32 @@ async def refuse(
     session: WriteSession, caller: Caller, appeal: Appeal, request_id: UUID, *, version: int | None, remarks: str
 ) -> ExtensionRequest:
     """Refuse the request with remarks; the deadline stays. Raises as `approve`, but not for a passed deadline."""
-    request = await _get_open(session, appeal, request_id, version, caller)
+    request = await _get_open(session, appeal, request_id, version)
+    _require_other(request, caller)
     _decide(request, _clock_of(appeal, request), caller, "refused", remarks)
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "extension_refused", caller.actor, **_entry(request))
     recorder.add_event(AppealExtensionRefused(**_event_fields(appeal, request)), caller.actor)
+    await recorder.write(session)
+    return request
+
+
+async def withdraw(
+    session: WriteSession, caller: Caller, appeal: Appeal, request_id: UUID, *, version: int | None
+) -> ExtensionRequest:
+    """Take the request back; the deadline stays, and another request may be made.
+
+    Raises `NotFound`, `PreconditionFailed`, `Conflict` unless it is open, and `Forbidden` for all but whoever made
+    it and the managers of their organisation.
+    """
+    request = await _get_open(session, appeal, request_id, version)
+    is_manager = caller.role is Role.MANAGER and caller.organisation_id == request.organisation_id
+    if request.requested_by != caller.actor and not is_manager:
+        raise Forbidden("Only whoever made the request, or a manager of the organisation, may take it back")
+    _decide(request, _clock_of(appeal, request), caller, "withdrawn", None)
+    recorder = AppealRecorder()
+    recorder.add_timeline_entry(appeal, "extension_withdrawn", caller.actor, **_entry(request))
+    recorder.add_event(AppealExtensionWithdrawn(**_event_fields(appeal, request)), caller.actor)
     await recorder.write(session)
     return request
 
@@ -158,7 +182,7 @@ async def requests_of(session: AsyncSession, caller: Caller, appeal_id: UUID) ->
 
 
 async def _get_open(
-    session: WriteSession, appeal: Appeal, request_id: UUID, version: int | None, caller: Caller
+    session: WriteSession, appeal: Appeal, request_id: UUID, version: int | None
 ) -> ExtensionRequest:
     request = await session.scalar(
         select(ExtensionRequest).where(ExtensionRequest.id == request_id, ExtensionRequest.appeal_id == appeal.id)
@@ -169,9 +193,12 @@ async def _get_open(
         why = f", because of «{request.ended_reason}»" if request.ended_reason else ""
         raise Conflict(f"The request is not open: it is «{request.status}»{why}", request_status=request.status)
     check_version(request.version, version)
+    return request
+
+
+def _require_other(request: ExtensionRequest, caller: Caller) -> None:
     if request.requested_by == caller.actor:
         raise Forbidden("Who requested an extension may not decide about it: another moderator may")
-    return request
 
 
 def _clock_of(appeal: Appeal, request: ExtensionRequest) -> SlaClock:

@@ -116,6 +116,15 @@ async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: U
     appeal.feedback_kind = last.kind if last is not None else None
 
 
+async def await_feedback_again(session: WriteSession, appeal: Appeal) -> None:
+    """Await what is said about the last final answer of the appeal, which stands again because a later reply was
+    withdrawn, until the moment that was set when it was published. What was said about it stays.
+    """
+    last = await last_round(session, appeal.id)
+    if last is not None and last.kind is None:
+        last.ended_at = None
+
+
 async def forget_word(
     session: WriteSession, appeal: Appeal, message_id: UUID, recorder: AppealRecorder, *, actor: str
 ) -> None:

@@ -67,7 +67,18 @@ class LockedAppeals:
         keys = {thread_author(message) for message in messages if not message.from_community}
         await self._read_last_numbers(session, keys)
         threads = {message.thread_key for message in messages}
-        await self._read_merged(session, threads)
+        merged = await self._read_merged(session, threads)
+        while True:
+            self._set_merged(threads, merged)
+            await self._lock_rows(session, threads, keys)
+            # While this waited for the locks, appeals may have been merged, or a merge taken back.
+            before, merged = merged, await self._read_merged(session, threads)
+            if merged == before:
+                return
+
+    async def _lock_rows(
+        self, session: WriteSession, threads: Collection[str], keys: Collection[ThreadAuthor]
+    ) -> None:
         # One statement in id order: two batches that touch the same appeals wait instead of deadlocking.
         locked = await session.scalars(
             select(Appeal)
@@ -91,14 +102,21 @@ class LockedAppeals:
         for appeal in locked:
             self.register(appeal)
 
-    async def _read_merged(self, session: WriteSession, threads: Collection[str]) -> None:
+    async def _read_merged(
+        self, session: WriteSession, threads: Collection[str]
+    ) -> set[tuple[UUID, ThreadAuthor]]:
         rows = await session.execute(
             select(AppealMerge.into_id, AppealMerge.thread_key, AppealMerge.author_key).where(
                 AppealMerge.thread_key.in_(threads), AppealMerge.undone_at.is_(None)
             )
         )
-        for into_id, thread_key, author_key in rows:
-            self._merged_into.setdefault(into_id, set()).add((thread_key, author_key))
+        return {(into_id, (thread_key, author_key)) for into_id, thread_key, author_key in rows}
+
+    def _set_merged(self, threads: Collection[str], merged: Collection[tuple[UUID, ThreadAuthor]]) -> None:
+        for keys in self._merged_into.values():
+            keys -= {key for key in keys if key[0] in threads}
+        for into_id, key in merged:
+            self._merged_into.setdefault(into_id, set()).add(key)
 
     async def _read_last_numbers(self, session: WriteSession, keys: Collection[ThreadAuthor]) -> None:
         rows = await session.execute(
@@ -128,7 +146,7 @@ class LockedAppeals:
         since = clock.now() - REOPEN_WINDOW
         found = [
             appeal
-            for appeal in self._by_thread_author.get(key, ())
+            for appeal in self.of_author(key)
             if appeal.status not in FINAL_STATUSES and (appeal.status != "answered" or appeal.updated_at >= since)
         ]
         found.sort(key=lambda appeal: (appeal.updated_at, appeal.matter_number), reverse=True)
@@ -136,7 +154,11 @@ class LockedAppeals:
 
     def of_author(self, key: ThreadAuthor) -> list[Appeal]:
         """Return the locked appeals of this thread and author, also those that are over."""
-        return list(self._by_thread_author.get(key, ()))
+        return [
+            appeal
+            for appeal in self._by_thread_author.get(key, ())
+            if (appeal.thread_key, appeal.author_key) == key or key in self._merged_into.get(appeal.id, ())
+        ]
 
     def organisation_ids(self) -> set[UUID]:
         """Return the organisations that have these appeals."""

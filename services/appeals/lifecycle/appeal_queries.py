@@ -173,7 +173,7 @@ SHOWN_COLUMNS = (
 # Those from which they show something else.
 _OTHER_COLUMNS = (
     "organisation_id", "assignee_id", "topic_id", "municipality", "settlement", "street", "house", "network",
-    "page_id", "url", "route", "possible_other_matters",
+    "page_id", "url", "route", "possible_other_matters", "final_answer_due_at",
 )  # fmt: skip
 
 

@@ -32,10 +32,17 @@ async def resume_clocks(session: WriteSession, caller: Caller, appeal: Appeal, r
     if not clocks.resume_clocks(appeal, sla, caller.actor, reason):
         raise Conflict("No clock of the appeal is paused")
     recorder = AppealRecorder()
+    appeal.updated_at = clock.now()
+    record_resumed(appeal, sla, recorder, caller, reason)
+    await recorder.write(session)
+    return sla
+
+
+def record_resumed(
+    appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, caller: Caller, reason: str | None
+) -> None:
+    """Record that the pause of a locked appeal ended: timeline entry and event."""
     recorder.add_timeline_entry(
         appeal, "clock_resumed", caller.actor, reason=reason, deadline=clocks.awaited_response_text(appeal, sla)
     )
-    appeal.updated_at = clock.now()
     recorder.add_event(AppealClockResumed(**event_snapshot(appeal), reason=reason), caller.actor)
-    await recorder.write(session)
-    return sla

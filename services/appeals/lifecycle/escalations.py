@@ -1,12 +1,14 @@
 """Escalation of late and nearly late appeals: executor, manager, centre, deputy head, at the times of the policy.
 
-A step is taken once for each organisation that has the appeal and each deadline: a transfer or another deadline
-starts them again. People are told in the working hours of the organisation. A step whose role nobody holds is
-skipped. Instead of an absent assignee the substitute is told, or the executors who are there.
+A step is taken once for each organisation that has the appeal and each deadline, that of the response and that of
+the final answer: a transfer or another deadline starts them again. Nobody is told twice of one breach: whoever was
+told before the transfer is left out. People are told in the working hours of the organisation. A step whose role
+nobody holds is skipped. Instead of an absent assignee the substitute is told, or the executors who are there.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from services.appeals.assignees.selection import absences_today
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla.deadlines import next_working_moment
-from services.appeals.sla.due_dates import awaited_deadline
+from services.appeals.sla.due_dates import awaited_deadlines
 from services.appeals.sla.escalation_steps import AwaitedDeadline, EscalationStep
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
@@ -92,13 +94,19 @@ class _Escalating:
         self,
         sla: SlaContext,
         holders: Sequence[_Holder],
-        told: Collection[tuple[object, ...]],
+        told: Iterable[Escalation],
         absent: Mapping[UUID, UUID | None],
     ) -> None:
         self._sla = sla
         self._holders = holders
         self._absent = absent
-        self._told = set(told)
+        # Steps that were taken, and who was told of a passed deadline.
+        self._taken: set[tuple[object, ...]] = set()
+        self._know: dict[tuple[object, ...], set[UUID]] = {}
+        for one in told:
+            self._taken.add((one.appeal_id, one.clock, one.organisation_id, one.due_at, one.step))
+            if one.step != "executor":
+                self._know.setdefault((one.appeal_id, one.clock, one.due_at), set()).update(one.told)
         self._rows: list[dict[str, object]] = []
         self._next: dict[UUID, object] = {}
         self._recorder = AppealRecorder()
@@ -109,23 +117,36 @@ class _Escalating:
         # In triage nobody has the appeal, and an appeal that has ended waits for nothing.
         if appeal.organisation_id is None or appeal.status == "triage" or appeal.status in FINAL_STATUSES:
             return
-        awaited = awaited_deadline(appeal, self._sla)
-        if awaited is None:
-            return
+        following = [
+            self._escalate_deadline(appeal, appeal.organisation_id, awaited)
+            for awaited in awaited_deadlines(appeal, self._sla)
+        ]
+        self._next[appeal.id] = min((moment for moment in following if moment is not None), default=None)
+
+    def _escalate_deadline(
+        self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline
+    ) -> datetime | None:
+        """Tell of the steps of a deadline that are due, and return when the next one is."""
         now = clock.now()
         works_from = next_working_moment(awaited.calendar, now)
         for step, moment in awaited.steps():
-            if (appeal.id, awaited.clock, appeal.organisation_id, awaited.due_at, step) in self._told:
+            if (appeal.id, awaited.clock, organisation_id, awaited.due_at, step) in self._taken:
                 continue
             if moment > now or works_from is None or works_from > now:
-                self._next[appeal.id] = max(moment, works_from) if works_from is not None else None
-                return
+                return max(moment, works_from) if works_from is not None else None
             if step == "executor" and awaited.due_at <= now:
                 continue  # the manager is told instead that the deadline has passed
-            self._tell(appeal, appeal.organisation_id, awaited, step)
+            self._tell(appeal, organisation_id, awaited, step)
+        return None
 
     def _tell(self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline, step: EscalationStep) -> None:
-        people = sorted(self._people(appeal, organisation_id, step))
+        holders = self._people(appeal, organisation_id, step)
+        know = self._know.setdefault((appeal.id, awaited.clock, awaited.due_at), set())
+        people = sorted(holders - know)
+        if holders and not people:
+            return  # all were told before the transfer
+        if step != "executor":
+            know.update(people)
         self._rows.append(
             {
                 "id": new_id(), "appeal_id": appeal.id, "organisation_id": organisation_id, "clock": awaited.clock,
@@ -177,13 +198,11 @@ class _Escalating:
         )
 
 
-async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> set[tuple[object, ...]]:
-    rows = await session.execute(
-        select(
-            Escalation.appeal_id, Escalation.clock, Escalation.organisation_id, Escalation.due_at, Escalation.step
-        ).where(Escalation.appeal_id.in_([appeal.id for appeal in appeals]))
+async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> Sequence[Escalation]:
+    rows = await session.scalars(
+        select(Escalation).where(Escalation.appeal_id.in_([appeal.id for appeal in appeals]))
     )
-    return {tuple(row) for row in rows}
+    return rows.all()
 
 
 async def _holders(session: AsyncSession, organisations: Collection[UUID | None]) -> list[_Holder]:

@@ -26,7 +26,14 @@ from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
-from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply, Review
+from shared.tables.appeals import (
+    VOID_REPLY_STATUSES,
+    Appeal,
+    AppealMessage,
+    Classification,
+    Reply,
+    Review,
+)
 from shared.tables.ingest import Message
 
 
@@ -50,7 +57,7 @@ async def split_off(
 
     The clock of the new appeal counts from this message. An appeal that only this message reopened is answered
     again, and what it said about an answer no longer counts. Raises `Invalid` naming `/message_id`, `Conflict` for
-    the message that the appeal began with or that has a reply.
+    the message that the appeal began with, or that has a reply which is published or may still be.
     """
     message = await _message_of(session, appeal, message_id)
     await _require_splittable(session, appeal, message)
@@ -128,7 +135,9 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
         raise Conflict("The appeal began with this message: split off the other messages")
     replied = await session.scalar(
         select(Reply.id).where(
-            Reply.appeal_id == appeal.id, Reply.in_reply_to == message.id, Reply.status != "failed"
+            Reply.appeal_id == appeal.id,
+            Reply.in_reply_to == message.id,
+            Reply.status.not_in(VOID_REPLY_STATUSES),
         )
     )
     if replied is not None:

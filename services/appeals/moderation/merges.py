@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.appeals.lifecycle import appeal_queries, transitions
+from services.appeals.lifecycle import appeal_queries, clock_pauses, transitions
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.lifecycle.workflow import MERGE
 from services.appeals.replies import submission
@@ -24,8 +24,16 @@ from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import PENDING_REPLY_STATUSES, Appeal, AppealMessage, Reply, Review
+from shared.tables.appeals import (
+    PENDING_REPLY_STATUSES,
+    VOID_REPLY_STATUSES,
+    Appeal,
+    AppealMessage,
+    Reply,
+    Review,
+)
 from shared.tables.appeals_merges import AppealMerge
+from shared.tables.ingest import Message
 
 # Id and number of an appeal.
 LinkRow = Row[UUID, int]
@@ -51,7 +59,7 @@ async def merge(
     await _require_mergeable(session, appeal, into)
     context = await _routing_context(session, appeal, into)
     recorder = AppealRecorder()
-    message_ids = await _message_ids(session, appeal)
+    message_ids, question = await _message_ids(session, appeal), await _question(session, appeal)
     await _move_messages(session, message_ids, into)
     now = clock.now()
     session.add(
@@ -62,7 +70,7 @@ async def merge(
         )
     )  # fmt: skip
     before = transitions.classification_fields(into)
-    _keep_earlier_deadline(into, appeal, context, recorder, caller)
+    _keep_earlier_deadline(into, appeal, context, recorder, caller, question=question)
     transitions.record_reclassified(recorder, into, before, caller.actor)
     appeal.status, appeal.closed_at, appeal.updated_at, into.updated_at = MERGE.to, now, now, now
     _record(recorder, caller, "merged", appeal, into, reason=reason)
@@ -184,15 +192,25 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
 
 
 def _keep_earlier_deadline(
-    into: Appeal, merged: Appeal, context: RoutingContext, recorder: AppealRecorder, caller: Caller
+    into: Appeal,
+    merged: Appeal,
+    context: RoutingContext,
+    recorder: AppealRecorder,
+    caller: Caller,
+    *,
+    question: UUID | None,
 ) -> None:
     """Give `into` the shorter deadline of an urgent appeal, if `merged` is urgent, and the earlier start.
 
-    The clocks of `merged` stay as they are, like those of a closed appeal.
+    If `into` is paused and `merged` is not, its question, a message, restarts the clocks of `into`. The clocks of
+    `merged` stay as they are, like those of a closed appeal.
     """
     if merged.urgency == "high" != into.urgency:
         why = f"Срочным было присоединённое обращение № {merged.number}"
         transitions.raise_urgency(into, context, recorder, caller.actor, why=why)
+    why = f"Присоединено обращение № {merged.number}: его вопрос ждёт ответа"
+    if clocks.end_pause_by_question(into, merged, context.sla, caller.actor, message_id=question, reason=why):
+        clock_pauses.record_resumed(into, context.sla, recorder, caller, why)
     clocks.keep_earlier_start(into, merged, context.sla, caller.actor)
 
 
@@ -205,9 +223,7 @@ async def _require_nothing_published_since(
     since = (Reply.published_at > found.merged_at) & (Reply.status != "withdrawn")
     under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
     # A draft, too, answers a message that would leave the appeal.
-    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(
-        ("failed", "discarded", "withdrawn")
-    )
+    answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(VOID_REPLY_STATUSES)
     reply_id = await session.scalar(
         select(Reply.id).where(of_either, or_(since, under_way, answers_moved)).limit(1)
     )
@@ -231,6 +247,18 @@ async def _message_ids(session: WriteSession, appeal: Appeal) -> list[UUID]:
         .order_by(AppealMessage.message_id)
     )
     return list(rows)
+
+
+async def _question(session: WriteSession, appeal: Appeal) -> UUID | None:
+    """Return the message that the appeal began with."""
+    found: UUID | None = await session.scalar(
+        select(Message.id)
+        .join(AppealMessage, AppealMessage.message_id == Message.id)
+        .where(AppealMessage.appeal_id == appeal.id)
+        .order_by(Message.received_at != appeal.opened_at, Message.received_at, Message.id)
+        .limit(1)
+    )
+    return found
 
 
 async def _move_messages(session: WriteSession, message_ids: Sequence[UUID], to: Appeal) -> None:

@@ -13,7 +13,7 @@ from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.breach_recording import record_overdue
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.promises.promise_clock import read_promise
-from services.appeals.sla.breaches import is_overdue
+from services.appeals.sla.breaches import late_clocks
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.explanation import explain_deadline
 from shared import clock
@@ -133,9 +133,10 @@ async def record_broken_promises(session: WriteSession) -> int:
         promise.status, promise.ended_at = "broken", promise.promised_at
         _record(promise, appeal, SYSTEM_ACTOR, recorder)
         # The appeal may wait for another date by now; in triage nobody has it.
-        is_late = promise.promised_at == appeal.promised_at and is_overdue(appeal, now)
-        if is_late and appeal.overdue_recorded_at is None:
-            record_overdue(appeal, recorder, deadline=explain_deadline(read_promise(promise)))
+        due_at = late_clocks(appeal, now).get("promise")
+        if due_at == promise.promised_at and appeal.overdue_recorded_at is None:
+            text = explain_deadline(read_promise(promise))
+            record_overdue(appeal, recorder, kind="promise", due_at=due_at, deadline=text)
     await recorder.write(session)
     return len(found)
 

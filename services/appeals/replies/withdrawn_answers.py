@@ -1,8 +1,10 @@
 """Effects of a withdrawn reply on its appeal: clocks, promises, feedback, status."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from services.appeals.feedback import recording
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
@@ -23,7 +25,7 @@ async def take_answer_back(
     """Let the locked appeal await what the withdrawn reply had answered, with the clocks that it had stopped.
 
     Nothing changes if another reply was published after it: the citizen has that answer; or if the appeal was
-    merged or needs no answer.
+    merged or needs no answer. Answers that were withdrawn while this one stood after them are taken back with it.
     """
     published_at, actor, reason = reply.published_at, withdrawal.requested_by, withdrawal.reason
     if published_at is None:
@@ -41,13 +43,16 @@ async def take_answer_back(
         return
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
-    clocks.cancel_later_clocks(appeal, published_at, context.sla, actor)
-    await session.flush()
-    awaited = clocks.continue_clocks(appeal, published_at, context.sla, actor, reason)
-    await reopen_promises(session, appeal, published_at)
+    awaited = False
+    for answered_at in await _taken_back_at(session, appeal, reply, standing):
+        clocks.cancel_later_clocks(appeal, answered_at, context.sla, actor)
+        await session.flush()
+        awaited = clocks.continue_clocks(appeal, answered_at, context.sla, actor, reason) or awaited
+        await reopen_promises(session, appeal, answered_at)
     interim_stands = not awaited and standing is not None and standing.kind == "interim"
     clocks.set_promise(appeal, standing.promised_at if standing and interim_stands else None, context.sla)
     if standing is not None and not awaited and not interim_stands:
+        await recording.await_feedback_again(session, appeal)
         await _stand_by_final_reply(session, appeal, reply, withdrawal, recorder)
         return
     before = appeal.status
@@ -61,6 +66,28 @@ async def take_answer_back(
     )
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
     recorder.settle_assignee(appeal)
+
+
+async def _taken_back_at(
+    session: WriteSession, appeal: Appeal, reply: Reply, standing: Reply | None
+) -> Sequence[datetime]:
+    """Return when the withdrawn replies after the one that stands were published, the last first.
+
+    Each left its traces on the clocks for as long as a later answer stood.
+    """
+    query = (
+        select(Reply.published_at)
+        .distinct()
+        .where(
+            Reply.appeal_id == appeal.id,
+            or_(Reply.id == reply.id, Reply.status == "withdrawn"),
+            Reply.published_at.is_not(None),
+        )
+    )
+    if standing is not None:
+        query = query.where(Reply.published_at > standing.published_at)
+    moments = await session.scalars(query.order_by(Reply.published_at.desc()))
+    return [moment for moment in moments if moment is not None]
 
 
 async def _stand_by_final_reply(

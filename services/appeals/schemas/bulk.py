@@ -107,7 +107,7 @@ class BulkOperationOut(BaseModel):
         description="`POST /appeals/bulk/{id}/undo` takes it back for the appeals that nobody changed since"
     )
     undoes_id: UUID | None = Field(description="With `undo`: the operation that it takes back", examples=[None])
-    undone_by_id: UUID | None = Field(description="The operation that took this one back", examples=[None])
+    undone_by_id: UUID | None = Field(description="The last operation that took this one back", examples=[None])
 
 
 class RowProblem(BaseModel):

@@ -48,7 +48,9 @@ class ClockEventOut(BaseModel):
     kind: ClockEventKind
     at: datetime
     actor: ActorRef
-    reason: str | None = Field(description="Of a pause or its end", examples=["Ждём адрес от автора"])
+    reason: str | None = Field(
+        description="Of a pause or its end, or of a restart by a merge", examples=["Ждём адрес от автора"]
+    )
     organisation_id: UUID | None = Field(description="The organisation that must answer from then on")
     policy_id: UUID | None = Field(description="The version of the policy from then on")
     starts_at: datetime | None = Field(description="The moment from which the clock counts")

@@ -56,10 +56,12 @@ class ExtensionRequestOut(BaseModel):
     unit: TimeUnit
     ground: str = Field(examples=[_GROUND])
     due_at: datetime | None = Field(description="The deadline at the request; null: the clock was paused")
-    status: ExtensionStatus = Field(description="`ended`: by itself, before a decision")
+    status: ExtensionStatus = Field(
+        description="Before a decision `withdrawn`: the organisation took it back; `ended`: by itself"
+    )
     requested_by: ActorRef
     requested_at: datetime
-    decided_by: ActorRef | None
+    decided_by: ActorRef | None = Field(description="Who approved or refused it, or took it back")
     decided_at: datetime | None
     remarks: str | None
     extended_due_at: datetime | None = Field(description="The deadline after the approval; null while paused")

@@ -75,15 +75,17 @@ def start(
     starts_at: datetime,
     organisation_id: UUID | None,
     calendar_id: UUID | None,
+    reason: str | None = None,
 ) -> None:
-    """Start a clock of a locked appeal, or start it again."""
-    row.warned_share = None
+    """Start a clock of a locked appeal, or start it again; `reason` says why, where no message tells it."""
+    row.warned_share = row.overdue_recorded_at = None
     if row.start_recorded_at is not None:
         add_event(
             row,
             "restarted",
             actor,
             time_source.now(),
+            reason=reason,
             policy=policy,
             target=target,
             starts_at=starts_at,

@@ -192,6 +192,7 @@ def cancel_later_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, 
         if row.kind != "next_response":
             later = unfinished(appeal, "next_response" if row.kind == "first_response" else "final_answer")
             if later is not None:
+                row.overdue_recorded_at = row.overdue_recorded_at or later.overdue_recorded_at
                 _cancel(later, sla, actor)
 
 
@@ -264,6 +265,28 @@ def keep_earlier_start(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: s
     store_due_dates(appeal, sla)
 
 
+def end_pause_by_question(
+    appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str, *, message_id: UUID | None, reason: str
+) -> bool:
+    """End the pause of the clocks of an appeal into which another one is merged, whose clocks run: its question, a
+    message, waits for nothing. Return whether there was a pause.
+
+    The question restarts what was paused in time; a deadline that had passed before the pause stays.
+    """
+    running = {row.kind: row for row in _started(merged) if row.state == "running"}
+    paused = [row for row in _started(appeal) if row.state == "paused" and row.kind in running]
+    for row in paused:
+        if row.due_at is None:
+            _take_over_question(row, running[row.kind])
+            row.message_id = message_id
+            _start(row, appeal, sla, actor, reason=reason)
+        else:
+            add_event(row, "resumed", actor, time_source.now(), reason=reason)
+            store_results(row, sla)
+    store_due_dates(appeal, sla)
+    return bool(paused)
+
+
 def awaits_reply(appeal: Appeal) -> bool:
     """Return whether the citizen awaits a reply."""
     if appeal.first_response_at is None or appeal.status == "interim":
@@ -316,7 +339,7 @@ def _started(appeal: Appeal) -> Iterator[SlaClock]:
     return (row for row in clocks_of(appeal) if row.state in STARTED_STATES)
 
 
-def _start(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -> None:
+def _start(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str, *, reason: str | None = None) -> None:
     policy = sla.policy_of(appeal, row.received_at)
     start(
         row,
@@ -326,6 +349,7 @@ def _start(row: SlaClock, appeal: Appeal, sla: SlaContext, actor: str) -> None:
         starts_at=start_moment(appeal, policy, written_at=row.written_at, received_at=row.received_at),
         organisation_id=appeal.organisation_id,
         calendar_id=sla.calendars.for_organisation(appeal.organisation_id).id,
+        reason=reason,
     )
     store_results(row, sla)
 

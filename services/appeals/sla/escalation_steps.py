@@ -1,6 +1,6 @@
-"""When to tell whom that a reply is late or nearly late: a pure function of deadline, policy and calendar."""
+"""When to tell whom that an answer is late or nearly late: a pure function of deadline, policy and calendar."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -13,7 +13,7 @@ from shared.tables.appeals import SlaPolicy
 from shared.working_time import add_working_time
 
 EscalationStep = TypeAliasType("EscalationStep", Literal["executor", "manager", "centre", "deputy_head"])
-AwaitedClock = TypeAliasType("AwaitedClock", Literal["first_response", "next_response", "promise"])
+AwaitedClock = TypeAliasType("AwaitedClock", Literal["first_response", "next_response", "final_answer", "promise"])
 # Each level is told so many working hours of the organisation after the deadline.
 _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
     ("manager", "manager_hours"),
@@ -24,7 +24,7 @@ _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
 
 @dataclass(frozen=True)
 class AwaitedDeadline:
-    """The deadline of the reply that an appeal awaits, and when it is near (null: no such moment)."""
+    """A deadline of what an appeal awaits, and when it is near (null: no such moment)."""
 
     clock: AwaitedClock
     due_at: datetime
@@ -48,6 +48,11 @@ class AwaitedDeadline:
     def first_moment(self) -> datetime | None:
         """Return the moment of the first step; null: the policy has none."""
         return next((moment for _, moment in self.steps()), None)
+
+
+def first_moment(awaited: Iterable[AwaitedDeadline]) -> datetime | None:
+    """Return the earliest moment of the first steps of these deadlines; null: the policies have none."""
+    return min((moment for found in awaited if (moment := found.first_moment()) is not None), default=None)
 
 
 def near_moment(events: list[ClockEvent], policy: SlaPolicy) -> datetime | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.appeals.sla.clock_rows import ClockKind, shares_to_warn_of, target_columns
 from services.appeals.sla.deadlines import ClockEvent, Target, compute_deadline, read_clock
-from services.appeals.sla.escalation_steps import AwaitedDeadline, near_moment
+from services.appeals.sla.escalation_steps import AwaitedDeadline, first_moment, near_moment
 from services.appeals.sla.explanation import explain_deadline
 from services.appeals.sla.named_calendar import NamedCalendar
 from services.appeals.sla.opened_clocks import OpenedClocks
@@ -39,6 +39,7 @@ def open_clocks(appeal: Appeal, sla: SlaContext, actor: str) -> OpenedClocks:
     }  # fmt: skip
     first, final = common.rows
     appeal.first_response_due_at, appeal.resolution_due_at = first["due_at"], final["due_at"]
+    appeal.final_answer_due_at = final["due_at"]
     appeal.sla_policy_id, appeal.next_escalation_at = policy.id, common.next_escalation_at
     return replace(common, rows=[row | own | {"id": new_id()} for row in common.rows])
 
@@ -63,9 +64,11 @@ def _opened(policy: SlaPolicy, calendar: NamedCalendar, starts_at: datetime) -> 
         for kind in _KINDS
     }
     rows = [_row(kind, policy, calendar.id, events) for kind, events in started.items()]
-    first = started["first_response"]
-    awaited = AwaitedDeadline("first_response", rows[0]["due_at"], near_moment(first, policy), calendar, policy)
-    return OpenedClocks(rows, explain_deadline(read_clock(first)), awaited.first_moment())
+    awaited = [
+        AwaitedDeadline(row["kind"], row["due_at"], near_moment(started[row["kind"]], policy), calendar, policy)
+        for row in rows
+    ]
+    return OpenedClocks(rows, explain_deadline(read_clock(started["first_response"])), first_moment(awaited))
 
 
 def _row(kind: ClockKind, policy: SlaPolicy, calendar_id: UUID | None, events: list[ClockEvent]) -> dict[str, Any]:

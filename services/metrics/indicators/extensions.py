@@ -15,7 +15,7 @@ from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal, SlaClock
 from shared.tables.appeals_extensions import ExtensionRequest
 
-_DECISIONS = ("approved", "refused", "ended", "open")
+_DECISIONS = ("approved", "refused", "withdrawn", "ended", "open")
 
 
 def extensions_query(period: Period, caller: Caller) -> Select[Any]:

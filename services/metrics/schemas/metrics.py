@@ -202,11 +202,15 @@ class TransferReport(BaseModel):
 
 
 class ExtensionFigures(BaseModel):
-    """How often deadlines were extended, and what it changed. `requested = approved + refused + ended + open`."""
+    """How often deadlines were extended, and what it changed.
 
-    requested: int = Field(description="Requests to extend a deadline", examples=[12])
+    `requested = approved + refused + withdrawn + ended + open`.
+    """
+
+    requested: int = Field(description="Requests to extend a deadline", examples=[13])
     approved: int = Field(description="Of these, approved", examples=[7])
     refused: int = Field(description="Refused", examples=[2])
+    withdrawn: int = Field(description="Taken back by the organisation before a decision", examples=[1])
     ended: int = Field(description="Ended by themselves before a decision", examples=[2])
     open: int = Field(description="Not decided yet", examples=[1])
     stopped: int = Field(description="Clocks that a published answer stopped", examples=[200])

@@ -21,6 +21,7 @@ def _promised(found: Any) -> int:
 BULK = {"operation_id": "bulk_operation_id"}
 DRAFT = {"appeal_id": "draft_appeal_id", "reply_id": "draft_reply_id"}
 EXTENSION = {"request_id": "extension_request_id"}
+OWN_EXTENSION = {"appeal_id": "joined_appeal_id", "request_id": "own_extension_request_id"}
 PUBLISHED = {"appeal_id": "draft_appeal_id", "reply_id": "published_reply_id"}
 WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
@@ -218,6 +219,9 @@ APPEALS: dict[str, Row] = {
     ),
     "POST /api/v1/appeals/{appeal_id}/extension-requests/{request_id}/refuse": RouteCall(
         Right.EXTENSIONS_APPROVE, body(remarks="Времени хватит"), names=EXTENSION
+    ),
+    "POST /api/v1/appeals/{appeal_id}/extension-requests/{request_id}/withdraw": RouteCall(
+        Right.APPEALS_WORK, names=OWN_EXTENSION, answers=GOOD | {403}
     ),
     "GET /api/v1/routing-rules": ListRoute(Right.REGISTRY_READ, shows="rule_id"),
     "POST /api/v1/routing-rules": RouteCall(

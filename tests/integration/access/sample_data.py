@@ -345,9 +345,13 @@ async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> Non
 
 
 async def _extension(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert paused clocks of final answers, whose deadlines do not pass, one with an open extension request."""
+    """Insert paused clocks of final answers, whose deadlines do not pass, two with an open extension request: of a
+    colleague, and of the moderator who calls the routes.
+    """
     policy_id = await session.scalar(select(appeals.SlaPolicy.id).where(appeals.SlaPolicy.urgency == "normal"))
-    for name in ("lone_appeal_id", "appeal_id"):
+    who = {"appeal_id": "matrix", "joined_appeal_id": str(uuid5(NAMESPACE, "moderator"))}
+    names = {"appeal_id": "extension_request_id", "joined_appeal_id": "own_extension_request_id"}
+    for name in ("lone_appeal_id", *who):
         row = appeals.SlaClock(
             appeal_id=sample_ids[name], kind="final_answer", state="paused", written_at=THEN, received_at=THEN,
             policy_id=policy_id, target_seconds=201_600, unit="working", started_at=THEN, started_by="matrix",
@@ -356,14 +360,15 @@ async def _extension(session: AsyncSession, sample_ids: dict[str, Any], mark: st
         await _add(session, row)
         pause = appeals.SlaClockEvent(clock_id=row.id, sequence=2, kind="paused", at=THEN, actor="matrix")
         await _add(session, pause)
-    asked = appeals_extensions.ExtensionRequest(
-        appeal_id=sample_ids["appeal_id"], clock_id=row.id, clock="final_answer",
-        organisation_id=sample_ids["organisation_id"], extension_seconds=3_600, unit="working",
-        ground=f"Ждём акт: {mark}", requested_by="matrix",
-    )  # fmt: skip
-    sample_ids["extension_request_id"] = await _add(session, asked)
-    row.extension_request_id = asked.id
-    await session.flush()
+        if name in who:
+            asked = appeals_extensions.ExtensionRequest(
+                appeal_id=sample_ids[name], clock_id=row.id, clock="final_answer",
+                organisation_id=sample_ids["organisation_id"], extension_seconds=3_600, unit="working",
+                ground=f"Ждём акт: {mark}", requested_by=who[name],
+            )  # fmt: skip
+            sample_ids[names[name]] = await _add(session, asked)
+            row.extension_request_id = asked.id
+            await session.flush()
 
 
 async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
@@ -379,7 +384,7 @@ async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str
         for which in (1, 2)
     ]  # fmt: skip
     await _add(session, *alike)
-    sample_ids["lone_appeal_id"] = alike[0].id
+    sample_ids["lone_appeal_id"], sample_ids["joined_appeal_id"] = alike[0].id, alike[1].id
     incident = appeals.Incident(
         origin="person", title=f"Фонари: {mark}", urgency="normal", member_count=2,
         organisation_id=case.organisation_id, first_written_at=THEN, last_written_at=THEN, opened_at=THEN,

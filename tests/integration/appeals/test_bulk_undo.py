@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 import time_machine
@@ -64,6 +65,42 @@ async def test_assignment_is_taken_back_except_where_somebody_changed_the_appeal
     _is_problem(await manager.post(f"/appeals/bulk/{undone['id']}/undo"), 409)
     shown = (await manager.get(f"/appeals/bulk/{operation['id']}")).json()
     assert (shown["undoable"], shown["undone_by_id"]) == (False, undone["id"])
+
+
+async def test_undo_whose_job_failed_is_asked_for_again(scenario: AppealsScenario) -> None:
+    """The job fails for good after one of three appeals; somebody changed another one."""
+    manager = await register(scenario, "Анна", "manager")
+    ids = await insert_appeals(scenario, 3)
+    body = {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids}
+    operation = await completed(scenario, manager, body)
+    path = f"/appeals/bulk/{operation['id']}/undo"
+    first = (await manager.post(path)).json()
+    # While it runs, no other is begun.
+    assert _is_problem(await manager.post(path), 409)["operation_id"] == first["id"]
+    connection = await scenario.database.connect("appeals")
+    try:
+        await connection.execute(
+            """UPDATE bulk_operation_rows SET outcome = 'refused', problem = '{"type": "/problems/conflict"}'
+               WHERE operation_id = $1 AND appeal_id = $2""",
+            UUID(first["id"]), UUID(ids[0]),
+        )  # fmt: skip
+    finally:
+        await connection.close()
+    queue = scenario.appeals.service.jobs
+    assert queue is not None
+    async with scenario.appeals.service.database.write() as session:
+        await queue.on_dead_letter["run_bulk_operation"](session, {"operation_id": first["id"]}, "a bug")
+    shown = (await manager.get(f"/appeals/bulk/{operation['id']}")).json()
+    assert (shown["undoable"], shown["undone_by_id"]) == (True, first["id"])
+    second = await undo(scenario, manager, operation)
+    # Only those that the job left.
+    assert counts(second) == (0, 2, 0, 0)
+    assert {row["appeal_id"] for row in await rows_of(manager, second)} == set(ids[1:])
+    holders = [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids]
+    assert [one and one["name"] for one in holders] == ["Анна", None, None]
+    shown = (await manager.get(f"/appeals/bulk/{operation['id']}")).json()
+    assert (shown["undoable"], shown["undone_by_id"]) == (False, second["id"])
+    assert _is_problem(await manager.post(path), 409)["operation_id"] == second["id"]
 
 
 async def test_operation_under_way_is_not_taken_back(scenario: AppealsScenario) -> None:

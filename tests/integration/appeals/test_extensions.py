@@ -68,6 +68,54 @@ async def deadlines(scenario: AppealsScenario, found: dict[str, Any], **who: Any
     return body
 
 
+async def withdraw(scenario: AppealsScenario, made: dict[str, Any], **more: Any) -> httpx.Response:
+    """Take a request back, as the executor who made it unless `more` says otherwise."""
+    path = f"/appeals/{made['appeal_id']}/extension-requests/{made['id']}/withdraw"
+    who = {"subject": EXECUTOR, "If_Match": f'"{made["version"]}"'} | more
+    return await request(scenario, "POST", path, **who)
+
+
+async def test_request_is_taken_back_and_may_be_made_again(scenario: AppealsScenario, set_time: SetTime) -> None:
+    found = await opened(scenario, set_time)
+    made = await asked(scenario, found)
+    answers = [await withdraw(scenario, made, Idempotency_Key="back") for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200], answers[0].text
+    assert answers[0].json() == answers[1].json()
+    body = answers[0].json()
+    assert (body["status"], body["version"], body["decided_by"]["id"]) == ("withdrawn", 2, EXECUTOR)
+    assert answers[0].headers["ETag"] == '"2"'
+    assert (await scenario.appeal(found["id"]))["resolution_due_at"] == found["resolution_due_at"]
+    kinds = await timeline_kinds(scenario, found)
+    assert kinds[-2:] == ["extension_requested", "extension_withdrawn"]
+    (event,) = await scenario.events("appeal.extension_withdrawn")
+    assert GROUND not in event["data"]
+    listed = await request(scenario, "GET", "/extension-requests", role="moderator")
+    assert listed.json()["items"] == []
+    # Nobody decides about it any more, and it does not come back.
+    for late in (await decide(scenario, body, "approve"), await withdraw(scenario, body)):
+        assert _is_problem(late, 409)["request_status"] == "withdrawn"
+    again = await asked(scenario, await scenario.appeal(found["id"]))
+    assert (await decide(scenario, again, "approve")).status_code == 200
+    assert _is_problem(await withdraw(scenario, again | {"version": 2}), 409)["request_status"] == "approved"
+
+
+async def test_only_its_author_and_managers_of_the_organisation_take_a_request_back(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    found = await opened(scenario, set_time)
+    made = await asked(scenario, found)
+    for refused, status in (
+        ({"subject": COLLEAGUE}, 403),
+        ({"role": "moderator", "subject": COLLEAGUE}, 403),
+        ({"role": "manager", "org": scenario.other_organisation}, 404),
+        ({"If_Match": '"7"'}, 412),
+    ):
+        _is_problem(await withdraw(scenario, made, **refused), status)
+    path = f"/appeals/{found['id']}/extension-requests/{made['id']}/withdraw"
+    assert (await request(scenario, "POST", path, subject=EXECUTOR)).status_code == 428
+    assert (await withdraw(scenario, made, role="manager", subject=COLLEAGUE)).status_code == 200
+
+
 async def final_clock(scenario: AppealsScenario, found: dict[str, Any]) -> dict[str, Any]:
     clocks = (await deadlines(scenario, found))["clocks"]
     return next(clock for clock in clocks if clock["kind"] == "final_answer")

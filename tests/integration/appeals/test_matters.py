@@ -5,10 +5,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer
+from tests.integration.appeals.reply_helpers import answer, draft, request
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.integration.appeals.test_rule_sets import activated, made, topic
 
 MINUTE = timedelta(minutes=1)
@@ -277,6 +280,25 @@ async def test_message_that_cannot_be_split_off_is_refused(scenario: AppealsScen
     reply = await answer(scenario, appeal, message_id=str(second))
     replied = await _decide(scenario, await scenario.appeal(appeal["id"]), second, "split_off")
     assert (replied.status_code, replied.json()["reply_id"]) == (409, reply["id"])
+
+
+@pytest.mark.parametrize("ending", ["discarded", "withdrawn"])
+async def test_message_whose_reply_nobody_has_can_be_split_off(scenario: AppealsScenario, ending: str) -> None:
+    await scenario.citizen_writes(QUESTION)
+    message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
+    appeal = await scenario.single_appeal()
+    if ending == "discarded":
+        begun = await draft(scenario, appeal, "Сборы установил", message_id=str(message))
+        written = await _decide(scenario, appeal, message, "split_off")
+        assert (written.status_code, written.json()["reply_id"]) == (409, begun["id"])
+        path = f"/appeals/{appeal['id']}/replies/{begun['id']}"
+        assert (await request(scenario, "DELETE", path, If_Match='"1"')).status_code == 204
+    else:
+        reply = await published(scenario, appeal, message_id=str(message))
+        await withdrawn(scenario, appeal, reply)
+    split = await _decide(scenario, await scenario.appeal(appeal["id"]), message, "split_off")
+    assert split.status_code == 201, split.text
+    assert [one["id"] for one in split.json()["messages"]] == [str(message)]
 
 
 async def test_appeal_reopened_by_the_message_is_answered_again_after_the_split(

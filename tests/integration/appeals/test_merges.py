@@ -18,14 +18,18 @@ from tests.integration.appeals.reply_helpers import answer, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
+from tests.integration.appeals.test_clocks import SetTime, pause, set_time
 from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
 from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.support.service_under_test import CENTRE_SUBJECT, insert_page
+
+__all__ = ["set_time"]  # a fixture of the other module
 
 HOUR = timedelta(hours=1)
 MODERATOR = Caller(CENTRE_SUBJECT, "Test", Role.MODERATOR, None).with_right(Right.APPEALS_TRIAGE)
 REASON = "Повтор того же вопроса"
 OTHER_THREAD = "vk:-101_2"
+AGAIN = "Так когда отремонтируют дорогу на Бабушкина?"
 
 
 async def _appeal_of(scenario: AppealsScenario, text: str = QUESTION, **details: Any) -> dict[str, Any]:
@@ -88,9 +92,7 @@ async def test_reply_answers_both_and_later_messages_go_to_the_remaining_appeal(
     # In the thread of the last message that needs an answer, which came from the merged appeal.
     assert reply["in_reply_to"] == second["messages"][0]["id"]
     await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR)
-    await scenario.citizen_writes(
-        "Так когда отремонтируют дорогу на Бабушкина?", thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR
-    )
+    await scenario.citizen_writes(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR)
     into = await scenario.appeal(first["id"])
     assert (into["status"], len(into["messages"])) == ("reopened", 3)
     assert (await scenario.appeal(second["id"]))["status"] == "merged"
@@ -129,6 +131,33 @@ async def test_staff_reply_that_waited_for_the_merge_answers_the_remaining_appea
     assert (len(into["replies"]), merged["replies"]) == (1, [])
 
 
+async def test_message_that_waited_for_the_merge_joins_the_remaining_appeal(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    await scenario.insert_message(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 2 * HOUR)
+    async with scenario.appeals.service.database.write() as session:
+        await merges.merge(session, MODERATOR, UUID(second["id"]), UUID(first["id"]), reason=REASON, version=None)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    assert _texts(await scenario.appeal(first["id"])) == [QUESTION, QUESTION, AGAIN]
+    assert len(await scenario.all()) == 2
+
+
+async def test_message_that_waited_for_the_end_of_the_merge_joins_the_former_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    await scenario.insert_message(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 2 * HOUR)
+    async with scenario.appeals.service.database.write() as session:
+        await merges.unmerge(session, MODERATOR, UUID(second["id"]), reason="Другая дорога", version=None)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    assert _texts(await scenario.appeal(second["id"])) == [QUESTION, AGAIN]
+    assert _texts(await scenario.appeal(first["id"])) == [QUESTION]
+
+
 async def test_message_of_another_page_leaves_the_remaining_appeal_to_its_own_page(
     scenario: AppealsScenario,
 ) -> None:
@@ -154,6 +183,59 @@ async def test_urgent_appeal_makes_the_remaining_one_urgent(scenario: AppealsSce
     assert into["first_response_due_at"] <= min(first["first_response_due_at"], second["first_response_due_at"])
     (changed,) = [entry["data"] for entry in into["timeline"] if entry["kind"] == "urgency_changed"]
     assert str(second["number"]) in changed["why"]
+
+
+async def _clock_of(scenario: AppealsScenario, appeal: dict[str, Any], kind: str) -> dict[str, Any]:
+    found = (await scenario.get(f"/appeals/{appeal['id']}/deadlines")).json()["clocks"]
+    (clock,) = [one for one in found if one["kind"] == kind]
+    return dict(clock)
+
+
+async def test_question_of_the_merged_appeal_restarts_paused_clocks(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    set_time(WEDNESDAY + timedelta(minutes=90))
+    first, second = await _two(scenario)
+    assert (await pause(scenario, first, "pause", reason="Ждём адрес")).is_success
+    assert (await _merge(scenario, second, first)).is_success
+    into = await scenario.appeal(first["id"])
+    for due_at in ("first_response_due_at", "resolution_due_at"):
+        assert into[due_at] == second[due_at] is not None
+    for kind in ("first_response", "final_answer"):
+        clock = await _clock_of(scenario, first, kind)
+        assert (clock["state"], clock["message_id"]) == ("running", second["messages"][0]["id"])
+        assert [event["kind"] for event in clock["events"]] == ["started", "paused", "restarted"]
+        assert (
+            clock["events"][-1]["reason"] == f"Присоединено обращение № {second['number']}: его вопрос ждёт ответа"
+        )
+    entry = next(one for one in into["timeline"] if one["kind"] == "clock_resumed")
+    assert str(second["number"]) in entry["data"]["reason"]
+    assert entry["data"]["deadline"].startswith("9 рабочих часов со среды 04.03 11:01")
+    (event,) = await scenario.events("appeal.clock_resumed")
+    assert json.loads(event["data"])["first_response_due_at"] is not None
+
+
+async def test_merge_leaves_a_pause_of_both_and_a_deadline_that_passed_before_it(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    set_time(WEDNESDAY + timedelta(minutes=90))
+    first, second = await _two(scenario)
+    for one in (first, second):
+        assert (await pause(scenario, one, "pause", reason="Ждём адрес")).is_success
+    assert (await _merge(scenario, await scenario.appeal(second["id"]), first)).is_success
+    assert (await _clock_of(scenario, first, "first_response"))["state"] == "paused"
+    late, other = [
+        await _appeal_of(scenario, author="boris", thread=f"vk:-101_{number}", at=WEDNESDAY + number * HOUR)
+        for number in (3, 4)
+    ]
+    set_time(WEDNESDAY + timedelta(days=2))
+    assert (await pause(scenario, late, "pause", reason="Ждём адрес")).is_success
+    assert (await _merge(scenario, other, late)).is_success
+    assert (await scenario.appeal(late["id"]))["first_response_due_at"] == late["first_response_due_at"]
+    # The final answer was paused in time: the question restarts it.
+    for kind, event in (("first_response", "resumed"), ("final_answer", "restarted")):
+        clock = await _clock_of(scenario, late, kind)
+        assert (clock["state"], clock["events"][-1]["kind"]) == ("running", event)
 
 
 async def test_merge_is_taken_back_while_nothing_was_published(scenario: AppealsScenario) -> None:

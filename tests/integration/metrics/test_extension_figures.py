@@ -10,7 +10,17 @@ from tests.integration.metrics.test_sla import WEEK, Region, add, local, region
 
 __all__ = ["region"]  # the fixture
 PATH = "/api/v1/metrics/extensions"
-NAMES = ("requested", "approved", "refused", "ended", "open", "stopped", "on_time", "on_time_extended")
+NAMES = (
+    "requested",
+    "approved",
+    "refused",
+    "withdrawn",
+    "ended",
+    "open",
+    "stopped",
+    "on_time",
+    "on_time_extended",
+)
 # Of each appeal: opened, organisation, deadline without and with extensions, answered, statuses of its requests.
 APPEALS: tuple[tuple[str, str, str | None, str, str | None, tuple[str, ...]], ...] = (
     # Answered between the two deadlines: on time only because of the extension.
@@ -21,7 +31,8 @@ APPEALS: tuple[tuple[str, str, str | None, str, str | None, tuple[str, ...]], ..
     ("11-24 11:00", "school", "11-25 10:00", "11-26 10:00", "11-26 10:01", ("approved",)),
     # Answered before the centre decided.
     ("11-25 11:00", "ministry", None, "11-27 10:00", "11-26 10:00", ("ended",)),
-    ("11-26 11:00", "ministry", None, "11-27 10:00", "11-27 10:01", ()),
+    # The organisation took its request back.
+    ("11-26 11:00", "ministry", None, "11-27 10:00", "11-27 10:01", ("withdrawn",)),
     ("11-29 23:59", "ministry", None, "12-01 10:00", None, ("open",)),
     # Opened in other weeks.
     ("11-22 23:59", "school", "11-24 18:00", "11-25 18:00", "11-25 10:00", ("approved",)),
@@ -78,18 +89,18 @@ async def test_extensions_are_counted_per_organisation(extended: Region) -> None
     body = await extended.get(PATH, **WEEK)
     assert (body["from"], body["to"]) == ("2026-11-23T00:00:00+08:00", "2026-11-30T00:00:00+08:00")
     assert [(group["name"], figures(group)) for group in body["groups"]] == [
-        ("Министерство", (2, 0, 0, 1, 1, 2, 1, 0)),
-        ("Школа", (4, 3, 1, 0, 0, 3, 2, 1)),
+        ("Министерство", (3, 0, 0, 1, 1, 1, 2, 1, 0)),
+        ("Школа", (4, 3, 1, 0, 0, 0, 3, 2, 1)),
     ]
-    assert figures(body["total"]) == (6, 3, 1, 1, 1, 5, 3, 1)
+    assert figures(body["total"]) == (7, 3, 1, 1, 1, 1, 5, 3, 1)
 
 
 async def test_staff_see_only_their_own_organisation(extended: Region) -> None:
     body = await extended.get(PATH, headers=extended.metrics.headers("manager", extended.school), **WEEK)
     assert [group["key"] for group in body["groups"]] == [str(extended.school)]
-    assert figures(body["total"]) == (4, 3, 1, 0, 0, 3, 2, 1)
+    assert figures(body["total"]) == (4, 3, 1, 0, 0, 0, 3, 2, 1)
 
 
 async def test_period_without_appeals_is_all_zeros(region: Region) -> None:
     body = await region.get(PATH, **WEEK)
-    assert (figures(body["total"]), body["groups"]) == ((0,) * 8, [])
+    assert (figures(body["total"]), body["groups"]) == ((0,) * len(NAMES), [])

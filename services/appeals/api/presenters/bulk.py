@@ -19,13 +19,14 @@ async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperatio
     names = await ActorNames.load(session, people)
     organisations = await organisation_names(session, [change.organisation_id for change in changes.values()])
     counts = await operations.count_outcomes(session, rows)
-    undone = await operations.undone_by(session, rows)
+    undos = await operations.undos_of(session, rows)
     shown = []
     for row in rows:
         change, count = changes[row.id], counts[row.id]
         target = change.organisation_id
         took = (row.completed_at - row.created_at).total_seconds() if row.completed_at is not None else None
-        undoable = row.action in operations.UNDOABLE_ACTIONS and row.id not in undone
+        undo = undos.get(row.id)
+        undoable = row.action in operations.UNDOABLE_ACTIONS and (undo is None or undo.is_unfinished)
         shown.append(
             BulkOperationOut(
                 id=row.id,
@@ -45,7 +46,7 @@ async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperatio
                 duration_seconds=took,
                 undoable=undoable and row.completed_at is not None,
                 undoes_id=row.undoes_id,
-                undone_by_id=undone.get(row.id),
+                undone_by_id=undo.id if undo is not None else None,
             )
         )
     return shown

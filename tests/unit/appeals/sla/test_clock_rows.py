@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.appeals.sla import clocks
+from services.appeals.sla.breaches import late_clocks
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.clock_extensions import extend_clock
 from services.appeals.sla.clock_rows import (
@@ -260,6 +261,26 @@ def ask_again(appeal: Appeal, sla: SlaContext, at: datetime) -> UUID:
     clocks.await_reply(appeal, sla, message_id=message, written_at=at, received_at=at)
     clocks.start_next_response_clock(appeal, sla, "system")
     return message
+
+
+def test_final_answer_that_a_question_restarts_can_be_late_again(time_machine: Any) -> None:
+    appeal, sla = appeal_of(), context()
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    clocks.stop_clocks(appeal, OPENED + timedelta(hours=1), sla, "person", is_final=False)
+    final, due_at = unfinished(appeal, "final_answer"), appeal.resolution_due_at
+    assert final is not None
+    assert due_at is not None
+    assert late_clocks(appeal, due_at) == {}
+    assert late_clocks(appeal, due_at + timedelta(seconds=1)) == {"final_answer": due_at}
+    final.overdue_recorded_at = due_at
+    ask_again(appeal, sla, due_at + timedelta(days=1))
+    assert unfinished(appeal, "final_answer") is final
+    assert final.overdue_recorded_at is None
+    assert late_clocks(appeal, due_at + timedelta(days=1)) == {}
+    # The final answer stops its clock, and nothing of it is late any more.
+    clocks.stop_clocks(appeal, due_at + timedelta(days=1, hours=1), sla, "person", is_final=True)
+    assert late_clocks(appeal, due_at + timedelta(days=90)) == {}
 
 
 def withdraw(appeal: Appeal, sla: SlaContext, answered_at: datetime) -> bool:

@@ -1,0 +1,116 @@
+"""The deadline of the final answer is warned of, recorded when it passes and escalated, as that of the reply."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.reply_helpers import answer
+from tests.integration.appeals.test_clocks import SetTime, opened, set_time
+from tests.support.service_under_test import CENTRE_SUBJECT
+
+__all__ = ["set_time"]  # a fixture of the other module
+
+HOUR = timedelta(hours=1)
+JOBS = ("warn-of-deadlines", "record-breaches", "record-broken-promises", "escalate-appeals")
+# 56 working hours from Wednesday 4 March 10:01 end on Monday 16 March at 10:01; Monday 9 March is a day off.
+DUE = WEDNESDAY + timedelta(days=12, minutes=1)
+PROMISED = DUE + timedelta(days=10)
+
+
+async def run_jobs(scenario: AppealsScenario) -> None:
+    for job in JOBS:
+        await scenario.handle_schedule(job)
+
+
+async def recorded(scenario: AppealsScenario, event_type: str) -> list[dict[str, Any]]:
+    return [json.loads(event["data"]) for event in await scenario.events(event_type)]
+
+
+async def opened_and_promised(scenario: AppealsScenario, set_time: SetTime) -> dict[str, Any]:
+    """Return an appeal whose citizen waits for the final answer, promised for a day after its deadline."""
+    appeal = await opened(scenario, set_time)
+    interim = await answer(scenario, appeal, "Уточним", kind="interim", promised_at=PROMISED.isoformat())
+    await scenario.emit_published(interim, at=WEDNESDAY + HOUR)
+    return await scenario.single_appeal()
+
+
+async def test_final_answer_alone_is_warned_of_overdue_and_escalated_once(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    executor = await register(scenario, "Исполнитель")
+    manager = await register(scenario, "Руководитель", "manager")
+    appeal = await opened_and_promised(scenario, set_time)
+    set_time(DUE - HOUR)
+    await run_jobs(scenario)
+    assert (await scenario.single_appeal())["overdue"] is False
+    set_time(DUE + HOUR)
+    for _ in range(2):
+        await run_jobs(scenario)
+    assert [(near["clock"], near["share"]) for near in await recorded(scenario, "appeal.deadline_near")] == [
+        ("final_answer", 0.8)
+    ]
+    late = await recorded(scenario, "appeal.overdue")
+    assert [(event["clock"], event["due_at"]) for event in late] == [("final_answer", DUE.isoformat())]
+    steps = await recorded(scenario, "appeal.escalated")
+    assert [(step["clock"], step["step"], step["told"]) for step in steps] == [
+        ("final_answer", "executor", [executor.ref]), ("final_answer", "manager", [manager.ref]),
+    ]  # fmt: skip
+    (found,) = await scenario.all(overdue=True)
+    assert (found["id"], found["overdue"]) == (appeal["id"], True)
+    (entry,) = [one for one in (await scenario.single_appeal())["timeline"] if one["kind"] == "overdue"]
+    assert (entry["data"]["clock"], entry["data"]["due_at"]) == ("final_answer", DUE.isoformat())
+    assert entry["data"]["deadline"].startswith("56 рабочих часов")
+    final = await answer(scenario, found, "Починили.")
+    await scenario.emit_published(final, at=DUE + HOUR, external_id="-101_78")
+    set_time(DUE + timedelta(days=20))
+    await run_jobs(scenario)
+    assert len(await recorded(scenario, "appeal.overdue")) == 1
+    assert len(await recorded(scenario, "appeal.escalated")) == 2
+    assert await scenario.all(overdue=True) == []
+
+
+async def test_nobody_is_told_twice_of_one_breach(scenario: AppealsScenario, set_time: SetTime) -> None:
+    """The other organisation gets the appeal after the centre was told of the breach."""
+    first, centre = (
+        await register(scenario, "Первый", "manager"),
+        await register(scenario, "Модератор", "moderator"),
+    )
+    second = await register(scenario, "Второй", "manager", scenario.other_organisation)
+    await opened_and_promised(scenario, set_time)
+    set_time(DUE + 6 * HOUR)
+    await run_jobs(scenario)
+    appeal = await scenario.single_appeal()
+    moved = await scenario.move(appeal, "assigned", organisation_id=str(scenario.other_organisation))
+    assert moved.status_code == 200, moved.text
+    await run_jobs(scenario)
+    told = [(step["step"], step["told"]) for step in await recorded(scenario, "appeal.escalated")]
+    # Whoever moved the appeal is a moderator too.
+    assert told == [
+        ("manager", [first.ref]), ("centre", sorted([CENTRE_SUBJECT, centre.ref])), ("manager", [second.ref]),
+    ]  # fmt: skip
+    assert len(await recorded(scenario, "appeal.overdue")) == 1
+
+
+async def test_both_deadlines_are_recorded_of_an_appeal_that_nobody_answers(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    await opened(scenario, set_time)
+    set_time(DUE + HOUR)
+    await run_jobs(scenario)
+    assert [late["clock"] for late in await recorded(scenario, "appeal.overdue")] == [
+        "first_response",
+        "final_answer",
+    ]
+    steps = await recorded(scenario, "appeal.escalated")
+    assert sorted({step["clock"] for step in steps}) == ["final_answer", "first_response"]
+
+
+async def test_final_answer_of_a_returned_appeal_is_not_late(scenario: AppealsScenario, set_time: SetTime) -> None:
+    appeal = await opened(scenario, set_time)
+    assert (await scenario.move(appeal, "triage", reason="Не наше")).status_code == 200
+    set_time(DUE + HOUR)
+    await run_jobs(scenario)
+    assert await scenario.events("appeal.overdue", "appeal.escalated") == []
+    assert await scenario.all(overdue=True) == []
