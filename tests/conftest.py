@@ -8,6 +8,7 @@ from unittest import mock
 
 import asyncpg
 import pytest
+import structlog
 from hypothesis import settings as hypothesis_settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -37,6 +38,14 @@ OPTIONS = (
 os.environ["PGSSLMODE"] = "disable"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2**31
+
+# With the variables of every frame, one logged exception takes many seconds to print.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # A slow example does not fail a test; pytest's timeout ends one that hangs.
 hypothesis_settings.register_profile("gospablik", deadline=None)
