@@ -20,8 +20,8 @@ SEARCH_BAR = 6.0
 
 
 def growth(figures: Sequence[Figures]) -> dict[str, float]:
-    """Return the growth of each read but the search from the smallest size to the largest, and the search's p95 as
-    a multiple of the list's at the largest.
+    """Return the growth of each read but the searches from the smallest size to the largest, and the p95 of the
+    slowest search as a multiple of the list's at the largest.
     """
     by_size = {(one.name, one.appeals): one for one in figures}
     smallest, largest = min(one.appeals for one in figures), max(one.appeals for one in figures)
@@ -30,7 +30,8 @@ def growth(figures: Sequence[Figures]) -> dict[str, float]:
         small, large = by_size[name, smallest], by_size[name, largest]
         found[f"{name}_p95_growth"] = large.ours.p95 / small.ours.p95
         found[f"{name}_buffers_growth"] = large.buffers / small.buffers
-    found["search_to_list"] = by_size["search", largest].ours.p95 / by_size["list", largest].ours.p95
+    searches = [one.ours.p95 for one in figures if one.appeals == largest and one.name.startswith("search")]
+    found["search_to_list"] = max(searches) / by_size["list", largest].ours.p95
     return found
 
 

@@ -85,7 +85,11 @@ def requests(organisation_id: UUID, appeal_id: UUID) -> list[Request]:
     return [
         Request("list", "GET", "/api/v1/appeals"),
         Request("filter", "GET", f"/api/v1/appeals?status=answered&organisation_id={organisation_id}"),
-        Request("search", "GET", "/api/v1/appeals?q=дорогу"),
+        # A word that every appeal has, one that only the oldest has, one that none has, and a phrase.
+        Request("search", "GET", "/api/v1/appeals?q=дороги"),
+        Request("search_rare", "GET", "/api/v1/appeals?q=дома+1"),
+        Request("search_absent", "GET", "/api/v1/appeals?q=снегопад"),
+        Request("search_phrase", "GET", '/api/v1/appeals?q="дорогу у дома"'),
         Request("read", "GET", f"/api/v1/appeals/{appeal_id}"),
         Request(
             "write", "POST", f"/api/v1/appeals/{appeal_id}/notes", {"text": "Позвонили в район, ждём ответа."}

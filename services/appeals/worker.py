@@ -26,6 +26,8 @@ from services.appeals.promises import settlement
 from services.appeals.replies import change_results, publication_events, publication_requests
 from services.appeals.replies.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
+from services.appeals.search import indexing
+from services.appeals.search.documents import index_appeals
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import Database, WriteSession
 from shared.events.consumer import Consumer
@@ -65,6 +67,7 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
             deadline_recomputation.handle_registry_events,
             queue,
         ),
+        Consumer("search", AppealsConsumerOffset, indexing.INDEXED_EVENT_TYPES, indexing.handle_events, queue),
         # Reads the events that the first consumer emits.
         Consumer(
             "clustering",
@@ -168,6 +171,26 @@ def register(service: Service, queue: Jobs) -> None:
             await publication_requests.request_unacknowledged_again(session)
             await change_results.request_unacknowledged_again(session)
 
+    _register_search(service, queue)
+    _register_maintenance(service, queue)
+
+
+def _register_search(service: Service, queue: Jobs) -> None:
+    @queue.handler(jobs.INDEX_APPEAL)
+    async def index_appeal(payload: dict[str, Any]) -> None:
+        async with service.database.write() as session:
+            await index_appeals(session, [UUID(payload["appeal_id"])])
+
+    @queue.handler(jobs.INDEX_ORGANISATION)
+    async def index_organisation(payload: dict[str, Any]) -> None:
+        await indexing.index_organisation(service.database, UUID(payload["organisation_id"]))
+
+    @queue.schedule("index-missing", "13 19 * * *")
+    async def index_missing() -> None:
+        await indexing.index_missing(service.database)
+
+
+def _register_maintenance(service: Service, queue: Jobs) -> None:
     @queue.schedule("reencrypt-contacts", "49 18 * * *")
     async def reencrypt_contacts() -> None:
         await contacts.reencrypt_contacts(service.database)

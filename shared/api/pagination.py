@@ -76,13 +76,18 @@ class Paging:
         descending: bool = True,
     ) -> ColumnElement[bool] | None:
         """Return the condition that continues after the cursor, in the order of `columns`."""
-        if self.cursor is None:
+        position = self.position(parse)
+        if position is None:
             return None
-        position = [
-            convert(value) for convert, value in zip(parse, decode_cursor(self.cursor, self.binding), strict=True)
-        ]
         left = tuple_(*columns)
         return left < tuple_(*position) if descending else left > tuple_(*position)
+
+    def position(self, parse: Sequence[Callable[[Any], Any]]) -> list[Any] | None:
+        """Return the values in the cursor, converted by `parse`; None at the beginning of the list."""
+        if self.cursor is None:
+            return None
+        values = decode_cursor(self.cursor, self.binding)
+        return [convert(value) for convert, value in zip(parse, values, strict=True)]
 
     def page(
         self, rows: Sequence[T], position: Callable[[T], Sequence[Any]], response: Response

@@ -51,25 +51,19 @@ def mask_values(value: Any, skip_keys: Collection[str] = ()) -> Any:
     return value
 
 
-def snippet(text: str, query: str, length: int = SNIPPET) -> str:
-    """Return up to `length` characters of the masked text around the first match of `query`; `…` marks a cut.
+def cut_around(text: str, position: int, length: int = SNIPPET) -> tuple[int, int]:
+    """Return where an extract of the masked text around a position starts and ends: not in a word or a mask.
 
-    If the match itself is masked, the text around its position is returned.
+    With a character for the mark of a cut at either end it is at most `length` long.
     """
-    masked = mask(text)
-    if len(masked) <= length:
-        return masked
-    position = masked.lower().find(query.lower())
-    if position < 0:
-        position = max(text.lower().find(query.lower()), 0)
-    # Reserve one character at each end for the mark of a cut.
+    if len(text) <= length:
+        return 0, len(text)
     room = length - 2
-    start = min(max(position - _MARGIN, 0), len(masked) - room)
+    start = min(max(position - _MARGIN, 0), len(text) - room)
     end = start + room
-    start = _word_boundary(masked, start, forward=True) if start else 0
-    end = _word_boundary(masked, end, forward=False) if end < len(masked) else end
-    body = masked[start:end].strip()
-    return f"{'…' if start else ''}{body}{'…' if end < len(masked) else ''}"
+    start = _word_boundary(text, start, forward=True) if start else 0
+    end = _word_boundary(text, end, forward=False) if end < len(text) else end
+    return start, end
 
 
 def _word_boundary(text: str, position: int, *, forward: bool) -> int:

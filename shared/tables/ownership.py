@@ -80,6 +80,7 @@ TABLE_OWNERS: dict[str, str] = {
             "absences",
             "appeal_watchers",
             "appeal_notes",
+            "appeal_search_documents",
             "appeal_merges",
             "bulk_operations",
             "bulk_operation_rows",
@@ -107,6 +108,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "callback_registrations": {"secret", "digest"},
     "appeal_submissions": {"fingerprint", "contact", "extra"},
     "appeal_notes": {"text"},
+    "appeal_search_documents": {"words"},
     "reply_leases": {"holder_name"},
     "webhook_endpoints": {"secret"},
 }

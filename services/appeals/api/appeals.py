@@ -51,12 +51,12 @@ async def list_appeals(
 ) -> Page[appeals.AppealListItem]:
     """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its own.
 
-    Personal data is masked in `text` and in the quotes of `route`; with `q`, `text` is an extract around it of at
-    most 300 characters. The appeal itself has the full text.
+    Personal data is masked in `text` and in the quotes of `route`; the appeal itself has the full text. With `q`
+    the order is that of the numbers, `text` is an extract, and `highlights` shows where the words are.
     """
     rows, cursor = paging.page(
         await appeal_queries.find(session, caller, filters, paging, newest_first=sort == "-opened_at"),
-        lambda row: (row.opened_at, row.id),
+        lambda row: appeal_queries.position_of(row, filters),
         response,
     )
     items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))

@@ -29,6 +29,7 @@ from services.appeals.classification.topics import TopicGroup
 from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText
 from services.appeals.lifecycle import timeline
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
+from services.appeals.search.matching import found_appeals, next_appeals
 from services.appeals.sla.breaches import overdue_condition
 from shared import clock
 from shared.api import preconditions
@@ -85,11 +86,20 @@ class AppealFilter(ListFilter):
     opened_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
     number: int | None = Field(default=None, ge=1, le=2**63 - 1)
     q: StorableText | None = Field(
-        default=None, max_length=200, description="Part of the text of the message that opened the appeal"
+        default=None,
+        max_length=200,
+        description="Words in any form, in the messages, replies and notes that you may read, the address, the "
+        'organisation or the number; "an exact phrase" in quotes, `-` before a word excludes it, `or` between two',
+        examples=["дорога Бабушкина"],
     )
 
     def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
         """Return the filter's conditions, within the caller's scope."""
+        sought = [Appeal.id.in_(found_appeals(caller, self.q))] if self.q else []
+        return self.conditions_without_words(caller) + sought
+
+    def conditions_without_words(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """Return the filter's conditions but that of `q`, within the caller's scope."""
         conditions: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
             conditions.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
@@ -127,8 +137,6 @@ class AppealFilter(ListFilter):
             # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
             late = overdue_condition(clock.now())
             conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
-        if self.q:
-            conditions.append(Appeal.text.icontains(self.q, autoescape=True))
         if self.external_id is not None:
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))
@@ -220,12 +228,35 @@ def list_query(
 async def find(
     session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
 ) -> list[SimpleNamespace]:
-    """Return a page of appeals and one more: the columns of each, and the names of its organisation, topic, topic
-    group, municipality and assignee.
+    """Return a page of appeals and one more, by the moment they were opened, with `q` by number.
+
+    A row has the columns of an appeal, and the names of its organisation, topic, topic group, municipality and
+    assignee.
     """
-    rows = await session.execute(list_query(caller, filters, paging, newest_first=newest_first))
+    if not filters.q:
+        return await _listed(session, list_query(caller, filters, paging, newest_first=newest_first))
+    position = paging.position((int,))
+    found = await next_appeals(
+        session,
+        caller,
+        filters.q,
+        filters.conditions_without_words(caller),
+        after=None if position is None else position[0],
+        limit=paging.limit + 1,
+        newest_first=newest_first,
+    )
+    rows = await _listed(session, _SELECT_LISTED.where(Appeal.id.in_(found), caller.scope(Appeal.organisation_id)))
+    return sorted(rows, key=lambda row: row.number, reverse=newest_first)
+
+
+async def _listed(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[SimpleNamespace]:
     # The attributes of a row of the result are slow.
-    return [SimpleNamespace(**dict(zip(_LISTED_NAMES, row, strict=True))) for row in rows]
+    return [SimpleNamespace(**dict(zip(_LISTED_NAMES, row, strict=True))) for row in await session.execute(query)]
+
+
+def position_of(row: SimpleNamespace, filters: AppealFilter) -> tuple[Any, ...]:
+    """Return the position of an appeal in the list, for its cursor."""
+    return (row.number,) if filters.q else (row.opened_at, row.id)
 
 
 async def count_by_status(

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals import jobs
 from services.appeals.lifecycle import appeal_queries, watchers
 from services.appeals.lifecycle.timeline import event_snapshot
 from shared import clock
@@ -114,7 +115,7 @@ async def edit_note(
         raise Forbidden("Only its author may edit a note")
     check_version(note.version, version)
     note.text, note.edited_at = text, clock.now()
-    await session.flush()
+    await _changed(session, note)
     return note
 
 
@@ -124,7 +125,12 @@ async def delete_note(session: WriteSession, caller: Caller, appeal_id: UUID, no
     if note.author != caller.actor and Right.APPEALS_TRIAGE not in caller.rights:
         raise Forbidden("Only its author or a moderator may delete a note")
     note.deleted_at = clock.now()
+    await _changed(session, note)
+
+
+async def _changed(session: WriteSession, note: AppealNote) -> None:
     await session.flush()
+    await jobs.queue.enqueue(session, jobs.INDEX_APPEAL, {"appeal_id": str(note.appeal_id)})
 
 
 async def _locked(session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID) -> AppealNote:

@@ -22,6 +22,7 @@ from services.appeals.schemas.feedback import KIND_HELP, FeedbackOut
 from services.appeals.schemas.promises import PromiseOut
 from services.appeals.schemas.replies import FailedReply, ReplyOut
 from services.appeals.schemas.routes import RouteOut
+from services.appeals.schemas.search import Highlight
 from services.appeals.schemas.submissions import ContactIn, ExternalId, Metadata, Source, SubmissionOut
 from shared.contracts.values import (
     AppealOutcome,
@@ -108,6 +109,9 @@ class AppealListItem(AppealSummary):
     """An appeal as lists show it."""
 
     route: RouteOut | None = Field(description="With `expand=route`; null without")
+    highlights: list[Highlight] = Field(
+        description="With `q`: up to three of the texts that have its words, the oldest first", examples=[[]]
+    )
 
 
 class AppealMessageOut(BaseModel):

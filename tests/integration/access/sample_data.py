@@ -18,8 +18,9 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from services.appeals.search.documents import index_appeals
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
-from shared.database.sessions import create_engine
+from shared.database.sessions import WriteSession, create_engine
 from shared.ids import new_id
 from shared.tables import (
     appeals,
@@ -69,7 +70,7 @@ async def build(database: TestDatabase) -> SampleData:
     """Insert the sample data and return the things by name."""
     engine = create_engine(database.url("gospablik_owner"), name="world")
     try:
-        async with async_sessionmaker(engine)() as session, session.begin():
+        async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
             common = await _common(session)
             samples, above = SampleData(), None
             for number, relation in enumerate(RELATIONS, start=1):
@@ -82,6 +83,7 @@ async def build(database: TestDatabase) -> SampleData:
                 await _cases(session, sample_ids, mark)
                 await _notifications(session, sample_ids, mark, number)
                 await _people(session, sample_ids, mark)
+                await index_appeals(session, [sample_ids["appeal_id"]])
                 samples[relation] = sample_ids
         return samples
     finally:

@@ -56,7 +56,8 @@ async def test_appeal_lists_are_filtered_paged_and_counted(scenario: AppealsScen
     assert len(await scenario.all(status=["triage", "assigned"])) == 7
     assert len(await scenario.all(overdue="true")) == 6
     assert len(await scenario.all(overdue="false")) == 1
-    assert len(await scenario.all(q="ВОДЫ третий")) == 1
+    await scenario.index_texts()
+    assert len(await scenario.all(q="ВОДА третьего")) == 1
     assert await scenario.all(q="100%") == []
     assert len(await scenario.all(organisation_id=str(scenario.other_organisation))) == 1
     first = (await scenario.all(network="vk", status="assigned"))[0]

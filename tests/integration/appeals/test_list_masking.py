@@ -18,6 +18,7 @@ async def test_list_masks_personal_data_and_details_do_not(scenario: AppealsScen
 async def test_search_shows_an_extract_around_the_match(scenario: AppealsScenario) -> None:
     far = "Нет света и воды. " * 40
     await scenario.citizen_writes(f"{far}{SAID} {far}")
+    await scenario.index_texts()
     [found] = await scenario.all(q="жердева 20")
     assert "дорогу на Жердева 20? [имя], [телефон]" in found["text"]
     assert len(found["text"]) <= 300

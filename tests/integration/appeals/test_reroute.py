@@ -363,6 +363,7 @@ async def test_new_rule_assigns_an_unassigned_appeal(scenario: AppealsScenario) 
     assert appeal["route"]["rule_id"] == added.json()["id"]
     # Counted from the receipt, however long it was unassigned.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    await scenario.index_texts()
     assert [one["status"] for one in await scenario.all(q="һургуулида")] == ["triage"]
 
 

@@ -1,7 +1,7 @@
 """Frequent lists and schedules, each with the indexes that may serve it.
 
-Not included, because they read all that they count or search: `q=`, `/appeals/counts`, metrics over a year. Within
-one organisation a filter without an index reads that organisation's rows.
+Not included, because they read all that they count: `/appeals/counts`, metrics over a year. Within one
+organisation a filter without an index reads that organisation's rows.
 """
 
 from collections.abc import Awaitable, Callable
@@ -67,6 +67,13 @@ def _appeals(
         await appeal_queries.find(session, caller, filters, PAGE, newest_first=newest_first)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
+
+
+def _search(q: str, *, staff: bool = False) -> FrequentQuery:
+    # An exact phrase is checked in the documents of a range, and what an organisation has not is not read.
+    return _appeals(
+        f"search of {q}{', of staff' if staff else ''}", "ix_appeal_search_documents_words", staff=staff, q=q
+    )
 
 
 def _promises(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
@@ -164,6 +171,13 @@ FREQUENT_QUERIES = [
         frozenset({*_OPEN, "ix_appeals_assignee_id_opened_at"}),
         MAX_OPEN,
     ),
+    _search("дорогу"),
+    _search("дорогу дома"),
+    _search('"дорогу у дома"'),
+    _search("дома 1"),
+    _search("снегопад"),
+    _search("дорогу", staff=True),
+    _search("снегопад", staff=True),
     _appeals("whose last reply failed", "ix_appeals_reply_failed", reply_failed=True),
     _appeals("whose last reply failed, of staff", "ix_appeals_reply_failed", staff=True, reply_failed=True),
     FrequentQuery(

@@ -101,6 +101,8 @@ INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind,
         'Ответ ' || repeat(md5(i::text), 4), 'person', CASE WHEN rare THEN 'failed' ELSE 'published' END, 1,
         'p' || i, 'https://network.example/p' || i, at, 1, at, at, 0, 1
     FROM source ORDER BY i;
+INSERT INTO appeal_search_documents (id, appeal_id, kind, organisation_id, number, words)
+    SELECT id, id, 'appeal', organisation_id, number, to_tsvector('russian', text) FROM appeals ORDER BY number;
 INSERT INTO quarantine (id, network, page_id, source_kind, reason, raw, created_at)
     SELECT gen_random_uuid(), network, page_id, 'poll', 'no parser', repeat('x', 300), at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
@@ -138,7 +140,7 @@ class Region:
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
 WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,promises,publications,quarantine,alerts,events,
-        webhook_deliveries}'::regclass[])
+        webhook_deliveries,appeal_search_documents}'::regclass[])
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
 """
 

@@ -30,7 +30,9 @@ from services.appeals.replies.reply_changes import changes_of
 from services.appeals.schemas import appeals, common
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.feedback import FeedbackOut
+from services.appeals.schemas.search import Fragment, Highlight
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
+from services.appeals.search.highlights import FoundText, extracts_of, found_texts
 from services.appeals.sla import breaches
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.clock_rows import STARTED_STATES
@@ -40,7 +42,7 @@ from shared import clock, security_log
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.http.problems import NotFound
-from shared.masking import mask, snippet
+from shared.masking import mask
 from shared.tables.appeals import (
     Appeal,
     AppealMessage,
@@ -251,18 +253,33 @@ def summary_fields(
 async def appeal_list_items(
     session: AsyncSession, rows: Sequence[SimpleNamespace], caller: Caller, sought: str | None, *, with_route: bool
 ) -> list[appeals.AppealListItem]:
-    """Return appeals as lists show them: personal data masked, and with `q` an extract of the text around it."""
+    """Return appeals as lists show them: personal data masked, and with `q` extracts of texts with its words."""
     kept = [route_of(row) for row in rows] if with_route else []
     names = await routes.organisation_names(
         session, [one for route in kept for one in routes.suggested_ids(route)]
     )
+    texts = [mask(row.text) for row in rows]
+    highlights: dict[UUID, list[FoundText]] = {}
+    if sought:
+        extracts = await extracts_of(session, texts, sought)
+        texts = ["".join(part.text for part in extract) for extract in extracts]
+        highlights = await found_texts(session, caller, [row.id for row in rows], sought)
     found = []
-    for row in rows:
+    for row, text in zip(rows, texts, strict=True):
         route = routes.masked_route(routes.route_out(route_of(row), names)) if with_route else None
-        shown = appeals.AppealListItem(**summary_fields(row, row, caller), route=route)
+        shown = appeals.AppealListItem(
+            **summary_fields(row, row, caller),
+            route=route,
+            highlights=[
+                Highlight(
+                    kind=one.kind, fragments=[Fragment(text=part.text, found=part.found) for part in one.fragments]
+                )
+                for one in highlights.get(row.id, ())
+            ],
+        )
         for matter in shown.possible_other_matters:
             matter.reason = mask(matter.reason)
-        shown.text = snippet(shown.text, sought) if sought else mask(shown.text)
+        shown.text = text
         found.append(shown)
     return found
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.masking import SNIPPET, mask, mask_values, snippet
+from shared.masking import SNIPPET, cut_around, mask, mask_values
 from shared.masking.identifiers import is_valid_card, is_valid_personal_inn, is_valid_snils
 
 CASES = list(csv.DictReader((Path(__file__).parent / "examples.csv").read_text(encoding="utf-8").splitlines()))
@@ -117,33 +117,24 @@ def test_json_values_are_masked_at_any_depth() -> None:
     assert json.dumps(body, ensure_ascii=False).count("Мария") == 1
 
 
-def test_snippet_shows_the_match_without_personal_data() -> None:
-    text = (
-        "Нет воды. " * 100
-        + "Мария Ивановна из подъезда 5 сказала: авария на насосе, 89241234567. "
-        + "Ждём. " * 100
-    )
-    shown = snippet(text, "АВАРИЯ")
-    assert "авария на насосе, [телефон]" in shown
-    assert "[имя] из подъезда 5" in shown
-    assert shown.startswith("…")
-    assert shown.endswith("…")
-    assert len(shown) <= SNIPPET
+def test_extract_around_a_position_is_cut_between_words() -> None:
+    text = "Нет воды. " * 100 + "[имя] из подъезда 5 сказала: авария на насосе, [телефон]. " + "Ждём. " * 100
+    start, end = cut_around(text, text.index("авария"))
+    assert "[имя] из подъезда 5 сказала: авария на насосе, [телефон]." in text[start:end]
+    assert (text[start - 1], text[end - 1]) == (" ", " ")
+    assert end - start <= SNIPPET - 2
 
 
-def test_snippet_around_a_masked_match_is_returned() -> None:
-    text = "Свет. " * 200 + "Звоните 89241234567 вечером. " + "Тьма. " * 200
-    shown = snippet(text, "89241234567")
-    assert "89241234567" not in shown
-    assert len(shown) <= SNIPPET
+def test_short_text_is_not_cut() -> None:
+    assert cut_around("Нет воды.", 4) == (0, 9)
 
 
-@example(
-    "(3012) Волк Орешкова Петровна (3012) 12.05.2025 А. " + "(3012) " * 3 + "Терешковой Уважаемая, ", "(3012)"
-)
-@given(MIXED, st.sampled_from(WORDS))
+@example("(3012) Волк Орешкова Петровна (3012) 12.05.2025 А. " + "(3012) " * 3 + "Терешковой Уважаемая, ", 0.5)
+@given(MIXED, st.floats(0, 1))
 @settings(max_examples=100, deadline=None)
-def test_snippet_is_short_and_keeps_brackets(text: str, sought: str) -> None:
-    shown = snippet(text * 4, sought)
+def test_extract_is_short_and_keeps_brackets(text: str, share: float) -> None:
+    masked = mask(text * 4)
+    start, end = cut_around(masked, int(share * len(masked)))
+    shown = masked[start:end]
     assert len(shown) <= SNIPPET
     assert shown.count("[имя") == shown.count("[имя]")

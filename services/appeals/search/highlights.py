@@ -1,0 +1,124 @@
+"""Shows where the words of a search are: extracts of the texts that have them, with personal data masked."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CompoundSelect, Text, func, literal, or_, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import SQLCoreOperations
+
+from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded
+from services.appeals.search.matching import search_terms
+from shared.auth.callers import Caller
+from shared.masking import cut_around, mask
+from shared.tables.appeals import AppealMessage, Reply
+from shared.tables.appeals_work import AppealNote
+from shared.tables.ingest import Message
+
+# At most this many texts of an appeal are shown.
+MAX_HIGHLIGHTS = 3
+# Control characters around a found word; in the texts themselves they are replaced.
+_START, _STOP = "\x02", "\x03"
+_OPTIONS = f"StartSel={_START}, StopSel={_STOP}, HighlightAll=true"
+# `ts_headline` would replace what looks like a tag by one space, and move the words after it.
+_CONFUSING, _HARMLESS = f"<>{_START}{_STOP}", "    "
+
+
+class Fragment(NamedTuple):
+    """A part of an extract, and whether it is a word that was searched for."""
+
+    text: str
+    found: bool
+
+
+class FoundText(NamedTuple):
+    """An extract of a text of an appeal: of a message, a reply or a note."""
+
+    kind: str
+    fragments: list[Fragment]
+
+
+def _marked(text: SQLCoreOperations[str], q: str) -> ColumnElement[str]:
+    """Return the whole text with its found words between control characters."""
+    plain = func.translate(folded(text), _CONFUSING, _HARMLESS)
+    return func.ts_headline(RUSSIAN, plain, search_terms(q), _OPTIONS)
+
+
+async def found_texts(
+    session: AsyncSession, caller: Caller, appeal_ids: Sequence[UUID], q: str
+) -> dict[UUID, list[FoundText]]:
+    """Return extracts of the texts of these appeals that have words of the search, at most three of each.
+
+    The caller must be allowed to read the appeals; of the notes, only those that they may read are shown.
+    """
+    if not appeal_ids:
+        return {}
+    texts = _texts(caller, appeal_ids).subquery()
+    has_words = func.strpos(_marked(func.left(texts.c.text, MAX_TEXT), q), _START) > 0
+    rows = (
+        await session.execute(
+            select(texts.c.appeal_id, texts.c.kind, texts.c.text).where(has_words).order_by(texts.c.at, texts.c.id)
+        )
+    ).all()
+    chosen: dict[UUID, list[tuple[str, str]]] = {}
+    for appeal_id, kind, text in rows:
+        if len(kept := chosen.setdefault(appeal_id, [])) < MAX_HIGHLIGHTS:
+            kept.append((kind, mask(text[:MAX_TEXT])))
+    extracts = iter(await extracts_of(session, [text for kept in chosen.values() for _, text in kept], q))
+    return {appeal_id: [FoundText(kind, next(extracts)) for kind, _ in kept] for appeal_id, kept in chosen.items()}
+
+
+def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
+    readable = or_(AppealNote.visibility == "everyone_on_appeal", caller.scope(AppealNote.organisation_id))
+    return union_all(
+        select(
+            AppealMessage.appeal_id,
+            literal("message").label("kind"),
+            Message.text.label("text"),
+            Message.written_at.label("at"),
+            Message.id.label("id"),
+        )
+        .join(Message, Message.id == AppealMessage.message_id)
+        .where(AppealMessage.appeal_id.in_(appeal_ids)),
+        select(Reply.appeal_id, literal("reply"), Reply.text, Reply.created_at, Reply.id).where(
+            Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)
+        ),
+        select(AppealNote.appeal_id, literal("note"), AppealNote.text, AppealNote.created_at, AppealNote.id).where(
+            AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), readable
+        ),
+    )
+
+
+async def extracts_of(session: AsyncSession, texts: Sequence[str], q: str) -> list[list[Fragment]]:
+    """Return an extract of each text around the first found word, at most 300 characters long."""
+    if not texts:
+        return []
+    # The database's texts have no NUL.
+    given = func.unnest(literal([text.replace("\x00", " ") for text in texts], ARRAY(Text)))
+    rows = given.table_valued("text", with_ordinality="place").render_derived()
+    marked = await session.scalars(select(_marked(rows.c.text, q)).order_by(rows.c.place))
+    return [_fragments(text, found) for text, found in zip(texts, marked, strict=True)]
+
+
+def _fragments(text: str, marked: str) -> list[Fragment]:
+    """Return the fragments of the extract: the marked text is as long as the text, its marks aside."""
+    spans: list[tuple[int, int]] = []
+    at = start = 0
+    for char in marked:
+        if char == _START:
+            start = at
+        elif char == _STOP:
+            spans.append((start, at))
+        else:
+            at += 1
+    first, last = cut_around(text, spans[0][0] if spans else 0)
+    fragments = [Fragment("…", found=False)] if first else []
+    at = first
+    for start, stop in spans:
+        if first <= start and stop <= last:
+            fragments += [Fragment(text[at:start], found=False), Fragment(text[start:stop], found=True)]
+            at = stop
+    fragments.append(Fragment(text[at:last] + ("…" if last < len(text) else ""), found=False))
+    return [fragment for fragment in fragments if fragment.text]

@@ -1,0 +1,134 @@
+"""Which appeals have the words that somebody searches for, among those that they may read."""
+
+import math
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import SQLCoreOperations
+
+from services.appeals.search.documents import RUSSIAN, folded
+from shared.auth.callers import Caller
+from shared.http.problems import FieldError, Invalid
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_search import RANGE_SIZE, SearchDocument
+
+# How many times more ranges one query may read than the one before.
+GROWTH = 4
+
+
+def search_terms(q: str) -> ColumnElement[str]:
+    """Return the query of a search: words in any form, "an exact phrase", -without, one or another."""
+    return func.websearch_to_tsquery(RUSSIAN, folded(literal(q)))
+
+
+def found_by(caller: Caller, q: str) -> ColumnElement[bool]:
+    """Return the condition that a document has the words, and that the caller may read it."""
+    readable = or_(SearchDocument.kind == "appeal", caller.scope(SearchDocument.written_by))
+    return (
+        SearchDocument.words.bool_op("@@")(search_terms(q))
+        & caller.scope(SearchDocument.organisation_id)
+        & readable
+    )
+
+
+def found_appeals(caller: Caller, q: str) -> Select[UUID]:
+    """Return the query of all appeals with the words, in no order."""
+    return select(SearchDocument.appeal_id).where(found_by(caller, q))
+
+
+async def next_appeals(
+    session: AsyncSession,
+    caller: Caller,
+    q: str,
+    conditions: Sequence[ColumnElement[bool]],
+    *,
+    after: int | None,
+    limit: int,
+    newest_first: bool,
+) -> list[UUID]:
+    """Return the next appeals with the words that meet the conditions, by number, after the one with this number.
+
+    Ranges of numbers are read one after the other, more at a time the longer nothing is found, so that a frequent
+    word costs one range and a rare one a few probes of the index. Raises `Invalid` for a search without words.
+    """
+    last, words = (
+        await session.execute(
+            select(
+                select(func.coalesce(func.max(Appeal.number), 0)).scalar_subquery(), func.numnode(search_terms(q))
+            )
+        )
+    ).one()
+    if not words:
+        detail = "There is no word to search for: short words such as «и» or «на» are not searched"
+        raise Invalid(detail, errors=[FieldError(pointer="query/q", detail=detail)])
+    step = -1 if newest_first else 1
+    end = 0 if newest_first else last // RANGE_SIZE
+    start = (last if newest_first else 0) if after is None else after
+    start //= RANGE_SIZE
+    found: list[tuple[int, UUID]] = []
+    ranges = 1
+    while len(found) < limit and (end - start) * step >= 0:
+        ranges = min(ranges, abs(end - start) + 1)
+        stop = start + (ranges - 1) * step
+        wanted = limit - len(found)
+        query = _in_ranges(
+            found_by(caller, q), conditions, (start, stop), after=after, limit=wanted, newest_first=newest_first
+        )
+        rows = [(number, appeal_id) for number, appeal_id in await session.execute(query)]
+        found += rows
+        start = stop + step
+        ranges = _next_ranges(ranges, len(rows), wanted - len(rows))
+    return [appeal_id for _, appeal_id in found]
+
+
+def _next_ranges(ranges: int, found: int, wanted: int) -> int:
+    """Return how many ranges to read next: as many as should have the rest, but not many more than before."""
+    expected = math.ceil(wanted * ranges / found) if found else ranges * GROWTH
+    return min(expected, ranges * GROWTH)
+
+
+def _in_ranges(
+    words: ColumnElement[bool],
+    conditions: Sequence[ColumnElement[bool]],
+    ranges: tuple[int, int],
+    *,
+    after: int | None,
+    limit: int,
+    newest_first: bool,
+) -> Select[int, UUID]:
+    step = -1 if newest_first else 1
+    # The index compares 64-bit numbers only.
+    bounds = [literal(value, BigInteger) for value in (*ranges, step)]
+    number_range = func.generate_series(*bounds).table_valued("number_range").render_derived()
+    # Each range apart, so that the index takes the range with the words. They are sorted before their appeals are
+    # read (`OFFSET 0` keeps the planner from joining first): a page reads a page of appeals.
+    matched = (
+        select(SearchDocument.number, SearchDocument.appeal_id)
+        .where(SearchDocument.number_range == number_range.c.number_range, words)
+        .distinct()
+    )
+    if after is not None:
+        matched = matched.where(SearchDocument.number < after if newest_first else SearchDocument.number > after)
+    sorted_documents = matched.order_by(_order(SearchDocument.number, newest_first)).offset(0)
+    in_order = sorted_documents.correlate(number_range).lateral("matched")
+    found = (
+        select(in_order.c.number, in_order.c.appeal_id)
+        .join(Appeal, Appeal.id == in_order.c.appeal_id)
+        .where(*conditions)
+        .order_by(_order(in_order.c.number, newest_first))
+        .limit(limit)
+        .lateral("found")
+    )
+    return (
+        select(found.c.number, found.c.appeal_id)
+        .select_from(number_range)
+        .join(found, true())
+        .order_by(_order(found.c.number, newest_first))
+        .limit(limit)
+    )
+
+
+def _order(number: SQLCoreOperations[int], newest_first: bool) -> ColumnElement[int]:
+    return number.desc() if newest_first else number.asc()

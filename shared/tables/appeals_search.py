@@ -1,0 +1,45 @@
+"""Tables of appeals for its search: the words of each appeal, beside the rows that they come from."""
+
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Computed, ForeignKey, Index
+from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, Id
+
+# Appeals with this many consecutive numbers are one range. A page of results reads the newest ranges first, so
+# that a frequent word costs as much as one range, not as all appeals.
+RANGE_SIZE = 2_000
+
+
+class SearchDocument(Base):
+    """The words of an appeal, or of a note on it, in their base forms; made again when one of its texts changes.
+
+    kind appeal (messages, sent replies, notes for everyone, address, organisation, number) | note (one that only
+    its organisation reads: `written_by`, null: the centre). `id` is that of the appeal or the note.
+    `organisation_id` and `number` are the appeal's.
+    """
+
+    __tablename__ = "appeal_search_documents"
+    __table_args__ = (
+        Index("ix_appeal_search_documents_appeal_id", "appeal_id"),
+        # Without a list of pending entries, which every search would read from beginning to end.
+        Index(
+            "ix_appeal_search_documents_words",
+            "number_range",
+            "organisation_id",
+            "words",
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+        ),
+    )
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    kind: Mapped[str]
+    written_by: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    number: Mapped[int] = mapped_column(BigInteger)
+    number_range: Mapped[int] = mapped_column(BigInteger, Computed(f"number / {RANGE_SIZE}", persisted=True))
+    words: Mapped[str] = mapped_column(TSVECTOR)

@@ -1,0 +1,215 @@
+"""Search of appeals: word forms in all texts that the caller may read, newest first, at the cost of a list."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.appeals.search import documents, indexing
+from shared.tables.appeals_search import RANGE_SIZE
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.test_review_decisions import execute
+
+ROAD = "Когда починят дорогу на улице Жердева? Ямы после дождей."
+LAMPS = "Почему на улице Бабушкина не горят жёлтые фонари?"
+
+
+async def _found(scenario: AppealsScenario, q: str, **query: Any) -> list[str]:
+    """Return the texts of the appeals that a search finds, in its order."""
+    return [appeal["text"] for appeal in await scenario.all(q=q, **query)]
+
+
+async def as_superuser(scenario: AppealsScenario, statement: str, *values: Any) -> None:
+    """Run a statement on tables of another service, or on their definition."""
+    connection = await scenario.database.connect()
+    try:
+        await connection.execute(statement, *values)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def written(scenario: AppealsScenario) -> AppealsScenario:
+    """An appeal about a road and one about lamps, indexed."""
+    await scenario.citizen_writes(ROAD, author="a", thread="vk:-101_1")
+    await scenario.citizen_writes(LAMPS, author="b", thread="vk:-101_2")
+    await scenario.index_texts()
+    return scenario
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("дороги", [ROAD]),
+        ("ДОРОГА ямами", [ROAD]),
+        ("желтых фонарей", [LAMPS]),
+        ("ЖЁЛТЫЙ", [LAMPS]),
+        ("улица", [LAMPS, ROAD]),
+        ('"улице Бабушкина"', [LAMPS]),
+        ('"Бабушкина улице"', []),
+        ("улица -дорога", [LAMPS]),
+        ("дорога or фонарь", [LAMPS, ROAD]),
+        ("Школа № 1", [LAMPS, ROAD]),
+        ("снег", []),
+        ("улица снег", []),
+    ],
+)
+async def test_search_finds_words_in_any_form(written: AppealsScenario, q: str, found: list[str]) -> None:
+    assert await _found(written, q) == found
+
+
+@pytest.mark.parametrize("q", ["и на", "!", "%", '"', "-", "()&|:*<->\\'"])
+async def test_search_without_a_word_is_refused_and_named(written: AppealsScenario, q: str) -> None:
+    answer = await written.get("/appeals", q=q)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/q")
+
+
+async def test_appeal_is_found_by_its_number(written: AppealsScenario) -> None:
+    numbers = {appeal["text"]: appeal["number"] for appeal in await written.all()}
+    assert ROAD in await _found(written, str(numbers[ROAD]))
+
+
+async def test_oldest_first_and_filters_apply_to_a_search(written: AppealsScenario) -> None:
+    assert await _found(written, "улица", sort="opened_at") == [ROAD, LAMPS]
+    assert await _found(written, "улица", network="ok") == []
+    assert (await written.get("/appeals/counts", q="улицы")).json()["total"] == 2
+
+
+@pytest.mark.parametrize("sort", ["-opened_at", "opened_at"])
+async def test_pages_of_a_search_hold_each_appeal_once_over_many_ranges(
+    scenario: AppealsScenario, sort: str
+) -> None:
+    for number in range(7):
+        await scenario.citizen_writes(ROAD, author=f"a{number}", thread=f"vk:-101_{number}")
+        next_number = RANGE_SIZE * (number + 1) ** 2
+        await as_superuser(scenario, f"ALTER TABLE appeals ALTER COLUMN number RESTART WITH {next_number}")
+    await scenario.index_texts()
+    numbers: list[int] = []
+    query: dict[str, Any] = {"q": "дороги", "limit": 2, "sort": sort}
+    while True:
+        page = (await scenario.get("/appeals", **query)).json()
+        numbers += [appeal["number"] for appeal in page["items"]]
+        if page.get("next_cursor") is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    everything = [appeal["number"] for appeal in await scenario.all()]
+    assert sorted(numbers) == sorted(everything)
+    assert numbers == sorted(numbers, reverse=sort == "-opened_at")
+
+
+async def test_replies_and_later_messages_are_found_and_marked(written: AppealsScenario) -> None:
+    (road,) = await written.all(q="дорога")
+    reply = {"kind": "final", "text": "Дорогу отремонтируют в июне, подрядчик определён."}
+    assert (await written.post(f"/appeals/{road['id']}/replies", reply)).status_code in {201, 202}
+    await written.process_events()
+    assert await written.all(q="подрядчику") == []
+    await written.index_texts()
+    (found,) = await written.all(q="подрядчику дорога")
+    marked = {
+        part["kind"]: [one["text"] for one in part["fragments"] if one["found"]] for part in found["highlights"]
+    }
+    assert marked == {"message": ["дорогу"], "reply": ["Дорогу", "подрядчик"]}
+    assert "".join(one["text"] for one in found["highlights"][0]["fragments"]) == ROAD
+
+
+async def test_edited_message_is_found_by_its_new_words(written: AppealsScenario) -> None:
+    message_id = (await written.appeal((await written.all(q="дорога"))[0]["id"]))["messages"][0]["id"]
+    await written.ingest.execute(
+        "UPDATE messages SET text = 'Где автобус?', version = 2 WHERE id = $1", message_id
+    )
+    await written.emit("message.edited", message_id, written.organisation)
+    await written.process_events()
+    await written.index_texts()
+    assert (await _found(written, "дороги"), await _found(written, "автобусы")) == ([], ["Где автобус?"])
+
+
+async def test_highlight_masks_personal_data_and_keeps_marks_in_place(scenario: AppealsScenario) -> None:
+    said = "Звонила <b>Мария Ивановна</b>, 8-924-123-45-67: ёлки у дома мешают, ёлку спилите 🎄 " + "и ждём. " * 90
+    await scenario.citizen_writes(said)
+    await scenario.index_texts()
+    (found,) = await scenario.all(q="елка")
+    ((extract),) = [part["fragments"] for part in found["highlights"]]
+    assert [one["text"] for one in extract if one["found"]] == ["ёлки", "ёлку"]
+    whole = "".join(one["text"] for one in extract)
+    assert "924" not in whole
+    assert "Ивановна" not in whole
+    assert len(whole) <= 300
+
+
+async def test_note_is_found_by_those_who_may_read_it(written: AppealsScenario) -> None:
+    (road,) = await written.all(q="дорога")
+    note = {"text": "Смета согласована с казначейством", "visibility": "organisation"}
+    path = f"/appeals/{road['id']}/notes"
+    own: dict[str, Any] = {"role": "executor", "org": written.organisation}
+    made = await written.post(path, note, **own)
+    assert made.status_code == 201, made.text
+    centre = {"text": "Проверить прокуратурой", "visibility": "organisation"}
+    assert (await written.post(path, centre)).status_code == 201
+    await written.process_events()
+    await written.index_texts()
+    seen = {}
+    readers: dict[str, dict[str, Any]] = {"own": own, "centre": {}}
+    for name, who in readers.items():
+        answers = [(await written.get("/appeals", q=q, **who)).json()["items"] for q in ("смета", "прокуратура")]
+        seen[name] = [[part["kind"] for one in items for part in one["highlights"]] for items in answers]
+    assert seen == {"own": [["note"], []], "centre": [["note"], ["note"]]}
+
+
+async def test_deleted_note_is_found_no_more(written: AppealsScenario) -> None:
+    (road,) = await written.all(q="дорога")
+    made = await written.post(f"/appeals/{road['id']}/notes", {"text": "Смета", "visibility": "organisation"})
+    await written.process_events()
+    await written.index_texts()
+    assert len(await written.all(q="смета")) == 1
+    client = written.appeals.client
+    path = f"/api/v1/appeals/{road['id']}/notes/{made.json()['id']}"
+    assert (await client.delete(path, headers=written.appeals.headers("moderator"))).status_code == 204
+    await written.handle_job("index_appeal", {"appeal_id": road["id"]})
+    assert await written.all(q="смета") == []
+
+
+async def test_transferred_appeal_is_found_by_its_new_organisation_only(written: AppealsScenario) -> None:
+    (road,) = await written.all(q="дорога")
+    other = str(written.other_organisation)
+    moved = await written.move(road, "assigned", organisation_id=other, reason="Дорога в ведении комитета")
+    assert moved.status_code == 200, moved.text
+
+    async def found(org: Any) -> int:
+        return len((await written.get("/appeals", role="executor", org=org, q="дороги")).json()["items"])
+
+    # Before the document follows, the former organisation no longer finds it either.
+    assert await found(written.organisation) == 0
+    await written.process_events()
+    await written.index_texts()
+    assert (await found(written.organisation), await found(written.other_organisation)) == (0, 1)
+
+
+async def test_appeals_without_documents_are_indexed_later(written: AppealsScenario) -> None:
+    await execute(written, "DELETE FROM appeal_search_documents")
+    assert await written.all(q="дороги") == []
+    database = written.appeals.service.database
+    assert await indexing.index_missing(database) == 2
+    assert await indexing.index_missing(database) == 0
+    assert await _found(written, "дороги") == [ROAD]
+
+
+async def test_renamed_organisation_is_found_by_its_new_name(written: AppealsScenario) -> None:
+    renamed = "UPDATE organisations SET name = 'Гимназия' WHERE id = $1"
+    await as_superuser(written, renamed, written.organisation)
+    await written.emit("organisation.changed", written.organisation, written.organisation, changed=["name"])
+    await written.process_events()
+    await written.index_texts()
+    await written.handle_job("index_organisation", {"organisation_id": str(written.organisation)})
+    assert len(await written.all(q="гимназии")) == 2
+
+
+async def test_very_long_conversation_is_indexed_by_its_first_words(
+    written: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "MAX_DOCUMENT", 60)
+    (road,) = await written.all(q="дорога")
+    await as_superuser(written, "UPDATE messages SET text = repeat('слово ', 1000) || 'конец'")
+    async with written.appeals.service.database.write() as session:
+        await documents.index_appeals(session, [road["id"]])
+    assert await written.all(q="конец") == []
+    assert json.dumps(road)
