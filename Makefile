@@ -32,7 +32,7 @@ test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minut
 
 test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchmarks (40 minutes at most)
 	$(BIN)/python -m pytest -m long --timeout 1800 -n 2 --no-loadscope-reorder --ignore tests/chaos/test_benchmarks.py
-	$(BIN)/python -m pytest -m long --timeout 1800 tests/chaos/test_benchmarks.py
+	$(BIN)/python -m pytest -m long --timeout 1800 -n 2 tests/chaos/test_benchmarks.py
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, squawk on migrations
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Similar appeals: found within the caller's scope, with the reasons, at the same cost among a million."""
+"""Similar appeals: found within the caller's scope, with the reasons, at the same cost among many."""
 
 import re
 import statistics
@@ -24,6 +24,7 @@ from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.support.large_size import MANY_APPEALS
 from tests.support.service_under_test import insert_organisation
 
 TROUBLE = "На улице Школьной в Кабанске третий день нет горячей воды, когда дадут?"
@@ -77,7 +78,6 @@ async def test_same_person_and_neighbours_are_distinguished(scenario: AppealsSce
     ).status_code == 404
 
 
-MILLION = 1_000_000
 DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 # Two years of a large region, at random: locations and topics of the real tables, a few hundred texts.
 FILL = """
@@ -102,13 +102,13 @@ FROM (SELECT array_agg(id) AS organisations FROM organisations) AS o,
 
 
 @pytest.fixture
-async def million(database: TestDatabase) -> AsyncIterator[Database]:
-    """A database with a million appeals of the last thirty days."""
+async def many(database: TestDatabase) -> AsyncIterator[Database]:
+    """A database with many appeals of the last thirty days."""
     for number in range(200):
         await insert_organisation(database, name=f"Организация {number}")
     connection = await database.connect()
     await connection.execute("SELECT setseed(0.42)")
-    await connection.execute(FILL, WEDNESDAY, MILLION, timeout=900)
+    await connection.execute(FILL, WEDNESDAY, MANY_APPEALS, timeout=900)
     await connection.execute("VACUUM ANALYZE appeals", timeout=300)
     await connection.close()
     pool = Database(database.url("appeals"), 2, name="test")
@@ -144,12 +144,12 @@ def statements(pool: Database) -> Iterator[list[str]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1_500)
-async def test_search_and_clustering_among_a_million_read_few_rows(million: Database, keys_dir: Path) -> None:
-    async with million.read() as session:
+async def test_search_and_clustering_among_many_read_few_rows(many: Database, keys_dir: Path) -> None:
+    async with many.read() as session:
         ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.id).limit(60)))
         asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
     for appeal in asked:
-        buffers, plan = await explained(million, similar_appeals.candidates(appeal, timedelta(days=14)))
+        buffers, plan = await explained(many, similar_appeals.candidates(appeal, timedelta(days=14)))
         assert "Seq Scan" not in plan, plan
         assert buffers < 3_000, plan
         for index in (
@@ -163,26 +163,26 @@ async def test_search_and_clustering_among_a_million_read_few_rows(million: Data
     took = []
     for case_id in ids:
         started = time.perf_counter()
-        async with million.read() as session:
+        async with many.read() as session:
             found, read = await similar_appeals.like(session, MODERATOR, case_id, days=14, all_organisations=True)
         took.append(time.perf_counter() - started)
         assert read <= similar_appeals.MAX_COMPARED
         assert all(one.similarity.score >= 0 for one in found)
     p95 = statistics.quantiles(took, n=20)[-1]
-    sys.stdout.write(f"similar among a million: p95 {p95 * 1000:.0f} ms\n")
-    await check_clustering(million)
+    sys.stdout.write(f"similar among {MANY_APPEALS:,}: p95 {p95 * 1000:.0f} ms\n")
+    await check_clustering(many)
 
 
-async def check_clustering(million: Database) -> None:
+async def check_clustering(many: Database) -> None:
     """Check that a batch of 500 takes as many statements as one of 5, and that none scans the table."""
-    async with million.read() as session:
+    async with many.read() as session:
         last = list(await session.scalars(select(Appeal.id).order_by(Appeal.opened_at.desc()).limit(500)))
     counts: dict[int, int] = {}
     seconds: dict[int, float] = {}
     for size in (5, 500, 500):
-        with statements(million) as sent:
+        with statements(many) as sent:
             started = time.perf_counter()
-            async with million.write() as session:
+            async with many.write() as session:
                 await ClusteringBatch(session, settings()).run(last[:size])
                 await session.rollback()
             seconds[size] = time.perf_counter() - started

@@ -13,6 +13,7 @@ from tests.conftest import MEMORY, OPTIONS, TestDatabase
 from tests.integration.data_growth.frequent_queries import FREQUENT_QUERIES, FrequentQuery
 from tests.integration.data_growth.large_dataset import Region, fill
 from tests.integration.data_growth.query_plans import explain, plan_errors
+from tests.support.large_size import MANY_APPEALS
 
 # The planner would read a small table sequentially, but not a large one.
 AS_IF_LARGE = {"enable_seqscan": "off"}
@@ -63,13 +64,13 @@ async def test_list_reads_few_rows_beyond_its_page(filled: Filled, query: Freque
 
 
 @pytest.mark.long
-async def test_lists_of_a_million_appeals_read_few_rows_beyond_their_page() -> None:
+async def test_lists_of_many_appeals_read_few_rows_beyond_their_page() -> None:
     memory = MEMORY if MEMORY.is_dir() else None
     options = (*OPTIONS, "max_wal_size=2GB", "shared_buffers=512MB", "maintenance_work_mem=256MB")
     with temporary_server(options, memory) as admin:
         await migrate(admin)
         connection = await asyncpg.connect(bootstrap.with_database(admin, bootstrap.DATABASE))
-        region = await fill(connection, 1_000_000)
+        region = await fill(connection, MANY_APPEALS)
         await connection.close()
         found = {
             query.name: await _plan_errors_by_mode(
