@@ -8,8 +8,9 @@ from sqlalchemy.orm import aliased
 
 from shared import clock
 from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Alert, Appeal, Incident
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+from shared.tables.appeals_incidents import Alert, Incident
 from shared.tables.attachments import Attachment
 
 

@@ -1,14 +1,217 @@
-"""Table of appeals: edits and withdrawals of published replies."""
+"""Tables of appeals about replies: their texts and versions, templates, approval, changes, promises."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, ExactText, ExactTextColumn, Id
+from shared.tables.base import (
+    Base,
+    CreatedAt,
+    ExactText,
+    ExactTextColumn,
+    Id,
+    UpdatedAt,
+)
+
+_NO_IDS = text("'{}'")
+_FALSE = text("false")
+# A reply that was handed over for publication and is neither published nor failed.
+PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
+# A reply that the citizen does not have: its messages may belong to another appeal.
+VOID_REPLY_STATUSES = ("failed", "discarded", "withdrawn")
+# A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
+REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
+
+
+class Reply(Base):
+    """A reply: written here (`origin: "gospablik"`), by staff in the network (`"network"`), or given by phone, in
+    person or in writing and recorded (`"recorded"`, with its `channel`).
+
+    `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
+    replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
+    and `submitted_at` (the last attempt; null: `created_at`) of a reply written here are the database's times.
+    `created_at` of a draft is when it was begun, and is set again when the reply is handed over for publication. A
+    `discarded` draft is kept for its versions. `approval` is the last request for approval and its decision.
+    """
+
+    __tablename__ = "replies"
+    __table_args__ = (
+        Index("ix_replies_appeal_id", "appeal_id", "created_at"),
+        UniqueConstraint("message_id"),
+        # If two colleagues reply at the same time, the second reply is refused.
+        Index(
+            "uq_replies_under_way",
+            "appeal_id",
+            unique=True,
+            postgresql_where=text(f"status IN {REPLY_STATUSES_UNDER_WAY!r}"),
+        ),
+        # A reply to an incident is sent to each of its appeals once.
+        UniqueConstraint("incident_reply_id", "appeal_id"),
+        # Replies that ingest has not accepted yet.
+        Index(
+            "ix_replies_unacknowledged",
+            "created_at",
+            postgresql_where=text("status = 'queued' AND publication_id IS NULL"),
+        ),
+        # Replies that wait for an approver, oldest first.
+        Index("ix_replies_on_approval", "submitted_at", "id", postgresql_where=text("status = 'on_approval'")),
+    )
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    incident_reply_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident_replies.id"))
+    origin: Mapped[str]
+    kind: Mapped[str]
+    text: Mapped[ExactTextColumn]
+    # How the matter ends with this final answer, as its author says; null: not said.
+    outcome: Mapped[str | None]
+    # Whether the text ends with the request for a mark, which is added when the reply is submitted.
+    asks_mark: Mapped[bool] = mapped_column(default=False, server_default=_FALSE)
+    status: Mapped[str]
+    author: Mapped[str]
+    promised_at: Mapped[datetime | None]
+    publication_id: Mapped[UUID | None]
+    in_reply_to: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
+    message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
+    url: Mapped[str | None]
+    channel: Mapped[str | None]
+    published_at: Mapped[datetime | None]
+    failure: Mapped[dict[str, Any] | None]
+    version: Mapped[int] = mapped_column(default=1)
+    submitted_at: Mapped[datetime | None]
+    # {"requested_by", "requested_at", "reason", "decision", "decided_by", "decided_at", "remarks"}.
+    approval: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    # In the order in which they are published.
+    attachment_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=_NO_IDS)
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class Promise(Base):
+    """The date that a published interim reply promised: open until it is kept, moved or broken.
+
+    `organisation_id` is the organisation that promised; null: the centre. `ended_at`: when the reply that kept or
+    moved it was published, or the promised date that passed. `final_reply_at`: when the final reply came, also
+    after a broken promise.
+    """
+
+    __tablename__ = "promises"
+    __table_args__ = (
+        UniqueConstraint("reply_id"),
+        Index("ix_promises_appeal_id", "appeal_id", "made_at"),
+        Index("ix_promises_made_at", "made_at", "id"),
+        Index("ix_promises_status_made_at", "status", "made_at", "id"),
+        Index("ix_promises_organisation_id_made_at", "organisation_id", "made_at", "id"),
+        # Promises to remind of, and to record as broken.
+        Index("ix_promises_open", "promised_at", "id", postgresql_where=text("status = 'open'")),
+    )
+
+    id: Mapped[Id]
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    reply_id: Mapped[UUID] = mapped_column(ForeignKey("replies.id"))
+    promised_at: Mapped[datetime]
+    made_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(default="open")
+    ended_at: Mapped[datetime | None]
+    final_reply_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class ReplyVersion(Base):
+    """A version of the text of a draft. Consecutive saves of one person within a minute are one version.
+
+    `hints` are the hints of the checks at the submission; null: this version was not submitted. Both times are the
+    database's.
+    """
+
+    __tablename__ = "reply_versions"
+    __table_args__ = (UniqueConstraint("reply_id", "number"),)
+
+    id: Mapped[Id]
+    reply_id: Mapped[UUID] = mapped_column(ForeignKey("replies.id"))
+    number: Mapped[int]
+    kind: Mapped[str]
+    text: Mapped[ExactTextColumn]
+    promised_at: Mapped[datetime | None]
+    author: Mapped[str]
+    hints: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    attachment_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=_NO_IDS)
+    created_at: Mapped[CreatedAt]
+    saved_at: Mapped[datetime]
+
+
+class ReplyLease(Base):
+    """The right of one person to write the reply to an appeal until `expires_at`, by the database's clock."""
+
+    __tablename__ = "reply_leases"
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
+    holder: Mapped[str]
+    holder_name: Mapped[str]
+    acquired_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class ReplyTemplate(Base):
+    """A template of replies, of an organisation or, if `organisation_id` is null, of the centre for all.
+
+    `topic_id` may be a group, which includes all its topics; null: any topic.
+    """
+
+    __tablename__ = "reply_templates"
+    __table_args__ = (
+        Index("ix_reply_templates_created_at", "created_at", "id"),
+        Index("ix_reply_templates_organisation_id", "organisation_id", "created_at", "id"),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int] = mapped_column(default=1)
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    name: Mapped[str]
+    kind: Mapped[str]
+    text: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class ApprovalRule(Base):
+    """A rule by which replies need approval: each condition may be null, which means any.
+
+    `topic_id` may be a group, which includes all its topics; `organisation_kind` is the kind of the organisation
+    that answers. A rule is never edited.
+    """
+
+    __tablename__ = "approval_rules"
+    __table_args__ = (
+        Index("ix_approval_rules_created_at", "created_at", "id"),
+        UniqueConstraint(
+            "topic_id",
+            "urgency",
+            "organisation_id",
+            "organisation_kind",
+            name="uq_approval_rules_conditions",
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+    id: Mapped[Id]
+    topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
+    urgency: Mapped[str | None]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    organisation_kind: Mapped[str | None]
+    created_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
 
 
 class ReplyChange(Base):

@@ -15,7 +15,8 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
 from shared.service import ReadTransaction, WriteTransaction
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 router = APIRouter(prefix="/appeals/{appeal_id}", tags=["sla"])
 

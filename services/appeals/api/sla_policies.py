@@ -14,7 +14,7 @@ from shared.api.response_headers import with_headers
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
 from shared.service import Once, ReadTransaction, WriteTransaction
-from shared.tables.appeals import SlaPolicy
+from shared.tables.appeals_sla import SlaPolicy
 
 router = APIRouter(prefix="/sla-policies", tags=["sla"])
 

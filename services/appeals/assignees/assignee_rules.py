@@ -16,7 +16,7 @@ from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Duplicate, FieldError, Forbidden, Invalid, NotFound
-from shared.tables.appeals import Topic
+from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_work import AssigneeRule
 from shared.tables.registry import Organisation
 

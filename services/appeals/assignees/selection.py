@@ -12,7 +12,8 @@ from services.appeals.assignees.directory import Staff, load_staff
 from shared import clock
 from shared.audit import recorder
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, TimelineEntry, Topic
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, TimelineEntry
+from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_work import Absence, AssigneeRule
 
 ASSIGNEE_CHANGED = "assignee_changed"

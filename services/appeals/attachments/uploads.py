@@ -25,7 +25,8 @@ from shared.http.problems import (
 )
 from shared.ids import creation_time, new_id
 from shared.logs import get_logger
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
 from shared.tables.attachments import Attachment
 
 log = get_logger(__name__)

@@ -13,7 +13,8 @@ from services.appeals.lifecycle import appeal_queries, assignee_changes
 from services.appeals.moderation import decisions
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, AppealMessage, Classification
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
 
 
 class FormerState(BaseModel):

@@ -19,7 +19,8 @@ from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.contracts.values import Language, Urgency
-from shared.tables.appeals import CLASSIFIED_BY_PERSON, AppealMessage, Classification, Topic
+from shared.tables.appeals import AppealMessage
+from shared.tables.appeals_classification import CLASSIFIED_BY_PERSON, Classification, Topic
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 

@@ -13,7 +13,7 @@ from services.appeals.classification.types import AUTOMATIC_PREFIXES
 from shared.audit import recorder
 from shared.database.bulk_insert import insert_into
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Classification
+from shared.tables.appeals_classification import Classification
 
 _UPDATED_COLUMNS = tuple(
     column.key

@@ -16,7 +16,7 @@ from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.http.problems import Invalid, NotFound
-from shared.tables.appeals import Topic
+from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality
 from shared.text.normalize import fold_name
 

@@ -5,7 +5,8 @@ from sqlalchemy import select
 from services.appeals.lifecycle.timeline import AppealRecorder
 from shared import clock
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 EXPIRY_BATCH = 200
 

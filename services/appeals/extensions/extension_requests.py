@@ -32,8 +32,9 @@ from shared.contracts.values import ExtendableClock
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_extensions import ExtensionRequest
+from shared.tables.appeals_sla import SlaClock
 from shared.tables.registry import Organisation
 
 _SECONDS_OF_HOUR = 3600

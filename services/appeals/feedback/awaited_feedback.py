@@ -16,8 +16,9 @@ from services.appeals.feedback.feedback_reading import LOWEST_CONTENT_MARK, Feed
 from services.appeals.feedback.feedback_words import ASKS_FOR_MARK
 from services.appeals.lifecycle.workflow import is_reopened_by_dissatisfaction
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, Reply
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 # As long as a message reopens an answered appeal.

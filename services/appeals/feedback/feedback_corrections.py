@@ -20,8 +20,9 @@ from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealMoved
 from shared.contracts.values import FeedbackKind
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 

@@ -18,8 +18,9 @@ from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealFeedbackReceived
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 _BATCH = 500

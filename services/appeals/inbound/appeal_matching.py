@@ -48,7 +48,8 @@ from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, AppealMessage, SlaClock
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_sla import SlaClock
 from shared.tables.ingest import Message
 
 _TRIES = 3

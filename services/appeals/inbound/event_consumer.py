@@ -23,7 +23,8 @@ from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Classification
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Classification
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 

@@ -14,7 +14,9 @@ from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message, Publication
 
 T = TypeVar("T")

@@ -21,7 +21,8 @@ from services.appeals.sla.clocks import awaiting_since, awaits_reply
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 _ON_THE_WAY = ("queued", "sending", "uncertain")

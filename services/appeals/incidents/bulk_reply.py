@@ -32,15 +32,9 @@ from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
 from shared.jobs import RetryLater
 from shared.service import Service
-from shared.tables.appeals import (
-    OPEN_APPEAL_STATUSES,
-    PENDING_REPLY_STATUSES,
-    Appeal,
-    Incident,
-    IncidentMember,
-    IncidentReply,
-    Reply,
-)
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
+from shared.tables.appeals_incidents import Incident, IncidentMember, IncidentReply
+from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, Reply
 from shared.tables.registry import Organisation
 
 BULK_REPLY_BATCH = 25

@@ -19,7 +19,7 @@ from services.appeals.incidents.spike_detection import (
     text_similarities,
 )
 from services.appeals.incidents.subject import IncidentSubject, majority_value, subject_of
-from shared.tables.appeals import Incident
+from shared.tables.appeals_incidents import Incident
 
 
 @dataclass

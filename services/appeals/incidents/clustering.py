@@ -58,7 +58,9 @@ from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.settings import AppealsSettings, settings
 from shared.database.sessions import WriteSession
 from shared.russian import in_words, plural
-from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_incidents import Incident, IncidentMember
 from shared.tables.common import Event
 
 CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")

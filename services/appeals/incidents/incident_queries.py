@@ -15,7 +15,9 @@ from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
-from shared.tables.appeals import Appeal, Incident, IncidentMember, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_incidents import Incident, IncidentMember
 from shared.tables.registry import Organisation
 
 

@@ -34,7 +34,8 @@ from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, Incident, IncidentMember, IncidentReply, TimelineEntry
+from shared.tables.appeals import Appeal, TimelineEntry
+from shared.tables.appeals_incidents import Incident, IncidentMember, IncidentReply
 
 # `incident.grown` is emitted at these member counts, not at each.
 GROWTH_MILESTONES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)

@@ -17,7 +17,8 @@ from sqlalchemy.orm import raiseload
 from services.appeals.incidents.similarity import MIN_SHOWN_SCORE, Similarity, compare
 from shared.auth.callers import Caller
 from shared.http.problems import NotFound
-from shared.tables.appeals import Appeal, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Organisation
 
 MAX_COMPARED = 500

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.rules.urgency_signals import utility_failure_names
 from services.appeals.incidents.similarity import LocatedAppeal, mentions_name
-from shared.tables.appeals import Topic
+from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality
 
 Key = TypeVar("Key")

@@ -30,7 +30,8 @@ from shared.http.problems import NotFound
 from shared.ids import new_id
 from shared.service import Service
 from shared.supervision import run_periodically
-from shared.tables.appeals import Alert, Appeal, Incident
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_incidents import Alert, Incident
 
 UNSEEN_ALERTS = Gauge("gospablik_alerts_unseen", "Alerts that no moderator has seen", ["kind"])
 ALERT_KINDS: tuple[str, ...] = get_args(AlertKind.__value__)

@@ -40,7 +40,9 @@ from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgenc
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission, SlaClock, Topic
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_sla import SlaClock
 from shared.tables.registry import Municipality, Organisation, Person
 
 AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])

@@ -23,7 +23,8 @@ from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.contracts.appeal_events import AppealOverdue
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 BREACH_BATCH = 500
 _RESPONSES: tuple[AwaitedClock, ...] = ("first_response", "next_response")

@@ -22,7 +22,8 @@ from shared.contracts.appeal_events import AppealDeadlineChanged
 from shared.contracts.registry_events import CalendarChanged, OrganisationChanged
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import Database, WriteSession
-from shared.tables.appeals import Appeal, SlaClock, SlaClockEvent
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock, SlaClockEvent
 from shared.tables.common import Event
 from shared.tables.registry import Calendar
 

@@ -13,7 +13,8 @@ from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.contracts.appeal_events import AppealDeadlineNear
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 WARNING_BATCH = 200
 

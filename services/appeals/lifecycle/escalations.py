@@ -29,7 +29,8 @@ from shared.contracts.appeal_events import AppealEscalated
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, Escalation
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import Escalation
 from shared.tables.registry import Person
 
 ESCALATION_BATCH = 200

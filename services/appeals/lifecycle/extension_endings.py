@@ -15,8 +15,9 @@ from services.appeals.sla.clock_extensions import has_passed
 from services.appeals.sla.clock_rows import ENDED_STATES
 from shared import clock
 from shared.contracts.values import ExtensionEndReason
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_extensions import ExtensionRequest
+from shared.tables.appeals_sla import SlaClock
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from services.appeals.classification.topics import require_topic
 from services.appeals.classification.types import ANSWERED_TYPES, LOCATION_PARTS, UNANSWERED_TYPES, MessageType
 from services.appeals.lifecycle.assignments import require_open_organisation
 from shared.http.problems import FieldError, Invalid
-from shared.tables.appeals import Appeal, Classification, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Classification, Topic
 from shared.tables.registry import Municipality
 
 LocationParts = dict[str, str | None]

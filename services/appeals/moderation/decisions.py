@@ -37,7 +37,9 @@ from shared.contracts.appeal_events import AppealMoved
 from shared.contracts.values import AppealOutcome
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, DecidedByAnother, Invalid, NotFound
-from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply, Review, TimelineEntry, Topic
+from shared.tables.appeals import Appeal, AppealMessage, TimelineEntry
+from shared.tables.appeals_classification import Classification, Review, Topic
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 MODERATOR_REASON = "Решение модератора"

@@ -26,14 +26,9 @@ from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
-from shared.tables.appeals import (
-    VOID_REPLY_STATUSES,
-    Appeal,
-    AppealMessage,
-    Classification,
-    Reply,
-    Review,
-)
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification, Review
+from shared.tables.appeals_replies import VOID_REPLY_STATUSES, Reply
 from shared.tables.ingest import Message
 
 

@@ -24,15 +24,10 @@ from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import (
-    PENDING_REPLY_STATUSES,
-    VOID_REPLY_STATUSES,
-    Appeal,
-    AppealMessage,
-    Reply,
-    Review,
-)
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Review
 from shared.tables.appeals_merges import AppealMerge
+from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, VOID_REPLY_STATUSES, Reply
 from shared.tables.ingest import Message
 
 # Id and number of an appeal.

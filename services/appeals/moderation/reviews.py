@@ -23,7 +23,8 @@ from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import DecidedByAnother
-from shared.tables.appeals import Appeal, Assignment, Classification, Review
+from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals_classification import Classification, Review
 
 NO_PREDICTION = "none"
 REVIEWED_FIELDS = ("needs_answer", "topic_group", "topic", "location", "urgency", "organisation")

@@ -18,7 +18,8 @@ from services.appeals.classification.types import LOCATION_PARTS
 from shared.clock import REGION_TIME_ZONE
 from shared.database.sessions import Database
 from shared.masking import mask
-from shared.tables.appeals import Appeal, AppealMessage, Classification, Review
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification, Review
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 from shared.tabular.writer import csv_bytes

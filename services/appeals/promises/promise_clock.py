@@ -4,7 +4,7 @@ from datetime import datetime
 
 from services.appeals.sla.deadlines import ClockEvent, ClockReading, read_clock
 from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
-from shared.tables.appeals import Promise
+from shared.tables.appeals_replies import Promise
 
 
 def read_promise(

@@ -13,7 +13,8 @@ from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.contracts.values import PromiseStatus
-from shared.tables.appeals import Appeal, Promise
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Promise
 from shared.tables.registry import Organisation
 
 PromiseRow = Row[Promise, int, str | None]

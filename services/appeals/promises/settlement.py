@@ -29,7 +29,8 @@ from shared.contracts.appeal_events import (
 from shared.contracts.values import PromiseStatus
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, Promise, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Promise, Reply
 from shared.working_time import WorkingCalendar, is_working_moment, working_time_between
 
 # A reminder comes when this much working time of the organisation is left.

@@ -17,7 +17,8 @@ from shared.auth.callers import Caller
 from shared.contracts.appeal_events import ReplyApproved, ReplyRefused
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
 
 
 async def approve(

@@ -14,7 +14,9 @@ from shared.contracts.values import OrganisationKind
 from shared.database.sessions import WriteSession
 from shared.http.problems import Duplicate, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, ApprovalRule, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_replies import ApprovalRule
 from shared.tables.registry import Organisation
 
 # A rule with the name of its topic, its topic group and its organisation.

@@ -19,8 +19,8 @@ from shared.database.sessions import WriteSession
 from shared.jobs import RetryLater
 from shared.service import Service
 from shared.service_client import ServiceRejected, ServiceUnavailable
-from shared.tables.appeals import Appeal, Reply
-from shared.tables.appeals_replies import ReplyChange
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply, ReplyChange
 from shared.tables.common import Event
 
 REQUEST_AGAIN_AFTER = timedelta(minutes=2)

@@ -16,7 +16,9 @@ from services.appeals.replies.checks.personal_data import phone_numbers
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.settings import settings
 from shared.http.problems import FieldError, Invalid
-from shared.tables.appeals import Appeal, Reply, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 

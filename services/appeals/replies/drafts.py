@@ -22,7 +22,8 @@ from shared.api import preconditions
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
 
 _DISCARDABLE = frozenset({"draft", "on_approval"})
 

@@ -15,7 +15,8 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Forbidden, ReplyBeingWritten
-from shared.tables.appeals import Appeal, ReplyLease
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import ReplyLease
 
 _MAY_TAKE_OVER = frozenset({Role.MODERATOR, Role.MANAGER})
 

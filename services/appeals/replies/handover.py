@@ -15,7 +15,8 @@ from services.appeals.replies.reply_versions import record_version
 from shared import clock
 from shared.contracts.appeal_events import ReplyApprovalRequested, ReplyQueued
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Reply, TimelineEntry
+from shared.tables.appeals import Appeal, TimelineEntry
+from shared.tables.appeals_replies import Reply
 
 
 async def hand_over(

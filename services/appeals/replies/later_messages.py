@@ -10,7 +10,9 @@ from services.appeals.lifecycle.transitions import reopen
 from services.appeals.lifecycle.workflow import status_after_message
 from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 

@@ -7,7 +7,7 @@ only with a final answer that says that the matter is solved.
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.settings import settings
 from shared.http.problems import FieldError, Invalid
-from shared.tables.appeals import Reply
+from shared.tables.appeals_replies import Reply
 
 
 def check_outcome(draft: NewReply) -> None:

@@ -27,8 +27,9 @@ from shared.contracts.ingest_events import (
 )
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Reply
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 

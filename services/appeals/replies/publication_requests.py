@@ -18,7 +18,8 @@ from shared.database.sessions import WriteSession
 from shared.jobs import RetryLater
 from shared.service import Service
 from shared.service_client import ServiceRejected, ServiceUnavailable
-from shared.tables.appeals import Appeal, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
 from shared.tables.attachments import Attachment
 
 INGEST_UNAVAILABLE = "ingest_unavailable"

@@ -16,7 +16,8 @@ from services.appeals.sla.deadlines import counting_calendar
 from shared import clock
 from shared.contracts.appeal_events import AppealAnswered, ReplyFailed
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, Reply
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
+from shared.tables.appeals_replies import Reply
 from shared.working_time import add_working_time
 
 

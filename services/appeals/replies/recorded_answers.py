@@ -21,7 +21,8 @@ from shared.contracts.values import AnswerChannel, ReplyKind
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, AppealMessage, Reply
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_replies import Reply
 
 RECORDED = "recorded"
 

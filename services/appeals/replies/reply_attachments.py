@@ -10,7 +10,7 @@ from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Invalid
 from shared.networks import NETWORKS
-from shared.tables.appeals import Reply
+from shared.tables.appeals_replies import Reply
 from shared.tables.attachments import Attachment
 from shared.tables.ingest import Message
 

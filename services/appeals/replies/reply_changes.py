@@ -24,8 +24,8 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
 from shared.ids import new_id
 from shared.networks import NETWORKS
-from shared.tables.appeals import Appeal, Reply
-from shared.tables.appeals_replies import ReplyChange
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply, ReplyChange
 from shared.tables.ingest import Publication
 
 

@@ -9,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.inbound.thread_context import select_messages
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
-from shared.tables.appeals import Appeal, AppealMessage, Classification, Reply
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 # Making a statement takes longer than its execution.

@@ -20,7 +20,9 @@ from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, ReplyTemplate, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_replies import ReplyTemplate
 from shared.tables.registry import Organisation
 
 # How many templates an appeal is offered, best first.

@@ -12,8 +12,7 @@ from services.appeals.replies.edit_lease import database_time
 from shared.api.pagination import Paging
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
-from shared.tables.appeals import Reply, ReplyVersion
-from shared.tables.appeals_replies import ReplyChange
+from shared.tables.appeals_replies import Reply, ReplyChange, ReplyVersion
 
 # Consecutive saves of one person within this time are one version: an editor saves every few seconds.
 ONE_VERSION_WITHIN = timedelta(minutes=1)

@@ -28,11 +28,8 @@ from shared.contracts.appeal_events import ReplyQueued
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
-from shared.tables.appeals import (
-    REPLY_STATUSES_UNDER_WAY,
-    Appeal,
-    Reply,
-)
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.ingest import Message, Publication
 
 # The limit of ingest, which splits texts longer than the network's own limit.

@@ -15,8 +15,8 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared.contracts.appeal_events import AppealMoved, AppealReopened
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, Reply
-from shared.tables.appeals_replies import ReplyChange
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply, ReplyChange
 
 
 async def take_answer_back(

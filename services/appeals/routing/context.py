@@ -13,7 +13,8 @@ from services.appeals.routing.engine import Route, Router
 from services.appeals.routing.rules import PageOwner, RoutingFacts
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.sla_context import SlaContext, load_policies
-from shared.tables.appeals import Appeal, RuleSet
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_routing import RuleSet
 
 
 @dataclass(frozen=True)

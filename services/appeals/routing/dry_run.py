@@ -21,7 +21,10 @@ from services.appeals.routing.context import routing_facts
 from services.appeals.routing.engine import Router
 from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE
 from services.appeals.routing.rules import PageOwner
-from shared.tables.appeals import Appeal, AppealMessage, Assignment, Classification, Reply, RuleSet
+from shared.tables.appeals import Appeal, AppealMessage, Assignment
+from shared.tables.appeals_classification import Classification
+from shared.tables.appeals_replies import Reply
+from shared.tables.appeals_routing import RuleSet
 
 MAX_MOVEMENTS = 50
 MAX_EXAMPLES = 5

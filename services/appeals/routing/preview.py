@@ -13,7 +13,7 @@ from services.appeals.routing.engine import Route
 from services.appeals.routing.rules import RoutingFacts, Rule
 from shared.contracts.values import MessageKind
 from shared.http.problems import Invalid
-from shared.tables.appeals import RuleSet
+from shared.tables.appeals_routing import RuleSet
 from shared.tables.registry import Municipality, Page
 
 

@@ -20,7 +20,8 @@ from services.appeals.routing.wording import TaxonomyNames
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.organisation_status import is_operating
-from shared.tables.appeals import RoutingRule, RuleSet, Topic
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_routing import RoutingRule, RuleSet
 from shared.tables.registry import Municipality, Organisation, Page
 
 _LOCK = 0x72756C65  # "rule"

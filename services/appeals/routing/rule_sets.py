@@ -22,7 +22,7 @@ from shared.api.preconditions import check_version
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import RoutingRule, RuleSet
+from shared.tables.appeals_routing import RoutingRule, RuleSet
 
 # Batches of messages are locked out; requests that began to route by the former set have ended after this delay.
 _REROUTE_DELAY = timedelta(seconds=2)

@@ -14,7 +14,8 @@ from services.appeals.routing import repository, rule_sets
 from services.appeals.routing.rules import Rule
 from services.appeals.routing.validation import RuleSetDraft
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import RoutingRule, RuleSet, Topic
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_routing import RoutingRule, RuleSet
 from shared.tabular.reader import package_rows
 
 NOTE = "Начальный набор правил"

@@ -13,7 +13,7 @@ from services.appeals.schemas.submissions import SOURCE_PATTERN
 from services.appeals.sla.deadlines import TimeUnit
 from services.appeals.sla.policy_selection import MANUAL_CHANNEL
 from shared.contracts.values import OrganisationKind, Urgency
-from shared.tables.appeals import DEFAULT_ESCALATION, DEFAULT_EXTENSIONS
+from shared.tables.appeals_sla import DEFAULT_ESCALATION, DEFAULT_EXTENSIONS
 
 DeadlineStart = TypeAliasType("DeadlineStart", Literal["received", "written", "assigned"])
 

@@ -21,7 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, AppealMessage, Reply
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_search import SearchDocument
 from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message

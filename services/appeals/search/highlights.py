@@ -13,7 +13,8 @@ from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded
 from services.appeals.search.matching import search_terms
 from shared.auth.callers import Caller
 from shared.masking import cut_around, mask
-from shared.tables.appeals import AppealMessage, Reply
+from shared.tables.appeals import AppealMessage
+from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message
 

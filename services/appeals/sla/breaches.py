@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, and_, or_
 
 from services.appeals.sla.escalation_steps import AwaitedClock
 from shared.api.pagination import inline_literal
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, UNFINISHED_CLOCK_STATES, Appeal, SlaClock
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
+from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
 from shared import calendars
-from shared.tables.appeals import SlaClock, SlaClockEvent
+from shared.tables.appeals_sla import SlaClock, SlaClockEvent
 from shared.tables.registry import Organisation
 
 

@@ -7,7 +7,8 @@ from services.appeals.sla.clock_rows import add_event, store_results
 from services.appeals.sla.due_dates import store_due_dates
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
-from shared.tables.appeals import Appeal, SlaClock, SlaPolicy
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock, SlaPolicy
 
 
 @dataclass(frozen=True)

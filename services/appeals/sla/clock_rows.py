@@ -26,7 +26,8 @@ from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
 from shared.ids import new_id
-from shared.tables.appeals import UNFINISHED_CLOCK_STATES, Appeal, SlaClock, SlaClockEvent, SlaPolicy
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock, SlaClockEvent, SlaPolicy
 
 ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer"])
 STARTED_STATES = ("running", "paused")

@@ -30,7 +30,8 @@ from services.appeals.sla.opened_clocks import clocks_of, opened_clocks
 from services.appeals.sla.opening import open_clocks, start_moment, target_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 
 def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:

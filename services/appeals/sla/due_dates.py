@@ -6,7 +6,8 @@ from typing import cast
 from services.appeals.sla.clock_rows import events_of, last_of_kind, unfinished
 from services.appeals.sla.escalation_steps import AwaitedClock, AwaitedDeadline, first_moment, near_moment
 from services.appeals.sla.sla_context import SlaContext
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 
 def store_due_dates(appeal: Appeal, sla: SlaContext) -> None:

@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.sla.deadlines import ClockEvent, counting_calendar, next_working_moment, warning_moment
 from services.appeals.sla.named_calendar import NamedCalendar
-from shared.tables.appeals import SlaPolicy
+from shared.tables.appeals_sla import SlaPolicy
 from shared.working_time import add_working_time
 
 EscalationStep = TypeAliasType("EscalationStep", Literal["executor", "manager", "centre", "deputy_head"])

@@ -7,7 +7,8 @@ from services.appeals.sla.deadlines import ClockEvent, Target, read_clock
 from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.policy_selection import promise_target, return_target
 from services.appeals.sla.sla_context import SlaContext
-from shared.tables.appeals import Appeal, SlaClock, SlaPolicy
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock, SlaPolicy
 
 
 def return_until(appeal: Appeal, sla: SlaContext) -> datetime | None:

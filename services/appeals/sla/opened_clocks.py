@@ -13,7 +13,8 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import make_transient_to_detached, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaClock
 
 _KEY = "opened_clocks"
 _NO_VALUES: dict[str, Any] = dict.fromkeys(SlaClock.__table__.columns.keys())

@@ -15,7 +15,8 @@ from services.appeals.sla.policy_selection import final_answer_target, first_res
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock as time_source
 from shared.ids import new_id
-from shared.tables.appeals import Appeal, SlaPolicy
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import SlaPolicy
 
 _KINDS: tuple[ClockKind, ...] = ("first_response", "final_answer")
 

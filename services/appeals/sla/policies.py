@@ -21,7 +21,8 @@ from shared.contracts.values import Urgency
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.appeals import SlaPolicy, Topic
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_sla import SlaPolicy
 
 
 class SlaPolicyFilter(ListFilter):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.appeals.sla.deadlines import Target, TimeUnit
-from shared.tables.appeals import SlaPolicy
+from shared.tables.appeals_sla import SlaPolicy
 
 DEFAULT_LEGAL_REGIME = "open_source_message"
 # The channel of an appeal that came through no network.

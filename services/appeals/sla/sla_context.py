@@ -17,7 +17,9 @@ from services.appeals.sla.policy_selection import (
     PolicyFacts,
     policy_in_effect,
 )
-from shared.tables.appeals import Appeal, SlaPolicy, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_sla import SlaPolicy
 
 
 @dataclass(frozen=True)

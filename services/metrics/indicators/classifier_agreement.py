@@ -15,7 +15,7 @@ from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import AgreementFigures, AgreementGroup, AgreementGroupBy, AgreementShare
 from shared.auth.callers import Caller
 from shared.clock import REGION_TIME_ZONE
-from shared.tables.appeals import Review, Topic
+from shared.tables.appeals_classification import Review, Topic
 from shared.tables.registry import Municipality, Organisation
 
 ASPECTS = {

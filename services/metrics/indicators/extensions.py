@@ -12,8 +12,9 @@ from services.metrics.indicators.by_organisation import read_by_organisation, se
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import ExtensionFigures, ExtensionGroup
 from shared.auth.callers import Caller
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_extensions import ExtensionRequest
+from shared.tables.appeals_sla import SlaClock
 
 _DECISIONS = ("approved", "refused", "withdrawn", "ended", "open")
 

@@ -43,7 +43,8 @@ from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.clock import REGION_TIME_ZONE
-from shared.tables.appeals import Appeal, Topic
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
 _COUNTED_COLUMNS = (

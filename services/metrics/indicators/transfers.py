@@ -13,7 +13,8 @@ from services.metrics.indicators.by_organisation import read_by_organisation, se
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import TransferFigures, TransferGroup
 from shared.auth.callers import Caller
-from shared.tables.appeals import Alert, Appeal, Assignment
+from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals_incidents import Alert
 
 _NO_ORGANISATION = cast(null(), Uuid())
 

@@ -25,8 +25,13 @@ from shared.ids import new_id
 from shared.tables import (
     appeals,
     appeals_bulk,
+    appeals_classification,
     appeals_extensions,
+    appeals_incidents,
     appeals_merges,
+    appeals_replies,
+    appeals_routing,
+    appeals_sla,
     appeals_work,
     attachments,
     ingest,
@@ -100,8 +105,10 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
     """Insert things that belong to no organisation; all three share them."""
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
-    topic = appeals.Topic(code="matrix", name="Матрица", position=999, taxonomy_version="matrix", aliases=[])
-    policy = appeals.SlaPolicy(
+    topic = appeals_classification.Topic(
+        code="matrix", name="Матрица", position=999, taxonomy_version="matrix", aliases=[]
+    )
+    policy = appeals_sla.SlaPolicy(
         policy_key=new_id(), name="Матрица", legal_regime="matrix", first_response_hours=9,
         resolution_hours=56, valid_from=THEN,
     )  # fmt: skip
@@ -206,7 +213,7 @@ async def _ingestion(session: AsyncSession, sample_ids: dict[str, Any], mark: st
     await _add(
         session,
         *(
-            appeals.Classification(
+            appeals_classification.Classification(
                 message_id=message.id, needs_answer="no", type="chatter", urgency="normal",
                 needs_answer_confidence=0.5, language="ru", top3=[], why="", classified_by="rule",
             )
@@ -280,7 +287,7 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     await _add(session, appeals.AppealMessage(message_id=sample_ids["message_id"], appeal_id=appeal_id))
     await _add(
         session,
-        appeals.Review(
+        appeals_classification.Review(
             message_id=sample_ids["message_id"], organisation_id=sample_ids["organisation_id"],
             topic_group_id=sample_ids["topic_id"], predicted_by="rule", predicted={},
             decided={"needs_answer": "yes"}, agrees_needs_answer=True,
@@ -294,12 +301,12 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         on_behalf_of="matrix", status="failed",
     )  # fmt: skip
     sample_ids["publication_id"] = await _add(session, publication)
-    reply = appeals.Reply(
+    reply = appeals_replies.Reply(
         id=publication.reply_id, appeal_id=appeal_id, origin="gospablik", kind="final", text=f"Включим: {mark}",
         status="failed", author="matrix", publication_id=publication.id,
     )  # fmt: skip
     sample_ids["reply_id"] = await _add(session, reply)
-    promise = appeals.Promise(
+    promise = appeals_replies.Promise(
         appeal_id=appeal_id, organisation_id=sample_ids["organisation_id"], reply_id=reply.id, promised_at=THEN,
         made_at=THEN, status="open",
     )  # fmt: skip
@@ -313,13 +320,17 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     await _incident(session, sample_ids, mark)
     await _drafts(session, sample_ids, mark)
     await _merges(session, sample_ids, mark)
-    rules = await session.scalar(select(appeals.RuleSet.id).where(appeals.RuleSet.status == "active"))
-    rule = appeals.RoutingRule(
+    rules = await session.scalar(
+        select(appeals_routing.RuleSet.id).where(appeals_routing.RuleSet.status == "active")
+    )
+    rule = appeals_routing.RoutingRule(
         rule_set_id=rules, topic_id=sample_ids["topic_id"], organisation_id=sample_ids["organisation_id"],
         page_owner_id=sample_ids["organisation_id"], send_to="organisation",
     )  # fmt: skip
     sample_ids["rule_id"] = await _add(session, rule)
-    draft = appeals.RuleSet(status="draft", note=f"Правила {mark}", default_to="page_owner", created_by="matrix")
+    draft = appeals_routing.RuleSet(
+        status="draft", note=f"Правила {mark}", default_to="page_owner", created_by="matrix"
+    )
     sample_ids["rule_set_id"] = await _add(session, draft)
     await _clock(session, sample_ids["appeal_id"], paused=False)
     await _clock(session, sample_ids["lone_appeal_id"], paused=True)
@@ -332,17 +343,19 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
 
 async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> None:
     """Insert the clock of a first response."""
-    policy_id = await session.scalar(select(appeals.SlaPolicy.id).where(appeals.SlaPolicy.urgency == "normal"))
+    policy_id = await session.scalar(
+        select(appeals_sla.SlaPolicy.id).where(appeals_sla.SlaPolicy.urgency == "normal")
+    )
     clock_id = await _add(
         session,
-        appeals.SlaClock(
+        appeals_sla.SlaClock(
             appeal_id=appeal_id, kind="first_response", state="paused" if paused else "running", written_at=THEN,
             received_at=THEN, policy_id=policy_id, target_seconds=32_400, unit="working", started_at=THEN,
             due_at=None if paused else THEN + timedelta(hours=1), started_by="matrix", start_recorded_at=THEN,
         ),
     )  # fmt: skip
     if paused:
-        pause = appeals.SlaClockEvent(clock_id=clock_id, sequence=2, kind="paused", at=THEN, actor="matrix")
+        pause = appeals_sla.SlaClockEvent(clock_id=clock_id, sequence=2, kind="paused", at=THEN, actor="matrix")
         await _add(session, pause)
 
 
@@ -350,17 +363,19 @@ async def _extension(session: AsyncSession, sample_ids: dict[str, Any], mark: st
     """Insert paused clocks of final answers, whose deadlines do not pass, two with an open extension request: of a
     colleague, and of the moderator who calls the routes.
     """
-    policy_id = await session.scalar(select(appeals.SlaPolicy.id).where(appeals.SlaPolicy.urgency == "normal"))
+    policy_id = await session.scalar(
+        select(appeals_sla.SlaPolicy.id).where(appeals_sla.SlaPolicy.urgency == "normal")
+    )
     who = {"appeal_id": "matrix", "joined_appeal_id": str(uuid5(NAMESPACE, "moderator"))}
     names = {"appeal_id": "extension_request_id", "joined_appeal_id": "own_extension_request_id"}
     for name in ("lone_appeal_id", *who):
-        row = appeals.SlaClock(
+        row = appeals_sla.SlaClock(
             appeal_id=sample_ids[name], kind="final_answer", state="paused", written_at=THEN, received_at=THEN,
             policy_id=policy_id, target_seconds=201_600, unit="working", started_at=THEN, started_by="matrix",
             start_recorded_at=THEN,
         )  # fmt: skip
         await _add(session, row)
-        pause = appeals.SlaClockEvent(clock_id=row.id, sequence=2, kind="paused", at=THEN, actor="matrix")
+        pause = appeals_sla.SlaClockEvent(clock_id=row.id, sequence=2, kind="paused", at=THEN, actor="matrix")
         await _add(session, pause)
         if name in who:
             asked = appeals_extensions.ExtensionRequest(
@@ -387,27 +402,27 @@ async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str
     ]  # fmt: skip
     await _add(session, *alike)
     sample_ids["lone_appeal_id"], sample_ids["joined_appeal_id"] = alike[0].id, alike[1].id
-    incident = appeals.Incident(
+    incident = appeals_incidents.Incident(
         origin="person", title=f"Фонари: {mark}", urgency="normal", member_count=2,
         organisation_id=case.organisation_id, first_written_at=THEN, last_written_at=THEN, opened_at=THEN,
         opened_by=f"actor-{mark}",
     )  # fmt: skip
     sample_ids["incident_id"] = await _add(session, incident)
     for joined in (case, alike[1]):
-        member = appeals.IncidentMember(
+        member = appeals_incidents.IncidentMember(
             incident_id=incident.id, appeal_id=joined.id, why=f"Рядом: {mark}", joined_at=THEN, joined_by="matrix"
         )
         await _add(session, member)
         joined.incident_id = incident.id
     answers = [
-        appeals.IncidentReply(
+        appeals_incidents.IncidentReply(
             incident_id=incident.id, kind="final", text=f"Включим: {mark}", author="matrix",
             organisation_id=case.organisation_id,
         )
         for _ in range(2)
     ]  # fmt: skip
     sample_ids["incident_reply_id"] = await _add(session, *answers)
-    alert = appeals.Alert(kind="urgent", appeal_id=case.id, why=f"Срочно: {mark}")
+    alert = appeals_incidents.Alert(kind="urgent", appeal_id=case.id, why=f"Срочно: {mark}")
     sample_ids["alert_id"] = await _add(session, alert)
 
 
@@ -462,7 +477,7 @@ async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
         await _add(session, appeals.AppealMessage(message_id=message.id, appeal_id=appeal.id))
         asked = {"reason": mark, "requested_by": "matrix", "requested_at": earlier.isoformat()}
         decision = dict.fromkeys(("decision", "decided_by", "decided_at", "remarks"))
-        reply = appeals.Reply(
+        reply = appeals_replies.Reply(
             appeal_id=appeal.id, origin="gospablik", kind="final", text=f"Включим: {mark}", status=status,
             author="matrix", in_reply_to=message.id, submitted_at=earlier if status == "on_approval" else None,
             approval=asked | decision if status == "on_approval" else None,
@@ -474,14 +489,14 @@ async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
         status="published", published_at=earlier,
     )  # fmt: skip
     sample_ids["published_publication_id"] = await _add(session, publication)
-    published = appeals.Reply(
+    published = appeals_replies.Reply(
         id=publication.reply_id, appeal_id=sample_ids["draft_appeal_id"], origin="gospablik", kind="final",
         text=publication.text, status="published", author="matrix", publication_id=publication.id,
         published_at=earlier, created_at=earlier,
     )  # fmt: skip
     sample_ids["published_reply_id"] = await _add(session, published)
     versions = [
-        appeals.ReplyVersion(
+        appeals_replies.ReplyVersion(
             reply_id=sample_ids["draft_reply_id"], number=number, kind="final", text=f"Включим: {mark} {number}",
             author="matrix", hints=None, saved_at=earlier,
         )
@@ -495,17 +510,17 @@ async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
         height=8,
     )  # fmt: skip
     sample_ids["attachment_id"] = await _add(session, photo)
-    lease = appeals.ReplyLease(
+    lease = appeals_replies.ReplyLease(
         appeal_id=sample_ids["on_approval_appeal_id"], holder=f"actor-{mark}", holder_name=f"Кто-то {mark}",
         acquired_at=earlier, expires_at=datetime(2100, 1, 1, tzinfo=UTC),
     )  # fmt: skip
     await _add(session, lease)
-    template = appeals.ReplyTemplate(
+    template = appeals_replies.ReplyTemplate(
         organisation_id=case.organisation_id, name=f"Свет {mark}", kind="final", text=f"{{имя}}, включим: {mark}",
         created_by="matrix",
     )  # fmt: skip
     sample_ids["template_id"] = await _add(session, template)
-    rule = appeals.ApprovalRule(urgency="high", organisation_id=case.organisation_id, created_by="matrix")
+    rule = appeals_replies.ApprovalRule(urgency="high", organisation_id=case.organisation_id, created_by="matrix")
     sample_ids["approval_rule_id"] = await _add(session, rule)
 
 
@@ -547,7 +562,7 @@ async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
     """Assign the appeal to the person, by a rule of the organisation; the person is absent for a while."""
     appeal = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
     appeal.assignee_id = sample_ids["person_id"]
-    review = await session.get_one(appeals.Review, sample_ids["message_id"])
+    review = await session.get_one(appeals_classification.Review, sample_ids["message_id"])
     review.reviewed_by = str(sample_ids["person_id"])
     rule = appeals_work.AssigneeRule(
         organisation_id=sample_ids["organisation_id"], person_ids=[sample_ids["person_id"]]

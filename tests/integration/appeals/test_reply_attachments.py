@@ -9,7 +9,7 @@ import pytest
 
 from services.appeals.replies.publication_requests import _request_body
 from services.appeals.replies.reply_attachments import attachments_of
-from shared.tables.appeals import Reply
+from shared.tables.appeals_replies import Reply
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.reply_helpers import (
     appeal,

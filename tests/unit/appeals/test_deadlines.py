@@ -17,7 +17,8 @@ from services.appeals.sla.deadlines import ClockEvent, ClockReading, Target, rea
 from services.appeals.sla.explanation import explain_deadline
 from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
 from services.appeals.sla.sla_context import SlaContext
-from shared.tables.appeals import DEFAULT_ESCALATION, Appeal, SlaPolicy
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import DEFAULT_ESCALATION, SlaPolicy
 from shared.working_time import DayException, WorkingCalendar, add_working_time, working_time_between
 
 ZONE = ZoneInfo("Asia/Irkutsk")

@@ -8,8 +8,9 @@ import pytest
 import time_machine
 
 from services.appeals.lifecycle.extension_endings import end_reason
-from shared.tables.appeals import Appeal, SlaClock
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_extensions import ExtensionRequest
+from shared.tables.appeals_sla import SlaClock
 
 NOW = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 ASKED, OTHER = UUID(int=1), UUID(int=2)

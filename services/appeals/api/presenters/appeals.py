@@ -43,14 +43,8 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.http.problems import NotFound
 from shared.masking import mask
-from shared.tables.appeals import (
-    Appeal,
-    AppealMessage,
-    AppealSubmission,
-    Assignment,
-    Classification,
-    TimelineEntry,
-)
+from shared.tables.appeals import Appeal, AppealMessage, AppealSubmission, Assignment, TimelineEntry
+from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation

@@ -17,7 +17,7 @@ from services.appeals.moderation.reviews import REVIEWED_FIELDS, ReviewSnapshot
 from services.appeals.schemas import classifications, common
 from services.appeals.schemas.reviews import Agreement, ReviewOut, ReviewSide
 from shared.masking import mask
-from shared.tables.appeals import Classification, Review
+from shared.tables.appeals_classification import Classification, Review
 
 _SAME = (
     "needs_answer", "type", "urgency", "topic_id", "needs_answer_confidence", "topic_confidence",

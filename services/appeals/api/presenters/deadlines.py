@@ -30,7 +30,9 @@ from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.callers import Caller
-from shared.tables.appeals import Appeal, Promise, SlaClock
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Promise
+from shared.tables.appeals_sla import SlaClock
 
 
 def deadline_out(appeal: Appeal, sla: SlaContext) -> dict[str, Any] | None:

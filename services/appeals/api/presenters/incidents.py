@@ -16,7 +16,9 @@ from services.appeals.schemas.incidents import AppealBriefOut, IncidentOut, Inci
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller
 from shared.masking import mask
-from shared.tables.appeals import Appeal, IncidentReply, Reply
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_incidents import IncidentReply
+from shared.tables.appeals_replies import Reply
 
 
 async def incident_response(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:

@@ -3,7 +3,7 @@
 from services.appeals.promises.promise_queries import LedgerRow, PromiseRow
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.promises import PromiseCounts, PromiseListItem, PromiseOut
-from shared.tables.appeals import Promise
+from shared.tables.appeals_replies import Promise
 
 
 def promise_out(promise: Promise) -> PromiseOut:

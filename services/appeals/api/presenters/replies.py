@@ -19,8 +19,7 @@ from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.reply_templates import ReplyTemplateOut
 from shared.masking import mask
-from shared.tables.appeals import Reply, ReplyLease, ReplyVersion
-from shared.tables.appeals_replies import ReplyChange
+from shared.tables.appeals_replies import Reply, ReplyChange, ReplyLease, ReplyVersion
 from shared.tables.attachments import Attachment
 
 _APPROVAL_ACTORS = ("requested_by", "decided_by")

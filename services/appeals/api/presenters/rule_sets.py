@@ -25,7 +25,7 @@ from services.appeals.schemas.rule_sets import (
     RuleSetOut,
     RuleSetSummary,
 )
-from shared.tables.appeals import RoutingRule, RuleSet
+from shared.tables.appeals_routing import RoutingRule, RuleSet
 
 
 async def rules_out(session: AsyncSession, rows: Sequence[RoutingRule]) -> list[RuleOut]:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from services.appeals.sla.deadlines import ClockEvent, ClockEventKind, Target
 from services.appeals.sla.named_calendar import NamedCalendar
 from services.appeals.sla.policy_selection import PolicyFacts, first_response_target, policy_in_effect
-from shared.tables.appeals import SlaPolicy
+from shared.tables.appeals_sla import SlaPolicy
 from shared.working_time import DayException, Intervals, WorkingCalendar
 from tests.unit.appeals.sla.case_table import Case, RawEvent, RawPolicy, RawTarget, Span, read_calendars
 

@@ -25,7 +25,8 @@ from services.appeals.sla.clock_rows import (
 from services.appeals.sla.deadlines import read_clock
 from services.appeals.sla.limits import latest_promise, return_until
 from services.appeals.sla.sla_context import SlaContext
-from shared.tables.appeals import DEFAULT_ESCALATION, UNFINISHED_CLOCK_STATES, Appeal, SlaPolicy
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_sla import DEFAULT_ESCALATION, UNFINISHED_CLOCK_STATES, SlaPolicy
 from tests.unit.appeals.sla.product_clocks import calendars
 
 ORGANISATIONS = {UUID(int=number): key for number, key in enumerate(("region", "duty", "split", "night"), start=1)}

@@ -7,7 +7,7 @@ from services.appeals.sla.deadlines import ClockEvent, Target, next_working_mome
 from services.appeals.sla.escalation_steps import AwaitedDeadline, near_moment
 from services.appeals.sla.named_calendar import NamedCalendar
 from shared.clock import REGION_TIME_ZONE
-from shared.tables.appeals import DEFAULT_ESCALATION, SlaPolicy
+from shared.tables.appeals_sla import DEFAULT_ESCALATION, SlaPolicy
 from shared.working_time import WorkingCalendar
 from tests.unit.appeals.sla.product_clocks import calendars
 

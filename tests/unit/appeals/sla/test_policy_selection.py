@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.appeals.sla.policy_selection import PolicyFacts, is_general, is_in_effect, policy_in_effect
-from shared.tables.appeals import SlaPolicy
+from shared.tables.appeals_sla import SlaPolicy
 
 ROAD, ROADS, HEAT = UUID(int=1), UUID(int=2), UUID(int=3)
 MOMENT = datetime(2026, 3, 4, tzinfo=UTC)
