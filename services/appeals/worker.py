@@ -8,23 +8,23 @@ from services.appeals import jobs, retention
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.bulk import runner as bulk_runner
+from services.appeals.deadline_watch import (
+    breach_recording,
+    deadline_recomputation,
+    deadline_warnings,
+    escalations,
+)
 from services.appeals.extensions import expiry
 from services.appeals.feedback import recording
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
-from services.appeals.lifecycle import (
-    access_changes,
-    breach_recording,
-    deadline_recomputation,
-    deadline_warnings,
-    escalations,
-)
+from services.appeals.lifecycle import access_changes
 from services.appeals.moderation import contacts
 from services.appeals.promises import settlement
-from services.appeals.replies import change_results, publication_events, publication_requests
-from services.appeals.replies.publication_requests import on_job_dead_lettered
+from services.appeals.publication import change_results, publication_events, publication_requests
+from services.appeals.publication.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
 from services.appeals.search import indexing
 from services.appeals.search.documents import index_appeals

@@ -15,7 +15,7 @@ from services.appeals.inbound.staff_replies import StaffReplyMatcher, find_earli
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.settlement import settle_promises
-from services.appeals.replies import publication_events
+from services.appeals.publication import publication_events
 from services.appeals.replies.later_messages import reopen_after_staff_reply
 from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext

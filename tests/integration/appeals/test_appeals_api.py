@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.appeals.lifecycle.breach_recording import record_breaches
+from services.appeals.deadline_watch.breach_recording import record_breaches
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.appeals import jobs
-from services.appeals.lifecycle import deadline_recomputation
+from services.appeals.deadline_watch import deadline_recomputation
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, set_calendar, set_time

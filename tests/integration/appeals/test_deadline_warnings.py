@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from services.appeals.lifecycle.deadline_warnings import record_warnings
+from services.appeals.deadline_watch.deadline_warnings import record_warnings
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, pause, set_time
 

@@ -4,8 +4,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from services.appeals.lifecycle.deadline_warnings import record_warnings
-from services.appeals.lifecycle.escalations import record_escalations
+from services.appeals.deadline_watch.deadline_warnings import record_warnings
+from services.appeals.deadline_watch.escalations import record_escalations
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer

@@ -11,7 +11,7 @@ import pytest
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.appeal_queries import AppealFilter
 from services.appeals.promises import settlement
-from services.appeals.replies import publication_requests
+from services.appeals.publication import publication_requests
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from shared.tables.common import Event
 from tests.conftest import TestDatabase

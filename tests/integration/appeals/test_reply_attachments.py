@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from services.appeals.replies.publication_requests import _request_body
+from services.appeals.publication.publication_requests import _request_body
 from services.appeals.replies.reply_attachments import attachments_of
 from shared.tables.appeals_replies import Reply
 from tests.integration.appeals.conftest import AppealsScenario

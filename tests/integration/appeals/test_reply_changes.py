@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.appeals.replies import change_results
+from services.appeals.publication import change_results
 from shared.service_client import ServiceRejected, ServiceUnavailable
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import (

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from services.appeals.replies import publication_requests
+from services.appeals.publication import publication_requests
 from shared.service import Service
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, publication_jobs, reply_fails, send

@@ -11,18 +11,16 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from services.appeals.extensions import expiry
-from services.appeals.lifecycle import (
-    access_changes,
-    alerts,
-    appeal_queries,
+from services.appeals.deadline_watch import (
     breach_recording,
     deadline_recomputation,
     deadline_warnings,
     escalations,
 )
+from services.appeals.extensions import expiry
+from services.appeals.lifecycle import access_changes, alerts, appeal_queries
 from services.appeals.promises import promise_queries, settlement
-from services.appeals.replies.publication_requests import request_unacknowledged_again
+from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
 from services.webhooks.deliveries import deliveries

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters.extensions import requests_out
 from services.appeals.assignees.directory import ActorNames
+from services.appeals.deadline_watch import escalations
 from services.appeals.extensions import extension_requests
-from services.appeals.lifecycle import escalations
 from services.appeals.promises import promise_queries
 from services.appeals.promises.promise_clock import ended_by_reply, read_promise
 from services.appeals.schemas import deadlines

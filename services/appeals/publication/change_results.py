@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.publication.withdrawn_answers import take_answer_back
 from services.appeals.replies.published_replies import lock_with_appeal
 from services.appeals.replies.reply_changes import enqueue_change
 from services.appeals.replies.reply_versions import record_edit
-from services.appeals.replies.withdrawn_answers import take_answer_back
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import ReplyChangeFailed, ReplyEdited, ReplyWithdrawn

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.settlement import settle_promises
-from services.appeals.replies import change_results, later_messages, published_replies
+from services.appeals.publication import change_results
+from services.appeals.replies import later_messages, published_replies
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.routing.context import RoutingContext
 from shared import clock
