@@ -5,7 +5,6 @@ Promises are settled in their own package.
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import cast
 
 from sqlalchemy import ColumnElement, select
 
@@ -52,13 +51,17 @@ async def _record_late_final_answers(session: WriteSession) -> int:
     unrecorded = select(SlaClock.id).where(is_clock_of_final_answer(), SlaClock.overdue_recorded_at.is_(None))
     late = await _lock(session, [late_final_answer_condition(clock.now()), unrecorded.exists()])
     sla, recorder = await _context(session, late), AppealRecorder()
+    count = 0
     for appeal in late:
-        row = cast("SlaClock", unfinished(appeal, "final_answer"))
+        row = unfinished(appeal, "final_answer")
+        # The condition was read before the lock: another worker may have recorded it since.
+        if row is None or row.due_at is None or row.overdue_recorded_at is not None:
+            continue
         row.overdue_recorded_at = clock.now()
-        due_at, text = cast("datetime", row.due_at), deadline_text(row, sla)
-        _record(appeal, recorder, kind="final_answer", due_at=due_at, deadline=text)
+        _record(appeal, recorder, kind="final_answer", due_at=row.due_at, deadline=deadline_text(row, sla))
+        count += 1
     await recorder.write(session)
-    return len(late)
+    return count
 
 
 async def _lock(session: WriteSession, conditions: Sequence[ColumnElement[bool]]) -> Sequence[Appeal]:

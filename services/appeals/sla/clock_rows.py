@@ -210,6 +210,9 @@ def store_results(row: SlaClock, sla: SlaContext) -> None:
     row.state, row.started_at, row.due_at = found.state, found.started_at, found.due_at
     row.next_warning_at, row.explanation = found.next_warning_at, None
     row.unextended_due_at = found.unextended_due_at
+    if row.due_at is not None and row.due_at > time_source.now():
+        # It was late until another policy or calendar moved its deadline: that may pass too.
+        row.overdue_recorded_at = None
     if found.target is not None:
         _set_target(row, found.target)
     if found.state in ENDED_STATES:

@@ -76,9 +76,14 @@ async def test_interim_reply_stops_the_clock_and_its_promise_is_monitored(scenar
     )
     await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
     appeal = await scenario.single_appeal()
-    assert (appeal["status"], appeal["overdue"]) == ("interim", False)
+    assert appeal["status"] == "interim"
     assert datetime.fromisoformat(appeal["promised_at"]) == promised
     assert appeal["first_response_at"] is not None
+    shown = (await scenario.get(f"/appeals/{appeal['id']}/deadlines")).json()["clocks"]
+    assert {one["kind"]: one["state"] for one in shown if one["kind"] != "promise"} == {
+        "first_response": "stopped",
+        "final_answer": "running",
+    }
 
 
 async def test_staff_reply_to_a_message_is_attached(scenario: AppealsScenario) -> None:
