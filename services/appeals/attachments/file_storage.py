@@ -29,6 +29,7 @@ class FolderStorage:
     async def prepare(self) -> None:
         """Create the folder and check that it can be written. Raises `StorageMisconfigured`."""
         try:
+            await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
             await asyncio.to_thread(self._probe)
         except OSError as error:
             raise StorageMisconfigured(f"GOSPABLIK_ATTACHMENTS_DIR: files cannot be stored: {error}") from error
@@ -48,7 +49,9 @@ class FolderStorage:
         """Return the content of a file, or None if there is none."""
         try:
             return await asyncio.to_thread(self._path(file_id).read_bytes)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if not await asyncio.to_thread(self._folder.is_dir):
+                raise StorageUnavailable(f"the folder of attachments is gone: {error}") from error
             return None
 
     async def delete(self, file_id: UUID) -> None:
@@ -68,7 +71,7 @@ class FolderStorage:
         return self._folder / file_name(file_id)
 
     def _probe(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A folder that is gone is not created again: its files are missing too.
         probe = self._folder / f".{new_id()}"
         probe.touch(mode=0o600)
         probe.unlink()
