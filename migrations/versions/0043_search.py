@@ -1,6 +1,6 @@
 """Store the words of appeals in their base forms, for the search.
 
-The consumer of the search begins with the first event that is kept; a nightly schedule indexes older appeals.
+The consumer of the search begins with the next event; an hourly schedule indexes the appeals of before.
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,6 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("number_range", sa.BigInteger(), sa.Computed("number / 2000", persisted=True), nullable=False),
         sa.Column("words", TSVECTOR(), nullable=False),
-        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_appeal_search_documents_appeal_id")),
-        sa.ForeignKeyConstraint(
-            ["written_by"], ["organisations.id"], name=op.f("fk_appeal_search_documents_written_by")
-        ),
-        sa.ForeignKeyConstraint(
-            ["organisation_id"], ["organisations.id"], name=op.f("fk_appeal_search_documents_organisation_id")
-        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal_search_documents")),
     )
     op.create_index("ix_appeal_search_documents_appeal_id", "appeal_search_documents", ["appeal_id"])
@@ -47,10 +40,15 @@ def upgrade() -> None:
         postgresql_using="gin",
         postgresql_with={"fastupdate": "off"},
     )
+    op.execute(
+        "INSERT INTO appeals_consumer_offsets (consumer, position)"
+        " SELECT 'search', coalesce(max(position), 0) FROM events ON CONFLICT DO NOTHING"
+    )
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON appeal_search_documents TO gospablik_appeals")
     op.execute(f"GRANT SELECT ({SHOWN}) ON appeal_search_documents TO {OTHERS}")
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM appeals_consumer_offsets WHERE consumer = 'search'")
     op.drop_table("appeal_search_documents")
     op.execute("DROP EXTENSION btree_gin")

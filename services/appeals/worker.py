@@ -185,7 +185,7 @@ def _register_search(service: Service, queue: Jobs) -> None:
     async def index_organisation(payload: dict[str, Any]) -> None:
         await indexing.index_organisation(service.database, UUID(payload["organisation_id"]))
 
-    @queue.schedule("index-missing", "13 19 * * *")
+    @queue.schedule("index-missing", "13 * * * *")
     async def index_missing() -> None:
         await indexing.index_missing(service.database)
 

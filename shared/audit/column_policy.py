@@ -121,6 +121,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         ("registry_idempotency", "ingest_idempotency", "appeals_idempotency", "webhooks_idempotency"),
         "stored responses, purged after a day",
     ),
+    "appeal_search_documents": "made from other rows",
     **dict.fromkeys(
         ("appeals_consumer_offsets", "webhooks_consumer_offsets", "ingest_consumer_offsets"),
         "the offsets of consumers",

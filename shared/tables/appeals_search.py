@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Computed, ForeignKey, Index
+from sqlalchemy import BigInteger, Computed, Index
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,7 +18,8 @@ class SearchDocument(Base):
 
     kind appeal (messages, sent replies, notes for everyone, address, organisation, number) | note (one that only
     its organisation reads: `written_by`, null: the centre). `id` is that of the appeal or the note.
-    `organisation_id` and `number` are the appeal's.
+    `organisation_id` and `number` are the appeal's. There are no foreign keys: checking them would wait for
+    whoever has locked one of the appeals, and lock the others meanwhile.
     """
 
     __tablename__ = "appeal_search_documents"
@@ -36,10 +37,10 @@ class SearchDocument(Base):
     )
 
     id: Mapped[Id]
-    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
+    appeal_id: Mapped[UUID]
     kind: Mapped[str]
-    written_by: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    written_by: Mapped[UUID | None]
+    organisation_id: Mapped[UUID | None]
     number: Mapped[int] = mapped_column(BigInteger)
     number_range: Mapped[int] = mapped_column(BigInteger, Computed(f"number / {RANGE_SIZE}", persisted=True))
     words: Mapped[str] = mapped_column(TSVECTOR)

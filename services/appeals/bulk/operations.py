@@ -18,6 +18,7 @@ from typing_extensions import TypeAliasType
 from services.appeals import jobs
 from services.appeals.bulk.changes import BulkChange, check_change
 from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.search.matching import require_words
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
@@ -101,6 +102,8 @@ async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -
     """Return the appeals by id, with their numbers; null: out of the caller's scope, or no appeal at all."""
     query = select(Appeal.id, Appeal.number)
     if selection.filter is not None:
+        if selection.filter.q:
+            await require_words(session, selection.filter.q, pointer="/filter/q")
         rows = await session.execute(query.where(*selection.filter.conditions(caller)).limit(MAX_APPEALS + 1))
         found: dict[UUID, int | None] = {row.id: row.number for row in rows}
         if len(found) > MAX_APPEALS:

@@ -29,7 +29,7 @@ from services.appeals.classification.topics import TopicGroup
 from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText
 from services.appeals.lifecycle import timeline
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
-from services.appeals.search.matching import found_appeals, next_appeals
+from services.appeals.search.matching import found_appeals, next_appeals, require_words
 from services.appeals.sla.breaches import overdue_condition
 from shared import clock
 from shared.api import preconditions
@@ -243,6 +243,7 @@ async def find(
         caller,
         filters.q,
         filters.conditions_without_words(caller),
+        organisation_id=filters.organisation_id,
         after=None if position is None else position[0],
         limit=paging.limit + 1,
         newest_first=newest_first,
@@ -264,7 +265,12 @@ def position_of(row: SimpleNamespace, filters: AppealFilter) -> tuple[Any, ...]:
 async def count_by_status(
     session: AsyncSession, caller: Caller, filters: AppealFilter
 ) -> Sequence[Row[str, int, int]]:
-    """Return each status of the appeals that the filter matches, how many have it, and how many are overdue."""
+    """Return each status of the appeals that the filter matches, how many have it, and how many are overdue.
+
+    Raises `Invalid` for a search without words.
+    """
+    if filters.q:
+        await require_words(session, filters.q)
     late = func.count().filter(func.coalesce(overdue_condition(clock.now()), False))
     query = select(Appeal.status, func.count(), late).where(*filters.conditions(caller)).group_by(Appeal.status)
     return (await session.execute(query)).all()

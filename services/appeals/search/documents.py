@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from shared.database.sessions import WriteSession
@@ -30,15 +31,18 @@ from shared.tables.registry import Municipality, Organisation
 
 # The dictionary that brings Russian words to their base form, and Latin ones to their English base form.
 RUSSIAN: ColumnClause[Any] = literal_column("'russian'::regconfig")
-# A document takes less than a megabyte: much longer conversations are found by their first words.
-MAX_TEXT, MAX_DOCUMENT = 20_000, 200_000
+# Postgres refuses a document of more than a megabyte: much longer conversations are found by their first words.
+MAX_TEXT, MAX_DOCUMENT = 20_000, 100_000
 # Drafts change all the time, and what was discarded was never said.
 UNSENT = ("draft", "on_approval", "discarded")
+# The parser of Postgres reads a text again from each of these characters on, looking for a tag, a path or a host:
+# many of them take time in proportion to the square of their number. A space is put for each.
+_LOOKED_BEYOND = "<>_/~"
 
 
 def folded(text: SQLCoreOperations[str]) -> ColumnElement[str]:
-    """Return the text with е for ё: people write either."""
-    return func.translate(text, "Ёё", "Ее")
+    """Return the text as it is parsed, of the same length: with е for ё, since people write either."""
+    return func.translate(text, f"Ёё{_LOOKED_BEYOND}", f"Ее{' ' * len(_LOOKED_BEYOND)}")
 
 
 async def index_appeals(session: WriteSession, appeal_ids: Sequence[UUID]) -> None:
@@ -56,16 +60,19 @@ async def index_appeals(session: WriteSession, appeal_ids: Sequence[UUID]) -> No
 def _appeal_documents(appeal_ids: Sequence[UUID]) -> Select[Any]:
     texts = union_all(
         _details(appeal_ids),
-        select(AppealMessage.appeal_id, Message.text)
+        select(AppealMessage.appeal_id, Message.text, literal(1), Message.written_at)
         .join(Message, Message.id == AppealMessage.message_id)
         .where(AppealMessage.appeal_id.in_(appeal_ids)),
-        select(Reply.appeal_id, Reply.text).where(Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)),
-        select(AppealNote.appeal_id, AppealNote.text).where(
+        select(Reply.appeal_id, Reply.text, literal(2), Reply.created_at).where(
+            Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)
+        ),
+        select(AppealNote.appeal_id, AppealNote.text, literal(3), AppealNote.created_at).where(
             AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), _is_for_everyone()
         ),
     ).subquery()
-    appeal_id, text = texts.c
-    whole = func.string_agg(func.left(text, MAX_TEXT), literal(" "))
+    appeal_id, text, place, moment = texts.c
+    in_order = aggregate_order_by(literal(" "), place, moment)
+    whole = func.string_agg(func.left(text, MAX_TEXT), in_order)
     return (
         select(
             Appeal.id,
@@ -91,14 +98,24 @@ def _details(appeal_ids: Sequence[UUID]) -> Select[Any]:
         Appeal.settlement,
         Appeal.street,
         Appeal.house,
-        case((Appeal.source.is_not(None), Appeal.text)),
+        case((is_opened_by_hand(), Appeal.text)),
     )
     return (
-        select(Appeal.id.label("appeal_id"), words.label("text"))
+        select(
+            Appeal.id.label("appeal_id"),
+            words.label("text"),
+            literal(0).label("place"),
+            Appeal.opened_at.label("moment"),
+        )
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
         .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
         .where(Appeal.id.in_(appeal_ids))
     )
+
+
+def is_opened_by_hand() -> ColumnElement[bool]:
+    """Return the condition that an appeal has no messages: its text is its own."""
+    return Appeal.network.is_(None)
 
 
 def _is_for_everyone() -> ColumnElement[bool]:

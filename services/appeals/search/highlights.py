@@ -9,22 +9,20 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded
+from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded, is_opened_by_hand
 from services.appeals.search.matching import search_terms
 from shared.auth.callers import Caller
 from shared.masking import cut_around, mask
-from shared.tables.appeals import AppealMessage
+from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message
 
 # At most this many texts of an appeal are shown.
 MAX_HIGHLIGHTS = 3
-# Control characters around a found word; in the texts themselves they are replaced.
+# Control characters around a found word; in the texts themselves they are replaced by spaces.
 _START, _STOP = "\x02", "\x03"
 _OPTIONS = f"StartSel={_START}, StopSel={_STOP}, HighlightAll=true"
-# `ts_headline` would replace what looks like a tag by one space, and move the words after it.
-_CONFUSING, _HARMLESS = f"<>{_START}{_STOP}", "    "
 
 
 class Fragment(NamedTuple):
@@ -43,7 +41,7 @@ class FoundText(NamedTuple):
 
 def _marked(text: SQLCoreOperations[str], q: str) -> ColumnElement[str]:
     """Return the whole text with its found words between control characters."""
-    plain = func.translate(folded(text), _CONFUSING, _HARMLESS)
+    plain = func.translate(folded(text), _START + _STOP, "  ")
     return func.ts_headline(RUSSIAN, plain, search_terms(q), _OPTIONS)
 
 
@@ -66,7 +64,7 @@ async def found_texts(
     chosen: dict[UUID, list[tuple[str, str]]] = {}
     for appeal_id, kind, text in rows:
         if len(kept := chosen.setdefault(appeal_id, [])) < MAX_HIGHLIGHTS:
-            kept.append((kind, mask(text[:MAX_TEXT])))
+            kept.append((kind, mask(text)[:MAX_TEXT]))
     extracts = iter(await extracts_of(session, [text for kept in chosen.values() for _, text in kept], q))
     return {appeal_id: [FoundText(kind, next(extracts)) for kind, _ in kept] for appeal_id, kept in chosen.items()}
 
@@ -83,6 +81,9 @@ def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
         )
         .join(Message, Message.id == AppealMessage.message_id)
         .where(AppealMessage.appeal_id.in_(appeal_ids)),
+        select(Appeal.id, literal("message"), Appeal.text, Appeal.written_at, Appeal.id).where(
+            Appeal.id.in_(appeal_ids), is_opened_by_hand()
+        ),
         select(Reply.appeal_id, literal("reply"), Reply.text, Reply.created_at, Reply.id).where(
             Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)
         ),
@@ -114,6 +115,9 @@ def _fragments(text: str, marked: str) -> list[Fragment]:
             spans.append((start, at))
         else:
             at += 1
+    # The parser leaves out words of two thousand bytes; after them the marks would stand too early.
+    if at != len(text):
+        spans = []
     first, last = cut_around(text, spans[0][0] if spans else 0)
     fragments = [Fragment("…", found=False)] if first else []
     at = first

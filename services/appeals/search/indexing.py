@@ -1,4 +1,4 @@
-"""Keeps the documents of the search up to date: with events, after a renaming, and for what was missed."""
+"""Keeps the documents of the search up to date: with events, after a renaming, and for what has none."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
 from services.appeals.search.documents import index_appeals
+from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
 from shared.contracts.registry_events import OrganisationChanged
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import Database, WriteSession
@@ -15,8 +16,9 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_search import RANGE_SIZE, SearchDocument
 from shared.tables.common import Event
 
-_MESSAGE_EVENT_TYPES = ("message.edited", "message.deleted")
+_MESSAGE_EVENT_TYPES = ("message.edited",)
 _ORGANISATION_EVENT_TYPES = ("organisation.changed",)
+_MERGE_EVENT_TYPES = ("appeal.merged", "appeal.unmerged")
 # Events after which an appeal has another text, address or organisation.
 _APPEAL_EVENT_TYPES = (
     "appeal.opened",
@@ -27,8 +29,7 @@ _APPEAL_EVENT_TYPES = (
     "appeal.reclassified",
     "appeal.note_added",
     "appeal.answered",
-    "appeal.merged",
-    "appeal.unmerged",
+    *_MERGE_EVENT_TYPES,
     "appeal.reopened",
     "reply.queued",
     "reply.edited",
@@ -41,6 +42,7 @@ BATCH = 500
 async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Make the documents of the appeals that these events are about. Idempotent."""
     appeals = {event.subject_id for event in events if event.type in _APPEAL_EVENT_TYPES}
+    appeals |= {_other_appeal(event) for event in events if event.type in _MERGE_EVENT_TYPES}
     messages = {event.subject_id for event in events if event.type in _MESSAGE_EVENT_TYPES}
     if messages:
         appeals |= set(
@@ -53,6 +55,16 @@ async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
             if isinstance(data, OrganisationChanged) and "name" in data.changed:
                 payload = {"organisation_id": str(event.subject_id)}
                 await jobs.queue.enqueue(session, jobs.INDEX_ORGANISATION, payload)
+
+
+def _other_appeal(event: Event) -> UUID:
+    """Return the appeal that got the messages, or gave them back: the event is about the merged one."""
+    data = parse_event(event)
+    if isinstance(data, AppealUnmerged):
+        return data.from_id
+    if isinstance(data, AppealMerged):
+        return data.into_id
+    raise TypeError(event.type)
 
 
 async def index_organisation(database: Database, organisation_id: UUID) -> None:
@@ -68,7 +80,7 @@ async def index_organisation(database: Database, organisation_id: UUID) -> None:
 
 
 async def index_missing(database: Database) -> int:
-    """Make the documents of appeals without one: older than the kept events, or restored. Return how many."""
+    """Make the documents of appeals without one: from before the search, or restored. Return how many."""
     count = 0
     async with database.read() as reader:
         last = await reader.scalar(select(func.coalesce(func.max(Appeal.number), 0))) or 0

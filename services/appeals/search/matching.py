@@ -33,6 +33,15 @@ def found_by(caller: Caller, q: str) -> ColumnElement[bool]:
     )
 
 
+async def require_words(session: AsyncSession, q: str, *, pointer: str = "query/q") -> None:
+    """Raise `Invalid` naming `pointer` unless there is a word to search for, not excluded and not a stop word."""
+    # An empty query has no text, and what only excludes words is T, since no index serves it.
+    searchable = await session.scalar(select(func.querytree(search_terms(q))))
+    if searchable in ("", "T"):
+        detail = "There is no word to search for: short words such as «и» or «на» are not searched"
+        raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
+
+
 def found_appeals(caller: Caller, q: str) -> Select[UUID]:
     """Return the query of all appeals with the words, in no order."""
     return select(SearchDocument.appeal_id).where(found_by(caller, q))
@@ -44,38 +53,34 @@ async def next_appeals(
     q: str,
     conditions: Sequence[ColumnElement[bool]],
     *,
+    organisation_id: UUID | None,
     after: int | None,
     limit: int,
     newest_first: bool,
 ) -> list[UUID]:
     """Return the next appeals with the words that meet the conditions, by number, after the one with this number.
 
+    `organisation_id`: only those of this organisation, for the index; `conditions` must say so too.
+
     Ranges of numbers are read one after the other, more at a time the longer nothing is found, so that a frequent
     word costs one range and a rare one a few probes of the index. Raises `Invalid` for a search without words.
     """
-    last, words = (
-        await session.execute(
-            select(
-                select(func.coalesce(func.max(Appeal.number), 0)).scalar_subquery(), func.numnode(search_terms(q))
-            )
-        )
-    ).one()
-    if not words:
-        detail = "There is no word to search for: short words such as «и» or «на» are not searched"
-        raise Invalid(detail, errors=[FieldError(pointer="query/q", detail=detail)])
+    await require_words(session, q)
+    last = await session.scalar(select(func.coalesce(func.max(Appeal.number), 0))) or 0
     step = -1 if newest_first else 1
     end = 0 if newest_first else last // RANGE_SIZE
     start = (last if newest_first else 0) if after is None else after
     start //= RANGE_SIZE
+    match = found_by(caller, q)
+    if organisation_id is not None:
+        match = match & (SearchDocument.organisation_id == organisation_id)
     found: list[tuple[int, UUID]] = []
     ranges = 1
     while len(found) < limit and (end - start) * step >= 0:
         ranges = min(ranges, abs(end - start) + 1)
         stop = start + (ranges - 1) * step
         wanted = limit - len(found)
-        query = _in_ranges(
-            found_by(caller, q), conditions, (start, stop), after=after, limit=wanted, newest_first=newest_first
-        )
+        query = _in_ranges(match, conditions, (start, stop), after=after, limit=wanted, newest_first=newest_first)
         rows = [(number, appeal_id) for number, appeal_id in await session.execute(query)]
         found += rows
         start = stop + step
@@ -90,7 +95,7 @@ def _next_ranges(ranges: int, found: int, wanted: int) -> int:
 
 
 def _in_ranges(
-    words: ColumnElement[bool],
+    match: ColumnElement[bool],
     conditions: Sequence[ColumnElement[bool]],
     ranges: tuple[int, int],
     *,
@@ -106,7 +111,7 @@ def _in_ranges(
     # read (`OFFSET 0` keeps the planner from joining first): a page reads a page of appeals.
     matched = (
         select(SearchDocument.number, SearchDocument.appeal_id)
-        .where(SearchDocument.number_range == number_range.c.number_range, words)
+        .where(SearchDocument.number_range == number_range.c.number_range, match)
         .distinct()
     )
     if after is not None:

@@ -134,6 +134,15 @@ class AppealsScenario:
         (consumer,) = (one for one in self.appeals.service.consumers if one.name == "search")
         while await consumer.process_batch(self.appeals.service.database) == BATCH:
             pass
+        connection = await self.database.connect("appeals")
+        try:
+            queued = await connection.fetch(
+                "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint LIKE 'index_%' RETURNING entrypoint, payload"
+            )
+        finally:
+            await connection.close()
+        for job in queued:
+            await self.handle_job(job["entrypoint"], json.loads(job["payload"]))
 
     async def citizen_writes(self, text: str, **details: Any) -> UUID:
         """Insert a message of a citizen (or the community) and let the service handle it."""

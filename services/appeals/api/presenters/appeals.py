@@ -32,6 +32,7 @@ from services.appeals.schemas.common import named_ref
 from services.appeals.schemas.feedback import FeedbackOut
 from services.appeals.schemas.search import Fragment, Highlight
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
+from services.appeals.search.documents import MAX_TEXT
 from services.appeals.search.highlights import FoundText, extracts_of, found_texts
 from services.appeals.sla import breaches
 from services.appeals.sla.calendar_lookup import CalendarLookup
@@ -252,7 +253,7 @@ async def appeal_list_items(
     names = await routes.organisation_names(
         session, [one for route in kept for one in routes.suggested_ids(route)]
     )
-    texts = [mask(row.text) for row in rows]
+    texts = [mask(row.text)[:MAX_TEXT] if sought else mask(row.text) for row in rows]
     highlights: dict[UUID, list[FoundText]] = {}
     if sought:
         extracts = await extracts_of(session, texts, sought)
