@@ -103,6 +103,7 @@ BEGIN
         FROM generate_series(1, {ALERTS * 7}) n;
     INSERT INTO webhooks_consumer_offsets VALUES ('webhooks', before + {(MESSAGES + APPEALS * 8) * 7})
         ON CONFLICT (consumer) DO UPDATE SET position = excluded.position;
+    UPDATE appeals_consumer_offsets SET position = before + {(MESSAGES + APPEALS * 8) * 7};
 END $$
 """
 
