@@ -42,7 +42,7 @@ def upgrade() -> None:
     )
     op.execute(
         "INSERT INTO appeals_consumer_offsets (consumer, position)"
-        " SELECT 'search', coalesce(max(position), 0) FROM events ON CONFLICT DO NOTHING"
+        " SELECT 'search', max(position) FROM events HAVING max(position) IS NOT NULL ON CONFLICT DO NOTHING"
     )
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON appeal_search_documents TO gospablik_appeals")
     op.execute(f"GRANT SELECT ({SHOWN}) ON appeal_search_documents TO {OTHERS}")
