@@ -2,7 +2,7 @@
 
 import os
 
-# MANY_APPEALS=1000000 in the environment takes three times as long.
+# MANY_APPEALS=1000000 in the environment takes correspondingly longer.
 MANY_APPEALS = int(os.environ.get("MANY_APPEALS", "300000"))
-# TABLE_SIZES_SCALE=1 fills the purged tables at a region's whole load, which takes four times as long.
+# TABLE_SIZES_SCALE=1 fills the purged tables at a region's whole load.
 TABLE_SIZES_SCALE = int(os.environ.get("TABLE_SIZES_SCALE", "4"))

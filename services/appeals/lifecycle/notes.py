@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, or_, select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
 from services.appeals.lifecycle import appeal_queries, watchers
 from services.appeals.lifecycle.timeline import event_snapshot
+from services.appeals.search.readable_notes import is_readable_note
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -44,18 +45,13 @@ class NewNote:
     mentions: Sequence[UUID]
 
 
-def _readable(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition that a note on an appeal that the caller may see is for the caller too."""
-    return or_(AppealNote.visibility == "everyone_on_appeal", caller.scope(AppealNote.organisation_id))
-
-
 async def list_notes(session: AsyncSession, caller: Caller, appeal_id: UUID, paging: Paging) -> Sequence[NoteRow]:
     """Return the notes that the caller may read, newest first, one more than the page takes."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     query = (
         select(AppealNote, Organisation.name)
         .outerjoin(Organisation, Organisation.id == AppealNote.organisation_id)
-        .where(AppealNote.appeal_id == appeal_id, _readable(caller))
+        .where(AppealNote.appeal_id == appeal_id, is_readable_note(caller))
         .order_by(AppealNote.created_at.desc(), AppealNote.id.desc())
         .limit(paging.limit + 1)
     )
@@ -141,7 +137,7 @@ async def _locked(session: WriteSession, caller: Caller, appeal_id: UUID, note_i
             AppealNote.id == note_id,
             AppealNote.appeal_id == appeal_id,
             AppealNote.deleted_at.is_(None),
-            _readable(caller),
+            is_readable_note(caller),
         )
         .with_for_update()
     )

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.elements import SQLCoreOperations
 
+from services.appeals.search.readable_notes import is_for_everyone
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
@@ -67,7 +68,7 @@ def _appeal_documents(appeal_ids: Sequence[UUID]) -> Select[Any]:
             Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)
         ),
         select(AppealNote.appeal_id, AppealNote.text, literal(3), AppealNote.created_at).where(
-            AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), _is_for_everyone()
+            AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), is_for_everyone()
         ),
     ).subquery()
     appeal_id, text, place, moment = texts.c
@@ -118,10 +119,6 @@ def is_opened_by_hand() -> ColumnElement[bool]:
     return Appeal.network.is_(None)
 
 
-def _is_for_everyone() -> ColumnElement[bool]:
-    return AppealNote.visibility == "everyone_on_appeal"
-
-
 def _note_documents(appeal_ids: Sequence[UUID]) -> Select[Any]:
     return (
         select(
@@ -134,5 +131,5 @@ def _note_documents(appeal_ids: Sequence[UUID]) -> Select[Any]:
             func.to_tsvector(RUSSIAN, folded(AppealNote.text)),
         )
         .join(Appeal, Appeal.id == AppealNote.appeal_id)
-        .where(AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), ~_is_for_everyone())
+        .where(AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), ~is_for_everyone())
     )

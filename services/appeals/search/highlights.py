@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CompoundSelect, Text, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Text, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded, is_opened_by_hand
 from services.appeals.search.matching import search_terms
+from services.appeals.search.readable_notes import is_readable_note
 from shared.auth.callers import Caller
 from shared.masking import cut_around, mask
 from shared.tables.appeals import Appeal, AppealMessage
@@ -70,7 +71,6 @@ async def found_texts(
 
 
 def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
-    readable = or_(AppealNote.visibility == "everyone_on_appeal", caller.scope(AppealNote.organisation_id))
     return union_all(
         select(
             AppealMessage.appeal_id,
@@ -88,7 +88,7 @@ def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
             Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)
         ),
         select(AppealNote.appeal_id, literal("note"), AppealNote.text, AppealNote.created_at, AppealNote.id).where(
-            AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), readable
+            AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), is_readable_note(caller)
         ),
     )
 
