@@ -81,13 +81,13 @@ async def test_full_or_read_only_server_is_an_outage(appeals_database: Database,
     assert is_outage(none_writes.value)
 
     raw_connection = await database.connect()
-    await appeals_database.close()
     await raw_connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
-    full = await _failure(appeals_database, "SELECT 1")
+    # Fixtures hand out connections that an earlier test left open; only a new one meets the limit.
+    full = await _failure(Database(database.url("appeals"), 1, name="test"), "SELECT 1")
     assert sqlstate(full) == "53300"
     assert is_outage(full)
     with pytest.raises(asyncpg.TooManyConnectionsError) as of_driver:
-        await database.connect("appeals")
+        await asyncpg.connect(database.url("appeals"))
     assert is_outage(of_driver.value)
     await raw_connection.close()
 
