@@ -1,8 +1,11 @@
 """Settings of the gateway service."""
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
 
@@ -26,6 +29,22 @@ class GatewaySettings(BaseSettings):
     openapi_cache_seconds: float = Field(
         default=15.0, description="How long OpenAPI documents of services are cached"
     )
+
+    cors_origins: str = Field(
+        default="", description="Origins whose browser scripts may call the API, separated by commas"
+    )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        # Traefik reads the same setting, and silently allows nobody where a browser would send something else.
+        for origin in value.split(",") if value.strip() else ():
+            if not _ORIGIN.fullmatch(origin.strip()):
+                raise ValueError(
+                    f"«{origin.strip()}» is not an origin: scheme, host and port as a browser sends them, such as "
+                    "https://front.example.ru"
+                )
+        return value
 
     def service_urls(self) -> dict[str, str]:
         """Return the internal base URL of each service."""

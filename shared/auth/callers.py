@@ -8,12 +8,12 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword, OAuthFlows
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, OAuth2
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer, OAuth2
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared.audit import recorder
-from shared.auth import tokens
+from shared.auth import session_cookies, tokens
 from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Right, RightScope, Role
 from shared.http.problems import Forbidden, TooManyRequests, Unauthenticated
 from shared.http.rate_limit import Quota
@@ -142,23 +142,36 @@ _oauth = OAuth2(
     "name fewer rights than its role has; a person's token has all rights of the role",
 )
 _bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
+_cookie = APIKeyCookie(
+    name=session_cookies.ACCESS_COOKIE,
+    auto_error=False,
+    scheme_name="cookie",
+    description="For front ends of the same origin: set by `POST /auth/session`, and accepted from its pages only",
+)
 
 
 async def get_caller(
     request: Request,
     _sign_in: Annotated[str | None, Depends(_oauth)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
 ) -> Caller:
-    """Return the caller of a public route.
+    """Return the caller of a public route, by the token in the header or else in the cookie.
 
-    Raise `Unauthenticated` without a valid token; for a token of an external issuer, `Forbidden` if the person
-    has no access here, `Unavailable` if that cannot be checked.
+    Raise `Unauthenticated` without a valid token, `Forbidden` for a cookie sent by a page of another origin; for a
+    token of an external issuer, `Forbidden` if the person has no access here, `Unavailable` if that cannot be
+    checked.
     """
     _set_log_context(request, None)
-    if credentials is None:
+    if credentials is not None:
+        token = credentials.credentials
+    elif cookie is not None:
+        session_cookies.require_same_origin(request)
+        token = cookie
+    else:
         raise Unauthenticated("The header «Authorization: Bearer …» is missing")
     try:
-        claims = await request.app.state.service.identities.claims(credentials.credentials)
+        claims = await request.app.state.service.identities.claims(token)
         found = Caller.from_claims(claims)
     except (tokens.InvalidToken, ValueError) as error:
         raise Unauthenticated(f"The token is invalid: {error}") from error

@@ -5,6 +5,7 @@ from services.registry.api import (
     auth,
     calendars,
     clients,
+    cookie_sessions,
     coverage,
     import_export,
     internal_identity,
@@ -18,6 +19,7 @@ from services.registry.api import (
 
 routers = (
     auth.router,
+    cookie_sessions.router,
     me.router,
     import_export.router,  # before organisations: /organisations/{organisation_id} would match its paths
     organisations.search_router,  # likewise

@@ -152,14 +152,16 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
     return unquote_plus(name), unquote_plus(secret)
 
 
-def _issuer(service: ServiceDep) -> TokenIssuer:
+def token_issuer(service: ServiceDep) -> TokenIssuer:
+    """Return the issuer of people's tokens, with the key that is current."""
     settings = service.settings
     return TokenIssuer.load(
         settings.keys_dir, production=not settings.embedded, passwords=settings.password_sign_in
     )
 
 
-def _origin(request: Request) -> ClientInfo:
+def client_info(request: Request) -> ClientInfo:
+    """Return the address and the program of whoever signs in."""
     agent = request.headers.get("user-agent", "").strip()[:300]
     return ClientInfo(
         recorder.request_audit_context(request).ip_address, agent if agent.isprintable() and agent else None
@@ -180,9 +182,11 @@ async def _grant(
             # `session` takes a connection at its first statement, so none is held during the slow check.
             ip_address = client_address(request)
             compared = await sign_in.check_password(service.database, issuer, username, password, ip_address)
-            return await sign_in.sign_in_person(session, issuer, compared, _origin(request))
+            return await sign_in.sign_in_person(session, issuer, compared, client_info(request))
         case "refresh_token":
-            return await sign_in.refresh_session(session, issuer, _needed(form, "refresh_token"), _origin(request))
+            return await sign_in.refresh_session(
+                session, issuer, _needed(form, "refresh_token"), client_info(request)
+            )
         case "client_credentials":
             return await sign_in.sign_in_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
@@ -217,7 +221,7 @@ async def issue_token(
     response: Response,
     service: ServiceDep,
     session: UncheckedWriteTransaction,
-    issuer: Annotated[TokenIssuer, Depends(_issuer)],
+    issuer: Annotated[TokenIssuer, Depends(token_issuer)],
 ) -> TokenResponse | JSONResponse:
     """Exchange a password, refresh token or client secret for tokens (RFC 6749).
 

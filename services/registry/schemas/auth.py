@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
+from services.registry.schemas.fields import SingleLine
+
 OAuthErrorCode = TypeAliasType(
     "OAuthErrorCode",
     Literal[
@@ -38,6 +40,29 @@ class OAuthError(BaseModel):
 
     error: OAuthErrorCode
     error_description: str = Field(examples=["The user name or the password is wrong"])
+
+
+class PasswordSignIn(BaseModel):
+    """A person's user name and password."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: SingleLine = Field(min_length=1, max_length=1000, examples=["centre"])
+    password: str = Field(
+        min_length=1, max_length=1000, json_schema_extra={"format": "password"}, examples=["demo"]
+    )
+
+
+class CookieSession(BaseModel):
+    """A cookie session; its tokens are in cookies that scripts cannot read."""
+
+    expires_in: int = Field(
+        description="Seconds until the access token expires: call `POST /auth/session/refresh` before",
+        examples=[900],
+    )
+    refresh_expires_in: int = Field(
+        description="Seconds until the person must sign in again, unless refreshed before", examples=[1_209_600]
+    )
 
 
 class JsonWebKey(BaseModel):

@@ -23,6 +23,9 @@ DAYS = "\r\n".join(
 ROWS: dict[str, Row] = {
     "POST /api/v1/auth/token": PublicRoute("a password, a refresh token or a client's secret"),
     "POST /api/v1/auth/revoke": PublicRoute("the refresh token itself"),
+    "POST /api/v1/auth/session": PublicRoute("a password"),
+    "POST /api/v1/auth/session/refresh": PublicRoute("the refresh token in its cookie"),
+    "DELETE /api/v1/auth/session": PublicRoute("the refresh token in its cookie"),
     "GET /.well-known/jwks.json": PublicRoute("public keys"),
     "GET /api/v1/auth/methods": PublicRoute("how people sign in, which a front end must know before"),
     "GET /api/v1/me": RouteCall(None),

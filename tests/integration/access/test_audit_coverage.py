@@ -29,6 +29,9 @@ UNRECORDED = dict.fromkeys(
 ) | {
     "POST /api/v1/auth/token": "signing in decides nothing; a copied token does: see audit/test_audit_trail.py",
     "POST /api/v1/auth/revoke": "a session is ended by whoever holds its token: its own person",
+    "POST /api/v1/auth/session": "signing in decides nothing",
+    "POST /api/v1/auth/session/refresh": "likewise",
+    "DELETE /api/v1/auth/session": "a session is ended by whoever holds its token: its own person",
     "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
     "POST /api/v1/rule-sets/{rule_set_id}/preview": "likewise for a message that nobody wrote",

@@ -8,6 +8,9 @@ from services.registry.app import build_service
 OPEN = {
     "POST /api/v1/auth/token",
     "POST /api/v1/auth/revoke",
+    "POST /api/v1/auth/session",
+    "POST /api/v1/auth/session/refresh",
+    "DELETE /api/v1/auth/session",
     "GET /api/v1/auth/methods",
     "GET /.well-known/jwks.json",
 }

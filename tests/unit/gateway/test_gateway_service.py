@@ -201,3 +201,17 @@ async def test_unknown_path_is_a_problem_document(gateway: httpx.AsyncClient) ->
     assert answer.json()["type"] == "/problems/not-found"
     assert answer.json()["instance"] == "/api/v2/nothing"
     assert (await gateway.get("/problems/nothing")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "origins",
+    ["*", "https://front.example.ru/", "front.example.ru", "https://Front.example.ru", "null", "https://a.ru,,"],
+)
+def test_setting_with_something_else_than_origins_is_refused(origins: str) -> None:
+    with pytest.raises(ValueError, match="is not an origin"):
+        GatewaySettings(cors_origins=origins)
+
+
+@pytest.mark.parametrize("origins", ["", "https://front.example.ru", "http://localhost:5173, https://[::1]:8443"])
+def test_setting_with_origins_is_accepted(origins: str) -> None:
+    assert GatewaySettings(cors_origins=origins).cors_origins == origins

@@ -67,6 +67,9 @@ class _Handler:
         return response
 
 
+CORS_ORIGINS = ("https://front.example.ru", "http://localhost:5173")
+
+
 @dataclass
 class Gateway:
     base: str
@@ -89,6 +92,7 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
     urls["GOSPABLIK_METRICS_URL"] = f"http://127.0.0.1:{free_port()}"  # No process listens there.
     limits = {
         "GOSPABLIK_GATEWAY_BODY_BYTES": str(LIMIT),
+        "GOSPABLIK_CORS_ORIGINS": ", ".join(CORS_ORIGINS),
     }
     port = free_port()
     static = write_static_config(
@@ -171,6 +175,40 @@ async def test_paths_are_routed_to_their_service(gateway: Gateway) -> None:
         for method in ("GET", "POST")
     }
     assert found == {"GET": _ROUTES, "POST": _ROUTES}
+
+
+async def test_scripts_of_the_named_origins_may_call_the_api(gateway: Gateway) -> None:
+    for origin in CORS_ORIGINS:
+        preflight = {
+            "Origin": origin,
+            "Access-Control-Request-Method": "PATCH",
+            "Access-Control-Request-Headers": "authorization,content-type,if-match",
+        }
+        async with gateway.http.options(f"{gateway.base}/api/v1/appeals/5", headers=preflight) as response:
+            assert response.headers["Access-Control-Allow-Origin"] == origin
+            assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
+            allowed = response.headers["Access-Control-Allow-Headers"].lower().split(",")
+            assert {"authorization", "content-type", "if-match"} <= set(allowed)
+        # Errors that the gateway itself gives can be read, too.
+        for path in ("/api/v1/appeals/5", "/api/v1/metrics/sla", "/nothing"):
+            async with gateway.http.get(gateway.base + path, headers={"Origin": origin}) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == origin, path
+                assert "ETag" in response.headers["Access-Control-Expose-Headers"]
+                assert "Origin" in response.headers["Vary"]
+                assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_scripts_of_other_origins_are_not_allowed(gateway: Gateway) -> None:
+    for origin in (
+        "https://evil.example",
+        "https://front.example.ru.evil.example",
+        "http://front.example.ru",
+        "null",
+    ):
+        for method in ("OPTIONS", "GET"):
+            asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+            async with gateway.http.request(method, f"{gateway.base}/api/v1/appeals", headers=asked) as response:
+                assert "Access-Control-Allow-Origin" not in response.headers
 
 
 async def test_error_responses_of_services_are_not_replaced(gateway: Gateway) -> None:

@@ -1,0 +1,125 @@
+"""Routes of the cookie session: sign-in for a front end that is served from the gateway's own origin.
+
+Its tokens are those of `POST /auth/token`, kept in cookies that scripts cannot read.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from services.registry.api.auth import client_info, token_issuer
+from services.registry.authentication import sessions, sign_in
+from services.registry.authentication.sign_in import IssuedTokens, OAuthRefusal, TokenIssuer
+from services.registry.schemas.auth import CookieSession, PasswordSignIn
+from shared.auth import session_cookies
+from shared.http.client_address import client_address
+from shared.http.problems import (
+    BadRequest,
+    Forbidden,
+    Invalid,
+    Problem,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    responses,
+)
+from shared.service import ServiceDep, UncheckedWriteTransaction
+
+router = APIRouter(
+    prefix="/auth/session",
+    tags=["sign-in"],
+    dependencies=[Depends(session_cookies.require_same_origin)],
+    responses=responses(Forbidden, Unavailable),
+)
+Issuer = Annotated[TokenIssuer, Depends(token_issuer)]
+
+
+def _problem(refused: OAuthRefusal) -> Problem:
+    if refused.retry_after is not None:
+        return TooManyRequests(refused.description, headers={"Retry-After": str(refused.retry_after)})
+    return Unauthenticated(refused.description)
+
+
+def _signed_in(response: Response, issued: IssuedTokens) -> CookieSession:
+    if issued.refresh_token is None:
+        raise RuntimeError("a person's session has a refresh token")
+    session_cookies.set_session_cookies(
+        response,
+        issued.access_token,
+        sign_in.ACCESS_TOKEN_LIFETIME,
+        issued.refresh_token,
+        sessions.REFRESH_TOKEN_LIFETIME,
+    )
+    return CookieSession(
+        expires_in=int(sign_in.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        refresh_expires_in=int(sessions.REFRESH_TOKEN_LIFETIME.total_seconds()),
+    )
+
+
+# A refusal is returned, not raised: the failure it counted or the session it revoked is committed with the
+# transaction of the request.
+@router.post(
+    "",
+    summary="Sign in with cookies",
+    response_model=CookieSession,
+    responses=responses(BadRequest, Unauthenticated, TooManyRequests, Invalid),
+)
+async def create_cookie_session(
+    *,
+    body: PasswordSignIn,
+    request: Request,
+    response: Response,
+    service: ServiceDep,
+    session: UncheckedWriteTransaction,
+    issuer: Issuer,
+) -> CookieSession | Response:
+    """Sign a person in by password and set the session's cookies.
+
+    For a front end of the same origin; others use `POST /auth/token`. The browser then sends the cookies by
+    itself, and a request needs no `Authorization` header. Wrong passwords are throttled as at `POST /auth/token`.
+    """
+    if not issuer.password_sign_in:
+        raise Forbidden("People sign in at the region's OIDC issuer: see GET /auth/methods")
+    try:
+        # `session` takes a connection at its first statement, so none is held during the slow check.
+        checked = await sign_in.check_password(
+            service.database, issuer, body.username, body.password, client_address(request)
+        )
+        issued = await sign_in.sign_in_person(session, issuer, checked, client_info(request))
+    except OAuthRefusal as refused:
+        return _problem(refused).response(request.url.path)
+    return _signed_in(response, issued)
+
+
+@router.post(
+    "/refresh",
+    summary="Continue the cookie session",
+    response_model=CookieSession,
+    responses=responses(Unauthenticated),
+)
+async def refresh_cookie_session(
+    request: Request, response: Response, session: UncheckedWriteTransaction, issuer: Issuer
+) -> CookieSession | Response:
+    """Replace both cookies before or after the access token expires.
+
+    Two tabs may do this at once: within 30 seconds both get the same successor. 401 means that the session has
+    ended: sign in again.
+    """
+    refresh_token = request.cookies.get(session_cookies.REFRESH_COOKIE)
+    if not refresh_token:
+        raise Unauthenticated(f"The cookie «{session_cookies.REFRESH_COOKIE}» is missing")
+    try:
+        issued = await sign_in.refresh_session(session, issuer, refresh_token, client_info(request))
+    except OAuthRefusal as refused:
+        refusal = _problem(refused).response(request.url.path)
+        session_cookies.delete_session_cookies(refusal)
+        return refusal
+    return _signed_in(response, issued)
+
+
+@router.delete("", summary="Sign out", status_code=204)
+async def end_cookie_session(request: Request, response: Response, session: UncheckedWriteTransaction) -> None:
+    """End the session and delete its cookies. Without a session there is nothing to end, which is no error."""
+    if refresh_token := request.cookies.get(session_cookies.REFRESH_COOKIE):
+        await sessions.end_by_token(session, refresh_token)
+    session_cookies.delete_session_cookies(response)

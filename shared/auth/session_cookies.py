@@ -1,0 +1,71 @@
+"""Cookies of a front end that is served from the gateway's own origin, and the check that a request comes from it.
+
+A browser sends cookies whoever asked for the request, so a request that they authenticate must say that a page of
+this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older browsers, by `Origin`.
+"""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+
+from shared.http.problems import Forbidden
+
+# Browsers accept these names only with `Secure`, and `__Host-` only for this host and every path.
+ACCESS_COOKIE = "__Host-gospablik-access"
+REFRESH_COOKIE = "__Secure-gospablik-refresh"
+# Only the routes of the cookie session receive the refresh token.
+REFRESH_PATH = "/api/v1/auth/session"
+_READS = ("GET", "HEAD")
+
+
+def require_same_origin(request: Request) -> None:
+    """Raise `Forbidden` unless a page of this origin sent the request, or a person opened its address."""
+    fetch_site = request.headers.get("sec-fetch-site")
+    reads = request.method in _READS
+    if fetch_site is not None:
+        opened = reads and (fetch_site == "none" or request.headers.get("sec-fetch-mode") == "navigate")
+        allowed = fetch_site == "same-origin" or opened
+    elif (origin := request.headers.get("origin")) is not None:
+        allowed = urlsplit(origin).netloc == request.headers.get("host")
+    else:
+        # Every browser names the origin of a page that changes something.
+        allowed = reads
+    if not allowed:
+        raise Forbidden(
+            "A cookie session may be used only by pages of this origin: other origins send the header "
+            "«Authorization: Bearer …»"
+        )
+
+
+def set_session_cookies(
+    response: Response,
+    access_token: str,
+    access_lifetime: timedelta,
+    refresh_token: str,
+    refresh_lifetime: timedelta,
+) -> None:
+    """Set both cookies; scripts cannot read them, and each expires with its token."""
+    response.set_cookie(
+        ACCESS_COOKIE,
+        access_token,
+        max_age=int(access_lifetime.total_seconds()),
+        secure=True,
+        httponly=True,
+        samesite="lax",
+    )
+    response.set_cookie(
+        REFRESH_COOKIE,
+        refresh_token,
+        max_age=int(refresh_lifetime.total_seconds()),
+        path=REFRESH_PATH,
+        secure=True,
+        httponly=True,
+        samesite="strict",
+    )
+
+
+def delete_session_cookies(response: Response) -> None:
+    """Delete both cookies."""
+    response.delete_cookie(ACCESS_COOKIE, secure=True, httponly=True, samesite="lax")
+    response.delete_cookie(REFRESH_COOKIE, path=REFRESH_PATH, secure=True, httponly=True, samesite="strict")
