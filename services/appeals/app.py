@@ -32,6 +32,7 @@ from services.appeals.attachments.file_storage import file_storage
 from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch
 from services.appeals.lifecycle.alerts import run_gauge_updates
+from services.appeals.search import word_forms
 from services.appeals.settings import contact_settings
 from shared.jobs import Jobs
 from shared.service import Service
@@ -45,6 +46,11 @@ async def _check_settings(service: Service) -> None:
     contact_settings()
     await file_storage().prepare()
     await check_custom_model(service)
+
+
+async def _prepare(service: Service) -> None:
+    await _check_settings(service)
+    word_forms.load()
 
 
 def build_service() -> Service:
@@ -87,7 +93,7 @@ def build_service() -> Service:
         consumers=worker.consumers(queue),
         workers={"classifier-prefetch": prefetch.run_prefetch, "alert-gauge": run_gauge_updates},
         answers=AppealsIdempotency,
-        before=_check_settings,
+        before=_prepare,
         dependencies={"attachments": lambda _: file_storage().check()},
     )
     worker.register(service, queue)

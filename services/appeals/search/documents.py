@@ -36,14 +36,19 @@ RUSSIAN: ColumnClause[Any] = literal_column("'russian'::regconfig")
 MAX_TEXT, MAX_DOCUMENT = 20_000, 100_000
 # Drafts change all the time, and what was discarded was never said.
 UNSENT = ("draft", "on_approval", "discarded")
+FOLDED_LETTERS = {"Ё": "Е", "ё": "е"}
 # The parser of Postgres reads a text again from each of these characters on, looking for a tag, a path or a host:
-# many of them take time in proportion to the square of their number. A space is put for each.
-_LOOKED_BEYOND = "<>_/~"
+# many of them take time in proportion to the square of their number.
+LOOKED_BEYOND = "<>_/~"
+# A space is put for each of them, and for hyphens: «Улан-Удэ» and «Улан Удэ» are the same, and in «12-3» the
+# parser would read a negative number.
+_SPACES = f"{LOOKED_BEYOND}-"
 
 
 def folded(text: SQLCoreOperations[str]) -> ColumnElement[str]:
     """Return the text as it is parsed, of the same length: with е for ё, since people write either."""
-    return func.translate(text, f"Ёё{_LOOKED_BEYOND}", f"Ее{' ' * len(_LOOKED_BEYOND)}")
+    letters, folded_letters = "".join(FOLDED_LETTERS), "".join(FOLDED_LETTERS.values())
+    return func.translate(text, letters + _SPACES, folded_letters + " " * len(_SPACES))
 
 
 async def index_appeals(session: WriteSession, appeal_ids: Sequence[UUID]) -> None:

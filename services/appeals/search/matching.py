@@ -1,6 +1,7 @@
 """Which appeals have the words that somebody searches for, among those that they may read."""
 
 import math
+import re
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -8,7 +9,8 @@ from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, or_, se
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from services.appeals.search.documents import RUSSIAN, folded
+from services.appeals.search.documents import FOLDED_LETTERS, LOOKED_BEYOND, RUSSIAN
+from services.appeals.search.word_forms import alternatives
 from shared.auth.callers import Caller
 from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal
@@ -18,9 +20,22 @@ from shared.tables.appeals_search import RANGE_SIZE, SearchDocument
 GROWTH = 4
 
 
+# As documents, but for the hyphen: before a word it excludes the word, within one it is a space.
+_FOLDED = str.maketrans(FOLDED_LETTERS | dict.fromkeys(LOOKED_BEYOND, " "))
+_HYPHEN_IN_WORD = re.compile(r"(?<=\w)-(?=\w)")
+
+
 def search_terms(q: str) -> ColumnElement[str]:
-    """Return the query of a search: words in any form, "an exact phrase", -without, one or another."""
-    return func.websearch_to_tsquery(RUSSIAN, folded(literal(q)))
+    """Return the query of a search: words in any form, "an exact phrase", -without, one or another.
+
+    A name of a place with a typo is searched for as it is written and as it is spelt.
+    """
+    written = _HYPHEN_IN_WORD.sub(" ", q).translate(_FOLDED)
+    query: ColumnElement[str] = func.websearch_to_tsquery(RUSSIAN, literal(written))
+    for word, others in alternatives(written).items():
+        any_of_them = func.to_tsquery(RUSSIAN, literal(" | ".join((word, *others))))
+        query = func.ts_rewrite(query, func.to_tsquery(RUSSIAN, literal(word)), any_of_them)
+    return query
 
 
 def found_by(caller: Caller, q: str) -> ColumnElement[bool]:

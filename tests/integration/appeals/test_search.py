@@ -53,6 +53,16 @@ async def written(scenario: AppealsScenario) -> AppealsScenario:
         ("Школа № 1", [LAMPS, ROAD]),
         ("снег", []),
         ("улица снег", []),
+        ("фонаря -ям", [LAMPS]),
+        ("яма or фонарь -жёлтый", [ROAD]),
+        # The stem changes with the form.
+        ("дождь", [ROAD]),
+        # Typos in names of places.
+        ("Бабушкна", [LAMPS]),
+        ("улица Жердёва", [ROAD]),
+        ("жердива фонари", []),
+        ('"улице Бабушкена"', [LAMPS]),
+        ("улица -Бабушкна", [ROAD]),
     ],
 )
 async def test_search_finds_words_in_any_form(written: AppealsScenario, q: str, found: list[str]) -> None:

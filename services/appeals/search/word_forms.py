@@ -1,0 +1,108 @@
+"""What else a word of a search may be written as: its other forms, and the name of a place that it misspells.
+
+The stemmer of Postgres cuts endings, and so misses forms whose stem changes («остановка», «остановок»; «рынок»,
+«рынка»). The dictionary of pymorphy3 knows all forms; of those with the same stem one is enough.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+from snowballstemmer import stemmer
+
+from services.appeals.classification.locations.gazetteer import gazetteer
+from services.appeals.classification.text.lemmatizer import analyzer, is_dictionary_word
+from shared.text.normalize import fold_case
+
+# A search has at most 200 characters; of a longer list of words the others are searched as they are.
+MAX_WORDS, MAX_FORMS = 12, 12
+_WORD = re.compile(r"(?<!\w)[а-я]{3,30}(?!\w)")
+_REMEMBERED = 10_000
+# A rarer reading of a form, such as «стали» from «сталь», would find other words.
+_MIN_SCORE = 0.2
+# Names of places are corrected by one edit, and long ones by two.
+_MIN_LENGTH, _LONG = 5, 9
+
+
+def alternatives(q: str) -> dict[str, tuple[str, ...]]:
+    """Return the words of a search that may be written otherwise, each with its other forms, in lower case.
+
+    A form is a word, or several joined by `<->`, as `to_tsquery` reads them.
+    """
+    words = list(dict.fromkeys(_WORD.findall(fold_case(q))))[:MAX_WORDS]
+    return {word: others for word in words if (others := _others(word))}
+
+
+def load() -> None:
+    """Read the dictionary and the names, which takes about a second, before the first search needs them."""
+    _others("остановок")
+    _forms_of_names()
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _others(word: str) -> tuple[str, ...]:
+    known = is_dictionary_word(word)
+    forms = _dictionary_forms(word) if known else []
+    for name in [word] if word in _forms_of_names() else [] if known else _similar_names(word):
+        forms += (name, *_forms_of_names()[name])
+    if word.endswith("е") and f"{word[:-1]}э" in _forms_of_names():
+        forms.append(f"{word[:-1]}э")
+    by_stem = {_stem(form): form for form in reversed(forms)}
+    by_stem.pop(_stem(word), None)
+    return tuple(sorted(by_stem.values()))[:MAX_FORMS]
+
+
+def _dictionary_forms(word: str) -> list[str]:
+    return [
+        fold_case(form.word)
+        for parse in analyzer().parse(word)
+        if parse.score >= _MIN_SCORE
+        for form in parse.lexeme
+    ]
+
+
+def _similar_names(word: str) -> list[str]:
+    """Return the words of names of places that are spelt most like the word."""
+    if len(word) < _MIN_LENGTH:
+        return []
+    edits = 1 if len(word) < _LONG else 2
+    found = process.extract(
+        word, _forms_of_names().keys(), scorer=OSA.distance, score_cutoff=edits, limit=MAX_FORMS
+    )
+    return [name for name, distance, _ in found if distance == found[0][1]]
+
+
+@lru_cache(maxsize=1)
+def _forms_of_names() -> Mapping[str, Sequence[str]]:
+    """Return the words of all names of places, each with its other cases.
+
+    A name that people write in one word and in two has the words in order as one more form.
+    """
+    names = gazetteer().names
+    cases: dict[tuple[str, int, int], set[str]] = {}
+    for words, entries in names.items():
+        for entry, _ in entries:
+            for place, word in enumerate(words):
+                cases.setdefault((entry.name, len(words), place), set()).add(word)
+    forms: dict[str, set[str]] = {}
+    for same in cases.values():
+        for word in same:
+            endings = 3 if len(word) >= _MIN_LENGTH else 1
+            # A location has also other names, which are not meant by this one.
+            alike = [form for form in same if OSA.distance(word, form, score_cutoff=endings) <= endings]
+            forms.setdefault(word, set()).update(alike)
+    for words in names:
+        if len(words) > 1 and (joined := "".join(words)) in forms:
+            forms[joined].add(" <-> ".join(words))
+    return {word: sorted(same - {word}) for word, same in forms.items()}
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> stemmer:
+    return stemmer("russian")
+
+
+def _stem(word: str) -> str:
+    return str(_stemmer().stemWord(word))

@@ -1,0 +1,79 @@
+"""Forms of a searched word that the stemmer takes for other words, and misspelt names of places."""
+
+import pytest
+from snowballstemmer import stemmer
+
+from services.appeals.search.word_forms import MAX_FORMS, MAX_WORDS, alternatives
+
+
+@pytest.mark.parametrize(
+    ("word", "form"),
+    [
+        ("остановка", "остановок"),
+        ("площадок", "площадка"),
+        ("рынок", "рынка"),
+        ("Посёлки", "поселок"),
+        ("лёд", "льда"),
+        ("ОКНО", "окон"),
+        ("огонь", "огня"),
+        ("щенок", "щенка"),
+        ("день", "днем"),
+        ("уберите", "убрали"),
+    ],
+)
+def test_forms_with_another_stem_are_found(word: str, form: str) -> None:
+    ((written, forms),) = alternatives(word).items()
+    assert written == word.lower().replace("ё", "е")
+    stem = stemmer("russian").stemWord
+    assert stem(form) in set(map(stem, forms))
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "name"),
+    [
+        ("Бабушкна", "бабушкина"),
+        ("закаминск", "закаменск"),
+        ("северобайкалск", "северобайкальск"),
+        ("кабнск", "кабанск"),
+        ("онахой", "онохое"),
+        ("Уде", "удэ"),
+        ("сосновоозерск", "сосново <-> озерск"),
+    ],
+)
+def test_misspelt_name_of_a_place_is_found_as_it_is_spelt(misspelt: str, name: str) -> None:
+    assert name in alternatives(misspelt)[misspelt.lower()]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "дорога",  # the stemmer finds all its forms
+        "кабанск",  # spelt correctly
+        "гагарина",
+        "абракадабрус",  # similar to no place
+        "уу",
+        "2026",
+        "street",
+        "",
+    ],
+)
+def test_other_words_are_searched_as_they_are(word: str) -> None:
+    assert alternatives(word) == {}
+
+
+def test_other_names_of_a_place_are_not_meant() -> None:
+    # The town of Babushkin was called Mysovaya.
+    assert alternatives("бабушкна") == {"бабушкна": ("бабушкина",)}
+
+
+def test_number_of_words_and_of_their_forms_is_limited() -> None:
+    words = "остановок площадок рынков поселков льдов окон огней щенков дней скамеек справок звонков дочек собак"
+    found = alternatives(words)
+    assert 0 < len(found) <= MAX_WORDS
+    assert "дочек" not in found
+    assert all(0 < len(forms) <= MAX_FORMS for forms in found.values())
+
+
+@pytest.mark.parametrize("letters", ["недонедо" * 25, "х" * 200, "ыуаоэяию" * 25, "ёЁ" * 100, "🙂" * 200])
+def test_no_text_is_taken_for_a_word_that_is_too_long(letters: str) -> None:
+    assert all(len(word) <= 30 for word in alternatives(letters))
