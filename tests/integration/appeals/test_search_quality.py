@@ -1,10 +1,11 @@
 """What people search for is on the first page: queries by hand, each with its right hits among labelled messages.
 
 A right hit has the words of the query in any form; the query may misspell a name of a place. A message that says
-the same with other words is no hit. Hits were looked for by hand in all messages.
+the same with other words is no hit. Hits were looked for by hand in all messages. The search was improved until
+the first list was found; the other was written afterwards, about other messages.
 """
 
-from pathlib import Path
+from collections.abc import Collection
 from uuid import uuid4
 
 import pytest
@@ -16,20 +17,20 @@ from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 
 pytestmark = pytest.mark.long  # hundreds of searches
 
-QUERIES = Path(MESSAGE_SETS_DIR).with_name("search") / "queries.csv"
+QUERIES_DIR = MESSAGE_SETS_DIR.with_name("search")
 FIRST_PAGE = 25
 MIN_RECALL = 0.95
 
 
-async def insert_appeals(scenario: AppealsScenario) -> dict[str, str]:
-    """Insert an appeal for each message that needs an answer; return the message of each appeal.
+async def insert_appeals(scenario: AppealsScenario, sets: Collection[str]) -> dict[str, str]:
+    """Insert an appeal for each message of these sets that needs an answer; return the message of each appeal.
 
     The location is what the classifier finds, as for a message that arrives.
     """
     messages = {
         f"{path.stem}/{row['id']}": row
         for path in sorted(MESSAGE_SETS_DIR.glob("*.csv"))
-        if path.stem in {"first", "third"}
+        if path.stem in sets
         for row in read(path)
         if row["needs_answer"] == "yes"
     }
@@ -66,9 +67,15 @@ async def insert_appeals(scenario: AppealsScenario) -> dict[str, str]:
     return {str(appeal_id): name for name, appeal_id in ids.items()}
 
 
-async def test_right_hits_are_on_the_first_page(scenario: AppealsScenario) -> None:
-    messages = await insert_appeals(scenario)
-    queries = read(QUERIES)
+@pytest.mark.parametrize(
+    ("file", "sets", "count"),
+    [("queries.csv", {"first", "third"}, 250), ("held_out_queries.csv", {"second"}, 90)],
+)
+async def test_right_hits_are_on_the_first_page(
+    scenario: AppealsScenario, file: str, sets: Collection[str], count: int
+) -> None:
+    messages = await insert_appeals(scenario, sets)
+    queries = read(QUERIES_DIR / file)
     recalls: dict[str, float] = {}
     missed: dict[str, set[str]] = {}
     for query in queries:
@@ -80,5 +87,5 @@ async def test_right_hits_are_on_the_first_page(scenario: AppealsScenario) -> No
         if lost:
             missed[query["query"]] = lost
     recall = sum(recalls.values()) / len(recalls)
-    assert len(recalls) >= 200
+    assert len(recalls) >= count
     assert recall >= MIN_RECALL, (recall, missed)
