@@ -24,6 +24,7 @@ from services.appeals.api import (
     reviews,
     routing_rules,
     rule_sets,
+    search_suggestions,
     sla_policies,
     topics,
     triage,
@@ -62,6 +63,7 @@ def build_service() -> Service:
         routers=[
             # Before the paths with the id of an appeal.
             bulk.router,
+            search_suggestions.router,
             appeals.router,
             replies.router,
             promises.router,

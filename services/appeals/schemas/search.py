@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
+from services.appeals.search.suggestions import SuggestionKind
+
 SearchedTextKind = TypeAliasType("SearchedTextKind", Literal["message", "reply", "note"])
 
 
@@ -20,3 +22,20 @@ class Highlight(BaseModel):
 
     kind: SearchedTextKind = Field(description="Where it stands")
     fragments: list[Fragment] = Field(description="Its parts in order; joined they are the extract")
+
+
+class SearchSuggestion(BaseModel):
+    """Something that a search may be about."""
+
+    kind: SuggestionKind = Field(description="`locality`: a part of a town; `landmark`: a known building or site")
+    name: str = Field(examples=["Бабушкина"])
+    municipality: str | None = Field(
+        description="Of a place; null for a topic, and for a name that is in several municipalities",
+        examples=["город Улан-Удэ"],
+    )
+
+
+class SearchSuggestions(BaseModel):
+    """At most ten suggestions, the likeliest first."""
+
+    items: list[SearchSuggestion]

@@ -27,6 +27,7 @@ WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
     "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
+    "GET /api/v1/appeals/suggestions": RouteCall(Right.APPEALS_READ, query={"q": "баб"}),
     "GET /api/v1/appeals/{appeal_id}": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/appeals": RouteCall(
         Right.APPEALS_OPEN,
