@@ -180,6 +180,11 @@ def owner_event(row: SlaClock) -> SlaClockEvent:
     return next(event for event in reversed(all_events(row)) if event.kind in {"started", "restarted", "moved"})
 
 
+def continued_at(row: SlaClock) -> datetime | None:
+    """Return when the clock last went on after a pause or an answer; None if it never stood still."""
+    return max((event.at for event in row.events if event.kind in {"resumed", "reopened"}), default=None)
+
+
 def reopened_after(row: SlaClock) -> datetime | None:
     """Return when the answer came after which a clock that runs was reopened; None if it was not, or if the answer
     was withdrawn.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import cast
 
-from services.appeals.sla.clock_rows import events_of, last_of_kind, unfinished
+from services.appeals.sla.clock_rows import continued_at, events_of, last_of_kind, unfinished
 from services.appeals.sla.escalation_steps import AwaitedClock, AwaitedDeadline, first_moment, near_moment
 from services.appeals.sla.sla_context import SlaContext
 from shared.tables.appeals import Appeal
@@ -41,7 +41,9 @@ def _deadline(row: SlaClock | None, appeal: Appeal, sla: SlaContext) -> AwaitedD
         return None
     near_at = near_moment(events_of(row, sla.calendars), policy)
     calendar = sla.calendars.for_organisation(appeal.organisation_id)
-    return AwaitedDeadline(cast("AwaitedClock", row.kind), row.due_at, near_at, calendar, policy)
+    return AwaitedDeadline(
+        cast("AwaitedClock", row.kind), row.due_at, near_at, calendar, policy, continued_at=continued_at(row)
+    )
 
 
 def _promise(row: SlaClock | None, appeal: Appeal, sla: SlaContext) -> AwaitedDeadline | None:

@@ -24,24 +24,30 @@ _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
 
 @dataclass(frozen=True)
 class AwaitedDeadline:
-    """A deadline of what an appeal awaits, and when it is near (null: no such moment)."""
+    """A deadline of what an appeal awaits, and when it is near (null: no such moment).
+
+    `continued_at`: when its clock last went on after a pause or an answer; null: it never stood still.
+    """
 
     clock: AwaitedClock
     due_at: datetime
     near_at: datetime | None
     calendar: NamedCalendar
     policy: SlaPolicy
+    continued_at: datetime | None = None
 
     def steps(self) -> Iterator[tuple[EscalationStep, datetime]]:
         """Yield the steps with their moments, in order, each in the working hours of the organisation."""
         if self.near_at is not None:
             yield "executor", self.near_at
         calendar = counting_calendar(self.calendar, "working")
+        # Of a deadline that passed before the clock stood still, nobody could act in the meantime.
+        late_from = max(self.due_at, self.continued_at or self.due_at)
         for step, field in _AFTER_DEADLINE:
             hours = self.policy.escalation.get(field)
             if hours is not None:
-                after, _ = add_working_time(calendar.working, self.due_at, timedelta(hours=hours))
-                moment = next_working_moment(calendar, max(after, self.due_at))
+                after, _ = add_working_time(calendar.working, late_from, timedelta(hours=hours))
+                moment = next_working_moment(calendar, max(after, late_from))
                 if moment is not None:
                     yield step, moment
 

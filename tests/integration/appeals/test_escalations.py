@@ -151,6 +151,29 @@ async def test_paused_and_returned_appeals_are_told_to_nobody(
     assert (await shown(scenario, appeal))["next_escalation_at"] is None
 
 
+async def test_late_clock_that_goes_on_gives_each_level_its_time(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    for role in ("manager", "moderator", "head"):
+        await register(scenario, f"Сотрудник {role}", role)
+    appeal = await opened(scenario, set_time)
+    set_time(LATE)
+    assert await escalate(scenario) == 1
+    assert (await pause(scenario, appeal, "pause", reason="Ждём адрес")).status_code == 200
+    resumed = LATE + timedelta(days=7)
+    set_time(resumed)
+    assert (await pause(scenario, appeal, "resume")).status_code == 200
+    await escalate(scenario)
+    assert [step for step, _ in await told(scenario)] == ["manager"]
+    # The centre is told after four working hours, with lunch between.
+    set_time(resumed + 5.5 * HOUR)
+    await escalate(scenario)
+    assert [step for step, _ in await told(scenario)] == ["manager", "centre"]
+    set_time(resumed + 30 * HOUR)
+    await escalate(scenario)
+    assert [step for step, _ in await told(scenario)] == ["manager", "centre", "deputy_head"]
+
+
 async def test_passed_promise_is_told_to_the_manager(scenario: AppealsScenario, set_time: SetTime) -> None:
     manager = await register(scenario, "Руководитель", "manager")
     appeal = await opened(scenario, set_time)
