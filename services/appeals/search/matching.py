@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Select, func, literal, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, func, literal, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
@@ -50,8 +50,11 @@ def found_by(caller: Caller, q: str) -> ColumnElement[bool]:
 
 async def require_words(session: AsyncSession, q: str, *, pointer: str = "query/q") -> None:
     """Raise `Invalid` naming `pointer` unless there is a word to search for, not excluded and not a stop word."""
+    _require_words(await session.scalar(select(func.querytree(search_terms(q)))), pointer)
+
+
+def _require_words(searchable: str | None, pointer: str) -> None:
     # An empty query has no text, and what only excludes words is T, since no index serves it.
-    searchable = await session.scalar(select(func.querytree(search_terms(q))))
     if searchable in ("", "T"):
         detail = "There is no word to search for: short words such as «и» or «на» are not searched"
         raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
@@ -80,8 +83,9 @@ async def next_appeals(
     Ranges of numbers are read one after the other, more at a time the longer nothing is found, so that a frequent
     word costs one range and a rare one a few probes of the index. Raises `Invalid` for a search without words.
     """
-    await require_words(session, q)
-    last = await session.scalar(select(func.coalesce(func.max(Appeal.number), 0))) or 0
+    greatest = select(func.coalesce(func.max(Appeal.number), 0)).scalar_subquery()
+    searchable, last = (await session.execute(select(func.querytree(search_terms(q)), greatest))).one()
+    _require_words(searchable, "query/q")
     step = -1 if newest_first else 1
     end = 0 if newest_first else last // RANGE_SIZE
     start = (last if newest_first else 0) if after is None else after
@@ -89,14 +93,16 @@ async def next_appeals(
     match = found_by(caller, q)
     if organisation_id is not None:
         match = match & (SearchDocument.organisation_id == organisation_id)
+    # Making a statement takes longer than its execution.
+    query = _in_ranges(match, conditions, after=after, newest_first=newest_first)
     found: list[tuple[int, UUID]] = []
     ranges = 1
     while len(found) < limit and (end - start) * step >= 0:
         ranges = min(ranges, abs(end - start) + 1)
         stop = start + (ranges - 1) * step
         wanted = limit - len(found)
-        query = _in_ranges(match, conditions, (start, stop), after=after, limit=wanted, newest_first=newest_first)
-        rows = [(number, appeal_id) for number, appeal_id in await session.execute(query)]
+        bounds = {"start": start, "stop": stop, "wanted": wanted}
+        rows = [(number, appeal_id) for number, appeal_id in await session.execute(query, bounds)]
         found += rows
         start = stop + step
         ranges = _next_ranges(ranges, len(rows), wanted - len(rows))
@@ -112,16 +118,16 @@ def _next_ranges(ranges: int, found: int, wanted: int) -> int:
 def _in_ranges(
     match: ColumnElement[bool],
     conditions: Sequence[ColumnElement[bool]],
-    ranges: tuple[int, int],
     *,
     after: int | None,
-    limit: int,
     newest_first: bool,
 ) -> Select[int, UUID]:
-    step = -1 if newest_first else 1
+    """Return the query of the next `wanted` appeals in the ranges from `start` to `stop`, its parameters."""
+    step = literal(-1 if newest_first else 1, BigInteger)
     # The index compares 64-bit numbers only.
-    bounds = [literal(value, BigInteger) for value in (*ranges, step)]
-    number_range = func.generate_series(*bounds).table_valued("number_range").render_derived()
+    start, stop = bindparam("start", type_=BigInteger), bindparam("stop", type_=BigInteger)
+    wanted = bindparam("wanted", type_=Integer)
+    number_range = func.generate_series(start, stop, step).table_valued("number_range").render_derived()
     # Each range apart, so that the index takes the range with the words. They are sorted before their appeals are
     # read (`OFFSET 0` keeps the planner from joining first): a page reads a page of appeals.
     matched = (
@@ -138,7 +144,7 @@ def _in_ranges(
         .join(Appeal, Appeal.id == in_order.c.appeal_id)
         .where(*conditions)
         .order_by(_order(in_order.c.number, newest_first))
-        .limit(limit)
+        .limit(wanted)
         .lateral("found")
     )
     return (
@@ -146,7 +152,7 @@ def _in_ranges(
         .select_from(number_range)
         .join(found, true())
         .order_by(_order(found.c.number, newest_first))
-        .limit(limit)
+        .limit(wanted)
     )
 
 
