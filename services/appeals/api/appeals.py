@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Opener, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
 from services.appeals.lifecycle import appeal_queries, assignee_changes
-from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.lists import appeal_list
+from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals
 from services.appeals.schemas.appeals import AppealExpansion, AppealSort
@@ -55,8 +56,8 @@ async def list_appeals(
     the order is that of the numbers, `text` is an extract, and `highlights` shows where the words are.
     """
     rows, cursor = paging.page(
-        await appeal_queries.find(session, caller, filters, paging, newest_first=sort == "-opened_at"),
-        lambda row: appeal_queries.position_of(row, filters),
+        await appeal_list.find(session, caller, filters, paging, newest_first=sort == "-opened_at"),
+        lambda row: appeal_list.position_of(row, filters),
         response,
     )
     items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))
@@ -66,7 +67,7 @@ async def list_appeals(
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
 async def count_appeals(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
-    rows = await appeal_queries.count_by_status(session, caller, filters)
+    rows = await appeal_list.count_by_status(session, caller, filters)
     return appeals.AppealCounts(
         total=sum(count for _, count, _ in rows),
         by_status={status: count for status, count, _ in rows},

@@ -17,7 +17,7 @@ from typing_extensions import TypeAliasType
 
 from services.appeals import jobs
 from services.appeals.bulk.changes import BulkChange, check_change
-from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.search.matching import require_words
 from shared import clock
 from shared.api.pagination import Paging, inline_literal

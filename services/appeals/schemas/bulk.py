@@ -9,7 +9,7 @@ from services.appeals.assignees.directory import ActorRef
 from services.appeals.bulk.changes import BulkAction, BulkChange, RequestedAction, check_parameters
 from services.appeals.bulk.operations import MAX_APPEALS, BulkOutcome, Selection
 from services.appeals.field_types import SingleLine
-from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.schemas.common import _ID, NamedRef, RequestBody
 from shared.contracts.values import AppealOutcome, Urgency
 from shared.http.problems import FieldError, Invalid

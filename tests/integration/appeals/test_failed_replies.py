@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.lifecycle import appeal_queries
-from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_list import list_query
 from services.appeals.promises import settlement
 from services.appeals.publication import publication_requests
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
@@ -69,7 +69,7 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(scenario: A
 
 
 async def test_failed_replies_are_found_by_index(scenario: AppealsScenario) -> None:
-    plan = await plan_of(scenario, appeal_queries.list_query(CENTRE, AppealFilter(reply_failed=True), PAGING))
+    plan = await plan_of(scenario, list_query(CENTRE, AppealFilter(reply_failed=True), PAGING))
     assert "using ix_appeals_reply_failed" in plan.replace("Backward ", ""), plan
     assert "Sort" not in plan, plan
 

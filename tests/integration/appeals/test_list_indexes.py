@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from services.appeals.extensions import extension_requests
-from services.appeals.lifecycle import appeal_queries
-from services.appeals.lifecycle.appeal_queries import AppealFilter
+from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_list import list_query
 from services.appeals.moderation import reviews
 from services.appeals.replies import approval
 from shared.api.pagination import Paging
@@ -35,20 +35,20 @@ async def plan_of(scenario: AppealsScenario, query: Any) -> str:
 
 async def test_filtered_lists_use_an_index(scenario: AppealsScenario) -> None:
     for query, index in (
-        (appeal_queries.list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_language"),
-        (appeal_queries.list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlement"),
+        (list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_language"),
+        (list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlement"),
         (
-            appeal_queries.list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
+            list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
             "ix_appeals_utility_failure",
         ),
         (
-            appeal_queries.list_query(CENTRE, AppealFilter(feedback="not_solved"), PAGING),
+            list_query(CENTRE, AppealFilter(feedback="not_solved"), PAGING),
             "ix_appeals_feedback_kind",
         ),
         (approval.waiting_query(APPROVER, PAGING), "ix_replies_on_approval"),
         (extension_requests.open_query(CENTRE, PAGING), "ix_extension_requests_open"),
         (
-            appeal_queries.list_query(CENTRE, AppealFilter(possible_other_matter=True), PAGING),
+            list_query(CENTRE, AppealFilter(possible_other_matter=True), PAGING),
             "ix_appeals_possible_other_matters",
         ),
         (reviews.review_list_query(STAFF, reviews.ReviewFilter(), PAGING), "ix_reviews_organisation_id"),

@@ -18,7 +18,9 @@ from services.appeals.deadline_watch import (
     escalations,
 )
 from services.appeals.extensions import expiry
-from services.appeals.lifecycle import access_changes, alerts, appeal_queries
+from services.appeals.lifecycle import access_changes, alerts
+from services.appeals.lists import appeal_list
+from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.promises import promise_queries, settlement
 from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
@@ -61,8 +63,8 @@ def _appeals(
 ) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
-        filters = appeal_queries.AppealFilter(**wanted)
-        await appeal_queries.find(session, caller, filters, PAGE, newest_first=newest_first)
+        filters = AppealFilter(**wanted)
+        await appeal_list.find(session, caller, filters, PAGE, newest_first=newest_first)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
 

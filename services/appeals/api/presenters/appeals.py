@@ -18,10 +18,10 @@ from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
 from services.appeals.lifecycle import assignments, timeline, watchers
-from services.appeals.lifecycle.appeal_queries import SELECT_APPEAL, SHOWN_COLUMNS
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
+from services.appeals.lists.appeal_columns import SELECT_APPEAL, SHOWN_COLUMNS
 from services.appeals.moderation import contacts, merges
 from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries

@@ -1,0 +1,145 @@
+"""The filter of lists of appeals."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from typing_extensions import TypeAliasType
+
+from services.appeals.assignees.directory import actor_id
+from services.appeals.classification import topics
+from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText
+from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
+from services.appeals.search.matching import found_appeals
+from services.appeals.sla.breaches import overdue_condition
+from shared import clock
+from shared.api.pagination import inline_literal
+from shared.api.query_parameters import ListFilter
+from shared.auth.callers import Caller
+from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgency
+from shared.networks import NetworkName
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission
+
+AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
+
+
+class AppealFilter(ListFilter):
+    """Filter of a list of appeals."""
+
+    status: list[AppealStatus] | None = Field(default=None, description="One or more statuses")
+    triage_reason: list[TriageReason] | None = Field(
+        default=None, description=f"In `triage`, for one or more of these reasons. {TRIAGE_REASON_HELP}"
+    )
+    organisation_id: UUID | None = None
+    assignee_id: UUID | None = Field(default=None, description="Appeals of this person")
+    assignee: AssigneeFilter | None = Field(
+        default=None, description="`me`: those of the caller; `none`: open ones that nobody has"
+    )
+    network: NetworkName | None = None
+    source: SingleLine | None = Field(
+        default=None, description="`phone`, `reception`, `letter`, or the name of a system", examples=["phone"]
+    )
+    external_id: SingleLine | None = Field(default=None, description="The id in the source, if it gave one")
+    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
+    municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
+    settlement: SingleLine | None = Field(default=None, description="As shown in `location`")
+    language: Language | None = None
+    utility_failure: SingleLine | None = Field(default=None, description="The utility failure", examples=["power"])
+    urgency: Urgency | None = None
+    min_transfers: int | None = Field(
+        default=None, ge=1, le=1_000, description="Transferred between organisations at least this often"
+    )
+    overdue: bool | None = Field(default=None, description="A reply is due and late")
+    reply_failed: bool | None = Field(
+        default=None, description="The last reply failed, and nobody has sent one since"
+    )
+    feedback: FeedbackKind | None = Field(
+        default=None, description="What the citizen said about the last final answer"
+    )
+    possible_other_matter: bool | None = Field(
+        default=None, description="A message may be about another matter, and no moderator has decided"
+    )
+    opened_from: BoundedDatetime | None = None
+    opened_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
+    number: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    q: StorableText | None = Field(
+        default=None,
+        max_length=200,
+        description="Words in any form, in the messages, replies and notes that you may read, the address, the "
+        'organisation or the number; "an exact phrase" in quotes, `-` before a word excludes it, `or` between two',
+        examples=["дорога Бабушкина"],
+    )
+
+    def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """Return the filter's conditions, within the caller's scope."""
+        sought = [Appeal.id.in_(found_appeals(caller, self.q))] if self.q else []
+        return self.conditions_without_words(caller) + sought
+
+    def conditions_without_words(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """Return the filter's conditions but that of `q`, within the caller's scope."""
+        conditions: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
+        if self.status:
+            conditions.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
+        if self.triage_reason:
+            conditions += [
+                Appeal.status == inline_literal("triage"),
+                Appeal.route["triage_reason"].astext.in_(self.triage_reason),
+            ]
+        for column, value in (
+            (Appeal.organisation_id, self.organisation_id),
+            (Appeal.assignee_id, self.assignee_id),
+            (Appeal.municipality, self.municipality),
+            (Appeal.source, self.source),
+            (Appeal.settlement, self.settlement),
+            (Appeal.utility_failure, self.utility_failure),
+            (Appeal.number, self.number),
+        ):
+            if value is not None:
+                conditions.append(and_(column == value))
+        for column, fixed in (
+            (Appeal.network, self.network),
+            (Appeal.language, self.language),
+            (Appeal.urgency, self.urgency),
+            (Appeal.feedback_kind, self.feedback),
+        ):
+            if fixed is not None:
+                conditions.append(and_(column == inline_literal(fixed)))
+        if self.topic_id is not None:
+            conditions.append(topics.in_topic(Appeal.topic_id, self.topic_id))
+        if self.min_transfers is not None:
+            # The second condition follows from the first, but only its literal lets the planner use the partial
+            # index.
+            conditions += [Appeal.transfers >= self.min_transfers, Appeal.transfers > literal_column("0")]
+        if self.overdue is not None:
+            # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
+            late = overdue_condition(clock.now())
+            conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
+        if self.external_id is not None:
+            submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
+            conditions.append(Appeal.id.in_(submitted))
+        return conditions + self._noted() + self._assigned(caller) + self._opened()
+
+    def _noted(self) -> list[ColumnElement[bool]]:
+        return [
+            noted.is_not(None) if wanted else noted.is_(None)
+            for noted, wanted in (
+                (Appeal.reply_failed, self.reply_failed),
+                (Appeal.possible_other_matters, self.possible_other_matter),
+            )
+            if wanted is not None
+        ]
+
+    def _assigned(self, caller: Caller) -> list[ColumnElement[bool]]:
+        if self.assignee == "me":
+            # An API client is nobody's assignee.
+            return [Appeal.assignee_id == actor_id(caller.subject)]
+        if self.assignee == "none":
+            open_statuses = [inline_literal(status) for status in OPEN_APPEAL_STATUSES]
+            return [Appeal.assignee_id.is_(None), Appeal.status.in_(open_statuses)]
+        return []
+
+    def _opened(self) -> list[ColumnElement[bool]]:
+        since = [Appeal.opened_at >= self.opened_from] if self.opened_from is not None else []
+        until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
+        return since + until
