@@ -79,8 +79,7 @@ class Paging:
         position = self.position(parse)
         if position is None:
             return None
-        left = tuple_(*columns)
-        return left < tuple_(*position) if descending else left > tuple_(*position)
+        return beyond(columns, position, descending=descending)
 
     def position(self, parse: Sequence[Callable[[Any], Any]]) -> list[Any] | None:
         """Return the values in the cursor, converted by `parse`; None at the beginning of the list."""
@@ -99,6 +98,17 @@ class Paging:
         cursor = encode_cursor(position(kept[-1]), self.binding)
         response.headers["Link"] = f'<{self.url}cursor={cursor}>; rel="next"'
         return kept, cursor
+
+
+def beyond(
+    columns: Sequence["InstrumentedAttribute[Any] | ColumnElement[Any]"],
+    position: Sequence[Any],
+    *,
+    descending: bool,
+) -> ColumnElement[bool]:
+    """Return the condition of the rows after a position in the order of `columns`."""
+    left = tuple_(*columns)
+    return left < tuple_(*position) if descending else left > tuple_(*position)
 
 
 async def paging(

@@ -22,6 +22,12 @@ from shared.tables.base import (
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
+# The earliest deadline that an appeal owes, as `services/appeals/sla/breaches.py` computes it; null: none.
+_NEXT_DUE = (
+    "(CASE WHEN status IN ('assigned', 'in_progress', 'interim', 'reopened') THEN "
+    "LEAST(CASE WHEN first_response_at IS NULL THEN first_response_due_at END, "
+    "next_response_due_at, promised_at, final_answer_due_at) END)"
+)
 
 
 class Appeal(Base):
@@ -48,16 +54,27 @@ class Appeal(Base):
         Index("ix_appeals_organisation_id_opened_at", "organisation_id", "opened_at", "id"),
         Index("ix_appeals_status_opened_at", "status", "opened_at", "id"),
         Index("ix_appeals_network_opened_at", "network", "opened_at", "id"),
+        # Appeals by their last change.
+        Index("ix_appeals_updated_at", "updated_at", "id"),
+        Index("ix_appeals_organisation_id_updated_at", "organisation_id", "updated_at", "id"),
+        Index("ix_appeals_status_updated_at", "status", "updated_at", "id"),
         Index(
-            "ix_appeals_first_response_due",
-            "first_response_due_at",
+            "ix_appeals_assignee_id_updated_at",
+            "assignee_id",
+            "updated_at",
             "id",
-            postgresql_where=text("first_response_at IS NULL AND closed_at IS NULL"),
+            postgresql_where=text("assignee_id IS NOT NULL"),
         ),
-        Index(
-            "ix_appeals_next_response_due_at",
-            "next_response_due_at",
-            postgresql_where=text("next_response_due_at IS NOT NULL"),
+        # Appeals that owe something, by what they owe next: few of all.
+        *(
+            Index(f"ix_appeals_{name}next_due", *columns, text(_NEXT_DUE), "id", postgresql_where=text(where))
+            for name, columns, where in (
+                ("", (), f"{_NEXT_DUE} IS NOT NULL"),
+                ("organisation_id_", ("organisation_id",), f"{_NEXT_DUE} IS NOT NULL"),
+                ("assignee_id_", ("assignee_id",), f"assignee_id IS NOT NULL AND {_NEXT_DUE} IS NOT NULL"),
+                ("status_", ("status",), f"{_NEXT_DUE} IS NOT NULL"),
+                ("urgent_", (), f"urgency = 'high' AND {_NEXT_DUE} IS NOT NULL"),
+            )
         ),
         Index(
             "ix_appeals_next_escalation_at",

@@ -10,9 +10,10 @@ from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_i
 from services.appeals.lifecycle import appeal_queries, assignee_changes
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, position_of
 from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals
-from services.appeals.schemas.appeals import AppealExpansion, AppealSort
+from services.appeals.schemas.appeals import AppealExpansion
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
@@ -45,7 +46,7 @@ async def list_appeals(
     filters: AppealQuery,
     paging: PagingDep,
     response: Response,
-    sort: Annotated[AppealSort, Query(description="Newest first (`-opened_at`), or oldest first")] = "-opened_at",
+    sort: Annotated[AppealSort, Query(description=SORT_HELP)] = "-opened_at",
     expand: Annotated[
         list[AppealExpansion] | None, Query(description="`route`: why each appeal is where it is")
     ] = None,
@@ -56,8 +57,8 @@ async def list_appeals(
     the order is that of the numbers, `text` is an extract, and `highlights` shows where the words are.
     """
     rows, cursor = paging.page(
-        await appeal_list.find(session, caller, filters, paging, newest_first=sort == "-opened_at"),
-        lambda row: appeal_list.position_of(row, filters),
+        await appeal_list.find(session, caller, filters, paging, sort),
+        lambda row: position_of(row, sort, filters),
         response,
     )
     items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))

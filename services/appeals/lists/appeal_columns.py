@@ -19,6 +19,7 @@ def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
 # The columns of an appeal that responses show unchanged.
 SHOWN_COLUMNS = (
     "id", "number", "version", "status", "urgency", "outcome", "text", "written_at", "opened_at",
+    "updated_at",
     "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
     "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
     "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind",

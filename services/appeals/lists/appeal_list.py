@@ -1,4 +1,4 @@
-"""Lists of appeals in the order of a column, and counts of them."""
+"""Lists of appeals, and counts of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,43 +11,51 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lists.appeal_columns import LISTED_NAMES, SELECT_LISTED
 from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import URGENCIES, AppealOrder, AppealSort, check_sort, order_of
 from services.appeals.search.matching import next_appeals, require_words
 from services.appeals.sla.breaches import overdue_condition
 from shared import clock
-from shared.api.pagination import Paging
+from shared.api.pagination import Paging, beyond, inline_literal
 from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal
 
 
 def list_query(
-    caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
+    caller: Caller, filters: AppealFilter, paging: Paging, sort: AppealSort = "-opened_at"
 ) -> Select[*tuple[Any, ...]]:
-    """Return the query that lists appeals by the moment they were opened, one more than the page takes.
-
-    Indexes end in `opened_at, id` and are read in either direction.
-    """
-    columns = (Appeal.opened_at, Appeal.id)
-    order = [column.desc() if newest_first else column.asc() for column in columns]
-    query = SELECT_LISTED.where(*filters.conditions(caller)).order_by(*order).limit(paging.limit + 1)
-    after = paging.after(columns, (datetime.fromisoformat, UUID), descending=newest_first)
-    return query if after is None else query.where(after)
+    """Return the query that lists appeals in an order, but not by urgency: one more than the page takes."""
+    position = paging.position((datetime.fromisoformat, UUID))
+    return _ordered(caller, filters, order_of(sort), position, paging.limit + 1)
 
 
 async def find(
-    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool = True
+    session: AsyncSession,
+    caller: Caller,
+    filters: AppealFilter,
+    paging: Paging,
+    sort: AppealSort = "-opened_at",
 ) -> list[SimpleNamespace]:
-    """Return a page of appeals and one more, by the moment they were opened, with `q` by number.
+    """Return a page of appeals and one more in the order of `sort`, with `q` by number.
 
     A row has the columns of an appeal, and the names of its organisation, topic, topic group, municipality and
-    assignee.
+    assignee. Raises `Invalid` for an order that does not go with the filter.
     """
-    if not filters.q:
-        return await _listed(session, list_query(caller, filters, paging, newest_first=newest_first))
+    check_sort(sort, filters)
+    if filters.q:
+        return await _search(session, caller, filters, paging, newest_first=sort == "-opened_at")
+    if order_of(sort).by_urgency:
+        return await _find_by_urgency(session, caller, filters, paging, order_of(sort))
+    return await _listed(session, list_query(caller, filters, paging, sort))
+
+
+async def _search(
+    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool
+) -> list[SimpleNamespace]:
     position = paging.position((int,))
     found = await next_appeals(
         session,
         caller,
-        filters.q,
+        filters.q or "",
         filters.conditions_without_words(caller),
         organisation_id=filters.organisation_id,
         after=None if position is None else position[0],
@@ -58,14 +66,38 @@ async def find(
     return sorted(rows, key=lambda row: row.number, reverse=newest_first)
 
 
+async def _find_by_urgency(
+    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, order: AppealOrder
+) -> list[SimpleNamespace]:
+    """Return the page from a query for each urgency: the few urgent appeals have an index of their own."""
+    position = paging.position((str, datetime.fromisoformat, UUID))
+    urgencies = URGENCIES[::-1] if order.descending else URGENCIES
+    if position is not None:
+        urgencies = urgencies[urgencies.index(position[0]) :]
+    rows: list[SimpleNamespace] = []
+    for urgency in urgencies:
+        after = position[1:] if position is not None and position[0] == urgency else None
+        query = _ordered(caller, filters, order, after, paging.limit + 1 - len(rows))
+        if filters.urgency in {None, urgency} and len(rows) <= paging.limit:
+            rows += await _listed(session, query.where(Appeal.urgency == inline_literal(urgency)))
+    return rows
+
+
+def _ordered(
+    caller: Caller, filters: AppealFilter, order: AppealOrder, after: Sequence[Any] | None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    columns = (order.column, Appeal.id)
+    query = (
+        SELECT_LISTED.where(*filters.conditions(caller), *order.conditions)
+        .order_by(*(column.desc() if order.descending else column.asc() for column in columns))
+        .limit(limit)
+    )
+    return query if after is None else query.where(beyond(columns, after, descending=order.descending))
+
+
 async def _listed(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[SimpleNamespace]:
     # The attributes of a row of the result are slow.
     return [SimpleNamespace(**dict(zip(LISTED_NAMES, row, strict=True))) for row in await session.execute(query)]
-
-
-def position_of(row: SimpleNamespace, filters: AppealFilter) -> tuple[Any, ...]:
-    """Return the position of an appeal in the list, for its cursor."""
-    return (row.number,) if filters.q else (row.opened_at, row.id)
 
 
 async def count_by_status(

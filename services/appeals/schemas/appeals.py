@@ -35,7 +35,6 @@ from shared.contracts.values import (
 )
 from shared.http.problems import Invalid
 
-AppealSort = TypeAliasType("AppealSort", Literal["-opened_at", "opened_at"])
 MatterDecision = TypeAliasType("MatterDecision", Literal["split_off", "keep"])
 AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
 
@@ -81,6 +80,12 @@ class AppealSummary(BaseModel):
     )
     written_at: datetime = Field(description="The network's time, or that of the call or letter")
     opened_at: datetime = Field(description="When the message was received")
+    updated_at: datetime = Field(description="When it last changed: its version, not its incident or notes")
+    next_due_at: datetime | None = Field(
+        description="The earliest deadline that it owes: of the first or next reply, of a promise, of the final "
+        "answer; null: it owes nothing, or nobody has it",
+        examples=["2026-11-30T17:40:00+08:00"],
+    )
     first_response_due_at: datetime | None = Field(examples=["2026-11-30T17:40:00+08:00"])
     first_response_at: datetime | None
     first_response_working_seconds: int | None = Field(description="Working time until the first public reply")

@@ -1,23 +1,29 @@
-"""Whether an appeal is late: somebody has it, an answer is awaited, and its deadline has passed."""
+"""What an appeal owes next, and whether that is late: somebody has it, and its deadline has passed."""
 
 from datetime import datetime
 from types import SimpleNamespace
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, DateTime, and_, case, func, or_
 
 from services.appeals.sla.escalation_steps import AwaitedClock
 from shared.api.pagination import inline_literal
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
 
+_WITH_SOMEBODY = tuple(status for status in OPEN_APPEAL_STATUSES if status != "triage")
+
+
+def next_due() -> ColumnElement[datetime | None]:
+    """Return the earliest deadline that an appeal owes in SQL, as `next_due_at`: the expression of its indexes."""
+    first = case((Appeal.first_response_at.is_(None), Appeal.first_response_due_at))
+    # A promise holds until the final reply is published, whatever else happens to the appeal.
+    awaited = (first, Appeal.next_response_due_at, Appeal.promised_at, Appeal.final_answer_due_at)
+    return case((_is_with_somebody(), func.least(*awaited, type_=DateTime(timezone=True))))
+
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition of `is_overdue` in SQL."""
-    # A promise holds until the final reply is published, whatever else happens to the appeal.
-    return and_(
-        _is_with_somebody(),
-        or_(_is_response_late(moment), Appeal.promised_at < moment, Appeal.final_answer_due_at < moment),
-    )
+    return next_due() < moment
 
 
 def late_response_condition(moment: datetime) -> ColumnElement[bool]:
@@ -37,7 +43,7 @@ def is_clock_of_final_answer() -> ColumnElement[bool]:
 
 
 def _is_with_somebody() -> ColumnElement[bool]:
-    return Appeal.status.in_([inline_literal(status) for status in OPEN_APPEAL_STATUSES if status != "triage"])
+    return Appeal.status.in_([inline_literal(status) for status in _WITH_SOMEBODY])
 
 
 def _is_response_late(moment: datetime) -> ColumnElement[bool]:
@@ -55,9 +61,20 @@ def is_overdue(appeal: Appeal | SimpleNamespace, moment: datetime) -> bool:
     return bool(late_clocks(appeal, moment))
 
 
+def next_due_at(appeal: Appeal | SimpleNamespace) -> datetime | None:
+    """Return the earliest deadline that the appeal owes: of its first or next reply, of a promised one, or of its
+    final answer; null: it owes nothing. Also for a row with the appeal's columns.
+    """
+    return min(_awaited(appeal).values(), default=None)
+
+
 def late_clocks(appeal: Appeal | SimpleNamespace, moment: datetime) -> dict[AwaitedClock, datetime]:
     """Return the deadlines that have passed, by what they are of; none while nobody has the appeal."""
-    if appeal.status in {"closed", "not_required", "merged", "triage"}:
+    return {kind: due for kind, due in _awaited(appeal).items() if due < moment}
+
+
+def _awaited(appeal: Appeal | SimpleNamespace) -> dict[AwaitedClock, datetime]:
+    if appeal.status not in _WITH_SOMEBODY:
         return {}
     awaited: dict[AwaitedClock, datetime | None] = {
         "first_response": appeal.first_response_due_at if appeal.first_response_at is None else None,
@@ -65,4 +82,4 @@ def late_clocks(appeal: Appeal | SimpleNamespace, moment: datetime) -> dict[Awai
         "final_answer": appeal.final_answer_due_at,
         "promise": appeal.promised_at,
     }
-    return {kind: due for kind, due in awaited.items() if due is not None and due < moment}
+    return {kind: due for kind, due in awaited.items() if due is not None}

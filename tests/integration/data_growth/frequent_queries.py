@@ -21,6 +21,7 @@ from services.appeals.extensions import expiry
 from services.appeals.lifecycle import access_changes, alerts
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import AppealSort
 from services.appeals.promises import promise_queries, settlement
 from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
@@ -29,6 +30,7 @@ from services.webhooks.deliveries import deliveries
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
+from shared.contracts.values import AppealStatus
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Calendar
@@ -59,12 +61,17 @@ def _caller(right: Right, region: Region, staff: bool) -> Caller:
 
 
 def _appeals(
-    name: str, *indexes: str, staff: bool = False, removed: int = 100, newest_first: bool = True, **wanted: Any
+    name: str,
+    *indexes: str,
+    staff: bool = False,
+    removed: int = 100,
+    sort: AppealSort = "-opened_at",
+    **wanted: Any,
 ) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.APPEALS_READ, region, staff)
         filters = AppealFilter(**wanted)
-        await appeal_list.find(session, caller, filters, PAGE, newest_first=newest_first)
+        await appeal_list.find(session, caller, filters, PAGE, sort)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
 
@@ -133,12 +140,32 @@ def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
 
 _OPEN = ("ix_appeals_status_opened_at", "ix_appeals_open_thread")
 
+
+def _sorted_appeals(sort: AppealSort, column: str, status: AppealStatus) -> list[FrequentQuery]:
+    """Return the lists in this order: of all appeals, of an organisation, of a person, of a rare status."""
+    return [
+        _appeals(f"by {sort}", f"ix_appeals_{column}", sort=sort),
+        _appeals(f"by {sort}, of staff", f"ix_appeals_organisation_id_{column}", sort=sort, staff=True),
+        _appeals(
+            f"by {sort}, of an assignee", f"ix_appeals_assignee_id_{column}", sort=sort, assignee_id=UUID(int=1)
+        ),
+        _appeals(f"by {sort}, of a rare status", f"ix_appeals_status_{column}", sort=sort, status=(status,)),
+    ]
+
+
 FREQUENT_QUERIES = [
     _appeals("centre", "ix_appeals_opened_at"),
     _appeals("staff", "ix_appeals_organisation_id_opened_at", staff=True),
-    _appeals("oldest first", "ix_appeals_opened_at", newest_first=False),
-    _appeals("oldest first, of staff", "ix_appeals_organisation_id_opened_at", staff=True, newest_first=False),
-    _appeals("in triage, oldest first", "ix_appeals_status_opened_at", status=("triage",), newest_first=False),
+    _appeals("oldest first", "ix_appeals_opened_at", sort="opened_at"),
+    _appeals("oldest first, of staff", "ix_appeals_organisation_id_opened_at", staff=True, sort="opened_at"),
+    _appeals("in triage, oldest first", "ix_appeals_status_opened_at", status=("triage",), sort="opened_at"),
+    *_sorted_appeals("-updated_at", "updated_at", "closed"),
+    *_sorted_appeals("updated_at", "updated_at", "closed"),
+    *_sorted_appeals("due", "next_due", "interim"),
+    *_sorted_appeals("-due", "next_due", "interim"),
+    *_sorted_appeals("urgency", "next_due", "interim"),
+    *_sorted_appeals("-urgency", "next_due", "interim"),
+    _appeals("urgent, by deadline", "ix_appeals_urgent_next_due", sort="urgency", urgency="high"),
     _appeals("of a network given up", "ix_appeals_network_opened_at", network="ok"),
     _appeals("of a network in use", "ix_appeals_network_opened_at", "ix_appeals_opened_at", network="vk"),
     _appeals("urgent", "ix_appeals_urgent", urgency="high"),
@@ -146,7 +173,7 @@ FREQUENT_QUERIES = [
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
     _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
-    _appeals("overdue", *_OPEN, overdue=True, removed=MAX_OPEN),
+    _appeals("overdue", "ix_appeals_next_due", overdue=True, removed=MAX_OPEN),
     _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),
     _appeals(
         "of an assignee, of staff",

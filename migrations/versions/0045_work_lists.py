@@ -1,0 +1,61 @@
+"""Index appeals by their last change and by the deadline that they owe next, for lists in these orders.
+
+The deadline is an expression of the columns of the single deadlines, not a column of its own: it needs no filling,
+and cannot differ from them.
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from migrations.indexes import create_index_concurrently, drop_index_concurrently
+
+revision: str = "0045"
+down_revision: str | None = "0043"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+NEXT_DUE = (
+    "(CASE WHEN status IN ('assigned', 'in_progress', 'interim', 'reopened') THEN "
+    "LEAST(CASE WHEN first_response_at IS NULL THEN first_response_due_at END, "
+    "next_response_due_at, promised_at, final_answer_due_at) END)"
+)
+OWES = f"{NEXT_DUE} IS NOT NULL"
+# Index → the columns before the order, and which appeals it has.
+BY_CHANGE = {
+    "ix_appeals_updated_at": ([], None),
+    "ix_appeals_organisation_id_updated_at": (["organisation_id"], None),
+    "ix_appeals_status_updated_at": (["status"], None),
+    "ix_appeals_assignee_id_updated_at": (["assignee_id"], "assignee_id IS NOT NULL"),
+}
+BY_DEADLINE = {
+    "ix_appeals_next_due": ([], OWES),
+    "ix_appeals_organisation_id_next_due": (["organisation_id"], OWES),
+    "ix_appeals_assignee_id_next_due": (["assignee_id"], f"assignee_id IS NOT NULL AND {OWES}"),
+    "ix_appeals_status_next_due": (["status"], OWES),
+    "ix_appeals_urgent_next_due": ([], f"urgency = 'high' AND {OWES}"),
+}
+# Of single deadlines: their appeals are found by what they owe next.
+FORMER = {
+    "ix_appeals_first_response_due": (
+        ["first_response_due_at", "id"],
+        "first_response_at IS NULL AND closed_at IS NULL",
+    ),
+    "ix_appeals_next_response_due_at": (["next_response_due_at"], "next_response_due_at IS NOT NULL"),
+}
+
+
+def upgrade() -> None:
+    for name, (columns, where) in BY_CHANGE.items():
+        create_index_concurrently(name, "appeals", [*columns, "updated_at", "id"], where=where)
+    for name, (columns, where) in BY_DEADLINE.items():
+        create_index_concurrently(name, "appeals", [*columns, sa.text(NEXT_DUE), "id"], where=where)
+    for name in FORMER:
+        drop_index_concurrently(name, "appeals")
+
+
+def downgrade() -> None:
+    for name, (columns, where) in FORMER.items():
+        create_index_concurrently(name, "appeals", columns, where=where)
+    for name in (*BY_CHANGE, *BY_DEADLINE):
+        drop_index_concurrently(name, "appeals")

@@ -1,0 +1,115 @@
+"""Lists of appeals in each order: complete, without repetition, and in the order of what they show."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+
+QUESTION = "Когда в вашей школе начнётся ремонт крыльца?"
+Key = Callable[[dict[str, Any]], tuple[Any, ...]]
+
+# Of each appeal: status, urgency, first response given, and the deadlines in hours from now.
+SAMPLES: list[dict[str, Any]] = [
+    {"status": "assigned", "urgency": "normal", "first": 5},
+    {"status": "assigned", "urgency": "high", "first": 9},
+    {"status": "in_progress", "urgency": "normal", "first": -3, "final": -4},
+    {"status": "in_progress", "urgency": "high", "first": -3, "answered": True, "final": 20},
+    {"status": "interim", "urgency": "normal", "first": -3, "answered": True, "promise": 2, "final": 3},
+    {"status": "reopened", "urgency": "normal", "first": -3, "answered": True, "next": 5, "final": 9},
+    {"status": "reopened", "urgency": "normal", "first": 1, "answered": True},
+    {"status": "answered", "urgency": "high", "first": 1, "answered": True, "promise": 1},
+    {"status": "triage", "urgency": "normal", "first": 1},
+    {"status": "closed", "urgency": "normal", "first": 1},
+]
+OWING = 6
+KEYS: dict[str, Key] = {
+    "opened_at": lambda found: (found["opened_at"], found["id"]),
+    "updated_at": lambda found: (found["updated_at"], found["id"]),
+    "due": lambda found: (found["next_due_at"], found["id"]),
+    "urgency": lambda found: (found["urgency"] == "normal", found["next_due_at"], found["id"]),
+}
+SORTS = [f"{sign}{name}" for name in KEYS for sign in ("", "-")]
+
+
+async def _insert(scenario: AppealsScenario) -> None:
+    """Open an appeal for each sample; two of them have the same deadline."""
+    connection = await scenario.database.connect()
+    now = datetime.now(UTC)
+    try:
+        for number, sample in enumerate(SAMPLES):
+            await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+            due = {
+                name: now.replace(microsecond=7 + number % 2) + timedelta(hours=sample[name])
+                for name in ("first", "next", "promise", "final")
+                if name in sample
+            }
+            await connection.execute(
+                """UPDATE appeals SET status = $2, urgency = $3, first_response_due_at = $4,
+                    first_response_at = $5, next_response_due_at = $6, promised_at = $7,
+                    final_answer_due_at = $8, updated_at = $9
+                WHERE author_key = $1""",
+                f"a{number}", sample["status"], sample["urgency"], due.get("first"),
+                WEDNESDAY if "answered" in sample else None, due.get("next"), due.get("promise"), due.get("final"),
+                now - timedelta(minutes=number * 7 % 5),
+            )  # fmt: skip
+    finally:
+        await connection.close()
+
+
+async def _pages(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        page = (await scenario.get("/appeals", limit=2, **query)).json()
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
+async def test_lists_are_complete_in_each_order(scenario: AppealsScenario) -> None:
+    await _insert(scenario)
+    everything = await scenario.all()
+    assert len(everything) == len(SAMPLES)
+    for sort in SORTS:
+        found = await _pages(scenario, sort=sort)
+        name = sort.removeprefix("-")
+        owing = [one for one in everything if name not in {"due", "urgency"} or one["next_due_at"] is not None]
+        assert len(owing) == (OWING if name in {"due", "urgency"} else len(SAMPLES))
+        expected = sorted(owing, key=KEYS[name], reverse=sort.startswith("-"))
+        assert [one["number"] for one in found] == [one["number"] for one in expected], sort
+    # What is overdue is what owes something of before, in the database and where it is shown.
+    late = {one["id"] for one in everything if one["overdue"]}
+    assert {one["id"] for one in await scenario.all(overdue="true")} == late
+    assert {one["id"] for one in await scenario.all(overdue="false")} == {one["id"] for one in everything} - late
+    assert len(late) == 1
+
+
+@pytest.mark.parametrize("sort", ["due", "urgency", "-updated_at"])
+async def test_orders_keep_filter_and_scope(scenario: AppealsScenario, sort: str) -> None:
+    await _insert(scenario)
+    own: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
+    foreign: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
+    assert len(await _pages(scenario, sort=sort, status="reopened", **own)) == (2 if sort == "-updated_at" else 1)
+    assert await _pages(scenario, sort=sort, **foreign) == []
+    urgent = await _pages(scenario, sort=sort, urgency="high")
+    assert {one["urgency"] for one in urgent} == {"high"}
+
+
+async def test_order_that_no_index_serves_is_refused(scenario: AppealsScenario) -> None:
+    for sort in ("due", "-urgency", "updated_at"):
+        answer = await scenario.get("/appeals", sort=sort, q="дорога")
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "query/sort"
+    assert (await scenario.get("/appeals", sort="number")).status_code == 422
+
+
+async def test_change_moves_an_appeal_to_the_top_of_the_last_changed(scenario: AppealsScenario) -> None:
+    for number in range(3):
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    oldest = (await scenario.all(sort="opened_at"))[0]
+    moved = (await scenario.move(oldest, "in_progress")).json()
+    assert moved["updated_at"] > oldest["updated_at"]
+    assert (await scenario.all(sort="-updated_at"))[0]["id"] == oldest["id"]
