@@ -62,6 +62,11 @@ class AppealFilter(ListFilter):
     )
     opened_from: BoundedDatetime | None = None
     opened_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
+    updated_since: BoundedDatetime | None = Field(
+        default=None,
+        description="Changed after this moment, with `sort=updated_at` or `-updated_at` in lists. A change may be "
+        "seen some seconds after its moment: to miss none, read the event feed",
+    )
     number: int | None = Field(default=None, ge=1, le=2**63 - 1)
     q: StorableText | None = Field(
         default=None,
@@ -118,7 +123,7 @@ class AppealFilter(ListFilter):
         if self.external_id is not None:
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))
-        return conditions + self._noted() + self._assigned(caller) + self._opened()
+        return conditions + self._noted() + self._assigned(caller) + self._opened_or_changed()
 
     def _noted(self) -> list[ColumnElement[bool]]:
         return [
@@ -139,7 +144,8 @@ class AppealFilter(ListFilter):
             return [Appeal.assignee_id.is_(None), Appeal.status.in_(open_statuses)]
         return []
 
-    def _opened(self) -> list[ColumnElement[bool]]:
+    def _opened_or_changed(self) -> list[ColumnElement[bool]]:
         since = [Appeal.opened_at >= self.opened_from] if self.opened_from is not None else []
         until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
-        return since + until
+        changed = [Appeal.updated_at > self.updated_since] if self.updated_since is not None else []
+        return since + until + changed

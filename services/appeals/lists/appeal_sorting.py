@@ -56,6 +56,9 @@ def check_sort(sort: AppealSort, filters: AppealFilter, *, pointer: str = "query
     if filters.q and sort not in {"-opened_at", "opened_at"}:
         detail = "With q the order is that of the numbers: sort takes -opened_at or opened_at"
         raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
+    if filters.updated_since is not None and sort not in {"-updated_at", "updated_at"}:
+        detail = "With updated_since the order is that of the changes: sort takes updated_at or -updated_at"
+        raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
 
 def position_of(row: SimpleNamespace, sort: AppealSort, filters: AppealFilter) -> Sequence[Any]:

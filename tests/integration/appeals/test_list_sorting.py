@@ -113,3 +113,19 @@ async def test_change_moves_an_appeal_to_the_top_of_the_last_changed(scenario: A
     moved = (await scenario.move(oldest, "in_progress")).json()
     assert moved["updated_at"] > oldest["updated_at"]
     assert (await scenario.all(sort="-updated_at"))[0]["id"] == oldest["id"]
+
+
+async def test_changed_appeals_are_listed_from_a_moment_on(scenario: AppealsScenario) -> None:
+    for number in range(3):
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    first, second, _ = await scenario.all(sort="updated_at")
+    changed = [(await scenario.move(one, "in_progress")).json() for one in (second, first)]
+    since = changed[0]["updated_at"]
+    # The moment itself is excluded.
+    assert [one["id"] for one in await scenario.all(sort="updated_at", updated_since=since)] == [first["id"]]
+    before = await scenario.all(sort="-updated_at", updated_since=second["updated_at"], status="in_progress")
+    assert [one["id"] for one in before] == [first["id"], second["id"]]
+    assert (await scenario.get("/appeals/counts", updated_since=since)).json()["total"] == 1
+    answer = await scenario.get("/appeals", updated_since=since)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "query/sort"

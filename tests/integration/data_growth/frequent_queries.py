@@ -6,6 +6,7 @@ organisation a filter without an index reads that organisation's rows.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,7 @@ from tests.integration.data_growth.query_plans import MODES
 PAGE = Paging(50, None, "binding", "/list")
 # All open appeals are read, however many closed ones there are.
 MAX_OPEN = OPEN + 50
+LAST_WEEK = datetime.now(UTC) - timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ FREQUENT_QUERIES = [
     _appeals("in triage, oldest first", "ix_appeals_status_opened_at", status=("triage",), sort="opened_at"),
     *_sorted_appeals("-updated_at", "updated_at", "closed"),
     *_sorted_appeals("updated_at", "updated_at", "closed"),
+    _appeals("of the last changes", "ix_appeals_updated_at", sort="updated_at", updated_since=LAST_WEEK),
     *_sorted_appeals("due", "next_due", "interim"),
     *_sorted_appeals("-due", "next_due", "interim"),
     *_sorted_appeals("urgency", "next_due", "interim"),
