@@ -199,7 +199,7 @@ def _has_version(response: Document, schemas: Document) -> bool:
 def _with_plain_names(document: Document) -> Document:
     """Return the document with pages named `AppealSummaryPage`, which FastAPI names `Page_AppealSummary_`."""
     schemas = document["components"]["schemas"]
-    plain = {name: re.sub(r"^Page_(\w+)_$", r"\1Page", name) for name in schemas}
+    plain = {name: re.sub(r"^(?:TwoWay)?Page_(\w+)_$", r"\1Page", name) for name in schemas}
     if len(set(plain.values())) < len(plain):
         raise ValueError(f"two components get the same name: {sorted(plain.values())}")
     pointers = {f"#/components/schemas/{old}": f"#/components/schemas/{new}" for old, new in plain.items()}

@@ -33,20 +33,32 @@ class Page(BaseModel, Generic[T]):
     next_cursor: str | None = Field(default=None, description="Send as `cursor` for the next page")
 
 
+class TwoWayPage(Page[T], Generic[T]):
+    """One page of a list that is also read backward. `prev_cursor` is absent on the first page."""
+
+    prev_cursor: str | None = Field(default=None, description="Send as `cursor` for the page before")
+
+
 def _signature(payload: bytes, binding: str) -> bytes:
     key = settings().cursor_key.get_secret_value().encode()
     return hmac.new(key, binding.encode() + b"\n" + payload, hashlib.sha256).digest()[:12]
 
 
-def encode_cursor(position: Sequence[Any], binding: str) -> str:
+def encode_cursor(position: Sequence[Any], binding: str, *, backward: bool = False) -> str:
     """Return an opaque cursor that only the same caller with the same filter can use."""
     values = [value.isoformat() if isinstance(value, datetime) else value for value in position]
-    payload = json.dumps([str(value) if isinstance(value, UUID) else value for value in values]).encode()
+    values = [str(value) if isinstance(value, UUID) else value for value in values]
+    payload = json.dumps({"before": values} if backward else values).encode()
     return base64.urlsafe_b64encode(_signature(payload, binding) + payload).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, binding: str) -> list[Any]:
     """Return the position in a cursor. Raises `Invalid` naming `query/cursor` if it is not valid for this list."""
+    return _decode(cursor, binding)[0]
+
+
+def _decode(cursor: str, binding: str) -> tuple[list[Any], bool]:
+    """Return the position in a cursor, and whether the list is read backward. Raises as `decode_cursor`."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
@@ -55,8 +67,8 @@ def decode_cursor(cursor: str, binding: str) -> list[Any]:
     if not payload or not hmac.compare_digest(raw[:12], _signature(payload, binding)):
         detail = "The cursor belongs to another list, filter or caller, or is damaged"
         raise Invalid(detail, errors=[FieldError(pointer="query/cursor", detail=detail)])
-    position: list[Any] = json.loads(payload)
-    return position
+    position = json.loads(payload)
+    return (position["before"], True) if isinstance(position, dict) else (position, False)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,11 @@ class Paging:
     cursor: str | None
     binding: str
     url: str
+
+    @property
+    def is_backward(self) -> bool:
+        """Return whether the page before the cursor is wanted: its rows are read in reverse order."""
+        return self.cursor is not None and _decode(self.cursor, self.binding)[1]
 
     def after(
         self,
@@ -96,8 +113,36 @@ class Paging:
             return list(rows), None
         kept = list(rows[: self.limit])
         cursor = encode_cursor(position(kept[-1]), self.binding)
-        response.headers["Link"] = f'<{self.url}cursor={cursor}>; rel="next"'
+        response.headers["Link"] = self._link(cursor, "next")
         return kept, cursor
+
+    def two_way_page(
+        self, rows: Sequence[T], position: Callable[[T], Sequence[Any]], response: Response
+    ) -> tuple[list[T], str | None, str | None]:
+        """Return the page, the next and the previous cursor from `limit + 1` rows; set the `Link` header.
+
+        The rows are in the order of reading: reversed if the list is read backward.
+        """
+        kept, backward, more = list(rows[: self.limit]), self.is_backward, len(rows) > self.limit
+        if not kept:
+            return kept, None, None
+        if backward:
+            kept.reverse()
+        # There is what was shown before on the one side, and what was fetched beyond the page on the other.
+        before, behind = (more, True) if backward else (self.cursor is not None, more)
+        following = encode_cursor(position(kept[-1]), self.binding) if behind else None
+        previous = encode_cursor(position(kept[0]), self.binding, backward=True) if before else None
+        links = [
+            self._link(cursor, relation)
+            for cursor, relation in ((following, "next"), (previous, "prev"))
+            if cursor is not None
+        ]
+        if links:
+            response.headers["Link"] = ", ".join(links)
+        return kept, following, previous
+
+    def _link(self, cursor: str, relation: str) -> str:
+        return f'<{self.url}cursor={cursor}>; rel="{relation}"'
 
 
 def beyond(
@@ -115,7 +160,7 @@ async def paging(
     request: Request,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` or `prev_cursor` of a page")] = None,
 ) -> Paging:
     """Return the paging of this request, bound to its path, filter and caller. A dependency.
 

@@ -14,7 +14,7 @@ COMPONENTS: dict[str, Any] = {
         "example": "true",
     },
     "Link": {
-        "description": "The next page (RFC 8288); absent on the last",
+        "description": "The next page, of some lists also the previous one (RFC 8288); absent if there is none",
         "schema": {"type": "string"},
         "example": '</api/v1/appeals?status=triage&cursor=MzY0>; rel="next"',
     },

@@ -14,7 +14,7 @@ from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, positio
 from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals
 from services.appeals.schemas.appeals import AppealExpansion
-from shared.api.pagination import Page, PagingDep
+from shared.api.pagination import PagingDep, TwoWayPage
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
 from shared.auth.callers import Caller
@@ -50,19 +50,19 @@ async def list_appeals(
     expand: Annotated[
         list[AppealExpansion] | None, Query(description="`route`: why each appeal is where it is")
     ] = None,
-) -> Page[appeals.AppealListItem]:
+) -> TwoWayPage[appeals.AppealListItem]:
     """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its own.
 
     Personal data is masked in `text` and in the quotes of `route`; the appeal itself has the full text. With `q`
     the order is that of the numbers, `text` is an extract, and `highlights` shows where the words are.
     """
-    rows, cursor = paging.page(
+    rows, following, previous = paging.two_way_page(
         await appeal_list.find(session, caller, filters, paging, sort),
         lambda row: position_of(row, sort, filters),
         response,
     )
     items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))
-    return Page(items=items, next_cursor=cursor)
+    return TwoWayPage(items=items, next_cursor=following, prev_cursor=previous)
 
 
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")

@@ -25,7 +25,7 @@ def list_query(
 ) -> Select[*tuple[Any, ...]]:
     """Return the query that lists appeals in an order, but not by urgency: one more than the page takes."""
     position = paging.position((datetime.fromisoformat, UUID))
-    return _ordered(caller, filters, order_of(sort), position, paging.limit + 1)
+    return _ordered(caller, filters, order_of(sort, reverse=paging.is_backward), position, paging.limit + 1)
 
 
 async def find(
@@ -35,16 +35,17 @@ async def find(
     paging: Paging,
     sort: AppealSort = "-opened_at",
 ) -> list[SimpleNamespace]:
-    """Return a page of appeals and one more in the order of `sort`, with `q` by number.
+    """Return a page of appeals and one more in the order of `sort`, with `q` by number; backward in reverse.
 
     A row has the columns of an appeal, and the names of its organisation, topic, topic group, municipality and
     assignee. Raises `Invalid` for an order that does not go with the filter.
     """
     check_sort(sort, filters)
+    order = order_of(sort, reverse=paging.is_backward)
     if filters.q:
-        return await _search(session, caller, filters, paging, newest_first=sort == "-opened_at")
-    if order_of(sort).by_urgency:
-        return await _find_by_urgency(session, caller, filters, paging, order_of(sort))
+        return await _search(session, caller, filters, paging, newest_first=order.descending)
+    if order.by_urgency:
+        return await _find_by_urgency(session, caller, filters, paging, order)
     return await _listed(session, list_query(caller, filters, paging, sort))
 
 

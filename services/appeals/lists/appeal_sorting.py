@@ -39,9 +39,9 @@ class AppealOrder:
     by_urgency: bool = False
 
 
-def order_of(sort: AppealSort) -> AppealOrder:
-    """Return the order that `sort` names."""
-    descending = sort.startswith("-")
+def order_of(sort: AppealSort, *, reverse: bool = False) -> AppealOrder:
+    """Return the order that `sort` names, or its reverse."""
+    descending = sort.startswith("-") is not reverse
     match sort.removeprefix("-"):
         case "opened_at":
             return AppealOrder(Appeal.opened_at, descending)

@@ -60,13 +60,20 @@ async def _insert(scenario: AppealsScenario) -> None:
 
 
 async def _pages(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    """Return all items, read forward page by page; the way back shows the same pages."""
+    pages: list[list[dict[str, Any]]] = []
+    cursor = {}
     while True:
-        page = (await scenario.get("/appeals", limit=2, **query)).json()
-        found += page["items"]
+        page = (await scenario.get("/appeals", limit=2, **query, **cursor)).json()
+        pages.append(page["items"])
         if page["next_cursor"] is None:
-            return found
-        query["cursor"] = page["next_cursor"]
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    for shown in reversed(pages[:-1]):
+        page = (await scenario.get("/appeals", limit=2, **query, cursor=page["prev_cursor"])).json()
+        assert page["items"] == shown
+    assert page["prev_cursor"] is None
+    return [item for shown in pages for item in shown]
 
 
 async def test_lists_are_complete_in_each_order(scenario: AppealsScenario) -> None:
@@ -129,3 +136,33 @@ async def test_changed_appeals_are_listed_from_a_moment_on(scenario: AppealsScen
     answer = await scenario.get("/appeals", updated_since=since)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "query/sort"
+
+
+async def test_search_is_read_backward_too(scenario: AppealsScenario) -> None:
+    for number in range(5):
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    await scenario.index_texts()
+    for sort in ("opened_at", "-opened_at"):
+        numbers = [one["number"] for one in await _pages(scenario, q="крыльцо", sort=sort)]
+        assert numbers == sorted(numbers, reverse=sort == "-opened_at")
+        assert len(numbers) == 5
+
+
+async def test_page_before_has_what_was_added_and_a_link(scenario: AppealsScenario) -> None:
+    for number in range(3):
+        await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+    first = await scenario.get("/appeals", limit=2)
+    assert "prev" not in first.headers["Link"]
+    last = await scenario.get("/appeals", limit=2, cursor=first.json()["next_cursor"])
+    assert (len(last.json()["items"]), last.json()["next_cursor"]) == (1, None)
+    await scenario.citizen_writes(QUESTION, author="new", at=WEDNESDAY + timedelta(hours=9))
+    link = last.headers["Link"]
+    assert link.endswith('>; rel="prev"')
+    headers = scenario.appeals.headers("moderator")
+    back = (await scenario.appeals.client.get(link.split(">")[0][1:], headers=headers)).json()
+    assert back["items"] == first.json()["items"]
+    newest = (await scenario.get("/appeals", limit=2, cursor=back["prev_cursor"])).json()
+    assert [one["id"] for one in newest["items"]] == [(await scenario.all())[0]["id"]]
+    assert newest["prev_cursor"] is None
+    following = (await scenario.get("/appeals", limit=2, cursor=newest["next_cursor"])).json()
+    assert following["items"] == back["items"]
