@@ -1,4 +1,4 @@
-"""Index appeals by their last change and by the deadline that they owe next, for lists in these orders.
+"""Index appeals by their last change, by the deadline that they owe next, and for work lists.
 
 The deadline is an expression of the columns of the single deadlines, not a column of its own: it needs no filling,
 and cannot differ from them.
@@ -15,8 +15,9 @@ down_revision: str | None = "0043"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
+WITH_SOMEBODY = "status IN ('assigned', 'in_progress', 'interim', 'reopened')"
 NEXT_DUE = (
-    "(CASE WHEN status IN ('assigned', 'in_progress', 'interim', 'reopened') THEN "
+    f"(CASE WHEN {WITH_SOMEBODY} THEN "
     "LEAST(CASE WHEN first_response_at IS NULL THEN first_response_due_at END, "
     "next_response_due_at, promised_at, final_answer_due_at) END)"
 )
@@ -35,13 +36,20 @@ BY_DEADLINE = {
     "ix_appeals_status_next_due": (["status"], OWES),
     "ix_appeals_urgent_next_due": ([], f"urgency = 'high' AND {OWES}"),
 }
-# Of single deadlines: their appeals are found by what they owe next.
+BY_OPENING = {
+    "ix_appeals_incident_id_opened_at": (["incident_id"], "incident_id IS NOT NULL"),
+    "ix_appeals_in_incident": ([], "incident_id IS NOT NULL"),
+    "ix_appeals_unanswered": ([], f"first_response_at IS NULL AND {WITH_SOMEBODY}"),
+    "ix_appeals_returned": ([], "returns > 0"),
+}
+# Indexes of single deadlines, whose appeals are found by what they owe next, and one without an order.
 FORMER = {
     "ix_appeals_first_response_due": (
         ["first_response_due_at", "id"],
         "first_response_at IS NULL AND closed_at IS NULL",
     ),
     "ix_appeals_next_response_due_at": (["next_response_due_at"], "next_response_due_at IS NOT NULL"),
+    "ix_appeals_incident_id": (["incident_id"], "incident_id IS NOT NULL"),
 }
 
 
@@ -50,6 +58,9 @@ def upgrade() -> None:
         create_index_concurrently(name, "appeals", [*columns, "updated_at", "id"], where=where)
     for name, (columns, where) in BY_DEADLINE.items():
         create_index_concurrently(name, "appeals", [*columns, sa.text(NEXT_DUE), "id"], where=where)
+    for name, (columns, where) in BY_OPENING.items():
+        create_index_concurrently(name, "appeals", [*columns, "opened_at", "id"], where=where)
+    create_index_concurrently("ix_appeal_watchers_person_id", "appeal_watchers", ["person_id", "appeal_id"])
     for name in FORMER:
         drop_index_concurrently(name, "appeals")
 
@@ -57,5 +68,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name, (columns, where) in FORMER.items():
         create_index_concurrently(name, "appeals", columns, where=where)
-    for name in (*BY_CHANGE, *BY_DEADLINE):
+    for name in (*BY_CHANGE, *BY_DEADLINE, *BY_OPENING):
         drop_index_concurrently(name, "appeals")
+    drop_index_concurrently("ix_appeal_watchers_person_id", "appeal_watchers")

@@ -22,9 +22,10 @@ from shared.tables.base import (
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
+_WITH_SOMEBODY = ("assigned", "in_progress", "interim", "reopened")
 # The earliest deadline that an appeal owes, as `services/appeals/sla/breaches.py` computes it; null: none.
 _NEXT_DUE = (
-    "(CASE WHEN status IN ('assigned', 'in_progress', 'interim', 'reopened') THEN "
+    f"(CASE WHEN status IN {_WITH_SOMEBODY!r} THEN "
     "LEAST(CASE WHEN first_response_at IS NULL THEN first_response_due_at END, "
     "next_response_due_at, promised_at, final_answer_due_at) END)"
 )
@@ -85,8 +86,24 @@ class Appeal(Base):
         # Recent appeals with the same topic and location: similar appeals, spikes.
         Index("ix_appeals_municipality_opened_at", "municipality", "opened_at"),
         Index("ix_appeals_topic_id_opened_at", "topic_id", "opened_at"),
-        Index("ix_appeals_incident_id", "incident_id", postgresql_where=text("incident_id IS NOT NULL")),
-        # Appeals that are transferred repeatedly.
+        # Appeals of an incident, or of any.
+        Index(
+            "ix_appeals_incident_id_opened_at",
+            "incident_id",
+            "opened_at",
+            "id",
+            postgresql_where=text("incident_id IS NOT NULL"),
+        ),
+        Index("ix_appeals_in_incident", "opened_at", "id", postgresql_where=text("incident_id IS NOT NULL")),
+        # Appeals that no reply was published to yet.
+        Index(
+            "ix_appeals_unanswered",
+            "opened_at",
+            "id",
+            postgresql_where=text(f"first_response_at IS NULL AND status IN {_WITH_SOMEBODY!r}"),
+        ),
+        # Appeals that were returned; appeals that are transferred repeatedly.
+        Index("ix_appeals_returned", "opened_at", "id", postgresql_where=text("returns > 0")),
         Index("ix_appeals_transferred", "opened_at", "id", postgresql_where=text("transfers > 0")),
         # Similar appeals: the same author, text, street or utility failure.
         Index("ix_appeals_author_key_opened_at", "author_key", "opened_at"),

@@ -54,6 +54,7 @@ class AppealWatcher(Base):
     """A person who follows an appeal. Whoever may not read it any more is kept, and not shown."""
 
     __tablename__ = "appeal_watchers"
+    __table_args__ = (Index("ix_appeal_watchers_person_id", "person_id", "appeal_id"),)
 
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
     person_id: Mapped[UUID] = mapped_column(ForeignKey("people.id"), primary_key=True)

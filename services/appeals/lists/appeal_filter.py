@@ -4,7 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, select
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import actor_id
@@ -12,7 +12,7 @@ from services.appeals.classification import topics
 from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.search.matching import found_appeals
-from services.appeals.sla.breaches import overdue_condition
+from services.appeals.sla.breaches import is_with_somebody, next_due, overdue_condition
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.api.query_parameters import ListFilter
@@ -20,6 +20,8 @@ from shared.auth.callers import Caller
 from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgency
 from shared.networks import NetworkName
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission
+from shared.tables.appeals_replies import Reply
+from shared.tables.appeals_work import AppealWatcher
 
 AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
 
@@ -50,6 +52,20 @@ class AppealFilter(ListFilter):
     min_transfers: int | None = Field(
         default=None, ge=1, le=1_000, description="Transferred between organisations at least this often"
     )
+    returned: bool | None = Field(default=None, description="An organisation has returned it")
+    unanswered: bool | None = Field(
+        default=None, description="An organisation or person has it, and no reply was published"
+    )
+    on_approval: bool | None = Field(default=None, description="A reply waits for an approver")
+    reply_refused: bool | None = Field(
+        default=None, description="An approver refused the reply, which is a draft again"
+    )
+    due_before: BoundedDatetime | None = Field(
+        default=None, description="`next_due_at` is before this moment, or has passed"
+    )
+    incident_id: UUID | None = Field(default=None, description="In this incident")
+    in_incident: bool | None = Field(default=None, description="In any incident")
+    watched: bool | None = Field(default=None, description="The caller is a watcher")
     overdue: bool | None = Field(default=None, description="A reply is due and late")
     reply_failed: bool | None = Field(
         default=None, description="The last reply failed, and nobody has sent one since"
@@ -99,6 +115,7 @@ class AppealFilter(ListFilter):
             (Appeal.settlement, self.settlement),
             (Appeal.utility_failure, self.utility_failure),
             (Appeal.number, self.number),
+            (Appeal.incident_id, self.incident_id),
         ):
             if value is not None:
                 conditions.append(and_(column == value))
@@ -123,7 +140,23 @@ class AppealFilter(ListFilter):
         if self.external_id is not None:
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))
-        return conditions + self._noted() + self._assigned(caller) + self._opened_or_changed()
+        conditions += self._awaiting(caller) + self._noted() + self._assigned(caller)
+        return conditions + self._opened_or_changed()
+
+    def _awaiting(self, caller: Caller) -> list[ColumnElement[bool]]:
+        """Return the conditions of ready-made work lists."""
+        refused = Reply.approval["decision"].astext == inline_literal("refused")
+        watching = AppealWatcher.person_id == actor_id(caller.subject)
+        lists: tuple[tuple[ColumnElement[bool], bool | None], ...] = (
+            (Appeal.returns > literal_column("0"), self.returned),
+            (and_(Appeal.first_response_at.is_(None), is_with_somebody()), self.unanswered),
+            (Appeal.id.in_(_with_reply("on_approval")), self.on_approval),
+            (Appeal.id.in_(_with_reply("draft").where(refused)), self.reply_refused),
+            (Appeal.incident_id.is_not(None), self.in_incident),
+            (Appeal.id.in_(select(AppealWatcher.appeal_id).where(watching)), self.watched),
+        )
+        conditions = [condition if wanted else ~condition for condition, wanted in lists if wanted is not None]
+        return conditions + ([next_due() < self.due_before] if self.due_before is not None else [])
 
     def _noted(self) -> list[ColumnElement[bool]]:
         return [
@@ -149,3 +182,7 @@ class AppealFilter(ListFilter):
         until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
         changed = [Appeal.updated_at > self.updated_since] if self.updated_since is not None else []
         return since + until + changed
+
+
+def _with_reply(status: str) -> Select[UUID]:
+    return select(Reply.appeal_id).where(Reply.status == inline_literal(status))

@@ -18,7 +18,7 @@ def next_due() -> ColumnElement[datetime | None]:
     first = case((Appeal.first_response_at.is_(None), Appeal.first_response_due_at))
     # A promise holds until the final reply is published, whatever else happens to the appeal.
     awaited = (first, Appeal.next_response_due_at, Appeal.promised_at, Appeal.final_answer_due_at)
-    return case((_is_with_somebody(), func.least(*awaited, type_=DateTime(timezone=True))))
+    return case((is_with_somebody(), func.least(*awaited, type_=DateTime(timezone=True))))
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
@@ -28,12 +28,12 @@ def overdue_condition(moment: datetime) -> ColumnElement[bool]:
 
 def late_response_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition in SQL that the first or the next reply is late."""
-    return and_(_is_with_somebody(), _is_response_late(moment))
+    return and_(is_with_somebody(), _is_response_late(moment))
 
 
 def late_final_answer_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition in SQL that the final answer is late."""
-    return and_(_is_with_somebody(), Appeal.final_answer_due_at < moment)
+    return and_(is_with_somebody(), Appeal.final_answer_due_at < moment)
 
 
 def is_clock_of_final_answer() -> ColumnElement[bool]:
@@ -42,7 +42,8 @@ def is_clock_of_final_answer() -> ColumnElement[bool]:
     return and_(SlaClock.appeal_id == Appeal.id, SlaClock.kind == "final_answer", unfinished)
 
 
-def _is_with_somebody() -> ColumnElement[bool]:
+def is_with_somebody() -> ColumnElement[bool]:
+    """Return the condition in SQL that an appeal is open and an organisation or person has it."""
     return Appeal.status.in_([inline_literal(status) for status in _WITH_SOMEBODY])
 
 

@@ -27,6 +27,7 @@ FINDS = {
     "thread_key": "thread_key",
     "number": "number",
     "assignee_id": "person_id",
+    "incident_id": "incident_id",
     "person_id": "person_id",
     "q": "word",
     "topic_id": "topic_id",
@@ -46,6 +47,8 @@ NAMES_NOBODY: dict[str, list[str]] = {
     for name in (
         "opened_from",
         "opened_to",
+        "updated_since",
+        "due_before",
         "received_from",
         "received_to",
         "started_from",

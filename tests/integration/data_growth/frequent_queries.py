@@ -59,7 +59,7 @@ class FrequentQuery:
 
 def _caller(right: Right, region: Region, staff: bool) -> Caller:
     role, organisation = (Role.EXECUTOR, region.organisation_id) if staff else (Role.MODERATOR, None)
-    return Caller(subject="person", name="", role=role, organisation_id=organisation).with_right(right)
+    return Caller(subject=str(UUID(int=1)), name="", role=role, organisation_id=organisation).with_right(right)
 
 
 def _appeals(
@@ -176,6 +176,15 @@ FREQUENT_QUERIES = [
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
     _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
+    _appeals("unanswered", "ix_appeals_unanswered", "ix_appeals_status_opened_at", unanswered=True),
+    _appeals("returned", "ix_appeals_returned", returned=True),
+    _appeals("on approval", "ix_replies_on_approval", "uq_replies_under_way", on_approval=True),
+    _appeals("with a refused reply", "uq_replies_under_way", reply_refused=True),
+    _appeals("due soon", "ix_appeals_next_due", due_before=LAST_WEEK),
+    _appeals("due soon, by deadline", "ix_appeals_next_due", sort="due", due_before=LAST_WEEK),
+    _appeals("of an incident", "ix_appeals_incident_id_opened_at", incident_id=UUID(int=1)),
+    _appeals("in an incident", "ix_appeals_in_incident", in_incident=True),
+    _appeals("watched", "ix_appeal_watchers_person_id", watched=True),
     _appeals("overdue", "ix_appeals_next_due", overdue=True, removed=MAX_OPEN),
     _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),
     _appeals(
