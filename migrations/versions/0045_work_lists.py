@@ -1,4 +1,4 @@
-"""Index appeals by their last change, by the deadline that they owe next, and for work lists.
+"""Index appeals by their last change, by the deadline that they owe next, and for work lists; store tags.
 
 The deadline is an expression of the columns of the single deadlines, not a column of its own: it needs no filling,
 and cannot differ from them.
@@ -7,6 +7,7 @@ and cannot differ from them.
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from alembic import op
 
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
@@ -15,6 +16,7 @@ down_revision: str | None = "0043"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
+OTHERS = "gospablik_registry, gospablik_ingest, gospablik_metrics, gospablik_webhooks"
 WITH_SOMEBODY = "status IN ('assigned', 'in_progress', 'interim', 'reopened')"
 NEXT_DUE = (
     f"(CASE WHEN {WITH_SOMEBODY} THEN "
@@ -63,11 +65,39 @@ def upgrade() -> None:
     create_index_concurrently("ix_appeal_watchers_person_id", "appeal_watchers", ["person_id", "appeal_id"])
     for name in FORMER:
         drop_index_concurrently(name, "appeals")
+    _create_tags()
 
 
 def downgrade() -> None:
+    op.drop_table("appeal_tags")
     for name, (columns, where) in FORMER.items():
         create_index_concurrently(name, "appeals", columns, where=where)
     for name in (*BY_CHANGE, *BY_DEADLINE, *BY_OPENING):
         drop_index_concurrently(name, "appeals")
     drop_index_concurrently("ix_appeal_watchers_person_id", "appeal_watchers")
+
+
+def _create_tags() -> None:
+    op.create_table(
+        "appeal_tags",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("tag", sa.Text(), nullable=False),
+        sa.Column("added_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_appeal_tags_appeal_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_appeal_tags_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal_tags")),
+        sa.UniqueConstraint("appeal_id", "tag", name=op.f("uq_appeal_tags_appeal_id_tag")),
+    )
+    op.create_index("ix_appeal_tags_tag", "appeal_tags", ["tag", "appeal_id"])
+    op.create_index("ix_appeal_tags_organisation_id", "appeal_tags", ["organisation_id", "tag"])
+    _grant("appeal_tags")
+
+
+def _grant(table: str) -> None:
+    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_appeals")
+    op.execute(f"GRANT SELECT ON {table} TO {OTHERS}")

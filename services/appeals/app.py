@@ -26,6 +26,7 @@ from services.appeals.api import (
     rule_sets,
     search_suggestions,
     sla_policies,
+    tags,
     topics,
     triage,
 )
@@ -65,6 +66,7 @@ def build_service() -> Service:
             bulk.router,
             search_suggestions.router,
             appeals.router,
+            tags.router,
             replies.router,
             promises.router,
             reply_changes.router,

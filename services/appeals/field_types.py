@@ -1,11 +1,15 @@
-"""Field types of schemas and filters: storable texts, OKTMO codes, moments that a calendar can count from."""
+"""Field types of schemas and filters: texts, tags, OKTMO codes, moments that a calendar can count from."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
+from shared.text.normalize import fold_text, sort_key
+
 OKTMO_PATTERN = r"^\d{8}(\d{3})?$"
+_TAG = re.compile(r"[^\W_][\w .-]{0,39}")
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -26,6 +30,18 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def tag_name(value: str) -> str:
+    """Return the tag as it is stored: lower case, е for ё, single spaces, without `#`."""
+    return sort_key(fold_text(value)).removeprefix("#")
+
+
+def _valid_tag(value: str) -> str:
+    tag = tag_name(value)
+    if not _TAG.fullmatch(tag):
+        raise ValueError("A tag has letters, digits, single spaces, «-» and «.», 40 characters at most")
+    return tag
+
+
 def _countable(value: datetime) -> datetime:
     if not _EARLIEST <= value <= _LATEST:
         raise ValueError("Expected a date between 2000 and 2100")
@@ -37,4 +53,5 @@ SingleLine = Annotated[
 ]
 StorableText = Annotated[str, AfterValidator(_storable)]
 NonBlankText = Annotated[str, AfterValidator(_storable), AfterValidator(_not_blank)]
+TagName = Annotated[str, StringConstraints(max_length=200), AfterValidator(_valid_tag)]
 BoundedDatetime = Annotated[AwareDatetime, AfterValidator(_countable)]

@@ -153,6 +153,14 @@ class AppealNoteAdded(AppealSnapshot):
     mentions: list[UUID] = Field(description="The people whom the note mentions")
 
 
+class AppealTagsChanged(AppealSnapshot):
+    """Somebody added or removed tags; the words are not in the event. `GET /appeals/{id}` shows them."""
+
+    event_type = "appeal.tags_changed"
+    sent_by_webhooks = False
+    example = _APPEAL
+
+
 class AppealMoved(AppealSnapshot):
     """The appeal changed its status. An organisation that loses the appeal gets an event of its own, with
     `assignment_lost: true` and itself as `organisation`, and no later events of the appeal.

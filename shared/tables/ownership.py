@@ -79,6 +79,7 @@ TABLE_OWNERS: dict[str, str] = {
             "assignee_rules",
             "absences",
             "appeal_watchers",
+            "appeal_tags",
             "appeal_notes",
             "appeal_search_documents",
             "appeal_merges",

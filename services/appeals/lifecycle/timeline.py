@@ -39,7 +39,7 @@ TimelineEntryKind = TypeAliasType(
         "extension_requested", "extension_approved", "extension_refused", "extension_withdrawn",
         "extension_ended",
         "merged", "merged_in", "unmerged", "feedback_received", "feedback_corrected",
-        "reply_edited", "reply_withdrawn", "reply_change_failed",
+        "reply_edited", "reply_withdrawn", "reply_change_failed", "tags_changed",
     ],
 )  # fmt: skip
 

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Label, Select, Text, select, type_coerce
+from sqlalchemy import Label, Select, Text, func, select, type_coerce
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, selectinload
 
 from services.appeals.classification.topics import TopicGroup
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_lists import AppealTag
 from shared.tables.appeals_sla import SlaClock
 from shared.tables.registry import Municipality, Organisation, Person
 
@@ -31,6 +33,13 @@ _OTHER_COLUMNS = (
 )  # fmt: skip
 
 
+# In the same statement: few appeals have tags.
+_TAGS = func.array(
+    select(AppealTag.tag).where(AppealTag.appeal_id == Appeal.id).order_by(AppealTag.tag).scalar_subquery(),
+    type_=ARRAY(Text),
+)
+
+
 def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     # Outer joins: an appeal may have no organisation, topic or location yet.
     return (
@@ -41,6 +50,7 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
             _label(TopicGroup.name, "topic_group"),
             _label(Municipality.name, "municipality_name"),
             _label(Person.full_name, "assignee"),
+            _TAGS.label("tags"),
         )
         .select_from(Appeal)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)

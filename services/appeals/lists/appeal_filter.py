@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import actor_id
 from services.appeals.classification import topics
-from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText
+from services.appeals.field_types import OKTMO_PATTERN, BoundedDatetime, SingleLine, StorableText, TagName
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.search.matching import found_appeals
 from services.appeals.sla.breaches import is_with_somebody, next_due, overdue_condition
@@ -20,6 +20,7 @@ from shared.auth.callers import Caller
 from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgency
 from shared.networks import NetworkName
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission
+from shared.tables.appeals_lists import AppealTag
 from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_work import AppealWatcher
 
@@ -65,6 +66,7 @@ class AppealFilter(ListFilter):
     )
     incident_id: UUID | None = Field(default=None, description="In this incident")
     in_incident: bool | None = Field(default=None, description="In any incident")
+    tag: TagName | None = Field(default=None, description="Has this tag", examples=["крыльцо"])
     watched: bool | None = Field(default=None, description="The caller is a watcher")
     overdue: bool | None = Field(default=None, description="A reply is due and late")
     reply_failed: bool | None = Field(
@@ -156,6 +158,8 @@ class AppealFilter(ListFilter):
             (Appeal.id.in_(select(AppealWatcher.appeal_id).where(watching)), self.watched),
         )
         conditions = [condition if wanted else ~condition for condition, wanted in lists if wanted is not None]
+        if self.tag is not None:
+            conditions.append(Appeal.id.in_(select(AppealTag.appeal_id).where(AppealTag.tag == self.tag)))
         return conditions + ([next_due() < self.due_before] if self.due_before is not None else [])
 
     def _noted(self) -> list[ColumnElement[bool]]:

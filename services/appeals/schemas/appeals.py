@@ -73,6 +73,7 @@ class AppealSummary(BaseModel):
         description="Null for an appeal from a network; else `phone`, `reception`, `letter`, or a system's name",
         examples=[None],
     )
+    tags: list[str] = Field(description="Words of staff, in order", examples=[["крыльцо"]])
     text: str = Field(
         description="The text that opened the appeal. In lists personal data is masked in it, and with `q` it "
         "is an extract around it",

@@ -118,6 +118,8 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_WORK, body(text="Звонили дважды"), answers=GOOD | {403}
     ),
     "DELETE /api/v1/appeals/{appeal_id}/notes/{note_id}": RouteCall(Right.APPEALS_WORK, answers=GOOD | {403}),
+    "PATCH /api/v1/appeals/{appeal_id}/tags": RouteCall(Right.APPEALS_WORK, body(add=["крыльцо"])),
+    "GET /api/v1/tags": ListRoute(Right.APPEALS_READ, shows="tag", key="tag"),
     "POST /api/v1/appeals/{appeal_id}/watchers": RouteCall(Right.APPEALS_WORK, body()),
     "DELETE /api/v1/appeals/{appeal_id}/watchers/{person_id}": RouteCall(Right.APPEALS_WORK),
     "GET /api/v1/appeals/{appeal_id}/similar": ListRoute(

@@ -28,6 +28,7 @@ from shared.tables import (
     appeals_classification,
     appeals_extensions,
     appeals_incidents,
+    appeals_lists,
     appeals_merges,
     appeals_replies,
     appeals_routing,
@@ -611,7 +612,7 @@ async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark:
 
 
 async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert notes of the organisation, written by the matrix's moderator, and a watcher of the appeal."""
+    """Insert notes of the organisation, written by the matrix's moderator, a watcher of the appeal, and tags."""
     notes = [
         appeals_work.AppealNote(
             appeal_id=sample_ids["appeal_id"], organisation_id=sample_ids["organisation_id"],
@@ -621,6 +622,17 @@ async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         for which in (1, 2)
     ]  # fmt: skip
     sample_ids["note_id"] = await _add(session, *notes)
+    sample_ids["tag"] = f"метка {mark}"
+    tags = [
+        appeals_lists.AppealTag(
+            appeal_id=sample_ids["appeal_id"],
+            organisation_id=sample_ids["organisation_id"],
+            tag=tag,
+            added_by="matrix",
+        )
+        for tag in (sample_ids["tag"], f"вторая {mark}")
+    ]
+    await _add(session, *tags)
     watcher = appeals_work.AppealWatcher(
         appeal_id=sample_ids["appeal_id"], person_id=sample_ids["person_id"], added_by="matrix"
     )

@@ -30,6 +30,8 @@ FINDS = {
     "incident_id": "incident_id",
     "person_id": "person_id",
     "q": "word",
+    "tag": "tag",
+    "prefix": "tag",
     "topic_id": "topic_id",
     "group_id": "topic_id",
     "topic_group_id": "topic_id",

@@ -23,6 +23,7 @@ from services.appeals.lifecycle import access_changes, alerts
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
+from services.appeals.lists.tags import used_tags
 from services.appeals.promises import promise_queries, settlement
 from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
@@ -184,6 +185,13 @@ FREQUENT_QUERIES = [
     _appeals("due soon, by deadline", "ix_appeals_next_due", sort="due", due_before=LAST_WEEK),
     _appeals("of an incident", "ix_appeals_incident_id_opened_at", incident_id=UUID(int=1)),
     _appeals("in an incident", "ix_appeals_in_incident", in_incident=True),
+    _appeals("with a tag", "ix_appeal_tags_tag", tag="крыльцо"),
+    FrequentQuery(
+        "tags to offer",
+        "appeals",
+        lambda session, region: used_tags(session, _caller(Right.APPEALS_READ, region, True), "к", PAGE),
+        frozenset({"ix_appeal_tags_organisation_id"}),
+    ),
     _appeals("watched", "ix_appeal_watchers_person_id", watched=True),
     _appeals("overdue", "ix_appeals_next_due", overdue=True, removed=MAX_OPEN),
     _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),

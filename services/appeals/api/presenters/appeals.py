@@ -238,6 +238,7 @@ def summary_fields(
             appeal.municipality, names.municipality_name, appeal.settlement, appeal.street, appeal.house
         ),
         "channel": common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
+        "tags": names.tags,
         "next_due_at": breaches.next_due_at(appeal),
         "overdue": breaches.is_overdue(appeal, clock.now()),
         "triage_reason": route_of(appeal).triage_reason if appeal.status == "triage" else None,
