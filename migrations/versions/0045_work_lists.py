@@ -1,4 +1,5 @@
-"""Index appeals by their last change, by the deadline that they owe next, and for work lists; store tags.
+"""Index appeals by their last change, by the deadline that they owe next, and for work lists; store tags and saved
+views.
 
 The deadline is an expression of the columns of the single deadlines, not a column of its own: it needs no filling,
 and cannot differ from them.
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
@@ -66,9 +68,11 @@ def upgrade() -> None:
     for name in FORMER:
         drop_index_concurrently(name, "appeals")
     _create_tags()
+    _create_views()
 
 
 def downgrade() -> None:
+    op.drop_table("saved_views")
     op.drop_table("appeal_tags")
     for name, (columns, where) in FORMER.items():
         create_index_concurrently(name, "appeals", columns, where=where)
@@ -96,6 +100,35 @@ def _create_tags() -> None:
     op.create_index("ix_appeal_tags_tag", "appeal_tags", ["tag", "appeal_id"])
     op.create_index("ix_appeal_tags_organisation_id", "appeal_tags", ["organisation_id", "tag"])
     _grant("appeal_tags")
+
+
+def _create_views() -> None:
+    op.create_table(
+        "saved_views",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("organisation_id", sa.Uuid(), nullable=True),
+        sa.Column("is_shared", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("sort_key", sa.Text(), nullable=False),
+        sa.Column("filter", postgresql.JSONB(), nullable=False),
+        sa.Column("sort", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["organisation_id"], ["organisations.id"], name=op.f("fk_saved_views_organisation_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
+    )
+    op.create_index("ix_saved_views_owner", "saved_views", ["owner", "sort_key", "id"])
+    op.create_index(
+        "ix_saved_views_shared",
+        "saved_views",
+        ["organisation_id", "sort_key", "id"],
+        postgresql_where=sa.text("is_shared"),
+    )
+    _grant("saved_views")
 
 
 def _grant(table: str) -> None:

@@ -29,6 +29,7 @@ from services.appeals.api import (
     tags,
     topics,
     triage,
+    views,
 )
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.classification.classifier_pool import check_custom_model
@@ -67,6 +68,7 @@ def build_service() -> Service:
             search_suggestions.router,
             appeals.router,
             tags.router,
+            views.router,
             replies.router,
             promises.router,
             reply_changes.router,

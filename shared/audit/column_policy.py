@@ -103,6 +103,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "feedback_rounds": frozenset({"kind", "read_by"}),
     "appeal_watchers": frozenset({"added_by"}),
     "appeal_tags": frozenset({"added_by"}),
+    "saved_views": frozenset({"owner", "sort"}),
     "appeal_notes": frozenset({"author", "visibility"}),
     "appeal_merges": frozenset({"former_status", "merged_by", "undone_by"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),

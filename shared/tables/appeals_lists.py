@@ -1,11 +1,12 @@
-"""Tables of appeals about lists: tags."""
+"""Tables of appeals about lists: tags, saved views."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.tables.base import Base, CreatedAt, Id
+from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 
 class AppealTag(Base):
@@ -27,3 +28,30 @@ class AppealTag(Base):
     tag: Mapped[str]
     added_by: Mapped[str]
     created_at: Mapped[CreatedAt]
+
+
+class SavedView(Base):
+    """A filter and an order of the list of appeals under a name, of a person or API client (`owner`).
+
+    `is_shared`: people of `organisation_id` (null: of the centre) see it too.
+    """
+
+    __tablename__ = "saved_views"
+    __table_args__ = (
+        Index("ix_saved_views_owner", "owner", "sort_key", "id"),
+        Index("ix_saved_views_shared", "organisation_id", "sort_key", "id", postgresql_where=text("is_shared")),
+    )
+
+    id: Mapped[Id]
+    version: Mapped[int] = mapped_column(default=1)
+    owner: Mapped[str]
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
+    is_shared: Mapped[bool]
+    name: Mapped[str]
+    sort_key: Mapped[str]
+    filter: Mapped[dict[str, Any]]
+    sort: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name

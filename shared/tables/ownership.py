@@ -80,6 +80,7 @@ TABLE_OWNERS: dict[str, str] = {
             "absences",
             "appeal_watchers",
             "appeal_tags",
+            "saved_views",
             "appeal_notes",
             "appeal_search_documents",
             "appeal_merges",

@@ -120,6 +120,14 @@ APPEALS: dict[str, Row] = {
     "DELETE /api/v1/appeals/{appeal_id}/notes/{note_id}": RouteCall(Right.APPEALS_WORK, answers=GOOD | {403}),
     "PATCH /api/v1/appeals/{appeal_id}/tags": RouteCall(Right.APPEALS_WORK, body(add=["крыльцо"])),
     "GET /api/v1/tags": ListRoute(Right.APPEALS_READ, shows="tag", key="tag"),
+    # A view is its owner's, and read in its organisation: tests/integration/appeals/test_saved_views.py.
+    "GET /api/v1/views": RouteCall(Right.APPEALS_READ),
+    "POST /api/v1/views": RouteCall(Right.APPEALS_READ, body(name="Срочные", sort="urgency")),
+    "GET /api/v1/views/{view_id}": RouteCall(Right.APPEALS_READ, answers=GOOD | {404}),
+    "PUT /api/v1/views/{view_id}": RouteCall(
+        Right.APPEALS_READ, body(name="Срочные", sort="urgency"), answers=GOOD | {403, 404}
+    ),
+    "DELETE /api/v1/views/{view_id}": RouteCall(Right.APPEALS_READ, answers=GOOD | {403, 404}),
     "POST /api/v1/appeals/{appeal_id}/watchers": RouteCall(Right.APPEALS_WORK, body()),
     "DELETE /api/v1/appeals/{appeal_id}/watchers/{person_id}": RouteCall(Right.APPEALS_WORK),
     "GET /api/v1/appeals/{appeal_id}/similar": ListRoute(

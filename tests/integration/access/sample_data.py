@@ -612,7 +612,7 @@ async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark:
 
 
 async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert notes of the organisation, written by the matrix's moderator, a watcher of the appeal, and tags."""
+    """Insert notes and a view of the matrix's moderator, a watcher of the appeal, and tags."""
     notes = [
         appeals_work.AppealNote(
             appeal_id=sample_ids["appeal_id"], organisation_id=sample_ids["organisation_id"],
@@ -633,6 +633,16 @@ async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         for tag in (sample_ids["tag"], f"вторая {mark}")
     ]
     await _add(session, *tags)
+    view = appeals_lists.SavedView(
+        owner=str(uuid5(NAMESPACE, "moderator")),
+        organisation_id=sample_ids["organisation_id"],
+        is_shared=True,
+        name=f"Мой список {mark}",
+        sort_key=f"мой список {mark}",
+        filter={},
+        sort="due",
+    )
+    sample_ids["view_id"] = await _add(session, view)
     watcher = appeals_work.AppealWatcher(
         appeal_id=sample_ids["appeal_id"], person_id=sample_ids["person_id"], added_by="matrix"
     )

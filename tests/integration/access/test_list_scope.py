@@ -104,6 +104,7 @@ HIDE_NOTHING = {
     "GET /api/v1/me/sessions": "the caller's own",
     "GET /api/v1/appeals/bulk": "the caller's own; a manager's organisation's: test_bulk_operations.py",
     "GET /api/v1/appeals/bulk/{operation_id}/rows": "the appeals that a visible operation named",
+    "GET /api/v1/views": "the caller's own and those of their organisation: test_saved_views.py",
     "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
 }

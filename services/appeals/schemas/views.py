@@ -1,0 +1,56 @@
+"""Schemas of saved views."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.appeals.assignees.directory import ActorRef
+from services.appeals.field_types import SingleLine
+from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import AppealSort
+from services.appeals.lists.saved_views import ViewContent
+from services.appeals.schemas.common import RequestBody
+
+
+class ViewFilter(AppealFilter):
+    """The filter of `GET /appeals`, as an object. An unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ViewIn(RequestBody):
+    """A view to save."""
+
+    name: Annotated[SingleLine, Field(max_length=100)] = Field(examples=["Крыльцо, срочные"])
+    filter: ViewFilter = Field(default=ViewFilter(), examples=[{"status": ["assigned"], "tag": "крыльцо"}])
+    sort: AppealSort = "-opened_at"
+    is_shared: bool = Field(default=False, description="Your organisation sees it too")
+
+    def given(self) -> ViewContent:
+        """Return the content of the view."""
+        return ViewContent(self.name, self.filter, self.sort, self.is_shared)
+
+
+class ViewOut(BaseModel):
+    """A saved view. What it shows depends on who asks: `assignee=me` is the reader, and everybody sees only what
+    they may see.
+    """
+
+    id: UUID
+    version: int = Field(description="Send as `If-Match` to change the view", examples=[1])
+    owner: ActorRef
+    is_shared: bool = Field(description="The owner's organisation sees it too", examples=[True])
+    name: str = Field(examples=["Крыльцо, срочные"])
+    filter: dict[str, Any] = Field(
+        description="As in `GET /appeals`, without what is not restricted",
+        examples=[{"status": ["assigned"], "tag": "крыльцо"}],
+    )
+    sort: AppealSort = Field(examples=["urgency"])
+    query: str = Field(
+        description="Append it to `/api/v1/appeals?`; the counts take it without `sort`",
+        examples=["status=assigned&tag=%D0%BA%D1%80%D1%8B%D0%BB%D1%8C%D1%86%D0%BE&sort=urgency"],
+    )
+    created_at: datetime
+    updated_at: datetime
