@@ -1,5 +1,5 @@
-"""Index appeals by their last change, by the deadline that they owe next, and for work lists; store tags and saved
-views.
+"""Index appeals by their last change, by the deadline that they owe next, and for work lists; store tags, saved
+views and unread marks.
 
 The deadline is an expression of the columns of the single deadlines, not a column of its own: it needs no filling,
 and cannot differ from them.
@@ -69,9 +69,11 @@ def upgrade() -> None:
         drop_index_concurrently(name, "appeals")
     _create_tags()
     _create_views()
+    _create_unread_marks()
 
 
 def downgrade() -> None:
+    op.drop_table("unread_appeals")
     op.drop_table("saved_views")
     op.drop_table("appeal_tags")
     for name, (columns, where) in FORMER.items():
@@ -129,6 +131,20 @@ def _create_views() -> None:
         postgresql_where=sa.text("is_shared"),
     )
     _grant("saved_views")
+
+
+def _create_unread_marks() -> None:
+    op.create_table(
+        "unread_appeals",
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_unread_appeals_appeal_id")),
+        sa.PrimaryKeyConstraint("person_id", "appeal_id", name=op.f("pk_unread_appeals")),
+    )
+    op.create_index("ix_unread_appeals_last_at", "unread_appeals", ["last_at"])
+    _grant("unread_appeals")
 
 
 def _grant(table: str) -> None:

@@ -11,6 +11,7 @@ from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 from shared.tables.appeals_incidents import Alert, Incident
+from shared.tables.appeals_lists import UnreadAppeal
 from shared.tables.attachments import Attachment
 
 
@@ -30,6 +31,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     seen = timedelta(days=terms.seen_alerts_days)
     unattached = timedelta(days=terms.unattached_uploads_days)
     bulk = timedelta(days=terms.bulk_operations_days)
+    unread = timedelta(days=terms.unread_marks_days)
     undo = aliased(BulkOperation)
     has_rows = exists().where(BulkOperationRow.operation_id == BulkOperation.id)
     taken_back = exists().where(undo.undoes_id == BulkOperation.id)
@@ -44,6 +46,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 ~open_incident,
             ],
         ),
+        purge_rule(UnreadAppeal, UnreadAppeal.last_at, lambda: [UnreadAppeal.last_at < clock.now() - unread]),
         purge_rule(
             Attachment,
             Attachment.created_at,

@@ -1,5 +1,6 @@
-"""Tables of appeals about lists: tags, saved views."""
+"""Tables of appeals about lists: tags, saved views, unread marks."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -55,3 +56,18 @@ class SavedView(Base):
     updated_at: Mapped[UpdatedAt]
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class UnreadAppeal(Base):
+    """An appeal with something that a person should read and has not opened since `last_at`, the database's time.
+
+    A row is deleted when they have read it, so there are few.
+    """
+
+    __tablename__ = "unread_appeals"
+    __table_args__ = (Index("ix_unread_appeals_last_at", "last_at"),)
+
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
+    reason: Mapped[str]
+    last_at: Mapped[datetime]

@@ -81,6 +81,7 @@ TABLE_OWNERS: dict[str, str] = {
             "appeal_watchers",
             "appeal_tags",
             "saved_views",
+            "unread_appeals",
             "appeal_notes",
             "appeal_search_documents",
             "appeal_merges",

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Opener, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
-from services.appeals.lifecycle import appeal_queries, assignee_changes
+from services.appeals.assignees.directory import actor_id
+from services.appeals.lifecycle import appeal_queries, assignee_changes, unread_marks
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, position_of
@@ -149,6 +150,20 @@ async def open_appeal(
     response.headers["Location"] = f"/api/v1/appeals/{opened.id}"
     set_etag(response, opened.version)
     return opened
+
+
+@router.put(
+    "/appeals/{appeal_id}/read",
+    status_code=204,
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
+    summary="Mark an appeal as read",
+)
+async def mark_appeal_read(
+    session: WriteTransaction, caller: Reader, appeal_id: UUID, body: appeals.ReadIn
+) -> None:
+    """Mark the appeal as read by the caller, up to what they were shown. What came since stays unread."""
+    await appeal_queries.require_visible(session, caller, appeal_id)
+    await unread_marks.mark_read(session, actor_id(caller.subject), appeal_id, body.until)
 
 
 @router.post(

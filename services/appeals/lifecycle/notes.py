@@ -13,7 +13,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.lifecycle import appeal_queries, watchers
+from services.appeals.lifecycle import appeal_queries, unread_marks, watchers
 from services.appeals.lifecycle.timeline import event_snapshot
 from services.appeals.search.readable_notes import is_readable_note
 from shared import clock
@@ -77,6 +77,8 @@ async def add_note(session: WriteSession, caller: Caller, appeal_id: UUID, new: 
     session.add(note)
     await session.flush()
     await watchers.add_watchers(session, appeal_id, new.mentions, caller.actor)
+    mentioned = [found for found in new.mentions if str(found) != caller.actor]
+    await unread_marks.mark_unread(session, [(found, appeal_id, "mention") for found in mentioned])
     added = AppealNoteAdded(
         **event_snapshot(appeal), note_id=note.id, visibility=new.visibility, mentions=list(new.mentions)
     )

@@ -14,7 +14,7 @@ from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignees.selection import choose_assignees
-from services.appeals.lifecycle import alerts, extension_endings
+from services.appeals.lifecycle import alerts, extension_endings, unread_marks
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from shared import clock
 from shared.contracts.appeal_events import AppealAssigneeChanged, AppealExtensionEnded, AppealSnapshot
@@ -60,6 +60,8 @@ class AppealRecorder:
         self._feedback_rounds: list[FeedbackRound] = []
         self._unsettled: dict[UUID, Appeal] = {}
         self._changed: dict[UUID, Appeal] = {}
+        self._with_message: dict[UUID, tuple[Appeal, str]] = {}
+        self._unread: list[unread_marks.Mark] = []
 
     def add_timeline_entry(
         self,
@@ -72,6 +74,8 @@ class AppealRecorder:
     ) -> None:
         """Add an entry to the appeal's timeline."""
         self._changed[appeal.id] = appeal
+        if kind in unread_marks.MESSAGE_KINDS:
+            self._with_message[appeal.id] = (appeal, actor)
         self._entries.append(
             {
                 "id": new_id(),
@@ -163,6 +167,14 @@ class AppealRecorder:
             **event_snapshot(appeal), assignee_id=person_id, previous_assignee_id=previous
         )
         self.add_event(changed, actor)
+        self.mark_unread(appeal, person_id, "assigned", actor)
+
+    def mark_unread(
+        self, appeal: Appeal, person_id: UUID | None, reason: unread_marks.UnreadReason, actor: str
+    ) -> None:
+        """Mark the appeal as unread for a person, unless they did it themselves."""
+        if person_id is not None and str(person_id) != actor:
+            self._unread.append((person_id, appeal.id, reason))
 
     async def choose_assignees(self, session: WriteSession) -> None:
         """Choose who owes the next step of the appeals of `settle_assignee`; `write` does it otherwise.
@@ -185,6 +197,7 @@ class AppealRecorder:
         await insert_rows(session, Assignment, self._assignments)
         await self._write_feedback_rounds(session)
         await emit(session, *self._events)
+        await self._write_unread_marks(session)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
@@ -211,6 +224,11 @@ class AppealRecorder:
             )
             # The organisation that asked may have lost the appeal.
             self.add_event(event, recipient_organisation_id=request.organisation_id)
+
+    async def _write_unread_marks(self, session: WriteSession) -> None:
+        marks = await unread_marks.message_marks(session, list(self._with_message.values()))
+        await unread_marks.mark_unread(session, [*marks, *self._unread])
+        self._with_message, self._unread = {}, []
 
     async def _write_feedback_rounds(self, session: WriteSession) -> None:
         rounds, self._feedback_rounds = self._feedback_rounds, []

@@ -1,15 +1,18 @@
-"""The columns of appeals that responses show, and the queries that read them with their names."""
+"""The columns of appeals that responses show, and the queries that read them with their names.
+
+`reader`, a parameter of these queries, is the person whose unread mark is shown.
+"""
 
 from typing import Any
 
-from sqlalchemy import Label, Select, Text, func, select, type_coerce
+from sqlalchemy import Label, Select, Text, Uuid, and_, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, selectinload
 
 from services.appeals.classification.topics import TopicGroup
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
-from shared.tables.appeals_lists import AppealTag
+from shared.tables.appeals_lists import AppealTag, UnreadAppeal
 from shared.tables.appeals_sla import SlaClock
 from shared.tables.registry import Municipality, Organisation, Person
 
@@ -51,6 +54,8 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
             _label(Municipality.name, "municipality_name"),
             _label(Person.full_name, "assignee"),
             _TAGS.label("tags"),
+            _label(UnreadAppeal.reason, "unread_reason"),
+            UnreadAppeal.last_at.label("unread_at"),
         )
         .select_from(Appeal)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
@@ -58,6 +63,10 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
         .outerjoin(Municipality, Municipality.oktmo == Appeal.municipality)
         .outerjoin(Person, Person.id == Appeal.assignee_id)
+        .outerjoin(
+            UnreadAppeal,
+            and_(UnreadAppeal.appeal_id == Appeal.id, UnreadAppeal.person_id == bindparam("reader", type_=Uuid)),
+        )
     )
 
 

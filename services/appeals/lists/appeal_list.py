@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.directory import actor_id
 from services.appeals.lists.appeal_columns import LISTED_NAMES, SELECT_LISTED
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import URGENCIES, AppealOrder, AppealSort, check_sort, order_of
@@ -46,7 +47,7 @@ async def find(
         return await _search(session, caller, filters, paging, newest_first=order.descending)
     if order.by_urgency:
         return await _find_by_urgency(session, caller, filters, paging, order)
-    return await _listed(session, list_query(caller, filters, paging, sort))
+    return await _listed(session, caller, list_query(caller, filters, paging, sort))
 
 
 async def _search(
@@ -63,7 +64,8 @@ async def _search(
         limit=paging.limit + 1,
         newest_first=newest_first,
     )
-    rows = await _listed(session, SELECT_LISTED.where(Appeal.id.in_(found), caller.scope(Appeal.organisation_id)))
+    query = SELECT_LISTED.where(Appeal.id.in_(found), caller.scope(Appeal.organisation_id))
+    rows = await _listed(session, caller, query)
     return sorted(rows, key=lambda row: row.number, reverse=newest_first)
 
 
@@ -80,7 +82,7 @@ async def _find_by_urgency(
         after = position[1:] if position is not None and position[0] == urgency else None
         query = _ordered(caller, filters, order, after, paging.limit + 1 - len(rows))
         if filters.urgency in {None, urgency} and len(rows) <= paging.limit:
-            rows += await _listed(session, query.where(Appeal.urgency == inline_literal(urgency)))
+            rows += await _listed(session, caller, query.where(Appeal.urgency == inline_literal(urgency)))
     return rows
 
 
@@ -96,9 +98,10 @@ def _ordered(
     return query if after is None else query.where(beyond(columns, after, descending=order.descending))
 
 
-async def _listed(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[SimpleNamespace]:
+async def _listed(session: AsyncSession, caller: Caller, query: Select[*tuple[Any, ...]]) -> list[SimpleNamespace]:
+    rows = await session.execute(query, {"reader": actor_id(caller.subject)})
     # The attributes of a row of the result are slow.
-    return [SimpleNamespace(**dict(zip(LISTED_NAMES, row, strict=True))) for row in await session.execute(query)]
+    return [SimpleNamespace(**dict(zip(LISTED_NAMES, row, strict=True))) for row in rows]
 
 
 async def count_by_status(

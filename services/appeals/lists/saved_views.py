@@ -37,7 +37,8 @@ class ViewContent:
 def query_of(view: SavedView) -> str:
     """Return the query of `GET /appeals` that shows the view, without `?`."""
     values = {
-        name: str(value).lower() if isinstance(value, bool) else value for name, value in view.filter.items()
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in sorted(view.filter.items())
     }
     return urlencode(values | {"sort": view.sort}, doseq=True)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.directory import actor_id
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.replies import drafts, handover, reply_queries, submission
 from services.appeals.replies.edit_lease import database_time
@@ -56,6 +57,7 @@ async def refuse(
     recorder.add_timeline_entry(appeal, "reply_refused", caller.actor, reply_id=str(reply.id), remarks=remarks)
     refused = ReplyRefused(**event_snapshot(appeal), reply_id=reply.id, kind=reply.kind)
     recorder.add_event(refused, caller.actor)
+    recorder.mark_unread(appeal, actor_id(reply.author), "remarks", caller.actor)
     await recorder.write(session)
     return reply
 

@@ -14,6 +14,7 @@ from services.appeals.lifecycle.other_matters import PossibleOtherMatter
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.lifecycle.transitions import AssignmentKind
+from services.appeals.lifecycle.unread_marks import UNREAD_HELP, UnreadReason
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.moderation.manual_appeals import NewSubmission
 from services.appeals.schemas.classifications import ClassificationOut
@@ -37,6 +38,21 @@ from shared.http.problems import Invalid
 
 MatterDecision = TypeAliasType("MatterDecision", Literal["split_off", "keep"])
 AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
+
+
+class UnreadOut(BaseModel):
+    """What the reader of an appeal should read and has not opened."""
+
+    reason: UnreadReason = Field(description=f"The last of several. {UNREAD_HELP}", examples=["message"])
+    at: datetime = Field(description="Send as `until` when it was read", examples=["2026-11-27T10:00:00.123Z"])
+
+
+class ReadIn(RequestBody):
+    """What a person has read."""
+
+    until: BoundedDatetime = Field(
+        description="`unread.at` of the appeal as it was shown", examples=["2026-11-27T10:00:00.123Z"]
+    )
 
 
 class AppealSummary(BaseModel):
@@ -73,6 +89,7 @@ class AppealSummary(BaseModel):
         description="Null for an appeal from a network; else `phone`, `reception`, `letter`, or a system's name",
         examples=[None],
     )
+    unread: UnreadOut | None = Field(description="Null: there is nothing new for you", examples=[None])
     tags: list[str] = Field(description="Words of staff, in order", examples=[["крыльцо"]])
     text: str = Field(
         description="The text that opened the appeal. In lists personal data is masked in it, and with `q` it "

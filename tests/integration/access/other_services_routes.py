@@ -118,6 +118,7 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_WORK, body(text="Звонили дважды"), answers=GOOD | {403}
     ),
     "DELETE /api/v1/appeals/{appeal_id}/notes/{note_id}": RouteCall(Right.APPEALS_WORK, answers=GOOD | {403}),
+    "PUT /api/v1/appeals/{appeal_id}/read": RouteCall(Right.APPEALS_READ, body(until="2026-03-04T10:00:00Z")),
     "PATCH /api/v1/appeals/{appeal_id}/tags": RouteCall(Right.APPEALS_WORK, body(add=["крыльцо"])),
     "GET /api/v1/tags": ListRoute(Right.APPEALS_READ, shows="tag", key="tag"),
     # A view is its owner's, and read in its organisation: tests/integration/appeals/test_saved_views.py.

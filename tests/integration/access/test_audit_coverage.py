@@ -38,6 +38,7 @@ UNRECORDED = dict.fromkeys(
     "POST /api/v1/appeals/{appeal_id}/replies/check": "it reads the text and stores nothing",
     "PUT /api/v1/appeals/{appeal_id}/reply-lease": "it ends within minutes; taking one over is in the timeline",
     "DELETE /api/v1/appeals/{appeal_id}/reply-lease": "likewise",
+    "PUT /api/v1/appeals/{appeal_id}/read": "it changes what the caller is shown as new, and no appeal",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",

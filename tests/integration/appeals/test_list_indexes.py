@@ -25,7 +25,7 @@ STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).with_right(Right.APPE
 
 async def plan_of(scenario: AppealsScenario, query: Any) -> str:
     """Return the plan that the database would use if the tables were large."""
-    literal = query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
+    literal = query.params(reader=None).compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
     async with scenario.appeals.service.database.read() as session:
         # The planner scans an empty table unless sequential scans are disabled.
         await session.execute(text("SET LOCAL enable_seqscan = off"))

@@ -156,6 +156,9 @@ def _sorted_appeals(sort: AppealSort, column: str, status: AppealStatus) -> list
     ]
 
 
+# Their rows are sorted, from whichever index.
+_STATUS = ("ix_appeals_status_opened_at", "ix_appeals_status_updated_at")
+
 FREQUENT_QUERIES = [
     _appeals("centre", "ix_appeals_opened_at"),
     _appeals("staff", "ix_appeals_organisation_id_opened_at", staff=True),
@@ -169,13 +172,15 @@ FREQUENT_QUERIES = [
     *_sorted_appeals("-due", "next_due", "interim"),
     *_sorted_appeals("urgency", "next_due", "interim"),
     *_sorted_appeals("-urgency", "next_due", "interim"),
-    _appeals("urgent, by deadline", "ix_appeals_urgent_next_due", sort="urgency", urgency="high"),
+    _appeals(
+        "urgent, by deadline", "ix_appeals_urgent_next_due", "ix_appeals_urgent", sort="urgency", urgency="high"
+    ),
     _appeals("of a network given up", "ix_appeals_network_opened_at", network="ok"),
     _appeals("of a network in use", "ix_appeals_network_opened_at", "ix_appeals_opened_at", network="vk"),
     _appeals("urgent", "ix_appeals_urgent", urgency="high"),
     _appeals("not urgent", "ix_appeals_opened_at", urgency="normal"),
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
-    _appeals("of two rare statuses", "ix_appeals_status_opened_at", status=("closed", "not_required")),
+    _appeals("of two rare statuses", *_STATUS, status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
     _appeals("unanswered", "ix_appeals_unanswered", "ix_appeals_status_opened_at", unanswered=True),
     _appeals("returned", "ix_appeals_returned", returned=True),
@@ -192,6 +197,7 @@ FREQUENT_QUERIES = [
         lambda session, region: used_tags(session, _caller(Right.APPEALS_READ, region, True), "к", PAGE),
         frozenset({"ix_appeal_tags_organisation_id"}),
     ),
+    _appeals("unread", "pk_unread_appeals", unread=True),
     _appeals("watched", "ix_appeal_watchers_person_id", watched=True),
     _appeals("overdue", "ix_appeals_next_due", overdue=True, removed=MAX_OPEN),
     _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),

@@ -53,14 +53,16 @@ INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, 
         'https://network.example/' || i,
         rare, 'poll', at, at + interval '1 minute', 1, json_build_object('id', i, 'text', repeat(md5(i::text), 4))
     FROM source ORDER BY i;
-INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id, topic_id, language, transfers,
-        returns, page_id, network, thread_key, author_key, url, text, written_at, opened_at, assigned_at,
-        first_response_due_at, first_response_at, overdue_recorded_at, next_escalation_at, route, created_at,
-        updated_at)
+INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id, incident_id, topic_id, language,
+        transfers, returns, page_id, network, thread_key, author_key, url, text, written_at, opened_at,
+        assigned_at, first_response_due_at, first_response_at, overdue_recorded_at, next_escalation_at, route,
+        created_at, updated_at)
     SELECT appeal_id, 1, CASE WHEN open THEN 'assigned' WHEN rare THEN 'closed' ELSE 'answered' END,
         CASE WHEN rare THEN 'high' ELSE 'normal' END, organisation_id,
         -- One person has worked on half of all appeals.
         CASE WHEN i % 2 = 0 THEN '00000000-0000-0000-0000-000000000001'::uuid END,
+        CASE WHEN rare THEN '00000000-0000-0000-0000-000000000001'::uuid
+            WHEN i % 20 = 0 THEN '00000000-0000-0000-0000-000000000002'::uuid END,
         topic_id, 'ru', 0, 0, page_id, network,
         network || ':' || i / 3, 'author' || i % 50000, 'https://network.example/' || i,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), at, at + interval '1 minute', at,
@@ -103,6 +105,17 @@ INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind,
     FROM source ORDER BY i;
 INSERT INTO appeal_search_documents (id, appeal_id, kind, organisation_id, number, words)
     SELECT id, id, 'appeal', organisation_id, number, to_tsvector('russian', text) FROM appeals ORDER BY number;
+-- One person watches the oldest appeals and has not read them; others do so with a tenth of all.
+INSERT INTO appeal_watchers (appeal_id, person_id, added_by, created_at)
+    SELECT appeal_id, CASE WHEN rare THEN '00000000-0000-0000-0000-000000000001' ELSE md5(i::text) END::uuid,
+        'person', at
+    FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
+INSERT INTO unread_appeals (person_id, appeal_id, reason, last_at)
+    SELECT person_id, appeal_id, 'message', created_at FROM appeal_watchers;
+INSERT INTO appeal_tags (id, appeal_id, organisation_id, tag, added_by, created_at)
+    SELECT gen_random_uuid(), appeal_id, organisation_id, CASE WHEN rare THEN 'крыльцо' ELSE 'к' || i % 50 END,
+        'person', at
+    FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
 INSERT INTO quarantine (id, network, page_id, source_kind, reason, raw, created_at)
     SELECT gen_random_uuid(), network, page_id, 'poll', 'no parser', repeat('x', 300), at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;

@@ -292,3 +292,13 @@ async def test_complete_bulk_operations_are_purged_with_their_rows(
     left = "SELECT array_agg(author ORDER BY author) FROM bulk_operations"
     assert await raw_connection.fetchval(left) == ["399assign", "399close", "399undo", "401assign"]
     assert await raw_connection.fetchval("SELECT count(*) FROM bulk_operation_rows") == 4 * 4
+
+
+async def test_old_unread_marks_are_purged(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute("""
+        INSERT INTO unread_appeals (person_id, appeal_id, reason, last_at)
+            SELECT gen_random_uuid(), gen_random_uuid(), age::text, now() - age * interval '1 day'
+            FROM generate_series(86, 95) age
+    """)
+    await purged("appeals")
+    assert await raw_connection.fetchval("SELECT max(reason::int) FROM unread_appeals") == 89

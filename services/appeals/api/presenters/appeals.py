@@ -13,7 +13,7 @@ from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.deadlines import deadline_out
 from services.appeals.api.presenters.promises import promise_out
 from services.appeals.api.presenters.replies import named_reply, people_in
-from services.appeals.assignees.directory import ActorNames, ActorRef
+from services.appeals.assignees.directory import ActorNames, ActorRef, actor_id
 from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
@@ -75,7 +75,8 @@ async def appeal_detail(
         await session.execute(
             SELECT_APPEAL.where(
                 Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
-            ).execution_options(populate_existing=True)
+            ).execution_options(populate_existing=True),
+            {"reader": actor_id(caller.subject)},
         )
     ).one_or_none()
     if row is None:
@@ -239,6 +240,7 @@ def summary_fields(
         ),
         "channel": common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
         "tags": names.tags,
+        "unread": _unread(names),
         "next_due_at": breaches.next_due_at(appeal),
         "overdue": breaches.is_overdue(appeal, clock.now()),
         "triage_reason": route_of(appeal).triage_reason if appeal.status == "triage" else None,
@@ -285,6 +287,10 @@ def _topic(topic_id: UUID | None, names: Row[*tuple[Any, ...]] | SimpleNamespace
     if topic_id is None:
         return None
     return topics.topic_ref(topic_id, names.topic or "", names.topic_group_id, names.topic_group)
+
+
+def _unread(row: Row[*tuple[Any, ...]] | SimpleNamespace) -> appeals.UnreadOut | None:
+    return None if row.unread_at is None else appeals.UnreadOut(reason=row.unread_reason, at=row.unread_at)
 
 
 def _assignee(person_id: UUID | None, name: str | None) -> ActorRef | None:

@@ -1,0 +1,72 @@
+"""Unread marks: an appeal has something that a person should read and has not opened since."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from typing_extensions import TypeAliasType
+
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_lists import UnreadAppeal
+from shared.tables.appeals_work import AppealWatcher
+
+UnreadReason = TypeAliasType("UnreadReason", Literal["message", "assigned", "remarks", "mention"])
+UNREAD_HELP = (
+    "`message`: the citizen wrote or edited; `assigned`: the reader became the assignee; `remarks`: an approver "
+    "refused the reader's reply; `mention`: a note mentions the reader"
+)
+# Entries of the timeline that tell the assignee and the watchers what the citizen wrote.
+MESSAGE_KINDS = frozenset({"message_added", "message_edited", "merged_in"})
+# A person, an appeal, why.
+Mark = tuple[UUID, UUID, UnreadReason]
+# Front ends may keep times in milliseconds, and send them back.
+_STEP = timedelta(milliseconds=1)
+
+
+async def mark_unread(session: WriteSession, marks: Iterable[Mark]) -> None:
+    """Mark appeals as unread for people; of several reasons the last one is kept. The appeals are locked."""
+    reasons = {(person_id, appeal_id): reason for person_id, appeal_id, reason in marks}
+    if not reasons:
+        return
+    now = func.date_trunc("milliseconds", func.clock_timestamp())
+    # Sorted: two transactions that mark the same appeals wait instead of deadlocking.
+    rows = [
+        {"person_id": person_id, "appeal_id": appeal_id, "reason": reason, "last_at": now}
+        for (person_id, appeal_id), reason in sorted(reasons.items())
+    ]
+    statement = insert(UnreadAppeal).values(rows)
+    later = func.greatest(statement.excluded.last_at, UnreadAppeal.last_at + _STEP)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["person_id", "appeal_id"],
+            set_={"reason": statement.excluded.reason, "last_at": later},
+        )
+    )
+
+
+async def message_marks(session: WriteSession, added: Collection[tuple[Appeal, str]]) -> list[Mark]:
+    """Return the marks of the assignees and watchers of appeals with a new message, but not of who added it."""
+    if not added:
+        return []
+    actors = {appeal.id: actor for appeal, actor in added}
+    people = {(appeal.assignee_id, appeal.id) for appeal, _ in added if appeal.assignee_id is not None}
+    watching = select(AppealWatcher.person_id, AppealWatcher.appeal_id).where(AppealWatcher.appeal_id.in_(actors))
+    people |= {(row.person_id, row.appeal_id) for row in await session.execute(watching)}
+    return [
+        (person_id, appeal_id, "message") for person_id, appeal_id in people if str(person_id) != actors[appeal_id]
+    ]
+
+
+async def mark_read(session: WriteSession, person_id: UUID | None, appeal_id: UUID, until: datetime) -> None:
+    """Delete the person's mark of an appeal unless something came after `until`, which they have not seen."""
+    await session.execute(
+        delete(UnreadAppeal).where(
+            UnreadAppeal.person_id == person_id,
+            UnreadAppeal.appeal_id == appeal_id,
+            UnreadAppeal.last_at <= until,
+        )
+    )
