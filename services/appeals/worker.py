@@ -21,6 +21,7 @@ from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
 from services.appeals.lifecycle import access_changes
+from services.appeals.lists import appeal_counts
 from services.appeals.moderation import contacts
 from services.appeals.promises import settlement
 from services.appeals.publication import change_results, publication_events, publication_requests
@@ -191,6 +192,16 @@ def _register_search(service: Service, queue: Jobs) -> None:
 
 
 def _register_maintenance(service: Service, queue: Jobs) -> None:
+    @queue.schedule("sum-up-appeal-counts", "*/5 * * * *")
+    async def sum_up_appeal_counts() -> None:
+        async with service.database.write() as session:
+            await appeal_counts.sum_up(session)
+
+    @queue.schedule("correct-appeal-counts", "41 18 * * *")
+    async def correct_appeal_counts() -> None:
+        async with service.database.write() as session:
+            await appeal_counts.correct(session)
+
     @queue.schedule("reencrypt-contacts", "49 18 * * *")
     async def reencrypt_contacts() -> None:
         await contacts.reencrypt_contacts(service.database)

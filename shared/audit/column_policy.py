@@ -124,6 +124,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "stored responses, purged after a day",
     ),
     "appeal_search_documents": "made from other rows",
+    "appeal_counts": "sums of other rows, written by triggers",
     "unread_appeals": "what a person has not opened yet; it changes no appeal",
     **dict.fromkeys(
         ("appeals_consumer_offsets", "webhooks_consumer_offsets", "ingest_consumer_offsets"),

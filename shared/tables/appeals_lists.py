@@ -1,10 +1,10 @@
-"""Tables of appeals about lists: tags, saved views, unread marks."""
+"""Tables of appeals about lists: tags, saved views, unread marks, counts."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
@@ -71,3 +71,20 @@ class UnreadAppeal(Base):
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
     reason: Mapped[str]
     last_at: Mapped[datetime]
+
+
+class AppealCount(Base):
+    """How many appeals have an organisation, an assignee, a status and an urgency: the sum of `appeals`.
+
+    Triggers of `appeals` add rows with each change; a schedule sums them up.
+    """
+
+    __tablename__ = "appeal_counts"
+    __table_args__ = (Index("ix_appeal_counts_organisation_id", "organisation_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    organisation_id: Mapped[UUID | None]
+    assignee_id: Mapped[UUID | None]
+    status: Mapped[str]
+    urgency: Mapped[str]
+    appeals: Mapped[int] = mapped_column(BigInteger)

@@ -82,6 +82,7 @@ TABLE_OWNERS: dict[str, str] = {
             "appeal_tags",
             "saved_views",
             "unread_appeals",
+            "appeal_counts",
             "appeal_notes",
             "appeal_search_documents",
             "appeal_merges",

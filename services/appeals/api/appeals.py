@@ -9,7 +9,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Ope
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
 from services.appeals.assignees.directory import actor_id
 from services.appeals.lifecycle import appeal_queries, assignee_changes, unread_marks
-from services.appeals.lists import appeal_list
+from services.appeals.lists import appeal_counts, appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, position_of
 from services.appeals.moderation import decisions, manual_appeals
@@ -69,11 +69,9 @@ async def list_appeals(
 @router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
 async def count_appeals(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
-    rows = await appeal_list.count_by_status(session, caller, filters)
+    counted = await appeal_counts.count_by_status(session, caller, filters)
     return appeals.AppealCounts(
-        total=sum(count for _, count, _ in rows),
-        by_status={status: count for status, count, _ in rows},
-        overdue=sum(overdue for _, _, overdue in rows),
+        total=sum(counted.by_status.values()), by_status=counted.by_status, overdue=counted.overdue
     )
 
 

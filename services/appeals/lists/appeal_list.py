@@ -1,4 +1,4 @@
-"""Lists of appeals, and counts of them."""
+"""Lists of appeals in the order that is asked for."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,16 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import actor_id
 from services.appeals.lists.appeal_columns import LISTED_NAMES, SELECT_LISTED
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import URGENCIES, AppealOrder, AppealSort, check_sort, order_of
-from services.appeals.search.matching import next_appeals, require_words
-from services.appeals.sla.breaches import overdue_condition
-from shared import clock
+from services.appeals.search.matching import next_appeals
 from shared.api.pagination import Paging, beyond, inline_literal
 from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal
@@ -102,17 +100,3 @@ async def _listed(session: AsyncSession, caller: Caller, query: Select[*tuple[An
     rows = await session.execute(query, {"reader": actor_id(caller.subject)})
     # The attributes of a row of the result are slow.
     return [SimpleNamespace(**dict(zip(LISTED_NAMES, row, strict=True))) for row in rows]
-
-
-async def count_by_status(
-    session: AsyncSession, caller: Caller, filters: AppealFilter
-) -> Sequence[Row[str, int, int]]:
-    """Return each status of the appeals that the filter matches, how many have it, and how many are overdue.
-
-    Raises `Invalid` for a search without words.
-    """
-    if filters.q:
-        await require_words(session, filters.q)
-    late = func.count().filter(func.coalesce(overdue_condition(clock.now()), False))
-    query = select(Appeal.status, func.count(), late).where(*filters.conditions(caller)).group_by(Appeal.status)
-    return (await session.execute(query)).all()

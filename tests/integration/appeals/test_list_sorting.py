@@ -62,7 +62,7 @@ async def _insert(scenario: AppealsScenario) -> None:
 async def _pages(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
     """Return all items, read forward page by page; the way back shows the same pages."""
     pages: list[list[dict[str, Any]]] = []
-    cursor: dict[str, str] = {}
+    cursor: dict[str, Any] = {}
     while True:
         page = (await scenario.get("/appeals", limit=2, **query, **cursor)).json()
         pages.append(page["items"])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from services.appeals.lifecycle.workflow import APPEAL_STATUSES
+from services.appeals.lists import appeal_counts
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import Colleague, register
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -126,3 +127,10 @@ async def _walk(scenario: AppealsScenario, *, seed: int, appeals: int, moves: in
         assert appeal["version"] == opened[appeal_id] + done[appeal_id]
         own = [(row["type"], json.loads(row["data"])) for row in rows if str(row["subject_id"]) == appeal_id]
         _check(appeal, own, team)
+    await _check_counts(scenario)
+
+
+async def _check_counts(scenario: AppealsScenario) -> None:
+    """The counts that were kept with each change are those of the appeals."""
+    async with scenario.appeals.service.database.write() as session:
+        assert await appeal_counts.differences(session) == []

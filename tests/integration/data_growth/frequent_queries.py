@@ -1,7 +1,7 @@
 """Frequent lists and schedules, each with the indexes that may serve it.
 
-Not included, because they read all that they count: `/appeals/counts`, metrics over a year. Within one
-organisation a filter without an index reads that organisation's rows.
+Not included, because they read all that they count: `/appeals/counts` with other filters, metrics over a year.
+Within one organisation a filter without an index reads that organisation's rows.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,6 +21,7 @@ from services.appeals.deadline_watch import (
 from services.appeals.extensions import expiry
 from services.appeals.lifecycle import access_changes, alerts
 from services.appeals.lists import appeal_list
+from services.appeals.lists.appeal_counts import count_by_status
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
 from services.appeals.lists.tags import used_tags
@@ -77,6 +78,13 @@ def _appeals(
         await appeal_list.find(session, caller, filters, PAGE, sort)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
+
+
+def _counts(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
+    async def work(session: WriteSession, region: Region) -> None:
+        await count_by_status(session, _caller(Right.APPEALS_READ, region, staff), AppealFilter(**wanted))
+
+    return FrequentQuery(f"counts: {name}", "appeals", work, frozenset(indexes), MAX_OPEN)
 
 
 def _search(q: str, *, staff: bool = False) -> FrequentQuery:
@@ -182,6 +190,10 @@ FREQUENT_QUERIES = [
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
     _appeals("of two rare statuses", *_STATUS, status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
+    # The sums of all organisations are read, and what is overdue.
+    _counts("centre", "ix_appeals_next_due"),
+    _counts("staff", "ix_appeal_counts_organisation_id", staff=True),
+    _counts("of an assignee", "ix_appeals_next_due", "ix_appeals_assignee_id_next_due", assignee_id=UUID(int=1)),
     _appeals("unanswered", "ix_appeals_unanswered", "ix_appeals_status_opened_at", unanswered=True),
     _appeals("returned", "ix_appeals_returned", returned=True),
     _appeals("on approval", "ix_replies_on_approval", "uq_replies_under_way", on_approval=True),

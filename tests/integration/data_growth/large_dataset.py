@@ -72,6 +72,8 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         CASE WHEN open THEN at + interval '4 days' END,
         '{{"reason": "topic", "rule_id": null, "confidence": 1}}', at, at
     FROM source ORDER BY i;
+INSERT INTO appeal_counts (organisation_id, assignee_id, status, urgency, appeals)
+    SELECT organisation_id, assignee_id, status, urgency, count(*) FROM appeals GROUP BY 1, 2, 3, 4;
 INSERT INTO sla_clocks (id, appeal_id, kind, state, written_at, received_at, policy_id, target_seconds, unit,
         started_at, due_at, stopped_at, next_warning_at, calendar_id, started_by, start_recorded_at, created_at,
         updated_at)

@@ -16,7 +16,7 @@ from shared.database.sessions import Database, WriteSession
 # At first a prepared statement is planned for its values; later it may get one generic plan for all values.
 MODES = ("force_custom_plan", "force_generic_plan")
 # These tables do not grow over the years, so reading all their rows is allowed.
-BOUNDED = {"organisations", "pages", "people", "topics", "municipalities"}
+BOUNDED = {"organisations", "pages", "people", "topics", "municipalities", "appeal_counts"}
 
 
 @dataclass(frozen=True)
