@@ -24,7 +24,7 @@ SAMPLES: list[dict[str, Any]] = [
     {"status": "triage", "urgency": "normal", "first": 1},
     {"status": "closed", "urgency": "normal", "first": 1},
 ]
-OWING = 6
+OWING, LIMIT = 6, 4
 KEYS: dict[str, Key] = {
     "opened_at": lambda found: (found["opened_at"], found["id"]),
     "updated_at": lambda found: (found["updated_at"], found["id"]),
@@ -39,8 +39,10 @@ async def _insert(scenario: AppealsScenario) -> None:
     connection = await scenario.database.connect()
     now = datetime.now(UTC)
     try:
+        for number in range(len(SAMPLES)):
+            await scenario.insert_message(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
+        await scenario.process_events()
         for number, sample in enumerate(SAMPLES):
-            await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
             due = {
                 name: now.replace(microsecond=7 + number % 2) + timedelta(hours=sample[name])
                 for name in ("first", "next", "promise", "final")
@@ -64,13 +66,13 @@ async def _pages(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]
     pages: list[list[dict[str, Any]]] = []
     cursor: dict[str, Any] = {}
     while True:
-        page = (await scenario.get("/appeals", limit=2, **query, **cursor)).json()
+        page = (await scenario.get("/appeals", limit=LIMIT, **query, **cursor)).json()
         pages.append(page["items"])
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
     for shown in reversed(pages[:-1]):
-        page = (await scenario.get("/appeals", limit=2, **query, cursor=page["prev_cursor"])).json()
+        page = (await scenario.get("/appeals", limit=LIMIT, **query, cursor=page["prev_cursor"])).json()
         assert page["items"] == shown
     assert page["prev_cursor"] is None
     return [item for shown in pages for item in shown]

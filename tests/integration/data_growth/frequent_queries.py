@@ -174,12 +174,12 @@ FREQUENT_QUERIES = [
     _appeals("oldest first, of staff", "ix_appeals_organisation_id_opened_at", staff=True, sort="opened_at"),
     _appeals("in triage, oldest first", "ix_appeals_status_opened_at", status=("triage",), sort="opened_at"),
     *_sorted_appeals("-updated_at", "updated_at", "closed"),
-    *_sorted_appeals("updated_at", "updated_at", "closed"),
+    _appeals("by updated_at", "ix_appeals_updated_at", sort="updated_at"),
     _appeals("of the last changes", "ix_appeals_updated_at", sort="updated_at", updated_since=LAST_WEEK),
     *_sorted_appeals("due", "next_due", "interim"),
-    *_sorted_appeals("-due", "next_due", "interim"),
+    _appeals("by -due", "ix_appeals_next_due", sort="-due"),
     *_sorted_appeals("urgency", "next_due", "interim"),
-    *_sorted_appeals("-urgency", "next_due", "interim"),
+    _appeals("by -urgency", "ix_appeals_next_due", sort="-urgency"),
     _appeals(
         "urgent, by deadline", "ix_appeals_urgent_next_due", "ix_appeals_urgent", sort="urgency", urgency="high"
     ),

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
-revision: str = "0045"
+revision: str = "0044"
 down_revision: str | None = "0043"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
