@@ -11,6 +11,7 @@ from services.appeals.api import (
     bulk,
     classifications,
     deadlines,
+    exports,
     extensions,
     feedback,
     incidents,
@@ -66,6 +67,7 @@ def build_service() -> Service:
             # Before the paths with the id of an appeal.
             bulk.router,
             search_suggestions.router,
+            exports.router,
             appeals.router,
             tags.router,
             views.router,

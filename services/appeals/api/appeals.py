@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Opener, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
@@ -17,6 +17,7 @@ from services.appeals.schemas import appeals
 from services.appeals.schemas.appeals import AppealExpansion
 from shared.api.pagination import PagingDep, TwoWayPage
 from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.query_parameters import refuse_unknown_parameters
 from shared.api.response_headers import declared, with_headers
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -66,7 +67,12 @@ async def list_appeals(
     return TwoWayPage(items=items, next_cursor=following, prev_cursor=previous)
 
 
-@router.get("/appeals/counts", responses=problems.responses(*READ_PROBLEMS), summary="Count appeals")
+@router.get(
+    "/appeals/counts",
+    responses=problems.responses(*READ_PROBLEMS),
+    dependencies=[Depends(refuse_unknown_parameters)],
+    summary="Count appeals",
+)
 async def count_appeals(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
     counted = await appeal_counts.count_by_status(session, caller, filters)

@@ -28,6 +28,8 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
     "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
     "GET /api/v1/appeals/suggestions": RouteCall(Right.APPEALS_READ, query={"q": "баб"}),
+    "GET /api/v1/appeals.csv": RouteCall(Right.APPEALS_READ),
+    "GET /api/v1/appeals.xlsx": RouteCall(Right.APPEALS_READ),
     "GET /api/v1/appeals/{appeal_id}": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/appeals": RouteCall(
         Right.APPEALS_OPEN,

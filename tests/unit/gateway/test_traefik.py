@@ -144,6 +144,8 @@ _ROUTES = {
     "/callbacks/ok/secret": "ingest",
     "/api/v1/messages/5a/triage": "appeals",
     "/api/v1/appeals/counts": "appeals",
+    "/api/v1/appeals.csv": "appeals",
+    "/api/v1/appeals.xlsx": "appeals",
     "/api/v1/routing-rules": "appeals",
     "/api/v1/rule-sets/5/dry-run": "appeals",
     "/api/v1/reply-templates": "appeals",
@@ -167,6 +169,7 @@ _ROUTES = {
     "/api/v1/internal": "gateway-service",
     "/api/v1/meetings": "gateway-service",
     "/api/v1/pagesX": "gateway-service",
+    "/api/v1/appeals.exe": "gateway-service",
     "/nothing": "gateway-service",
 }
 

@@ -1,0 +1,94 @@
+"""Routes of exports: a list of appeals as a file."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+
+from services.appeals.api.dependencies import READ_PROBLEMS, Reader
+from services.appeals.exports import files, listed_rows
+from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort
+from shared import clock, security_log
+from shared.api.query_parameters import refuse_unknown_parameters
+from shared.auth.callers import Caller
+from shared.http import problems
+from shared.http.problems import Conflict
+from shared.service import ServiceDep
+
+# Paging of the list is ignored, so that the address of a list needs only another ending.
+router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parameters)])
+
+# A workbook is complete before its first byte is sent, and the gateway waits for that byte for 30 seconds.
+MAX_CSV_ROWS, MAX_XLSX_ROWS = 100_000, 10_000
+AppealQuery = Annotated[AppealFilter, Query()]
+Sort = Annotated[AppealSort, Query(description=SORT_HELP)]
+
+
+def _file_response(
+    media_type: str, schema: dict[str, Any], example: str | None
+) -> dict[int | str, dict[str, Any]]:
+    content: dict[str, Any] = {"schema": schema} | ({} if example is None else {"example": example})
+    headers = {
+        "Content-Disposition": {"schema": {"type": "string"}, "description": "The name of the file"},
+        "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many appeals the file has"},
+    }
+    return {200: {"content": {media_type: content}, "description": "The file", "headers": headers}}
+
+
+def _headers(kind: str, total: int) -> dict[str, str]:
+    moment = clock.now().astimezone(clock.REGION_TIME_ZONE)
+    name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{kind}"
+    return {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(total)}
+
+
+def _log_export(caller: Caller, kind: str, total: int, filters: AppealFilter) -> None:
+    # Names of parameters: words of a search may name a person.
+    given = sorted(filters.model_dump(exclude_none=True))
+    security_log.log_security_event("appeals_exported", actor=caller.actor, kind=kind, count=total, filters=given)
+
+
+@router.get(
+    "/appeals.csv",
+    response_class=StreamingResponse,
+    responses=problems.responses(*READ_PROBLEMS, Conflict)
+    | _file_response(files.CSV_MEDIA_TYPE, {"type": "string"}, "№,Статус\r\n1024,назначено\r\n"),
+    summary="Export a list of appeals as CSV",
+)
+async def export_appeals_csv(
+    *, service: ServiceDep, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
+) -> StreamingResponse:
+    """Return all appeals of the list as CSV (UTF-8), without pages; personal data is masked in the texts.
+
+    Rows are sent as they are read; `X-Total-Count` says how many there will be. More than 100,000 get 409. The
+    export is logged.
+    """
+    async with service.database.read() as session:
+        total = await listed_rows.count(session, caller, filters, sort, max_rows=MAX_CSV_ROWS)
+    _log_export(caller, "csv", total, filters)
+    rows = listed_rows.pages(service.database, caller, filters, sort)
+    return StreamingResponse(
+        files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=_headers("csv", total)
+    )
+
+
+@router.get(
+    "/appeals.xlsx",
+    response_class=StreamingResponse,
+    responses=problems.responses(*READ_PROBLEMS, Conflict)
+    | _file_response(files.XLSX_MEDIA_TYPE, {"type": "string", "format": "binary"}, None),
+    summary="Export a list of appeals as a workbook",
+)
+async def export_appeals_xlsx(
+    *, service: ServiceDep, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
+) -> StreamingResponse:
+    """Return all appeals of the list as a workbook (XLSX): dates and numbers as such, a filter on each column.
+
+    More than 10,000 appeals get 409: export them as CSV. Personal data is masked in the texts, and the export is
+    logged.
+    """
+    async with service.database.read() as session:
+        total = await listed_rows.count(session, caller, filters, sort, max_rows=MAX_XLSX_ROWS)
+    _log_export(caller, "xlsx", total, filters)
+    file = await files.xlsx_file(listed_rows.pages(service.database, caller, filters, sort))
+    return StreamingResponse(files.chunks(file), media_type=files.XLSX_MEDIA_TYPE, headers=_headers("xlsx", total))

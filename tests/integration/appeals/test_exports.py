@@ -1,0 +1,140 @@
+"""Lists of appeals as files: whole, masked, in the list's order, safe to open."""
+
+import csv
+import io
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import openpyxl
+import pytest
+from structlog.testing import capture_logs
+
+from services.appeals.api import exports
+from services.appeals.exports.columns import HEADINGS
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+
+TEXTS = (
+    "Когда починят дорогу на улице Жердева?",
+    "=1+1; позвоните Светлане Ивановне +7 914 123-45-67",
+    "Нет света\nвторой день, «Школа»",
+)
+
+
+async def _insert(scenario: AppealsScenario, texts: list[str]) -> None:
+    connection = await scenario.database.connect("appeals")
+    try:
+        for at, text in enumerate(texts):
+            await connection.execute(
+                """INSERT INTO appeals (id, version, status, urgency, organisation_id, transfers, returns, text,
+                   written_at, opened_at, assigned_at, network, route, created_at, updated_at)
+                   VALUES ($1, 1, 'assigned', 'high', $2, 0, 0, $3, $4, $5, $4, 'vk',
+                   '{"reason": "", "confidence": 1.0}', now(), now())""",
+                uuid4(),
+                scenario.organisation,
+                text,
+                WEDNESDAY,
+                WEDNESDAY + timedelta(minutes=at),
+            )
+    finally:
+        await connection.close()
+
+
+async def _csv(scenario: AppealsScenario, **query: Any) -> list[dict[str, str]]:
+    answer = await scenario.get("/appeals.csv", **query)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+    assert answer.headers["x-total-count"] == str(len(rows))
+    return rows
+
+
+async def test_csv_has_the_whole_list_in_its_order(scenario: AppealsScenario) -> None:
+    # More than two pages of what is read at a time.
+    await _insert(scenario, [f"Обращение {number}" for number in range(450)])
+    rows = await _csv(scenario, sort="opened_at")
+    assert [row["Текст"] for row in rows] == [f"Обращение {number}" for number in range(450)]
+    first = rows[0]
+    assert list(first) == HEADINGS
+    assert (first["Статус"], first["Срочность"], first["Сеть или источник"]) == ("назначено", "высокая", "vk")
+    # The time of the region, eight hours before UTC.
+    assert first["Зарегистрировано"] == "04.03.2026 10:00"
+    assert len(await _csv(scenario, urgency="normal")) == 0
+
+
+async def test_texts_are_masked_and_run_no_formula(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    (row,) = [row for row in await _csv(scenario) if "позвоните" in row["Текст"]]
+    assert row["Текст"] == "'=1+1; позвоните [имя] [телефон]"
+    sheet = await _workbook(scenario)
+    (text,) = [cells[-2] for cells in sheet if "позвоните" in str(cells[-2].value)]
+    assert (text.value, text.data_type) == ("=1+1; позвоните [имя] [телефон]", "s")
+
+
+async def _workbook(scenario: AppealsScenario, **query: Any) -> list[tuple[Any, ...]]:
+    answer = await scenario.get("/appeals.xlsx", **query)
+    assert answer.status_code == 200, answer.text
+    assert 'filename="appeals-' in answer.headers["content-disposition"]
+    sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
+    assert sheet is not None
+    assert [cell.value for cell in sheet[1]] == HEADINGS
+    assert sheet.auto_filter.ref == f"A1:V{sheet.max_row}"
+    assert sheet.freeze_panes == "C2"
+    return list(sheet.iter_rows(min_row=2))
+
+
+async def test_workbook_has_typed_cells(scenario: AppealsScenario) -> None:
+    await _insert(scenario, [*TEXTS, "б" * 40_000, "\x01управляющий"])
+    rows = await _workbook(scenario, sort="opened_at")
+    by_heading = dict(zip(HEADINGS, rows[0], strict=True))
+    assert isinstance(by_heading["№"].value, int)
+    assert by_heading["Зарегистрировано"].value == datetime(2026, 3, 4, 10, 0)  # noqa: DTZ001 — as the sheet has it
+    assert by_heading["Зарегистрировано"].number_format == "DD.MM.YYYY HH:MM"
+    assert by_heading["Закрыто"].value is None
+    assert [row[-2].value for row in rows[:3:2]] == [TEXTS[0], TEXTS[2]]
+    assert len(rows[3][-2].value) == 32_000
+    assert rows[4][-2].value == " управляющий"
+
+
+async def test_staff_export_only_what_is_theirs(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    for organisation, expected in ((scenario.organisation, 3), (scenario.other_organisation, 0)):
+        for kind in ("csv", "xlsx"):
+            answer = await scenario.get(f"/appeals.{kind}", role="executor", org=organisation)
+            assert answer.headers["x-total-count"] == str(expected)
+            assert (b"\xd0\x96\xd0\xb5\xd1\x80\xd0\xb4" in answer.content) is (kind == "csv" and expected > 0)
+
+
+async def test_export_is_logged_with_what_was_asked(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    await scenario.index_texts()
+    with capture_logs() as lines:
+        await scenario.get("/appeals.csv", q="Светлана", urgency="high")
+    (told,) = [line for line in lines if line["event"] == "appeals_exported"]
+    assert (told["kind"], told["count"], told["filters"]) == ("csv", 0, ["q", "urgency"])
+    assert "Светлана" not in str(told)
+
+
+async def test_too_long_list_is_refused_before_anything_is_sent(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "MAX_CSV_ROWS", 2)
+    monkeypatch.setattr(exports, "MAX_XLSX_ROWS", 2)
+    await _insert(scenario, list(TEXTS))
+    for kind in ("csv", "xlsx"):
+        answer = await scenario.get(f"/appeals.{kind}")
+        assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
+        assert (await scenario.get(f"/appeals.{kind}", status="closed")).status_code == 200
+
+
+@pytest.mark.parametrize("query", [{"q": "и"}, {"q": "дорога", "sort": "due"}, {"unknown": "1"}])
+async def test_wrong_filter_is_refused_and_named(scenario: AppealsScenario, query: dict[str, Any]) -> None:
+    for kind in ("csv", "xlsx"):
+        answer = await scenario.get(f"/appeals.{kind}", **query)
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["errors"][0]["pointer"].startswith("query/")
+
+
+async def test_counts_refuse_a_misspelt_filter(scenario: AppealsScenario) -> None:
+    answer = await scenario.get("/appeals/counts", statuss="closed")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/statuss")
