@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -41,8 +41,8 @@ def _as_text(cell: Cell) -> Cell:
     return f"{cell:%d.%m.%Y %H:%M}" if isinstance(cell, datetime) else cell
 
 
-async def xlsx_file(pages: Pages) -> IO[bytes]:
-    """Return a workbook with one sheet: typed cells, a frozen heading with a filter. The caller closes it."""
+async def xlsx_stream(pages: Pages) -> AsyncIterator[bytes]:
+    """Yield a workbook with one sheet, once it is complete: typed cells, a frozen heading with a filter."""
     workbook = Workbook(write_only=True)
     sheet: Any = workbook.create_sheet("Обращения")
     sheet.freeze_panes = "C2"
@@ -54,10 +54,11 @@ async def xlsx_file(pages: Pages) -> IO[bytes]:
         await asyncio.to_thread(_append, sheet, rows)
         count += len(rows)
     sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{count + 1}"
-    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 — closed when it has been sent
-    await asyncio.to_thread(workbook.save, file)
-    file.seek(0)
-    return file
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        await asyncio.to_thread(workbook.save, file)
+        file.seek(0)
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _append(sheet: Any, rows: Sequence[SimpleNamespace]) -> None:
@@ -79,10 +80,3 @@ def _cell(sheet: Any, value: Cell, *, bold: bool = False) -> Any:
     if bold:
         cell.font = Font(bold=True)
     return cell
-
-
-async def chunks(file: IO[bytes]) -> AsyncIterator[bytes]:
-    """Yield the file's content, and close it."""
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
