@@ -8,10 +8,12 @@ import asyncio
 import importlib
 import math
 import os
+import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 import aiohttp
@@ -58,6 +60,23 @@ RESTART_BACKOFF = Backoff(0.5, 15.0)
 WORKER_UP = Gauge("gospablik_worker_up", "1 while a worker loop is well", ["service", "worker"])
 
 
+class ApiPart(Protocol):
+    """Something that runs in each process that serves the API, beside the requests."""
+
+    name: str
+
+    async def run(self, service: "Service") -> None:
+        """Run until cancelled."""
+        ...
+
+    def stop(self) -> None:
+        """End responses that would last on: the process shuts down. Called before the server waits for them."""
+        ...
+
+
+P = TypeVar("P", bound=ApiPart)
+
+
 class Service:
     """The parts of a service. Domain code gets them as arguments, never from a global."""
 
@@ -72,6 +91,7 @@ class Service:
         jobs: Jobs | None = None,
         consumers: Sequence[Consumer] = (),
         workers: dict[str, WorkerFunction] | None = None,
+        api_parts: Sequence[ApiPart] = (),
         with_relay: bool = True,
         large_bodies: Mapping[str, int] | None = None,
         find_person: Callable[["Service"], identity.FindPerson] | None = None,
@@ -81,10 +101,11 @@ class Service:
     ) -> None:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
-        `large_bodies` maps paths to a higher body limit in bytes. `find_person` finds people of an external
-        issuer, by default by calling registry. `answers` is the table of stored responses to requests with an
-        idempotency key. An exception in `before` stops the start. `dependencies` are checked by `/health/ready`;
-        one that is unavailable is a warning, since the service does most of its work without it.
+        `api_parts` run wherever the API is served; routes get theirs by `part`. `large_bodies` maps paths to a
+        higher body limit in bytes. `find_person` finds people of an external issuer, by default by calling
+        registry. `answers` is the table of stored responses to requests with an idempotency key. An exception in
+        `before` stops the start. `dependencies` are checked by `/health/ready`; one that is unavailable is a
+        warning, since the service does most of its work without it.
         """
         self.name = name
         self.title = title
@@ -93,6 +114,7 @@ class Service:
         self.jobs = jobs
         self.consumers = consumers
         self.workers = workers or {}
+        self._api_parts = {type(part): part for part in api_parts}
         self._with_relay = with_relay
         self._find_person = find_person
         self.answers = answers
@@ -166,6 +188,17 @@ class Service:
         """Return a client that calls other services as this one."""
         return ServiceClient(self.name, self.signer, self.settings, self.http)
 
+    def part(self, kind: type[P]) -> P:
+        """Return the API part of this type."""
+        found = self._api_parts[kind]
+        assert isinstance(found, kind)
+        return found
+
+    def stop_api_parts(self) -> None:
+        """End the responses of API parts that would last on."""
+        for part in self._api_parts.values():
+            part.stop()
+
     def report_worker(self, worker: str, error: str | None) -> None:
         """Store the error of a worker, or that it is healthy, for `/health/ready` and `/metrics`."""
         if error is None:
@@ -220,6 +253,7 @@ class Service:
         try:
             yield
         finally:
+            self.stop_api_parts()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -240,9 +274,12 @@ class Service:
             raise
 
     def _work(self, process: Process) -> dict[str, WorkerFunction]:
+        parts = self._api_parts.values() if process != "worker" else ()
+        work: dict[str, WorkerFunction] = {part.name: part.run for part in parts}
+        if process != "api" or parts:
+            work["listen"] = lambda s: s.wakeups.run(s.settings.direct_url)
         if process == "api":
-            return {}
-        work: dict[str, WorkerFunction] = {"listen": lambda s: s.wakeups.run(s.settings.direct_url)}
+            return work
         if self._with_relay:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
@@ -390,13 +427,26 @@ async def _once_per_key(
 Once = Annotated[idempotency.OncePerKey, Depends(_once_per_key)]
 
 
+class _Server(uvicorn.Server):
+    """A server that ends streams before it waits for open responses."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down as uvicorn does."""
+        self._service.stop_api_parts()
+        await super().shutdown(sockets)
+
+
 def serve(name: str, process: Process = "all") -> None:
     """Build a service by `services.<name>.app.build_service` and serve it until a signal ends it."""
     logs.configure(name, settings().log_level)
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     app = service.build(process)
     gc_tuning.freeze_startup_objects()
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings().host,
         port=settings().port,
@@ -408,3 +458,8 @@ def serve(name: str, process: Process = "all") -> None:
         server_header=False,
         proxy_headers=False,  # `shared.http.client_address` decides which proxies are trusted
     )
+    server = _Server(config, service)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit("the server did not start")

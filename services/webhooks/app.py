@@ -1,7 +1,8 @@
-"""Build the webhooks service: its routes, jobs, event consumer and worker loop."""
+"""Build the webhooks service: its routes, event streams, jobs, event consumer and worker loop."""
 
 from services.webhooks import worker
-from services.webhooks.api import events, webhooks
+from services.webhooks.api import events, stream, webhooks
+from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.webhooks import WebhooksIdempotency
@@ -13,10 +14,11 @@ def build_service() -> Service:
     service = Service(
         "webhooks",
         "Gospablik: webhooks and events",
-        routers=[webhooks.router, events.router],
+        routers=[webhooks.router, events.router, stream.router],
         jobs=queue,
         consumers=[worker.fanout_consumer(queue)],
         workers={"dispatcher": worker.run_dispatcher},
+        api_parts=[LiveStream()],
         answers=WebhooksIdempotency,
     )
     worker.register_schedules(service, queue)

@@ -15,7 +15,7 @@ from shared.logs import get_logger
 from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from shared.tables.ingest import IngestConsumerOffset
-from shared.tables.webhooks import WebhookDelivery, WebhooksConsumerOffset
+from shared.tables.webhooks import StreamTicket, WebhookDelivery, WebhooksConsumerOffset
 
 log = get_logger(__name__)
 
@@ -46,6 +46,9 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 WebhookDelivery.created_at < clock.now() - failed,
                 func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) < clock.now() - failed,
             ],
+        ),
+        purge_rule(
+            StreamTicket, StreamTicket.expires_at, lambda: [StreamTicket.expires_at < func.clock_timestamp()]
         ),
         PurgeRule(Event.__tablename__, some_events),
     )

@@ -140,6 +140,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "messages come from the networks; versions and events record their changes",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
+    "stream_tickets": "end within a minute; reading events changes nothing",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",
     "reply_leases": "expire within minutes; taking one over is in the timeline",

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
@@ -28,7 +29,7 @@ class Caller:
 
     `organisation_id` is None for the centre; `include_subordinates` adds the organisations below the caller's own.
     `scopes` limit the rights of the role, unless None. `session_id` is a person's session with the embedded
-    issuer. `right` is the right that the current route requires.
+    issuer. `right` is the right that the current route requires. `expires_at` is the expiry of the token.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class Caller:
     scopes: frozenset[str] | None = None
     session_id: UUID | None = None
     right: Right | None = None
+    expires_at: datetime | None = None
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any]) -> "Caller":
@@ -53,6 +55,7 @@ class Caller:
             include_subordinates=claims.get("include_subordinates", claims.get("beneath")) is True,
             scopes=None if scope is None else frozenset(str(scope).split()),
             session_id=tokens.optional_uuid(claims.get("sid")),
+            expires_at=None if (expiry := claims.get("exp")) is None else datetime.fromtimestamp(int(expiry), UTC),
         )
         if (found.organisation_id is None) != (found.role in CENTRE_ROLES):
             raise tokens.InvalidToken("role and organisation do not match")
@@ -128,6 +131,8 @@ class ServiceCaller:
     on_behalf_of: str
 
 
+# The scope key of a caller whom an earlier dependency of the route has authenticated without a token.
+AUTHENTICATED = "gospablik.authenticated"
 _TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — the URL of the token endpoint
 _SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
 # For the OpenAPI document: how to get a token. `_bearer` reads the token.
@@ -162,23 +167,30 @@ async def get_caller(
     token of an external issuer, `Forbidden` if the person has no access here, `Unavailable` if that cannot be
     checked.
     """
-    _set_log_context(request, None)
-    if credentials is not None:
-        token = credentials.credentials
-    elif cookie is not None:
-        session_cookies.require_same_origin(request)
-        token = cookie
-    else:
-        raise Unauthenticated("The header «Authorization: Bearer …» is missing")
-    try:
-        claims = await request.app.state.service.identities.claims(token)
-        found = Caller.from_claims(claims)
-    except (tokens.InvalidToken, ValueError) as error:
-        raise Unauthenticated(f"The token is invalid: {error}") from error
+    found: Caller | None = request.scope.get(AUTHENTICATED)
+    if found is None:
+        _set_log_context(request, None)
+        found = await _of_token(request, _token(request, credentials, cookie))
     recorder.request_audit_context(request).actor = found.actor
     _set_log_context(request, found.actor)
     _check_rate_limit(request, found.subject)
     return found
+
+
+def _token(request: Request, credentials: HTTPAuthorizationCredentials | None, cookie: str | None) -> str:
+    if credentials is not None:
+        return credentials.credentials
+    if cookie is None:
+        raise Unauthenticated("The header «Authorization: Bearer …» is missing")
+    session_cookies.require_same_origin(request)
+    return cookie
+
+
+async def _of_token(request: Request, token: str) -> Caller:
+    try:
+        return Caller.from_claims(await request.app.state.service.identities.claims(token))
+    except (tokens.InvalidToken, ValueError) as error:
+        raise Unauthenticated(f"The token is invalid: {error}") from error
 
 
 def _set_log_context(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:

@@ -79,7 +79,7 @@ class TokenReader:
             raise Unavailable("Your access cannot be checked now; try again") from error
         if found is None:
             raise Forbidden("You are signed in, but have no access here, or your access was removed or locked")
-        return found
+        return {**found, "exp": verified.expires_at}
 
 
 class CallingService(Protocol):

@@ -44,11 +44,12 @@ class IssuerUnavailable(Exception):  # noqa: N818 — a state of the issuer
 
 @dataclass(frozen=True)
 class VerifiedIdentity:
-    """The subject of a valid token, as the issuer names it, and the time of the sign-in there."""
+    """The subject of a valid token, as the issuer names it, the time of the sign-in there, and when it expires."""
 
     issuer: str
     subject: str
     signed_in_at: datetime
+    expires_at: int | None = None
 
 
 def unverified_issuer(token: str) -> str | None:
@@ -185,7 +186,10 @@ class ExternalIssuer:
         except DECODE_ERRORS as error:
             raise InvalidToken(type(error).__name__) from error
         return VerifiedIdentity(
-            self.name, self._subject(claims), _sign_in_time(claims.get("auth_time", claims["iat"]), now)
+            self.name,
+            self._subject(claims),
+            _sign_in_time(claims.get("auth_time", claims["iat"]), now),
+            expires_at=int(claims["exp"]),
         )
 
     def _subject(self, claims: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CompoundSelect,
     Connection,
     DateTime,
+    Row,
     Uuid,
     bindparam,
     cast,
@@ -51,6 +52,30 @@ async def load_callers(session: AsyncSession, subjects: Collection[UUID]) -> dic
     }
 
 
+async def callers_with_access(session: AsyncSession, callers: Collection[Caller]) -> set[Caller]:
+    """Return those of the callers who still have the access that their token names, in a session not ended."""
+    subjects = {subject for caller in callers if (subject := _subject(caller)) is not None}
+    if not subjects:
+        return set()
+    rows = await session.execute(_ACCESS, {"subjects": list(subjects), "now": clock.now()})
+    current = {row.id: row for row in rows}
+    sessions = {caller.session_id for caller in callers if caller.session_id is not None}
+    ended = set(
+        await session.scalars(
+            select(RefreshToken.session_id).where(
+                RefreshToken.session_id.in_(sessions), RefreshToken.revoked_at.is_not(None)
+            )
+        )
+        if sessions
+        else ()
+    )
+    return {
+        caller
+        for caller in callers
+        if caller.session_id not in ended and _has_access(current.get(_subject(caller)), caller)
+    }
+
+
 def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
     """Check the caller's current access with the session's first statement.
 
@@ -65,19 +90,32 @@ def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
 
 
 def _check(connection: Connection, caller: Caller) -> None:
-    changed = Unauthenticated("Your access was changed or removed after this token was issued: sign in again")
-    try:
-        subject = UUID(caller.subject)
-    except ValueError as error:
-        raise changed from error
+    if (subject := _subject(caller)) is None:
+        raise access_changed()
     values = {"subjects": [subject], "session_id": caller.session_id, "now": clock.now()}
     query = _ACCESS if caller.session_id is None else _ACCESS_IN_SESSION
-    found = connection.execute(query, values).one_or_none()
+    if not _has_access(connection.execute(query, values).one_or_none(), caller):
+        raise access_changed()
+
+
+def access_changed() -> Unauthenticated:
+    """Return the problem of a caller who no longer has the access that the token names."""
+    return Unauthenticated("Your access was changed or removed after this token was issued: sign in again")
+
+
+def _subject(caller: Caller) -> UUID | None:
+    try:
+        return UUID(caller.subject)
+    except ValueError:
+        return None
+
+
+def _has_access(current: Row[Any] | None, caller: Caller) -> bool:
+    """Return whether the present access includes what the token names."""
     access = (caller.role, caller.organisation_id, caller.include_subordinates)
-    if found is None or (found.role, found.organisation_id, found.include_subordinates) != access:
-        raise changed
-    if found.scopes is not None and not (caller.scopes is not None and caller.scopes <= set(found.scopes)):
-        raise changed
+    if current is None or (current.role, current.organisation_id, current.include_subordinates) != access:
+        return False
+    return current.scopes is None or (caller.scopes is not None and caller.scopes <= set(current.scopes))
 
 
 def _access_query(*, in_session: bool) -> CompoundSelect[Any]:

@@ -157,6 +157,13 @@ class Gone(Problem):
     """The data was purged after its retention period."""
 
     status, slug, title = 410, "gone", "Gone"
+    members: ClassVar[Mapping[str, Any]] = {
+        "next_after": {
+            "type": "string",
+            "description": "Of the event feed: the position from which events are kept",
+            "examples": ["0.42"],
+        }
+    }
 
 
 class Duplicate(Conflict):

@@ -94,7 +94,13 @@ TABLE_OWNERS: dict[str, str] = {
         "appeals",
     ),
     **dict.fromkeys(
-        ("webhook_endpoints", "webhook_deliveries", "webhooks_consumer_offsets", "webhooks_idempotency"),
+        (
+            "webhook_endpoints",
+            "webhook_deliveries",
+            "stream_tickets",
+            "webhooks_consumer_offsets",
+            "webhooks_idempotency",
+        ),
         "webhooks",
     ),
 }
@@ -115,6 +121,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "appeal_search_documents": {"words"},
     "reply_leases": {"holder_name"},
     "webhook_endpoints": {"secret"},
+    "stream_tickets": {"digest"},
 }
 
 # Restricted columns, by table and column, that one other service reads too.

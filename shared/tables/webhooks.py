@@ -78,6 +78,19 @@ class WebhookDelivery(Base):
     created_at: Mapped[CreatedAt]
 
 
+class StreamTicket(Base):
+    """A ticket that opens one event stream until `expires_at`, by the database's clock; deleted when it is used.
+
+    `claims` are the caller's, as in the access token but without the name.
+    """
+
+    __tablename__ = "stream_tickets"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    claims: Mapped[dict[str, Any]]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class WebhooksConsumerOffset(ConsumerOffsetMixin, Base):
     __tablename__ = "webhooks_consumer_offsets"
 

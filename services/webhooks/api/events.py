@@ -4,7 +4,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.feed import event_feed
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.events import EventFeed, FeedEvent
@@ -13,7 +12,6 @@ from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, responses
 from shared.service import ReadTransaction
-from shared.tables.common import Event
 
 router = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
@@ -58,16 +56,4 @@ async def list_events(
     events_read, reached = await event_feed.read_events(
         session, caller, after=parse_position(after), limit=limit, types=event_types
     )
-    return EventFeed(items=[_of_feed(event) for event in events_read], next_after=format_position(reached))
-
-
-def _of_feed(event: Event) -> FeedEvent:
-    return FeedEvent(
-        position=format_position(event.position or 0),
-        id=event.id,
-        type=event.type,
-        subject_id=event.subject_id,
-        organisation_id=event.organisation_id,
-        occurred_at=event.occurred_at,
-        data=mask_personal_data(event.data),
-    )
+    return EventFeed(items=[FeedEvent.of_row(event) for event in events_read], next_after=format_position(reached))

@@ -1,6 +1,7 @@
 """The event feed: numbered events that the caller may read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,25 +13,64 @@ from shared.http.problems import Forbidden, Gone, Invalid
 from shared.tables.common import Event
 
 
-def resolve_types(caller: Caller, requested: Sequence[str]) -> list[str]:
+def resolve_types(caller: Caller, requested: Sequence[str], parameter: str = "types") -> list[str]:
     """Return the event types to read: the requested ones, or all that the caller may read.
 
-    Raise `Invalid` for an unknown type, `Forbidden` for one that needs a right the caller lacks.
+    Raise `Invalid` for an unknown type, `Forbidden` for one that needs a right the caller lacks; both name the
+    query parameter.
     """
+    pointer = f"query/{parameter}"
     if not requested:
         return [kind for kind, right in EVENT_RIGHTS.items() if right in caller.rights]
     if unknown := sorted(set(requested) - EVENT_RIGHTS.keys()):
         named = ", ".join(f"«{kind}»" for kind in unknown)
-        raise Invalid.field("query/types", f"Unknown type: {named}. Known types: {', '.join(EVENT_RIGHTS)}")
+        raise Invalid.field(pointer, f"Unknown type: {named}. Known types: {', '.join(EVENT_RIGHTS)}")
     for kind in requested:
         if EVENT_RIGHTS[kind] not in caller.rights:
-            raise Forbidden.field("query/types", f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
+            raise Forbidden.field(pointer, f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
     return list(requested)
 
 
 async def last_position(session: AsyncSession) -> int:
     """Return the position of the newest numbered event, 0 when there is none."""
     return await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
+
+
+async def refuse_expired(session: AsyncSession, after: int) -> None:
+    """Raise `Gone`, which says where to continue, when events after the position were deleted.
+
+    Position 0 is the one before the oldest event that is kept.
+    """
+    oldest = await session.scalar(select(func.min(Event.position)))
+    if after and oldest is not None and after < oldest - 1:
+        next_after = format_position(oldest - 1)
+        raise Gone(
+            f"Events {after + 1} to {oldest - 1} have expired and were deleted. Read what you missed"
+            f" from the lists, such as /appeals, then continue with after={next_after}",
+            next_after=next_after,
+        )
+
+
+async def read_range(
+    session: AsyncSession,
+    caller: Caller,
+    *,
+    after: int,
+    until: int,
+    types: Collection[str],
+    subject_id: UUID | None = None,
+    limit: int,
+) -> list[Event]:
+    """Return events of the types after one position up to another, in order, that the caller may read."""
+    query = select(Event).where(
+        Event.position > after,
+        Event.position <= until,
+        caller.scope(Event.organisation_id),
+        Event.type.in_(types),
+    )
+    if subject_id is not None:
+        query = query.where(Event.subject_id == subject_id)
+    return list(await session.scalars(query.order_by(Event.position).limit(limit)))
 
 
 async def read_events(
@@ -40,22 +80,11 @@ async def read_events(
 
     Position 0 starts at the oldest event that is kept. Raise `Gone` when events after the position were deleted.
     """
-    oldest = await session.scalar(select(func.min(Event.position)))
-    if after and oldest is not None and after < oldest - 1:
-        raise Gone(
-            f"Events {after + 1} to {oldest - 1} have expired and were deleted. Read what you missed"
-            f" from the lists, such as /appeals, then continue with after={format_position(oldest - 1)}"
-        )
+    await refuse_expired(session, after)
     # Read before the events: an event that is numbered in between is left for the next call instead of being
     # skipped.
     last = await last_position(session)
-    query = select(Event).where(
-        Event.position > after,
-        Event.position <= last,
-        caller.scope(Event.organisation_id),
-        Event.type.in_(types),
-    )
-    events = list(await session.scalars(query.order_by(Event.position).limit(limit)))
+    events = await read_range(session, caller, after=after, until=last, types=types, limit=limit)
     if len(events) == limit and events[-1].position is not None:
         return events, events[-1].position
     return events, max(after, last)

@@ -1,13 +1,16 @@
 """API models of the event feed."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
+from services.webhooks.event_catalogue.catalogue import mask_personal_data
+from services.webhooks.feed.positions import format_position
 from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.tables.common import Event
 
 EventType = TypeAliasType(
     "EventType", Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(EVENT_RIGHTS)})]
@@ -27,6 +30,19 @@ class FeedEvent(BaseModel):
         description="Without citizens' texts; personal data is masked",
         examples=[{"number": 1024, "status": "assigned", "urgency": "normal"}],
     )
+
+    @classmethod
+    def of_row(cls, event: Event) -> Self:
+        """Return a numbered event as readers of the feed see it, with personal data masked."""
+        return cls(
+            position=format_position(event.position or 0),
+            id=event.id,
+            type=event.type,
+            subject_id=event.subject_id,
+            organisation_id=event.organisation_id,
+            occurred_at=event.occurred_at,
+            data=mask_personal_data(event.data),
+        )
 
 
 class EventFeed(BaseModel):

@@ -223,7 +223,9 @@ async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncItera
         services: dict[ServiceName, ServiceUnderTest] = {}
         for name in SERVICES:
             running = await exits.enter_async_context(
-                service_under_test(name, database, keys_dir, encryption_keys=sample_data.KEY)
+                service_under_test(
+                    name, database, keys_dir, encryption_keys=sample_data.KEY, stream_per_process="0"
+                )
             )
             # Created while the settings of this service are active: each service connects with its own role.
             url = running.service.settings.database_url.get_secret_value()

@@ -321,4 +321,7 @@ WEBHOOKS: dict[str, Row] = {
     "GET /api/v1/webhooks/deliveries/{delivery_id}": RouteCall(Right.WEBHOOKS_READ),
     "POST /api/v1/webhooks/deliveries/{delivery_id}/retry": RouteCall(Right.WEBHOOKS_MANAGE),
     "GET /api/v1/events": ListRoute(Right.EVENTS_READ, shows="event_id"),
+    # Streams do not end, so they are off here: tests/integration/webhooks/test_event_stream.py shows their scope.
+    "GET /api/v1/stream": RouteCall(Right.EVENTS_READ, answers=frozenset({503})),
+    "POST /api/v1/stream/tickets": RouteCall(Right.EVENTS_READ),
 }

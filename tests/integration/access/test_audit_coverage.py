@@ -39,6 +39,7 @@ UNRECORDED = dict.fromkeys(
     "PUT /api/v1/appeals/{appeal_id}/reply-lease": "it ends within minutes; taking one over is in the timeline",
     "DELETE /api/v1/appeals/{appeal_id}/reply-lease": "likewise",
     "PUT /api/v1/appeals/{appeal_id}/read": "it changes what the caller is shown as new, and no appeal",
+    "POST /api/v1/stream/tickets": "it ends within a minute; reading events changes nothing",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,18 +141,39 @@ class WebhooksHarness:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def emit(self, kind: str = "appeal.opened", organisation_id: UUID | None = None, **data: Any) -> UUID:
-        """Write an event, by default of an appeal; return its subject's id."""
-        appeal_id = uuid4()
-        if issubclass(EVENT_MODELS[kind], AppealSnapshot):
-            data = {"id": appeal_id, "organisation_id": organisation_id} | data
-        event = NewEvent(
-            data=sample_data(kind, **data), subject_id=appeal_id, organisation_id=organisation_id, actor="appeals"
-        )
+    async def emit(
+        self,
+        kind: str = "appeal.opened",
+        organisation_id: UUID | None = None,
+        *,
+        subject_id: UUID | None = None,
+        **data: Any,
+    ) -> UUID:
+        """Write an event, by default of a new appeal; return its subject's id."""
+        subject_id = subject_id or uuid4()
+        await self.emit_all([(kind, organisation_id)], subject_id=subject_id, **data)
+        return subject_id
+
+    async def emit_all(
+        self, events: Sequence[tuple[str, UUID | None]], *, subject_id: UUID | None = None, **data: Any
+    ) -> None:
+        """Write events, of these types and organisations, in one transaction."""
+        made = []
+        for kind, organisation_id in events:
+            subject, more = subject_id or uuid4(), {}
+            if issubclass(EVENT_MODELS[kind], AppealSnapshot):
+                more = {"id": subject, "organisation_id": organisation_id}
+            made.append(
+                NewEvent(
+                    data=sample_data(kind, **more | data),
+                    subject_id=subject,
+                    organisation_id=organisation_id,
+                    actor="appeals",
+                )
+            )
         async with self.database.write() as session:
-            await emit(session, event)
+            await emit(session, *made)
         await number_committed_events(self.database)
-        return appeal_id
 
     async def fan_out(self) -> None:
         while await self.consumer.process_batch(self.database):

@@ -162,6 +162,7 @@ _ROUTES = {
     "/api/v1/classifier": "appeals",
     "/api/v1/webhooks/endpoints": "webhooks",
     "/api/v1/events": "webhooks",
+    "/api/v1/stream/tickets": "webhooks",
     "/health": "gateway-service",
     "/openapi.json": "gateway-service",
     "/docs/start.js": "gateway-service",

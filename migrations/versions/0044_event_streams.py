@@ -1,0 +1,32 @@
+"""Store tickets of event streams."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision: str = "0044"
+down_revision: str | None = "0043"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "stream_tickets",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("claims", JSONB(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_stream_tickets")),
+    )
+    op.create_index("ix_stream_tickets_expires_at", "stream_tickets", ["expires_at"])
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON stream_tickets TO gospablik_webhooks")
+    op.execute(
+        "GRANT SELECT (claims, expires_at) ON stream_tickets"
+        " TO gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("stream_tickets")

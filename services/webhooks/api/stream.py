@@ -1,0 +1,128 @@
+"""Routes of the event stream: open it, and get a ticket for a browser's `EventSource`."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from services.webhooks.feed import event_feed
+from services.webhooks.feed.positions import parse_position
+from services.webhooks.schemas.stream import StreamTicket
+from services.webhooks.settings import stream_settings
+from services.webhooks.stream.event_stream import EventStream
+from services.webhooks.stream.frames import example
+from services.webhooks.stream.listener import Listener
+from services.webhooks.stream.live_stream import LiveStream
+from services.webhooks.stream.tickets import create_ticket, use_ticket
+from shared.api.query_parameters import refuse_unknown_parameters
+from shared.auth import token_recheck
+from shared.auth.callers import AUTHENTICATED, Caller, require_right
+from shared.auth.rights import Right
+from shared.http.problems import (
+    Forbidden,
+    Gone,
+    Invalid,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    responses,
+)
+from shared.service import ServiceDep, WriteTransaction
+
+router = APIRouter(prefix="/stream", tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
+
+
+async def _use_ticket(
+    request: Request,
+    service: ServiceDep,
+    ticket: Annotated[
+        str | None,
+        Query(max_length=200, description="A ticket of `POST /stream/tickets`, instead of an access token"),
+    ] = None,
+) -> bool:
+    """Authenticate the caller by the ticket, if there is one. Return whether there is."""
+    if ticket is None:
+        return False
+    async with service.database.write() as session:
+        request.scope[AUTHENTICATED] = await use_ticket(session, ticket)
+    return True
+
+
+# The ticket is used before the right is checked: it says who the caller is.
+HasTicket = Annotated[bool, Depends(_use_ticket)]
+EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
+
+
+@router.get(
+    "",
+    summary="The events as they happen (server-sent events)",
+    response_class=StreamingResponse,
+    responses=responses(Gone, TooManyRequests, Unavailable)
+    | {
+        200: {
+            "description": "Messages until either side ends the stream: `stream.opened`, events by their type, "
+            "comments as heartbeats, `stream.ended`",
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": example()}},
+        }
+    },
+    dependencies=[Depends(refuse_unknown_parameters)],
+)
+async def stream_events(
+    *,
+    by_ticket: HasTicket,
+    caller: EventReader,
+    service: ServiceDep,
+    after: Annotated[
+        str,
+        Query(max_length=50, description="The `id` of the last message that you have; `0`: all; `now`: new ones"),
+    ] = "now",
+    types: Annotated[
+        list[str] | None,
+        Query(
+            alias="type",
+            max_length=100,
+            description="Repeated or separated by commas; left out: all types that the caller may read",
+            examples=[["appeal.opened,appeal.answered"]],
+        ),
+    ] = None,
+    appeal_id: Annotated[UUID | None, Query(description="Only events of this appeal")] = None,
+    last_event_id: Annotated[
+        str | None, Header(max_length=50, description="As `after`, and before it: browsers send it by themselves")
+    ] = None,
+) -> EventStream:
+    """Send the events of the feed as they happen: `id` is the position, `event` the type, `data` the event.
+
+    Organisation staff get events of their organisation. Open the stream again with `Last-Event-ID` after a break:
+    nothing is lost and nothing comes twice. A comment comes after 15 seconds without events. The stream ends when
+    the access token expires, the caller's access changes, or the caller reads too slowly: the last message,
+    `stream.ended`, has the reason. A position whose events were deleted gets 410; with a ticket, since a browser
+    shows no status, a stream that ends with the reason `gone`.
+    """
+    live = service.part(LiveStream)
+    live.refuse_if_full(caller.subject)
+    asked = [part.strip() for value in types or () for part in value.split(",")]
+    wanted = event_feed.resolve_types(caller, asked, "type")
+    start = None
+    if last_event_id:
+        start = parse_position(last_event_id, "header/Last-Event-ID")
+    elif after != "now":
+        start = parse_position(after)
+    async with live.reads, service.database.read() as session:
+        if not await token_recheck.callers_with_access(session, [caller]):
+            raise token_recheck.access_changed()
+        if start is None:
+            start = await event_feed.last_position(session)
+        elif not by_ticket:
+            await event_feed.refuse_expired(session, start)
+    listener = Listener(caller, wanted, subject_id=appeal_id, capacity=stream_settings().buffer_events)
+    return EventStream(live, service.database, listener, start)
+
+
+@router.post("/tickets", status_code=201, summary="Get a ticket for one event stream")
+async def create_stream_ticket(session: WriteTransaction, caller: EventReader) -> StreamTicket:
+    """Return a secret that opens one stream within a minute: `new EventSource("/api/v1/stream?ticket=…")`.
+
+    The stream shows what the caller may read, and ends with the caller's access token.
+    """
+    return StreamTicket(ticket=await create_ticket(session, caller), expires_in=stream_settings().ticket_seconds)

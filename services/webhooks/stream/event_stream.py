@@ -1,0 +1,127 @@
+"""What one stream sends: events from the database up to the live tail, then what the tail hands out, its end."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from fastapi.sse import EventSourceResponse
+from starlette.types import Receive, Scope, Send
+
+from services.webhooks.schemas.stream import StreamEndReason
+from services.webhooks.settings import stream_settings
+from services.webhooks.stream.catch_up import read_page
+from services.webhooks.stream.frames import ended_frame, event_frame, heartbeat_frame, opened_frame
+from services.webhooks.stream.listener import Listener
+from services.webhooks.stream.live_stream import LiveStream
+from shared.database.outages import is_outage
+from shared.database.sessions import Database
+from shared.http.problems import Gone
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+# Clients wait a random time before they reconnect, so that a restart does not bring them all at once.
+_RETRY_MS = (1_000, 5_000)
+# A proxy such as nginx must not collect the messages.
+_HEADERS = {"X-Accel-Buffering": "no"}
+
+
+class EventStream(EventSourceResponse):
+    """The response with the events for a listener after a position. While it waits it holds no connection."""
+
+    def __init__(self, live: LiveStream, database: Database, listener: Listener, after: int) -> None:
+        self._live = live
+        self._database = database
+        self._listener = listener
+        self._send_timeout = stream_settings().send_timeout_seconds
+        self._stream = self._messages(after)
+        super().__init__(self._stream, headers=_HEADERS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream; the listener is counted until it ends."""
+        with self._live.listening(self._listener):
+            await super().__call__(scope, receive, send)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send message after message. One that the reader does not take in time ends the stream."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with aclosing(self._stream) as messages:
+            async for message in messages:
+                try:
+                    async with asyncio.timeout(self._send_timeout):
+                        await send({"type": "http.response.body", "body": message, "more_body": True})
+                except TimeoutError:
+                    # The response stays incomplete, so the server closes the connection.
+                    self._listener.finish(StreamEndReason.TOO_SLOW)
+                    log.warning("event stream cut off: its reader takes nothing")
+                    return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _messages(self, after: int) -> AsyncGenerator[bytes, None]:
+        listener = self._listener
+        yield opened_frame(after, random.randint(*_RETRY_MS))  # noqa: S311 — no secret
+        try:
+            async with aclosing(self._catch_up(after)) as caught_up:
+                async for message in caught_up:
+                    yield message
+        except Gone as gone:
+            listener.finish(StreamEndReason.GONE)
+            yield ended_frame(StreamEndReason.GONE, gone.detail, gone.extra["next_after"])
+            return
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.warning("event stream ended: dependency unavailable", error=repr(error)[:300])
+            listener.finish(StreamEndReason.UNAVAILABLE)
+        async with aclosing(self._follow()) as live:
+            async for message in live:
+                yield message
+        if listener.end is not None:
+            yield ended_frame(listener.end)
+
+    async def _catch_up(self, reached: int) -> AsyncGenerator[bytes, None]:
+        """Yield what follows the position until the listener is attached to the live tail, or ends."""
+        listener, at_end = self._listener, False
+        heartbeat = Heartbeat()
+        while listener.end is None and not (at_end and self._live.tail.attach(listener, reached)):
+            async with self._live.reads, self._database.read() as session:
+                page = await read_page(session, listener, reached)
+            reached, at_end = page.reached, page.at_end
+            if page.events:
+                heartbeat.sent()
+                yield b"".join(event_frame(event) for event in page.events)
+            elif heartbeat.seconds_left() <= 0:
+                heartbeat.sent()
+                yield heartbeat_frame(reached)
+            listener.finish_if_expired()
+
+    async def _follow(self) -> AsyncGenerator[bytes, None]:
+        """Yield what the live tail hands out, and heartbeats, until the listener ends."""
+        listener = self._listener
+        heartbeat = Heartbeat()
+        while listener.end is None:
+            message = await listener.take(heartbeat.seconds_left())
+            if not message and listener.end is None and heartbeat.seconds_left() <= 0:
+                # Everything up to the tail was sent: a client continues from there, not from its last event.
+                message = heartbeat_frame(max(self._live.tail.position, listener.reached))
+            if message:
+                heartbeat.sent()
+                yield message
+
+
+class Heartbeat:
+    """When the next heartbeat is due."""
+
+    def __init__(self) -> None:
+        self._interval = stream_settings().heartbeat_seconds
+        self.sent()
+
+    def sent(self) -> None:
+        """Start again: something was sent."""
+        self._due = time.monotonic() + self._interval
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the next heartbeat; at most 0 when it is due."""
+        return self._due - time.monotonic()

@@ -1,0 +1,71 @@
+"""The bytes of a stream: messages in the format of server-sent events."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi.sse import format_sse_event
+
+from services.webhooks.feed.positions import format_position
+from services.webhooks.schemas.events import FeedEvent
+from services.webhooks.schemas.stream import StreamEnded, StreamEndReason, StreamOpened
+from shared.contracts.appeal_events import AppealOpened
+from shared.tables.common import Event
+
+_DETAILS = {
+    StreamEndReason.TOKEN_EXPIRED: "The access token has expired: get a new one and open the stream again",
+    StreamEndReason.ACCESS_CHANGED: "Your access was changed or removed: sign in again",
+    StreamEndReason.TOO_SLOW: "Events came faster than you read them: open the stream again from the last one",
+    StreamEndReason.UNAVAILABLE: "Events cannot be read now: open the stream again in a moment",
+    StreamEndReason.SHUTDOWN: "This process shuts down: open the stream again",
+}
+
+
+def event_frame(event: Event) -> bytes:
+    """Return the message of a numbered event: its feed position, its type, and the event as in the feed."""
+    shown = FeedEvent.of_row(event)
+    return format_sse_event(data_str=shown.model_dump_json(), event=event.type, id=shown.position)
+
+
+def example() -> str:
+    """Return an example of a stream, for its documentation."""
+    event = Event(
+        id=UUID("0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d"),
+        position=43,
+        type=AppealOpened.event_type,
+        subject_id=UUID("0198f3a0-3333-7000-8000-000000000004"),
+        organisation_id=UUID("0198f3a0-0000-7000-8000-000000000001"),
+        occurred_at=datetime(2026, 11, 23, 2, 0, 4, tzinfo=UTC),
+        data=dict(AppealOpened.example),
+    )
+    messages = (
+        opened_frame(42, retry_ms=3_000),
+        event_frame(event),
+        heartbeat_frame(45),
+        ended_frame(StreamEndReason.TOKEN_EXPIRED),
+    )
+    return b"".join(messages).decode()
+
+
+def opened_frame(position: int, retry_ms: int) -> bytes:
+    """Return the first message of a stream, which sends what follows the position.
+
+    A client that was disconnected waits so many milliseconds before it opens the stream again.
+    """
+    shown = StreamOpened(position=format_position(position))
+    return format_sse_event(
+        data_str=shown.model_dump_json(),
+        event="stream.opened",
+        id=shown.position,
+        retry=retry_ms,
+    )
+
+
+def heartbeat_frame(position: int) -> bytes:
+    """Return a comment with the position that was reached, from which a client then continues."""
+    return format_sse_event(comment="heartbeat", id=format_position(position))
+
+
+def ended_frame(reason: StreamEndReason, detail: str | None = None, next_after: str | None = None) -> bytes:
+    """Return the last message of a stream that the server ends."""
+    shown = StreamEnded(reason=reason, detail=detail or _DETAILS[reason], next_after=next_after)
+    return format_sse_event(data_str=shown.model_dump_json(exclude_none=True), event="stream.ended")

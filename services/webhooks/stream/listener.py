@@ -1,0 +1,80 @@
+"""A listener: one open stream, what it is for, and the messages that wait to be sent."""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection
+from uuid import UUID
+
+from services.webhooks.schemas.stream import StreamEndReason
+from shared import clock
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.events.listen_notify import wait_for_notification
+from shared.tables.common import Event
+
+# Messages that are sent together; a slow reader is measured by how long one such chunk takes.
+CHUNK = 50
+
+
+class Listener:
+    """One open stream. Its buffer is bounded: who reads too slowly is ended, and nobody waits for them."""
+
+    def __init__(
+        self, caller: Caller, types: Collection[str], *, subject_id: UUID | None = None, capacity: int = 1_000
+    ) -> None:
+        """`caller` has the right to read events; `types` are those that they may read and asked for."""
+        self.caller = caller
+        self.types = frozenset(types)
+        self.subject_id = subject_id
+        # Events up to this position were sent before the listener followed the live tail.
+        self.reached = 0
+        self.end: StreamEndReason | None = None
+        self._capacity = capacity
+        self._frames: deque[bytes] = deque()
+        self._ready = asyncio.Event()
+
+    def wants(self, event: Event, lineage: Collection[UUID]) -> bool:
+        """Return whether an event is for this listener; `lineage` is that of the event's organisation."""
+        return (
+            event.type in self.types
+            and (self.subject_id is None or event.subject_id == self.subject_id)
+            and (event.position or 0) > self.reached
+            and self.caller.may_access(Right.EVENTS_READ, event.organisation_id, lineage)
+        )
+
+    def put(self, frame: bytes) -> None:
+        """Add a message; a listener whose buffer is full ends as too slow."""
+        if self.end is not None:
+            return
+        if len(self._frames) >= self._capacity:
+            self.finish(StreamEndReason.TOO_SLOW)
+            return
+        self._frames.append(frame)
+        self._ready.set()
+
+    def finish(self, reason: StreamEndReason) -> None:
+        """End the stream, for the first reason given. What waits is dropped: the client continues after the last
+        event that it got.
+        """
+        if self.end is None:
+            self.end = reason
+            self._frames.clear()
+            self._ready.set()
+
+    def finish_if_expired(self) -> None:
+        """End the stream when the caller's token has expired."""
+        if self.seconds_left() <= 0:
+            self.finish(StreamEndReason.TOKEN_EXPIRED)
+
+    def seconds_left(self) -> float:
+        """Return the seconds until the caller's token expires."""
+        if self.caller.expires_at is None:
+            return float("inf")
+        return (self.caller.expires_at - clock.now()).total_seconds()
+
+    async def take(self, seconds: float) -> bytes:
+        """Return the next messages, or nothing if none came in this time or the stream has ended."""
+        if not self._frames and self.end is None:
+            await wait_for_notification(self._ready, max(min(seconds, self.seconds_left()), 0))
+        self.finish_if_expired()
+        return b"".join(self._frames.popleft() for _ in range(min(CHUNK, len(self._frames))))

@@ -1,0 +1,118 @@
+"""The streams of a process: how many are open, who still has access, and the reader that they share."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import prometheus_client
+
+from services.webhooks.schemas.stream import StreamEndReason
+from services.webhooks.settings import stream_settings
+from services.webhooks.stream.listener import Listener
+from services.webhooks.stream.live_tail import LiveTail
+from shared.auth import token_recheck
+from shared.database.outages import is_outage
+from shared.database.sessions import Database
+from shared.events.consumer import AFTER_OUTAGE_SECONDS
+from shared.events.listen_notify import EVENTS_NUMBERED, wait_for_notification
+from shared.http.problems import TooManyRequests, Unavailable
+from shared.logs import get_logger
+from shared.service import Service
+
+log = get_logger(__name__)
+
+OPEN_STREAMS = prometheus_client.Gauge("gospablik_open_streams", "Event streams that are open")
+ENDED_STREAMS = prometheus_client.Counter("gospablik_ended_streams_total", "Event streams that ended", ["reason"])
+# Notifications may be lost, so the reader also looks after this time.
+POLL_SECONDS = 2.0
+# Many clients reconnect at once, and requests need connections of the pool too.
+CATCH_UP_READS = 2
+RETRY_AFTER_SECONDS = 10
+
+
+class LiveStream:
+    """The streams of one process that serves the API."""
+
+    name = "stream"
+
+    def __init__(self) -> None:
+        self.tail = LiveTail()
+        self.reads = asyncio.Semaphore(CATCH_UP_READS)
+        self._open: set[Listener] = set()
+        self._by_caller: Counter[str] = Counter()
+        self._stopping = False
+
+    def refuse_if_full(self, subject: str) -> None:
+        """Raise `TooManyRequests` if the caller has as many streams as one may have, `Unavailable` if all have."""
+        limits = stream_settings()
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        if self._stopping or len(self._open) >= limits.per_process:
+            raise Unavailable("This process has as many event streams as it may have; try again", headers=headers)
+        if self._by_caller[subject] >= limits.per_caller:
+            raise TooManyRequests(
+                f"You have {limits.per_caller} open event streams: close one of them", headers=headers
+            )
+
+    @contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        """Count the listener while the block runs, and look after its access."""
+        subject = listener.caller.subject
+        self._open.add(listener)
+        self._by_caller[subject] += 1
+        OPEN_STREAMS.set(len(self._open))
+        if self._stopping:
+            listener.finish(StreamEndReason.SHUTDOWN)
+        try:
+            yield
+        finally:
+            self.tail.detach(listener)
+            self._open.discard(listener)
+            self._by_caller[subject] -= 1
+            if not self._by_caller[subject]:
+                del self._by_caller[subject]
+            OPEN_STREAMS.set(len(self._open))
+            ENDED_STREAMS.labels(listener.end or "closed_by_client").inc()
+
+    def stop(self) -> None:
+        """End all streams, and refuse new ones."""
+        self._stopping = True
+        for listener in self._open:
+            listener.finish(StreamEndReason.SHUTDOWN)
+
+    async def run(self, service: Service) -> None:
+        """Hand out new events and check access again until cancelled."""
+        checked_at = time.monotonic()
+
+        async def recheck() -> None:
+            nonlocal checked_at
+            checked_at = time.monotonic()
+            await self.end_without_access(service.database)
+
+        async with service.wakeups.subscribe(EVENTS_NUMBERED) as notified:
+            self.tail.wakeup = notified
+            while True:
+                await wait_for_notification(notified, POLL_SECONDS)
+                try:
+                    more = True
+                    while more:
+                        if time.monotonic() - checked_at >= stream_settings().recheck_seconds:
+                            await recheck()
+                        more = self.tail.has_listeners and await self.tail.advance(service.database, recheck)
+                except Exception as error:
+                    if not is_outage(error):
+                        raise
+                    log.warning("event streams waiting for database", error=repr(error)[:300])
+                    await asyncio.sleep(AFTER_OUTAGE_SECONDS)
+
+    async def end_without_access(self, database: Database) -> None:
+        """End the streams of callers who no longer have the access that their token names."""
+        listeners = list(self._open)
+        if not listeners:
+            return
+        async with database.read() as session:
+            allowed = await token_recheck.callers_with_access(session, {one.caller for one in listeners})
+        for listener in listeners:
+            if listener.caller not in allowed:
+                listener.finish(StreamEndReason.ACCESS_CHANGED)

@@ -1,0 +1,67 @@
+"""Tickets: a browser's `EventSource` sends no header, so a signed-in caller gets a secret for the address instead.
+
+A ticket opens one stream, within a minute, on whichever process: using it deletes its row. Only its digest is
+stored.
+"""
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, insert
+
+from services.webhooks.settings import stream_settings
+from shared import clock
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Unauthenticated
+from shared.tables.webhooks import StreamTicket
+
+
+async def create_ticket(session: WriteSession, caller: Caller) -> str:
+    """Return a new ticket with the caller's access and the expiry of their token."""
+    ticket = secrets.token_urlsafe(32)
+    await session.execute(
+        insert(StreamTicket).values(
+            digest=_digest(ticket),
+            claims=_claims(caller),
+            expires_at=func.clock_timestamp() + timedelta(seconds=stream_settings().ticket_seconds),
+        )
+    )
+    return ticket
+
+
+async def use_ticket(session: WriteSession, ticket: str) -> Caller:
+    """Return the caller who got the ticket, and use it up. Raise `Unauthenticated` if it cannot be used."""
+    found = (
+        await session.execute(
+            delete(StreamTicket)
+            .where(StreamTicket.digest == _digest(ticket))
+            .returning(StreamTicket.claims, (StreamTicket.expires_at > func.clock_timestamp()).label("valid"))
+        )
+    ).one_or_none()
+    if found is None or not found.valid:
+        raise Unauthenticated("The ticket is unknown, was used already, or has expired: get a new one")
+    caller = Caller.from_claims(found.claims)
+    if caller.expires_at is not None and caller.expires_at <= clock.now():
+        raise Unauthenticated("The access token for which the ticket was made has expired: get a new one")
+    return caller
+
+
+def _digest(ticket: str) -> str:
+    # At 256 bits it needs no slow hash.
+    return hashlib.sha256(ticket.encode()).hexdigest()
+
+
+def _claims(caller: Caller) -> dict[str, Any]:
+    """Return the claims from which `Caller.from_claims` reads this caller, without the name."""
+    return {
+        "sub": caller.subject,
+        "role": caller.role.value,
+        "org": None if caller.organisation_id is None else str(caller.organisation_id),
+        "include_subordinates": caller.include_subordinates,
+        "scope": None if caller.scopes is None else " ".join(sorted(caller.scopes)),
+        "sid": None if caller.session_id is None else str(caller.session_id),
+        "exp": None if caller.expires_at is None else int(caller.expires_at.timestamp()),
+    }

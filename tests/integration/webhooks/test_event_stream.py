@@ -1,0 +1,467 @@
+"""The event stream: nothing is lost or comes twice, each caller gets only what they may see, how a stream ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest
+
+from services.webhooks.settings import stream_settings
+from services.webhooks.stream import catch_up, live_stream
+from services.webhooks.stream.event_stream import EventStream
+from services.webhooks.stream.listener import Listener
+from services.webhooks.stream.live_stream import LiveStream
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
+from shared.service import Process
+from tests.conftest import TestDatabase
+from tests.integration.webhooks.conftest import WebhooksHarness
+from tests.support.event_stream_client import Message, StreamClient, open_stream
+from tests.support.eventually import eventually_true
+from tests.support.served_app import served
+from tests.support.service_under_test import SESSION_ID, insert_organisation, service_under_test
+
+
+@dataclass
+class Streams:
+    """The webhooks service behind a real server, and a client."""
+
+    harness: WebhooksHarness
+    base: str
+    http: aiohttp.ClientSession
+
+    @property
+    def live(self) -> LiveStream:
+        return self.harness.app.service.part(LiveStream)
+
+    async def signed_in(self, role: str, organisation_id: UUID | None = None, **token: Any) -> dict[str, str]:
+        """Return the headers of a person who has the access that the token names."""
+        subject = self.harness.subject(role, organisation_id)
+        signed = self.harness.app.token(role, organisation_id, subject=subject, **token)
+        headers = {"Authorization": f"Bearer {signed}"}
+        await self.ticket(headers)  # the test client stores the access of whoever changes something
+        return headers
+
+    async def ticket(self, headers: dict[str, str]) -> str:
+        answer = await self.harness.app.client.post("/api/v1/stream/tickets", headers=headers)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["expires_in"] == 60
+        ticket: str = answer.json()["ticket"]
+        return ticket
+
+    async def refused(self, headers: dict[str, str] | None = None, **query: Any) -> tuple[int, dict[str, Any]]:
+        url = f"{self.base}/api/v1/stream"
+        async with self.http.get(url, headers=headers or {}, params=query) as response:
+            body: dict[str, Any] = await response.json()
+            return response.status, body
+
+
+@asynccontextmanager
+async def streams(
+    database: TestDatabase, keys_dir: Path, process: Process = "api", **env: str
+) -> AsyncIterator[Streams]:
+    async with (
+        service_under_test("webhooks", database, keys_dir, process=process, **env) as app,
+        served(app.client._transport.app) as base,  # type: ignore[attr-defined]
+        aiohttp.ClientSession() as http,
+    ):
+        found = Streams(WebhooksHarness(app, database), base, http)
+        try:
+            yield found
+        finally:
+            app.service.stop_api_parts()
+
+
+@pytest.fixture
+async def running(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Streams]:
+    async with streams(database, keys_dir) as found:
+        yield found
+
+
+def positions(messages: list[Message]) -> list[str | None]:
+    return [message.id for message in messages]
+
+
+def numbers(first: int, last: int) -> list[str]:
+    return [f"0.{number}" for number in range(first, last + 1)]
+
+
+async def test_event_arrives_as_the_feed_shows_it(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    await running.harness.emit("appeal.opened", number=1)
+    async with open_stream(running.http, running.base, headers) as stream:
+        assert stream.last_id == "0.1"
+        await running.harness.emit("appeal.answered", number=2)
+        [message] = await stream.events(1)
+    feed = await running.harness.app.client.get("/api/v1/events?after=0.1", headers=headers)
+    [item] = feed.json()["items"]
+    assert (message.id, message.event, message.data) == ("0.2", "appeal.answered", item)
+
+
+async def test_events_committed_while_catching_up_come_once_and_in_order(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "CHUNK", 3)
+    monkeypatch.setattr(catch_up, "WINDOW", 5)
+    async with (
+        streams(database, keys_dir, "all") as one,
+        streams(database, keys_dir, "api") as other,
+    ):
+        headers = await one.signed_in("moderator")
+        for number in range(40):
+            await one.harness.emit(number=number)
+
+        async def keep_writing() -> None:
+            for number in range(40, 80):
+                await one.harness.emit(number=number)
+
+        async def read_all(instance: Streams, after: str) -> list[str | None]:
+            async with open_stream(instance.http, instance.base, headers, after=after) as stream:
+                return positions(await stream.events(80 - int(after.rpartition(".")[2])))
+
+        writer = asyncio.create_task(keep_writing())
+        found = await asyncio.gather(
+            *(read_all(instance, after) for instance in (one, other) for after in ("0", "0.17", "0.39"))
+        )
+        await writer
+    assert found == [numbers(1, 80), numbers(18, 80), numbers(40, 80)] * 2
+
+
+async def test_only_events_that_the_caller_may_see_arrive(running: Streams) -> None:
+    department = await insert_organisation(running.harness.test_database, name="Управление")
+    school = await insert_organisation(running.harness.test_database, name="Школа", parent=department)
+    clinic = await insert_organisation(running.harness.test_database, name="Больница")
+    readers = {
+        "centre": await running.signed_in("moderator"),
+        "school": await running.signed_in("executor", school),
+        "clinic": await running.signed_in("executor", clinic),
+        "above": await running.signed_in("manager", department, include_subordinates=True),
+        "narrow": await running.signed_in("analyst", scope="events:read registry:read"),
+    }
+    # The last of each shows that nothing else came before it.
+    expected = {
+        "centre": numbers(1, 5),
+        "school": ["0.1", "0.4"],
+        "clinic": ["0.2", "0.5"],
+        "above": ["0.1", "0.4"],
+        "narrow": ["0.4", "0.5"],
+    }
+    async with AsyncExitStack() as opened:
+
+        async def listen(headers: dict[str, str], **query: str) -> StreamClient:
+            return await opened.enter_async_context(open_stream(running.http, running.base, headers, **query))
+
+        live = {name: await listen(headers) for name, headers in readers.items()}
+        for organisation_id in (school, clinic, None):
+            await running.harness.emit("appeal.opened", organisation_id)
+        for organisation_id in (school, clinic):
+            await running.harness.emit("page.changed", organisation_id)
+        late = {name: await listen(headers, after="0") for name, headers in readers.items()}
+        for group in (live, late):
+            found = {name: positions(await stream.events(len(expected[name]))) for name, stream in group.items()}
+            assert found == expected
+
+
+async def test_organisation_that_is_new_below_the_callers_is_included_at_once(running: Streams) -> None:
+    department = await insert_organisation(running.harness.test_database, name="Управление")
+    headers = await running.signed_in("manager", department, include_subordinates=True)
+    async with open_stream(running.http, running.base, headers) as stream:
+        school = await insert_organisation(running.harness.test_database, name="Школа", parent=department)
+        await running.harness.emit("appeal.opened", school)
+        assert positions(await stream.events(1)) == ["0.1"]
+
+
+async def test_types_and_appeal_are_filtered(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    appeal_id = await running.harness.emit("appeal.opened")
+    by_type = {"type": "appeal.answered, message.received"}
+    async with (
+        open_stream(running.http, running.base, headers, after="0", **by_type) as of_types,
+        open_stream(running.http, running.base, headers, after="0", appeal_id=str(appeal_id)) as of_appeal,
+    ):
+        await running.harness.emit("appeal.opened")
+        await running.harness.emit("appeal.answered")
+        await running.harness.emit("message.received")
+        await running.harness.emit("appeal.closed", subject_id=appeal_id)
+        assert positions(await of_types.events(2)) == ["0.3", "0.4"]
+        assert positions(await of_appeal.events(2)) == ["0.1", "0.5"]
+    repeated = [("after", "0"), ("type", "appeal.opened"), ("type", "appeal.closed")]
+    async with running.http.get(f"{running.base}/api/v1/stream", headers=headers, params=repeated) as response:
+        assert positions(await StreamClient(response).events(4)) == ["0.0", "0.1", "0.2", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "pointer"),
+    [
+        ({"after": "first"}, {}, 422, "query/after"),
+        ({}, {"Last-Event-ID": "first"}, 422, "header/Last-Event-ID"),
+        ({"type": "appeal.openned"}, {}, 422, "query/type"),
+        ({"type": "person.changed"}, {}, 403, "query/type"),
+        ({"types": "appeal.opened"}, {}, 422, "query/types"),
+        ({"appeal_id": "1"}, {}, 422, "query/appeal_id"),
+    ],
+)
+async def test_invalid_input_names_the_field(
+    running: Streams, query: dict[str, str], headers: dict[str, str], status: int, pointer: str
+) -> None:
+    found, problem = await running.refused(await running.signed_in("moderator") | headers, **query)
+    assert (found, [error["pointer"] for error in problem["errors"]]) == (status, [pointer])
+
+
+async def test_reader_continues_after_its_last_event(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    async with open_stream(running.http, running.base, headers) as stream:
+        await running.harness.emit()
+        await stream.events(1)
+    for _ in range(3):
+        await running.harness.emit()
+    again = headers | {"Last-Event-ID": str(stream.last_id)}
+    # The browser sends the address of the first connection again.
+    async with open_stream(running.http, running.base, again, after="0") as stream:
+        await running.harness.emit()
+        assert positions(await stream.events(4)) == numbers(2, 5)
+
+
+async def test_heartbeat_moves_a_reader_on_that_sees_nothing(database: TestDatabase, keys_dir: Path) -> None:
+    async with streams(database, keys_dir, stream_heartbeat_seconds="0.02") as running:
+        school = await insert_organisation(database, name="Школа")
+        headers = await running.signed_in("executor", school)
+        async with open_stream(running.http, running.base, headers) as stream:
+            await running.harness.emit()
+            while stream.last_id != "0.1":
+                message = await stream.message()
+                assert (message.event, message.comment) == ("", "heartbeat")
+
+
+async def test_ticket_opens_one_stream_on_whichever_instance(database: TestDatabase, keys_dir: Path) -> None:
+    async with streams(database, keys_dir, "all") as one, streams(database, keys_dir) as other:
+        school = await insert_organisation(database, name="Школа")
+        headers = await one.signed_in("executor", school)
+        ticket = await one.ticket(headers)
+        assert ticket not in str(await one.harness.sql("SELECT * FROM stream_tickets"))
+        used = await asyncio.gather(
+            *(
+                instance.http.get(f"{instance.base}/api/v1/stream", params={"ticket": ticket})
+                for instance in (one, other) * 3
+            )
+        )
+        assert sorted(response.status for response in used) == [200] + [401] * 5
+        opened = StreamClient(next(response for response in used if response.status == 200))
+        await one.harness.emit("appeal.opened")
+        await one.harness.emit("appeal.opened", school)
+        assert positions(await opened.events(2)) == ["0.0", "0.2"]
+        for response in used:
+            response.close()
+        status, problem = await other.refused(ticket=ticket)
+        assert (status, problem["type"]) == (401, "/problems/unauthenticated")
+
+
+async def test_ticket_expires_by_the_clock_of_the_database(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    ticket = await running.ticket(headers)
+    await running.harness.sql("UPDATE stream_tickets SET expires_at = clock_timestamp()")
+    assert (await running.refused(ticket=ticket))[0] == 401
+    assert (await running.refused(ticket="unknown"))[0] == 401
+    assert (await running.refused())[0] == 401
+
+
+async def test_ticket_ends_with_the_token_it_was_made_for(running: Streams) -> None:
+    headers = await running.signed_in("moderator", lifetime=timedelta(0))
+    status, problem = await running.refused(ticket=await running.ticket(headers))
+    assert (status, "expired" in problem["detail"]) == (401, True)
+
+
+async def test_ticket_needs_the_right_to_read_events(running: Streams) -> None:
+    for role in ("head", "operations"):
+        answer = await running.harness.app.client.post(
+            "/api/v1/stream/tickets", headers=running.harness.headers(role)
+        )
+        assert answer.status_code == 403
+
+
+async def test_position_whose_events_were_deleted_gets_a_clear_answer(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    for _ in range(5):
+        await running.harness.emit()
+    await running.harness.sql("DELETE FROM events WHERE position <= 3")
+    status, problem = await running.refused(headers | {"Last-Event-ID": "0.2"})
+    assert (status, problem["type"], problem["next_after"]) == (410, "/problems/gone", "0.3")
+    # A browser shows no status to the page.
+    ticket = await running.ticket(headers)
+    async with open_stream(running.http, running.base, ticket=ticket, after="0.2") as stream:
+        ended = await stream.ended()
+    assert (ended["reason"], ended["next_after"]) == ("gone", "0.3")
+    async with open_stream(running.http, running.base, headers, after=ended["next_after"]) as stream:
+        assert positions(await stream.events(2)) == ["0.4", "0.5"]
+
+
+async def test_stream_ends_when_the_token_expires(running: Streams) -> None:
+    headers = await running.signed_in("moderator", lifetime=timedelta(seconds=1))
+    async with open_stream(running.http, running.base, headers) as stream:
+        assert (await stream.ended())["reason"] == "token_expired"
+
+
+CHANGES = {
+    "locked": "UPDATE people SET locked_at = now() WHERE id = $1",
+    "removed": "UPDATE people SET active = false WHERE id = $1",
+    "another role": "UPDATE people SET role = 'head' WHERE id = $1",
+    "moved": "UPDATE people SET role = 'executor', organisation_id = (SELECT id FROM organisations) WHERE id = $1",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_stream_ends_before_events_after_a_change_of_access(running: Streams, change: str) -> None:
+    await insert_organisation(running.harness.test_database)
+    headers = await running.signed_in("moderator")
+    subject = UUID(running.harness.subject("moderator"))
+    async with open_stream(running.http, running.base, headers) as stream:
+        await running.harness.sql(CHANGES[change], subject)
+        # The change and an event after it are read at once.
+        await running.harness.emit_all([("person.changed", None), ("appeal.opened", None)])
+        assert (await stream.ended())["reason"] == "access_changed"
+        assert stream.last_id == "0.0"
+    assert (await running.refused(headers))[0] == 401
+
+
+async def test_stream_of_an_ended_session_ends_without_an_event(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_stream, "POLL_SECONDS", 0.02)
+    async with streams(database, keys_dir, stream_recheck_seconds="0.01") as running:
+        headers = await running.signed_in("moderator")
+        async with open_stream(running.http, running.base, headers) as stream:
+            await running.harness.sql(
+                """INSERT INTO refresh_tokens (digest, session_id, person_id, created_at, expires_at, revoked_at)
+                   VALUES ('x', $1, $2, now(), now(), now())""",
+                UUID(SESSION_ID),
+                UUID(running.harness.subject("moderator")),
+            )
+            assert (await stream.ended())["reason"] == "access_changed"
+
+
+async def test_caller_and_process_have_a_limit_of_streams(database: TestDatabase, keys_dir: Path) -> None:
+    async with streams(database, keys_dir, stream_per_caller="1", stream_per_process="2") as running:
+        first, second, third = [await running.signed_in(role) for role in ("moderator", "analyst", "auditor")]
+        async with open_stream(running.http, running.base, first):
+            status, problem = await running.refused(first)
+            assert (status, problem["type"]) == (429, "/problems/too-many-requests")
+            async with open_stream(running.http, running.base, second):
+                status, problem = await running.refused(third)
+                assert (status, problem["type"]) == (503, "/problems/unavailable")
+        await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
+        async with open_stream(running.http, running.base, first):
+            pass
+
+
+async def test_open_streams_hold_no_database_connection(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    async with AsyncExitStack() as opened:
+        for _ in range(stream_settings().per_caller):
+            await opened.enter_async_context(open_stream(running.http, running.base, headers))
+        pool: Any = running.harness.database.engine.pool
+        await eventually_true(lambda: pool.checkedout() == 0, "no connection is in use")
+        await running.harness.emit()
+
+
+async def test_shutdown_ends_streams_and_refuses_new_ones(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    async with open_stream(running.http, running.base, headers) as stream:
+        running.harness.app.service.stop_api_parts()
+        assert (await stream.ended())["reason"] == "shutdown"
+    assert (await running.refused(headers))[0] == 503
+
+
+@dataclass
+class Connection:
+    """An ASGI connection whose reader takes messages only while the gate is open."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: list[bytes] = field(default_factory=list)
+    complete: bool = False
+
+    async def send(self, message: Any) -> None:
+        await self.gate.wait()
+        self.sent.append(message.get("body", b""))
+        self.complete = message.get("more_body") is False
+
+    async def receive(self) -> Any:
+        await asyncio.Event().wait()
+
+    @property
+    def messages(self) -> list[Message]:
+        return [Message.parse(block) for block in b"".join(self.sent).decode().split("\n\n") if block]
+
+
+def reader() -> Caller:
+    return Caller(str(uuid4()), "", Role.MODERATOR, None, right=Right.EVENTS_READ)
+
+
+def begin(running: Streams, connection: Connection, after: int = 0, capacity: int = 3) -> "asyncio.Task[None]":
+    listener = Listener(reader(), ["appeal.opened"], capacity=capacity)
+    response = EventStream(running.live, running.harness.database, listener, after)
+    return asyncio.create_task(response({"type": "http"}, connection.receive, connection.send))
+
+
+@pytest.fixture
+async def unchecked(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Streams]:
+    """Streams of callers who are not in the database, without heartbeats."""
+    async with streams(database, keys_dir, stream_recheck_seconds="300", stream_heartbeat_seconds="60") as found:
+        yield found
+
+
+async def test_slow_reader_is_cut_off_and_delays_nobody(unchecked: Streams) -> None:
+    running, slow, quick = unchecked, Connection(), Connection()
+    for each in (slow, quick):
+        each.gate.set()
+    streams_ = [begin(running, each) for each in (slow, quick)]
+    await running.harness.emit()
+    for each in (slow, quick):
+        await eventually_true(lambda each=each: len(each.messages) == 2, "both follow")  # type: ignore[misc]
+    slow.gate.clear()
+    for number in range(2, 12):
+        await running.harness.emit()
+        await eventually_true(lambda number=number: len(quick.messages) == number + 1, "it is not delayed")  # type: ignore[misc]
+    slow.gate.set()
+    await streams_[0]
+    *got, ended = slow.messages
+    assert (ended.event, ended.data["reason"], slow.complete) == ("stream.ended", "too_slow", True)
+    assert positions(got) == numbers(0, len(got) - 1)
+    # It loses nothing when it comes back.
+    again = Connection()
+    again.gate.set()
+    streams_.append(begin(running, again, after=len(got) - 1))
+    await eventually_true(lambda: positions(again.messages) == numbers(len(got) - 1, 11), "the rest")
+    for stream in streams_:
+        stream.cancel()
+    await asyncio.gather(*streams_, return_exceptions=True)
+
+
+async def test_reader_that_takes_nothing_is_cut_off(database: TestDatabase, keys_dir: Path) -> None:
+    async with streams(database, keys_dir, stream_send_timeout_seconds="0.02") as running:
+        stuck = Connection()
+        stuck.gate.set()
+        stream = begin(running, stuck)
+        await running.harness.emit()
+        await eventually_true(lambda: len(stuck.messages) == 2, "it follows")
+        stuck.gate.clear()
+        await running.harness.emit()
+        await stream
+        assert (positions(stuck.messages), stuck.complete) == (["0.0", "0.1"], False)
+        assert not running.live._open
+
+
+async def test_stream_survives_an_outage_of_the_listening_connection(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    async with open_stream(running.http, running.base, headers) as stream:
+        await running.harness.sql(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'gospablik-wakeups'"
+        )
+        await running.harness.emit()
+        assert positions(await stream.events(1)) == ["0.1"]
