@@ -103,7 +103,7 @@ async def stream_events(
     live.refuse_if_full(caller.subject)
     asked = [part.strip() for value in types or () for part in value.split(",")]
     wanted = event_feed.resolve_types(caller, asked, "type")
-    start = None
+    start, at_end = None, False
     if last_event_id:
         start = parse_position(last_event_id, "header/Last-Event-ID")
     elif after != "now":
@@ -112,11 +112,11 @@ async def stream_events(
         if not await token_recheck.callers_with_access(session, [caller]):
             raise token_recheck.access_changed()
         if start is None:
-            start = await event_feed.last_position(session)
+            start, at_end = await event_feed.last_position(session), True
         elif not by_ticket:
             await event_feed.refuse_expired(session, start)
     listener = Listener(caller, wanted, subject_id=appeal_id, capacity=stream_settings().buffer_events)
-    return EventStream(live, service.database, listener, start)
+    return EventStream(live, service.database, listener, start, at_end=at_end)
 
 
 @router.post("/tickets", status_code=201, summary="Get a ticket for one event stream")

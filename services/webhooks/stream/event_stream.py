@@ -31,7 +31,11 @@ _HEADERS = {"X-Accel-Buffering": "no"}
 class EventStream(EventSourceResponse):
     """The response with the events for a listener after a position. While it waits it holds no connection."""
 
-    def __init__(self, live: LiveStream, database: Database, listener: Listener, after: int) -> None:
+    def __init__(
+        self, live: LiveStream, database: Database, listener: Listener, after: int, *, at_end: bool = False
+    ) -> None:
+        """`at_end` says that the position is that of the last event."""
+        self._at_end = at_end
         self._live = live
         self._database = database
         self._listener = listener
@@ -83,11 +87,15 @@ class EventStream(EventSourceResponse):
 
     async def _catch_up(self, reached: int) -> AsyncGenerator[bytes, None]:
         """Yield what follows the position until the listener is attached to the live tail, or ends."""
-        listener, at_end = self._listener, False
+        listener, at_end = self._listener, self._at_end
         heartbeat = Heartbeat()
-        while listener.end is None and not (at_end and self._live.tail.attach(listener, reached)):
-            async with self._live.reads, self._database.read() as session:
-                page = await read_page(session, listener, reached)
+        while listener.end is None and not self._live.tail.attach(listener, reached, at_end=at_end):
+            async with self._live.reads:
+                # Another listener may have started the tail meanwhile.
+                if self._live.tail.attach(listener, reached, at_end=False):
+                    return
+                async with self._database.read() as session:
+                    page = await read_page(session, listener, reached)
             reached, at_end = page.reached, page.at_end
             if page.events:
                 heartbeat.sent()

@@ -42,6 +42,11 @@ class Listener:
             and self.caller.may_access(Right.EVENTS_READ, event.organisation_id, lineage)
         )
 
+    @property
+    def room(self) -> int:
+        """Return how many messages the buffer can still take."""
+        return self._capacity - len(self._frames)
+
     def put(self, frame: bytes) -> None:
         """Add a message; a listener whose buffer is full ends as too slow."""
         if self.end is not None:

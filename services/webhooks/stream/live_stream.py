@@ -99,7 +99,9 @@ class LiveStream:
                     while more:
                         if time.monotonic() - checked_at >= stream_settings().recheck_seconds:
                             await recheck()
-                        more = self.tail.has_listeners and await self.tail.advance(service.database, recheck)
+                        more = self.tail.active and await self.tail.advance(service.database, recheck)
+                    if not self.tail.active:
+                        self.tail.rest()
                 except Exception as error:
                     if not is_outage(error):
                         raise

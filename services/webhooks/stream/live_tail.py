@@ -1,7 +1,10 @@
 """The live tail: one reader per process follows the relay and hands new events to all listeners in memory."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,6 +17,8 @@ from shared.tables.common import Event
 from shared.tables.registry import Organisation
 
 BATCH = 500
+# How long, and at most how many, events are remembered for listeners that come back.
+KEPT_SECONDS, KEPT_EVENTS = 60.0, 500
 # The part of the organisation tree whose events a listener may see: an organisation, with or without those below
 # it. It only narrows whom to ask: `Listener.wants` decides.
 Audience = tuple[UUID | None, bool]
@@ -22,42 +27,85 @@ _REGION: Audience = (None, True)
 ACCESS_EVENT_TYPES = frozenset({"person.changed", "client.changed"})
 
 
+@dataclass
+class RecentEvent:
+    """An event that was handed out, the organisation tree above it, and its message once somebody wanted it."""
+
+    event: Event
+    lineage: Collection[UUID]
+    read_at: float
+    frame: bytes | None = None
+
+    @property
+    def position(self) -> int:
+        """Return the event's position."""
+        return self.event.position or 0
+
+    def hand_to(self, listener: Listener) -> None:
+        """Give the message to a listener who wants it."""
+        if listener.wants(self.event, self.lineage):
+            self.frame = self.frame or event_frame(self.event)
+            listener.put(self.frame)
+
+
 class LiveTail:
-    """Reads events after its position while there are listeners."""
+    """Reads events after its position while there are listeners, and shortly afterwards.
+
+    It remembers recent events: a listener that comes back after a short break, or read its last page while events
+    came, need not read another page.
+    """
 
     def __init__(self) -> None:
         self.position = 0
         self._listeners: dict[Audience, set[Listener]] = {}
+        # Events after `_kept_after` up to the position, in order.
+        self._recent: deque[RecentEvent] = deque()
+        self._kept_after = 0
+        self._active_until = 0.0
         # Set when there is something to read.
         self.wakeup = asyncio.Event()
 
     @property
-    def has_listeners(self) -> bool:
-        """Return whether anybody listens."""
-        return bool(self._listeners)
+    def active(self) -> bool:
+        """Return whether anybody listens, or did until recently."""
+        return bool(self._listeners) or time.monotonic() < self._active_until
 
-    def attach(self, listener: Listener, reached: int) -> bool:
+    def attach(self, listener: Listener, reached: int, *, at_end: bool) -> bool:
         """Let a listener follow that has got everything up to a position; False: it must read further first.
 
-        Nothing is lost and nothing comes twice, because this awaits nothing: the reader is at most as far as the
-        listener, and the listener skips events up to where it was.
+        `at_end` says that it read to the end of the feed. Nothing is lost and nothing comes twice, because this
+        awaits nothing: the listener gets the recent events after its position, and skips those up to it.
         """
-        if not self.has_listeners:
-            self.position = reached
-        elif reached < self.position:
+        if not self.active:
+            if not at_end:
+                return False
+            self.position = self._kept_after = reached
+            self._recent.clear()
+        elif reached < self._kept_after:
             return False
         listener.reached = reached
+        missed = [recent for recent in self._recent if listener.wants(recent.event, recent.lineage)]
+        if len(missed) > listener.room:
+            return False
+        for recent in missed:
+            recent.hand_to(listener)
         self._listeners.setdefault(_audience(listener.caller), set()).add(listener)
         self.wakeup.set()
         return True
 
+    def rest(self) -> None:
+        """Forget everything: nobody listens."""
+        self._recent.clear()
+
     def detach(self, listener: Listener) -> None:
         """Let a listener go, if it follows."""
         audience = _audience(listener.caller)
-        if (group := self._listeners.get(audience)) is not None:
-            group.discard(listener)
-            if not group:
-                del self._listeners[audience]
+        if (group := self._listeners.get(audience)) is None or listener not in group:
+            return
+        group.remove(listener)
+        if not group:
+            del self._listeners[audience]
+        self._active_until = time.monotonic() + KEPT_SECONDS
 
     async def advance(self, database: Database, recheck: Callable[[], Awaitable[None]]) -> bool:
         """Read the next events and hand them out; False if there are none.
@@ -77,21 +125,28 @@ class LiveTail:
             rows = (await session.execute(query)).all()
         if any(row.Event.type in ACCESS_EVENT_TYPES for row in rows):
             await recheck()
-        if self.position != start:  # the last listener left meanwhile, and another one began elsewhere
+        if self.position != start:  # it was idle meanwhile, and a new listener began elsewhere
             return True
+        read_at = time.monotonic()
         for event, lineage in rows:
-            self._hand_out(event, lineage or ())
-        if rows:
-            self.position = rows[-1].Event.position
+            self._hand_out(RecentEvent(event, lineage or (), read_at))
+        self._forget(read_at)
         return bool(rows)
 
-    def _hand_out(self, event: Event, lineage: Collection[UUID]) -> None:
-        frame: bytes | None = None
-        for audience in _audiences(event.organisation_id, lineage):
+    def _hand_out(self, recent: RecentEvent) -> None:
+        for audience in _audiences(recent.event.organisation_id, recent.lineage):
             for listener in self._listeners.get(audience, ()):
-                if listener.wants(event, lineage):
-                    frame = frame or event_frame(event)
-                    listener.put(frame)
+                recent.hand_to(listener)
+        self._recent.append(recent)
+        self.position = recent.position
+        if recent.event.type == "organisation.changed":
+            # Who may see an organisation's events may have changed: earlier ones are read again.
+            self._recent.clear()
+            self._kept_after = self.position
+
+    def _forget(self, now: float) -> None:
+        while self._recent and (len(self._recent) > KEPT_EVENTS or now - self._recent[0].read_at > KEPT_SECONDS):
+            self._kept_after = self._recent.popleft().position
 
 
 def _audience(caller: Caller) -> Audience:

@@ -11,9 +11,10 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.settings import stream_settings
-from services.webhooks.stream import catch_up, live_stream
+from services.webhooks.stream import catch_up, event_stream, live_stream
 from services.webhooks.stream.event_stream import EventStream
 from services.webhooks.stream.listener import Listener
 from services.webhooks.stream.live_stream import LiveStream
@@ -226,6 +227,49 @@ async def test_reader_continues_after_its_last_event(running: Streams) -> None:
     async with open_stream(running.http, running.base, again, after="0") as stream:
         await running.harness.emit()
         assert positions(await stream.events(4)) == numbers(2, 5)
+
+
+async def test_reader_that_comes_back_soon_reads_no_page(
+    running: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[int] = []
+
+    async def counted(session: AsyncSession, listener: Listener, after: int) -> catch_up.CatchUpPage:
+        pages.append(after)
+        return await catch_up.read_page(session, listener, after)
+
+    monkeypatch.setattr(event_stream, "read_page", counted)
+    school = await insert_organisation(running.harness.test_database, name="Школа")
+    centre, own = await running.signed_in("moderator"), await running.signed_in("executor", school)
+    expected = {("centre", "0.1"): ["0.2", "0.3"], ("own", "0.1"): ["0.3"], ("own", "0.0"): ["0.1", "0.3"]}
+    async with open_stream(running.http, running.base, centre) as first:
+        for organisation_id in (school, None, school):
+            await running.harness.emit("appeal.opened", organisation_id)
+        await first.events(3)
+        for (name, after), found in expected.items():
+            headers = centre if name == "centre" else own
+            async with open_stream(running.http, running.base, headers, after=after) as stream:
+                assert positions(await stream.events(len(found))) == found
+        assert pages == []
+        # Who may see what is read again after a change of the organisation tree.
+        await running.harness.emit("organisation.changed")
+        await first.events(1)
+        async with open_stream(running.http, running.base, own, after="0.1") as stream:
+            assert positions(await stream.events(1)) == ["0.3"]
+    assert pages == [1]
+
+
+async def test_reader_with_a_small_buffer_reads_pages_instead_of_recent_events(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with streams(database, keys_dir, stream_buffer_events="3") as running:
+        headers = await running.signed_in("moderator")
+        async with open_stream(running.http, running.base, headers) as first:
+            for number in range(1, 9):
+                await running.harness.emit()
+                assert positions(await first.events(1)) == [f"0.{number}"]
+            async with open_stream(running.http, running.base, headers, after="0.1") as second:
+                assert positions(await second.events(7)) == numbers(2, 8)
 
 
 async def test_heartbeat_moves_a_reader_on_that_sees_nothing(database: TestDatabase, keys_dir: Path) -> None:

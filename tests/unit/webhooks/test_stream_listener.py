@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.webhooks.schemas.stream import StreamEndReason
-from services.webhooks.stream import frames
+from services.webhooks.stream import frames, live_tail
 from services.webhooks.stream.listener import CHUNK, Listener
 from services.webhooks.stream.live_tail import LiveTail
 from shared import clock
@@ -98,19 +98,21 @@ async def test_listener_ends_when_the_token_expires() -> None:
     assert (await late.take(60), late.end) == (b"", StreamEndReason.TOKEN_EXPIRED)
 
 
-def test_listener_behind_the_tail_must_read_on_first() -> None:
+def test_listener_behind_the_tail_must_read_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_tail, "KEPT_SECONDS", 0.0)
     tail, first, second = LiveTail(), listener(), listener()
-    assert tail.attach(first, 10)
+    assert not tail.attach(first, 10, at_end=False)
+    assert tail.attach(first, 10, at_end=True)
     assert (tail.position, tail.wakeup.is_set()) == (10, True)
-    assert not tail.attach(second, 9)
-    assert tail.attach(second, 12)
+    assert not tail.attach(second, 9, at_end=True)
+    assert tail.attach(second, 12, at_end=False)
     assert tail.position == 10
     # It has got events 11 and 12 already.
     assert [second.wants(event(position), ()) for position in (12, 13)] == [False, True]
     for each in (first, second, second):
         tail.detach(each)
-    assert not tail.has_listeners
-    assert tail.attach(listener(), 3)
+    assert not tail.active
+    assert tail.attach(listener(), 3, at_end=True)
     assert tail.position == 3
 
 
