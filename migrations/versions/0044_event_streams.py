@@ -1,4 +1,4 @@
-"""Store tickets of event streams."""
+"""Store tickets of event streams, and who has the page of an appeal open."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,22 @@ def upgrade() -> None:
         "GRANT SELECT (claims, expires_at) ON stream_tickets"
         " TO gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
     )
+    op.create_table(
+        "appeal_presence",
+        sa.Column("appeal_id", sa.Uuid(), nullable=False),
+        sa.Column("actor_id", sa.Uuid(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("appeal_id", "actor_id", name=op.f("pk_appeal_presence")),
+    )
+    op.create_index("ix_appeal_presence_expires_at", "appeal_presence", ["expires_at"])
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON appeal_presence TO gospablik_appeals")
+    op.execute(
+        "GRANT SELECT ON appeal_presence"
+        " TO gospablik_registry, gospablik_ingest, gospablik_metrics, gospablik_webhooks"
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("appeal_presence")
     op.drop_table("stream_tickets")

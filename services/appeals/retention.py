@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import aliased
 
 from shared import clock
@@ -12,6 +12,7 @@ from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 from shared.tables.appeals_incidents import Alert, Incident
 from shared.tables.appeals_lists import UnreadAppeal
+from shared.tables.appeals_work import AppealPresence
 from shared.tables.attachments import Attachment
 
 
@@ -36,6 +37,11 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     has_rows = exists().where(BulkOperationRow.operation_id == BulkOperation.id)
     taken_back = exists().where(undo.undoes_id == BulkOperation.id)
     return (
+        purge_rule(
+            AppealPresence,
+            AppealPresence.expires_at,
+            lambda: [AppealPresence.expires_at < func.clock_timestamp()],
+        ),
         purge_rule(
             Alert,
             Alert.created_at,

@@ -53,6 +53,9 @@ class AppealsSettings(BaseSettings):
         description="Hours without a new message after which an open incident takes no more appeals",
     )
 
+    presence_seconds: int = Field(
+        default=45, ge=15, le=300, description="How long a page counts as open after its last heartbeat"
+    )
     reply_lease_seconds: int = Field(
         default=90, ge=30, le=600, description="How long an edit lease of a reply lasts after the last save"
     )

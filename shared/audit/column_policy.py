@@ -143,6 +143,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "stream_tickets": "end within a minute; reading events changes nothing",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",
+    "appeal_presence": "expires within a minute; an open page changes nothing",
     "reply_leases": "expire within minutes; taking one over is in the timeline",
     **dict.fromkeys(
         ("timeline", "appeal_messages", "assignments", "sla_clocks", "sla_clock_events", "escalations"),

@@ -84,3 +84,17 @@ class AppealNote(Base):
     deleted_at: Mapped[datetime | None]
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 — SQLAlchemy's own name
+
+
+class AppealPresence(Base):
+    """Who has the page of an appeal open until `expires_at`, by the database's clock.
+
+    No foreign key: a heartbeat must not wait for whoever changes the appeal.
+    """
+
+    __tablename__ = "appeal_presence"
+
+    appeal_id: Mapped[UUID] = mapped_column(primary_key=True)
+    actor_id: Mapped[UUID] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -84,6 +84,7 @@ TABLE_OWNERS: dict[str, str] = {
             "unread_appeals",
             "appeal_counts",
             "appeal_notes",
+            "appeal_presence",
             "appeal_search_documents",
             "appeal_merges",
             "bulk_operations",

@@ -85,6 +85,9 @@ APPEALS: dict[str, Row] = {
         Right.APPEALS_ANSWER, content=_PHOTO, headers={"Content-Type": "multipart/form-data; boundary=b"}
     ),
     "GET /api/v1/attachments/{attachment_id}": RouteCall(Right.APPEALS_READ),
+    "GET /api/v1/appeals/{appeal_id}/presence": RouteCall(Right.APPEALS_READ),
+    "PUT /api/v1/appeals/{appeal_id}/presence": RouteCall(Right.APPEALS_READ),
+    "DELETE /api/v1/appeals/{appeal_id}/presence": RouteCall(Right.APPEALS_READ),
     "GET /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(Right.APPEALS_READ, names=WAITING),
     "PUT /api/v1/appeals/{appeal_id}/reply-lease": RouteCall(
         Right.APPEALS_ANSWER, body(take_over=False), names=DRAFT

@@ -36,6 +36,8 @@ UNRECORDED = dict.fromkeys(
     "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
     "POST /api/v1/rule-sets/{rule_set_id}/preview": "likewise for a message that nobody wrote",
     "POST /api/v1/appeals/{appeal_id}/replies/check": "it reads the text and stores nothing",
+    "PUT /api/v1/appeals/{appeal_id}/presence": "it lapses within a minute; an open page changes nothing",
+    "DELETE /api/v1/appeals/{appeal_id}/presence": "likewise",
     "PUT /api/v1/appeals/{appeal_id}/reply-lease": "it ends within minutes; taking one over is in the timeline",
     "DELETE /api/v1/appeals/{appeal_id}/reply-lease": "likewise",
     "PUT /api/v1/appeals/{appeal_id}/read": "it changes what the caller is shown as new, and no appeal",

@@ -1,0 +1,60 @@
+"""Presence: who has the page of an appeal open. A page sends heartbeats, and lapses without them.
+
+Times are the database's, so that no two clocks are compared. Nothing is audited and no event is written: an open
+page changes nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import case, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import actor_id
+from services.appeals.settings import settings
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.tables.appeals_work import AppealPresence
+
+
+async def heartbeat(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
+    """Let the caller count as present at the appeal for `presence_seconds` from now on."""
+    now = func.clock_timestamp()
+    new = insert(AppealPresence).values(
+        appeal_id=appeal_id,
+        actor_id=UUID(caller.subject),
+        since=now,
+        expires_at=now + timedelta(seconds=settings().presence_seconds),
+    )
+    since = case((AppealPresence.expires_at > now, AppealPresence.since), else_=new.excluded.since)
+    await session.execute(
+        new.on_conflict_do_update(
+            index_elements=[AppealPresence.appeal_id, AppealPresence.actor_id],
+            set_={"since": since, "expires_at": new.excluded.expires_at},
+        )
+    )
+
+
+async def leave(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
+    """End the caller's presence at once."""
+    await session.execute(
+        delete(AppealPresence).where(
+            AppealPresence.appeal_id == appeal_id, AppealPresence.actor_id == UUID(caller.subject)
+        )
+    )
+
+
+async def others_present(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Sequence[AppealPresence]:
+    """Return who else is present at the appeal now, the first first."""
+    rows = await session.scalars(
+        select(AppealPresence)
+        .where(
+            AppealPresence.appeal_id == appeal_id,
+            AppealPresence.actor_id != actor_id(caller.subject),
+            AppealPresence.expires_at > func.clock_timestamp(),
+        )
+        .order_by(AppealPresence.since, AppealPresence.actor_id)
+    )
+    return rows.all()

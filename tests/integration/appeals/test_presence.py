@@ -1,0 +1,87 @@
+"""Presence: colleagues see who else has an appeal open; it lapses by itself and leaves no trace."""
+
+import asyncio
+from typing import Any
+
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.people_helpers import Colleague, register
+from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_appeals_api import _is_problem
+
+
+async def _path(scenario: AppealsScenario) -> str:
+    await scenario.citizen_writes(QUESTION)
+    return f"/appeals/{(await scenario.single_appeal())['id']}/presence"
+
+
+async def _sql(scenario: AppealsScenario, query: str) -> Any:
+    connection = await scenario.database.connect()
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def _others(colleague: Colleague, path: str) -> list[str]:
+    answer = await colleague.get(path)
+    assert answer.status_code == 200, answer.text
+    return [one["actor"]["name"] for one in answer.json()["others"]]
+
+
+async def test_colleagues_see_each_other_until_they_leave(scenario: AppealsScenario) -> None:
+    path = await _path(scenario)
+    boris, vera, moderator = [
+        await register(scenario, "Борис"),
+        await register(scenario, "Вера"),
+        await register(scenario, "Модератор", "moderator"),
+    ]
+    first = await boris.request("PUT", path)
+    assert (first.status_code, first.json()) == (200, {"others": [], "expires_in": 45})
+    second = (await vera.request("PUT", path)).json()
+    assert [one["actor"] for one in second["others"]] == [{"id": boris.ref, "name": "Борис", "kind": "person"}]
+    assert await _others(moderator, path) == ["Борис", "Вера"]
+    assert await _others(boris, path) == ["Вера"]
+    assert (await vera.request("DELETE", path)).status_code == 204
+    assert (await vera.request("DELETE", path)).status_code == 204
+    assert await _others(boris, path) == []
+
+
+async def test_page_without_heartbeats_lapses_by_the_clock_of_the_database(scenario: AppealsScenario) -> None:
+    path = await _path(scenario)
+    boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
+    await boris.request("PUT", path)
+    since = (await vera.get(path)).json()["others"][0]["since"]
+    await boris.request("PUT", path)
+    assert (await vera.get(path)).json()["others"][0]["since"] == since
+    await _sql(scenario, "UPDATE appeal_presence SET expires_at = clock_timestamp()")
+    assert await _others(vera, path) == []
+    await boris.request("PUT", path)
+    assert (await vera.get(path)).json()["others"][0]["since"] > since
+
+
+async def test_only_who_may_read_the_appeal_takes_part(scenario: AppealsScenario) -> None:
+    path = await _path(scenario)
+    foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
+    for method in ("GET", "PUT", "DELETE"):
+        _is_problem(await foreign.request(method, path), 404)
+    assert await _sql(scenario, "SELECT count(*) FROM appeal_presence") == 0
+
+
+async def test_heartbeats_write_neither_audit_rows_nor_events_and_wait_for_nobody(
+    scenario: AppealsScenario,
+) -> None:
+    path = await _path(scenario)
+    boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
+    count = "SELECT (SELECT count(*) FROM audit) + (SELECT count(*) FROM events)"
+    before = await _sql(scenario, count)
+    connection = await scenario.database.connect()
+    try:
+        async with connection.transaction():
+            # Somebody changes the appeal meanwhile.
+            await connection.execute("SELECT FROM appeals FOR UPDATE")
+            answers = await asyncio.gather(*(each.request("PUT", path) for each in (boris, vera) * 3))
+    finally:
+        await connection.close()
+    assert {answer.status_code for answer in answers} == {200}
+    assert await _sql(scenario, count) == before
+    assert await _sql(scenario, "SELECT count(*) FROM appeal_presence") == 2
