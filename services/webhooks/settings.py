@@ -38,6 +38,25 @@ class WebhooksSettings(BaseSettings):
         default=128, ge=1, le=1000, description="Maximum number of concurrent attempts"
     )
 
+    # Event streams.
+    stream_heartbeat_seconds: float = Field(
+        default=15, gt=0, le=60, description="After this time without events a comment is sent"
+    )
+    stream_recheck_seconds: float = Field(
+        default=15, gt=0, le=300, description="How often the access of all listeners is checked again"
+    )
+    stream_ticket_seconds: int = Field(default=60, ge=1, le=300, description="How long a ticket can be used")
+    stream_buffer_events: int = Field(
+        default=1_000, ge=1, description="How many events may wait for one listener before it is cut off"
+    )
+    stream_send_timeout_seconds: float = Field(
+        default=30, gt=0, description="How long one send may wait for the reader before the stream is cut off"
+    )
+    stream_per_caller: int = Field(default=10, ge=1, description="Maximum number of open streams of one caller")
+    stream_per_process: int = Field(
+        default=500, ge=0, description="Maximum number of open streams of one process; 0: streams are off"
+    )
+
     @field_validator("webhooks_personal_data_hosts", mode="before")
     @classmethod
     def _hosts(cls, value: object) -> object:
@@ -53,37 +72,7 @@ class WebhooksSettings(BaseSettings):
         return value
 
 
-class StreamSettings(BaseSettings):
-    """Of event streams, read from `GOSPABLIK_STREAM_*`."""
-
-    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_STREAM_", extra="ignore")
-
-    heartbeat_seconds: float = Field(
-        default=15, gt=0, le=60, description="After this time without events a comment is sent"
-    )
-    recheck_seconds: float = Field(
-        default=15, gt=0, le=300, description="How often the access of all listeners is checked again"
-    )
-    ticket_seconds: int = Field(default=60, ge=1, le=300, description="How long a ticket can be used")
-    buffer_events: int = Field(
-        default=1_000, ge=1, description="How many events may wait for one listener before it is cut off"
-    )
-    send_timeout_seconds: float = Field(
-        default=30, gt=0, description="How long one send may wait for the reader before the stream is cut off"
-    )
-    per_caller: int = Field(default=10, ge=1, description="Maximum number of open streams of one caller")
-    per_process: int = Field(
-        default=500, ge=0, description="Maximum number of open streams of one process; 0: streams are off"
-    )
-
-
 @lru_cache
 def webhooks_settings() -> WebhooksSettings:
     """Return the settings of this process, read once."""
     return WebhooksSettings()
-
-
-@lru_cache
-def stream_settings() -> StreamSettings:
-    """Return the settings of event streams of this process, read once."""
-    return StreamSettings()

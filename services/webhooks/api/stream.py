@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from services.webhooks.feed import event_feed
 from services.webhooks.feed.positions import parse_position
 from services.webhooks.schemas.stream import StreamTicket
-from services.webhooks.settings import stream_settings
+from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.event_stream import EventStream
 from services.webhooks.stream.frames import example
 from services.webhooks.stream.listener import Listener
@@ -115,7 +115,7 @@ async def stream_events(
             start, at_end = await event_feed.last_position(session), True
         elif not by_ticket:
             await event_feed.refuse_expired(session, start)
-    listener = Listener(caller, wanted, subject_id=appeal_id, capacity=stream_settings().buffer_events)
+    listener = Listener(caller, wanted, subject_id=appeal_id, capacity=webhooks_settings().stream_buffer_events)
     return EventStream(live, service.database, listener, start, at_end=at_end)
 
 
@@ -125,4 +125,6 @@ async def create_stream_ticket(session: WriteTransaction, caller: EventReader) -
 
     The stream shows what the caller may read, and ends with the caller's access token.
     """
-    return StreamTicket(ticket=await create_ticket(session, caller), expires_in=stream_settings().ticket_seconds)
+    return StreamTicket(
+        ticket=await create_ticket(session, caller), expires_in=webhooks_settings().stream_ticket_seconds
+    )

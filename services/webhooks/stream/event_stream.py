@@ -10,7 +10,7 @@ from fastapi.sse import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from services.webhooks.schemas.stream import StreamEndReason
-from services.webhooks.settings import stream_settings
+from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.catch_up import read_page
 from services.webhooks.stream.frames import ended_frame, event_frame, heartbeat_frame, opened_frame
 from services.webhooks.stream.listener import Listener
@@ -39,7 +39,7 @@ class EventStream(EventSourceResponse):
         self._live = live
         self._database = database
         self._listener = listener
-        self._send_timeout = stream_settings().send_timeout_seconds
+        self._send_timeout = webhooks_settings().stream_send_timeout_seconds
         self._stream = self._messages(after)
         super().__init__(self._stream, headers=_HEADERS)
 
@@ -123,7 +123,7 @@ class Heartbeat:
     """When the next heartbeat is due."""
 
     def __init__(self) -> None:
-        self._interval = stream_settings().heartbeat_seconds
+        self._interval = webhooks_settings().stream_heartbeat_seconds
         self.sent()
 
     def sent(self) -> None:

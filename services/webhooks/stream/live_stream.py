@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import prometheus_client
 
 from services.webhooks.schemas.stream import StreamEndReason
-from services.webhooks.settings import stream_settings
+from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.listener import Listener
 from services.webhooks.stream.live_tail import LiveTail
 from shared.auth import token_recheck
@@ -46,13 +46,13 @@ class LiveStream:
 
     def refuse_if_full(self, subject: str) -> None:
         """Raise `TooManyRequests` if the caller has as many streams as one may have, `Unavailable` if all have."""
-        limits = stream_settings()
+        limits = webhooks_settings()
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-        if self._stopping or len(self._open) >= limits.per_process:
+        if self._stopping or len(self._open) >= limits.stream_per_process:
             raise Unavailable("This process has as many event streams as it may have; try again", headers=headers)
-        if self._by_caller[subject] >= limits.per_caller:
+        if self._by_caller[subject] >= limits.stream_per_caller:
             raise TooManyRequests(
-                f"You have {limits.per_caller} open event streams: close one of them", headers=headers
+                f"You have {limits.stream_per_caller} open event streams: close one of them", headers=headers
             )
 
     @contextmanager
@@ -97,7 +97,7 @@ class LiveStream:
                 try:
                     more = True
                     while more:
-                        if time.monotonic() - checked_at >= stream_settings().recheck_seconds:
+                        if time.monotonic() - checked_at >= webhooks_settings().stream_recheck_seconds:
                             await recheck()
                         more = self.tail.active and await self.tail.advance(service.database, recheck)
                     if not self.tail.active:

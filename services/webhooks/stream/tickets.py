@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert
 
-from services.webhooks.settings import stream_settings
+from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
@@ -26,7 +26,7 @@ async def create_ticket(session: WriteSession, caller: Caller) -> str:
         insert(StreamTicket).values(
             digest=_digest(ticket),
             claims=_claims(caller),
-            expires_at=func.clock_timestamp() + timedelta(seconds=stream_settings().ticket_seconds),
+            expires_at=func.clock_timestamp() + timedelta(seconds=webhooks_settings().stream_ticket_seconds),
         )
     )
     return ticket

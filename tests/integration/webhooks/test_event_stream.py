@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.settings import stream_settings
+from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream import catch_up, event_stream, live_stream
 from services.webhooks.stream.event_stream import EventStream
 from services.webhooks.stream.listener import Listener
@@ -406,7 +406,7 @@ async def test_caller_and_process_have_a_limit_of_streams(database: TestDatabase
 async def test_open_streams_hold_no_database_connection(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     async with AsyncExitStack() as opened:
-        for _ in range(stream_settings().per_caller):
+        for _ in range(webhooks_settings().stream_per_caller):
             await opened.enter_async_context(open_stream(running.http, running.base, headers))
         pool: Any = running.harness.database.engine.pool
         await eventually_true(lambda: pool.checkedout() == 0, "no connection is in use")
