@@ -45,11 +45,11 @@ class LiveStream:
         self._stopping = False
 
     def refuse_if_full(self, subject: str) -> None:
-        """Raise `TooManyRequests` if the caller has as many streams as one may have, `Unavailable` if all have."""
+        """Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process takes no more."""
         limits = webhooks_settings()
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         if self._stopping or len(self._open) >= limits.stream_per_process:
-            raise Unavailable("This process has as many event streams as it may have; try again", headers=headers)
+            raise Unavailable("This process takes no more event streams now; try again", headers=headers)
         if self._by_caller[subject] >= limits.stream_per_caller:
             raise TooManyRequests(
                 f"You have {limits.stream_per_caller} open event streams: close one of them", headers=headers

@@ -95,6 +95,10 @@ async def test_issuer_token_maps_to_the_registered_person(
         True,
     )
     assert (me["organisation"]["id"], me["session_id"]) == (str(place), None)
+    # The registry knows the access, the token when it expires.
+    token = headers["Authorization"].removeprefix("Bearer ")
+    expiry = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["exp"]
+    assert (await registry.service.identities.claims(token))["exp"] == expiry
     shown = await registry.client.get(f"{PEOPLE}/{person['id']}", headers=registry.headers("operations"))
     assert datetime.fromisoformat(shown.json()["last_sign_in_at"]) == datetime.fromtimestamp(signed_in, UTC)
     assert shown.json()["version"] == person["version"]

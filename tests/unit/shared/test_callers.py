@@ -1,5 +1,6 @@
 """Callers are read from the claims of tokens."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,3 +25,10 @@ CLAIMS: dict[str, Any] = {"sub": "somebody", "role": "manager", "org": str(UUID(
 def test_claim_decides_whether_subordinates_are_included(claims: dict[str, Any], expected: bool) -> None:
     caller = Caller.from_claims(CLAIMS | claims)
     assert (caller.include_subordinates, caller.organisation_id) == (expected, UUID(int=1))
+
+
+def test_claims_say_when_the_token_expires() -> None:
+    assert Caller.from_claims(CLAIMS | {"exp": 1795399204}).expires_at == datetime(
+        2026, 11, 23, 2, 0, 4, tzinfo=UTC
+    )
+    assert Caller.from_claims(CLAIMS).expires_at is None
