@@ -50,7 +50,13 @@ _CLOSED = re.compile(
     r"(.*_)?(status|kind|network|type|types|state|urgency|outcome|language|level|origin|role|right|format|sort)"
 )
 # …except these: a standard defines the values, or one value is a comma-separated list.
-_OPEN = {"ProblemDocument.type", "RowProblem.type", "TokenResponse.token_type", "GET /api/v1/events types"}
+_OPEN = {
+    "ProblemDocument.type",
+    "RowProblem.type",
+    "TokenResponse.token_type",
+    "GET /api/v1/events types",
+    "GET /api/v1/stream type",
+}
 
 
 def _inline_enums(value: Any, where: str = "") -> Iterator[str]:
