@@ -35,6 +35,25 @@ SEND_BLINDLY = """async ([url, method]) => {
     await fetch(url, {method, mode: "no-cors", credentials: "include"});
 }"""
 
+# Opens a stream, and only then an appeal; returns the number that the event has.
+STREAM = """async ([gateway, address, headers]) => {
+    const source = new EventSource(gateway + address);
+    const once = (name) => new Promise((resolve, reject) => {
+        source.addEventListener(name, (message) => resolve(JSON.parse(message.data)));
+        source.addEventListener("error", () => reject(new Error("the stream failed")));
+    });
+    const opened = once("stream.opened"), told = once("appeal.opened");
+    await opened;
+    const answer = await fetch(gateway + "/api/v1/appeals", {
+        method: "POST",
+        headers: {...headers, "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID()},
+        body: JSON.stringify({text: "Позвонили: не вывозят мусор."}),
+    });
+    const appeal = await answer.json(), event = await told;
+    source.close();
+    return {opened: appeal.id, told: event.subject_id};
+}"""
+
 
 @dataclass
 class Fronts:
@@ -134,6 +153,26 @@ async def test_script_of_another_origin_is_stopped_by_the_browser(fronts: Fronts
         for path in ("/api/v1/me", "/health"):
             answer = await page.evaluate(ASK, [fronts.gateway, "GET", path, bearer, None])
             assert answer == {"error": "TypeError"}, origin
+
+
+async def test_page_of_a_named_origin_follows_the_stream_with_a_ticket(fronts: Fronts) -> None:
+    page = await opened(fronts.browser, fronts.allowed)
+    bearer = await token(page, fronts.gateway)
+    made = await page.evaluate(ASK, [fronts.gateway, "POST", "/api/v1/stream/tickets", bearer, None])
+    address = f"/api/v1/stream?ticket={made['body']['ticket']}"
+    seen = await page.evaluate(STREAM, [fronts.gateway, address, bearer])
+    assert seen["told"] == seen["opened"]
+    again = await page.evaluate(ASK, [fronts.gateway, "GET", address, {}, None])
+    assert again["status"] == 401
+
+
+async def test_page_of_the_same_origin_follows_the_stream_with_its_cookie(fronts: Fronts) -> None:
+    context = await fronts.browser.new_context()
+    page = await own_page(context, fronts.gateway)
+    await sign_in_with_cookies(page)
+    seen = await page.evaluate(STREAM, ["", "/api/v1/stream", {}])
+    assert seen["told"] == seen["opened"]
+    await context.close()
 
 
 async def test_two_tabs_share_a_cookie_session_and_refresh_at_once(fronts: Fronts) -> None:

@@ -45,7 +45,7 @@ class LiveStream:
         self._stopping = False
 
     def refuse_if_full(self, subject: str) -> None:
-        """Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process takes no more."""
+        """Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process has."""
         limits = webhooks_settings()
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         if self._stopping or len(self._open) >= limits.stream_per_process:
