@@ -5,17 +5,15 @@ this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older
 """
 
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
 from shared.http.problems import Forbidden
 
-# Browsers accept these names only with `Secure`, and `__Host-` only for this host and every path.
+# Browsers accept `__Host-` only from this host itself, with `Secure` and for every path: so no other host of the
+# domain can put its own session in the place of ours.
 ACCESS_COOKIE = "__Host-gospablik-access"
-REFRESH_COOKIE = "__Secure-gospablik-refresh"
-# Only the routes of the cookie session receive the refresh token.
-REFRESH_PATH = "/api/v1/auth/session"
+REFRESH_COOKIE = "__Host-gospablik-refresh"
 _READS = ("GET", "HEAD")
 
 
@@ -27,7 +25,7 @@ def require_same_origin(request: Request) -> None:
         opened = reads and (fetch_site == "none" or request.headers.get("sec-fetch-mode") == "navigate")
         allowed = fetch_site == "same-origin" or opened
     elif (origin := request.headers.get("origin")) is not None:
-        allowed = urlsplit(origin).netloc == request.headers.get("host")
+        allowed = origin.partition("://")[2] == request.headers.get("host")
     else:
         # Every browser names the origin of a page that changes something.
         allowed = reads
@@ -58,7 +56,6 @@ def set_session_cookies(
         REFRESH_COOKIE,
         refresh_token,
         max_age=int(refresh_lifetime.total_seconds()),
-        path=REFRESH_PATH,
         secure=True,
         httponly=True,
         samesite="strict",
@@ -68,4 +65,4 @@ def set_session_cookies(
 def delete_session_cookies(response: Response) -> None:
     """Delete both cookies."""
     response.delete_cookie(ACCESS_COOKIE, secure=True, httponly=True, samesite="lax")
-    response.delete_cookie(REFRESH_COOKIE, path=REFRESH_PATH, secure=True, httponly=True, samesite="strict")
+    response.delete_cookie(REFRESH_COOKIE, secure=True, httponly=True, samesite="strict")

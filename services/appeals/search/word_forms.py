@@ -32,7 +32,16 @@ def alternatives(q: str) -> dict[str, tuple[str, ...]]:
     A form is a word, or several joined by `<->`, as `to_tsquery` reads them.
     """
     words = list(dict.fromkeys(_WORD.findall(fold_case(q))))[:MAX_WORDS]
-    return {word: others for word in words if (others := _others(word))}
+    found: dict[str, tuple[str, ...]] = {}
+    # Forms of one word have each other as alternatives: replaced in turn, they would double with each of them.
+    inserted: set[str] = set()
+    for word in words:
+        others = _others(word)
+        stems = {_stem(one) for one in (word, *others)}
+        if others and not inserted & stems:
+            found[word] = others
+            inserted |= stems
+    return found
 
 
 def load() -> None:
@@ -49,7 +58,8 @@ def _others(word: str) -> tuple[str, ...]:
         forms += (name, *_forms_of_names()[name])
     if word.endswith("е") and f"{word[:-1]}э" in _forms_of_names():
         forms.append(f"{word[:-1]}э")
-    by_stem = {_stem(form): form for form in reversed(forms)}
+    # The first form of each stem; many forms are the same.
+    by_stem = {_stem(form): form for form in reversed(list(dict.fromkeys(forms)))}
     by_stem.pop(_stem(word), None)
     return tuple(sorted(by_stem.values()))[:MAX_FORMS]
 

@@ -40,6 +40,11 @@ def _problem(refused: OAuthRefusal) -> Problem:
     return Unauthenticated(refused.description)
 
 
+def _require_password_sign_in(issuer: TokenIssuer) -> None:
+    if not issuer.password_sign_in:
+        raise Forbidden("People sign in at the region's OIDC issuer: see GET /auth/methods")
+
+
 def _signed_in(response: Response, issued: IssuedTokens) -> CookieSession:
     if issued.refresh_token is None:
         raise RuntimeError("a person's session has a refresh token")
@@ -78,8 +83,7 @@ async def create_cookie_session(
     For a front end of the same origin; others use `POST /auth/token`. The browser then sends the cookies by
     itself, and a request needs no `Authorization` header. Wrong passwords are throttled as at `POST /auth/token`.
     """
-    if not issuer.password_sign_in:
-        raise Forbidden("People sign in at the region's OIDC issuer: see GET /auth/methods")
+    _require_password_sign_in(issuer)
     try:
         # `session` takes a connection at its first statement, so none is held during the slow check.
         checked = await sign_in.check_password(
@@ -88,6 +92,9 @@ async def create_cookie_session(
         issued = await sign_in.sign_in_person(session, issuer, checked, client_info(request))
     except OAuthRefusal as refused:
         return _problem(refused).response(request.url.path)
+    if former := request.cookies.get(session_cookies.REFRESH_COOKIE):
+        # The browser forgets it now, and nobody could end it any more.
+        await sessions.end_by_token(session, former)
     return _signed_in(response, issued)
 
 
@@ -105,15 +112,15 @@ async def refresh_cookie_session(
     Two tabs may do this at once: within 30 seconds both get the same successor. 401 means that the session has
     ended: sign in again.
     """
+    _require_password_sign_in(issuer)
     refresh_token = request.cookies.get(session_cookies.REFRESH_COOKIE)
     if not refresh_token:
         raise Unauthenticated(f"The cookie «{session_cookies.REFRESH_COOKIE}» is missing")
     try:
         issued = await sign_in.refresh_session(session, issuer, refresh_token, client_info(request))
     except OAuthRefusal as refused:
-        refusal = _problem(refused).response(request.url.path)
-        session_cookies.delete_session_cookies(refusal)
-        return refusal
+        # The cookies stay: another tab may have signed in since this one asked.
+        return _problem(refused).response(request.url.path)
     return _signed_in(response, issued)
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from services.registry.authentication import throttle
-from shared.auth.session_cookies import ACCESS_COOKIE, REFRESH_COOKIE, REFRESH_PATH
+from shared.auth.session_cookies import ACCESS_COOKIE, REFRESH_COOKIE
 from tests.integration.registry.conftest import pointers, sign_in
 from tests.support.service_under_test import ServiceUnderTest
 
@@ -39,17 +39,15 @@ async def signed_in(registry: ServiceUnderTest) -> dict[str, str]:
     return cookies_of(answer)
 
 
-async def test_cookies_are_out_of_reach_of_scripts_and_of_other_paths(
+async def test_cookies_are_out_of_reach_of_scripts_and_of_other_hosts(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     answer = await registry_with_people.client.post(SESSION, json=DEMO, headers=OWN_PAGE)
     access, refresh = (SimpleCookie(line) for line in answer.headers.get_list("set-cookie"))
-    for morsel, path, same_site in (
-        (access[ACCESS_COOKIE], "/", "lax"),
-        (refresh[REFRESH_COOKIE], REFRESH_PATH, "strict"),
-    ):
+    for morsel, same_site in ((access[ACCESS_COOKIE], "lax"), (refresh[REFRESH_COOKIE], "strict")):
+        assert morsel.key.startswith("__Host-")
         assert (morsel["httponly"], morsel["secure"], morsel["domain"]) == (True, True, "")
-        assert (morsel["path"], morsel["samesite"]) == (path, same_site)
+        assert (morsel["path"], morsel["samesite"]) == ("/", same_site)
     assert access[ACCESS_COOKIE].value not in answer.text
     assert refresh[REFRESH_COOKIE].value not in answer.text
 
@@ -91,7 +89,8 @@ async def test_copied_refresh_cookie_ends_the_session(registry_with_people: Serv
     third = cookies_of(await client.post(f"{SESSION}/refresh", headers=header(second)))
     reused = await client.post(f"{SESSION}/refresh", headers=header(first))
     assert reused.status_code == 401
-    assert cookies_of(reused) == {ACCESS_COOKIE: "", REFRESH_COOKIE: ""}
+    # Another tab may have signed in meanwhile: its cookies are not deleted.
+    assert "set-cookie" not in reused.headers
     # Ending the session is committed with the refusal.
     assert (await client.post(f"{SESSION}/refresh", headers=header(third))).status_code == 401
 
@@ -106,6 +105,7 @@ async def test_copied_refresh_cookie_ends_the_session(registry_with_people: Serv
         {"Sec-Fetch-Site": "cross-site", "Origin": "http://registry.test"},
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "https://registry.test.evil.example"},
         {},
     ],
@@ -150,6 +150,27 @@ async def test_scripts_of_other_origins_read_nothing_and_people_open_addresses(
     ):
         answer = await registry_with_people.client.get(ME, headers=cookie | sent)
         assert answer.status_code == expected, sent
+
+
+async def test_signing_in_again_ends_the_former_session(registry_with_people: ServiceUnderTest) -> None:
+    client = registry_with_people.client
+    former = await signed_in(registry_with_people)
+    again = await client.post(SESSION, json=DEMO | {"username": "head"}, headers=header(former))
+    assert again.status_code == 200
+    assert (await client.post(f"{SESSION}/refresh", headers=header(former))).status_code == 401
+    assert (await client.post(f"{SESSION}/refresh", headers=header(cookies_of(again)))).status_code == 200
+
+
+async def test_sessions_end_where_people_sign_in_at_an_issuer(
+    registry_with_people: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cookies = await signed_in(registry_with_people)
+    monkeypatch.setattr(registry_with_people.service.settings, "password_sign_in", False)
+    for answer in (
+        await registry_with_people.client.post(f"{SESSION}/refresh", headers=header(cookies)),
+        await registry_with_people.client.post(SESSION, json=DEMO, headers=OWN_PAGE),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
 
 
 async def test_header_is_used_before_the_cookie(registry_with_people: ServiceUnderTest) -> None:

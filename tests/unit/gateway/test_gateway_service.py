@@ -205,7 +205,16 @@ async def test_unknown_path_is_a_problem_document(gateway: httpx.AsyncClient) ->
 
 @pytest.mark.parametrize(
     "origins",
-    ["*", "https://front.example.ru/", "front.example.ru", "https://Front.example.ru", "null", "https://a.ru,,"],
+    [
+        "*",
+        "https://front.example.ru/",
+        "front.example.ru",
+        "https://Front.example.ru",
+        "null",
+        "https://a.ru,,",
+        "https://a.ru:443",
+        "http://a.ru:80",
+    ],
 )
 def test_setting_with_something_else_than_origins_is_refused(origins: str) -> None:
     with pytest.raises(ValueError, match="is not an origin"):

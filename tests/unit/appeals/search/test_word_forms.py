@@ -74,6 +74,16 @@ def test_number_of_words_and_of_their_forms_is_limited() -> None:
     assert all(0 < len(forms) <= MAX_FORMS for forms in found.values())
 
 
+def test_forms_of_one_word_are_replaced_once() -> None:
+    # Each has the others as alternatives: replaced one after the other they would double at every step.
+    words = "идти идет идешь иду идут идучи идущий шел шла шло шли шедший"
+    found = alternatives(words)
+    stem = stemmer("russian").stemWord
+    inserted = [stem(form) for word, forms in found.items() for form in (word, *forms)]
+    assert found
+    assert len(inserted) == len(set(inserted))
+
+
 @pytest.mark.parametrize("letters", ["недонедо" * 25, "х" * 200, "ыуаоэяию" * 25, "ёЁ" * 100, "🙂" * 200])
 def test_no_text_is_taken_for_a_word_that_is_too_long(letters: str) -> None:
     assert all(len(word) <= 30 for word in alternatives(letters))
