@@ -30,7 +30,7 @@ COUNT_KEY = "organisation_id, assignee_id, status, urgency"
 # Appeals are inserted in bulk, but change one by one.
 COUNTING = (
     f"""
-CREATE FUNCTION count_added_appeals() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION count_added_appeals() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO appeal_counts ({COUNT_KEY}, appeals)
         SELECT {COUNT_KEY}, count(*) FROM added GROUP BY {COUNT_KEY};
@@ -38,7 +38,7 @@ BEGIN
 END $$
 """,
     f"""
-CREATE FUNCTION count_deleted_appeals() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION count_deleted_appeals() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO appeal_counts ({COUNT_KEY}, appeals)
         SELECT {COUNT_KEY}, -count(*) FROM deleted GROUP BY {COUNT_KEY};
@@ -46,7 +46,7 @@ BEGIN
 END $$
 """,
     f"""
-CREATE FUNCTION count_changed_appeal() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION count_changed_appeal() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO appeal_counts ({COUNT_KEY}, appeals) VALUES
         (OLD.organisation_id, OLD.assignee_id, OLD.status, OLD.urgency, -1),
@@ -55,24 +55,28 @@ BEGIN
 END $$
 """,
     """
-CREATE TRIGGER count_added_appeals AFTER INSERT ON appeals REFERENCING NEW TABLE AS added
+CREATE OR REPLACE TRIGGER count_added_appeals AFTER INSERT ON appeals REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION count_added_appeals()
 """,
     """
-CREATE TRIGGER count_deleted_appeals AFTER DELETE ON appeals REFERENCING OLD TABLE AS deleted
+CREATE OR REPLACE TRIGGER count_deleted_appeals AFTER DELETE ON appeals REFERENCING OLD TABLE AS deleted
     FOR EACH STATEMENT EXECUTE FUNCTION count_deleted_appeals()
 """,
     f"""
-CREATE TRIGGER count_changed_appeal AFTER UPDATE OF {COUNT_KEY} ON appeals
+CREATE OR REPLACE TRIGGER count_changed_appeal AFTER UPDATE OF {COUNT_KEY} ON appeals
     FOR EACH ROW
     WHEN ((OLD.organisation_id, OLD.assignee_id, OLD.status, OLD.urgency)
         IS DISTINCT FROM (NEW.organisation_id, NEW.assignee_id, NEW.status, NEW.urgency))
     EXECUTE FUNCTION count_changed_appeal()
 """,
 )
-COUNT_PRESENT = f"""
+# What the sums lack, whatever they have already: each change since the triggers exist is in both.
+COUNT_MISSING = f"""
 INSERT INTO appeal_counts ({COUNT_KEY}, appeals)
-    SELECT {COUNT_KEY}, count(*) FROM appeals GROUP BY {COUNT_KEY}
+    SELECT {COUNT_KEY}, sum(appeals) FROM (
+        SELECT {COUNT_KEY}, 1 AS appeals FROM appeals
+        UNION ALL SELECT {COUNT_KEY}, -appeals FROM appeal_counts
+    ) AS counted GROUP BY {COUNT_KEY} HAVING sum(appeals) <> 0
 """
 # Index → the columns before the order, and which appeals it has.
 BY_CHANGE = {
@@ -106,6 +110,7 @@ FORMER = {
 
 
 def upgrade() -> None:
+    """Apply the migration. What a killed upgrade has made already is kept."""
     for name, (columns, where) in BY_CHANGE.items():
         create_index_concurrently(name, "appeals", [*columns, "updated_at", "id"], where=where)
     for name, (columns, where) in BY_DEADLINE.items():
@@ -150,9 +155,12 @@ def _create_tags() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal_tags")),
         sa.UniqueConstraint("appeal_id", "tag", name=op.f("uq_appeal_tags_appeal_id_tag")),
+        if_not_exists=True,
     )
-    op.create_index("ix_appeal_tags_tag", "appeal_tags", ["tag", "appeal_id"])
-    op.create_index("ix_appeal_tags_organisation_id", "appeal_tags", ["organisation_id", "tag"])
+    op.create_index("ix_appeal_tags_tag", "appeal_tags", ["tag", "appeal_id"], if_not_exists=True)
+    op.create_index(
+        "ix_appeal_tags_organisation_id", "appeal_tags", ["organisation_id", "tag"], if_not_exists=True
+    )
     _grant("appeal_tags")
 
 
@@ -174,13 +182,15 @@ def _create_views() -> None:
             ["organisation_id"], ["organisations.id"], name=op.f("fk_saved_views_organisation_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
+        if_not_exists=True,
     )
-    op.create_index("ix_saved_views_owner", "saved_views", ["owner", "sort_key", "id"])
+    op.create_index("ix_saved_views_owner", "saved_views", ["owner", "sort_key", "id"], if_not_exists=True)
     op.create_index(
         "ix_saved_views_shared",
         "saved_views",
         ["organisation_id", "sort_key", "id"],
         postgresql_where=sa.text("is_shared"),
+        if_not_exists=True,
     )
     _grant("saved_views")
 
@@ -194,8 +204,9 @@ def _create_unread_marks() -> None:
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["appeal_id"], ["appeals.id"], name=op.f("fk_unread_appeals_appeal_id")),
         sa.PrimaryKeyConstraint("person_id", "appeal_id", name=op.f("pk_unread_appeals")),
+        if_not_exists=True,
     )
-    op.create_index("ix_unread_appeals_last_at", "unread_appeals", ["last_at"])
+    op.create_index("ix_unread_appeals_last_at", "unread_appeals", ["last_at"], if_not_exists=True)
     _grant("unread_appeals")
 
 
@@ -209,13 +220,15 @@ def _create_counts() -> None:
         sa.Column("urgency", sa.Text(), nullable=False),
         sa.Column("appeals", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_appeal_counts")),
+        if_not_exists=True,
     )
-    op.create_index("ix_appeal_counts_organisation_id", "appeal_counts", ["organisation_id"])
+    op.create_index("ix_appeal_counts_organisation_id", "appeal_counts", ["organisation_id"], if_not_exists=True)
     _grant("appeal_counts")
-    # The triggers make writers of appeals wait until the present appeals are counted: a second for a million.
     for statement in COUNTING:
         op.execute(statement)
-    op.execute(COUNT_PRESENT)
+    # Committed before the appeals are counted: nobody waits for that.
+    with op.get_context().autocommit_block():
+        op.execute(COUNT_MISSING)
 
 
 def _grant(table: str) -> None:

@@ -60,15 +60,15 @@ async def export_appeals_csv(
 ) -> StreamingResponse:
     """Return all appeals of the list as CSV (UTF-8), without pages; personal data is masked in the texts.
 
-    Rows are sent as they are read; `X-Total-Count` says how many there will be. More than 100,000 get 409. The
+    Rows are sent as they are read; `X-Total-Count` says how many there are now. More than 100,000 get 409. The
     export is logged.
     """
     async with service.database.read() as session:
-        total = await listed_rows.count(session, caller, filters, sort, max_rows=MAX_CSV_ROWS)
-    _log_export(caller, "csv", total, filters)
-    rows = listed_rows.pages(service.database, caller, filters, sort)
+        ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=MAX_CSV_ROWS)
+    _log_export(caller, "csv", len(ids), filters)
+    rows = listed_rows.pages(service.database, caller, ids)
     return StreamingResponse(
-        files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=_headers("csv", total)
+        files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=_headers("csv", len(ids))
     )
 
 
@@ -88,9 +88,9 @@ async def export_appeals_xlsx(
     logged.
     """
     async with service.database.read() as session:
-        total = await listed_rows.count(session, caller, filters, sort, max_rows=MAX_XLSX_ROWS)
-    _log_export(caller, "xlsx", total, filters)
-    rows = listed_rows.pages(service.database, caller, filters, sort)
+        ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=MAX_XLSX_ROWS)
+    _log_export(caller, "xlsx", len(ids), filters)
+    rows = listed_rows.pages(service.database, caller, ids)
     return StreamingResponse(
-        files.xlsx_stream(rows), media_type=files.XLSX_MEDIA_TYPE, headers=_headers("xlsx", total)
+        files.xlsx_stream(rows), media_type=files.XLSX_MEDIA_TYPE, headers=_headers("xlsx", len(ids))
     )

@@ -1,6 +1,7 @@
 """Files of exported rows: CSV, sent while it is read, and a workbook for spreadsheet programs."""
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -9,18 +10,21 @@ from typing import Any
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
 from services.appeals.exports.columns import COLUMNS, HEADINGS, Cell, cells
 from shared.tabular.writer import csv_bytes
 
-Pages = AsyncIterator[list[SimpleNamespace]]
+Pages = AsyncIterator[Sequence[SimpleNamespace]]
 CSV_MEDIA_TYPE = "text/csv"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# Excel refuses a file with a longer cell.
-MAX_CELL = 32_000
+# Each masks texts on a core: more at once would only slow other requests down.
+_AT_ONCE = asyncio.Semaphore(2)
+# Excel refuses a file with a longer cell: 32,767 units of UTF-16.
+MAX_CELL_BYTES = 2 * 32_767
+# Characters that XML 1.0 forbids.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MOMENT = "DD.MM.YYYY HH:MM"
 _IN_MEMORY = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -30,7 +34,10 @@ async def csv_stream(pages: Pages) -> AsyncIterator[bytes]:
     """Yield a CSV file in UTF-8, page by page; moments in the region's time."""
     yield csv_bytes([HEADINGS], with_mark=True)
     async for rows in pages:
-        yield await asyncio.to_thread(_csv_rows, rows)
+        # Not while the client takes its time.
+        async with _AT_ONCE:
+            chunk = await asyncio.to_thread(_csv_rows, rows)
+        yield chunk
 
 
 def _csv_rows(rows: Sequence[SimpleNamespace]) -> bytes:
@@ -43,22 +50,33 @@ def _as_text(cell: Cell) -> Cell:
 
 async def xlsx_stream(pages: Pages) -> AsyncIterator[bytes]:
     """Yield a workbook with one sheet, once it is complete: typed cells, a frozen heading with a filter."""
-    workbook = Workbook(write_only=True)
-    sheet: Any = workbook.create_sheet("Обращения")
-    sheet.freeze_panes = "C2"
-    for number, column in enumerate(COLUMNS, 1):
-        sheet.column_dimensions[get_column_letter(number)].width = column.width
-    sheet.append([_cell(sheet, heading, bold=True) for heading in HEADINGS])
-    count = 0
-    async for rows in pages:
-        await asyncio.to_thread(_append, sheet, rows)
-        count += len(rows)
-    sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{count + 1}"
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-        await asyncio.to_thread(workbook.save, file)
+        async with _AT_ONCE:
+            await _write_workbook(pages, file)
         file.seek(0)
         while chunk := file.read(_CHUNK):
             yield chunk
+
+
+async def _write_workbook(pages: Pages, file: Any) -> None:
+    workbook = Workbook(write_only=True)
+    sheet: Any = workbook.create_sheet("Обращения")
+    try:
+        sheet.freeze_panes = "C2"
+        for number, column in enumerate(COLUMNS, 1):
+            sheet.column_dimensions[get_column_letter(number)].width = column.width
+        sheet.append([_cell(sheet, heading, bold=True) for heading in HEADINGS])
+        count = 0
+        async for rows in pages:
+            await asyncio.to_thread(_append, sheet, rows)
+            count += len(rows)
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{count + 1}"
+    except BaseException:
+        # The client may have left. The rows are in a file that otherwise only `save` removes.
+        sheet.close()
+        sheet._writer.cleanup()
+        raise
+    await asyncio.to_thread(workbook.save, file)
 
 
 def _append(sheet: Any, rows: Sequence[SimpleNamespace]) -> None:
@@ -70,7 +88,7 @@ def _cell(sheet: Any, value: Cell, *, bold: bool = False) -> Any:
     if value is None:
         return None
     if isinstance(value, str):
-        value = ILLEGAL_CHARACTERS_RE.sub(" ", value)[:MAX_CELL]
+        value = _FORBIDDEN.sub(" ", value).encode("utf-16-le")[:MAX_CELL_BYTES].decode("utf-16-le", "ignore")
     cell = WriteOnlyCell(sheet, value)
     if isinstance(value, str):
         # A text that begins with = stays a text.

@@ -48,6 +48,42 @@ async def find(
     return await _listed(session, caller, list_query(caller, filters, paging, sort))
 
 
+async def find_ids(
+    session: AsyncSession, caller: Caller, filters: AppealFilter, sort: AppealSort, limit: int
+) -> list[UUID]:
+    """Return the ids of the first appeals of a list, in its order. Raises as `find`."""
+    check_sort(sort, filters)
+    order = order_of(sort)
+    if filters.q:
+        conditions, place = filters.conditions_without_words(caller), filters.organisation_id
+        return await next_appeals(
+            session,
+            caller,
+            filters.q,
+            conditions,
+            organisation_id=place,
+            after=None,
+            limit=limit,
+            newest_first=order.descending,
+        )
+    urgencies = (URGENCIES[::-1] if order.descending else URGENCIES) if order.by_urgency else (None,)
+    found: list[UUID] = []
+    for urgency in urgencies:
+        query = _ordered(caller, filters, order, None, limit - len(found))
+        if urgency is not None:
+            query = query.where(Appeal.urgency == inline_literal(urgency))
+        only_ids = query.with_only_columns(Appeal.id, maintain_column_froms=True)
+        found += await session.scalars(only_ids, {"reader": actor_id(caller.subject)})
+    return found
+
+
+async def read_rows(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) -> list[SimpleNamespace]:
+    """Return the rows of these appeals in this order, without those that the caller may not see any more."""
+    query = SELECT_LISTED.where(Appeal.id.in_(ids), caller.scope(Appeal.organisation_id))
+    rows = {row.id: row for row in await _listed(session, caller, query)}
+    return [rows[appeal_id] for appeal_id in ids if appeal_id in rows]
+
+
 async def _search(
     session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool
 ) -> list[SimpleNamespace]:

@@ -30,12 +30,13 @@ def overdue_condition(moment: datetime) -> ColumnElement[bool]:
 
 def late_response_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition in SQL that the first or the next reply is late."""
-    return and_(is_with_somebody(), _is_response_late(moment))
+    # What is late is owed, too, and has an index.
+    return and_(is_with_somebody(), next_due() < moment, _is_response_late(moment))
 
 
 def late_final_answer_condition(moment: datetime) -> ColumnElement[bool]:
     """Return the condition in SQL that the final answer is late."""
-    return and_(is_with_somebody(), Appeal.final_answer_due_at < moment)
+    return and_(is_with_somebody(), next_due() < moment, Appeal.final_answer_due_at < moment)
 
 
 def is_clock_of_final_answer() -> ColumnElement[bool]:

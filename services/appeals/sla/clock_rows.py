@@ -181,8 +181,11 @@ def owner_event(row: SlaClock) -> SlaClockEvent:
 
 
 def continued_at(row: SlaClock) -> datetime | None:
-    """Return when the clock last went on after a pause or an answer; None if it never stood still."""
-    return max((event.at for event in row.events if event.kind in {"resumed", "reopened"}), default=None)
+    """Return when the clock last went on after a pause or an answer, also one that was withdrawn; None if it never
+    stood still.
+    """
+    goes_on = {"resumed", "reopened", "answer_withdrawn"}
+    return max((event.at for event in row.events if event.kind in goes_on), default=None)
 
 
 def reopened_after(row: SlaClock) -> datetime | None:

@@ -2,17 +2,29 @@
 
 import csv
 import io
+import os
+import tempfile
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
 from structlog.testing import capture_logs
 
 from services.appeals.api import exports
+from services.appeals.exports import files, listed_rows
 from services.appeals.exports.columns import HEADINGS
+from services.appeals.lists.appeal_filter import AppealFilter
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
+from shared.http.problems import Unauthenticated
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.test_search import as_superuser
+from tests.support.service_under_test import CENTRE_SUBJECT
 
 TEXTS = (
     "Когда починят дорогу на улице Жердева?",
@@ -84,7 +96,7 @@ async def _workbook(scenario: AppealsScenario, **query: Any) -> list[tuple[Any, 
 
 
 async def test_workbook_has_typed_cells(scenario: AppealsScenario) -> None:
-    await _insert(scenario, [*TEXTS, "б" * 40_000, "\x01управляющий"])
+    await _insert(scenario, [*TEXTS, "б" * 40_000, "\x01\ufffe\uffffуправляющий", "😀" * 20_000])
     rows = await _workbook(scenario, sort="opened_at")
     by_heading = dict(zip(HEADINGS, rows[0], strict=True))
     assert isinstance(by_heading["№"].value, int)
@@ -92,8 +104,9 @@ async def test_workbook_has_typed_cells(scenario: AppealsScenario) -> None:
     assert by_heading["Зарегистрировано"].number_format == "DD.MM.YYYY HH:MM"
     assert by_heading["Закрыто"].value is None
     assert [row[-2].value for row in rows[:3:2]] == [TEXTS[0], TEXTS[2]]
-    assert len(rows[3][-2].value) == 32_000
-    assert rows[4][-2].value == " управляющий"
+    # Excel counts units of UTF-16.
+    assert (len(rows[3][-2].value), len(rows[5][-2].value)) == (32_767, 16_383)
+    assert rows[4][-2].value == "   управляющий"
 
 
 async def test_staff_export_only_what_is_theirs(scenario: AppealsScenario) -> None:
@@ -103,6 +116,54 @@ async def test_staff_export_only_what_is_theirs(scenario: AppealsScenario) -> No
             answer = await scenario.get(f"/appeals.{kind}", role="executor", org=organisation)
             assert answer.headers["x-total-count"] == str(expected)
             assert (b"\xd0\x96\xd0\xb5\xd1\x80\xd0\xb4" in answer.content) is (kind == "csv" and expected > 0)
+
+
+async def _caller(scenario: AppealsScenario) -> Caller:
+    # A change stores the access that the token of tests states.
+    await scenario.post("/views", {"name": "все", "filter": {}})
+    return Caller(CENTRE_SUBJECT, "Test", Role.MODERATOR, None).with_right(Right.APPEALS_READ)
+
+
+async def test_export_ends_when_access_is_lost_and_leaves_out_what_moved_away(scenario: AppealsScenario) -> None:
+    await _insert(scenario, [f"Обращение {number}" for number in range(250)])
+    database, caller = scenario.appeals.service.database, await _caller(scenario)
+    async with database.read() as session:
+        ids = await listed_rows.listed_ids(session, caller, AppealFilter(), "-opened_at", max_rows=1_000)
+    assert len(ids) == 250
+    pages = listed_rows.pages(database, caller, ids)
+    assert [row.id for row in await anext(pages)] == ids[:200]
+    await as_superuser(scenario, "UPDATE people SET active = false WHERE id = $1", UUID(CENTRE_SUBJECT))
+    with pytest.raises(Unauthenticated):
+        await anext(pages)
+
+
+async def test_abandoned_workbook_leaves_no_file(
+    scenario: AppealsScenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left: list[list[str]] = []
+
+    async def pages() -> AsyncIterator[Sequence[SimpleNamespace]]:
+        left.append(os.listdir(tmp_path))
+        raise Unauthenticated("access was lost")
+        yield []
+
+    with pytest.raises(Unauthenticated):
+        await anext(files.xlsx_stream(pages()))
+    assert len(left[0]) == 1
+    assert os.listdir(tmp_path) == []
+
+
+async def test_changes_during_an_export_neither_lose_nor_repeat_rows(scenario: AppealsScenario) -> None:
+    await _insert(scenario, [f"Обращение {number}" for number in range(450)])
+    database, caller = scenario.appeals.service.database, await _caller(scenario)
+    async with database.read() as session:
+        ids = await listed_rows.listed_ids(session, caller, AppealFilter(), "-updated_at", max_rows=1_000)
+    seen: list[UUID] = []
+    async for rows in listed_rows.pages(database, caller, ids):
+        seen += [row.id for row in rows]
+        await as_superuser(scenario, "UPDATE appeals SET updated_at = now() WHERE id = $1", ids[-1])
+    assert seen == ids
 
 
 async def test_export_is_logged_with_what_was_asked(scenario: AppealsScenario) -> None:
