@@ -1,13 +1,17 @@
 """The steps of an escalation lie in working hours, as many after the deadline as the policy says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from services.appeals.sla.clock_rows import continued_at
 from services.appeals.sla.deadlines import ClockEvent, Target, next_working_moment
 from services.appeals.sla.escalation_steps import AwaitedDeadline, near_moment
 from services.appeals.sla.named_calendar import NamedCalendar
 from shared.clock import REGION_TIME_ZONE
-from shared.tables.appeals_sla import DEFAULT_ESCALATION, SlaPolicy
+from shared.tables.appeals_sla import DEFAULT_ESCALATION, SlaClock, SlaClockEvent, SlaPolicy
 from shared.working_time import WorkingCalendar
 from tests.unit.appeals.sla.product_clocks import calendars
 
@@ -26,6 +30,26 @@ def test_hours_after_the_deadline_are_working_hours() -> None:
         ("centre", datetime(2026, 2, 19, 4, 0, tzinfo=UTC)),
         ("deputy_head", datetime(2026, 2, 20, 1, 0, tzinfo=UTC)),
     ]
+
+
+def test_late_clock_that_goes_on_gives_each_level_its_hours_again() -> None:
+    week_later = DUE + timedelta(days=7)
+    again = replace(awaited(), continued_at=week_later)
+    assert [moment - week_later for _, moment in again.steps()] == [
+        timedelta(0),
+        timedelta(hours=19),  # until 18:00 on Tuesday, from 9:00 to 11:00 on Wednesday
+        timedelta(hours=25),
+    ]
+    before = replace(awaited(), continued_at=DUE - timedelta(days=1))
+    assert list(before.steps()) == list(awaited().steps())
+
+
+@pytest.mark.parametrize("kind", ["resumed", "reopened", "answer_withdrawn"])
+def test_clock_goes_on_after_a_pause_an_answer_and_a_withdrawn_answer(kind: str) -> None:
+    stood, went_on = DUE, DUE + timedelta(hours=5)
+    row = SlaClock(events=[SlaClockEvent(kind="stopped", at=stood), SlaClockEvent(kind=kind, at=went_on)])
+    assert continued_at(row) == went_on
+    assert continued_at(SlaClock(events=row.events[:1])) is None
 
 
 def test_deadline_at_night_is_told_in_the_morning() -> None:
