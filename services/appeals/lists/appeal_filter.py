@@ -98,12 +98,18 @@ class AppealFilter(ListFilter):
         examples=["дорога Бабушкина"],
     )
 
-    def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
-        """Return the filter's conditions, within the caller's scope."""
-        sought = [Appeal.id.in_(found_appeals(caller, self.q))] if self.q else []
-        return self.conditions_without_words(caller) + sought
+    def conditions(self, caller: Caller, *, tag_is_frequent: bool = False) -> list[ColumnElement[bool]]:
+        """Return the filter's conditions, within the caller's scope.
 
-    def conditions_without_words(self, caller: Caller) -> list[ColumnElement[bool]]:
+        `tag_is_frequent`: appeals are read in the order of the list, and the tag is looked up for each, instead of
+        reading all appeals that have it first.
+        """
+        sought = [Appeal.id.in_(found_appeals(caller, self.q))] if self.q else []
+        return self.conditions_without_words(caller, tag_is_frequent=tag_is_frequent) + sought
+
+    def conditions_without_words(
+        self, caller: Caller, *, tag_is_frequent: bool = False
+    ) -> list[ColumnElement[bool]]:
         """Return the filter's conditions but that of `q`, within the caller's scope."""
         conditions: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
@@ -147,7 +153,16 @@ class AppealFilter(ListFilter):
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))
         conditions += self._awaiting(caller) + self._noted() + self._assigned(caller)
-        return conditions + self._opened_or_changed()
+        return conditions + self._opened_or_changed() + self._tagged(in_order=tag_is_frequent)
+
+    def _tagged(self, *, in_order: bool) -> list[ColumnElement[bool]]:
+        if not self.tag:
+            return []
+        found = select(AppealTag.appeal_id).where(AppealTag.tag == self.tag)
+        # `OFFSET 0` keeps the planner from reading the tags first.
+        return [
+            found.where(AppealTag.appeal_id == Appeal.id).offset(0).exists() if in_order else _is_one_of(found)
+        ]
 
     def _awaiting(self, caller: Caller) -> list[ColumnElement[bool]]:
         """Return the conditions of ready-made work lists."""
@@ -165,7 +180,6 @@ class AppealFilter(ListFilter):
             (_with_reply("draft").where(refused), self.reply_refused),
             (select(UnreadAppeal.appeal_id).where(marked), self.unread),
             (select(AppealWatcher.appeal_id).where(watching), self.watched),
-            (select(AppealTag.appeal_id).where(AppealTag.tag == self.tag), True if self.tag else None),
         )
         conditions += [
             _is_one_of(found) if wanted else Appeal.id.not_in(found)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import actor_id
@@ -17,14 +17,28 @@ from services.appeals.search.matching import next_appeals
 from shared.api.pagination import Paging, beyond, inline_literal
 from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal
+from shared.tables.appeals_lists import AppealTag
+
+Conditions = Sequence[ColumnElement[bool]]
+# Up to so many appeals with a tag are read and sorted, whatever page of them is wanted.
+MAX_SORTED = 5_000
 
 
 def list_query(
-    caller: Caller, filters: AppealFilter, paging: Paging, sort: AppealSort = "-opened_at"
+    conditions: Conditions, paging: Paging, sort: AppealSort = "-opened_at"
 ) -> Select[*tuple[Any, ...]]:
     """Return the query that lists appeals in an order, but not by urgency: one more than the page takes."""
     position = paging.position((datetime.fromisoformat, UUID))
-    return _ordered(caller, filters, order_of(sort, reverse=paging.is_backward), position, paging.limit + 1)
+    return _ordered(conditions, order_of(sort, reverse=paging.is_backward), position, paging.limit + 1)
+
+
+async def conditions_of(session: AsyncSession, caller: Caller, filters: AppealFilter) -> Conditions:
+    """Return the conditions of a list, in the way that suits how many appeals have the tag."""
+    if not filters.tag:
+        return filters.conditions(caller)
+    beyond = select(AppealTag.id).where(AppealTag.tag == filters.tag).offset(MAX_SORTED).limit(1)
+    frequent = await session.scalar(select(beyond.exists()))
+    return filters.conditions(caller, tag_is_frequent=bool(frequent))
 
 
 async def find(
@@ -43,9 +57,10 @@ async def find(
     order = order_of(sort, reverse=paging.is_backward)
     if filters.q:
         return await _search(session, caller, filters, paging, newest_first=order.descending)
+    conditions = await conditions_of(session, caller, filters)
     if order.by_urgency:
-        return await _find_by_urgency(session, caller, filters, paging, order)
-    return await _listed(session, caller, list_query(caller, filters, paging, sort))
+        return await _find_by_urgency(session, caller, conditions, paging, order)
+    return await _listed(session, caller, list_query(conditions, paging, sort))
 
 
 async def find_ids(
@@ -55,21 +70,21 @@ async def find_ids(
     check_sort(sort, filters)
     order = order_of(sort)
     if filters.q:
-        conditions, place = filters.conditions_without_words(caller), filters.organisation_id
         return await next_appeals(
             session,
             caller,
             filters.q,
-            conditions,
-            organisation_id=place,
+            filters.conditions_without_words(caller),
+            organisation_id=filters.organisation_id,
             after=None,
             limit=limit,
             newest_first=order.descending,
         )
     urgencies = (URGENCIES[::-1] if order.descending else URGENCIES) if order.by_urgency else (None,)
+    conditions = await conditions_of(session, caller, filters)
     found: list[UUID] = []
     for urgency in urgencies:
-        query = _ordered(caller, filters, order, None, limit - len(found))
+        query = _ordered(conditions, order, None, limit - len(found))
         if urgency is not None:
             query = query.where(Appeal.urgency == inline_literal(urgency))
         only_ids = query.with_only_columns(Appeal.id, maintain_column_froms=True)
@@ -104,7 +119,7 @@ async def _search(
 
 
 async def _find_by_urgency(
-    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, order: AppealOrder
+    session: AsyncSession, caller: Caller, conditions: Conditions, paging: Paging, order: AppealOrder
 ) -> list[SimpleNamespace]:
     """Return the page from a query for each urgency: the few urgent appeals have an index of their own."""
     position = paging.position((str, datetime.fromisoformat, UUID))
@@ -114,18 +129,18 @@ async def _find_by_urgency(
     rows: list[SimpleNamespace] = []
     for urgency in urgencies:
         after = position[1:] if position is not None and position[0] == urgency else None
-        query = _ordered(caller, filters, order, after, paging.limit + 1 - len(rows))
-        if filters.urgency in {None, urgency} and len(rows) <= paging.limit:
+        if len(rows) <= paging.limit:
+            query = _ordered(conditions, order, after, paging.limit + 1 - len(rows))
             rows += await _listed(session, caller, query.where(Appeal.urgency == inline_literal(urgency)))
     return rows
 
 
 def _ordered(
-    caller: Caller, filters: AppealFilter, order: AppealOrder, after: Sequence[Any] | None, limit: int
+    conditions: Conditions, order: AppealOrder, after: Sequence[Any] | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
     columns = (order.column, Appeal.id)
     query = (
-        SELECT_LISTED.where(*filters.conditions(caller), *order.conditions)
+        SELECT_LISTED.where(*conditions, *order.conditions)
         .order_by(*(column.desc() if order.descending else column.asc() for column in columns))
         .limit(limit)
     )

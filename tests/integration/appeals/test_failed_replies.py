@@ -69,7 +69,7 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(scenario: A
 
 
 async def test_failed_replies_are_found_by_index(scenario: AppealsScenario) -> None:
-    plan = await plan_of(scenario, list_query(CENTRE, AppealFilter(reply_failed=True), PAGING))
+    plan = await plan_of(scenario, list_query(AppealFilter(reply_failed=True).conditions(CENTRE), PAGING))
     assert "using ix_appeals_reply_failed" in plan.replace("Backward ", ""), plan
     assert "Sort" not in plan, plan
 

@@ -35,20 +35,20 @@ async def plan_of(scenario: AppealsScenario, query: Any) -> str:
 
 async def test_filtered_lists_use_an_index(scenario: AppealsScenario) -> None:
     for query, index in (
-        (list_query(CENTRE, AppealFilter(language="bxr"), PAGING), "ix_appeals_language"),
-        (list_query(CENTRE, AppealFilter(settlement="Кабанск"), PAGING), "ix_appeals_settlement"),
+        (list_query(AppealFilter(language="bxr").conditions(CENTRE), PAGING), "ix_appeals_language"),
+        (list_query(AppealFilter(settlement="Кабанск").conditions(CENTRE), PAGING), "ix_appeals_settlement"),
         (
-            list_query(CENTRE, AppealFilter(utility_failure="power"), PAGING),
+            list_query(AppealFilter(utility_failure="power").conditions(CENTRE), PAGING),
             "ix_appeals_utility_failure",
         ),
         (
-            list_query(CENTRE, AppealFilter(feedback="not_solved"), PAGING),
+            list_query(AppealFilter(feedback="not_solved").conditions(CENTRE), PAGING),
             "ix_appeals_feedback_kind",
         ),
         (approval.waiting_query(APPROVER, PAGING), "ix_replies_on_approval"),
         (extension_requests.open_query(CENTRE, PAGING), "ix_extension_requests_open"),
         (
-            list_query(CENTRE, AppealFilter(possible_other_matter=True), PAGING),
+            list_query(AppealFilter(possible_other_matter=True).conditions(CENTRE), PAGING),
             "ix_appeals_possible_other_matters",
         ),
         (reviews.review_list_query(STAFF, reviews.ReviewFilter(), PAGING), "ix_reviews_organisation_id"),

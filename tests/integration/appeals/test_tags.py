@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from services.appeals.lists import appeal_list
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import register
 
@@ -111,3 +114,25 @@ async def test_tags_of_another_organisation_cannot_be_changed(scenario: AppealsS
     answer = await stranger.request("PATCH", f"/appeals/{appeal['id']}/tags", {"add": ["крыльцо"]})
     assert answer.status_code == 404
     assert (await scenario.appeal(appeal["id"]))["tags"] == []
+
+
+async def test_frequent_tag_lists_the_same_appeals(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    someone = await register(scenario, "Исполнитель")
+    for number in range(7):
+        await scenario.citizen_writes(QUESTION, author=f"citizen {number}", thread=f"vk:-101_{number}")
+    for appeal in (await scenario.all())[1::2]:
+        await someone.request("PATCH", f"/appeals/{appeal['id']}/tags", {"add": ["крыльцо"]})
+
+    async def listed(sort: str) -> list[str]:
+        first = (await scenario.get("/appeals", tag="крыльцо", sort=sort, limit=2)).json()
+        second = (
+            await scenario.get("/appeals", tag="крыльцо", sort=sort, limit=2, cursor=first["next_cursor"])
+        ).json()
+        return [item["id"] for item in (*first["items"], *second["items"])]
+
+    rare = {sort: await listed(sort) for sort in ("-opened_at", "opened_at", "due", "urgency")}
+    assert [len(ids) for ids in rare.values()] == [3] * 4
+    monkeypatch.setattr(appeal_list, "MAX_SORTED", 2)
+    assert {sort: await listed(sort) for sort in rare} == rare

@@ -5,7 +5,7 @@ Within one organisation a filter without an index reads that organisation's rows
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -203,6 +203,14 @@ FREQUENT_QUERIES = [
     _appeals("of an incident", "ix_appeals_incident_id_opened_at", incident_id=UUID(int=1)),
     _appeals("in an incident", "ix_appeals_in_incident", in_incident=True),
     _appeals("with a tag", "ix_appeal_tags_tag", tag="крыльцо"),
+    # Whether a tag is frequent takes a look at so many rows.
+    *(
+        replace(
+            _appeals(f"with a frequent tag{who}", "uq_appeal_tags_appeal_id_tag", staff=bool(who), tag="частая"),
+            buffers=appeal_list.MAX_SORTED + 1_500,
+        )
+        for who in ("", ", of staff")
+    ),
     FrequentQuery(
         "tags to offer",
         "appeals",

@@ -117,7 +117,9 @@ INSERT INTO unread_appeals (person_id, appeal_id, reason, last_at)
 INSERT INTO appeal_tags (id, appeal_id, organisation_id, tag, added_by, created_at)
     SELECT gen_random_uuid(), appeal_id, organisation_id, CASE WHEN rare THEN 'крыльцо' ELSE 'к' || i % 50 END,
         'person', at
-    FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
+    FROM source WHERE rare OR i % 10 = 0
+    UNION ALL
+    SELECT gen_random_uuid(), appeal_id, organisation_id, 'частая', 'person', at FROM source WHERE i % 2 = 0;
 INSERT INTO quarantine (id, network, page_id, source_kind, reason, raw, created_at)
     SELECT gen_random_uuid(), network, page_id, 'poll', 'no parser', repeat('x', 300), at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
