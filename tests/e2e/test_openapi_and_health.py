@@ -73,6 +73,8 @@ async def test_non_public_routes_require_a_token(demo: RunningDemo) -> None:
         "/api/v1/auth/token",
         "/api/v1/auth/revoke",
         "/api/v1/auth/methods",
+        "/api/v1/auth/session",
+        "/api/v1/auth/session/refresh",
         "/.well-known/jwks.json",
         *OPEN,
     }
