@@ -36,7 +36,9 @@ async def conditions_of(session: AsyncSession, caller: Caller, filters: AppealFi
     """Return the conditions of a list, in the way that suits how many appeals have the tag."""
     if not filters.tag:
         return filters.conditions(caller)
-    beyond = select(AppealTag.id).where(AppealTag.tag == filters.tag).offset(MAX_SORTED).limit(1)
+    tagged = select(AppealTag.appeal_id).where(AppealTag.tag == filters.tag)
+    # In the order of the index: rows of other tags are not read.
+    beyond = tagged.order_by(AppealTag.tag, AppealTag.appeal_id).offset(MAX_SORTED).limit(1)
     frequent = await session.scalar(select(beyond.exists()))
     return filters.conditions(caller, tag_is_frequent=bool(frequent))
 
