@@ -7,34 +7,37 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.feed import event_feed
-from services.webhooks.stream.listener import CHUNK, Listener
+from services.webhooks.stream.listener import Listener
 from shared.tables.common import Event
 
+PAGE = 200
 # How many events one page looks at, whoever may see them: a page of a caller with few events must end too.
 WINDOW = 5_000
 
 
 @dataclass(frozen=True)
 class CatchUpPage:
-    """Events for a listener, the position up to which they were read, and whether more are there."""
+    """Events for a listener, and the position up to which they were read.
+
+    `end` is the position of the last event when the page reached it, otherwise None. It is less than `reached` for
+    a client whose position is beyond the last event.
+    """
 
     events: Sequence[Event]
     reached: int
-    at_end: bool
+    end: int | None
 
 
 async def read_page(session: AsyncSession, listener: Listener, after: int) -> CatchUpPage:
     """Return the next events for a listener. Raise `Gone` when events after the position were deleted."""
     await event_feed.refuse_expired(session, after)
-    if listener.subject_id is None:
-        window = (
-            select(Event.position).where(Event.position > after).order_by(Event.position).limit(WINDOW).subquery()
-        )
-        last, found = (await session.execute(select(func.max(window.c.position), func.count()))).one()
-        at_end = found < WINDOW
-    else:  # an index serves the events of one subject
-        last, at_end = await event_feed.last_position(session), True
-    until = max(last or 0, after)
+    following = select(func.min(Event.position)).where(Event.position > after).scalar_subquery()
+    newest = select(func.coalesce(func.max(Event.position), 0)).scalar_subquery()
+    first, last = (await session.execute(select(following, newest))).one()
+    if first is None:
+        return CatchUpPage([], after, end=last)
+    # An index serves the events of one subject. Positions have gaps, so a window is at most so many events.
+    until = last if listener.subject_id is not None else min(first + WINDOW - 1, last)
     events = await event_feed.read_range(
         session,
         listener.caller,
@@ -42,8 +45,8 @@ async def read_page(session: AsyncSession, listener: Listener, after: int) -> Ca
         until=until,
         types=listener.types,
         subject_id=listener.subject_id,
-        limit=CHUNK,
+        limit=PAGE,
     )
-    if len(events) == CHUNK and events[-1].position is not None:
-        return CatchUpPage(events, events[-1].position, at_end=False)
-    return CatchUpPage(events, until, at_end)
+    if len(events) == PAGE and events[-1].position is not None:
+        return CatchUpPage(events, events[-1].position, end=None)
+    return CatchUpPage(events, until, end=last if until == last else None)

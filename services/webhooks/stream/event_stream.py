@@ -13,8 +13,8 @@ from services.webhooks.schemas.stream import StreamEndReason
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.catch_up import read_page
 from services.webhooks.stream.frames import ended_frame, event_frame, heartbeat_frame, opened_frame
-from services.webhooks.stream.listener import Listener
-from services.webhooks.stream.live_stream import LiveStream
+from services.webhooks.stream.listener import CHUNK, Listener
+from services.webhooks.stream.live_stream import POLL_SECONDS, LiveStream
 from shared.database.outages import is_outage
 from shared.database.sessions import Database
 from shared.http.problems import Gone
@@ -35,7 +35,7 @@ class EventStream(EventSourceResponse):
         self, live: LiveStream, database: Database, listener: Listener, after: int, *, at_end: bool = False
     ) -> None:
         """`at_end` says that the position is that of the last event."""
-        self._at_end = at_end
+        self._end = after if at_end else None
         self._live = live
         self._database = database
         self._listener = listener
@@ -87,20 +87,25 @@ class EventStream(EventSourceResponse):
 
     async def _catch_up(self, reached: int) -> AsyncGenerator[bytes, None]:
         """Yield what follows the position until the listener is attached to the live tail, or ends."""
-        listener, at_end = self._listener, self._at_end
+        listener, end, moved = self._listener, self._end, True
         heartbeat = Heartbeat()
-        while listener.end is None and not self._live.tail.attach(listener, reached, at_end=at_end):
+        while listener.end is None and not self._live.tail.attach(listener, reached, end=end):
+            if not moved:  # the tail is ahead of what this database shows
+                await listener.take(POLL_SECONDS)
             async with self._live.reads:
                 # Another listener may have started the tail meanwhile.
-                if self._live.tail.attach(listener, reached, at_end=False):
+                if self._live.tail.attach(listener, reached, end=None):
                     return
                 async with self._database.read() as session:
                     page = await read_page(session, listener, reached)
-            reached, at_end = page.reached, page.at_end
-            if page.events:
+            moved = page.reached > reached
+            reached, end = page.reached, page.end
+            for start in range(0, len(page.events), CHUNK):
                 heartbeat.sent()
-                yield b"".join(event_frame(event) for event in page.events)
-            elif heartbeat.seconds_left() <= 0:
+                yield b"".join(event_frame(event) for event in page.events[start : start + CHUNK])
+                if listener.end is not None:
+                    return
+            if heartbeat.seconds_left() <= 0:
                 heartbeat.sent()
                 yield heartbeat_frame(reached)
             listener.finish_if_expired()

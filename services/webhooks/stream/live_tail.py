@@ -70,16 +70,18 @@ class LiveTail:
         """Return whether anybody listens, or did until recently."""
         return bool(self._listeners) or time.monotonic() < self._active_until
 
-    def attach(self, listener: Listener, reached: int, *, at_end: bool) -> bool:
+    def attach(self, listener: Listener, reached: int, *, end: int | None) -> bool:
         """Let a listener follow that has got everything up to a position; False: it must read further first.
 
-        `at_end` says that it read to the end of the feed. Nothing is lost and nothing comes twice, because this
-        awaits nothing: the listener gets the recent events after its position, and skips those up to it.
+        `end` is the position of the last event if the listener read up to it: there a tail that was idle begins.
+        It never begins where a client says it is, which may be beyond the end. Nothing is lost and nothing comes
+        twice, because this awaits nothing: the listener gets the recent events after its position, and skips those
+        up to it.
         """
         if not self.active:
-            if not at_end:
+            if end is None:
                 return False
-            self.position = self._kept_after = reached
+            self.position = self._kept_after = end
             self._recent.clear()
         elif reached < self._kept_after:
             return False

@@ -108,7 +108,8 @@ async def test_event_arrives_as_the_feed_shows_it(running: Streams) -> None:
 async def test_events_committed_while_catching_up_come_once_and_in_order(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catch_up, "CHUNK", 3)
+    monkeypatch.setattr(catch_up, "PAGE", 3)
+    monkeypatch.setattr(event_stream, "CHUNK", 2)
     monkeypatch.setattr(catch_up, "WINDOW", 5)
     async with (
         streams(database, keys_dir, "all") as one,
@@ -227,6 +228,51 @@ async def test_reader_continues_after_its_last_event(running: Streams) -> None:
     async with open_stream(running.http, running.base, again, after="0") as stream:
         await running.harness.emit()
         assert positions(await stream.events(4)) == numbers(2, 5)
+
+
+async def test_position_beyond_the_end_stops_nobody(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    await running.harness.emit()
+    beyond = headers | {"Last-Event-ID": "2147483647.4294967295"}
+    async with (
+        open_stream(running.http, running.base, beyond),
+        open_stream(running.http, running.base, headers, after="0") as other,
+    ):
+        assert positions(await other.events(1)) == ["0.1"]
+        await running.harness.emit()
+        assert positions(await other.events(1)) == ["0.2"]
+
+
+async def test_gap_between_positions_is_passed(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catch_up, "WINDOW", 2)
+    headers = await running.signed_in("moderator")
+    for _ in range(7):
+        await running.harness.emit()
+    await running.harness.sql("DELETE FROM events WHERE position BETWEEN 3 AND 5")
+    await running.harness.sql("UPDATE events SET position = position + (1::bigint << 32) WHERE position = 7")
+    async with open_stream(running.http, running.base, headers, after="0") as stream:
+        assert positions(await stream.events(4)) == ["0.1", "0.2", "0.6", "1.7"]
+
+
+async def test_reader_that_finds_the_tail_ahead_waits_before_it_reads_again(
+    running: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 60.0)
+    pages: list[int] = []
+
+    async def counted(session: AsyncSession, listener: Listener, after: int) -> catch_up.CatchUpPage:
+        pages.append(after)
+        return await catch_up.read_page(session, listener, after)
+
+    monkeypatch.setattr(event_stream, "read_page", counted)
+    headers = await running.signed_in("moderator")
+    async with open_stream(running.http, running.base, headers):
+        running.live.tail._kept_after = 10
+        async with open_stream(running.http, running.base, headers, after="0") as stream:
+            await eventually_true(lambda: pages == [0], "it has read a page")
+            running.harness.app.service.stop_api_parts()
+            assert (await stream.ended())["reason"] == "shutdown"
+    assert pages == [0]
 
 
 async def test_reader_that_comes_back_soon_reads_no_page(

@@ -101,18 +101,18 @@ async def test_listener_ends_when_the_token_expires() -> None:
 def test_listener_behind_the_tail_must_read_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_tail, "KEPT_SECONDS", 0.0)
     tail, first, second = LiveTail(), listener(), listener()
-    assert not tail.attach(first, 10, at_end=False)
-    assert tail.attach(first, 10, at_end=True)
+    assert not tail.attach(first, 10, end=None)
+    assert tail.attach(first, 10, end=10)
     assert (tail.position, tail.wakeup.is_set()) == (10, True)
-    assert not tail.attach(second, 9, at_end=True)
-    assert tail.attach(second, 12, at_end=False)
+    assert not tail.attach(second, 9, end=9)
+    assert tail.attach(second, 12, end=None)
     assert tail.position == 10
     # It has got events 11 and 12 already.
     assert [second.wants(event(position), ()) for position in (12, 13)] == [False, True]
     for each in (first, second, second):
         tail.detach(each)
     assert not tail.active
-    assert tail.attach(listener(), 3, at_end=True)
+    assert tail.attach(listener(), 3, end=3)
     assert tail.position == 3
 
 
