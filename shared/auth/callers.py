@@ -169,11 +169,11 @@ async def get_caller(
     """
     found: Caller | None = request.scope.get(AUTHENTICATED)
     if found is None:
-        _set_log_context(request, None)
+        set_log_context(request, None)
         found = await _of_token(request, _token(request, credentials, cookie))
     recorder.request_audit_context(request).actor = found.actor
-    _set_log_context(request, found.actor)
-    _check_rate_limit(request, found.subject)
+    set_log_context(request, found.actor)
+    check_rate_limit(request, found.subject)
     return found
 
 
@@ -193,13 +193,13 @@ async def _of_token(request: Request, token: str) -> Caller:
         raise Unauthenticated(f"The token is invalid: {error}") from error
 
 
-def _set_log_context(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:
+def set_log_context(request: Request, actor: str | None, on_behalf_of: str | None = None) -> None:
     """Store the caller for the logs."""
     ip_address = recorder.request_audit_context(request).ip_address
     request.scope[WHO] = {"actor": actor, "on_behalf_of": on_behalf_of, "ip_address": ip_address}
 
 
-def _check_rate_limit(request: Request, subject: str) -> None:
+def check_rate_limit(request: Request, subject: str) -> None:
     """Count a request of the caller. Raise `TooManyRequests` with the time to wait."""
     if ANSWER_HEADERS in request.scope:  # counted already by another dependency
         return
@@ -257,7 +257,7 @@ def require_service(*named: ServiceName) -> Any:
 
 
 def _service_caller(request: Request, credentials: HTTPAuthorizationCredentials | None) -> ServiceCaller:
-    _set_log_context(request, None)
+    set_log_context(request, None)
     service = request.app.state.service
     if credentials is None:
         raise Unauthenticated("A service token is missing")
@@ -272,5 +272,5 @@ def _service_caller(request: Request, credentials: HTTPAuthorizationCredentials 
     source = recorder.request_audit_context(request)
     source.actor = found.service
     source.on_behalf_of = found.on_behalf_of if found.on_behalf_of != found.service else None
-    _set_log_context(request, source.actor, source.on_behalf_of)
+    set_log_context(request, source.actor, source.on_behalf_of)
     return found

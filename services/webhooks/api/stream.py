@@ -1,5 +1,6 @@
 """Routes of the event stream: open it, and get a ticket for a browser's `EventSource`."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
@@ -13,11 +14,11 @@ from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.event_stream import EventStream
 from services.webhooks.stream.frames import example
 from services.webhooks.stream.listener import Listener
-from services.webhooks.stream.live_stream import LiveStream
-from services.webhooks.stream.tickets import create_ticket, use_ticket
+from services.webhooks.stream.live_stream import LiveStream, Slot
+from services.webhooks.stream.tickets import create_ticket, ticket_subject, use_ticket
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth import token_recheck
-from shared.auth.callers import AUTHENTICATED, Caller, require_right
+from shared.auth.callers import AUTHENTICATED, Caller, check_rate_limit, require_right, set_log_context
 from shared.auth.rights import Right
 from shared.http.problems import (
     Forbidden,
@@ -33,25 +34,40 @@ from shared.service import ServiceDep, WriteTransaction
 router = APIRouter(prefix="/stream", tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
 
-async def _use_ticket(
+async def _slot_by_ticket(
     request: Request,
     service: ServiceDep,
     ticket: Annotated[
         str | None,
         Query(max_length=200, description="A ticket of `POST /stream/tickets`, instead of an access token"),
     ] = None,
-) -> bool:
-    """Authenticate the caller by the ticket, if there is one. Return whether there is."""
+) -> AsyncIterator[Slot | None]:
+    """Authenticate the caller by the ticket, if there is one. A refusal by a limit leaves it unused."""
     if ticket is None:
-        return False
-    async with service.database.write() as session:
-        request.scope[AUTHENTICATED] = await use_ticket(session, ticket)
-    return True
+        yield None
+        return
+    set_log_context(request, None)
+    subject = ticket_subject(ticket)
+    check_rate_limit(request, subject)
+    live = service.part(LiveStream)
+    with live.reserve(subject) as slot:
+        async with live.reading(), service.database.write() as session:
+            request.scope[AUTHENTICATED] = await use_ticket(session, ticket)
+        yield slot
 
 
 # The ticket is used before the right is checked: it says who the caller is.
-HasTicket = Annotated[bool, Depends(_use_ticket)]
+SlotByTicket = Annotated[Slot | None, Depends(_slot_by_ticket)]
 EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
+
+
+async def _slot(by_ticket: SlotByTicket, caller: EventReader, service: ServiceDep) -> AsyncIterator[Slot]:
+    """Hold a slot until the response has ended."""
+    if by_ticket is not None:
+        yield by_ticket
+        return
+    with service.part(LiveStream).reserve(caller.subject) as slot:
+        yield slot
 
 
 @router.get(
@@ -70,8 +86,10 @@ EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
 )
 async def stream_events(
     *,
-    by_ticket: HasTicket,
+    request: Request,
+    _ticket: SlotByTicket,
     caller: EventReader,
+    slot: Annotated[Slot, Depends(_slot)],
     service: ServiceDep,
     after: Annotated[
         str,
@@ -96,26 +114,27 @@ async def stream_events(
     Organisation staff get events of their organisation. Open the stream again with `Last-Event-ID` after a break:
     nothing is lost and nothing comes twice. A comment comes after 15 seconds without events. The stream ends when
     the access token expires, the caller's access changes, or the caller reads too slowly: the last message,
-    `stream.ended`, has the reason. A position whose events were deleted gets 410; with a ticket, since a browser
-    shows no status, a stream that ends with the reason `gone`.
+    `stream.ended`, has the reason. A position whose events were deleted gets 410; without the header
+    `Authorization`, since `EventSource` shows no status, a stream that ends with the reason `gone`.
     """
-    live = service.part(LiveStream)
-    live.refuse_if_full(caller.subject)
     asked = [part.strip() for value in types or () for part in value.split(",")]
     wanted = event_feed.resolve_types(caller, asked, "type")
     start, at_end = None, False
     if last_event_id:
-        start = parse_position(last_event_id, "header/Last-Event-ID")
+        start = parse_position(last_event_id, "header/Last-Event-ID", "Expected the `id` of a message")
     elif after != "now":
         start = parse_position(after)
-    async with live.reads, service.database.read() as session:
-        if not await token_recheck.callers_with_access(session, [caller]):
-            raise token_recheck.access_changed()
+    live = service.part(LiveStream)
+    listener = Listener(caller, wanted, subject_id=appeal_id, capacity=webhooks_settings().stream_buffer_events)
+    live.look_after(slot, listener)
+    async with live.reading(), service.database.read() as session:
         if start is None:
             start, at_end = await event_feed.last_position(session), True
-        elif not by_ticket:
+        elif "authorization" in request.headers:  # only `EventSource`, which sends no header, hides the status
             await event_feed.refuse_expired(session, start)
-    listener = Listener(caller, wanted, subject_id=appeal_id, capacity=webhooks_settings().stream_buffer_events)
+        # Last: a later change of access has an event after the position.
+        if not await token_recheck.callers_with_access(session, [caller]):
+            raise token_recheck.access_changed()
     return EventStream(live, service.database, listener, start, at_end=at_end)
 
 

@@ -16,10 +16,13 @@ def format_position(position: int) -> str:
     return f"{position >> EPOCH_BITS}.{position & _NUMBER}"
 
 
-def parse_position(after: str, pointer: str = "query/after") -> int:
+_EXPECTED = "Expected `next_after` of the previous response, `0`, or `now`"
+
+
+def parse_position(after: str, pointer: str = "query/after", expected: str = _EXPECTED) -> int:
     """Return the position that a cursor names; a bare number, as older clients stored it, is the position itself.
 
-    Raise `Invalid` that names `pointer` for text that is not a cursor.
+    Raise `Invalid` that names `pointer`, and what is expected, for text that is not a cursor.
     """
     epoch, dot, number = after.rpartition(".")
     parts = [epoch, number] if dot else ["0", number]
@@ -27,4 +30,4 @@ def parse_position(after: str, pointer: str = "query/after") -> int:
         position = (int(parts[0]) << EPOCH_BITS) + int(number)
         if position <= MAX_POSITION:
             return position
-    raise Invalid.field(pointer, "Expected `next_after` of the previous response, `0`, or `now`")
+    raise Invalid.field(pointer, expected)

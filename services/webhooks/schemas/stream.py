@@ -36,6 +36,7 @@ class StreamTicket(BaseModel):
     """A ticket that opens one stream."""
 
     ticket: str = Field(
-        examples=["tZ3cYwX1rV5uQ0aLr3bqk8m2J7xN9pDfHsGvEoTiKcA"], description="Send it as `?ticket=`, once"
+        examples=["C1Sd5i94wQpTnOUud8AJUpvkLXa_CFGa4yx1vgdQmeIrdL0GT5jhKnO8BU6X4ClyuwRNlt8ocboDTJXeJ3C5AkuU"],
+        description="Send it as `?ticket=`, once",
     )
     expires_in: int = Field(examples=[60], description="Seconds")

@@ -7,7 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.feed import event_feed
+from services.webhooks.schemas.stream import StreamEndReason
 from services.webhooks.stream.listener import Listener
+from shared.auth import token_recheck
 from shared.tables.common import Event
 
 PAGE = 200
@@ -29,7 +31,10 @@ class CatchUpPage:
 
 
 async def read_page(session: AsyncSession, listener: Listener, after: int) -> CatchUpPage:
-    """Return the next events for a listener. Raise `Gone` when events after the position were deleted."""
+    """Return the next events for a listener. Raise `Gone` when events after the position were deleted.
+
+    A caller whose access has changed gets none: their stream is ended.
+    """
     await event_feed.refuse_expired(session, after)
     following = select(func.min(Event.position)).where(Event.position > after).scalar_subquery()
     newest = select(func.coalesce(func.max(Event.position), 0)).scalar_subquery()
@@ -47,6 +52,10 @@ async def read_page(session: AsyncSession, listener: Listener, after: int) -> Ca
         subject_id=listener.subject_id,
         limit=PAGE,
     )
+    # After the events were read: a later change of access has an event after `last`, before which it is checked.
+    if not await token_recheck.callers_with_access(session, [listener.caller]):
+        listener.finish(StreamEndReason.ACCESS_CHANGED)
+        return CatchUpPage([], after, end=None)
     if len(events) == PAGE and events[-1].position is not None:
         return CatchUpPage(events, events[-1].position, end=None)
     return CatchUpPage(events, until, end=last if until == last else None)

@@ -14,7 +14,7 @@ from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.catch_up import read_page
 from services.webhooks.stream.frames import ended_frame, event_frame, heartbeat_frame, opened_frame
 from services.webhooks.stream.listener import CHUNK, Listener
-from services.webhooks.stream.live_stream import POLL_SECONDS, LiveStream
+from services.webhooks.stream.live_stream import ENDED_STREAMS, POLL_SECONDS, LiveStream
 from shared.database.outages import is_outage
 from shared.database.sessions import Database
 from shared.http.problems import Gone
@@ -44,9 +44,15 @@ class EventStream(EventSourceResponse):
         super().__init__(self._stream, headers=_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream; the listener is counted until it ends."""
-        with self._live.listening(self._listener):
+        """Send the stream, and count how it ended."""
+        reason = "closed_by_client"
+        try:
             await super().__call__(scope, receive, send)
+        except Exception:
+            reason = "failed"
+            raise
+        finally:
+            ENDED_STREAMS.labels(self._listener.end or reason).inc()
 
     async def stream_response(self, send: Send) -> None:
         """Send message after message. One that the reader does not take in time ends the stream."""
@@ -92,7 +98,7 @@ class EventStream(EventSourceResponse):
         while listener.end is None and not self._live.tail.attach(listener, reached, end=end):
             if not moved:  # the tail is ahead of what this database shows
                 await listener.take(POLL_SECONDS)
-            async with self._live.reads:
+            async with self._live.reading():
                 # Another listener may have started the tail meanwhile.
                 if self._live.tail.attach(listener, reached, end=None):
                     return

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import prometheus_client
 
@@ -29,7 +29,16 @@ ENDED_STREAMS = prometheus_client.Counter("gospablik_ended_streams_total", "Even
 POLL_SECONDS = 2.0
 # Many clients reconnect at once, and requests need connections of the pool too.
 CATCH_UP_READS = 2
+READ_WAIT_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 10
+
+
+class Slot:
+    """A place among the open streams, held from before the first query of a request until its stream has ended."""
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        self.listener: Listener | None = None
 
 
 class LiveStream:
@@ -39,13 +48,18 @@ class LiveStream:
 
     def __init__(self) -> None:
         self.tail = LiveTail()
-        self.reads = asyncio.Semaphore(CATCH_UP_READS)
-        self._open: set[Listener] = set()
+        self._reads = asyncio.Semaphore(CATCH_UP_READS)
+        self._open: set[Slot] = set()
         self._by_caller: Counter[str] = Counter()
         self._stopping = False
 
-    def refuse_if_full(self, subject: str) -> None:
-        """Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process has."""
+    @contextmanager
+    def reserve(self, subject: str) -> Iterator[Slot]:
+        """Count a stream of the caller while the block runs.
+
+        Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process has. Nothing is
+        awaited between the check and the count, so that parallel requests cannot pass the limit together.
+        """
         limits = webhooks_settings()
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         if self._stopping or len(self._open) >= limits.stream_per_process:
@@ -54,32 +68,48 @@ class LiveStream:
             raise TooManyRequests(
                 f"You have {limits.stream_per_caller} open event streams: close one of them", headers=headers
             )
-
-    @contextmanager
-    def listening(self, listener: Listener) -> Iterator[None]:
-        """Count the listener while the block runs, and look after its access."""
-        subject = listener.caller.subject
-        self._open.add(listener)
+        slot = Slot(subject)
+        self._open.add(slot)
         self._by_caller[subject] += 1
         OPEN_STREAMS.set(len(self._open))
-        if self._stopping:
-            listener.finish(StreamEndReason.SHUTDOWN)
         try:
-            yield
+            yield slot
         finally:
-            self.tail.detach(listener)
-            self._open.discard(listener)
+            if slot.listener is not None:
+                self.tail.detach(slot.listener)
+            self._open.discard(slot)
             self._by_caller[subject] -= 1
             if not self._by_caller[subject]:
                 del self._by_caller[subject]
             OPEN_STREAMS.set(len(self._open))
-            ENDED_STREAMS.labels(listener.end or "closed_by_client").inc()
+
+    def look_after(self, slot: Slot, listener: Listener) -> None:
+        """End the listener of this slot from now on when its caller loses access, or when the process stops."""
+        slot.listener = listener
+        if self._stopping:
+            listener.finish(StreamEndReason.SHUTDOWN)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Let few streams read at once. Raise `TimeoutError`, which is an outage, if the others take too long."""
+        async with asyncio.timeout(READ_WAIT_SECONDS):
+            await self._reads.acquire()
+        try:
+            yield
+        finally:
+            self._reads.release()
 
     def stop(self) -> None:
         """End all streams, and refuse new ones."""
         self._stopping = True
-        for listener in self._open:
-            listener.finish(StreamEndReason.SHUTDOWN)
+        self._end_all(StreamEndReason.SHUTDOWN)
+
+    def _listeners(self) -> list[Listener]:
+        return [slot.listener for slot in self._open if slot.listener is not None]
+
+    def _end_all(self, reason: StreamEndReason) -> None:
+        for listener in self._listeners():
+            listener.finish(reason)
 
     async def run(self, service: Service) -> None:
         """Hand out new events and check access again until cancelled."""
@@ -104,13 +134,14 @@ class LiveStream:
                         self.tail.rest()
                 except Exception as error:
                     if not is_outage(error):
+                        self._end_all(StreamEndReason.UNAVAILABLE)
                         raise
                     log.warning("event streams waiting for database", error=repr(error)[:300])
                     await asyncio.sleep(AFTER_OUTAGE_SECONDS)
 
     async def end_without_access(self, database: Database) -> None:
         """End the streams of callers who no longer have the access that their token names."""
-        listeners = list(self._open)
+        listeners = self._listeners()
         if not listeners:
             return
         async with database.read() as session:

@@ -1,13 +1,17 @@
 """Tickets: a browser's `EventSource` sends no header, so a signed-in caller gets a secret for the address instead.
 
 A ticket opens one stream, within a minute, on whichever process: using it deletes its row. Only its digest is
-stored.
+stored. It contains whose it is, and a signature: limits apply before it is used up, and a forged one is refused
+without the database.
 """
 
+import base64
 import hashlib
+import hmac
 import secrets
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, func, insert
 
@@ -16,12 +20,17 @@ from shared import clock
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Unauthenticated
+from shared.settings import settings
 from shared.tables.webhooks import StreamTicket
+
+_CONTENT_LENGTH, _SIGNATURE_LENGTH = 48, 18
+_UNUSABLE = "The ticket is unknown, was used already, or has expired: get a new one"
 
 
 async def create_ticket(session: WriteSession, caller: Caller) -> str:
     """Return a new ticket with the caller's access and the expiry of their token."""
-    ticket = secrets.token_urlsafe(32)
+    content = secrets.token_bytes(32) + UUID(caller.subject).bytes
+    ticket = base64.urlsafe_b64encode(content + _signature(content)).decode()
     await session.execute(
         insert(StreamTicket).values(
             digest=_digest(ticket),
@@ -30,6 +39,18 @@ async def create_ticket(session: WriteSession, caller: Caller) -> str:
         )
     )
     return ticket
+
+
+def ticket_subject(ticket: str) -> str:
+    """Return the subject of the caller who got the ticket. Raise `Unauthenticated` if it was not issued here."""
+    try:
+        raw = base64.urlsafe_b64decode(ticket)
+    except ValueError:
+        raw = b""
+    content = raw[:-_SIGNATURE_LENGTH]
+    if len(content) != _CONTENT_LENGTH or not hmac.compare_digest(raw[_CONTENT_LENGTH:], _signature(content)):
+        raise Unauthenticated(_UNUSABLE)
+    return str(UUID(bytes=content[-16:]))
 
 
 async def use_ticket(session: WriteSession, ticket: str) -> Caller:
@@ -42,11 +63,16 @@ async def use_ticket(session: WriteSession, ticket: str) -> Caller:
         )
     ).one_or_none()
     if found is None or not found.valid:
-        raise Unauthenticated("The ticket is unknown, was used already, or has expired: get a new one")
+        raise Unauthenticated(_UNUSABLE)
     caller = Caller.from_claims(found.claims)
     if caller.expires_at is not None and caller.expires_at <= clock.now():
         raise Unauthenticated("The access token for which the ticket was made has expired: get a new one")
     return caller
+
+
+def _signature(content: bytes) -> bytes:
+    key = settings().cursor_key.get_secret_value().encode()
+    return hmac.digest(key, b"stream-ticket\n" + content, "sha256")[:_SIGNATURE_LENGTH]
 
 
 def _digest(ticket: str) -> str:

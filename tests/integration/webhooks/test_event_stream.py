@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import aiohttp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream import catch_up, event_stream, live_stream
@@ -20,6 +21,7 @@ from services.webhooks.stream.listener import Listener
 from services.webhooks.stream.live_stream import LiveStream
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
+from shared.auth.session_cookies import ACCESS_COOKIE
 from shared.service import Process
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import WebhooksHarness
@@ -216,6 +218,12 @@ async def test_invalid_input_names_the_field(
     assert (found, [error["pointer"] for error in problem["errors"]]) == (status, [pointer])
 
 
+async def test_last_event_id_cannot_be_now_and_the_answer_does_not_say_so(running: Streams) -> None:
+    headers = await running.signed_in("moderator")
+    status, problem = await running.refused(headers | {"Last-Event-ID": "now"})
+    assert (status, problem["errors"][0]["detail"]) == (422, "Expected the `id` of a message")
+
+
 async def test_reader_continues_after_its_last_event(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     async with open_stream(running.http, running.base, headers) as stream:
@@ -357,8 +365,30 @@ async def test_ticket_expires_by_the_clock_of_the_database(running: Streams) -> 
     ticket = await running.ticket(headers)
     await running.harness.sql("UPDATE stream_tickets SET expires_at = clock_timestamp()")
     assert (await running.refused(ticket=ticket))[0] == 401
-    assert (await running.refused(ticket="unknown"))[0] == 401
     assert (await running.refused())[0] == 401
+
+
+async def test_forged_ticket_is_refused_without_the_database_and_logged(
+    running: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = await running.ticket(await running.signed_in("moderator"))
+    monkeypatch.setattr(running.harness.database, "write", None)
+    with capture_logs() as logs:
+        for forged in ("unknown", "ж", ticket[:-4] + "AAAA", "AAAA" + ticket[4:], ticket[:40]):
+            assert (await running.refused(ticket=forged))[0] == 401
+    [*refusals] = [line for line in logs if line["event"] == "request_refused"]
+    assert [line.get("ip_address") for line in refusals] == ["127.0.0.1"] * 5
+
+
+async def test_refusal_by_a_limit_leaves_the_ticket_unused(database: TestDatabase, keys_dir: Path) -> None:
+    async with streams(database, keys_dir, stream_per_caller="1") as running:
+        headers = await running.signed_in("moderator")
+        ticket = await running.ticket(headers)
+        async with open_stream(running.http, running.base, headers):
+            assert (await running.refused(ticket=ticket))[0] == 429
+        await eventually_true(lambda: not running.live._open, "the slot is free")
+        async with open_stream(running.http, running.base, ticket=ticket):
+            pass
 
 
 async def test_ticket_ends_with_the_token_it_was_made_for(running: Streams) -> None:
@@ -382,11 +412,13 @@ async def test_position_whose_events_were_deleted_gets_a_clear_answer(running: S
     await running.harness.sql("DELETE FROM events WHERE position <= 3")
     status, problem = await running.refused(headers | {"Last-Event-ID": "0.2"})
     assert (status, problem["type"], problem["next_after"]) == (410, "/problems/gone", "0.3")
-    # A browser shows no status to the page.
-    ticket = await running.ticket(headers)
-    async with open_stream(running.http, running.base, ticket=ticket, after="0.2") as stream:
-        ended = await stream.ended()
-    assert (ended["reason"], ended["next_after"]) == ("gone", "0.3")
+    # `EventSource` sends no header and shows no status to the page.
+    cookie = {"Cookie": f"{ACCESS_COOKIE}={headers['Authorization'].removeprefix('Bearer ')}"}
+    cookie["Sec-Fetch-Site"] = "same-origin"
+    for who, query in ((None, {"ticket": await running.ticket(headers)}), (cookie, {})):
+        async with open_stream(running.http, running.base, who, after="0.2", **query) as stream:
+            ended = await stream.ended()
+        assert (ended["reason"], ended["next_after"]) == ("gone", "0.3")
     async with open_stream(running.http, running.base, headers, after=ended["next_after"]) as stream:
         assert positions(await stream.events(2)) == ["0.4", "0.5"]
 
@@ -419,6 +451,37 @@ async def test_stream_ends_before_events_after_a_change_of_access(running: Strea
     assert (await running.refused(headers))[0] == 401
 
 
+async def test_reader_who_loses_access_while_catching_up_gets_no_further_page(
+    unchecked: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "PAGE", 1)
+    running, connection = unchecked, Connection()
+    for _ in range(3):
+        await running.harness.emit()
+
+    async def locked(session: AsyncSession, listener: Listener, after: int) -> catch_up.CatchUpPage:
+        if after == 1:
+            await running.harness.sql(CHANGES["locked"], UUID(listener.caller.subject))
+        return await catch_up.read_page(session, listener, after)
+
+    monkeypatch.setattr(event_stream, "read_page", locked)
+    connection.gate.set()
+    await begin(running, connection)
+    *got, ended = connection.messages
+    assert (positions(got), ended.data["reason"]) == (["0.0", "0.1"], "access_changed")
+
+
+async def test_failure_of_the_tail_ends_the_streams(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> bool:
+        raise RuntimeError("a defect")
+
+    headers = await running.signed_in("moderator")
+    async with open_stream(running.http, running.base, headers) as stream:
+        monkeypatch.setattr(running.live.tail, "advance", fail)
+        await running.harness.emit()
+        assert (await stream.ended())["reason"] == "unavailable"
+
+
 async def test_stream_of_an_ended_session_ends_without_an_event(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,6 +510,35 @@ async def test_caller_and_process_have_a_limit_of_streams(database: TestDatabase
         await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
         async with open_stream(running.http, running.base, first):
             pass
+
+
+async def test_parallel_requests_cannot_pass_the_limits_together(database: TestDatabase, keys_dir: Path) -> None:
+    async with streams(database, keys_dir, stream_per_caller="2", stream_per_process="3") as running:
+        first, second = [await running.signed_in(role) for role in ("moderator", "analyst")]
+        url = f"{running.base}/api/v1/stream"
+        found = await asyncio.gather(*(running.http.get(url, headers=each) for each in [first] * 6 + [second] * 4))
+        statuses = [response.status for response in found]
+        assert statuses.count(200) == 3
+        assert statuses[:6].count(200) <= 2
+        for response in found:
+            response.close()
+        await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
+        # Each way out frees the slot: a refused type, a position that was deleted, an end before the first query.
+        for query in ({"type": "person.changed"}, {"type": "x"}, {"after": "x"}, {"appeal_id": "x"}):
+            await running.refused(first, **query)
+        assert not running.live._open
+        assert not running.live._by_caller
+
+
+async def test_request_that_waits_too_long_for_others_reads_is_refused(
+    running: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_stream, "READ_WAIT_SECONDS", 0.0)
+    headers = await running.signed_in("moderator")
+    for _ in range(live_stream.CATCH_UP_READS):
+        await running.live._reads.acquire()
+    assert (await running.refused(headers))[0] == 503
+    assert not running.live._open
 
 
 async def test_open_streams_hold_no_database_connection(running: Streams) -> None:
@@ -488,20 +580,28 @@ class Connection:
         return [Message.parse(block) for block in b"".join(self.sent).decode().split("\n\n") if block]
 
 
-def reader() -> Caller:
-    return Caller(str(uuid4()), "", Role.MODERATOR, None, right=Right.EVENTS_READ)
+def reader(running: Streams) -> Caller:
+    subject = running.harness.subject("moderator")
+    return Caller(subject, "", Role.MODERATOR, None, right=Right.EVENTS_READ)
 
 
 def begin(running: Streams, connection: Connection, after: int = 0, capacity: int = 3) -> "asyncio.Task[None]":
-    listener = Listener(reader(), ["appeal.opened"], capacity=capacity)
+    listener = Listener(reader(running), ["appeal.opened"], capacity=capacity)
     response = EventStream(running.live, running.harness.database, listener, after)
-    return asyncio.create_task(response({"type": "http"}, connection.receive, connection.send))
+
+    async def serve() -> None:
+        with running.live.reserve(listener.caller.subject) as slot:
+            running.live.look_after(slot, listener)
+            await response({"type": "http"}, connection.receive, connection.send)
+
+    return asyncio.create_task(serve())
 
 
 @pytest.fixture
 async def unchecked(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Streams]:
-    """Streams of callers who are not in the database, without heartbeats."""
+    """Streams without heartbeats whose callers are seldom checked again."""
     async with streams(database, keys_dir, stream_recheck_seconds="300", stream_heartbeat_seconds="60") as found:
+        await found.signed_in("moderator")
         yield found
 
 
@@ -534,6 +634,7 @@ async def test_slow_reader_is_cut_off_and_delays_nobody(unchecked: Streams) -> N
 
 async def test_reader_that_takes_nothing_is_cut_off(database: TestDatabase, keys_dir: Path) -> None:
     async with streams(database, keys_dir, stream_send_timeout_seconds="0.02") as running:
+        await running.signed_in("moderator")
         stuck = Connection()
         stuck.gate.set()
         stream = begin(running, stuck)
