@@ -39,6 +39,7 @@ from shared.http import problems
 from shared.http.body_limit import BodyLimit
 from shared.http.conditional_reads import ConditionalReads
 from shared.http.request_log import API_HEADERS, Observe
+from shared.http.server_protocol import HttpProtocol
 from shared.jobs import Jobs
 from shared.renamed_settings import refuse_renamed_variables
 from shared.service_client import ServiceClient
@@ -451,7 +452,7 @@ def serve(name: str, process: Process = "all") -> None:
         host=settings().host,
         port=settings().port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,

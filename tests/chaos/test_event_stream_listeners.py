@@ -306,7 +306,8 @@ class StuckReader:
         self.stream._transport.resume_reading()  # type: ignore[attr-defined]
         body = await self.stream.read()
         self.writer.close()
-        for line in body.decode(errors="replace").splitlines():
+        complete, _, _ = body.rpartition(b"\n\n")
+        for line in complete.decode(errors="replace").splitlines():
             if line.startswith("id: 0."):
                 reader.last_id = line.removeprefix("id: ")
                 reader.got.append(reader.last_id)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from fastapi.sse import EventSourceResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from services.webhooks.schemas.stream import StreamEndReason
 from services.webhooks.settings import webhooks_settings
@@ -18,6 +18,7 @@ from services.webhooks.stream.live_stream import ENDED_STREAMS, POLL_SECONDS, Li
 from shared.database.outages import is_outage
 from shared.database.sessions import Database
 from shared.http.problems import Gone
+from shared.http.server_protocol import abort_connection
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -26,6 +27,10 @@ log = get_logger(__name__)
 _RETRY_MS = (1_000, 5_000)
 # A proxy such as nginx must not collect the messages.
 _HEADERS = {"X-Accel-Buffering": "no"}
+
+
+class _TakesNothingError(Exception):
+    """The reader did not take a message in time."""
 
 
 class EventStream(EventSourceResponse):
@@ -45,6 +50,7 @@ class EventStream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream, and count how it ended."""
+        self._scope = scope
         reason = "closed_by_client"
         try:
             await super().__call__(scope, receive, send)
@@ -57,17 +63,23 @@ class EventStream(EventSourceResponse):
     async def stream_response(self, send: Send) -> None:
         """Send message after message. One that the reader does not take in time ends the stream."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._stream) as messages:
-            async for message in messages:
-                try:
-                    async with asyncio.timeout(self._send_timeout):
-                        await send({"type": "http.response.body", "body": message, "more_body": True})
-                except TimeoutError:
-                    # The response stays incomplete, so the server closes the connection.
-                    self._listener.finish(StreamEndReason.TOO_SLOW)
-                    log.warning("event stream cut off: its reader takes nothing")
-                    return
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        try:
+            async with aclosing(self._stream) as messages:
+                async for message in messages:
+                    await self._send(send, {"type": "http.response.body", "body": message, "more_body": True})
+            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except _TakesNothingError:
+            # The response stays incomplete, so the server closes the connection.
+            self._listener.finish(StreamEndReason.TOO_SLOW)
+            log.warning("event stream cut off: its reader takes nothing")
+            abort_connection(self._scope)
+
+    async def _send(self, send: Send, message: Message) -> None:
+        try:
+            async with asyncio.timeout(self._send_timeout):
+                await send(message)
+        except TimeoutError as error:
+            raise _TakesNothingError from error
 
     async def _messages(self, after: int) -> AsyncGenerator[bytes, None]:
         listener = self._listener

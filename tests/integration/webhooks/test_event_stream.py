@@ -22,6 +22,7 @@ from services.webhooks.stream.live_stream import LiveStream
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.auth.session_cookies import ACCESS_COOKIE
+from shared.http import server_protocol
 from shared.service import Process
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import WebhooksHarness
@@ -29,6 +30,7 @@ from tests.support.event_stream_client import Message, StreamClient, open_stream
 from tests.support.eventually import eventually_true
 from tests.support.served_app import served
 from tests.support.service_under_test import SESSION_ID, insert_organisation, service_under_test
+from tests.support.stuck_reader import stuck_reader
 
 
 @dataclass
@@ -645,6 +647,24 @@ async def test_reader_that_takes_nothing_is_cut_off(database: TestDatabase, keys
         await stream
         assert (positions(stuck.messages), stuck.complete) == (["0.0", "0.1"], False)
         assert not running.live._open
+
+
+async def test_connection_of_a_reader_that_takes_nothing_is_freed(
+    database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 600)
+    async with streams(
+        database, keys_dir, stream_send_timeout_seconds="0.2", stream_heartbeat_seconds="0.05"
+    ) as running:
+        headers = await running.signed_in("moderator")
+        async with stuck_reader(running.base, "/api/v1/stream", headers) as reader:
+            await eventually_true(lambda: bool(running.live.tail._listeners), "it follows")
+            [listener] = running.live._listeners()
+            assert reader.is_served
+            listener.put(b"x" * 10_000_000)
+            await eventually_true(lambda: not running.live._open, "the stream is cut off")
+            await eventually_true(lambda: not reader.is_served, "its connection is freed")
+    assert listener.end == "too_slow"
 
 
 async def test_stream_survives_an_outage_of_the_listening_connection(running: Streams) -> None:

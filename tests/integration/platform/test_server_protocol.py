@@ -1,0 +1,19 @@
+"""The server frees the connection of a reader that takes nothing, also after the response."""
+
+import socket
+
+import pytest
+from starlette.responses import Response
+
+from shared.http import server_protocol
+from tests.support.eventually import eventually_true
+from tests.support.served_app import served
+from tests.support.stuck_reader import stuck_reader
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such limit")
+async def test_response_that_nobody_takes_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 1)
+    async with served(Response(b"x" * 10_000_000)) as base, stuck_reader(base, "/") as reader:
+        await eventually_true(lambda: reader.is_served, "it is connected")
+        await eventually_true(lambda: not reader.is_served, "its connection is freed")
