@@ -24,7 +24,9 @@ class Listener:
     ) -> None:
         """`caller` has the right to read events; `types` are those that they may read and asked for."""
         self.caller = caller
-        self.types = frozenset(types)
+        # Decided once, since each event is compared with many listeners; access is checked again meanwhile.
+        self.types = frozenset(types) if Right.EVENTS_READ in caller.rights else frozenset()
+        self._is_region_wide = caller.is_region_wide
         self.subject_id = subject_id
         # Events up to this position were sent before the listener followed the live tail.
         self.reached = 0
@@ -39,8 +41,14 @@ class Listener:
             event.type in self.types
             and (self.subject_id is None or event.subject_id == self.subject_id)
             and (event.position or 0) > self.reached
-            and self.caller.may_access(Right.EVENTS_READ, event.organisation_id, lineage)
+            and (self._is_region_wide or self._may_see(event.organisation_id, lineage))
         )
+
+    def _may_see(self, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
+        if organisation_id is None:
+            return False
+        own = self.caller.organisation_id
+        return own == organisation_id or (self.caller.include_subordinates and own in lineage)
 
     @property
     def room(self) -> int:

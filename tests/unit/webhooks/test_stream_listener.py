@@ -56,6 +56,12 @@ def test_event_is_for_those_who_may_see_its_organisation(found: Listener, expect
     assert found.wants(event(organisation_id=SCHOOL), [DEPARTMENT, SCHOOL]) is expected
 
 
+def test_rights_are_decided_once_for_a_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [listener(), listener(Role.EXECUTOR, SCHOOL)]
+    monkeypatch.setattr(Caller, "rights", property(lambda _: pytest.fail("decided again")))
+    assert [each.wants(event(organisation_id=SCHOOL), [SCHOOL]) for each in found] == [True, True]
+
+
 def test_event_of_the_centre_is_not_for_an_organisation() -> None:
     assert not listener(Role.EXECUTOR, SCHOOL).wants(event(), ())
 
