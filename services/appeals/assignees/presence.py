@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.assignees.directory import actor_id
 from services.appeals.settings import settings
 from shared.auth.callers import Caller
+from shared.auth.token_recheck import load_callers
 from shared.database.sessions import WriteSession
 from shared.tables.appeals_work import AppealPresence
 
@@ -47,7 +48,7 @@ async def leave(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
 
 
 async def others_present(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Sequence[AppealPresence]:
-    """Return who else is present at the appeal now, the first first."""
+    """Return who else is present at the appeal now and still has access, the first first."""
     rows = await session.scalars(
         select(AppealPresence)
         .where(
@@ -57,4 +58,6 @@ async def others_present(session: AsyncSession, caller: Caller, appeal_id: UUID)
         )
         .order_by(AppealPresence.since, AppealPresence.actor_id)
     )
-    return rows.all()
+    present = rows.all()
+    allowed = await load_callers(session, [row.actor_id for row in present])
+    return [row for row in present if row.actor_id in allowed]

@@ -59,6 +59,29 @@ async def test_page_without_heartbeats_lapses_by_the_clock_of_the_database(scena
     assert (await vera.get(path)).json()["others"][0]["since"] > since
 
 
+async def test_who_is_locked_is_not_shown(scenario: AppealsScenario) -> None:
+    path = await _path(scenario)
+    boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
+    await boris.request("PUT", path)
+    assert await _others(vera, path) == ["Борис"]
+    await _sql(scenario, f"UPDATE people SET locked_at = now() WHERE id = '{boris.ref}'")
+    assert await _others(vera, path) == []
+
+
+async def test_heartbeat_changes_its_row_in_place(scenario: AppealsScenario) -> None:
+    path = await _path(scenario)
+    boris = await register(scenario, "Борис")
+    await boris.request("PUT", path)
+    connection = await scenario.database.connect()
+    try:
+        async with connection.transaction():
+            await connection.execute("UPDATE appeal_presence SET expires_at = clock_timestamp()")
+            hot = "SELECT pg_stat_get_xact_tuples_hot_updated('appeal_presence'::regclass)"
+            assert await connection.fetchval(hot) > 0
+    finally:
+        await connection.close()
+
+
 async def test_only_who_may_read_the_appeal_takes_part(scenario: AppealsScenario) -> None:
     path = await _path(scenario)
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
