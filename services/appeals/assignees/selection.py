@@ -48,19 +48,19 @@ class Turns:
 
 
 @dataclass(frozen=True)
-class Presence:
+class Availability:
     """Who has access now, and who of them is absent today, with the substitute if one is named."""
 
     staff: Mapping[UUID, Staff]
     absent: Mapping[UUID, UUID | None] = field(default_factory=dict)
 
     @staticmethod
-    async def load(session: AsyncSession, people: Collection[UUID]) -> "Presence":
+    async def load(session: AsyncSession, people: Collection[UUID]) -> "Availability":
         """Load these people and their substitutes."""
         absent = await absences_today(session, people)
         substitutes = {found for found in absent.values() if found is not None} - set(people)
         absent |= await absences_today(session, substitutes)
-        return Presence(await load_staff(session, {*people, *substitutes}), absent)
+        return Availability(await load_staff(session, {*people, *substitutes}), absent)
 
     def is_available(self, person_id: UUID | None, organisation_id: UUID | None) -> bool:
         """Return whether the person works for the organisation and is not absent today."""
@@ -68,15 +68,15 @@ class Presence:
         return found is not None and found.may_work_for(organisation_id) and person_id not in self.absent
 
 
-def take_turn(turns: Turns, organisation_id: UUID, presence: Presence) -> UUID | None:
+def take_turn(turns: Turns, organisation_id: UUID, availability: Availability) -> UUID | None:
     """Return who has the next turn, and count it. None: nobody of the rule is available.
 
     An absent person is skipped unless their substitute is available, who takes the turn.
     """
     for person_id in turns.following():
-        substitute = presence.absent.get(person_id) if person_id in presence.staff else None
+        substitute = availability.absent.get(person_id) if person_id in availability.staff else None
         for taker in (person_id, substitute):
-            if presence.is_available(taker, organisation_id):
+            if availability.is_available(taker, organisation_id):
                 turns.last_person_id = person_id
                 return taker
     return None
@@ -100,23 +100,25 @@ async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> 
     organisations = {owner for appeal in waiting if (owner := owner_of_next_step(appeal)) is not None}
     rules = await _Rules.lock(session, organisations, waiting)
     former = await _former_assignees(session, [appeal for appeal in waiting if appeal.first_response_at])
-    presence = await Presence.load(session, rules.people() | {one for found in former.values() for one in found})
-    choices = [_choose(appeal, rules, former.get(appeal.id, ()), presence) for appeal in waiting]
+    availability = await Availability.load(
+        session, rules.people() | {one for found in former.values() for one in found}
+    )
+    choices = [_choose(appeal, rules, former.get(appeal.id, ()), availability) for appeal in waiting]
     await rules.store_turns(session)
     return [choice for choice in choices if choice.person_id != choice.appeal.assignee_id]
 
 
-def _choose(appeal: Appeal, rules: "_Rules", former: Sequence[UUID], presence: Presence) -> Choice:
+def _choose(appeal: Appeal, rules: "_Rules", former: Sequence[UUID], availability: Availability) -> Choice:
     owner = owner_of_next_step(appeal)
     if appeal.status not in OPEN_APPEAL_STATUSES:
         # Nobody owes a next step: it was answered in the network before an organisation had it.
         return Choice(appeal, None, MAY_NOT_WORK)
     for person_id in former:
-        if presence.is_available(person_id, owner):
+        if availability.is_available(person_id, owner):
             return Choice(appeal, person_id, AS_BEFORE)
     turns = rules.turns_for(owner, appeal.topic_id) if owner is not None else None
     if turns is not None and owner is not None:
-        taker = take_turn(turns, owner, presence)
+        taker = take_turn(turns, owner, availability)
         if taker is not None:
             return Choice(appeal, taker, BY_RULE if taker == turns.last_person_id else AS_SUBSTITUTE)
     return Choice(appeal, None, MAY_NOT_WORK)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.appeals.assignees.directory import Staff
-from services.appeals.assignees.selection import Presence, Turns, take_turn
+from services.appeals.assignees.selection import Availability, Turns, take_turn
 from shared.auth.rights import Role
 
 ORGANISATION = uuid4()
@@ -18,41 +18,41 @@ def _staff(*people: UUID, organisation_id: UUID = ORGANISATION) -> dict[UUID, St
     return {one: Staff(one, Role.EXECUTOR, organisation_id, include_subordinates=False) for one in people}
 
 
-def _taken(turns: Turns, presence: Presence, times: int) -> list[UUID | None]:
-    return [take_turn(turns, ORGANISATION, presence) for _ in range(times)]
+def _taken(turns: Turns, availability: Availability, times: int) -> list[UUID | None]:
+    return [take_turn(turns, ORGANISATION, availability) for _ in range(times)]
 
 
 def test_people_take_turns_in_their_order() -> None:
-    assert _taken(Turns([A, B, C], last_person_id=A), Presence(_staff(A, B, C)), 4) == [B, C, A, B]
+    assert _taken(Turns([A, B, C], last_person_id=A), Availability(_staff(A, B, C)), 4) == [B, C, A, B]
 
 
 def test_turns_start_with_the_first_when_the_last_has_left_the_rule() -> None:
-    assert _taken(Turns([A, B], last_person_id=C), Presence(_staff(A, B)), 2) == [A, B]
+    assert _taken(Turns([A, B], last_person_id=C), Availability(_staff(A, B)), 2) == [A, B]
 
 
 def test_absent_person_is_skipped() -> None:
-    assert _taken(Turns([A, B, C]), Presence(_staff(A, B, C), {B: None}), 4) == [A, C, A, C]
+    assert _taken(Turns([A, B, C]), Availability(_staff(A, B, C), {B: None}), 4) == [A, C, A, C]
 
 
 def test_substitute_takes_the_turn_of_the_absent_person() -> None:
     turns = Turns([A, B])
-    assert _taken(turns, Presence(_staff(A, B, C), {B: C}), 4) == [A, C, A, C]
+    assert _taken(turns, Availability(_staff(A, B, C), {B: C}), 4) == [A, C, A, C]
     assert turns.last_person_id == B
 
 
 def test_absent_substitute_is_skipped_too() -> None:
-    assert _taken(Turns([A, B]), Presence(_staff(A, B, C), {B: C, C: None}), 2) == [A, A]
+    assert _taken(Turns([A, B]), Availability(_staff(A, B, C), {B: C, C: None}), 2) == [A, A]
 
 
 def test_nobody_is_chosen_when_nobody_is_available() -> None:
     turns = Turns([A, B], last_person_id=A)
-    assert take_turn(turns, ORGANISATION, Presence(_staff(A, organisation_id=uuid4()), {})) is None
-    assert take_turn(turns, ORGANISATION, Presence({}, {A: B})) is None
+    assert take_turn(turns, ORGANISATION, Availability(_staff(A, organisation_id=uuid4()), {})) is None
+    assert take_turn(turns, ORGANISATION, Availability({}, {A: B})) is None
     assert turns.last_person_id == A
 
 
 def test_substitute_of_a_person_without_access_gets_nothing() -> None:
-    assert take_turn(Turns([A]), ORGANISATION, Presence(_staff(B), {A: B})) is None
+    assert take_turn(Turns([A]), ORGANISATION, Availability(_staff(B), {A: B})) is None
 
 
 @given(
@@ -63,5 +63,5 @@ def test_substitute_of_a_person_without_access_gets_nothing() -> None:
 def test_available_people_get_equally_many_turns(people: list[UUID], absent: set[int], rounds: int) -> None:
     away = {person: None for number, person in enumerate(people) if number in absent}
     available = [person for person in people if person not in away]
-    taken = _taken(Turns(people), Presence(_staff(*people), away), rounds * len(available))
+    taken = _taken(Turns(people), Availability(_staff(*people), away), rounds * len(available))
     assert Counter(taken) == Counter(available * rounds)
