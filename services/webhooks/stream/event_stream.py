@@ -121,6 +121,7 @@ class EventStream(EventSourceResponse):
             for start in range(0, len(page.events), CHUNK):
                 heartbeat.sent()
                 yield b"".join(event_frame(event) for event in page.events[start : start + CHUNK])
+                listener.finish_if_expired()
                 if listener.end is not None:
                     return
             if heartbeat.seconds_left() <= 0:

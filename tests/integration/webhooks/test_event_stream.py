@@ -473,6 +473,25 @@ async def test_reader_who_loses_access_while_catching_up_gets_no_further_page(
     assert (positions(got), ended.data["reason"]) == (["0.0", "0.1"], "access_changed")
 
 
+async def test_stream_that_fails_is_not_counted_as_closed_by_its_client(
+    unchecked: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a defect")
+
+    def ended(reason: str) -> float:
+        return float(live_stream.ENDED_STREAMS.labels(reason)._value.get())
+
+    monkeypatch.setattr(event_stream, "read_page", fail)
+    before = ended("failed"), ended("closed_by_client")
+    connection = Connection()
+    connection.gate.set()
+    with pytest.raises(RuntimeError, match="a defect"):
+        await begin(unchecked, connection)
+    assert (ended("failed"), ended("closed_by_client")) == (before[0] + 1, before[1])
+    assert not unchecked.live._open
+
+
 async def test_failure_of_the_tail_ends_the_streams(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(*_: object) -> bool:
         raise RuntimeError("a defect")
