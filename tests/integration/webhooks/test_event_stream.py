@@ -249,6 +249,8 @@ async def test_position_beyond_the_end_stops_nobody(running: Streams) -> None:
         open_stream(running.http, running.base, headers, after="0") as other,
     ):
         assert positions(await other.events(1)) == ["0.1"]
+        await eventually_true(lambda: sum(map(len, running.live.tail._listeners.values())) == 2, "both follow")
+        assert running.live.tail.position == 1
         await running.harness.emit()
         assert positions(await other.events(1)) == ["0.2"]
 
