@@ -14,7 +14,7 @@ from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.event_stream import EventStream
 from services.webhooks.stream.frames import example
 from services.webhooks.stream.listener import Listener
-from services.webhooks.stream.live_stream import LiveStream, Slot
+from services.webhooks.stream.live_stream import READ_WAIT_SECONDS, LiveStream, Slot
 from services.webhooks.stream.tickets import create_ticket, ticket_subject, use_ticket
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth import token_recheck
@@ -51,7 +51,7 @@ async def _slot_by_ticket(
     check_rate_limit(request, subject)
     live = service.part(LiveStream)
     with live.reserve(subject) as slot:
-        async with live.reading(), service.database.write() as session:
+        async with live.reading(within=READ_WAIT_SECONDS), service.database.write() as session:
             request.scope[AUTHENTICATED] = await use_ticket(session, ticket)
         yield slot
 
@@ -127,7 +127,7 @@ async def stream_events(
     live = service.part(LiveStream)
     listener = Listener(caller, wanted, subject_id=appeal_id, capacity=webhooks_settings().stream_buffer_events)
     live.look_after(slot, listener)
-    async with live.reading(), service.database.read() as session:
+    async with live.reading(within=READ_WAIT_SECONDS), service.database.read() as session:
         if start is None:
             start, at_end = await event_feed.last_position(session), True
         elif "authorization" in request.headers:  # only `EventSource`, which sends no header, hides the status

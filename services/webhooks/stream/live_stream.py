@@ -90,9 +90,11 @@ class LiveStream:
             listener.finish(StreamEndReason.SHUTDOWN)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[None]:
-        """Let few streams read at once. Raise `TimeoutError`, which is an outage, if the others take too long."""
-        async with asyncio.timeout(READ_WAIT_SECONDS):
+    async def reading(self, *, within: float | None = None) -> AsyncIterator[None]:
+        """Let few streams read at once. Raise `TimeoutError`, which is an outage, if the others take longer than
+        `within` seconds; an open stream waits its turn, since ending it would only bring its client back.
+        """
+        async with asyncio.timeout(within):
             await self._reads.acquire()
         try:
             yield

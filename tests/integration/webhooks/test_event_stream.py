@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
+from services.webhooks.api import stream as stream_api
 from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream import catch_up, event_stream, live_stream
 from services.webhooks.stream.event_stream import EventStream
@@ -556,7 +557,7 @@ async def test_parallel_requests_cannot_pass_the_limits_together(database: TestD
 async def test_request_that_waits_too_long_for_others_reads_is_refused(
     running: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_stream, "READ_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(stream_api, "READ_WAIT_SECONDS", 0.0)
     headers = await running.signed_in("moderator")
     for _ in range(live_stream.CATCH_UP_READS):
         await running.live._reads.acquire()
