@@ -5,6 +5,7 @@ this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older
 """
 
 from datetime import timedelta
+from typing import Literal
 
 from fastapi import Request, Response
 
@@ -25,6 +26,7 @@ def require_same_origin(request: Request) -> None:
         opened = reads and (fetch_site == "none" or request.headers.get("sec-fetch-mode") == "navigate")
         allowed = fetch_site == "same-origin" or opened
     elif (origin := request.headers.get("origin")) is not None:
+        # Without the scheme: TLS may end before this server.
         allowed = origin.partition("://")[2] == request.headers.get("host")
     else:
         # Every browser names the origin of a page that changes something.
@@ -44,22 +46,13 @@ def set_session_cookies(
     refresh_lifetime: timedelta,
 ) -> None:
     """Set both cookies; scripts cannot read them, and each expires with its token."""
-    response.set_cookie(
-        ACCESS_COOKIE,
-        access_token,
-        max_age=int(access_lifetime.total_seconds()),
-        secure=True,
-        httponly=True,
-        samesite="lax",
+    cookies: tuple[tuple[str, str, timedelta, Literal["lax", "strict"]], ...] = (
+        (ACCESS_COOKIE, access_token, access_lifetime, "lax"),
+        (REFRESH_COOKIE, refresh_token, refresh_lifetime, "strict"),
     )
-    response.set_cookie(
-        REFRESH_COOKIE,
-        refresh_token,
-        max_age=int(refresh_lifetime.total_seconds()),
-        secure=True,
-        httponly=True,
-        samesite="strict",
-    )
+    for name, token, lifetime, same_site in cookies:
+        seconds = int(lifetime.total_seconds())
+        response.set_cookie(name, token, max_age=seconds, secure=True, httponly=True, samesite=same_site)
 
 
 def delete_session_cookies(response: Response) -> None:

@@ -22,10 +22,10 @@ from shared.tables.base import (
 # The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
-_WITH_SOMEBODY = ("assigned", "in_progress", "interim", "reopened")
+WITH_SOMEBODY_STATUSES = ("assigned", "in_progress", "interim", "reopened")
 # The earliest deadline that an appeal owes, as `services/appeals/sla/breaches.py` computes it; null: none.
 _NEXT_DUE = (
-    f"(CASE WHEN status IN {_WITH_SOMEBODY!r} THEN "
+    f"(CASE WHEN status IN {WITH_SOMEBODY_STATUSES!r} THEN "
     "LEAST(CASE WHEN first_response_at IS NULL THEN first_response_due_at END, "
     "next_response_due_at, promised_at, final_answer_due_at) END)"
 )
@@ -100,7 +100,7 @@ class Appeal(Base):
             "ix_appeals_unanswered",
             "opened_at",
             "id",
-            postgresql_where=text(f"first_response_at IS NULL AND status IN {_WITH_SOMEBODY!r}"),
+            postgresql_where=text(f"first_response_at IS NULL AND status IN {WITH_SOMEBODY_STATUSES!r}"),
         ),
         # Appeals that were returned; appeals that are transferred repeatedly.
         Index("ix_appeals_returned", "opened_at", "id", postgresql_where=text("returns > 0")),

@@ -1,6 +1,6 @@
 """Routes of exports: a list of appeals as a file."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
@@ -14,7 +14,7 @@ from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import Caller
 from shared.http import problems
 from shared.http.problems import Conflict
-from shared.service import ServiceDep
+from shared.service import Service, ServiceDep
 
 # Paging of the list is ignored, so that the address of a list needs only another ending.
 router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parameters)])
@@ -31,21 +31,30 @@ def _file_response(
     content: dict[str, Any] = {"schema": schema} | ({} if example is None else {"example": example})
     headers = {
         "Content-Disposition": {"schema": {"type": "string"}, "description": "The name of the file"},
-        "X-Total-Count": {"schema": {"type": "integer"}, "description": "How many appeals the file has"},
+        "X-Total-Count": {
+            "schema": {"type": "integer"},
+            "description": "How many appeals the list has at the start",
+        },
     }
     return {200: {"content": {media_type: content}, "description": "The file", "headers": headers}}
 
 
-def _headers(kind: str, total: int) -> dict[str, str]:
-    moment = clock.now().astimezone(clock.REGION_TIME_ZONE)
-    name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{kind}"
-    return {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(total)}
-
-
-def _log_export(caller: Caller, kind: str, total: int, filters: AppealFilter) -> None:
+async def _listed(
+    service: Service, caller: Caller, filters: AppealFilter, sort: AppealSort, kind: Literal["csv", "xlsx"]
+) -> tuple[files.Pages, dict[str, str]]:
+    """Return the rows of the list, and the headers of the file; log the export."""
+    max_rows = MAX_CSV_ROWS if kind == "csv" else MAX_XLSX_ROWS
+    async with service.database.read() as session:
+        ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=max_rows)
     # Names of parameters: words of a search may name a person.
     given = sorted(filters.model_dump(exclude_none=True))
-    security_log.log_security_event("appeals_exported", actor=caller.actor, kind=kind, count=total, filters=given)
+    security_log.log_security_event(
+        "appeals_exported", actor=caller.actor, kind=kind, count=len(ids), filters=given
+    )
+    moment = clock.now().astimezone(clock.REGION_TIME_ZONE)
+    name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(len(ids))}
+    return listed_rows.pages(service.database, caller, ids), headers
 
 
 @router.get(
@@ -63,13 +72,8 @@ async def export_appeals_csv(
     Rows are sent as they are read; `X-Total-Count` says how many there are now. More than 100,000 get 409. The
     export is logged.
     """
-    async with service.database.read() as session:
-        ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=MAX_CSV_ROWS)
-    _log_export(caller, "csv", len(ids), filters)
-    rows = listed_rows.pages(service.database, caller, ids)
-    return StreamingResponse(
-        files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=_headers("csv", len(ids))
-    )
+    rows, headers = await _listed(service, caller, filters, sort, "csv")
+    return StreamingResponse(files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=headers)
 
 
 @router.get(
@@ -87,10 +91,5 @@ async def export_appeals_xlsx(
     More than 20,000 appeals get 409: export them as CSV. Personal data is masked in the texts, and the export is
     logged.
     """
-    async with service.database.read() as session:
-        ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=MAX_XLSX_ROWS)
-    _log_export(caller, "xlsx", len(ids), filters)
-    rows = listed_rows.pages(service.database, caller, ids)
-    return StreamingResponse(
-        files.xlsx_stream(rows), media_type=files.XLSX_MEDIA_TYPE, headers=_headers("xlsx", len(ids))
-    )
+    rows, headers = await _listed(service, caller, filters, sort, "xlsx")
+    return StreamingResponse(files.xlsx_stream(rows), media_type=files.XLSX_MEDIA_TYPE, headers=headers)

@@ -32,7 +32,7 @@ async def get_presence(session: ReadTransaction, caller: Reader, appeal_id: UUID
 
 @router.put("", summary="Say that you have the page of an appeal open")
 async def renew_presence(session: WriteTransaction, caller: Reader, appeal_id: UUID) -> PresenceOut:
-    """Count as present for 45 seconds, and return who else is. Repeat it every 15 seconds while it is open."""
+    """Count as present for `expires_in` seconds, and return who else is. Repeat it sooner while it is open."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     await presence.heartbeat(session, caller, appeal_id)
     return await _others(session, caller, appeal_id)

@@ -7,10 +7,8 @@ from sqlalchemy import ColumnElement, DateTime, and_, case, func, or_
 
 from services.appeals.sla.escalation_steps import AwaitedClock
 from shared.api.pagination import inline_literal
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
+from shared.tables.appeals import WITH_SOMEBODY_STATUSES, Appeal
 from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
-
-_WITH_SOMEBODY = tuple(status for status in OPEN_APPEAL_STATUSES if status != "triage")
 
 
 def next_due() -> ColumnElement[datetime | None]:
@@ -47,7 +45,7 @@ def is_clock_of_final_answer() -> ColumnElement[bool]:
 
 def is_with_somebody() -> ColumnElement[bool]:
     """Return the condition in SQL that an appeal is open and an organisation or person has it."""
-    return Appeal.status.in_([inline_literal(status) for status in _WITH_SOMEBODY])
+    return Appeal.status.in_([inline_literal(status) for status in WITH_SOMEBODY_STATUSES])
 
 
 def _is_response_late(moment: datetime) -> ColumnElement[bool]:
@@ -78,7 +76,7 @@ def late_clocks(appeal: Appeal | SimpleNamespace, moment: datetime) -> dict[Awai
 
 
 def _awaited(appeal: Appeal | SimpleNamespace) -> dict[AwaitedClock, datetime]:
-    if appeal.status not in _WITH_SOMEBODY:
+    if appeal.status not in WITH_SOMEBODY_STATUSES:
         return {}
     awaited: dict[AwaitedClock, datetime | None] = {
         "first_response": appeal.first_response_due_at if appeal.first_response_at is None else None,
