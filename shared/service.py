@@ -227,7 +227,7 @@ class Service:
             lifespan=lifespan,
             docs_url=None,
             redoc_url=None,
-            openapi_url="/openapi.json",
+            openapi_url=None,
             responses=problems.responses(problems.Problem),
             dependencies=[Depends(refuse_repeated_parameters)],
             generate_unique_id_function=lambda route: route.name,
@@ -235,6 +235,7 @@ class Service:
         app.state.service = self
         problems.install(app)
         openapi_document.install(app)
+        openapi_document.serve(app)
         app.add_middleware(BodyLimit, limit=lambda: settings().max_body_bytes, others=self._large_bodies)
         app.add_middleware(ConditionalReads)
         app.add_middleware(Observe, service=self.name, defaults=API_HEADERS)

@@ -4,6 +4,7 @@ FastAPI knows parameters, bodies and successful responses. Problems, headers, ri
 once for all routes: they are derived from a route's dependencies, so that nothing is declared twice.
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 
 from shared.api import response_headers
@@ -39,6 +41,16 @@ def install(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def serve(app: FastAPI) -> None:
+    """Serve the document at `/openapi.json`. A thread builds it: that takes seconds, and other requests go on."""
+    building = asyncio.Lock()
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def get_openapi_document() -> JSONResponse:
+        async with building:
+            return JSONResponse(await asyncio.to_thread(app.openapi))
 
 
 def _completed(made: Document, app: FastAPI) -> Document:

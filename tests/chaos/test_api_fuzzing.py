@@ -14,6 +14,7 @@ from shared.auth.rights import Role
 from tests.e2e.actors import Person
 from tests.e2e.conftest import RunningDemo, connect_to_demo
 from tests.support.embedded_stack import running_stack
+from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -48,7 +49,15 @@ async def running_demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     """One embedded run for all roles, so that a role finds what earlier ones created."""
     folder = tmp_path_factory.mktemp("fuzz")
     async with running_stack(folder, seed_demo=True) as system, AsyncExitStack() as exits:
-        yield await connect_to_demo(system, exits)
+        demo = await connect_to_demo(system, exits)
+
+        async def whole_document() -> bool:
+            document = (await demo.anyone.get("/openapi.json")).json()
+            return "paths" in document and "x-missing" not in document
+
+        # The first request makes the services build their documents, which takes long beside other tests.
+        await eventually(whole_document, "the document of all services")
+        yield demo
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -74,6 +83,8 @@ async def test_fuzzed_requests_get_documented_responses(
             "1",
             "--workers",
             "2",
+            "--request-timeout",
+            "60",
             "--exclude-path-regex",
             EXCLUDED_PATHS,
             "--report",

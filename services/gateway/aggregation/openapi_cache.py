@@ -14,7 +14,7 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-# A service builds its document on the first request, which takes about a second on a busy machine.
+# A service builds its document on the first request, which takes up to three seconds, longer on a busy machine.
 _FETCH_SECONDS = 10.0
 _RETRY_SECONDS = 2.0
 

@@ -164,6 +164,8 @@ def _sorted_appeals(sort: AppealSort, column: str, status: AppealStatus) -> list
     ]
 
 
+# Few appeals owe something, so all of them are read, from either index.
+_OWED = ("ix_appeals_next_due", "ix_appeals_status_next_due")
 # Their rows are sorted, from whichever index.
 _STATUS = ("ix_appeals_status_opened_at", "ix_appeals_status_updated_at")
 
@@ -191,15 +193,15 @@ FREQUENT_QUERIES = [
     _appeals("of two rare statuses", *_STATUS, status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
     # The sums of all organisations are read, and what is overdue.
-    _counts("centre", "ix_appeals_next_due"),
+    _counts("centre", *_OWED),
     _counts("staff", "ix_appeal_counts_organisation_id", staff=True),
-    _counts("of an assignee", "ix_appeals_next_due", "ix_appeals_assignee_id_next_due", assignee_id=UUID(int=1)),
+    _counts("of an assignee", *_OWED, "ix_appeals_assignee_id_next_due", assignee_id=UUID(int=1)),
     _appeals("unanswered", "ix_appeals_unanswered", "ix_appeals_status_opened_at", unanswered=True),
     _appeals("returned", "ix_appeals_returned", returned=True),
     _appeals("on approval", "ix_replies_on_approval", "uq_replies_under_way", on_approval=True),
     _appeals("with a refused reply", "uq_replies_under_way", reply_refused=True),
-    _appeals("due soon", "ix_appeals_next_due", due_before=LAST_WEEK),
-    _appeals("due soon, by deadline", "ix_appeals_next_due", sort="due", due_before=LAST_WEEK),
+    _appeals("due soon", *_OWED, due_before=LAST_WEEK),
+    _appeals("due soon, by deadline", *_OWED, sort="due", due_before=LAST_WEEK),
     _appeals("of an incident", "ix_appeals_incident_id_opened_at", incident_id=UUID(int=1)),
     _appeals("in an incident", "ix_appeals_in_incident", in_incident=True),
     _appeals("with a tag", "ix_appeal_tags_tag", tag="крыльцо"),
@@ -219,7 +221,7 @@ FREQUENT_QUERIES = [
     ),
     _appeals("unread", "pk_unread_appeals", unread=True),
     _appeals("watched", "ix_appeal_watchers_person_id", watched=True),
-    _appeals("overdue", "ix_appeals_next_due", overdue=True, removed=MAX_OPEN),
+    _appeals("overdue", *_OWED, overdue=True, removed=MAX_OPEN),
     _appeals("of an assignee", "ix_appeals_assignee_id_opened_at", assignee_id=UUID(int=1)),
     _appeals(
         "of an assignee, of staff",
@@ -257,7 +259,7 @@ FREQUENT_QUERIES = [
         "the schedule record-breaches",
         "appeals",
         lambda session, _: breach_recording.record_breaches(session),
-        frozenset(_OPEN),
+        frozenset({*_OPEN, *_OWED}),
         MAX_OPEN,
     ),
     FrequentQuery(
