@@ -23,7 +23,7 @@ from fastapi.responses import JSONResponse
 from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 
-from shared import gc_tuning, logs
+from shared import gc_tuning, logs, personal_data_reads
 from shared.api import idempotency, openapi_document
 from shared.api.query_parameters import refuse_repeated_parameters
 from shared.audit import recorder
@@ -386,8 +386,11 @@ async def _ping(service: Service) -> str | None:
 
 
 async def _read_transaction(request: Request) -> AsyncIterator[ReadSession]:
-    async with get_service(request).database.read() as session:
+    database = get_service(request).database
+    async with database.read() as session:
         yield session
+        noted = personal_data_reads.noted_reads(session)
+    await personal_data_reads.record_reads(database, recorder.request_audit_context(request), noted)
 
 
 async def _unchecked_write_transaction(request: Request) -> AsyncIterator[WriteSession]:
@@ -398,9 +401,11 @@ async def _unchecked_write_transaction(request: Request) -> AsyncIterator[WriteS
 
 async def _write_transaction(request: Request, caller: CallerDep) -> AsyncIterator[WriteSession]:
     async with get_service(request).database.write() as session:
-        recorder.set_context(session, recorder.request_audit_context(request))
+        context = recorder.request_audit_context(request)
+        recorder.set_context(session, context)
         token_recheck.recheck_on_first_statement(session, caller)
         yield session
+        await personal_data_reads.insert_reads(session, context, personal_data_reads.noted_reads(session))
 
 
 # scope="function": the transaction is committed before the response is sent.

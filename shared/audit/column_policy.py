@@ -118,6 +118,7 @@ FORMER_TABLE_NAMES = frozenset({"callback_servers", "set_aside", "triage"})
 UNAUDITED_TABLES: dict[str, str] = {
     "events": "the outbox is append-only itself",
     "audit": "the trail itself",
+    "personal_data_reads": "a record itself: reading changes nothing",
     "feed_epochs": "written by the relay: which server numbers events",
     **dict.fromkeys(
         ("registry_idempotency", "ingest_idempotency", "appeals_idempotency", "webhooks_idempotency"),

@@ -71,7 +71,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
     Right.EVENTS_READ: "read the event feed",
-    Right.AUDIT_READ: "read who changed what",
+    Right.AUDIT_READ: "read who changed what, and who read which citizens' texts",
 }
 
 

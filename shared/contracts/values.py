@@ -28,6 +28,7 @@ FeedbackKind = TypeAliasType("FeedbackKind", Literal["thanks", "not_solved", "ma
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "message"])
+PersonalDataSubject = TypeAliasType("PersonalDataSubject", Literal["appeal", "message"])
 PhotoType = TypeAliasType("PhotoType", Literal["image/jpeg"])
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 NoteVisibility = TypeAliasType("NoteVisibility", Literal["organisation", "everyone_on_appeal"])

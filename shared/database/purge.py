@@ -33,6 +33,7 @@ class RetentionSettings(BaseSettings):
     failed_deliveries_days: int = Field(default=90, ge=30)
     events_days: int = Field(default=400, ge=120)
     seen_alerts_days: int = Field(default=365, ge=30)
+    personal_data_reads_days: int = Field(default=400, ge=365)
     page_checks_days: int = Field(default=400, ge=35)
     unattached_uploads_days: int = Field(default=3, ge=1)
     bulk_operations_days: int = Field(default=400, ge=35)

@@ -1,11 +1,14 @@
-"""The outbox and the audit trail. Every service inserts; only the relay sets positions; all may read."""
+"""Tables into which every service inserts: the outbox, the audit trail, and reads of personal data.
+
+Only the relay sets positions. All may read the outbox and the trail; reads of personal data only registry.
+"""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Sequence, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Index, LargeBinary, Sequence, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id
@@ -83,6 +86,34 @@ class AuditEntry(Base):
     request_id: Mapped[str | None]
     # The hash chain covers the name of the column, which therefore stays.
     ip_address: Mapped[str | None] = mapped_column("came_from")
+
+
+class PersonalDataRead(Base):
+    """That somebody read citizens' unmasked texts or exported appeals; committed before the response is sent.
+
+    `actor` read them, with this role and organisation at that time; `action` is the operation of the request.
+    `subject_kind`: appeal | message; `subject_ids` are the ids of those read.
+    """
+
+    __tablename__ = "personal_data_reads"
+    __table_args__ = (
+        Index("ix_personal_data_reads_read_at", "read_at", "id"),
+        Index("ix_personal_data_reads_actor", "actor", "read_at", "id"),
+        Index("ix_personal_data_reads_organisation_id", "organisation_id", "read_at", "id"),
+        Index("ix_personal_data_reads_subject_ids", "subject_ids", postgresql_using="gin"),
+    )
+
+    id: Mapped[Id]
+    read_at: Mapped[datetime]
+    service: Mapped[str]
+    actor: Mapped[str]
+    role: Mapped[str]
+    organisation_id: Mapped[UUID | None]
+    action: Mapped[str]
+    subject_kind: Mapped[str]
+    subject_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    request_id: Mapped[str | None]
+    ip_address: Mapped[str | None]
 
 
 class FeedEpoch(Base):

@@ -2,19 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from services.appeals.api.dependencies import READ_PROBLEMS, Reader
 from services.appeals.exports import files, listed_rows
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort
-from shared import clock, security_log
+from shared import clock, personal_data_reads, security_log
 from shared.api.query_parameters import refuse_unknown_parameters
+from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.http import problems
 from shared.http.problems import Conflict
-from shared.service import Service, ServiceDep
+from shared.personal_data_reads import Read
+from shared.service import get_service
 
 # Paging of the list is ignored, so that the address of a list needs only another ending.
 router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parameters)])
@@ -40,9 +42,14 @@ def _file_response(
 
 
 async def _listed(
-    service: Service, caller: Caller, filters: AppealFilter, sort: AppealSort, kind: Literal["csv", "xlsx"]
+    request: Request,
+    caller: Caller,
+    filters: AppealFilter,
+    sort: AppealSort,
+    kind: Literal["csv", "xlsx"],
 ) -> tuple[files.Pages, dict[str, str]]:
-    """Return the rows of the list, and the headers of the file; log the export."""
+    """Return the rows of the list, and the headers of the file; log and record the export."""
+    service = get_service(request)
     max_rows = MAX_CSV_ROWS if kind == "csv" else MAX_XLSX_ROWS
     async with service.database.read() as session:
         ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=max_rows)
@@ -51,6 +58,9 @@ async def _listed(
     security_log.log_security_event(
         "appeals_exported", actor=caller.actor, kind=kind, count=len(ids), filters=given
     )
+    context = recorder.request_audit_context(request)
+    reads = [Read(caller, "appeal", tuple(ids))] if ids else []
+    await personal_data_reads.record_reads(service.database, context, reads)
     moment = clock.now().astimezone(clock.REGION_TIME_ZONE)
     name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(len(ids))}
@@ -65,14 +75,14 @@ async def _listed(
     summary="Export a list of appeals as CSV",
 )
 async def export_appeals_csv(
-    *, service: ServiceDep, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
+    *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
 ) -> StreamingResponse:
     """Return all appeals of the list as CSV (UTF-8), without pages; personal data is masked in the texts.
 
     Rows are sent as they are read; `X-Total-Count` says how many there are now. More than 100,000 get 409. The
     export is logged.
     """
-    rows, headers = await _listed(service, caller, filters, sort, "csv")
+    rows, headers = await _listed(request, caller, filters, sort, "csv")
     return StreamingResponse(files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=headers)
 
 
@@ -84,12 +94,12 @@ async def export_appeals_csv(
     summary="Export a list of appeals as a workbook",
 )
 async def export_appeals_xlsx(
-    *, service: ServiceDep, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
+    *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
 ) -> StreamingResponse:
     """Return all appeals of the list as a workbook (XLSX): dates and numbers as such, a filter on each column.
 
     More than 20,000 appeals get 409: export them as CSV. Personal data is masked in the texts, and the export is
     logged.
     """
-    rows, headers = await _listed(service, caller, filters, sort, "xlsx")
+    rows, headers = await _listed(request, caller, filters, sort, "xlsx")
     return StreamingResponse(files.xlsx_stream(rows), media_type=files.XLSX_MEDIA_TYPE, headers=headers)

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query, Response
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS
 from services.ingest.intake import message_queries
 from services.ingest.schemas.messages import MessageDetail, MessageOut
-from shared import security_log
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
+from shared.personal_data_reads import note_read
 from shared.service import ReadTransaction
 
 router = APIRouter()
@@ -31,7 +31,7 @@ async def list_messages(
     """Return messages of citizens and of the community itself: comments, wall posts and direct messages."""
     rows = await message_queries.list_messages(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
-    security_log.log_personal_data_read(caller.actor, "message", [row.id for row in kept])
+    note_read(session, caller, "message", [row.id for row in kept])
     return Page(items=[message_queries.to_schema(row) for row in kept], next_cursor=cursor)
 
 

@@ -11,13 +11,13 @@ from sqlalchemy.orm import load_only
 
 from services.ingest.networks.sanitize import decode_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, MessageVersionOut
-from shared import security_log
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.contracts.values import DeletedBy, MessageKind
 from shared.http.problems import NotFound
 from shared.networks import NetworkName
+from shared.personal_data_reads import note_read
 from shared.tables.ingest import Message, MessageVersion
 
 COLUMNS = [getattr(Message, name) for name in MessageOut.model_fields]
@@ -89,7 +89,7 @@ async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -
     )
     if row is None:
         raise NotFound("Message not found")
-    security_log.log_personal_data_read(caller.actor, "message", [message_id])
+    note_read(session, caller, "message", [message_id])
     versions = await session.execute(
         select(
             MessageVersion.version,

@@ -34,6 +34,7 @@ ROWS: dict[str, Row] = {
     # The sessions in the sample data belong to other people.
     "DELETE /api/v1/me/sessions/{session_id}": RouteCall(None, answers=frozenset({404})),
     "GET /api/v1/audit": ListRoute(Right.AUDIT_READ, shows="entry_id"),
+    "GET /api/v1/audit/personal-data-reads": ListRoute(Right.AUDIT_READ, shows="read_id"),
     "GET /api/v1/organisations": ListRoute(Right.REGISTRY_READ, shows="organisation_id"),
     "GET /api/v1/organisations/{organisation_id}": RouteCall(Right.REGISTRY_READ),
     "POST /api/v1/organisations": RouteCall(Right.REGISTRY_WRITE, body(name="Новая", kind="institution")),

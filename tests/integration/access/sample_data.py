@@ -538,6 +538,13 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
         subject_kind="appeals", subject_id=str(sample_ids["appeal_id"]), organisation_id=organisation_id,
     )  # fmt: skip
     sample_ids["entry_id"] = await _add(session, entry)
+    read = events.PersonalDataRead(
+        read_at=THEN, service="appeals", actor=sample_ids["actor"], role="executor",
+        organisation_id=organisation_id, action="matrix", subject_kind="appeal",
+        subject_ids=[sample_ids["appeal_id"]],
+    )  # fmt: skip
+    sample_ids["author_key"] = f"author-{mark}-1"
+    sample_ids["read_id"] = await _add(session, read)
     endpoint = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())),

@@ -37,6 +37,7 @@ FINDS = {
     "topic_group_id": "topic_id",
     "subject_id": "appeal_id",
     "actor": "actor",
+    "author_key": "author_key",
     "key": "organisation_id",
     "parent_id": "organisation_id",
     "subtree_of": "organisation_id",

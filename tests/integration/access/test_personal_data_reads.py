@@ -1,4 +1,4 @@
-"""Every read of a citizen's unmasked text is written to the security log with reader and citizen."""
+"""Every read of a citizen's unmasked text is logged and recorded with reader and citizen."""
 
 import pytest
 from structlog.testing import capture_logs

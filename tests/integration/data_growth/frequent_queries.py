@@ -29,6 +29,7 @@ from services.appeals.promises import promise_queries, settlement
 from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
+from services.registry.audit import personal_data_reads
 from services.webhooks.deliveries import deliveries
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
@@ -140,6 +141,16 @@ def _deliveries(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
         await deliveries.list_deliveries(session, caller, deliveries.DeliveryFilter(**wanted), PAGE)
 
     return FrequentQuery(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
+
+
+def _reads(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
+    async def work(session: WriteSession, region: Region) -> None:
+        role, organisation = (Role.MANAGER, region.organisation_id) if staff else (Role.AUDITOR, None)
+        caller = Caller(subject="", name="", role=role, organisation_id=organisation).with_right(Right.AUDIT_READ)
+        filters = personal_data_reads.PersonalDataReadFilter(**wanted)
+        await personal_data_reads.list_reads(session, caller, filters, PAGE)
+
+    return FrequentQuery(f"reads of personal data: {name}", "registry", work, frozenset(indexes))
 
 
 def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
@@ -335,6 +346,10 @@ FREQUENT_QUERIES = [
     # If few payloads are quarantined, a generic plan reads them in order of time.
     _quarantined("staff", "ix_quarantine_page_id_created_at", "ix_quarantine_created_at", staff=True),
     _quarantined("of a page", "ix_quarantine_page_id_created_at", of_page=True),
+    _reads("all", "ix_personal_data_reads_read_at"),
+    _reads("staff", "ix_personal_data_reads_organisation_id", staff=True),
+    _reads("of a reader", "ix_personal_data_reads_actor", actor="rare"),
+    _reads("of an appeal", "ix_personal_data_reads_subject_ids", subject_id=UUID(int=1)),
     _deliveries("all", "ix_webhook_deliveries_created_at"),
     _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),
     _deliveries("pending", "ix_webhook_deliveries_due", status="pending"),

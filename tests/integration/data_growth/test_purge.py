@@ -232,6 +232,19 @@ async def test_last_check_of_a_page_is_kept(raw_connection: asyncpg.Connection, 
     assert [(row["state"], row["age"]) for row in kept] == [("1", 500), ("2", 300)]
 
 
+async def test_reads_of_personal_data_are_kept_for_the_retention_period(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
+    await raw_connection.execute("""
+        INSERT INTO personal_data_reads (id, read_at, service, actor, role, action, subject_kind, subject_ids)
+            SELECT gen_random_uuid(), now() - age * interval '1 day', 'appeals', age::text, 'executor',
+                'get_appeal', 'appeal', '{}'
+            FROM generate_series(396, 405) age
+    """)
+    await purged("registry")
+    assert await raw_connection.fetchval("SELECT max(actor::int) FROM personal_data_reads") == 399
+
+
 async def test_locked_row_is_skipped(
     raw_connection: asyncpg.Connection, database: TestDatabase, purged: Purge
 ) -> None:

@@ -21,6 +21,8 @@ WEEKS = 65
 PAGES = 2_000 // TABLE_SIZES_SCALE
 # A day of a region: posts and comments, and how many of them open an appeal.
 MESSAGES, APPEALS = 3_160 // TABLE_SIZES_SCALE, 160 // TABLE_SIZES_SCALE
+# An appeal is opened by each of those who work on it; ids of lists of messages are counted as single reads.
+READS = 4_000 // TABLE_SIZES_SCALE
 DELETED, QUARANTINED, EDITED, ALERTS = (count // TABLE_SIZES_SCALE for count in (52, 32, 100, 12))
 
 
@@ -50,6 +52,7 @@ SIZE_LIMITS = {
     "webhook_deliveries": SizeLimit(APPEALS * 16, RETENTION.deliveries_days + 2, 120),
     "events": SizeLimit(MESSAGES + APPEALS * 8, RETENTION.events_days, 1_200),
     "page_checks": SizeLimit(PAGES, RETENTION.page_checks_days, 400),
+    "personal_data_reads": SizeLimit(READS, RETENTION.personal_data_reads_days, 700),
     "alerts": SizeLimit(ALERTS, RETENTION.seen_alerts_days, 4),
 }
 
@@ -97,6 +100,12 @@ BEGIN
         SELECT gen_random_uuid(), md5(page::text)::uuid, since::date + day, since, 'ok',
             jsonb_build_object('followers', page), '[]', 1
         FROM generate_series(1, {PAGES}) page, generate_series(0, 6) day;
+    INSERT INTO personal_data_reads (id, read_at, service, actor, role, organisation_id, action, subject_kind,
+            subject_ids)
+        SELECT gen_random_uuid(), since + n * interval '7 days' / ({READS} * 7), 'appeals',
+            md5((n % 500)::text)::uuid, 'executor', md5((n % 500)::text)::uuid, 'get_appeal', 'appeal',
+            ARRAY[gen_random_uuid()]
+        FROM generate_series(1, {READS * 7}) n;
     INSERT INTO alerts (id, kind, appeal_id, why, seen_at, created_at)
         SELECT gen_random_uuid(), 'urgent', gen_random_uuid(), 'слова об опасности', since,
             since + n * interval '7 days' / ({ALERTS} * 7)

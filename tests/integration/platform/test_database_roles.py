@@ -11,7 +11,12 @@ PAIRS = [(role, table) for role in SERVICES for table in sorted(TABLE_OWNERS) if
 
 
 def test_every_table_has_an_owner() -> None:
-    assert set(Base.metadata.tables) == set(TABLE_OWNERS) | {"events", "audit", "feed_epochs"}
+    assert set(Base.metadata.tables) == set(TABLE_OWNERS) | {
+        "events",
+        "audit",
+        "feed_epochs",
+        "personal_data_reads",
+    }
 
 
 async def test_role_cannot_write_tables_of_others(database: TestDatabase) -> None:
@@ -118,6 +123,29 @@ async def test_events_and_audit_rows_cannot_be_changed_or_deleted(database: Test
                 "DELETE FROM audit",
                 "TRUNCATE audit",
             ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+async def test_reads_of_personal_data_are_listed_only_by_registry_and_changed_by_nobody(
+    database: TestDatabase,
+) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            await connection.execute(
+                """INSERT INTO personal_data_reads
+                       (id, read_at, service, actor, role, action, subject_kind, subject_ids)
+                   VALUES (gen_random_uuid(), now(), 'appeals', 'a', 'executor', 'get_appeal', 'appeal', '{}')"""
+            )
+            statements = ["UPDATE personal_data_reads SET actor = 'x'", "TRUNCATE personal_data_reads"]
+            if role == "registry":
+                await connection.execute("SELECT * FROM personal_data_reads")
+            else:
+                statements += ["SELECT id FROM personal_data_reads", "DELETE FROM personal_data_reads"]
+            for statement in statements:
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)
         finally:

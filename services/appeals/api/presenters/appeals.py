@@ -39,11 +39,12 @@ from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.clock_rows import STARTED_STATES
 from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
-from shared import clock, security_log
+from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.http.problems import NotFound
 from shared.masking import mask
+from shared.personal_data_reads import note_read
 from shared.tables.appeals import Appeal, AppealMessage, AppealSubmission, Assignment, TimelineEntry
 from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_feedback import FeedbackRound
@@ -81,7 +82,7 @@ async def appeal_detail(
     ).one_or_none()
     if row is None:
         raise NotFound("No such appeal")
-    security_log.log_personal_data_read(caller.actor, "appeal", [appeal_id])
+    note_read(session, caller, "appeal", [appeal_id])
     appeal: Appeal = row.Appeal
     sent = await reply_queries.replies_of(session, appeal_id)
     attached = await attachments_of(session, sent)

@@ -1,0 +1,136 @@
+"""Queries of who read citizens' unmasked texts: newest first."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, Row, Select, Uuid, cast, func, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, array
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registry.schemas.fields import FilterText, Moment
+from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
+from shared.auth.callers import Caller
+from shared.tables.appeals import Appeal
+from shared.tables.common import PersonalDataRead
+from shared.tables.ingest import Message
+from shared.tables.registry import ApiClient, Organisation, Person
+
+# An export may have a hundred thousand; so many are shown.
+MAX_SHOWN_SUBJECTS = 100
+# With these filters few rows are left, or an index has them in the order of the list.
+_SELECTIVE = ("author_key", "subject_id", "actor", "organisation_id")
+
+_SHOWN = select(
+    *(column for column in PersonalDataRead.__table__.columns if column.name != "subject_ids"),
+    PersonalDataRead.subject_ids[1:MAX_SHOWN_SUBJECTS].label("subject_ids"),
+    func.cardinality(PersonalDataRead.subject_ids).label("subject_count"),
+)
+
+
+class PersonalDataReadFilter(ListFilter):
+    """Filter of reads of personal data."""
+
+    author_key: FilterText = Field(default=None, description="The citizen whose appeals or messages were read")
+    subject_id: UUID | None = Field(default=None, description="The appeal or message that was read")
+    actor: FilterText = None
+    organisation_id: UUID | None = Field(default=None, description="The organisation of the person who read")
+    action: FilterText = None
+    start: Moment | None = Field(default=None, alias="from", description="Start of the period, included")
+    end: Moment | None = Field(default=None, alias="to", description="End of the period, not included")
+
+
+async def list_reads(
+    session: AsyncSession, caller: Caller, filters: PersonalDataReadFilter, paging: Paging
+) -> Sequence[Row[Any]]:
+    """Return the reads by people whom the caller may see, newest first, one more than the page holds.
+
+    A row has the columns of the read, of `subject_ids` the first hundred, and `subject_count`.
+    """
+    conditions = _conditions(filters)
+    after = paging.after([PersonalDataRead.read_at, PersonalDataRead.id], [datetime.fromisoformat, UUID])
+    if after is not None:
+        conditions.append(after)
+    selective = any(getattr(filters, name) is not None for name in _SELECTIVE)
+    if selective or caller.is_region_wide or not caller.include_subordinates:
+        conditions.append(caller.scope(PersonalDataRead.organisation_id))
+    else:
+        conditions = [PersonalDataRead.id.in_(_newest(caller, conditions, paging.limit + 1))]
+    found = await session.execute(_in_order(_SHOWN, conditions, paging.limit + 1))
+    return found.all()
+
+
+async def names_of(session: AsyncSession, actors: Collection[str]) -> dict[str, str]:
+    """Return the names of people and API clients by id; nothing for others."""
+    ids = [found for actor in actors if (found := _uuid(actor)) is not None]
+    people = select(Person.id, Person.full_name).where(Person.id.in_(ids))
+    clients = select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(ids))
+    return {str(found_id): name for found_id, name in await session.execute(people.union_all(clients))}
+
+
+def _conditions(filters: PersonalDataReadFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        getattr(PersonalDataRead, name) == value
+        for name in ("actor", "organisation_id", "action")
+        if (value := getattr(filters, name)) is not None
+    ]
+    subjects = PersonalDataRead.subject_ids
+    if filters.subject_id is not None:
+        conditions.append(_is_one_of(subjects.contains(array([filters.subject_id], type_=Uuid))))
+    if filters.author_key is not None:
+        of_author = (
+            select(func.array_agg(found.id)).where(found.author_key == filters.author_key).scalar_subquery()
+            for found in (Appeal, Message)
+        )
+        conditions.append(_is_one_of(or_(*(subjects.overlap(cast(ids, ARRAY(Uuid))) for ids in of_author))))
+    if filters.start is not None:
+        conditions.append(PersonalDataRead.read_at >= filters.start)
+    if filters.end is not None:
+        conditions.append(PersonalDataRead.read_at < filters.end)
+    return conditions
+
+
+def _is_one_of(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that the read is one of those that meet `condition`: all of these are read, by index.
+
+    Postgres takes a generic value for frequent, and would look for it in the order of time.
+    """
+    meeting = select(PersonalDataRead.id).where(condition).cte().prefix_with("MATERIALIZED")
+    return PersonalDataRead.id.in_(select(meeting.c.id))
+
+
+def _in_order(
+    query: Select[*tuple[Any, ...]], conditions: Sequence[ColumnElement[bool]], limit: int
+) -> Select[*tuple[Any, ...]]:
+    return (
+        query.where(*conditions).order_by(PersonalDataRead.read_at.desc(), PersonalDataRead.id.desc()).limit(limit)
+    )
+
+
+def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
+    """Return the newest ids within the caller's scope, from the newest of each organisation.
+
+    A single scan in the order of time would read far back for organisations with few rows.
+    """
+    of_each = _in_order(
+        select(PersonalDataRead.id, PersonalDataRead.read_at),
+        [PersonalDataRead.organisation_id == Organisation.id, *conditions],
+        limit,
+    ).lateral("of_each")
+    return (
+        select(of_each.c.id)
+        .join_from(Organisation, of_each, true())
+        .where(caller.scope(Organisation.id))
+        .order_by(of_each.c.read_at.desc(), of_each.c.id.desc())
+        .limit(limit)
+    )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
