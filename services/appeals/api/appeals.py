@@ -7,14 +7,16 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Opener, Reader, Worker
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
+from services.appeals.api.presenters.facets import appeal_facets
 from services.appeals.assignees.directory import actor_id
 from services.appeals.lifecycle import appeal_queries, assignee_changes, unread_marks
-from services.appeals.lists import appeal_counts, appeal_list
+from services.appeals.lists import appeal_counts, appeal_list, facets
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, position_of
 from services.appeals.moderation import decisions, manual_appeals
 from services.appeals.schemas import appeals
 from services.appeals.schemas.appeals import AppealExpansion
+from services.appeals.schemas.facets import AppealFacets
 from shared.api.pagination import PagingDep, TwoWayPage
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.query_parameters import refuse_unknown_parameters
@@ -79,6 +81,17 @@ async def count_appeals(session: ReadTransaction, caller: Reader, filters: Appea
     return appeals.AppealCounts(
         total=sum(counted.by_status.values()), by_status=counted.by_status, overdue=counted.overdue
     )
+
+
+@router.get(
+    "/appeals/facets",
+    responses=problems.responses(*READ_PROBLEMS),
+    dependencies=[Depends(refuse_unknown_parameters)],
+    summary="Count the values of a list of appeals",
+)
+async def get_appeal_facets(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> AppealFacets:
+    """Return which values narrow the list, and how many of its newest 1,000 appeals have each; also with `q`."""
+    return appeal_facets(await facets.count_facets(session, caller, filters))
 
 
 @router.get(

@@ -26,6 +26,9 @@ PUBLISHED = {"appeal_id": "draft_appeal_id", "reply_id": "published_reply_id"}
 WAITING = {"appeal_id": "on_approval_appeal_id", "reply_id": "on_approval_reply_id"}
 APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals": ListRoute(Right.APPEALS_READ, shows="appeal_id"),
+    "GET /api/v1/appeals/facets": ListRoute(
+        Right.APPEALS_READ, counts=lambda found: found["counted"], query=SINCE
+    ),
     "GET /api/v1/appeals/counts": ListRoute(Right.APPEALS_READ, counts=lambda found: found["total"], query=SINCE),
     "GET /api/v1/appeals/suggestions": RouteCall(Right.APPEALS_READ, query={"q": "баб"}),
     "GET /api/v1/appeals.csv": RouteCall(Right.APPEALS_READ),

@@ -24,6 +24,7 @@ from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_counts import count_by_status
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
+from services.appeals.lists.facets import MAX_COUNTED, count_facets
 from services.appeals.lists.tags import used_tags
 from services.appeals.promises import promise_queries, settlement
 from services.appeals.publication.publication_requests import request_unacknowledged_again
@@ -79,6 +80,13 @@ def _appeals(
         await appeal_list.find(session, caller, filters, PAGE, sort)
 
     return FrequentQuery(f"appeals: {name}", "appeals", work, frozenset(indexes), removed)
+
+
+def _facets(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
+    async def work(session: WriteSession, region: Region) -> None:
+        await count_facets(session, _caller(Right.APPEALS_READ, region, staff), AppealFilter(**wanted))
+
+    return FrequentQuery(f"facets: {name}", "appeals", work, frozenset(indexes), buffers=10 * MAX_COUNTED)
 
 
 def _counts(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
@@ -207,6 +215,10 @@ FREQUENT_QUERIES = [
     _counts("centre", *_OWED),
     _counts("staff", "ix_appeal_counts_organisation_id", staff=True),
     _counts("of an assignee", *_OWED, "ix_appeals_assignee_id_next_due", assignee_id=UUID(int=1)),
+    _facets("centre", "pk_appeals"),
+    # Staff have few appeals, which may all be read.
+    _facets("staff", "pk_appeals", "ix_appeals_organisation_id_opened_at", staff=True),
+    _facets("of a search", "pk_appeals", q="дорогу"),
     _appeals("unanswered", "ix_appeals_unanswered", "ix_appeals_status_opened_at", unanswered=True),
     _appeals("returned", "ix_appeals_returned", returned=True),
     _appeals("on approval", "ix_replies_on_approval", "uq_replies_under_way", on_approval=True),

@@ -130,7 +130,8 @@ def _literal(value: Any) -> str:
         case datetime():
             return f"'{value.isoformat()}'"
         case list():
-            return f"ARRAY[{', '.join(map(_literal, value))}]"
+            kind = "::uuid[]" if value and isinstance(value[0], UUID) else ""
+            return f"ARRAY[{', '.join(map(_literal, value))}]{kind}"
         case timedelta():
             return f"'{value.total_seconds()} seconds'"
     raise TypeError(f"no literal for {type(value).__name__}")
