@@ -55,6 +55,8 @@ END $$
 
 def upgrade() -> None:
     create_index_concurrently("ix_messages_author_key", "messages", ["author_key", "written_at"])
+    create_index_concurrently("ix_publications_thread_key", "publications", ["thread_key"])
+    create_index_concurrently("ix_bulk_operation_rows_appeal_id", "bulk_operation_rows", ["appeal_id"])
     op.execute("ALTER TABLE messages ADD COLUMN IF NOT EXISTS erased_at timestamptz")
     op.execute("ALTER TABLE publications ADD COLUMN IF NOT EXISTS erased_at timestamptz")
     op.execute("ALTER TABLE appeals ADD COLUMN IF NOT EXISTS erased_at timestamptz")
@@ -113,4 +115,6 @@ def downgrade() -> None:
     op.drop_column("appeals", "erased_at")
     op.drop_column("publications", "erased_at")
     op.drop_column("messages", "erased_at")
+    drop_index_concurrently("ix_bulk_operation_rows_appeal_id", "bulk_operation_rows")
+    drop_index_concurrently("ix_publications_thread_key", "publications")
     drop_index_concurrently("ix_messages_author_key", "messages")

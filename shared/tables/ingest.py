@@ -367,6 +367,7 @@ class Publication(Base):
         Index("ix_publications_created_at", "created_at", "id"),
         Index("ix_publications_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_publications_network_created_at", "network", "created_at", "id"),
+        Index("ix_publications_thread_key", "thread_key"),
         # Unfinished or failed publications: few rows.
         Index(
             "ix_publications_unpublished",

@@ -1,7 +1,7 @@
 """Erase the words of a citizen's appeals and everything that was written about them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from sqlalchemy import Select, case, func, or_, select
@@ -14,6 +14,7 @@ from shared import clock
 from shared.api.idempotency import forget_responses_about
 from shared.audit import recorder
 from shared.contracts.erasures import ERASED_WORDS, AuthorErasedSoFar, EraseAuthor
+from shared.contracts.values import AlertKind
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables import Base
@@ -39,6 +40,8 @@ from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message
 
 APPEALS_AT_A_TIME = 50
+# All of them: the index begins with the kind.
+_ALERT_KINDS = get_args(AlertKind.__value__)
 _JSON_COLUMNS: tuple[tuple[type[Base], tuple[str, ...]], ...] = (
     (TimelineEntry, ("data",)),
     (BulkOperationRow, ("problem", "former")),
@@ -78,10 +81,11 @@ async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUI
         .join(Message, Message.id == AppealMessage.message_id)
         .where(Message.author_key == command.pseudonym)
     )
-    own = (Appeal.author_key == command.author_key) & (Appeal.written_at <= command.until)
+    own = select(Appeal.id).where(Appeal.author_key == command.author_key, Appeal.written_at <= command.until)
+    # A union, not OR: each half is read by its index.
     rows = await session.execute(
         select(Appeal.id, Appeal.thread_key)
-        .where(or_(own, Appeal.id.in_(with_message)), Appeal.erased_at.is_(None))
+        .where(Appeal.id.in_(own.union(with_message)), Appeal.erased_at.is_(None))
         .order_by(Appeal.id)
         .limit(APPEALS_AT_A_TIME)
         .with_for_update()
@@ -125,7 +129,7 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
     await update_rows(session, FeedbackRound, FeedbackRound.appeal_id.in_(ids), reason=None)
     await update_rows(session, AppealNote, AppealNote.appeal_id.in_(ids), text="", version=AppealNote.version + 1)
     await update_rows(session, IncidentMember, IncidentMember.appeal_id.in_(ids), why="")
-    await update_rows(session, Alert, Alert.appeal_id.in_(ids), why="")
+    await update_rows(session, Alert, Alert.kind.in_(_ALERT_KINDS), Alert.appeal_id.in_(ids), why="")
     await update_rows(
         session,
         AppealSubmission,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
@@ -90,25 +90,33 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     They are found by the replies of the appeals, and by the comments of the person that they answer.
     """
     replies = select(Reply.id, Reply.message_id).where(Reply.appeal_id.in_(appeal_ids)).subquery()
+    published = (
+        select(Publication.network, Publication.kind, Publication.external_id)
+        .where(Publication.reply_id.in_(select(replies.c.id)), Publication.kind == "comment")
+        .subquery()
+    )
+    ours = select(Message.id).join(
+        published,
+        (Message.network == published.c.network)
+        & (Message.kind == published.c.kind)
+        & (Message.external_id == published.c.external_id),
+    )
     own_ids = select(Message.external_id).where(Message.author_key == erasure.pseudonym, Message.kind == "comment")
-    addressed = and_(
+    addressed = select(Message.id).where(
         Message.thread_key.in_(_own_threads(erasure)),
         Message.kind == "comment",
         Message.reply_to.in_(own_ids),
         Message.written_at <= erasure.until,
     )
-    published = select(Publication.external_id).where(
-        Publication.reply_id.in_(select(replies.c.id)), Publication.kind == "comment"
-    )
-    threads = select(Publication.thread_key).where(Publication.reply_id.in_(select(replies.c.id)))
-    ours = and_(Message.thread_key.in_(threads), Message.kind == "comment", Message.external_id.in_(published))
+    by_hand = select(replies.c.message_id).where(replies.c.message_id.is_not(None))
+    # A union, not OR: each part is read by its index.
     found = list(
         await session.scalars(
             select(Message.id)
             .where(
+                Message.id.in_(union(ours, addressed, by_hand)),
                 Message.from_community,
                 Message.erased_at.is_(None),
-                or_(Message.id.in_(select(replies.c.message_id)), addressed, ours),
             )
             .order_by(Message.id)
             .with_for_update()

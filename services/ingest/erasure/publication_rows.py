@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, union, update
 
 from services.ingest.erasure.message_rows import Counts
 from services.ingest.erasure.subject import Subject
@@ -33,9 +33,13 @@ async def erase_publications(
     One that was not sent yet fails: nobody may write to the person any more.
     """
     of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
+    # A union, not OR: each part is read by its index.
+    of_person = union(
+        select(Publication.id).where(Publication.reply_id.in_(of_appeals)),
+        select(Publication.id).where(Publication.thread_key.in_(subject.threads)),
+    )
     named = select(Publication.id, Publication.thread_key).where(
-        or_(Publication.reply_id.in_(of_appeals), Publication.thread_key.in_(subject.threads)),
-        Publication.erased_at.is_(None),
+        Publication.id.in_(of_person), Publication.erased_at.is_(None)
     )
     found = list(await session.execute(named))
     if not found:

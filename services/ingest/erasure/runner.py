@@ -42,6 +42,7 @@ from shared.logs import get_logger
 from shared.service import Service
 from shared.service_client import ServiceUnavailable
 from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication
 from shared.tables.ingest_erasure import Erasure
 
@@ -167,7 +168,9 @@ class ErasureRunner:
             subject_ids = [*await erased_ids(session, erasure, subject), *appeal_ids]
             _add(erasure, "ingest", await erase_traces(session, erasure, subject, subject_ids))
             published = await session.scalars(
-                select(Publication.id).where(Publication.appeal_id.in_(appeal_ids), Publication.part == 0)
+                select(Publication.id)
+                .join(Reply, Reply.id == Publication.reply_id)
+                .where(Reply.appeal_id.in_(appeal_ids), Publication.part == 0)
             )
             with_events = [*subject_ids, *published]
         for some in _parts(with_events):
