@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import MOMENT, IngestHarness, build_harness
 
 NATIVE_ID = "5001777"
-KEY_OF = {"vk": NATIVE_ID}
 WORDS = "Бармаглот варкалось хливкие шорьки"
 CONVERSATION = f"101_{NATIVE_ID}"
 # What the network knows about the person beside the words.
@@ -442,3 +441,30 @@ async def test_reply_to_an_erased_message_is_refused(harness: ErasureHarness) ->
         headers=harness.ingest.ingest.service_headers("appeals"),
     )
     assert answer.status_code == 422
+
+
+async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -> None:
+    page, chat, discussion = replace(harness.ingest.page, network="ok"), "chat:C5001777", "GROUP_TOPIC:1"
+
+    def written(change: str) -> list[IncomingItem]:
+        return [
+            harness.comment(
+                change=change,
+                external_id=f"{discussion}/5",
+                thread_key=f"ok:{discussion}",
+                url="https://ok.ru/topic/1",
+            ),
+            harness.direct_message(
+                change=change,
+                external_id=f"{chat}/mid:1",
+                thread_key=f"ok:{chat}",
+                url="https://ok.ru/group/101/messages",
+            ),
+        ]
+
+    await harness.ingest.take(*written("new"), page=page)
+    harness.key = author_key("ok", NATIVE_ID)
+    assert (await harness.erase())["counts"]["ingest"]["messages"] == 2
+    result = await harness.ingest.take(*written("observed"), *written("edited"), page=page)
+    assert (result.new, result.edited) == (0, 0)
+    assert await harness.found() == []
