@@ -202,6 +202,17 @@ async def test_events_of_erased_messages_keep_their_position_and_lose_ids(harnes
     assert {data["thread_key"] for data in direct} == {stored}
 
 
+async def test_events_of_messages_that_are_not_erased_cannot_be_changed(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    subjects = [(await harness.ingest.row())["id"]]
+    connection = await harness.others.database.connect("ingest")
+    try:
+        assert await connection.fetchval("SELECT erase_events($1)", subjects) == 0
+    finally:
+        await connection.close()
+    assert harness.key in await harness.dump()
+
+
 @pytest.mark.parametrize("change", ["new", "observed", "edited", "restored"])
 async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarness, change: str) -> None:
     await _write_everything(harness)
