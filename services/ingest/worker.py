@@ -8,6 +8,8 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import func, select
 
+from services.ingest.erasure.requests import ERASE_JOB, enqueue
+from services.ingest.erasure.runner import ErasureRunner, fail
 from services.ingest.intake import retention
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks import catalogue
@@ -32,6 +34,7 @@ from shared.logs import get_logger
 from shared.service import Service
 from shared.supervision import Backoff, TaskSupervisor, WorkEnded, run_periodically
 from shared.tables.ingest import Publication, PublicationChange
+from shared.tables.ingest_erasure import Erasure
 
 log = get_logger(__name__)
 
@@ -63,6 +66,8 @@ class Worker:
         self.jobs = Jobs("ingest")
         self.jobs.handler(PUBLISH_JOB, on_dead_letter=_fail_dead_lettered_publication)(self._publish)
         self.jobs.handler(CHANGE_JOB, on_dead_letter=_fail_dead_lettered_change)(self._change)
+        self.jobs.handler(ERASE_JOB, on_dead_letter=_fail_dead_lettered_erasure)(self._erase)
+        self.jobs.schedule("requeue-stalled-erasures", "* * * * *")(self._requeue_stalled_erasures)
         self.jobs.schedule("requeue-stalled-publications", "* * * * *")(self._requeue_stalled_publications)
         self.jobs.schedule("requeue-stalled-changes", "* * * * *")(self._requeue_stalled_changes)
         self.jobs.schedule("purge", "17 * * * *")(self._purge)
@@ -124,6 +129,26 @@ class Worker:
             raise RetryLater(timedelta(seconds=1), "the networks are not connected yet")
         await self._runtime.changer.process(UUID(payload["change_id"]))
 
+    async def _erase(self, payload: dict[str, Any]) -> None:
+        if self._service is None:
+            raise RetryLater(timedelta(seconds=1), "the worker is starting")
+        await ErasureRunner(self._service).run(UUID(payload["erasure_id"]))
+
+    async def _requeue_stalled_erasures(self) -> None:
+        """Enqueue a job for every unfinished erasure whose job may be lost."""
+        if self._service is None:
+            return
+        async with self._service.database.write() as session:
+            stuck = await session.scalars(
+                select(Erasure.id).where(
+                    Erasure.status != inline_literal("done"),
+                    Erasure.status.in_(("queued", "running")),
+                    Erasure.updated_at < func.now() - STALLED_AFTER,
+                )
+            )
+            for erasure_id in stuck:
+                await enqueue(session, self.jobs, erasure_id, dedupe_key=f"recovery:{erasure_id}")
+
     async def _requeue_stalled_changes(self) -> None:
         """Enqueue a job for every unfinished change whose job may be lost."""
         if self._service is None:
@@ -179,6 +204,11 @@ class Worker:
 async def _fail_dead_lettered_publication(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
     """Fail the publication of a dead-lettered job: another job would fail in the same way."""
     await fail_dead_lettered(session, UUID(payload["publication_id"]))
+
+
+async def _fail_dead_lettered_erasure(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
+    """Show that an erasure failed: somebody has to request it again."""
+    await fail(session, UUID(payload["erasure_id"]), reason)
 
 
 async def _fail_dead_lettered_change(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:

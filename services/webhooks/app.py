@@ -1,7 +1,7 @@
 """Build the webhooks service: its routes, event streams, jobs, event consumer and worker loop."""
 
 from services.webhooks import worker
-from services.webhooks.api import events, stream, webhooks
+from services.webhooks.api import erasures, events, stream, webhooks
 from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
 from shared.service import Service
@@ -15,6 +15,7 @@ def build_service() -> Service:
         "webhooks",
         "Gospablik: webhooks and events",
         routers=[webhooks.router, events.router, stream.router],
+        root=[erasures.internal],
         jobs=queue,
         consumers=[worker.fanout_consumer(queue)],
         workers={"dispatcher": worker.run_dispatcher},

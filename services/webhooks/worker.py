@@ -2,7 +2,7 @@
 
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
-from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, fan_out
+from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import RetentionSettings, purge_tables
@@ -15,7 +15,7 @@ from shared.tables.webhooks import WebhooksConsumerOffset
 def fanout_consumer(queue: Jobs | None = None) -> Consumer:
     """Return the consumer that makes deliveries of events; those that it cannot handle go to `queue`."""
     types = (*WebhookEventType, *ACCESS_EVENT_TYPES)
-    return Consumer("webhooks-fanout", WebhooksConsumerOffset, types, fan_out, queue)
+    return Consumer(CONSUMER, WebhooksConsumerOffset, types, fan_out, queue)
 
 
 async def run_dispatcher(service: Service) -> None:

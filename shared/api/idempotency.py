@@ -7,15 +7,16 @@ A second request that arrives while the first is running does not wait: it gets 
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import ARRAY, Text, any_, cast, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from shared import clock
@@ -25,6 +26,7 @@ from shared.settings import settings
 from shared.supervision import run_periodically
 from shared.tables.base import IdempotencyMixin
 
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 KEPT = timedelta(hours=24)
 FORGOTTEN_AT_ONCE = 1000
 PAUSE_SECONDS = 3600
@@ -113,6 +115,19 @@ class OncePerKey:
             )
         )
         return answer
+
+
+async def forget_responses_about(
+    session: WriteSession, table: type[IdempotencyMixin], ids: Sequence[UUID]
+) -> None:
+    """Delete the stored responses of all callers that contain one of these ids: they show a person's data."""
+    # All ids of a response at once: a comparison with each of many ids would read each response as often.
+    contained = func.regexp_matches(cast(table.body, Text), _UUID, "g").column_valued("contained")
+    wanted = literal([str(one) for one in ids], ARRAY(Text))
+    named = select(contained).where(func.array_to_string(contained, "") == any_(wanted))
+    await session.execute(
+        delete(table).where(table.body.is_not(None), named.exists()).execution_options(synchronize_session=False)
+    )
 
 
 async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:

@@ -41,6 +41,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "backfills": frozenset({"status", "requested_by"}),
     "publications": frozenset({"network", "kind", "status", "on_behalf_of"}),
     "publication_changes": frozenset({"kind", "status", "on_behalf_of"}),
+    "erasures": frozenset({"ground", "status", "requested_by"}),
     "topics": frozenset({"code", "taxonomy_version"}),
     "sla_policies": frozenset(
         {
@@ -141,6 +142,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "messages come from the networks; versions and events record their changes",
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
+    "erased_keys": "follow from an erasure, which is recorded",
     "stream_tickets": "end within a minute; reading events changes nothing",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",

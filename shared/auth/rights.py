@@ -36,6 +36,7 @@ class Right(StrEnum):
     WEBHOOKS_CONSENT = "webhooks:consent"
     EVENTS_READ = "events:read"
     AUDIT_READ = "audit:read"
+    PERSONAL_DATA_ERASE = "personal_data:erase"
 
 
 # What each right allows, for the documentation of rights and for OAuth scopes.
@@ -72,6 +73,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
     Right.EVENTS_READ: "read the event feed",
     Right.AUDIT_READ: "read who changed what, and who read which citizens' texts",
+    Right.PERSONAL_DATA_ERASE: "erase a citizen's personal data on request, and see the record of it",
 }
 
 
@@ -158,6 +160,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.WEBHOOKS_MANAGE,
         Right.WEBHOOKS_CONSENT,
         Right.EVENTS_READ,
+        Right.PERSONAL_DATA_ERASE,
     ),
     Role.ANALYST: _region_wide(
         Right.REGISTRY_READ,

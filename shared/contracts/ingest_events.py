@@ -179,6 +179,23 @@ class PublicationChangeFailed(PublicationChangeResult):
     failure: PublicationFailure = Field(description="Why it did not succeed")
 
 
+class AuthorErased(EventData):
+    """The personal data of a citizen was erased. Systems that keep what the citizen wrote must erase it too: the
+    appeals name it. Each organisation that has or had one of the appeals gets an event with its own.
+    """
+
+    event_type = "author.erased"
+    required_right = Right.APPEALS_READ
+    sent_by_webhooks = True
+    example: ClassVar = {
+        "appeal_ids": ["0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10"],
+        "erased_until": "2026-11-23T02:00:00+00:00",
+    }
+
+    appeal_ids: list[UUID] = Field(description="The appeals of the citizen; at most 500 in one event")
+    erased_until: Moment = Field(description="What was written until then is erased")
+
+
 class SourceGapFound(EventData):
     """A reconciliation with the network found messages of a page that were missing; they are stored now."""
 

@@ -38,6 +38,7 @@ class Appeal(Base):
     of the reply to a message that reopened the appeal, or null. Due dates are results of `clocks`, stored for
     lists.
     `legal_regime`: open_source_message unless the law treats the message as an appeal of its own kind.
+    `erased_at`: the citizen's data was erased: what was said is gone, what was done and when stays.
     """
 
     __tablename__ = "appeals"
@@ -240,6 +241,7 @@ class Appeal(Base):
     final_answer_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
     # The last reply, if it failed: {"reply_id", "code", "message", "at"}.
     reply_failed: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     route: Mapped[dict[str, Any]]

@@ -56,7 +56,10 @@ class BulkOperationRow(Base):
     """
 
     __tablename__ = "bulk_operation_rows"
-    __table_args__ = (Index("ix_bulk_operation_rows_outcome", "operation_id", "outcome", "appeal_id"),)
+    __table_args__ = (
+        Index("ix_bulk_operation_rows_outcome", "operation_id", "outcome", "appeal_id"),
+        Index("ix_bulk_operation_rows_appeal_id", "appeal_id"),
+    )
 
     operation_id: Mapped[UUID] = mapped_column(ForeignKey("bulk_operations.id"), primary_key=True)
     appeal_id: Mapped[UUID] = mapped_column(primary_key=True)

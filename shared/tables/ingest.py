@@ -30,7 +30,8 @@ class Message(Base):
     `kind`: comment | wall_post | message. `external_id` is unique within network and kind.
     `thread_key`: the thread a reply goes to: a post with its comments, a discussion or a conversation.
     `from_community`: written by the page itself; opens no appeal. `publication_id`: it is our own publication.
-    `history`: written before the page's go-live time. `raw`: the payload as received.
+    `history`: written before the page's go-live time. `raw`: the payload as received. `erased_at`: the citizen's
+    data was erased; the words, and in a direct conversation the network's ids, are gone for good.
     """
 
     __tablename__ = "messages"
@@ -40,6 +41,7 @@ class Message(Base):
         Index("ix_messages_received_at_id", "received_at", "id"),
         Index("ix_messages_organisation_id_received_at", "organisation_id", "received_at", "id"),
         Index("ix_messages_thread_key", "thread_key", "written_at"),
+        Index("ix_messages_author_key", "author_key", "written_at"),
         Index("ix_messages_kind_received_at", "kind", "received_at", "id"),
         Index("ix_messages_network_received_at", "network", "received_at", "id"),
         Index("ix_messages_history", "received_at", "id", postgresql_where=text("history")),
@@ -78,6 +80,7 @@ class Message(Base):
     edited_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None]
+    erased_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     raw: Mapped[dict[str, Any]] = mapped_column(JSON)  # json, not jsonb: jsonb refuses \u0000
 
@@ -354,7 +357,7 @@ class Publication(Base):
     `attachments`: the photos to publish with it, as appeals names them; only the first part has any.
     `uploaded_media`: the same photos as the network names them; null until all of them are uploaded.
     `withdrawn_at`: when a withdrawal deleted it in the network; it stays `published`, so that its comment is still
-    known as ours.
+    known as ours. `erased_at`: the data of the citizen was erased, and the text with it.
     """
 
     __tablename__ = "publications"
@@ -364,6 +367,7 @@ class Publication(Base):
         Index("ix_publications_created_at", "created_at", "id"),
         Index("ix_publications_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_publications_network_created_at", "network", "created_at", "id"),
+        Index("ix_publications_thread_key", "thread_key"),
         # Unfinished or failed publications: few rows.
         Index(
             "ix_publications_unpublished",
@@ -424,6 +428,7 @@ class Publication(Base):
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]

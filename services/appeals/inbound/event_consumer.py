@@ -37,7 +37,7 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
     messages = {
         message.id: message
         for message in await session.scalars(select_messages().where(Message.id.in_(ids)))
-        if not message.history
+        if not message.history and (message.erased_at is None or message.from_community)
     }
     if not messages:
         return

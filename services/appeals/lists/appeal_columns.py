@@ -27,7 +27,7 @@ SHOWN_COLUMNS = (
     "updated_at",
     "first_response_due_at", "first_response_at", "first_response_working_seconds", "next_response_due_at",
     "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
-    "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind",
+    "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind", "erased_at",
 )  # fmt: skip
 # Those from which they show something else.
 _OTHER_COLUMNS = (

@@ -20,10 +20,11 @@ from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgency
 from shared.networks import NetworkName
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealSubmission
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage, AppealSubmission
 from shared.tables.appeals_lists import AppealTag, UnreadAppeal
 from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_work import AppealWatcher
+from shared.tables.ingest import Message
 
 AssigneeFilter = TypeAliasType("AssigneeFilter", Literal["me", "none"])
 
@@ -89,6 +90,9 @@ class AppealFilter(ListFilter):
         description="Changed after this moment, with `sort=updated_at` or `-updated_at` in lists. A change may be "
         "seen some seconds after its moment: to miss none, read the event feed",
     )
+    author_key: SingleLine | None = Field(
+        default=None, description="Of this citizen, as messages name their author", examples=["3f9c2e71a0"]
+    )
     number: int | None = Field(default=None, ge=1, le=2**63 - 1)
     q: StorableText | None = Field(
         default=None,
@@ -149,6 +153,10 @@ class AppealFilter(ListFilter):
             # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
             late = overdue_condition(clock.now())
             conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
+        if self.author_key is not None:
+            of_author = select(Message.id).where(Message.author_key == self.author_key)
+            written = select(AppealMessage.appeal_id).where(AppealMessage.message_id.in_(of_author))
+            conditions.append(_is_one_of(written))
         if self.external_id is not None:
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))

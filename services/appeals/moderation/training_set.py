@@ -37,8 +37,8 @@ async def csv_chunks(database: Database, *, labelled: bool) -> AsyncIterator[byt
     """Yield the table as CSV in chunks, first reviewed first; with `labelled` only rows whose topic people
     decided.
 
-    Left out are messages that their authors deleted or may have deleted, and those edited after the review. Each
-    chunk has its own transaction, so that a slow reader keeps none open.
+    Left out are messages that their authors deleted or may have deleted, erased ones, and those edited after the
+    review. Each chunk has its own transaction, so that a slow reader keeps none open.
     """
     yield csv_bytes([TRAINING_COLUMNS], with_mark=True)
     after: tuple[datetime, UUID] | None = None
@@ -83,6 +83,7 @@ async def _rows(
 
 def _is_exportable() -> ColumnElement[bool]:
     return and_(
+        Message.erased_at.is_(None),
         # A message that the page removed is included; one that its author may have deleted is left out.
         or_(Message.deleted_at.is_(None), Message.deleted_by == "community"),
         or_(Message.edited_at.is_(None), Message.edited_at <= Review.updated_at),

@@ -60,6 +60,8 @@ async def submit_reply(
 
 def require_takes_reply(appeal: Appeal, caller: Caller) -> None:
     """Raise `Conflict` naming the allowed moves when the appeal takes no reply in its status."""
+    if appeal.erased_at is not None:
+        raise Conflict("The personal data of the author was erased: nobody may write to them any more")
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
             f"An appeal in status «{appeal.status}» cannot be replied to",

@@ -114,6 +114,11 @@ class AppealSummary(BaseModel):
     final_answer_at: datetime | None = Field(description="When the first final answer was published")
     promised_at: datetime | None = Field(description="Promised by the last interim reply")
     closed_at: datetime | None
+    erased_at: datetime | None = Field(
+        description="When the citizen's data was erased: show «удалено по требованию» in place of texts, "
+        "which are empty, also those of messages, replies and notes",
+        examples=[None],
+    )
     overdue: bool = Field(description="A reply is due and late")
     reply_failed: FailedReply | None = Field(
         description="The last reply failed; null again when one is queued, retried or published", examples=[None]
@@ -151,6 +156,7 @@ class AppealMessageOut(BaseModel):
     edited_at: datetime | None
     deleted_at: datetime | None
     deleted_by: DeletedBy | None
+    erased_at: datetime | None = Field(description="When the author's data was erased; the text is empty")
     classification: ClassificationOut | None
 
 

@@ -3,6 +3,7 @@
 from services.ingest.api import (
     backfills,
     callbacks,
+    erasures,
     messages,
     page_lookup,
     publications,
@@ -14,6 +15,7 @@ from services.ingest.api import (
 
 ROUTERS = [
     messages.router,
+    erasures.router,
     tokens.router,
     backfills.router,
     reconciliations.router,

@@ -115,7 +115,7 @@ async def apply_own_change(session: WriteSession, publication: Publication, text
             await editor.delete("community", clock.now(), result)
         elif message.deleted_by == "unknown":  # a poll has seen that it is gone
             await editor.name_deleter("community")
-    elif not same_text(text, message.text):
+    elif message.erased_at is None and not same_text(text, message.text):
         await editor.replace_text(text, result)
     return result.events
 
@@ -155,6 +155,8 @@ class _MessageEditor:
             await self._set(deleted_at=None, deleted_by=None)
             result.restored += 1
             result.events.append(_event(message, MessageRestored))
+        if message.erased_at is not None:
+            return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
         if _seen_before_the_edit(batch, item, message):

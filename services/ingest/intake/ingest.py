@@ -15,6 +15,7 @@ from sqlalchemy import tuple_, update
 
 from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
+from services.ingest.intake.erased_people import without_erased_words
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
 from services.ingest.intake.statements import (
     BatchItem,
@@ -22,6 +23,7 @@ from services.ingest.intake.statements import (
     MessageKey,
     NewMessage,
     insert_messages,
+    is_historical,
     lock_pages,
     message_key,
     quarantine_payloads,
@@ -55,6 +57,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     connection = await driver_connection(session)
     by_key: dict[MessageKey, list[BatchItem]] = defaultdict(list)
     told = await without_duplicate_events(connection, batches)
+    told = await without_erased_words(connection, batches, told)
     for one in told:
         by_key[message_key(batches[one.batch], one.item)].append(one)
     await lock_pages(connection, batches, told)
@@ -97,7 +100,7 @@ def _first_with_text(items: Sequence[BatchItem]) -> BatchItem | None:
 def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], str]) -> NewMessage:
     author = one.item.author
     pseudonym = None if author is None else pseudonyms[network, author.native_id]
-    return NewMessage(one.batch, one.item, new_id(), pseudonym)
+    return NewMessage(one.batch, one.item, new_id(), pseudonym, erased=one.erased)
 
 
 def _may_be_our_reply(item: IncomingItem) -> bool:
@@ -151,11 +154,13 @@ async def _match_and_announce(
     for network in sorted(spoken):
         ours |= await match_own_replies(session, network, spoken[network], results[brought_by[network]].events)
     in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
-    return [_received(batches[one.batch], one, ours.get(one.message_id), received_at) for one in in_order]
+    return [_received(batches, one, ours.get(one.message_id), received_at) for one in in_order]
 
 
-def _received(batch: IntakeBatch, one: NewMessage, publication_id: UUID | None, received_at: datetime) -> NewEvent:
-    page, item = batch.page, one.item
+def _received(
+    batches: Sequence[IntakeBatch], one: NewMessage, publication_id: UUID | None, received_at: datetime
+) -> NewEvent:
+    page, item = batches[one.batch].page, one.item
     return NewEvent(
         data=MessageReceived(
             page_id=page.id,
@@ -166,7 +171,7 @@ def _received(batch: IntakeBatch, one: NewMessage, publication_id: UUID | None, 
             from_community=item.from_community,
             publication_id=publication_id,
             reply_to=item.reply_to,
-            history=batch.is_historical(item),
+            history=is_historical(batches, one),
             written_at=item.written_at,
             received_at=received_at,
         ),
@@ -193,12 +198,13 @@ async def _reopen_historical(
             Message.history,
             ~Message.from_community,
             Message.deleted_at.is_(None),
+            Message.erased_at.is_(None),
         )
         .values(history=False)
         .returning(Message.id, Message.network, Message.kind, Message.external_id, Message.received_at)
     )
     found = [(row, candidates[row.network, row.kind, row.external_id]) for row in rows]
     return [
-        _received(batches[one.batch], replace(one, message_id=row.id), None, row.received_at)
+        _received(batches, replace(one, message_id=row.id), None, row.received_at)
         for row, one in sorted(found, key=lambda pair: (pair[1].item.written_at, pair[0].external_id))
     ]

@@ -5,7 +5,7 @@ Lock order: processed events, pages, threads, authors, messages, publications, s
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -27,17 +27,19 @@ ROWS_PER_STATEMENT = 500
 
 _INSERT = """
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, reply_to, author_key,
-    from_community, text, attachments, url, history, source_kind, written_at, received_at, edited_at, version, raw)
+    from_community, text, attachments, url, history, source_kind, written_at, received_at, edited_at, version, raw,
+    erased_at)
 SELECT u.id, b.network, u.kind, u.external_id, b.page_id, b.organisation_id, u.thread_key, u.reply_to,
     u.author_key, u.from_community, u.text, u.attachments::jsonb, u.url, u.history, b.source_kind, u.written_at,
-    $1::timestamptz, CASE WHEN u.edited THEN $1::timestamptz END, CASE WHEN u.edited THEN 2 ELSE 1 END, u.raw::json
+    $1::timestamptz, CASE WHEN u.edited THEN $1::timestamptz END, CASE WHEN u.edited THEN 2 ELSE 1 END,
+    u.raw::json, CASE WHEN u.erased THEN $1::timestamptz END
 FROM unnest($2::text[], $3::uuid[], $4::uuid[], $5::text[]) WITH ORDINALITY
     AS b(network, page_id, organisation_id, source_kind, number)
 JOIN unnest($6::uuid[], $7::integer[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
     $13::boolean[], $14::text[], $15::text[], $16::text[], $17::boolean[], $18::timestamptz[], $19::boolean[],
-    $20::text[]) WITH ORDINALITY
+    $20::text[], $21::boolean[]) WITH ORDINALITY
     AS u(id, batch, kind, external_id, thread_key, reply_to, author_key, from_community, text, attachments, url,
-         history, written_at, edited, raw, position) ON b.number = u.batch + 1
+         history, written_at, edited, raw, erased, position) ON b.number = u.batch + 1
 ORDER BY u.position
 ON CONFLICT (network, kind, external_id) DO NOTHING
 RETURNING id
@@ -57,7 +59,7 @@ SELECT m.id, 1, u.text, u.attachments::jsonb, u.raw::json, m.edited_at
 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
     AS u(network, kind, external_id, text, attachments, raw)
 JOIN messages m ON (m.network, m.kind, m.external_id) = (u.network, u.kind, u.external_id)
-WHERE m.version > 1 AND m.edited_at IS NOT NULL AND m.text <> u.text
+WHERE m.version > 1 AND m.edited_at IS NOT NULL AND m.text <> u.text AND m.erased_at IS NULL
 ON CONFLICT DO NOTHING
 """
 
@@ -92,10 +94,11 @@ class IntakeBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """An item and the index of its batch."""
+    """An item and the index of its batch. `erased`: of an erased person, without words and names."""
 
     batch: int
     item: IncomingItem
+    erased: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,11 @@ class EarlyDeletion:
 def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
     """Return the unique key of a message: network, kind, external id."""
     return batch.page.network, item.kind, item.external_id
+
+
+def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
+    """Return whether the message may open no appeal: written before the go-live time, or by an erased person."""
+    return one.erased or batches[one.batch].is_historical(one.item)
 
 
 async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBatch]) -> None:
@@ -227,10 +235,11 @@ async def insert_messages(
             [encode_text(replace_lone_surrogates(item.text or "")) for item in items],
             [encode_exact_json(item.attachments) for item in items],
             [without_nul(item.url) for item in items],
-            [batches[one.batch].is_historical(one.item) for one in chunk],
+            [is_historical(batches, one) for one in chunk],
             [item.written_at for item in items],
             [item.change == "edited" for item in items],
             [json.dumps(item.raw) for item in items],
+            [one.erased for one in chunk],
         )
         inserted.update(UUID(bytes=row["id"].bytes) for row in found)
     return inserted

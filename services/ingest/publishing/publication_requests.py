@@ -29,6 +29,7 @@ from shared.jobs import Jobs
 from shared.networks import NetworkName
 from shared.tables.ingest import Message, Publication
 
+AUTHOR_ERASED = "The personal data of the author was erased: nobody may write to them any more"
 # Publications beyond this number are retried after their own delays.
 MAX_REQUEUED = 500
 
@@ -64,6 +65,8 @@ async def request_publication(
     if message is None:
         detail = "No such message"
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
+    if message.erased_at is not None:
+        raise Invalid(AUTHOR_ERASED)
     kind: MessageKind = "message" if message.kind == "message" else "comment"
     parts = split_text(body.text, max_text_length(message.network, kind))
     photos = [photo.model_dump(mode="json") for photo in body.attachments]
@@ -149,6 +152,8 @@ async def retry_publication(
     named = await session.scalar(query)
     if named is None:
         raise NotFound("Publication not found")
+    if named.erased_at is not None:
+        raise Invalid(AUTHOR_ERASED)
     await lock_threads(session, [named.thread_key])
     rows = await _parts(session, named.reply_id)
     failed = [row for row in rows if row.status == "failed"]

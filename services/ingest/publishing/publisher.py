@@ -13,7 +13,7 @@ limits how long it may take. Clocks of two machines are never compared.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -349,14 +349,25 @@ async def fail_dead_lettered(session: WriteSession, publication_id: UUID) -> Non
 
     A call still in flight records its outcome later, and a retry reads the thread before it sends again.
     """
+    await fail_unfinished(session, publication_id, JOB_DEAD_LETTERED)
+
+
+async def fail_unfinished(
+    session: WriteSession,
+    publication_id: UUID,
+    reason: dict[str, str],
+    *,
+    statuses: Sequence[str] = UNFINISHED_STATUSES,
+) -> None:
+    """Fail a publication for a reason, {"code", "message"}, if it has one of these statuses."""
     named = select(Publication).where(Publication.id == publication_id)
     thread_key = await session.scalar(named.with_only_columns(Publication.thread_key))
     if thread_key is None:
         return
     await lock_threads(session, [thread_key])
     row = await session.scalar(named.with_for_update().execution_options(populate_existing=True))
-    if row is not None and row.status in UNFINISHED_STATUSES:
-        await _fail(session, row, JOB_DEAD_LETTERED)
+    if row is not None and row.status in statuses:
+        await _fail(session, row, reason)
 
 
 async def _wait_for_turn(session: WriteSession, row: Publication) -> None:

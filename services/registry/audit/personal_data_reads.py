@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Row, Select, Uuid, cast, func, or_, select, true
+from sqlalchemy import ColumnElement, Row, Select, Uuid, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, array
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,7 +14,7 @@ from services.registry.schemas.fields import FilterText, Moment
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
-from shared.tables.appeals import Appeal
+from shared.tables.appeals import AppealMessage
 from shared.tables.common import PersonalDataRead
 from shared.tables.ingest import Message
 from shared.tables.registry import ApiClient, Organisation, Person
@@ -81,11 +81,10 @@ def _conditions(filters: PersonalDataReadFilter) -> list[ColumnElement[bool]]:
     if filters.subject_id is not None:
         conditions.append(_is_one_of(subjects.contains(array([filters.subject_id], type_=Uuid))))
     if filters.author_key is not None:
-        of_author = (
-            select(func.array_agg(found.id)).where(found.author_key == filters.author_key).scalar_subquery()
-            for found in (Appeal, Message)
-        )
-        conditions.append(_is_one_of(or_(*(subjects.overlap(cast(ids, ARRAY(Uuid))) for ids in of_author))))
+        of_author = select(Message.id).where(Message.author_key == filters.author_key)
+        opened_or_joined = select(AppealMessage.appeal_id).where(AppealMessage.message_id.in_(of_author))
+        found = (func.array(ids.scalar_subquery(), type_=ARRAY(Uuid)) for ids in (of_author, opened_or_joined))
+        conditions.append(_is_one_of(or_(*(subjects.overlap(ids) for ids in found))))
     if filters.start is not None:
         conditions.append(PersonalDataRead.read_at >= filters.start)
     if filters.end is not None:

@@ -20,6 +20,9 @@ from shared.tables.common import Event
 from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
+# The name of the consumer that calls `fan_out`.
+CONSUMER = "webhooks-fanout"
+
 
 async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     """Write a delivery for each event and each endpoint that subscribes to it and whose owner may read it.

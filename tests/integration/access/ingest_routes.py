@@ -59,5 +59,14 @@ ROWS: dict[str, Row] = PUSH | {
     ),
     "GET /api/v1/publications": ListRoute(Right.APPEALS_READ, shows="publication_id"),
     "GET /api/v1/publications/{publication_id}": RouteCall(Right.APPEALS_READ),
+    "POST /api/v1/authors/{author_key}/erasure": RouteCall(
+        Right.PERSONAL_DATA_ERASE, body(ground="request_of_the_person", reference="вх. 17")
+    ),
+    "POST /api/v1/erasures": RouteCall(
+        Right.PERSONAL_DATA_ERASE,
+        body(ground="other", reference="вх. 18", author_digest="0" * 64, until="2026-03-04T02:00:00+00:00"),
+    ),
+    "GET /api/v1/erasures": ListRoute(Right.PERSONAL_DATA_ERASE, shows="erasure_id"),
+    "GET /api/v1/erasures/{erasure_id}": RouteCall(Right.PERSONAL_DATA_ERASE),
     "POST /api/v1/publications/{publication_id}/retry": RouteCall(Right.APPEALS_ANSWER),
 }

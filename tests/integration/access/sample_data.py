@@ -36,6 +36,7 @@ from shared.tables import (
     appeals_work,
     attachments,
     ingest,
+    ingest_erasure,
     registry,
     webhooks,
 )
@@ -211,6 +212,12 @@ async def _ingestion(session: AsyncSession, sample_ids: dict[str, Any], mark: st
     ]
     await _add(session, *messages)
     sample_ids |= {"message_id": messages[0].id, "other_message_id": messages[1].id}
+    sample_ids["author_key"] = messages[0].author_key
+    erased = ingest_erasure.Erasure(
+        author_digest=f"digest-{mark}", ground="other", reference=f"вх. {mark}", status="done", until=THEN,
+        pseudonym=f"erased-{mark}", requested_by="matrix",
+    )  # fmt: skip
+    sample_ids["erasure_id"] = await _add(session, erased)
     await _add(
         session,
         *(
@@ -560,7 +567,7 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     sample_ids["telling_endpoint_id"] = await _add(session, telling)
     delivery = webhooks.WebhookDelivery(
         endpoint_id=endpoint.id, event_id=event_id, event_type="appeal.opened", organisation_id=organisation_id,
-        payload={"of": mark}, status="delivered", next_attempt_at=THEN,
+        payload={"data": {"of": mark}}, status="delivered", next_attempt_at=THEN,
         last_error=f"Once it failed: {mark}",
     )  # fmt: skip
     sample_ids["delivery_id"] = await _add(session, delivery)

@@ -21,7 +21,7 @@ from shared.tables.common import AuditEntry
 from tests.integration.access import documented_rights, ingest_routes
 from tests.integration.access.all_routes import ROWS
 from tests.integration.access.all_services import EVERYBODY, AllServices
-from tests.integration.access.route_table import GOOD, RouteCall, body, sample_id
+from tests.integration.access.route_table import GOOD, RouteCall, body, sample_id, sample_ids
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 UNRECORDED = dict.fromkeys(
@@ -80,6 +80,22 @@ COMMANDS: dict[str, tuple[ServiceName, RouteCall]] = {
             body(id=str(UUID(int=9)), text="Починим завтра", on_behalf_of=CENTRE_SUBJECT),
             names={"publication_id": "published_publication_id"},
         ),
+    ),
+    "POST /internal/erasures/appeals": (
+        "ingest",
+        RouteCall(
+            None,
+            body(
+                author_key=sample_id("author_key"),
+                pseudonym="erased-1",
+                until="2100-01-01T00:00:00+00:00",
+                threads={},
+            ),
+        ),
+    ),
+    "POST /internal/erasures/deliveries": (
+        "ingest",
+        RouteCall(None, body(subject_ids=sample_ids("appeal_id"))),
     ),
 }
 SHOWN = {

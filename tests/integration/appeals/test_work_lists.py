@@ -90,3 +90,12 @@ async def test_watched_appeals_are_those_of_the_caller(scenario: AppealsScenario
     assert [one["id"] for one in mine] == [watched["id"]]
     assert len((await watcher.get("/appeals?watched=false")).json()["items"]) == 2
     assert (await colleague.get("/appeals?watched=true")).json()["items"] == []
+
+
+async def test_appeals_of_one_author_are_listed(scenario: AppealsScenario) -> None:
+    first, *_ = await _open(scenario)
+    await scenario.citizen_writes("Почему не горят фонари на улице Жердева?", author="a0", thread="vk:-101_9")
+    listed = await scenario.all(author_key="a0")
+    assert len(listed) == 2
+    assert first["id"] in {appeal["id"] for appeal in listed}
+    assert await scenario.all(author_key="nobody") == []

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from tests.conftest import TestDatabase
-from tests.support.service_under_test import ServiceUnderTest, insert_organisation
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page
 
 START = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
-ANNA, APPEAL = "author-anna", UUID(int=11)
+ANNA, APPEAL, MESSAGE = "author-anna", UUID(int=11), UUID(int=12)
 
 
 async def _insert(
@@ -36,6 +36,9 @@ async def _insert(
 
 
 async def _insert_appeal(database: TestDatabase) -> None:
+    """Insert an appeal with a message of Anna."""
+    organisation = await insert_organisation(database)
+    page = await insert_page(database, organisation)
     connection = await database.connect()
     try:
         await connection.execute(
@@ -46,6 +49,19 @@ async def _insert_appeal(database: TestDatabase) -> None:
             START,
             ANNA,
         )
+        await connection.execute(
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+               author_key, from_community, text, attachments, url, history, source_kind, written_at, received_at,
+               version, raw)
+               VALUES ($1, 'vk', 'comment', '1', $2, $3, 'vk:1', $4, false, '', '[]', '', false, 'poll', $5, $5, 1,
+               '{}')""",
+            MESSAGE,
+            page,
+            organisation,
+            ANNA,
+            START,
+        )
+        await connection.execute("INSERT INTO appeal_messages VALUES ($1, $2, $3)", MESSAGE, APPEAL, START)
     finally:
         await connection.close()
 
@@ -65,11 +81,11 @@ async def test_reads_are_found_by_citizen_appeal_reader_and_time(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     await _insert_appeal(database)
-    await _insert(database, ("anton", [APPEAL]), ("boris", [uuid4()]), ("vera", [uuid4(), APPEAL]))
+    await _insert(database, ("anton", [APPEAL]), ("boris", [uuid4()]), ("vera", [uuid4(), MESSAGE]))
     assert [row["actor"] for row in await _list(registry)] == ["vera", "boris", "anton"]
     assert [row["actor"] for row in await _list(registry, author_key=ANNA)] == ["vera", "anton"]
     assert await _list(registry, author_key="author-nobody") == []
-    assert [row["actor"] for row in await _list(registry, subject_id=APPEAL)] == ["vera", "anton"]
+    assert [row["actor"] for row in await _list(registry, subject_id=APPEAL)] == ["anton"]
     assert [row["actor"] for row in await _list(registry, actor="boris")] == ["boris"]
     second = (START + timedelta(minutes=1)).isoformat()
     since: dict[str, Any] = {"from": second}

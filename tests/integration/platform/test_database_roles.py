@@ -152,6 +152,19 @@ async def test_reads_of_personal_data_are_listed_only_by_registry_and_changed_by
             await connection.close()
 
 
+async def test_only_ingest_may_erase_events(database: TestDatabase) -> None:
+    for role in SERVICES:
+        connection = await database.connect(role)
+        try:
+            if role == "ingest":
+                assert await connection.fetchval("SELECT erase_events('{}')") == 0
+                continue
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute("SELECT erase_events('{}')")
+        finally:
+            await connection.close()
+
+
 async def test_migrations_create_the_declared_tables(database: TestDatabase) -> None:
     connection = await database.connect()
     try:

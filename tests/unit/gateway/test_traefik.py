@@ -140,6 +140,8 @@ _ROUTES = {
     "/api/v1/coverage/missing": "registry",
     "/api/v1/messages/5/versions": "ingest",
     "/api/v1/sources/tokens": "ingest",
+    "/api/v1/authors/5a/erasure": "ingest",
+    "/api/v1/erasures/5a": "ingest",
     "/callbacks/vk": "ingest",
     "/callbacks/ok/secret": "ingest",
     "/api/v1/messages/5a/triage": "appeals",
@@ -286,6 +288,7 @@ async def test_request_id_is_forwarded(gateway: Gateway) -> None:
 async def test_access_log_contains_no_secret(gateway: Gateway) -> None:
     await gateway.ask("POST", "/callbacks/ok/PATHSECRET", b"{}")
     await gateway.ask("POST", "/callbacks/ok/PATHSECRET/502", b"{}")
+    await gateway.ask("POST", "/api/v1/authors/PATHSECRET/erasure", b"{}")
     await gateway.ask("GET", "/api/v1/events?ticket=QUERYSECRET")
     await gateway.ask("GET", "/api/v1/appeals/logged")
     async with asyncio.timeout(HANG_SECONDS):

@@ -1,0 +1,208 @@
+"""Erase the words of a citizen's appeals and everything that was written about them."""
+
+from collections.abc import Sequence
+from typing import Any, get_args
+from uuid import UUID
+
+from sqlalchemy import Select, case, func, or_, select
+
+from services.appeals.erasure.reply_rows import erase_replies
+from services.appeals.erasure.statements import delete_rows, update_rows
+from services.appeals.erasure.stored_values import without_words
+from services.appeals.search.documents import index_appeals
+from shared import clock
+from shared.api.idempotency import forget_responses_about
+from shared.audit import recorder
+from shared.contracts.erasures import ERASED_WORDS, AuthorErasedSoFar, EraseAuthor
+from shared.contracts.values import AlertKind
+from shared.database.sessions import WriteSession
+from shared.ids import new_id
+from shared.tables import Base
+from shared.tables.appeals import (
+    Appeal,
+    AppealMessage,
+    AppealsConsumerOffset,
+    AppealsIdempotency,
+    AppealSubmission,
+    Assignment,
+    TimelineEntry,
+)
+from shared.tables.appeals_bulk import BulkOperationRow
+from shared.tables.appeals_classification import Classification, Review
+from shared.tables.appeals_extensions import ExtensionRequest
+from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_incidents import Alert, Incident, IncidentMember
+from shared.tables.appeals_lists import AppealTag
+from shared.tables.appeals_merges import AppealMerge
+from shared.tables.appeals_replies import Reply
+from shared.tables.appeals_sla import SlaClock, SlaClockEvent
+from shared.tables.appeals_work import AppealNote
+from shared.tables.ingest import Message
+
+APPEALS_AT_A_TIME = 50
+# All of them: the index begins with the kind.
+_ALERT_KINDS = get_args(AlertKind.__value__)
+_JSON_COLUMNS: tuple[tuple[type[Base], tuple[str, ...]], ...] = (
+    (TimelineEntry, ("data",)),
+    (BulkOperationRow, ("problem", "former")),
+)
+
+
+async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorErasedSoFar:
+    """Erase the next appeals of the author; return the counts of all erased so far. Idempotent."""
+    await _wait_for_consumer(session)
+    found = await _next_appeals(session, command)
+    ids = list(found)
+    if ids:
+        await _erase_appeal_rows(session, command, found)
+        await erase_replies(session, [id_ for id_ in ids if found[id_] in command.threads], ids)
+        await _erase_what_was_said(session, command, ids)
+        await index_appeals(session, ids)
+        await recorder.record_action(session, Appeal.__tablename__, *map(str, ids))
+    own = select(Message.id).where(Message.author_key == command.pseudonym)
+    await _erase_readings(session, own)
+    if not ids:
+        erased = select(Appeal.id).where(Appeal.author_key == command.pseudonym)
+        await forget_responses_about(session, AppealsIdempotency, list(await session.scalars(erased.union(own))))
+    return AuthorErasedSoFar(is_done=not ids, counts=await _counts(session, command.pseudonym))
+
+
+async def _wait_for_consumer(session: WriteSession) -> None:
+    """Wait for the batch of messages that is being handled: later ones are read without words."""
+    await session.execute(
+        select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals").with_for_update()
+    )
+
+
+async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUID, str | None]:
+    """Return the threads of the next appeals by id, locked: of the author, or with a message of the author."""
+    with_message = (
+        select(AppealMessage.appeal_id)
+        .join(Message, Message.id == AppealMessage.message_id)
+        .where(Message.author_key == command.pseudonym)
+    )
+    own = select(Appeal.id).where(Appeal.author_key == command.author_key, Appeal.written_at <= command.until)
+    # A union, not OR: each half is read by its index.
+    rows = await session.execute(
+        select(Appeal.id, Appeal.thread_key)
+        .where(Appeal.id.in_(own.union(with_message)), Appeal.erased_at.is_(None))
+        .order_by(Appeal.id)
+        .limit(APPEALS_AT_A_TIME)
+        .with_for_update()
+    )
+    return {row.id: row.thread_key for row in rows}
+
+
+async def _erase_appeal_rows(session: WriteSession, command: EraseAuthor, found: dict[UUID, str | None]) -> None:
+    now = clock.now()
+    rows = await session.execute(
+        select(Appeal.id, Appeal.route, Appeal.reply_failed, Appeal.url).where(Appeal.id.in_(found))
+    )
+    for appeal_id, route, reply_failed, url in rows.all():
+        thread = found[appeal_id]
+        is_direct = thread in command.threads
+        await update_rows(
+            session,
+            Appeal,
+            Appeal.id == appeal_id,
+            text="",
+            author_key=command.pseudonym,
+            thread_key=command.threads[thread] if thread is not None and is_direct else thread,
+            url=None if is_direct else url,
+            street=None,
+            house=None,
+            route=without_words(route),
+            reply_failed=without_words(reply_failed),
+            possible_other_matters=None,
+            erased_at=now,
+            updated_at=now,
+            version=Appeal.version + 1,
+        )
+
+
+async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids: Sequence[UUID]) -> None:
+    """Erase what people and the system wrote about these appeals: it may quote or name the citizen."""
+    clocks = select(SlaClock.id).where(SlaClock.appeal_id.in_(ids))
+    await update_rows(session, Assignment, Assignment.appeal_id.in_(ids), reason=None)
+    await update_rows(session, SlaClockEvent, SlaClockEvent.clock_id.in_(clocks), reason=None)
+    await update_rows(session, ExtensionRequest, ExtensionRequest.appeal_id.in_(ids), ground="", remarks=None)
+    await update_rows(session, FeedbackRound, FeedbackRound.appeal_id.in_(ids), reason=None)
+    await update_rows(session, AppealNote, AppealNote.appeal_id.in_(ids), text="", version=AppealNote.version + 1)
+    await update_rows(session, IncidentMember, IncidentMember.appeal_id.in_(ids), why="")
+    await update_rows(session, Alert, Alert.kind.in_(_ALERT_KINDS), Alert.appeal_id.in_(ids), why="")
+    await update_rows(
+        session,
+        AppealSubmission,
+        AppealSubmission.appeal_id.in_(ids),
+        contact=None,
+        extra={},
+        fingerprint=new_id().hex,
+    )
+    merges = or_(AppealMerge.appeal_id.in_(ids), AppealMerge.into_id.in_(ids))
+    thread: Any = AppealMerge.thread_key
+    if command.threads:
+        thread = case(command.threads, value=AppealMerge.thread_key, else_=AppealMerge.thread_key)
+    await update_rows(session, AppealMerge, merges, reason="", author_key=command.pseudonym, thread_key=thread)
+    await delete_rows(session, AppealTag, AppealTag.appeal_id.in_(ids))
+    for table, columns in _JSON_COLUMNS:
+        await _erase_json(session, table, table.appeal_id.in_(ids), columns)  # type: ignore[attr-defined]
+    await _erase_incidents(session, ids)
+
+
+async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Erase title and street of incidents that had no other appeals: their words are this citizen's."""
+    of_these = select(IncidentMember.incident_id).where(IncidentMember.appeal_id.in_(ids))
+    others = (
+        select(IncidentMember.id)
+        .join(Appeal, Appeal.id == IncidentMember.appeal_id)
+        .where(IncidentMember.incident_id == Incident.id, Appeal.erased_at.is_(None))
+        .exists()
+    )
+    await update_rows(
+        session,
+        Incident,
+        Incident.id.in_(of_these) & ~others,
+        title=ERASED_WORDS.capitalize(),
+        street=None,
+        version=Incident.version + 1,
+    )
+
+
+async def _erase_readings(session: WriteSession, message_ids: Select[UUID]) -> None:
+    """Erase what classifiers and people read in the messages: quoted words and addresses."""
+    quoting = or_(Classification.why != "", Classification.street.is_not(None), Classification.house.is_not(None))
+    await update_rows(
+        session,
+        Classification,
+        Classification.message_id.in_(message_ids) & quoting,
+        why="",
+        street=None,
+        house=None,
+        version=Classification.version + 1,
+    )
+    await _erase_json(session, Review, Review.message_id.in_(message_ids), ("predicted", "decided"))
+
+
+async def _erase_json(session: WriteSession, table: type[Base], condition: Any, columns: Sequence[str]) -> None:
+    keys = [column.name for column in table.__table__.primary_key]
+    names = [*keys, *columns]
+    rows = await session.execute(select(*(getattr(table, name) for name in names)).where(condition))
+    for row in rows.all():
+        before = {name: getattr(row, name) for name in columns}
+        after = {name: without_words(value) for name, value in before.items()}
+        if after != before:
+            same = [getattr(table, name) == getattr(row, name) for name in keys]
+            await update_rows(session, table, *same, **after)
+
+
+async def _counts(session: WriteSession, pseudonym: str) -> dict[str, int]:
+    """Return how many rows of each kind are erased, counted from the rows: the same after a repeated command."""
+    appeals = select(Appeal.id).where(Appeal.author_key == pseudonym)
+    messages = select(Message.id).where(Message.author_key == pseudonym)
+    queries = {
+        "appeals": select(func.count()).select_from(appeals.subquery()),
+        "replies": select(func.count()).where(Reply.appeal_id.in_(appeals)),
+        "notes": select(func.count()).where(AppealNote.appeal_id.in_(appeals)),
+        "classifications": select(func.count()).where(Classification.message_id.in_(messages)),
+    }
+    return {name: await session.scalar(query) or 0 for name, query in queries.items()}

@@ -1,0 +1,167 @@
+"""Erase the messages of a person: the rows stay, so that a message is one row for good, without words and ids."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, select, union, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer, load_only
+
+from services.ingest.erasure.subject import Subject
+from services.ingest.intake.erased_people import erased_external_id
+from shared import clock
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
+from shared.tables.ingest import Message, MessageVersion, Publication
+from shared.tables.ingest_erasure import Erasure
+
+BATCH = 500
+# What a message loses in any case.
+_WORDS: Mapping[str, Any] = {"text": "", "attachments": [], "raw": {}}
+
+Counts = dict[str, int]
+
+
+async def erase_own_messages(session: WriteSession, erasure: Erasure, subject: Subject) -> Counts | None:
+    """Erase the next messages of the person; return how many rows, or None if there are none left."""
+    return await _erase_next(
+        session, Message.author_key == subject.author_key, erasure, subject, author_key=erasure.pseudonym
+    )
+
+
+async def erase_conversations(session: WriteSession, erasure: Erasure, subject: Subject) -> Counts | None:
+    """Erase the next messages of the page's staff in direct conversations with the person."""
+    return await _erase_next(session, Message.thread_key.in_(subject.threads), erasure, subject)
+
+
+async def _erase_next(
+    session: WriteSession, condition: ColumnElement[bool], erasure: Erasure, subject: Subject, **changes: Any
+) -> Counts | None:
+    messages = list(
+        await session.scalars(
+            select(Message)
+            .options(load_only(Message.kind, Message.network, Message.external_id, Message.thread_key,
+                               Message.reply_to, Message.url), defer(Message.raw))
+            .where(condition, Message.written_at <= erasure.until)
+            .order_by(Message.id)
+            .limit(BATCH)
+            .with_for_update()
+        )
+    )  # fmt: skip
+    if not messages:
+        return None
+    threads = subject.replaced_threads
+    for message in messages:
+        values = dict(_WORDS) | changes
+        if message.kind == "message" and message.thread_key in threads:
+            values |= {
+                "external_id": erased_external_id(message.network, message.external_id),
+                "thread_key": threads[message.thread_key],
+                "reply_to": message.reply_to and erased_external_id(message.network, message.reply_to),
+                "url": "",
+            }
+        elif subject.native_id is not None and subject.native_id in message.url:
+            values["url"] = ""
+        await session.execute(_erase(Message.id == message.id, values))
+    return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
+
+
+def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:
+    return (
+        update(Message)
+        .where(condition)
+        .values(**values, erased_at=clock.now(), version=Message.version + 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _erase_versions(session: WriteSession, message_ids: Sequence[UUID]) -> Counts:
+    gone = await session.scalars(
+        delete(MessageVersion).where(MessageVersion.message_id.in_(message_ids)).returning(MessageVersion.version)
+    )
+    return {"message_versions": len(gone.all())}
+
+
+async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> Counts:
+    """Erase the words of the page's replies to these appeals in public threads: they address the person.
+
+    They are found by the replies of the appeals, and by the comments of the person that they answer.
+    """
+    replies = select(Reply.id, Reply.message_id).where(Reply.appeal_id.in_(appeal_ids)).subquery()
+    published = (
+        select(Publication.network, Publication.kind, Publication.external_id)
+        .where(Publication.reply_id.in_(select(replies.c.id)), Publication.kind == "comment")
+        .subquery()
+    )
+    ours = select(Message.id).join(
+        published,
+        (Message.network == published.c.network)
+        & (Message.kind == published.c.kind)
+        & (Message.external_id == published.c.external_id),
+    )
+    own_ids = select(Message.external_id).where(Message.author_key == erasure.pseudonym, Message.kind == "comment")
+    addressed = select(Message.id).where(
+        Message.thread_key.in_(_own_threads(erasure)),
+        Message.kind == "comment",
+        Message.reply_to.in_(own_ids),
+        Message.written_at <= erasure.until,
+    )
+    by_hand = select(replies.c.message_id).where(replies.c.message_id.is_not(None))
+    # A union, not OR: each part is read by its index.
+    found = list(
+        await session.scalars(
+            select(Message.id)
+            .where(
+                Message.id.in_(union(ours, addressed, by_hand)),
+                Message.from_community,
+                Message.erased_at.is_(None),
+            )
+            .order_by(Message.id)
+            .with_for_update()
+        )
+    )
+    if not found:
+        return {}
+    await session.execute(_erase(Message.id.in_(found), _WORDS))
+    return {"replies_in_network": len(found)} | await _erase_versions(session, found)
+
+
+async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:
+    """Erase the payloads of others' comments in the person's threads that name the person, as replies to them do.
+
+    What others wrote stays.
+    """
+    changed = await session.scalars(
+        update(Message)
+        .where(
+            Message.thread_key.in_(_own_threads(erasure)),
+            Message.kind == "comment",
+            Message.erased_at.is_(None),
+            func.strpos(cast(Message.raw, Text), native_id) > 0,
+        )
+        .values(raw={})
+        .returning(Message.id)
+        .execution_options(synchronize_session=False)
+    )
+    return {"payloads_of_others": len(changed.all())}
+
+
+def _own_threads(erasure: Erasure) -> Select[str]:
+    """Return the public threads that the person wrote in."""
+    own = (Message.author_key == erasure.pseudonym) & (Message.kind != "message")
+    return select(Message.thread_key).where(own).distinct()
+
+
+async def erased_ids(session: AsyncSession, erasure: Erasure, subject: Subject) -> list[UUID]:
+    """Return the ids of the person's erased messages, and of all messages of the erased conversations."""
+    condition = or_(
+        Message.author_key == erasure.pseudonym, Message.thread_key.in_(subject.replaced_threads.values())
+    )
+    return list(await session.scalars(select(Message.id).where(condition, Message.erased_at.is_not(None))))
+
+
+async def erased_appeal_ids(session: AsyncSession, erasure: Erasure) -> list[UUID]:
+    """Return the ids of the person's appeals, which have the pseudonym by now."""
+    return list(await session.scalars(select(Appeal.id).where(Appeal.author_key == erasure.pseudonym)))

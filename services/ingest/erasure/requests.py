@@ -1,0 +1,146 @@
+"""Request, list and repeat erasures."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.erasure.subject import find_subject, last_written, lock_intake, remember
+from services.ingest.intake.erased_people import PREFIX, author_digest
+from services.ingest.schemas.erasures import ErasureIn, ErasureRecordIn, ErasureStatus
+from shared import clock
+from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
+from shared.database.sessions import WriteSession
+from shared.http.problems import NotFound
+from shared.ids import new_id
+from shared.jobs import JobQueue
+from shared.tables.appeals import Appeal
+from shared.tables.ingest import Author, Message
+from shared.tables.ingest_erasure import Erasure
+
+ERASE_JOB = "erase-author"
+
+
+async def request_erasure(
+    session: WriteSession, jobs: JobQueue, author_key: str, body: ErasureIn, *, requested_by: str
+) -> Erasure:
+    """Queue the erasure of an author, from this moment on; return it.
+
+    Return the earlier erasure if it is unfinished, or if nothing came since; a failed one is queued again. Raises
+    `NotFound` for an unknown author.
+    """
+    await lock_intake(session)
+    digest = author_digest(author_key)
+    last = await _last(session, digest)
+    if last is not None and last.status != "done":
+        return await _queue_again(session, jobs, last)
+    if not await _is_known(session, author_key):
+        if last is None:
+            raise NotFound("No such author")
+        return last
+    subject = await find_subject(session, author_key)
+    written = await last_written(session, author_key)
+    now = clock.now()
+    erasure = _new(body, digest, until=max(now, written or now), requested_by=requested_by)
+    erasure.subject = subject.encrypted()
+    session.add(erasure)
+    await session.flush()
+    await remember(session, erasure, subject.threads)
+    await enqueue(session, jobs, erasure.id)
+    return erasure
+
+
+async def repeat_erasure(
+    session: WriteSession, jobs: JobQueue, record: ErasureRecordIn, *, requested_by: str
+) -> Erasure:
+    """Queue an erasure again from its record, for a database that was restored from an older backup; return it.
+
+    Idempotent: a record that the database still has, or has again, is not repeated.
+    """
+    await lock_intake(session)
+    last = await _last(session, record.author_digest)
+    if last is not None and last.status != "done":
+        return await _queue_again(session, jobs, last)
+    if last is not None and last.until >= record.until:
+        return last
+    erasure = _new(record, record.author_digest, until=record.until, requested_by=requested_by)
+    session.add(erasure)
+    await session.flush()
+    await remember(session, erasure, [])
+    await enqueue(session, jobs, erasure.id)
+    return erasure
+
+
+async def enqueue(
+    session: WriteSession, jobs: JobQueue, erasure_id: UUID, *, dedupe_key: str | None = None
+) -> None:
+    """Enqueue the job that does the erasure."""
+    await jobs.enqueue(session, ERASE_JOB, {"erasure_id": str(erasure_id)}, dedupe_key=dedupe_key)
+
+
+def _new(body: ErasureIn, digest: str, *, until: datetime, requested_by: str) -> Erasure:
+    return Erasure(
+        id=new_id(),
+        author_digest=digest,
+        ground=body.ground,
+        reference=body.reference,
+        status="queued",
+        until=until,
+        # Random: nothing leads from it to the author.
+        pseudonym=f"{PREFIX}{new_id().hex}",
+        counts={},
+        requested_by=requested_by,
+    )
+
+
+async def _last(session: WriteSession, digest: str) -> Erasure | None:
+    found: Erasure | None = await session.scalar(
+        select(Erasure)
+        .where(Erasure.author_digest == digest)
+        .order_by(Erasure.created_at.desc(), Erasure.id.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    return found
+
+
+async def _queue_again(session: WriteSession, jobs: JobQueue, erasure: Erasure) -> Erasure:
+    if erasure.status == "failed":
+        erasure.status, erasure.error = "queued", None
+        await session.flush()
+        await enqueue(session, jobs, erasure.id)
+    return erasure
+
+
+async def _is_known(session: AsyncSession, author_key: str) -> bool:
+    for table in (Author, Message, Appeal):
+        if await session.scalar(select(select(table).where(table.author_key == author_key).exists())):
+            return True
+    return False
+
+
+async def get_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure:
+    """Return an erasure. Raises `NotFound`."""
+    row = await session.get(Erasure, erasure_id)
+    if row is None:
+        raise NotFound("Erasure not found")
+    return row
+
+
+class ErasureFilter(ListFilter):
+    """Filter of the list of erasures."""
+
+    status: ErasureStatus | None = None
+
+
+async def list_erasures(session: AsyncSession, filters: ErasureFilter, paging: Paging) -> list[Erasure]:
+    """Return erasures, newest first: one more than the page size."""
+    query = select(Erasure).order_by(Erasure.created_at.desc(), Erasure.id.desc()).limit(paging.limit + 1)
+    if filters.status is not None:
+        query = query.where(Erasure.status == filters.status)
+    after = paging.after([Erasure.created_at, Erasure.id], [datetime.fromisoformat, UUID])
+    if after is not None:
+        query = query.where(after)
+    return list(await session.scalars(query))

@@ -1,0 +1,254 @@
+"""Does an erasure: first ingest's messages, then the other services, then what refers to both.
+
+Every step is a transaction, or a command to another service, that finds what is left: after a kill at any moment
+the job runs again and completes the rest. Messages come first, so that nobody reads the words again meanwhile.
+Publications that are being sent are waited for. The event that tells other systems is written last, once.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, cast, func, select, union
+
+from services.ingest.erasure.message_rows import (
+    Counts,
+    erase_conversations,
+    erase_own_messages,
+    erase_payloads_of_others,
+    erase_public_replies,
+    erased_appeal_ids,
+    erased_ids,
+)
+from services.ingest.erasure.publication_rows import erase_publications
+from services.ingest.erasure.subject import Subject, find_by_digest, find_subject, lock_intake, remember
+from services.ingest.erasure.traces import erase_traces
+from shared import clock
+from shared.contracts.erasures import (
+    MAX_SUBJECTS,
+    AuthorErasedSoFar,
+    DeliveriesErased,
+    EraseAuthor,
+    EraseDeliveries,
+)
+from shared.contracts.ingest_events import AuthorErased
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.jobs import RetryLater
+from shared.logs import get_logger
+from shared.service import Service
+from shared.service_client import ServiceUnavailable
+from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals_replies import Reply
+from shared.tables.ingest import Publication
+from shared.tables.ingest_erasure import Erasure
+
+log = get_logger(__name__)
+
+PAUSE = timedelta(seconds=10)
+_Step = Callable[[WriteSession, Erasure, Subject], Awaitable[Counts | None]]
+
+
+async def fail(session: WriteSession, erasure_id: UUID, reason: str) -> None:
+    """Show that an erasure failed for good; the same request runs it again."""
+    erasure = await session.get(Erasure, erasure_id, with_for_update=True)
+    if erasure is not None and erasure.status != "done":
+        erasure.status, erasure.error, erasure.updated_at = "failed", reason[:500], clock.now()
+
+
+@dataclass(frozen=True)
+class ErasureRunner:
+    """Runs erasures of this service."""
+
+    service: Service
+
+    async def run(self, erasure_id: UUID) -> None:
+        """Run an erasure until it is done. Raises `RetryLater` while a reply to the person is being published, or
+        another service does not answer.
+        """
+        subject = await self._begin(erasure_id)
+        if subject is None:
+            return
+        try:
+            await self._repeat(erasure_id, subject, erase_own_messages)
+            await self._repeat(erasure_id, subject, erase_conversations)
+            await self._erase_appeals(erasure_id, subject)
+            publishing = await self._erase_rest(erasure_id, subject)
+        except ServiceUnavailable as unavailable:
+            await self._wait(erasure_id, f"another service does not answer: {unavailable}")
+            raise RetryLater(PAUSE, "another service does not answer") from unavailable
+        if publishing:
+            await self._wait(erasure_id, f"{publishing} replies to the person are being published")
+            raise RetryLater(PAUSE, "replies to the person are being published")
+        await self._finish(erasure_id)
+
+    async def _begin(self, erasure_id: UUID) -> Subject | None:
+        """Mark the erasure as running; return the person, or None if nothing is left to do."""
+        key = await self._find_author(erasure_id)
+        async with self.service.database.write() as session:
+            if key is not None:
+                await lock_intake(session)
+            erasure = await session.get(Erasure, erasure_id, with_for_update=True)
+            if erasure is None or erasure.status == "done":
+                return None
+            if erasure.subject is None and key is not None:
+                found = await find_subject(session, key)
+                erasure.subject = found.encrypted()
+                await remember(session, erasure, found.threads)
+            if erasure.subject is None:
+                await _conclude(session, erasure, ())
+                return None
+            erasure.status, erasure.updated_at = "running", clock.now()
+            erasure.started_at = erasure.started_at or erasure.updated_at
+            return Subject.decrypted(erasure.subject)
+
+    async def _find_author(self, erasure_id: UUID) -> str | None:
+        """Return the key of the author of a repeated erasure, whom nobody has found yet."""
+        async with self.service.database.read() as session:
+            erasure = await session.get(Erasure, erasure_id)
+            if erasure is None or erasure.status == "done" or erasure.subject is not None:
+                return None
+            return await find_by_digest(session, erasure.author_digest)
+
+    @asynccontextmanager
+    async def _locked(self, erasure_id: UUID) -> AsyncIterator[tuple[WriteSession, Erasure]]:
+        """Yield a transaction with the erasure locked: two jobs of one erasure take turns."""
+        async with self.service.database.write() as session:
+            erasure = await session.get_one(Erasure, erasure_id, with_for_update=True)
+            erasure.updated_at = clock.now()
+            yield session, erasure
+
+    async def _repeat(self, erasure_id: UUID, subject: Subject, step: _Step) -> None:
+        """Run a step, a transaction each time, until it finds nothing."""
+        while True:
+            async with self._locked(erasure_id) as (session, erasure):
+                counts = await step(session, erasure, subject)
+                if counts is None:
+                    return
+                _add(erasure, "ingest", counts)
+
+    async def _erase_appeals(self, erasure_id: UUID, subject: Subject) -> None:
+        async with self.service.database.read() as reader:
+            erasure = await reader.get_one(Erasure, erasure_id)
+        command = EraseAuthor(
+            author_key=subject.author_key,
+            pseudonym=erasure.pseudonym,
+            until=erasure.until,
+            threads=subject.replaced_threads,
+        )
+        path, part = "/internal/erasures/appeals", 0
+        while True:
+            part += 1
+            answer = await self.service.client().post(
+                "appeals",
+                path,
+                command.model_dump(mode="json"),
+                on_behalf_of=erasure.requested_by,
+                idempotency_key=f"{erasure_id}:{part}",
+            )
+            done = AuthorErasedSoFar.model_validate(answer)
+            async with self._locked(erasure_id) as (_, locked):
+                _set(locked, "appeals", done.counts)
+            if done.is_done:
+                return
+
+    async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
+        """Erase what refers to the erased messages and appeals; return how many replies are being published."""
+        async with self._locked(erasure_id) as (session, erasure):
+            appeal_ids = await erased_appeal_ids(session, erasure)
+            _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
+            if subject.native_id is not None:
+                _add(erasure, "ingest", await erase_payloads_of_others(session, erasure, subject.native_id))
+            counts, publishing = await erase_publications(session, subject, appeal_ids)
+            _add(erasure, "ingest", counts)
+        async with self._locked(erasure_id) as (session, erasure):
+            subject_ids = [*await erased_ids(session, erasure, subject), *appeal_ids]
+            _add(erasure, "ingest", await erase_traces(session, erasure, subject, subject_ids))
+            published = await session.scalars(
+                select(Publication.id)
+                .join(Reply, Reply.id == Publication.reply_id)
+                .where(Reply.appeal_id.in_(appeal_ids), Publication.part == 0)
+            )
+            with_events = [*subject_ids, *published]
+        for some in _parts(with_events):
+            async with self._locked(erasure_id) as (session, erasure):
+                events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
+                _add(erasure, "events", {"events": events or 0})
+        await self._erase_deliveries(erasure_id, subject_ids)
+        return publishing
+
+    async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID]) -> None:
+        deliveries = 0
+        for part, some in enumerate(_parts(subject_ids)):
+            answer = await self.service.client().post(
+                "webhooks",
+                "/internal/erasures/deliveries",
+                EraseDeliveries(subject_ids=some).model_dump(mode="json"),
+                on_behalf_of="ingest",
+                idempotency_key=f"{erasure_id}:{part}",
+            )
+            deliveries += DeliveriesErased.model_validate(answer).deliveries
+        async with self._locked(erasure_id) as (_, erasure):
+            _set(erasure, "webhooks", {"deliveries": deliveries})
+
+    async def _wait(self, erasure_id: UUID, reason: str) -> None:
+        async with self._locked(erasure_id) as (_, erasure):
+            erasure.error = reason
+
+    async def _finish(self, erasure_id: UUID) -> None:
+        async with self._locked(erasure_id) as (session, erasure):
+            if erasure.status != "done":
+                await _conclude(session, erasure, await erased_appeal_ids(session, erasure))
+        log.info("personal data erased", erasure_id=str(erasure_id))
+
+
+async def _conclude(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> None:
+    """Forget who it was, and tell other systems."""
+    erasure.status, erasure.subject, erasure.error = "done", None, None
+    erasure.finished_at = erasure.updated_at = clock.now()
+    events = [
+        NewEvent(
+            data=AuthorErased(appeal_ids=some, erased_until=erasure.until),
+            subject_id=erasure.id,
+            organisation_id=organisation_id,
+            actor=erasure.requested_by,
+        )
+        for organisation_id, found in (await _appeals_by_organisation(session, appeal_ids)).items()
+        for some in _parts(found)
+    ]
+    await emit(session, *events)
+
+
+async def _appeals_by_organisation(
+    session: WriteSession, appeal_ids: Sequence[UUID]
+) -> Mapping[UUID | None, list[UUID]]:
+    """Return the appeals that each organisation has or had; None: the centre has them and nobody had."""
+    had = union(
+        select(Appeal.id, Appeal.organisation_id).where(Appeal.id.in_(appeal_ids)),
+        select(Assignment.appeal_id, Assignment.to_organisation_id).where(Assignment.appeal_id.in_(appeal_ids)),
+    )
+    found: dict[UUID | None, list[UUID]] = {}
+    for appeal_id, organisation_id in await session.execute(had):
+        found.setdefault(organisation_id, []).append(appeal_id)
+    told = {appeal_id for organisation_id, ids in found.items() if organisation_id for appeal_id in ids}
+    unassigned = [appeal_id for appeal_id in found.pop(None, []) if appeal_id not in told]
+    return found | ({None: unassigned} if unassigned else {})
+
+
+def _parts(ids: Sequence[UUID]) -> list[list[UUID]]:
+    return [list(ids[start : start + MAX_SUBJECTS]) for start in range(0, len(ids), MAX_SUBJECTS)]
+
+
+def _add(erasure: Erasure, service: str, counts: Mapping[str, int]) -> None:
+    known: Mapping[str, Any] = erasure.counts.get(service, {})
+    _set(
+        erasure, service, {name: known.get(name, 0) + counts.get(name, 0) for name in known.keys() | counts.keys()}
+    )
+
+
+def _set(erasure: Erasure, service: str, counts: Mapping[str, int]) -> None:
+    """Store the counts of a service, as a new object: changes inside of JSON are not noticed."""
+    erasure.counts = erasure.counts | {service: dict(sorted(counts.items()))}

@@ -1,0 +1,80 @@
+"""Erase what else ingest keeps about a person: the name, raw payloads, states of conversations, responses."""
+
+import re
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, or_, select, update
+
+from services.ingest.erasure.message_rows import Counts
+from services.ingest.erasure.subject import Subject
+from shared.api.idempotency import forget_responses_about
+from shared.database.sessions import WriteSession
+from shared.tables.ingest import (
+    Author,
+    IngestIdempotency,
+    Message,
+    PendingDeletion,
+    QuarantinedPayload,
+    Source,
+    Thread,
+)
+from shared.tables.ingest_erasure import Erasure
+
+
+async def erase_traces(
+    session: WriteSession, erasure: Erasure, subject: Subject, subject_ids: Sequence[UUID]
+) -> Counts:
+    """Delete or empty the rows; `subject_ids` are those of erased messages and appeals. Idempotent."""
+    counts: Counts = {}
+    # Without messages written since the erasure was requested.
+    later = select(Message.id).where(Message.author_key == subject.author_key).exists()
+    gone = await session.scalars(
+        delete(Author).where(Author.author_key == subject.author_key, ~later).returning(Author.author_key)
+    )
+    counts["authors"] = len(gone.all())
+    await session.execute(
+        update(PendingDeletion)
+        .where(PendingDeletion.deleter_key == subject.author_key)
+        .values(deleter_key=None)
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(delete(Thread).where(Thread.thread_key.in_(subject.threads)))
+    for thread in subject.threads:
+        await _forget_conversation(session, thread)
+    if subject.native_id is not None:
+        counts["quarantine"] = await _delete_payloads(session, subject.network, subject.native_id)
+    await forget_responses_about(session, IngestIdempotency, subject_ids)
+    return counts
+
+
+async def _forget_conversation(session: WriteSession, thread: str) -> None:
+    """Delete what waits for a message of the conversation, and its state in cursors.
+
+    Its messages begin with the network's id of the conversation.
+    """
+    _, _, native = thread.partition(":")
+    await session.execute(
+        delete(PendingDeletion).where(
+            PendingDeletion.kind == "message",
+            or_(*(PendingDeletion.external_id.startswith(native + end, autoescape=True) for end in "_/")),
+        )
+    )
+    chat = native.removeprefix("chat:")
+    await session.execute(
+        update(Source)
+        .where(Source.cursor["closed"].has_key(chat))
+        .values(cursor=Source.cursor.delete_path(["closed", chat]))
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _delete_payloads(session: WriteSession, network: str | None, native_id: str) -> int:
+    """Delete the quarantined payloads that contain the network's id of the person; return how many."""
+    number = rf"(^|[^0-9A-Za-z]){re.escape(native_id)}([^0-9A-Za-z]|$)"
+    gone = await session.scalars(
+        delete(QuarantinedPayload)
+        .where(QuarantinedPayload.network == network, QuarantinedPayload.raw.regexp_match(number))
+        .returning(QuarantinedPayload.id)
+    )
+    return len(gone.all())

@@ -1,0 +1,142 @@
+"""What intake remembers of erased people: keyed digests, by which their old messages come back without words.
+
+A network still has what a person wrote, and every poll, push and backfill may deliver it again. Digests of the
+author and of direct conversations say which messages those are; what was written after the erasure is a new
+message. In a direct conversation the network's ids name the person, so digests replace them too: the message is
+found again, and stays one row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import asyncpg
+
+from services.ingest.intake.pseudonymisation import author_key
+from services.ingest.intake.statements import BatchItem, IntakeBatch
+from services.ingest.networks.port import Author, IncomingItem
+from services.ingest.tokens.crypto import keyed_digest
+
+PREFIX = "erased-"
+# Intake holds it shared, and an erasure begins under it alone: every message of the person is then committed, or
+# finds the digest.
+LOCK = int.from_bytes(b"erasures", signed=True)
+
+_FIND = "SELECT digest, until FROM erased_keys WHERE digest = ANY($1::text[])"
+_STORED = (
+    "SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])"
+)
+
+
+def author_digest(key: str) -> str:
+    """Return the digest that stands for an author after the erasure."""
+    return keyed_digest("erased-author", key)
+
+
+def conversation_digest(thread_key: str) -> str:
+    """Return the digest that stands for a direct conversation after the erasure."""
+    return keyed_digest("erased-conversation", thread_key)
+
+
+def erased_thread_key(thread_key: str) -> str:
+    """Return what replaces the key of an erased direct conversation."""
+    return PREFIX + conversation_digest(thread_key)[:32]
+
+
+def erased_external_id(network: str, external_id: str) -> str:
+    """Return what replaces the network's id of a message in an erased direct conversation."""
+    return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]
+
+
+async def without_erased_words(
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Sequence[BatchItem]
+) -> list[BatchItem]:
+    """Return the items, those of erased people without words, names and ids: as `erased` items.
+
+    Waits for an erasure that begins at this moment.
+    """
+    digests = [_digests(batches[one.batch].page.network, one.item) for one in told]
+    known = {digest for names in digests for digest in names.values()}
+    if not known:
+        return list(told)
+    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LOCK)
+    rows = await connection.fetch(_FIND, sorted(known))
+    if not rows:
+        return list(told)
+    until = {row["digest"]: row["until"] for row in rows}
+    stored = await _stored_ids(connection, batches, told, digests, until)
+    return [
+        _erased(batches[one.batch].page.network, one, names, until, stored)
+        for one, names in zip(told, digests, strict=True)
+    ]
+
+
+def _digests(network: str, item: IncomingItem) -> dict[str, str]:
+    """Return the digests of the people and the conversation that an item names."""
+    people = {"author": item.author, "deleted_by": item.deleted_by}
+    found = {name: _person_digest(network, who) for name, who in people.items() if who is not None}
+    if item.kind == "message":
+        found["conversation"] = conversation_digest(item.thread_key)
+    return found
+
+
+def _person_digest(network: str, who: Author) -> str:
+    return author_digest(author_key(network, who.native_id))
+
+
+async def _stored_ids(
+    connection: asyncpg.Connection,
+    batches: Sequence[IntakeBatch],
+    told: Sequence[BatchItem],
+    digests: Sequence[Mapping[str, str]],
+    until: Mapping[str, datetime],
+) -> set[tuple[str, str]]:
+    """Return (network, external id) of the erased direct messages that these items are."""
+    wanted: dict[str, set[str]] = {}
+    for one, names in zip(told, digests, strict=True):
+        if names.get("conversation") in until:
+            network = batches[one.batch].page.network
+            wanted.setdefault(network, set()).add(erased_external_id(network, one.item.external_id))
+    found: set[tuple[str, str]] = set()
+    for network, ids in wanted.items():
+        rows = await connection.fetch(_STORED, network, sorted(ids))
+        found |= {(network, row["external_id"]) for row in rows}
+    return found
+
+
+def _erased(
+    network: str,
+    one: BatchItem,
+    names: Mapping[str, str],
+    until: Mapping[str, datetime],
+    stored: set[tuple[str, str]],
+) -> BatchItem:
+    item = one.item
+    if (deleter := names.get("deleted_by")) in until:
+        assert deleter is not None
+        item = replace(item, deleted_by=None)
+    conversation = until.get(names.get("conversation", ""))
+    if conversation is not None:
+        # A deletion has the time of the deletion, so the stored row decides.
+        is_stored = (network, erased_external_id(network, item.external_id)) in stored
+        if is_stored or item.written_at <= conversation:
+            return BatchItem(one.batch, _without_ids(network, _without_words(item)), erased=True)
+    author = until.get(names.get("author", ""))
+    if author is not None and not item.from_community and item.written_at <= author:
+        return BatchItem(one.batch, _without_words(item), erased=True)
+    return BatchItem(one.batch, item)
+
+
+def _without_words(item: IncomingItem) -> IncomingItem:
+    text = None if item.text is None else ""
+    return replace(item, text=text, attachments=(), raw={}, author=None, deleted_by=None)
+
+
+def _without_ids(network: str, item: IncomingItem) -> IncomingItem:
+    return replace(
+        item,
+        external_id=erased_external_id(network, item.external_id),
+        thread_key=erased_thread_key(item.thread_key),
+        reply_to=None if item.reply_to is None else erased_external_id(network, item.reply_to),
+        url="",
+    )

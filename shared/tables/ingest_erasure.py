@@ -1,0 +1,55 @@
+"""Tables of ingest about the erasure of citizens' personal data."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+
+
+class Erasure(Base):
+    """The erasure of one author's personal data, and the record that it was done.
+
+    `author_digest` is a keyed digest of the author's key: it recognises the author, also after a restore, and does
+    not contain the key. `status`: queued → running → done | failed. `until`: messages written until then, by the
+    network's clock, are erased. `pseudonym` replaces the author's key in the rows that stay. `subject`: the key,
+    the network's id and the conversations, encrypted; null once the erasure is done, and before the author of a
+    repeated erasure is found. `counts`: erased rows by service and kind.
+    """
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        Index("ix_erasures_created_at", "created_at", "id"),
+        Index("ix_erasures_author_digest", "author_digest", "created_at"),
+        # One at a time for an author; few rows.
+        Index("uq_erasures_unfinished", "author_digest", unique=True, postgresql_where=text("status <> 'done'")),
+    )
+
+    id: Mapped[Id]
+    author_digest: Mapped[str]
+    ground: Mapped[str]
+    reference: Mapped[str]
+    status: Mapped[str] = mapped_column(default="queued")
+    until: Mapped[datetime]
+    pseudonym: Mapped[str]
+    subject: Mapped[bytes | None] = mapped_column(LargeBinary)
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str | None]
+    requested_by: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    updated_at: Mapped[UpdatedAt]
+
+
+class ErasedKey(Base):
+    """Keyed digest of an erased author or conversation: what was written `until` then is stored without words."""
+
+    __tablename__ = "erased_keys"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    erasure_id: Mapped[UUID] = mapped_column(ForeignKey("erasures.id"))

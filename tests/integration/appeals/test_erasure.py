@@ -1,0 +1,148 @@
+"""Erasure of a citizen's words in appeals, as ingest commands it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from services.appeals.erasure.stored_values import without_words
+from tests.integration.appeals import reply_helpers
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.test_appeal_matching import QUESTION
+
+WORD = "фырбаджик"
+TEXT = f"{QUESTION} Там {WORD} на улице Жердева, 20"
+PSEUDONYM = "erased-1"
+THREAD = "vk:101_5001"
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+async def _erase(scenario: AppealsScenario) -> httpx.Response:
+    """Erase «anna»: first the messages as ingest does, then the appeals."""
+    await scenario.ingest.execute(
+        "UPDATE messages SET text = '', author_key = $1, erased_at = now(), url = '',"
+        " thread_key = CASE thread_key WHEN $2 THEN 'erased-thread' ELSE thread_key END WHERE author_key = 'anna'",
+        PSEUDONYM,
+        THREAD,
+    )
+    answer = None
+    for _ in range(2):
+        answer = await scenario.appeals.client.post(
+            "/internal/erasures/appeals",
+            json={
+                "author_key": "anna",
+                "pseudonym": PSEUDONYM,
+                "until": LATER.isoformat(),
+                "threads": {THREAD: "erased-thread"},
+            },
+            headers=scenario.appeals.service_headers("ingest"),
+        )
+        assert answer.status_code == 200, answer.text
+    assert answer is not None
+    return answer
+
+
+async def _rows_with(scenario: AppealsScenario, word: str) -> list[str]:
+    connection = await scenario.database.connect("gospablik_owner")
+    try:
+        tables = await connection.fetch("SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'")
+        return [
+            row["name"]
+            for row in tables
+            if row["name"] not in {"events", "messages"}  # ingest erases them
+            and await connection.fetchval(
+                f"SELECT count(*) FROM {row['name']} t WHERE strpos(lower(t::text), $1) > 0",
+                word,
+            )
+        ]
+    finally:
+        await connection.close()
+
+
+async def _written_about(scenario: AppealsScenario, *, thread: str = THREAD) -> dict[str, Any]:
+    """Return an appeal of «anna» with everything that may quote her words."""
+    await scenario.citizen_writes(TEXT, author="anna", thread=thread, kind="message")
+    appeal = await scenario.single_appeal()
+    for path, body in (
+        ("notes", {"text": f"Пишет: {WORD}", "visibility": "everyone_on_appeal"}),
+        ("clock-pause", {"reason": f"Ждём, где {WORD}"}),
+    ):
+        answer = await scenario.post(f"/appeals/{appeal['id']}/{path}", body)
+        assert answer.status_code < 300 or path == "clock-pause", answer.text
+    current = await scenario.appeal(appeal["id"])
+    moved = await scenario.move(
+        current, "assigned", organisation_id=str(scenario.other_organisation), reason=f"Их {WORD}"
+    )
+    assert moved.status_code == 200, moved.text
+    return appeal
+
+
+async def test_erased_appeal_keeps_what_was_done_and_loses_words(scenario: AppealsScenario) -> None:
+    appeal = await _written_about(scenario)
+    before = await scenario.appeal(appeal["id"])
+    await reply_helpers.answer(scenario, before, f"Здравствуйте! По вопросу о {WORD}е приедем завтра.")
+    before = await scenario.appeal(appeal["id"])
+    assert await _rows_with(scenario, WORD)
+    done = (await _erase(scenario)).json()
+    assert done["is_done"]
+    assert done["counts"] == {"appeals": 1, "replies": 1, "notes": 1, "classifications": 1}
+    assert await _rows_with(scenario, WORD) == []
+    assert await _rows_with(scenario, "5001") == []
+    after = await scenario.appeal(appeal["id"])
+    same = (
+        "number", "status", "topic", "urgency", "organisation", "written_at", "opened_at", "first_response_due_at",
+        "resolution_due_at", "transfers", "deadline",
+    )  # fmt: skip
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert (after["text"], after["channel"]["url"]) == ("", None)
+    assert (after["location"] or {}).get("street") is None
+    assert after["erased_at"] is not None
+    assert after["version"] > before["version"]
+    assert [entry["kind"] for entry in after["timeline"]] == [entry["kind"] for entry in before["timeline"]]
+    # What was not handed over yet is never sent.
+    assert [(reply["text"], reply["status"]) for reply in after["replies"]] == [("", "failed")]
+    found = await scenario.get("/appeals", q=WORD)
+    assert found.json()["items"] == []
+
+
+async def test_nobody_can_reply_to_an_erased_appeal(scenario: AppealsScenario) -> None:
+    appeal = await _written_about(scenario)
+    await _erase(scenario)
+    answer = await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": "Здравствуйте! Починим завтра."})
+    assert answer.status_code == 409
+
+
+async def test_message_that_is_handled_after_its_erasure_opens_no_appeal(scenario: AppealsScenario) -> None:
+    message_id = await scenario.insert_message(TEXT, author="anna")
+    await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now() WHERE id = $1", message_id)
+    await scenario.process_events()
+    assert await scenario.all() == []
+
+
+async def test_other_authors_keep_their_appeals(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(TEXT, author="boris")
+    await _erase(scenario)
+    assert (await scenario.single_appeal())["erased_at"] is None
+    assert "appeals" in await _rows_with(scenario, WORD)
+
+
+async def test_only_ingest_may_command_an_erasure(scenario: AppealsScenario) -> None:
+    answer = await scenario.appeals.client.post(
+        "/internal/erasures/appeals", json={}, headers=scenario.appeals.service_headers("webhooks")
+    )
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        ({"status": "assigned", "why": "«нет света»"}, {"status": "assigned", "why": ""}),
+        ({"at": "2026-03-04T02:00:00+00:00", "n": None}, {"at": "2026-03-04T02:00:00+00:00", "n": None}),
+        ({"phone": "20260304", "peer": "101_5001", "n": 3}, {"phone": "", "peer": "", "n": 3}),
+        ({"added": ["крыльцо"], "failure": {"code": "vk:15"}}, {"added": [""], "failure": {"code": "vk:15"}}),
+    ],
+)
+def test_words_leave_stored_values(stored: Any, kept: Any) -> None:
+    message_id = {"message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}
+    assert without_words(stored | message_id) == kept | message_id

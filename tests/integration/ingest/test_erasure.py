@@ -1,0 +1,481 @@
+"""Erasure of a citizen's data in ingest: rows lose words and ids, and collection does not bring them back."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.appeals.erasure.appeal_rows import erase_appeals
+from services.ingest.erasure.runner import ErasureRunner, fail
+from services.ingest.intake.pseudonymisation import author_key
+from services.ingest.networks.port import Author, IncomingItem
+from services.webhooks.deliveries.erasure import erase_deliveries
+from services.webhooks.deliveries.fanout import CONSUMER
+from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDeliveries
+from shared.database.sessions import Database
+from shared.jobs import RetryLater
+from shared.service_client import ServiceUnavailable
+from tests.conftest import TestDatabase
+from tests.integration.ingest.ingest_harness import MOMENT, IngestHarness, build_harness
+
+NATIVE_ID = "5001777"
+WORDS = "Бармаглот варкалось хливкие шорьки"
+CONVERSATION = f"101_{NATIVE_ID}"
+# What the network knows about the person beside the words.
+CITIZEN = Author(native_id=NATIVE_ID, name="Мурзилка Перепёлкина", url=f"https://vk.com/id{NATIVE_ID}")
+BODY = {"ground": "request_of_the_person", "reference": "вх. 17"}
+
+
+@dataclass
+class OtherServices:
+    """Appeals and webhooks without HTTP: each command in a transaction with the role of its service."""
+
+    database: TestDatabase
+    failing: set[str] = field(default_factory=set)
+    commands: list[str] = field(default_factory=list)
+
+    async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Handle a command as the named service does."""
+        assert path in {"/internal/erasures/appeals", "/internal/erasures/deliveries"}
+        self.commands.append(callee)
+        if callee in self.failing:
+            raise ServiceUnavailable(f"{callee} responded with status 503")
+        database = Database(self.database.url(callee), 1, name=callee)
+        try:
+            async with database.write() as session:
+                if callee == "appeals":
+                    erased = await erase_appeals(session, EraseAuthor.model_validate(body))
+                    return erased.model_dump(mode="json")
+                subjects = EraseDeliveries.model_validate(body).subject_ids
+                return DeliveriesErased(deliveries=await erase_deliveries(session, CONSUMER, subjects)).model_dump(
+                    mode="json"
+                )
+        finally:
+            await database.close()
+
+
+@dataclass
+class ErasureHarness:
+    """The intake, the API of ingest, and the job that erases."""
+
+    ingest: IngestHarness
+    others: OtherServices
+    key: str
+
+    def comment(self, text: str | None = WORDS, **changes: Any) -> IncomingItem:
+        """Return a comment of the citizen."""
+        return self.ingest.item(
+            text, **({"author": CITIZEN, "raw": {"from_id": NATIVE_ID, "text": text}} | changes)
+        )
+
+    def direct_message(self, text: str | None = WORDS, number: int = 1, **changes: Any) -> IncomingItem:
+        """Return a direct message of the citizen."""
+        values: dict[str, Any] = {
+            "kind": "message",
+            "external_id": f"{CONVERSATION}_{number}",
+            "thread_key": f"vk:{CONVERSATION}",
+            "url": f"https://vk.com/gim101?sel={NATIVE_ID}",
+        }
+        return self.comment(text, **(values | changes))
+
+    async def request(self, role: str = "moderator", key: str | None = None, **headers: str) -> Any:
+        """Request the erasure of the citizen."""
+        return await self.ingest.ingest.client.post(
+            f"/api/v1/authors/{key or self.key}/erasure",
+            json=BODY,
+            headers=self.ingest.ingest.headers(role, **headers),
+        )
+
+    async def run(self, erasure_id: str) -> None:
+        """Run the job of an erasure."""
+        service = self.ingest.ingest.service
+        with mock.patch.object(service, "client", return_value=self.others):
+            await ErasureRunner(service).run(UUID(erasure_id))
+
+    async def erase(self) -> dict[str, Any]:
+        """Erase the citizen; return the record."""
+        answer = await self.request()
+        assert answer.status_code == 202, answer.text
+        await self.run(answer.json()["id"])
+        return await self.record(answer.json()["id"])
+
+    async def record(self, erasure_id: str) -> dict[str, Any]:
+        """Return an erasure as the API shows it."""
+        answer = await self.ingest.ingest.client.get(
+            f"/api/v1/erasures/{erasure_id}", headers=self.ingest.ingest.headers("moderator")
+        )
+        assert answer.status_code == 200, answer.text
+        record: dict[str, Any] = answer.json()
+        return record
+
+    async def dump(self) -> str:
+        """Return all rows of all tables as text."""
+        connection = await self.others.database.connect("gospablik_owner")
+        try:
+            tables = await connection.fetch(
+                "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            )
+            rows = [
+                row[0]
+                for table in tables
+                for row in await connection.fetch(f"SELECT t::text FROM {table['name']} t")
+            ]
+            return "\n".join(rows)
+        finally:
+            await connection.close()
+
+    async def found(self) -> list[str]:
+        """Return which words and ids of the citizen the database contains."""
+        dump = await self.dump()
+        return [one for one in (*WORDS.split(), NATIVE_ID, self.key, "Перепёлкина") if one in dump]
+
+
+@pytest.fixture
+async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ErasureHarness]:
+    async with build_harness(database, keys_dir) as ingest:
+        yield ErasureHarness(ingest, OtherServices(database), author_key("vk", NATIVE_ID))
+
+
+async def _write_everything(harness: ErasureHarness) -> None:
+    """Let the citizen write in every way, and the page's staff reply."""
+    await harness.ingest.take(harness.comment())
+    await harness.ingest.take(harness.comment("Бармаглот исправлен", change="edited", raw={"from_id": NATIVE_ID}))
+    await harness.ingest.take(harness.direct_message())
+    await harness.ingest.take(
+        harness.direct_message(
+            "Ответ: хливкие шорьки", 2, author=None, from_community=True, raw={"peer": NATIVE_ID}
+        ),
+        harness.ingest.item(
+            "[id5001777|Мурзилка], варкалось!",
+            external_id="-101_8",
+            author=None,
+            from_community=True,
+            reply_to="-101_7",
+            raw={"reply_to_user": NATIVE_ID},
+        ),
+        harness.ingest.item(
+            "Чужие слова", external_id="-101_9", reply_to="-101_7", raw={"reply_to_user": int(NATIVE_ID)}
+        ),
+    )
+
+
+async def test_erased_messages_stay_as_rows_without_words_and_ids(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    assert await harness.found()
+    before = await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages")
+    record = await harness.erase()
+    assert (record["status"], record["error"]) == ("done", None)
+    assert record["counts"]["ingest"]["messages"] == 3
+    assert record["counts"]["ingest"]["message_versions"] == 1
+    assert await harness.found() == []
+    assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages") == before
+    comment = await harness.ingest.row()
+    assert (comment["text"], comment["written_at"]) == ("", MOMENT)
+    assert comment["author_key"].startswith("erased-")
+    assert (await harness.ingest.row("-101_9"))["text"] == "Чужие слова"
+    direct = await harness.ingest.raw_connection.fetch("SELECT * FROM messages WHERE kind = 'message'")
+    assert len({row["external_id"] for row in direct}) == 2
+    assert len({row["thread_key"] for row in direct}) == 1
+    shown = await harness.ingest.get_json(comment["id"])
+    assert shown["erased_at"] is not None
+    assert (shown["text"], shown["versions"]) == ("", [])
+
+
+async def test_events_of_erased_messages_keep_their_position_and_lose_ids(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    query = "SELECT id, position, type, subject_id, data FROM events ORDER BY write_order"
+    before = await harness.ingest.raw_connection.fetch(query)
+    await harness.erase()
+    after = await harness.ingest.raw_connection.fetch(query)
+    assert [tuple(row)[:4] for row in after] == [tuple(row)[:4] for row in before]
+    for old, new in zip(before, after, strict=True):
+        assert json.loads(old["data"]).keys() == json.loads(new["data"]).keys()
+    direct = [json.loads(row["data"]) for row in after if json.loads(row["data"])["kind"] == "message"]
+    stored = await harness.ingest.raw_connection.fetchval("SELECT thread_key FROM messages WHERE kind = 'message'")
+    assert {data["thread_key"] for data in direct} == {stored}
+
+
+async def test_events_of_messages_that_are_not_erased_cannot_be_changed(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    subjects = [(await harness.ingest.row())["id"]]
+    connection = await harness.others.database.connect("ingest")
+    try:
+        assert await connection.fetchval("SELECT erase_events($1)", subjects) == 0
+    finally:
+        await connection.close()
+    assert harness.key in await harness.dump()
+
+
+@pytest.mark.parametrize("change", ["new", "observed", "edited", "restored"])
+async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarness, change: str) -> None:
+    await _write_everything(harness)
+    await harness.erase()
+    before = await harness.ingest.raw_connection.fetch("SELECT id, external_id, version FROM messages ORDER BY id")
+    result = await harness.ingest.take(
+        harness.comment(change=change),
+        harness.direct_message(change=change),
+        harness.direct_message("Ответ: хливкие шорьки", 2, author=None, from_community=True, change=change),
+        harness.ingest.item(
+            "[id5001777|Мурзилка], варкалось!",
+            change=change,
+            external_id="-101_8",
+            author=None,
+            from_community=True,
+        ),
+        open_appeals=True,
+    )
+    assert (result.new, result.edited) == (0, 0)
+    after = await harness.ingest.raw_connection.fetch("SELECT id, external_id, version FROM messages ORDER BY id")
+    assert after == before
+    assert await harness.found() == []
+
+
+async def test_late_message_from_before_the_erasure_is_stored_without_words(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    await harness.erase()
+    for _ in range(2):
+        await harness.ingest.take(
+            harness.comment(external_id="-101_20", change="observed"),
+            harness.direct_message(number=3, change="observed"),
+        )
+    assert await harness.found() == []
+    late = await harness.ingest.row("-101_20")
+    assert (late["text"], late["history"], late["author_key"]) == ("", True, None)
+    assert (
+        await harness.ingest.raw_connection.fetchval(
+            "SELECT count(*) FROM messages WHERE kind = 'message' AND erased_at IS NOT NULL"
+        )
+        == 3
+    )
+
+
+async def test_deletion_by_the_erased_author_reaches_the_erased_message(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    await harness.erase()
+    later = MOMENT + timedelta(days=3650)
+    result = await harness.ingest.take(
+        harness.comment(None, change="deleted", deleted_by=CITIZEN, author=None, written_at=later),
+        harness.direct_message(None, change="deleted", deleted_by=CITIZEN, author=None, written_at=later),
+    )
+    assert result.deleted == 2
+    assert await harness.found() == []
+
+
+async def test_what_is_written_after_the_erasure_is_collected(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    first = await harness.erase()
+    later = MOMENT + timedelta(days=3650)
+    await harness.ingest.take(
+        harness.comment("Новое", external_id="-101_30", written_at=later),
+        harness.direct_message("Новое", 4, written_at=later),
+    )
+    row = await harness.ingest.row("-101_30")
+    assert (row["text"], row["author_key"], row["erased_at"]) == ("Новое", harness.key, None)
+    assert (await harness.ingest.row(f"{CONVERSATION}_4"))["text"] == "Новое"
+    second = await harness.erase()
+    assert second["id"] != first["id"]
+    assert second["author_digest"] == first["author_digest"]
+    assert (await harness.ingest.row("-101_30"))["text"] == ""
+    assert await harness.found() == []
+
+
+async def test_repeated_request_returns_the_erasure(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    first = (await harness.request()).json()
+    assert (await harness.request()).json()["id"] == first["id"]
+    await harness.run(first["id"])
+    again = await harness.request()
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (202, first["id"], "done")
+
+
+async def test_unknown_author_is_not_found(harness: ErasureHarness) -> None:
+    assert (await harness.request(key="0" * 64)).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["analyst", "head", "auditor", "operations"])
+async def test_others_may_neither_erase_nor_see_erasures(harness: ErasureHarness, role: str) -> None:
+    await harness.ingest.take(harness.comment())
+    assert (await harness.request(role)).status_code == 403
+    answer = await harness.ingest.ingest.client.get(
+        "/api/v1/erasures", headers=harness.ingest.ingest.headers(role)
+    )
+    assert answer.status_code == 403
+    assert (await harness.ingest.row())["text"] == WORDS
+
+
+async def test_killed_erasure_is_completed_by_the_next_run(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    erasure_id = (await harness.request()).json()["id"]
+    for step in ("erase_conversations", "erase_traces"):
+        target = f"services.ingest.erasure.runner.{step}"
+        with mock.patch(target, side_effect=ConnectionResetError), pytest.raises(ConnectionResetError):
+            await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "running"
+    await harness.run(erasure_id)
+    await harness.run(erasure_id)
+    record = await harness.record(erasure_id)
+    assert record["status"] == "done"
+    assert record["counts"]["ingest"]["messages"] == 3
+    assert await harness.found() == []
+
+
+async def test_erasure_waits_for_another_service(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    erasure_id = (await harness.request()).json()["id"]
+    harness.others.failing = {"webhooks"}
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    record = await harness.record(erasure_id)
+    assert record["status"] == "running"
+    assert "webhooks" in record["error"]
+    harness.others.failing = set()
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["error"] is None
+    assert await harness.found() == []
+
+
+async def test_failed_erasure_is_queued_again_by_the_same_request(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    erasure_id = (await harness.request()).json()["id"]
+    async with harness.ingest.ingest.service.database.write() as session:
+        await fail(session, UUID(erasure_id), "reason")
+    record = await harness.record(erasure_id)
+    assert (record["status"], record["error"]) == ("failed", "reason")
+    assert (await harness.request()).json() | {"status": "queued"} == (await harness.record(erasure_id))
+
+
+async def test_erasure_is_repeated_from_its_record_after_a_restore(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    record = {
+        "author_digest": (await harness.request()).json()["author_digest"],
+        "until": "2026-03-02T05:00:00+00:00",
+        **BODY,
+    }
+    # The backup is older than the erasure, and later the citizen wrote again.
+    await harness.ingest.raw_connection.execute("DELETE FROM erased_keys")
+    await harness.ingest.raw_connection.execute("DELETE FROM erasures")
+    await harness.ingest.take(
+        harness.ingest.item(
+            "Новое",
+            external_id="-101_30",
+            written_at=MOMENT + timedelta(days=2),
+            author=Author(native_id=NATIVE_ID),
+        )
+    )
+    headers = harness.ingest.ingest.headers("moderator")
+    answers = [
+        await harness.ingest.ingest.client.post("/api/v1/erasures", json=record, headers=headers) for _ in range(2)
+    ]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    await harness.run(answers[0].json()["id"])
+    repeated = await harness.record(answers[0].json()["id"])
+    assert (repeated["status"], repeated["counts"]["ingest"]["messages"]) == ("done", 3)
+    assert (await harness.ingest.row())["text"] == ""
+    assert (await harness.ingest.row("-101_30"))["text"] == "Новое"
+    await harness.ingest.take(harness.direct_message(change="observed"))
+    assert not [word for word in WORDS.split() if word in await harness.dump()]
+
+
+async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    for raw in (f'{{"from_id": {NATIVE_ID}}}', f'{{"from_id": {NATIVE_ID}0}}'):
+        await harness.ingest.raw_connection.execute(
+            "INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)"
+            " VALUES ($1, 'vk', 'callback', 'no text', $2, now())",
+            uuid4(),
+            raw,
+        )
+    await harness.erase()
+    left = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
+    assert [row["raw"] for row in left] == [f'{{"from_id": {NATIVE_ID}0}}']
+
+
+async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    message_id = (await harness.ingest.row(f"{CONVERSATION}_1"))["id"]
+    for status in ("queued", "sending"):
+        answer = await harness.ingest.ingest.client.post(
+            "/internal/publications",
+            json={
+                "reply_id": str(uuid4()),
+                "message_id": str(message_id),
+                "text": f"Шорьки {status}",
+                "on_behalf_of": "someone",
+            },
+            headers=harness.ingest.ingest.service_headers("appeals"),
+        )
+        assert answer.status_code == 201, answer.text
+        await harness.ingest.raw_connection.execute(
+            "UPDATE publications SET status = $2 WHERE id = $1", UUID(answer.json()["id"]), status
+        )
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    rows = await harness.ingest.raw_connection.fetch(
+        "SELECT status, text, failure FROM publications ORDER BY status"
+    )
+    assert [(row["status"], row["text"]) for row in rows] == [("failed", ""), ("sending", "Шорьки sending")]
+    assert json.loads(rows[0]["failure"])["code"] == "author_erased"
+    await harness.ingest.raw_connection.execute(
+        "UPDATE publications SET status = 'published', external_id = $1, url = $2 WHERE status = 'sending'",
+        f"{CONVERSATION}_9",
+        f"https://vk.com/gim101?sel={NATIVE_ID}",
+    )
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+    # Our own message, read again later, is known by what replaces its id.
+    again = harness.direct_message("Шорьки sending", 9, author=None, from_community=True, change="observed")
+    assert (await harness.ingest.take(again)).new == 1
+    assert await harness.found() == []
+
+
+async def test_reply_to_an_erased_message_is_refused(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    await harness.erase()
+    answer = await harness.ingest.ingest.client.post(
+        "/internal/publications",
+        json={
+            "reply_id": str(uuid4()),
+            "message_id": str((await harness.ingest.row())["id"]),
+            "text": "Ответ",
+            "on_behalf_of": "someone",
+        },
+        headers=harness.ingest.ingest.service_headers("appeals"),
+    )
+    assert answer.status_code == 422
+
+
+async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -> None:
+    page, chat, discussion = replace(harness.ingest.page, network="ok"), "chat:C5001777", "GROUP_TOPIC:1"
+
+    def written(change: str) -> list[IncomingItem]:
+        return [
+            harness.comment(
+                change=change,
+                external_id=f"{discussion}/5",
+                thread_key=f"ok:{discussion}",
+                url="https://ok.ru/topic/1",
+            ),
+            harness.direct_message(
+                change=change,
+                external_id=f"{chat}/mid:1",
+                thread_key=f"ok:{chat}",
+                url="https://ok.ru/group/101/messages",
+            ),
+        ]
+
+    await harness.ingest.take(*written("new"), page=page)
+    harness.key = author_key("ok", NATIVE_ID)
+    assert (await harness.erase())["counts"]["ingest"]["messages"] == 2
+    result = await harness.ingest.take(*written("observed"), *written("edited"), page=page)
+    assert (result.new, result.edited) == (0, 0)
+    assert await harness.found() == []
