@@ -8,6 +8,7 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import func, select
 
+from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.requests import ERASE_JOB, enqueue
 from services.ingest.erasure.runner import ErasureRunner, fail
 from services.ingest.intake import retention
@@ -71,6 +72,8 @@ class Worker:
         self.jobs.schedule("requeue-stalled-publications", "* * * * *")(self._requeue_stalled_publications)
         self.jobs.schedule("requeue-stalled-changes", "* * * * *")(self._requeue_stalled_changes)
         self.jobs.schedule("purge", "17 * * * *")(self._purge)
+        # At night in the region.
+        self.jobs.schedule("erase-expired-authors", "23 18 * * *")(self._erase_expired_authors)
         self.jobs.schedule("reencrypt-secrets", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
         self._service: Service | None = None
@@ -194,6 +197,14 @@ class Worker:
             return
         terms = RetentionSettings()
         await purge_tables(self._service.database, [*retention.rules(terms), *self.jobs.purge_rules(terms)])
+
+    async def _erase_expired_authors(self) -> None:
+        """Queue the erasure of authors who have written nothing for longer than their data is kept."""
+        if self._service is None or (days := RetentionSettings().authors_days) is None:
+            return
+        expired = await erase_expired_authors(self._service.database, self.jobs, timedelta(days=days))
+        if expired:
+            log.info("erasures of authors queued after their retention period", authors=expired)
 
     async def _reencrypt(self) -> None:
         """Re-encrypt all secrets with the newest key, so that older keys can be removed."""

@@ -26,6 +26,7 @@ class RetentionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore")
 
+    authors_days: int | None = Field(default=None, ge=365)
     job_log_days: int = Field(default=30, ge=7)
     quarantine_days: int = Field(default=90, ge=14)
     message_versions_days: int = Field(default=365, ge=90)

@@ -49,7 +49,12 @@ async def erase_author(
 
     async def work() -> ErasureOut:
         found = await requests.request_erasure(
-            session, jobs_of(service), author_key, body, requested_by=caller.actor
+            session,
+            jobs_of(service),
+            author_key,
+            ground=body.ground,
+            reference=body.reference,
+            requested_by=caller.actor,
         )
         return ErasureOut.model_validate(found)
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.erasure.subject import find_subject, last_written, lock_intake, remember
 from services.ingest.intake.erased_people import PREFIX, author_digest
-from services.ingest.schemas.erasures import ErasureIn, ErasureRecordIn, ErasureStatus
+from services.ingest.schemas.erasures import ErasureGround, ErasureRecordIn, ErasureStatus
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
@@ -24,7 +24,13 @@ ERASE_JOB = "erase-author"
 
 
 async def request_erasure(
-    session: WriteSession, jobs: JobQueue, author_key: str, body: ErasureIn, *, requested_by: str
+    session: WriteSession,
+    jobs: JobQueue,
+    author_key: str,
+    *,
+    ground: ErasureGround,
+    reference: str,
+    requested_by: str,
 ) -> Erasure:
     """Queue the erasure of an author, from this moment on; return it.
 
@@ -43,7 +49,9 @@ async def request_erasure(
     subject = await find_subject(session, author_key)
     written = await last_written(session, author_key)
     now = clock.now()
-    erasure = _new(body, digest, until=max(now, written or now), requested_by=requested_by)
+    erasure = _new(
+        digest, ground=ground, reference=reference, until=max(now, written or now), requested_by=requested_by
+    )
     erasure.subject = subject.encrypted()
     session.add(erasure)
     await session.flush()
@@ -65,7 +73,13 @@ async def repeat_erasure(
         return await _queue_again(session, jobs, last)
     if last is not None and last.until >= record.until:
         return last
-    erasure = _new(record, record.author_digest, until=record.until, requested_by=requested_by)
+    erasure = _new(
+        record.author_digest,
+        ground=record.ground,
+        reference=record.reference,
+        until=record.until,
+        requested_by=requested_by,
+    )
     session.add(erasure)
     await session.flush()
     await remember(session, erasure, [])
@@ -80,12 +94,12 @@ async def enqueue(
     await jobs.enqueue(session, ERASE_JOB, {"erasure_id": str(erasure_id)}, dedupe_key=dedupe_key)
 
 
-def _new(body: ErasureIn, digest: str, *, until: datetime, requested_by: str) -> Erasure:
+def _new(digest: str, *, ground: ErasureGround, reference: str, until: datetime, requested_by: str) -> Erasure:
     return Erasure(
         id=new_id(),
         author_digest=digest,
-        ground=body.ground,
-        reference=body.reference,
+        ground=ground,
+        reference=reference,
         status="queued",
         until=until,
         # Random: nothing leads from it to the author.

@@ -10,8 +10,12 @@ from typing_extensions import TypeAliasType
 from services.ingest.schemas.base import RequestModel, RowModel
 
 ErasureStatus = TypeAliasType("ErasureStatus", Literal["queued", "running", "done", "failed"])
+ErasureRequestGround = TypeAliasType(
+    "ErasureRequestGround", Literal["request_of_the_person", "consent_withdrawn", "court_or_regulator", "other"]
+)
 ErasureGround = TypeAliasType(
-    "ErasureGround", Literal["request_of_the_person", "consent_withdrawn", "court_or_regulator", "other"]
+    "ErasureGround",
+    Literal["request_of_the_person", "consent_withdrawn", "court_or_regulator", "other", "retention_ended"],
 )
 Reference = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -22,15 +26,17 @@ _DIGEST = "3c6e0b8a9c15224a8228b9a98ca1531d1d9f6a4c3f7c5b2e8d0f1a2b3c4d5e6f"
 class ErasureIn(RequestModel):
     """Request to erase an author's personal data."""
 
-    ground: ErasureGround = Field(description="Why", examples=["request_of_the_person"])
+    ground: ErasureRequestGround = Field(description="Why", examples=["request_of_the_person"])
     reference: Reference = Field(
         description="Number of the document that asks for it; no personal data", examples=["вх. 17/2026"]
     )
 
 
-class ErasureRecordIn(ErasureIn):
+class ErasureRecordIn(RequestModel):
     """The record of an erasure, to be repeated after a restore from a backup that is older than it."""
 
+    ground: ErasureGround = Field(description="As in the record", examples=["request_of_the_person"])
+    reference: Reference = Field(description="As in the record", examples=["вх. 17/2026"])
     author_digest: Digest = Field(description="As in the record", examples=[_DIGEST])
     until: AwareDatetime = Field(description="As in the record", examples=["2026-11-23T02:00:00+00:00"])
 
@@ -42,7 +48,10 @@ class ErasureOut(RowModel):
     author_digest: str = Field(
         description="Keyed digest of the author's key: recognises the author after a restore", examples=[_DIGEST]
     )
-    ground: ErasureGround = Field(examples=["request_of_the_person"])
+    ground: ErasureGround = Field(
+        description="`retention_ended`: the author had written nothing for longer than messages are kept",
+        examples=["request_of_the_person"],
+    )
     reference: str = Field(examples=["вх. 17/2026"])
     status: ErasureStatus = Field(description="`failed`: repeat the request once the cause is gone")
     until: datetime = Field(description="What was written until then, by the network's clock, is erased")

@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.appeals.erasure.appeal_rows import erase_appeals
+from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.runner import ErasureRunner, fail
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author, IncomingItem
 from services.webhooks.deliveries.erasure import erase_deliveries
 from services.webhooks.deliveries.fanout import CONSUMER
+from shared import clock
 from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDeliveries
 from shared.database.sessions import Database
 from shared.jobs import RetryLater
@@ -479,3 +481,37 @@ async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -
     result = await harness.ingest.take(*written("observed"), *written("edited"), page=page)
     assert (result.new, result.edited) == (0, 0)
     assert await harness.found() == []
+
+
+async def test_authors_are_erased_after_their_retention_period(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    service = harness.ingest.ingest.service
+    jobs = service.jobs
+    assert jobs is not None
+    age = clock.now() - MOMENT
+    assert await erase_expired_authors(service.database, jobs, age + timedelta(days=1)) == 0
+    assert await erase_expired_authors(service.database, jobs, age - timedelta(days=1)) == 1
+    (erasure_id,) = [row["id"] for row in await harness.ingest.raw_connection.fetch("SELECT id FROM erasures")]
+    await harness.run(str(erasure_id))
+    record = await harness.record(str(erasure_id))
+    assert (record["status"], record["ground"], record["requested_by"]) == ("done", "retention_ended", "ingest")
+    assert await harness.found() == []
+    assert await erase_expired_authors(service.database, jobs, timedelta(0)) == 0
+
+
+async def test_author_with_an_open_appeal_is_kept(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    service = harness.ingest.ingest.service
+    assert service.jobs is not None
+    raw_connection = harness.ingest.raw_connection
+    appeal = await raw_connection.fetchval(
+        """INSERT INTO appeals (id, version, status, urgency, transfers, returns, text, written_at, opened_at,
+               network, route, author_key, created_at, updated_at)
+           VALUES (gen_random_uuid(), 1, 'interim', 'normal', 0, 0, '', $2, $2, 'vk', '{}', $1, $2, $2)
+           RETURNING id""",
+        harness.key,
+        MOMENT,
+    )
+    assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 0
+    await raw_connection.execute("UPDATE appeals SET status = 'closed' WHERE id = $1", appeal)
+    assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 1
