@@ -22,6 +22,7 @@ from shared.tables import (
     attachments,
     common,
     ingest,
+    notices,
     registry,
     webhooks,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "attachments",
     "common",
     "ingest",
+    "notices",
     "registry",
     "webhooks",
 ]
