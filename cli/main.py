@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import audit, ingest, registry, topics
+from cli.commands import audit, ingest, notices, registry, topics
 from shared.renamed_settings import RenamedVariableError, refuse_renamed_variables
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(ingest.app, name="ingest")
 app.add_typer(audit.app, name="audit")
 app.add_typer(registry.app, name="registry")
 app.add_typer(topics.app, name="topics")
+app.add_typer(notices.app, name="notices")
 
 
 class Process(StrEnum):
