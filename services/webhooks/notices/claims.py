@@ -11,7 +11,8 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Uuid, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import LEASE, Claim
@@ -158,13 +159,17 @@ async def _lock_due_people(session: WriteSession, limit: int, now: datetime) -> 
         .limit(_CANDIDATES)
     )
     candidates = list(dict.fromkeys(due))
+    in_order = func.array_position(
+        bindparam("candidates", candidates, type_=ARRAY(Uuid)), NoticeSettings.person_id
+    )
     locked = await session.scalars(
         select(NoticeSettings.person_id)
         .where(NoticeSettings.person_id.in_(candidates))
+        .order_by(in_order)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    free = set(locked)
-    return [person_id for person_id in candidates if person_id in free][:limit]
+    return list(locked)
 
 
 async def _notices(session: WriteSession, *conditions: ColumnElement[bool]) -> Sequence[Notice]:
