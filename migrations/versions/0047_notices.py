@@ -101,7 +101,7 @@ def upgrade() -> None:
     # Nobody is told of what happened before.
     op.execute(
         "INSERT INTO webhooks_consumer_offsets (consumer, position)"
-        " SELECT 'webhooks-notices', coalesce(max(position), 0) FROM events"
+        " SELECT 'webhooks-notices', max(position) FROM events HAVING max(position) IS NOT NULL"
     )
 
 

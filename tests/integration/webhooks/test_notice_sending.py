@@ -12,9 +12,11 @@ from services.webhooks.notices import leases, outcomes
 from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
+from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import webhooks_settings
 from shared.database.outages import DependencyUnavailable
+from shared.database.purge import RetentionSettings, purge_tables
 from tests.integration.webhooks.notice_office import Office, local
 from tests.support.mail_server import MailServer
 
@@ -292,6 +294,20 @@ async def test_letter_that_comes_back_fails_its_notices(
     assert await office.outcomes() == [("failed", "bounced")]
     assert (await office.settings_of(person_id)).bounces == 1
     assert (await only_letter(office))["smtp_status"] == "5.1.1"
+
+
+async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    await office.send()
+    await told(office, now)
+    now.shift(timedelta(days=366))
+    rules = [rule for rule in purge_rules(RetentionSettings()) if rule.table.startswith("notice")]
+    await purge_tables(office.harness.database, rules)
+    assert await office.outcomes() == [("waiting", None)]
+    assert await office.letters() == []
 
 
 async def test_log_and_rows_contain_no_address(
