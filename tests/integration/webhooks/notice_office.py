@@ -141,6 +141,19 @@ class Office:
         )
         return reply_id
 
+    async def note(self, appeal_id: UUID, **changes: Any) -> UUID:
+        """Insert a note of the office on the appeal; return its id."""
+        note_id = uuid4()
+        await self.harness.sql(
+            """INSERT INTO appeal_notes (id, appeal_id, organisation_id, author, visibility, text, mentions,
+               version, created_at) VALUES ($1, $2, $3, 'x', 'organisation', 'ЗАМЕТКА', '{}', 1, now())""",
+            note_id,
+            appeal_id,
+            self.organisation_id,
+        )
+        await self.change("appeal_notes", note_id, **changes)
+        return note_id
+
     async def change(self, table: str, row_id: UUID, **values: Any) -> None:
         """Change columns of a row."""
         for name, value in values.items():

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 import time_machine
 
+from cli.commands import notices
 from services.webhooks.notices import leases, outcomes
 from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
@@ -294,6 +295,21 @@ async def test_letter_that_comes_back_fails_its_notices(
     assert await office.outcomes() == [("failed", "bounced")]
     assert (await office.settings_of(person_id)).bounces == 1
     assert (await only_letter(office))["smtp_status"] == "5.1.1"
+
+
+async def test_command_takes_a_returned_letter(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    await office.send()
+    letter_id = (await only_letter(office))["id"]
+    url = office.harness.test_database.url("webhooks")
+    assert await notices._record(url, letter_id.hex, "5.2.1") is True
+    assert await notices._record(url, UUID(int=5).hex, "5.2.1") is False
+    assert await office.outcomes() == [("failed", "bounced")]
+    actors = await office.harness.sql("SELECT actor FROM audit WHERE subject_id = $1", letter_id.hex)
+    assert [row["actor"].partition(":")[0] for row in actors] == ["operator"]
 
 
 async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(

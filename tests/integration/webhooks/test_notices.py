@@ -243,6 +243,25 @@ async def test_what_is_settled_before_the_letter_is_not_told(
     assert mail.letters == []
 
 
+async def test_mention_is_told_to_who_may_read_the_note(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person = await office.person()
+    other = await Office.open(office.harness, 1, "Школа")
+    appeal_id = await office.appeal()
+    states: list[dict[str, Any]] = [{}, {"deleted_at": TUESDAY}, {"organisation_id": other.organisation_id}]
+    for second, changes in enumerate(states):
+        note_id = await office.note(appeal_id, **changes)
+        with time_machine.travel(TUESDAY + timedelta(seconds=second), tick=False):
+            mentioned: dict[str, Any] = {"note_id": note_id, "visibility": "organisation", "mentions": [person]}
+            await office.emit("appeal.note_added", appeal_id, **mentioned)
+    now.shift(timedelta(minutes=2))
+    assert await office.send() == 1
+    assert "Вас упомянули в заметке" in mail.letters[0].body()
+    assert "ЗАМЕТКА" not in mail.letters[0].body()
+    assert await office.outcomes() == [("sent", None), ("suppressed", "settled"), ("suppressed", "no_access")]
+
+
 async def test_who_may_not_see_the_appeal_any_more_is_not_told(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
