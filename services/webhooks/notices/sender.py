@@ -84,14 +84,23 @@ class NoticeSender:
         """Send letters over one connection, and remove from `left` those that were tried."""
         async with open_transport(self._settings) as transport:
             for claim in found:
-                attempt = await self._send(transport, claim)
-                await self._record(claim, attempt)
+                sending = asyncio.create_task(self._send_and_record(transport, claim))
                 del left[claim.letter_id]
+                try:
+                    attempt = await asyncio.shield(sending)
+                except asyncio.CancelledError:
+                    await sending  # a stopped worker finishes the letter: otherwise it would be uncertain
+                    raise
                 if attempt.outcome is Outcome.UNAVAILABLE:
                     self._state.error = attempt.error
                     log.warning("mail server unavailable", error=attempt.error, smtp_status=attempt.smtp_status)
                     return  # the others wait too
                 self._state.error = None
+
+    async def _send_and_record(self, transport: Transport, claim: Claim) -> Attempt:
+        attempt = await self._send(transport, claim)
+        await self._record(claim, attempt)
+        return attempt
 
     async def _send(self, transport: Transport, claim: Claim) -> Attempt:
         async with self._limiter:

@@ -125,7 +125,7 @@ class MailFolder:
         """Write one letter."""
         if not await before_data():
             return Attempt(Outcome.NOT_OURS)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / f"{addresses.letter_id}.eml").write_bytes(message.as_bytes())
         return Attempt(Outcome.SENT)
 

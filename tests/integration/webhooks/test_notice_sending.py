@@ -221,19 +221,30 @@ async def test_worker_killed_while_sending_leaves_a_letter_that_is_not_sent_agai
 ) -> None:
     await office.person()
     await told(office, now)
-    mail.hold = asyncio.Event()
-    killed = asyncio.create_task(office.send())
-    await mail.holding.wait()
-    assert await office.outcomes() == [("sending", None)]
-    killed.cancel()
-    await asyncio.gather(killed, return_exceptions=True)
-    mail.hold.set()
-    assert await office.send() == 0  # another worker: its lease may still run
+    [killed] = await claimed(office)
+    assert await leases.begin_sending(office.harness.database, killed)
+    assert await office.send() == 0  # another worker, while the lease still runs
     assert await office.outcomes() == [("sending", None)]
     await lapse(office)
     assert await office.send() == 0
     assert await office.outcomes() == [("failed", "uncertain")]
-    assert len(mail.letters) == 1
+    assert mail.letters == []
+
+
+async def test_stopped_worker_finishes_the_letter_that_it_sends(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.hold = asyncio.Event()
+    stopped = asyncio.create_task(office.send())
+    await mail.holding.wait()
+    assert await office.outcomes() == [("sending", None)]
+    stopped.cancel()
+    mail.hold.set()
+    await asyncio.gather(stopped, return_exceptions=True)
+    assert stopped.cancelled()
+    assert await office.outcomes() == [("sent", None)]
 
 
 async def test_worker_killed_before_it_sends_leaves_the_letter_to_another(
