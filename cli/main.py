@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import audit, erasures, ingest, registry, topics
+from cli.commands import audit, erasures, ingest, notices, registry, topics
 from shared.renamed_settings import RenamedVariableError, refuse_renamed_variables
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(registry.app, name="registry")
 app.add_typer(topics.app, name="topics")
 app.command("erase")(erasures.erase)
 app.command("erasures")(erasures.list_erasures)
+app.add_typer(notices.app, name="notices")
 
 
 class Process(StrEnum):

@@ -33,7 +33,7 @@ class ConsoleOutput:
         self._console.print("[bold red]✗[/]", end=" ")
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def closing_table(self, settings: EmbeddedSettings, *, demo: bool, logs: str) -> None:
+    def closing_table(self, settings: EmbeddedSettings, *, demo: bool, logs: str, mail: str) -> None:
         """Print the addresses of the run and the people who can sign in."""
         table = Table(title="Gospablik is running", title_justify="left", show_header=False)
         table.add_column(style="bold")
@@ -45,6 +45,7 @@ class ConsoleOutput:
         table.add_row("VK emulator", settings.url("vk"))
         table.add_row("OK emulator", settings.url("ok"))
         table.add_row("Logs", logs)
+        table.add_row("Letters", mail)
         if demo:
             table.add_section()
             table.add_row("Sign in", f"POST {base}/api/v1/auth/token, password demo, as one of")

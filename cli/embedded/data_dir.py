@@ -53,6 +53,11 @@ class DataDir:
         return self.root / "attachments"
 
     @property
+    def mail(self) -> Path:
+        """Return the folder of the letters that people would get by e-mail."""
+        return self.root / "mail"
+
+    @property
     def state_file(self) -> Path:
         """Return the file of the state that is kept between runs."""
         return self.root / "state.json"

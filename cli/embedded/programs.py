@@ -103,6 +103,9 @@ class ProgramSpecs:
             # Allow loopback, so that webhooks can be tried out with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
             environment["GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"] = "127.0.0.1,localhost"
+            # Nobody gets e-mail from a run on a developer's machine.
+            environment["GOSPABLIK_MAIL_DIR"] = str(self._data_dir.mail)
+            environment["GOSPABLIK_SMTP_HOST"] = ""
         return environment
 
     def gateway_service(self) -> Program:

@@ -121,7 +121,9 @@ class EmbeddedRun:
                 summary = seed.seed_demo(settings, data_dir, programs)
             self._output.note(summary)
         self._write_run_info(programs, ready=True)
-        self._output.closing_table(settings, demo=self._with_demo, logs=str(data_dir.logs))
+        self._output.closing_table(
+            settings, demo=self._with_demo, logs=str(data_dir.logs), mail=str(data_dir.mail)
+        )
 
     def _stop_orphans(self) -> None:
         if count := orphan_processes.stop_orphans(self._data_dir):

@@ -1,7 +1,8 @@
-"""Build the webhooks service: its routes, event streams, jobs, event consumer and worker loop."""
+"""Build the webhooks service: its routes, event streams, jobs, event consumers and worker loops."""
 
 from services.webhooks import worker
-from services.webhooks.api import erasures, events, stream, webhooks
+from services.webhooks.api import erasures, events, notice_links, notices, stream, webhooks
+from services.webhooks.notices.sender import MailServerState
 from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
 from shared.service import Service
@@ -11,14 +12,24 @@ from shared.tables.webhooks import WebhooksIdempotency
 def build_service() -> Service:
     """Return a new service with its routes, consumer, jobs and worker."""
     queue = Jobs("webhooks")
+    mail_server = MailServerState()
+
+    async def send_notices(service: Service) -> None:
+        await worker.run_notice_sender(service, mail_server)
+
+    async def check_mail_server(service: Service) -> None:
+        mail_server.check()
+
     service = Service(
         "webhooks",
         "Gospablik: webhooks and events",
-        routers=[webhooks.router, events.router, stream.router],
         root=[erasures.internal],
+        routers=[webhooks.router, events.router, stream.router, notices.router],
+        public=[notice_links.router],
         jobs=queue,
-        consumers=[worker.fanout_consumer(queue)],
-        workers={"dispatcher": worker.run_dispatcher},
+        consumers=[worker.fanout_consumer(queue), worker.notices_consumer(queue)],
+        workers={"dispatcher": worker.run_dispatcher, "notices": send_notices},
+        dependencies={"mail-server": check_mail_server},
         api_parts=[LiveStream()],
         answers=WebhooksIdempotency,
     )

@@ -1,11 +1,11 @@
-"""Retention of webhooks tables: deliveries, and the events, since webhooks serves their feed."""
+"""Retention of webhooks tables: deliveries, notices, and the events, since webhooks serves their feed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import takewhile
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, union_all
+from sqlalchemy import Select, exists, func, select, union_all
 
 from shared import clock
 from shared.api.pagination import inline_literal
@@ -15,6 +15,7 @@ from shared.logs import get_logger
 from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from shared.tables.ingest import IngestConsumerOffset
+from shared.tables.notices import Notice, NoticeLetter
 from shared.tables.webhooks import StreamTicket, WebhookDelivery, WebhooksConsumerOffset
 
 log = get_logger(__name__)
@@ -22,8 +23,14 @@ log = get_logger(__name__)
 
 def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of webhooks tables. A delivery that awaits an attempt is kept, whatever its age."""
-    delivered, failed, events_age = (
-        timedelta(days=count) for count in (terms.deliveries_days, terms.failed_deliveries_days, terms.events_days)
+    delivered, failed, events_age, told = (
+        timedelta(days=count)
+        for count in (
+            terms.deliveries_days,
+            terms.failed_deliveries_days,
+            terms.events_days,
+            terms.notices_days,
+        )
     )
 
     async def some_events(session: WriteSession, limit: int) -> int:
@@ -49,6 +56,20 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         ),
         purge_rule(
             StreamTicket, StreamTicket.expires_at, lambda: [StreamTicket.expires_at < func.clock_timestamp()]
+        ),
+        purge_rule(
+            Notice,
+            Notice.created_at,
+            lambda: [Notice.status.not_in(["waiting", "sending"]), Notice.created_at < clock.now() - told],
+        ),
+        purge_rule(
+            NoticeLetter,
+            NoticeLetter.created_at,
+            lambda: [
+                NoticeLetter.status.not_in(["waiting", "sending"]),
+                NoticeLetter.created_at < clock.now() - told,
+                ~exists().where(Notice.letter_id == NoticeLetter.id),
+            ],
         ),
         PurgeRule(Event.__tablename__, some_events),
     )

@@ -1,10 +1,13 @@
-"""Settings of webhooks: keys that encrypt stored secrets, where deliveries may go, timeouts; event streams."""
+"""Settings of webhooks: keys that encrypt secrets, where deliveries may go, timeouts; streams; notices."""
 
+import re
+from datetime import time
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.settings import FernetKeys
@@ -56,6 +59,57 @@ class WebhooksSettings(BaseSettings):
     stream_per_process: int = Field(
         default=500, ge=0, description="Maximum number of open streams of one process; 0: streams are off"
     )
+
+    # Notices by e-mail.
+    smtp_host: str | None = Field(default=None, description="The mail server; empty: no e-mail is sent")
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="`tls`: from the first byte, usually port 465; `none`: inside a machine only",
+    )
+    smtp_user: str | None = Field(default=None, description="Empty: no authentication")
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: str | None = Field(default=None, description="The address that letters come from")
+    smtp_bounce_address: str | None = Field(
+        default=None,
+        description="Where undeliverable letters are returned to, with `+` and the letter's id added; empty: "
+        "`smtp_from`",
+    )
+    smtp_timeout_seconds: float = Field(default=30, gt=0, le=120, description="Timeout of one command")
+    smtp_connections: int = Field(default=2, ge=1, le=20, description="Connections of one worker at the same time")
+    smtp_letters_per_minute: int = Field(default=300, ge=1, description="Letters of one worker per minute")
+    mail_dir: Path | None = Field(
+        default=None, description="A folder into which letters are written instead of being sent; for development"
+    )
+    front_end_url: str | None = Field(
+        default=None, description="Where people open appeals, as in `<url>/appeals/<id>`; empty: `public_url`"
+    )
+    notices_digest_time: time = Field(default=time(9), description="When digests are sent, local time")
+    notices_gather_seconds: int = Field(
+        default=60, ge=0, le=300, description="How long a notice waits for others to share its letter"
+    )
+
+    @property
+    def sends_email(self) -> bool:
+        """Return whether letters can be sent."""
+        return self.smtp_host is not None or self.mail_dir is not None
+
+    @field_validator(
+        "smtp_host", "smtp_user", "smtp_from", "smtp_bounce_address", "mail_dir", "front_end_url", mode="before"
+    )
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @model_validator(mode="after")
+    def _validate_sender(self) -> "WebhooksSettings":
+        if self.smtp_host is not None and self.smtp_from is None:
+            raise ValueError("smtp_host requires smtp_from: the address that letters come from")
+        for name in ("smtp_from", "smtp_bounce_address"):
+            address = getattr(self, name)
+            if address is not None and re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address) is None:
+                raise ValueError(f"{name} must be an address such as noreply@example.ru, without a name")
+        return self
 
     @field_validator("webhooks_personal_data_hosts", mode="before")
     @classmethod

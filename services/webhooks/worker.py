@@ -1,9 +1,14 @@
-"""Background work of webhooks: the fan-out of events to deliveries, the dispatcher, and purging."""
+"""Background work of webhooks: events become deliveries and notices, which are sent; and purging."""
+
+import asyncio
 
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
+from services.webhooks.notices.recipients import EVENT_TYPES
+from services.webhooks.notices.recording import record_notices
+from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.events.consumer import Consumer
@@ -16,6 +21,19 @@ def fanout_consumer(queue: Jobs | None = None) -> Consumer:
     """Return the consumer that makes deliveries of events; those that it cannot handle go to `queue`."""
     types = (*WebhookEventType, *ACCESS_EVENT_TYPES)
     return Consumer(CONSUMER, WebhooksConsumerOffset, types, fan_out, queue)
+
+
+def notices_consumer(queue: Jobs | None = None) -> Consumer:
+    """Return the consumer that makes notices of events; those that it cannot handle go to `queue`."""
+    return Consumer("webhooks-notices", WebhooksConsumerOffset, EVENT_TYPES, record_notices, queue)
+
+
+async def run_notice_sender(service: Service, state: MailServerState) -> None:
+    """Send letters, if there is a mail server; `state` is told whether it takes them."""
+    config = webhooks_settings()
+    if config.sends_email:
+        await NoticeSender(service.database, config, service.settings.public_url, state).run()
+    await asyncio.Event().wait()
 
 
 async def run_dispatcher(service: Service) -> None:

@@ -110,6 +110,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
+    "notice_settings": frozenset({"choices", "address_state"}),
 }
 
 # Names that tables had before they were renamed: earlier audit rows keep them.
@@ -126,6 +127,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "stored responses, purged after a day",
     ),
     "appeal_search_documents": "made from other rows",
+    **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),
     "appeal_counts": "sums of other rows, written by triggers",
     "unread_appeals": "what a person has not opened yet; it changes no appeal",
     **dict.fromkeys(
@@ -154,7 +156,9 @@ UNAUDITED_TABLES: dict[str, str] = {
     ),
 }
 
-SECRET_COLUMNS = frozenset({"password_hash", "secret", "digest", "identity", "raw", "challenge"})
+SECRET_COLUMNS = frozenset(
+    {"password_hash", "secret", "digest", "identity", "raw", "challenge", "confirmation_nonce"}
+)
 # Derived from other columns, or part of the audit row itself.
 DERIVED_COLUMNS = frozenset({"sort_key", "normalized_name", "lineage", "created_at", "updated_at"})
 

@@ -68,7 +68,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
     Right.METRICS_READ: "read figures and reports",
-    Right.WEBHOOKS_READ: "see endpoints and deliveries",
+    Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
     Right.EVENTS_READ: "read the event feed",

@@ -39,6 +39,7 @@ class RetentionSettings(BaseSettings):
     unattached_uploads_days: int = Field(default=3, ge=1)
     bulk_operations_days: int = Field(default=400, ge=35)
     unread_marks_days: int = Field(default=90, ge=30)
+    notices_days: int = Field(default=365, ge=30)
 
 
 @dataclass(frozen=True)

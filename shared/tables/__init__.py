@@ -23,6 +23,7 @@ from shared.tables import (
     common,
     ingest,
     ingest_erasure,
+    notices,
     registry,
     webhooks,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "common",
     "ingest",
     "ingest_erasure",
+    "notices",
     "registry",
     "webhooks",
 ]

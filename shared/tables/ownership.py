@@ -101,6 +101,9 @@ TABLE_OWNERS: dict[str, str] = {
             "webhook_endpoints",
             "webhook_deliveries",
             "stream_tickets",
+            "notice_settings",
+            "notice_letters",
+            "notices",
             "webhooks_consumer_offsets",
             "webhooks_idempotency",
         ),
@@ -127,6 +130,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "reply_leases": {"holder_name"},
     "webhook_endpoints": {"secret"},
     "stream_tickets": {"digest"},
+    "notice_settings": {"address", "confirmation_nonce"},
 }
 
 # Restricted columns, by table and column, that one other service reads too.

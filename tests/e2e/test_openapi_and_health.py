@@ -75,6 +75,8 @@ async def test_non_public_routes_require_a_token(demo: RunningDemo) -> None:
         "/api/v1/auth/methods",
         "/api/v1/auth/session",
         "/api/v1/auth/session/refresh",
+        "/api/v1/notices/confirmation",
+        "/api/v1/notices/unsubscription",
         "/.well-known/jwks.json",
         *OPEN,
     }

@@ -3,7 +3,16 @@
 from typing import Any
 
 from shared.auth.rights import Right
-from tests.integration.access.route_table import GOOD, ListRoute, RouteCall, Row, body, sample_id, sample_ids
+from tests.integration.access.route_table import (
+    GOOD,
+    ListRoute,
+    PublicRoute,
+    RouteCall,
+    Row,
+    body,
+    sample_id,
+    sample_ids,
+)
 from tests.integration.access.sample_data import PHOTO
 
 # The second sample appeal of each organisation is older than the counted period.
@@ -330,4 +339,16 @@ WEBHOOKS: dict[str, Row] = {
     # Streams do not end, so they are off here: tests/integration/webhooks/test_event_stream.py shows their scope.
     "GET /api/v1/stream": RouteCall(Right.EVENTS_READ, answers=frozenset({503})),
     "POST /api/v1/stream/tickets": RouteCall(Right.EVENTS_READ),
+    "GET /api/v1/me/notice-settings": RouteCall(None),
+    "PATCH /api/v1/me/notice-settings": RouteCall(None, body(choices={"mention": "never"})),
+    "GET /api/v1/me/notices": RouteCall(None),
+    "GET /api/v1/people/{person_id}/notice-address": RouteCall(Right.PEOPLE_READ),
+    "PUT /api/v1/people/{person_id}/notice-address": RouteCall(
+        Right.PEOPLE_MANAGE, body(address="sadik5@example.ru")
+    ),
+    "GET /api/v1/notices": ListRoute(Right.WEBHOOKS_READ, shows="notice_id"),
+    "GET /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter; it changes nothing"),
+    "POST /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter, for its reader's notices"),
+    "GET /api/v1/notices/confirmation": PublicRoute("a signed token of a letter; it changes nothing"),
+    "POST /api/v1/notices/confirmation": PublicRoute("a signed token of a letter, which works once"),
 }

@@ -46,11 +46,14 @@ UNRECORDED = dict.fromkeys(
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
 }
-# The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them.
+# The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them, and
+# tests/integration/webhooks/test_notice_settings.py the links of letters.
 ELSEWHERE = {
     "DELETE /api/v1/me/sessions",
     "DELETE /api/v1/me/sessions/{session_id}",
     "POST /api/v1/people/{person_id}/unlock",
+    "POST /api/v1/notices/unsubscription",
+    "POST /api/v1/notices/confirmation",
 }
 # Bodies for routes where the matrix's body changes nothing.
 CHANGING = {

@@ -36,6 +36,7 @@ FINDS = {
     "group_id": "topic_id",
     "topic_group_id": "topic_id",
     "subject_id": "appeal_id",
+    "appeal_id": "appeal_id",
     "actor": "actor",
     "author_key": "author_key",
     "key": "organisation_id",
@@ -103,6 +104,7 @@ DIRECTORY = {
 # Other lists that show everything to every permitted caller, and why.
 HIDE_NOTHING = {
     "GET /api/v1/me/sessions": "the caller's own",
+    "GET /api/v1/me/notices": "the caller's own",
     "GET /api/v1/appeals/bulk": "the caller's own; a manager's organisation's: test_bulk_operations.py",
     "GET /api/v1/appeals/bulk/{operation_id}/rows": "the appeals that a visible operation named",
     "GET /api/v1/views": "the caller's own and those of their organisation: test_saved_views.py",

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import pytest
+import time_machine
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -22,6 +23,8 @@ from shared.events.consumer import Consumer
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
+from tests.integration.webhooks.notice_office import TUESDAY, Office
+from tests.support.mail_server import MailServer, mail_server
 from tests.support.sample_events import sample_data
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
@@ -216,3 +219,22 @@ class WebhooksHarness:
 async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[WebhooksHarness]:
     async with service_under_test("webhooks", database, keys_dir) as app:
         yield WebhooksHarness(app, database)
+
+
+@pytest.fixture
+async def mail() -> AsyncIterator[MailServer]:
+    async with mail_server() as found:
+        yield found
+
+
+@pytest.fixture
+async def now() -> AsyncIterator[time_machine.Traveller]:
+    with time_machine.travel(TUESDAY, tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+async def office(harness: WebhooksHarness, mail: MailServer, monkeypatch: pytest.MonkeyPatch) -> Office:
+    found = await Office.open(harness, mail.port)
+    monkeypatch.setattr("services.webhooks.notices.recording.webhooks_settings", lambda: found.settings)
+    return found

@@ -1,0 +1,73 @@
+"""The commands `gospablik notices`: take returned letters, and show what letters look like."""
+
+# ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Notices to people by e-mail.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Notices to people by e-mail."""
+
+
+@app.command()
+def bounce() -> None:
+    """Read a returned letter from standard input, for the mail server to call.
+
+    Its notices fail, and after several an address gets nothing more. Any other message changes nothing: the exit
+    code is always 0 for it, so that the mail server does not return it. Reads GOSPABLIK_DATABASE_URL of webhooks.
+    """
+    from services.webhooks.notices.bounces import parse_bounce
+
+    found = parse_bounce(sys.stdin.buffer.read())
+    if found is None:
+        typer.echo("not the report of a letter that could not be delivered: nothing changes")
+        return
+    known = asyncio.run(_record(os.environ["GOSPABLIK_DATABASE_URL"], found.letter_id.hex, found.smtp_status))
+    typer.echo(f"letter {found.letter_id}: {'recorded' if known else 'unknown, or recorded before'}")
+
+
+async def _record(url: str, letter_id: str, smtp_status: str) -> bool:
+    from uuid import UUID
+
+    from services.webhooks.notices.outcomes import record_bounce
+    from shared.audit import recorder
+    from shared.database.sessions import Database
+
+    database = Database(url, 1, name="notices-bounce")
+    try:
+        async with database.write() as session:
+            recorder.set_context(session, recorder.operator_context("webhooks", "notices bounce"))
+            known = await record_bounce(session, UUID(hex=letter_id), smtp_status)
+            await recorder.record_action(session, "notice_letters", letter_id)
+    finally:
+        await database.close()
+    return known
+
+
+@app.command()
+def preview(
+    folder: Annotated[Path, typer.Argument(help="The folder to write to", file_okay=False)],
+) -> None:
+    """Write an example of each kind of letter into a folder, as .eml files and as HTML."""
+    from services.webhooks.notices.examples import example_messages
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, message in example_messages().items():
+        (folder / f"{name}.eml").write_bytes(message.as_bytes())
+        html = message.get_body(("html",))
+        assert html is not None
+        (folder / f"{name}.html").write_text(html.get_content(), encoding="utf-8")
+        typer.echo(folder / f"{name}.html")

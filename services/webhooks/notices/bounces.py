@@ -1,0 +1,54 @@
+"""Bounces: reports of mail servers that a letter could not be delivered (RFC 3464)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import Message
+from uuid import UUID
+
+_LETTER_ID = re.compile(r"\b([0-9a-f]{32})@")
+_STATUS = re.compile(r"5\.\d{1,3}\.\d{1,3}")
+
+
+@dataclass(frozen=True)
+class Bounce:
+    """A letter that came back for good, with the enhanced code of the report (RFC 3463)."""
+
+    letter_id: UUID
+    smtp_status: str
+
+
+def parse_bounce(raw: bytes) -> Bounce | None:
+    """Return what a message reports; None for anything but the failure of one of our letters.
+
+    The letter is found by the address that the report was sent to, else by the Message-ID of what came back.
+    """
+    message = message_from_bytes(raw)
+    status = next((found for part in _parts(message) if (found := _failure(part)) is not None), None)
+    if status is None:
+        return None
+    headers = [str(message.get(name, "")) for name in ("Delivered-To", "X-Original-To", "To")]
+    returned = [str(part.get("Message-ID", "")) for part in _parts(message) if part is not message]
+    returned += [
+        str(part.get_payload())
+        for part in _parts(message)
+        if part.get_content_type() == "text/rfc822-headers" and not part.is_multipart()
+    ]
+    for text in (*headers, *returned):
+        if (known := _LETTER_ID.search(text)) is not None:
+            return Bounce(UUID(hex=known[1]), status)
+    return None
+
+
+def _failure(part: Message) -> str | None:
+    """Return the code of a part that reports a permanent failure of a recipient."""
+    if str(part.get("Action", "")).strip().lower() != "failed":
+        return None
+    status = _STATUS.match(str(part.get("Status", "")).strip())
+    return status[0] if status is not None else None
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """Yield all parts; each group of a delivery report is one, and so is the returned message."""
+    yield from message.walk()

@@ -1,0 +1,179 @@
+"""Letters in the database: which are due, which worker has them, and what became of them.
+
+A letter is sent at most once. A worker leases it, says everything to the server but the text, commits `sending`,
+and then sends the text. A lease that ends before `sending` lets another worker begin again; a letter that stays
+`sending` has perhaps been sent, and fails as `uncertain`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, Uuid, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from services.webhooks.notices import preferences
+from services.webhooks.notices.leases import LEASE, Claim
+from services.webhooks.notices.outcomes import settle
+from services.webhooks.notices.recording import may_wake, settings_of
+from services.webhooks.notices.relevance import Line, judge
+from services.webhooks.notices.schedule import WorkingHours, next_working_moment
+from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus
+from shared import clock
+from shared.database.sessions import Database, WriteSession
+from shared.ids import new_id
+from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
+from shared.working_time import WorkingCalendar
+
+# More than one person's notices are read to find people who are due, since they may be locked by another worker.
+_CANDIDATES = 500
+
+
+async def claim(database: Database, keys: SecretStr, limit: int) -> list[Claim]:
+    """Lease up to `limit` letters that are due, and commit. Notices not worth telling any more are suppressed."""
+    async with database.write() as session:
+        round_ = await _Round.load(session, limit)
+        claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
+        for letter, notices in round_.letters:
+            if (found := await round_.claim_notices(letter, notices, keys)) is not None:
+                claims.append(found)
+    return claims
+
+
+class _Round:
+    """The letters and notices that one claim looks at, with what decides about them."""
+
+    def __init__(self, session: WriteSession, settings: dict[UUID, NoticeSettings], hours: WorkingHours) -> None:
+        self._session = session
+        self._settings = settings
+        self._hours = hours
+        self._now = clock.now()
+        self._lines: dict[UUID, Line] = {}
+        self.links: list[NoticeLetter] = []
+        self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
+
+    @staticmethod
+    async def load(session: WriteSession, limit: int) -> "_Round":
+        now = clock.now()
+        letters = await _due_letters(session, limit, now)
+        people = await _lock_due_people(session, limit - len(letters), now)
+        by_letter: dict[UUID, list[Notice]] = {letter.id: [] for letter in letters}
+        for notice in await _notices(session, Notice.letter_id.in_(list(by_letter))):
+            by_letter[cast("UUID", notice.letter_id)].append(notice)
+        by_person: dict[UUID, list[Notice]] = {person_id: [] for person_id in people}
+        for notice in await _notices(
+            session, Notice.person_id.in_(people), Notice.letter_id.is_(None), Notice.send_at <= now
+        ):
+            by_person[notice.person_id].append(notice)
+        every = [notice for notices in (*by_letter.values(), *by_person.values()) for notice in notices]
+        settings = await settings_of(session, {*people, *(letter.person_id for letter in letters)})
+        hours = await WorkingHours.load(session, {notice.organisation_id for notice in every})
+        found = _Round(session, settings, hours)
+        found.links = [letter for letter in letters if letter.purpose == "confirmation"]
+        of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
+        found.letters = [*of_letters, *((None, notices) for notices in by_person.values() if notices)]
+        judged = await judge(session, every, settings, now)
+        for notice in every:
+            if (reason := judged.suppressed.get(notice.id)) is not None:
+                await settle(session, [notice], NoticeStatus.SUPPRESSED, reason)
+        found._lines = dict(judged.lines)
+        return found
+
+    def claim_link(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
+        """Lease the letter that confirms an address, unless another address was given meanwhile."""
+        settings = self._settings.get(letter.person_id)
+        address = None if settings is None else preferences.address_of(settings, keys)
+        if settings is None or settings.address_state != AddressState.UNCONFIRMED or address is None:
+            letter.status = "cancelled"
+            return None
+        return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
+
+    async def claim_notices(
+        self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr
+    ) -> Claim | None:
+        """Lease a letter with those of the notices that are worth telling now; None is a new letter."""
+        told = [notice for notice in notices if notice.id in self._lines]
+        asleep = [notice for notice in told if not self._is_awake(notice)]
+        if letter is None:
+            for notice in asleep:
+                notice.send_at = next_working_moment(self._hours.of(notice.organisation_id), self._now)
+            told = [notice for notice in told if notice not in asleep]
+        elif asleep:
+            letter.next_attempt_at = next_working_moment(self._hours.of(asleep[0].organisation_id), self._now)
+            return None
+        settings = self._settings.get(notices[0].person_id) if notices else None
+        address = None if settings is None else preferences.address_of(settings, keys)
+        if not told or address is None:
+            # No key decrypts the address any more.
+            await settle(self._session, told, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
+            if letter is not None:
+                letter.status = "cancelled"
+            return None
+        if letter is None:
+            letter = NoticeLetter(
+                id=new_id(), person_id=told[0].person_id, purpose="notices", attempts=0, next_attempt_at=self._now
+            )
+            self._session.add(letter)
+            await self._session.flush()
+            for notice in told:
+                notice.letter_id = letter.id
+        calendar = self._hours.of(told[0].organisation_id)
+        return self._leased(letter, address, calendar, lines=[self._lines[notice.id] for notice in told])
+
+    def _is_awake(self, notice: Notice) -> bool:
+        settings = self._settings.get(notice.person_id)
+        if may_wake(settings, NoticeKind(notice.kind), notice.details):
+            return True
+        return next_working_moment(self._hours.of(notice.organisation_id), self._now) <= self._now
+
+    def _leased(self, letter: NoticeLetter, address: str, calendar: WorkingCalendar, **content: Any) -> Claim:
+        letter.lease_id = uuid4()
+        letter.leased_until = func.clock_timestamp() + LEASE
+        return Claim(letter.id, letter.person_id, letter.lease_id, letter.attempts, address, calendar, **content)
+
+
+async def _due_letters(session: WriteSession, limit: int, now: datetime) -> Sequence[NoticeLetter]:
+    """Lock letters that no worker has: links to confirm, and letters to try again."""
+    free = NoticeLetter.leased_until.is_(None) | (NoticeLetter.leased_until < func.clock_timestamp())
+    return (
+        await session.scalars(
+            select(NoticeLetter)
+            .where(NoticeLetter.status == "waiting", NoticeLetter.next_attempt_at <= now, free)
+            .order_by(NoticeLetter.next_attempt_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    ).all()
+
+
+async def _lock_due_people(session: WriteSession, limit: int, now: datetime) -> list[UUID]:
+    """Lock the settings of people with due notices, those told at once first, so that one letter gets them all."""
+    if limit <= 0:
+        return []
+    due = await session.scalars(
+        select(Notice.person_id)
+        .where(Notice.status == "waiting", Notice.letter_id.is_(None), Notice.send_at <= now)
+        .order_by(Notice.digest, Notice.send_at)
+        .limit(_CANDIDATES)
+    )
+    candidates = list(dict.fromkeys(due))
+    in_order = func.array_position(
+        bindparam("candidates", candidates, type_=ARRAY(Uuid)), NoticeSettings.person_id
+    )
+    locked = await session.scalars(
+        select(NoticeSettings.person_id)
+        .where(NoticeSettings.person_id.in_(candidates))
+        .order_by(in_order)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list(locked)
+
+
+async def _notices(session: WriteSession, *conditions: ColumnElement[bool]) -> Sequence[Notice]:
+    rows = await session.scalars(
+        select(Notice).where(Notice.status == "waiting", *conditions).order_by(Notice.created_at, Notice.id)
+    )
+    return rows.all()

@@ -1,0 +1,73 @@
+"""Examples of letters, for people who judge or change them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+from uuid import UUID
+
+from services.webhooks.notices.letters import compose
+from services.webhooks.notices.relevance import Line
+from services.webhooks.notices.rendering import Envelope, confirmation_message, envelope, notices_message
+from services.webhooks.schemas.notices import NoticeKind
+from shared import clock
+
+# What each type of event tells in a letter; types with the same kind stand together in a digest.
+EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
+    (NoticeKind.ASSIGNMENT, "appeal.assigned", {}),
+    (NoticeKind.ASSIGNMENT, "appeal.assignee_changed", {}),
+    (NoticeKind.ASSIGNMENT, "appeal.reopened", {}),
+    (NoticeKind.WARNING, "appeal.deadline_near", {"clock": "first_response"}),
+    (NoticeKind.WARNING, "promise.reminded", {"clock": "promise"}),
+    (NoticeKind.RETURN, "appeal.moved", {}),
+    (NoticeKind.RETURN, "reply.refused", {}),
+    (NoticeKind.MENTION, "appeal.note_added", {}),
+    (NoticeKind.ESCALATION, "appeal.escalated", {"clock": "final_answer"}),
+    (NoticeKind.APPROVAL, "reply.approval_requested", {}),
+    (NoticeKind.APPROVAL, "appeal.extension_requested", {}),
+    (NoticeKind.REPLY_FAILED, "reply.failed", {}),
+    (NoticeKind.REPLY_FAILED, "reply.change_failed", {"change": "edit"}),
+)
+_LETTER_ID = UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")
+_URL = "https://gospablik.example"
+
+
+def example_lines() -> list[Line]:
+    """Return one line for each type of event, of several organisations."""
+    now = clock.now()
+    return [
+        Line(
+            notice_id=UUID(int=number),
+            kind=kind,
+            event_type=event_type,
+            appeal_id=UUID(int=number),
+            number=1020 + number,
+            organisation="Детский сад № 5 «Солнышко»" if number % 2 else "Администрация Кабанского района",
+            topic="Уборка снега и наледи" if number % 3 else None,
+            urgent=number % 5 == 0,
+            due_at=now + timedelta(hours=3 * number) if number % 4 else None,
+            details=details,
+        )
+        for number, (kind, event_type, details) in enumerate(EXAMPLES, start=1)
+    ]
+
+
+def example_messages() -> dict[str, EmailMessage]:
+    """Return a letter for each type of event, a digest of all, and the link that confirms an address, by name."""
+    lines = example_lines()
+    letters = {line.event_type.replace(".", "-"): [line] for line in lines} | {"digest": lines}
+    messages = {name: _message(told) for name, told in letters.items()}
+    return messages | {"confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation")}
+
+
+def _message(lines: list[Line]) -> EmailMessage:
+    letter = compose(lines, front_end_url=_URL, zone=clock.REGION_TIME_ZONE, now=clock.now())
+    return notices_message(
+        _addresses(), letter, unsubscribe_url=f"{_URL}/unsubscription", settings_url=f"{_URL}/settings/notices"
+    )
+
+
+def _addresses() -> Envelope:
+    return envelope(
+        _LETTER_ID, sender="noreply@gospablik.example", bounce_address=None, recipient="sadik5@example.ru"
+    )

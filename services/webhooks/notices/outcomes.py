@@ -1,0 +1,133 @@
+"""What became of letters: stored for the letter, its notices and the address."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from prometheus_client import Counter
+from sqlalchemy import func, select
+
+from services.webhooks.notices import preferences
+from services.webhooks.notices.leases import Claim
+from services.webhooks.notices.transport import Attempt, Outcome
+from services.webhooks.schemas.notices import NoticeReason, NoticeStatus
+from shared import clock
+from shared.database.sessions import Database, WriteSession
+from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
+
+# After the first, second, … answer «later» of the server; after the last one the letter has failed.
+RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240, 480))
+UNAVAILABLE_DELAY = timedelta(minutes=1)
+NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
+LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])
+
+
+async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> None:
+    """Store what became of an attempt: of the letter, its notices, and the address."""
+    LETTERS.labels(attempt.outcome.value).inc()
+    if attempt.outcome is Outcome.NOT_OURS:
+        return
+    now = clock.now()
+    async with database.write() as session:
+        settings = await session.scalar(
+            select(NoticeSettings).where(NoticeSettings.person_id == claim.person_id).with_for_update()
+        )
+        letter = await session.scalar(
+            select(NoticeLetter).where(NoticeLetter.id == claim.letter_id).with_for_update()
+        )
+        if letter is None or letter.lease_id != claim.lease_id or letter.status not in ("waiting", "sending"):
+            return
+        notices = (
+            await session.scalars(
+                select(Notice).where(Notice.letter_id == letter.id, Notice.status.in_(["waiting", "sending"]))
+            )
+        ).all()
+        letter.leased_until, letter.smtp_status = None, attempt.smtp_status
+        letter.attempts = claim.attempts + (attempt.outcome is not Outcome.UNAVAILABLE)
+        match attempt.outcome:
+            case Outcome.SENT:
+                letter.status, letter.sent_at = "sent", now
+                await settle(session, notices, NoticeStatus.SENT, None)
+            case Outcome.UNAVAILABLE:
+                await _try_later(session, letter, notices, now + UNAVAILABLE_DELAY)
+            case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
+                await _try_later(session, letter, notices, now + RETRY_DELAYS[letter.attempts - 1])
+            case Outcome.LATER:
+                await _fail(session, letter, notices, NoticeReason.UNDELIVERABLE)
+            case Outcome.UNCERTAIN:
+                await _fail(session, letter, notices, NoticeReason.UNCERTAIN)
+            case Outcome.ADDRESS_REFUSED | Outcome.REFUSED:
+                await _fail(session, letter, notices, NoticeReason.REFUSED)
+                if settings is not None and attempt.outcome is Outcome.ADDRESS_REFUSED:
+                    preferences.count_bounce(settings, confirmation=letter.purpose == "confirmation")
+
+
+async def resolve_interrupted(database: Database) -> int:
+    """Fail letters whose worker ended while it sent them: they may have arrived, and nobody is told twice.
+
+    Return how many there were.
+    """
+    async with database.write() as session:
+        letters = (
+            await session.scalars(
+                select(NoticeLetter)
+                .where(NoticeLetter.status == "sending", NoticeLetter.leased_until < func.clock_timestamp())
+                .with_for_update(skip_locked=True)
+            )
+        ).all()
+        for letter in letters:
+            notices = await session.scalars(
+                select(Notice).where(Notice.letter_id == letter.id, Notice.status == "sending")
+            )
+            await _fail(session, letter, notices.all(), NoticeReason.UNCERTAIN)
+    return len(letters)
+
+
+async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str) -> bool:
+    """Store that a letter came back; return whether it is known and had not come back before."""
+    person_id = await session.scalar(select(NoticeLetter.person_id).where(NoticeLetter.id == letter_id))
+    if person_id is None:
+        return False
+    settings = await session.scalar(
+        select(NoticeSettings).where(NoticeSettings.person_id == person_id).with_for_update()
+    )
+    letter = await session.get_one(NoticeLetter, letter_id, with_for_update=True)
+    if letter.reason == NoticeReason.BOUNCED:
+        return False
+    notices = await session.scalars(
+        select(Notice).where(Notice.letter_id == letter_id, Notice.status != NoticeStatus.SUPPRESSED.value)
+    )
+    letter.smtp_status = smtp_status
+    await _fail(session, letter, notices.all(), NoticeReason.BOUNCED)
+    if settings is not None:
+        preferences.count_bounce(settings, confirmation=letter.purpose == "confirmation")
+    return True
+
+
+async def _try_later(
+    session: WriteSession, letter: NoticeLetter, notices: Sequence[Notice], moment: datetime
+) -> None:
+    letter.status, letter.next_attempt_at = "waiting", moment
+    for notice in notices:
+        notice.status = NoticeStatus.WAITING.value
+    await session.flush()
+
+
+async def _fail(
+    session: WriteSession, letter: NoticeLetter, notices: Sequence[Notice], reason: NoticeReason
+) -> None:
+    letter.status, letter.reason = "failed", reason.value
+    await settle(session, notices, NoticeStatus.FAILED, reason)
+
+
+async def settle(
+    session: WriteSession, notices: Sequence[Notice], status: NoticeStatus, reason: NoticeReason | None
+) -> None:
+    """Store the outcome of notices, and count it."""
+    now = clock.now()
+    for notice in notices:
+        notice.status, notice.reason = status.value, None if reason is None else reason.value
+        if status is NoticeStatus.SENT:
+            notice.sent_at = now
+        NOTICES.labels(notice.kind, status.value).inc()
+    await session.flush()

@@ -1,0 +1,169 @@
+"""What a person chose: how each kind of notice is told, and to which address once it is confirmed."""
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from cryptography.fernet import InvalidToken
+from pydantic import SecretStr
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.webhooks.schemas.notices import (
+    DEFAULT_DELIVERY,
+    AddressState,
+    NoticeDelivery,
+    NoticeKind,
+    NoticeSettingsUpdate,
+)
+from shared import clock, encryption
+from shared.api.preconditions import check_version
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Forbidden, NotFound, TooManyRequests
+from shared.tables.notices import NoticeLetter, NoticeSettings
+from shared.tables.registry import ApiClient, Person
+
+MAX_CONFIRMATIONS_PER_DAY = 5
+# A single refusal may be a mistake of the server.
+MAX_BOUNCES = 3
+_DAY = timedelta(days=1)
+
+
+async def own_id(session: AsyncSession, caller: Caller) -> UUID:
+    """Return the id of the calling person. Raise `Forbidden` for an API client: only people are told."""
+    person_id = UUID(caller.subject)
+    if await session.scalar(select(ApiClient.id).where(ApiClient.id == person_id)) is not None:
+        raise Forbidden("Only people get notices; an API client subscribes to events")
+    return person_id
+
+
+async def require_person(session: AsyncSession, caller: Caller, person_id: UUID) -> None:
+    """Raise `NotFound` unless the person exists in the caller's scope."""
+    query = select(Person.id).where(Person.id == person_id, caller.scope(Person.organisation_id))
+    if await session.scalar(query) is None:
+        raise NotFound("There is no such person")
+
+
+async def get(session: AsyncSession, person_id: UUID) -> NoticeSettings:
+    """Return the settings of a person; those of somebody who has chosen nothing have the version 0."""
+    return await session.get(NoticeSettings, person_id) or _initial(person_id)
+
+
+async def lock(session: WriteSession, person_id: UUID, version: int | None = None) -> NoticeSettings:
+    """Return the locked settings of a person, written if they have none yet. Raise as `check_version`."""
+    # Two first changes at once must not both insert the row.
+    key = func.hashtextextended(f"notice settings {person_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    settings = await session.scalar(
+        select(NoticeSettings).where(NoticeSettings.person_id == person_id).with_for_update()
+    )
+    check_version(0 if settings is None else settings.version, version)
+    if settings is None:
+        settings = _initial(person_id)
+        session.add(settings)
+    return settings
+
+
+async def change(
+    session: WriteSession, settings: NoticeSettings, wanted: NoticeSettingsUpdate, keys: SecretStr
+) -> None:
+    """Change the given fields of locked settings. Raises as `set_address`."""
+    if wanted.choices is not None:
+        settings.choices = settings.choices | {kind.value: how.value for kind, how in wanted.choices.items()}
+    if wanted.urgent_at_any_hour is not None:
+        settings.urgent_at_any_hour = wanted.urgent_at_any_hour
+    if "address" in wanted.model_fields_set:
+        await set_address(session, settings, wanted.address, keys)
+    await save(session, settings)
+
+
+async def save(session: WriteSession, settings: NoticeSettings) -> None:
+    """Write changed settings as their next version."""
+    settings.version += 1
+    await session.flush()
+
+
+async def set_address(
+    session: WriteSession, settings: NoticeSettings, address: str | None, keys: SecretStr
+) -> None:
+    """Set the address of locked settings, and let a link be sent there that confirms it; null: none.
+
+    A confirmed address that stays the same stays confirmed. Raise `TooManyRequests` after several links in a day:
+    nobody may use this system to send letters to others.
+    """
+    if address is None:
+        settings.address, settings.address_state, settings.confirmation_nonce = None, AddressState.NONE.value, None
+        return
+    same = address_of(settings, keys) == address
+    if same and settings.address_state == AddressState.CONFIRMED:
+        return
+    since = clock.now() - _DAY
+    letters = (NoticeLetter.person_id == settings.person_id, NoticeLetter.purpose == "confirmation")
+    count = await session.scalar(select(func.count()).where(*letters, NoticeLetter.created_at > since)) or 0
+    if count >= MAX_CONFIRMATIONS_PER_DAY:
+        raise TooManyRequests(
+            f"{MAX_CONFIRMATIONS_PER_DAY} links were sent within a day: try again tomorrow",
+            headers={"Retry-After": str(int(_DAY.total_seconds()))},
+        )
+    await session.execute(
+        update(NoticeLetter).where(*letters, NoticeLetter.status == "waiting").values(status="cancelled")
+    )
+    if not same:
+        settings.address = encryption.encrypt(keys, address)
+    settings.address_state, settings.confirmation_nonce = AddressState.UNCONFIRMED.value, uuid4()
+    settings.bounces = 0
+    session.add(NoticeLetter(person_id=settings.person_id, purpose="confirmation", next_attempt_at=clock.now()))
+
+
+async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
+    """Confirm the address of the link with this nonce; return whether it is the present one and was not used."""
+    settings = await lock(session, person_id)
+    if settings.confirmation_nonce != nonce:
+        return False
+    settings.address_state, settings.confirmation_nonce = AddressState.CONFIRMED.value, None
+    settings.bounces = 0
+    await save(session, settings)
+    return True
+
+
+async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[NoticeKind]) -> None:
+    """Let the person no longer be told of these kinds."""
+    settings = await lock(session, person_id)
+    settings.choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
+    await save(session, settings)
+
+
+def count_bounce(settings: NoticeSettings, *, confirmation: bool) -> None:
+    """Count a refused letter in locked settings; after several, or a refused link, nothing more is sent."""
+    settings.bounces += 1
+    if settings.bounces >= MAX_BOUNCES or confirmation:
+        settings.address_state, settings.confirmation_nonce = AddressState.BOUNCING.value, None
+        settings.version += 1
+
+
+def address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
+    """Return the decrypted address; None if there is none, or no key decrypts it any more."""
+    if settings.address is None:
+        return None
+    try:
+        address: str = encryption.decrypt(keys, settings.address)
+    except InvalidToken:
+        return None
+    return address
+
+
+def choices_of(settings: NoticeSettings) -> Mapping[NoticeKind, NoticeDelivery]:
+    """Return how each kind is told."""
+    return DEFAULT_DELIVERY | {NoticeKind(kind): NoticeDelivery(how) for kind, how in settings.choices.items()}
+
+
+def _initial(person_id: UUID) -> NoticeSettings:
+    return NoticeSettings(
+        person_id=person_id,
+        choices={},
+        urgent_at_any_hour=False,
+        address_state=AddressState.NONE.value,
+        bounces=0,
+        version=0,
+    )

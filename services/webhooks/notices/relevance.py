@@ -1,0 +1,246 @@
+"""What of a person's notices is still worth telling, by the present state: their access, the appeal, the reply.
+
+The notice was recorded when the event happened; a digest, a night or an outage may lie between.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.webhooks.notices.recording import suppression_reason
+from services.webhooks.schemas.notices import NoticeKind, NoticeReason
+from shared.auth import token_recheck
+from shared.auth.callers import Caller
+from shared.auth.rights import RIGHTS, Right, RightScope
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_extensions import ExtensionRequest
+from shared.tables.appeals_replies import Reply, ReplyChange
+from shared.tables.appeals_work import AppealNote
+from shared.tables.notices import Notice, NoticeSettings
+from shared.tables.registry import Organisation
+
+# A notice that nobody could send for so long after it was due tells nothing new.
+TOO_LATE_AFTER = timedelta(days=3)
+# Statuses in which the organisation owes an answer.
+_AWAITING = frozenset({"assigned", "in_progress", "interim", "reopened"})
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a letter says of one notice. Names come from the registry, the topic from the taxonomy."""
+
+    notice_id: UUID
+    kind: NoticeKind
+    event_type: str
+    appeal_id: UUID
+    number: int
+    organisation: str | None
+    topic: str | None
+    urgent: bool
+    due_at: datetime | None
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The lines to tell, by notice, and why the other notices are not told."""
+
+    lines: Mapping[UUID, Line]
+    suppressed: Mapping[UUID, NoticeReason]
+
+
+async def judge(
+    session: AsyncSession, notices: Sequence[Notice], settings: Mapping[UUID, NoticeSettings], now: datetime
+) -> Judged:
+    """Return which of these notices are still worth telling; `settings` are those of their people."""
+    state = await _State.load(session, notices)
+    lines, suppressed = {}, {}
+    for notice in notices:
+        kind = NoticeKind(notice.kind)
+        reason = suppression_reason(settings.get(notice.person_id), kind)
+        if reason is None and now - notice.send_at > TOO_LATE_AFTER:
+            reason = NoticeReason.TOO_LATE
+        reason = reason or state.refusal(notice)
+        if reason is not None:
+            suppressed[notice.id] = reason
+        else:
+            lines[notice.id] = state.line(notice, kind)
+    return Judged(lines, suppressed)
+
+
+@dataclass(frozen=True)
+class _State:
+    callers: Mapping[UUID, Caller]
+    appeals: Mapping[UUID, Row[Any]]
+    organisations: Mapping[UUID, Row[Any]]
+    topics: Mapping[UUID, str]
+    reply_statuses: Mapping[UUID, str]
+    change_statuses: Mapping[UUID, str]
+    request_statuses: Mapping[UUID, str]
+    notes: Mapping[UUID, Row[Any]]
+
+    def refusal(self, notice: Notice) -> NoticeReason | None:
+        """Return why the notice is not told any more."""
+        caller, appeal = self.callers.get(notice.person_id), self.appeals.get(notice.appeal_id)
+        if caller is None or appeal is None or not self._may_read(caller, appeal.organisation_id):
+            return NoticeReason.NO_ACCESS
+        if notice.event_type == "appeal.note_added" and not self._may_read_note(caller, notice):
+            return NoticeReason.NO_ACCESS
+        return NoticeReason.SETTLED if self._is_settled(notice, appeal) else None
+
+    def _may_read(self, caller: Caller, organisation_id: UUID | None) -> bool:
+        organisation = None if organisation_id is None else self.organisations[organisation_id]
+        lineage = () if organisation is None else organisation.lineage or ()
+        return caller.may_access(Right.APPEALS_READ, organisation_id, lineage)
+
+    def _may_read_note(self, caller: Caller, notice: Notice) -> bool:
+        note = self.notes.get(UUID(notice.details["note_id"]))
+        if note is None:
+            return False
+        region_wide = RIGHTS[caller.role].get(Right.APPEALS_READ) is RightScope.REGION
+        return (
+            region_wide
+            or note.visibility == "everyone_on_appeal"
+            or note.organisation_id == caller.organisation_id
+        )
+
+    def _is_settled(self, notice: Notice, appeal: Row[Any]) -> bool:  # noqa: PLR0911 — one per type
+        details = notice.details
+        match notice.event_type:
+            case "appeal.assigned" | "appeal.assignee_changed" | "appeal.reopened":
+                if appeal.organisation_id is None:  # in triage a person of the centre has it
+                    return bool(appeal.status != "triage" or appeal.assignee_id != notice.person_id)
+                taken = appeal.assignee_id not in (None, notice.person_id)
+                moved = appeal.organisation_id != notice.appeal_organisation_id
+                return appeal.status not in _AWAITING or taken or moved
+            case "appeal.deadline_near" | "appeal.escalated" | "promise.reminded":
+                due_at = datetime.fromisoformat(details["due_at"])
+                return appeal.status not in _AWAITING or _awaited(appeal, details["clock"]) != due_at
+            case "appeal.moved":
+                return bool(appeal.status != "triage")
+            case "reply.refused":
+                return self.reply_statuses.get(UUID(details["reply_id"])) != "draft"
+            case "appeal.note_added":
+                return self.notes[UUID(details["note_id"])].deleted_at is not None
+            case "reply.approval_requested":
+                return self.reply_statuses.get(UUID(details["reply_id"])) != "on_approval"
+            case "appeal.extension_requested":
+                return self.request_statuses.get(UUID(details["request_id"])) != "open"
+            case "reply.failed":
+                return self.reply_statuses.get(UUID(details["reply_id"])) != "failed"
+            case "reply.change_failed":
+                return self.change_statuses.get(UUID(details["change_id"])) != "failed"
+        return False
+
+    def line(self, notice: Notice, kind: NoticeKind) -> Line:
+        """Return what a letter says of the notice."""
+        appeal = self.appeals[notice.appeal_id]
+        organisation = self.organisations.get(appeal.organisation_id)
+        due_at = notice.details.get("due_at")
+        return Line(
+            notice_id=notice.id,
+            kind=kind,
+            event_type=notice.event_type,
+            appeal_id=notice.appeal_id,
+            number=notice.appeal_number,
+            organisation=None if organisation is None else organisation.short_name or organisation.name,
+            topic=self.topics.get(appeal.topic_id),
+            urgent=appeal.urgency == "high",
+            due_at=datetime.fromisoformat(due_at) if due_at else _next_due_at(appeal),
+            details=notice.details,
+        )
+
+    @staticmethod
+    async def load(session: AsyncSession, notices: Sequence[Notice]) -> "_State":
+        appeals = await _by_id(
+            session,
+            select(
+                Appeal.id,
+                Appeal.status,
+                Appeal.urgency,
+                Appeal.organisation_id,
+                Appeal.assignee_id,
+                Appeal.topic_id,
+                Appeal.first_response_at,
+                Appeal.first_response_due_at,
+                Appeal.next_response_due_at,
+                Appeal.final_answer_due_at,
+                Appeal.promised_at,
+            ),
+            Appeal.id,
+            {notice.appeal_id for notice in notices},
+        )
+        organisations = await _by_id(
+            session,
+            select(Organisation.id, Organisation.name, Organisation.short_name, Organisation.lineage),
+            Organisation.id,
+            {row.organisation_id for row in appeals.values()},
+        )
+        topics = await _by_id(
+            session, select(Topic.id, Topic.name), Topic.id, {row.topic_id for row in appeals.values()}
+        )
+        replies = await _by_id(session, select(Reply.id, Reply.status), Reply.id, _ids(notices, "reply_id"))
+        changes = await _by_id(
+            session, select(ReplyChange.id, ReplyChange.status), ReplyChange.id, _ids(notices, "change_id")
+        )
+        requests = await _by_id(
+            session,
+            select(ExtensionRequest.id, ExtensionRequest.status),
+            ExtensionRequest.id,
+            _ids(notices, "request_id"),
+        )
+        notes = await _by_id(
+            session,
+            select(AppealNote.id, AppealNote.organisation_id, AppealNote.visibility, AppealNote.deleted_at),
+            AppealNote.id,
+            _ids(notices, "note_id"),
+        )
+        return _State(
+            callers=await token_recheck.load_callers(session, {notice.person_id for notice in notices}),
+            appeals=appeals,
+            organisations=organisations,
+            topics={topic_id: row.name for topic_id, row in topics.items()},
+            reply_statuses={reply_id: row.status for reply_id, row in replies.items()},
+            change_statuses={change_id: row.status for change_id, row in changes.items()},
+            request_statuses={request_id: row.status for request_id, row in requests.items()},
+            notes=notes,
+        )
+
+
+def _ids(notices: Sequence[Notice], name: str) -> set[UUID | None]:
+    return {UUID(notice.details[name]) for notice in notices if name in notice.details}
+
+
+async def _by_id(
+    session: AsyncSession, query: Any, column: Any, ids: Collection[UUID | None]
+) -> dict[UUID, Row[Any]]:
+    wanted = [found for found in ids if found is not None]
+    if not wanted:
+        return {}
+    return {row.id: row for row in await session.execute(query.where(column.in_(wanted)))}
+
+
+def _awaited(appeal: Row[Any], clock: str) -> datetime | None:
+    """Return the deadline of the clock, if it still runs."""
+    deadlines: dict[str, datetime | None] = {
+        "first_response": appeal.first_response_due_at if appeal.first_response_at is None else None,
+        "next_response": appeal.next_response_due_at,
+        "final_answer": appeal.final_answer_due_at,
+        "promise": appeal.promised_at,
+    }
+    return deadlines.get(clock)
+
+
+def _next_due_at(appeal: Row[Any]) -> datetime | None:
+    if appeal.status not in _AWAITING and appeal.status != "triage":
+        return None
+    for clock in ("first_response", "next_response", "promise", "final_answer"):
+        if (due_at := _awaited(appeal, clock)) is not None:
+            return due_at
+    return None

@@ -1,0 +1,113 @@
+"""Letters as e-mail: plain text and HTML from templates, and the headers that mail servers expect."""
+
+from dataclasses import dataclass
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+from email.utils import format_datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from services.webhooks.notices.letters import Letter
+from shared import clock
+
+SENDER_NAME = "Госпаблик"
+# Base64 for all texts: no line of a letter is longer than servers take, whatever the text.
+_ENCODING = "base64"
+
+
+class _LetterPolicy(EmailPolicy):
+    """Writes an address of a page in one line: folded, it would be encoded, and mail programs could not use it."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return the header as it is sent."""
+        if name == "List-Unsubscribe":
+            return f"{name}: {value}{self.linesep}".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+_POLICY = _LetterPolicy(linesep="\r\n")
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Addresses of a letter. `bounce_address` is where servers return what cannot be delivered."""
+
+    letter_id: UUID
+    sender: str
+    recipient: str
+    bounce_address: str
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def envelope(letter_id: UUID, *, sender: str, bounce_address: str | None, recipient: str) -> Envelope:
+    """Return the addresses of a letter; if undeliverable, it comes back to the bounce address with its id."""
+    if bounce_address is None:
+        return Envelope(letter_id, sender, recipient, sender)
+    local, _, domain = bounce_address.rpartition("@")
+    return Envelope(letter_id, sender, recipient, f"{local}+{letter_id.hex}@{domain}")
+
+
+def message_id(letter_id: UUID, sender: str) -> str:
+    """Return the Message-ID of a letter: the same in all attempts."""
+    return f"<{letter_id.hex}@{sender.rpartition('@')[2]}>"
+
+
+def notices_message(
+    addresses: Envelope, letter: Letter, *, unsubscribe_url: str, settings_url: str
+) -> EmailMessage:
+    """Return the e-mail with the notices. One click in the mail program ends these kinds (RFC 8058)."""
+    message = _message(
+        addresses,
+        letter.subject,
+        "notices",
+        letter=letter,
+        unsubscribe_url=unsubscribe_url,
+        settings_url=settings_url,
+    )
+    message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return message
+
+
+def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessage:
+    """Return the e-mail that asks whether the address is the person's."""
+    return _message(addresses, "Подтвердите адрес для уведомлений", "confirmation", confirm_url=confirm_url)
+
+
+def page(template: str, **values: Any) -> str:
+    """Return an HTML page that a link of a letter opens."""
+    return _templates().get_template(f"{template}.html").render(**values)
+
+
+def _message(addresses: Envelope, subject: str, template: str, **values: Any) -> EmailMessage:
+    message = EmailMessage(policy=_POLICY)
+    message["Message-ID"] = message_id(addresses.letter_id, addresses.sender)
+    message["Date"] = format_datetime(clock.now())
+    local, _, domain = addresses.sender.rpartition("@")
+    message["From"] = Address(SENDER_NAME, local, domain)
+    local, _, domain = addresses.recipient.rpartition("@")
+    message["To"] = Address("", local, domain)
+    message["Subject"] = subject
+    # No answers by holiday programs (RFC 3834), also of servers that know only the second header.
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    values |= {"subject": subject}
+    text, html = (_templates().get_template(f"{template}.{kind}").render(**values) for kind in ("txt", "html"))
+    message.set_content(text, cte=_ENCODING)
+    message.add_alternative(html, subtype="html", cte=_ENCODING)
+    return message

@@ -1,0 +1,144 @@
+"""The worker that sends letters: claims those that are due, and hands them to the mail server."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from uuid import UUID
+
+from aiolimiter import AsyncLimiter
+
+from services.webhooks.notices import claims, leases, links, outcomes
+from services.webhooks.notices.leases import Claim
+from services.webhooks.notices.letters import compose
+from services.webhooks.notices.rendering import Envelope, confirmation_message, envelope, notices_message
+from services.webhooks.notices.transport import Attempt, Outcome, Transport, open_transport
+from services.webhooks.settings import WebhooksSettings
+from shared import clock
+from shared.database.outages import DependencyUnavailable, is_outage
+from shared.database.sessions import Database
+from shared.logs import get_logger
+from shared.supervision import Backoff
+
+log = get_logger(__name__)
+
+IDLE_SECONDS = 2.0
+# Between attempts to reach a mail server that takes nothing.
+UNAVAILABLE_SECONDS = 10.0
+# One connection sends so many letters of a claim: the lease covers a server that takes half a minute for each.
+LETTERS_PER_CONNECTION = 4
+BACKOFF = Backoff(0.5, 15.0)
+# The sender of letters that are written into a folder.
+DEVELOPMENT_SENDER = "noreply@gospablik.example"
+
+
+@dataclass
+class MailServerState:
+    """Whether the mail server took the last letter, or why it did not; null: it did."""
+
+    error: str | None = None
+
+    def check(self) -> None:
+        """Raise `DependencyUnavailable` while the mail server takes nothing."""
+        if self.error is not None:
+            raise DependencyUnavailable(f"the mail server takes no letters: {self.error}")
+
+
+class NoticeSender:
+    """Sends letters until it is cancelled. Any number of them may run, in any number of processes."""
+
+    def __init__(
+        self, database: Database, settings: WebhooksSettings, public_url: str, state: MailServerState
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._public_url = public_url.rstrip("/")
+        self._front_end_url = settings.front_end_url or public_url
+        self._state = state
+        self._limiter = AsyncLimiter(settings.smtp_letters_per_minute, 60)
+
+    async def run(self) -> None:
+        """Send letters until cancelled."""
+        while True:
+            if not await self.send_due():
+                await asyncio.sleep(IDLE_SECONDS)
+            elif self._state.error is not None:
+                await asyncio.sleep(UNAVAILABLE_SECONDS)
+
+    async def send_due(self) -> int:
+        """Send letters that are due, at most a few for each connection; return how many were tried."""
+        if count := await outcomes.resolve_interrupted(self._database):
+            log.warning("letters interrupted while they were sent", count=count)
+        connections = self._settings.smtp_connections
+        limit = connections * LETTERS_PER_CONNECTION
+        found = await claims.claim(self._database, self._settings.encryption_keys, limit)
+        left = {claim.letter_id: claim for claim in found}
+        parts = [found[start::connections] for start in range(min(connections, len(found)))]
+        try:
+            await asyncio.gather(*(self._send_all(part, left) for part in parts))
+        finally:
+            await asyncio.shield(leases.release(self._database, left.values()))
+        return len(found)
+
+    async def _send_all(self, found: Sequence[Claim], left: dict[UUID, Claim]) -> None:
+        """Send letters over one connection, and remove from `left` those that were tried."""
+        async with open_transport(self._settings) as transport:
+            for claim in found:
+                sending = asyncio.create_task(self._send_and_record(transport, claim))
+                del left[claim.letter_id]
+                try:
+                    attempt = await asyncio.shield(sending)
+                except asyncio.CancelledError:
+                    await sending  # a stopped worker finishes the letter: otherwise it would be uncertain
+                    raise
+                if attempt.outcome is Outcome.UNAVAILABLE:
+                    self._state.error = attempt.error
+                    log.warning("mail server unavailable", error=attempt.error, smtp_status=attempt.smtp_status)
+                    return  # the others wait too
+                self._state.error = None
+
+    async def _send_and_record(self, transport: Transport, claim: Claim) -> Attempt:
+        attempt = await self._send(transport, claim)
+        await self._record(claim, attempt)
+        return attempt
+
+    async def _send(self, transport: Transport, claim: Claim) -> Attempt:
+        async with self._limiter:
+            addresses = envelope(
+                claim.letter_id,
+                sender=self._settings.smtp_from or DEVELOPMENT_SENDER,
+                bounce_address=self._settings.smtp_bounce_address,
+                recipient=claim.address,
+            )
+            message = self._message(addresses, claim)
+            return await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
+
+    def _message(self, addresses: Envelope, claim: Claim) -> EmailMessage:
+        keys = self._settings.encryption_keys
+        notices_url = f"{self._public_url}/api/v1/notices"
+        if claim.nonce is not None:
+            token = links.confirmation_token(keys, claim.person_id, claim.nonce)
+            return confirmation_message(addresses, confirm_url=f"{notices_url}/confirmation?token={token}")
+        kinds = tuple(sorted({line.kind for line in claim.lines}))
+        token = links.unsubscribe_token(keys, links.Unsubscription(claim.person_id, kinds))
+        letter = compose(claim.lines, front_end_url=self._front_end_url, zone=claim.calendar.zone, now=clock.now())
+        return notices_message(
+            addresses,
+            letter,
+            unsubscribe_url=f"{notices_url}/unsubscription?token={token}",
+            settings_url=f"{self._front_end_url.rstrip('/')}/settings/notices",
+        )
+
+    async def _record(self, claim: Claim, attempt: Attempt) -> None:
+        """Store the outcome, through an outage of the database too: otherwise a sent letter is uncertain."""
+        failures = 0
+        while True:
+            try:
+                await outcomes.record_attempt(self._database, claim, attempt)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                failures += 1
+                await asyncio.sleep(BACKOFF.delay(failures))
+            else:
+                return

@@ -1,0 +1,167 @@
+"""Handing letters to a mail server, one after another over one connection, or to a folder during development."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import aiosmtplib
+from aiosmtplib import SMTP
+
+from services.webhooks.notices.rendering import Envelope
+from services.webhooks.settings import WebhooksSettings
+
+# Authentication required, or a refusal that is not about the mailbox (RFC 4954, RFC 5321).
+_REFUSALS_OF_CLIENTS = frozenset({530, 538, 554})
+# Commits that the letter is being sent; False: another worker has it.
+BeforeData = Callable[[], Awaitable[bool]]
+
+
+class Outcome(StrEnum):
+    """What became of one attempt.
+
+    `unavailable`: no server, or it refuses us whatever the letter. `uncertain`: the connection broke after the
+    server had begun to receive the letter.
+    """
+
+    SENT = "sent"
+    LATER = "later"
+    UNAVAILABLE = "unavailable"
+    ADDRESS_REFUSED = "address_refused"
+    REFUSED = "refused"
+    UNCERTAIN = "uncertain"
+    NOT_OURS = "not_ours"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The outcome of an attempt. `smtp_status` is the code of the answer, without its words."""
+
+    outcome: Outcome
+    smtp_status: str | None = None
+    error: str | None = None
+
+
+class _Stage(Enum):
+    """How far a letter came: sign-in and sender, recipient, text."""
+
+    GREETING = 1
+    RECIPIENT = 2
+    TEXT = 3
+
+
+class Transport(Protocol):
+    """A connection over which letters are handed over."""
+
+    async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
+        """Hand over one letter; `before_data` is called when nothing but the letter's text is left to send."""
+        ...
+
+
+class MailServer:
+    """A connection to a mail server that is opened with the first letter, and again after an error."""
+
+    def __init__(self, settings: WebhooksSettings) -> None:
+        self._settings = settings
+        self._client: SMTP | None = None
+
+    async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
+        """Hand over one letter. Every failure of the server or the connection becomes an outcome."""
+        stage = _Stage.GREETING
+        try:
+            client = await self._connected()
+            await client.mail(addresses.bounce_address)
+            stage = _Stage.RECIPIENT
+            await client.rcpt(addresses.recipient)
+            if not await before_data():
+                await client.rset()
+                return Attempt(Outcome.NOT_OURS)
+            stage = _Stage.TEXT
+            answer = await client.data(message.as_bytes())
+        except (aiosmtplib.SMTPException, OSError) as error:
+            # The next letter begins with a new connection.
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+            return _failed(stage, error)
+        return Attempt(Outcome.SENT, str(answer.code))
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(aiosmtplib.SMTPException, OSError):
+                await client.quit()
+            client.close()
+
+    async def _connected(self) -> SMTP:
+        if self._client is not None and self._client.is_connected:
+            return self._client
+        config = self._settings
+        client = SMTP(
+            hostname=config.smtp_host,
+            port=config.smtp_port,
+            use_tls=config.smtp_tls == "tls",
+            start_tls=config.smtp_tls == "starttls",
+            username=config.smtp_user,
+            password=config.smtp_password.get_secret_value() if config.smtp_user else None,
+            timeout=config.smtp_timeout_seconds,
+        )
+        await client.connect()
+        self._client = client
+        return client
+
+
+class MailFolder:
+    """Writes each letter into a folder, as `<letter id>.eml`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
+        """Write one letter."""
+        if not await before_data():
+            return Attempt(Outcome.NOT_OURS)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / f"{addresses.letter_id}.eml").write_bytes(message.as_bytes())
+        return Attempt(Outcome.SENT)
+
+
+@asynccontextmanager
+async def open_transport(settings: WebhooksSettings) -> AsyncIterator[Transport]:
+    """Yield the transport of the settings; its connection is closed at the end."""
+    if settings.smtp_host is None:
+        assert settings.mail_dir is not None
+        yield MailFolder(settings.mail_dir)
+        return
+    server = MailServer(settings)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt:
+    """Return the outcome of an error. Its words are not kept: they may contain an address."""
+    if not isinstance(error, aiosmtplib.SMTPResponseException):
+        broken = Outcome.UNCERTAIN if stage is _Stage.TEXT else Outcome.UNAVAILABLE
+        return Attempt(broken, error=type(error).__name__)
+    status = _status(error)
+    # A wrong setting must not make all addresses bounce.
+    about_us = error.code in _REFUSALS_OF_CLIENTS or " 5.7." in status
+    if stage is _Stage.GREETING or (stage is _Stage.RECIPIENT and about_us):
+        return Attempt(Outcome.UNAVAILABLE, status, f"{type(error).__name__} {status}")
+    if error.code < 500:
+        return Attempt(Outcome.LATER, status)
+    return Attempt(Outcome.ADDRESS_REFUSED if stage is _Stage.RECIPIENT else Outcome.REFUSED, status)
+
+
+def _status(error: aiosmtplib.SMTPResponseException) -> str:
+    """Return the code of the answer with its enhanced code (RFC 3463), if it has one: «550 5.1.1»."""
+    enhanced = error.message.split(" ", 1)[0]
+    parts = enhanced.split(".")
+    known = len(parts) == 3 and all(part.isdigit() and len(part) <= 3 for part in parts)
+    return f"{error.code} {enhanced}" if known else str(error.code)

@@ -1,0 +1,166 @@
+"""API models of notices: what people are told, how each of them wants it, and what became of it."""
+
+from datetime import datetime
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+MAX_ADDRESS_LENGTH = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
+
+
+class NoticeKind(StrEnum):
+    """What a person is told of."""
+
+    ASSIGNMENT = "assignment"
+    WARNING = "warning"
+    RETURN = "return"
+    MENTION = "mention"
+    ESCALATION = "escalation"
+    APPROVAL = "approval"
+    REPLY_FAILED = "reply_failed"
+
+
+class NoticeDelivery(StrEnum):
+    """How notices of a kind are told. `at_once` still waits for working hours."""
+
+    AT_ONCE = "at_once"
+    DIGEST = "digest"
+    NEVER = "never"
+
+
+class NoticeStatus(StrEnum):
+    """What became of a notice. `failed` and `suppressed` have a reason."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    SUPPRESSED = "suppressed"
+
+
+class NoticeReason(StrEnum):
+    """Why a notice was not told, or failed.
+
+    `uncertain`: the connection or the process broke while the server had the letter; it is not sent again.
+    """
+
+    EMAIL_OFF = "email_off"
+    NO_ADDRESS = "no_address"
+    ADDRESS_UNCONFIRMED = "address_unconfirmed"
+    ADDRESS_BOUNCES = "address_bounces"
+    UNSUBSCRIBED = "unsubscribed"
+    NO_ACCESS = "no_access"
+    SETTLED = "settled"
+    TOO_LATE = "too_late"
+    REFUSED = "refused"
+    UNDELIVERABLE = "undeliverable"
+    UNCERTAIN = "uncertain"
+    BOUNCED = "bounced"
+
+
+class AddressState(StrEnum):
+    """Whether letters are sent to the address: only to a confirmed one."""
+
+    NONE = "none"
+    UNCONFIRMED = "unconfirmed"
+    CONFIRMED = "confirmed"
+    BOUNCING = "bouncing"
+
+
+DEFAULT_DELIVERY = dict.fromkeys(NoticeKind, NoticeDelivery.AT_ONCE) | {NoticeKind.WARNING: NoticeDelivery.DIGEST}
+
+
+def _email_address(value: str) -> str:
+    """Return the address with its domain as a mail server reads it. Raise `ValueError` unless it is one."""
+    local, _, domain = value.strip().rpartition("@")
+    try:
+        domain = domain.encode("idna").decode().lower()
+        Address(addr_spec=f"{local}@{domain}")
+    except (UnicodeError, HeaderParseError, ValueError, IndexError) as error:
+        raise ValueError("expected an e-mail address such as name@example.ru") from error
+    address = f"{local}@{domain}"
+    if not local or "." not in domain or not address.isascii() or not address.isprintable() or " " in address:
+        raise ValueError("expected an e-mail address such as name@example.ru")
+    return address
+
+
+EmailAddress = Annotated[
+    str, Field(max_length=MAX_ADDRESS_LENGTH, examples=["sadik5@example.ru"]), AfterValidator(_email_address)
+]
+Choices = Annotated[
+    dict[NoticeKind, NoticeDelivery],
+    Field(examples=[{"assignment": "at_once", "warning": "digest", "mention": "never"}]),
+]
+ShownAddress = Annotated[
+    str | None, Field(description="Where letters go; null: none was given", examples=["sadik5@example.ru"])
+]
+
+
+class NoticeAddress(BaseModel):
+    """The notice address of a person."""
+
+    person_id: UUID
+    version: int = Field(description="Of the person's notice settings")
+    address: ShownAddress
+    address_state: AddressState
+
+
+class NoticeAddressUpdate(BaseModel):
+    """The address to use from now on, once its owner has confirmed it; null: none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: EmailAddress | None
+
+
+class NoticeSettings(NoticeAddress):
+    """How the caller wants to be told."""
+
+    choices: Choices = Field(description="How each kind is told")
+    urgent_at_any_hour: bool = Field(
+        description="true: escalations of urgent appeals come at any hour, not only in working hours"
+    )
+
+
+class NoticeSettingsUpdate(BaseModel):
+    """Fields to change; those left out, and kinds left out, are kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    choices: Choices | None = None
+    urgent_at_any_hour: bool | None = None
+    address: EmailAddress | None = Field(
+        default=None,
+        description="A link to confirm it is sent there; the same address again: another link; null: none",
+    )
+
+    @field_validator("choices", "urgent_at_any_hour", mode="before")
+    @classmethod
+    def _given(cls, value: object) -> object:
+        if value is None:
+            raise ValueError("null is not allowed here: leave the field out to keep its value")
+        return value
+
+
+class Notice(BaseModel):
+    """A notice and what became of it."""
+
+    id: UUID
+    kind: NoticeKind
+    event_id: UUID = Field(description="The event in the feed")
+    event_type: str = Field(examples=["appeal.assigned"])
+    person_id: UUID
+    organisation_id: UUID | None = Field(description="Of the person; null: the centre")
+    appeal_id: UUID
+    appeal_number: int = Field(examples=[1024])
+    status: NoticeStatus
+    reason: NoticeReason | None = Field(description="Why it failed or was suppressed")
+    digest: bool = Field(description="true: told in the digest of a working morning")
+    send_at: datetime = Field(description="When it is due; in the working hours of the person")
+    letter_id: UUID | None = Field(description="Notices of one letter have the same")
+    sent_at: datetime | None
+    created_at: datetime

@@ -1,0 +1,110 @@
+"""Tables of notices to people: what each of them wants, each notice with its outcome, and the letters."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, false, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
+
+_UNSENT = text("status = 'waiting' AND letter_id IS NULL")
+_ZERO = text("0")
+
+
+class NoticeSettings(Base):
+    """How a person is told: the encrypted address, and how each kind of notice is told (`choices`, by kind; a kind
+    that is not there has its default).
+
+    `address_state`: none | unconfirmed | confirmed | bouncing. The link that confirms the address contains
+    `confirmation_nonce`, which is null once it was used. `bounces` counts refused letters since the confirmation.
+    """
+
+    __tablename__ = "notice_settings"
+
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    choices: Mapped[dict[str, Any]]
+    # Escalations of urgent appeals are told at any hour.
+    urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
+    address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    address_state: Mapped[str] = mapped_column(default="none")
+    confirmation_nonce: Mapped[UUID | None]
+    bounces: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
+class NoticeLetter(Base):
+    """An e-mail to one person: one or several notices (`purpose` notices), or the link that confirms the address.
+
+    `status`: waiting | sending | sent | failed | cancelled. A worker leases a waiting letter by `lease_id` until
+    `leased_until`, by the database's clock. `sending` is committed before the server gets the text: a letter that
+    stays in it may have been sent, and is not sent again. `smtp_status` is the code of the server's answer,
+    without its words, which may contain the address.
+    """
+
+    __tablename__ = "notice_letters"
+    __table_args__ = (
+        Index("ix_notice_letters_due", "next_attempt_at", postgresql_where=text("status = 'waiting'")),
+        Index("ix_notice_letters_sending", "leased_until", postgresql_where=text("status = 'sending'")),
+        Index("ix_notice_letters_person_id", "person_id", "created_at"),
+        Index("ix_notice_letters_created_at", "created_at"),
+    )
+
+    id: Mapped[Id]
+    person_id: Mapped[UUID]
+    purpose: Mapped[str]
+    status: Mapped[str] = mapped_column(default="waiting")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
+    lease_id: Mapped[UUID | None]
+    leased_until: Mapped[datetime | None]
+    smtp_status: Mapped[str | None]
+    reason: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]
+
+
+class Notice(Base):
+    """One person told of one event: at most one row for each event, person and kind.
+
+    `organisation_id` is that of the person and determines who may see the row; `details` says what the letter
+    needs beside the present state of the appeal: ids, steps and dates, never words that somebody wrote. `status`:
+    waiting | sending | sent | failed | suppressed, with the `reason` of the last two. `digest`: it waits for the
+    digest of the next working morning. `send_at` lies in the person's working hours.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        UniqueConstraint("event_id", "person_id", "kind"),
+        # What is due, at once before digests; and all of one person that is due.
+        Index("ix_notices_due", "digest", "send_at", postgresql_where=_UNSENT),
+        Index("ix_notices_person_id_send_at", "person_id", "send_at", postgresql_where=_UNSENT),
+        Index("ix_notices_letter_id", "letter_id"),
+        Index("ix_notices_person_id_created_at", "person_id", "created_at", "id"),
+        Index("ix_notices_organisation_id_created_at", "organisation_id", "created_at", "id"),
+        Index("ix_notices_status_created_at", "status", "created_at", "id"),
+        Index("ix_notices_created_at", "created_at", "id"),
+    )
+
+    id: Mapped[Id]
+    event_id: Mapped[UUID]
+    event_type: Mapped[str]
+    kind: Mapped[str]
+    channel: Mapped[str] = mapped_column(default="email")
+    person_id: Mapped[UUID]
+    organisation_id: Mapped[UUID | None]
+    appeal_id: Mapped[UUID]
+    appeal_number: Mapped[int] = mapped_column(BigInteger)
+    appeal_organisation_id: Mapped[UUID | None]
+    details: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    digest: Mapped[bool] = mapped_column(default=False)
+    send_at: Mapped[datetime]
+    letter_id: Mapped[UUID | None] = mapped_column(ForeignKey("notice_letters.id"))
+    occurred_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    created_at: Mapped[CreatedAt]

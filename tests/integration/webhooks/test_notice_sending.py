@@ -1,0 +1,352 @@
+"""Letters and a real mail server: refusals, broken connections, killed and concurrent workers, bounces."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import time_machine
+
+from cli.commands import notices
+from services.webhooks.notices import leases, outcomes
+from services.webhooks.notices.claims import claim
+from services.webhooks.notices.outcomes import RETRY_DELAYS
+from services.webhooks.notices.preferences import MAX_BOUNCES
+from services.webhooks.retention import purge_rules
+from services.webhooks.schemas.notices import AddressState
+from services.webhooks.settings import webhooks_settings
+from shared.database.outages import DependencyUnavailable
+from shared.database.purge import RetentionSettings, purge_tables
+from tests.integration.webhooks.notice_office import Office, local
+from tests.support.mail_server import MailServer
+
+
+async def told(office: Office, now: time_machine.Traveller) -> None:
+    """Write a due notice."""
+    await office.emit("appeal.assigned", await office.appeal())
+    now.shift(timedelta(minutes=2))
+
+
+async def lapse(office: Office) -> None:
+    """Let all leases end, as after the death of a worker."""
+    await office.harness.sql("UPDATE notice_letters SET leased_until = now() - interval '1 second'")
+
+
+async def claimed(office: Office) -> list[leases.Claim]:
+    return await claim(office.harness.database, webhooks_settings().encryption_keys, 10)
+
+
+async def only_letter(office: Office) -> dict[str, Any]:
+    [letter] = await office.letters()
+    return letter
+
+
+async def test_server_that_says_later_gets_the_same_letter_again(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.rcpt, mail.data = ["450 4.2.0 greylisted"], ["451 4.3.0 try again"]
+    assert await office.send() == 1
+    assert await office.outcomes() == [("waiting", None)]
+    assert await office.send() == 0
+    now.shift(RETRY_DELAYS[0])
+    assert await office.send() == 1
+    now.shift(RETRY_DELAYS[1])
+    assert await office.send() == 1
+    assert len(mail.letters) == 1
+    letter = await only_letter(office)
+    assert (letter["status"], letter["attempts"], letter["smtp_status"]) == ("sent", 3, "250")
+    assert mail.letters[0].message["Message-ID"] == f"<{letter['id'].hex}@example.ru>"
+    assert mail.letters[0].sender == f"returned+{letter['id'].hex}@example.ru"
+    assert await office.outcomes() == [("sent", None)]
+
+
+async def test_retry_is_not_made_at_night(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
+    await office.person()
+    now.move_to(local("2026-03-03 17:57"))
+    await told(office, now)
+    mail.data = ["451 4.3.0 try again"]
+    assert await office.send() == 1
+    now.move_to(local("2026-03-03 18:05"))
+    assert await office.send() == 0
+    now.move_to(local("2026-03-04 09:00"))
+    assert await office.send() == 1
+    assert len(mail.letters) == 1
+
+
+async def test_letter_that_is_put_off_too_often_fails(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.rcpt = ["450 4.2.0 later"] * (len(RETRY_DELAYS) + 1)
+    for _ in range(len(RETRY_DELAYS) + 1):
+        assert await office.send() == 1
+        # As if it were due: the delays add up to more than a working day.
+        await office.harness.sql("UPDATE notice_letters SET next_attempt_at = $1", local("2026-03-03 10:00"))
+    assert await office.outcomes() == [("failed", "undeliverable")]
+    assert await office.send() == 0
+
+
+async def test_settled_notice_is_taken_out_of_a_letter_that_is_tried_again(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    settled, open_one = await office.appeal(), await office.appeal()
+    for appeal_id in (settled, open_one):
+        await office.emit("appeal.assigned", appeal_id)
+    now.shift(timedelta(minutes=2))
+    mail.data = ["451 4.3.0 try again"]
+    await office.send()
+    await office.change("appeals", settled, status="answered")
+    now.shift(RETRY_DELAYS[0])
+    await office.send()
+    assert str(open_one) in mail.letters[0].body()
+    assert str(settled) not in mail.letters[0].body()
+    assert sorted(status for status, _ in await office.outcomes()) == ["sent", "suppressed"]
+
+
+async def test_letter_with_nothing_left_to_tell_is_cancelled(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    appeal_id = await office.appeal()
+    await office.emit("appeal.assigned", appeal_id)
+    now.shift(timedelta(minutes=2))
+    mail.data = ["451 4.3.0 try again"]
+    await office.send()
+    await office.change("appeals", appeal_id, status="answered")
+    now.shift(RETRY_DELAYS[0])
+    assert await office.send() == 0
+    assert (await only_letter(office))["status"] == "cancelled"
+
+
+async def test_address_that_is_refused_again_and_again_gets_nothing_more(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person()
+    for count in range(1, MAX_BOUNCES + 1):
+        mail.rcpt = ["550 5.1.1 <sadik5@example.ru> no such user"]
+        await told(office, now)
+        assert await office.send() == 1
+        assert (await office.settings_of(person_id)).bounces == count
+    assert (await office.settings_of(person_id)).address_state == AddressState.BOUNCING
+    assert await office.outcomes() == [("failed", "refused")] * MAX_BOUNCES
+    assert {letter["smtp_status"] for letter in await office.letters()} == {"550 5.1.1"}
+    await told(office, now)
+    assert (await office.outcomes())[-1] == ("suppressed", "address_bounces")
+
+
+async def test_refused_text_is_not_the_fault_of_the_address(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person()
+    mail.data = ["554 5.6.0 looks like spam"]
+    await told(office, now)
+    await office.send()
+    assert await office.outcomes() == [("failed", "refused")]
+    assert (await office.settings_of(person_id)).bounces == 0
+
+
+@pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "530 5.7.0 authentication required"])
+async def test_server_that_refuses_us_blames_no_address(
+    office: Office, mail: MailServer, now: time_machine.Traveller, answer: str
+) -> None:
+    person_id = await office.person()
+    await told(office, now)
+    mail.rcpt = [answer]
+    await office.send()
+    with pytest.raises(DependencyUnavailable, match=r"5\.7"):
+        office.state.check()
+    assert (await office.settings_of(person_id)).bounces == 0
+    now.shift(timedelta(minutes=2))
+    await office.send()
+    office.state.check()
+    assert await office.outcomes() == [("sent", None)]
+    assert (await only_letter(office))["attempts"] == 1
+
+
+async def test_letters_wait_for_a_mail_server_that_is_down(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await office.person("manager", address="manager@example.ru")
+    await told(office, now)
+    port, office.port = office.port, 1
+    for _ in range(len(RETRY_DELAYS) + 3):
+        await office.send()
+        now.shift(timedelta(minutes=2))
+    with pytest.raises(DependencyUnavailable):
+        office.state.check()
+    office.port = port
+    assert await office.send() == 2
+    office.state.check()
+    assert await office.outcomes() == [("sent", None)] * 2
+
+
+async def test_letter_whose_connection_broke_while_it_was_sent_is_not_sent_again(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.data = ["cut"]
+    await office.send()
+    assert await office.outcomes() == [("failed", "uncertain")]
+    now.shift(timedelta(hours=1))
+    await lapse(office)
+    assert await office.send() == 0
+    assert len(mail.letters) == 1
+
+
+async def test_slow_server_counts_as_uncertain(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.hold = asyncio.Event()
+    quick = office.settings.model_copy(update={"smtp_timeout_seconds": 0.2})
+    sender = office.sender()
+    sender._settings = quick
+    try:
+        assert await sender.send_due() == 1
+    finally:
+        mail.hold.set()
+    assert await office.outcomes() == [("failed", "uncertain")]
+
+
+async def test_worker_killed_while_sending_leaves_a_letter_that_is_not_sent_again(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    [killed] = await claimed(office)
+    assert await leases.begin_sending(office.harness.database, killed)
+    assert await office.send() == 0  # another worker, while the lease still runs
+    assert await office.outcomes() == [("sending", None)]
+    await lapse(office)
+    assert await office.send() == 0
+    assert await office.outcomes() == [("failed", "uncertain")]
+    assert mail.letters == []
+
+
+async def test_stopped_worker_finishes_the_letter_that_it_sends(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.hold = asyncio.Event()
+    stopped = asyncio.create_task(office.send())
+    await mail.holding.wait()
+    assert await office.outcomes() == [("sending", None)]
+    stopped.cancel()
+    mail.hold.set()
+    await asyncio.gather(stopped, return_exceptions=True)
+    assert stopped.cancelled()
+    assert await office.outcomes() == [("sent", None)]
+
+
+async def test_worker_killed_before_it_sends_leaves_the_letter_to_another(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    [dead] = await claimed(office)
+    assert await office.send() == 0
+    await lapse(office)
+    assert await office.send() == 1
+    assert not await leases.begin_sending(office.harness.database, dead)
+    assert len(mail.letters) == 1
+    assert await office.outcomes() == [("sent", None)]
+
+
+async def test_released_letter_is_sent_without_waiting(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    await leases.release(office.harness.database, await claimed(office))
+    assert await office.send() == 1
+
+
+async def test_two_workers_at_once_send_each_notice_once(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    for number in range(12):
+        await office.person(address=f"p{number}@example.ru")
+    for _ in range(3):
+        await office.emit("appeal.assigned", await office.appeal())
+    now.shift(timedelta(minutes=2))
+
+    async def work() -> None:
+        sender = office.sender()
+        while await sender.send_due():
+            pass
+
+    await asyncio.gather(work(), work(), work())
+    await work()
+    assert sorted(letter.recipient for letter in mail.letters) == sorted(
+        f"p{number}@example.ru" for number in range(12)
+    )
+    assert {letter.message["Subject"] for letter in mail.letters} == {"Госпаблик: 3 назначения"}
+    assert await office.outcomes() == [("sent", None)] * 36
+
+
+async def test_letter_that_comes_back_fails_its_notices(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person()
+    await told(office, now)
+    await office.send()
+    letter_id: UUID = (await only_letter(office))["id"]
+    for known in (True, False):  # a report that comes twice counts once
+        async with office.harness.database.write() as session:
+            assert await outcomes.record_bounce(session, letter_id, "5.1.1") is known
+    assert await office.outcomes() == [("failed", "bounced")]
+    assert (await office.settings_of(person_id)).bounces == 1
+    assert (await only_letter(office))["smtp_status"] == "5.1.1"
+
+
+async def test_command_takes_a_returned_letter(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    await office.send()
+    letter_id = (await only_letter(office))["id"]
+    url = office.harness.test_database.url("webhooks")
+    assert await notices._record(url, letter_id.hex, "5.2.1") is True
+    assert await notices._record(url, UUID(int=5).hex, "5.2.1") is False
+    assert await office.outcomes() == [("failed", "bounced")]
+    actors = await office.harness.sql("SELECT actor FROM audit WHERE subject_id = $1", letter_id.hex)
+    assert [row["actor"].partition(":")[0] for row in actors] == ["operator"]
+
+
+async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    await office.send()
+    await told(office, now)
+    now.shift(timedelta(days=366))
+    rules = [rule for rule in purge_rules(RetentionSettings()) if rule.table.startswith("notice")]
+    await purge_tables(office.harness.database, rules)
+    assert await office.outcomes() == [("waiting", None)]
+    assert await office.letters() == []
+
+
+async def test_log_and_rows_contain_no_address(
+    office: Office, mail: MailServer, now: time_machine.Traveller, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.rcpt = ["550 5.7.1 <sadik5@example.ru> rejected"]
+    await office.send()
+    now.shift(timedelta(minutes=2))
+    mail.rcpt = ["550 5.1.1 <sadik5@example.ru> rejected"]
+    await office.send()
+    rows = f"{await office.letters()} {await office.notices()}"
+    captured = capsys.readouterr()
+    assert "sadik5" not in rows + captured.out + captured.err

@@ -1,0 +1,87 @@
+"""A mail server on loopback that answers as told, with a real SMTP implementation."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+OK = "250 OK"
+
+
+@dataclass
+class ReceivedLetter:
+    """A letter that the server has read completely."""
+
+    sender: str
+    recipient: str
+    content: bytes
+
+    @property
+    def message(self) -> EmailMessage:
+        found = message_from_bytes(self.content, policy=policy.default)
+        assert isinstance(found, EmailMessage)
+        return found
+
+    def body(self, kind: str = "plain") -> str:
+        """Return the text or, by `html`, the HTML of the letter."""
+        part = self.message.get_body((kind,))
+        assert part is not None
+        text: str = part.get_content()
+        return text
+
+
+@dataclass
+class MailServer:
+    """Answers `rcpt` and `data` in turn, then `250 OK`. `cut` in `data`: it takes the letter and hangs up.
+
+    While `hold` is given, the answer to a letter waits for it.
+    """
+
+    port: int = 0
+    letters: list[ReceivedLetter] = field(default_factory=list)
+    rcpt: list[str] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    hold: asyncio.Event | None = None
+    holding: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle_RCPT(  # noqa: N802 — the name that aiosmtpd calls
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = self.rcpt.pop(0) if self.rcpt else OK
+        if answer == OK:
+            envelope.rcpt_tos.append(address)
+        return answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 — likewise
+        assert isinstance(envelope.content, bytes)
+        assert envelope.mail_from is not None
+        answer = self.data.pop(0) if self.data else OK
+        if answer in (OK, "cut"):
+            for recipient in envelope.rcpt_tos:
+                self.letters.append(ReceivedLetter(envelope.mail_from, recipient, envelope.content))
+        if answer == "cut":
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
+            return OK
+        if self.hold is not None:
+            self.holding.set()
+            await self.hold.wait()
+        return answer
+
+
+@asynccontextmanager
+async def mail_server() -> AsyncIterator[MailServer]:
+    """Run a mail server on a free port until the block ends."""
+    loop = asyncio.get_running_loop()
+    found = MailServer()
+    server = await loop.create_server(lambda: SMTP(found, hostname="mx.example.ru", loop=loop), "127.0.0.1", 0)
+    found.port = server.sockets[0].getsockname()[1]
+    try:
+        yield found
+    finally:
+        server.close()
+        await server.wait_closed()
