@@ -6,9 +6,9 @@ from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
-from services.webhooks.notices.recipients import EVENT_TYPES
 from services.webhooks.notices.recording import record_notices
 from services.webhooks.notices.sender import MailServerState, NoticeSender
+from services.webhooks.schemas.notices import NoticeEventType
 from services.webhooks.settings import webhooks_settings
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.events.consumer import Consumer
@@ -25,7 +25,7 @@ def fanout_consumer(queue: Jobs | None = None) -> Consumer:
 
 def notices_consumer(queue: Jobs | None = None) -> Consumer:
     """Return the consumer that makes notices of events; those that it cannot handle go to `queue`."""
-    return Consumer("webhooks-notices", WebhooksConsumerOffset, EVENT_TYPES, record_notices, queue)
+    return Consumer("webhooks-notices", WebhooksConsumerOffset, tuple(NoticeEventType), record_notices, queue)
 
 
 async def run_notice_sender(service: Service, state: MailServerState) -> None:

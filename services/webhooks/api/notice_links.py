@@ -3,7 +3,7 @@
 Opening a page changes nothing, since mail programs open links by themselves; its button does.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
@@ -25,6 +25,9 @@ _HEADERS = {
     "frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
 }
+_PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"example": "<!doctype html><title>Подтвердите адрес</title>"}}}
+}
 _UNKNOWN = "The link is damaged, or was made with a key that is no longer in use"
 
 
@@ -44,7 +47,7 @@ def _unsubscription(token: str) -> links.Unsubscription:
     return wanted
 
 
-@router.get("/unsubscription", summary="Page that ends notices", response_class=HTMLResponse)
+@router.get("/unsubscription", summary="Page that ends notices", response_class=HTMLResponse, responses=_PAGE)
 async def show_unsubscription(token: Token) -> HTMLResponse:
     """Return a page with a button that ends the kinds of notices of the letter."""
     wanted = _unsubscription(token)
@@ -57,8 +60,8 @@ async def show_unsubscription(token: Token) -> HTMLResponse:
     )
 
 
-@router.post("/unsubscription", summary="End notices with one click", response_class=HTMLResponse)
-async def unsubscribe(token: Token, session: UncheckedWriteTransaction) -> HTMLResponse:
+@router.post("/unsubscription", summary="End notices with one click", response_class=HTMLResponse, responses=_PAGE)
+async def end_notices(token: Token, session: UncheckedWriteTransaction) -> HTMLResponse:
     """End the kinds of notices of the letter; mail programs send this by themselves (RFC 8058)."""
     wanted = _unsubscription(token)
     recorder.set_actor(session, str(wanted.person_id))
@@ -66,7 +69,7 @@ async def unsubscribe(token: Token, session: UncheckedWriteTransaction) -> HTMLR
     return _html("Вы отписались", f"Письма больше не придут: {_kinds(wanted)}.")
 
 
-@router.get("/confirmation", summary="Page that confirms an address", response_class=HTMLResponse)
+@router.get("/confirmation", summary="Page that confirms an address", response_class=HTMLResponse, responses=_PAGE)
 async def show_confirmation(token: Token) -> HTMLResponse:
     """Return a page with a button that confirms the address to which the link was sent."""
     if links.read_confirmation_token(webhooks_settings().encryption_keys, token) is None:
@@ -79,7 +82,7 @@ async def show_confirmation(token: Token) -> HTMLResponse:
     )
 
 
-@router.post("/confirmation", summary="Confirm an address", response_class=HTMLResponse)
+@router.post("/confirmation", summary="Confirm an address", response_class=HTMLResponse, responses=_PAGE)
 async def confirm_notice_address(token: Token, session: UncheckedWriteTransaction) -> HTMLResponse:
     """Confirm the address to which the link was sent; the link works once."""
     found = links.read_confirmation_token(webhooks_settings().encryption_keys, token)

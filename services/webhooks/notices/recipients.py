@@ -28,25 +28,6 @@ _STAFF_WHO_APPROVE = frozenset(
 )
 _ASSIGNEE_CHANGED = events.AppealAssigneeChanged.event_type
 
-EVENT_TYPES: tuple[str, ...] = tuple(
-    model.event_type
-    for model in (
-        events.AppealAssigned,
-        events.AppealAssigneeChanged,
-        events.AppealReopened,
-        events.AppealDeadlineNear,
-        events.PromiseReminded,
-        events.AppealMoved,
-        events.ReplyRefused,
-        events.AppealNoteAdded,
-        events.AppealEscalated,
-        events.ReplyApprovalRequested,
-        events.AppealExtensionRequested,
-        events.ReplyFailed,
-        events.ReplyChangeFailed,
-    )
-)
-
 
 @dataclass(frozen=True)
 class Addressee:
@@ -69,7 +50,7 @@ class NewNotice:
 
 
 async def find_recipients(session: AsyncSession, stored: Sequence[Event]) -> list[NewNotice]:
-    """Return whom to tell of these events, which are of `EVENT_TYPES`. Nobody is told of what they did."""
+    """Return whom to tell of these events, which are of a `NoticeEventType`. Nobody is told of what they did."""
     parsed = [(event, cast("AppealSnapshot", parse_event(event))) for event in stored]
     facts = await _Facts.load(session, parsed)
     found = []

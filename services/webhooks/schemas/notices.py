@@ -9,7 +9,30 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from shared.contracts import appeal_events as events
+
 MAX_ADDRESS_LENGTH = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
+
+
+_EVENTS = (
+    events.AppealAssigned,
+    events.AppealAssigneeChanged,
+    events.AppealReopened,
+    events.AppealDeadlineNear,
+    events.PromiseReminded,
+    events.AppealMoved,
+    events.ReplyRefused,
+    events.AppealNoteAdded,
+    events.AppealEscalated,
+    events.ReplyApprovalRequested,
+    events.AppealExtensionRequested,
+    events.ReplyFailed,
+    events.ReplyChangeFailed,
+)
+NoticeEventType = StrEnum(  # type: ignore[misc]
+    "NoticeEventType", {model.event_type.replace(".", "_").upper(): model.event_type for model in _EVENTS}
+)
+NoticeEventType.__doc__ = "Event types that people are told of."
 
 
 class NoticeKind(StrEnum):
@@ -152,7 +175,7 @@ class Notice(BaseModel):
     id: UUID
     kind: NoticeKind
     event_id: UUID = Field(description="The event in the feed")
-    event_type: str = Field(examples=["appeal.assigned"])
+    event_type: NoticeEventType = Field(examples=["appeal.assigned"])
     person_id: UUID
     organisation_id: UUID | None = Field(description="Of the person; null: the centre")
     appeal_id: UUID

@@ -178,7 +178,7 @@ async def test_one_click_ends_the_kinds_of_the_letter(
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert (await office.settings_of(person_id)).choices == {"assignment": "never"}
     [row] = await office.harness.sql("SELECT action, actor FROM audit")
-    assert (row["action"], row["actor"]) == ("unsubscribe", str(person_id))
+    assert (row["action"], row["actor"]) == ("end_notices", str(person_id))
     await office.emit("appeal.assigned", await office.appeal())
     assert (await office.outcomes())[-1] == ("suppressed", "unsubscribed")
 
