@@ -70,6 +70,7 @@ async def insert_reads(session: WriteSession, context: AuditContext, reads: Sequ
                 "action": context.action,
                 "subject_kind": read.subject_kind,
                 "subject_ids": list(read.subject_ids),
+                "subject_count": len(read.subject_ids),
                 "request_id": context.request_id,
                 "ip_address": context.ip_address,
             }

@@ -72,11 +72,10 @@ async def _find_author(client: ApiClient, appeal: int | None, message_id: str | 
 
 
 async def _first_message(client: ApiClient, appeal: int | None) -> str:
-    listed = await client.get("/appeals", q=str(appeal), limit=50)
-    appeal_id = next((item["id"] for item in listed["items"] if item["number"] == appeal), None)
-    if appeal_id is None:
+    found = (await client.get("/appeals", number=appeal))["items"]
+    if not found:
         raise ApiError(f"There is no appeal number {appeal}")
-    messages = (await client.get(f"/appeals/{appeal_id}"))["messages"]
+    messages = (await client.get(f"/appeals/{found[0]['id']}"))["messages"]
     if not messages:
         raise ApiError("The appeal did not come from a network: it has no author whom the system knows")
     first: str = messages[0]["id"]

@@ -27,11 +27,12 @@ def upgrade() -> None:
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("subject_kind", sa.Text(), nullable=False),
         sa.Column("subject_ids", ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("subject_count", sa.Integer(), nullable=False),
         sa.Column("request_id", sa.Text()),
         sa.Column("ip_address", sa.Text()),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_personal_data_reads")),
     )
-    for first in ("actor", "organisation_id"):
+    for first in ("actor", "action", "organisation_id"):
         op.create_index(f"ix_personal_data_reads_{first}", TABLE, [first, "read_at", "id"])
     op.create_index("ix_personal_data_reads_read_at", TABLE, ["read_at", "id"])
     op.create_index("ix_personal_data_reads_subject_ids", TABLE, ["subject_ids"], postgresql_using="gin")

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
@@ -44,13 +44,16 @@ def install(app: FastAPI) -> None:
 
 
 def serve(app: FastAPI) -> None:
-    """Serve the document at `/openapi.json`. A thread builds it: that takes seconds, and other requests go on."""
-    building = asyncio.Lock()
+    """Serve the document at `/openapi.json`. A thread builds it once, for seconds, while other requests go on."""
+    building: asyncio.Task[bytes] | None = None
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def get_openapi_document() -> JSONResponse:
-        async with building:
-            return JSONResponse(await asyncio.to_thread(app.openapi))
+    async def get_openapi_document() -> Response:
+        nonlocal building
+        if building is None or (building.done() and building.exception() is not None):
+            building = asyncio.create_task(asyncio.to_thread(lambda: bytes(JSONResponse(app.openapi()).body)))
+        # Whoever does not wait for it any more leaves it to others.
+        return Response(await asyncio.shield(building), media_type="application/json")
 
 
 def _completed(made: Document, app: FastAPI) -> Document:

@@ -24,7 +24,7 @@ PURGE_BATCH_SIZE = 2_000
 class RetentionSettings(BaseSettings):
     """How many days rows are kept, read from `GOSPABLIK_KEEP_*`; docs/operations/index.md gives the reasons."""
 
-    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore", env_ignore_empty=True)
 
     authors_days: int | None = Field(default=None, ge=365)
     job_log_days: int = Field(default=30, ge=7)

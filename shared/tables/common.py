@@ -92,13 +92,15 @@ class PersonalDataRead(Base):
     """That somebody read citizens' unmasked texts or exported appeals; committed before the response is sent.
 
     `actor` read them, with this role and organisation at that time; `action` is the operation of the request.
-    `subject_kind`: appeal | message; `subject_ids` are the ids of those read.
+    `subject_kind`: appeal | message | payload. `subject_ids` are the ids of those that were read,
+    `subject_count` is their number.
     """
 
     __tablename__ = "personal_data_reads"
     __table_args__ = (
         Index("ix_personal_data_reads_read_at", "read_at", "id"),
         Index("ix_personal_data_reads_actor", "actor", "read_at", "id"),
+        Index("ix_personal_data_reads_action", "action", "read_at", "id"),
         Index("ix_personal_data_reads_organisation_id", "organisation_id", "read_at", "id"),
         Index("ix_personal_data_reads_subject_ids", "subject_ids", postgresql_using="gin"),
     )
@@ -112,6 +114,7 @@ class PersonalDataRead(Base):
     action: Mapped[str]
     subject_kind: Mapped[str]
     subject_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    subject_count: Mapped[int]
     request_id: Mapped[str | None]
     ip_address: Mapped[str | None]
 

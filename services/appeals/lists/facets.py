@@ -12,12 +12,13 @@ from sqlalchemy.sql.functions import grouping_sets
 
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import AppealSort
 from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
-# Facets cost the same for every filter: so many appeals are counted, the newest.
+# So many appeals are counted, the newest.
 MAX_COUNTED = 1_000
 # How many values of a facet are returned, the most frequent.
 MAX_VALUES = 50
@@ -41,7 +42,8 @@ class Facets:
 
 async def count_facets(session: AsyncSession, caller: Caller, filters: AppealFilter) -> Facets:
     """Return the facets of the list's newest appeals. Raises `Invalid` as the list does."""
-    ids = await appeal_list.find_ids(session, caller, filters, "-opened_at", MAX_COUNTED + 1)
+    sort: AppealSort = "-opened_at" if filters.updated_since is None else "-updated_at"
+    ids = await appeal_list.find_ids(session, caller, filters, sort, MAX_COUNTED + 1)
     values = await _counts(session, caller, ids[:MAX_COUNTED])
     return Facets(
         counted=min(len(ids), MAX_COUNTED),

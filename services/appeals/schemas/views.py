@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import SingleLine
@@ -18,6 +18,13 @@ class ViewFilter(AppealFilter):
     """The filter of `GET /appeals`, as an object. An unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("author_key")
+    @classmethod
+    def _names_no_citizen(cls, value: str | None) -> None:
+        # A view outlives the erasure of the citizen's data.
+        if value is not None:
+            raise ValueError("a saved view cannot name a citizen")
 
 
 class ViewIn(RequestBody):

@@ -22,6 +22,7 @@ from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, NotFound
+from shared.personal_data_reads import note_read
 from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Page
 
@@ -63,6 +64,7 @@ async def get_quarantined(session: AsyncSession, caller: Caller, payload_id: UUI
     ).one_or_none()
     if row is None:
         raise NotFound("No quarantined payload has this id")
+    note_read(session, caller, "payload", [payload_id])
     return QuarantinedPayloadDetail.model_validate({**row._mapping, "raw": json.loads(row.raw)})
 
 

@@ -28,8 +28,8 @@ class PersonalDataReadOut(BaseModel):
     )
     action: str = Field(description="The `operationId` of the request", examples=["get_appeal"])
     subject_kind: PersonalDataSubject
-    subject_ids: list[UUID] = Field(
-        description="Ids of the appeals or messages that were read, at most the first 100", examples=[[EXAMPLE_ID]]
+    subject_ids: list[UUID] | None = Field(
+        description="Ids of those that were read; null: more than 100", examples=[[EXAMPLE_ID]]
     )
     subject_count: int = Field(description="How many were read", examples=[1])
     request_id: str | None = Field(description="`X-Request-Id` of the request", examples=[EXAMPLE_ID])

@@ -549,7 +549,7 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     read = events.PersonalDataRead(
         read_at=THEN, service="appeals", actor=sample_ids["actor"], role="executor",
         organisation_id=organisation_id, action="matrix", subject_kind="appeal",
-        subject_ids=[sample_ids["appeal_id"]],
+        subject_ids=[sample_ids["appeal_id"]], subject_count=1,
     )  # fmt: skip
     sample_ids["author_key"] = f"author-{mark}-1"
     sample_ids["read_id"] = await _add(session, read)

@@ -62,6 +62,12 @@ async def test_facets_count_what_a_search_finds(written: AppealsScenario) -> Non
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "query/q")
 
 
+async def test_facets_count_what_changed_since(written: AppealsScenario) -> None:
+    everything = await _facets(written, updated_since="2026-01-01T00:00:00Z")
+    assert (everything["counted"], everything["complete"]) == (3, True)
+    assert (await _facets(written, updated_since="2099-01-01T00:00:00Z"))["counted"] == 0
+
+
 async def test_only_the_newest_appeals_are_counted(
     written: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:

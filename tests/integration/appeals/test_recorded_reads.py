@@ -47,9 +47,11 @@ async def test_refused_read_is_not_recorded(scenario: AppealsScenario) -> None:
 async def test_change_that_returns_the_appeal_is_recorded_as_a_read(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes("Когда починят дорогу на улице Жердева?")
     appeal = await scenario.single_appeal()
-    refused = await scenario.move(appeal, "nowhere")
-    assert refused.status_code == 422
     before = await _recorded(scenario)
+    stale = appeal | {"version": appeal["version"] + 1}
+    refused = await scenario.move(stale, "not_required", reason="Ответ не нужен")
+    assert refused.status_code == 412
+    assert await _recorded(scenario) == before
     moved = await scenario.move(appeal, "not_required", reason="Ответ не нужен")
     assert moved.status_code == 200, moved.text
     added = (await _recorded(scenario))[len(before) :]

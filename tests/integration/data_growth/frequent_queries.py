@@ -363,6 +363,7 @@ FREQUENT_QUERIES = [
     _reads("staff", "ix_personal_data_reads_organisation_id", staff=True),
     _reads("of a reader", "ix_personal_data_reads_actor", actor="rare"),
     _reads("of what an author wrote", "ix_messages_author_key", author_key="author7"),
+    _reads("of an operation", "ix_personal_data_reads_action", action="export_appeals_csv"),
     _reads("of an appeal", "ix_personal_data_reads_subject_ids", subject_id=UUID(int=1)),
     _deliveries("all", "ix_webhook_deliveries_created_at"),
     _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),

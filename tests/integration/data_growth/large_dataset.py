@@ -73,9 +73,10 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         '{{"reason": "topic", "rule_id": null, "confidence": 1}}', at, at
     FROM source ORDER BY i;
 INSERT INTO personal_data_reads (id, read_at, service, actor, role, organisation_id, action, subject_kind,
-        subject_ids)
+        subject_ids, subject_count)
     SELECT gen_random_uuid(), at, 'appeals', CASE WHEN rare THEN 'rare' ELSE 'person' || i % 500 END, 'executor',
-        organisation_id, 'get_appeal', 'appeal', ARRAY[appeal_id] FROM source ORDER BY i;
+        organisation_id, CASE WHEN rare THEN 'export_appeals_csv' ELSE 'get_appeal' END, 'appeal',
+        ARRAY[appeal_id], 1 FROM source ORDER BY i;
 INSERT INTO appeal_counts (organisation_id, assignee_id, status, urgency, appeals)
     SELECT organisation_id, assignee_id, status, urgency, count(*) FROM appeals GROUP BY 1, 2, 3, 4;
 INSERT INTO sla_clocks (id, appeal_id, kind, state, written_at, received_at, policy_id, target_seconds, unit,

@@ -236,9 +236,10 @@ async def test_reads_of_personal_data_are_kept_for_the_retention_period(
     raw_connection: asyncpg.Connection, purged: Purge
 ) -> None:
     await raw_connection.execute("""
-        INSERT INTO personal_data_reads (id, read_at, service, actor, role, action, subject_kind, subject_ids)
+        INSERT INTO personal_data_reads (id, read_at, service, actor, role, action, subject_kind, subject_ids,
+                subject_count)
             SELECT gen_random_uuid(), now() - age * interval '1 day', 'appeals', age::text, 'executor',
-                'get_appeal', 'appeal', '{}'
+                'get_appeal', 'appeal', '{}', 0
             FROM generate_series(396, 405) age
     """)
     await purged("registry")

@@ -101,10 +101,10 @@ BEGIN
             jsonb_build_object('followers', page), '[]', 1
         FROM generate_series(1, {PAGES}) page, generate_series(0, 6) day;
     INSERT INTO personal_data_reads (id, read_at, service, actor, role, organisation_id, action, subject_kind,
-            subject_ids)
+            subject_ids, subject_count)
         SELECT gen_random_uuid(), since + n * interval '7 days' / ({READS} * 7), 'appeals',
             md5((n % 500)::text)::uuid, 'executor', md5((n % 500)::text)::uuid, 'get_appeal', 'appeal',
-            ARRAY[gen_random_uuid()]
+            ARRAY[gen_random_uuid()], 1
         FROM generate_series(1, {READS * 7}) n;
     INSERT INTO alerts (id, kind, appeal_id, why, seen_at, created_at)
         SELECT gen_random_uuid(), 'urgent', gen_random_uuid(), 'слова об опасности', since,

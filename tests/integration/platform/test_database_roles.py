@@ -137,8 +137,8 @@ async def test_reads_of_personal_data_are_listed_only_by_registry_and_changed_by
         try:
             await connection.execute(
                 """INSERT INTO personal_data_reads
-                       (id, read_at, service, actor, role, action, subject_kind, subject_ids)
-                   VALUES (gen_random_uuid(), now(), 'appeals', 'a', 'executor', 'get_appeal', 'appeal', '{}')"""
+                       (id, read_at, service, actor, role, action, subject_kind, subject_ids, subject_count)
+                   VALUES (gen_random_uuid(), now(), 'appeals', 'a', 'head', 'get_appeal', 'appeal', '{}', 0)"""
             )
             statements = ["UPDATE personal_data_reads SET actor = 'x'", "TRUNCATE personal_data_reads"]
             if role == "registry":
