@@ -58,6 +58,10 @@ def sqlstate(error: BaseException) -> str:
     return str(getattr(_driver_error(error), "sqlstate", None) or "")
 
 
+# asyncpg's state 2 is an error that no statement waits for.
+_ENDED_WITH_ERROR = "another operation (2) is in progress"
+
+
 def is_deadlock(error: BaseException) -> bool:
     """Return whether Postgres aborted the transaction because of a deadlock."""
     return sqlstate(error) == SQLSTATE_DEADLOCK
@@ -118,5 +122,8 @@ def _is_connection_error(error: BaseException) -> bool:
         if error.errno is None:
             return str(error).startswith("Multiple exceptions:")
         return error.errno in _ERRNOS or error.errno < 0
+    if isinstance(error, asyncpg.InternalClientError):
+        # The server has ended the connection, and the driver has read its last error, but not yet the end.
+        return _ENDED_WITH_ERROR in str(error)
     # Without a code: "connection is closed", "the underlying connection is closed", "pool is closing".
     return isinstance(error, asyncpg.InterfaceError) and ("closed" in str(error) or "closing" in str(error))

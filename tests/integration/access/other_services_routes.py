@@ -346,7 +346,7 @@ WEBHOOKS: dict[str, Row] = {
     "PUT /api/v1/people/{person_id}/notice-address": RouteCall(
         Right.PEOPLE_MANAGE, body(address="sadik5@example.ru")
     ),
-    "GET /api/v1/notices": ListRoute(Right.WEBHOOKS_READ, shows="notice_id"),
+    "GET /api/v1/notices": ListRoute(Right.WEBHOOKS_READ, shows="notice_id", has_text=False),
     "GET /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter; it changes nothing"),
     "POST /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter, for its reader's notices"),
     "GET /api/v1/notices/confirmation": PublicRoute("a signed token of a letter; it changes nothing"),

@@ -40,12 +40,14 @@ class ListRoute(RouteCall):
     """A route that lists or counts.
 
     `shows` names the thing of each organisation that must be among the items, `key` the field with an item's id.
-    `counts` reads a number instead, which must equal the number of organisations that the caller sees.
+    `counts` reads a number instead, which must equal the number of organisations that the caller sees. `has_text`:
+    an item contains a text of its organisation.
     """
 
     shows: str | None = None
     key: str = "id"
     counts: Callable[[Any], int] | None = None
+    has_text: bool = True
 
 
 @dataclass(frozen=True)

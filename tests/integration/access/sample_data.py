@@ -574,11 +574,11 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     sample_ids["delivery_id"] = await _add(session, delivery)
 
 
-async def _notices(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """A notice of the person, of an event that is named after the organisation."""
+async def _notices(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
+    """A notice of the person."""
     organisation_id = sample_ids["organisation_id"]
     notice = notices.Notice(
-        event_id=new_id(), event_type=f"appeal.{mark}", kind="assignment", person_id=sample_ids["person_id"],
+        event_id=new_id(), event_type="appeal.assigned", kind="assignment", person_id=sample_ids["person_id"],
         organisation_id=organisation_id, appeal_id=sample_ids["appeal_id"], appeal_number=1,
         appeal_organisation_id=organisation_id, details={}, status="suppressed", reason="no_address", send_at=THEN,
         occurred_at=THEN,
@@ -690,7 +690,7 @@ async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
     )
     sample_ids["deputy_id"] = await _add(session, deputy)
     await _assignees(session, sample_ids)
-    await _notices(session, sample_ids, mark)
+    await _notices(session, sample_ids)
     await _notes(session, sample_ids, mark)
     await _phone_appeal(session, sample_ids, mark)
     sample_ids |= {"session_id": new_id(), "other_session_id": new_id()}

@@ -234,6 +234,8 @@ CALLERS: dict[str, set[ServiceName]] = {
     "POST /internal/pages/resolve": {"registry"},
     "POST /internal/identity": {"ingest", "appeals", "metrics", "webhooks"},
     "GET /internal/attachments/{attachment_id}": {"ingest"},
+    "POST /internal/erasures/appeals": {"ingest"},
+    "POST /internal/erasures/deliveries": {"ingest"},
 }
 
 

@@ -44,6 +44,8 @@ def test_application_error_is_not_an_outage(code: str) -> None:
         (PoolTimeout("QueuePool limit of size 5 overflow 0 reached"), True),
         (asyncpg.InterfaceError("connection is closed"), True),
         (asyncpg.InterfaceError("cannot perform operation: another operation is in progress"), False),
+        (asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"), True),
+        (asyncpg.InternalClientError("cannot switch to state 15; another operation (12) is in progress"), False),
         (asyncpg.InterfaceError("the server expects 2 arguments for this query, 1 was passed"), False),
         (DBAPIError("SELECT 1", {}, Exception("whatever"), connection_invalidated=True), True),
         (DBAPIError("SELECT 1", {}, Exception("whatever")), False),
