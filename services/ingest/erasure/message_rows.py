@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
 from services.ingest.erasure.subject import Subject
-from services.ingest.intake.erased_people import erased_external_id
+from services.ingest.intake.erased_people import PREFIX, erased_external_id
 from shared import clock
 from shared.database.sessions import WriteSession
+from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message, MessageVersion, Publication
@@ -53,11 +54,13 @@ async def _erase_next(
     if not messages:
         return None
     threads = subject.replaced_threads
+    taken = await _taken_ids(session, [one for one in messages if one.thread_key in threads])
     for message in messages:
         values = dict(_WORDS) | changes
         if message.kind == "message" and message.thread_key in threads:
+            digest = erased_external_id(message.network, message.external_id)
             values |= {
-                "external_id": erased_external_id(message.network, message.external_id),
+                "external_id": f"{PREFIX}{new_id().hex}" if (message.network, digest) in taken else digest,
                 "thread_key": threads[message.thread_key],
                 "reply_to": message.reply_to and erased_external_id(message.network, message.reply_to),
                 "url": "",
@@ -66,6 +69,20 @@ async def _erase_next(
             values["url"] = ""
         await session.execute(_erase(Message.id == message.id, values))
     return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
+
+
+async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:
+    """Return which (network, erased id) of these messages other rows have, so that no row stops the erasure."""
+    ids = {(one.network, erased_external_id(one.network, one.external_id)) for one in messages}
+    rows = await session.execute(
+        select(Message.network, Message.external_id).where(
+            Message.kind == "message",
+            Message.id.not_in([one.id for one in messages]),
+            Message.external_id.in_({external_id for _, external_id in ids}),
+            Message.network.in_({network for network, _ in ids}),
+        )
+    )
+    return {(row.network, row.external_id) for row in rows}
 
 
 def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:

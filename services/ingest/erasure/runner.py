@@ -114,9 +114,16 @@ class ErasureRunner:
             return await find_by_digest(session, erasure.author_digest)
 
     @asynccontextmanager
-    async def _locked(self, erasure_id: UUID) -> AsyncIterator[tuple[WriteSession, Erasure]]:
-        """Yield a transaction with the erasure locked: two jobs of one erasure take turns."""
+    async def _locked(
+        self, erasure_id: UUID, *, alone: bool = False
+    ) -> AsyncIterator[tuple[WriteSession, Erasure]]:
+        """Yield a transaction with the erasure locked: two jobs of one erasure take turns.
+
+        `alone`: no intake meanwhile, so that it never looks for a message whose id is being replaced.
+        """
         async with self.service.database.write() as session:
+            if alone:
+                await lock_intake(session)
             erasure = await session.get_one(Erasure, erasure_id, with_for_update=True)
             erasure.updated_at = clock.now()
             yield session, erasure
@@ -124,7 +131,7 @@ class ErasureRunner:
     async def _repeat(self, erasure_id: UUID, subject: Subject, step: _Step) -> None:
         """Run a step, a transaction each time, until it finds nothing."""
         while True:
-            async with self._locked(erasure_id) as (session, erasure):
+            async with self._locked(erasure_id, alone=True) as (session, erasure):
                 counts = await step(session, erasure, subject)
                 if counts is None:
                     return
@@ -167,12 +174,15 @@ class ErasureRunner:
         async with self._locked(erasure_id) as (session, erasure):
             subject_ids = [*await erased_ids(session, erasure, subject), *appeal_ids]
             _add(erasure, "ingest", await erase_traces(session, erasure, subject, subject_ids))
-            published = await session.scalars(
+            of_appeals = (
                 select(Publication.id)
                 .join(Reply, Reply.id == Publication.reply_id)
                 .where(Reply.appeal_id.in_(appeal_ids), Publication.part == 0)
             )
-            with_events = [*subject_ids, *published]
+            of_conversations = select(Publication.id).where(
+                Publication.thread_key.in_(subject.replaced_threads.values()), Publication.part == 0
+            )
+            with_events = [*subject_ids, *await session.scalars(of_appeals.union(of_conversations))]
         for some in _parts(with_events):
             async with self._locked(erasure_id) as (session, erasure):
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -89,9 +89,14 @@ async def find_by_digest(session: AsyncSession, digest: str) -> str | None:
         after = keys[-1]
 
 
-async def last_written(session: AsyncSession, author_key: str) -> datetime | None:
-    """Return when the author's last message was written, by the network's clock."""
-    return await session.scalar(select(func.max(Message.written_at)).where(Message.author_key == author_key))
+async def last_written(session: AsyncSession, subject: Subject) -> datetime | None:
+    """Return when the last message of the author or of a conversation was written, by the network's clock."""
+    of_author = select(Message.written_at).where(Message.author_key == subject.author_key)
+    of_conversations = select(Message.written_at).where(Message.thread_key.in_(subject.threads))
+    # A union, not OR: each half is read by its index.
+    written = union(of_author, of_conversations).subquery()
+    last: datetime | None = await session.scalar(select(func.max(written.c.written_at)))
+    return last
 
 
 async def remember(session: WriteSession, erasure: Erasure, threads: list[str]) -> None:

@@ -44,7 +44,9 @@ def erased_thread_key(thread_key: str) -> str:
 
 
 def erased_external_id(network: str, external_id: str) -> str:
-    """Return what replaces the network's id of a message in an erased direct conversation."""
+    """Return what replaces the network's id of a message in an erased direct conversation. Idempotent."""
+    if external_id.startswith(PREFIX):
+        return external_id
     return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]
 
 
@@ -91,12 +93,16 @@ async def _stored_ids(
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> set[tuple[str, str]]:
-    """Return (network, external id) of the erased direct messages that these items are."""
+    """Return (network, external id) of the stored messages of erased conversations that these items are.
+
+    Between the request of an erasure and its job they still have the network's ids.
+    """
     wanted: dict[str, set[str]] = {}
     for one, names in zip(told, digests, strict=True):
         if names.get("conversation") in until:
             network = batches[one.batch].page.network
-            wanted.setdefault(network, set()).add(erased_external_id(network, one.item.external_id))
+            external_id = one.item.external_id
+            wanted.setdefault(network, set()).update((external_id, erased_external_id(network, external_id)))
     found: set[tuple[str, str]] = set()
     for network, ids in wanted.items():
         rows = await connection.fetch(_STORED, network, sorted(ids))
@@ -118,9 +124,12 @@ def _erased(
     conversation = until.get(names.get("conversation", ""))
     if conversation is not None:
         # A deletion has the time of the deletion, so the stored row decides.
-        is_stored = (network, erased_external_id(network, item.external_id)) in stored
-        if is_stored or item.written_at <= conversation:
-            return BatchItem(one.batch, _without_ids(network, _without_words(item)), erased=True)
+        is_erased = (network, erased_external_id(network, item.external_id)) in stored
+        if is_erased or item.written_at <= conversation:
+            told = _without_words(item)
+            if is_erased or (network, item.external_id) not in stored:
+                told = _without_ids(network, told)
+            return BatchItem(one.batch, told, erased=True, original=one.item)
     author = until.get(names.get("author", ""))
     if author is not None and not item.from_community and item.written_at <= author:
         return BatchItem(one.batch, _without_words(item), erased=True)

@@ -94,11 +94,16 @@ class IntakeBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """An item and the index of its batch. `erased`: of an erased person, without words and names."""
+    """An item and the index of its batch.
+
+    `erased`: of an erased person, without words and names. `original`: the item with them, only to recognise a
+    reply of ours that is being published.
+    """
 
     batch: int
     item: IncomingItem
     erased: bool = field(default=False, kw_only=True)
+    original: IncomingItem | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

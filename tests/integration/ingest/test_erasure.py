@@ -14,6 +14,7 @@ import pytest
 from services.appeals.erasure.appeal_rows import erase_appeals
 from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.runner import ErasureRunner, fail
+from services.ingest.intake.erased_people import erased_external_id
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author, IncomingItem
 from services.webhooks.deliveries.erasure import erase_deliveries
@@ -23,6 +24,7 @@ from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDelive
 from shared.database.sessions import Database
 from shared.jobs import RetryLater
 from shared.service_client import ServiceUnavailable
+from shared.tables.ingest_erasure import Erasure
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import MOMENT, IngestHarness, build_harness
 
@@ -515,3 +517,110 @@ async def test_author_with_an_open_appeal_is_kept(harness: ErasureHarness) -> No
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 0
     await raw_connection.execute("UPDATE appeals SET status = 'closed' WHERE id = $1", appeal)
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 1
+
+
+async def test_messages_read_again_before_the_job_stay_one_row(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    erasure_id = (await harness.request()).json()["id"]
+    result = await harness.ingest.take(
+        harness.direct_message(change="observed"),
+        harness.direct_message("Ответ: хливкие шорьки", 2, author=None, from_community=True, change="observed"),
+        harness.direct_message(None, change="deleted", author=None, deleted_by=CITIZEN),
+    )
+    assert (result.new, result.deleted) == (0, 1)
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+    assert (
+        await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 2
+    )
+
+
+async def test_row_that_has_the_replacing_id_does_not_stop_the_erasure(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    await harness.ingest.raw_connection.execute(
+        "UPDATE messages SET kind = 'message', external_id = $1, text = '', raw = '{}'"
+        " WHERE external_id = '-101_9'",
+        erased_external_id("vk", f"{CONVERSATION}_1"),
+    )
+    assert (await harness.erase())["status"] == "done"
+    assert await harness.found() == []
+
+
+async def test_pseudonym_of_an_erased_author_leads_to_the_erasure(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    erased = await harness.erase()
+    again = await harness.request(key=(await harness.ingest.row())["author_key"])
+    assert (again.status_code, again.json()["id"]) == (202, erased["id"])
+    assert (await harness.request(key="erased-unknown")).status_code == 404
+
+
+async def test_request_during_a_step_of_the_job_does_not_stop_the_intake(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    erasure_id = (await harness.request()).json()["id"]
+    async with harness.ingest.ingest.service.database.write() as session:
+        await session.get_one(Erasure, UUID(erasure_id), with_for_update=True)
+        assert (await harness.request()).json()["id"] == erasure_id
+        await harness.ingest.take(harness.comment(external_id="-101_40"))
+
+
+async def test_author_who_writes_at_the_end_of_the_retention_period_is_not_erased(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    service = harness.ingest.ingest.service
+    assert service.jobs is not None
+    age = clock.now() - MOMENT - timedelta(days=1)
+    listed = [harness.key]
+    with mock.patch("services.ingest.erasure.expired_authors._expired_authors", side_effect=[listed, []]):
+        assert await erase_expired_authors(service.database, service.jobs, age) == 0
+    assert await erase_expired_authors(service.database, service.jobs, age) == 1
+    # Written before the night, and collected after it.
+    await harness.ingest.take(
+        harness.comment("Новое", external_id="-101_30", written_at=clock.now() - timedelta(minutes=5))
+    )
+    assert (await harness.ingest.row("-101_30"))["text"] == "Новое"
+
+
+async def test_staff_messages_with_a_later_time_are_erased_too(harness: ErasureHarness) -> None:
+    await harness.ingest.take(
+        harness.direct_message(),
+        harness.direct_message(
+            "Бармаглот", 2, author=None, from_community=True, written_at=clock.now() + timedelta(hours=1)
+        ),
+    )
+    await harness.erase()
+    assert await harness.found() == []
+
+
+async def test_reply_in_doubt_is_recognised_in_an_erased_conversation(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    publication_id = await _publication(harness, "uncertain")
+    erasure_id = (await harness.request()).json()["id"]
+    await harness.ingest.take(
+        harness.direct_message("Шорьки uncertain", 9, author=None, from_community=True, change="observed")
+    )
+    row = await harness.ingest.raw_connection.fetchrow("SELECT * FROM publications WHERE id = $1", publication_id)
+    assert (row["status"], row["external_id"]) == ("published", f"{CONVERSATION}_9")
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+
+
+async def _publication(harness: ErasureHarness, status: str) -> UUID:
+    """Let the staff reply to the citizen's direct message; return the publication, with this status."""
+    answer = await harness.ingest.ingest.client.post(
+        "/internal/publications",
+        json={
+            "reply_id": str(uuid4()),
+            "message_id": str((await harness.ingest.row(f"{CONVERSATION}_1"))["id"]),
+            "text": f"Шорьки {status}",
+            "on_behalf_of": "someone",
+        },
+        headers=harness.ingest.ingest.service_headers("appeals"),
+    )
+    assert answer.status_code == 201, answer.text
+    await harness.ingest.raw_connection.execute(
+        "UPDATE publications SET status = $2, sending_since = now() WHERE id = $1",
+        UUID(answer.json()["id"]),
+        status,
+    )
+    return UUID(answer.json()["id"])
