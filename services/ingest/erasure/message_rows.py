@@ -53,10 +53,29 @@ async def _erase_next(
     )  # fmt: skip
     if not messages:
         return None
+    await _erase_messages(session, subject, messages, changes)
+    return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
+
+
+async def erase_direct_message(session: WriteSession, subject: Subject, network: str, external_id: str) -> None:
+    """Erase the message of a reply that was still being published at the request, if it is stored."""
+    found = await session.scalars(
+        select(Message)
+        .where(Message.network == network, Message.kind == "message", Message.external_id == external_id)
+        .with_for_update()
+    )
+    messages = found.all()
+    await _erase_messages(session, subject, messages, {})
+    await _erase_versions(session, [message.id for message in messages])
+
+
+async def _erase_messages(
+    session: WriteSession, subject: Subject, messages: Sequence[Message], changes: Mapping[str, Any]
+) -> None:
     threads = subject.replaced_threads
     taken = await _taken_ids(session, [one for one in messages if one.thread_key in threads])
     for message in messages:
-        values = dict(_WORDS) | changes
+        values = {**_WORDS, **changes}
         if message.kind == "message" and message.thread_key in threads:
             digest = erased_external_id(message.network, message.external_id)
             values |= {
@@ -68,7 +87,6 @@ async def _erase_next(
         elif subject.native_id is not None and subject.native_id in message.url:
             values["url"] = ""
         await session.execute(_erase(Message.id == message.id, values))
-    return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
 
 
 async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import select, union, update
 
-from services.ingest.erasure.message_rows import Counts
+from services.ingest.erasure.message_rows import Counts, erase_direct_message
 from services.ingest.erasure.subject import Subject
 from services.ingest.intake.erased_people import erased_external_id
 from services.ingest.intake.own_reply_matching import lock_threads
@@ -83,6 +83,8 @@ async def _erase(session: WriteSession, row: Publication, subject: Subject) -> N
         .values(**values, version=Publication.version + 1)
         .execution_options(synchronize_session=False)
     )
+    if row.thread_key in subject.threads and row.external_id is not None:
+        await erase_direct_message(session, subject, row.network, row.external_id)
     await session.execute(
         update(PublicationChange)
         .where(PublicationChange.publication_id == row.id, PublicationChange.text.is_not(None))

@@ -124,7 +124,8 @@ class ErasureRunner:
         async with self.service.database.write() as session:
             if alone:
                 await lock_intake(session)
-            erasure = await session.get_one(Erasure, erasure_id, with_for_update=True)
+            # Without the key: intake refers to erasures meanwhile.
+            erasure = await session.get_one(Erasure, erasure_id, with_for_update={"key_share": True})
             erasure.updated_at = clock.now()
             yield session, erasure
 
@@ -164,7 +165,7 @@ class ErasureRunner:
 
     async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
         """Erase what refers to the erased messages and appeals; return how many replies are being published."""
-        async with self._locked(erasure_id) as (session, erasure):
+        async with self._locked(erasure_id, alone=True) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
             if subject.native_id is not None:

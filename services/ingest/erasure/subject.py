@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.erased_people import LOCK, author_digest, conversation_digest, erased_thread_key
+from services.ingest.intake.found_conversations import is_group_chat
 from services.ingest.tokens.crypto import decrypt, encrypt
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import Author, Message
@@ -67,7 +68,7 @@ async def find_subject(session: AsyncSession, author_key: str) -> Subject:
         author_key=author_key,
         network=None if author is None else author.network,
         native_id=identity.get("id"),
-        threads=sorted(set(threads) - others),
+        threads=sorted(thread for thread in set(threads) - others if not is_group_chat(thread)),
     )
 
 

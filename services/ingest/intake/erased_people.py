@@ -6,12 +6,14 @@ message. In a direct conversation the network's ids name the person, so digests 
 found again, and stays one row.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import asyncpg
 
+from services.ingest.intake.found_conversations import FoundConversation, is_group_chat, remember_conversations
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import BatchItem, IntakeBatch
 from services.ingest.networks.port import Author, IncomingItem
@@ -23,9 +25,11 @@ PREFIX = "erased-"
 LOCK = int.from_bytes(b"erasures", signed=True)
 
 _FIND = "SELECT digest, until FROM erased_keys WHERE digest = ANY($1::text[])"
-_STORED = (
-    "SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])"
-)
+_STORED = """
+SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])
+UNION SELECT external_id FROM publications
+WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[]) AND erased_at IS NOT NULL
+"""
 
 
 def author_digest(key: str) -> str:
@@ -66,6 +70,7 @@ async def without_erased_words(
     if not rows:
         return list(told)
     until = {row["digest"]: row["until"] for row in rows}
+    until |= await remember_conversations(connection, _found_conversations(batches, told, digests, until))
     stored = await _stored_ids(connection, batches, told, digests, until)
     return [
         _erased(batches[one.batch].page.network, one, names, until, stored)
@@ -86,6 +91,27 @@ def _person_digest(network: str, who: Author) -> str:
     return author_digest(author_key(network, who.native_id))
 
 
+def _found_conversations(
+    batches: Sequence[IntakeBatch],
+    told: Sequence[BatchItem],
+    digests: Sequence[Mapping[str, str]],
+    until: Mapping[str, datetime],
+) -> list[FoundConversation]:
+    """Return the conversations of erased people that the erasures did not know, with nobody else in the items."""
+    found: dict[str, FoundConversation] = {}
+    writers: dict[str, set[str]] = defaultdict(set)
+    for one, names in zip(told, digests, strict=True):
+        item, digest = one.item, names.get("conversation")
+        if digest is None or digest in until or item.from_community or item.author is None:
+            continue
+        writers[digest].add(names["author"])
+        written_until = until.get(names["author"])
+        if written_until is not None and item.written_at <= written_until and not is_group_chat(item.thread_key):
+            author = author_key(batches[one.batch].page.network, item.author.native_id)
+            found[digest] = FoundConversation(digest, item.thread_key, author, names["author"])
+    return [one for digest, one in found.items() if len(writers[digest]) == 1]
+
+
 async def _stored_ids(
     connection: asyncpg.Connection,
     batches: Sequence[IntakeBatch],
@@ -95,7 +121,8 @@ async def _stored_ids(
 ) -> set[tuple[str, str]]:
     """Return (network, external id) of the stored messages of erased conversations that these items are.
 
-    Between the request of an erasure and its job they still have the network's ids.
+    Between the request of an erasure and its job they still have the network's ids. A reply that was being
+    published at the request is known by its erased publication.
     """
     wanted: dict[str, set[str]] = {}
     for one, names in zip(told, digests, strict=True):

@@ -217,6 +217,21 @@ async def test_events_of_messages_that_are_not_erased_cannot_be_changed(harness:
     assert harness.key in await harness.dump()
 
 
+async def test_temporary_tables_do_not_stand_in_for_erased_messages(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    row = await harness.ingest.row()
+    connection = await harness.others.database.connect("ingest")
+    try:
+        await connection.execute("CREATE TEMPORARY TABLE messages (LIKE public.messages)")
+        await connection.execute(
+            "INSERT INTO pg_temp.messages SELECT * FROM public.messages WHERE id = $1", row["id"]
+        )
+        await connection.execute("UPDATE pg_temp.messages SET erased_at = now(), thread_key = 'other'")
+        assert await connection.fetchval("SELECT erase_events($1)", [row["id"]]) == 0
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize("change", ["new", "observed", "edited", "restored"])
 async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarness, change: str) -> None:
     await _write_everything(harness)
@@ -436,8 +451,15 @@ async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarne
     await harness.run(erasure_id)
     assert (await harness.record(erasure_id))["status"] == "done"
     assert await harness.found() == []
-    # Our own message, read again later, is known by what replaces its id.
-    again = harness.direct_message("Шорьки sending", 9, author=None, from_community=True, change="observed")
+    # Our own message, read again later, is known by what replaces its id, also with a later time.
+    again = harness.direct_message(
+        "Шорьки sending",
+        9,
+        author=None,
+        from_community=True,
+        change="observed",
+        written_at=clock.now() + timedelta(hours=1),
+    )
     assert (await harness.ingest.take(again)).new == 1
     assert await harness.found() == []
 
@@ -603,6 +625,58 @@ async def test_reply_in_doubt_is_recognised_in_an_erased_conversation(harness: E
     await harness.run(erasure_id)
     assert (await harness.record(erasure_id))["status"] == "done"
     assert await harness.found() == []
+
+
+async def test_reply_sent_after_the_request_is_erased_with_its_message(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await _publication(harness, "sending")
+    erasure_id = (await harness.request()).json()["id"]
+    await harness.ingest.take(
+        harness.direct_message(
+            "Шорьки sending", 9, author=None, from_community=True, written_at=clock.now() + timedelta(hours=1)
+        )
+    )
+    assert (await harness.ingest.row(f"{CONVERSATION}_9"))["text"] == "Шорьки sending"
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+    assert "Шорьки" not in await harness.dump()
+
+
+async def test_conversation_that_comes_after_the_erasure_is_recognised(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    await harness.erase()
+    for _ in range(2):
+        await harness.ingest.take(
+            harness.direct_message("Бармаглот", 2, author=None, from_community=True, change="observed"),
+            harness.direct_message(change="observed"),
+        )
+    await harness.ingest.take(
+        harness.direct_message("Бармаглот", 3, author=None, from_community=True, change="observed")
+    )
+    assert await harness.found() == []
+    assert (
+        await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 3
+    )
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_group_chat_of_an_erased_person_keeps_what_others_wrote(
+    harness: ErasureHarness, is_stored: bool
+) -> None:
+    chat = "101_2000000007"
+    values: dict[str, Any] = {"thread_key": f"vk:{chat}", "url": ""}
+    own = harness.direct_message(external_id=f"{chat}_1", **values)
+    await harness.ingest.take(own if is_stored else harness.comment())
+    await harness.erase()
+    await harness.ingest.take(
+        own,
+        harness.ingest.item("Чужие слова", kind="message", external_id=f"{chat}_2", **values),
+        harness.direct_message("Ответ", author=None, from_community=True, external_id=f"{chat}_3", **values),
+    )
+    rows = [await harness.ingest.row(f"{chat}_{number}") for number in (1, 2, 3)]
+    assert [row["text"] for row in rows] == ["", "Чужие слова", "Ответ"]
+    assert not [word for word in WORDS.split() if word in await harness.dump()]
 
 
 async def _publication(harness: ErasureHarness, status: str) -> UUID:
