@@ -61,12 +61,13 @@ async def _forget_conversation(session: WriteSession, thread: str) -> None:
         )
     )
     chat = native.removeprefix("chat:")
-    await session.execute(
-        update(Source)
-        .where(Source.cursor["closed"].has_key(chat))
-        .values(cursor=Source.cursor.delete_path(["closed", chat]))
-        .execution_options(synchronize_session=False)
-    )
+    for name in (chat, f"chat:{chat}"):
+        await session.execute(
+            update(Source)
+            .where(Source.cursor["closed"].has_key(name))
+            .values(cursor=Source.cursor.delete_path(["closed", name]))
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def _delete_payloads(session: WriteSession, network: str | None, native_id: str) -> int:

@@ -12,12 +12,15 @@ from dataclasses import replace
 from datetime import datetime
 
 import asyncpg
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.found_conversations import FoundConversation, is_group_chat, remember_conversations
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import BatchItem, IntakeBatch
 from services.ingest.networks.port import Author, IncomingItem
 from services.ingest.tokens.crypto import keyed_digest
+from shared.tables.ingest_erasure import ErasedKey
 
 PREFIX = "erased-"
 # Intake holds it shared, and an erasure begins under it alone: every message of the person is then committed, or
@@ -52,6 +55,13 @@ def erased_external_id(network: str, external_id: str) -> str:
     if external_id.startswith(PREFIX):
         return external_id
     return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]
+
+
+async def replaced_keys(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, str]:
+    """Return what replaces the keys of those of the threads that are erased direct conversations."""
+    digests = {conversation_digest(key): key for key in thread_keys}
+    erased = await session.scalars(select(ErasedKey.digest).where(ErasedKey.digest.in_(digests)))
+    return {digests[digest]: erased_thread_key(digests[digest]) for digest in erased}
 
 
 async def without_erased_words(

@@ -16,7 +16,8 @@ from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.runner import ErasureRunner, fail
 from services.ingest.intake.erased_people import erased_external_id
 from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.networks.port import Author, IncomingItem
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import Author, IncomingItem, ParsedBatch, ThreadState
 from services.webhooks.deliveries.erasure import erase_deliveries
 from services.webhooks.deliveries.fanout import CONSUMER
 from shared import clock
@@ -677,6 +678,35 @@ async def test_group_chat_of_an_erased_person_keeps_what_others_wrote(
     rows = [await harness.ingest.row(f"{chat}_{number}") for number in (1, 2, 3)]
     assert [row["text"] for row in rows] == ["", "Чужие слова", "Ответ"]
     assert not [word for word in WORDS.split() if word in await harness.dump()]
+
+
+async def test_states_of_erased_conversations_do_not_name_the_person(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
+    keys = [f"vk:{CONVERSATION}", "vk:-101_7"]
+    await store.store(
+        harness.ingest.page, "dialogs", ParsedBatch(), thread_states=[ThreadState(key, "5") for key in keys]
+    )
+    assert {key: state.marker for key, state in (await store.thread_states(keys)).items()} == dict.fromkeys(
+        keys, "5"
+    )
+    assert await harness.found() == []
+
+
+async def test_closed_chat_of_an_erased_conversation_leaves_the_cursor(harness: ErasureHarness) -> None:
+    page, chat = replace(harness.ingest.page, network="ok"), "chat:C5001777"
+    harness.key = author_key("ok", NATIVE_ID)
+    await harness.ingest.take(
+        harness.direct_message(external_id=f"{chat}/mid:1", thread_key=f"ok:{chat}", url=""), page=page
+    )
+    store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
+    cursor = {"since": 1, "closed": {chat: 1, "chat:C2": 1}}
+    await store.store(page, "chats_poll", ParsedBatch(), cursor=cursor)
+    await harness.erase()
+    assert await harness.found() == []
+    await store.store(page, "chats_poll", ParsedBatch(), cursor=cursor)
+    assert await store.cursor(page, "chats_poll") == {"since": 1, "closed": {"chat:C2": 1}}
 
 
 async def _publication(harness: ErasureHarness, status: str) -> UUID:
