@@ -8,8 +8,10 @@ from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
-from services.ingest.erasure.subject import Subject
-from services.ingest.intake.erased_people import PREFIX, erased_external_id
+from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.intake.edits import EDIT_TIMES
+from services.ingest.intake.erased_digests import PREFIX, erased_external_id
+from services.ingest.intake.people_in_payloads import number_of, people_in
 from shared import clock
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
@@ -114,7 +116,9 @@ def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:
 
 async def _erase_versions(session: WriteSession, message_ids: Sequence[UUID]) -> Counts:
     gone = await session.scalars(
-        delete(MessageVersion).where(MessageVersion.message_id.in_(message_ids)).returning(MessageVersion.version)
+        delete(MessageVersion)
+        .where(any_id(MessageVersion.message_id, message_ids))
+        .returning(MessageVersion.version)
     )
     return {"message_versions": len(gone.all())}
 
@@ -124,7 +128,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 
     They are found by the replies of the appeals, and by the comments of the person that they answer.
     """
-    replies = select(Reply.id, Reply.message_id).where(Reply.appeal_id.in_(appeal_ids)).subquery()
+    replies = select(Reply.id, Reply.message_id).where(any_id(Reply.appeal_id, appeal_ids)).subquery()
     published = (
         select(Publication.network, Publication.kind, Publication.external_id)
         .where(Publication.reply_id.in_(select(replies.c.id)), Publication.kind == "comment")
@@ -159,7 +163,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     )
     if not found:
         return {}
-    await session.execute(_erase(Message.id.in_(found), _WORDS))
+    await session.execute(_erase(any_id(Message.id, found), _WORDS))
     return {"replies_in_network": len(found)} | await _erase_versions(session, found)
 
 
@@ -168,19 +172,26 @@ async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, nati
 
     What others wrote stays.
     """
-    changed = await session.scalars(
-        update(Message)
-        .where(
+    number = number_of(native_id)
+    rows = await session.execute(
+        select(Message.id, Message.raw).where(
             Message.thread_key.in_(_own_threads(erasure)),
             Message.kind == "comment",
             Message.erased_at.is_(None),
-            func.strpos(cast(Message.raw, Text), native_id) > 0,
+            func.strpos(cast(Message.raw, Text), number) > 0,
         )
-        .values(raw={})
-        .returning(Message.id)
-        .execution_options(synchronize_session=False)
     )
-    return {"payloads_of_others": len(changed.all())}
+    naming = [row for row in rows.all() if number in people_in(row.raw)]
+    for row in naming:
+        # The times say which of two edits is the later one.
+        kept = {name: row.raw[name] for name in EDIT_TIMES if name in row.raw and row.raw[name] is not None}
+        await session.execute(
+            update(Message)
+            .where(Message.id == row.id)
+            .values(raw=kept)
+            .execution_options(synchronize_session=False)
+        )
+    return {"payloads_of_others": len(naming)}
 
 
 def _own_threads(erasure: Erasure) -> Select[str]:

@@ -24,7 +24,7 @@ from services.ingest.erasure.message_rows import (
     erased_ids,
 )
 from services.ingest.erasure.publication_rows import erase_publications
-from services.ingest.erasure.subject import Subject, find_by_digest, find_subject, lock_intake, remember
+from services.ingest.erasure.subject import Subject, any_id, find_by_digest, find_subject, lock_intake, remember
 from services.ingest.erasure.traces import erase_traces
 from shared import clock
 from shared.contracts.erasures import (
@@ -178,7 +178,7 @@ class ErasureRunner:
             of_appeals = (
                 select(Publication.id)
                 .join(Reply, Reply.id == Publication.reply_id)
-                .where(Reply.appeal_id.in_(appeal_ids), Publication.part == 0)
+                .where(any_id(Reply.appeal_id, appeal_ids), Publication.part == 0)
             )
             of_conversations = select(Publication.id).where(
                 Publication.thread_key.in_(subject.replaced_threads.values()), Publication.part == 0
@@ -238,8 +238,10 @@ async def _appeals_by_organisation(
 ) -> Mapping[UUID | None, list[UUID]]:
     """Return the appeals that each organisation has or had; None: the centre has them and nobody had."""
     had = union(
-        select(Appeal.id, Appeal.organisation_id).where(Appeal.id.in_(appeal_ids)),
-        select(Assignment.appeal_id, Assignment.to_organisation_id).where(Assignment.appeal_id.in_(appeal_ids)),
+        select(Appeal.id, Appeal.organisation_id).where(any_id(Appeal.id, appeal_ids)),
+        select(Assignment.appeal_id, Assignment.to_organisation_id).where(
+            any_id(Assignment.appeal_id, appeal_ids)
+        ),
     )
     found: dict[UUID | None, list[UUID]] = {}
     for appeal_id, organisation_id in await session.execute(had):

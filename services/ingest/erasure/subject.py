@@ -1,13 +1,21 @@
 """Whom an erasure is about: the author's key, the network's id and the direct conversations; encrypted at rest."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import func, select, union
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, func, literal, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from services.ingest.intake.erased_people import LOCK, author_digest, conversation_digest, erased_thread_key
+from services.ingest.intake.erased_digests import (
+    ERASURE_LOCK,
+    author_digest,
+    conversation_digest,
+    erased_thread_key,
+)
 from services.ingest.intake.found_conversations import is_group_chat
 from services.ingest.tokens.crypto import decrypt, encrypt
 from shared.database.sessions import WriteSession
@@ -41,9 +49,14 @@ class Subject:
         return {thread: erased_thread_key(thread) for thread in self.threads}
 
 
+def any_id(column: InstrumentedAttribute[UUID], ids: Iterable[UUID]) -> ColumnElement[bool]:
+    """Return the condition that the column has one of the ids, one parameter: a statement has at most 32,767."""
+    return column == any_(literal(list(ids), ARRAY(Uuid)))
+
+
 async def lock_intake(session: WriteSession) -> None:
     """Wait until no batch of messages is being stored, and let none begin before the end of the transaction."""
-    await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    await session.execute(select(func.pg_advisory_xact_lock(ERASURE_LOCK)))
 
 
 async def find_subject(session: AsyncSession, author_key: str) -> Subject:

@@ -15,17 +15,18 @@ import asyncpg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.intake.erased_digests import (
+    ERASURE_LOCK,
+    author_digest,
+    conversation_digest,
+    erased_external_id,
+    erased_thread_key,
+)
 from services.ingest.intake.found_conversations import FoundConversation, is_group_chat, remember_conversations
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import BatchItem, IntakeBatch
 from services.ingest.networks.port import Author, IncomingItem
-from services.ingest.tokens.crypto import keyed_digest
 from shared.tables.ingest_erasure import ErasedKey
-
-PREFIX = "erased-"
-# Intake holds it shared, and an erasure begins under it alone: every message of the person is then committed, or
-# finds the digest.
-LOCK = int.from_bytes(b"erasures", signed=True)
 
 _FIND = "SELECT digest, until FROM erased_keys WHERE digest = ANY($1::text[])"
 _STORED = """
@@ -33,28 +34,6 @@ SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND ext
 UNION SELECT external_id FROM publications
 WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[]) AND erased_at IS NOT NULL
 """
-
-
-def author_digest(key: str) -> str:
-    """Return the digest that stands for an author after the erasure."""
-    return keyed_digest("erased-author", key)
-
-
-def conversation_digest(thread_key: str) -> str:
-    """Return the digest that stands for a direct conversation after the erasure."""
-    return keyed_digest("erased-conversation", thread_key)
-
-
-def erased_thread_key(thread_key: str) -> str:
-    """Return what replaces the key of an erased direct conversation."""
-    return PREFIX + conversation_digest(thread_key)[:32]
-
-
-def erased_external_id(network: str, external_id: str) -> str:
-    """Return what replaces the network's id of a message in an erased direct conversation. Idempotent."""
-    if external_id.startswith(PREFIX):
-        return external_id
-    return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]
 
 
 async def replaced_keys(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, str]:
@@ -75,7 +54,7 @@ async def without_erased_words(
     known = {digest for names in digests for digest in names.values()}
     if not known:
         return list(told)
-    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", ERASURE_LOCK)
     rows = await connection.fetch(_FIND, sorted(known))
     if not rows:
         return list(told)

@@ -10,8 +10,11 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from services.ingest.intake.erased_digests import ERASURE_LOCK, author_digest
+from services.ingest.intake.people_in_payloads import people_in
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author, IncomingItem, PageRef, UnparsedPayload
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
@@ -22,6 +25,7 @@ from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.base import encode_text
 from shared.tables.ingest import PendingDeletion, QuarantinedPayload
+from shared.tables.ingest_erasure import ErasedKey
 
 ROWS_PER_STATEMENT = 500
 
@@ -69,6 +73,8 @@ USING unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id
 WHERE (t.network, t.kind, t.external_id) = (u.network, u.kind, u.external_id)
 RETURNING t.network, t.kind, t.external_id, t.deleter_key, t.created_at
 """
+
+_ERASED = "the payload names a person whose data was erased"
 
 MessageKey = tuple[str, str, str]
 
@@ -133,8 +139,10 @@ def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
 
 
 async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBatch]) -> None:
-    """Store the payloads that could not be parsed."""
+    """Store the payloads that could not be parsed, without their content if they name an erased person."""
     now = clock.now()
+    unreadable = [(batch.page.network, one.raw) for batch in batches for one in batch.unreadable]
+    erased = await _erased_people(session, unreadable) if unreadable else set()
     rows = [
         {
             "id": new_id(),
@@ -142,13 +150,30 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
             "page_id": batch.page.id,
             "source_kind": batch.source,
             "reason": without_nul(one.reason),
-            "raw": _written(one.raw),
+            "raw": json.dumps(_ERASED) if _people(batch.page.network, one.raw) & erased else _written(one.raw),
             "created_at": now,
         }
         for batch in batches
         for one in batch.unreadable
     ]
     await insert_rows(session, QuarantinedPayload, rows)
+
+
+def _people(network: str, raw: object) -> set[str]:
+    """Return the digests of the people whom a payload names; the network's ids may have a prefix."""
+    return {
+        author_digest(author_key(network, native_id))
+        for number in people_in(raw)
+        for native_id in (number, f"user:{number}")
+    }
+
+
+async def _erased_people(session: WriteSession, payloads: Sequence[tuple[str, object]]) -> set[str]:
+    digests = {digest for network, raw in payloads for digest in _people(network, raw)}
+    if not digests:
+        return set()
+    await session.execute(select(func.pg_advisory_xact_lock_shared(ERASURE_LOCK)))
+    return set(await session.scalars(select(ErasedKey.digest).where(ErasedKey.digest.in_(digests))))
 
 
 def _written(raw: object) -> str:

@@ -14,10 +14,10 @@ import pytest
 from services.appeals.erasure.appeal_rows import erase_appeals
 from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.runner import ErasureRunner, fail
-from services.ingest.intake.erased_people import erased_external_id
+from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.store import DatabaseIntakeStore
-from services.ingest.networks.port import Author, IncomingItem, ParsedBatch, ThreadState
+from services.ingest.networks.port import Author, IncomingItem, ParsedBatch, ThreadState, UnparsedPayload
 from services.webhooks.deliveries.erasure import erase_deliveries
 from services.webhooks.deliveries.fanout import CONSUMER
 from shared import clock
@@ -406,7 +406,8 @@ async def test_erasure_is_repeated_from_its_record_after_a_restore(harness: Eras
 
 async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
-    for raw in (f'{{"from_id": {NATIVE_ID}}}', f'{{"from_id": {NATIVE_ID}0}}'):
+    others = f'{{"from_id": {NATIVE_ID}0, "id": {NATIVE_ID}}}'
+    for raw in (f'{{"from_id": {NATIVE_ID}}}', others):
         await harness.ingest.raw_connection.execute(
             "INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)"
             " VALUES ($1, 'vk', 'callback', 'no text', $2, now())",
@@ -415,7 +416,31 @@ async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarn
         )
     await harness.erase()
     left = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
-    assert [row["raw"] for row in left] == [f'{{"from_id": {NATIVE_ID}0}}']
+    assert [row["raw"] for row in left] == [others]
+
+
+async def test_unparsed_payload_of_an_erased_person_is_not_quarantined_again(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    await harness.erase()
+    payloads = [{"from_id": int(NATIVE_ID), "text": WORDS}, {"from_id": 5, "text": "Чужие слова"}]
+    parsed = ParsedBatch(unparsed=[UnparsedPayload("no date", raw) for raw in payloads])
+    await DatabaseIntakeStore(harness.ingest.ingest.service.database).store(harness.ingest.page, "wall", parsed)
+    assert await harness.found() == []
+    rows = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
+    assert sorted("Чужие" in str(json.loads(row["raw"])) for row in rows) == [False, True]
+
+
+async def test_payloads_with_the_same_number_elsewhere_stay(harness: ErasureHarness) -> None:
+    raws = {
+        "-101_8": {"from_id": 5, "post_id": int(NATIVE_ID)},
+        "-101_9": {"from_id": 5, "reply_to_user": int(NATIVE_ID), "edited": 1772500000},
+    }
+    await harness.ingest.take(
+        harness.comment(), *(harness.ingest.item("Чужие", external_id=id_, raw=raw) for id_, raw in raws.items())
+    )
+    await harness.erase()
+    stored = {id_: json.loads((await harness.ingest.row(id_))["raw"]) for id_ in raws}
+    assert stored == {"-101_8": raws["-101_8"], "-101_9": {"edited": 1772500000}}
 
 
 async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarness) -> None:
