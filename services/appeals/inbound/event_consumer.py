@@ -208,8 +208,8 @@ async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Handle a batch in the order of the events: consecutive message events together, publication events one by
     one.
     """
+    await lock_reading(session)
     if any(event.type in MESSAGE_EVENT_TYPES for event in events):
-        await lock_reading(session)
         await repository.lock_active_set_shared(session)
     run: list[Event] = []
     about_messages = True

@@ -145,7 +145,6 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
         Message.thread_key.in_(_own_threads(erasure)),
         Message.kind == "comment",
         Message.reply_to.in_(own_ids),
-        Message.written_at <= erasure.until,
     )
     by_hand = select(replies.c.message_id).where(replies.c.message_id.is_not(None))
     # A union, not OR: each part is read by its index.

@@ -132,7 +132,7 @@ class ErasureRunner:
     async def _repeat(self, erasure_id: UUID, subject: Subject, step: _Step) -> None:
         """Run a step, a transaction each time, until it finds nothing."""
         while True:
-            async with self._locked(erasure_id, alone=True) as (session, erasure):
+            async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
                 counts = await step(session, erasure, subject)
                 if counts is None:
                     return
@@ -165,7 +165,7 @@ class ErasureRunner:
 
     async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
         """Erase what refers to the erased messages and appeals; return how many replies are being published."""
-        async with self._locked(erasure_id, alone=True) as (session, erasure):
+        async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
             if subject.native_id is not None:

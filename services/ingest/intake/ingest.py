@@ -17,6 +17,7 @@ from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.erased_people import without_erased_words
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
+from services.ingest.intake.quarantine_writes import quarantine_payloads
 from services.ingest.intake.statements import (
     BatchItem,
     IntakeBatch,
@@ -26,7 +27,6 @@ from services.ingest.intake.statements import (
     is_historical,
     lock_pages,
     message_key,
-    quarantine_payloads,
     save_original_texts,
     take_pending_deletions,
     upsert_authors,

@@ -10,22 +10,16 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from services.ingest.intake.erased_digests import ERASURE_LOCK, author_digest
-from services.ingest.intake.people_in_payloads import people_in
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author, IncomingItem, PageRef, UnparsedPayload
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
 from services.ingest.tokens.crypto import encrypt
 from shared import clock
-from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.ids import new_id
 from shared.tables.base import encode_text
-from shared.tables.ingest import PendingDeletion, QuarantinedPayload
-from shared.tables.ingest_erasure import ErasedKey
+from shared.tables.ingest import PendingDeletion
 
 ROWS_PER_STATEMENT = 500
 
@@ -73,8 +67,6 @@ USING unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id
 WHERE (t.network, t.kind, t.external_id) = (u.network, u.kind, u.external_id)
 RETURNING t.network, t.kind, t.external_id, t.deleter_key, t.created_at
 """
-
-_ERASED = "the payload names a person whose data was erased"
 
 MessageKey = tuple[str, str, str]
 
@@ -136,52 +128,6 @@ def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
 def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
     """Return whether the message may open no appeal: written before the go-live time, or by an erased person."""
     return one.erased or batches[one.batch].is_historical(one.item)
-
-
-async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBatch]) -> None:
-    """Store the payloads that could not be parsed, without their content if they name an erased person."""
-    now = clock.now()
-    unreadable = [(batch.page.network, one.raw) for batch in batches for one in batch.unreadable]
-    erased = await _erased_people(session, unreadable) if unreadable else set()
-    rows = [
-        {
-            "id": new_id(),
-            "network": batch.page.network,
-            "page_id": batch.page.id,
-            "source_kind": batch.source,
-            "reason": without_nul(one.reason),
-            "raw": json.dumps(_ERASED) if _people(batch.page.network, one.raw) & erased else _written(one.raw),
-            "created_at": now,
-        }
-        for batch in batches
-        for one in batch.unreadable
-    ]
-    await insert_rows(session, QuarantinedPayload, rows)
-
-
-def _people(network: str, raw: object) -> set[str]:
-    """Return the digests of the people whom a payload names; the network's ids may have a prefix."""
-    return {
-        author_digest(author_key(network, native_id))
-        for number in people_in(raw)
-        for native_id in (number, f"user:{number}")
-    }
-
-
-async def _erased_people(session: WriteSession, payloads: Sequence[tuple[str, object]]) -> set[str]:
-    digests = {digest for network, raw in payloads for digest in _people(network, raw)}
-    if not digests:
-        return set()
-    await session.execute(select(func.pg_advisory_xact_lock_shared(ERASURE_LOCK)))
-    return set(await session.scalars(select(ErasedKey.digest).where(ErasedKey.digest.in_(digests))))
-
-
-def _written(raw: object) -> str:
-    """Return a payload as JSON, or a note if it is nested too deeply to be encoded."""
-    try:
-        return json.dumps(raw, default=repr)
-    except RecursionError:
-        return json.dumps("the payload is nested too deeply to be stored")
 
 
 async def lock_pages(
