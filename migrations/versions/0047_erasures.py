@@ -20,33 +20,35 @@ SHOWN = (
 )
 
 # Events are append-only for everyone. This is the only exception, and a narrow one: events whose subject is marked
-# as erased get the ids that the subject's row has now, and lose reasons and addresses in the network.
+# as erased get the ids that the subject's row has now, and lose reasons and addresses in the network. Tables
+# have their schema, and temporary ones come last: nobody can put another table in their place.
 ERASE_EVENTS = """
 CREATE OR REPLACE FUNCTION erase_events(subjects uuid[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     changed bigint;
 BEGIN
     WITH erased (id, given) AS (
         SELECT m.id, jsonb_build_object(
             'thread_key', m.thread_key, 'author_key', m.author_key, 'reply_to', m.reply_to)
-        FROM messages m WHERE m.id = ANY(subjects) AND m.erased_at IS NOT NULL
+        FROM public.messages m WHERE m.id = ANY(subjects) AND m.erased_at IS NOT NULL
         UNION ALL
         SELECT a.id, jsonb_build_object('url', a.url, 'reply_url', NULL, 'reason', '')
-        FROM appeals a WHERE a.id = ANY(subjects) AND a.erased_at IS NOT NULL
+        FROM public.appeals a WHERE a.id = ANY(subjects) AND a.erased_at IS NOT NULL
         UNION ALL
         SELECT p.id, jsonb_build_object('url', coalesce(p.url, ''), 'external_ids', (
-            SELECT jsonb_agg(part.external_id ORDER BY part.part) FROM publications part
+            SELECT jsonb_agg(part.external_id ORDER BY part.part) FROM public.publications part
             WHERE part.reply_id = p.reply_id))
-        FROM publications p WHERE p.id = ANY(subjects) AND p.erased_at IS NOT NULL
+        FROM public.publications p WHERE p.id = ANY(subjects) AND p.erased_at IS NOT NULL
     ), replaced (id, data) AS (
         SELECT e.id, e.data || (
             SELECT coalesce(jsonb_object_agg(field.key, field.value), '{}') FROM jsonb_each(erased.given) field
             -- The reason of this type is one of a closed list.
             WHERE e.data ? field.key AND NOT (field.key = 'reason' AND e.type = 'appeal.extension_ended'))
-        FROM erased JOIN events e ON e.subject_id = erased.id
+        FROM erased JOIN public.events e ON e.subject_id = erased.id
     )
-    UPDATE events e SET data = replaced.data FROM replaced WHERE e.id = replaced.id AND e.data <> replaced.data;
+    UPDATE public.events e SET data = replaced.data FROM replaced
+    WHERE e.id = replaced.id AND e.data <> replaced.data;
     GET DIAGNOSTICS changed = ROW_COUNT;
     RETURN changed;
 END $$

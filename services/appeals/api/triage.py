@@ -143,7 +143,9 @@ async def decide_matter(
         if body.decision == "keep":
             await matter_decisions.keep(session, caller, appeal, body.message_id)
         else:
-            found = await matter_decisions.split_off(session, caller, appeal, body.message_id, reason=body.reason)
+            found = await matter_decisions.split_off(
+                session, caller.actor, appeal, body.message_id, reason=body.reason
+            )
         await session.flush()
         return await appeal_detail(session, caller, found.id)
 

@@ -9,6 +9,9 @@ from sqlalchemy import Select, case, func, or_, select
 from services.appeals.erasure.reply_rows import erase_replies
 from services.appeals.erasure.statements import delete_rows, update_rows
 from services.appeals.erasure.stored_values import without_words
+from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.erasure_lock import lock_erasure
+from services.appeals.moderation.matter_decisions import split_off
 from services.appeals.search.documents import index_appeals
 from shared import clock
 from shared.api.idempotency import forget_responses_about
@@ -16,12 +19,13 @@ from shared.audit import recorder
 from shared.contracts.erasures import ERASED_WORDS, AuthorErasedSoFar, EraseAuthor
 from shared.contracts.values import AlertKind
 from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict
 from shared.ids import new_id
+from shared.logs import get_logger
 from shared.tables import Base
 from shared.tables.appeals import (
     Appeal,
     AppealMessage,
-    AppealsConsumerOffset,
     AppealsIdempotency,
     AppealSubmission,
     Assignment,
@@ -39,6 +43,8 @@ from shared.tables.appeals_sla import SlaClock, SlaClockEvent
 from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message
 
+log = get_logger(__name__)
+
 APPEALS_AT_A_TIME = 50
 # All of them: the index begins with the kind.
 _ALERT_KINDS = get_args(AlertKind.__value__)
@@ -50,10 +56,11 @@ _JSON_COLUMNS: tuple[tuple[type[Base], tuple[str, ...]], ...] = (
 
 async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorErasedSoFar:
     """Erase the next appeals of the author; return the counts of all erased so far. Idempotent."""
-    await _wait_for_consumer(session)
+    await lock_erasure(session)
     found = await _next_appeals(session, command)
     ids = list(found)
     if ids:
+        await _split_off_later_messages(session, command, ids)
         await _erase_appeal_rows(session, command, found)
         await erase_replies(session, [id_ for id_ in ids if found[id_] in command.threads], ids)
         await _erase_what_was_said(session, command, ids)
@@ -65,13 +72,6 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
         erased = select(Appeal.id).where(Appeal.author_key == command.pseudonym)
         await forget_responses_about(session, AppealsIdempotency, list(await session.scalars(erased.union(own))))
     return AuthorErasedSoFar(is_done=not ids, counts=await _counts(session, command.pseudonym))
-
-
-async def _wait_for_consumer(session: WriteSession) -> None:
-    """Wait for the batch of messages that is being handled: later ones are read without words."""
-    await session.execute(
-        select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals").with_for_update()
-    )
 
 
 async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUID, str | None]:
@@ -91,6 +91,34 @@ async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUI
         .with_for_update()
     )
     return {row.id: row.thread_key for row in rows}
+
+
+async def _split_off_later_messages(session: WriteSession, command: EraseAuthor, ids: Sequence[UUID]) -> None:
+    """Give appeals of their own to messages that the author wrote after the erasure was requested.
+
+    Nobody can reply to an erased appeal. A message with a reply, and one that needs no answer, stays.
+    """
+    rows = await session.execute(
+        select(AppealMessage.appeal_id, AppealMessage.message_id)
+        .join(Message, Message.id == AppealMessage.message_id)
+        .join(Classification, Classification.message_id == Message.id)
+        .where(
+            AppealMessage.appeal_id.in_(ids),
+            Message.author_key == command.author_key,
+            Message.erased_at.is_(None),
+            Message.written_at > command.until,
+            Classification.needs_answer != "no",
+            ~select(Reply.id).where(Reply.in_reply_to == Message.id).exists(),
+        )
+        .order_by(Message.written_at, Message.id)
+    )
+    for appeal_id, message_id in rows.all():
+        appeal = await session.get_one(Appeal, appeal_id, populate_existing=True)
+        try:
+            await split_off(session, SYSTEM_ACTOR, appeal, message_id)
+        except Conflict as reason:
+            log.warning("message stays in an erased appeal", appeal_id=str(appeal_id), reason=str(reason))
+        await session.flush()
 
 
 async def _erase_appeal_rows(session: WriteSession, command: EraseAuthor, found: dict[UUID, str | None]) -> None:

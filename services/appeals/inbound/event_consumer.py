@@ -13,6 +13,7 @@ from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.staff_replies import StaffReplyMatcher, find_earlier_staff_replies
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
+from services.appeals.lifecycle.erasure_lock import lock_reading
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.settlement import settle_promises
 from services.appeals.publication import publication_events
@@ -207,6 +208,7 @@ async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
     """Handle a batch in the order of the events: consecutive message events together, publication events one by
     one.
     """
+    await lock_reading(session)
     if any(event.type in MESSAGE_EVENT_TYPES for event in events):
         await repository.lock_active_set_shared(session)
     run: list[Event] = []

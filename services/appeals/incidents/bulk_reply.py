@@ -200,7 +200,10 @@ class _ReplyBatch:
         waiting = [
             appeal
             for appeal in appeals
-            if awaits_reply(appeal) and appeal.status not in FINAL_STATUSES and appeal.id not in answered
+            if awaits_reply(appeal)
+            and appeal.status not in FINAL_STATUSES
+            and appeal.erased_at is None
+            and appeal.id not in answered
         ]
         pages = {appeal.page_id for appeal in waiting if appeal.page_id}
         owners = {appeal.organisation_id for appeal in waiting if appeal.organisation_id}
@@ -297,6 +300,7 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
             IncidentMember.left_at.is_(None),
             ~exists().where(Reply.appeal_id == Appeal.id, _excludes_reply(reply)),
             Appeal.status.in_(OPEN_APPEAL_STATUSES),
+            Appeal.erased_at.is_(None),
             waits,
             _addressed_appeals(reply),
             caller.scope(Appeal.organisation_id),

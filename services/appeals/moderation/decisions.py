@@ -22,6 +22,7 @@ from services.appeals.inbound.thread_context import ThreadContext, select_messag
 from services.appeals.lifecycle import assignee_changes, assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle.erasure_lock import require_reading
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import reviews
@@ -192,13 +193,21 @@ async def decide_message(
     closes an appeal that nobody has started to work on and that no other message needs. Raises `NotFound`,
     `Invalid`, `Conflict` when the appeal has moved on, and as `reviews.check_not_stale` does.
     """
+    await require_reading(session)
     await reviews.lock_review(session, message_id)
     message = await session.scalar(select_messages().where(Message.id == message_id))
     if message is None:
         raise NotFound("No such message")
     if message.from_community:
         raise Conflict("A message of the page itself needs no answer")
+    if needs_answer:
+        _require_not_erased(message)
     return await _decide(session, caller, message, corrections, needs_answer=needs_answer, seen=seen)
+
+
+def _require_not_erased(message: Message) -> None:
+    if message.erased_at is not None:
+        raise Conflict("The personal data of the author was erased: nobody can be answered")
 
 
 async def _decide(
@@ -525,12 +534,14 @@ async def open_from_message(
 
     Raises `Invalid` naming `/message_id`, `Conflict` when the message belongs to an appeal.
     """
+    await require_reading(session)
     await reviews.lock_review(session, message_id)
     message = await session.scalar(select_messages().where(Message.id == message_id))
     if message is None:
         raise Invalid.field("/message_id", "No such message")
     if message.from_community:
         raise Invalid.field("/message_id", "A message of the page itself opens no appeal")
+    _require_not_erased(message)
     locked = await LockedAppeals.load(session, [message])
     if (present := locked.by_message.get(message.id)) is not None:
         raise Conflict("The message already belongs to an appeal", appeal_id=str(present))

@@ -46,7 +46,7 @@ async def keep(session: WriteSession, caller: Caller, appeal: Appeal, message_id
 
 
 async def split_off(
-    session: WriteSession, caller: Caller, appeal: Appeal, message_id: UUID, *, reason: str | None = None
+    session: WriteSession, actor: str, appeal: Appeal, message_id: UUID, *, reason: str | None = None
 ) -> Appeal:
     """Move a message of the locked appeal to an appeal of its own, which the rules route; return that one.
 
@@ -55,6 +55,8 @@ async def split_off(
     the message that the appeal began with, or that has a reply which is published or may still be.
     """
     message = await _message_of(session, appeal, message_id)
+    if message.erased_at is not None:
+        raise Conflict("The personal data of the author was erased: nobody can be answered")
     await _require_splittable(session, appeal, message)
     locked = await LockedAppeals.load(session, [message])
     routing_context = await RoutingContext.load(session, {message.page_id}, locked.organisation_ids())
@@ -63,46 +65,44 @@ async def split_off(
     recorder = AppealRecorder()
     matcher = AppealMatcher(session, routing_context, recorder, locked)
     # Who splits a message off says that it needs an answer of its own.
-    item = ClassifiedMessage(
-        message, replace(result, needs_answer="yes"), classification.classified_by, caller.actor
-    )
+    item = ClassifiedMessage(message, replace(result, needs_answer="yes"), classification.classified_by, actor)
     new = await matcher.open_apart(item, thread_author(message))
     (await session.get_one(AppealMessage, message.id)).appeal_id = new.id
     if (review := await session.get(Review, message.id)) is not None:
         review.organisation_id = new.organisation_id or message.organisation_id
     withdraw_suggestion(appeal, message.id)
     await _withdraw_reopening(
-        session, appeal, message, routing_context=routing_context, caller=caller, recorder=recorder
+        session, appeal, message, routing_context=routing_context, actor=actor, recorder=recorder
     )
-    await forget_word(session, appeal, message.id, recorder, actor=caller.actor)
+    await forget_word(session, appeal, message.id, recorder, actor=actor)
     appeal.updated_at = clock.now()
     recorder.add_timeline_entry(
         appeal,
         "split_off",
-        caller.actor,
+        actor,
         message_id=str(message.id),
         appeal_id=str(new.id),
         number=new.number,
         reason=reason,
     )
     recorder.add_event(
-        AppealMessageSplitOff(**event_snapshot(appeal), message_id=message.id, new_appeal_id=new.id), caller.actor
+        AppealMessageSplitOff(**event_snapshot(appeal), message_id=message.id, new_appeal_id=new.id), actor
     )
     recorder.add_timeline_entry(
         new,
         "opened",
-        caller.actor,
+        actor,
         message_id=str(message.id),
         why=result.why,
         status=new.status,
         split_from=str(appeal.id),
         number=appeal.number,
     )
-    recorder.add_event(AppealOpened(**event_snapshot(new), message_id=message.id), caller.actor)
+    recorder.add_event(AppealOpened(**event_snapshot(new), message_id=message.id), actor)
     if new.urgency == "high":
         recorder.add_alert("urgent", new, result.why)
     if new.status == "assigned":
-        record_first_assignment(recorder, new, routing_context, caller.actor)
+        record_first_assignment(recorder, new, routing_context, actor)
     await recorder.write(session)
     return new
 
@@ -145,7 +145,7 @@ async def _withdraw_reopening(
     message: Message,
     *,
     routing_context: RoutingContext,
-    caller: Caller,
+    actor: str,
     recorder: AppealRecorder,
 ) -> None:
     """Let the appeal wait for the next message that needs an answer, if it waited for this one.
@@ -166,7 +166,7 @@ async def _withdraw_reopening(
         )
         if is_started:
             appeal.overdue_recorded_at = None
-            clocks.start_next_response_clock(appeal, routing_context.sla, caller.actor)
+            clocks.start_next_response_clock(appeal, routing_context.sla, actor)
         return
     if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
@@ -174,12 +174,12 @@ async def _withdraw_reopening(
         return
     before = appeal.status
     appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
-    clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
+    clocks.withdraw_awaited_reply(appeal, routing_context.sla, actor)
     payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
-    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    recorder.add_timeline_entry(appeal, "moved", actor, **payload)
     moved = AppealMoved(
         **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
     )
-    recorder.add_event(moved, caller.actor)
+    recorder.add_event(moved, actor)
     # A moderator who had it in triage does not work for the organisation.
     recorder.settle_assignee(appeal)

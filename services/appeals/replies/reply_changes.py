@@ -46,6 +46,8 @@ async def edit_reply(
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     drafts.check_version(reply, version)
+    if appeal.erased_at is not None:
+        raise Conflict("The personal data of the author was erased: the reply can only be withdrawn")
     parts = await _require_changeable(session, reply)
     if len(parts) > 1:
         raise Conflict(

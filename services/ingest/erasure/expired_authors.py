@@ -1,12 +1,13 @@
 """Erase citizens' data after its retention period: of authors who have written nothing for so long."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.erasure.requests import request_erasure
+from services.ingest.erasure.subject import lock_intake
 from shared import clock
 from shared.database.sessions import Database
 from shared.jobs import JobQueue
@@ -21,12 +22,18 @@ REQUESTED_BY = "ingest"
 async def erase_expired_authors(database: Database, jobs: JobQueue, max_age: timedelta) -> int:
     """Queue the erasure of authors whose last message is older, each in a transaction; return how many.
 
-    The data of an author with an open appeal is kept until it is closed.
+    The data of an author with an open appeal is kept until it is closed. What an author writes now is not erased,
+    also if it is collected later.
     """
+    before, erased = clock.now() - max_age, 0
     async with database.read() as session:
-        expired = await _expired_authors(session, max_age)
+        expired = await _expired_authors(session, before, AUTHORS_AT_A_TIME)
     for author_key in expired:
         async with database.write() as session:
+            await lock_intake(session)
+            if not await _expired_authors(session, before, 1, author_key):
+                continue
+            erased += 1
             await request_erasure(
                 session,
                 jobs,
@@ -34,21 +41,20 @@ async def erase_expired_authors(database: Database, jobs: JobQueue, max_age: tim
                 ground="retention_ended",
                 reference=f"{max_age.days} days",
                 requested_by=REQUESTED_BY,
+                until=before,
             )
-    return len(expired)
+    return erased
 
 
-async def _expired_authors(session: AsyncSession, max_age: timedelta) -> Sequence[str]:
-    recent = select(Message.id).where(
-        Message.author_key == Author.author_key, Message.written_at >= clock.now() - max_age
-    )
+async def _expired_authors(
+    session: AsyncSession, before: datetime, limit: int, author_key: str | None = None
+) -> Sequence[str]:
+    recent = select(Message.id).where(Message.author_key == Author.author_key, Message.written_at >= before)
     awaiting = select(Appeal.id).where(
         Appeal.author_key == Author.author_key, Appeal.status.in_(OPEN_APPEAL_STATUSES)
     )
-    found = await session.scalars(
-        select(Author.author_key)
-        .where(~recent.exists(), ~awaiting.exists())
-        .order_by(Author.author_key)
-        .limit(AUTHORS_AT_A_TIME)
-    )
+    query = select(Author.author_key).where(~recent.exists(), ~awaiting.exists())
+    if author_key is not None:
+        query = query.where(Author.author_key == author_key)
+    found = await session.scalars(query.order_by(Author.author_key).limit(limit))
     return found.all()

@@ -8,10 +8,13 @@ from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
-from services.ingest.erasure.subject import Subject
-from services.ingest.intake.erased_people import erased_external_id
+from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.intake.edits import EDIT_TIMES
+from services.ingest.intake.erased_digests import PREFIX, erased_external_id
+from services.ingest.intake.people_in_payloads import number_of, people_in
 from shared import clock
 from shared.database.sessions import WriteSession
+from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message, MessageVersion, Publication
@@ -52,12 +55,33 @@ async def _erase_next(
     )  # fmt: skip
     if not messages:
         return None
+    await _erase_messages(session, subject, messages, changes)
+    return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
+
+
+async def erase_direct_message(session: WriteSession, subject: Subject, network: str, external_id: str) -> None:
+    """Erase the message of a reply that was still being published at the request, if it is stored."""
+    found = await session.scalars(
+        select(Message)
+        .where(Message.network == network, Message.kind == "message", Message.external_id == external_id)
+        .with_for_update()
+    )
+    messages = found.all()
+    await _erase_messages(session, subject, messages, {})
+    await _erase_versions(session, [message.id for message in messages])
+
+
+async def _erase_messages(
+    session: WriteSession, subject: Subject, messages: Sequence[Message], changes: Mapping[str, Any]
+) -> None:
     threads = subject.replaced_threads
+    taken = await _taken_ids(session, [one for one in messages if one.thread_key in threads])
     for message in messages:
-        values = dict(_WORDS) | changes
+        values = {**_WORDS, **changes}
         if message.kind == "message" and message.thread_key in threads:
+            digest = erased_external_id(message.network, message.external_id)
             values |= {
-                "external_id": erased_external_id(message.network, message.external_id),
+                "external_id": f"{PREFIX}{new_id().hex}" if (message.network, digest) in taken else digest,
                 "thread_key": threads[message.thread_key],
                 "reply_to": message.reply_to and erased_external_id(message.network, message.reply_to),
                 "url": "",
@@ -65,7 +89,20 @@ async def _erase_next(
         elif subject.native_id is not None and subject.native_id in message.url:
             values["url"] = ""
         await session.execute(_erase(Message.id == message.id, values))
-    return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
+
+
+async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:
+    """Return which (network, erased id) of these messages other rows have, so that no row stops the erasure."""
+    ids = {(one.network, erased_external_id(one.network, one.external_id)) for one in messages}
+    rows = await session.execute(
+        select(Message.network, Message.external_id).where(
+            Message.kind == "message",
+            Message.id.not_in([one.id for one in messages]),
+            Message.external_id.in_({external_id for _, external_id in ids}),
+            Message.network.in_({network for network, _ in ids}),
+        )
+    )
+    return {(row.network, row.external_id) for row in rows}
 
 
 def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:
@@ -79,7 +116,9 @@ def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:
 
 async def _erase_versions(session: WriteSession, message_ids: Sequence[UUID]) -> Counts:
     gone = await session.scalars(
-        delete(MessageVersion).where(MessageVersion.message_id.in_(message_ids)).returning(MessageVersion.version)
+        delete(MessageVersion)
+        .where(any_id(MessageVersion.message_id, message_ids))
+        .returning(MessageVersion.version)
     )
     return {"message_versions": len(gone.all())}
 
@@ -89,7 +128,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 
     They are found by the replies of the appeals, and by the comments of the person that they answer.
     """
-    replies = select(Reply.id, Reply.message_id).where(Reply.appeal_id.in_(appeal_ids)).subquery()
+    replies = select(Reply.id, Reply.message_id).where(any_id(Reply.appeal_id, appeal_ids)).subquery()
     published = (
         select(Publication.network, Publication.kind, Publication.external_id)
         .where(Publication.reply_id.in_(select(replies.c.id)), Publication.kind == "comment")
@@ -106,7 +145,6 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
         Message.thread_key.in_(_own_threads(erasure)),
         Message.kind == "comment",
         Message.reply_to.in_(own_ids),
-        Message.written_at <= erasure.until,
     )
     by_hand = select(replies.c.message_id).where(replies.c.message_id.is_not(None))
     # A union, not OR: each part is read by its index.
@@ -124,7 +162,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     )
     if not found:
         return {}
-    await session.execute(_erase(Message.id.in_(found), _WORDS))
+    await session.execute(_erase(any_id(Message.id, found), _WORDS))
     return {"replies_in_network": len(found)} | await _erase_versions(session, found)
 
 
@@ -133,19 +171,26 @@ async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, nati
 
     What others wrote stays.
     """
-    changed = await session.scalars(
-        update(Message)
-        .where(
+    number = number_of(native_id)
+    rows = await session.execute(
+        select(Message.id, Message.raw).where(
             Message.thread_key.in_(_own_threads(erasure)),
             Message.kind == "comment",
             Message.erased_at.is_(None),
-            func.strpos(cast(Message.raw, Text), native_id) > 0,
+            func.strpos(cast(Message.raw, Text), number) > 0,
         )
-        .values(raw={})
-        .returning(Message.id)
-        .execution_options(synchronize_session=False)
     )
-    return {"payloads_of_others": len(changed.all())}
+    naming = [row for row in rows.all() if number in people_in(row.raw)]
+    for row in naming:
+        # The times say which of two edits is the later one.
+        kept = {name: row.raw[name] for name in EDIT_TIMES if name in row.raw and row.raw[name] is not None}
+        await session.execute(
+            update(Message)
+            .where(Message.id == row.id)
+            .values(raw=kept)
+            .execution_options(synchronize_session=False)
+        )
+    return {"payloads_of_others": len(naming)}
 
 
 def _own_threads(erasure: Erasure) -> Select[str]:

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import select, union, update
 
-from services.ingest.erasure.message_rows import Counts
-from services.ingest.erasure.subject import Subject
-from services.ingest.intake.erased_people import erased_external_id
+from services.ingest.erasure.message_rows import Counts, erase_direct_message
+from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.publishing.publisher import UNFINISHED_STATUSES, fail_unfinished
 from shared import clock
@@ -32,7 +32,7 @@ async def erase_publications(
 
     One that was not sent yet fails: nobody may write to the person any more.
     """
-    of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
+    of_appeals = select(Reply.id).where(any_id(Reply.appeal_id, appeal_ids))
     # A union, not OR: each part is read by its index.
     of_person = union(
         select(Publication.id).where(Publication.reply_id.in_(of_appeals)),
@@ -50,7 +50,7 @@ async def erase_publications(
         await fail_unfinished(session, publication_id, AUTHOR_ERASED, statuses=("queued",))
     rows = await session.scalars(
         select(Publication)
-        .where(Publication.id.in_(ids))
+        .where(any_id(Publication.id, ids))
         .order_by(Publication.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -58,7 +58,7 @@ async def erase_publications(
     changing = set(
         await session.scalars(
             select(PublicationChange.publication_id).where(
-                PublicationChange.publication_id.in_(ids), PublicationChange.status.in_(UNFINISHED_STATUSES)
+                any_id(PublicationChange.publication_id, ids), PublicationChange.status.in_(UNFINISHED_STATUSES)
             )
         )
     )
@@ -83,6 +83,8 @@ async def _erase(session: WriteSession, row: Publication, subject: Subject) -> N
         .values(**values, version=Publication.version + 1)
         .execution_options(synchronize_session=False)
     )
+    if row.thread_key in subject.threads and row.external_id is not None:
+        await erase_direct_message(session, subject, row.network, row.external_id)
     await session.execute(
         update(PublicationChange)
         .where(PublicationChange.publication_id == row.id, PublicationChange.text.is_not(None))

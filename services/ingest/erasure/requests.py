@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.erasure.subject import find_subject, last_written, lock_intake, remember
-from services.ingest.intake.erased_people import PREFIX, author_digest
+from services.ingest.intake.erased_digests import PREFIX, author_digest
 from services.ingest.schemas.erasures import ErasureGround, ErasureRecordIn, ErasureStatus
 from shared import clock
 from shared.api.pagination import Paging
@@ -31,15 +31,17 @@ async def request_erasure(
     ground: ErasureGround,
     reference: str,
     requested_by: str,
+    until: datetime | None = None,
 ) -> Erasure:
-    """Queue the erasure of an author, from this moment on; return it.
+    """Queue the erasure of what an author wrote until now, or until another time; return it.
 
-    Return the earlier erasure if it is unfinished, or if nothing came since; a failed one is queued again. Raises
-    `NotFound` for an unknown author.
+    Return the earlier erasure if it is unfinished, or if nothing came since; a failed one is queued again. The key
+    may also be the pseudonym of an erased author. Raises `NotFound` for an unknown author.
     """
-    await lock_intake(session)
+    if author_key.startswith(PREFIX):
+        return await _queue_again(session, jobs, await _by_pseudonym(session, author_key))
     digest = author_digest(author_key)
-    last = await _last(session, digest)
+    last = await _unfinished_or_locked(session, digest)
     if last is not None and last.status != "done":
         return await _queue_again(session, jobs, last)
     if not await _is_known(session, author_key):
@@ -47,10 +49,10 @@ async def request_erasure(
             raise NotFound("No such author")
         return last
     subject = await find_subject(session, author_key)
-    written = await last_written(session, author_key)
-    now = clock.now()
+    written = await last_written(session, subject)
+    until = until or clock.now()
     erasure = _new(
-        digest, ground=ground, reference=reference, until=max(now, written or now), requested_by=requested_by
+        digest, ground=ground, reference=reference, until=max(until, written or until), requested_by=requested_by
     )
     erasure.subject = subject.encrypted()
     session.add(erasure)
@@ -67,8 +69,7 @@ async def repeat_erasure(
 
     Idempotent: a record that the database still has, or has again, is not repeated.
     """
-    await lock_intake(session)
-    last = await _last(session, record.author_digest)
+    last = await _unfinished_or_locked(session, record.author_digest)
     if last is not None and last.status != "done":
         return await _queue_again(session, jobs, last)
     if last is not None and last.until >= record.until:
@@ -115,8 +116,27 @@ async def _last(session: WriteSession, digest: str) -> Erasure | None:
         .where(Erasure.author_digest == digest)
         .order_by(Erasure.created_at.desc(), Erasure.id.desc())
         .limit(1)
-        .with_for_update()
+        .execution_options(populate_existing=True)
     )
+    return found
+
+
+async def _unfinished_or_locked(session: WriteSession, digest: str) -> Erasure | None:
+    """Return the last erasure of the author; unless it is unfinished, under `lock_intake`.
+
+    No row is locked: a step of the job holds the erasure, and the intake must not wait for the job.
+    """
+    last = await _last(session, digest)
+    if last is None or last.status == "done":
+        await lock_intake(session)
+        last = await _last(session, digest)
+    return last
+
+
+async def _by_pseudonym(session: WriteSession, pseudonym: str) -> Erasure:
+    found: Erasure | None = await session.scalar(select(Erasure).where(Erasure.pseudonym == pseudonym))
+    if found is None:
+        raise NotFound("No such author")
     return found
 
 

@@ -24,7 +24,7 @@ from services.ingest.erasure.message_rows import (
     erased_ids,
 )
 from services.ingest.erasure.publication_rows import erase_publications
-from services.ingest.erasure.subject import Subject, find_by_digest, find_subject, lock_intake, remember
+from services.ingest.erasure.subject import Subject, any_id, find_by_digest, find_subject, lock_intake, remember
 from services.ingest.erasure.traces import erase_traces
 from shared import clock
 from shared.contracts.erasures import (
@@ -114,17 +114,25 @@ class ErasureRunner:
             return await find_by_digest(session, erasure.author_digest)
 
     @asynccontextmanager
-    async def _locked(self, erasure_id: UUID) -> AsyncIterator[tuple[WriteSession, Erasure]]:
-        """Yield a transaction with the erasure locked: two jobs of one erasure take turns."""
+    async def _locked(
+        self, erasure_id: UUID, *, alone: bool = False
+    ) -> AsyncIterator[tuple[WriteSession, Erasure]]:
+        """Yield a transaction with the erasure locked: two jobs of one erasure take turns.
+
+        `alone`: no intake meanwhile, so that it never looks for a message whose id is being replaced.
+        """
         async with self.service.database.write() as session:
-            erasure = await session.get_one(Erasure, erasure_id, with_for_update=True)
+            if alone:
+                await lock_intake(session)
+            # Without the key: intake refers to erasures meanwhile.
+            erasure = await session.get_one(Erasure, erasure_id, with_for_update={"key_share": True})
             erasure.updated_at = clock.now()
             yield session, erasure
 
     async def _repeat(self, erasure_id: UUID, subject: Subject, step: _Step) -> None:
         """Run a step, a transaction each time, until it finds nothing."""
         while True:
-            async with self._locked(erasure_id) as (session, erasure):
+            async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
                 counts = await step(session, erasure, subject)
                 if counts is None:
                     return
@@ -157,7 +165,7 @@ class ErasureRunner:
 
     async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
         """Erase what refers to the erased messages and appeals; return how many replies are being published."""
-        async with self._locked(erasure_id) as (session, erasure):
+        async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
             if subject.native_id is not None:
@@ -167,12 +175,15 @@ class ErasureRunner:
         async with self._locked(erasure_id) as (session, erasure):
             subject_ids = [*await erased_ids(session, erasure, subject), *appeal_ids]
             _add(erasure, "ingest", await erase_traces(session, erasure, subject, subject_ids))
-            published = await session.scalars(
+            of_appeals = (
                 select(Publication.id)
                 .join(Reply, Reply.id == Publication.reply_id)
-                .where(Reply.appeal_id.in_(appeal_ids), Publication.part == 0)
+                .where(any_id(Reply.appeal_id, appeal_ids), Publication.part == 0)
             )
-            with_events = [*subject_ids, *published]
+            of_conversations = select(Publication.id).where(
+                Publication.thread_key.in_(subject.replaced_threads.values()), Publication.part == 0
+            )
+            with_events = [*subject_ids, *await session.scalars(of_appeals.union(of_conversations))]
         for some in _parts(with_events):
             async with self._locked(erasure_id) as (session, erasure):
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
@@ -227,8 +238,10 @@ async def _appeals_by_organisation(
 ) -> Mapping[UUID | None, list[UUID]]:
     """Return the appeals that each organisation has or had; None: the centre has them and nobody had."""
     had = union(
-        select(Appeal.id, Appeal.organisation_id).where(Appeal.id.in_(appeal_ids)),
-        select(Assignment.appeal_id, Assignment.to_organisation_id).where(Assignment.appeal_id.in_(appeal_ids)),
+        select(Appeal.id, Appeal.organisation_id).where(any_id(Appeal.id, appeal_ids)),
+        select(Assignment.appeal_id, Assignment.to_organisation_id).where(
+            any_id(Assignment.appeal_id, appeal_ids)
+        ),
     )
     found: dict[UUID | None, list[UUID]] = {}
     for appeal_id, organisation_id in await session.execute(had):

@@ -1,13 +1,22 @@
 """Whom an erasure is about: the author's key, the network's id and the direct conversations; encrypted at rest."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, func, literal, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from services.ingest.intake.erased_people import LOCK, author_digest, conversation_digest, erased_thread_key
+from services.ingest.intake.erased_digests import (
+    ERASURE_LOCK,
+    author_digest,
+    conversation_digest,
+    erased_thread_key,
+)
+from services.ingest.intake.found_conversations import is_group_chat
 from services.ingest.tokens.crypto import decrypt, encrypt
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import Author, Message
@@ -40,9 +49,14 @@ class Subject:
         return {thread: erased_thread_key(thread) for thread in self.threads}
 
 
+def any_id(column: InstrumentedAttribute[UUID], ids: Iterable[UUID]) -> ColumnElement[bool]:
+    """Return the condition that the column has one of the ids, one parameter: a statement has at most 32,767."""
+    return column == any_(literal(list(ids), ARRAY(Uuid)))
+
+
 async def lock_intake(session: WriteSession) -> None:
     """Wait until no batch of messages is being stored, and let none begin before the end of the transaction."""
-    await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    await session.execute(select(func.pg_advisory_xact_lock(ERASURE_LOCK)))
 
 
 async def find_subject(session: AsyncSession, author_key: str) -> Subject:
@@ -67,7 +81,7 @@ async def find_subject(session: AsyncSession, author_key: str) -> Subject:
         author_key=author_key,
         network=None if author is None else author.network,
         native_id=identity.get("id"),
-        threads=sorted(set(threads) - others),
+        threads=sorted(thread for thread in set(threads) - others if not is_group_chat(thread)),
     )
 
 
@@ -89,9 +103,14 @@ async def find_by_digest(session: AsyncSession, digest: str) -> str | None:
         after = keys[-1]
 
 
-async def last_written(session: AsyncSession, author_key: str) -> datetime | None:
-    """Return when the author's last message was written, by the network's clock."""
-    return await session.scalar(select(func.max(Message.written_at)).where(Message.author_key == author_key))
+async def last_written(session: AsyncSession, subject: Subject) -> datetime | None:
+    """Return when the last message of the author or of a conversation was written, by the network's clock."""
+    of_author = select(Message.written_at).where(Message.author_key == subject.author_key)
+    of_conversations = select(Message.written_at).where(Message.thread_key.in_(subject.threads))
+    # A union, not OR: each half is read by its index.
+    written = union(of_author, of_conversations).subquery()
+    last: datetime | None = await session.scalar(select(func.max(written.c.written_at)))
+    return last
 
 
 async def remember(session: WriteSession, erasure: Erasure, threads: list[str]) -> None:

@@ -1,13 +1,14 @@
 """Erase what else ingest keeps about a person: the name, raw payloads, states of conversations, responses."""
 
-import re
+import json
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from services.ingest.erasure.message_rows import Counts
-from services.ingest.erasure.subject import Subject
+from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.intake.people_in_payloads import number_of, people_in
 from shared.api.idempotency import forget_responses_about
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import (
@@ -61,20 +62,23 @@ async def _forget_conversation(session: WriteSession, thread: str) -> None:
         )
     )
     chat = native.removeprefix("chat:")
-    await session.execute(
-        update(Source)
-        .where(Source.cursor["closed"].has_key(chat))
-        .values(cursor=Source.cursor.delete_path(["closed", chat]))
-        .execution_options(synchronize_session=False)
-    )
+    for name in (chat, f"chat:{chat}"):
+        await session.execute(
+            update(Source)
+            .where(Source.cursor["closed"].has_key(name))
+            .values(cursor=Source.cursor.delete_path(["closed", name]))
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def _delete_payloads(session: WriteSession, network: str | None, native_id: str) -> int:
-    """Delete the quarantined payloads that contain the network's id of the person; return how many."""
-    number = rf"(^|[^0-9A-Za-z]){re.escape(native_id)}([^0-9A-Za-z]|$)"
-    gone = await session.scalars(
-        delete(QuarantinedPayload)
-        .where(QuarantinedPayload.network == network, QuarantinedPayload.raw.regexp_match(number))
-        .returning(QuarantinedPayload.id)
+    """Delete the quarantined payloads that name the person; return how many."""
+    number = number_of(native_id)
+    rows = await session.execute(
+        select(QuarantinedPayload.id, QuarantinedPayload.raw).where(
+            QuarantinedPayload.network == network, func.strpos(QuarantinedPayload.raw, number) > 0
+        )
     )
-    return len(gone.all())
+    naming = [row.id for row in rows.all() if number in people_in(json.loads(row.raw))]
+    await session.execute(delete(QuarantinedPayload).where(any_id(QuarantinedPayload.id, naming)))
+    return len(naming)

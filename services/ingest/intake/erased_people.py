@@ -6,46 +6,41 @@ message. In a direct conversation the network's ids name the person, so digests 
 found again, and stays one row.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import asyncpg
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.intake.erased_digests import (
+    ERASURE_LOCK,
+    author_digest,
+    conversation_digest,
+    erased_external_id,
+    erased_thread_key,
+)
+from services.ingest.intake.found_conversations import FoundConversation, is_group_chat, remember_conversations
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import BatchItem, IntakeBatch
 from services.ingest.networks.port import Author, IncomingItem
-from services.ingest.tokens.crypto import keyed_digest
-
-PREFIX = "erased-"
-# Intake holds it shared, and an erasure begins under it alone: every message of the person is then committed, or
-# finds the digest.
-LOCK = int.from_bytes(b"erasures", signed=True)
+from shared.tables.ingest_erasure import ErasedKey
 
 _FIND = "SELECT digest, until FROM erased_keys WHERE digest = ANY($1::text[])"
-_STORED = (
-    "SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])"
-)
+_STORED = """
+SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])
+UNION SELECT external_id FROM publications
+WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[]) AND erased_at IS NOT NULL
+"""
 
 
-def author_digest(key: str) -> str:
-    """Return the digest that stands for an author after the erasure."""
-    return keyed_digest("erased-author", key)
-
-
-def conversation_digest(thread_key: str) -> str:
-    """Return the digest that stands for a direct conversation after the erasure."""
-    return keyed_digest("erased-conversation", thread_key)
-
-
-def erased_thread_key(thread_key: str) -> str:
-    """Return what replaces the key of an erased direct conversation."""
-    return PREFIX + conversation_digest(thread_key)[:32]
-
-
-def erased_external_id(network: str, external_id: str) -> str:
-    """Return what replaces the network's id of a message in an erased direct conversation."""
-    return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]
+async def replaced_keys(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, str]:
+    """Return what replaces the keys of those of the threads that are erased direct conversations."""
+    digests = {conversation_digest(key): key for key in thread_keys}
+    erased = await session.scalars(select(ErasedKey.digest).where(ErasedKey.digest.in_(digests)))
+    return {digests[digest]: erased_thread_key(digests[digest]) for digest in erased}
 
 
 async def without_erased_words(
@@ -59,11 +54,12 @@ async def without_erased_words(
     known = {digest for names in digests for digest in names.values()}
     if not known:
         return list(told)
-    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LOCK)
+    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", ERASURE_LOCK)
     rows = await connection.fetch(_FIND, sorted(known))
     if not rows:
         return list(told)
     until = {row["digest"]: row["until"] for row in rows}
+    until |= await remember_conversations(connection, _found_conversations(batches, told, digests, until))
     stored = await _stored_ids(connection, batches, told, digests, until)
     return [
         _erased(batches[one.batch].page.network, one, names, until, stored)
@@ -84,6 +80,27 @@ def _person_digest(network: str, who: Author) -> str:
     return author_digest(author_key(network, who.native_id))
 
 
+def _found_conversations(
+    batches: Sequence[IntakeBatch],
+    told: Sequence[BatchItem],
+    digests: Sequence[Mapping[str, str]],
+    until: Mapping[str, datetime],
+) -> list[FoundConversation]:
+    """Return the conversations of erased people that the erasures did not know, with nobody else in the items."""
+    found: dict[str, FoundConversation] = {}
+    writers: dict[str, set[str]] = defaultdict(set)
+    for one, names in zip(told, digests, strict=True):
+        item, digest = one.item, names.get("conversation")
+        if digest is None or digest in until or item.from_community or item.author is None:
+            continue
+        writers[digest].add(names["author"])
+        written_until = until.get(names["author"])
+        if written_until is not None and item.written_at <= written_until and not is_group_chat(item.thread_key):
+            author = author_key(batches[one.batch].page.network, item.author.native_id)
+            found[digest] = FoundConversation(digest, item.thread_key, author, names["author"])
+    return [one for digest, one in found.items() if len(writers[digest]) == 1]
+
+
 async def _stored_ids(
     connection: asyncpg.Connection,
     batches: Sequence[IntakeBatch],
@@ -91,12 +108,17 @@ async def _stored_ids(
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> set[tuple[str, str]]:
-    """Return (network, external id) of the erased direct messages that these items are."""
+    """Return (network, external id) of the stored messages of erased conversations that these items are.
+
+    Between the request of an erasure and its job they still have the network's ids. A reply that was being
+    published at the request is known by its erased publication.
+    """
     wanted: dict[str, set[str]] = {}
     for one, names in zip(told, digests, strict=True):
         if names.get("conversation") in until:
             network = batches[one.batch].page.network
-            wanted.setdefault(network, set()).add(erased_external_id(network, one.item.external_id))
+            external_id = one.item.external_id
+            wanted.setdefault(network, set()).update((external_id, erased_external_id(network, external_id)))
     found: set[tuple[str, str]] = set()
     for network, ids in wanted.items():
         rows = await connection.fetch(_STORED, network, sorted(ids))
@@ -118,9 +140,12 @@ def _erased(
     conversation = until.get(names.get("conversation", ""))
     if conversation is not None:
         # A deletion has the time of the deletion, so the stored row decides.
-        is_stored = (network, erased_external_id(network, item.external_id)) in stored
-        if is_stored or item.written_at <= conversation:
-            return BatchItem(one.batch, _without_ids(network, _without_words(item)), erased=True)
+        is_erased = (network, erased_external_id(network, item.external_id)) in stored
+        if is_erased or item.written_at <= conversation:
+            told = _without_words(item)
+            if is_erased or (network, item.external_id) not in stored:
+                told = _without_ids(network, told)
+            return BatchItem(one.batch, told, erased=True, original=one.item)
     author = until.get(names.get("author", ""))
     if author is not None and not item.from_community and item.written_at <= author:
         return BatchItem(one.batch, _without_words(item), erased=True)

@@ -17,6 +17,7 @@ from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.erased_people import without_erased_words
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
+from services.ingest.intake.quarantine_writes import quarantine_payloads
 from services.ingest.intake.statements import (
     BatchItem,
     IntakeBatch,
@@ -26,7 +27,6 @@ from services.ingest.intake.statements import (
     is_historical,
     lock_pages,
     message_key,
-    quarantine_payloads,
     save_original_texts,
     take_pending_deletions,
     upsert_authors,
@@ -64,7 +64,8 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     first = {key: found for key, items in by_key.items() if (found := _first_with_text(items)) is not None}
     ordered = sorted(first)
     # Own replies are matched under the thread locks that publishing also takes; a fixed order prevents deadlocks.
-    await lock_threads(session, {one.item.thread_key for one in first.values() if _may_be_our_reply(one.item)})
+    ours = [one for one in first.values() if _may_be_our_reply(one.item)]
+    await lock_threads(session, {item.thread_key for one in ours for item in _as_delivered(one)})
     pseudonyms = await upsert_authors(connection, batches, (first[key] for key in ordered))
     received_at = clock.now()
     arrivals = {key: _arrival(key[0], first[key], pseudonyms) for key in ordered}
@@ -100,7 +101,12 @@ def _first_with_text(items: Sequence[BatchItem]) -> BatchItem | None:
 def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], str]) -> NewMessage:
     author = one.item.author
     pseudonym = None if author is None else pseudonyms[network, author.native_id]
-    return NewMessage(one.batch, one.item, new_id(), pseudonym, erased=one.erased)
+    return NewMessage(one.batch, one.item, new_id(), pseudonym, erased=one.erased, original=one.original)
+
+
+def _as_delivered(one: BatchItem) -> list[IncomingItem]:
+    """Return the item, for an erased person also as the network delivered it: publications may have either."""
+    return [one.item] if one.original is None else [one.original, one.item]
 
 
 def _may_be_our_reply(item: IncomingItem) -> bool:
@@ -135,10 +141,9 @@ async def _match_and_announce(
     spoken: dict[str, list[CommunityMessage]] = defaultdict(list)
     brought_by: dict[str, int] = {}
     for (network, _, _), one in fresh.items():
-        item = one.item
-        if _may_be_our_reply(item):
+        if _may_be_our_reply(one.item):
             brought_by.setdefault(network, one.batch)
-            spoken[network].append(
+            spoken[network] += [
                 CommunityMessage(
                     one.message_id,
                     item.kind,
@@ -149,7 +154,8 @@ async def _match_and_announce(
                     item.url,
                     item.written_at,
                 )
-            )
+                for item in _as_delivered(one)
+            ]
     ours: dict[UUID, UUID] = {}
     for network in sorted(spoken):
         ours |= await match_own_replies(session, network, spoken[network], results[brought_by[network]].events)

@@ -160,7 +160,7 @@ def _has_same_id(publication: Publication, one: CommunityMessage) -> bool:
 
 def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -> bool:
     """Return whether the message matches a publication that was sent but is not known to be in the network."""
-    if publication.external_id is not None or publication.kind != one.kind:
+    if publication.erased_at is not None or publication.external_id is not None or publication.kind != one.kind:
         return False
     entry = NETWORKS[publication.network]
     untold = one.reply_to is None and not entry.reports_reply_to(publication.thread_key)

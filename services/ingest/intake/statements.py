@@ -17,11 +17,9 @@ from services.ingest.networks.port import Author, IncomingItem, PageRef, Unparse
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
 from services.ingest.tokens.crypto import encrypt
 from shared import clock
-from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.ids import new_id
 from shared.tables.base import encode_text
-from shared.tables.ingest import PendingDeletion, QuarantinedPayload
+from shared.tables.ingest import PendingDeletion
 
 ROWS_PER_STATEMENT = 500
 
@@ -94,11 +92,16 @@ class IntakeBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """An item and the index of its batch. `erased`: of an erased person, without words and names."""
+    """An item and the index of its batch.
+
+    `erased`: of an erased person, without words and names. `original`: the item with them, only to recognise a
+    reply of ours that is being published.
+    """
 
     batch: int
     item: IncomingItem
     erased: bool = field(default=False, kw_only=True)
+    original: IncomingItem | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,33 +128,6 @@ def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
 def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
     """Return whether the message may open no appeal: written before the go-live time, or by an erased person."""
     return one.erased or batches[one.batch].is_historical(one.item)
-
-
-async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBatch]) -> None:
-    """Store the payloads that could not be parsed."""
-    now = clock.now()
-    rows = [
-        {
-            "id": new_id(),
-            "network": batch.page.network,
-            "page_id": batch.page.id,
-            "source_kind": batch.source,
-            "reason": without_nul(one.reason),
-            "raw": _written(one.raw),
-            "created_at": now,
-        }
-        for batch in batches
-        for one in batch.unreadable
-    ]
-    await insert_rows(session, QuarantinedPayload, rows)
-
-
-def _written(raw: object) -> str:
-    """Return a payload as JSON, or a note if it is nested too deeply to be encoded."""
-    try:
-        return json.dumps(raw, default=repr)
-    except RecursionError:
-        return json.dumps("the payload is nested too deeply to be stored")
 
 
 async def lock_pages(

@@ -14,7 +14,12 @@ from sqlalchemy.exc import DBAPIError
 
 from services.ingest.callbacks.repository import CallbackRepository
 from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
-from services.ingest.intake.thread_state import save_thread_states, threads_with_other_count
+from services.ingest.intake.thread_state import (
+    read_thread_states,
+    save_thread_states,
+    threads_with_other_count,
+    without_erased_chats,
+)
 from services.ingest.networks.port import (
     CallbackRegistrations,
     IncomingItem,
@@ -204,10 +209,7 @@ class DatabaseIntakeStore:
         if not thread_keys:
             return {}
         async with self._database.read() as session:
-            rows = await session.execute(
-                select(Thread.thread_key, Thread.marker, Thread.cursor).where(Thread.thread_key.in_(thread_keys))
-            )
-            return {row.thread_key: ThreadState(row.thread_key, row.marker, row.cursor) for row in rows}
+            return await read_thread_states(session, thread_keys)
 
     async def threads_with_other_count(
         self, counts: Mapping[str, int], *, include_known: bool = False
@@ -321,7 +323,7 @@ async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery,
         key = delivery.batch.page.id, delivery.batch.source
         row = rows.setdefault(key, {"cursor": None, "last_message_at": None})
         if delivery.cursor is not None:
-            row["cursor"] = dict(delivery.cursor)
+            row["cursor"] = await without_erased_chats(session, delivery.cursor)
         if taken.new:
             row["last_message_at"] = now
     for with_cursor in (False, True):

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, Integer, Interval, String, bindparam, text
+from sqlalchemy import ARRAY, Boolean, Integer, Interval, String, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.intake.erased_people import replaced_keys
 from services.ingest.networks.port import PageRef, ThreadState
 from shared import clock
 from shared.database.sessions import WriteSession
@@ -66,9 +68,13 @@ async def threads_with_other_count(
 
 
 async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequence[ThreadState]) -> None:
-    """Save how far threads of a page are read. The items read must be stored earlier in the same transaction."""
+    """Save how far threads of a page are read. The items read must be stored earlier in the same transaction.
+
+    Erased conversations have another key, because theirs names the person.
+    """
     now = clock.now()
-    latest = {one.thread_key: one for one in marks}
+    replaced = await replaced_keys(session, [one.thread_key for one in marks])
+    latest = {replaced.get(one.thread_key, one.thread_key): one for one in marks}
     upsert = insert(Thread)
     upsert = upsert.on_conflict_do_update(
         index_elements=[Thread.thread_key],
@@ -90,6 +96,26 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
     complete = {key: one.count for key, one in latest.items() if one.count is not None}
     if complete:
         await session.execute(_COMPLETE, _columns(complete))
+
+
+async def read_thread_states(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
+    """Return how far these threads are read; unknown threads are left out."""
+    replaced = await replaced_keys(session, thread_keys)
+    asked = {replaced.get(key, key): key for key in thread_keys}
+    rows = await session.execute(
+        select(Thread.thread_key, Thread.marker, Thread.cursor).where(Thread.thread_key.in_(asked))
+    )
+    return {asked[row.thread_key]: ThreadState(asked[row.thread_key], row.marker, row.cursor) for row in rows}
+
+
+async def without_erased_chats(session: AsyncSession, cursor: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cursor without the ids of erased conversations; a poller may still have them in memory."""
+    closed = cursor.get("closed")
+    if not closed:
+        return dict(cursor)
+    keys = {chat: f"ok:chat:{chat.removeprefix('chat:')}" for chat in closed}
+    erased = await replaced_keys(session, list(keys.values()))
+    return dict(cursor) | {"closed": {chat: at for chat, at in closed.items() if keys[chat] not in erased}}
 
 
 def _columns(counts: Mapping[str, int]) -> dict[str, list[str] | list[int]]:

@@ -81,6 +81,8 @@ async def _require_changeable(
         raise Conflict("Another change of this reply is not finished")
     if body.text is None:
         return
+    if first.erased_at is not None:
+        raise Conflict("The personal data of the person was erased: the reply can only be withdrawn")
     if len(parts) > 1 or any(part.withdrawn_at is not None for part in parts):
         raise Conflict("A reply that was published in several parts cannot be edited")
     longest = max_text_length(first.network, _kind(first))

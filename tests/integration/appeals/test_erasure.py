@@ -1,15 +1,18 @@
 """Erasure of a citizen's words in appeals, as ingest commands it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from services.appeals.erasure.stored_values import without_words
+from services.appeals.lifecycle.erasure_lock import lock_erasure
+from shared.database.sessions import Database
 from tests.integration.appeals import reply_helpers
-from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_reply_changes import EDIT, WITHDRAWAL, change, published
 
 WORD = "фырбаджик"
 TEXT = f"{QUESTION} Там {WORD} на улице Жердева, 20"
@@ -18,13 +21,15 @@ THREAD = "vk:101_5001"
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
-async def _erase(scenario: AppealsScenario) -> httpx.Response:
+async def _erase(scenario: AppealsScenario, until: datetime = LATER) -> httpx.Response:
     """Erase «anna»: first the messages as ingest does, then the appeals."""
     await scenario.ingest.execute(
         "UPDATE messages SET text = '', author_key = $1, erased_at = now(), url = '',"
-        " thread_key = CASE thread_key WHEN $2 THEN 'erased-thread' ELSE thread_key END WHERE author_key = 'anna'",
+        " thread_key = CASE thread_key WHEN $2 THEN 'erased-thread' ELSE thread_key END"
+        " WHERE author_key = 'anna' AND written_at <= $3",
         PSEUDONYM,
         THREAD,
+        until,
     )
     answer = None
     for _ in range(2):
@@ -33,7 +38,7 @@ async def _erase(scenario: AppealsScenario) -> httpx.Response:
             json={
                 "author_key": "anna",
                 "pseudonym": PSEUDONYM,
-                "until": LATER.isoformat(),
+                "until": until.isoformat(),
                 "threads": {THREAD: "erased-thread"},
             },
             headers=scenario.appeals.service_headers("ingest"),
@@ -88,7 +93,7 @@ async def test_erased_appeal_keeps_what_was_done_and_loses_words(scenario: Appea
     assert done["is_done"]
     assert done["counts"] == {"appeals": 1, "replies": 1, "notes": 1, "classifications": 1}
     assert await _rows_with(scenario, WORD) == []
-    assert await _rows_with(scenario, "5001") == []
+    assert await _rows_with(scenario, "101_5001") == []
     after = await scenario.appeal(appeal["id"])
     same = (
         "number", "status", "topic", "urgency", "organisation", "written_at", "opened_at", "first_response_due_at",
@@ -118,6 +123,49 @@ async def test_message_that_is_handled_after_its_erasure_opens_no_appeal(scenari
     await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now() WHERE id = $1", message_id)
     await scenario.process_events()
     assert await scenario.all() == []
+
+
+async def test_nobody_can_decide_that_an_erased_message_needs_an_answer(scenario: AppealsScenario) -> None:
+    appeal = await _written_about(scenario)
+    (message,) = (await scenario.appeal(appeal["id"]))["messages"]
+    late = await scenario.insert_message(TEXT, author="anna")
+    await _erase(scenario)
+    for message_id in (message["id"], late):
+        decided = await scenario.post(f"/messages/{message_id}/triage", {"needs_answer": True})
+        assert decided.status_code == 409, decided.text
+    assert len(await scenario.all()) == 1
+
+
+async def test_decision_does_not_read_words_during_an_erasure(scenario: AppealsScenario) -> None:
+    message_id = await scenario.insert_message(TEXT, author="anna")
+    async with Database(scenario.database.url("appeals"), 1, name="test").write() as session:
+        await lock_erasure(session)
+        decided = await scenario.post(f"/messages/{message_id}/triage", {"needs_answer": True})
+        assert decided.status_code == 409, decided.text
+
+
+async def test_message_written_after_the_request_gets_an_appeal_of_its_own(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    until, text = WEDNESDAY + timedelta(minutes=1), "И тротуар разбит"
+    later = await scenario.citizen_writes(text, at=until + timedelta(minutes=1))
+    appeal = await scenario.single_appeal()
+    assert len(appeal["messages"]) == 2
+    await _erase(scenario, until)
+    erased = await scenario.appeal(appeal["id"])
+    assert erased["erased_at"] is not None
+    (new,) = [one for one in await scenario.all() if one["id"] != appeal["id"]]
+    found = await scenario.appeal(new["id"])
+    assert [one["id"] for one in found["messages"]] == [str(later)]
+    assert (found["text"], found["erased_at"]) == (text, None)
+
+
+async def test_published_reply_to_an_erased_appeal_can_only_be_withdrawn(scenario: AppealsScenario) -> None:
+    found = await reply_helpers.appeal(scenario)
+    reply = await published(scenario, found)
+    await _erase(scenario)
+    (reply,) = await reply_helpers.replies_of(scenario, found)
+    assert (await change(scenario, found, reply, EDIT)).status_code == 409
+    assert (await change(scenario, found, reply, WITHDRAWAL)).status_code < 300
 
 
 async def test_other_authors_keep_their_appeals(scenario: AppealsScenario) -> None:

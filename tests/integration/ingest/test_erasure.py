@@ -14,8 +14,10 @@ import pytest
 from services.appeals.erasure.appeal_rows import erase_appeals
 from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.runner import ErasureRunner, fail
+from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.networks.port import Author, IncomingItem
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import Author, IncomingItem, ParsedBatch, ThreadState, UnparsedPayload
 from services.webhooks.deliveries.erasure import erase_deliveries
 from services.webhooks.deliveries.fanout import CONSUMER
 from shared import clock
@@ -23,6 +25,7 @@ from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDelive
 from shared.database.sessions import Database
 from shared.jobs import RetryLater
 from shared.service_client import ServiceUnavailable
+from shared.tables.ingest_erasure import Erasure
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import MOMENT, IngestHarness, build_harness
 
@@ -215,6 +218,21 @@ async def test_events_of_messages_that_are_not_erased_cannot_be_changed(harness:
     assert harness.key in await harness.dump()
 
 
+async def test_temporary_tables_do_not_stand_in_for_erased_messages(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    row = await harness.ingest.row()
+    connection = await harness.others.database.connect("ingest")
+    try:
+        await connection.execute("CREATE TEMPORARY TABLE messages (LIKE public.messages)")
+        await connection.execute(
+            "INSERT INTO pg_temp.messages SELECT * FROM public.messages WHERE id = $1", row["id"]
+        )
+        await connection.execute("UPDATE pg_temp.messages SET erased_at = now(), thread_key = 'other'")
+        assert await connection.fetchval("SELECT erase_events($1)", [row["id"]]) == 0
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize("change", ["new", "observed", "edited", "restored"])
 async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarness, change: str) -> None:
     await _write_everything(harness)
@@ -388,7 +406,8 @@ async def test_erasure_is_repeated_from_its_record_after_a_restore(harness: Eras
 
 async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
-    for raw in (f'{{"from_id": {NATIVE_ID}}}', f'{{"from_id": {NATIVE_ID}0}}'):
+    others = f'{{"from_id": {NATIVE_ID}0, "id": {NATIVE_ID}}}'
+    for raw in (f'{{"from_id": {NATIVE_ID}}}', others):
         await harness.ingest.raw_connection.execute(
             "INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)"
             " VALUES ($1, 'vk', 'callback', 'no text', $2, now())",
@@ -397,7 +416,31 @@ async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarn
         )
     await harness.erase()
     left = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
-    assert [row["raw"] for row in left] == [f'{{"from_id": {NATIVE_ID}0}}']
+    assert [row["raw"] for row in left] == [others]
+
+
+async def test_unparsed_payload_of_an_erased_person_is_not_quarantined_again(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    await harness.erase()
+    payloads = [{"from_id": int(NATIVE_ID), "text": WORDS}, {"from_id": 5, "text": "Чужие слова"}]
+    parsed = ParsedBatch(unparsed=[UnparsedPayload("no date", raw) for raw in payloads])
+    await DatabaseIntakeStore(harness.ingest.ingest.service.database).store(harness.ingest.page, "wall", parsed)
+    assert await harness.found() == []
+    rows = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
+    assert sorted("Чужие" in str(json.loads(row["raw"])) for row in rows) == [False, True]
+
+
+async def test_payloads_with_the_same_number_elsewhere_stay(harness: ErasureHarness) -> None:
+    raws = {
+        "-101_8": {"from_id": 5, "post_id": int(NATIVE_ID)},
+        "-101_9": {"from_id": 5, "reply_to_user": int(NATIVE_ID), "edited": 1772500000},
+    }
+    await harness.ingest.take(
+        harness.comment(), *(harness.ingest.item("Чужие", external_id=id_, raw=raw) for id_, raw in raws.items())
+    )
+    await harness.erase()
+    stored = {id_: json.loads((await harness.ingest.row(id_))["raw"]) for id_ in raws}
+    assert stored == {"-101_8": raws["-101_8"], "-101_9": {"edited": 1772500000}}
 
 
 async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarness) -> None:
@@ -434,8 +477,15 @@ async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarne
     await harness.run(erasure_id)
     assert (await harness.record(erasure_id))["status"] == "done"
     assert await harness.found() == []
-    # Our own message, read again later, is known by what replaces its id.
-    again = harness.direct_message("Шорьки sending", 9, author=None, from_community=True, change="observed")
+    # Our own message, read again later, is known by what replaces its id, also with a later time.
+    again = harness.direct_message(
+        "Шорьки sending",
+        9,
+        author=None,
+        from_community=True,
+        change="observed",
+        written_at=clock.now() + timedelta(hours=1),
+    )
     assert (await harness.ingest.take(again)).new == 1
     assert await harness.found() == []
 
@@ -515,3 +565,191 @@ async def test_author_with_an_open_appeal_is_kept(harness: ErasureHarness) -> No
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 0
     await raw_connection.execute("UPDATE appeals SET status = 'closed' WHERE id = $1", appeal)
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 1
+
+
+async def test_messages_read_again_before_the_job_stay_one_row(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    erasure_id = (await harness.request()).json()["id"]
+    result = await harness.ingest.take(
+        harness.direct_message(change="observed"),
+        harness.direct_message("Ответ: хливкие шорьки", 2, author=None, from_community=True, change="observed"),
+        harness.direct_message(None, change="deleted", author=None, deleted_by=CITIZEN),
+    )
+    assert (result.new, result.deleted) == (0, 1)
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+    assert (
+        await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 2
+    )
+
+
+async def test_row_that_has_the_replacing_id_does_not_stop_the_erasure(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    await harness.ingest.raw_connection.execute(
+        "UPDATE messages SET kind = 'message', external_id = $1, text = '', raw = '{}'"
+        " WHERE external_id = '-101_9'",
+        erased_external_id("vk", f"{CONVERSATION}_1"),
+    )
+    assert (await harness.erase())["status"] == "done"
+    assert await harness.found() == []
+
+
+async def test_pseudonym_of_an_erased_author_leads_to_the_erasure(harness: ErasureHarness) -> None:
+    await _write_everything(harness)
+    erased = await harness.erase()
+    again = await harness.request(key=(await harness.ingest.row())["author_key"])
+    assert (again.status_code, again.json()["id"]) == (202, erased["id"])
+    assert (await harness.request(key="erased-unknown")).status_code == 404
+
+
+async def test_request_during_a_step_of_the_job_does_not_stop_the_intake(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    erasure_id = (await harness.request()).json()["id"]
+    async with harness.ingest.ingest.service.database.write() as session:
+        await session.get_one(Erasure, UUID(erasure_id), with_for_update=True)
+        assert (await harness.request()).json()["id"] == erasure_id
+        await harness.ingest.take(harness.comment(external_id="-101_40"))
+
+
+async def test_author_who_writes_at_the_end_of_the_retention_period_is_not_erased(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    service = harness.ingest.ingest.service
+    assert service.jobs is not None
+    age = clock.now() - MOMENT - timedelta(days=1)
+    listed = [harness.key]
+    with mock.patch("services.ingest.erasure.expired_authors._expired_authors", side_effect=[listed, []]):
+        assert await erase_expired_authors(service.database, service.jobs, age) == 0
+    assert await erase_expired_authors(service.database, service.jobs, age) == 1
+    # Written before the night, and collected after it.
+    await harness.ingest.take(
+        harness.comment("Новое", external_id="-101_30", written_at=clock.now() - timedelta(minutes=5))
+    )
+    assert (await harness.ingest.row("-101_30"))["text"] == "Новое"
+
+
+async def test_staff_messages_with_a_later_time_are_erased_too(harness: ErasureHarness) -> None:
+    await harness.ingest.take(
+        harness.direct_message(),
+        harness.direct_message(
+            "Бармаглот", 2, author=None, from_community=True, written_at=clock.now() + timedelta(hours=1)
+        ),
+    )
+    await harness.erase()
+    assert await harness.found() == []
+
+
+async def test_reply_in_doubt_is_recognised_in_an_erased_conversation(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    publication_id = await _publication(harness, "uncertain")
+    erasure_id = (await harness.request()).json()["id"]
+    await harness.ingest.take(
+        harness.direct_message("Шорьки uncertain", 9, author=None, from_community=True, change="observed")
+    )
+    row = await harness.ingest.raw_connection.fetchrow("SELECT * FROM publications WHERE id = $1", publication_id)
+    assert (row["status"], row["external_id"]) == ("published", f"{CONVERSATION}_9")
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+
+
+async def test_reply_sent_after_the_request_is_erased_with_its_message(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await _publication(harness, "sending")
+    erasure_id = (await harness.request()).json()["id"]
+    await harness.ingest.take(
+        harness.direct_message(
+            "Шорьки sending", 9, author=None, from_community=True, written_at=clock.now() + timedelta(hours=1)
+        )
+    )
+    assert (await harness.ingest.row(f"{CONVERSATION}_9"))["text"] == "Шорьки sending"
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+    assert "Шорьки" not in await harness.dump()
+
+
+async def test_conversation_that_comes_after_the_erasure_is_recognised(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    await harness.erase()
+    for _ in range(2):
+        await harness.ingest.take(
+            harness.direct_message("Бармаглот", 2, author=None, from_community=True, change="observed"),
+            harness.direct_message(change="observed"),
+        )
+    await harness.ingest.take(
+        harness.direct_message("Бармаглот", 3, author=None, from_community=True, change="observed")
+    )
+    assert await harness.found() == []
+    assert (
+        await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 3
+    )
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_group_chat_of_an_erased_person_keeps_what_others_wrote(
+    harness: ErasureHarness, is_stored: bool
+) -> None:
+    chat = "101_2000000007"
+    values: dict[str, Any] = {"thread_key": f"vk:{chat}", "url": ""}
+    own = harness.direct_message(external_id=f"{chat}_1", **values)
+    await harness.ingest.take(own if is_stored else harness.comment())
+    await harness.erase()
+    await harness.ingest.take(
+        own,
+        harness.ingest.item("Чужие слова", kind="message", external_id=f"{chat}_2", **values),
+        harness.direct_message("Ответ", author=None, from_community=True, external_id=f"{chat}_3", **values),
+    )
+    rows = [await harness.ingest.row(f"{chat}_{number}") for number in (1, 2, 3)]
+    assert [row["text"] for row in rows] == ["", "Чужие слова", "Ответ"]
+    assert not [word for word in WORDS.split() if word in await harness.dump()]
+
+
+async def test_states_of_erased_conversations_do_not_name_the_person(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
+    keys = [f"vk:{CONVERSATION}", "vk:-101_7"]
+    await store.store(
+        harness.ingest.page, "dialogs", ParsedBatch(), thread_states=[ThreadState(key, "5") for key in keys]
+    )
+    assert {key: state.marker for key, state in (await store.thread_states(keys)).items()} == dict.fromkeys(
+        keys, "5"
+    )
+    assert await harness.found() == []
+
+
+async def test_closed_chat_of_an_erased_conversation_leaves_the_cursor(harness: ErasureHarness) -> None:
+    page, chat = replace(harness.ingest.page, network="ok"), "chat:C5001777"
+    harness.key = author_key("ok", NATIVE_ID)
+    await harness.ingest.take(
+        harness.direct_message(external_id=f"{chat}/mid:1", thread_key=f"ok:{chat}", url=""), page=page
+    )
+    store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
+    cursor = {"since": 1, "closed": {chat: 1, "chat:C2": 1}}
+    await store.store(page, "chats_poll", ParsedBatch(), cursor=cursor)
+    await harness.erase()
+    assert await harness.found() == []
+    await store.store(page, "chats_poll", ParsedBatch(), cursor=cursor)
+    assert await store.cursor(page, "chats_poll") == {"since": 1, "closed": {"chat:C2": 1}}
+
+
+async def _publication(harness: ErasureHarness, status: str) -> UUID:
+    """Let the staff reply to the citizen's direct message; return the publication, with this status."""
+    answer = await harness.ingest.ingest.client.post(
+        "/internal/publications",
+        json={
+            "reply_id": str(uuid4()),
+            "message_id": str((await harness.ingest.row(f"{CONVERSATION}_1"))["id"]),
+            "text": f"Шорьки {status}",
+            "on_behalf_of": "someone",
+        },
+        headers=harness.ingest.ingest.service_headers("appeals"),
+    )
+    assert answer.status_code == 201, answer.text
+    await harness.ingest.raw_connection.execute(
+        "UPDATE publications SET status = $2, sending_since = now() WHERE id = $1",
+        UUID(answer.json()["id"]),
+        status,
+    )
+    return UUID(answer.json()["id"])

@@ -1,0 +1,30 @@
+"""Keyed digests that stand for erased people, their conversations and messages."""
+
+from services.ingest.tokens.crypto import keyed_digest
+
+PREFIX = "erased-"
+# Intake holds it shared, and an erasure begins under it alone: every message of the person is then committed, or
+# finds the digest.
+ERASURE_LOCK = int.from_bytes(b"erasures", signed=True)
+
+
+def author_digest(key: str) -> str:
+    """Return the digest that stands for an author after the erasure."""
+    return keyed_digest("erased-author", key)
+
+
+def conversation_digest(thread_key: str) -> str:
+    """Return the digest that stands for a direct conversation after the erasure."""
+    return keyed_digest("erased-conversation", thread_key)
+
+
+def erased_thread_key(thread_key: str) -> str:
+    """Return what replaces the key of an erased direct conversation."""
+    return PREFIX + conversation_digest(thread_key)[:32]
+
+
+def erased_external_id(network: str, external_id: str) -> str:
+    """Return what replaces the network's id of a message in an erased direct conversation. Idempotent."""
+    if external_id.startswith(PREFIX):
+        return external_id
+    return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]
