@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 # How many subjects of events one command names.
 MAX_SUBJECTS = 500
 # Shown to staff in place of what was erased.
-ERASED_WORDS = "удалено по требованию"
+ERASED_WORDS = "данные удалены"
 
 
 class EraseAuthor(BaseModel):

@@ -192,7 +192,7 @@ async def test_nothing_of_an_erased_citizen_is_left(demo: RunningDemo, tmp_path:
         assert after["erased_at"] is not None
         assert {message["text"] for message in after["messages"]} == {""}
     assert (await demo.centre.get("/appeals", q="фырбаджик"))["items"] == []
-    assert "удалено по требованию" in (await demo.centre.ask("GET", "/appeals.csv")).text
+    assert "данные удалены" in (await demo.centre.ask("GET", "/appeals.csv")).text
     feed = await demo.centre.ask("GET", "/events", params={"limit": 200})
     assert _found({"feed": feed.text.lower()}, sought) == []
     listed = (await _run(demo, "erasures", *gateway, "--password", "demo")).splitlines()

@@ -115,7 +115,7 @@ class AppealSummary(BaseModel):
     promised_at: datetime | None = Field(description="Promised by the last interim reply")
     closed_at: datetime | None
     erased_at: datetime | None = Field(
-        description="When the citizen's data was erased: show «удалено по требованию» in place of texts, "
+        description="When the citizen's data was erased: show «данные удалены» in place of texts, "
         "which are empty, also those of messages, replies and notes",
         examples=[None],
     )

@@ -18,7 +18,7 @@ from shared.tables.ingest import Publication, PublicationChange
 
 AUTHOR_ERASED = {
     "code": "author_erased",
-    "message": "Данные автора удалены по требованию: ответить ему больше нельзя.",
+    "message": "Данные автора удалены: ответить ему больше нельзя.",
 }
 _WORDS: Mapping[str, Any] = {
     "text": "", "previous_texts": [], "attachments": [], "uploaded_media": None, "baseline_external_ids": [],

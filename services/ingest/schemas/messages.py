@@ -36,7 +36,7 @@ class MessageOut(BaseModel):
     deleted_at: datetime | None
     deleted_by: DeletedBy | None = Field(description="`unknown`: the network does not say")
     erased_at: datetime | None = Field(
-        description="When the author's data was erased: show «удалено по требованию» in place of the text"
+        description="When the author's data was erased: show «данные удалены» in place of the text"
     )
     version: int
 
