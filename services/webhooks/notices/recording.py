@@ -79,14 +79,17 @@ def _row(
     details = dict(new.details)
     reason = suppression_reason(settings, new.kind) if config.sends_email else NoticeReason.EMAIL_OFF
     calendar = hours.of(person.organisation_id)
+    # Several at a time, as after a bulk assignment, share a letter.
+    send_at = next_working_moment(calendar, now + timedelta(seconds=config.notices_gather_seconds))
     digest = False
     if may_wake(settings, new.kind, details):
         send_at = now
     elif delivery_of(settings, new.kind) is NoticeDelivery.DIGEST:
-        digest, send_at = True, next_digest(calendar, now, config.notices_digest_time)
-    else:
-        # Several at a time, as after a bulk assignment, share a letter.
-        send_at = next_working_moment(calendar, now + timedelta(seconds=config.notices_gather_seconds))
+        digest_at = next_digest(calendar, now, config.notices_digest_time)
+        due_at = datetime.fromisoformat(details["due_at"]) if "due_at" in details else None
+        # A deadline that passes before the digest is told at once.
+        if due_at is None or not now < due_at <= digest_at:
+            digest, send_at = True, digest_at
     return {
         "id": new_id(),
         "event_id": new.event.id,

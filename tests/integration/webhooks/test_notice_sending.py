@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
@@ -9,16 +10,18 @@ import pytest
 import time_machine
 
 from cli.commands import notices
-from services.webhooks.notices import leases, outcomes
+from services.webhooks.notices import leases, outcomes, preferences
 from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
+from services.webhooks.notices.rendering import Envelope
+from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import webhooks_settings
 from shared.database.outages import DependencyUnavailable
 from shared.database.purge import RetentionSettings, purge_tables
-from tests.integration.webhooks.notice_office import Office, local
+from tests.integration.webhooks.notice_office import DUE, Office, local
 from tests.support.mail_server import MailServer
 
 
@@ -74,6 +77,40 @@ async def test_retry_is_not_made_at_night(office: Office, mail: MailServer, now:
     now.move_to(local("2026-03-04 09:00"))
     assert await office.send() == 1
     assert len(mail.letters) == 1
+
+
+async def test_letter_that_is_put_off_before_days_off_is_told_after_them(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    now.move_to(local("2026-03-06 17:57"))
+    await told(office, now)
+    mail.data = ["451 4.3.0 try again"]
+    assert await office.send() == 1
+    now.move_to(local("2026-03-06 18:05"))
+    assert await office.send() == 0
+    now.move_to(local("2026-03-10 09:00"))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None)]
+
+
+async def test_urgent_notice_does_not_wait_for_others_of_its_letter(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person("manager")
+    await office.harness.sql("UPDATE notice_settings SET urgent_at_any_hour = true")
+    now.move_to(local("2026-03-03 17:57"))
+    escalation: dict[str, Any] = {"clock": "first_response", "due_at": DUE, "step": "manager", "told": [person_id]}
+    await office.emit("appeal.escalated", await office.appeal(urgency="high"), urgency="high", **escalation)
+    await told(office, now)
+    mail.data = ["451 4.3.0 try again"]
+    assert await office.send() == 1
+    now.move_to(local("2026-03-03 18:05"))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None), ("waiting", None)]
+    now.move_to(local("2026-03-04 09:00"))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None)] * 2
 
 
 async def test_letter_that_is_put_off_too_often_fails(
@@ -143,29 +180,101 @@ async def test_refused_text_is_not_the_fault_of_the_address(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
-    mail.data = ["554 5.6.0 looks like spam"]
+    mail.data = ["552 5.3.4 too big"]
     await told(office, now)
     await office.send()
     assert await office.outcomes() == [("failed", "refused")]
     assert (await office.settings_of(person_id)).bounces == 0
 
 
-@pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "530 5.7.0 authentication required"])
-async def test_server_that_refuses_us_blames_no_address(
+@pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "554 policy"])
+async def test_mailbox_that_refuses_us_is_tried_later_and_stops_nobody_else(
     office: Office, mail: MailServer, now: time_machine.Traveller, answer: str
 ) -> None:
-    person_id = await office.person()
+    people = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
     await told(office, now)
     mail.rcpt = [answer]
+    sender = office.sender()
+    sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
+    assert await sender.send_due() == 2
+    assert sorted(await office.outcomes()) == [("sent", None), ("waiting", None)]
+    office.state.check()
+    assert [(await office.settings_of(person_id)).bounces for person_id in people] == [0, 0]
+    now.shift(RETRY_DELAYS[0])
+    await office.send()
+    assert await office.outcomes() == [("sent", None)] * 2
+
+
+async def test_server_that_refuses_several_people_in_a_row_is_reported(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    for number in range(MAX_REFUSALS):
+        await office.person(address=f"p{number}@example.ru")
+    await told(office, now)
+    mail.rcpt = ["550 5.7.1 relaying denied"] * MAX_REFUSALS
     await office.send()
     with pytest.raises(DependencyUnavailable, match=r"5\.7"):
         office.state.check()
-    assert (await office.settings_of(person_id)).bounces == 0
     now.shift(timedelta(minutes=2))
-    await office.send()
+    assert await office.send() == 1  # one letter tries it
     office.state.check()
+    assert await office.send() == MAX_REFUSALS - 1
+
+
+async def test_text_refused_for_a_reason_of_ours_is_tried_later(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.data = ["554 5.7.1 daily quota"]
+    await office.send()
+    assert await office.outcomes() == [("waiting", None)]
+    now.shift(RETRY_DELAYS[0])
+    await office.send()
     assert await office.outcomes() == [("sent", None)]
-    assert (await only_letter(office))["attempts"] == 1
+    assert len(mail.letters) == 1
+
+
+async def test_server_that_cuts_the_text_gets_one_letter_at_a_time(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    for number in range(4):
+        await office.person(address=f"p{number}@example.ru")
+    await told(office, now)
+    mail.data = ["cut"] * 2
+    sender = office.sender()
+    sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
+    assert await sender.send_due() == 1
+    with pytest.raises(DependencyUnavailable):
+        office.state.check()
+    assert await sender.send_due() == 1
+    assert await sender.send_due() == 1
+    office.state.check()
+    assert await sender.send_due() == 1
+    statuses = [status for status, _ in await office.outcomes()]
+    assert sorted(statuses) == ["failed", "failed", "sent", "sent"]
+
+
+async def test_letter_that_cannot_be_written_stops_nobody_else(
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = await office.person(address="broken@example.ru")
+    await office.person(address="other@example.ru")
+    await told(office, now)
+    write = NoticeSender._message
+
+    def write_or_raise(self: NoticeSender, addresses: Envelope, found: leases.Claim) -> EmailMessage:
+        if found.person_id == broken:
+            raise KeyError("broken@example.ru")
+        return write(self, addresses, found)
+
+    monkeypatch.setattr(NoticeSender, "_message", write_or_raise)
+    assert await office.send() == 2
+    assert [letter.recipient for letter in mail.letters] == ["other@example.ru"]
+    assert await office.send() == 0
+    office.state.check()
+    attempts = {letter["person_id"]: letter["attempts"] for letter in await office.letters()}
+    assert attempts[broken] == 1
 
 
 async def test_letters_wait_for_a_mail_server_that_is_down(
@@ -181,7 +290,7 @@ async def test_letters_wait_for_a_mail_server_that_is_down(
     with pytest.raises(DependencyUnavailable):
         office.state.check()
     office.port = port
-    assert await office.send() == 2
+    assert [await office.send(), await office.send()] == [1, 1]
     office.state.check()
     assert await office.outcomes() == [("sent", None)] * 2
 
@@ -201,16 +310,14 @@ async def test_letter_whose_connection_broke_while_it_was_sent_is_not_sent_again
 
 
 async def test_slow_server_counts_as_uncertain(
-    office: Office, mail: MailServer, now: time_machine.Traveller
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await office.person()
     await told(office, now)
     mail.hold = asyncio.Event()
-    quick = office.settings.model_copy(update={"smtp_timeout_seconds": 0.2})
-    sender = office.sender()
-    sender._settings = quick
+    monkeypatch.setattr("services.webhooks.notices.transport.ANSWER_SECONDS", 0.5)
     try:
-        assert await sender.send_due() == 1
+        assert await office.send() == 1
     finally:
         mail.hold.set()
     assert await office.outcomes() == [("failed", "uncertain")]
@@ -323,6 +430,48 @@ async def test_command_takes_a_returned_letter(
     assert [row["actor"].partition(":")[0] for row in actors] == ["operator"]
 
 
+async def test_many_notices_of_a_person_are_told_in_several_letters(
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.webhooks.notices.claims.MAX_NOTICES", 2)
+    await office.person()
+    for _ in range(3):
+        await office.emit("appeal.assigned", await office.appeal())
+    now.shift(timedelta(minutes=2))
+    assert [await office.send(), await office.send(), await office.send()] == [1, 1, 0]
+    assert await office.outcomes() == [("sent", None)] * 3
+
+
+async def test_notice_that_cannot_be_read_stops_nobody_else(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    broken, other = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
+    await told(office, now)
+    await office.harness.sql(
+        "UPDATE notices SET event_type = 'reply.failed', details = '{}' WHERE person_id = $1", broken
+    )
+    assert await office.send() == 1
+    statuses = {notice["person_id"]: notice["status"] for notice in await office.notices()}
+    assert statuses == {broken: "waiting", other: "sent"}
+    assert await office.send() == 0
+    now.shift(timedelta(days=8))
+    assert await office.send() == 0
+    assert ("suppressed", "too_late") in await office.outcomes()
+
+
+async def test_link_that_was_not_sent_for_a_day_is_not_sent(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person(address=None)
+    async with office.harness.database.write() as session:
+        settings = await preferences.lock(session, person_id)
+        keys = webhooks_settings().encryption_keys
+        await preferences.set_address(session, settings, "a@example.ru", keys)
+    now.shift(timedelta(days=1, minutes=1))
+    assert await office.send() == 0
+    assert (await only_letter(office))["status"] == "cancelled"
+
+
 async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
@@ -349,4 +498,5 @@ async def test_log_and_rows_contain_no_address(
     await office.send()
     rows = f"{await office.letters()} {await office.notices()}"
     captured = capsys.readouterr()
+    assert "mail server took no letter" in captured.out + captured.err
     assert "sadik5" not in rows + captured.out + captured.err
