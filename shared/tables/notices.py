@@ -19,6 +19,7 @@ class NoticeSettings(Base):
 
     `address_state`: none | unconfirmed | confirmed | bouncing. The link that confirms the address contains
     `confirmation_nonce`, which is null once it was used. `bounces` counts refused letters since the confirmation.
+    `address_generation` counts changes of the address: a returned letter blames only the one it was sent to.
     """
 
     __tablename__ = "notice_settings"
@@ -29,6 +30,7 @@ class NoticeSettings(Base):
     urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_state: Mapped[str] = mapped_column(default="none")
+    address_generation: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     confirmation_nonce: Mapped[UUID | None]
     bounces: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     version: Mapped[int] = mapped_column(default=1)
@@ -59,6 +61,8 @@ class NoticeLetter(Base):
     status: Mapped[str] = mapped_column(default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
+    # Of the address that the last attempt was made to.
+    address_generation: Mapped[int | None]
     lease_id: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     smtp_status: Mapped[str | None]

@@ -149,6 +149,7 @@ class _Round:
         return next_working_moment(self._hours.of(notice.organisation_id), self._now) <= self._now
 
     def _leased(self, letter: NoticeLetter, address: str, calendar: WorkingCalendar, **content: Any) -> Claim:
+        letter.address_generation = self._settings[letter.person_id].address_generation
         letter.lease_id = uuid4()
         letter.leased_until = func.clock_timestamp() + LEASE
         return Claim(letter.id, letter.person_id, letter.lease_id, letter.attempts, address, calendar, **content)

@@ -69,5 +69,9 @@ def _message(lines: list[Line]) -> EmailMessage:
 
 def _addresses() -> Envelope:
     return envelope(
-        _LETTER_ID, sender="noreply@gospablik.example", bounce_address=None, recipient="sadik5@example.ru"
+        _LETTER_ID,
+        "0" * 12,
+        sender="noreply@gospablik.example",
+        bounce_address=None,
+        recipient="sadik5@example.ru",
     )

@@ -59,7 +59,7 @@ async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> 
             case Outcome.ADDRESS_REFUSED | Outcome.REFUSED:
                 await _fail(session, letter, notices, NoticeReason.REFUSED)
                 if settings is not None and attempt.outcome is Outcome.ADDRESS_REFUSED:
-                    preferences.count_bounce(settings, confirmation=letter.purpose == "confirmation")
+                    preferences.count_bounce(settings, letter)
 
 
 async def resolve_interrupted(database: Database) -> int:
@@ -100,7 +100,7 @@ async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str
     letter.smtp_status = smtp_status
     await _fail(session, letter, notices.all(), NoticeReason.BOUNCED)
     if settings is not None:
-        preferences.count_bounce(settings, confirmation=letter.purpose == "confirmation")
+        preferences.count_bounce(settings, letter)
     return True
 
 

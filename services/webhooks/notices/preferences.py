@@ -93,6 +93,7 @@ async def set_address(
     nobody may use this system to send letters to others.
     """
     if address is None:
+        settings.address_generation += settings.address is not None
         settings.address, settings.address_state, settings.confirmation_nonce = None, AddressState.NONE.value, None
         return
     same = address_of(settings, keys) == address
@@ -111,6 +112,7 @@ async def set_address(
     )
     if not same:
         settings.address = encryption.encrypt(keys, address)
+        settings.address_generation += 1
     settings.address_state, settings.confirmation_nonce = AddressState.UNCONFIRMED.value, uuid4()
     settings.bounces = 0
     session.add(NoticeLetter(person_id=settings.person_id, purpose="confirmation", next_attempt_at=clock.now()))
@@ -130,14 +132,21 @@ async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
 async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[NoticeKind]) -> None:
     """Let the person no longer be told of these kinds."""
     settings = await lock(session, person_id)
-    settings.choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
-    await save(session, settings)
+    choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
+    if choices != settings.choices:
+        settings.choices = choices
+        await save(session, settings)
 
 
-def count_bounce(settings: NoticeSettings, *, confirmation: bool) -> None:
-    """Count a refused letter in locked settings; after several, or a refused link, nothing more is sent."""
+def count_bounce(settings: NoticeSettings, letter: NoticeLetter) -> None:
+    """Count a refused letter in locked settings; after several, or a refused link, nothing more is sent.
+
+    A letter to a former address changes nothing.
+    """
+    if letter.address_generation != settings.address_generation:
+        return
     settings.bounces += 1
-    if settings.bounces >= MAX_BOUNCES or confirmation:
+    if settings.bounces >= MAX_BOUNCES or letter.purpose == "confirmation":
         settings.address_state, settings.confirmation_nonce = AddressState.BOUNCING.value, None
         settings.version += 1
 
@@ -164,6 +173,7 @@ def _initial(person_id: UUID) -> NoticeSettings:
         choices={},
         urgent_at_any_hour=False,
         address_state=AddressState.NONE.value,
+        address_generation=0,
         bounces=0,
         version=0,
     )

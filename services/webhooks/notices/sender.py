@@ -145,6 +145,7 @@ class NoticeSender:
         async with self._limiter:
             addresses = envelope(
                 claim.letter_id,
+                links.letter_code(self._settings.encryption_keys, claim.letter_id),
                 sender=self._settings.smtp_from or DEVELOPMENT_SENDER,
                 bounce_address=self._settings.smtp_bounce_address,
                 recipient=claim.address,

@@ -1,16 +1,20 @@
 """Letters and a real mail server: refusals, broken connections, killed and concurrent workers, bounces."""
 
 import asyncio
+import os
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
+from unittest.mock import MagicMock
 from uuid import UUID
 
 import pytest
 import time_machine
+from typer.testing import CliRunner
 
 from cli.commands import notices
-from services.webhooks.notices import leases, outcomes, preferences
+from services.webhooks.notices import leases, links, outcomes, preferences
+from services.webhooks.notices.bounces import Bounce
 from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
@@ -45,6 +49,11 @@ async def only_letter(office: Office) -> dict[str, Any]:
     return letter
 
 
+async def only_letter_of(office: Office, purpose: str) -> dict[str, Any]:
+    [letter] = [found for found in await office.letters() if found["purpose"] == purpose]
+    return letter
+
+
 async def test_server_that_says_later_gets_the_same_letter_again(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
@@ -61,8 +70,9 @@ async def test_server_that_says_later_gets_the_same_letter_again(
     assert len(mail.letters) == 1
     letter = await only_letter(office)
     assert (letter["status"], letter["attempts"], letter["smtp_status"]) == ("sent", 3, "250")
-    assert mail.letters[0].message["Message-ID"] == f"<{letter['id'].hex}@example.ru>"
-    assert mail.letters[0].sender == f"returned+{letter['id'].hex}@example.ru"
+    reference = f"{letter['id'].hex}-{links.letter_code(webhooks_settings().encryption_keys, letter['id'])}"
+    assert mail.letters[0].message["Message-ID"] == f"<{reference}@example.ru>"
+    assert mail.letters[0].sender == f"returned+{reference}@example.ru"
     assert await office.outcomes() == [("sent", None)]
 
 
@@ -415,6 +425,30 @@ async def test_letter_that_comes_back_fails_its_notices(
     assert (await only_letter(office))["smtp_status"] == "5.1.1"
 
 
+async def test_letter_of_a_former_address_that_comes_back_does_not_blame_the_new_one(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person()
+    await told(office, now)
+    await office.send()
+    async with office.harness.database.write() as session:
+        settings = await preferences.lock(session, person_id)
+        keys = webhooks_settings().encryption_keys
+        await preferences.set_address(session, settings, "new@example.ru", keys)
+    async with office.harness.database.write() as session:
+        assert await outcomes.record_bounce(session, (await only_letter_of(office, "notices"))["id"], "5.1.1")
+    assert (await office.settings_of(person_id)).bounces == 0
+    assert await office.outcomes() == [("failed", "bounced")]
+
+
+def test_returned_letter_waits_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://webhooks@127.0.0.1:1/nothing")
+    monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
+    monkeypatch.setattr("services.webhooks.settings.webhooks_settings", MagicMock())
+    result = CliRunner().invoke(notices.app, ["bounce"], input="")
+    assert result.exit_code == os.EX_TEMPFAIL
+
+
 async def test_command_takes_a_returned_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
@@ -428,6 +462,7 @@ async def test_command_takes_a_returned_letter(
     assert await office.outcomes() == [("failed", "bounced")]
     actors = await office.harness.sql("SELECT actor FROM audit WHERE subject_id = $1", letter_id.hex)
     assert [row["actor"].partition(":")[0] for row in actors] == ["operator"]
+    assert await office.harness.sql("SELECT FROM audit WHERE subject_id = $1", UUID(int=5).hex) == []
 
 
 async def test_many_notices_of_a_person_are_told_in_several_letters(
