@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", moment, nullable=False),
         sa.Column("address_generation", sa.Integer(), nullable=True),
+        sa.Column("address_digest", sa.LargeBinary(), nullable=True),
         sa.Column("lease_id", sa.Uuid(), nullable=True),
         sa.Column("leased_until", moment, nullable=True),
         sa.Column("smtp_status", sa.Text(), nullable=True),
@@ -58,6 +59,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_notice_letters_person_id", letters, ["person_id", "created_at"])
     op.create_index("ix_notice_letters_created_at", letters, ["created_at"])
+    op.create_index(
+        "ix_notice_letters_address_digest",
+        letters,
+        ["address_digest", "created_at"],
+        postgresql_where=sa.text("address_digest IS NOT NULL"),
+    )
     op.create_table(
         "notices",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -10,11 +10,18 @@ from services.webhooks.notices.recording import record_notices
 from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.schemas.notices import NoticeEventType
 from services.webhooks.settings import webhooks_settings
+from shared import encryption
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.events.consumer import Consumer
 from shared.jobs import Jobs
 from shared.service import Service
-from shared.tables.webhooks import WebhooksConsumerOffset
+from shared.tables.notices import NoticeSettings
+from shared.tables.webhooks import WebhookEndpoint, WebhooksConsumerOffset
+
+ENCRYPTED_COLUMNS: tuple[encryption.EncryptedColumn, ...] = (
+    (WebhookEndpoint.id, WebhookEndpoint.secret),
+    (NoticeSettings.person_id, NoticeSettings.address),
+)
 
 
 def fanout_consumer(queue: Jobs | None = None) -> Consumer:
@@ -49,3 +56,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
+
+    @queue.schedule("reencrypt-secrets", "51 18 * * *")
+    async def reencrypt_secrets() -> None:
+        await encryption.reencrypt(service.database, webhooks_settings().encryption_keys, ENCRYPTED_COLUMNS)

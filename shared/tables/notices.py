@@ -53,6 +53,12 @@ class NoticeLetter(Base):
         Index("ix_notice_letters_sending", "leased_until", postgresql_where=text("status = 'sending'")),
         Index("ix_notice_letters_person_id", "person_id", "created_at"),
         Index("ix_notice_letters_created_at", "created_at"),
+        Index(
+            "ix_notice_letters_address_digest",
+            "address_digest",
+            "created_at",
+            postgresql_where=text("address_digest IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -63,6 +69,8 @@ class NoticeLetter(Base):
     next_attempt_at: Mapped[datetime]
     # Of the address that the last attempt was made to.
     address_generation: Mapped[int | None]
+    # Keyed; of a link that confirms the address.
+    address_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     lease_id: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     smtp_status: Mapped[str | None]

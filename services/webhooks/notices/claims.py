@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import LEASE, Claim
 from services.webhooks.notices.outcomes import settle
-from services.webhooks.notices.recording import may_wake, settings_of
+from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import Line, judge
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus

@@ -68,6 +68,11 @@ def is_letter_code(keys: SecretStr, letter_id: UUID, code: str) -> bool:
     return any(hmac.compare_digest(code, _letter_code(key, letter_id)) for key in _keys(keys))
 
 
+def address_digest(keys: SecretStr, address: str) -> bytes:
+    """Return a digest that letters to one address share; after a new key all digests are new."""
+    return _mac(_keys(keys)[0], b"address", address.lower().encode())
+
+
 def _letter_code(key: bytes, letter_id: UUID) -> str:
     return _mac(key, b"letter", letter_id.bytes).hex()[:_LETTER_CODE_LENGTH]
 

@@ -13,7 +13,7 @@ from sqlalchemy import Row, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.notices.recording import suppression_reason
+from services.webhooks.notices.preferences import suppression_reason
 from services.webhooks.schemas.notices import NoticeKind, NoticeReason
 from shared.auth import token_recheck
 from shared.auth.callers import Caller

@@ -7,9 +7,15 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
+from services.webhooks.notices import preferences
 from services.webhooks.notices.preferences import MAX_CONFIRMATIONS_PER_DAY
 from services.webhooks.schemas.notices import AddressState, NoticeKind
+from services.webhooks.settings import webhooks_settings
+from services.webhooks.worker import ENCRYPTED_COLUMNS
+from shared import encryption
 from tests.integration.webhooks.notice_office import Office
 from tests.support.mail_server import MailServer
 
@@ -116,6 +122,24 @@ async def test_links_of_a_day_are_limited(office: Office) -> None:
     refused = await person.change(MAX_CONFIRMATIONS_PER_DAY, address="victim@example.ru")
     assert refused.status_code == 429
     assert "Retry-After" in refused.headers
+
+
+async def test_links_of_a_day_to_one_mailbox_are_limited(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.webhooks.notices.preferences.MAX_CONFIRMATIONS_PER_ADDRESS", 2)
+    answers = []
+    for address in ("Victim@example.ru", "victim@example.ru", "victim@example.ru", "other@example.ru"):
+        person = Person(office, await office.person(address=None))
+        answers.append((await person.change(0, address=address)).status_code)
+    assert answers == [200, 200, 429, 200]
+
+
+async def test_addresses_are_encrypted_with_a_new_key(office: Office) -> None:
+    person_id = await office.person()
+    keys = webhooks_settings().encryption_keys
+    newest = Fernet.generate_key().decode()
+    both = SecretStr(f"{newest},{keys.get_secret_value()}")
+    assert await encryption.reencrypt(office.harness.database, both, ENCRYPTED_COLUMNS) == 1
+    assert preferences.address_of(await office.settings_of(person_id), SecretStr(newest)) == "sadik5@example.ru"
 
 
 async def test_refused_link_stops_the_address(
