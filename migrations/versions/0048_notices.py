@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("urgent_at_any_hour", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=True),
         sa.Column("address_state", sa.Text(), nullable=False),
+        sa.Column("former_address", sa.LargeBinary(), nullable=True),
         sa.Column("address_generation", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("confirmation_nonce", sa.Uuid(), nullable=True),
         sa.Column("bounces", sa.Integer(), server_default=sa.text("0"), nullable=False),
@@ -104,8 +105,8 @@ def upgrade() -> None:
     )
     op.execute(f"GRANT SELECT ON notice_letters, notices TO {_OTHERS}")
     op.execute(
-        "GRANT SELECT (person_id, choices, urgent_at_any_hour, address_state, bounces, version, created_at,"
-        f" updated_at) ON notice_settings TO {_OTHERS}"
+        "GRANT SELECT (person_id, choices, urgent_at_any_hour, address_state, address_generation, bounces,"
+        f" version, created_at, updated_at) ON notice_settings TO {_OTHERS}"
     )
     # Nobody is told of what happened before.
     op.execute(

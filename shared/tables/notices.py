@@ -30,6 +30,8 @@ class NoticeSettings(Base):
     urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_state: Mapped[str] = mapped_column(default="none")
+    # Encrypted: a confirmed one that somebody else replaced, until it was told.
+    former_address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_generation: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     confirmation_nonce: Mapped[UUID | None]
     bounces: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
@@ -39,7 +41,8 @@ class NoticeSettings(Base):
 
 
 class NoticeLetter(Base):
-    """An e-mail to one person: one or several notices (`purpose` notices), or the link that confirms the address.
+    """An e-mail to one person: one or several notices (`purpose` notices), the link that confirms the address
+    (confirmation), or that somebody else replaced the address, sent to the former one (replaced).
 
     `status`: waiting | sending | sent | failed | cancelled. A worker leases a waiting letter by `lease_id` until
     `leased_until`, by the database's clock. `sending` is committed before the server gets the text: a letter that

@@ -42,6 +42,7 @@ async def claim(database: Database, keys: SecretStr, limit: int) -> list[Claim]:
     async with database.write() as session:
         round_ = await _Round.load(session, limit)
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
+        claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
         for letter, notices in round_.letters:
             if (found := await round_.claim_notices(letter, notices, keys)) is not None:
                 claims.append(found)
@@ -58,6 +59,7 @@ class _Round:
         self._now = clock.now()
         self._lines: dict[UUID, Line] = {}
         self.links: list[NoticeLetter] = []
+        self.farewells: list[NoticeLetter] = []
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
 
     @staticmethod
@@ -82,6 +84,7 @@ class _Round:
         hours = await WorkingHours.load(session, {notice.organisation_id for notice in every})
         found = _Round(session, settings, hours)
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
+        found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
         found.letters = [*of_letters, *((None, notices) for notices in by_person.values() if notices)]
         judged = await judge(session, every, settings, now)
@@ -103,6 +106,17 @@ class _Round:
             letter.status = "cancelled"
             return None
         return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
+
+    def claim_farewell(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
+        """Lease the letter that tells a former address that somebody else replaced it."""
+        settings = self._settings.get(letter.person_id)
+        address = None if settings is None else preferences.former_address_of(settings, keys)
+        if address is None:
+            letter.status = "cancelled"
+            return None
+        found = self._leased(letter, address, self._hours.default)
+        letter.address_generation = None
+        return found
 
     async def claim_notices(
         self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr

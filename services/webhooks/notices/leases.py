@@ -20,7 +20,10 @@ LEASE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Claim:
-    """A letter that this worker has until its lease ends. Without `lines` it is the link of `nonce`."""
+    """A letter that this worker has until its lease ends.
+
+    Without `lines` it is the link of `nonce`; without both it tells a former address that it was replaced.
+    """
 
     letter_id: UUID
     person_id: UUID

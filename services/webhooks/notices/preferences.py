@@ -95,18 +95,25 @@ async def save(session: WriteSession, settings: NoticeSettings) -> None:
 
 
 async def set_address(
-    session: WriteSession, settings: NoticeSettings, address: str | None, keys: SecretStr
+    session: WriteSession,
+    settings: NoticeSettings,
+    address: str | None,
+    keys: SecretStr,
+    *,
+    by_another: bool = False,
 ) -> None:
     """Set the address of locked settings, and let a link be sent there that confirms it; null: none.
 
-    A confirmed address that stays the same stays confirmed. Raise `TooManyRequests` after several links in a day:
-    nobody may use this system to send letters to others.
+    A confirmed address that stays the same stays confirmed; one that another person replaces is told so. Raise
+    `TooManyRequests` after several links in a day: nobody may use this system to send letters to others.
     """
+    same = address_of(settings, keys) == address
+    if by_another and not same and settings.address_state == AddressState.CONFIRMED:
+        await _tell_former_address(session, settings)
     if address is None:
         settings.address_generation += settings.address is not None
         settings.address, settings.address_state, settings.confirmation_nonce = None, AddressState.NONE.value, None
         return
-    same = address_of(settings, keys) == address
     if same and settings.address_state == AddressState.CONFIRMED:
         return
     since = clock.now() - _DAY
@@ -138,6 +145,18 @@ async def set_address(
             next_attempt_at=clock.now(),
         )
     )
+
+
+async def _tell_former_address(session: WriteSession, settings: NoticeSettings) -> None:
+    """Let the address be told that it is replaced, unless an earlier one still has to be."""
+    waiting = select(NoticeLetter.id).where(
+        NoticeLetter.person_id == settings.person_id,
+        NoticeLetter.purpose == "replaced",
+        NoticeLetter.status == "waiting",
+    )
+    if await session.scalar(waiting) is None:
+        settings.former_address = settings.address
+        session.add(NoticeLetter(person_id=settings.person_id, purpose="replaced", next_attempt_at=clock.now()))
 
 
 async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
@@ -175,10 +194,19 @@ def count_bounce(settings: NoticeSettings, letter: NoticeLetter) -> None:
 
 def address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
     """Return the decrypted address; None if there is none, or no key decrypts it any more."""
-    if settings.address is None:
+    return _decrypted(keys, settings.address)
+
+
+def former_address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
+    """Return the decrypted address that somebody else replaced; None as for `address_of`."""
+    return _decrypted(keys, settings.former_address)
+
+
+def _decrypted(keys: SecretStr, stored: bytes | None) -> str | None:
+    if stored is None:
         return None
     try:
-        address: str = encryption.decrypt(keys, settings.address)
+        address: str = encryption.decrypt(keys, stored)
     except InvalidToken:
         return None
     return address

@@ -94,6 +94,11 @@ def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessa
     return _message(addresses, "Подтвердите адрес для уведомлений", "confirmation", confirm_url=confirm_url)
 
 
+def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
+    """Return the e-mail that tells a former address that somebody else replaced it."""
+    return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
+
+
 def page(template: str, **values: Any) -> str:
     """Return an HTML page that a link of a letter opens."""
     return _templates().get_template(f"{template}.html").render(**values)

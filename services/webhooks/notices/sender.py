@@ -12,7 +12,13 @@ from aiolimiter import AsyncLimiter
 from services.webhooks.notices import claims, leases, links, outcomes
 from services.webhooks.notices.leases import Claim
 from services.webhooks.notices.letters import compose
-from services.webhooks.notices.rendering import Envelope, confirmation_message, envelope, notices_message
+from services.webhooks.notices.rendering import (
+    Envelope,
+    confirmation_message,
+    envelope,
+    notices_message,
+    replaced_message,
+)
 from services.webhooks.notices.transport import Attempt, Outcome, Transport, open_transport
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
@@ -164,6 +170,9 @@ class NoticeSender:
         if claim.nonce is not None:
             token = links.confirmation_token(keys, claim.person_id, claim.nonce)
             return confirmation_message(addresses, confirm_url=f"{notices_url}/confirmation?token={token}")
+        settings_url = f"{self._front_end_url.rstrip('/')}/settings/notices"
+        if not claim.lines:
+            return replaced_message(addresses, settings_url=settings_url)
         kinds = tuple(sorted({line.kind for line in claim.lines}))
         token = links.unsubscribe_token(keys, links.Unsubscription(claim.person_id, kinds))
         letter = compose(claim.lines, front_end_url=self._front_end_url, zone=claim.calendar.zone, now=clock.now())
@@ -171,7 +180,7 @@ class NoticeSender:
             addresses,
             letter,
             unsubscribe_url=f"{notices_url}/unsubscription?token={token}",
-            settings_url=f"{self._front_end_url.rstrip('/')}/settings/notices",
+            settings_url=settings_url,
         )
 
     async def _record(self, claim: Claim, attempt: Attempt) -> None:

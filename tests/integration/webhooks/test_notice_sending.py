@@ -23,6 +23,7 @@ from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import webhooks_settings
+from shared.clock import now as now_utc
 from shared.database.outages import DependencyUnavailable
 from shared.database.purge import RetentionSettings, purge_tables
 from tests.integration.webhooks.notice_office import DUE, Office, local
@@ -519,6 +520,27 @@ async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
     await purge_tables(office.harness.database, rules)
     assert await office.outcomes() == [("waiting", None)]
     assert await office.letters() == []
+
+
+async def test_settings_of_people_who_left_are_purged(office: Office, now: time_machine.Traveller) -> None:
+    left, stays = [await office.person() for _ in range(2)]
+    await office.change("people", left, active=False)
+    rules = [rule for rule in purge_rules(RetentionSettings()) if rule.table == "notice_settings"]
+    for days, kept in ((0, {left, stays}), (365, {stays})):
+        await office.change("people", left, updated_at=now_utc() - timedelta(days=days, minutes=1))
+        await purge_tables(office.harness.database, rules)
+        rows = await office.harness.sql("SELECT person_id FROM notice_settings")
+        assert {row["person_id"] for row in rows} == kept
+
+
+async def test_waiting_notices_are_listed_only_once_e_mail_is_switched_off(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    assert await outcomes.suppress_waiting(office.harness.database) == 1
+    assert await office.outcomes() == [("suppressed", "email_off")]
+    assert await office.send() == 0
 
 
 async def test_log_and_rows_contain_no_address(

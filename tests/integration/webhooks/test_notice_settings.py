@@ -171,6 +171,28 @@ async def test_manager_sets_the_address_of_colleagues_only(office: Office) -> No
     assert (await executor.change(1, address=None)).json()["address_state"] == "none"
 
 
+@pytest.mark.parametrize("replacement", ["thief@example.ru", None])
+async def test_address_that_somebody_else_replaced_is_told(
+    office: Office, mail: MailServer, replacement: str | None
+) -> None:
+    manager = Person(office, await office.person("manager", address=None), "manager")
+    colleague = await office.person()
+    path = f"/api/v1/people/{colleague}/notice-address"
+    assert (await manager.change(1, path, "PUT", address=replacement)).status_code == 200
+    await office.send()
+    [told] = [letter for letter in mail.letters if letter.recipient == "sadik5@example.ru"]
+    assert told.message["Subject"] == "Адрес для уведомлений изменён"
+    assert (await office.settings_of(colleague)).former_address is None
+    assert await office.send() == 0
+
+
+async def test_address_that_its_owner_replaced_is_not_told(office: Office, mail: MailServer) -> None:
+    person = Person(office, await office.person())
+    await person.change(1, address="new@example.ru")
+    await office.send()
+    assert [letter.recipient for letter in mail.letters] == ["new@example.ru"]
+
+
 async def test_address_is_stored_encrypted(office: Office) -> None:
     person = Person(office, await office.person(address=None))
     await person.change(0, address="sadik5@example.ru")
