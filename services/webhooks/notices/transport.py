@@ -13,6 +13,7 @@ from aiosmtplib import SMTP
 
 from services.webhooks.notices.rendering import Envelope
 from services.webhooks.settings import WebhooksSettings
+from shared.database.outages import is_outage
 
 # Servers check a text before they answer: RFC 5321, 4.5.3.2.6, asks to wait so long.
 ANSWER_SECONDS = 600.0
@@ -74,25 +75,38 @@ class MailServer:
         self._client: SMTP | None = None
 
     async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
-        """Hand over one letter. Every failure of the server or the connection becomes an outcome."""
+        """Hand over one letter. Every failure of the server, the connection or the database becomes an outcome."""
         stage = _Stage.GREETING
         try:
             client = await self._connected()
             await client.mail(addresses.bounce_address)
             stage = _Stage.RECIPIENT
             await client.rcpt(addresses.recipient)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            self._drop()
+            return _failed(stage, error)
+        try:
             if not await before_data():
-                await client.rset()
+                self._drop()
                 return Attempt(Outcome.NOT_OURS)
-            stage = _Stage.TEXT
+        except Exception as error:
+            # Without the database the server gets no text, and is not to blame.
+            if not is_outage(error):
+                raise
+            self._drop()
+            return Attempt(Outcome.UNAVAILABLE)
+        try:
             answer = await client.data(message.as_bytes(), timeout=ANSWER_SECONDS)
         except (aiosmtplib.SMTPException, OSError) as error:
-            # The next letter begins with a new connection.
-            if self._client is not None:
-                self._client.close()
-                self._client = None
-            return _failed(stage, error)
+            self._drop()
+            return _failed(_Stage.TEXT, error)
         return Attempt(Outcome.SENT, str(answer.code))
+
+    def _drop(self) -> None:
+        """Close the connection at once: the next letter begins with a new one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     async def close(self) -> None:
         """Close the connection, if there is one."""

@@ -5,7 +5,7 @@ import os
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import AsyncMock, MagicMock
 from uuid import UUID
 
 import pytest
@@ -286,6 +286,24 @@ async def test_letter_that_cannot_be_written_stops_nobody_else(
     office.state.check()
     attempts = {letter["person_id"]: letter["attempts"] for letter in await office.letters()}
     assert attempts[broken] == 1
+
+
+async def test_outage_of_the_database_sends_no_text_and_blames_nobody(
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.person()
+    await told(office, now)
+    begin = AsyncMock(side_effect=ConnectionRefusedError)
+    with monkeypatch.context() as patched:
+        patched.setattr(leases, "begin_sending", begin)
+        await office.send()
+    assert begin.await_count == 1
+    office.state.check()
+    assert (await only_letter(office))["attempts"] == 0
+    now.shift(timedelta(minutes=2))
+    await office.send()
+    assert await office.outcomes() == [("sent", None)]
+    assert len(mail.letters) == 1
 
 
 async def test_letters_wait_for_a_mail_server_that_is_down(
