@@ -27,15 +27,24 @@ def bounce() -> None:
     """Read a returned letter from standard input, for the mail server to call.
 
     Its notices fail, and after several an address gets nothing more. Any other message changes nothing: the exit
-    code is always 0 for it, so that the mail server does not return it. Reads GOSPABLIK_DATABASE_URL of webhooks.
+    code is always 0 for it, so that the mail server does not return it. Without the database it is 75: the mail
+    server tries again. Reads GOSPABLIK_DATABASE_URL and GOSPABLIK_ENCRYPTION_KEYS of webhooks.
     """
     from services.webhooks.notices.bounces import parse_bounce
+    from services.webhooks.settings import webhooks_settings
+    from shared.database.outages import is_outage
 
-    found = parse_bounce(sys.stdin.buffer.read())
+    found = parse_bounce(sys.stdin.buffer.read(), webhooks_settings().encryption_keys)
     if found is None:
         typer.echo("not the report of a letter that could not be delivered: nothing changes")
         return
-    known = asyncio.run(_record(os.environ["GOSPABLIK_DATABASE_URL"], found.letter_id.hex, found.smtp_status))
+    try:
+        known = asyncio.run(_record(os.environ["GOSPABLIK_DATABASE_URL"], found.letter_id.hex, found.smtp_status))
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        typer.echo(f"the database is not available: {type(error).__name__}", err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from error
     typer.echo(f"letter {found.letter_id}: {'recorded' if known else 'unknown, or recorded before'}")
 
 
@@ -51,7 +60,8 @@ async def _record(url: str, letter_id: str, smtp_status: str) -> bool:
         async with database.write() as session:
             recorder.set_context(session, recorder.operator_context("webhooks", "notices bounce"))
             known = await record_bounce(session, UUID(hex=letter_id), smtp_status)
-            await recorder.record_action(session, "notice_letters", letter_id)
+            if known:
+                await recorder.record_action(session, "notice_letters", letter_id)
     finally:
         await database.close()
     return known

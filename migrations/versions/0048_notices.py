@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("urgent_at_any_hour", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=True),
         sa.Column("address_state", sa.Text(), nullable=False),
+        sa.Column("former_address", sa.LargeBinary(), nullable=True),
+        sa.Column("address_generation", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("confirmation_nonce", sa.Uuid(), nullable=True),
         sa.Column("bounces", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -39,6 +41,8 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", moment, nullable=False),
+        sa.Column("address_generation", sa.Integer(), nullable=True),
+        sa.Column("address_digest", sa.LargeBinary(), nullable=True),
         sa.Column("lease_id", sa.Uuid(), nullable=True),
         sa.Column("leased_until", moment, nullable=True),
         sa.Column("smtp_status", sa.Text(), nullable=True),
@@ -56,6 +60,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_notice_letters_person_id", letters, ["person_id", "created_at"])
     op.create_index("ix_notice_letters_created_at", letters, ["created_at"])
+    op.create_index(
+        "ix_notice_letters_address_digest",
+        letters,
+        ["address_digest", "created_at"],
+        postgresql_where=sa.text("address_digest IS NOT NULL"),
+    )
     op.create_table(
         "notices",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -95,8 +105,8 @@ def upgrade() -> None:
     )
     op.execute(f"GRANT SELECT ON notice_letters, notices TO {_OTHERS}")
     op.execute(
-        "GRANT SELECT (person_id, choices, urgent_at_any_hour, address_state, bounces, version, created_at,"
-        f" updated_at) ON notice_settings TO {_OTHERS}"
+        "GRANT SELECT (person_id, choices, urgent_at_any_hour, address_state, address_generation, bounces,"
+        f" version, created_at, updated_at) ON notice_settings TO {_OTHERS}"
     )
     # Nobody is told of what happened before.
     op.execute(

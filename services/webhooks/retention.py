@@ -15,7 +15,8 @@ from shared.logs import get_logger
 from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from shared.tables.ingest import IngestConsumerOffset
-from shared.tables.notices import Notice, NoticeLetter
+from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
+from shared.tables.registry import Person
 from shared.tables.webhooks import StreamTicket, WebhookDelivery, WebhooksConsumerOffset
 
 log = get_logger(__name__)
@@ -69,6 +70,19 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 NoticeLetter.status.not_in(["waiting", "sending"]),
                 NoticeLetter.created_at < clock.now() - told,
                 ~exists().where(Notice.letter_id == NoticeLetter.id),
+            ],
+        ),
+        purge_rule(
+            NoticeSettings,
+            NoticeSettings.created_at,
+            lambda: [
+                exists(
+                    select(Person.id).where(
+                        Person.id == NoticeSettings.person_id,
+                        ~Person.active,
+                        Person.updated_at < clock.now() - told,
+                    )
+                )
             ],
         ),
         PurgeRule(Event.__tablename__, some_events),

@@ -6,15 +6,27 @@ from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
+from services.webhooks.notices import outcomes
 from services.webhooks.notices.recording import record_notices
 from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.schemas.notices import NoticeEventType
 from services.webhooks.settings import webhooks_settings
+from shared import encryption
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.events.consumer import Consumer
 from shared.jobs import Jobs
+from shared.logs import get_logger
 from shared.service import Service
-from shared.tables.webhooks import WebhooksConsumerOffset
+from shared.tables.notices import NoticeSettings
+from shared.tables.webhooks import WebhookEndpoint, WebhooksConsumerOffset
+
+log = get_logger(__name__)
+
+ENCRYPTED_COLUMNS: tuple[encryption.EncryptedColumn, ...] = (
+    (WebhookEndpoint.id, WebhookEndpoint.secret),
+    (NoticeSettings.person_id, NoticeSettings.address),
+    (NoticeSettings.person_id, NoticeSettings.former_address),
+)
 
 
 def fanout_consumer(queue: Jobs | None = None) -> Consumer:
@@ -33,6 +45,8 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
     config = webhooks_settings()
     if config.sends_email:
         await NoticeSender(service.database, config, service.settings.public_url, state).run()
+    if count := await outcomes.suppress_waiting(service.database):
+        log.warning("notices waited for e-mail, which is switched off", count=count)
     await asyncio.Event().wait()
 
 
@@ -49,3 +63,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
+
+    @queue.schedule("reencrypt-secrets", "51 18 * * *")
+    async def reencrypt_secrets() -> None:
+        await encryption.reencrypt(service.database, webhooks_settings().encryption_keys, ENCRYPTED_COLUMNS)

@@ -19,6 +19,7 @@ class NoticeSettings(Base):
 
     `address_state`: none | unconfirmed | confirmed | bouncing. The link that confirms the address contains
     `confirmation_nonce`, which is null once it was used. `bounces` counts refused letters since the confirmation.
+    `address_generation` counts changes of the address: a returned letter blames only the one it was sent to.
     """
 
     __tablename__ = "notice_settings"
@@ -29,6 +30,9 @@ class NoticeSettings(Base):
     urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_state: Mapped[str] = mapped_column(default="none")
+    # Encrypted: a confirmed one that somebody else replaced, until it was told.
+    former_address: Mapped[bytes | None] = mapped_column(LargeBinary)
+    address_generation: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     confirmation_nonce: Mapped[UUID | None]
     bounces: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     version: Mapped[int] = mapped_column(default=1)
@@ -37,7 +41,8 @@ class NoticeSettings(Base):
 
 
 class NoticeLetter(Base):
-    """An e-mail to one person: one or several notices (`purpose` notices), or the link that confirms the address.
+    """An e-mail to one person: one or several notices (`purpose` notices), the link that confirms the address
+    (confirmation), or that somebody else replaced the address, sent to the former one (replaced).
 
     `status`: waiting | sending | sent | failed | cancelled. A worker leases a waiting letter by `lease_id` until
     `leased_until`, by the database's clock. `sending` is committed before the server gets the text: a letter that
@@ -51,6 +56,12 @@ class NoticeLetter(Base):
         Index("ix_notice_letters_sending", "leased_until", postgresql_where=text("status = 'sending'")),
         Index("ix_notice_letters_person_id", "person_id", "created_at"),
         Index("ix_notice_letters_created_at", "created_at"),
+        Index(
+            "ix_notice_letters_address_digest",
+            "address_digest",
+            "created_at",
+            postgresql_where=text("address_digest IS NOT NULL"),
+        ),
     )
 
     id: Mapped[Id]
@@ -59,6 +70,10 @@ class NoticeLetter(Base):
     status: Mapped[str] = mapped_column(default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
+    # Of the address that the last attempt was made to.
+    address_generation: Mapped[int | None]
+    # Keyed; of a link that confirms the address.
+    address_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     lease_id: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
     smtp_status: Mapped[str | None]

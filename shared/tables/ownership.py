@@ -130,7 +130,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "reply_leases": {"holder_name"},
     "webhook_endpoints": {"secret"},
     "stream_tickets": {"digest"},
-    "notice_settings": {"address", "confirmation_nonce"},
+    "notice_settings": {"address", "former_address", "confirmation_nonce"},
 }
 
 # Restricted columns, by table and column, that one other service reads too.

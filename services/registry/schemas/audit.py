@@ -28,7 +28,8 @@ class AuditEntry(BaseModel):
     created_at: datetime
     service: str = Field(description="The service that wrote the entry", examples=["registry"])
     actor: str = Field(
-        description="Who made the change: id of a person or API client, a service, or `operator:` and a user id",
+        description="Who made the change: id of a person or API client, a service, `operator:` and a user id, or "
+        "`link:` and the id of the person whose letter had the link",
         examples=[EXAMPLE_ID],
     )
     on_behalf_of: str | None = Field(

@@ -28,7 +28,7 @@ _HEADERS = {
 _PAGE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/html": {"example": "<!doctype html><title>Подтвердите адрес</title>"}}}
 }
-_UNKNOWN = "The link is damaged, or was made with a key that is no longer in use"
+_UNKNOWN = "The link is damaged or too old, or was made with a key that is no longer in use"
 
 
 def _html(title: str, *paragraphs: str, button: str | None = None, action: str = "") -> HTMLResponse:
@@ -64,7 +64,8 @@ async def show_unsubscription(token: Token) -> HTMLResponse:
 async def end_notices(token: Token, session: UncheckedWriteTransaction) -> HTMLResponse:
     """End the kinds of notices of the letter; mail programs send this by themselves (RFC 8058)."""
     wanted = _unsubscription(token)
-    recorder.set_actor(session, str(wanted.person_id))
+    # Whoever has the letter may do this, not only its addressee.
+    recorder.set_actor(session, f"link:{wanted.person_id}")
     await preferences.unsubscribe(session, wanted.person_id, wanted.kinds)
     return _html("Вы отписались", f"Письма больше не придут: {_kinds(wanted)}.")
 
@@ -89,7 +90,7 @@ async def confirm_notice_address(token: Token, session: UncheckedWriteTransactio
     if found is None:
         raise NotFound(_UNKNOWN)
     person_id, nonce = found
-    recorder.set_actor(session, str(person_id))
+    recorder.set_actor(session, f"link:{person_id}")
     if not await preferences.confirm(session, person_id, nonce):
         return _html(
             "Ссылка больше не действует",

@@ -112,10 +112,15 @@ async def set_notice_address(
     version: RequiredVersion,
     response: Response,
 ) -> NoticeAddress:
-    """Set the address; null removes it. It is used once its owner has opened the link that is sent there."""
+    """Set the address; null removes it. It is used once its owner has opened the link that is sent there.
+
+    A confirmed address that is replaced gets a letter that says so.
+    """
     await preferences.require_person(session, caller, person_id)
     settings = await preferences.lock(session, person_id, version)
-    await preferences.set_address(session, settings, body.address, webhooks_settings().encryption_keys)
+    by_another = caller.subject != str(person_id)
+    keys = webhooks_settings().encryption_keys
+    await preferences.set_address(session, settings, body.address, keys, by_another=by_another)
     await preferences.save(session, settings)
     return _address(settings, response)
 

@@ -7,7 +7,11 @@ from email import message_from_bytes
 from email.message import Message
 from uuid import UUID
 
-_LETTER_ID = re.compile(r"\b([0-9a-f]{32})@")
+from pydantic import SecretStr
+
+from services.webhooks.notices.links import is_letter_code
+
+_REFERENCE = re.compile(r"\b([0-9a-f]{32})-([0-9a-f]{12})@")
 _STATUS = re.compile(r"5\.\d{1,3}\.\d{1,3}")
 
 
@@ -19,10 +23,11 @@ class Bounce:
     smtp_status: str
 
 
-def parse_bounce(raw: bytes) -> Bounce | None:
+def parse_bounce(raw: bytes, keys: SecretStr) -> Bounce | None:
     """Return what a message reports; None for anything but the failure of one of our letters.
 
-    The letter is found by the address that the report was sent to, else by the Message-ID of what came back.
+    The letter is found by the address that the report was sent to, else by the Message-ID of what came back. Both
+    contain a code of the letter, which only its sender and its readers know.
     """
     message = message_from_bytes(raw)
     status = next((found for part in _parts(message) if (found := _failure(part)) is not None), None)
@@ -36,8 +41,9 @@ def parse_bounce(raw: bytes) -> Bounce | None:
         if part.get_content_type() == "text/rfc822-headers" and not part.is_multipart()
     ]
     for text in (*headers, *returned):
-        if (known := _LETTER_ID.search(text)) is not None:
-            return Bounce(UUID(hex=known[1]), status)
+        for letter, code in _REFERENCE.findall(text):
+            if is_letter_code(keys, UUID(hex=letter), code):
+                return Bounce(UUID(hex=letter), status)
     return None
 
 

@@ -6,7 +6,7 @@ and then sends the text. A lease that ends before `sending` lets another worker 
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import LEASE, Claim
 from services.webhooks.notices.outcomes import settle
-from services.webhooks.notices.recording import may_wake, settings_of
+from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import Line, judge
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus
@@ -29,6 +29,12 @@ from shared.working_time import WorkingCalendar
 
 # More than one person's notices are read to find people who are due, since they may be locked by another worker.
 _CANDIDATES = 500
+# A letter tells so many; those left come with the next one.
+MAX_NOTICES = 1000
+# A link that was asked for longer ago surprises whoever gets it.
+LINK_AGE = timedelta(days=1)
+# After this time a notice that cannot be read is tried again.
+UNREADABLE_DELAY = timedelta(hours=1)
 
 
 async def claim(database: Database, keys: SecretStr, limit: int) -> list[Claim]:
@@ -36,6 +42,7 @@ async def claim(database: Database, keys: SecretStr, limit: int) -> list[Claim]:
     async with database.write() as session:
         round_ = await _Round.load(session, limit)
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
+        claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
         for letter, notices in round_.letters:
             if (found := await round_.claim_notices(letter, notices, keys)) is not None:
                 claims.append(found)
@@ -52,6 +59,7 @@ class _Round:
         self._now = clock.now()
         self._lines: dict[UUID, Line] = {}
         self.links: list[NoticeLetter] = []
+        self.farewells: list[NoticeLetter] = []
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
 
     @staticmethod
@@ -63,21 +71,29 @@ class _Round:
         for notice in await _notices(session, Notice.letter_id.in_(list(by_letter))):
             by_letter[cast("UUID", notice.letter_id)].append(notice)
         by_person: dict[UUID, list[Notice]] = {person_id: [] for person_id in people}
-        for notice in await _notices(
-            session, Notice.person_id.in_(people), Notice.letter_id.is_(None), Notice.send_at <= now
-        ):
-            by_person[notice.person_id].append(notice)
+        for person_id in people:
+            by_person[person_id] += await _notices(
+                session,
+                Notice.person_id == person_id,
+                Notice.letter_id.is_(None),
+                Notice.send_at <= now,
+                limit=MAX_NOTICES,
+            )
         every = [notice for notices in (*by_letter.values(), *by_person.values()) for notice in notices]
         settings = await settings_of(session, {*people, *(letter.person_id for letter in letters)})
         hours = await WorkingHours.load(session, {notice.organisation_id for notice in every})
         found = _Round(session, settings, hours)
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
+        found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
         found.letters = [*of_letters, *((None, notices) for notices in by_person.values() if notices)]
         judged = await judge(session, every, settings, now)
+        for reason in set(judged.suppressed.values()):
+            untold = [notice for notice in every if judged.suppressed.get(notice.id) is reason]
+            await settle(session, untold, NoticeStatus.SUPPRESSED, reason)
         for notice in every:
-            if (reason := judged.suppressed.get(notice.id)) is not None:
-                await settle(session, [notice], NoticeStatus.SUPPRESSED, reason)
+            if notice.id not in judged.lines and notice.id not in judged.suppressed:
+                notice.send_at, notice.letter_id = now + UNREADABLE_DELAY, None
         found._lines = dict(judged.lines)
         return found
 
@@ -85,23 +101,41 @@ class _Round:
         """Lease the letter that confirms an address, unless another address was given meanwhile."""
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.address_of(settings, keys)
-        if settings is None or settings.address_state != AddressState.UNCONFIRMED or address is None:
+        is_old = self._now - letter.created_at > LINK_AGE
+        if settings is None or settings.address_state != AddressState.UNCONFIRMED or address is None or is_old:
             letter.status = "cancelled"
             return None
         return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
 
+    def claim_farewell(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
+        """Lease the letter that tells a former address that somebody else replaced it."""
+        settings = self._settings.get(letter.person_id)
+        address = None if settings is None else preferences.former_address_of(settings, keys)
+        if address is None:
+            letter.status = "cancelled"
+            return None
+        found = self._leased(letter, address, self._hours.default)
+        letter.address_generation = None
+        return found
+
     async def claim_notices(
         self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr
     ) -> Claim | None:
-        """Lease a letter with those of the notices that are worth telling now; None is a new letter."""
-        told = [notice for notice in notices if notice.id in self._lines]
-        asleep = [notice for notice in told if not self._is_awake(notice)]
-        if letter is None:
-            for notice in asleep:
-                notice.send_at = next_working_moment(self._hours.of(notice.organisation_id), self._now)
-            told = [notice for notice in told if notice not in asleep]
-        elif asleep:
-            letter.next_attempt_at = next_working_moment(self._hours.of(asleep[0].organisation_id), self._now)
+        """Lease a letter with those of the notices that are worth telling now; None is a new letter.
+
+        The others wait for working hours: in their letter, if all of it waits.
+        """
+        told: list[Notice] = []
+        asleep: list[Notice] = []
+        for notice in notices:
+            if notice.id in self._lines:
+                (told if self._is_awake(notice) else asleep).append(notice)
+        for notice in asleep:
+            notice.send_at = next_working_moment(self._hours.of(notice.organisation_id), self._now)
+            if told:
+                notice.letter_id = None
+        if letter is not None and asleep and not told:
+            letter.next_attempt_at = min(notice.send_at for notice in asleep)
             return None
         settings = self._settings.get(notices[0].person_id) if notices else None
         address = None if settings is None else preferences.address_of(settings, keys)
@@ -129,6 +163,7 @@ class _Round:
         return next_working_moment(self._hours.of(notice.organisation_id), self._now) <= self._now
 
     def _leased(self, letter: NoticeLetter, address: str, calendar: WorkingCalendar, **content: Any) -> Claim:
+        letter.address_generation = self._settings[letter.person_id].address_generation
         letter.lease_id = uuid4()
         letter.leased_until = func.clock_timestamp() + LEASE
         return Claim(letter.id, letter.person_id, letter.lease_id, letter.attempts, address, calendar, **content)
@@ -172,8 +207,13 @@ async def _lock_due_people(session: WriteSession, limit: int, now: datetime) -> 
     return list(locked)
 
 
-async def _notices(session: WriteSession, *conditions: ColumnElement[bool]) -> Sequence[Notice]:
+async def _notices(
+    session: WriteSession, *conditions: ColumnElement[bool], limit: int | None = None
+) -> Sequence[Notice]:
     rows = await session.scalars(
-        select(Notice).where(Notice.status == "waiting", *conditions).order_by(Notice.created_at, Notice.id)
+        select(Notice)
+        .where(Notice.status == "waiting", *conditions)
+        .order_by(Notice.send_at, Notice.id)
+        .limit(limit)
     )
     return rows.all()

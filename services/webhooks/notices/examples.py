@@ -8,7 +8,13 @@ from uuid import UUID
 
 from services.webhooks.notices.letters import compose
 from services.webhooks.notices.relevance import Line
-from services.webhooks.notices.rendering import Envelope, confirmation_message, envelope, notices_message
+from services.webhooks.notices.rendering import (
+    Envelope,
+    confirmation_message,
+    envelope,
+    notices_message,
+    replaced_message,
+)
 from services.webhooks.schemas.notices import NoticeKind
 from shared import clock
 
@@ -53,11 +59,14 @@ def example_lines() -> list[Line]:
 
 
 def example_messages() -> dict[str, EmailMessage]:
-    """Return a letter for each type of event, a digest of all, and the link that confirms an address, by name."""
+    """Return a letter for each type of event, a digest of all, and those about an address, by name."""
     lines = example_lines()
     letters = {line.event_type.replace(".", "-"): [line] for line in lines} | {"digest": lines}
     messages = {name: _message(told) for name, told in letters.items()}
-    return messages | {"confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation")}
+    return messages | {
+        "confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation"),
+        "replaced": replaced_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
+    }
 
 
 def _message(lines: list[Line]) -> EmailMessage:
@@ -69,5 +78,9 @@ def _message(lines: list[Line]) -> EmailMessage:
 
 def _addresses() -> Envelope:
     return envelope(
-        _LETTER_ID, sender="noreply@gospablik.example", bounce_address=None, recipient="sadik5@example.ru"
+        _LETTER_ID,
+        "0" * 12,
+        sender="noreply@gospablik.example",
+        bounce_address=None,
+        recipient="sadik5@example.ru",
     )

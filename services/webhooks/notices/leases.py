@@ -13,13 +13,17 @@ from shared.database.sessions import Database
 from shared.tables.notices import Notice, NoticeLetter
 from shared.working_time import WorkingCalendar
 
-# Longer than a worker needs for all letters that it claims at a time, with a server that answers at all.
-LEASE = timedelta(minutes=4)
+# Longer than the server may take for the text of a letter. Letters of a claim whose turn comes later than that are
+# not begun: another worker has them.
+LEASE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A letter that this worker has until its lease ends. Without `lines` it is the link of `nonce`."""
+    """A letter that this worker has until its lease ends.
+
+    Without `lines` it is the link of `nonce`; without both it tells a former address that it was replaced.
+    """
 
     letter_id: UUID
     person_id: UUID

@@ -1,17 +1,27 @@
-"""Signed links in letters: they work without signing in, for one purpose each, and as long as a key is in use."""
+"""Signed links in letters, and the codes that show that a returned letter is ours.
+
+A link works without signing in, for one purpose, for some time, and as long as its key is in use.
+"""
 
 import base64
 import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from pydantic import SecretStr
 
 from services.webhooks.schemas.notices import NoticeKind
+from shared import clock
 
+_END_BYTES = 5
 _MAC_BYTES = 18
+# With the id of the letter and the name of the mailbox it fits into the 64 characters before the @ of an address.
+_LETTER_CODE_LENGTH = 12
+UNSUBSCRIBE_AGE = timedelta(days=90)
+CONFIRM_AGE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -25,11 +35,11 @@ class Unsubscription:
 def unsubscribe_token(keys: SecretStr, wanted: Unsubscription) -> str:
     """Return the token of a link that ends these kinds of notices for the person."""
     payload = wanted.person_id.bytes + ",".join(wanted.kinds).encode()
-    return _sign(keys, b"unsubscribe", payload)
+    return _sign(keys, b"unsubscribe", UNSUBSCRIBE_AGE, payload)
 
 
 def read_unsubscribe_token(keys: SecretStr, token: str) -> Unsubscription | None:
-    """Return what the token says; None if we did not make it."""
+    """Return what the token says; None if we did not make it, or too long ago."""
     payload = _verify(keys, b"unsubscribe", token)
     if payload is None:
         return None
@@ -39,17 +49,38 @@ def read_unsubscribe_token(keys: SecretStr, token: str) -> Unsubscription | None
 
 def confirmation_token(keys: SecretStr, person_id: UUID, nonce: UUID) -> str:
     """Return the token of the link that confirms the person's address; the nonce is that of the address."""
-    return _sign(keys, b"confirm", person_id.bytes + nonce.bytes)
+    return _sign(keys, b"confirm", CONFIRM_AGE, person_id.bytes + nonce.bytes)
 
 
 def read_confirmation_token(keys: SecretStr, token: str) -> tuple[UUID, UUID] | None:
-    """Return person and nonce; None if we did not make the token."""
+    """Return person and nonce; None if we did not make the token, or too long ago."""
     payload = _verify(keys, b"confirm", token)
     return None if payload is None else (UUID(bytes=payload[:16]), UUID(bytes=payload[16:]))
 
 
-def _sign(keys: SecretStr, purpose: bytes, payload: bytes) -> str:
+def letter_code(keys: SecretStr, letter_id: UUID) -> str:
+    """Return the code of a letter, without which nobody can report that it came back."""
+    return _letter_code(_keys(keys)[0], letter_id)
+
+
+def is_letter_code(keys: SecretStr, letter_id: UUID, code: str) -> bool:
+    """Return whether we made the code for this letter."""
+    return any(hmac.compare_digest(code, _letter_code(key, letter_id)) for key in _keys(keys))
+
+
+def address_digest(keys: SecretStr, address: str) -> bytes:
+    """Return a digest that letters to one address share; after a new key all digests are new."""
+    return _mac(_keys(keys)[0], b"address", address.lower().encode())
+
+
+def _letter_code(key: bytes, letter_id: UUID) -> str:
+    return _mac(key, b"letter", letter_id.bytes).hex()[:_LETTER_CODE_LENGTH]
+
+
+def _sign(keys: SecretStr, purpose: bytes, age: timedelta, content: bytes) -> str:
     newest = _keys(keys)[0]
+    ends = int((clock.now() + age).timestamp())
+    payload = ends.to_bytes(_END_BYTES) + content
     return base64.urlsafe_b64encode(payload + _mac(newest, purpose, payload)).decode().rstrip("=")
 
 
@@ -60,7 +91,8 @@ def _verify(keys: SecretStr, purpose: bytes, token: str) -> bytes | None:
         return None
     payload, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
     known = any(hmac.compare_digest(mac, _mac(key, purpose, payload)) for key in _keys(keys))
-    return payload if known else None
+    ends = int.from_bytes(payload[:_END_BYTES])
+    return payload[_END_BYTES:] if known and clock.now().timestamp() < ends else None
 
 
 def _mac(key: bytes, purpose: bytes, payload: bytes) -> bytes:

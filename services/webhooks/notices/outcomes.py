@@ -17,6 +17,7 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 
 # After the first, second, … answer «later» of the server; after the last one the letter has failed.
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240, 480))
+_BATCH = 1000
 UNAVAILABLE_DELAY = timedelta(minutes=1)
 NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
 LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])
@@ -27,7 +28,6 @@ async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> 
     LETTERS.labels(attempt.outcome.value).inc()
     if attempt.outcome is Outcome.NOT_OURS:
         return
-    now = clock.now()
     async with database.write() as session:
         settings = await session.scalar(
             select(NoticeSettings).where(NoticeSettings.person_id == claim.person_id).with_for_update()
@@ -44,22 +44,35 @@ async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> 
         ).all()
         letter.leased_until, letter.smtp_status = None, attempt.smtp_status
         letter.attempts = claim.attempts + (attempt.outcome is not Outcome.UNAVAILABLE)
-        match attempt.outcome:
-            case Outcome.SENT:
-                letter.status, letter.sent_at = "sent", now
-                await settle(session, notices, NoticeStatus.SENT, None)
-            case Outcome.UNAVAILABLE:
-                await _try_later(session, letter, notices, now + UNAVAILABLE_DELAY)
-            case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
-                await _try_later(session, letter, notices, now + RETRY_DELAYS[letter.attempts - 1])
-            case Outcome.LATER:
-                await _fail(session, letter, notices, NoticeReason.UNDELIVERABLE)
-            case Outcome.UNCERTAIN:
-                await _fail(session, letter, notices, NoticeReason.UNCERTAIN)
-            case Outcome.ADDRESS_REFUSED | Outcome.REFUSED:
-                await _fail(session, letter, notices, NoticeReason.REFUSED)
-                if settings is not None and attempt.outcome is Outcome.ADDRESS_REFUSED:
-                    preferences.count_bounce(settings, confirmation=letter.purpose == "confirmation")
+        await _record(session, letter, notices, settings, attempt)
+        if letter.purpose == "replaced" and letter.status != "waiting" and settings is not None:
+            settings.former_address = None
+
+
+async def _record(
+    session: WriteSession,
+    letter: NoticeLetter,
+    notices: Sequence[Notice],
+    settings: NoticeSettings | None,
+    attempt: Attempt,
+) -> None:
+    now = clock.now()
+    match attempt.outcome:
+        case Outcome.SENT:
+            letter.status, letter.sent_at = "sent", now
+            await settle(session, notices, NoticeStatus.SENT, None)
+        case Outcome.UNAVAILABLE:
+            await _try_later(session, letter, notices, now + UNAVAILABLE_DELAY)
+        case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
+            await _try_later(session, letter, notices, now + RETRY_DELAYS[letter.attempts - 1])
+        case Outcome.LATER:
+            await _fail(session, letter, notices, NoticeReason.UNDELIVERABLE)
+        case Outcome.UNCERTAIN:
+            await _fail(session, letter, notices, NoticeReason.UNCERTAIN)
+        case Outcome.ADDRESS_REFUSED | Outcome.REFUSED:
+            await _fail(session, letter, notices, NoticeReason.REFUSED)
+            if settings is not None and attempt.outcome is Outcome.ADDRESS_REFUSED:
+                preferences.count_bounce(settings, letter)
 
 
 async def resolve_interrupted(database: Database) -> int:
@@ -83,6 +96,26 @@ async def resolve_interrupted(database: Database) -> int:
     return len(letters)
 
 
+async def suppress_waiting(database: Database) -> int:
+    """Suppress all waiting notices, since no e-mail is sent any more; return how many there were."""
+    count = 0
+    while True:
+        async with database.write() as session:
+            notices = (
+                await session.scalars(
+                    select(Notice)
+                    .where(Notice.status == NoticeStatus.WAITING.value)
+                    .order_by(Notice.created_at, Notice.id)
+                    .limit(_BATCH)
+                    .with_for_update(skip_locked=True)
+                )
+            ).all()
+            await settle(session, notices, NoticeStatus.SUPPRESSED, NoticeReason.EMAIL_OFF)
+        count += len(notices)
+        if len(notices) < _BATCH:
+            return count
+
+
 async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str) -> bool:
     """Store that a letter came back; return whether it is known and had not come back before."""
     person_id = await session.scalar(select(NoticeLetter.person_id).where(NoticeLetter.id == letter_id))
@@ -100,7 +133,7 @@ async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str
     letter.smtp_status = smtp_status
     await _fail(session, letter, notices.all(), NoticeReason.BOUNCED)
     if settings is not None:
-        preferences.count_bounce(settings, confirmation=letter.purpose == "confirmation")
+        preferences.count_bounce(settings, letter)
     return True
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from cryptography.fernet import InvalidToken
@@ -9,11 +10,13 @@ from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.webhooks.notices import links
 from services.webhooks.schemas.notices import (
     DEFAULT_DELIVERY,
     AddressState,
     NoticeDelivery,
     NoticeKind,
+    NoticeReason,
     NoticeSettingsUpdate,
 )
 from shared import clock, encryption
@@ -25,9 +28,16 @@ from shared.tables.notices import NoticeLetter, NoticeSettings
 from shared.tables.registry import ApiClient, Person
 
 MAX_CONFIRMATIONS_PER_DAY = 5
+# People may share a mailbox.
+MAX_CONFIRMATIONS_PER_ADDRESS = 10
 # A single refusal may be a mistake of the server.
 MAX_BOUNCES = 3
 _DAY = timedelta(days=1)
+_ADDRESS_REASONS = {
+    AddressState.NONE: NoticeReason.NO_ADDRESS,
+    AddressState.UNCONFIRMED: NoticeReason.ADDRESS_UNCONFIRMED,
+    AddressState.BOUNCING: NoticeReason.ADDRESS_BOUNCES,
+}
 
 
 async def own_id(session: AsyncSession, caller: Caller) -> UUID:
@@ -85,35 +95,68 @@ async def save(session: WriteSession, settings: NoticeSettings) -> None:
 
 
 async def set_address(
-    session: WriteSession, settings: NoticeSettings, address: str | None, keys: SecretStr
+    session: WriteSession,
+    settings: NoticeSettings,
+    address: str | None,
+    keys: SecretStr,
+    *,
+    by_another: bool = False,
 ) -> None:
     """Set the address of locked settings, and let a link be sent there that confirms it; null: none.
 
-    A confirmed address that stays the same stays confirmed. Raise `TooManyRequests` after several links in a day:
-    nobody may use this system to send letters to others.
+    A confirmed address that stays the same stays confirmed; one that another person replaces is told so. Raise
+    `TooManyRequests` after several links in a day: nobody may use this system to send letters to others.
     """
+    same = address_of(settings, keys) == address
+    if by_another and not same and settings.address_state == AddressState.CONFIRMED:
+        await _tell_former_address(session, settings)
     if address is None:
+        settings.address_generation += settings.address is not None
         settings.address, settings.address_state, settings.confirmation_nonce = None, AddressState.NONE.value, None
         return
-    same = address_of(settings, keys) == address
     if same and settings.address_state == AddressState.CONFIRMED:
         return
     since = clock.now() - _DAY
+    digest = links.address_digest(keys, address)
     letters = (NoticeLetter.person_id == settings.person_id, NoticeLetter.purpose == "confirmation")
-    count = await session.scalar(select(func.count()).where(*letters, NoticeLetter.created_at > since)) or 0
-    if count >= MAX_CONFIRMATIONS_PER_DAY:
-        raise TooManyRequests(
-            f"{MAX_CONFIRMATIONS_PER_DAY} links were sent within a day: try again tomorrow",
-            headers={"Retry-After": str(int(_DAY.total_seconds()))},
-        )
+    for sent, maximum in (
+        (letters, MAX_CONFIRMATIONS_PER_DAY),
+        ((NoticeLetter.address_digest == digest,), MAX_CONFIRMATIONS_PER_ADDRESS),
+    ):
+        count = await session.scalar(select(func.count()).where(*sent, NoticeLetter.created_at > since)) or 0
+        if count >= maximum:
+            raise TooManyRequests(
+                f"{maximum} links were sent within a day: try again tomorrow",
+                headers={"Retry-After": str(int(_DAY.total_seconds()))},
+            )
     await session.execute(
         update(NoticeLetter).where(*letters, NoticeLetter.status == "waiting").values(status="cancelled")
     )
     if not same:
         settings.address = encryption.encrypt(keys, address)
+        settings.address_generation += 1
     settings.address_state, settings.confirmation_nonce = AddressState.UNCONFIRMED.value, uuid4()
     settings.bounces = 0
-    session.add(NoticeLetter(person_id=settings.person_id, purpose="confirmation", next_attempt_at=clock.now()))
+    session.add(
+        NoticeLetter(
+            person_id=settings.person_id,
+            purpose="confirmation",
+            address_digest=digest,
+            next_attempt_at=clock.now(),
+        )
+    )
+
+
+async def _tell_former_address(session: WriteSession, settings: NoticeSettings) -> None:
+    """Let the address be told that it is replaced, unless an earlier one still has to be."""
+    waiting = select(NoticeLetter.id).where(
+        NoticeLetter.person_id == settings.person_id,
+        NoticeLetter.purpose == "replaced",
+        NoticeLetter.status == "waiting",
+    )
+    if await session.scalar(waiting) is None:
+        settings.former_address = settings.address
+        session.add(NoticeLetter(person_id=settings.person_id, purpose="replaced", next_attempt_at=clock.now()))
 
 
 async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
@@ -130,32 +173,69 @@ async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
 async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[NoticeKind]) -> None:
     """Let the person no longer be told of these kinds."""
     settings = await lock(session, person_id)
-    settings.choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
-    await save(session, settings)
+    choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
+    if choices != settings.choices:
+        settings.choices = choices
+        await save(session, settings)
 
 
-def count_bounce(settings: NoticeSettings, *, confirmation: bool) -> None:
-    """Count a refused letter in locked settings; after several, or a refused link, nothing more is sent."""
+def count_bounce(settings: NoticeSettings, letter: NoticeLetter) -> None:
+    """Count a refused letter in locked settings; after several, or a refused link, nothing more is sent.
+
+    A letter to a former address changes nothing.
+    """
+    if letter.address_generation != settings.address_generation:
+        return
     settings.bounces += 1
-    if settings.bounces >= MAX_BOUNCES or confirmation:
+    if settings.bounces >= MAX_BOUNCES or letter.purpose == "confirmation":
         settings.address_state, settings.confirmation_nonce = AddressState.BOUNCING.value, None
         settings.version += 1
 
 
 def address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
     """Return the decrypted address; None if there is none, or no key decrypts it any more."""
-    if settings.address is None:
+    return _decrypted(keys, settings.address)
+
+
+def former_address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
+    """Return the decrypted address that somebody else replaced; None as for `address_of`."""
+    return _decrypted(keys, settings.former_address)
+
+
+def _decrypted(keys: SecretStr, stored: bytes | None) -> str | None:
+    if stored is None:
         return None
     try:
-        address: str = encryption.decrypt(keys, settings.address)
+        address: str = encryption.decrypt(keys, stored)
     except InvalidToken:
         return None
     return address
 
 
-def choices_of(settings: NoticeSettings) -> Mapping[NoticeKind, NoticeDelivery]:
+async def settings_of(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, NoticeSettings]:
+    """Return the settings of those of these people who have some, by person."""
+    rows = await session.scalars(select(NoticeSettings).where(NoticeSettings.person_id.in_(people)))
+    return {row.person_id: row for row in rows}
+
+
+def choices_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeDelivery]:
     """Return how each kind is told."""
-    return DEFAULT_DELIVERY | {NoticeKind(kind): NoticeDelivery(how) for kind, how in settings.choices.items()}
+    chosen = {} if settings is None else settings.choices
+    return DEFAULT_DELIVERY | {NoticeKind(kind): NoticeDelivery(how) for kind, how in chosen.items()}
+
+
+def suppression_reason(settings: NoticeSettings | None, kind: NoticeKind) -> NoticeReason | None:
+    """Return why the person is not told of this kind by e-mail; None: they are."""
+    if choices_of(settings)[kind] is NoticeDelivery.NEVER:
+        return NoticeReason.UNSUBSCRIBED
+    state = AddressState.NONE if settings is None else AddressState(settings.address_state)
+    return _ADDRESS_REASONS.get(state)
+
+
+def may_wake(settings: NoticeSettings | None, kind: NoticeKind, details: Mapping[str, Any]) -> bool:
+    """Return whether the person wants to be told of this at any hour."""
+    urgent = kind is NoticeKind.ESCALATION and details.get("urgent") is True
+    return urgent and settings is not None and settings.urgent_at_any_hour
 
 
 def _initial(person_id: UUID) -> NoticeSettings:
@@ -164,6 +244,7 @@ def _initial(person_id: UUID) -> NoticeSettings:
         choices={},
         urgent_at_any_hour=False,
         address_state=AddressState.NONE.value,
+        address_generation=0,
         bounces=0,
         version=0,
     )

@@ -3,18 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from services.webhooks.notices.preferences import choices_of, may_wake, settings_of, suppression_reason
 from services.webhooks.notices.recipients import Addressee, NewNotice, find_recipients
 from services.webhooks.notices.schedule import WorkingHours, next_digest, next_working_moment
 from services.webhooks.schemas.notices import (
-    DEFAULT_DELIVERY,
-    AddressState,
     NoticeDelivery,
-    NoticeKind,
     NoticeReason,
     NoticeStatus,
 )
@@ -25,12 +19,6 @@ from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.common import Event
 from shared.tables.notices import Notice, NoticeSettings
-
-_ADDRESS_REASONS = {
-    AddressState.NONE: NoticeReason.NO_ADDRESS,
-    AddressState.UNCONFIRMED: NoticeReason.ADDRESS_UNCONFIRMED,
-    AddressState.BOUNCING: NoticeReason.ADDRESS_BOUNCES,
-}
 
 
 async def record_notices(session: WriteSession, events: Sequence[Event]) -> None:
@@ -46,32 +34,6 @@ async def record_notices(session: WriteSession, events: Sequence[Event]) -> None
     await insert_rows(session, Notice, rows, skip_conflicts=True)
 
 
-async def settings_of(session: AsyncSession, people: set[UUID]) -> dict[UUID, NoticeSettings]:
-    """Return the settings of those of these people who have some, by person."""
-    rows = await session.scalars(select(NoticeSettings).where(NoticeSettings.person_id.in_(people)))
-    return {row.person_id: row for row in rows}
-
-
-def delivery_of(settings: NoticeSettings | None, kind: NoticeKind) -> NoticeDelivery:
-    """Return how the person is told of this kind."""
-    chosen = None if settings is None else settings.choices.get(kind)
-    return DEFAULT_DELIVERY[kind] if chosen is None else NoticeDelivery(chosen)
-
-
-def suppression_reason(settings: NoticeSettings | None, kind: NoticeKind) -> NoticeReason | None:
-    """Return why the person is not told of this kind by e-mail; None: they are."""
-    if delivery_of(settings, kind) is NoticeDelivery.NEVER:
-        return NoticeReason.UNSUBSCRIBED
-    state = AddressState.NONE if settings is None else AddressState(settings.address_state)
-    return _ADDRESS_REASONS.get(state)
-
-
-def may_wake(settings: NoticeSettings | None, kind: NoticeKind, details: dict[str, Any]) -> bool:
-    """Return whether the person wants to be told of this at any hour."""
-    urgent = kind is NoticeKind.ESCALATION and details.get("urgent") is True
-    return urgent and settings is not None and settings.urgent_at_any_hour
-
-
 def _row(
     new: NewNotice, person: Addressee, settings: NoticeSettings | None, hours: WorkingHours, now: datetime
 ) -> dict[str, Any]:
@@ -79,14 +41,17 @@ def _row(
     details = dict(new.details)
     reason = suppression_reason(settings, new.kind) if config.sends_email else NoticeReason.EMAIL_OFF
     calendar = hours.of(person.organisation_id)
+    # Several at a time, as after a bulk assignment, share a letter.
+    send_at = next_working_moment(calendar, now + timedelta(seconds=config.notices_gather_seconds))
     digest = False
     if may_wake(settings, new.kind, details):
         send_at = now
-    elif delivery_of(settings, new.kind) is NoticeDelivery.DIGEST:
-        digest, send_at = True, next_digest(calendar, now, config.notices_digest_time)
-    else:
-        # Several at a time, as after a bulk assignment, share a letter.
-        send_at = next_working_moment(calendar, now + timedelta(seconds=config.notices_gather_seconds))
+    elif choices_of(settings)[new.kind] is NoticeDelivery.DIGEST:
+        digest_at = next_digest(calendar, now, config.notices_digest_time)
+        due_at = datetime.fromisoformat(details["due_at"]) if "due_at" in details else None
+        # A deadline that passes before the digest is told at once.
+        if due_at is None or not now < due_at <= digest_at:
+            digest, send_at = True, digest_at
     return {
         "id": new_id(),
         "event_id": new.event.id,

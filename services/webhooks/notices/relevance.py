@@ -9,14 +9,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Uuid, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.notices.recording import suppression_reason
+from services.webhooks.notices.preferences import suppression_reason
 from services.webhooks.schemas.notices import NoticeKind, NoticeReason
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
-from shared.auth.rights import RIGHTS, Right, RightScope
+from shared.auth.rights import Right
+from shared.logs import get_logger
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_extensions import ExtensionRequest
@@ -25,8 +27,12 @@ from shared.tables.appeals_work import AppealNote
 from shared.tables.notices import Notice, NoticeSettings
 from shared.tables.registry import Organisation
 
+log = get_logger(__name__)
+
 # A notice that nobody could send for so long after it was due tells nothing new.
 TOO_LATE_AFTER = timedelta(days=3)
+# Time to correct the program.
+UNREADABLE_AFTER = timedelta(days=7)
 # Statuses in which the organisation owes an answer.
 _AWAITING = frozenset({"assigned", "in_progress", "interim", "reopened"})
 
@@ -58,20 +64,47 @@ class Judged:
 async def judge(
     session: AsyncSession, notices: Sequence[Notice], settings: Mapping[UUID, NoticeSettings], now: datetime
 ) -> Judged:
-    """Return which of these notices are still worth telling; `settings` are those of their people."""
+    """Return which of these notices are still worth telling; `settings` are those of their people.
+
+    A notice that cannot be read, by an error in this program, is in neither group until it is too old.
+    """
     state = await _State.load(session, notices)
-    lines, suppressed = {}, {}
-    for notice in notices:
+    lines: dict[UUID, Line] = {}
+    suppressed: dict[UUID, NoticeReason] = {}
+    newest: dict[tuple[object, ...], UUID] = {}
+    for notice in sorted(notices, key=lambda found: (found.occurred_at, found.created_at, found.id)):
         kind = NoticeKind(notice.kind)
         reason = suppression_reason(settings.get(notice.person_id), kind)
         if reason is None and now - notice.send_at > TOO_LATE_AFTER:
             reason = NoticeReason.TOO_LATE
-        reason = reason or state.refusal(notice)
-        if reason is not None:
-            suppressed[notice.id] = reason
-        else:
-            lines[notice.id] = state.line(notice, kind)
+        try:
+            reason = reason or state.refusal(notice)
+            line = state.line(notice, kind) if reason is None else None
+        except Exception:  # whatever it is, it must not stop the notices of others
+            log.exception("notice cannot be read", notice_id=str(notice.id))
+            if now - notice.created_at > UNREADABLE_AFTER:
+                suppressed[notice.id] = NoticeReason.TOO_LATE
+            continue
+        if line is None:
+            suppressed[notice.id] = reason or NoticeReason.SETTLED
+            continue
+        # Of notices that say the same, the newest is told.
+        former = newest.get(key := _same_matter(notice))
+        if former is not None:
+            del lines[former]
+            suppressed[former] = NoticeReason.SETTLED
+        newest[key], lines[notice.id] = notice.id, line
     return Judged(lines, suppressed)
+
+
+def _same_matter(notice: Notice) -> tuple[object, ...]:
+    """Return a key that notices share which ask one person for one thing."""
+    details = notice.details
+    if notice.kind == NoticeKind.ASSIGNMENT:
+        return notice.person_id, notice.kind, notice.appeal_id
+    if "clock" in details:
+        return notice.person_id, notice.kind, notice.appeal_id, details["clock"], details["due_at"]
+    return (notice.id,)
 
 
 @dataclass(frozen=True)
@@ -103,12 +136,7 @@ class _State:
         note = self.notes.get(UUID(notice.details["note_id"]))
         if note is None:
             return False
-        region_wide = RIGHTS[caller.role].get(Right.APPEALS_READ) is RightScope.REGION
-        return (
-            region_wide
-            or note.visibility == "everyone_on_appeal"
-            or note.organisation_id == caller.organisation_id
-        )
+        return note.visibility == "everyone_on_appeal" or self._may_read(caller, note.organisation_id)
 
     def _is_settled(self, notice: Notice, appeal: Row[Any]) -> bool:  # noqa: PLR0911 — one per type
         details = notice.details
@@ -176,11 +204,17 @@ class _State:
             Appeal.id,
             {notice.appeal_id for notice in notices},
         )
+        notes = await _by_id(
+            session,
+            select(AppealNote.id, AppealNote.organisation_id, AppealNote.visibility, AppealNote.deleted_at),
+            AppealNote.id,
+            _ids(notices, "note_id"),
+        )
         organisations = await _by_id(
             session,
             select(Organisation.id, Organisation.name, Organisation.short_name, Organisation.lineage),
             Organisation.id,
-            {row.organisation_id for row in appeals.values()},
+            {row.organisation_id for row in (*appeals.values(), *notes.values())},
         )
         topics = await _by_id(
             session, select(Topic.id, Topic.name), Topic.id, {row.topic_id for row in appeals.values()}
@@ -194,12 +228,6 @@ class _State:
             select(ExtensionRequest.id, ExtensionRequest.status),
             ExtensionRequest.id,
             _ids(notices, "request_id"),
-        )
-        notes = await _by_id(
-            session,
-            select(AppealNote.id, AppealNote.organisation_id, AppealNote.visibility, AppealNote.deleted_at),
-            AppealNote.id,
-            _ids(notices, "note_id"),
         )
         return _State(
             callers=await token_recheck.load_callers(session, {notice.person_id for notice in notices}),
@@ -223,7 +251,9 @@ async def _by_id(
     wanted = [found for found in ids if found is not None]
     if not wanted:
         return {}
-    return {row.id: row for row in await session.execute(query.where(column.in_(wanted)))}
+    # One parameter, however many ids.
+    ids_of = bindparam("ids", wanted, type_=ARRAY(Uuid))
+    return {row.id: row for row in await session.execute(query.where(column == func.any(ids_of)))}
 
 
 def _awaited(appeal: Row[Any], clock: str) -> datetime | None:

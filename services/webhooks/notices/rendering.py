@@ -35,9 +35,13 @@ _POLICY = _LetterPolicy(linesep="\r\n")
 
 @dataclass(frozen=True)
 class Envelope:
-    """Addresses of a letter. `bounce_address` is where servers return what cannot be delivered."""
+    """Addresses of a letter. `bounce_address` is where servers return what cannot be delivered.
+
+    `reference` is the letter's id with the code that shows that a returned letter is ours.
+    """
 
     letter_id: UUID
+    reference: str
     sender: str
     recipient: str
     bounce_address: str
@@ -54,17 +58,18 @@ def _templates() -> Environment:
     )
 
 
-def envelope(letter_id: UUID, *, sender: str, bounce_address: str | None, recipient: str) -> Envelope:
-    """Return the addresses of a letter; if undeliverable, it comes back to the bounce address with its id."""
+def envelope(letter_id: UUID, code: str, *, sender: str, bounce_address: str | None, recipient: str) -> Envelope:
+    """Return the addresses of a letter; if undeliverable, it comes back to one with its reference."""
+    reference = f"{letter_id.hex}-{code}"
     if bounce_address is None:
-        return Envelope(letter_id, sender, recipient, sender)
+        return Envelope(letter_id, reference, sender, recipient, sender)
     local, _, domain = bounce_address.rpartition("@")
-    return Envelope(letter_id, sender, recipient, f"{local}+{letter_id.hex}@{domain}")
+    return Envelope(letter_id, reference, sender, recipient, f"{local}+{reference}@{domain}")
 
 
-def message_id(letter_id: UUID, sender: str) -> str:
+def message_id(reference: str, sender: str) -> str:
     """Return the Message-ID of a letter: the same in all attempts."""
-    return f"<{letter_id.hex}@{sender.rpartition('@')[2]}>"
+    return f"<{reference}@{sender.rpartition('@')[2]}>"
 
 
 def notices_message(
@@ -89,6 +94,11 @@ def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessa
     return _message(addresses, "Подтвердите адрес для уведомлений", "confirmation", confirm_url=confirm_url)
 
 
+def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
+    """Return the e-mail that tells a former address that somebody else replaced it."""
+    return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
+
+
 def page(template: str, **values: Any) -> str:
     """Return an HTML page that a link of a letter opens."""
     return _templates().get_template(f"{template}.html").render(**values)
@@ -96,7 +106,7 @@ def page(template: str, **values: Any) -> str:
 
 def _message(addresses: Envelope, subject: str, template: str, **values: Any) -> EmailMessage:
     message = EmailMessage(policy=_POLICY)
-    message["Message-ID"] = message_id(addresses.letter_id, addresses.sender)
+    message["Message-ID"] = message_id(addresses.reference, addresses.sender)
     message["Date"] = format_datetime(clock.now())
     local, _, domain = addresses.sender.rpartition("@")
     message["From"] = Address(SENDER_NAME, local, domain)

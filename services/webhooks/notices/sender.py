@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from uuid import UUID
 
@@ -11,7 +12,13 @@ from aiolimiter import AsyncLimiter
 from services.webhooks.notices import claims, leases, links, outcomes
 from services.webhooks.notices.leases import Claim
 from services.webhooks.notices.letters import compose
-from services.webhooks.notices.rendering import Envelope, confirmation_message, envelope, notices_message
+from services.webhooks.notices.rendering import (
+    Envelope,
+    confirmation_message,
+    envelope,
+    notices_message,
+    replaced_message,
+)
 from services.webhooks.notices.transport import Attempt, Outcome, Transport, open_transport
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
@@ -23,9 +30,12 @@ from shared.supervision import Backoff
 log = get_logger(__name__)
 
 IDLE_SECONDS = 2.0
-# Between attempts to reach a mail server that takes nothing.
-UNAVAILABLE_SECONDS = 10.0
-# One connection sends so many letters of a claim: the lease covers a server that takes half a minute for each.
+# Between the single letters that try a mail server which took none: it may destroy each of them.
+PROBES = Backoff(10.0, 300.0)
+# An error of the mail server is reported so long, if no letter shows whether it still holds.
+ERROR_AGE = timedelta(hours=1)
+# So many different people in a row whom the server refuses for a reason that may be ours are no chance.
+MAX_REFUSALS = 3
 LETTERS_PER_CONNECTION = 4
 BACKOFF = Backoff(0.5, 15.0)
 # The sender of letters that are written into a folder.
@@ -34,14 +44,33 @@ DEVELOPMENT_SENDER = "noreply@gospablik.example"
 
 @dataclass
 class MailServerState:
-    """Whether the mail server took the last letter, or why it did not; null: it did."""
+    """Whether the mail server takes letters, judged by the last attempts of this process."""
 
-    error: str | None = None
+    failures: int = 0
+    _error: str | None = None
+    _noted_at: datetime = field(default_factory=clock.now)
+    _refused: set[UUID] = field(default_factory=set)
+
+    @property
+    def error(self) -> str | None:
+        """Return why the mail server takes no letters; None: it does, as far as known."""
+        return self._error if clock.now() - self._noted_at < ERROR_AGE else None
+
+    def note(self, person_id: UUID, attempt: Attempt) -> None:
+        """Take the outcome of one more attempt into account."""
+        if attempt.outcome is Outcome.SENT:
+            self._error, self.failures = None, 0
+            self._refused.clear()
+        elif attempt.error is not None:
+            self._refused.add(person_id)
+            if attempt.outcome is not Outcome.LATER or len(self._refused) >= MAX_REFUSALS:
+                self._error, self._noted_at = attempt.error, clock.now()
+                self.failures += 1
 
     def check(self) -> None:
         """Raise `DependencyUnavailable` while the mail server takes nothing."""
-        if self.error is not None:
-            raise DependencyUnavailable(f"the mail server takes no letters: {self.error}")
+        if (error := self.error) is not None:
+            raise DependencyUnavailable(f"the mail server takes no letters: {error}")
 
 
 class NoticeSender:
@@ -60,30 +89,46 @@ class NoticeSender:
     async def run(self) -> None:
         """Send letters until cancelled."""
         while True:
-            if not await self.send_due():
+            count = await self.send_due()
+            if self._state.error is not None:
+                await asyncio.sleep(PROBES.delay(self._state.failures))
+            elif not count:
                 await asyncio.sleep(IDLE_SECONDS)
-            elif self._state.error is not None:
-                await asyncio.sleep(UNAVAILABLE_SECONDS)
 
     async def send_due(self) -> int:
-        """Send letters that are due, at most a few for each connection; return how many were tried."""
+        """Send letters that are due, at most a few for each connection; return how many were tried.
+
+        A mail server that took no letter before gets a single one.
+        """
         if count := await outcomes.resolve_interrupted(self._database):
             log.warning("letters interrupted while they were sent", count=count)
         connections = self._settings.smtp_connections
-        limit = connections * LETTERS_PER_CONNECTION
+        limit = connections * LETTERS_PER_CONNECTION if self._state.error is None else 1
         found = await claims.claim(self._database, self._settings.encryption_keys, limit)
         left = {claim.letter_id: claim for claim in found}
         parts = [found[start::connections] for start in range(min(connections, len(found)))]
+        stopped = asyncio.Event()
         try:
-            await asyncio.gather(*(self._send_all(part, left) for part in parts))
+            # All parts end before an error of one is raised: none goes on beside a restarted sender.
+            ended = await asyncio.gather(
+                *(self._send_all(part, left, stopped) for part in parts), return_exceptions=True
+            )
         finally:
             await asyncio.shield(leases.release(self._database, left.values()))
-        return len(found)
+        for error in ended:
+            if error is not None:
+                raise error
+        return len(found) - len(left)
 
-    async def _send_all(self, found: Sequence[Claim], left: dict[UUID, Claim]) -> None:
-        """Send letters over one connection, and remove from `left` those that were tried."""
+    async def _send_all(self, found: Sequence[Claim], left: dict[UUID, Claim], stopped: asyncio.Event) -> None:
+        """Send letters over one connection, and remove from `left` those that were tried.
+
+        A server that is not there, or that takes a letter without an answer, ends the round of all connections.
+        """
         async with open_transport(self._settings) as transport:
             for claim in found:
+                if stopped.is_set():
+                    return
                 sending = asyncio.create_task(self._send_and_record(transport, claim))
                 del left[claim.letter_id]
                 try:
@@ -91,11 +136,11 @@ class NoticeSender:
                 except asyncio.CancelledError:
                     await sending  # a stopped worker finishes the letter: otherwise it would be uncertain
                     raise
-                if attempt.outcome is Outcome.UNAVAILABLE:
-                    self._state.error = attempt.error
-                    log.warning("mail server unavailable", error=attempt.error, smtp_status=attempt.smtp_status)
-                    return  # the others wait too
-                self._state.error = None
+                self._state.note(claim.person_id, attempt)
+                if attempt.error is not None:
+                    log.warning("mail server took no letter", error=attempt.error, outcome=attempt.outcome.value)
+                if attempt.outcome in (Outcome.UNAVAILABLE, Outcome.UNCERTAIN):
+                    stopped.set()
 
     async def _send_and_record(self, transport: Transport, claim: Claim) -> Attempt:
         attempt = await self._send(transport, claim)
@@ -106,11 +151,17 @@ class NoticeSender:
         async with self._limiter:
             addresses = envelope(
                 claim.letter_id,
+                links.letter_code(self._settings.encryption_keys, claim.letter_id),
                 sender=self._settings.smtp_from or DEVELOPMENT_SENDER,
                 bounce_address=self._settings.smtp_bounce_address,
                 recipient=claim.address,
             )
-            message = self._message(addresses, claim)
+            try:
+                message = self._message(addresses, claim)
+            except Exception as error:  # noqa: BLE001 — whatever it is, it must not stop the letters of others
+                # Without the words of the error, which may contain an address.
+                log.error("letter not written", letter_id=str(claim.letter_id), error=type(error).__name__)  # noqa: TRY400
+                return Attempt(Outcome.LATER)
             return await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
 
     def _message(self, addresses: Envelope, claim: Claim) -> EmailMessage:
@@ -119,6 +170,9 @@ class NoticeSender:
         if claim.nonce is not None:
             token = links.confirmation_token(keys, claim.person_id, claim.nonce)
             return confirmation_message(addresses, confirm_url=f"{notices_url}/confirmation?token={token}")
+        settings_url = f"{self._front_end_url.rstrip('/')}/settings/notices"
+        if not claim.lines:
+            return replaced_message(addresses, settings_url=settings_url)
         kinds = tuple(sorted({line.kind for line in claim.lines}))
         token = links.unsubscribe_token(keys, links.Unsubscription(claim.person_id, kinds))
         letter = compose(claim.lines, front_end_url=self._front_end_url, zone=claim.calendar.zone, now=clock.now())
@@ -126,7 +180,7 @@ class NoticeSender:
             addresses,
             letter,
             unsubscribe_url=f"{notices_url}/unsubscription?token={token}",
-            settings_url=f"{self._front_end_url.rstrip('/')}/settings/notices",
+            settings_url=settings_url,
         )
 
     async def _record(self, claim: Claim, attempt: Attempt) -> None:

@@ -13,8 +13,11 @@ from aiosmtplib import SMTP
 
 from services.webhooks.notices.rendering import Envelope
 from services.webhooks.settings import WebhooksSettings
+from shared.database.outages import is_outage
 
-# Authentication required, or a refusal that is not about the mailbox (RFC 4954, RFC 5321).
+# Servers check a text before they answer: RFC 5321, 4.5.3.2.6, asks to wait so long.
+ANSWER_SECONDS = 600.0
+# Authentication required, or a refusal that may be about us instead of the letter (RFC 4954, RFC 5321).
 _REFUSALS_OF_CLIENTS = frozenset({530, 538, 554})
 # Commits that the letter is being sent; False: another worker has it.
 BeforeData = Callable[[], Awaitable[bool]]
@@ -23,8 +26,8 @@ BeforeData = Callable[[], Awaitable[bool]]
 class Outcome(StrEnum):
     """What became of one attempt.
 
-    `unavailable`: no server, or it refuses us whatever the letter. `uncertain`: the connection broke after the
-    server had begun to receive the letter.
+    `unavailable`: no server, or it refuses us before it knows the recipient. `uncertain`: the connection
+    broke after the server had begun to receive the letter.
     """
 
     SENT = "sent"
@@ -38,7 +41,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """The outcome of an attempt. `smtp_status` is the code of the answer, without its words."""
+    """The outcome of an attempt. `smtp_status` is the code of the answer, without its words.
+
+    `error`: the attempt perhaps failed because of the server or our account, not because of the letter.
+    """
 
     outcome: Outcome
     smtp_status: str | None = None
@@ -69,25 +75,38 @@ class MailServer:
         self._client: SMTP | None = None
 
     async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
-        """Hand over one letter. Every failure of the server or the connection becomes an outcome."""
+        """Hand over one letter. Every failure of the server, the connection or the database becomes an outcome."""
         stage = _Stage.GREETING
         try:
             client = await self._connected()
             await client.mail(addresses.bounce_address)
             stage = _Stage.RECIPIENT
             await client.rcpt(addresses.recipient)
-            if not await before_data():
-                await client.rset()
-                return Attempt(Outcome.NOT_OURS)
-            stage = _Stage.TEXT
-            answer = await client.data(message.as_bytes())
         except (aiosmtplib.SMTPException, OSError) as error:
-            # The next letter begins with a new connection.
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+            self._drop()
             return _failed(stage, error)
+        try:
+            if not await before_data():
+                self._drop()
+                return Attempt(Outcome.NOT_OURS)
+        except Exception as error:
+            # Without the database the server gets no text, and is not to blame.
+            if not is_outage(error):
+                raise
+            self._drop()
+            return Attempt(Outcome.UNAVAILABLE)
+        try:
+            answer = await client.data(message.as_bytes(), timeout=ANSWER_SECONDS)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            self._drop()
+            return _failed(_Stage.TEXT, error)
         return Attempt(Outcome.SENT, str(answer.code))
+
+    def _drop(self) -> None:
+        """Close the connection at once: the next letter begins with a new one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
@@ -147,13 +166,15 @@ async def open_transport(settings: WebhooksSettings) -> AsyncIterator[Transport]
 def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt:
     """Return the outcome of an error. Its words are not kept: they may contain an address."""
     if not isinstance(error, aiosmtplib.SMTPResponseException):
-        broken = Outcome.UNCERTAIN if stage is _Stage.TEXT else Outcome.UNAVAILABLE
-        return Attempt(broken, error=type(error).__name__)
+        broken = {_Stage.GREETING: Outcome.UNAVAILABLE, _Stage.RECIPIENT: Outcome.LATER}
+        return Attempt(broken.get(stage, Outcome.UNCERTAIN), error=type(error).__name__)
     status = _status(error)
-    # A wrong setting must not make all addresses bounce.
-    about_us = error.code in _REFUSALS_OF_CLIENTS or " 5.7." in status
-    if stage is _Stage.GREETING or (stage is _Stage.RECIPIENT and about_us):
-        return Attempt(Outcome.UNAVAILABLE, status, f"{type(error).__name__} {status}")
+    described = f"{type(error).__name__} {status}"
+    if stage is _Stage.GREETING:
+        return Attempt(Outcome.UNAVAILABLE, status, described)
+    # A wrong setting or a daily limit must not make addresses bounce; one such mailbox must not stop the others.
+    if error.code in _REFUSALS_OF_CLIENTS or " 5.7." in status:
+        return Attempt(Outcome.LATER, status, described)
     if error.code < 500:
         return Attempt(Outcome.LATER, status)
     return Attempt(Outcome.ADDRESS_REFUSED if stage is _Stage.RECIPIENT else Outcome.REFUSED, status)

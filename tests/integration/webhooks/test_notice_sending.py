@@ -1,24 +1,32 @@
 """Letters and a real mail server: refusals, broken connections, killed and concurrent workers, bounces."""
 
 import asyncio
+import os
 from datetime import timedelta
+from email.message import EmailMessage
 from typing import Any
+from unittest.mock import AsyncMock, MagicMock
 from uuid import UUID
 
 import pytest
 import time_machine
+from typer.testing import CliRunner
 
 from cli.commands import notices
-from services.webhooks.notices import leases, outcomes
+from services.webhooks.notices import leases, links, outcomes, preferences
+from services.webhooks.notices.bounces import Bounce
 from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
+from services.webhooks.notices.rendering import Envelope
+from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import webhooks_settings
+from shared.clock import now as now_utc
 from shared.database.outages import DependencyUnavailable
 from shared.database.purge import RetentionSettings, purge_tables
-from tests.integration.webhooks.notice_office import Office, local
+from tests.integration.webhooks.notice_office import DUE, Office, local
 from tests.support.mail_server import MailServer
 
 
@@ -42,6 +50,11 @@ async def only_letter(office: Office) -> dict[str, Any]:
     return letter
 
 
+async def only_letter_of(office: Office, purpose: str) -> dict[str, Any]:
+    [letter] = [found for found in await office.letters() if found["purpose"] == purpose]
+    return letter
+
+
 async def test_server_that_says_later_gets_the_same_letter_again(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
@@ -58,8 +71,9 @@ async def test_server_that_says_later_gets_the_same_letter_again(
     assert len(mail.letters) == 1
     letter = await only_letter(office)
     assert (letter["status"], letter["attempts"], letter["smtp_status"]) == ("sent", 3, "250")
-    assert mail.letters[0].message["Message-ID"] == f"<{letter['id'].hex}@example.ru>"
-    assert mail.letters[0].sender == f"returned+{letter['id'].hex}@example.ru"
+    reference = f"{letter['id'].hex}-{links.letter_code(webhooks_settings().encryption_keys, letter['id'])}"
+    assert mail.letters[0].message["Message-ID"] == f"<{reference}@example.ru>"
+    assert mail.letters[0].sender == f"returned+{reference}@example.ru"
     assert await office.outcomes() == [("sent", None)]
 
 
@@ -74,6 +88,40 @@ async def test_retry_is_not_made_at_night(office: Office, mail: MailServer, now:
     now.move_to(local("2026-03-04 09:00"))
     assert await office.send() == 1
     assert len(mail.letters) == 1
+
+
+async def test_letter_that_is_put_off_before_days_off_is_told_after_them(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    now.move_to(local("2026-03-06 17:57"))
+    await told(office, now)
+    mail.data = ["451 4.3.0 try again"]
+    assert await office.send() == 1
+    now.move_to(local("2026-03-06 18:05"))
+    assert await office.send() == 0
+    now.move_to(local("2026-03-10 09:00"))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None)]
+
+
+async def test_urgent_notice_does_not_wait_for_others_of_its_letter(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person("manager")
+    await office.harness.sql("UPDATE notice_settings SET urgent_at_any_hour = true")
+    now.move_to(local("2026-03-03 17:57"))
+    escalation: dict[str, Any] = {"clock": "first_response", "due_at": DUE, "step": "manager", "told": [person_id]}
+    await office.emit("appeal.escalated", await office.appeal(urgency="high"), urgency="high", **escalation)
+    await told(office, now)
+    mail.data = ["451 4.3.0 try again"]
+    assert await office.send() == 1
+    now.move_to(local("2026-03-03 18:05"))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None), ("waiting", None)]
+    now.move_to(local("2026-03-04 09:00"))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None)] * 2
 
 
 async def test_letter_that_is_put_off_too_often_fails(
@@ -143,29 +191,119 @@ async def test_refused_text_is_not_the_fault_of_the_address(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
-    mail.data = ["554 5.6.0 looks like spam"]
+    mail.data = ["552 5.3.4 too big"]
     await told(office, now)
     await office.send()
     assert await office.outcomes() == [("failed", "refused")]
     assert (await office.settings_of(person_id)).bounces == 0
 
 
-@pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "530 5.7.0 authentication required"])
-async def test_server_that_refuses_us_blames_no_address(
+@pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "554 policy"])
+async def test_mailbox_that_refuses_us_is_tried_later_and_stops_nobody_else(
     office: Office, mail: MailServer, now: time_machine.Traveller, answer: str
 ) -> None:
-    person_id = await office.person()
+    people = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
     await told(office, now)
     mail.rcpt = [answer]
+    sender = office.sender()
+    sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
+    assert await sender.send_due() == 2
+    assert sorted(await office.outcomes()) == [("sent", None), ("waiting", None)]
+    office.state.check()
+    assert [(await office.settings_of(person_id)).bounces for person_id in people] == [0, 0]
+    now.shift(RETRY_DELAYS[0])
+    await office.send()
+    assert await office.outcomes() == [("sent", None)] * 2
+
+
+async def test_server_that_refuses_several_people_in_a_row_is_reported(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    for number in range(MAX_REFUSALS):
+        await office.person(address=f"p{number}@example.ru")
+    await told(office, now)
+    mail.rcpt = ["550 5.7.1 relaying denied"] * MAX_REFUSALS
     await office.send()
     with pytest.raises(DependencyUnavailable, match=r"5\.7"):
         office.state.check()
-    assert (await office.settings_of(person_id)).bounces == 0
+    now.shift(timedelta(minutes=2))
+    assert await office.send() == 1  # one letter tries it
+    office.state.check()
+    assert await office.send() == MAX_REFUSALS - 1
+
+
+async def test_text_refused_for_a_reason_of_ours_is_tried_later(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    mail.data = ["554 5.7.1 daily quota"]
+    await office.send()
+    assert await office.outcomes() == [("waiting", None)]
+    now.shift(RETRY_DELAYS[0])
+    await office.send()
+    assert await office.outcomes() == [("sent", None)]
+    assert len(mail.letters) == 1
+
+
+async def test_server_that_cuts_the_text_gets_one_letter_at_a_time(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    for number in range(4):
+        await office.person(address=f"p{number}@example.ru")
+    await told(office, now)
+    mail.data = ["cut"] * 2
+    sender = office.sender()
+    sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
+    assert await sender.send_due() == 1
+    with pytest.raises(DependencyUnavailable):
+        office.state.check()
+    assert await sender.send_due() == 1
+    assert await sender.send_due() == 1
+    office.state.check()
+    assert await sender.send_due() == 1
+    statuses = [status for status, _ in await office.outcomes()]
+    assert sorted(statuses) == ["failed", "failed", "sent", "sent"]
+
+
+async def test_letter_that_cannot_be_written_stops_nobody_else(
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = await office.person(address="broken@example.ru")
+    await office.person(address="other@example.ru")
+    await told(office, now)
+    write = NoticeSender._message
+
+    def write_or_raise(self: NoticeSender, addresses: Envelope, found: leases.Claim) -> EmailMessage:
+        if found.person_id == broken:
+            raise KeyError("broken@example.ru")
+        return write(self, addresses, found)
+
+    monkeypatch.setattr(NoticeSender, "_message", write_or_raise)
+    assert await office.send() == 2
+    assert [letter.recipient for letter in mail.letters] == ["other@example.ru"]
+    assert await office.send() == 0
+    office.state.check()
+    attempts = {letter["person_id"]: letter["attempts"] for letter in await office.letters()}
+    assert attempts[broken] == 1
+
+
+async def test_outage_of_the_database_sends_no_text_and_blames_nobody(
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.person()
+    await told(office, now)
+    begin = AsyncMock(side_effect=ConnectionRefusedError)
+    with monkeypatch.context() as patched:
+        patched.setattr(leases, "begin_sending", begin)
+        await office.send()
+    assert begin.await_count == 1
+    office.state.check()
+    assert (await only_letter(office))["attempts"] == 0
     now.shift(timedelta(minutes=2))
     await office.send()
-    office.state.check()
     assert await office.outcomes() == [("sent", None)]
-    assert (await only_letter(office))["attempts"] == 1
+    assert len(mail.letters) == 1
 
 
 async def test_letters_wait_for_a_mail_server_that_is_down(
@@ -181,7 +319,7 @@ async def test_letters_wait_for_a_mail_server_that_is_down(
     with pytest.raises(DependencyUnavailable):
         office.state.check()
     office.port = port
-    assert await office.send() == 2
+    assert [await office.send(), await office.send()] == [1, 1]
     office.state.check()
     assert await office.outcomes() == [("sent", None)] * 2
 
@@ -201,16 +339,14 @@ async def test_letter_whose_connection_broke_while_it_was_sent_is_not_sent_again
 
 
 async def test_slow_server_counts_as_uncertain(
-    office: Office, mail: MailServer, now: time_machine.Traveller
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await office.person()
     await told(office, now)
     mail.hold = asyncio.Event()
-    quick = office.settings.model_copy(update={"smtp_timeout_seconds": 0.2})
-    sender = office.sender()
-    sender._settings = quick
+    monkeypatch.setattr("services.webhooks.notices.transport.ANSWER_SECONDS", 0.5)
     try:
-        assert await sender.send_due() == 1
+        assert await office.send() == 1
     finally:
         mail.hold.set()
     assert await office.outcomes() == [("failed", "uncertain")]
@@ -308,6 +444,30 @@ async def test_letter_that_comes_back_fails_its_notices(
     assert (await only_letter(office))["smtp_status"] == "5.1.1"
 
 
+async def test_letter_of_a_former_address_that_comes_back_does_not_blame_the_new_one(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person()
+    await told(office, now)
+    await office.send()
+    async with office.harness.database.write() as session:
+        settings = await preferences.lock(session, person_id)
+        keys = webhooks_settings().encryption_keys
+        await preferences.set_address(session, settings, "new@example.ru", keys)
+    async with office.harness.database.write() as session:
+        assert await outcomes.record_bounce(session, (await only_letter_of(office, "notices"))["id"], "5.1.1")
+    assert (await office.settings_of(person_id)).bounces == 0
+    assert await office.outcomes() == [("failed", "bounced")]
+
+
+def test_returned_letter_waits_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://webhooks@127.0.0.1:1/nothing")
+    monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
+    monkeypatch.setattr("services.webhooks.settings.webhooks_settings", MagicMock())
+    result = CliRunner().invoke(notices.app, ["bounce"], input="")
+    assert result.exit_code == os.EX_TEMPFAIL
+
+
 async def test_command_takes_a_returned_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
@@ -321,6 +481,49 @@ async def test_command_takes_a_returned_letter(
     assert await office.outcomes() == [("failed", "bounced")]
     actors = await office.harness.sql("SELECT actor FROM audit WHERE subject_id = $1", letter_id.hex)
     assert [row["actor"].partition(":")[0] for row in actors] == ["operator"]
+    assert await office.harness.sql("SELECT FROM audit WHERE subject_id = $1", UUID(int=5).hex) == []
+
+
+async def test_many_notices_of_a_person_are_told_in_several_letters(
+    office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.webhooks.notices.claims.MAX_NOTICES", 2)
+    await office.person()
+    for _ in range(3):
+        await office.emit("appeal.assigned", await office.appeal())
+    now.shift(timedelta(minutes=2))
+    assert [await office.send(), await office.send(), await office.send()] == [1, 1, 0]
+    assert await office.outcomes() == [("sent", None)] * 3
+
+
+async def test_notice_that_cannot_be_read_stops_nobody_else(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    broken, other = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
+    await told(office, now)
+    await office.harness.sql(
+        "UPDATE notices SET event_type = 'reply.failed', details = '{}' WHERE person_id = $1", broken
+    )
+    assert await office.send() == 1
+    statuses = {notice["person_id"]: notice["status"] for notice in await office.notices()}
+    assert statuses == {broken: "waiting", other: "sent"}
+    assert await office.send() == 0
+    now.shift(timedelta(days=8))
+    assert await office.send() == 0
+    assert ("suppressed", "too_late") in await office.outcomes()
+
+
+async def test_link_that_was_not_sent_for_a_day_is_not_sent(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person_id = await office.person(address=None)
+    async with office.harness.database.write() as session:
+        settings = await preferences.lock(session, person_id)
+        keys = webhooks_settings().encryption_keys
+        await preferences.set_address(session, settings, "a@example.ru", keys)
+    now.shift(timedelta(days=1, minutes=1))
+    assert await office.send() == 0
+    assert (await only_letter(office))["status"] == "cancelled"
 
 
 async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
@@ -337,6 +540,27 @@ async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
     assert await office.letters() == []
 
 
+async def test_settings_of_people_who_left_are_purged(office: Office, now: time_machine.Traveller) -> None:
+    left, stays = [await office.person() for _ in range(2)]
+    await office.change("people", left, active=False)
+    rules = [rule for rule in purge_rules(RetentionSettings()) if rule.table == "notice_settings"]
+    for days, kept in ((0, {left, stays}), (365, {stays})):
+        await office.change("people", left, updated_at=now_utc() - timedelta(days=days, minutes=1))
+        await purge_tables(office.harness.database, rules)
+        rows = await office.harness.sql("SELECT person_id FROM notice_settings")
+        assert {row["person_id"] for row in rows} == kept
+
+
+async def test_waiting_notices_are_listed_only_once_e_mail_is_switched_off(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    await told(office, now)
+    assert await outcomes.suppress_waiting(office.harness.database) == 1
+    assert await office.outcomes() == [("suppressed", "email_off")]
+    assert await office.send() == 0
+
+
 async def test_log_and_rows_contain_no_address(
     office: Office, mail: MailServer, now: time_machine.Traveller, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -349,4 +573,5 @@ async def test_log_and_rows_contain_no_address(
     await office.send()
     rows = f"{await office.letters()} {await office.notices()}"
     captured = capsys.readouterr()
+    assert "mail server took no letter" in captured.out + captured.err
     assert "sadik5" not in rows + captured.out + captured.err

@@ -7,9 +7,15 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
+from services.webhooks.notices import preferences
 from services.webhooks.notices.preferences import MAX_CONFIRMATIONS_PER_DAY
 from services.webhooks.schemas.notices import AddressState, NoticeKind
+from services.webhooks.settings import webhooks_settings
+from services.webhooks.worker import ENCRYPTED_COLUMNS
+from shared import encryption
 from tests.integration.webhooks.notice_office import Office
 from tests.support.mail_server import MailServer
 
@@ -118,6 +124,24 @@ async def test_links_of_a_day_are_limited(office: Office) -> None:
     assert "Retry-After" in refused.headers
 
 
+async def test_links_of_a_day_to_one_mailbox_are_limited(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.webhooks.notices.preferences.MAX_CONFIRMATIONS_PER_ADDRESS", 2)
+    answers = []
+    for address in ("Victim@example.ru", "victim@example.ru", "victim@example.ru", "other@example.ru"):
+        person = Person(office, await office.person(address=None))
+        answers.append((await person.change(0, address=address)).status_code)
+    assert answers == [200, 200, 429, 200]
+
+
+async def test_addresses_are_encrypted_with_a_new_key(office: Office) -> None:
+    person_id = await office.person()
+    keys = webhooks_settings().encryption_keys
+    newest = Fernet.generate_key().decode()
+    both = SecretStr(f"{newest},{keys.get_secret_value()}")
+    assert await encryption.reencrypt(office.harness.database, both, ENCRYPTED_COLUMNS) == 1
+    assert preferences.address_of(await office.settings_of(person_id), SecretStr(newest)) == "sadik5@example.ru"
+
+
 async def test_refused_link_stops_the_address(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
@@ -145,6 +169,28 @@ async def test_manager_sets_the_address_of_colleagues_only(office: Office) -> No
     executor = Person(office, colleague)
     assert (await executor.change(1, path, "PUT", address=None)).status_code == 403
     assert (await executor.change(1, address=None)).json()["address_state"] == "none"
+
+
+@pytest.mark.parametrize("replacement", ["thief@example.ru", None])
+async def test_address_that_somebody_else_replaced_is_told(
+    office: Office, mail: MailServer, replacement: str | None
+) -> None:
+    manager = Person(office, await office.person("manager", address=None), "manager")
+    colleague = await office.person()
+    path = f"/api/v1/people/{colleague}/notice-address"
+    assert (await manager.change(1, path, "PUT", address=replacement)).status_code == 200
+    await office.send()
+    [told] = [letter for letter in mail.letters if letter.recipient == "sadik5@example.ru"]
+    assert told.message["Subject"] == "Адрес для уведомлений изменён"
+    assert (await office.settings_of(colleague)).former_address is None
+    assert await office.send() == 0
+
+
+async def test_address_that_its_owner_replaced_is_not_told(office: Office, mail: MailServer) -> None:
+    person = Person(office, await office.person())
+    await person.change(1, address="new@example.ru")
+    await office.send()
+    assert [letter.recipient for letter in mail.letters] == ["new@example.ru"]
 
 
 async def test_address_is_stored_encrypted(office: Office) -> None:
@@ -177,8 +223,11 @@ async def test_one_click_ends_the_kinds_of_the_letter(
     assert answer.status_code == 200
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert (await office.settings_of(person_id)).choices == {"assignment": "never"}
-    [row] = await office.harness.sql("SELECT action, actor FROM audit")
-    assert (row["action"], row["actor"]) == ("end_notices", str(person_id))
+    version = (await office.settings_of(person_id)).version
+    assert (await client.post(path)).status_code == 200  # once more
+    assert (await office.settings_of(person_id)).version == version
+    rows = await office.harness.sql("SELECT actor FROM audit WHERE action = 'end_notices' AND after IS NOT NULL")
+    assert [row["actor"] for row in rows] == [f"link:{person_id}"]
     await office.emit("appeal.assigned", await office.appeal())
     assert (await office.outcomes())[-1] == ("suppressed", "unsubscribed")
 

@@ -158,6 +158,37 @@ async def test_digest_of_the_next_working_morning_adds_up(
     assert await office.outcomes() == [("sent", None)] * 5
 
 
+async def test_letter_tells_one_matter_once(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
+    person_id = await office.person()
+    appeal_id = await office.appeal()
+    for share in (0.5, 0.8):
+        now.shift(timedelta(hours=1))
+        await office.emit("appeal.deadline_near", appeal_id, **WARNING | {"share": share})
+    given = await office.appeal(assignee_id=person_id)
+    await office.emit("appeal.assigned", given)
+    now.shift(timedelta(seconds=5))
+    await office.emit("appeal.assignee_changed", given, assignee_id=person_id, previous_assignee_id=None)
+    now.shift(timedelta(minutes=2))
+    assert await office.send() == 1
+    assert mail.letters[0].message["Subject"] == "№ 1024: назначено вам"
+    now.move_to(local("2026-03-04 09:00"))
+    assert await office.send() == 1
+    assert mail.letters[1].message["Subject"] == "№ 1024: подходит срок первого ответа"
+    assert await office.outcomes() == [("suppressed", "settled"), ("sent", None)] * 2
+
+
+async def test_warning_of_a_deadline_before_the_digest_is_told_at_once(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await office.person()
+    due_at = local("2026-03-03 18:00")
+    appeal_id = await office.appeal(first_response_due_at=due_at)
+    await office.emit("appeal.deadline_near", appeal_id, **WARNING | {"due_at": due_at})
+    now.shift(timedelta(minutes=2))
+    assert await office.send() == 1
+    assert "Подходит срок" in mail.letters[0].body()
+
+
 async def test_nobody_is_told_at_night(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
     await office.person()
     now.move_to(local("2026-03-03 22:40"))
@@ -260,6 +291,22 @@ async def test_mention_is_told_to_who_may_read_the_note(
     assert "Вас упомянули в заметке" in mail.letters[0].body()
     assert "ЗАМЕТКА" not in mail.letters[0].body()
     assert await office.outcomes() == [("sent", None), ("suppressed", "settled"), ("suppressed", "no_access")]
+
+
+async def test_mention_is_told_to_a_superior_who_may_read_the_note(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    superior = await Office.open(office.harness, 1, "Управление образования")
+    await office.change("organisations", office.organisation_id, parent_id=superior.organisation_id)
+    person = await office.person("manager", organisation_id=superior.organisation_id)
+    await office.change("people", person, include_subordinates=True)
+    appeal_id = await office.appeal()
+    note_id = await office.note(appeal_id)
+    mentioned: dict[str, Any] = {"note_id": note_id, "visibility": "organisation", "mentions": [person]}
+    await office.emit("appeal.note_added", appeal_id, **mentioned)
+    now.shift(timedelta(minutes=2))
+    await office.send()
+    assert await office.outcomes() == [("sent", None)]
 
 
 async def test_who_may_not_see_the_appeal_any_more_is_not_told(

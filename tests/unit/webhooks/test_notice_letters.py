@@ -15,7 +15,6 @@ from services.webhooks.notices.rendering import (
     Envelope,
     confirmation_message,
     envelope,
-    message_id,
     notices_message,
 )
 from services.webhooks.schemas.notices import NoticeKind
@@ -23,6 +22,7 @@ from shared.clock import REGION_TIME_ZONE
 
 NOW = datetime(2026, 3, 3, 2, tzinfo=UTC)  # 10:00 in Irkutsk
 DUE = NOW + timedelta(hours=7, minutes=40)
+CODE = "0123456789ab"
 LETTER = UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")
 UNSUBSCRIBE = f"https://api.example.ru/api/v1/notices/unsubscription?token={'aB3_-' * 30}"
 HOSTILE = '<script>alert(1)</script>\r\nBcc: victim@example.ru\n\u202eевил\u2066 "Школа" & <b>'
@@ -66,7 +66,7 @@ def composed(*lines: Line) -> Letter:
 
 
 def addresses(recipient: str = "sadik5@example.ru") -> Envelope:
-    return envelope(LETTER, sender="noreply@example.ru", bounce_address=None, recipient=recipient)
+    return envelope(LETTER, CODE, sender="noreply@example.ru", bounce_address=None, recipient=recipient)
 
 
 def rendered(*lines: Line) -> EmailMessage:
@@ -183,7 +183,7 @@ def test_letter_has_the_headers_of_automatic_mail() -> None:
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert message["List-Unsubscribe"] == f"<{UNSUBSCRIBE}>"
-    assert message["Message-ID"] == message_id(LETTER, "noreply@example.ru") == f"<{LETTER.hex}@example.ru>"
+    assert message["Message-ID"] == f"<{LETTER.hex}-{CODE}@example.ru>"
     assert str(message["From"]) == "Госпаблик <noreply@example.ru>"
 
 
@@ -206,6 +206,6 @@ def test_html_loads_nothing_and_fits_a_phone() -> None:
 
 
 def test_bounce_address_names_the_letter() -> None:
-    with_own = envelope(LETTER, sender="noreply@a.ru", bounce_address="returned@a.ru", recipient="x@b.ru")
-    assert with_own.bounce_address == f"returned+{LETTER.hex}@a.ru"
+    with_own = envelope(LETTER, CODE, sender="noreply@a.ru", bounce_address="returned@a.ru", recipient="x@b.ru")
+    assert with_own.bounce_address == f"returned+{LETTER.hex}-{CODE}@a.ru"
     assert addresses().bounce_address == "noreply@example.ru"

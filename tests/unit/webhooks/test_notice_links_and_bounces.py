@@ -1,5 +1,6 @@
 """Signed links of letters, reports of undeliverable letters, and notice addresses."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,9 +10,12 @@ from pydantic import SecretStr, ValidationError
 from services.webhooks.notices import links
 from services.webhooks.notices.bounces import Bounce, parse_bounce
 from services.webhooks.schemas.notices import NoticeAddressUpdate, NoticeKind
+from shared import clock
 
 PERSON, NONCE, LETTER = uuid4(), uuid4(), UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+KEYS = SecretStr(OLD)
+REFERENCE = f"{LETTER.hex}-{links.letter_code(KEYS, LETTER)}"
 WANTED = links.Unsubscription(PERSON, (NoticeKind.ASSIGNMENT, NoticeKind.WARNING))
 
 REPORT = """\
@@ -48,7 +52,7 @@ Subject: letter
 
 def report(**changes: str) -> bytes:
     values = {
-        "to": f"returned+{LETTER.hex}@example.ru",
+        "to": f"returned+{REFERENCE}@example.ru",
         "action": "failed",
         "status": "5.1.1",
         "returned": "text/rfc822-headers",
@@ -79,13 +83,30 @@ def test_damaged_link_is_refused(token: str) -> None:
 
 
 def test_report_names_the_letter_by_its_recipient() -> None:
-    assert parse_bounce(report()) == Bounce(LETTER, "5.1.1")
+    assert parse_bounce(report(), SecretStr(f"{NEW},{OLD}")) == Bounce(LETTER, "5.1.1")
 
 
 @pytest.mark.parametrize("returned", ["text/rfc822-headers", "message/rfc822"])
 def test_report_names_the_letter_by_what_came_back(returned: str) -> None:
-    found = parse_bounce(report(to="noreply@example.ru", letter=LETTER.hex, returned=returned))
+    found = parse_bounce(report(to="noreply@example.ru", letter=REFERENCE, returned=returned), KEYS)
     assert found == Bounce(LETTER, "5.1.1")
+
+
+@pytest.mark.parametrize("code", ["", "-", f"-{'0' * 12}"])
+def test_report_without_the_code_of_the_letter_is_no_bounce(code: str) -> None:
+    forged = f"{LETTER.hex}{code}"
+    assert parse_bounce(report(to=f"returned+{forged}@example.ru", letter=forged), KEYS) is None
+
+
+def test_old_link_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    unsubscription = links.unsubscribe_token(KEYS, WANTED)
+    confirmation = links.confirmation_token(KEYS, PERSON, NONCE)
+    made = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: made + links.CONFIRM_AGE + timedelta(seconds=1))
+    assert links.read_confirmation_token(KEYS, confirmation) is None
+    assert links.read_unsubscribe_token(KEYS, unsubscription) == WANTED
+    monkeypatch.setattr(clock, "now", lambda: made + links.UNSUBSCRIBE_AGE + timedelta(seconds=1))
+    assert links.read_unsubscribe_token(KEYS, unsubscription) is None
 
 
 @pytest.mark.parametrize(
@@ -93,14 +114,14 @@ def test_report_names_the_letter_by_what_came_back(returned: str) -> None:
     [{"action": "delayed", "status": "4.4.1"}, {"action": "delivered", "status": "2.0.0"}, {"status": "4.2.2"}],
 )
 def test_delay_is_no_bounce(changes: dict[str, str]) -> None:
-    assert parse_bounce(report(**changes)) is None
+    assert parse_bounce(report(**changes), KEYS) is None
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"\xff\xfe", b"Subject: out of office\n\nBack on Monday", b"Action: failed\n\n"]
 )
 def test_other_mail_is_no_bounce(raw: bytes) -> None:
-    assert parse_bounce(raw) is None
+    assert parse_bounce(raw, KEYS) is None
 
 
 @pytest.mark.parametrize(
