@@ -8,6 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 MAX_SUBJECTS = 500
 # Shown to staff in place of what was erased.
 ERASED_WORDS = "данные удалены"
+# Why a reply was not sent.
+AUTHOR_ERASED = {"code": "author_erased", "message": "Данные автора удалены: ответить ему больше нельзя."}
 
 
 class EraseAuthor(BaseModel):

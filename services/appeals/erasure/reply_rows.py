@@ -9,13 +9,10 @@ from sqlalchemy import func, select
 from services.appeals.erasure.statements import delete_rows, update_rows
 from services.appeals.erasure.stored_values import without_words
 from shared import clock
-from shared.contracts.erasures import ERASED_WORDS
+from shared.contracts.erasures import AUTHOR_ERASED
 from shared.database.sessions import WriteSession
 from shared.tables.appeals_replies import Reply, ReplyChange, ReplyLease, ReplyVersion
 from shared.tables.attachments import Attachment
-
-# Ingest fails what it has not sent yet, in the same words.
-AUTHOR_ERASED = {"code": "author_erased", "message": f"Обращение {ERASED_WORDS}: ответить автору больше нельзя."}
 
 
 async def erase_replies(session: WriteSession, direct: Sequence[UUID], appeal_ids: Sequence[UUID]) -> None:

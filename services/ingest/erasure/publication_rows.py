@@ -12,14 +12,11 @@ from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.publishing.publisher import UNFINISHED_STATUSES, fail_unfinished
 from shared import clock
+from shared.contracts.erasures import AUTHOR_ERASED
 from shared.database.sessions import WriteSession
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication, PublicationChange
 
-AUTHOR_ERASED = {
-    "code": "author_erased",
-    "message": "Данные автора удалены: ответить ему больше нельзя.",
-}
 _WORDS: Mapping[str, Any] = {
     "text": "", "previous_texts": [], "attachments": [], "uploaded_media": None, "baseline_external_ids": [],
 }  # fmt: skip
