@@ -52,7 +52,7 @@ SIZE_LIMITS = {
     "webhook_deliveries": SizeLimit(APPEALS * 16, RETENTION.deliveries_days + 2, 120),
     "events": SizeLimit(MESSAGES + APPEALS * 8, RETENTION.events_days, 1_200),
     "page_checks": SizeLimit(PAGES, RETENTION.page_checks_days, 400),
-    "personal_data_reads": SizeLimit(READS, RETENTION.personal_data_reads_days, 700),
+    "personal_data_reads": SizeLimit(READS, RETENTION.personal_data_reads_days, 1_200),
     "alerts": SizeLimit(ALERTS, RETENTION.seen_alerts_days, 4),
 }
 
