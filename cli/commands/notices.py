@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -39,7 +40,7 @@ def bounce() -> None:
         typer.echo("not the report of a letter that could not be delivered: nothing changes")
         return
     try:
-        known = asyncio.run(_record(os.environ["GOSPABLIK_DATABASE_URL"], found.letter_id.hex, found.smtp_status))
+        known = asyncio.run(_record(os.environ["GOSPABLIK_DATABASE_URL"], found.letter_id, found.smtp_status))
     except Exception as error:
         if not is_outage(error):
             raise
@@ -48,9 +49,7 @@ def bounce() -> None:
     typer.echo(f"letter {found.letter_id}: {'recorded' if known else 'unknown, or recorded before'}")
 
 
-async def _record(url: str, letter_id: str, smtp_status: str) -> bool:
-    from uuid import UUID
-
+async def _record(url: str, letter_id: UUID, smtp_status: str) -> bool:
     from services.webhooks.notices.outcomes import record_bounce
     from shared.audit import recorder
     from shared.database.sessions import Database
@@ -59,9 +58,9 @@ async def _record(url: str, letter_id: str, smtp_status: str) -> bool:
     try:
         async with database.write() as session:
             recorder.set_context(session, recorder.operator_context("webhooks", "notices bounce"))
-            known = await record_bounce(session, UUID(hex=letter_id), smtp_status)
+            known = await record_bounce(session, letter_id, smtp_status)
             if known:
-                await recorder.record_action(session, "notice_letters", letter_id)
+                await recorder.record_action(session, "notice_letters", str(letter_id))
     finally:
         await database.close()
     return known

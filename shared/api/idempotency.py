@@ -117,7 +117,7 @@ class OncePerKey:
         return answer
 
 
-async def forget_responses_about(
+async def delete_responses_about(
     session: WriteSession, table: type[IdempotencyMixin], ids: Sequence[UUID]
 ) -> None:
     """Delete the stored responses of all callers that contain one of these ids: they show a person's data."""

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 # How many subjects of events one command names.
 MAX_SUBJECTS = 500
 # Shown to staff in place of what was erased.
-ERASED_WORDS = "данные удалены"
+ERASED_TEXT = "данные удалены"
 # Why a reply was not sent.
 AUTHOR_ERASED = {"code": "author_erased", "message": "Данные автора удалены: ответить ему больше нельзя."}
 

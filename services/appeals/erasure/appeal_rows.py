@@ -14,9 +14,9 @@ from services.appeals.lifecycle.erasure_lock import lock_erasure
 from services.appeals.moderation.matter_decisions import split_off
 from services.appeals.search.documents import index_appeals
 from shared import clock
-from shared.api.idempotency import forget_responses_about
+from shared.api.idempotency import delete_responses_about
 from shared.audit import recorder
-from shared.contracts.erasures import ERASED_WORDS, AuthorErasedSoFar, EraseAuthor
+from shared.contracts.erasures import ERASED_TEXT, AuthorErasedSoFar, EraseAuthor
 from shared.contracts.values import AlertKind
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
@@ -70,7 +70,7 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
     await _erase_readings(session, own)
     if not ids:
         erased = select(Appeal.id).where(Appeal.author_key == command.pseudonym)
-        await forget_responses_about(session, AppealsIdempotency, list(await session.scalars(erased.union(own))))
+        await delete_responses_about(session, AppealsIdempotency, list(await session.scalars(erased.union(own))))
     return AuthorErasedSoFar(is_done=not ids, counts=await _counts(session, command.pseudonym))
 
 
@@ -190,7 +190,7 @@ async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
         session,
         Incident,
         Incident.id.in_(of_these) & ~others,
-        title=ERASED_WORDS.capitalize(),
+        title=ERASED_TEXT.capitalize(),
         street=None,
         version=Incident.version + 1,
     )

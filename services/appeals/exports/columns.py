@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from services.appeals.sla import breaches
 from shared import clock
-from shared.contracts.erasures import ERASED_WORDS
+from shared.contracts.erasures import ERASED_TEXT
 from shared.contracts.values import AppealOutcome, AppealStatus, FeedbackKind, Urgency
 from shared.masking import mask
 
@@ -101,7 +101,7 @@ COLUMNS = (
     Column("Отклик гражданина", 18, _word("feedback_kind", FEEDBACK)),
     Column("Передач", 9, _attribute("transfers")),
     Column("Метки", 20, lambda row: ", ".join(row.tags) or None),
-    Column("Текст", 80, lambda row: mask(row.text) if row.erased_at is None else ERASED_WORDS),
+    Column("Текст", 80, lambda row: mask(row.text) if row.erased_at is None else ERASED_TEXT),
     Column("Ссылка", 40, _attribute("url")),
 )
 HEADINGS = [column.heading for column in COLUMNS]

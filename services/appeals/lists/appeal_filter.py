@@ -4,8 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Select, Uuid, and_, any_, func, literal_column, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, select
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import actor_id
@@ -19,6 +18,7 @@ from shared.api.pagination import inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.contracts.values import AppealStatus, FeedbackKind, Language, Urgency
+from shared.database.id_conditions import is_one_of_query
 from shared.networks import NetworkName
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage, AppealSubmission
 from shared.tables.appeals_lists import AppealTag, UnreadAppeal
@@ -156,7 +156,7 @@ class AppealFilter(ListFilter):
         if self.author_key is not None:
             of_author = select(Message.id).where(Message.author_key == self.author_key)
             written = select(AppealMessage.appeal_id).where(AppealMessage.message_id.in_(of_author))
-            conditions.append(_is_one_of(written))
+            conditions.append(is_one_of_query(Appeal.id, written))
         if self.external_id is not None:
             submitted = select(AppealSubmission.appeal_id).where(AppealSubmission.external_id == self.external_id)
             conditions.append(Appeal.id.in_(submitted))
@@ -169,7 +169,9 @@ class AppealFilter(ListFilter):
         found = select(AppealTag.appeal_id).where(AppealTag.tag == self.tag)
         # `OFFSET 0` keeps the planner from reading the tags first.
         return [
-            found.where(AppealTag.appeal_id == Appeal.id).offset(0).exists() if in_order else _is_one_of(found)
+            found.where(AppealTag.appeal_id == Appeal.id).offset(0).exists()
+            if in_order
+            else is_one_of_query(Appeal.id, found)
         ]
 
     def _awaiting(self, caller: Caller) -> list[ColumnElement[bool]]:
@@ -190,7 +192,7 @@ class AppealFilter(ListFilter):
             (select(AppealWatcher.appeal_id).where(watching), self.watched),
         )
         conditions += [
-            _is_one_of(found) if wanted else Appeal.id.not_in(found)
+            is_one_of_query(Appeal.id, found) if wanted else Appeal.id.not_in(found)
             for found, wanted in lists
             if wanted is not None
         ]
@@ -220,12 +222,6 @@ class AppealFilter(ListFilter):
         until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
         changed = [Appeal.updated_at > self.updated_since] if self.updated_since is not None else []
         return since + until + changed
-
-
-def _is_one_of(found: Select[UUID]) -> ColumnElement[bool]:
-    # An array is read first, whatever the planner expects of a word or a person that it does not know: with `IN` a
-    # generic plan reads all appeals in order and looks each up.
-    return Appeal.id == any_(func.array(found.scalar_subquery(), type_=ARRAY(Uuid)))
 
 
 def _with_reply(status: str) -> Select[UUID]:

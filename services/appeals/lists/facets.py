@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, any_, cast, func, literal, select, tuple_
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Text, cast, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.functions import grouping_sets
 
@@ -14,6 +13,7 @@ from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
 from shared.auth.callers import Caller
+from shared.database.id_conditions import is_one_of
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
@@ -67,7 +67,7 @@ async def _counts(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) ->
         select(*(column.label(name) for name, column in columns.items()))
         .select_from(Appeal)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .where(Appeal.id == any_(literal(ids, ARRAY(Uuid))), caller.scope(Appeal.organisation_id))
+        .where(is_one_of(Appeal.id, ids), caller.scope(Appeal.organisation_id))
         .subquery()
     )
     grouped = [listed.c[name] for name in columns]

@@ -15,7 +15,7 @@ from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.ingest import Author, Message
 
 # In one night; more wait for the next.
-AUTHORS_AT_A_TIME = 2_000
+AUTHORS_PER_NIGHT = 2_000
 REQUESTED_BY = "ingest"
 
 
@@ -27,7 +27,7 @@ async def erase_expired_authors(database: Database, jobs: JobQueue, max_age: tim
     """
     before, erased = clock.now() - max_age, 0
     async with database.read() as session:
-        expired = await _expired_authors(session, before, AUTHORS_AT_A_TIME)
+        expired = await _expired_authors(session, before, AUTHORS_PER_NIGHT)
     for author_key in expired:
         async with database.write() as session:
             await lock_intake(session)

@@ -8,11 +8,12 @@ from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, sel
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
-from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.erasure.subject import Subject
 from services.ingest.intake.edits import EDIT_TIMES
 from services.ingest.intake.erased_digests import PREFIX, erased_external_id
 from services.ingest.intake.people_in_payloads import number_of, people_in
 from shared import clock
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
@@ -76,6 +77,7 @@ async def _erase_messages(
 ) -> None:
     threads = subject.replaced_threads
     taken = await _taken_ids(session, [one for one in messages if one.thread_key in threads])
+    alike: list[UUID] = []
     for message in messages:
         values = {**_WORDS, **changes}
         if message.kind == "message" and message.thread_key in threads:
@@ -88,7 +90,12 @@ async def _erase_messages(
             }
         elif subject.native_id is not None and subject.native_id in message.url:
             values["url"] = ""
+        else:
+            alike.append(message.id)
+            continue
         await session.execute(_erase(Message.id == message.id, values))
+    if alike:
+        await session.execute(_erase(is_one_of(Message.id, alike), {**_WORDS, **changes}))
 
 
 async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:
@@ -117,7 +124,7 @@ def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:
 async def _erase_versions(session: WriteSession, message_ids: Sequence[UUID]) -> Counts:
     gone = await session.scalars(
         delete(MessageVersion)
-        .where(any_id(MessageVersion.message_id, message_ids))
+        .where(is_one_of(MessageVersion.message_id, message_ids))
         .returning(MessageVersion.version)
     )
     return {"message_versions": len(gone.all())}
@@ -128,7 +135,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 
     They are found by the replies of the appeals, and by the comments of the person that they answer.
     """
-    replies = select(Reply.id, Reply.message_id).where(any_id(Reply.appeal_id, appeal_ids)).subquery()
+    replies = select(Reply.id, Reply.message_id).where(is_one_of(Reply.appeal_id, appeal_ids)).subquery()
     published = (
         select(Publication.network, Publication.kind, Publication.external_id)
         .where(Publication.reply_id.in_(select(replies.c.id)), Publication.kind == "comment")
@@ -162,7 +169,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     )
     if not found:
         return {}
-    await session.execute(_erase(any_id(Message.id, found), _WORDS))
+    await session.execute(_erase(is_one_of(Message.id, found), _WORDS))
     return {"replies_in_network": len(found)} | await _erase_versions(session, found)
 
 

@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy import select, union, update
 
 from services.ingest.erasure.message_rows import Counts, erase_direct_message
-from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.erasure.subject import Subject
 from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.publishing.publisher import UNFINISHED_STATUSES, fail_unfinished
 from shared import clock
 from shared.contracts.erasures import AUTHOR_ERASED
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication, PublicationChange
@@ -29,7 +30,7 @@ async def erase_publications(
 
     One that was not sent yet fails: nobody may write to the person any more.
     """
-    of_appeals = select(Reply.id).where(any_id(Reply.appeal_id, appeal_ids))
+    of_appeals = select(Reply.id).where(is_one_of(Reply.appeal_id, appeal_ids))
     # A union, not OR: each part is read by its index.
     of_person = union(
         select(Publication.id).where(Publication.reply_id.in_(of_appeals)),
@@ -47,7 +48,7 @@ async def erase_publications(
         await fail_unfinished(session, publication_id, AUTHOR_ERASED, statuses=("queued",))
     rows = await session.scalars(
         select(Publication)
-        .where(any_id(Publication.id, ids))
+        .where(is_one_of(Publication.id, ids))
         .order_by(Publication.id)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -55,7 +56,7 @@ async def erase_publications(
     changing = set(
         await session.scalars(
             select(PublicationChange.publication_id).where(
-                any_id(PublicationChange.publication_id, ids), PublicationChange.status.in_(UNFINISHED_STATUSES)
+                is_one_of(PublicationChange.publication_id, ids), PublicationChange.status.in_(UNFINISHED_STATUSES)
             )
         )
     )

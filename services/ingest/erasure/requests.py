@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.erasure.subject import find_subject, last_written, lock_intake, remember
+from services.ingest.erasure.subject import find_subject, last_written, lock_intake, store_digests
 from services.ingest.intake.erased_digests import PREFIX, author_digest
 from services.ingest.schemas.erasures import ErasureGround, ErasureRecordIn, ErasureStatus
 from shared import clock
@@ -57,7 +57,7 @@ async def request_erasure(
     erasure.subject = subject.encrypted()
     session.add(erasure)
     await session.flush()
-    await remember(session, erasure, subject.threads)
+    await store_digests(session, erasure, subject.threads)
     await enqueue(session, jobs, erasure.id)
     return erasure
 
@@ -83,7 +83,7 @@ async def repeat_erasure(
     )
     session.add(erasure)
     await session.flush()
-    await remember(session, erasure, [])
+    await store_digests(session, erasure, [])
     await enqueue(session, jobs, erasure.id)
     return erasure
 

@@ -24,7 +24,13 @@ from services.ingest.erasure.message_rows import (
     erased_ids,
 )
 from services.ingest.erasure.publication_rows import erase_publications
-from services.ingest.erasure.subject import Subject, any_id, find_by_digest, find_subject, lock_intake, remember
+from services.ingest.erasure.subject import (
+    Subject,
+    find_by_digest,
+    find_subject,
+    lock_intake,
+    store_digests,
+)
 from services.ingest.erasure.traces import erase_traces
 from shared import clock
 from shared.contracts.erasures import (
@@ -35,6 +41,7 @@ from shared.contracts.erasures import (
     EraseDeliveries,
 )
 from shared.contracts.ingest_events import AuthorErased
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.jobs import RetryLater
@@ -97,7 +104,7 @@ class ErasureRunner:
             if erasure.subject is None and key is not None:
                 found = await find_subject(session, key)
                 erasure.subject = found.encrypted()
-                await remember(session, erasure, found.threads)
+                await store_digests(session, erasure, found.threads)
             if erasure.subject is None:
                 await _conclude(session, erasure, ())
                 return None
@@ -178,7 +185,7 @@ class ErasureRunner:
             of_appeals = (
                 select(Publication.id)
                 .join(Reply, Reply.id == Publication.reply_id)
-                .where(any_id(Reply.appeal_id, appeal_ids), Publication.part == 0)
+                .where(is_one_of(Reply.appeal_id, appeal_ids), Publication.part == 0)
             )
             of_conversations = select(Publication.id).where(
                 Publication.thread_key.in_(subject.replaced_threads.values()), Publication.part == 0
@@ -238,9 +245,9 @@ async def _appeals_by_organisation(
 ) -> Mapping[UUID | None, list[UUID]]:
     """Return the appeals that each organisation has or had; None: the centre has them and nobody had."""
     had = union(
-        select(Appeal.id, Appeal.organisation_id).where(any_id(Appeal.id, appeal_ids)),
+        select(Appeal.id, Appeal.organisation_id).where(is_one_of(Appeal.id, appeal_ids)),
         select(Assignment.appeal_id, Assignment.to_organisation_id).where(
-            any_id(Assignment.appeal_id, appeal_ids)
+            is_one_of(Assignment.appeal_id, appeal_ids)
         ),
     )
     found: dict[UUID | None, list[UUID]] = {}

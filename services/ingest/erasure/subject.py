@@ -1,14 +1,11 @@
 """Whom an erasure is about: the author's key, the network's id and the direct conversations; encrypted at rest."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, any_, func, literal, select, union
+from sqlalchemy import func, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from services.ingest.intake.erased_digests import (
     ERASURE_LOCK,
@@ -47,11 +44,6 @@ class Subject:
     def replaced_threads(self) -> dict[str, str]:
         """Return what replaces the key of each conversation."""
         return {thread: erased_thread_key(thread) for thread in self.threads}
-
-
-def any_id(column: InstrumentedAttribute[UUID], ids: Iterable[UUID]) -> ColumnElement[bool]:
-    """Return the condition that the column has one of the ids, one parameter: a statement has at most 32,767."""
-    return column == any_(literal(list(ids), ARRAY(Uuid)))
 
 
 async def lock_intake(session: WriteSession) -> None:
@@ -113,7 +105,7 @@ async def last_written(session: AsyncSession, subject: Subject) -> datetime | No
     return last
 
 
-async def remember(session: WriteSession, erasure: Erasure, threads: list[str]) -> None:
+async def store_digests(session: WriteSession, erasure: Erasure, threads: list[str]) -> None:
     """Store the digests by which intake recognises the author and the conversations; under `lock_intake`."""
     digests = [erasure.author_digest, *map(conversation_digest, threads)]
     statement = insert(ErasedKey)

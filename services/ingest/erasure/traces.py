@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import delete, func, or_, select, update
 
 from services.ingest.erasure.message_rows import Counts
-from services.ingest.erasure.subject import Subject, any_id
+from services.ingest.erasure.subject import Subject
 from services.ingest.intake.people_in_payloads import number_of, people_in
-from shared.api.idempotency import forget_responses_about
+from shared.api.idempotency import delete_responses_about
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import (
     Author,
@@ -42,14 +43,14 @@ async def erase_traces(
     )
     await session.execute(delete(Thread).where(Thread.thread_key.in_(subject.threads)))
     for thread in subject.threads:
-        await _forget_conversation(session, thread)
+        await _delete_conversation_state(session, thread)
     if subject.native_id is not None:
         counts["quarantine"] = await _delete_payloads(session, subject.network, subject.native_id)
-    await forget_responses_about(session, IngestIdempotency, subject_ids)
+    await delete_responses_about(session, IngestIdempotency, subject_ids)
     return counts
 
 
-async def _forget_conversation(session: WriteSession, thread: str) -> None:
+async def _delete_conversation_state(session: WriteSession, thread: str) -> None:
     """Delete what waits for a message of the conversation, and its state in cursors.
 
     Its messages begin with the network's id of the conversation.
@@ -80,5 +81,5 @@ async def _delete_payloads(session: WriteSession, network: str | None, native_id
         )
     )
     naming = [row.id for row in rows.all() if number in people_in(json.loads(row.raw))]
-    await session.execute(delete(QuarantinedPayload).where(any_id(QuarantinedPayload.id, naming)))
+    await session.execute(delete(QuarantinedPayload).where(is_one_of(QuarantinedPayload.id, naming)))
     return len(naming)

@@ -14,6 +14,7 @@ from services.registry.schemas.fields import FilterText, Moment
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
+from shared.database.id_conditions import is_one_of_query
 from shared.tables.appeals import AppealMessage
 from shared.tables.common import PersonalDataRead
 from shared.tables.ingest import Message
@@ -81,12 +82,12 @@ def _conditions(filters: PersonalDataReadFilter) -> list[ColumnElement[bool]]:
     ]
     subjects = PersonalDataRead.subject_ids
     if filters.subject_id is not None:
-        conditions.append(_is_one_of(subjects.contains(array([filters.subject_id], type_=Uuid))))
+        conditions.append(_meeting(subjects.contains(array([filters.subject_id], type_=Uuid))))
     if filters.author_key is not None:
         of_author = select(Message.id).where(Message.author_key == filters.author_key)
         opened_or_joined = select(AppealMessage.appeal_id).where(AppealMessage.message_id.in_(of_author))
         found = (func.array(ids.scalar_subquery(), type_=ARRAY(Uuid)) for ids in (of_author, opened_or_joined))
-        conditions.append(_is_one_of(or_(*(subjects.overlap(ids) for ids in found))))
+        conditions.append(_meeting(or_(*(subjects.overlap(ids) for ids in found))))
     if filters.start is not None:
         conditions.append(PersonalDataRead.read_at >= filters.start)
     if filters.end is not None:
@@ -94,13 +95,9 @@ def _conditions(filters: PersonalDataReadFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _is_one_of(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition that the read is one of those that meet `condition`: all of these are read, by index.
-
-    Postgres takes a generic value for frequent, and would look for it in the order of time.
-    """
-    meeting = select(PersonalDataRead.id).where(condition).cte().prefix_with("MATERIALIZED")
-    return PersonalDataRead.id.in_(select(meeting.c.id))
+def _meeting(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition that the read is one of those that meet `condition`, found by its index."""
+    return is_one_of_query(PersonalDataRead.id, select(PersonalDataRead.id).where(condition))
 
 
 def _in_order(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, any_, literal, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from services.registry.import_export.import_plan import ImportPlan, OrganisationPlan, PagePlan
@@ -22,6 +22,7 @@ from shared.contracts.registry_events import (
     PageChanged,
     PageRegistered,
 )
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict
@@ -85,9 +86,7 @@ async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
     """
     if not moving:
         return
-    taken_out = (
-        update(Organisation).where(Organisation.id == any_(literal(moving, ARRAY(Uuid)))).values(parent_id=None)
-    )
+    taken_out = update(Organisation).where(is_one_of(Organisation.id, moving)).values(parent_id=None)
     await session.execute(taken_out, execution_options={"synchronize_session": False})
     # The objects still hold their old parents; the audit rows are written when the new values are flushed.
     await recorder.record(session, Organisation)

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from services.webhooks.deliveries.erasure import erase_deliveries
-from services.webhooks.deliveries.fanout import CONSUMER
 from shared.auth.callers import ServiceCaller, require_service
 from shared.contracts.erasures import DeliveriesErased, EraseDeliveries
 from shared.service import UncheckedWriteTransaction
@@ -19,4 +18,4 @@ async def erase_words(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseDeliveries
 ) -> DeliveriesErased:
     """Erase the words in the deliveries of events about these subjects. Idempotent."""
-    return DeliveriesErased(deliveries=await erase_deliveries(session, CONSUMER, body.subject_ids))
+    return DeliveriesErased(deliveries=await erase_deliveries(session, body.subject_ids))

@@ -6,24 +6,25 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from shared.api.idempotency import forget_responses_about
+from services.webhooks.deliveries.fanout import CONSUMER
+from shared.api.idempotency import delete_responses_about
 from shared.audit import recorder
 from shared.database.sessions import WriteSession
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhookDelivery, WebhooksConsumerOffset, WebhooksIdempotency
 
 # Fields that the erasure of an event replaces (`erase_events` in the database), as far as deliveries contain them.
-_ERASED = frozenset({"url", "reply_url", "reason", "external_ids", "thread_key", "author_key", "reply_to"})
+ERASED_FIELDS = frozenset({"url", "reply_url", "reason", "external_ids", "thread_key", "author_key", "reply_to"})
 
 
-async def erase_deliveries(session: WriteSession, consumer: str, subject_ids: Sequence[UUID]) -> int:
+async def erase_deliveries(session: WriteSession, subject_ids: Sequence[UUID]) -> int:
     """Erase the text in the bodies of deliveries, and what their events lost; return how many there are.
 
-    Waits for the batch of events of which `consumer` is making deliveries. Idempotent.
+    Waits for the batch of events of which deliveries are being made. Idempotent.
     """
     await session.execute(
         select(WebhooksConsumerOffset.position)
-        .where(WebhooksConsumerOffset.consumer == consumer)
+        .where(WebhooksConsumerOffset.consumer == CONSUMER)
         .with_for_update()
     )
     rows = await session.execute(
@@ -33,23 +34,23 @@ async def erase_deliveries(session: WriteSession, consumer: str, subject_ids: Se
         .order_by(WebhookDelivery.id)
         .with_for_update(of=WebhookDelivery)
     )
-    erased = []
-    for delivery_id, payload, event in rows.all():
-        erased.append(str(delivery_id))
-        await session.execute(
-            update(WebhookDelivery)
-            .where(WebhookDelivery.id == delivery_id)
-            .values(payload=_without_words(payload, event.data), last_error=None)
-            .execution_options(synchronize_session=False)
-        )
+    erased = [
+        {"id": delivery_id, "payload": _without_words(payload, event.data), "last_error": None}
+        for delivery_id, payload, event in rows.all()
+    ]
+    if erased:
+        await session.execute(update(WebhookDelivery), erased)
     await recorder.record(session, WebhookDelivery)
-    await recorder.record_action(session, WebhookDelivery.__tablename__, *erased)
-    await forget_responses_about(session, WebhooksIdempotency, subject_ids)
+    await recorder.record_action(session, WebhookDelivery.__tablename__, *(str(row["id"]) for row in erased))
+    await delete_responses_about(session, WebhooksIdempotency, subject_ids)
     return len(erased)
 
 
 def _without_words(payload: dict[str, Any], erased: dict[str, Any]) -> dict[str, Any]:
-    data = {name: erased.get(name, value) if name in _ERASED else value for name, value in payload["data"].items()}
+    data = {
+        name: erased.get(name, value) if name in ERASED_FIELDS else value
+        for name, value in payload["data"].items()
+    }
     if "text" in data:
         data["text"] = ""
     return payload | {"data": data}

@@ -1,7 +1,6 @@
 """Bounces: reports of mail servers that a letter could not be delivered (RFC 3464)."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message
@@ -30,14 +29,14 @@ def parse_bounce(raw: bytes, keys: SecretStr) -> Bounce | None:
     contain a code of the letter, which only its sender and its readers know.
     """
     message = message_from_bytes(raw)
-    status = next((found for part in _parts(message) if (found := _failure(part)) is not None), None)
+    status = next((found for part in message.walk() if (found := _failure(part)) is not None), None)
     if status is None:
         return None
     headers = [str(message.get(name, "")) for name in ("Delivered-To", "X-Original-To", "To")]
-    returned = [str(part.get("Message-ID", "")) for part in _parts(message) if part is not message]
+    returned = [str(part.get("Message-ID", "")) for part in message.walk() if part is not message]
     returned += [
         str(part.get_payload())
-        for part in _parts(message)
+        for part in message.walk()
         if part.get_content_type() == "text/rfc822-headers" and not part.is_multipart()
     ]
     for text in (*headers, *returned):
@@ -53,8 +52,3 @@ def _failure(part: Message) -> str | None:
         return None
     status = _STATUS.match(str(part.get("Status", "")).strip())
     return status[0] if status is not None else None
-
-
-def _parts(message: Message) -> Iterator[Message]:
-    """Yield all parts; each group of a delivery report is one, and so is the returned message."""
-    yield from message.walk()

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import LEASE, Claim
-from services.webhooks.notices.outcomes import settle
+from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.preferences import may_wake, settings_of
-from services.webhooks.notices.relevance import Line, judge
+from services.webhooks.notices.relevance import Line, check_relevance
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
@@ -87,14 +87,14 @@ class _Round:
         found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
         found.letters = [*of_letters, *((None, notices) for notices in by_person.values() if notices)]
-        judged = await judge(session, every, settings, now)
-        for reason in set(judged.suppressed.values()):
-            untold = [notice for notice in every if judged.suppressed.get(notice.id) is reason]
-            await settle(session, untold, NoticeStatus.SUPPRESSED, reason)
+        relevance = await check_relevance(session, every, settings, now)
+        for reason in set(relevance.suppressed.values()):
+            untold = [notice for notice in every if relevance.suppressed.get(notice.id) is reason]
+            await record_outcome(session, untold, NoticeStatus.SUPPRESSED, reason)
         for notice in every:
-            if notice.id not in judged.lines and notice.id not in judged.suppressed:
+            if notice.id not in relevance.lines and notice.id not in relevance.suppressed:
                 notice.send_at, notice.letter_id = now + UNREADABLE_DELAY, None
-        found._lines = dict(judged.lines)
+        found._lines = dict(relevance.lines)
         return found
 
     def claim_link(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
@@ -141,7 +141,7 @@ class _Round:
         address = None if settings is None else preferences.address_of(settings, keys)
         if not told or address is None:
             # No key decrypts the address any more.
-            await settle(self._session, told, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
+            await record_outcome(self._session, told, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
             if letter is not None:
                 letter.status = "cancelled"
             return None

@@ -1,4 +1,4 @@
-"""Examples of letters, for people who judge or change them."""
+"""Examples of letters, for people who review or change them."""
 
 from collections.abc import Mapping
 from datetime import timedelta

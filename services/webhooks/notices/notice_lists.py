@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.schemas.notices import NoticeKind, NoticeReason, NoticeStatus
@@ -33,31 +33,29 @@ async def list_own(
     session: AsyncSession, person_id: UUID, filters: OwnNoticeFilter, paging: Paging
 ) -> Sequence[Notice]:
     """Return the notices of a person, newest first, one more than the page holds."""
-    query = select(Notice).where(Notice.person_id == person_id)
-    if filters.kind is not None:
-        query = query.where(Notice.kind == filters.kind.value)
-    if filters.status is not None:
-        query = query.where(Notice.status == filters.status.value)
-    after = paging.after((Notice.created_at, Notice.id), (datetime.fromisoformat, UUID))
-    if after is not None:
-        query = query.where(after)
-    return (
-        await session.scalars(query.order_by(Notice.created_at.desc(), Notice.id.desc()).limit(paging.limit + 1))
-    ).all()
+    return await _newest(session, Notice.person_id == person_id, filters, paging)
 
 
 async def list_notices(
     session: AsyncSession, caller: Caller, filters: NoticeFilter, paging: Paging
 ) -> Sequence[Notice]:
     """Return the notices of the people in the caller's scope, newest first, one more than the page holds."""
-    query = select(Notice).where(caller.scope(Notice.organisation_id))
-    for name in NoticeFilter.model_fields:
-        if (value := getattr(filters, name)) is not None:
-            known = inline_literal(value.value) if isinstance(value, NoticeStatus) else value
-            query = query.where(getattr(Notice, name) == known)
+    return await _newest(session, caller.scope(Notice.organisation_id), filters, paging)
+
+
+async def _newest(
+    session: AsyncSession, scope: ColumnElement[bool], filters: OwnNoticeFilter, paging: Paging
+) -> Sequence[Notice]:
+    query = select(Notice).where(scope)
+    for name, value in filters:
+        if value is not None:
+            # A literal lets the planner use partial indexes.
+            wanted = inline_literal(value.value) if isinstance(value, NoticeStatus) else value
+            query = query.where(getattr(Notice, name) == wanted)
     after = paging.after((Notice.created_at, Notice.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)
-    return (
-        await session.scalars(query.order_by(Notice.created_at.desc(), Notice.id.desc()).limit(paging.limit + 1))
-    ).all()
+    found = await session.scalars(
+        query.order_by(Notice.created_at.desc(), Notice.id.desc()).limit(paging.limit + 1)
+    )
+    return found.all()

@@ -60,7 +60,7 @@ async def _record(
     match attempt.outcome:
         case Outcome.SENT:
             letter.status, letter.sent_at = "sent", now
-            await settle(session, notices, NoticeStatus.SENT, None)
+            await record_outcome(session, notices, NoticeStatus.SENT, None)
         case Outcome.UNAVAILABLE:
             await _try_later(session, letter, notices, now + UNAVAILABLE_DELAY)
         case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
@@ -110,7 +110,7 @@ async def suppress_waiting(database: Database) -> int:
                     .with_for_update(skip_locked=True)
                 )
             ).all()
-            await settle(session, notices, NoticeStatus.SUPPRESSED, NoticeReason.EMAIL_OFF)
+            await record_outcome(session, notices, NoticeStatus.SUPPRESSED, NoticeReason.EMAIL_OFF)
         count += len(notices)
         if len(notices) < _BATCH:
             return count
@@ -150,10 +150,10 @@ async def _fail(
     session: WriteSession, letter: NoticeLetter, notices: Sequence[Notice], reason: NoticeReason
 ) -> None:
     letter.status, letter.reason = "failed", reason.value
-    await settle(session, notices, NoticeStatus.FAILED, reason)
+    await record_outcome(session, notices, NoticeStatus.FAILED, reason)
 
 
-async def settle(
+async def record_outcome(
     session: WriteSession, notices: Sequence[Notice], status: NoticeStatus, reason: NoticeReason | None
 ) -> None:
     """Store the outcome of notices, and count it."""

@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Uuid, bindparam, func, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.notices.preferences import suppression_reason
@@ -18,6 +17,7 @@ from services.webhooks.schemas.notices import NoticeKind, NoticeReason
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
+from shared.database.id_conditions import is_one_of
 from shared.logs import get_logger
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
@@ -54,16 +54,16 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Relevance:
     """The lines to tell, by notice, and why the other notices are not told."""
 
     lines: Mapping[UUID, Line]
     suppressed: Mapping[UUID, NoticeReason]
 
 
-async def judge(
+async def check_relevance(
     session: AsyncSession, notices: Sequence[Notice], settings: Mapping[UUID, NoticeSettings], now: datetime
-) -> Judged:
+) -> Relevance:
     """Return which of these notices are still worth telling; `settings` are those of their people.
 
     A notice that cannot be read, by an error in this program, is in neither group until it is too old.
@@ -94,7 +94,7 @@ async def judge(
             del lines[former]
             suppressed[former] = NoticeReason.SETTLED
         newest[key], lines[notice.id] = notice.id, line
-    return Judged(lines, suppressed)
+    return Relevance(lines, suppressed)
 
 
 def _same_matter(notice: Notice) -> tuple[object, ...]:
@@ -251,9 +251,7 @@ async def _by_id(
     wanted = [found for found in ids if found is not None]
     if not wanted:
         return {}
-    # One parameter, however many ids.
-    ids_of = bindparam("ids", wanted, type_=ARRAY(Uuid))
-    return {row.id: row for row in await session.execute(query.where(column == func.any(ids_of)))}
+    return {row.id: row for row in await session.execute(query.where(is_one_of(column, wanted)))}
 
 
 def _awaited(appeal: Row[Any], clock: str) -> datetime | None:

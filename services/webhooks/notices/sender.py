@@ -1,4 +1,4 @@
-"""The worker that sends letters: claims those that are due, and hands them to the mail server."""
+"""The worker that sends letters: claims those that are due, and sends them to the mail server."""
 
 import asyncio
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ DEVELOPMENT_SENDER = "noreply@gospablik.example"
 
 @dataclass
 class MailServerState:
-    """Whether the mail server takes letters, judged by the last attempts of this process."""
+    """Whether the mail server takes letters, relevance by the last attempts of this process."""
 
     failures: int = 0
     _error: str | None = None

@@ -1,4 +1,4 @@
-"""Handing letters to a mail server, one after another over one connection, or to a folder during development."""
+"""Send letters to a mail server, one after another over one connection, or to a folder during development."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -60,10 +60,10 @@ class _Stage(Enum):
 
 
 class Transport(Protocol):
-    """A connection over which letters are handed over."""
+    """A connection over which letters are sent."""
 
     async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
-        """Hand over one letter; `before_data` is called when nothing but the letter's text is left to send."""
+        """Send one letter; `before_data` is called when nothing but the letter's text is left to send."""
         ...
 
 
@@ -75,7 +75,7 @@ class MailServer:
         self._client: SMTP | None = None
 
     async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
-        """Hand over one letter. Every failure of the server, the connection or the database becomes an outcome."""
+        """Send one letter. Every failure of the server, the connection or the database becomes an outcome."""
         stage = _Stage.GREETING
         try:
             client = await self._connected()

@@ -71,10 +71,11 @@ async def _written_about(scenario: AppealsScenario, *, thread: str = THREAD) -> 
     appeal = await scenario.single_appeal()
     for path, body in (
         ("notes", {"text": f"Пишет: {WORD}", "visibility": "everyone_on_appeal"}),
-        ("clock-pause", {"reason": f"Ждём, где {WORD}"}),
+        ("clocks/pause", {"reason": f"Ждём, где {WORD}"}),
+        ("clocks/resume", {"reason": f"Назвали {WORD}"}),
     ):
-        answer = await scenario.post(f"/appeals/{appeal['id']}/{path}", body)
-        assert answer.status_code < 300 or path == "clock-pause", answer.text
+        answer = await scenario.post(f"/appeals/{appeal['id']}/{path}", body, If_Match="*")
+        assert answer.status_code < 300, answer.text
     current = await scenario.appeal(appeal["id"])
     moved = await scenario.move(
         current, "assigned", organisation_id=str(scenario.other_organisation), reason=f"Их {WORD}"

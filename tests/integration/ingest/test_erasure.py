@@ -1,145 +1,34 @@
-"""Erasure of a citizen's data in ingest: rows lose words and ids, and collection does not bring them back."""
+"""Erasure of a citizen's data in ingest: rows lose words and ids."""
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
 
-from services.appeals.erasure.appeal_rows import erase_appeals
 from services.ingest.erasure.expired_authors import erase_expired_authors
-from services.ingest.erasure.runner import ErasureRunner, fail
+from services.ingest.erasure.runner import fail
 from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.intake.store import DatabaseIntakeStore
-from services.ingest.networks.port import Author, IncomingItem, ParsedBatch, ThreadState, UnparsedPayload
-from services.webhooks.deliveries.erasure import erase_deliveries
-from services.webhooks.deliveries.fanout import CONSUMER
+from services.ingest.networks.port import Author
 from shared import clock
-from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDeliveries
-from shared.database.sessions import Database
 from shared.jobs import RetryLater
-from shared.service_client import ServiceUnavailable
 from shared.tables.ingest_erasure import Erasure
 from tests.conftest import TestDatabase
-from tests.integration.ingest.ingest_harness import MOMENT, IngestHarness, build_harness
-
-NATIVE_ID = "5001777"
-WORDS = "Бармаглот варкалось хливкие шорьки"
-CONVERSATION = f"101_{NATIVE_ID}"
-# What the network knows about the person beside the words.
-CITIZEN = Author(native_id=NATIVE_ID, name="Мурзилка Перепёлкина", url=f"https://vk.com/id{NATIVE_ID}")
-BODY = {"ground": "request_of_the_person", "reference": "вх. 17"}
-
-
-@dataclass
-class OtherServices:
-    """Appeals and webhooks without HTTP: each command in a transaction with the role of its service."""
-
-    database: TestDatabase
-    failing: set[str] = field(default_factory=set)
-    commands: list[str] = field(default_factory=list)
-
-    async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Handle a command as the named service does."""
-        assert path in {"/internal/erasures/appeals", "/internal/erasures/deliveries"}
-        self.commands.append(callee)
-        if callee in self.failing:
-            raise ServiceUnavailable(f"{callee} responded with status 503")
-        database = Database(self.database.url(callee), 1, name=callee)
-        try:
-            async with database.write() as session:
-                if callee == "appeals":
-                    erased = await erase_appeals(session, EraseAuthor.model_validate(body))
-                    return erased.model_dump(mode="json")
-                subjects = EraseDeliveries.model_validate(body).subject_ids
-                return DeliveriesErased(deliveries=await erase_deliveries(session, CONSUMER, subjects)).model_dump(
-                    mode="json"
-                )
-        finally:
-            await database.close()
-
-
-@dataclass
-class ErasureHarness:
-    """The intake, the API of ingest, and the job that erases."""
-
-    ingest: IngestHarness
-    others: OtherServices
-    key: str
-
-    def comment(self, text: str | None = WORDS, **changes: Any) -> IncomingItem:
-        """Return a comment of the citizen."""
-        return self.ingest.item(
-            text, **({"author": CITIZEN, "raw": {"from_id": NATIVE_ID, "text": text}} | changes)
-        )
-
-    def direct_message(self, text: str | None = WORDS, number: int = 1, **changes: Any) -> IncomingItem:
-        """Return a direct message of the citizen."""
-        values: dict[str, Any] = {
-            "kind": "message",
-            "external_id": f"{CONVERSATION}_{number}",
-            "thread_key": f"vk:{CONVERSATION}",
-            "url": f"https://vk.com/gim101?sel={NATIVE_ID}",
-        }
-        return self.comment(text, **(values | changes))
-
-    async def request(self, role: str = "moderator", key: str | None = None, **headers: str) -> Any:
-        """Request the erasure of the citizen."""
-        return await self.ingest.ingest.client.post(
-            f"/api/v1/authors/{key or self.key}/erasure",
-            json=BODY,
-            headers=self.ingest.ingest.headers(role, **headers),
-        )
-
-    async def run(self, erasure_id: str) -> None:
-        """Run the job of an erasure."""
-        service = self.ingest.ingest.service
-        with mock.patch.object(service, "client", return_value=self.others):
-            await ErasureRunner(service).run(UUID(erasure_id))
-
-    async def erase(self) -> dict[str, Any]:
-        """Erase the citizen; return the record."""
-        answer = await self.request()
-        assert answer.status_code == 202, answer.text
-        await self.run(answer.json()["id"])
-        return await self.record(answer.json()["id"])
-
-    async def record(self, erasure_id: str) -> dict[str, Any]:
-        """Return an erasure as the API shows it."""
-        answer = await self.ingest.ingest.client.get(
-            f"/api/v1/erasures/{erasure_id}", headers=self.ingest.ingest.headers("moderator")
-        )
-        assert answer.status_code == 200, answer.text
-        record: dict[str, Any] = answer.json()
-        return record
-
-    async def dump(self) -> str:
-        """Return all rows of all tables as text."""
-        connection = await self.others.database.connect("gospablik_owner")
-        try:
-            tables = await connection.fetch(
-                "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
-                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-            )
-            rows = [
-                row[0]
-                for table in tables
-                for row in await connection.fetch(f"SELECT t::text FROM {table['name']} t")
-            ]
-            return "\n".join(rows)
-        finally:
-            await connection.close()
-
-    async def found(self) -> list[str]:
-        """Return which words and ids of the citizen the database contains."""
-        dump = await self.dump()
-        return [one for one in (*WORDS.split(), NATIVE_ID, self.key, "Перепёлкина") if one in dump]
+from tests.integration.ingest.erasure_harness import (
+    BODY,
+    CONVERSATION,
+    NATIVE_ID,
+    WORDS,
+    ErasureHarness,
+    OtherServices,
+    insert_publication,
+    write_everything,
+)
+from tests.integration.ingest.ingest_harness import MOMENT, build_harness
 
 
 @pytest.fixture
@@ -148,31 +37,8 @@ async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Erasu
         yield ErasureHarness(ingest, OtherServices(database), author_key("vk", NATIVE_ID))
 
 
-async def _write_everything(harness: ErasureHarness) -> None:
-    """Let the citizen write in every way, and the page's staff reply."""
-    await harness.ingest.take(harness.comment())
-    await harness.ingest.take(harness.comment("Бармаглот исправлен", change="edited", raw={"from_id": NATIVE_ID}))
-    await harness.ingest.take(harness.direct_message())
-    await harness.ingest.take(
-        harness.direct_message(
-            "Ответ: хливкие шорьки", 2, author=None, from_community=True, raw={"peer": NATIVE_ID}
-        ),
-        harness.ingest.item(
-            "[id5001777|Мурзилка], варкалось!",
-            external_id="-101_8",
-            author=None,
-            from_community=True,
-            reply_to="-101_7",
-            raw={"reply_to_user": NATIVE_ID},
-        ),
-        harness.ingest.item(
-            "Чужие слова", external_id="-101_9", reply_to="-101_7", raw={"reply_to_user": int(NATIVE_ID)}
-        ),
-    )
-
-
 async def test_erased_messages_stay_as_rows_without_words_and_ids(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     assert await harness.found()
     before = await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages")
     record = await harness.erase()
@@ -194,7 +60,7 @@ async def test_erased_messages_stay_as_rows_without_words_and_ids(harness: Erasu
 
 
 async def test_events_of_erased_messages_keep_their_position_and_lose_ids(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     query = "SELECT id, position, type, subject_id, data FROM events ORDER BY write_order"
     before = await harness.ingest.raw_connection.fetch(query)
     await harness.erase()
@@ -233,79 +99,6 @@ async def test_temporary_tables_do_not_stand_in_for_erased_messages(harness: Era
         await connection.close()
 
 
-@pytest.mark.parametrize("change", ["new", "observed", "edited", "restored"])
-async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarness, change: str) -> None:
-    await _write_everything(harness)
-    await harness.erase()
-    before = await harness.ingest.raw_connection.fetch("SELECT id, external_id, version FROM messages ORDER BY id")
-    result = await harness.ingest.take(
-        harness.comment(change=change),
-        harness.direct_message(change=change),
-        harness.direct_message("Ответ: хливкие шорьки", 2, author=None, from_community=True, change=change),
-        harness.ingest.item(
-            "[id5001777|Мурзилка], варкалось!",
-            change=change,
-            external_id="-101_8",
-            author=None,
-            from_community=True,
-        ),
-        open_appeals=True,
-    )
-    assert (result.new, result.edited) == (0, 0)
-    after = await harness.ingest.raw_connection.fetch("SELECT id, external_id, version FROM messages ORDER BY id")
-    assert after == before
-    assert await harness.found() == []
-
-
-async def test_late_message_from_before_the_erasure_is_stored_without_words(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
-    await harness.erase()
-    for _ in range(2):
-        await harness.ingest.take(
-            harness.comment(external_id="-101_20", change="observed"),
-            harness.direct_message(number=3, change="observed"),
-        )
-    assert await harness.found() == []
-    late = await harness.ingest.row("-101_20")
-    assert (late["text"], late["history"], late["author_key"]) == ("", True, None)
-    assert (
-        await harness.ingest.raw_connection.fetchval(
-            "SELECT count(*) FROM messages WHERE kind = 'message' AND erased_at IS NOT NULL"
-        )
-        == 3
-    )
-
-
-async def test_deletion_by_the_erased_author_reaches_the_erased_message(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
-    await harness.erase()
-    later = MOMENT + timedelta(days=3650)
-    result = await harness.ingest.take(
-        harness.comment(None, change="deleted", deleted_by=CITIZEN, author=None, written_at=later),
-        harness.direct_message(None, change="deleted", deleted_by=CITIZEN, author=None, written_at=later),
-    )
-    assert result.deleted == 2
-    assert await harness.found() == []
-
-
-async def test_what_is_written_after_the_erasure_is_collected(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
-    first = await harness.erase()
-    later = MOMENT + timedelta(days=3650)
-    await harness.ingest.take(
-        harness.comment("Новое", external_id="-101_30", written_at=later),
-        harness.direct_message("Новое", 4, written_at=later),
-    )
-    row = await harness.ingest.row("-101_30")
-    assert (row["text"], row["author_key"], row["erased_at"]) == ("Новое", harness.key, None)
-    assert (await harness.ingest.row(f"{CONVERSATION}_4"))["text"] == "Новое"
-    second = await harness.erase()
-    assert second["id"] != first["id"]
-    assert second["author_digest"] == first["author_digest"]
-    assert (await harness.ingest.row("-101_30"))["text"] == ""
-    assert await harness.found() == []
-
-
 async def test_repeated_request_returns_the_erasure(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     first = (await harness.request()).json()
@@ -331,7 +124,7 @@ async def test_others_may_neither_erase_nor_see_erasures(harness: ErasureHarness
 
 
 async def test_killed_erasure_is_completed_by_the_next_run(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     erasure_id = (await harness.request()).json()["id"]
     for step in ("erase_conversations", "erase_traces"):
         target = f"services.ingest.erasure.runner.{step}"
@@ -347,7 +140,7 @@ async def test_killed_erasure_is_completed_by_the_next_run(harness: ErasureHarne
 
 
 async def test_erasure_waits_for_another_service(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     erasure_id = (await harness.request()).json()["id"]
     harness.others.failing = {"webhooks"}
     with pytest.raises(RetryLater):
@@ -372,7 +165,7 @@ async def test_failed_erasure_is_queued_again_by_the_same_request(harness: Erasu
 
 
 async def test_erasure_is_repeated_from_its_record_after_a_restore(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     record = {
         "author_digest": (await harness.request()).json()["author_digest"],
         "until": "2026-03-02T05:00:00+00:00",
@@ -417,17 +210,6 @@ async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarn
     await harness.erase()
     left = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
     assert [row["raw"] for row in left] == [others]
-
-
-async def test_unparsed_payload_of_an_erased_person_is_not_quarantined_again(harness: ErasureHarness) -> None:
-    await harness.ingest.take(harness.comment())
-    await harness.erase()
-    payloads = [{"from_id": int(NATIVE_ID), "text": WORDS}, {"from_id": 5, "text": "Чужие слова"}]
-    parsed = ParsedBatch(unparsed=[UnparsedPayload("no date", raw) for raw in payloads])
-    await DatabaseIntakeStore(harness.ingest.ingest.service.database).store(harness.ingest.page, "wall", parsed)
-    assert await harness.found() == []
-    rows = await harness.ingest.raw_connection.fetch("SELECT raw FROM quarantine")
-    assert sorted("Чужие" in str(json.loads(row["raw"])) for row in rows) == [False, True]
 
 
 async def test_payloads_with_the_same_number_elsewhere_stay(harness: ErasureHarness) -> None:
@@ -506,33 +288,6 @@ async def test_reply_to_an_erased_message_is_refused(harness: ErasureHarness) ->
     assert answer.status_code == 422
 
 
-async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -> None:
-    page, chat, discussion = replace(harness.ingest.page, network="ok"), "chat:C5001777", "GROUP_TOPIC:1"
-
-    def written(change: str) -> list[IncomingItem]:
-        return [
-            harness.comment(
-                change=change,
-                external_id=f"{discussion}/5",
-                thread_key=f"ok:{discussion}",
-                url="https://ok.ru/topic/1",
-            ),
-            harness.direct_message(
-                change=change,
-                external_id=f"{chat}/mid:1",
-                thread_key=f"ok:{chat}",
-                url="https://ok.ru/group/101/messages",
-            ),
-        ]
-
-    await harness.ingest.take(*written("new"), page=page)
-    harness.key = author_key("ok", NATIVE_ID)
-    assert (await harness.erase())["counts"]["ingest"]["messages"] == 2
-    result = await harness.ingest.take(*written("observed"), *written("edited"), page=page)
-    assert (result.new, result.edited) == (0, 0)
-    assert await harness.found() == []
-
-
 async def test_authors_are_erased_after_their_retention_period(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     service = harness.ingest.ingest.service
@@ -567,25 +322,8 @@ async def test_author_with_an_open_appeal_is_kept(harness: ErasureHarness) -> No
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 1
 
 
-async def test_messages_read_again_before_the_job_stay_one_row(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
-    erasure_id = (await harness.request()).json()["id"]
-    result = await harness.ingest.take(
-        harness.direct_message(change="observed"),
-        harness.direct_message("Ответ: хливкие шорьки", 2, author=None, from_community=True, change="observed"),
-        harness.direct_message(None, change="deleted", author=None, deleted_by=CITIZEN),
-    )
-    assert (result.new, result.deleted) == (0, 1)
-    await harness.run(erasure_id)
-    assert (await harness.record(erasure_id))["status"] == "done"
-    assert await harness.found() == []
-    assert (
-        await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 2
-    )
-
-
 async def test_row_that_has_the_replacing_id_does_not_stop_the_erasure(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     await harness.ingest.raw_connection.execute(
         "UPDATE messages SET kind = 'message', external_id = $1, text = '', raw = '{}'"
         " WHERE external_id = '-101_9'",
@@ -596,7 +334,7 @@ async def test_row_that_has_the_replacing_id_does_not_stop_the_erasure(harness: 
 
 
 async def test_pseudonym_of_an_erased_author_leads_to_the_erasure(harness: ErasureHarness) -> None:
-    await _write_everything(harness)
+    await write_everything(harness)
     erased = await harness.erase()
     again = await harness.request(key=(await harness.ingest.row())["author_key"])
     assert (again.status_code, again.json()["id"]) == (202, erased["id"])
@@ -639,23 +377,9 @@ async def test_staff_messages_with_a_later_time_are_erased_too(harness: ErasureH
     assert await harness.found() == []
 
 
-async def test_reply_in_doubt_is_recognised_in_an_erased_conversation(harness: ErasureHarness) -> None:
-    await harness.ingest.take(harness.direct_message())
-    publication_id = await _publication(harness, "uncertain")
-    erasure_id = (await harness.request()).json()["id"]
-    await harness.ingest.take(
-        harness.direct_message("Шорьки uncertain", 9, author=None, from_community=True, change="observed")
-    )
-    row = await harness.ingest.raw_connection.fetchrow("SELECT * FROM publications WHERE id = $1", publication_id)
-    assert (row["status"], row["external_id"]) == ("published", f"{CONVERSATION}_9")
-    await harness.run(erasure_id)
-    assert (await harness.record(erasure_id))["status"] == "done"
-    assert await harness.found() == []
-
-
 async def test_reply_sent_after_the_request_is_erased_with_its_message(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message())
-    await _publication(harness, "sending")
+    await insert_publication(harness, "sending")
     erasure_id = (await harness.request()).json()["id"]
     await harness.ingest.take(
         harness.direct_message(
@@ -667,89 +391,3 @@ async def test_reply_sent_after_the_request_is_erased_with_its_message(harness: 
     assert (await harness.record(erasure_id))["status"] == "done"
     assert await harness.found() == []
     assert "Шорьки" not in await harness.dump()
-
-
-async def test_conversation_that_comes_after_the_erasure_is_recognised(harness: ErasureHarness) -> None:
-    await harness.ingest.take(harness.comment())
-    await harness.erase()
-    for _ in range(2):
-        await harness.ingest.take(
-            harness.direct_message("Бармаглот", 2, author=None, from_community=True, change="observed"),
-            harness.direct_message(change="observed"),
-        )
-    await harness.ingest.take(
-        harness.direct_message("Бармаглот", 3, author=None, from_community=True, change="observed")
-    )
-    assert await harness.found() == []
-    assert (
-        await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 3
-    )
-
-
-@pytest.mark.parametrize("is_stored", [True, False])
-async def test_group_chat_of_an_erased_person_keeps_what_others_wrote(
-    harness: ErasureHarness, is_stored: bool
-) -> None:
-    chat = "101_2000000007"
-    values: dict[str, Any] = {"thread_key": f"vk:{chat}", "url": ""}
-    own = harness.direct_message(external_id=f"{chat}_1", **values)
-    await harness.ingest.take(own if is_stored else harness.comment())
-    await harness.erase()
-    await harness.ingest.take(
-        own,
-        harness.ingest.item("Чужие слова", kind="message", external_id=f"{chat}_2", **values),
-        harness.direct_message("Ответ", author=None, from_community=True, external_id=f"{chat}_3", **values),
-    )
-    rows = [await harness.ingest.row(f"{chat}_{number}") for number in (1, 2, 3)]
-    assert [row["text"] for row in rows] == ["", "Чужие слова", "Ответ"]
-    assert not [word for word in WORDS.split() if word in await harness.dump()]
-
-
-async def test_states_of_erased_conversations_do_not_name_the_person(harness: ErasureHarness) -> None:
-    await harness.ingest.take(harness.direct_message())
-    await harness.erase()
-    store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
-    keys = [f"vk:{CONVERSATION}", "vk:-101_7"]
-    await store.store(
-        harness.ingest.page, "dialogs", ParsedBatch(), thread_states=[ThreadState(key, "5") for key in keys]
-    )
-    assert {key: state.marker for key, state in (await store.thread_states(keys)).items()} == dict.fromkeys(
-        keys, "5"
-    )
-    assert await harness.found() == []
-
-
-async def test_closed_chat_of_an_erased_conversation_leaves_the_cursor(harness: ErasureHarness) -> None:
-    page, chat = replace(harness.ingest.page, network="ok"), "chat:C5001777"
-    harness.key = author_key("ok", NATIVE_ID)
-    await harness.ingest.take(
-        harness.direct_message(external_id=f"{chat}/mid:1", thread_key=f"ok:{chat}", url=""), page=page
-    )
-    store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
-    cursor = {"since": 1, "closed": {chat: 1, "chat:C2": 1}}
-    await store.store(page, "chats_poll", ParsedBatch(), cursor=cursor)
-    await harness.erase()
-    assert await harness.found() == []
-    await store.store(page, "chats_poll", ParsedBatch(), cursor=cursor)
-    assert await store.cursor(page, "chats_poll") == {"since": 1, "closed": {"chat:C2": 1}}
-
-
-async def _publication(harness: ErasureHarness, status: str) -> UUID:
-    """Let the staff reply to the citizen's direct message; return the publication, with this status."""
-    answer = await harness.ingest.ingest.client.post(
-        "/internal/publications",
-        json={
-            "reply_id": str(uuid4()),
-            "message_id": str((await harness.ingest.row(f"{CONVERSATION}_1"))["id"]),
-            "text": f"Шорьки {status}",
-            "on_behalf_of": "someone",
-        },
-        headers=harness.ingest.ingest.service_headers("appeals"),
-    )
-    assert answer.status_code == 201, answer.text
-    await harness.ingest.raw_connection.execute(
-        "UPDATE publications SET status = $2, sending_since = now() WHERE id = $1",
-        UUID(answer.json()["id"]),
-        status,
-    )
-    return UUID(answer.json()["id"])

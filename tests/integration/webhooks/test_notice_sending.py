@@ -476,12 +476,12 @@ async def test_command_takes_a_returned_letter(
     await office.send()
     letter_id = (await only_letter(office))["id"]
     url = office.harness.test_database.url("webhooks")
-    assert await notices._record(url, letter_id.hex, "5.2.1") is True
-    assert await notices._record(url, UUID(int=5).hex, "5.2.1") is False
+    assert await notices._record(url, letter_id, "5.2.1") is True
+    assert await notices._record(url, UUID(int=5), "5.2.1") is False
     assert await office.outcomes() == [("failed", "bounced")]
-    actors = await office.harness.sql("SELECT actor FROM audit WHERE subject_id = $1", letter_id.hex)
+    actors = await office.harness.sql("SELECT actor FROM audit WHERE subject_id = $1", str(letter_id))
     assert [row["actor"].partition(":")[0] for row in actors] == ["operator"]
-    assert await office.harness.sql("SELECT FROM audit WHERE subject_id = $1", UUID(int=5).hex) == []
+    assert await office.harness.sql("SELECT FROM audit WHERE subject_id = $1", str(UUID(int=5))) == []
 
 
 async def test_many_notices_of_a_person_are_told_in_several_letters(

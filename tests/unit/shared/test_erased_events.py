@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from services.webhooks.deliveries.erasure import ERASED_FIELDS
 from shared.contracts import appeal_events, ingest_events
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
@@ -30,6 +31,13 @@ def _texts(model: type[EventData]) -> set[str]:
         or {str, list[str]} & set(get_args(field.annotation))
         or field.annotation == list[str]
     }
+
+
+def test_deliveries_lose_the_fields_that_events_lose() -> None:
+    function = (
+        MIGRATION.read_text(encoding="utf-8").partition("WITH erased")[2].partition("replaced (id, data)")[0]
+    )
+    assert set(re.findall(r"'(\w+)',", function)) == ERASED_FIELDS
 
 
 def test_every_text_of_an_event_is_erased_or_known_to_be_harmless() -> None:

@@ -1,0 +1,176 @@
+"""The intake, the API and the job of ingest, for tests of erasures."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+from uuid import UUID, uuid4
+
+from services.appeals.erasure.appeal_rows import erase_appeals
+from services.ingest.erasure.runner import ErasureRunner
+from services.ingest.networks.port import Author, IncomingItem
+from services.webhooks.deliveries.erasure import erase_deliveries
+from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDeliveries
+from shared.database.sessions import Database
+from shared.service_client import ServiceUnavailable
+from tests.conftest import TestDatabase
+from tests.integration.ingest.ingest_harness import IngestHarness
+
+NATIVE_ID = "5001777"
+
+WORDS = "Бармаглот варкалось хливкие шорьки"
+
+CONVERSATION = f"101_{NATIVE_ID}"
+
+# What the network knows about the person beside the words.
+CITIZEN = Author(native_id=NATIVE_ID, name="Мурзилка Перепёлкина", url=f"https://vk.com/id{NATIVE_ID}")
+
+BODY = {"ground": "request_of_the_person", "reference": "вх. 17"}
+
+
+@dataclass
+class OtherServices:
+    """Appeals and webhooks without HTTP: each command in a transaction with the role of its service."""
+
+    database: TestDatabase
+    failing: set[str] = field(default_factory=set)
+    commands: list[str] = field(default_factory=list)
+
+    async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Handle a command as the named service does."""
+        assert path in {"/internal/erasures/appeals", "/internal/erasures/deliveries"}
+        self.commands.append(callee)
+        if callee in self.failing:
+            raise ServiceUnavailable(f"{callee} responded with status 503")
+        database = Database(self.database.url(callee), 1, name=callee)
+        try:
+            async with database.write() as session:
+                if callee == "appeals":
+                    erased = await erase_appeals(session, EraseAuthor.model_validate(body))
+                    return erased.model_dump(mode="json")
+                subjects = EraseDeliveries.model_validate(body).subject_ids
+                return DeliveriesErased(deliveries=await erase_deliveries(session, subjects)).model_dump(
+                    mode="json"
+                )
+        finally:
+            await database.close()
+
+
+@dataclass
+class ErasureHarness:
+    """The intake, the API of ingest, and the job that erases."""
+
+    ingest: IngestHarness
+    others: OtherServices
+    key: str
+
+    def comment(self, text: str | None = WORDS, **changes: Any) -> IncomingItem:
+        """Return a comment of the citizen."""
+        return self.ingest.item(
+            text, **({"author": CITIZEN, "raw": {"from_id": NATIVE_ID, "text": text}} | changes)
+        )
+
+    def direct_message(self, text: str | None = WORDS, number: int = 1, **changes: Any) -> IncomingItem:
+        """Return a direct message of the citizen."""
+        values: dict[str, Any] = {
+            "kind": "message",
+            "external_id": f"{CONVERSATION}_{number}",
+            "thread_key": f"vk:{CONVERSATION}",
+            "url": f"https://vk.com/gim101?sel={NATIVE_ID}",
+        }
+        return self.comment(text, **(values | changes))
+
+    async def request(self, role: str = "moderator", key: str | None = None, **headers: str) -> Any:
+        """Request the erasure of the citizen."""
+        return await self.ingest.ingest.client.post(
+            f"/api/v1/authors/{key or self.key}/erasure",
+            json=BODY,
+            headers=self.ingest.ingest.headers(role, **headers),
+        )
+
+    async def run(self, erasure_id: str) -> None:
+        """Run the job of an erasure."""
+        service = self.ingest.ingest.service
+        with mock.patch.object(service, "client", return_value=self.others):
+            await ErasureRunner(service).run(UUID(erasure_id))
+
+    async def erase(self) -> dict[str, Any]:
+        """Erase the citizen; return the record."""
+        answer = await self.request()
+        assert answer.status_code == 202, answer.text
+        await self.run(answer.json()["id"])
+        return await self.record(answer.json()["id"])
+
+    async def record(self, erasure_id: str) -> dict[str, Any]:
+        """Return an erasure as the API shows it."""
+        answer = await self.ingest.ingest.client.get(
+            f"/api/v1/erasures/{erasure_id}", headers=self.ingest.ingest.headers("moderator")
+        )
+        assert answer.status_code == 200, answer.text
+        record: dict[str, Any] = answer.json()
+        return record
+
+    async def dump(self) -> str:
+        """Return all rows of all tables as text."""
+        connection = await self.others.database.connect("gospablik_owner")
+        try:
+            tables = await connection.fetch(
+                "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+                " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            )
+            rows = [
+                row[0]
+                for table in tables
+                for row in await connection.fetch(f"SELECT t::text FROM {table['name']} t")
+            ]
+            return "\n".join(rows)
+        finally:
+            await connection.close()
+
+    async def found(self) -> list[str]:
+        """Return which words and ids of the citizen the database contains."""
+        dump = await self.dump()
+        return [one for one in (*WORDS.split(), NATIVE_ID, self.key, "Перепёлкина") if one in dump]
+
+
+async def write_everything(harness: ErasureHarness) -> None:
+    """Let the citizen write in every way, and the page's staff reply."""
+    await harness.ingest.take(harness.comment())
+    await harness.ingest.take(harness.comment("Бармаглот исправлен", change="edited", raw={"from_id": NATIVE_ID}))
+    await harness.ingest.take(harness.direct_message())
+    await harness.ingest.take(
+        harness.direct_message(
+            "Ответ: хливкие шорьки", 2, author=None, from_community=True, raw={"peer": NATIVE_ID}
+        ),
+        harness.ingest.item(
+            "[id5001777|Мурзилка], варкалось!",
+            external_id="-101_8",
+            author=None,
+            from_community=True,
+            reply_to="-101_7",
+            raw={"reply_to_user": NATIVE_ID},
+        ),
+        harness.ingest.item(
+            "Чужие слова", external_id="-101_9", reply_to="-101_7", raw={"reply_to_user": int(NATIVE_ID)}
+        ),
+    )
+
+
+async def insert_publication(harness: ErasureHarness, status: str) -> UUID:
+    """Let the staff reply to the citizen's direct message; return the publication, with this status."""
+    answer = await harness.ingest.ingest.client.post(
+        "/internal/publications",
+        json={
+            "reply_id": str(uuid4()),
+            "message_id": str((await harness.ingest.row(f"{CONVERSATION}_1"))["id"]),
+            "text": f"Шорьки {status}",
+            "on_behalf_of": "someone",
+        },
+        headers=harness.ingest.ingest.service_headers("appeals"),
+    )
+    assert answer.status_code == 201, answer.text
+    await harness.ingest.raw_connection.execute(
+        "UPDATE publications SET status = $2, sending_since = now() WHERE id = $1",
+        UUID(answer.json()["id"]),
+        status,
+    )
+    return UUID(answer.json()["id"])
