@@ -105,24 +105,30 @@ class DemoApi:
     async def wait_until_followed(self, timeout_seconds: float = 180) -> None:
         """Wait until ingest follows every page: from then on messages arrive within seconds.
 
-        Raise DemoError with the name of a page that is not followed after `timeout_seconds`.
+        Raise DemoError with the name of a page that is not followed if none was followed for `timeout_seconds`.
         """
-        deadline = time.monotonic() + timeout_seconds
-        while (page := await self._unfollowed_page()) is not None:
+        left, deadline = None, 0.0
+        while unfollowed := await self._unfollowed_pages():
+            if left is None or len(unfollowed) < left:
+                left, deadline = len(unfollowed), time.monotonic() + timeout_seconds
             if time.monotonic() > deadline:
-                raise DemoError(f"ingest does not follow the page {page}; see its log and GET /api/v1/sources")
+                raise DemoError(
+                    f"ingest does not follow the page {unfollowed[0]}; see its log and GET /api/v1/sources"
+                )
             await asyncio.sleep(0.3)
 
-    async def _unfollowed_page(self) -> str | None:
+    async def _unfollowed_pages(self) -> list[str]:
+        """Return the names of the pages that ingest has not read yet."""
+        names: list[str] = []
         cursor: dict[str, str] = {}
         while True:
             _, answer = await self._call("GET", f"{self._api}/sources", params={"limit": "200", **cursor})
             for page in answer["items"]:
                 read = {source["kind"] for source in page["sources"] if source["last_success_at"]}
                 if not read & {"long_poll", "discussions_poll"}:
-                    return str(page["name"])
+                    names.append(str(page["name"]))
             if answer["next_cursor"] is None:
-                return None
+                return names
             cursor = {"cursor": answer["next_cursor"]}
 
     async def enable_citizens(self) -> None:

@@ -39,7 +39,7 @@ from cli.embedded.secrets import Secrets, load_secrets
 from cli.embedded.settings import EMULATED_NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervisord import Supervisor, SupervisorError
 
-_READY_SECONDS = 180.0
+_READY_SECONDS = 300.0
 _LOG_LINES = 15
 
 

@@ -13,6 +13,16 @@ from tests.e2e.actors import NetworkControl, Person
 from tests.support.embedded_stack import RunningSystem, running_stack
 from tests.support.service_under_test import CLIENT_LIMITS
 
+# The first test of a process waits until the whole system runs and its region is filled.
+_TIMEOUT_WITH_START = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that may have to start the system more time; long tests have theirs."""
+    for item in items:
+        if "demo" in getattr(item, "fixturenames", ()) and item.get_closest_marker("long") is None:
+            item.add_marker(pytest.mark.timeout(_TIMEOUT_WITH_START))
+
 
 @dataclass
 class RunningDemo:

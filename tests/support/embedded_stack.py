@@ -180,13 +180,17 @@ async def _spawn(
 
 
 async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> RunningSystem:
+    """Wait until the run says that it is ready. A slow machine is no error, but a run that stops printing is."""
     path = data_dir / "run" / "run.json"
-    deadline = asyncio.get_running_loop().time() + HANG_SECONDS
+    loop = asyncio.get_running_loop()
+    printed, last_progress = 0, loop.time()
     while True:
         if process.returncode is not None:
             raise StackError(f"the run ended with {process.returncode}:\n{_output(output)}")
-        if asyncio.get_running_loop().time() > deadline:
-            raise StackError(f"not up after {HANG_SECONDS:g} s:\n{_output(output)}")
+        if (size := len(_output(output))) > printed:
+            printed, last_progress = size, loop.time()
+        if loop.time() > last_progress + HANG_SECONDS:
+            raise StackError(f"not up, and nothing new printed for {HANG_SECONDS:g} s:\n{_output(output)}")
         found = _read(path)
         # A killed run leaves its file behind, so accept only the file that this process wrote.
         if found and found["ready"] and found["pid"] == process.pid:
