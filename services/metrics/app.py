@@ -1,9 +1,15 @@
-"""Build the metrics service."""
+"""Build the metrics service: its routes and jobs."""
 
+from services.metrics import worker
 from services.metrics.api.metrics import router
+from shared.jobs import Jobs
 from shared.service import Service
+from shared.tables.metrics import MetricsIdempotency
 
 
 def build_service() -> Service:
-    """Return a new service. It writes nothing and emits no events, so it runs no relay."""
-    return Service("metrics", "Gospablik: metrics", routers=[router], with_relay=False)
+    """Return a new service with its routes, jobs and worker."""
+    queue = Jobs("metrics")
+    service = Service("metrics", "Gospablik: metrics", routers=[router], jobs=queue, answers=MetricsIdempotency)
+    worker.register_schedules(service, queue)
+    return service

@@ -123,8 +123,17 @@ UNAUDITED_TABLES: dict[str, str] = {
     "personal_data_reads": "a record itself: reading changes nothing",
     "feed_epochs": "written by the relay: which server numbers events",
     **dict.fromkeys(
-        ("registry_idempotency", "ingest_idempotency", "appeals_idempotency", "webhooks_idempotency"),
+        (
+            "registry_idempotency",
+            "ingest_idempotency",
+            "appeals_idempotency",
+            "webhooks_idempotency",
+            "metrics_idempotency",
+        ),
         "stored responses, purged after a day",
+    ),
+    **dict.fromkeys(
+        ("weekly_reports", "weekly_report_corrections"), "written by the worker, never changed; records themselves"
     ),
     "appeal_search_documents": "made from other rows",
     **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),

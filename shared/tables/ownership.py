@@ -109,6 +109,7 @@ TABLE_OWNERS: dict[str, str] = {
         ),
         "webhooks",
     ),
+    **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
 }
 
 RESTRICTED_COLUMNS: dict[str, set[str]] = {

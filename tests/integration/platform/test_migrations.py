@@ -27,8 +27,8 @@ from tests.support.eventually import eventually
 # Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
 BOUNDED_TABLES = {
     "api_clients", "appeals_idempotency", "calendar_days", "calendars", "client_secrets", "ingest_idempotency",
-    "municipalities", "network_tokens", "organisation_names", "organisations", "pages", "people",
-    "registry_idempotency", "routing_rules", "rule_sets", "sla_policies", "sources", "topics",
+    "metrics_idempotency", "municipalities", "network_tokens", "organisation_names", "organisations", "pages",
+    "people", "registry_idempotency", "routing_rules", "rule_sets", "sla_policies", "sources", "topics",
     "webhook_endpoints", "webhooks_idempotency",
 }  # fmt: skip
 INDEX = re.compile(

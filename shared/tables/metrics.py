@@ -1,0 +1,47 @@
+"""Tables of metrics: weekly reports as they were published, and what changed in their rows afterwards."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id, IdempotencyMixin
+
+
+class WeeklyReport(Base):
+    """The report of a week as it was published, which nothing changes later.
+
+    `week` is an ISO week of the region, such as 2026-W47. `document` is the report as canonical JSON, to the byte;
+    `digest` is its SHA-256 in hexadecimal.
+    """
+
+    __tablename__ = "weekly_reports"
+
+    id: Mapped[Id]
+    week: Mapped[str] = mapped_column(unique=True)
+    document: Mapped[str]
+    digest: Mapped[str]
+    published_at: Mapped[datetime]
+    created_at: Mapped[CreatedAt]
+
+
+class WeeklyReportCorrection(Base):
+    """What the figures of a published week have become since, each time they differ from the last comparison.
+
+    `changes` has every figure that differs from the published one: [{"pointer", "published", "now"}]. An empty
+    list says that they are equal again.
+    """
+
+    __tablename__ = "weekly_report_corrections"
+    __table_args__ = (Index("ix_weekly_report_corrections_report_id", "report_id", "created_at"),)
+
+    id: Mapped[Id]
+    report_id: Mapped[UUID] = mapped_column(ForeignKey("weekly_reports.id"))
+    changes: Mapped[list[dict[str, Any]]]
+    created_at: Mapped[CreatedAt]
+
+
+class MetricsIdempotency(IdempotencyMixin, Base):
+    __tablename__ = "metrics_idempotency"
