@@ -1,0 +1,321 @@
+"""The weekly report: one document, from which JSON, HTML, PDF and XLSX are made.
+
+Every figure is a count of rows or follows from counts; `docs/moderator/weekly-report.md` says of which. Texts are
+Russian, as officials read them. Percentages have one decimal; null means that there is nothing to measure.
+"""
+
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
+
+from shared.networks import NetworkName
+
+# The rows that a figure counts: see `services/metrics/weekly_report/populations.py`.
+ReportPopulation = TypeAliasType(
+    "ReportPopulation",
+    Literal[
+        "opened", "responses", "overdue", "answers", "promises", "deleted", "closed_unanswered", "feedback",
+    ],
+)  # fmt: skip
+ReportAxis = TypeAliasType("ReportAxis", Literal["promptness", "objectivity", "completeness"])
+MeasureUnit = TypeAliasType("MeasureUnit", Literal["percent", "count", "hours", "mark"])
+
+
+class _Part(BaseModel):
+    """A part of the document: unknown fields are an error, so that a stored document is read completely."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ComparedCount(_Part):
+    """A count of the week beside earlier weeks; null where no data were collected then."""
+
+    value: int = Field(examples=[508])
+    last_week: int | None = Field(examples=[558])
+    change: int | None = Field(description="`value` less `last_week`", examples=[-50])
+    last_year: int | None = Field(description="The week with the same number a year before", examples=[None])
+    change_to_last_year: int | None = Field(examples=[None])
+    mean_of_8_weeks: float | None = Field(
+        description="Mean of the eight weeks before, to one decimal", examples=[531.4]
+    )
+
+
+class ChannelTotal(_Part):
+    """Appeals of one channel."""
+
+    channel: str = Field(description="A network, or the source of appeals without one", examples=["vk"])
+    label: str = Field(examples=["ВКонтакте"])
+    appeals: ComparedCount
+
+
+class ReportOutcomes(_Part):
+    """What became of the appeals opened in the week, by its end. `opened = answered + waiting + overdue +
+    closed_unanswered`.
+    """
+
+    opened: int = Field(examples=[508])
+    answered: int = Field(description="A reply was published", examples=[470])
+    waiting: int = Field(description="Unanswered, and the deadline has not passed", examples=[25])
+    overdue: int = Field(description="Unanswered after the deadline", examples=[12])
+    closed_unanswered: int = Field(description="Closed without a reply", examples=[1])
+    final_answered: int = Field(description="Of the answered: with a final answer", examples=[410])
+    interim: int = Field(description="Of the answered: so far only with an interim reply", examples=[60])
+    solved: int = Field(description="Of those with a final answer: the matter is solved", examples=[180])
+    not_required: int = Field(description="Not in `opened`: found to need no answer", examples=[40])
+    in_triage: int = Field(description="Not in `opened`: with the moderators", examples=[3])
+
+
+class NamedCount(_Part):
+    """A count with the name of what is counted."""
+
+    name: str = Field(examples=["Гололёд"])
+    count: int = Field(examples=[17])
+
+
+class TopicRow(_Part):
+    """Appeals of one topic group; details for the first five."""
+
+    topic_group_id: UUID | None = Field(description="Null: appeals without a topic")
+    label: str = Field(examples=["Здравоохранение"])
+    appeals: ComparedCount
+    share: float | None = Field(description="Percent of all", examples=[39.6])
+    subtopics: list[NamedCount]
+    locations: list[NamedCount]
+
+
+class MunicipalityRow(_Part):
+    """Appeals about one district or city."""
+
+    oktmo: str | None = Field(description="Null: no location is known")
+    name: str = Field(examples=["Кабанский район"])
+    appeals: ComparedCount
+    overdue: int = Field(description="Awaited answers past their deadline at the end of the week", examples=[2])
+
+
+class ReportCell(_Part):
+    """Appeals of one topic group about one municipality, answered by one organisation."""
+
+    topic_group_id: UUID | None
+    oktmo: str | None
+    organisation_id: UUID | None
+    appeals: int = Field(examples=[3])
+
+
+class MeasureValue(_Part):
+    """The value of a measure. A percentage has its counts and the 95 % interval of Wilson."""
+
+    code: str = Field(examples=["response_on_time"])
+    value: float | None = Field(examples=[94.1])
+    numerator: int | None = Field(examples=[478])
+    denominator: int | None = Field(description="How many rows were measured", examples=[508])
+    low: float | None = Field(examples=[91.7])
+    high: float | None = Field(examples=[95.8])
+    last_week: float | None = Field(examples=[92.0])
+    change: float | None = Field(description="`value` less `last_week`; of percentages, in points", examples=[2.1])
+
+
+class AxisValues(_Part):
+    """The measures of one axis for the region."""
+
+    axis: ReportAxis
+    title: str = Field(examples=["Оперативность"])
+    measures: list[MeasureValue]
+
+
+class OrganisationRow(_Part):
+    """The figures of one organisation, and its rank among its peers."""
+
+    organisation_id: UUID
+    name: str
+    appeals: int = Field(description="Opened in the week", examples=[12])
+    responses: int = Field(description="Responses given or due in the week", examples=[14])
+    on_time: int = Field(examples=[13])
+    overdue: int = Field(description="Awaited answers past their deadline at the end of the week", examples=[1])
+    unanswered: int = Field(description="Responses due in the week that were not given by its end", examples=[0])
+    deleted: int = Field(description="Questions that the community deleted", examples=[0])
+    closed_unanswered: int = Field(examples=[0])
+    answers: int = Field(description="Final answers published in the week", examples=[11])
+    solved: int = Field(examples=[6])
+    canned: int = Field(description="Answers with the text of another answer", examples=[0])
+    not_solved_said: int = Field(description="Citizens who said that it is not solved", examples=[1])
+    score: float | None = Field(
+        description="Share answered in time, drawn towards its peers where there are few; percent", examples=[91.2]
+    )
+    low: float | None = Field(description="95 % interval of the share answered in time", examples=[68.5])
+    high: float | None = Field(examples=[98.7])
+    rank: int | None = Field(description="Among its peers; null: too few data", examples=[2])
+
+
+class RankedOrganisation(_Part):
+    """An organisation at an end of its group, with the reason."""
+
+    organisation_id: UUID
+    name: str
+    reason: str = Field(examples=["13 из 14 ответов в срок"])
+
+
+class PeerGroup(_Part):
+    """Organisations that can be compared with each other."""
+
+    code: str = Field(examples=["institution:education"])
+    title: str = Field(examples=["Учреждения: образование"])
+    organisations: list[OrganisationRow]
+    best: list[RankedOrganisation]
+    worst: list[RankedOrganisation]
+
+
+class AttentionItem(_Part):
+    """Something that needs attention, with the rows behind it."""
+
+    kind: Literal[
+        "overdue", "promises_broken", "questions_deleted", "pages_silent", "topic_grows", "closed_unanswered"
+    ]
+    count: int = Field(examples=[12])
+    text: str = Field(examples=["12 ответов просрочены на конец недели"])
+    population: ReportPopulation | None
+
+
+class HardAppeal(_Part):
+    """An appeal that the leadership should read in full. Personal data is masked."""
+
+    appeal_id: UUID
+    number: int = Field(examples=[1024])
+    opened_at: datetime
+    channel: str = Field(examples=["ВКонтакте"])
+    topic: str | None = Field(examples=["Гололёд"])
+    municipality: str | None
+    organisation: str | None
+    text: str
+    reason: str = Field(examples=["просрочено 3 дня; гражданин дважды сказал, что вопрос не решён"])
+
+
+class PromiseFigures(_Part):
+    """Promises whose date was in the week. `due = kept + moved + broken + open`."""
+
+    due: int = Field(examples=[8])
+    kept: int = Field(examples=[5])
+    moved: int = Field(description="A later reply named another date in time", examples=[1])
+    broken: int = Field(examples=[2])
+    open: int = Field(description="Of a week that has not ended", examples=[0])
+
+
+class CoverageRow(_Part):
+    """How many organisations that need a page in a network have one, at the end of the week."""
+
+    network: NetworkName
+    required: int = Field(examples=[1980])
+    exempt: int = Field(examples=[20])
+    covered: int = Field(examples=[1900])
+    live: int = Field(examples=[1500])
+    percent: float | None = Field(description="Covered of required", examples=[96.0])
+
+
+class SilentPage(_Part):
+    """A page that has fallen silent."""
+
+    page_id: UUID
+    name: str
+    network: NetworkName
+    last_post_on: date | None
+
+
+class PageFigures(_Part):
+    """The health of pages in the week."""
+
+    scored: int = Field(examples=[3900])
+    green: int = Field(examples=[2500])
+    yellow: int = Field(examples=[1000])
+    red: int = Field(examples=[400])
+    mean_score: float | None = Field(description="0 to 100", examples=[71.3])
+    change: float | None = Field(description="Of the mean score, to last week", examples=[0.4])
+    silent: list[SilentPage]
+
+
+class GradeFigures(_Part):
+    """Grades that people gave to a sample of answers, by criterion."""
+
+    code: str = Field(examples=["addresses_question"])
+    title: str = Field(examples=["Отвечает на заданный вопрос"])
+    axis: ReportAxis
+    mean: float | None = Field(description="0 to 2", examples=[1.62])
+    graded: int = Field(examples=[120])
+    kappa: float | None = Field(description="Agreement of two graders", examples=[0.71])
+
+
+class MeasureDefinition(_Part):
+    """What a measure means. Printed with every report."""
+
+    code: str = Field(examples=["response_on_time"])
+    version: int = Field(examples=[1])
+    axis: ReportAxis
+    name: str = Field(examples=["Ответы в срок"])
+    formula: str
+    unit: MeasureUnit
+    clock: str = Field(description="Which time counts")
+    population: ReportPopulation
+    exclusions: str
+
+
+class ReportDocument(_Part):
+    """The report of a week."""
+
+    format: int = Field(default=1, description="Version of this structure")
+    week: str = Field(description="ISO week in the region", examples=["2026-W47"])
+    first_day: date = Field(examples=["2026-11-16"])
+    last_day: date = Field(examples=["2026-11-22"])
+    time_zone: str = Field(examples=["Asia/Irkutsk"])
+    as_of: datetime = Field(
+        description="The moment for which open deadlines are compared: the end of the week, or now",
+        examples=["2026-11-23T00:00:00+08:00"],
+    )
+    totals: list[ChannelTotal] = Field(description="All channels together first (`all`)")
+    outcomes: ReportOutcomes
+    attention: list[AttentionItem]
+    topics: list[TopicRow] = Field(description="Most frequent first")
+    municipalities: list[MunicipalityRow] = Field(description="Most frequent first")
+    cells: list[ReportCell]
+    axes: list[AxisValues]
+    peer_groups: list[PeerGroup]
+    hard_appeals: list[HardAppeal]
+    promises: PromiseFigures
+    coverage: list[CoverageRow]
+    pages: PageFigures | None = Field(description="Null: the pages were not scored in this week")
+    grades: list[GradeFigures] = Field(description="Empty: no answers of this week were graded")
+    definitions: list[MeasureDefinition]
+    gaps: list[str] = Field(description="What is missing in the data of the week")
+
+
+class CorrectedFigure(_Part):
+    """A figure that differs from the published one."""
+
+    pointer: str = Field(description="Where it is in the document", examples=["/totals/0/appeals/value"])
+    published: int | float | str | None
+    now: int | float | str | None
+
+
+class ReportOut(_Part):
+    """The report of a week, and whether it is published: a published one never changes."""
+
+    status: Literal["preliminary", "published"]
+    published_at: datetime | None
+    digest: str | None = Field(description="SHA-256 of the published document, hexadecimal")
+    corrections: list[CorrectedFigure] = Field(
+        description="Figures that rows which came or changed later would give; the document shows those published"
+    )
+    corrected_at: datetime | None
+    report: ReportDocument
+
+
+class ReportSummary(_Part):
+    """A published report in the list."""
+
+    week: str = Field(examples=["2026-W47"])
+    first_day: date
+    last_day: date
+    published_at: datetime
+    digest: str
+    appeals: int = Field(examples=[508])
+    corrected: bool
