@@ -1,12 +1,33 @@
-"""Background work of metrics: weekly reports are published."""
+"""Background work of metrics: weekly reports are published and compared with their rows; purging."""
 
+from services.metrics.settings import metrics_settings
+from services.metrics.weekly_report import publication
+from shared import clock
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.jobs import Jobs
+from shared.logs import get_logger
 from shared.service import Service
+
+log = get_logger(__name__)
 
 
 def register_schedules(service: Service, queue: Jobs) -> None:
-    """Register the handlers of scheduled jobs."""
+    """Register the handlers of scheduled jobs. Times are UTC."""
+
+    # Every hour: a worker that was down on Monday morning publishes later.
+    @queue.schedule("publish-weekly-report", "7 * * * *")
+    async def publish_weekly_report() -> None:
+        now = clock.now()
+        week = publication.due_week(now, metrics_settings().report_hour)
+        if await publication.publish(service.database, week, now):
+            log.info("weekly report published", week=week.label)
+
+    @queue.schedule("note-report-corrections", "23 19 * * *")
+    async def note_report_corrections() -> None:
+        now = clock.now()
+        for week in publication.weeks_to_compare(now):
+            if changed := await publication.note_corrections(service.database, week, now):
+                log.info("published figures differ from their rows", week=week.label, figures=changed)
 
     @queue.schedule("purge", "43 * * * *")
     async def purge_expired() -> None:

@@ -31,6 +31,7 @@ class Right(StrEnum):
     CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
+    REPORTS_READ = "reports:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
     WEBHOOKS_CONSENT = "webhooks:consent"
@@ -67,7 +68,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.EXTENSIONS_APPROVE: "approve or refuse requests to extend a deadline",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
-    Right.METRICS_READ: "read figures and reports",
+    Right.METRICS_READ: "read figures",
+    Right.REPORTS_READ: "read the weekly report of the region and the rows behind it",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
@@ -156,6 +158,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
+        Right.REPORTS_READ,
         Right.WEBHOOKS_READ,
         Right.WEBHOOKS_MANAGE,
         Right.WEBHOOKS_CONSENT,
@@ -169,9 +172,12 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_READ,
         Right.CLASSIFICATIONS_READ,
         Right.METRICS_READ,
+        Right.REPORTS_READ,
         Right.EVENTS_READ,
     ),
-    Role.HEAD: _region_wide(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ),
+    Role.HEAD: _region_wide(
+        Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ, Right.REPORTS_READ
+    ),
     Role.AUDITOR: _region_wide(
         Right.REGISTRY_READ,
         Right.PEOPLE_READ,
@@ -182,6 +188,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_READ,
         Right.CLASSIFICATIONS_READ,
         Right.METRICS_READ,
+        Right.REPORTS_READ,
         Right.WEBHOOKS_READ,
         Right.EVENTS_READ,
         Right.AUDIT_READ,

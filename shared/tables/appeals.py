@@ -103,6 +103,12 @@ class Appeal(Base):
             "id",
             postgresql_where=text(f"first_response_at IS NULL AND status IN {WITH_SOMEBODY_STATUSES!r}"),
         ),
+        # Appeals that were closed in a period without a reply.
+        Index(
+            "ix_appeals_closed_unanswered",
+            "closed_at",
+            postgresql_where=text("status = 'closed' AND first_response_at IS NULL"),
+        ),
         # Appeals that were returned; appeals that are transferred repeatedly.
         Index("ix_appeals_returned", "opened_at", "id", postgresql_where=text("returns > 0")),
         Index("ix_appeals_transferred", "opened_at", "id", postgresql_where=text("transfers > 0")),

@@ -24,6 +24,8 @@ class FeedbackRound(Base):
         # A message is feedback on one answer.
         UniqueConstraint("message_id"),
         Index("ix_feedback_rounds_appeal_id", "appeal_id", "created_at"),
+        # What citizens said in a period.
+        Index("ix_feedback_rounds_said_at", "said_at", postgresql_where=text("said_at IS NOT NULL")),
         # Rounds to record silence for.
         Index("ix_feedback_rounds_awaited", "silent_after", "id", postgresql_where=text("ended_at IS NULL")),
     )

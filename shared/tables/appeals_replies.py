@@ -57,6 +57,8 @@ class Reply(Base):
             "created_at",
             postgresql_where=text("status = 'queued' AND publication_id IS NULL"),
         ),
+        # Replies published in a period.
+        Index("ix_replies_published_at", "published_at", postgresql_where=text("published_at IS NOT NULL")),
         # Replies that wait for an approver, oldest first.
         Index("ix_replies_on_approval", "submitted_at", "id", postgresql_where=text("status = 'on_approval'")),
     )
@@ -106,6 +108,8 @@ class Promise(Base):
         Index("ix_promises_made_at", "made_at", "id"),
         Index("ix_promises_status_made_at", "status", "made_at", "id"),
         Index("ix_promises_organisation_id_made_at", "organisation_id", "made_at", "id"),
+        # Promises of a period.
+        Index("ix_promises_promised_at", "promised_at"),
         # Promises to remind of, and to record as broken.
         Index("ix_promises_open", "promised_at", "id", postgresql_where=text("status = 'open'")),
     )

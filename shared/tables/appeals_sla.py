@@ -115,6 +115,9 @@ class SlaClock(Base):
             "id",
             postgresql_where=text("extension_request_id IS NOT NULL"),
         ),
+        # Responses given or due in a period.
+        Index("ix_sla_clocks_due_at", "due_at", postgresql_where=text("state <> 'cancelled'")),
+        Index("ix_sla_clocks_stopped_at", "stopped_at", postgresql_where=text("stopped_at IS NOT NULL")),
     )
 
     id: Mapped[Id]

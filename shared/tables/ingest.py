@@ -46,6 +46,8 @@ class Message(Base):
         Index("ix_messages_network_received_at", "network", "received_at", "id"),
         Index("ix_messages_history", "received_at", "id", postgresql_where=text("history")),
         Index("ix_messages_deleted", "received_at", "id", postgresql_where=text("deleted_by IS NOT NULL")),
+        # What communities deleted in a period.
+        Index("ix_messages_deleted_by_community", "deleted_at", postgresql_where=text("deleted_by = 'community'")),
         Index(
             "ix_messages_undeleted_posts",
             "page_id",

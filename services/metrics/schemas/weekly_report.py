@@ -319,3 +319,22 @@ class ReportSummary(_Part):
     digest: str
     appeals: int = Field(examples=[508])
     corrected: bool
+
+
+class ReportRow(_Part):
+    """A row that a figure counts."""
+
+    row_id: UUID = Field(description="Id of the appeal, clock, reply, promise, message or feedback")
+    appeal_id: UUID | None = Field(description="Null: a deleted question that belongs to no appeal")
+    number: int | None = Field(examples=[1024])
+    at: datetime = Field(
+        description="When it was opened, given or due, published, promised, deleted, closed, said"
+    )
+    channel: str = Field(examples=["vk"])
+    organisation_id: UUID | None
+    oktmo: str | None
+    topic_group_id: UUID | None
+    topic_id: UUID | None
+    values: dict[str, bool | int | str | None] = Field(
+        description="What the population says of the row", examples=[{"state": "answered", "solved": True}]
+    )

@@ -1,0 +1,119 @@
+"""Routes of the weekly report: published ones, the report of any week in four formats, and the rows behind it."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from services.metrics.schemas.weekly_report import ReportOut, ReportPopulation, ReportRow, ReportSummary
+from services.metrics.weekly_report import publication, report_rows
+from services.metrics.weekly_report.hard_appeals import with_texts
+from services.metrics.weekly_report.populations import reported_time
+from services.metrics.weekly_report.publication import build_in_snapshot, read_published
+from services.metrics.weekly_report.report_rows import ReportRowFilter
+from services.metrics.weekly_report.week import Week
+from shared import clock
+from shared.api.pagination import Page, PagingDep
+from shared.auth.callers import Caller, require_right
+from shared.auth.rights import Right
+from shared.http import problems
+from shared.http.problems import Forbidden, Invalid, Unauthenticated, Unavailable
+from shared.service import ReadTransaction, Service, ServiceDep
+from shared.tabular.writer import csv_bytes
+
+router = APIRouter(prefix="/reports", tags=["reports"])
+
+MAX_CSV_ROWS = 200_000
+
+ReportReader = Annotated[Caller, require_right(Right.REPORTS_READ)]
+COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
+
+
+async def _week(
+    week: Annotated[str, Path(description="ISO week in the region", examples=["2026-W47"])],
+) -> Week:
+    """Return the week of the path, which must have begun. Raise `Invalid` otherwise."""
+    found = Week.parse(week)
+    if found.period.start > clock.now():
+        raise Invalid.field("path/week", f"The week {found.label} has not begun")
+    return found
+
+
+ReportWeek = Annotated[Week, Depends(_week)]
+
+
+async def _report(service: Service, week: Week) -> ReportOut:
+    """Return the published report of a week, or a preliminary one, with the texts of hard appeals."""
+    async with service.database.read() as session:
+        published = await read_published(session, week)
+    document = published.document if published else await build_in_snapshot(service.database, week, clock.now())
+    async with service.database.read() as session:
+        appeals = await with_texts(session, document.hard_appeals)
+    return ReportOut(
+        status="published" if published else "preliminary",
+        published_at=published.published_at if published else None,
+        digest=published.digest if published else None,
+        corrections=list(published.corrections) if published else [],
+        corrected_at=published.corrected_at if published else None,
+        report=document.model_copy(update={"hard_appeals": appeals}),
+    )
+
+
+@router.get("/weekly", responses=COMMON_ERRORS, summary="Published weekly reports")
+async def list_weekly_reports(
+    session: ReadTransaction, caller: ReportReader, paging: PagingDep, response: Response
+) -> Page[ReportSummary]:
+    """Return the published reports, newest week first."""
+    rows = await publication.list_published(session, paging)
+    items, cursor = paging.page(rows, lambda row: (row.week,), response)
+    return Page(items=[publication.summary(row) for row in items], next_cursor=cursor)
+
+
+@router.get("/weekly/{week}", responses=COMMON_ERRORS, summary="The report of a week")
+async def get_weekly_report(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> ReportOut:
+    """Return the report of a week: as it was published, or preliminary, computed now.
+
+    A published report never changes; `corrections` lists figures that would be different today.
+    """
+    return await _report(service, week)
+
+
+@router.get(
+    "/weekly/{week}/rows/{population}.csv",
+    responses=COMMON_ERRORS | {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+    summary="All rows of a population as CSV",
+)
+async def export_report_rows(
+    session: ReadTransaction, caller: ReportReader, week: ReportWeek, population: ReportPopulation
+) -> Response:
+    """Return every row that the figures of the week count in this population, as they are now, oldest first.
+
+    With more than 200,000 rows the file would be incomplete: 422.
+    """
+    time = reported_time(week, clock.now())
+    names, rows = await report_rows.read_all_rows(session, population, time, MAX_CSV_ROWS + 1)
+    if len(rows) > MAX_CSV_ROWS:
+        raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: list them with filters")
+    content = await asyncio.to_thread(csv_bytes, [names, *rows])
+    name = f"{week.label}-{population}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(content, media_type="text/csv", headers=headers)
+
+
+@router.get("/weekly/{week}/rows/{population}", responses=COMMON_ERRORS, summary="Rows behind the figures")
+async def list_report_rows(
+    *,
+    session: ReadTransaction,
+    caller: ReportReader,
+    week: ReportWeek,
+    population: ReportPopulation,
+    filters: Annotated[ReportRowFilter, Query()],
+    paging: PagingDep,
+    response: Response,
+) -> Page[ReportRow]:
+    """Return the rows of a population that the report of the week counts, as they are now, newest first."""
+    time = reported_time(week, clock.now())
+    rows = await report_rows.list_rows(session, population, time, filters, paging)
+    items, cursor = paging.page(rows, lambda row: (row.at, row.row_id), response)
+    return Page(items=[report_rows.present_row(row) for row in items], next_cursor=cursor)

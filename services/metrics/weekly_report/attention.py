@@ -1,0 +1,57 @@
+"""What of a week needs attention first."""
+
+from collections.abc import Sequence
+from math import sqrt
+
+from services.metrics.schemas.weekly_report import AttentionItem, TopicRow
+from services.metrics.weekly_report.week_figures import WeekFigures
+from shared.russian import plural
+
+_APPEALS = ("обращение", "обращения", "обращений")
+# A topic grows if its count exceeds the mean of eight weeks by three standard deviations of a Poisson count, and
+# by this much at least.
+_DEVIATIONS, _MIN_GROWTH = 3, 5
+_MAX_TOPICS = 3
+
+
+def attention_items(figures: WeekFigures, topics: Sequence[TopicRow]) -> list[AttentionItem]:
+    """Return what needs attention, most serious first; nothing that did not happen."""
+    total = figures.total
+    overdue, broken = total["overdue"], total["promises_broken"]
+    deleted, closed = total["deleted"], total["closed_unanswered"]
+    answers = plural(overdue, ("ответ просрочен", "ответа просрочены", "ответов просрочены"))
+    promises = plural(broken, ("обещание нарушено", "обещания нарушены", "обещаний нарушены"))
+    questions = plural(
+        deleted, ("вопрос удалён сообществом", "вопроса удалены сообществами", "вопросов удалены сообществами")
+    )
+    items = [
+        AttentionItem(
+            kind="overdue",
+            count=overdue,
+            text=f"{overdue} {answers} на конец недели",
+            population="overdue",
+        ),
+        AttentionItem(kind="promises_broken", count=broken, text=f"{broken} {promises}", population="promises"),
+        AttentionItem(
+            kind="questions_deleted", count=deleted, text=f"{deleted} {questions}", population="deleted"
+        ),
+        AttentionItem(
+            kind="closed_unanswered",
+            count=closed,
+            text=f"{closed} {plural(closed, _APPEALS)} закрыто без ответа",
+            population="closed_unanswered",
+        ),
+        *_growing(topics),
+    ]
+    return [item for item in items if item.count]
+
+
+def _growing(topics: Sequence[TopicRow]) -> list[AttentionItem]:
+    growing = []
+    for topic in topics:
+        mean, value = topic.appeals.mean_of_8_weeks, topic.appeals.value
+        if mean is not None and value - mean >= max(_MIN_GROWTH, _DEVIATIONS * sqrt(mean)):
+            usual = f"{mean:.1f}".replace(".", ",")
+            text = f"{topic.label}: {value} {plural(value, _APPEALS)}, обычно {usual} за неделю"
+            growing.append(AttentionItem(kind="topic_grows", count=value, text=text, population="opened"))
+    return growing[:_MAX_TOPICS]

@@ -1,0 +1,118 @@
+"""The appeals that the leadership should read in full: chosen by rule, told with the reason."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.schemas.weekly_report import HardAppeal
+from services.metrics.weekly_report import populations
+from services.metrics.weekly_report.labels import Labels, channel_label
+from services.metrics.weekly_report.populations import ReportedTime
+from shared.database.id_conditions import is_one_of
+from shared.masking import mask
+from shared.russian import in_words
+from shared.tables.appeals import Appeal
+
+COUNT = 3
+_ERASED = "Текст удалён по просьбе гражданина."
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    appeal_id: UUID
+    disputes: int
+    late_by: timedelta
+    urgent: bool
+    opened_at: datetime
+
+    @property
+    def weight(self) -> tuple[int, bool, timedelta, datetime, UUID]:
+        """Return what orders candidates: disputed often, urgent, late for long; then the oldest."""
+        return -self.disputes, not self.urgent, -self.late_by, self.opened_at, self.appeal_id
+
+
+async def choose_hard_appeals(session: AsyncSession, time: ReportedTime, labels: Labels) -> list[HardAppeal]:
+    """Return up to three appeals that citizens say are not solved, that are urgent and late, or late for longest.
+
+    Their texts are empty: `with_texts` reads them when the report is shown, since a citizen may have them erased.
+    """
+    late = await _late_since(session, time)
+    disputes = await _disputes(session, time)
+    rows = await _read(session, [*late, *disputes])
+    candidates = [
+        _Candidate(
+            row.id,
+            disputes[row.id],
+            time.as_of - late.get(row.id, time.as_of),
+            row.urgency == "high",
+            row.opened_at,
+        )
+        for row in rows
+    ]
+    chosen = sorted(candidates, key=lambda one: one.weight)[:COUNT]
+    by_id = {row.id: row for row in rows}
+    return [_hard_appeal(by_id[one.appeal_id], one, labels) for one in chosen]
+
+
+async def with_texts(session: AsyncSession, appeals: Sequence[HardAppeal]) -> list[HardAppeal]:
+    """Return the appeals with their texts as they are now, masked."""
+    query = select(Appeal.id, Appeal.text, Appeal.erased_at).where(
+        is_one_of(Appeal.id, [appeal.appeal_id for appeal in appeals])
+    )
+    texts = {
+        row.id: _ERASED if row.erased_at is not None else mask(row.text) for row in await session.execute(query)
+    }
+    return [appeal.model_copy(update={"text": texts.get(appeal.appeal_id, "")}) for appeal in appeals]
+
+
+async def _late_since(session: AsyncSession, time: ReportedTime) -> Mapping[UUID, datetime]:
+    """Return the appeals with overdue answers, and the first deadline that passed."""
+    rows = populations.overdue(time).subquery("overdue")
+    first = func.min(rows.c.at).label("first")
+    query = select(rows.c.appeal_id, first).group_by(rows.c.appeal_id).order_by(first, rows.c.appeal_id)
+    return {row.appeal_id: row.first for row in await session.execute(query)}
+
+
+async def _disputes(session: AsyncSession, time: ReportedTime) -> Counter[UUID]:
+    """Return the appeals of which citizens said in the week that they are not solved."""
+    rows = populations.feedback(time).subquery("feedback")
+    query = select(rows.c.appeal_id, func.count()).where(rows.c.kind == "not_solved").group_by(rows.c.appeal_id)
+    return Counter({row[0]: row[1] for row in await session.execute(query)})
+
+
+async def _read(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    columns: Any = (
+        Appeal.id, Appeal.number, Appeal.opened_at, Appeal.urgency, Appeal.network, Appeal.source, Appeal.topic_id,
+        Appeal.municipality, Appeal.organisation_id,
+    )  # fmt: skip
+    query: Select[Any] = select(*columns).where(is_one_of(Appeal.id, ids))
+    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return found
+
+
+def _hard_appeal(row: Row[Any], why: _Candidate, labels: Labels) -> HardAppeal:
+    reasons = []
+    if why.disputes:
+        reasons.append("гражданин сказал, что вопрос не решён" + (f", {why.disputes} раза" * (why.disputes > 1)))
+    if why.urgent:
+        reasons.append("срочное")
+    if why.late_by:
+        reasons.append(f"просрочено на {in_words(why.late_by)}")
+    organisation = labels.organisations.get(row.organisation_id)
+    return HardAppeal(
+        appeal_id=row.id,
+        number=row.number,
+        opened_at=row.opened_at,
+        channel=channel_label(row.network or row.source or populations.NO_CHANNEL),
+        topic=labels.topics.get(row.topic_id),
+        municipality=None if row.municipality is None else labels.municipality(row.municipality),
+        organisation=None if organisation is None else organisation.name,
+        text="",
+        reason="; ".join(reasons),
+    )

@@ -1,0 +1,58 @@
+"""Values of measures from counts."""
+
+from services.metrics.indicators.classifier_agreement import wilson_interval
+from services.metrics.schemas.weekly_report import AxisValues, MeasureValue
+from services.metrics.weekly_report.measures import AXIS_TITLES, MEASURES, Measure
+from services.metrics.weekly_report.week_figures import WeekFigures
+
+_SECONDS_PER_HOUR = 3600
+
+
+def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[AxisValues]:
+    """Return the measures of each axis; `last_week` is None if no data were collected then."""
+    return [
+        AxisValues(
+            axis=axis,
+            title=title,
+            measures=[_value(one, figures, last_week) for one in MEASURES if one.axis == axis],
+        )
+        for axis, title in AXIS_TITLES.items()
+    ]
+
+
+def percent(part: int, whole: int) -> float | None:
+    """Return a share in percent, to one decimal; None of nothing."""
+    return round(100 * part / whole, 1) if whole else None
+
+
+def measured(measure: Measure, figures: WeekFigures) -> float | None:
+    """Return the value of a measure: percent, hours of working time, a count, or a mean mark."""
+    if measure.quantile is not None:
+        seconds = figures.quantiles[measure.quantile]
+        return None if seconds is None else round(seconds / _SECONDS_PER_HOUR, 1)
+    assert measure.numerator is not None
+    part = figures.total[measure.numerator]
+    if measure.denominator is None:
+        return part
+    whole = figures.total[measure.denominator]
+    if measure.unit == "mark":
+        return round(part / whole, 2) if whole else None
+    return percent(part, whole)
+
+
+def _value(measure: Measure, figures: WeekFigures, last_week: WeekFigures | None) -> MeasureValue:
+    value = measured(measure, figures)
+    before = None if last_week is None else measured(measure, last_week)
+    interval = None
+    if measure.unit == "percent" and measure.numerator and measure.denominator:
+        interval = wilson_interval(figures.total[measure.numerator], figures.total[measure.denominator])
+    return MeasureValue(
+        code=measure.code,
+        value=value,
+        numerator=figures.total[measure.numerator] if measure.numerator else None,
+        denominator=figures.total[measure.denominator] if measure.denominator else None,
+        low=None if interval is None else round(100 * interval[0], 1),
+        high=None if interval is None else round(100 * interval[1], 1),
+        last_week=before,
+        change=None if value is None or before is None else round(value - before, 2),
+    )

@@ -1,0 +1,139 @@
+"""Counts of opened appeals: of the week in detail, of earlier weeks to compare with."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, Row, Select, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.indicators.period import Period
+from services.metrics.schemas.weekly_report import ComparedCount
+from services.metrics.weekly_report import populations
+from services.metrics.weekly_report.populations import ReportedTime
+from services.metrics.weekly_report.week import Week
+from shared.clock import REGION_TIME_ZONE
+from shared.tables.appeals import Appeal
+
+WEEKS_OF_MEAN = 8
+_DETAILS = (
+    "channel", "topic_group_id", "topic_id", "oktmo", "settlement", "organisation_id", "state", "final_answered",
+    "solved",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class OpenedCount:
+    """How many appeals of one kind were opened in the week that begins on `monday`."""
+
+    monday: date
+    channel: str
+    topic_group_id: UUID | None
+    oktmo: str | None
+    count: int
+
+
+class EarlierWeeks:
+    """Counts of the week and of those that it is compared with."""
+
+    def __init__(self, week: Week, first_day: date | None, counts: Sequence[OpenedCount]) -> None:
+        """`first_day` is that of the first appeal ever: weeks that end before it have no data."""
+        self._week = week
+        self._first_day = first_day
+        self._counts = counts
+
+    def compare(self, select_counts: Callable[[OpenedCount], bool]) -> ComparedCount:
+        """Return the count of the week beside those of earlier weeks."""
+        by_week: Counter[date] = Counter()
+        for one in self._counts:
+            if select_counts(one):
+                by_week[one.monday] += one.count
+        value = by_week[self._week.monday]
+        last_week = self._count(by_week, self._week.earlier(1))
+        last_year = self._count(by_week, self._week.year_before())
+        before = [self._count(by_week, self._week.earlier(weeks)) for weeks in range(1, WEEKS_OF_MEAN + 1)]
+        known = [count for count in before if count is not None]
+        return ComparedCount(
+            value=value,
+            last_week=last_week,
+            change=None if last_week is None else value - last_week,
+            last_year=last_year,
+            change_to_last_year=None if last_year is None else value - last_year,
+            mean_of_8_weeks=round(sum(known) / len(known), 1) if known else None,
+        )
+
+    def channels(self) -> list[str]:
+        """Return the channels of the week and of the week before, most frequent first."""
+        return [channel for channel, _ in self._frequent(lambda one: one.channel)]
+
+    def topic_groups(self) -> list[UUID | None]:
+        """Return the topic groups of the week and of the week before, most frequent first."""
+        return [group for group, _ in self._frequent(lambda one: one.topic_group_id)]
+
+    def municipalities(self) -> list[str | None]:
+        """Return the municipalities of the week and of the week before, most frequent first."""
+        return [oktmo for oktmo, _ in self._frequent(lambda one: one.oktmo)]
+
+    def _count(self, by_week: Counter[date], week: Week) -> int | None:
+        if self._first_day is None or week.sunday < self._first_day:
+            return None
+        return by_week[week.monday]
+
+    def _frequent(self, key: Callable[[OpenedCount], Any]) -> list[tuple[Any, int]]:
+        counted: Counter[Any] = Counter()
+        recent = (self._week.monday, self._week.earlier(1).monday)
+        for one in self._counts:
+            if one.monday in recent:
+                counted[key(one)] += one.count if one.monday == self._week.monday else 0
+        return most_frequent(counted)
+
+
+def most_frequent(counts: Counter[Any] | Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
+    """Return keys and counts, most frequent first, equal ones in the order of their text: the same every time."""
+    items = counts.items() if isinstance(counts, Counter) else counts
+    return sorted(items, key=lambda item: (-item[1], item[0] is None, str(item[0])))
+
+
+async def read_opened(session: AsyncSession, time: ReportedTime) -> Sequence[Row[Any]]:
+    """Return the appeals of the week, counted by everything that the report shows of them."""
+    rows = populations.opened(time).subquery("opened")
+    columns = [rows.c[name] for name in _DETAILS]
+    query: Select[Any] = select(*columns, func.count().label("appeals")).group_by(*columns)
+    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return found
+
+
+async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime) -> EarlierWeeks:
+    """Return the counts of the week, of the eight weeks before and of the same week a year before."""
+    counts: list[OpenedCount] = []
+    for start, end in (
+        (week.earlier(WEEKS_OF_MEAN).period.start, week.period.end),
+        (week.year_before().period.start, week.year_before().period.end),
+    ):
+        rows = populations.opened(ReportedTime(Period(start, end), as_of)).subquery("opened")
+        monday = cast(func.date_trunc("week", func.timezone(REGION_TIME_ZONE.key, rows.c.at)), Date).label(
+            "monday"
+        )
+        keys = (monday, rows.c.channel, rows.c.topic_group_id, rows.c.oktmo)
+        found = await session.execute(select(*keys, func.count().label("count")).group_by(*keys))
+        counts += [OpenedCount(**row._mapping) for row in found]
+    first = await session.scalar(select(func.min(Appeal.opened_at)))
+    first_day = None if first is None else first.astimezone(REGION_TIME_ZONE).date()
+    return EarlierWeeks(week, first_day, counts)
+
+
+async def count_uncounted(session: AsyncSession, period: Period) -> Counter[str]:
+    """Return how many appeals of the period need no answer or are still with the moderators, by status."""
+    query = (
+        select(Appeal.status, func.count())
+        .where(
+            Appeal.opened_at >= period.start,
+            Appeal.opened_at < period.end,
+            Appeal.status.in_(("not_required", "triage")),
+        )
+        .group_by(Appeal.status)
+    )
+    return Counter({row[0]: row[1] for row in await session.execute(query)})

@@ -1,0 +1,349 @@
+"""The rows that the weekly report counts. The only definition of each population.
+
+A figure of the report is a count of these rows, and the rows behind a figure are listed by the same query. Docs:
+docs/moderator/weekly-report.md.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, literal_column, or_, select, true
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import aliased
+
+from services.metrics.indicators.period import Period
+from services.metrics.indicators.sla import EXCLUDED_STATUSES
+from services.metrics.schemas.weekly_report import ReportPopulation
+from services.metrics.weekly_report.week import Week
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification, Topic
+from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Promise, Reply, ReplyVersion
+from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
+from shared.tables.ingest import Message
+from shared.tables.registry import Organisation, Page
+
+# An appeal without a network has a source; one that a moderator entered without a source has neither.
+NO_CHANNEL = "manual"
+# An answer is canned if the same organisation gave the same text to another appeal in this time.
+CANNED_WITHIN = timedelta(weeks=4)
+CANNED_MIN_LENGTH = 40
+RESPONSES = ("first_response", "next_response")
+# Signs of the text checks that a reply says nothing that the citizen can use.
+NO_SUBSTANCE = ("no_action_or_date", "no_date")
+NO_CONTACT = ("no_contact", "redirect_without_contact")
+NOT_TO_THE_POINT = ("off_topic", "when_unanswered", "why_unanswered", "where_unanswered")
+
+_PageOwner = aliased(Organisation)
+
+
+@dataclass(frozen=True)
+class ReportedTime:
+    """The period that a report is about, and the moment for which open deadlines are compared."""
+
+    period: Period
+    as_of: datetime
+
+
+def reported_time(week: Week, now: datetime) -> ReportedTime:
+    """Return the time of a week's report: its end, or now if it has not ended."""
+    return ReportedTime(week.period, min(week.period.end, now))
+
+
+def _appeal_dimensions(
+    row_id: ColumnElement[Any], organisation_id: ColumnElement[Any]
+) -> list[ColumnElement[Any]]:
+    """Return the columns by which rows are counted; the location is the appeal's, else that of its organisation.
+
+    `row_id` identifies the row in its population.
+    """
+    return [
+        row_id.label("row_id"),
+        Appeal.id.label("appeal_id"),
+        Appeal.number.label("number"),
+        func.coalesce(Appeal.network, Appeal.source, NO_CHANNEL).label("channel"),
+        organisation_id.label("organisation_id"),
+        func.coalesce(Appeal.municipality, Organisation.municipality).label("oktmo"),
+        Appeal.settlement.label("settlement"),
+        func.coalesce(Topic.group_id, Topic.id).label("topic_group_id"),
+        Appeal.topic_id.label("topic_id"),
+    ]
+
+
+def _of_appeals(query: Select[Any]) -> Select[Any]:
+    """Join what the dimensions of appeals need."""
+    return (
+        query.select_from(Appeal)
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .outerjoin(Topic, Topic.id == Appeal.topic_id)
+    )
+
+
+def _within(moment: Any, period: Period) -> ColumnElement[bool]:
+    return and_(moment >= period.start, moment < period.end)
+
+
+def opened(time: ReportedTime) -> Select[Any]:
+    """Return the appeals opened in the period that need an answer, with what became of them by `as_of`."""
+    answered = func.coalesce(Appeal.first_response_at < time.as_of, false())
+    final = func.coalesce(Appeal.final_answer_at < time.as_of, false())
+    closed = func.coalesce(Appeal.closed_at < time.as_of, false())
+    late = func.coalesce(Appeal.first_response_due_at < time.as_of, false())
+    disputed = func.coalesce(Appeal.feedback_kind == "not_solved", false())
+    solved = func.coalesce(Appeal.outcome == "solved", false())
+    state = case((answered, "answered"), (closed, "closed_unanswered"), (late, "overdue"), else_="waiting")
+    return _of_appeals(
+        select(
+            *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
+            Appeal.opened_at.label("at"),
+            state.label("state"),
+            and_(answered, final).label("final_answered"),
+            and_(answered, final, solved, ~disputed).label("solved"),
+        )
+    ).where(_within(Appeal.opened_at, time.period), Appeal.status.not_in(EXCLUDED_STATUSES))
+
+
+def responses(time: ReportedTime) -> Select[Any]:
+    """Return the responses that were decided or given in the period.
+
+    A response is decided once: when it is given in time, or when its deadline passes. `given` says that it was
+    given in the period, decided or not. The organisation is the one that had to answer.
+    """
+    period = time.period
+    deadline_end = min(period.end, time.as_of)
+    in_time = or_(SlaClock.due_at.is_(None), SlaClock.stopped_at <= SlaClock.due_at)
+    given = _within(SlaClock.stopped_at, period)
+    late = and_(
+        SlaClock.due_at >= period.start,
+        SlaClock.due_at < deadline_end,
+        or_(SlaClock.stopped_at.is_(None), SlaClock.stopped_at > SlaClock.due_at),
+    )
+    on_time = and_(given, in_time)
+    opening = _opening_type()
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(SlaClock.id.expression, SlaClock.organisation_id.expression),
+                func.coalesce(SlaClock.stopped_at, SlaClock.due_at).label("at"),
+                SlaClock.kind.label("kind"),
+                SlaClock.due_at.label("due_at"),
+                SlaClock.stopped_at.label("stopped_at"),
+                or_(on_time, late).label("decided"),
+                on_time.label("on_time"),
+                func.coalesce(SlaClock.stopped_at < time.as_of, false()).label("answered"),
+                func.coalesce(given, false()).label("given"),
+                case((SlaClock.unit == "working", SlaClock.used_seconds)).label("working_seconds"),
+                func.coalesce(opening.c.type == "complaint", false()).label("complaint"),
+            )
+        )
+        .join(SlaClock, SlaClock.appeal_id == Appeal.id)
+        .outerjoin(opening, true())
+        .where(
+            or_(given, late),
+            SlaClock.kind.in_(RESPONSES),
+            SlaClock.state != "cancelled",
+            Appeal.status.not_in(EXCLUDED_STATUSES),
+        )
+    )
+
+
+def _opening_type() -> Any:
+    """Return the type of the message that opened the appeal, as it is classified."""
+    return (
+        select(Classification.type)
+        .join(AppealMessage, AppealMessage.message_id == Classification.message_id)
+        .where(AppealMessage.appeal_id == Appeal.id)
+        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+        .limit(1)
+        .lateral("opening")
+    )
+
+
+def overdue(time: ReportedTime) -> Select[Any]:
+    """Return the answers awaited at `as_of` whose deadline had passed: responses and final answers."""
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(SlaClock.id.expression, SlaClock.organisation_id.expression),
+                SlaClock.due_at.label("at"),
+                SlaClock.kind.label("kind"),
+            )
+        )
+        .join(SlaClock, SlaClock.appeal_id == Appeal.id)
+        .where(
+            SlaClock.due_at < time.as_of,
+            or_(SlaClock.state.in_(UNFINISHED_CLOCK_STATES), SlaClock.stopped_at >= time.as_of),
+            SlaClock.state != "cancelled",
+            Appeal.status.not_in(EXCLUDED_STATUSES),
+        )
+    )
+
+
+def answers(time: ReportedTime) -> Select[Any]:
+    """Return the replies published in the period, with the signs of their texts.
+
+    `checked`: the text was checked when it was submitted here. A reply to all appeals of an incident is not
+    canned.
+    """
+    checked = (
+        select(ReplyVersion.hints)
+        .where(ReplyVersion.reply_id == Reply.id, ReplyVersion.hints.is_not(None))
+        .order_by(ReplyVersion.number.desc())
+        .limit(1)
+        .lateral("checked")
+    )
+
+    def has(codes: tuple[str, ...]) -> ColumnElement[bool]:
+        found = (checked.c.hints.op("@>")(literal([{"code": code}], JSONB)) for code in codes)
+        return func.coalesce(or_(*found), false())
+
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(Reply.id.expression, Appeal.organisation_id.expression),
+                Reply.published_at.label("at"),
+                Reply.kind.label("kind"),
+                Reply.outcome.label("outcome"),
+                checked.c.hints.is_not(None).label("checked"),
+                has(NO_SUBSTANCE).label("without_substance"),
+                has(NO_CONTACT).label("without_contact"),
+                has(NOT_TO_THE_POINT).label("beside_the_point"),
+                (func.cardinality(Reply.attachment_ids) > 0).label("with_proof"),
+                _is_canned(time.period).label("canned"),
+            )
+        )
+        .join(Reply, Reply.appeal_id == Appeal.id)
+        .outerjoin(checked, true())
+        .where(
+            _within(Reply.published_at, time.period),
+            Reply.status == "published",
+            Appeal.status.not_in(EXCLUDED_STATUSES),
+        )
+    )
+
+
+def _text_digest(reply: Any) -> ColumnElement[Any]:
+    # Literals: with parameters, the database would not see that two of these expressions are the same.
+    one_space = func.regexp_replace(
+        reply.text, literal_column(r"'\s+'"), literal_column("' '"), literal_column("'g'")
+    )
+    return func.md5(func.lower(one_space))
+
+
+def _is_canned(period: Period) -> ColumnElement[bool]:
+    """Return whether the organisation gave the same text to another appeal shortly before or in the period."""
+    other, its_appeal = aliased(Reply), aliased(Appeal)
+    repeated = (
+        select(its_appeal.organisation_id, _text_digest(other).label("digest"))
+        .join(its_appeal, its_appeal.id == other.appeal_id)
+        .where(
+            other.published_at >= period.start - CANNED_WITHIN,
+            other.published_at < period.end,
+            other.status == "published",
+            other.incident_reply_id.is_(None),
+            func.length(other.text) >= CANNED_MIN_LENGTH,
+        )
+        .group_by(its_appeal.organisation_id, _text_digest(other))
+        .having(func.count(other.appeal_id.distinct()) > 1)
+        .cte("repeated_texts")
+    )
+    return and_(
+        Reply.incident_reply_id.is_(None),
+        func.length(Reply.text) >= CANNED_MIN_LENGTH,
+        select(repeated.c.digest)
+        .where(
+            repeated.c.organisation_id.is_not_distinct_from(Appeal.organisation_id),
+            repeated.c.digest == _text_digest(Reply),
+        )
+        .exists(),
+    )
+
+
+def promises(time: ReportedTime) -> Select[Any]:
+    """Return the promises whose date is in the period."""
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(Promise.id.expression, Promise.organisation_id.expression),
+                Promise.promised_at.label("at"),
+                Promise.status.label("status"),
+            )
+        )
+        .join(Promise, Promise.appeal_id == Appeal.id)
+        .where(_within(Promise.promised_at, time.period))
+    )
+
+
+def deleted(time: ReportedTime) -> Select[Any]:
+    """Return the citizens' questions that the community deleted in the period, by the owner of the page."""
+    columns: list[ColumnElement[Any]] = [
+        Message.id.label("row_id"),
+        AppealMessage.appeal_id.label("appeal_id"),
+        Appeal.number.label("number"),
+        Message.network.label("channel"),
+        Message.organisation_id.label("organisation_id"),
+        func.coalesce(Appeal.municipality, _PageOwner.municipality).label("oktmo"),
+        Appeal.settlement.label("settlement"),
+        func.coalesce(Topic.group_id, Topic.id).label("topic_group_id"),
+        Classification.topic_id.label("topic_id"),
+        Message.deleted_at.label("at"),
+        Page.name.label("page"),
+    ]
+    return (
+        select(*columns)
+        .select_from(Message)
+        .join(Classification, Classification.message_id == Message.id)
+        .join(Page, Page.id == Message.page_id)
+        .outerjoin(_PageOwner, _PageOwner.id == Message.organisation_id)
+        .outerjoin(AppealMessage, AppealMessage.message_id == Message.id)
+        .outerjoin(Appeal, Appeal.id == AppealMessage.appeal_id)
+        .outerjoin(Topic, Topic.id == Classification.topic_id)
+        .where(
+            Message.deleted_by == "community",
+            _within(Message.deleted_at, time.period),
+            Message.from_community.is_(False),
+            Classification.needs_answer == "yes",
+        )
+    )
+
+
+def closed_unanswered(time: ReportedTime) -> Select[Any]:
+    """Return the appeals closed in the period without a reply."""
+    return _of_appeals(
+        select(
+            *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
+            Appeal.closed_at.label("at"),
+        )
+    ).where(_within(Appeal.closed_at, time.period), Appeal.status == "closed", Appeal.first_response_at.is_(None))
+
+
+def feedback(time: ReportedTime) -> Select[Any]:
+    """Return what citizens said in the period about final answers; silence is not said."""
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(FeedbackRound.id.expression, Appeal.organisation_id.expression),
+                FeedbackRound.said_at.label("at"),
+                FeedbackRound.kind.label("kind"),
+                FeedbackRound.mark.label("mark"),
+            )
+        )
+        .join(FeedbackRound, FeedbackRound.appeal_id == Appeal.id)
+        .where(
+            _within(FeedbackRound.said_at, time.period), FeedbackRound.kind.in_(("thanks", "not_solved", "mark"))
+        )
+    )
+
+
+POPULATIONS: Mapping[ReportPopulation, Callable[[ReportedTime], Select[Any]]] = {
+    "opened": opened,
+    "responses": responses,
+    "overdue": overdue,
+    "answers": answers,
+    "promises": promises,
+    "deleted": deleted,
+    "closed_unanswered": closed_unanswered,
+    "feedback": feedback,
+}

@@ -1,0 +1,199 @@
+"""Published reports: stored once, never changed; later differences are noted beside them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.rendering.canonical_json import digest, encode
+from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument, ReportSummary
+from services.metrics.weekly_report.builder import build_report
+from services.metrics.weekly_report.week import Week
+from shared.api.pagination import Paging
+from shared.database.sessions import Database
+from shared.ids import new_id
+from shared.tables.metrics import WeeklyReport, WeeklyReportCorrection
+
+# Rows of older weeks hardly change, and comparing a week takes as long as building it.
+COMPARED_WEEKS = 8
+# What identifies an element of a list in a pointer.
+_KEYS = ("channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis")
+# Texts, and choices that follow from the figures.
+_NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "as_of", "cells"})
+
+Figure = int | float | str | None
+
+
+@dataclass(frozen=True)
+class PublishedReport:
+    """A published report and the differences found since."""
+
+    document: ReportDocument
+    published_at: datetime
+    digest: str
+    corrections: Sequence[CorrectedFigure]
+    corrected_at: datetime | None
+
+
+async def read_published(session: AsyncSession, week: Week) -> PublishedReport | None:
+    """Return the published report of a week, if there is one."""
+    stored = await session.scalar(select(WeeklyReport).where(WeeklyReport.week == week.label))
+    if stored is None:
+        return None
+    correction = await _last_correction(session, stored.id)
+    return PublishedReport(
+        ReportDocument.model_validate_json(stored.document),
+        stored.published_at,
+        stored.digest,
+        [] if correction is None else [CorrectedFigure(**change) for change in correction.changes],
+        None if correction is None else correction.created_at,
+    )
+
+
+async def publish(database: Database, week: Week, now: datetime) -> bool:
+    """Build and store the report of a week that has ended. Return False if it is published already.
+
+    Two workers may publish at the same time: one stores the report, the other's is dropped.
+    """
+    if now < week.period.end:
+        raise ValueError(f"the week {week.label} has not ended")
+    async with database.read() as reading:
+        if await reading.scalar(select(WeeklyReport.id).where(WeeklyReport.week == week.label)):
+            return False
+    document = encode(await build_in_snapshot(database, week, now))
+    row = {
+        "id": new_id(),
+        "week": week.label,
+        "document": document.decode(),
+        "digest": digest(document),
+        "published_at": now,
+        "created_at": now,
+    }
+    stored = insert(WeeklyReport).values(row).on_conflict_do_nothing().returning(WeeklyReport.id)
+    async with database.write() as session:
+        return await session.scalar(stored) is not None
+
+
+async def note_corrections(database: Database, week: Week, now: datetime) -> int:
+    """Compare a published week with its rows as they are now, and store what differs. Return how many figures do.
+
+    Nothing is stored if the same figures differ as at the last comparison.
+    """
+    async with database.read() as reading:
+        published = await read_published(reading, week)
+    if published is None:
+        return 0
+    rebuilt = await build_in_snapshot(database, week, now)
+    changes = [change.model_dump(mode="json") for change in differences(published.document, rebuilt)]
+    async with database.write() as session:
+        report_id = await session.scalar(
+            select(WeeklyReport.id).where(WeeklyReport.week == week.label).with_for_update()
+        )
+        assert report_id is not None
+        last = await _last_correction(session, report_id)
+        if changes != ([] if last is None else last.changes):
+            session.add(WeeklyReportCorrection(report_id=report_id, changes=changes, created_at=now))
+    return len(changes)
+
+
+async def build_in_snapshot(database: Database, week: Week, now: datetime) -> ReportDocument:
+    """Return the report of a week, all of it from one state of the database."""
+    async with database.read() as session:
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        return await build_report(session, week, now)
+
+
+def weeks_to_compare(now: datetime) -> list[Week]:
+    """Return the weeks whose published figures are compared with their rows."""
+    return [Week.containing(now).earlier(weeks) for weeks in range(1, COMPARED_WEEKS + 1)]
+
+
+def due_week(now: datetime, publish_hour: int) -> Week:
+    """Return the last week whose report is due: on Monday from `publish_hour` on, in the region's time."""
+    return Week.containing(now - timedelta(hours=publish_hour)).earlier(1)
+
+
+def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[CorrectedFigure]:
+    """Return the figures that differ, in the order of their pointers. What is missing in one is null there."""
+    before, after = dict(_figures(published)), dict(_figures(rebuilt))
+    return [
+        CorrectedFigure(pointer=pointer, published=before.get(pointer), now=after.get(pointer))
+        for pointer in sorted(before.keys() | after.keys())
+        if before.get(pointer) != after.get(pointer)
+    ]
+
+
+def _figures(part: BaseModel, pointer: str = "") -> Iterator[tuple[str, Figure]]:
+    for name in type(part).model_fields:
+        if pointer or name not in _NOT_COMPARED:
+            yield from _values(getattr(part, name), f"{pointer}/{name}")
+
+
+def _values(value: Any, pointer: str) -> Iterator[tuple[str, Figure]]:
+    if isinstance(value, BaseModel):
+        yield from _figures(value, pointer)
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from _values(one, f"{pointer}/{_key(one, place)}")
+    elif value is None or isinstance(value, int | float):
+        yield pointer, value
+
+
+def _key(element: Any, place: int) -> str:
+    """Return what identifies an element, since its place in the list may change; else its place."""
+    for name in _KEYS:
+        if name in getattr(type(element), "model_fields", ()):
+            found = getattr(element, name)
+            return "none" if found is None else str(found)
+    return str(getattr(element, "name", place))
+
+
+async def _last_correction(session: AsyncSession, report_id: UUID) -> WeeklyReportCorrection | None:
+    query = (
+        select(WeeklyReportCorrection)
+        .where(WeeklyReportCorrection.report_id == report_id)
+        .order_by(WeeklyReportCorrection.created_at.desc(), WeeklyReportCorrection.id.desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def list_published(session: AsyncSession, paging: Paging) -> Sequence[Row[Any]]:
+    """Return the published reports with their last correction, newest week first, one more than the page holds."""
+    last = (
+        select(WeeklyReportCorrection.changes)
+        .where(WeeklyReportCorrection.report_id == WeeklyReport.id)
+        .order_by(WeeklyReportCorrection.created_at.desc(), WeeklyReportCorrection.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    columns: list[Any] = [WeeklyReport.week, WeeklyReport.published_at, WeeklyReport.digest, WeeklyReport.document]
+    corrections = func.coalesce(func.jsonb_array_length(last), 0).label("corrections")
+    query: Select[Any] = select(*columns, corrections)
+    after = paging.after((WeeklyReport.week,), (str,))
+    if after is not None:
+        query = query.where(after)
+    found: Sequence[Row[Any]] = (
+        await session.execute(query.order_by(WeeklyReport.week.desc()).limit(paging.limit + 1))
+    ).all()
+    return found
+
+
+def summary(row: Row[Any]) -> ReportSummary:
+    """Return a published report as the list shows it."""
+    document = ReportDocument.model_validate_json(row.document)
+    return ReportSummary(
+        week=row.week,
+        first_day=document.first_day,
+        last_day=document.last_day,
+        published_at=row.published_at,
+        digest=row.digest,
+        appeals=document.totals[0].appeals.value,
+        corrected=row.corrections > 0,
+    )

@@ -1,0 +1,75 @@
+"""The rows behind the figures of a report: as a list, and as tables to recompute every figure from."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.indicators.breakdown import NO_GROUP
+from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
+from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
+from shared.api.pagination import Paging
+from shared.api.query_parameters import ListFilter
+
+_COMMON = frozenset(
+    {"row_id", "appeal_id", "number", "at", "channel", "organisation_id", "oktmo", "topic_group_id", "topic_id"}
+)
+_KEY = r"^[\w-]{1,100}$"
+
+
+class ReportRowFilter(ListFilter):
+    """Which rows of a population are listed; `none`: those without one."""
+
+    channel: str | None = Field(default=None, pattern=_KEY)
+    organisation_id: str | None = Field(default=None, pattern=_KEY)
+    oktmo: str | None = Field(default=None, pattern=_KEY)
+    topic_group_id: str | None = Field(default=None, pattern=_KEY)
+
+
+def _conditions(rows: Any, filters: ReportRowFilter) -> list[ColumnElement[bool]]:
+    given = filters.model_dump(exclude_none=True)
+    return [
+        rows[name].is_(None) if value == NO_GROUP else cast(rows[name], Text) == value
+        for name, value in given.items()
+    ]
+
+
+async def list_rows(
+    session: AsyncSession,
+    population: ReportPopulation,
+    time: ReportedTime,
+    filters: ReportRowFilter,
+    paging: Paging,
+) -> Sequence[Row[Any]]:
+    """Return the rows of a population, newest first, one more than the page holds."""
+    rows = POPULATIONS[population](time).subquery("listed")
+    query: Select[Any] = select(rows).where(*_conditions(rows.c, filters))
+    after = paging.after((rows.c.at, rows.c.row_id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    query = query.order_by(rows.c.at.desc(), rows.c.row_id.desc()).limit(paging.limit + 1)
+    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return found
+
+
+def present_row(row: Row[Any]) -> ReportRow:
+    """Return a row as the API shows it: what all rows have, and the values of its population."""
+    values = row._mapping
+    return ReportRow(
+        **{name: values[name] for name in _COMMON},
+        values={name: value for name, value in values.items() if name not in _COMMON},
+    )
+
+
+async def read_all_rows(
+    session: AsyncSession, population: ReportPopulation, time: ReportedTime, max_rows: int
+) -> tuple[list[str], Sequence[Row[Any]]]:
+    """Return the names of the columns and up to `max_rows` rows of a population, oldest first."""
+    rows = POPULATIONS[population](time).subquery("listed")
+    query: Select[Any] = select(rows).order_by(rows.c.at, rows.c.row_id).limit(max_rows)
+    found = await session.execute(query)
+    return list(found.keys()), found.all()

@@ -1,0 +1,344 @@
+"""The weekly report: figures against rows, recomputed by another program; publication; a week that was printed."""
+
+import csv
+import io
+import os
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import pytest
+import time_machine
+
+from tests.conftest import TestDatabase
+from tests.support.generated_reports import GeneratedAppeals, RowWriter, add_pages, read_surroundings
+from tests.support.recomputed_report import TABLES, Recomputation, percent
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
+
+ZONE = ZoneInfo("Asia/Irkutsk")
+# A Wednesday.
+NOW = datetime(2026, 11, 25, 12, tzinfo=ZONE)
+
+
+@dataclass
+class Reports:
+    """The metrics service on a database with some organisations and pages."""
+
+    metrics: ServiceUnderTest
+    database: TestDatabase
+    connection: asyncpg.Connection
+    organisations: Sequence[UUID]
+
+    async def get(self, path: str, role: str = "head", **query: Any) -> Any:
+        answer = await self.metrics.client.get(
+            f"/api/v1/reports/weekly{path}", params=query, headers=self.metrics.headers(role)
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def run_job(self, name: str) -> None:
+        assert self.metrics.service.jobs is not None
+        await self.metrics.service.jobs.schedules[name][1]()
+
+    async def exported_tables(self) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        """Return the rows of all tables that the report counts, as CSV has them."""
+        tables = {}
+        for name in TABLES:
+            file = io.BytesIO()
+            await self.connection.copy_from_table(name, output=file, format="csv", header=True)
+            tables[name] = list(csv.DictReader(io.StringIO(file.getvalue().decode())))
+        return tables
+
+
+@pytest.fixture
+async def reports(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Reports]:
+    connection = await database.connect()
+    await connection.execute("SET timezone = 'UTC'")
+    oktmos = [row["oktmo"] for row in await connection.fetch("SELECT oktmo FROM municipalities ORDER BY oktmo")]
+    organisations = [
+        await insert_organisation(
+            database,
+            name=f"Организация {number}",
+            municipality=oktmos[number] if number % 4 else None,
+            kind=("institution", "municipality", "regional")[number % 3],
+            sphere=("education", "health")[number % 2],
+        )
+        for number in range(12)
+    ]
+    writer = RowWriter()
+    add_pages(writer, organisations)
+    await writer.write(connection)
+    with time_machine.travel(NOW, tick=False):
+        async with service_under_test("metrics", database, keys_dir) as metrics:
+            yield Reports(metrics, database, connection, organisations)
+    await connection.close()
+
+
+async def _generate(reports: Reports, appeals: int, *, weeks: int, seed: int = 7) -> None:
+    """Write appeals of the last weeks, and some of a year ago."""
+    writer = RowWriter()
+    generated = GeneratedAppeals(writer, await read_surroundings(reports.connection), seed)
+    rng = random.Random(seed)
+    for _ in range(appeals):
+        age = timedelta(hours=rng.uniform(0, weeks * 7 * 24))
+        generated.add(NOW - (age if rng.random() < 0.95 else age + timedelta(days=364)), NOW)
+    await writer.write(reports.connection)
+    await reports.connection.execute("ANALYZE")
+
+
+def _figures(axes: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    return {measure["code"]: measure for axis in axes for measure in axis["measures"]}
+
+
+async def _compare(reports: Reports, week: str, monday: datetime) -> None:
+    """Compare every number of a report with the recomputed ones."""
+    report = (await reports.get(f"/{week}"))["report"]
+    again = Recomputation(await reports.exported_tables(), monday, min(NOW, monday + timedelta(weeks=1)))
+    everything = again.counts_by(lambda _appeal: "all")
+    channels = everything | again.counts_by(again.channel)
+    assert {total["channel"]: total["appeals"] for total in report["totals"]} == channels
+    groups = again.counts_by(again.group)
+    topics = {topic["topic_group_id"] or "": topic for topic in report["topics"]}
+    assert {key: topic["appeals"] for key, topic in topics.items()} == groups
+    for key, topic in topics.items():
+        assert topic["share"] == percent(groups[key]["value"], everything["all"]["value"])
+    _compare_places(report, again)
+    outcomes = again.outcomes()
+    assert report["outcomes"] == {name: outcomes[name] for name in report["outcomes"]}
+    by_organisation = again.figures()
+    total = {name: sum(counts[name] for counts in by_organisation.values()) for name in _names(by_organisation)}
+    _compare_measures(_figures(report["axes"]), total, again)
+    assert report["promises"] == {
+        name: total.get(f"promises_{name}", 0) for name in ("due", "kept", "moved", "broken", "open")
+    }
+    for group in report["peer_groups"]:
+        for row in group["organisations"]:
+            counts = by_organisation[row["organisation_id"]]
+            named = (
+                "responses",
+                "on_time",
+                "overdue",
+                "deleted",
+                "closed_unanswered",
+                "answers",
+                "solved",
+                "canned",
+            )
+            assert {name: row[name] for name in named} == {name: counts[name] for name in named}
+
+
+def _names(by_organisation: Mapping[str, Mapping[str, int]]) -> set[str]:
+    return {name for counts in by_organisation.values() for name in counts}
+
+
+def _compare_places(report: Mapping[str, Any], again: Recomputation) -> None:
+    places = again.counts_by(again.oktmo)
+    overdue: dict[str, int] = {}
+    for _, appeal in again.overdue_clocks():
+        overdue[again.oktmo(appeal)] = overdue.get(again.oktmo(appeal), 0) + 1
+    shown = {row["oktmo"] or "": row for row in report["municipalities"]}
+    assert set(shown) == set(places) | set(overdue)
+    for oktmo, row in shown.items():
+        assert row["overdue"] == overdue.get(oktmo, 0)
+        if oktmo in places:
+            assert row["appeals"] == places[oktmo]
+    cells: dict[tuple[str, str, str], int] = {}
+    for appeal in again.opened(again.bounds()):
+        key = again.group(appeal), again.oktmo(appeal), appeal["organisation_id"]
+        cells[key] = cells.get(key, 0) + 1
+    assert cells == {
+        (cell["topic_group_id"] or "", cell["oktmo"] or "", cell["organisation_id"] or ""): cell["appeals"]
+        for cell in report["cells"]
+    }
+
+
+def _compare_measures(shown: Mapping[str, Any], total: Mapping[str, int], again: Recomputation) -> None:
+    decided = total.get("promises_kept", 0) + total.get("promises_broken", 0)
+    shares = {
+        "response_on_time": ("on_time", "responses"),
+        "answered": ("answered", "responses"),
+        "complaints_answered": ("complaints_answered", "complaints"),
+        "canned": ("canned", "published"),
+        "to_the_point": ("to_the_point", "checked"),
+        "with_substance": ("with_substance", "checked"),
+        "with_contact": ("with_contact", "checked"),
+        "with_proof": ("with_proof", "answers"),
+        "solved": ("solved", "answers"),
+    }
+    expected: dict[str, Any] = {
+        code: percent(total.get(part, 0), total.get(whole, 0)) for code, (part, whole) in shares.items()
+    }
+    expected["promises_kept"] = percent(total.get("promises_kept", 0), decided)
+    expected |= {
+        "overdue": total.get("overdue", 0),
+        "questions_deleted": total.get("deleted", 0),
+        "closed_unanswered": total.get("closed_unanswered", 0),
+        "not_solved_said": total.get("not_solved_said", 0),
+        "response_median": again.working_hours(0.5),
+        "response_p90": again.working_hours(0.9),
+        "mark": round(total["mark_sum"] / total["marks"], 2) if total.get("marks") else None,
+    }
+    assert {code: measure["value"] for code, measure in shown.items()} == expected
+
+
+async def test_every_number_equals_recomputation_from_exported_rows(reports: Reports) -> None:
+    await _generate(reports, 1500, weeks=12)
+    await _compare(reports, "2026-W47", datetime(2026, 11, 16, tzinfo=ZONE))
+    await _compare(reports, "2026-W48", datetime(2026, 11, 23, tzinfo=ZONE))
+    # The system did not exist yet eight weeks before.
+    await _compare(reports, "2026-W38", datetime(2026, 9, 14, tzinfo=ZONE))
+
+
+@pytest.mark.long
+async def test_every_number_over_fifty_thousand_appeals_equals_recomputation(reports: Reports) -> None:
+    await _generate(reports, int(os.environ.get("REPORT_APPEALS", "50000")), weeks=60, seed=11)
+    await _compare(reports, "2026-W47", datetime(2026, 11, 16, tzinfo=ZONE))
+    await _compare(reports, "2026-W45", datetime(2026, 11, 2, tzinfo=ZONE))
+
+
+async def test_empty_week_has_no_shares_and_no_comparison(reports: Reports) -> None:
+    report = (await reports.get("/2026-W47"))["report"]
+    assert report["totals"][0]["appeals"] == {
+        "value": 0, "last_week": None, "change": None, "last_year": None, "change_to_last_year": None,
+        "mean_of_8_weeks": None,
+    }  # fmt: skip
+    assert _figures(report["axes"])["response_on_time"]["value"] is None
+    assert report["attention"] == []
+
+
+async def test_rows_of_each_population_are_listed_and_exported(reports: Reports) -> None:
+    await _generate(reports, 600, weeks=3)
+    report = (await reports.get("/2026-W47"))["report"]
+    figures = _figures(report["axes"])
+    expected = {
+        "opened": report["outcomes"]["opened"],
+        "overdue": figures["overdue"]["value"],
+        "promises": report["promises"]["due"],
+        "deleted": figures["questions_deleted"]["value"],
+        "closed_unanswered": figures["closed_unanswered"]["value"],
+    }
+    for population, count in expected.items():
+        rows: list[Any] = []
+        cursor: dict[str, str] = {}
+        while cursor is not None:
+            page = await reports.get(f"/2026-W47/rows/{population}", limit=50, **cursor)
+            rows += page["items"]
+            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None  # type: ignore[assignment]
+        assert len(rows) == len({row["row_id"] for row in rows}) == count
+        answer = await reports.metrics.client.get(
+            f"/api/v1/reports/weekly/2026-W47/rows/{population}.csv", headers=reports.metrics.headers("head")
+        )
+        exported = list(csv.DictReader(io.StringIO(answer.text)))
+        assert sorted(row["row_id"] for row in exported) == sorted(row["row_id"] for row in rows)
+    total = report["totals"][1]
+    listed = await reports.get("/2026-W47/rows/opened", channel=total["channel"], limit=200)
+    assert len(listed["items"]) == total["appeals"]["value"]
+    nowhere = sum(row["appeals"]["value"] for row in report["municipalities"] if row["oktmo"] is None)
+    assert len((await reports.get("/2026-W47/rows/opened", oktmo="none", limit=200))["items"]) == nowhere
+
+
+async def test_published_report_stays_and_differences_are_noted(reports: Reports) -> None:
+    await _generate(reports, 300, weeks=3)
+    before = await reports.get("/2026-W47")
+    assert (before["status"], before["digest"]) == ("preliminary", None)
+    await reports.run_job("publish-weekly-report")
+    await reports.run_job("publish-weekly-report")
+    published = await reports.get("/2026-W47")
+    assert published["status"] == "published"
+    assert published["report"] == before["report"]
+    assert [item["week"] for item in (await reports.get(""))["items"]] == ["2026-W47"]
+    stored = await reports.connection.fetchval("SELECT document FROM weekly_reports")
+
+    # A message that came late opened an appeal in that week, which since has its answer.
+    late = await reports.connection.fetchval(
+        "SELECT id FROM appeals WHERE network = 'vk' AND opened_at < '2026-11-16' AND status = 'assigned' LIMIT 1"
+    )
+    await reports.connection.execute("UPDATE appeals SET opened_at = '2026-11-18' WHERE id = $1", late)
+    await reports.run_job("note-report-corrections")
+    corrected = await reports.get("/2026-W47")
+    assert corrected["report"] == published["report"]
+    assert corrected["digest"] == published["digest"]
+    assert await reports.connection.fetchval("SELECT document FROM weekly_reports") == stored
+    value = published["report"]["totals"][0]["appeals"]["value"]
+    notes = {note["pointer"]: (note["published"], note["now"]) for note in corrected["corrections"]}
+    assert notes["/totals/all/appeals/value"] == (value, value + 1)
+    assert "/totals/vk/appeals/value" in notes
+    assert (await reports.get(""))["items"][0]["corrected"]
+
+    # Open weeks show what is known now; the same differences are noted once.
+    assert (await reports.get("/2026-W48"))["report"]["totals"][0]["appeals"]["last_week"] == value + 1
+    await reports.run_job("note-report-corrections")
+    assert await reports.connection.fetchval("SELECT count(*) FROM weekly_report_corrections") == 1
+    await reports.connection.execute("UPDATE appeals SET opened_at = '2026-11-15' WHERE id = $1", late)
+    await reports.run_job("note-report-corrections")
+    again = {note["pointer"] for note in (await reports.get("/2026-W47"))["corrections"]}
+    assert "/totals/all/appeals/value" not in again
+
+
+async def test_report_is_published_on_monday_morning_and_caught_up_later(reports: Reports) -> None:
+    with time_machine.travel(datetime(2026, 11, 23, 6, 59, tzinfo=ZONE), tick=False):
+        await reports.run_job("publish-weekly-report")
+    weeks = "SELECT array_agg(week ORDER BY week) FROM weekly_reports"
+    assert await reports.connection.fetchval(weeks) == ["2026-W46"]
+    with time_machine.travel(datetime(2026, 11, 23, 7, 1, tzinfo=ZONE), tick=False):
+        await reports.run_job("publish-weekly-report")
+    assert await reports.connection.fetchval(weeks) == ["2026-W46", "2026-W47"]
+
+
+@pytest.mark.parametrize("week", ["2026-W00", "2026-W54", "2027-W01", "2026-47", "x"])
+async def test_impossible_or_future_week_is_refused(reports: Reports, week: str) -> None:
+    answer = await reports.metrics.client.get(
+        f"/api/v1/reports/weekly/{week}", headers=reports.metrics.headers("head")
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "path/week"
+
+
+# The week of 19 to 25 June 2023 as it was told in public: appeals of the week, and of the week before.
+CHANNELS = {"pos": (264, 270), "vk": (150, 170), "ok": (94, 118)}
+TOPICS = {"health": (201, 171), "roads": (62, 70), "military": (33, 40), "social": (25, 30), "waste": (23, 35)}
+OTHERS = ("safety", "amenities", "utilities", "education", "transport", "communications", "energy", "ecology")
+
+
+async def test_week_of_june_2023_prints_its_published_totals(reports: Reports) -> None:
+    topic_ids = dict(await reports.connection.fetch("SELECT code, id FROM topics"))
+    writer = RowWriter()
+    for place, monday in enumerate((datetime(2023, 6, 19, 9, tzinfo=ZONE), datetime(2023, 6, 12, 9, tzinfo=ZONE))):
+        channels = [name for name, counts in CHANNELS.items() for _ in range(counts[place])]
+        topics = [code for code, counts in TOPICS.items() for _ in range(counts[place])]
+        topics += [OTHERS[number % len(OTHERS)] for number in range(len(channels) - len(topics))]
+        for number, (channel, topic) in enumerate(zip(channels, topics, strict=True)):
+            network = channel if channel in ("vk", "ok") else None
+            opened = monday + timedelta(minutes=15 * number)
+            writer.add(
+                "appeals", status="assigned", topic_id=topic_ids[topic], network=network,
+                source=None if network else channel, text="Когда?", route={}, written_at=opened, opened_at=opened,
+            )  # fmt: skip
+    await writer.write(reports.connection)
+    report = (await reports.get("/2023-W25"))["report"]
+    shown = {total["label"]: (total["appeals"]["value"], total["appeals"]["change"]) for total in report["totals"]}
+    assert shown == {
+        "Всего": (508, -50),
+        "Госуслуги": (264, -6),
+        "ВКонтакте": (150, -20),
+        "Одноклассники": (94, -24),
+    }
+    five = [
+        (topic["label"], topic["appeals"]["value"], topic["appeals"]["last_week"])
+        for topic in report["topics"][:5]
+    ]
+    assert five == [
+        ("Здравоохранение", 201, 171),
+        ("Дороги", 62, 70),
+        ("СВО", 33, 40),
+        ("Соцзащита", 25, 30),
+        ("Мусор", 23, 35),
+    ]
+    assert sum(topic["appeals"]["value"] for topic in report["topics"][5:]) == 164
+    assert (report["first_day"], report["last_day"]) == ("2023-06-19", "2023-06-25")

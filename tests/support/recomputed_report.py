@@ -1,0 +1,302 @@
+"""The figures of a weekly report, recomputed in plain Python from exported tables.
+
+Written after docs/moderator/weekly-report.md, without the code of the report: it loops over rows of CSV files and
+counts.
+"""
+
+import hashlib
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+ZONE = ZoneInfo("Asia/Irkutsk")
+Row = Mapping[str, str]
+Tables = Mapping[str, Sequence[Row]]
+TABLES = (
+    "appeals", "sla_clocks", "replies", "reply_versions", "promises", "feedback_rounds", "messages",
+    "classifications", "appeal_messages", "topics", "organisations",
+)  # fmt: skip
+_NOT_COUNTED = ("not_required", "merged", "triage")
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a time as Postgres writes it: 2026-11-16 00:00:00+00, or with other offsets."""
+    if not text:
+        return None
+    if re.search(r"[+-]\d\d$", text):
+        text += ":00"
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(100 * part / whole, 1) if whole else None
+
+
+def _quantile(values: Sequence[int], share: float) -> float | None:
+    """Return the continuous quantile: linear between neighbours."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+class Recomputation:
+    """One week, recomputed."""
+
+    def __init__(self, tables: Tables, monday: datetime, as_of: datetime) -> None:
+        """`monday` is the region's midnight that begins the week."""
+        self.tables = tables
+        self.monday = monday
+        self.as_of = as_of.astimezone(UTC)
+        self.group_of = {row["id"]: row["group_id"] or row["id"] for row in tables["topics"]}
+        self.oktmo_of = {row["id"]: row["municipality"] for row in tables["organisations"]}
+        self.appeals = {row["id"]: row for row in tables["appeals"]}
+        self.type_of = {row["message_id"]: row for row in tables["classifications"]}
+        self.versions: dict[str, list[Row]] = defaultdict(list)
+        for row in tables["reply_versions"]:
+            self.versions[row["reply_id"]].append(row)
+        self.messages_of: dict[str, list[Row]] = defaultdict(list)
+        for row in tables["appeal_messages"]:
+            self.messages_of[row["appeal_id"]].append(row)
+
+    def bounds(self, weeks_before: int = 0) -> tuple[datetime, datetime]:
+        """Return the start and the end of an earlier week, as UTC."""
+        start = self.monday - timedelta(weeks=weeks_before)
+        return start.astimezone(UTC), (start + timedelta(weeks=1)).astimezone(UTC)
+
+    def year_before(self) -> tuple[datetime, datetime]:
+        """Return the bounds of the week with the same number a year before."""
+        year, number, _ = self.monday.isocalendar()
+        last = datetime(year - 1, 12, 28, tzinfo=ZONE).isocalendar().week
+        start = datetime.fromisocalendar(year - 1, min(number, last), 1).replace(tzinfo=ZONE)
+        return start.astimezone(UTC), (start + timedelta(weeks=1)).astimezone(UTC)
+
+    def opened(self, bounds: tuple[datetime, datetime]) -> list[Row]:
+        """Return the counted appeals opened between the bounds."""
+        return [
+            row
+            for row in self.tables["appeals"]
+            if bounds[0] <= _required(row["opened_at"]) < bounds[1] and row["status"] not in _NOT_COUNTED
+        ]
+
+    def counts_by(self, key: Any) -> dict[Any, dict[str, Any]]:
+        """Return the comparison of each value of `key(appeal)` that this or the last week has."""
+        weeks = [Counter(map(key, self.opened(self.bounds(n)))) for n in range(9)]
+        before = Counter(map(key, self.opened(self.year_before())))
+        opened = [_required(row["opened_at"]) for row in self.tables["appeals"]]
+        first = min(opened).astimezone(ZONE).date() if opened else None
+        found = {}
+        for value in weeks[0].keys() | weeks[1].keys():
+            known = [n for n in range(1, 9) if first and self._sunday(n) >= first]
+            last = weeks[1][value] if 1 in known else None
+            year = before[value] if first and self._year_sunday() >= first else None
+            found[value] = {
+                "value": weeks[0][value],
+                "last_week": last,
+                "change": None if last is None else weeks[0][value] - last,
+                "last_year": year,
+                "change_to_last_year": None if year is None else weeks[0][value] - year,
+                "mean_of_8_weeks": round(sum(weeks[n][value] for n in known) / len(known), 1) if known else None,
+            }
+        return found
+
+    def _sunday(self, weeks_before: int) -> Any:
+        return (self.monday - timedelta(weeks=weeks_before) + timedelta(days=6)).date()
+
+    def _year_sunday(self) -> Any:
+        return (self.year_before()[0].astimezone(ZONE) + timedelta(days=6)).date()
+
+    def channel(self, appeal: Row) -> str:
+        return appeal["network"] or appeal["source"] or "manual"
+
+    def oktmo(self, appeal: Row) -> str:
+        return appeal["municipality"] or self.oktmo_of.get(appeal["organisation_id"], "")
+
+    def group(self, appeal: Row) -> str:
+        return self.group_of.get(appeal["topic_id"], "")
+
+    def outcomes(self) -> dict[str, int]:
+        """Return what became of the week's appeals."""
+        bounds = self.bounds()
+        found: Counter[str] = Counter()
+        for row in self.opened(bounds):
+            answered = self._before(row["first_response_at"])
+            final = answered and self._before(row["final_answer_at"])
+            found["opened"] += 1
+            if answered:
+                found["answered"] += 1
+                found["final_answered" if final else "interim"] += 1
+                found["solved"] += final and row["outcome"] == "solved" and row["feedback_kind"] != "not_solved"
+            elif self._before(row["closed_at"]):
+                found["closed_unanswered"] += 1
+            elif self._before(row["first_response_due_at"]):
+                found["overdue"] += 1
+            else:
+                found["waiting"] += 1
+        for row in self.tables["appeals"]:
+            if bounds[0] <= _required(row["opened_at"]) < bounds[1] and row["status"] in (
+                "not_required",
+                "triage",
+            ):
+                found["in_triage" if row["status"] == "triage" else "not_required"] += 1
+        return found
+
+    def _before(self, text: str) -> bool:
+        moment = _moment(text)
+        return moment is not None and moment < self.as_of
+
+    def figures(self) -> dict[str, Counter[str]]:
+        """Return counts by organisation; the key "" is the centre."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for parts in (self._responses(), self._overdue(), self._answers(), self._promises(), self._feedback()):
+            for organisation, name, amount in parts:
+                counts[organisation][name] += amount
+        for organisation, name, amount in [*self._deleted(), *self._closed()]:
+            counts[organisation][name] += amount
+        return counts
+
+    def _counted_clocks(self) -> Iterator[Row]:
+        for clock in self.tables["sla_clocks"]:
+            if clock["state"] != "cancelled" and self.appeals[clock["appeal_id"]]["status"] not in _NOT_COUNTED:
+                yield clock
+
+    def _responses(self) -> Iterator[tuple[str, str, int]]:
+        start, end = self.bounds()
+        for clock in self._counted_clocks():
+            if clock["kind"] not in ("first_response", "next_response"):
+                continue
+            due, stopped = _moment(clock["due_at"]), _moment(clock["stopped_at"])
+            on_time = stopped is not None and start <= stopped < end and (due is None or stopped <= due)
+            late = due is not None and start <= due < min(end, self.as_of) and (stopped is None or stopped > due)
+            if not on_time and not late:
+                continue
+            organisation = clock["organisation_id"]
+            answered = stopped is not None and stopped < self.as_of
+            yield organisation, "responses", 1
+            yield organisation, "on_time", int(on_time)
+            yield organisation, "answered", int(answered)
+            if self._opened_by(clock["appeal_id"]) == "complaint":
+                yield organisation, "complaints", 1
+                yield organisation, "complaints_answered", int(answered)
+
+    def _opened_by(self, appeal_id: str) -> str | None:
+        classified = [row for row in self.messages_of[appeal_id] if row["message_id"] in self.type_of]
+        if not classified:
+            return None
+        first = min(classified, key=lambda row: (_required(row["created_at"]), row["message_id"]))
+        return self.type_of[first["message_id"]]["type"]
+
+    def working_hours(self, share: float) -> float | None:
+        """Return a quantile of the working hours of the responses given in the week."""
+        start, end = self.bounds()
+        seconds = [
+            int(clock["used_seconds"])
+            for clock in self._counted_clocks()
+            if clock["kind"] in ("first_response", "next_response")
+            and clock["unit"] == "working"
+            and (stopped := _moment(clock["stopped_at"])) is not None
+            and start <= stopped < end
+        ]
+        found = _quantile(seconds, share)
+        return None if found is None else round(found / 3600, 1)
+
+    def _overdue(self) -> Iterator[tuple[str, str, int]]:
+        for clock, _ in self.overdue_clocks():
+            yield clock["organisation_id"], "overdue", 1
+
+    def overdue_clocks(self) -> Iterator[tuple[Row, Row]]:
+        """Yield clocks that were overdue at the end, with their appeals."""
+        for clock in self._counted_clocks():
+            due, stopped = _moment(clock["due_at"]), _moment(clock["stopped_at"])
+            unfinished = clock["state"] in ("waiting", "running", "paused")
+            if due is not None and due < self.as_of and (unfinished or (stopped and stopped >= self.as_of)):
+                yield clock, self.appeals[clock["appeal_id"]]
+
+    def _answers(self) -> Iterator[tuple[str, str, int]]:
+        start, end = self.bounds()
+        published = [row for row in self.tables["replies"] if row["status"] == "published"]
+        texts: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for reply in published:
+            if self._is_long(reply) and start - timedelta(weeks=4) <= _required(reply["published_at"]) < end:
+                texts[self._text_of(reply)].add(reply["appeal_id"])
+        for reply in published:
+            appeal = self.appeals[reply["appeal_id"]]
+            if not start <= _required(reply["published_at"]) < end or appeal["status"] in _NOT_COUNTED:
+                continue
+            organisation = appeal["organisation_id"]
+            yield organisation, "published", 1
+            yield organisation, "canned", int(self._is_long(reply) and len(texts[self._text_of(reply)]) > 1)
+            if reply["kind"] == "final":
+                yield organisation, "answers", 1
+                yield organisation, "solved", int(reply["outcome"] == "solved")
+                yield organisation, "with_proof", int(reply["attachment_ids"] not in ("", "{}"))
+            checked = [row for row in self.versions[reply["id"]] if row["hints"]]
+            if checked:
+                last = max(checked, key=lambda row: int(row["number"]))
+                codes = {hint["code"] for hint in json.loads(last["hints"])}
+                yield organisation, "checked", 1
+                yield organisation, "with_substance", int(not codes & {"no_action_or_date", "no_date"})
+                yield organisation, "with_contact", int(not codes & {"no_contact", "redirect_without_contact"})
+                unanswered = {"off_topic", "when_unanswered", "why_unanswered", "where_unanswered"}
+                yield organisation, "to_the_point", int(not codes & unanswered)
+
+    def _is_long(self, reply: Row) -> bool:
+        return len(reply["text"]) >= 40 and not reply["incident_reply_id"]
+
+    def _text_of(self, reply: Row) -> tuple[str, str]:
+        text = re.sub(r"\s+", " ", reply["text"]).lower()
+        organisation = self.appeals[reply["appeal_id"]]["organisation_id"]
+        return organisation, hashlib.sha256(text.encode()).hexdigest()
+
+    def _promises(self) -> Iterator[tuple[str, str, int]]:
+        start, end = self.bounds()
+        for promise in self.tables["promises"]:
+            if start <= _required(promise["promised_at"]) < end:
+                yield promise["organisation_id"], "promises_due", 1
+                yield promise["organisation_id"], f"promises_{promise['status']}", 1
+
+    def _feedback(self) -> Iterator[tuple[str, str, int]]:
+        start, end = self.bounds()
+        for said in self.tables["feedback_rounds"]:
+            moment = _moment(said["said_at"])
+            if moment is None or not start <= moment < end or said["kind"] == "silence":
+                continue
+            organisation = self.appeals[said["appeal_id"]]["organisation_id"]
+            yield organisation, "not_solved_said", int(said["kind"] == "not_solved")
+            if said["mark"]:
+                yield organisation, "marks", 1
+                yield organisation, "mark_sum", int(said["mark"])
+
+    def _deleted(self) -> Iterator[tuple[str, str, int]]:
+        start, end = self.bounds()
+        for message in self.tables["messages"]:
+            moment = _moment(message["deleted_at"])
+            by_community = message["deleted_by"] == "community" and message["from_community"] == "f"
+            classified = self.type_of.get(message["id"])
+            if moment and by_community and start <= moment < end and classified:
+                yield message["organisation_id"], "deleted", int(classified["needs_answer"] == "yes")
+
+    def _closed(self) -> Iterator[tuple[str, str, int]]:
+        start, end = self.bounds()
+        for row in self.tables["appeals"]:
+            closed = _moment(row["closed_at"])
+            if closed and row["status"] == "closed" and not row["first_response_at"] and start <= closed < end:
+                yield row["organisation_id"], "closed_unanswered", 1
+
+
+def _required(text: str) -> datetime:
+    found = _moment(text)
+    assert found is not None
+    return found
+
+
+def percent(part: int, whole: int) -> float | None:
+    """Return a share in percent, to one decimal."""
+    return _share(part, whole)
