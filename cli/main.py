@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import audit, erasures, ingest, notices, registry, topics
+from cli.commands import audit, erasures, ingest, notices, registry, report, topics
 from shared.renamed_settings import RenamedVariableError, refuse_renamed_variables
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(topics.app, name="topics")
 app.command("erase")(erasures.erase)
 app.command("erasures")(erasures.list_erasures)
 app.add_typer(notices.app, name="notices")
+app.add_typer(report.app, name="report")
 
 
 class Process(StrEnum):
@@ -42,6 +43,7 @@ class JobService(StrEnum):
     REGISTRY = "registry"
     INGEST = "ingest"
     APPEALS = "appeals"
+    METRICS = "metrics"
     WEBHOOKS = "webhooks"
 
 

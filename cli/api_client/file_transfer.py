@@ -100,8 +100,13 @@ def _show_rejected(answer: dict[str, Any]) -> None:
 async def export(connection: Connection, file: Path, headings: str) -> int:
     """Download the registry into a file and return the exit code."""
     kind = FORMATS[file.suffix.lower()]
+    return await save(connection, "/organisations/export", file, format=kind, headings=headings)
+
+
+async def save(connection: Connection, path: str, file: Path, **query: str) -> int:
+    """Download into a file as `download` does, and return the exit code. Raise only `ApiError`."""
     try:
-        return await download(connection, "/organisations/export", file, format=kind, headings=headings)
+        return await download(connection, path, file, **query)
     except FileNotWrittenError as error:
         raise ApiError(str(error)) from error
 

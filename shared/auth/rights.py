@@ -175,9 +175,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.REPORTS_READ,
         Right.EVENTS_READ,
     ),
-    Role.HEAD: _region_wide(
-        Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ, Right.REPORTS_READ
-    ),
+    Role.HEAD: _region_wide(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ, Right.REPORTS_READ),
     Role.AUDITOR: _region_wide(
         Right.REGISTRY_READ,
         Right.PEOPLE_READ,

@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, false, func, literal, literal_column, or_, select, true
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
@@ -195,6 +208,8 @@ def answers(time: ReportedTime) -> Select[Any]:
         .lateral("checked")
     )
 
+    repeated = _repeated_texts(time.period)
+
     def has(codes: tuple[str, ...]) -> ColumnElement[bool]:
         found = (checked.c.hints.op("@>")(literal([{"code": code}], JSONB)) for code in codes)
         return func.coalesce(or_(*found), false())
@@ -211,11 +226,20 @@ def answers(time: ReportedTime) -> Select[Any]:
                 has(NO_CONTACT).label("without_contact"),
                 has(NOT_TO_THE_POINT).label("beside_the_point"),
                 (func.cardinality(Reply.attachment_ids) > 0).label("with_proof"),
-                _is_canned(time.period).label("canned"),
+                repeated.c.digest.is_not(None).label("canned"),
             )
         )
         .join(Reply, Reply.appeal_id == Appeal.id)
         .outerjoin(checked, true())
+        .outerjoin(
+            repeated,
+            and_(
+                repeated.c.digest == _text_digest(Reply),
+                repeated.c.organisation_id.is_not_distinct_from(Appeal.organisation_id),
+                Reply.incident_reply_id.is_(None),
+                func.length(Reply.text) >= CANNED_MIN_LENGTH,
+            ),
+        )
         .where(
             _within(Reply.published_at, time.period),
             Reply.status == "published",
@@ -232,32 +256,23 @@ def _text_digest(reply: Any) -> ColumnElement[Any]:
     return func.md5(func.lower(one_space))
 
 
-def _is_canned(period: Period) -> ColumnElement[bool]:
-    """Return whether the organisation gave the same text to another appeal shortly before or in the period."""
-    other, its_appeal = aliased(Reply), aliased(Appeal)
-    repeated = (
-        select(its_appeal.organisation_id, _text_digest(other).label("digest"))
-        .join(its_appeal, its_appeal.id == other.appeal_id)
+def _repeated_texts(period: Period) -> CTE:
+    """Return the texts that an organisation gave to several appeals shortly before or in the period."""
+    reply, appeal = aliased(Reply), aliased(Appeal)
+    return (
+        select(appeal.organisation_id, _text_digest(reply).label("digest"))
+        .join(appeal, appeal.id == reply.appeal_id)
         .where(
-            other.published_at >= period.start - CANNED_WITHIN,
-            other.published_at < period.end,
-            other.status == "published",
-            other.incident_reply_id.is_(None),
-            func.length(other.text) >= CANNED_MIN_LENGTH,
+            reply.published_at >= period.start - CANNED_WITHIN,
+            reply.published_at < period.end,
+            reply.status == "published",
+            reply.incident_reply_id.is_(None),
+            func.length(reply.text) >= CANNED_MIN_LENGTH,
         )
-        .group_by(its_appeal.organisation_id, _text_digest(other))
-        .having(func.count(other.appeal_id.distinct()) > 1)
+        .group_by(appeal.organisation_id, _text_digest(reply))
+        .having(func.count(reply.appeal_id.distinct()) > 1)
         .cte("repeated_texts")
-    )
-    return and_(
-        Reply.incident_reply_id.is_(None),
-        func.length(Reply.text) >= CANNED_MIN_LENGTH,
-        select(repeated.c.digest)
-        .where(
-            repeated.c.organisation_id.is_not_distinct_from(Appeal.organisation_id),
-            repeated.c.digest == _text_digest(Reply),
-        )
-        .exists(),
+        .prefix_with("MATERIALIZED")
     )
 
 

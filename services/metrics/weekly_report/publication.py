@@ -16,10 +16,13 @@ from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocume
 from services.metrics.weekly_report.builder import build_report
 from services.metrics.weekly_report.week import Week
 from shared.api.pagination import Paging
+from shared.contracts.metrics_events import ReportReady
 from shared.database.sessions import Database
+from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.metrics import WeeklyReport, WeeklyReportCorrection
 
+ACTOR = "metrics"
 # Rows of older weeks hardly change, and comparing a week takes as long as building it.
 COMPARED_WEEKS = 8
 # What identifies an element of a list in a pointer.
@@ -66,7 +69,8 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
     async with database.read() as reading:
         if await reading.scalar(select(WeeklyReport.id).where(WeeklyReport.week == week.label)):
             return False
-    document = encode(await build_in_snapshot(database, week, now))
+    report = await build_in_snapshot(database, week, now)
+    document = encode(report)
     row = {
         "id": new_id(),
         "week": week.label,
@@ -77,7 +81,17 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
     }
     stored = insert(WeeklyReport).values(row).on_conflict_do_nothing().returning(WeeklyReport.id)
     async with database.write() as session:
-        return await session.scalar(stored) is not None
+        report_id = await session.scalar(stored)
+        if report_id is not None:
+            ready = ReportReady(
+                week=week.label,
+                first_day=week.monday,
+                last_day=week.sunday,
+                digest=digest(document),
+                appeals=report.outcomes.opened,
+            )
+            await emit(session, NewEvent(data=ready, subject_id=report_id, organisation_id=None, actor=ACTOR))
+        return report_id is not None
 
 
 async def note_corrections(database: Database, week: Week, now: datetime) -> int:

@@ -254,6 +254,10 @@ async def test_published_report_stays_and_differences_are_noted(reports: Reports
     assert published["report"] == before["report"]
     assert [item["week"] for item in (await reports.get(""))["items"]] == ["2026-W47"]
     stored = await reports.connection.fetchval("SELECT document FROM weekly_reports")
+    events = await reports.connection.fetch(
+        "SELECT data ->> 'digest' AS digest FROM events WHERE type = 'report.ready'"
+    )
+    assert [event["digest"] for event in events] == [published["digest"]]
 
     # A message that came late opened an appeal in that week, which since has its answer.
     late = await reports.connection.fetchval(
