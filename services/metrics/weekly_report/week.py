@@ -8,7 +8,7 @@ from services.metrics.indicators.period import Period, midnight
 from shared.clock import REGION_TIME_ZONE
 from shared.http.problems import Invalid
 
-_LABEL = re.compile(r"(20\d\d)-W(\d\d)")
+_LABEL = re.compile(r"(20[0-9]{2})-W([0-9]{2})")
 
 
 @dataclass(frozen=True, order=True)

@@ -1,0 +1,55 @@
+"""Definitions of the report's measures: the documentation is theirs; weeks of the region."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from services.metrics.weekly_report.measures import MEASURES
+from services.metrics.weekly_report.measures_document import DOCUMENT, with_current_table
+from services.metrics.weekly_report.publication import due_week
+from services.metrics.weekly_report.week import Week
+from shared.http.problems import Invalid
+
+
+def test_documentation_has_the_measures_as_they_are_defined() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    assert text == with_current_table(text)
+    assert all(f"`{measure.code}`" in text for measure in MEASURES)
+
+
+def test_code_of_each_measure_is_unique() -> None:
+    codes = [measure.code for measure in MEASURES]
+    assert len(set(codes)) == len(codes)
+
+
+def test_week_is_that_of_the_region_and_not_of_utc() -> None:
+    # Sunday 17:00 in UTC is Monday 01:00 in Irkutsk.
+    assert Week.containing(datetime(2026, 11, 22, 17, tzinfo=UTC)).label == "2026-W48"
+    assert Week.parse("2026-W48").period.start.isoformat() == "2026-11-23T00:00:00+08:00"
+
+
+@pytest.mark.parametrize(
+    ("week", "year_before"),
+    [
+        ("2026-W47", "2025-W47"),
+        ("2026-W53", "2025-W52"),
+        ("2021-W01", "2020-W01"),
+        ("2021-W52", "2020-W52"),
+    ],
+)
+def test_week_of_the_year_before_has_the_same_number_or_is_the_last(week: str, year_before: str) -> None:
+    assert Week.parse(week).year_before().label == year_before
+
+
+@pytest.mark.parametrize(
+    "label", ["2026-W00", "2026-W54", "2025-W53", "2026-W1", "2026W47", "1999-W10", "2026-W4７"]
+)
+def test_label_that_is_no_week_is_refused(label: str) -> None:
+    with pytest.raises(Invalid):
+        Week.parse(label)
+
+
+def test_report_is_due_on_monday_from_the_hour_of_the_setting() -> None:
+    assert due_week(datetime(2026, 11, 22, 22, 59, tzinfo=UTC), 7).label == "2026-W46"
+    assert due_week(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), 7).label == "2026-W47"
+    assert due_week(datetime(2026, 11, 29, 12, tzinfo=UTC), 7).monday == date(2026, 11, 16)
