@@ -1,15 +1,41 @@
-"""The report as canonical JSON: the same document always gives the same bytes."""
+"""The bytes that are stored when a report is published, and their digest."""
 
-from hashlib import sha256
+import hashlib
+import json
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from services.metrics.schemas.weekly_report import ReportDocument
 
 
 def encode(document: ReportDocument) -> bytes:
-    """Return the document as JSON in UTF-8: fields in the order of the model, no spaces, times with offset."""
-    return document.model_dump_json().encode()
+    """Return the document as JSON in UTF-8: equal documents give equal bytes.
+
+    Fields are in the order of the model, without spaces; moments have the offset of the document's time zone.
+    """
+    plain = _plain(document.model_dump(), ZoneInfo(document.time_zone))
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def digest(encoded: bytes) -> str:
-    """Return the SHA-256 of an encoded document in hexadecimal."""
-    return sha256(encoded).hexdigest()
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of encoded bytes, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _plain(value: Any, zone: ZoneInfo) -> Any:
+    match value:
+        case dict():
+            return {key: _plain(item, zone) for key, item in value.items()}
+        case list():
+            return [_plain(item, zone) for item in value]
+        case datetime():
+            return value.astimezone(zone).isoformat()
+        case date() | UUID():
+            return str(value)
+        case float():
+            # −0 equals 0 and would be written in another way.
+            return value + 0.0
+        case _:
+            return value

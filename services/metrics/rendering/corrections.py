@@ -1,0 +1,120 @@
+"""Names of figures that differ from the published ones, in place of their pointers into the document."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.metrics.rendering import russian_format as russian
+from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument
+
+_NAMES: Final[Mapping[str, str]] = {
+    "totals": "Каналы",
+    "outcomes": "Исходы",
+    "attention": "Требует внимания",
+    "topics": "Темы",
+    "municipalities": "Районы и города",
+    "cells": "Темы × районы",
+    "axes": "Показатели",
+    "peer_groups": "Организации",
+    "hard_appeals": "Сложные обращения",
+    "promises": "Обещания",
+    "coverage": "Охват страницами",
+    "pages": "Страницы",
+    "grades": "Оценки ответов",
+    "gaps": "Пробелы в данных",
+    "change": "изменение к прошлой неделе",
+    "last_week": "прошлая неделя",
+    "last_year": "год назад",
+    "change_to_last_year": "изменение к прошлому году",
+    "mean_of_8_weeks": "среднее за 8 недель",
+    "share": "доля",
+    "opened": "открыто",
+    "answered": "отвечено",
+    "waiting": "ждут ответа",
+    "overdue": "просрочено",
+    "closed_unanswered": "закрыто без ответа",
+    "final_answered": "дан окончательный ответ",
+    "interim": "промежуточный ответ",
+    "solved": "решено",
+    "not_required": "ответ не требуется",
+    "in_triage": "на разборе",
+    "count": "количество",
+    "numerator": "из них",
+    "denominator": "всего измерено",
+    "low": "нижняя граница интервала",
+    "high": "верхняя граница интервала",
+    "responses": "ответов дано или ожидалось",
+    "on_time": "в срок",
+    "unanswered": "без ответа",
+    "deleted": "удалено вопросов",
+    "answers": "окончательных ответов",
+    "canned": "повторов текста",
+    "not_solved_said": "«не решено» от граждан",
+    "score": "оценка",
+    "rank": "место среди равных",
+    "due": "всего",
+    "kept": "выполнены",
+    "moved": "перенесены",
+    "broken": "не выполнены",
+    "open": "срок не наступил",
+    "required": "должны вести",
+    "exempt": "освобождены",
+    "covered": "ведут",
+    "live": "действуют",
+    "percent": "охват",
+    "scored": "оценено",
+    "green": "зелёные",
+    "yellow": "жёлтые",
+    "red": "красные",
+    "mean_score": "средний балл",
+    "mean": "средний балл",
+    "graded": "оценено ответов",
+    "kappa": "согласие оценщиков",
+    "text": "текст",
+    "reason": "причина",
+}
+# Steps that say nothing to a reader beside what follows them.
+_SILENT: Final = frozenset({"appeals", "measures", "organisations", "subtopics", "locations", "value"})
+_TITLES: Final = ("label", "title", "name", "text", "code", "network")
+
+
+def figure_name(figure: CorrectedFigure, document: ReportDocument) -> str:
+    """Return where a figure is in words: «Темы: Здравоохранение: прошлая неделя»."""
+    names = {definition.code: definition.name for definition in document.definitions}
+    node: Any = document.model_dump(mode="json")
+    words: list[str] = []
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in figure.pointer.split("/")[1:]]
+    for number, step in enumerate(steps):
+        node = _child(node, step)
+        if step.isdigit():
+            words.append(_title(node, names) or f"строка {int(step) + 1}")
+        elif step == "appeals" and number >= len(steps) - 2 and steps[-1] in {"appeals", "value"}:
+            words.append("обращений")
+        elif step not in _SILENT:
+            words.append(_NAMES.get(step, step))
+    return ": ".join(words)
+
+
+def _child(node: Any, step: str) -> Any:
+    if isinstance(node, list):
+        return node[int(step)] if step.isdigit() and int(step) < len(node) else None
+    return node.get(step) if isinstance(node, dict) else None
+
+
+def _title(node: Any, names: Mapping[str, str]) -> str | None:
+    if not isinstance(node, dict):
+        return None
+    found = next((node[key] for key in _TITLES if node.get(key)), None)
+    return names.get(str(found), str(found)) if found is not None else None
+
+
+def figure_value(value: float | str | None) -> str:
+    """Return a figure of a correction as text."""
+    match value:
+        case None:
+            return russian.NO_DATA
+        case str():
+            return value
+        case int():
+            return russian.count(value)
+        case _:
+            return russian.decimal(value)

@@ -1,0 +1,67 @@
+"""The weekly report as one HTML file: no script, nothing loaded from elsewhere."""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from services.metrics.rendering import bar_chart
+from services.metrics.rendering.blocks import BarChart, Block, cell_text
+from services.metrics.rendering.presentation import presentation
+from services.metrics.rendering.visible_text import visible
+from services.metrics.schemas.weekly_report import ReportOut
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["visible"] = visible
+    environment.globals["kind"] = _kind
+    environment.globals["cell_text"] = cell_text
+    environment.globals["svg"] = _svg
+    return environment
+
+
+@cache
+def _style() -> str:
+    return (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+
+
+@cache
+def content_security_policy() -> str:
+    """Return the policy under which the file works: its own style by digest, and nothing else."""
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def render(report: ReportOut) -> bytes:
+    """Return the report as HTML in UTF-8; the same report always gives the same bytes."""
+    text = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            shown=presentation(report),
+            style=Markup(_style()),  # noqa: S704 (our own file)
+            policy=content_security_policy(),
+        )
+    )
+    return text.encode()
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__
+
+
+def _svg(chart: BarChart, identifier: str) -> Markup:
+    return Markup(bar_chart.svg(chart, identifier))  # noqa: S704 (it escapes all texts)

@@ -1,0 +1,35 @@
+"""Russian names of values that the document has as codes."""
+
+from typing import Final
+
+from services.metrics.schemas.weekly_report import MeasureUnit, ReportAxis, ReportPopulation
+
+AXES: Final[dict[ReportAxis, str]] = {
+    "promptness": "Оперативность",
+    "objectivity": "Объективность",
+    "completeness": "Полнота",
+}
+UNITS: Final[dict[MeasureUnit, str]] = {
+    "percent": "проценты",
+    "count": "количество",
+    "hours": "рабочие часы",
+    "mark": "баллы",
+}
+POPULATIONS: Final[dict[ReportPopulation, str]] = {
+    "opened": "обращения, открытые за неделю",
+    "responses": "ответы, данные за неделю или со сроком на неделе",
+    "overdue": "обращения, просроченные на конец недели",
+    "answers": "окончательные ответы, опубликованные за неделю",
+    "promises": "обещания со сроком на неделе",
+    "deleted": "вопросы, удалённые сообществом",
+    "closed_unanswered": "обращения, закрытые без ответа",
+    "feedback": "отзывы граждан об ответах",
+}
+ATTENTION: Final[dict[str, str]] = {
+    "overdue": "Просрочено",
+    "promises_broken": "Обещания не выполнены",
+    "questions_deleted": "Вопросы удалены",
+    "pages_silent": "Страницы молчат",
+    "topic_grows": "Тема растёт",
+    "closed_unanswered": "Закрыто без ответа",
+}

@@ -1,0 +1,126 @@
+"""The last section: what each measure counts, what is missing, what changed after publication."""
+
+from zoneinfo import ZoneInfo
+
+from services.metrics.rendering import labels
+from services.metrics.rendering import russian_format as russian
+from services.metrics.rendering.blocks import Block, Column, Paragraph, Points, Section, Table
+from services.metrics.rendering.corrections import figure_name, figure_value
+from services.metrics.schemas.weekly_report import ReportOut
+from shared.russian import plural
+
+
+def status_text(report: ReportOut) -> str:
+    """Return whether the report is published, and since when."""
+    zone = ZoneInfo(report.report.time_zone)
+    if report.published_at is not None and report.status == "published":
+        return f"Опубликован {russian.long_moment(report.published_at, zone)}"
+    return f"Предварительный, данные на {russian.long_moment(report.report.as_of, zone)}"
+
+
+def correction_notice(report: ReportOut) -> str | None:
+    """Return the sentence of the first page about figures that changed after publication, if any did."""
+    number = len(report.corrections)
+    if not number:
+        return None
+    verb, noun = (plural(number, forms) for forms in (("изменился", "изменились", "изменились"), _FIGURES))
+    when = ""
+    if report.corrected_at is not None:
+        when = f" (сверено {russian.long_moment(report.corrected_at, ZoneInfo(report.report.time_zone))})"
+    return f"После публикации {verb} {russian.count(number)} {noun}{when}: см. «Поправки после публикации»."
+
+
+_NO_GAPS = "Пробелов в данных недели не обнаружено."
+_FIGURES = ("показатель", "показателя", "показателей")
+
+
+def method_section(report: ReportOut) -> Section:
+    """Return definitions, gaps, corrections and the status of the report."""
+    document = report.report
+    zone = ZoneInfo(document.time_zone)
+    definitions = Table(
+        "Что означает каждый показатель",
+        (
+            Column("Показатель", weight=2),
+            Column("Ось", weight=1.3),
+            Column("Как считается", weight=3.6),
+            Column("Единица", weight=1.1),
+            Column("Какое время", weight=2.2),
+            Column("Из каких строк", weight=2.2),
+            Column("Что исключено", weight=2.4),
+            Column("Версия", "count", weight=0.7),
+        ),
+        [
+            (
+                known.name,
+                labels.AXES[known.axis],
+                known.formula,
+                labels.UNITS[known.unit],
+                known.clock,
+                labels.POPULATIONS[known.population],
+                known.exclusions,
+                known.version,
+            )
+            for known in document.definitions
+        ],
+        empty="Показатели не описаны.",
+        sheet="Определения",
+    )
+    gaps: Block = Paragraph(_NO_GAPS)
+    if document.gaps:
+        gaps = Points([("", gap) for gap in document.gaps], title="Чего не хватает в данных")
+    blocks: list[Block] = [definitions, gaps]
+    corrections = _corrections(report)
+    if report.corrections:
+        blocks.append(corrections)
+    about = _about(report, zone)
+    blocks.append(about)
+    missing = Table(
+        "Чего не хватает в данных",
+        (Column("Пробел", weight=8),),
+        [(gap,) for gap in document.gaps],
+        empty=_NO_GAPS,
+        sheet="Пробелы в данных",
+    )
+    return Section(
+        "method",
+        "Как посчитано",
+        "Как посчитано",
+        blocks,
+        is_wide=True,
+        sheet_tables=[about, missing, corrections, definitions],
+    )
+
+
+def _corrections(report: ReportOut) -> Table:
+    return Table(
+        "Поправки после публикации",
+        (
+            Column("Показатель", weight=4),
+            Column("Опубликовано", weight=1.5),
+            Column("По данным сейчас", weight=1.5),
+        ),
+        [
+            (figure_name(figure, report.report), figure_value(figure.published), figure_value(figure.now))
+            for figure in report.corrections
+        ],
+        empty="Поправок нет.",
+        sheet="Поправки",
+    )
+
+
+def _about(report: ReportOut, zone: ZoneInfo) -> Table:
+    document = report.report
+    return Table(
+        "О документе",
+        (Column("Свойство", weight=1), Column("Значение", weight=3)),
+        [
+            ("Состояние", status_text(report)),
+            ("Неделя", f"{document.week}: {russian.period(document.first_day, document.last_day)}"),
+            ("Сроки сверены на", russian.long_moment(document.as_of, zone)),
+            ("Часовой пояс", document.time_zone),
+            ("Контрольная сумма (SHA-256)", report.digest or "появится при публикации"),
+            ("Версия структуры", str(document.format)),
+        ],
+        sheet="О документе",
+    )

@@ -1,0 +1,16 @@
+"""Texts of citizens without characters that are not seen, or that change how the text around them is read."""
+
+import re
+
+# Control characters but the line feed and the tab; characters that XML forbids; those that turn the direction of
+# reading around, by which a text could rearrange what stands beside it.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"
+)
+_LINE_ENDS = re.compile("\r\n?|[\u2028\u2029]")
+
+
+def visible(text: str) -> str:
+    """Return the text with line feeds as the only line ends and without unseen characters."""
+    return _UNSEEN.sub("", _LINE_ENDS.sub("\n", text))

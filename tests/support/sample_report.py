@@ -1,0 +1,244 @@
+"""Made-up weekly reports: a plausible week, and those at the edges of what can be."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
+from typing import Any, TypeVar, get_args
+from uuid import UUID
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from services.metrics.rendering import russian_format
+from services.metrics.schemas.weekly_report import (
+    ChannelTotal,
+    ComparedCount,
+    CoverageRow,
+    MunicipalityRow,
+    PageFigures,
+    PromiseFigures,
+    ReportDocument,
+    ReportOut,
+    ReportOutcomes,
+    SilentPage,
+)
+from tests.support.sample_report_parts import (
+    PLACES,
+    TOPICS,
+    attention,
+    axes,
+    cells,
+    compared,
+    corrections,
+    definitions,
+    grades,
+    hard_appeals,
+    made_id,
+    peer_groups,
+    topic,
+)
+
+FIRST_DAY = date(2026, 11, 16)
+AS_OF = datetime(2026, 11, 22, 16, tzinfo=UTC)
+# What a citizen may write to break a page, a document or a workbook.
+HOSTILE_TEXTS = (
+    "</blockquote><script>alert(1)</script><img src=x onerror=alert(2)>",
+    '{{ 7 * 7 }} {% include "/etc/passwd" %}',
+    '#panic("x") $sum_1^2$ ] * _ ` @ref <label> \\ // /* */ #read("/etc/passwd")',
+    '=HYPERLINK("http://example.invalid";"Нажмите")\n=1+1;-2+3\t@SUM(A1)',
+    "обратный \u202eтекст\u202c, нуль\x00, звонок\x07, суррогат и \ufeffметка",
+    "👩‍👩‍👧 семья, 🇷🇺 флаг, тибетское ཨོཾ и монгольское ᠮᠣᠩᠭᠣᠯ",
+    "ы" * 400,
+)
+LONG_NAME = (
+    "Муниципальное автономное дошкольное общеобразовательное учреждение «Детский сад комбинированного вида № 143 "
+    "«Золотая рыбка» городского округа «город Улан-Удэ» Республики Бурятия (второй корпус)"
+)
+
+
+def sample_report(*, status: str = "published", hostile: bool = False, organisations: int = 60) -> ReportOut:
+    """Return the report of a week with 508 appeals, the same at every call.
+
+    `hostile` puts `HOSTILE_TEXTS` into every free text, and `LONG_NAME` among the organisations.
+    """
+    draw = random.Random(2026)
+    groups = peer_groups(draw, organisations)
+    document = ReportDocument(
+        week="2026-W47",
+        first_day=FIRST_DAY,
+        last_day=FIRST_DAY + timedelta(days=6),
+        time_zone="Asia/Irkutsk",
+        as_of=AS_OF,
+        totals=[
+            ChannelTotal(channel="all", label="Все каналы", appeals=compared(508, 558, 1437)),
+            ChannelTotal(channel="gosuslugi", label="Госуслуги", appeals=compared(264, 270, 1024)),
+            ChannelTotal(channel="vk", label="ВКонтакте", appeals=compared(181, 215, 304)),
+            ChannelTotal(channel="ok", label="Одноклассники", appeals=compared(63, 73)),
+        ],
+        outcomes=ReportOutcomes(
+            opened=508, answered=470, waiting=25, overdue=12, closed_unanswered=1, final_answered=410, interim=60,
+            solved=180, not_required=40, in_triage=3,
+        ),
+        attention=attention(),
+        topics=[topic(number, spec) for number, spec in enumerate(TOPICS)],
+        municipalities=[
+            MunicipalityRow(oktmo=oktmo, name=name, appeals=compared(value, before), overdue=value // 40)
+            for oktmo, name, value, before in PLACES
+        ],
+        cells=cells(draw, groups),
+        axes=axes(),
+        peer_groups=groups,
+        hard_appeals=hard_appeals(),
+        promises=PromiseFigures(due=8, kept=5, moved=1, broken=2, open=0),
+        coverage=[
+            CoverageRow(network="vk", required=1980, exempt=20, covered=1900, live=1500, percent=96.0),
+            CoverageRow(network="ok", required=1975, exempt=25, covered=1612, live=1207, percent=81.6),
+        ],
+        pages=PageFigures(
+            scored=3512, green=2387, yellow=811, red=314, mean_score=71.3, change=-0.4,
+            silent=[
+                SilentPage(page_id=made_id(7000), name="Дом культуры села Верхний Жирим", network="vk",
+                           last_post_on=date(2026, 9, 3)),
+                SilentPage(page_id=made_id(7001), name="Детский сад «Солнышко»", network="ok", last_post_on=None),
+            ],
+        ),
+        grades=grades(),
+        definitions=definitions(),
+        gaps=["Страницы пяти организаций в Одноклассниках не читались с 18 по 19 ноября: закончился срок ключа."],
+    )  # fmt: skip
+    if hostile:
+        document = _with_hostile_texts(document)
+    published = status == "published"
+    return ReportOut(
+        status="published" if published else "preliminary",
+        published_at=datetime(2026, 11, 23, 1, 5, tzinfo=UTC) if published else None,
+        digest="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" if published else None,
+        corrections=corrections() if published else [],
+        corrected_at=datetime(2026, 11, 26, 3, tzinfo=UTC) if published else None,
+        report=document,
+    )
+
+
+def empty_report() -> ReportOut:
+    """Return the report of a week without a single appeal, and nothing to compare it with."""
+    nothing = ComparedCount(
+        value=0, last_week=None, change=None, last_year=None, change_to_last_year=None, mean_of_8_weeks=None
+    )
+    zero = dict.fromkeys(ReportOutcomes.model_fields, 0)
+    document = ReportDocument(
+        week="2026-W01",
+        first_day=date(2025, 12, 29),
+        last_day=date(2026, 1, 4),
+        time_zone="Asia/Irkutsk",
+        as_of=datetime(2026, 1, 4, 16, tzinfo=UTC),
+        totals=[ChannelTotal(channel="all", label="Все каналы", appeals=nothing)],
+        outcomes=ReportOutcomes(**zero),
+        attention=[],
+        topics=[],
+        municipalities=[],
+        cells=[],
+        axes=[],
+        peer_groups=[],
+        hard_appeals=[],
+        promises=PromiseFigures(due=0, kept=0, moved=0, broken=0, open=0),
+        coverage=[],
+        pages=None,
+        grades=[],
+        definitions=[],
+        gaps=[],
+    )
+    return ReportOut(
+        status="preliminary", published_at=None, digest=None, corrections=[], corrected_at=None, report=document
+    )
+
+
+def report_without_measurements() -> ReportOut:
+    """Return the sample with null wherever the document allows it, but for the figures of pages as a whole."""
+
+    def empty(name: str, field: FieldInfo, value: Leaf) -> Leaf:
+        return None if type(None) in get_args(field.annotation) else value
+
+    report = sample_report(status="preliminary", organisations=6)
+    return report.model_copy(update={"report": changed_leaves(report.report, empty)})
+
+
+def report_with_many_topics() -> ReportOut:
+    """Return the sample with 30 topics, the first with a very long name."""
+    report = sample_report()
+    topics = [topic(number, (f"Тема {number + 1}", 60 - number, 50, (), ())) for number in range(30)]
+    topics[0] = topics[0].model_copy(update={"label": LONG_NAME})
+    return report.model_copy(update={"report": report.report.model_copy(update={"topics": topics})})
+
+
+def report_of_distinct_numbers(organisations: int = 20) -> tuple[ReportOut, list[int | float]]:
+    """Return a sample in which no number occurs twice, and all its numbers but those that no page has room for.
+
+    Left out are the cells of topics by municipalities, which are summed up, and the version of the structure.
+    """
+    numbers: list[int | float] = []
+
+    def distinct(name: str, field: FieldInfo, value: Leaf) -> Leaf:
+        if name == "format" or isinstance(value, str) or not isinstance(value, int | float):
+            return value
+        whole = 1001 + len(numbers)
+        number = whole if isinstance(value, int) else round(whole + 0.1 + whole % 9 / 10, 1)
+        numbers.append(number)
+        return number
+
+    report = sample_report(organisations=organisations)
+    without_cells = report.report.model_copy(update={"cells": []})
+    document = changed_leaves(without_cells, distinct)
+    # The text of the real report names the count.
+    attention = [
+        item.model_copy(update={"text": f"Количество: {russian_format.count(item.count)}"})
+        for item in document.attention
+    ]
+    document = document.model_copy(update={"attention": attention})
+    return report.model_copy(update={"report": document}), numbers
+
+
+def report_with_text(text: str) -> ReportOut:
+    """Return the sample with a text as its only hard appeal."""
+    report = sample_report(organisations=4)
+    appeal = report.report.hard_appeals[0].model_copy(update={"text": text})
+    return report.model_copy(update={"report": report.report.model_copy(update={"hard_appeals": [appeal]})})
+
+
+Leaf = str | int | float | bool | date | datetime | UUID | None
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def changed_leaves(part: Model, change: Callable[[str, FieldInfo, Leaf], Leaf]) -> Model:
+    """Return a copy in which each value that is no part or list is what `change` returns for it."""
+
+    def changed(name: str, field: FieldInfo, value: Any) -> Any:
+        if isinstance(value, BaseModel):
+            return changed_leaves(value, change)
+        if isinstance(value, list):
+            return [changed(name, field, item) for item in value]
+        return change(name, field, value)
+
+    fields = type(part).model_fields
+    return part.model_copy(
+        update={name: changed(name, field, getattr(part, name)) for name, field in fields.items()}
+    )
+
+
+_FREE_TEXTS = frozenset(
+    {"label", "name", "title", "text", "reason", "channel", "topic", "municipality", "organisation", "formula"}
+) | {"clock", "exclusions", "gaps"}
+
+
+def _with_hostile_texts(document: ReportDocument) -> ReportDocument:
+    """Return the document with every free text replaced, by the hostile ones in turn."""
+    turns = cycle(HOSTILE_TEXTS)
+
+    def hostile(name: str, field: FieldInfo, value: Leaf) -> Leaf:
+        return next(turns) if name in _FREE_TEXTS and isinstance(value, str) else value
+
+    changed = changed_leaves(document, hostile)
+    group = changed.peer_groups[0]
+    rows = [group.organisations[0].model_copy(update={"name": LONG_NAME}), *group.organisations[1:]]
+    groups = [group.model_copy(update={"organisations": rows}), *changed.peer_groups[1:]]
+    return changed.model_copy(update={"peer_groups": groups})

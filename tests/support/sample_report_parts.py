@@ -1,0 +1,296 @@
+"""What a made-up weekly report consists of."""
+
+import random
+from datetime import UTC, datetime
+from uuid import UUID
+
+from services.metrics.schemas.weekly_report import (
+    AttentionItem,
+    AxisValues,
+    ComparedCount,
+    CorrectedFigure,
+    GradeFigures,
+    HardAppeal,
+    MeasureDefinition,
+    MeasureValue,
+    NamedCount,
+    OrganisationRow,
+    PeerGroup,
+    RankedOrganisation,
+    ReportCell,
+    TopicRow,
+)
+
+Named = tuple[tuple[str, int], ...]
+TOPICS: tuple[tuple[str, int, int, Named, Named], ...] = (
+    ("Здравоохранение", 201, 171, (("Запись к врачу", 74), ("Очереди в поликлинике", 52), ("Лекарства", 31)),
+     (("Улан-Удэ", 118), ("Кабанский район", 27), ("Селенгинский район", 19))),
+    ("Дороги", 62, 70, (("Ямы", 33), ("Гололёд", 17)), (("Улан-Удэ", 28), ("Левый берег", 21))),
+    ("СВО", 33, 29, (("Выплаты семьям", 20),), (("Улан-Удэ", 15),)),
+    ("Социальная защита", 25, 31, (("Пособия", 14),), (("Закаменский район", 6),)),
+    ("Мусор", 23, 41, (("Контейнерные площадки", 16),), (("Иволгинский район", 11),)),
+    ("Жилищно-коммунальное хозяйство", 22, 35, (), ()),
+    ("Образование", 20, 26, (), ()),
+    ("Благоустройство", 18, 33, (), ()),
+    ("Общественный транспорт", 17, 15, (), ()),
+    ("Газ и топливо", 15, 16, (), ()),
+    ("Безопасность и правопорядок", 14, 18, (), ()),
+    ("Связь и телевидение", 13, 19, (), ()),
+    ("Экология", 12, 9, (), ()),
+    ("Земельные отношения", 11, 15, (), ()),
+    ("Культура и спорт", 9, 14, (), ()),
+    ("Без темы", 13, 16, (), ()),
+)  # fmt: skip
+PLACES: tuple[tuple[str | None, str, int, int], ...] = (
+    ("81701000", "Улан-Удэ", 241, 262), ("81624000", "Кабанский район", 48, 44),
+    ("81648000", "Селенгинский район", 39, 51), ("81622000", "Иволгинский район", 34, 30),
+    ("81618000", "Заиграевский район", 28, 33), ("81621000", "Закаменский район", 22, 19),
+    ("81633000", "Кяхтинский район", 19, 24), ("81657000", "Хоринский район", 16, 14),
+    ("81642000", "Прибайкальский район", 14, 18), ("81720000", "Северобайкальск", 12, 15),
+    ("81645000", "Северо-Байкальский район", 9, 12), ("81654000", "Тункинский район", 8, 11),
+    (None, "Место не указано", 18, 25),
+)  # fmt: skip
+_GROUPS = (
+    ("ministry", "Министерства и ведомства", 14, "Министерство {}",
+     ("здравоохранения", "образования и науки", "социальной защиты населения", "культуры", "финансов",
+      "строительства и модернизации ЖКХ", "по развитию транспорта, энергетики и дорожного хозяйства")),
+    ("municipality", "Администрации районов и городов", 16, "Администрация: {}",
+     ("Улан-Удэ", "Кабанский район", "Селенгинский район", "Иволгинский район", "Тункинский район")),
+    ("institution:education", "Учреждения: образование", 18, "Школа № {}", ("1", "12", "44", "57")),
+    ("institution:health", "Учреждения: здравоохранение", 12, "Больница {}", ("районная", "городская № 2")),
+)  # fmt: skip
+
+
+def compared(value: int, last_week: int | None, last_year: int | None = None) -> ComparedCount:
+    """Return a count of the week with the changes that follow."""
+    return ComparedCount(
+        value=value,
+        last_week=last_week,
+        change=None if last_week is None else value - last_week,
+        last_year=last_year,
+        change_to_last_year=None if last_year is None else value - last_year,
+        mean_of_8_weeks=None if last_week is None else round((value + 3 * last_week) / 4 + 0.1, 1),
+    )
+
+
+def made_id(number: int) -> UUID:
+    return UUID(int=0x0192_0000_0000_7000_8000_0000_0000_0000 + number)
+
+
+def topic(number: int, spec: tuple[str, int, int, Named, Named]) -> TopicRow:
+    """Return a topic from its name, counts of this and last week, sub-topics and locations."""
+    label, value, before, subtopics, locations = spec
+    return TopicRow(
+        topic_group_id=None if label == "Без темы" else made_id(number),
+        label=label,
+        appeals=compared(value, before, value + 9 if number % 3 else None),
+        share=round(100 * value / 508, 1),
+        subtopics=[NamedCount(name=name, count=count) for name, count in subtopics],
+        locations=[NamedCount(name=name, count=count) for name, count in locations],
+    )
+
+
+def attention() -> list[AttentionItem]:
+    return [
+        AttentionItem(
+            kind="overdue", count=12, text="12 ответов просрочены на конец недели", population="overdue"
+        ),
+        AttentionItem(
+            kind="promises_broken", count=2, text="2 обещания не выполнены в названный срок", population="promises"
+        ),
+        AttentionItem(
+            kind="questions_deleted", count=3, text="3 вопроса граждан удалены сообществами", population="deleted"
+        ),
+        AttentionItem(
+            kind="topic_grows", count=201, text="«Здравоохранение»: 201 обращение, неделей раньше 171",
+            population="opened",
+        ),
+        AttentionItem(
+            kind="pages_silent", count=2, text="2 страницы замолчали: записей нет больше месяца", population=None
+        ),
+    ]  # fmt: skip
+
+
+def _measure(
+    code: str, value: float, numerator: int | None = None, denominator: int | None = None
+) -> MeasureValue:
+    interval = (round(value - 3.4, 1), round(value + 2.7, 1)) if numerator is not None else (None, None)
+    return MeasureValue(
+        code=code, value=value, numerator=numerator, denominator=denominator, low=interval[0], high=interval[1],
+        last_week=round(value - 2.1, 1), change=2.1,
+    )  # fmt: skip
+
+
+def axes() -> list[AxisValues]:
+    return [
+        AxisValues(
+            axis="promptness",
+            title="Оперативность",
+            measures=[
+                _measure("response_on_time", 94.1, 478, 508),
+                _measure("response_median", 3.4, None, 470),
+                _measure("response_p90", 8.7, None, 470),
+                _measure("promises_kept", 62.5, 5, 8),
+            ],
+        ),
+        AxisValues(
+            axis="objectivity",
+            title="Объективность",
+            measures=[
+                _measure("left_unanswered", 2.4, 12, 502),
+                _measure("canned_answers", 7.3, 30, 411),
+                MeasureValue(
+                    code="questions_deleted", value=3, numerator=None, denominator=None, low=None, high=None,
+                    last_week=5, change=-2,
+                ),
+            ],
+        ),
+        AxisValues(
+            axis="completeness",
+            title="Полнота",
+            measures=[_measure("solved", 43.9, 180, 410), _measure("has_action_or_date", 71.2, 292, 410)],
+        ),
+    ]  # fmt: skip
+
+
+def definitions() -> list[MeasureDefinition]:
+    listed: list[tuple[str, str, str, str, str]] = [
+        ("response_on_time", "promptness", "Ответы в срок", "percent", "responses"),
+        ("response_median", "promptness", "Медиана времени ответа", "hours", "responses"),
+        ("response_p90", "promptness", "90 % ответов даны за", "hours", "responses"),
+        ("promises_kept", "promptness", "Обещания выполнены", "percent", "promises"),
+        ("left_unanswered", "objectivity", "Вопросы без ответа", "percent", "responses"),
+        ("canned_answers", "objectivity", "Повторы текста", "percent", "answers"),
+        ("questions_deleted", "objectivity", "Удалено вопросов", "count", "deleted"),
+        ("solved", "completeness", "Вопрос решён", "percent", "answers"),
+        ("has_action_or_date", "completeness", "Названо действие или срок", "percent", "answers"),
+    ]
+    return [
+        MeasureDefinition.model_validate(
+            {
+                "code": code, "version": 1, "axis": axis, "name": name, "unit": unit, "population": population,
+                "formula": f"Строки, для которых верно «{name.lower()}», делённые на все измеренные строки",
+                "clock": "Рабочее время организации, от получения до публикации ответа",
+                "exclusions": "Обращения, не требующие ответа; объединённые с другими",
+            }
+        )
+        for code, axis, name, unit, population in listed
+    ]  # fmt: skip
+
+
+def _organisation(draw: random.Random, number: int, name: str, rank: int | None) -> OrganisationRow:
+    responses = draw.randint(6, 60) if rank is not None else draw.randint(0, 3)
+    on_time = responses - draw.randint(0, responses // 4)
+    answers = max(on_time - 1, 0)
+    few = responses == 0
+    return OrganisationRow(
+        organisation_id=made_id(1000 + number),
+        name=name,
+        appeals=responses + draw.randint(0, 3),
+        responses=responses,
+        on_time=on_time,
+        overdue=draw.randint(0, 2),
+        unanswered=draw.randint(0, 1),
+        deleted=1 if number in {3, 17, 40} else 0,
+        closed_unanswered=1 if number == 21 else 0,
+        answers=answers,
+        solved=answers // 2,
+        canned=draw.randint(0, 2),
+        not_solved_said=draw.randint(0, 2),
+        score=None if few else round(100 * (on_time + 4) / (responses + 4.5), 1),
+        low=None if few else round(80 * on_time / responses, 1),
+        high=None if few else round(min(100.0, 104 * on_time / responses), 1),
+        rank=rank,
+    )
+
+
+def peer_groups(draw: random.Random, wanted: int) -> list[PeerGroup]:
+    groups = []
+    number = 0
+    for code, title, share, pattern, names in _GROUPS:
+        rows = []
+        for at in range(max(1, wanted * share // 60)):
+            rank = at + 1 if at % 5 != 4 else None
+            suffix = "" if at < len(names) else f" ({at + 1})"
+            rows.append(_organisation(draw, number, pattern.format(names[at % len(names)]) + suffix, rank))
+            number += 1
+        reason = [
+            RankedOrganisation(
+                organisation_id=row.organisation_id,
+                name=row.name,
+                reason=f"{row.on_time} из {row.responses} ответов в срок",
+            )
+            for row in rows
+            if row.rank is not None
+        ]
+        groups.append(
+            PeerGroup(code=code, title=title, organisations=rows, best=reason[:3], worst=reason[-2:][::-1])
+        )
+    return groups
+
+
+def cells(draw: random.Random, groups: list[PeerGroup]) -> list[ReportCell]:
+    bodies = [row.organisation_id for group in groups for row in group.organisations]
+    cells = []
+    for number, (label, value, *_rest) in enumerate(TOPICS):
+        left = value
+        while left:
+            part = min(left, draw.randint(1, 1 + value // 6))
+            left -= part
+            cells.append(
+                ReportCell(
+                    topic_group_id=None if label == "Без темы" else made_id(number),
+                    oktmo=draw.choice(PLACES)[0],
+                    organisation_id=draw.choice([*bodies, None]),
+                    appeals=part,
+                )
+            )
+    return cells
+
+
+def hard_appeals() -> list[HardAppeal]:
+    return [
+        HardAppeal(
+            appeal_id=made_id(5001),
+            number=1024,
+            opened_at=datetime(2026, 11, 17, 2, 40, tzinfo=UTC),
+            channel="ВКонтакте",
+            topic="Дороги",
+            municipality="Улан-Удэ",
+            organisation="Министерство по развитию транспорта, энергетики и дорожного хозяйства",
+            text="Левый берег, улица [адрес скрыт]: дорогу обещали отсыпать до 1 ноября.\n\n"
+            "Скорая не может подъехать к дому, на прошлой неделе больную несли на руках. Третий раз пишу сюда, "
+            "каждый раз отвечают, что «вопрос на контроле». Когда будет сделано и кто за это отвечает?",
+            reason="просрочено 3 дня; гражданин дважды сказал, что вопрос не решён",
+        ),
+        HardAppeal(
+            appeal_id=made_id(5002),
+            number=987,
+            opened_at=datetime(2026, 11, 19, 8, 5, tzinfo=UTC),
+            channel="Госуслуги",
+            topic="Здравоохранение",
+            municipality="Закаменский район",
+            organisation=None,
+            text="Детского невролога в районе нет второй год. До Улан-Удэ 400 километров, запись на февраль.",
+            reason="обещание от 12 ноября не выполнено",
+        ),
+    ]
+
+
+def grades() -> list[GradeFigures]:
+    return [
+        GradeFigures(code="addresses_question", title="Отвечает на заданный вопрос", axis="objectivity", mean=1.62,
+                     graded=120, kappa=0.71),
+        GradeFigures(code="action_or_date", title="Названо действие или срок", axis="completeness", mean=1.1,
+                     graded=118, kappa=0.64),
+        GradeFigures(code="plain_language", title="Написано понятно", axis="objectivity", mean=1.75, graded=119,
+                     kappa=None),
+    ]  # fmt: skip
+
+
+def corrections() -> list[CorrectedFigure]:
+    return [
+        CorrectedFigure(pointer="/totals/0/appeals/value", published=508, now=509),
+        CorrectedFigure(pointer="/topics/1/appeals/value", published=62, now=63),
+        CorrectedFigure(pointer="/axes/0/measures/0/value", published=94.1, now=93.9),
+    ]
