@@ -1,16 +1,18 @@
 """Routes of the weekly report: published ones, the report of any week in four formats, and the rows behind it."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
+from services.metrics.rendering import html, pdf, xlsx
 from services.metrics.schemas.weekly_report import ReportOut, ReportPopulation, ReportRow, ReportSummary
 from services.metrics.weekly_report import publication, report_rows
 from services.metrics.weekly_report.hard_appeals import with_texts
 from services.metrics.weekly_report.populations import reported_time
 from services.metrics.weekly_report.publication import build_in_snapshot, read_published
 from services.metrics.weekly_report.report_rows import ReportRowFilter
+from services.metrics.weekly_report.row_tables import read_row_tables
 from services.metrics.weekly_report.week import Week
 from shared import clock
 from shared.api.pagination import Page, PagingDep
@@ -24,6 +26,9 @@ from shared.tabular.writer import csv_bytes
 router = APIRouter(prefix="/reports", tags=["reports"])
 
 MAX_CSV_ROWS = 200_000
+HTML_MEDIA_TYPE, PDF_MEDIA_TYPE = "text/html; charset=utf-8", "application/pdf"
+XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+BINARY = {"type": "string", "format": "binary"}
 
 ReportReader = Annotated[Caller, require_right(Right.REPORTS_READ)]
 COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
@@ -69,13 +74,88 @@ async def list_weekly_reports(
     return Page(items=[publication.summary(row) for row in items], next_cursor=cursor)
 
 
-@router.get("/weekly/{week}", responses=COMMON_ERRORS, summary="The report of a week")
-async def get_weekly_report(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> ReportOut:
+def _file(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {media_type: {"schema": schema}}, "description": "The report"}}
+
+
+def _attachment(week: Week, kind: str, content: bytes, media_type: str) -> Response:
+    disposition = "inline" if kind in ("html", "pdf") else "attachment"
+    name = f"weekly-report-{week.label}.{kind}"
+    return Response(
+        content, media_type=media_type, headers={"Content-Disposition": f'{disposition}; filename="{name}"'}
+    )
+
+
+@router.get("/weekly/{week}.json", responses=COMMON_ERRORS, summary="The report of a week as JSON")
+async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> ReportOut:
+    """Return the same as `GET /reports/weekly/{week}`, whatever `Accept` says."""
+    return await _report(service, week)
+
+
+@router.get(
+    "/weekly/{week}.html",
+    responses=COMMON_ERRORS | _file("text/html", {"type": "string"}),
+    response_class=Response,
+    summary="The report of a week as a page",
+)
+async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
+    """Return the report as one page in Russian, without scripts and other files."""
+    report = await _report(service, week)
+    return _attachment(week, "html", await asyncio.to_thread(html.render, report), HTML_MEDIA_TYPE)
+
+
+@router.get(
+    "/weekly/{week}.pdf",
+    responses=COMMON_ERRORS | _file("application/pdf", BINARY),
+    response_class=Response,
+    summary="The report of a week as PDF",
+)
+async def get_weekly_report_pdf(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
+    """Return the report as a tagged PDF in Russian."""
+    report = await _report(service, week)
+    return _attachment(week, "pdf", await asyncio.to_thread(pdf.render, report), PDF_MEDIA_TYPE)
+
+
+@router.get(
+    "/weekly/{week}.xlsx",
+    responses=COMMON_ERRORS | _file(XLSX_MEDIA_TYPE, BINARY),
+    response_class=Response,
+    summary="The report of a week as a workbook",
+)
+async def get_weekly_report_xlsx(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
+    """Return the report as a workbook: a sheet for each section, and the rows behind the figures as they are now.
+
+    A sheet has 20,000 rows at most; CSV has them all.
+    """
+    report = await _report(service, week)
+    async with service.database.read() as session:
+        tables = await read_row_tables(session, reported_time(week, clock.now()))
+    content = await asyncio.to_thread(xlsx.render, report, tables)
+    return _attachment(week, "xlsx", content, XLSX_MEDIA_TYPE)
+
+
+_BY_MEDIA_TYPE = {
+    "text/html": get_weekly_report_html,
+    "application/pdf": get_weekly_report_pdf,
+    XLSX_MEDIA_TYPE: get_weekly_report_xlsx,
+}
+
+
+@router.get("/weekly/{week}", response_model=ReportOut, responses=COMMON_ERRORS, summary="The report of a week")
+async def get_weekly_report(
+    service: ServiceDep,
+    caller: ReportReader,
+    week: ReportWeek,
+    accept: Annotated[str, Header(description="JSON, or the media type of another format")] = "",
+) -> ReportOut | Response:
     """Return the report of a week: as it was published, or preliminary, computed now.
 
-    A published report never changes; `corrections` lists figures that would be different today.
+    A published report never changes; `corrections` lists figures that would be different today. `Accept` may name
+    `text/html`, `application/pdf` or the media type of a workbook first.
     """
-    return await _report(service, week)
+    wanted = accept.split(",")[0].split(";")[0].strip().lower()
+    render = _BY_MEDIA_TYPE.get(wanted)
+    return await _report(service, week) if render is None else await render(service, caller, week)
 
 
 @router.get(

@@ -335,6 +335,6 @@ class ReportRow(_Part):
     oktmo: str | None
     topic_group_id: UUID | None
     topic_id: UUID | None
-    values: dict[str, bool | int | str | None] = Field(
+    values: dict[str, bool | int | datetime | str | None] = Field(
         description="What the population says of the row", examples=[{"state": "answered", "solved": True}]
     )

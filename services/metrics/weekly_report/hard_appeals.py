@@ -14,6 +14,7 @@ from services.metrics.schemas.weekly_report import HardAppeal
 from services.metrics.weekly_report import populations
 from services.metrics.weekly_report.labels import Labels, channel_label
 from services.metrics.weekly_report.populations import ReportedTime
+from shared.clock import REGION_TIME_ZONE
 from shared.database.id_conditions import is_one_of
 from shared.masking import mask
 from shared.russian import in_words
@@ -108,7 +109,7 @@ def _hard_appeal(row: Row[Any], why: _Candidate, labels: Labels) -> HardAppeal:
     return HardAppeal(
         appeal_id=row.id,
         number=row.number,
-        opened_at=row.opened_at,
+        opened_at=row.opened_at.astimezone(REGION_TIME_ZONE),
         channel=channel_label(row.network or row.source or populations.NO_CHANNEL),
         topic=labels.topics.get(row.topic_id),
         municipality=None if row.municipality is None else labels.municipality(row.municipality),

@@ -114,6 +114,10 @@ def opened(time: ReportedTime) -> Select[Any]:
             state.label("state"),
             and_(answered, final).label("final_answered"),
             and_(answered, final, solved, ~disputed).label("solved"),
+            Appeal.first_response_at,
+            Appeal.first_response_due_at,
+            Appeal.final_answer_at,
+            Appeal.closed_at,
         )
     ).where(_within(Appeal.opened_at, time.period), Appeal.status.not_in(EXCLUDED_STATUSES))
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 import time_machine
+from openpyxl import load_workbook
+from pypdf import PdfReader
 
 from tests.conftest import TestDatabase
 from tests.support.generated_reports import GeneratedAppeals, RowWriter, add_pages, read_surroundings
@@ -24,6 +27,12 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 ZONE = ZoneInfo("Asia/Irkutsk")
 # A Wednesday.
 NOW = datetime(2026, 11, 25, 12, tzinfo=ZONE)
+FORMATS = {
+    "json": "application/json",
+    "html": "text/html",
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 @dataclass
@@ -293,6 +302,28 @@ async def test_report_is_published_on_monday_morning_and_caught_up_later(reports
     with time_machine.travel(datetime(2026, 11, 23, 7, 1, tzinfo=ZONE), tick=False):
         await reports.run_job("publish-weekly-report")
     assert await reports.connection.fetchval(weeks) == ["2026-W46", "2026-W47"]
+
+
+async def test_formats_by_ending_and_by_accept_show_the_same_total(reports: Reports) -> None:
+    await _generate(reports, 200, weeks=2)
+    total = (await reports.get("/2026-W47"))["report"]["totals"][0]["appeals"]["value"]
+    headers = reports.metrics.headers("head")
+    contents = {}
+    for kind, media_type in FORMATS.items():
+        path = "/api/v1/reports/weekly/2026-W47"
+        by_ending = await reports.metrics.client.get(f"{path}.{kind}", headers=headers)
+        by_header = await reports.metrics.client.get(path, headers=headers | {"Accept": media_type})
+        assert by_ending.status_code == by_header.status_code == 200
+        assert by_ending.headers["content-type"].split(";")[0] == media_type
+        assert by_header.content == by_ending.content
+        contents[kind] = by_ending.content
+    assert json.loads(contents["json"])["report"]["totals"][0]["appeals"]["value"] == total
+    assert f">{total}<" in contents["html"].decode()
+    pdf = "".join(page.extract_text() for page in PdfReader(io.BytesIO(contents["pdf"])).pages)
+    assert str(total) in pdf
+    workbook = load_workbook(io.BytesIO(contents["xlsx"]), read_only=True)
+    rows = list(workbook["Обращения недели"].iter_rows(values_only=True))
+    assert len(rows) == total + 1
 
 
 @pytest.mark.parametrize("week", ["2026-W00", "2026-W54", "2027-W01", "2026-47", "x"])
