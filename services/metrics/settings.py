@@ -1,0 +1,25 @@
+"""Settings of metrics, in addition to those of every service."""
+
+from functools import lru_cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class MetricsSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
+
+    rank_min_appeals: int = Field(
+        default=10, ge=2, description="How many appeals an organisation needs to get a rank among its peers"
+    )
+    rank_min_peers: int = Field(
+        default=5, ge=3, description="How many organisations with enough appeals a group needs to get ranks"
+    )
+
+
+@lru_cache
+def metrics_settings() -> MetricsSettings:
+    """Return the settings of this process, read once."""
+    return MetricsSettings()
