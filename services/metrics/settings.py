@@ -1,4 +1,4 @@
-"""Settings of metrics: when the weekly report is published."""
+"""Settings of metrics, in addition to those of every service."""
 
 from functools import lru_cache
 
@@ -13,6 +13,12 @@ class MetricsSettings(BaseSettings):
 
     report_hour: int = Field(
         default=7, ge=0, le=23, description="The report is published on Monday from this hour on, region's time"
+    )
+    rank_min_appeals: int = Field(
+        default=10, ge=2, description="How many appeals an organisation needs to get a rank among its peers"
+    )
+    rank_min_peers: int = Field(
+        default=5, ge=3, description="How many organisations with enough appeals a group needs to get ranks"
     )
 
 

@@ -3,13 +3,12 @@
 Docs: docs/moderator/metrics.md.
 """
 
-from math import sqrt
-from statistics import NormalDist
 from typing import Any
 
 from sqlalchemy import Row, Select, Text, and_, cast, func, literal, null, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.indicators.breakdown import NO_GROUP, Breakdown
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import AgreementFigures, AgreementGroup, AgreementGroupBy, AgreementShare
@@ -26,8 +25,6 @@ ASPECTS = {
     "urgency": Review.agrees_urgency,
     "organisation": Review.agrees_organisation,
 }
-CONFIDENCE_LEVEL = 0.95
-
 
 _WEEK = func.to_char(func.timezone(REGION_TIME_ZONE.key, Review.created_at), 'IYYY-"W"IW')
 _MUNICIPALITY = func.coalesce(
@@ -50,17 +47,6 @@ _BREAKDOWNS: dict[AgreementGroupBy, Breakdown] = {
     ),
 }
 _UNGROUPED = Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
-
-
-def wilson_interval(agreed: int, compared: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
-    """Return Wilson's score interval of the share `agreed / compared`; None when nothing was compared."""
-    if not compared:
-        return None
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, spread = agreed / compared, z * z / compared
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * sqrt(share * (1 - share) / compared + spread / compared / 4)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any]:

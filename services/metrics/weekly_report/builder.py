@@ -27,6 +27,7 @@ from services.metrics.weekly_report.labels import Labels, channel_label, read_la
 from services.metrics.weekly_report.measure_values import axis_values, percent
 from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.opened_counts import EarlierWeeks, most_frequent
+from services.metrics.weekly_report.peers import peer_groups
 from services.metrics.weekly_report.populations import ReportedTime, reported_time
 from services.metrics.weekly_report.week import Week
 from services.metrics.weekly_report.week_figures import WeekFigures, read_week_figures
@@ -68,7 +69,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         municipalities=await _municipalities(session, time, earlier, labels),
         cells=_cells(opened),
         axes=axis_values(figures, None if total.last_week is None else last_week),
-        peer_groups=[],
+        peer_groups=peer_groups(figures, _by_organisation(opened), labels),
         hard_appeals=await choose_hard_appeals(session, time, labels),
         promises=_promises(figures),
         coverage=await _coverage(session, week),
@@ -77,6 +78,13 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         definitions=[measure.definition for measure in MEASURES],
         gaps=await data_gaps.read_gaps(session, week, as_of),
     )
+
+
+def _by_organisation(opened: Sequence[Row[Any]]) -> Counter[UUID | None]:
+    counts: Counter[UUID | None] = Counter()
+    for row in opened:
+        counts[row.organisation_id] += row.appeals
+    return counts
 
 
 def _channel_total(earlier: EarlierWeeks, channel: str) -> ChannelTotal:

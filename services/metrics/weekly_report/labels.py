@@ -46,6 +46,7 @@ class OrganisationName:
     """What the report needs to know of an organisation."""
 
     name: str
+    full_name: str
     kind: str
     sphere: str | None
 
@@ -83,6 +84,7 @@ async def read_labels(session: AsyncSession) -> Labels:
         },
         municipalities={place.oktmo: place.name for place in places},
         organisations={
-            one.id: OrganisationName(one.short_name or one.name, one.kind, one.sphere) for one in organisations
+            one.id: OrganisationName(one.short_name or one.name, one.name, one.kind, one.sphere)
+            for one in organisations
         },
     )

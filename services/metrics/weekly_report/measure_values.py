@@ -1,6 +1,6 @@
 """Values of measures from counts."""
 
-from services.metrics.indicators.classifier_agreement import wilson_interval
+from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.schemas.weekly_report import AxisValues, MeasureValue
 from services.metrics.weekly_report.measures import AXIS_TITLES, MEASURES, Measure
 from services.metrics.weekly_report.week_figures import WeekFigures

@@ -126,6 +126,9 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
     assert report["promises"] == {
         name: total.get(f"promises_{name}", 0) for name in ("due", "kept", "moved", "broken", "open")
     }
+    rows = [row for group in report["peer_groups"] for row in group["organisations"]]
+    owners = {appeal["organisation_id"] for appeal in again.opened(again.bounds())}
+    assert {row["organisation_id"] for row in rows} == (set(by_organisation) | owners) - {""}
     for group in report["peer_groups"]:
         for row in group["organisations"]:
             counts = by_organisation[row["organisation_id"]]
