@@ -129,7 +129,7 @@ class OrganisationRow(_Part):
     """The figures of one organisation, and its rank among its peers."""
 
     organisation_id: UUID
-    name: str
+    name: str = Field(examples=["Школа № 1"])
     appeals: int = Field(description="Opened in the week", examples=[12])
     responses: int = Field(description="Responses given or due in the week", examples=[14])
     on_time: int = Field(examples=[13])
@@ -153,7 +153,7 @@ class RankedOrganisation(_Part):
     """An organisation at an end of its group, with the reason."""
 
     organisation_id: UUID
-    name: str
+    name: str = Field(examples=["Школа № 1"])
     reason: str = Field(examples=["13 из 14 ответов в срок"])
 
 
@@ -188,7 +188,7 @@ class HardAppeal(_Part):
     topic: str | None = Field(examples=["Гололёд"])
     municipality: str | None
     organisation: str | None
-    text: str
+    text: str = Field(examples=["Третий день нет тепла."])
     reason: str = Field(examples=["просрочено 3 дня; гражданин дважды сказал, что вопрос не решён"])
 
 
@@ -217,7 +217,7 @@ class SilentPage(_Part):
     """A page that has fallen silent."""
 
     page_id: UUID
-    name: str
+    name: str = Field(examples=["Школа № 1"])
     network: NetworkName
     last_post_on: date | None
 
@@ -252,11 +252,11 @@ class MeasureDefinition(_Part):
     version: int = Field(examples=[1])
     axis: ReportAxis
     name: str = Field(examples=["Ответы в срок"])
-    formula: str
+    formula: str = Field(examples=["данные в срок ÷ решённые за неделю"])
     unit: MeasureUnit
-    clock: str = Field(description="Which time counts")
+    clock: str = Field(examples=["рабочее время"], description="Which time counts")
     population: ReportPopulation
-    exclusions: str
+    exclusions: str = Field(examples=["нет"])
 
 
 class ReportDocument(_Part):
@@ -285,7 +285,10 @@ class ReportDocument(_Part):
     pages: PageFigures | None = Field(description="Null: the pages were not scored in this week")
     grades: list[GradeFigures] = Field(description="Empty: no answers of this week were graded")
     definitions: list[MeasureDefinition]
-    gaps: list[str] = Field(description="What is missing in the data of the week")
+    gaps: list[str] = Field(
+        examples=[["Сбор начался 17.11.2026: неделя неполная."]],
+        description="What is missing in the data of the week",
+    )
 
 
 class CorrectedFigure(_Part):
@@ -316,7 +319,7 @@ class ReportSummary(_Part):
     first_day: date
     last_day: date
     published_at: datetime
-    digest: str
+    digest: str = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     appeals: int = Field(examples=[508])
     corrected: bool
 

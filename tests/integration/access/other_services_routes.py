@@ -308,6 +308,15 @@ def _opened_that_day(found: Any) -> int:
 
 
 METRICS: dict[str, Row] = {
+    # The report is of the region: who may read it sees all of it.
+    "GET /api/v1/reports/weekly": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}.json": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}.html": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}.pdf": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}.xlsx": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}/rows/{population}": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/reports/weekly/{week}/rows/{population}.csv": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
     ),

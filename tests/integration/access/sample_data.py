@@ -154,6 +154,7 @@ async def _directory(
     await _add(session, *pages)
     # A page has at most one backfill at a time: the first page has one, so that one can be started for the second.
     sample_ids["code"] = f"code-{mark}"
+    sample_ids["week"], sample_ids["population"] = "2026-W10", "opened"
     sample_ids |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
     # A former organisation that this one succeeded, and an organisation that may succeed this one.
     others = [
