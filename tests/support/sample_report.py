@@ -71,9 +71,9 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
         time_zone="Asia/Irkutsk",
         as_of=AS_OF,
         totals=[
-            ChannelTotal(channel="all", label="Все каналы", appeals=compared(508, 558, 1437)),
-            ChannelTotal(channel="gosuslugi", label="Госуслуги", appeals=compared(264, 270, 1024)),
-            ChannelTotal(channel="vk", label="ВКонтакте", appeals=compared(181, 215, 304)),
+            ChannelTotal(channel="all", label="Все каналы", appeals=compared(508, 558, 431)),
+            ChannelTotal(channel="gosuslugi", label="Госуслуги", appeals=compared(264, 270, 231)),
+            ChannelTotal(channel="vk", label="ВКонтакте", appeals=compared(181, 215, 154)),
             ChannelTotal(channel="ok", label="Одноклассники", appeals=compared(63, 73)),
         ],
         outcomes=ReportOutcomes(

@@ -50,15 +50,25 @@ PLACES: tuple[tuple[str | None, str, int, int], ...] = (
     ("81645000", "Северо-Байкальский район", 9, 12), ("81654000", "Тункинский район", 8, 11),
     (None, "Место не указано", 18, 25),
 )  # fmt: skip
-_GROUPS = (
-    ("ministry", "Министерства и ведомства", 14, "Министерство {}",
-     ("здравоохранения", "образования и науки", "социальной защиты населения", "культуры", "финансов",
-      "строительства и модернизации ЖКХ", "по развитию транспорта, энергетики и дорожного хозяйства")),
-    ("municipality", "Администрации районов и городов", 16, "Администрация: {}",
-     ("Улан-Удэ", "Кабанский район", "Селенгинский район", "Иволгинский район", "Тункинский район")),
-    ("institution:education", "Учреждения: образование", 18, "Школа № {}", ("1", "12", "44", "57")),
-    ("institution:health", "Учреждения: здравоохранение", 12, "Больница {}", ("районная", "городская № 2")),
+_DISTRICTS = (
+    "Улан-Удэ", "Кабанский район", "Селенгинский район", "Иволгинский район", "Заиграевский район",
+    "Закаменский район", "Кяхтинский район", "Хоринский район", "Прибайкальский район", "Северобайкальск",
+    "Северо-Байкальский район", "Тункинский район", "Джидинский район", "Бичурский район", "Муйский район",
+    "Окинский район",
 )  # fmt: skip
+_MINISTRIES = (
+    "здравоохранения", "образования и науки", "социальной защиты населения", "строительства и модернизации ЖКХ",
+    "по развитию транспорта, энергетики и дорожного хозяйства", "экономики", "финансов",
+    "имущественных и земельных отношений", "природных ресурсов и экологии", "сельского хозяйства и продовольствия",
+    "культуры", "спорта и молодёжной политики", "туризма", "промышленности, торговли и инвестиций",
+)  # fmt: skip
+# Code, title, pattern of names, what stands in the pattern.
+_GROUPS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("ministry", "Министерства и ведомства", "Министерство {}", _MINISTRIES),
+    ("municipality", "Администрации районов и городов", "Администрация: {}", _DISTRICTS),
+    ("institution:education", "Учреждения: образование", "Школа № {}", tuple(str(3 * at + 2) for at in range(18))),
+    ("institution:health", "Учреждения: здравоохранение", "Больница: {}", _DISTRICTS[:12]),
+)
 
 
 def compared(value: int, last_week: int | None, last_year: int | None = None) -> ComparedCount:
@@ -114,9 +124,9 @@ def attention() -> list[AttentionItem]:
 def _measure(
     code: str, value: float, numerator: int | None = None, denominator: int | None = None
 ) -> MeasureValue:
-    interval = (round(value - 3.4, 1), round(value + 2.7, 1)) if numerator is not None else (None, None)
+    low, high = (round(max(value - 3.4, 0), 1), round(min(value + 2.7, 100), 1)) if numerator else (None, None)
     return MeasureValue(
-        code=code, value=value, numerator=numerator, denominator=denominator, low=interval[0], high=interval[1],
+        code=code, value=value, numerator=numerator, denominator=denominator, low=low, high=high,
         last_week=round(value - 2.1, 1), change=2.1,
     )  # fmt: skip
 
@@ -178,8 +188,8 @@ def definitions() -> list[MeasureDefinition]:
     ]  # fmt: skip
 
 
-def _organisation(draw: random.Random, number: int, name: str, rank: int | None) -> OrganisationRow:
-    responses = draw.randint(6, 60) if rank is not None else draw.randint(0, 3)
+def _organisation(draw: random.Random, number: int, name: str) -> OrganisationRow:
+    responses = draw.randint(6, 60) if number % 5 != 4 else draw.randint(0, 3)
     on_time = responses - draw.randint(0, responses // 4)
     answers = max(on_time - 1, 0)
     few = responses == 0
@@ -191,8 +201,8 @@ def _organisation(draw: random.Random, number: int, name: str, rank: int | None)
         on_time=on_time,
         overdue=draw.randint(0, 2),
         unanswered=draw.randint(0, 1),
-        deleted=1 if number in {3, 17, 40} else 0,
-        closed_unanswered=1 if number == 21 else 0,
+        deleted=1 if number in {3, 1005, 2004} else 0,
+        closed_unanswered=1 if number == 1002 else 0,
         answers=answers,
         solved=answers // 2,
         canned=draw.randint(0, 2),
@@ -200,52 +210,65 @@ def _organisation(draw: random.Random, number: int, name: str, rank: int | None)
         score=None if few else round(100 * (on_time + 4) / (responses + 4.5), 1),
         low=None if few else round(80 * on_time / responses, 1),
         high=None if few else round(min(100.0, 104 * on_time / responses), 1),
-        rank=rank,
+        rank=None,
     )
 
 
 def peer_groups(draw: random.Random, wanted: int) -> list[PeerGroup]:
+    """Return about as many organisations as wanted, those with five responses ranked by their score."""
     groups = []
-    number = 0
-    for code, title, share, pattern, names in _GROUPS:
-        rows = []
-        for at in range(max(1, wanted * share // 60)):
-            rank = at + 1 if at % 5 != 4 else None
-            suffix = "" if at < len(names) else f" ({at + 1})"
-            rows.append(_organisation(draw, number, pattern.format(names[at % len(names)]) + suffix, rank))
-            number += 1
-        reason = [
+    for at, (code, title, pattern, names) in enumerate(_GROUPS):
+        many = max(1, wanted * len(names) // 60)
+        rows = [
+            _organisation(
+                draw,
+                1000 * at + place,
+                pattern.format(names[place % len(names)]) + (f" ({place + 1})" if place >= len(names) else ""),
+            )
+            for place in range(many)
+        ]
+        ranked = sorted((row for row in rows if row.responses >= 5), key=lambda row: -(row.score or 0))
+        ranked = [row.model_copy(update={"rank": rank}) for rank, row in enumerate(ranked, 1)]
+        reasons = [
             RankedOrganisation(
                 organisation_id=row.organisation_id,
                 name=row.name,
                 reason=f"{row.on_time} из {row.responses} ответов в срок",
             )
-            for row in rows
-            if row.rank is not None
+            for row in ranked
         ]
+        few = [row for row in rows if row.responses < 5]
         groups.append(
-            PeerGroup(code=code, title=title, organisations=rows, best=reason[:3], worst=reason[-2:][::-1])
+            PeerGroup(
+                code=code, title=title, organisations=[*ranked, *few], best=reasons[:3], worst=reasons[-2:][::-1]
+            )
         )
     return groups
 
 
 def cells(draw: random.Random, groups: list[PeerGroup]) -> list[ReportCell]:
-    bodies = [row.organisation_id for group in groups for row in group.organisations]
-    cells = []
+    """Return the appeals of all topics, spread over municipalities as often as they are written from."""
+    ministries, districts, schools, hospitals = (
+        [row.organisation_id for row in group.organisations] for group in groups
+    )
+    answering = {"Здравоохранение": [*hospitals, ministries[0]], "Образование": schools}
+    places = [place[0] for place in PLACES]
+    weights = [place[2] for place in PLACES]
+    made = []
     for number, (label, value, *_rest) in enumerate(TOPICS):
         left = value
         while left:
-            part = min(left, draw.randint(1, 1 + value // 6))
+            part = min(left, draw.randint(1, 1 + value // 12))
             left -= part
-            cells.append(
+            made.append(
                 ReportCell(
                     topic_group_id=None if label == "Без темы" else made_id(number),
-                    oktmo=draw.choice(PLACES)[0],
-                    organisation_id=draw.choice([*bodies, None]),
+                    oktmo=draw.choices(places, weights)[0],
+                    organisation_id=draw.choice([*answering.get(label, [*districts, *ministries]), None]),
                     appeals=part,
                 )
             )
-    return cells
+    return made
 
 
 def hard_appeals() -> list[HardAppeal]:

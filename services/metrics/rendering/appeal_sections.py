@@ -30,7 +30,7 @@ FIRST_TOPICS = 5
 _BARS = 10
 _MATRIX_TOPICS = 12
 _MATRIX_MUNICIPALITIES = 8
-_COMBINATIONS = 15
+_COMBINATIONS = 10
 _LEGEND = ("эта неделя", "прошлая неделя")
 _UNKNOWN = "не указано"
 

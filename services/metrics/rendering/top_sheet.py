@@ -143,5 +143,7 @@ def _axis_line(axis: AxisValues, definitions: list[MeasureDefinition]) -> tuple[
 def _in_words(measure: MeasureValue, definition: MeasureDefinition | None) -> str:
     name = measure.code if definition is None else definition.name
     unit = "count" if definition is None else definition.unit
-    text = f"{name.lower() if name[:2].istitle() else name} {russian.measure(measure.value, unit)}"
+    if name[1:2].islower():
+        name = name[0].lower() + name[1:]
+    text = f"{name} {russian.measure(measure.value, unit)}"
     return text if measure.change is None else f"{text} ({russian.measure_change(measure.change, unit)})"

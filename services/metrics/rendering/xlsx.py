@@ -48,11 +48,13 @@ _FORBIDDEN_IN_TITLE = re.compile(r"[\[\]:*?/\\]")
 _MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
 # The earliest moment that a ZIP archive can state.
 _ARCHIVE_TIME = (1980, 1, 1, 0, 0, 0)
-_BOLD = Font(bold=True)
-_TITLE_FONT = Font(bold=True, size=14)
+_BOLD = Font(name="Calibri", size=11, bold=True)
+_TITLE_FONT = Font(name="Calibri", size=14, bold=True)
 _HEADING_FILL = PatternFill("solid", fgColor="E4EAF1")
 _HEADING_ALIGNMENT = Alignment(wrap_text=True, vertical="center")
-_MISSING_FONT = Font(italic=True, color="595959")
+_NUMBER_HEADING_ALIGNMENT = Alignment(wrap_text=True, vertical="center", horizontal="right")
+_MISSING_FONT = Font(name="Calibri", size=11, italic=True, color="595959")
+_NUMBER_ALIGNMENT = Alignment(horizontal="right", vertical="top")
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
 _WIDTH_OF_WEIGHT = 11
 _FORMATS: dict[str, str] = {
@@ -143,7 +145,7 @@ def _table_sheet(workbook: Workbook, table: Table, title: str, zone: ZoneInfo) -
 def _row_sheet(workbook: Workbook, table: RowTable, zone: ZoneInfo) -> None:
     sheet = _new_sheet(workbook, table.title)
     _lay_out(sheet, [_ROW_WIDTHS[column.kind] for column in table.columns], frozen="A2")
-    sheet.append([_heading(sheet, column.heading) for column in table.columns])
+    sheet.append([_heading(sheet, column.heading, column.kind != "text") for column in table.columns])
     count = 0
     for row in table.rows:
         count += 1
@@ -184,13 +186,13 @@ def _parts(column: Column) -> Sequence[str]:
 
 
 def _headings(sheet: Any, columns: Sequence[Column]) -> list[Any]:
-    return [_heading(sheet, part) for column in columns for part in _parts(column)]
+    return [_heading(sheet, part, column.is_number) for column in columns for part in _parts(column)]
 
 
-def _heading(sheet: Any, text: str) -> Any:
+def _heading(sheet: Any, text: str, is_number: bool) -> Any:
     cell = _text(sheet, text, font=_BOLD)
     cell.fill = _HEADING_FILL
-    cell.alignment = _HEADING_ALIGNMENT
+    cell.alignment = _NUMBER_HEADING_ALIGNMENT if is_number else _HEADING_ALIGNMENT
     return cell
 
 
@@ -219,12 +221,12 @@ def _cells(sheet: Any, column: Column, value: Value, zone: ZoneInfo, font: Font 
         raise TypeError(f"the column «{column.heading}» has no headings for a pair")
     else:
         made = [_cell(sheet, value, number_format, zone)]
-        if isinstance(value, str):
-            made[0].alignment = _WRAPPED
-    for cell in made:
-        if cell is not None and font is not None:
+    cells = [_text(sheet, column.missing, font=_MISSING_FONT) if cell is None else cell for cell in made]
+    for cell in cells:
+        cell.alignment = _NUMBER_ALIGNMENT if column.is_number else _WRAPPED
+        if font is not None:
             cell.font = font
-    return [_text(sheet, column.missing, font=_MISSING_FONT) if cell is None else cell for cell in made]
+    return cells
 
 
 def _measure_format(measured: Measured) -> str:
@@ -252,11 +254,14 @@ def _cell(sheet: Any, value: RowValue, number_format: str | None, zone: ZoneInfo
 
 def _text(sheet: Any, text: str, *, font: Font | None = None) -> Any:
     """Return a cell of text that no spreadsheet runs as a formula, now or when somebody edits it."""
-    shown = visible(text).encode("utf-16-le")[:_MAX_CELL_BYTES].decode("utf-16-le", "ignore")
+    shown = visible(text)
+    if 2 * len(shown) > _MAX_CELL_BYTES // 2:
+        shown = shown.encode("utf-16-le")[:_MAX_CELL_BYTES].decode("utf-16-le", "ignore")
     cell: Any = WriteOnlyCell(sheet, shown)
     cell.data_type = "s"
     # The mark of the format for text that looks like a formula: an apostrophe would change the text itself.
-    cell.quotePrefix = escaped(shown) != shown
+    if escaped(shown) != shown:
+        cell.quotePrefix = True
     if font is not None:
         cell.font = font
     return cell
