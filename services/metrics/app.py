@@ -1,7 +1,7 @@
 """Build the metrics service: its routes and jobs."""
 
 from services.metrics import worker
-from services.metrics.api.metrics import router
+from services.metrics.api import metrics, page_health
 from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.metrics import MetricsIdempotency
@@ -10,6 +10,12 @@ from shared.tables.metrics import MetricsIdempotency
 def build_service() -> Service:
     """Return a new service with its routes, jobs and worker."""
     queue = Jobs("metrics")
-    service = Service("metrics", "Gospablik: metrics", routers=[router], jobs=queue, answers=MetricsIdempotency)
+    service = Service(
+        "metrics",
+        "Gospablik: metrics",
+        routers=[metrics.router, page_health.router],
+        jobs=queue,
+        answers=MetricsIdempotency,
+    )
     worker.register_schedules(service, queue)
     return service

@@ -66,7 +66,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_PAUSE: "pause and resume the clocks of appeals",
     Right.EXTENSIONS_APPROVE: "approve or refuse requests to extend a deadline",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
-    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
+    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules; "
+    "add formulas of page scores",
     Right.METRICS_READ: "read figures and reports",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
