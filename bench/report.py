@@ -18,8 +18,8 @@ import asyncpg
 
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
+from services.metrics.indicators.weeks import Week
 from services.metrics.weekly_report.publication import build_in_snapshot
-from services.metrics.weekly_report.week import Week
 from shared import clock
 from shared.database.sessions import Database
 from tests.integration.data_growth.large_dataset import fill
@@ -52,7 +52,7 @@ async def _measure(appeals: int, runs: int) -> tuple[float, float]:
         for setting in SEQUENTIAL:
             await admin.execute(f"SET {setting}")
         database = Database(bootstrap.with_login(server, "metrics", TEST_PASSWORD), 2, name="metrics")
-        week = Week.containing(clock.now()).earlier(1)
+        week = Week.containing(clock.now()).shifted(-1)
 
         async def figures() -> None:
             report = await build_in_snapshot(database, week, clock.now())

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
 revision: str = "0052"
-down_revision: str | None = "0049"
+down_revision: str | None = "0050"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

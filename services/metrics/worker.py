@@ -1,5 +1,6 @@
-"""Background work of metrics: weekly reports are published and compared with their rows; purging."""
+"""Background work of metrics: weekly reports are published and compared, pages are scored; purging."""
 
+from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
 from services.metrics.weekly_report import publication
 from shared import clock
@@ -20,16 +21,20 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         now = clock.now()
         week = publication.due_week(now, metrics_settings().report_hour)
         if await publication.publish(service.database, week, now):
-            log.info("weekly report published", week=week.label)
+            log.info("weekly report published", week=week.name)
 
     @queue.schedule("note-report-corrections", "23 19 * * *")
     async def note_report_corrections() -> None:
         now = clock.now()
         for week in publication.weeks_to_compare(now):
             if changed := await publication.note_corrections(service.database, week, now):
-                log.info("published figures differ from their rows", week=week.label, figures=changed)
+                log.info("published figures differ from their rows", week=week.name, figures=changed)
 
     @queue.schedule("purge", "43 * * * *")
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, queue.purge_rules(terms))
+
+    @queue.schedule("score-pages", "11 * * * *")
+    async def score_pages() -> None:
+        await score_due_weeks(service.database)

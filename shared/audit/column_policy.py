@@ -111,6 +111,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
     "notice_settings": frozenset({"choices", "address_state"}),
+    "page_score_formulas": frozenset({"valid_from", "criteria", "created_by"}),
 }
 
 # Names that tables had before they were renamed: earlier audit rows keep them.
@@ -135,6 +136,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     **dict.fromkeys(
         ("weekly_reports", "weekly_report_corrections"), "written by the worker, never changed; records themselves"
     ),
+    "page_scores": "figures, written by the worker",
     "appeal_search_documents": "made from other rows",
     **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),
     "appeal_counts": "sums of other rows, written by triggers",

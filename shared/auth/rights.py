@@ -67,7 +67,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_PAUSE: "pause and resume the clocks of appeals",
     Right.EXTENSIONS_APPROVE: "approve or refuse requests to extend a deadline",
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
-    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
+    Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules; "
+    "add formulas of page scores",
     Right.METRICS_READ: "read figures",
     Right.REPORTS_READ: "read the weekly report of the region and the rows behind it",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",

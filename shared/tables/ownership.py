@@ -110,6 +110,7 @@ TABLE_OWNERS: dict[str, str] = {
         "webhooks",
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
+    **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
 }
 
 RESTRICTED_COLUMNS: dict[str, set[str]] = {

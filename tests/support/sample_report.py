@@ -21,7 +21,7 @@ from services.metrics.schemas.weekly_report import (
     ReportDocument,
     ReportOut,
     ReportOutcomes,
-    SilentPage,
+    ReportSilentPage,
 )
 from tests.support.sample_report_parts import (
     PLACES,
@@ -98,9 +98,13 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
         pages=PageFigures(
             scored=3512, green=2387, yellow=811, red=314, mean_score=71.3, change=-0.4,
             silent=[
-                SilentPage(page_id=made_id(7000), name="Дом культуры села Верхний Жирим", network="vk",
-                           last_post_on=date(2026, 9, 3)),
-                SilentPage(page_id=made_id(7001), name="Детский сад «Солнышко»", network="ok", last_post_on=None),
+                ReportSilentPage(
+                    page_id=made_id(7000), name="Дом культуры села Верхний Жирим", network="vk",
+                    last_post_on=date(2026, 9, 3),
+                ),
+                ReportSilentPage(
+                    page_id=made_id(7001), name="Детский сад «Солнышко»", network="ok", last_post_on=None
+                ),
             ],
         ),
         grades=grades(),

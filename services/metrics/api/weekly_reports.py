@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
+from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.rendering import html, pdf, xlsx
 from services.metrics.schemas.weekly_report import ReportOut, ReportPopulation, ReportRow, ReportSummary
 from services.metrics.weekly_report import publication, report_rows
@@ -13,7 +14,6 @@ from services.metrics.weekly_report.populations import reported_time
 from services.metrics.weekly_report.publication import build_in_snapshot, read_published
 from services.metrics.weekly_report.report_rows import ReportRowFilter
 from services.metrics.weekly_report.row_tables import read_row_tables
-from services.metrics.weekly_report.week import Week
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
@@ -38,9 +38,9 @@ async def _week(
     week: Annotated[str, Path(description="ISO week in the region", examples=["2026-W47"])],
 ) -> Week:
     """Return the week of the path, which must have begun. Raise `Invalid` otherwise."""
-    found = Week.parse(week)
+    found = requested_week(week, "path/week")
     if found.period.start > clock.now():
-        raise Invalid.field("path/week", f"The week {found.label} has not begun")
+        raise Invalid.field("path/week", f"The week {found.name} has not begun")
     return found
 
 
@@ -80,7 +80,7 @@ def _file(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, 
 
 def _attachment(week: Week, kind: str, content: bytes, media_type: str) -> Response:
     disposition = "inline" if kind in ("html", "pdf") else "attachment"
-    name = f"weekly-report-{week.label}.{kind}"
+    name = f"weekly-report-{week.name}.{kind}"
     return Response(
         content, media_type=media_type, headers={"Content-Disposition": f'{disposition}; filename="{name}"'}
     )
@@ -176,7 +176,7 @@ async def export_report_rows(
     if len(rows) > MAX_CSV_ROWS:
         raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: list them with filters")
     content = await asyncio.to_thread(csv_bytes, [names, *rows])
-    name = f"{week.label}-{population}.csv"
+    name = f"{week.name}-{population}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type="text/csv", headers=headers)
 

@@ -213,7 +213,7 @@ class CoverageRow(_Part):
     percent: float | None = Field(description="Covered of required", examples=[96.0])
 
 
-class SilentPage(_Part):
+class ReportSilentPage(_Part):
     """A page that has fallen silent."""
 
     page_id: UUID
@@ -231,7 +231,7 @@ class PageFigures(_Part):
     red: int = Field(examples=[400])
     mean_score: float | None = Field(description="0 to 100", examples=[71.3])
     change: float | None = Field(description="Of the mean score, to last week", examples=[0.4])
-    silent: list[SilentPage]
+    silent: list[ReportSilentPage]
 
 
 class GradeFigures(_Part):

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import (
     ChannelTotal,
     CoverageRow,
@@ -27,9 +28,9 @@ from services.metrics.weekly_report.labels import Labels, channel_label, read_la
 from services.metrics.weekly_report.measure_values import axis_values, percent
 from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.opened_counts import EarlierWeeks, most_frequent
+from services.metrics.weekly_report.page_figures import read_page_figures
 from services.metrics.weekly_report.peers import peer_groups
 from services.metrics.weekly_report.populations import ReportedTime, reported_time
-from services.metrics.weekly_report.week import Week
 from services.metrics.weekly_report.week_figures import WeekFigures, read_week_figures
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.registry import CoverageDay
@@ -45,7 +46,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
     """
     time = reported_time(week, now)
     as_of = time.as_of
-    before = week.earlier(1)
+    before = week.shifted(-1)
     labels = await read_labels(session)
     opened = await opened_counts.read_opened(session, time)
     earlier = await opened_counts.read_earlier_weeks(session, week, as_of)
@@ -54,7 +55,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
     total = earlier.compare(lambda _one: True)
     topics = _topics(opened, earlier, labels)
     return ReportDocument(
-        week=week.label,
+        week=week.name,
         first_day=week.monday,
         last_day=week.sunday,
         time_zone=REGION_TIME_ZONE.key,
@@ -73,7 +74,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         hard_appeals=await choose_hard_appeals(session, time, labels),
         promises=_promises(figures),
         coverage=await _coverage(session, week),
-        pages=None,
+        pages=await read_page_figures(session, week),
         grades=[],
         definitions=[measure.definition for measure in MEASURES],
         gaps=await data_gaps.read_gaps(session, week, as_of),

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.period import Period
-from services.metrics.weekly_report.week import Week
+from services.metrics.indicators.weeks import Week
 from shared.clock import REGION_TIME_ZONE
 from shared.russian import plural
 from shared.tables.appeals import Appeal

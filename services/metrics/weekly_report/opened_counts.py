@@ -11,10 +11,10 @@ from sqlalchemy import Date, Row, Select, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.period import Period
+from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import ComparedCount
 from services.metrics.weekly_report import populations
 from services.metrics.weekly_report.populations import ReportedTime
-from services.metrics.weekly_report.week import Week
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal
 
@@ -52,9 +52,9 @@ class EarlierWeeks:
             if select_counts(one):
                 by_week[one.monday] += one.count
         value = by_week[self._week.monday]
-        last_week = self._count(by_week, self._week.earlier(1))
+        last_week = self._count(by_week, self._week.shifted(-1))
         last_year = self._count(by_week, self._week.year_before())
-        before = [self._count(by_week, self._week.earlier(weeks)) for weeks in range(1, WEEKS_OF_MEAN + 1)]
+        before = [self._count(by_week, self._week.shifted(-weeks)) for weeks in range(1, WEEKS_OF_MEAN + 1)]
         known = [count for count in before if count is not None]
         return ComparedCount(
             value=value,
@@ -84,7 +84,7 @@ class EarlierWeeks:
 
     def _frequent(self, key: Callable[[OpenedCount], Any]) -> list[tuple[Any, int]]:
         counted: Counter[Any] = Counter()
-        recent = (self._week.monday, self._week.earlier(1).monday)
+        recent = (self._week.monday, self._week.shifted(-1).monday)
         for one in self._counts:
             if one.monday in recent:
                 counted[key(one)] += one.count if one.monday == self._week.monday else 0
@@ -110,7 +110,7 @@ async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime)
     """Return the counts of the week, of the eight weeks before and of the same week a year before."""
     counts: list[OpenedCount] = []
     for start, end in (
-        (week.earlier(WEEKS_OF_MEAN).period.start, week.period.end),
+        (week.shifted(-WEEKS_OF_MEAN).period.start, week.period.end),
         (week.year_before().period.start, week.year_before().period.end),
     ):
         rows = populations.opened(ReportedTime(Period(start, end), as_of)).subquery("opened")

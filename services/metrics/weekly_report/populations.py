@@ -28,8 +28,8 @@ from sqlalchemy.orm import aliased
 
 from services.metrics.indicators.period import Period
 from services.metrics.indicators.sla import EXCLUDED_STATUSES
+from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import ReportPopulation
-from services.metrics.weekly_report.week import Week
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Topic
 from shared.tables.appeals_feedback import FeedbackRound

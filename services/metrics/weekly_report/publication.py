@@ -11,10 +11,10 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.weeks import Week
 from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
-from services.metrics.weekly_report.week import Week
 from shared.api.pagination import Paging
 from shared.contracts.metrics_events import ReportReady
 from shared.database.sessions import Database
@@ -46,7 +46,7 @@ class PublishedReport:
 
 async def read_published(session: AsyncSession, week: Week) -> PublishedReport | None:
     """Return the published report of a week, if there is one."""
-    stored = await session.scalar(select(WeeklyReport).where(WeeklyReport.week == week.label))
+    stored = await session.scalar(select(WeeklyReport).where(WeeklyReport.week == week.name))
     if stored is None:
         return None
     correction = await _last_correction(session, stored.id)
@@ -65,15 +65,15 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
     Two workers may publish at the same time: one stores the report, the other's is dropped.
     """
     if now < week.period.end:
-        raise ValueError(f"the week {week.label} has not ended")
+        raise ValueError(f"the week {week.name} has not ended")
     async with database.read() as reading:
-        if await reading.scalar(select(WeeklyReport.id).where(WeeklyReport.week == week.label)):
+        if await reading.scalar(select(WeeklyReport.id).where(WeeklyReport.week == week.name)):
             return False
     report = await build_in_snapshot(database, week, now)
     document = encode(report)
     row = {
         "id": new_id(),
-        "week": week.label,
+        "week": week.name,
         "document": document.decode(),
         "digest": digest(document),
         "published_at": now,
@@ -84,7 +84,7 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
         report_id = await session.scalar(stored)
         if report_id is not None:
             ready = ReportReady(
-                week=week.label,
+                week=week.name,
                 first_day=week.monday,
                 last_day=week.sunday,
                 digest=digest(document),
@@ -107,7 +107,7 @@ async def note_corrections(database: Database, week: Week, now: datetime) -> int
     changes = [change.model_dump(mode="json") for change in differences(published.document, rebuilt)]
     async with database.write() as session:
         report_id = await session.scalar(
-            select(WeeklyReport.id).where(WeeklyReport.week == week.label).with_for_update()
+            select(WeeklyReport.id).where(WeeklyReport.week == week.name).with_for_update()
         )
         assert report_id is not None
         last = await _last_correction(session, report_id)
@@ -125,12 +125,12 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
 
 def weeks_to_compare(now: datetime) -> list[Week]:
     """Return the weeks whose published figures are compared with their rows."""
-    return [Week.containing(now).earlier(weeks) for weeks in range(1, COMPARED_WEEKS + 1)]
+    return [Week.containing(now).shifted(-weeks) for weeks in range(1, COMPARED_WEEKS + 1)]
 
 
 def due_week(now: datetime, publish_hour: int) -> Week:
     """Return the last week whose report is due: on Monday from `publish_hour` on, in the region's time."""
-    return Week.containing(now - timedelta(hours=publish_hour)).earlier(1)
+    return Week.containing(now - timedelta(hours=publish_hour)).shifted(-1)
 
 
 def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[CorrectedFigure]:

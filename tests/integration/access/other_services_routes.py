@@ -331,6 +331,13 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla/appeals": ListRoute(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),
+    "GET /api/v1/metrics/pages": ListRoute(Right.METRICS_READ, shows="page_id", key="page_id"),
+    "GET /api/v1/metrics/pages/{page_id}": ListRoute(Right.METRICS_READ, shows="week", key="week", has_text=False),
+    "GET /api/v1/metrics/page-formulas": RouteCall(Right.METRICS_READ),
+    "GET /api/v1/metrics/page-formulas/{formula_id}": RouteCall(Right.METRICS_READ),
+    "POST /api/v1/metrics/page-formulas": RouteCall(
+        Right.RULES_MANAGE, body(name="Новая", criteria=[{"kind": "comments_open", "weight": 10}])
+    ),
 }
 WEBHOOKS: dict[str, Row] = {
     "GET /api/v1/webhooks/event-types": RouteCall(Right.WEBHOOKS_READ),

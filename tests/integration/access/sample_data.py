@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
@@ -37,6 +38,7 @@ from shared.tables import (
     attachments,
     ingest,
     ingest_erasure,
+    metrics_pages,
     notices,
     registry,
     webhooks,
@@ -116,7 +118,12 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
         resolution_hours=56, valid_from=THEN,
     )  # fmt: skip
     await _add(session, policy)
+    formula = metrics_pages.PageScoreFormula(
+        number=900, name="Матрица", valid_from="2026-W01", criteria=[{"kind": "comments_open", "weight": 10}],
+        green_from=80, yellow_from=50, min_known_percent=50, created_by="matrix",
+    )  # fmt: skip
     return {
+        "formula_id": await _add(session, formula),
         "calendar_id": calendar_id,
         "topic_id": await _add(session, topic),
         "policy_key": policy.policy_key,
@@ -186,6 +193,21 @@ async def _directory(
     )
     await _add(session, step)
     await _add(session, check)
+    points = {"key": "comments_open", "points": 0, "possible": 10, "value": False, "source": "page_checks"}
+    scores = [
+        metrics_pages.PageScore(
+            page_id=pages[0].id,
+            week=week,
+            formula_id=sample_ids["formula_id"],
+            score=Decimal(0),
+            light="red",
+            inputs={"comments_open": False},
+            points=[points],
+        )
+        for week in ("2026-W08", "2026-W09")
+    ]
+    sample_ids["week"] = "2026-W09"
+    await _add(session, *scores)
 
 
 async def _ingestion(session: AsyncSession, sample_ids: dict[str, Any], mark: str, number: int) -> None:

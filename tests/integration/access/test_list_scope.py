@@ -81,6 +81,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "source": ["phone"],
     "external_id": ["А-1"],
     "on": ["2099-01-02"],
+    "week": ["2026-W08", "2026-W09"],
 }
 PAGED = {"limit", "cursor"}
 # Lists of the region's public directory, which everybody may read.
@@ -111,6 +112,7 @@ HIDE_NOTHING = {
     "GET /api/v1/appeals/suggestions": "names of places and topics, which everybody reads",
     "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
+    "GET /api/v1/metrics/page-formulas": "the region's: staff read by which one their pages are scored",
 }
 
 

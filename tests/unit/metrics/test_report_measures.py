@@ -4,10 +4,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from services.metrics.indicators.weeks import Week
 from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.measures_document import DOCUMENT, with_current_table
 from services.metrics.weekly_report.publication import due_week
-from services.metrics.weekly_report.week import Week
 from shared.http.problems import Invalid
 
 
@@ -24,7 +24,7 @@ def test_code_of_each_measure_is_unique() -> None:
 
 def test_week_is_that_of_the_region_and_not_of_utc() -> None:
     # Sunday 17:00 in UTC is Monday 01:00 in Irkutsk.
-    assert Week.containing(datetime(2026, 11, 22, 17, tzinfo=UTC)).label == "2026-W48"
+    assert Week.containing(datetime(2026, 11, 22, 17, tzinfo=UTC)).name == "2026-W48"
     assert Week.parse("2026-W48").period.start.isoformat() == "2026-11-23T00:00:00+08:00"
 
 
@@ -38,7 +38,7 @@ def test_week_is_that_of_the_region_and_not_of_utc() -> None:
     ],
 )
 def test_week_of_the_year_before_has_the_same_number_or_is_the_last(week: str, year_before: str) -> None:
-    assert Week.parse(week).year_before().label == year_before
+    assert Week.parse(week).year_before().name == year_before
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_label_that_is_no_week_is_refused(label: str) -> None:
 
 
 def test_report_is_due_on_monday_from_the_hour_of_the_setting() -> None:
-    assert due_week(datetime(2026, 11, 22, 22, 59, tzinfo=UTC), 7).label == "2026-W46"
-    assert due_week(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), 7).label == "2026-W47"
+    assert due_week(datetime(2026, 11, 22, 22, 59, tzinfo=UTC), 7).name == "2026-W46"
+    assert due_week(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), 7).name == "2026-W47"
     assert due_week(datetime(2026, 11, 29, 12, tzinfo=UTC), 7).monday == date(2026, 11, 16)

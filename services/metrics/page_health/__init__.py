@@ -1,0 +1,1 @@
+"""Page health: weekly scores of pages by a versioned formula, with inputs and evidence («светофор»)."""

@@ -1,0 +1,150 @@
+"""Schemas of the formula of page scores: a closed set of criteria, each with its parameters."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypeAliasType
+
+WEEK_PATTERN = r"^20\d\d-W\d\d$"
+_LEVELS = [{"threshold": 3, "points": 30}]
+_EXAMPLE = {"kind": "posts", "weight": 30, "days": 7, "levels": _LEVELS}
+
+ScoredStep = TypeAliasType("ScoredStep", Literal["verified", "gov_badge", "connected", "live"])
+
+
+class PageCriterionKind(StrEnum):
+    """What a criterion looks at.
+
+    `step`: the page has reached a step; `appearance`: avatar, description, cover; `widgets`: how many widgets are
+    shown; `posts`: the page's own posts in a number of days; `freshness`: days since its last post; `reach_share`:
+    reach of the week in percent of the subscribers; `mean_post_reach`: mean reach of a post; `comments_open`:
+    citizens may comment; `comments_per_post`: citizens' comments and posts for each own post of the week;
+    `two_way_share`: percent of them after which the page wrote in the thread; `answered_share`: percent of appeals
+    from the page that were answered, of those answered or due.
+    """
+
+    STEP = "step"
+    APPEARANCE = "appearance"
+    WIDGETS = "widgets"
+    POSTS = "posts"
+    FRESHNESS = "freshness"
+    REACH_SHARE = "reach_share"
+    MEAN_POST_REACH = "mean_post_reach"
+    COMMENTS_OPEN = "comments_open"
+    COMMENTS_PER_POST = "comments_per_post"
+    TWO_WAY_SHARE = "two_way_share"
+    ANSWERED_SHARE = "answered_share"
+
+
+class _Part(BaseModel):
+    """A part of a request body; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CriterionLevel(_Part):
+    """The points for a value that reaches the threshold: at least it, with `freshness` at most it."""
+
+    threshold: int = Field(ge=0, le=1_000_000_000, examples=[3])
+    points: int = Field(ge=0, le=1_000, examples=[30])
+
+
+class AppearanceParts(_Part):
+    """The points for each part of the appearance."""
+
+    avatar: int = Field(ge=0, le=1_000, examples=[5])
+    description: int = Field(ge=0, le=1_000, examples=[5])
+    cover: int = Field(ge=0, le=1_000, examples=[10])
+
+
+class PageCriterion(_Part):
+    """A criterion. Which parameters its kind takes: docs/moderator/page-health.md."""
+
+    kind: PageCriterionKind = Field(examples=["posts"])
+    weight: int = Field(ge=1, le=1_000, description="The most points that it gives", examples=[30])
+    step: ScoredStep | None = Field(default=None, description="Of `step`")
+    parts: AppearanceParts | None = Field(
+        default=None, description="Of `appearance`; they add up to the weight", examples=[None]
+    )
+    days: int | None = Field(default=None, ge=1, le=60, description="Of `posts`", examples=[7])
+    min_messages: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000,
+        description="Of `two_way_share` and `answered_share`: with fewer messages, or appeals, there is no data",
+    )
+    levels: list[CriterionLevel] | None = Field(
+        default=None,
+        max_length=10,
+        description="Of all kinds that measure a value; the best gives the weight. An empty list, allowed with "
+        "reach: no rule is known, so there is no data",
+        examples=[_LEVELS],
+    )
+
+    @property
+    def key(self) -> str:
+        """Return the name of the criterion, unique within a formula: `step_connected`, `posts_7`, `widgets`."""
+        parameter = self.step if self.kind is PageCriterionKind.STEP else self.days
+        return self.kind.value if parameter is None else f"{self.kind.value}_{parameter}"
+
+
+class PageFormula(_Part):
+    """What decides about a score: the criteria, and the limits of the lights."""
+
+    criteria: list[PageCriterion] = Field(min_length=1, max_length=30, examples=[[_EXAMPLE]])
+    green_from: int = Field(
+        default=80, ge=1, le=100, description="The least score of a green light", examples=[80]
+    )
+    yellow_from: int = Field(
+        default=50, ge=0, le=100, description="The least score of a yellow light; below it is red", examples=[50]
+    )
+    min_known_percent: int = Field(
+        default=50,
+        ge=0,
+        le=100,
+        description="A page gets no score if the criteria with data have less than this percent of the weight",
+        examples=[50],
+    )
+
+
+def _storable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("control characters and line breaks are not allowed")
+    return value
+
+
+Week = Annotated[str, Field(pattern=WEEK_PATTERN, examples=["2026-W48"])]
+
+
+class PageFormulaIn(PageFormula):
+    """A new version of the formula."""
+
+    name: Annotated[
+        str,
+        BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
+        Field(min_length=1, max_length=200, examples=["Светофор 2027: важнее диалог"]),
+        AfterValidator(_storable),
+    ]
+    valid_from: Week | None = Field(
+        default=None, description="The first ISO week that it scores: the current one, the default, or a later one"
+    )
+
+
+class PageFormulaOut(PageFormula):
+    """A version of the formula. Nothing changes it."""
+
+    id: UUID
+    number: int = Field(description="1 is the formula of the installation", examples=[2])
+    name: str = Field(examples=["Светофор 2027: важнее диалог"])
+    valid_from: Week = Field(
+        description="The first ISO week that it may score. The formula with the latest one that is not after the "
+        "week scores it, of equals the one with the highest number"
+    )
+    created_by: str = Field(
+        description="Id of the person or API client; `migration`: the formula of the installation",
+        examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"],
+    )
+    created_at: datetime

@@ -1,0 +1,48 @@
+"""The health of pages in a report."""
+
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.indicators.weeks import Week
+from services.metrics.page_health.health_summary import summarize_page_health
+from services.metrics.schemas.weekly_report import PageFigures, ReportSilentPage
+from shared.clock import REGION_TIME_ZONE
+from shared.tables.metrics_pages import PageScore
+
+
+async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | None:
+    """Return the figures of the pages that were scored in the week; None if none was."""
+    mean = await _mean_score(session, week)
+    if mean is None:
+        return None
+    before = await _mean_score(session, week.shifted(-1))
+    summary = await summarize_page_health(session, week, changes=0)
+    counts = {
+        light: sum(getattr(network, light) for network in summary.lights) for light in ("green", "yellow", "red")
+    }
+    return PageFigures(
+        scored=sum(counts.values()),
+        green=counts["green"],
+        yellow=counts["yellow"],
+        red=counts["red"],
+        mean_score=float(round(mean, 1)),
+        change=None if before is None else float(round(mean - before, 1)),
+        silent=[
+            ReportSilentPage(
+                page_id=page.page_id,
+                name=page.name,
+                network=page.network,
+                last_post_on=None
+                if page.last_post_at is None
+                else page.last_post_at.astimezone(REGION_TIME_ZONE).date(),
+            )
+            for page in summary.silent
+        ],
+    )
+
+
+async def _mean_score(session: AsyncSession, week: Week) -> Decimal | None:
+    """Return the mean of the scores of a week, 0 to 100; pages without any known input have none."""
+    return await session.scalar(select(func.avg(PageScore.score)).where(PageScore.week == week.name))

@@ -1,0 +1,460 @@
+"""Weekly scores of pages: what they are computed from, when, and that nothing changes them later."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+import time_machine
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.indicators.weeks import Week
+from services.metrics.page_health import score_queries
+from services.metrics.page_health.formulas import formula_of_week, parse_formula
+from services.metrics.page_health.health_summary import summarize_page_health
+from services.metrics.page_health.page_inputs import read_inputs
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
+from tests.conftest import TestDatabase
+from tests.integration.data_growth.query_plans import MODES, explain
+from tests.support.service_under_test import (
+    ServiceUnderTest,
+    insert_organisation,
+    insert_page,
+    service_under_test,
+)
+
+# Week 48 is 23 to 29 November; it is scored from Monday, 4 o'clock.
+MONDAY = "2026-11-30T04:00:00+08:00"
+NEXT_MONDAY = "2026-12-07T04:11:00+08:00"
+OPEN: dict[str, Any] = {"avatar": True, "description": True, "cover": True, "comments_open": True, "members": 1000}
+POSTS_ONLY = {"kind": "posts", "weight": 10, "days": 7, "levels": [{"threshold": 1, "points": 10}]}
+
+
+def local(text: str) -> datetime:
+    """Return the moment of `11-23 10:00` of 2026 in Irkutsk."""
+    return datetime.fromisoformat(f"2026-{text}+08:00")
+
+
+@dataclass
+class Region:
+    """Metrics with a raw connection, and pages of a school and of a ministry."""
+
+    metrics: ServiceUnderTest
+    database: TestDatabase
+    raw: asyncpg.Connection
+    school: UUID
+    ministry: UUID
+    numbers: list[str] = field(default_factory=lambda: [str(number) for number in range(999, 100, -1)])
+
+    async def page(self, organisation: UUID, *, network: str = "vk", read: bool = True) -> UUID:
+        """Register a page; its wall is read until now, if `read`."""
+        page_id = await insert_page(self.database, organisation, network=network, external_id=self.numbers.pop())
+        await self.raw.execute("UPDATE pages SET created_at = $2 WHERE id = $1", page_id, local("11-01 00:00"))
+        if read:
+            await self.raw.execute(
+                """INSERT INTO sources
+                       (id, page_id, kind, cursor, consecutive_failures, last_success_at, updated_at)
+                   VALUES ($1, $2, 'wall_poll', '{}', 0, '2027-01-01', now())""",
+                uuid4(),
+                page_id,
+            )
+        return page_id
+
+    async def step(self, page_id: UUID, step: str, reached_on: str, lost_on: str | None = None) -> None:
+        """Confirm a step of a page; dates are of 2026."""
+        await self.raw.execute(
+            """INSERT INTO page_steps (id, page_id, step, reached_on, lost_on, evidence_kind, confirmed_by,
+               created_at) VALUES ($1, $2, $3, $4, $5, 'manual', 'test', now())""",
+            uuid4(),
+            page_id,
+            step,
+            date.fromisoformat(f"2026-{reached_on}"),
+            date.fromisoformat(f"2026-{lost_on}") if lost_on else None,
+        )
+
+    async def check(self, page_id: UUID, day: str, state: str = "open", **snapshot: Any) -> None:
+        """Store the check of a day of 2026."""
+        await self.raw.execute(
+            """INSERT INTO page_checks (id, page_id, day, checked_at, state, snapshot, changes, calls)
+               VALUES ($1, $2, $3, now(), $4, $5, '[]', 0)""",
+            uuid4(),
+            page_id,
+            date.fromisoformat(f"2026-{day}"),
+            state,
+            json.dumps(snapshot),
+        )
+
+    async def write(
+        self, page_id: UUID, at: str, *, kind: str = "wall_post", thread: str = "t1", by: str = "page", **more: Any
+    ) -> UUID:
+        """Store a message of the page or of a citizen."""
+        row: dict[str, Any] = {
+            "id": uuid4(), "network": "vk", "kind": kind, "external_id": self.numbers.pop(), "page_id": page_id,
+            "organisation_id": self.school, "thread_key": thread, "from_community": by == "page", "text": "Текст",
+            "attachments": "[]", "url": "https://vk.com/wall1", "history": False, "source_kind": "wall_poll",
+            "written_at": local(at), "received_at": local(at), "version": 1, "raw": "{}",
+        } | more  # fmt: skip
+        columns = ", ".join(row)
+        values = ", ".join(f"${index + 1}" for index in range(len(row)))
+        await self.raw.execute(f"INSERT INTO messages ({columns}) VALUES ({values})", *row.values())
+        message_id: UUID = row["id"]
+        return message_id
+
+    async def appeal(self, message_id: UUID, opened: str, due: str, answered: str | None, status: str) -> None:
+        """Open an appeal by a message."""
+        appeal_id = uuid4()
+        await self.raw.execute(
+            """INSERT INTO appeals (id, status, urgency, network, text, written_at, opened_at,
+               first_response_due_at, first_response_at, route, version, created_at, updated_at)
+               VALUES ($1, $5, 'normal', 'vk', 'Текст', $2, $2, $3, $4, '{}', 1, now(), now())""",
+            appeal_id,
+            local(opened),
+            local(due),
+            local(answered) if answered else None,
+            status,
+        )
+        await self.raw.execute(
+            "INSERT INTO appeal_messages (message_id, appeal_id, created_at) VALUES ($1, $2, now())",
+            message_id,
+            appeal_id,
+        )
+
+    async def score(self, at: str = MONDAY) -> int:
+        """Run the scheduled job at a moment; return how many scores it stored."""
+        count = "SELECT count(*) FROM page_scores"
+        before: int = await self.raw.fetchval(count)
+        jobs = self.metrics.service.jobs
+        assert jobs is not None
+        with time_machine.travel(at, tick=False):
+            await jobs.schedules["score-pages"][1]()
+        return int(await self.raw.fetchval(count)) - before
+
+    async def call(self, method: str, path: str, *, status: int = 200, **more: Any) -> Any:
+        """Call a route of metrics, as the centre by default; return the body."""
+        answer = await self.request(method, path, **more)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def request(
+        self, method: str, path: str, *, organisation: UUID | None = None, **more: Any
+    ) -> httpx.Response:
+        """Call a route of metrics."""
+        role = "moderator" if organisation is None else "executor"
+        headers = self.metrics.headers(role, organisation) | more.pop("headers", {})
+        return await self.metrics.client.request(method, f"/api/v1/metrics{path}", headers=headers, **more)
+
+    async def weeks(self, page_id: UUID) -> list[dict[str, Any]]:
+        """Return the weeks of a page as the centre reads them."""
+        found: list[dict[str, Any]] = (await self.call("GET", f"/pages/{page_id}"))["items"]
+        return found
+
+
+@pytest.fixture
+async def region(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region]:
+    school = await insert_organisation(database, name="Школа")
+    ministry = await insert_organisation(database, name="Министерство")
+    raw = await database.connect()
+    async with service_under_test("metrics", database, keys_dir) as metrics:
+        yield Region(metrics, database, raw, school, ministry)
+    await raw.close()
+
+
+async def test_score_is_computed_from_steps_checks_and_posts(region: Region) -> None:
+    page = await region.page(region.school)
+    await region.step(page, "connected", "11-02")
+    await region.step(page, "gov_badge", "11-02", lost_on="11-29")  # lost on the last day of the week
+    await region.step(page, "widgets", "11-30")  # reached after it
+    await region.check(page, "11-22", **OPEN)
+    await region.check(page, "11-25", **OPEN | {"cover": False})
+    for at in ("11-22 23:59", "11-23 00:00", "11-25 12:00", "11-29 23:59", "11-30 00:00"):
+        await region.write(page, at)
+    await region.write(page, "11-26 12:00", deleted_at=local("11-27 12:00"), deleted_by="community")
+    await region.write(page, "11-26 12:00", by="citizen")
+
+    assert await region.score() == 1
+    [week] = await region.weeks(page)
+    assert {found["key"]: (found["points"], found["possible"]) for found in week["criteria"]} == {
+        "step_connected": (10, 10),
+        "step_gov_badge": (0, 10),
+        "appearance": (10, 20),
+        "widgets": (0, 10),
+        "posts_7": (30, 30),
+        "reach_share": (0, 0),
+        "mean_post_reach": (0, 0),
+    }
+    # 10 + 10 + 30 of 80
+    assert (week["week"], week["score"], week["light"]) == ("2026-W48", 62.5, "yellow")
+    assert (week["points"], week["possible"], week["weight"]) == (50, 80, 95)
+    assert week["inputs"]["posts"] == {"7": 3}
+    assert week["inputs"]["profile_on"] == "2026-11-25"
+    assert datetime.fromisoformat(week["inputs"]["last_post_at"]) == local("11-29 23:59")
+    evidence = {found["key"]: (found["source"], found["evidence"]) for found in week["criteria"]}
+    assert evidence["step_connected"] == ("page_steps", "Подтверждено 02.11.2026")
+    assert evidence["appearance"] == ("page_checks", "Аватар: есть; описание: есть; обложка: нет")
+    assert evidence["posts_7"] == ("messages", "Записей за 7 дней: 3")
+    assert evidence["reach_share"] == (None, "Нет данных: соцсеть не сообщает охват")
+    [item] = (await region.call("GET", "/pages"))["items"]
+    assert item["advice"] == "Получите госметку: подтвердите статус через Госуслуги. Это добавит 12,5 балла."
+
+
+async def test_wall_that_is_not_read_is_judged_by_the_check_of_sunday_or_not_at_all(region: Region) -> None:
+    sunday, friday = await region.page(region.school, read=False), await region.page(region.school, read=False)
+    posts = {"posts_7_days": 4, "last_post_at": "2026-11-28T10:00:00+08:00"}
+    await region.check(sunday, "11-29", **OPEN | posts)
+    await region.check(friday, "11-27", **OPEN | posts)
+    await region.score()
+    [seen], [unseen] = await region.weeks(sunday), await region.weeks(friday)
+    assert [(found["points"], found["source"]) for found in seen["criteria"] if found["kind"] == "posts"] == [
+        (30, "page_checks")
+    ]
+    assert [found["possible"] for found in unseen["criteria"] if found["kind"] == "posts"] == [0]
+    # 20 of 50 points that could be known: 52 % of the weight
+    assert (unseen["possible"], unseen["score"]) == (50, 40.0)
+
+
+async def test_closed_page_has_no_points(region: Region) -> None:
+    page = await region.page(region.school)
+    await region.step(page, "connected", "11-02")
+    await region.check(page, "11-27", **OPEN)
+    await region.check(page, "11-28", state="closed")
+    await region.write(page, "11-25 12:00")
+    await region.score()
+    [week] = await region.weeks(page)
+    assert (week["score"], week["light"], week["advice"]) == (
+        0.0,
+        "red",
+        "Откройте страницу: сейчас граждане её не видят.",
+    )
+
+
+async def test_dialogue_and_answers_are_counted_from_messages_and_appeals(region: Region) -> None:
+    page = await region.page(region.school)
+    for number, at in enumerate(("11-24 10:00", "11-24 12:00", "11-24 14:00")):  # the page writes at 13:00
+        message = await region.write(page, at, kind="comment", by="citizen")
+        due, answered, status = [
+            ("11-25 10:00", "11-24 13:00", "answered"),
+            ("11-26 10:00", None, "assigned"),
+            ("11-26 10:00", None, "not_required"),
+        ][number]
+        await region.appeal(message, at, due, answered, status)
+    await region.write(page, "11-24 13:00", kind="comment")
+    # Not counted: of another week, history, deleted by its author; counted: deleted by the community.
+    await region.write(page, "11-22 10:00", kind="comment", by="citizen", thread="t2")
+    await region.write(page, "11-25 10:00", kind="comment", by="citizen", thread="t3", history=True)
+    deleted: dict[str, Any] = {"kind": "comment", "by": "citizen", "deleted_at": local("11-26 10:00")}
+    await region.write(page, "11-25 10:00", thread="t4", deleted_by="author", **deleted)
+    await region.write(page, "11-25 10:00", thread="t5", deleted_by="community", **deleted)
+    # Not due before the end of the week.
+    late = await region.write(page, "11-29 20:00", kind="message", by="citizen", thread="t6")
+    await region.appeal(late, "11-29 20:00", "11-30 10:00", None, "assigned")
+    await region.score()
+    [week] = await region.weeks(page)
+    inputs = week["inputs"]
+    assert (inputs["citizen_messages"], inputs["citizen_messages_in_dialogue"]) == (4, 2)
+    assert (inputs["appeals_due"], inputs["appeals_answered"]) == (2, 1)
+
+
+async def test_every_active_page_is_scored_once_also_in_weeks_that_were_missed(region: Region) -> None:
+    page, idle, new = [await region.page(region.school) for _ in range(3)]
+    await region.raw.execute("UPDATE pages SET active = false WHERE id = $1", idle)
+    await region.raw.execute("UPDATE pages SET created_at = $2 WHERE id = $1", new, local("11-30 00:00"))
+    assert await region.score("2026-11-30T03:59:00+08:00") == 1, "week 48 is not over for long enough: week 47"
+    assert await region.score() == 1
+    assert await region.score() == 0
+    # Nothing ran for a week: weeks 49 and 50 are made up for, for both pages that were there.
+    assert await region.score("2026-12-14T05:00:00+08:00") == 4
+    assert [week["week"] for week in await region.weeks(page)] == ["2026-W50", "2026-W49", "2026-W48", "2026-W47"]
+    assert [week["week"] for week in await region.weeks(new)] == ["2026-W50", "2026-W49"]
+    assert await region.weeks(idle) == []
+
+
+async def test_new_formula_leaves_old_weeks_as_they_were(region: Region) -> None:
+    page = await region.page(region.school)
+    await region.check(page, "11-25", **OPEN)
+    await region.write(page, "11-25 12:00")
+    await region.score()
+    before = await region.raw.fetch("SELECT * FROM page_scores")
+    [shown] = await region.weeks(page)
+    assert shown["score"] == 25.0  # 20 of 80
+
+    with time_machine.travel("2026-11-30T12:00:00+08:00", tick=False):
+        body = {"name": "Только записи", "criteria": [POSTS_ONLY], "green_from": 90, "yellow_from": 20}
+        added = await region.call("POST", "/page-formulas", status=201, json=body)
+    assert (added["number"], added["valid_from"]) == (2, "2026-W49")
+    await region.write(page, "12-02 12:00")
+    await region.step(page, "connected", "11-02")  # confirmed late, for a day before week 48
+    await region.score(NEXT_MONDAY)
+
+    assert [
+        row for row in await region.raw.fetch("SELECT * FROM page_scores") if row["week"] == "2026-W48"
+    ] == before
+    new, old = await region.weeks(page)
+    assert old == shown
+    assert (new["week"], new["score"], new["light"], new["formula_number"]) == ("2026-W49", 100.0, "green", 2)
+    assert [criterion["key"] for criterion in new["criteria"]] == ["posts_7"]
+    assert new["change"] is None, "scores of two formulas are not compared"
+
+
+async def test_scores_and_formulas_cannot_be_changed_by_the_service(region: Region) -> None:
+    connection = await region.database.connect("metrics")
+    try:
+        for table in ("page_scores", "page_score_formulas"):
+            for statement in (f"UPDATE {table} SET id = id", f"DELETE FROM {table}", f"TRUNCATE {table}"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_list_is_worst_first_in_pages_with_change_and_filters(region: Region) -> None:
+    good, silent = await region.page(region.school), await region.page(region.ministry, network="ok")
+    unknown = await region.page(region.ministry, read=False)
+    for day in ("11-25", "12-02"):
+        await region.check(good, day, **OPEN)
+        await region.check(silent, day, **OPEN)
+    for day in ("11-24", "11-25", "11-26"):
+        await region.write(good, f"{day} 12:00")
+        await region.write(silent, f"{day} 12:00")
+    for day in ("12-01", "12-02", "12-03"):
+        await region.write(good, f"{day} 12:00")
+    await region.step(good, "connected", "12-01")
+    await region.score()
+    await region.score(NEXT_MONDAY)
+
+    first = await region.call("GET", "/pages", params={"limit": 2})
+    rest = await region.call("GET", "/pages", params={"limit": 2, "cursor": first["next_cursor"]})
+    listed = [*first["items"], *rest["items"]]
+    assert [(item["page_id"], item["score"], item["change"], item["light"]) for item in listed] == [
+        (str(silent), 25.0, -37.5, "red"),
+        (str(good), 75.0, 12.5, "yellow"),
+        (str(unknown), None, None, "unknown"),
+    ]
+    assert "next_cursor" not in rest or rest["next_cursor"] is None
+
+    async def ids(**params: Any) -> list[str]:
+        return [item["page_id"] for item in (await region.call("GET", "/pages", params=params))["items"]]
+
+    assert await ids(network="ok") == [str(silent)]
+    assert await ids(organisation_id=str(region.school)) == [str(good)]
+    assert await ids(light="yellow") == [str(good)]
+    assert await ids(silent="true") == [str(silent)]
+    assert await ids(silent="false") == [str(good), str(unknown)]
+    assert len(await ids(week="2026-W48")) == 3
+    assert await ids(week="2026-W30") == []
+    answer = await region.request("GET", "/pages", params={"week": "2025-W53"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/week")
+
+
+async def test_staff_see_pages_of_their_own_organisation_only(region: Region) -> None:
+    own, foreign = await region.page(region.school), await region.page(region.ministry)
+    await region.score()
+    found = await region.call("GET", "/pages", organisation=region.school)
+    assert [item["page_id"] for item in found["items"]] == [str(own)]
+    assert (await region.request("GET", f"/pages/{own}", organisation=region.school)).status_code == 200
+    assert (await region.request("GET", f"/pages/{foreign}", organisation=region.school)).status_code == 404
+    answer = await region.request(
+        "POST", "/page-formulas", organisation=region.school, json={"name": "Своя", "criteria": [POSTS_ONLY]}
+    )
+    assert answer.status_code == 403
+
+
+async def test_summary_counts_lights_and_names_silent_pages_and_changes(region: Region) -> None:
+    lively, silent = await region.page(region.school), await region.page(region.ministry, network="ok")
+    await region.page(region.ministry, read=False)
+    for page in (lively, silent):
+        for day in ("11-25", "12-02"):
+            await region.check(page, day, **OPEN)
+    for day in ("11-24", "11-25", "11-26"):
+        await region.write(silent, f"{day} 12:00")
+    for day in ("12-01", "12-02", "12-03"):
+        await region.write(lively, f"{day} 12:00")
+    await region.score()
+    await region.score(NEXT_MONDAY)
+    week = Week.parse("2026-W49")
+    async with region.metrics.service.database.read() as session:
+        found = await summarize_page_health(session, week)
+        empty = await summarize_page_health(session, week.shifted(5))
+    counts = {one.network: (one.green, one.yellow, one.red, one.unknown) for one in found.lights}
+    assert counts == {"vk": (0, 1, 0, 1), "ok": (0, 0, 1, 0)}
+    assert [(page.page_id, page.last_post_at) for page in found.silent] == [(silent, local("11-26 12:00"))]
+    assert [(page.page_id, page.score, page.change) for page in found.best] == [(lively, 62.5, 37.5)]
+    assert [(page.page_id, page.score, page.change) for page in found.worst] == [(silent, 25.0, -37.5)]
+    assert sum(one.red + one.unknown for one in empty.lights) == 0
+
+
+async def test_inputs_and_lists_are_read_by_indexes(region: Region) -> None:
+    page = await region.page(region.school)
+    await region.score()
+    week = Week.parse("2026-W48")
+    database = region.metrics.service.database
+    caller = Caller(str(UUID(int=1)), "", Role.MODERATOR, None).with_right(Right.METRICS_READ)
+    paging = Paging(50, None, "binding", "/list")
+
+    async def inputs(session: AsyncSession) -> None:
+        await read_inputs(session, [page], week, parse_formula(await formula_of_week(session, week)))
+
+    async def lists(session: AsyncSession) -> None:
+        await score_queries.list_page_scores(session, score_queries.PageScoreFilter(), caller, paging)
+        await score_queries.list_weeks(session, page, caller, paging)
+        await summarize_page_health(session, week)
+
+    used: set[str] = set()
+    for work in (inputs, lists):
+        for mode in MODES:
+            # The tables are almost empty: what is read as a whole nevertheless has no index.
+            found = await explain(database, work, mode, {"enable_seqscan": "off"})
+            assert not [plan.sequential for plan in found.plans if plan.sequential]
+            used |= {index for plan in found.plans for index in plan.indexes}
+    assert used >= {
+        "ix_messages_undeleted_posts",
+        "ix_page_scores_week_score",
+        "uq_page_scores_page_id_week",
+    }
+
+
+async def test_formula_is_added_once_per_key_and_listed(region: Region) -> None:
+    body = {"name": " Записи ", "criteria": [POSTS_ONLY], "valid_from": "2026-W50"}
+    with time_machine.travel("2026-11-25T12:00:00+08:00", tick=False):
+        answers = [
+            await region.request("POST", "/page-formulas", json=body, headers={"Idempotency-Key": "k1"})
+            for _ in range(2)
+        ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    found = (await region.call("GET", "/page-formulas"))["items"]
+    assert [(one["number"], one["name"], one["valid_from"]) for one in found] == [
+        (2, "Записи", "2026-W50"),
+        (1, "Светофор: таблица Амурской области", "2000-W01"),
+    ]
+    assert await region.call("GET", f"/page-formulas/{found[0]['id']}") == answers[0].json()
+    assert answers[0].headers["Location"].endswith(f"/page-formulas/{found[0]['id']}")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointers"),
+    [
+        ({"valid_from": "2026-W47"}, ["/valid_from"]),
+        ({"valid_from": "2027-W54"}, ["/valid_from"]),
+        ({"criteria": []}, ["/criteria"]),
+        ({"criteria": [POSTS_ONLY | {"weight": 20}], "yellow_from": 95}, ["/yellow_from", "/criteria/0/levels"]),
+        ({"criteria": [{"kind": "likes", "weight": 1}]}, ["/criteria/0/kind"]),
+        ({"name": " "}, ["/name"]),
+        ({"colour": "blue"}, ["/colour"]),
+    ],
+)
+async def test_wrong_formula_is_refused_with_its_fields(
+    region: Region, change: dict[str, Any], pointers: list[str]
+) -> None:
+    with time_machine.travel("2026-11-25T12:00:00+08:00", tick=False):
+        body = {"name": "Записи", "criteria": [POSTS_ONLY]} | change
+        answer = await region.request("POST", "/page-formulas", json=body)
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == pointers

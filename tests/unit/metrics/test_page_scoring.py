@@ -1,0 +1,224 @@
+"""Page scores, against points that were added up by hand."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from services.metrics.page_health.formula_checks import formula_errors
+from services.metrics.page_health.scoring import score_page
+from services.metrics.page_health.wording import criterion_evidence, page_advice
+from services.metrics.schemas.page_formulas import PageCriterion, PageFormula
+from services.metrics.schemas.page_health import PageInputs
+
+WEEK_END = datetime(2026, 11, 29, 16, tzinfo=UTC)
+DAY = date(2026, 11, 2)
+AMUR = PageFormula.model_validate({"criteria": import_module("migrations.versions.0050_page_scores")._CRITERIA})
+MEMBERS = 1000
+
+
+@dataclass(frozen=True)
+class MadeUpPage:
+    """A page, and what a person computed for it with the table of the Amur region."""
+
+    name: str
+    # Госпаблики, госметка; аватар, описание, обложка; виджеты; записи за 7 дней; охват при 1000 подписчиков
+    known: tuple[bool, bool, bool | None, bool | None, bool | None, int, int, int | None]
+    # points for: Госпаблики 10, госметка 10, оформление 5 + 5 + 10, виджеты 10, записи 30, охват 10
+    points: tuple[int, int, int, int, int, int]
+    total: int
+    possible: int
+    score: str
+    light: str
+
+    @property
+    def inputs(self) -> PageInputs:
+        """Return what is known."""
+        connected, badge, avatar, description, cover, widgets, posts, reach = self.known
+        steps = {name: DAY for name, reached in (("connected", connected), ("gov_badge", badge)) if reached}
+        return PageInputs(
+            state="open", avatar=avatar, description=description, cover=cover, members=MEMBERS, steps=steps,
+            widgets=widgets, posts={7: posts}, posts_source="messages", reach=reach,
+        )  # fmt: skip
+
+
+Y, N, Q = True, False, None
+PAGES = [
+    # The mean reach of a post (5) has no published rule, so 90 points are possible with reach and 80 without.
+    #           госп госм ава опи обл вид зап охват     10  10  20  10  30  10    sum  of    ×100/of  light
+    MadeUpPage("01", (Y, Y, Y, Y, Y, 2, 3, 800), (10, 10, 20, 10, 30, 10), 90, 90, "100.0", "green"),
+    MadeUpPage("02", (Y, Y, Y, Y, Y, 2, 5, Q), (10, 10, 20, 10, 30, 0), 80, 80, "100.0", "green"),
+    MadeUpPage("03", (N, N, N, N, N, 0, 0, Q), (0, 0, 0, 0, 0, 0), 0, 80, "0.0", "red"),
+    MadeUpPage("04", (Y, N, N, N, N, 1, 2, Q), (10, 0, 0, 5, 0, 0), 15, 80, "18.8", "red"),  # 18.75
+    MadeUpPage("05", (N, Y, Y, Y, N, 1, 3, Q), (0, 10, 10, 5, 30, 0), 55, 80, "68.8", "yellow"),  # 68.75
+    MadeUpPage("06", (Y, Y, Y, Y, Y, 2, 2, Q), (10, 10, 20, 10, 0, 0), 50, 80, "62.5", "yellow"),
+    MadeUpPage("07", (Y, Y, Y, Y, N, 3, 9, 700), (10, 10, 10, 10, 30, 10), 80, 90, "88.9", "green"),  # 88.88…
+    MadeUpPage("08", (Y, Y, Y, Y, Y, 2, 4, 699), (10, 10, 20, 10, 30, 7), 87, 90, "96.7", "green"),  # 96.66…
+    MadeUpPage("09", (Y, Y, Y, Y, Y, 0, 3, 500), (10, 10, 20, 0, 30, 7), 77, 90, "85.6", "green"),  # 85.55…
+    MadeUpPage("10", (Y, Y, Y, Y, Y, 2, 0, 300), (10, 10, 20, 10, 0, 5), 55, 90, "61.1", "yellow"),  # 61.11…
+    MadeUpPage("11", (Y, N, Y, Y, Y, 2, 3, 299), (10, 0, 20, 10, 30, 0), 70, 90, "77.8", "yellow"),  # 77.77…
+    # The network did not say whether there is a cover: of the appearance 10 points are possible, of all 70.
+    MadeUpPage("12", (N, N, Y, Y, Q, 2, 1, Q), (0, 0, 10, 10, 0, 0), 20, 70, "28.6", "red"),  # 28.57…
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_score_equals_hand_computation(page: MadeUpPage) -> None:
+    found = score_page(AMUR, page.inputs, WEEK_END)
+    assert [criterion.points for criterion in found.criteria] == [*page.points, 0]
+    assert sum(page.points) == page.total == sum(criterion.points for criterion in found.criteria)
+    assert sum(criterion.possible for criterion in found.criteria) == page.possible
+    assert (found.score, found.light) == (Decimal(page.score), page.light)
+
+
+def test_formula_of_the_installation_is_the_published_table() -> None:
+    assert [criterion.weight for criterion in AMUR.criteria] == [10, 10, 20, 10, 30, 10, 5]
+    assert sum(criterion.weight for criterion in AMUR.criteria) == 95
+    assert formula_errors(AMUR) == []
+
+
+def test_reach_that_no_network_reports_is_left_out_and_said_so() -> None:
+    found = score_page(AMUR, PAGES[1].inputs, WEEK_END)
+    reach, mean = found.criteria[-2:]
+    assert (reach.possible, reach.source, mean.possible) == (0, None, 0)
+    assert criterion_evidence(AMUR.criteria[-2], 0, PAGES[1].inputs) == "Нет данных: соцсеть не сообщает охват"
+    assert "правило" in criterion_evidence(AMUR.criteria[-1], 0, PAGES[1].inputs)
+
+
+def test_page_that_nobody_can_see_gets_no_points_whatever_it_had() -> None:
+    inputs = PAGES[0].inputs.model_copy(update={"state": "closed", "reach": None})
+    found = score_page(AMUR, inputs, WEEK_END)
+    assert (found.score, found.light) == (Decimal("0.0"), "red")
+    assert sum(criterion.possible for criterion in found.criteria) == 80
+    assert page_advice(AMUR, earned(AMUR, inputs), inputs) == "Откройте страницу: сейчас граждане её не видят."
+
+
+def test_page_of_which_too_little_is_known_has_no_score() -> None:
+    # Steps and widgets alone are 30 of 95 points.
+    inputs = PageInputs(steps={"connected": DAY, "gov_badge": DAY}, widgets=2)
+    found = score_page(AMUR, inputs, WEEK_END)
+    assert (found.score, found.light) == (None, "unknown")
+    assert sum(criterion.points for criterion in found.criteria) == 30
+
+
+def formula(**criterion: Any) -> PageFormula:
+    """Return a formula of one criterion with the weight 10."""
+    return PageFormula(criteria=[PageCriterion(weight=10, **criterion)])
+
+
+def earned(used: PageFormula, inputs: PageInputs) -> dict[str, tuple[int, int]]:
+    found = score_page(used, inputs, WEEK_END).criteria
+    return {criterion.key: (criterion.points, criterion.possible) for criterion in found}
+
+
+LEVELS = [{"threshold": 80, "points": 10}, {"threshold": 50, "points": 5}]
+DAYS = [{"threshold": 2, "points": 10}, {"threshold": 5, "points": 5}]
+POST = {"posts_source": "messages", "posts": {7: 4}}
+TALK = {"kind": "two_way_share", "levels": LEVELS, "min_messages": 5}
+ANSWERS = {"kind": "answered_share", "levels": LEVELS, "min_messages": 1}
+
+
+def days_ago(days: float) -> dict[str, Any]:
+    return POST | {"last_post_at": WEEK_END - timedelta(days=days)}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "known", "points", "possible"),
+    [
+        ({"kind": "freshness", "levels": DAYS}, days_ago(2), 10, 10),
+        ({"kind": "freshness", "levels": DAYS}, days_ago(2.01), 5, 10),
+        ({"kind": "freshness", "levels": DAYS}, days_ago(5.5), 0, 10),
+        ({"kind": "freshness", "levels": DAYS}, POST, 0, 10),  # the wall is read, and it is empty
+        ({"kind": "freshness", "levels": DAYS}, {}, 0, 0),
+        ({"kind": "comments_open"}, {"comments_open": True}, 10, 10),
+        ({"kind": "comments_open"}, {"comments_open": False}, 0, 10),
+        ({"kind": "comments_open"}, {}, 0, 0),
+        (TALK, {"citizen_messages": 5, "citizen_messages_in_dialogue": 4}, 10, 10),
+        (TALK, {"citizen_messages": 5, "citizen_messages_in_dialogue": 3}, 5, 10),
+        (TALK, {"citizen_messages": 4, "citizen_messages_in_dialogue": 0}, 0, 0),  # too few to judge
+        (ANSWERS, {"appeals_due": 3, "appeals_answered": 1}, 0, 10),
+        (ANSWERS, {"appeals_due": 0, "appeals_answered": 0}, 0, 0),
+        (
+            {"kind": "comments_per_post", "levels": [{"threshold": 2, "points": 10}]},
+            POST | {"citizen_messages": 8},
+            10,
+            10,
+        ),
+        ({"kind": "comments_per_post", "levels": LEVELS}, {"posts": {7: 0}, "citizen_messages": 8}, 0, 0),
+    ],
+)
+def test_each_kind_of_criterion_gives_its_points(
+    criterion: dict[str, Any], known: dict[str, Any], points: int, possible: int
+) -> None:
+    [found] = score_page(formula(**criterion), PageInputs(**known), WEEK_END).criteria
+    assert (found.points, found.possible) == (points, possible)
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        ("01", None),
+        ("03", "Публикуйте чаще: нужно не меньше 3 записей за 7 дней, сейчас 0. Это добавит 37,5 балла."),
+        ("05", "Подключите страницу к компоненту «Госпаблики». Это добавит 12,5 балла."),
+        ("07", "Добавьте: обложку. Это добавит 11,1 балла."),
+        ("09", "Установите оба виджета: «Сообщить о проблеме» и «Высказать мнение». Это добавит 11,1 балла."),
+    ],
+)
+def test_advice_names_the_criterion_that_would_add_most(page: str, said: str | None) -> None:
+    [found] = [one for one in PAGES if one.name == page]
+    assert page_advice(AMUR, earned(AMUR, found.inputs), found.inputs) == said
+
+
+@pytest.mark.parametrize(
+    ("criterion", "known", "said"),
+    [
+        (TALK, {"citizen_messages": 5, "citizen_messages_in_dialogue": 2}, "на 80 % сообщений, сейчас на 40 %"),
+        (ANSWERS, {"appeals_due": 3, "appeals_answered": 2}, "не меньше чем на 80 %, сейчас на 66 %"),
+        (
+            {"kind": "freshness", "levels": DAYS},
+            days_ago(9),
+            "без перерывов дольше 2 дней. Это добавит 100 баллов",
+        ),
+        ({"kind": "comments_open"}, {"comments_open": False}, "Откройте комментарии"),
+        ({"kind": "step", "step": "verified"}, {}, "Получите отметку соцсети"),
+    ],
+)
+def test_advice_says_what_is_wanted_and_what_is(criterion: dict[str, Any], known: Any, said: str) -> None:
+    used, inputs = formula(**criterion), PageInputs(**known)
+    assert said in (page_advice(used, earned(used, inputs), inputs) or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"yellow_from": 80}, "/yellow_from"),
+        ({"criteria": [{"kind": "step", "weight": 10}]}, "/criteria/0/step"),
+        ({"criteria": [{"kind": "comments_open", "weight": 10, "days": 7}]}, "/criteria/0/days"),
+        (
+            {
+                "criteria": [
+                    {"kind": "appearance", "weight": 10, "parts": {"avatar": 5, "description": 5, "cover": 5}}
+                ]
+            },
+            "/criteria/0/parts",
+        ),
+        ({"criteria": [{"kind": "widgets", "weight": 5, "levels": LEVELS}]}, "/criteria/0/levels"),
+        ({"criteria": [{"kind": "widgets", "weight": 10, "levels": []}]}, "/criteria/0/levels"),
+        ({"criteria": [{"kind": "freshness", "weight": 10, "levels": LEVELS}]}, "/criteria/0/levels"),
+        ({"criteria": [{"kind": "widgets", "weight": 10, "levels": DAYS}]}, "/criteria/0/levels"),
+        (
+            {"criteria": [{"weight": 10, **ANSWERS, "levels": [{"threshold": 101, "points": 10}]}]},
+            "/criteria/0/levels",
+        ),
+        (
+            {"criteria": [{"kind": "comments_open", "weight": 10}, {"kind": "comments_open", "weight": 5}]},
+            "/criteria/1",
+        ),
+    ],
+)
+def test_wrong_formula_is_refused_at_its_field(change: dict[str, Any], pointer: str) -> None:
+    wrong = PageFormula.model_validate(AMUR.model_dump() | change)
+    assert [error.pointer for error in formula_errors(wrong)] == [pointer]
