@@ -1,7 +1,7 @@
 """Build the metrics service: its routes and jobs."""
 
 from services.metrics import worker
-from services.metrics.api.metrics import router
+from services.metrics.api import metrics, pulse
 from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.metrics import MetricsIdempotency
@@ -10,6 +10,7 @@ from shared.tables.metrics import MetricsIdempotency
 def build_service() -> Service:
     """Return a new service with its routes, jobs and worker."""
     queue = Jobs("metrics")
-    service = Service("metrics", "Gospablik: metrics", routers=[router], jobs=queue, answers=MetricsIdempotency)
+    routers = [metrics.router, pulse.router]
+    service = Service("metrics", "Gospablik: metrics", routers=routers, jobs=queue, answers=MetricsIdempotency)
     worker.register_schedules(service, queue)
     return service

@@ -55,7 +55,7 @@ COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavaila
 
 
 @asynccontextmanager
-async def _statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
+async def statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
     """Limit statements of the block to `STATEMENT_TIMEOUT_MS`. Raise `Unavailable` when one exceeds it."""
     await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     try:
@@ -82,7 +82,7 @@ async def get_sla_figures(
     """
     now = clock.now()
     period = parse_period(from_, to, now)
-    async with _statement_timeout(session):
+    async with statement_timeout(session):
         total, groups = await sla.compute_sla(session, period, group_by, caller, now)
     return SlaReport(
         start=period.start,
@@ -112,7 +112,7 @@ async def list_sla_appeals(
     if (filters.group_by is None) != (filters.key is None):
         missing = "key" if filters.key is None else "group_by"
         raise Invalid.field(f"query/{missing}", "«group_by» and «key» must be given together")
-    async with _statement_timeout(session):
+    async with statement_timeout(session):
         rows = await sla.list_counted_appeals(session, period, filters, caller, now, paging=paging)
     items, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
     return Page(items=[SlaAppeal.model_validate(row, from_attributes=True) for row in items], next_cursor=cursor)
@@ -131,7 +131,7 @@ async def get_agreement_figures(
     Organisation staff get the reviews of their own organisation's appeals.
     """
     period = parse_period(from_, to, clock.now())
-    async with _statement_timeout(session):
+    async with statement_timeout(session):
         total, groups = await classifier_agreement.compute_agreement(session, period, group_by, caller)
     return AgreementReport(
         start=period.start,
@@ -155,7 +155,7 @@ async def get_transfer_figures(
     Organisation staff get the figures of their own organisation.
     """
     period = parse_period(from_, to, clock.now())
-    async with _statement_timeout(session):
+    async with statement_timeout(session):
         total, groups = await transfers.compute_transfers(session, period, caller)
     return TransferReport(
         start=period.start, end=period.end, time_zone=REGION_TIME_ZONE.key, total=total, groups=groups
@@ -172,7 +172,7 @@ async def get_extension_figures(
     Organisation staff get the figures of their own organisation.
     """
     period = parse_period(from_, to, clock.now())
-    async with _statement_timeout(session):
+    async with statement_timeout(session):
         total, groups = await extensions.compute_extensions(session, period, caller)
     return ExtensionReport(
         start=period.start, end=period.end, time_zone=REGION_TIME_ZONE.key, total=total, groups=groups

@@ -301,6 +301,12 @@ def _requested(found: Any) -> int:
     return total
 
 
+def _opened_that_day(found: Any) -> int:
+    total: int = found["total"]["opened"]["value"]
+    assert total == sum(channel["opened"]["value"] for channel in found["channels"])
+    return total
+
+
 METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
@@ -310,6 +316,9 @@ METRICS: dict[str, Row] = {
     ),
     "GET /api/v1/metrics/transfers": ListRoute(Right.METRICS_READ, counts=_held, query=PERIOD),
     "GET /api/v1/metrics/extensions": ListRoute(Right.METRICS_READ, counts=_requested, query=PERIOD),
+    "GET /api/v1/metrics/pulse": ListRoute(
+        Right.METRICS_READ, counts=_opened_that_day, query={"day": "2026-03-04"}
+    ),
     "GET /api/v1/metrics/sla/appeals": ListRoute(
         Right.METRICS_READ, shows="appeal_id", query=PERIOD | {"figure": "opened"}
     ),

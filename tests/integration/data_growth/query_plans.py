@@ -3,7 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -127,7 +127,7 @@ def _literal(value: Any) -> str:
             return str(value)
         case str() | UUID():
             return "'" + str(value).replace("'", "''") + "'"
-        case datetime():
+        case date():  # times too
             return f"'{value.isoformat()}'"
         case list():
             kind = "::uuid[]" if value and isinstance(value[0], UUID) else ""
