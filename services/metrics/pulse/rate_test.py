@@ -106,12 +106,16 @@ def _weekday_factors(history: Array, days: NDArray[np.int_], members: NDArray[np
 
 
 def _dispersion(counts: Array, mean: Array, members: NDArray[np.int_]) -> Array:
-    """Return the over-dispersion of each group by moments: Σ ((count − mean)² − mean) / Σ mean²."""
+    """Return the over-dispersion of each group by moments, Σ ((count − mean)² − mean) / Σ mean², with its standard
+    error added: underestimated it would raise false alarms.
+    """
     groups = int(members.max(initial=0)) + 1
     excess, squares = np.zeros(groups), np.zeros(groups)
     np.add.at(excess, members, ((counts - mean) ** 2 - mean).sum(axis=1))
     np.add.at(squares, members, (mean**2).sum(axis=1))
     of_all = (excess.sum() + _DISPERSION_WEIGHT * _DISPERSION) / (squares.sum() + _DISPERSION_WEIGHT)
     of_all = max(of_all, _MIN_DISPERSION)
-    found: Array = (excess + _DISPERSION_WEIGHT * of_all) / (squares + _DISPERSION_WEIGHT)
-    return np.maximum(found, _MIN_DISPERSION)
+    found = np.maximum((excess + _DISPERSION_WEIGHT * of_all) / (squares + _DISPERSION_WEIGHT), _MIN_DISPERSION)
+    variance = np.zeros(groups)
+    np.add.at(variance, members, (2 * (mean + found[members, None] * mean**2) ** 2).sum(axis=1))
+    return np.asarray(found + np.sqrt(variance) / (squares + _DISPERSION_WEIGHT))

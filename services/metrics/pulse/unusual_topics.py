@@ -19,7 +19,7 @@ from services.metrics.pulse.rate_test import Array, expect_next_day
 WEEKS = 12
 MIN_HISTORY_DAYS = 28
 # False alarms per year that the threshold allows, over all pairs together.
-FALSE_ALARMS_PER_YEAR = 0.5
+FALSE_ALARMS_PER_YEAR = 0.2
 # Fewer people, or fewer times what is usual, is nothing that the centre has to look at.
 MIN_PEOPLE, MIN_RATIO = 5, 2.0
 # The probability beyond which a day as a whole is calmer or tenser than usual.

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from services.metrics.fairness import wording
 from services.metrics.fairness.peer_groups import PeerGroup, peer_group
 from services.metrics.fairness.ranking import (
     Observed,
@@ -207,6 +208,23 @@ def test_peer_group_follows_kind_sphere_and_name(
     kind: str, sphere: str | None, name: str, group: PeerGroup
 ) -> None:
     assert peer_group(kind, sphere, name) is group
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0"),
+        (0.034, "3,4"),
+        (0.04, "4"),
+        (0.1, "10"),
+        (0.846, "85"),
+        (0.9, "90"),
+        (0.966, "96,6"),
+        (1, "100"),
+    ],
+)
+def test_percentages_are_written_as_in_russian(share: float, text: str) -> None:
+    assert wording.percent(share) == f"{text}\u00a0%"
 
 
 def test_every_peer_group_has_a_label() -> None:
