@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-WEEK_PATTERN = r"^20\d\d-W\d\d$"
+WEEK_PATTERN = r"^20[0-9]{2}-W[0-9]{2}$"
 _LEVELS = [{"threshold": 3, "points": 30}]
 _EXAMPLE = {"kind": "posts", "weight": 30, "days": 7, "levels": _LEVELS}
 
