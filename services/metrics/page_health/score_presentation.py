@@ -7,7 +7,7 @@ from sqlalchemy import Row
 
 from services.metrics.indicators.weeks import Week
 from services.metrics.page_health.formulas import parse_formula
-from services.metrics.page_health.wording import criterion_evidence, criterion_title, page_advice
+from services.metrics.page_health.score_wording import criterion_evidence, criterion_title, page_advice
 from services.metrics.schemas.page_formulas import PageFormula
 from services.metrics.schemas.page_health import (
     CriterionScore,

@@ -35,7 +35,7 @@ def _environment() -> Environment:
 
 @cache
 def _style() -> str:
-    return (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    return (_TEMPLATES / "weekly.css").read_text(encoding="utf-8")
 
 
 @cache
@@ -49,7 +49,7 @@ def render(report: ReportOut) -> bytes:
     """Return the report as HTML in UTF-8; the same report always gives the same bytes."""
     text = (
         _environment()
-        .get_template("report.html")
+        .get_template("weekly.html")
         .render(
             shown=presentation(report),
             style=Markup(_style()),  # noqa: S704 (our own file)

@@ -35,7 +35,7 @@ _BESIDE = 280
 
 @cache
 def _template() -> bytes:
-    return (Path(__file__).parent / "templates" / "report.typ").read_bytes()
+    return (Path(__file__).parent / "templates" / "weekly.typ").read_bytes()
 
 
 @cache

@@ -24,13 +24,13 @@ from services.metrics.schemas.weekly_report import (
 from services.metrics.weekly_report import data_gaps, opened_counts, populations
 from services.metrics.weekly_report.attention import attention_items
 from services.metrics.weekly_report.hard_appeals import choose_hard_appeals
-from services.metrics.weekly_report.labels import Labels, channel_label, read_labels
 from services.metrics.weekly_report.measure_values import axis_values, percent
 from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.opened_counts import EarlierWeeks, most_frequent
 from services.metrics.weekly_report.page_figures import read_page_figures
 from services.metrics.weekly_report.peers import peer_groups
 from services.metrics.weekly_report.populations import ReportedTime, reported_time
+from services.metrics.weekly_report.printed_names import Labels, channel_label, read_labels
 from services.metrics.weekly_report.week_figures import WeekFigures, read_week_figures
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.registry import CoverageDay

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.schemas.weekly_report import HardAppeal
 from services.metrics.weekly_report import populations
-from services.metrics.weekly_report.labels import Labels, channel_label
 from services.metrics.weekly_report.populations import ReportedTime
+from services.metrics.weekly_report.printed_names import Labels, channel_label
 from shared.clock import REGION_TIME_ZONE
 from shared.database.id_conditions import is_one_of
 from shared.masking import mask

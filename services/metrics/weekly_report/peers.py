@@ -15,7 +15,7 @@ from services.metrics.fairness.ranking import (
 )
 from services.metrics.schemas.weekly_report import OrganisationRow, PeerGroup, RankedOrganisation
 from services.metrics.settings import metrics_settings
-from services.metrics.weekly_report.labels import Labels
+from services.metrics.weekly_report.printed_names import Labels
 from services.metrics.weekly_report.week_figures import WeekFigures
 
 

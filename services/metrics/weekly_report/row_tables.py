@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.rendering.xlsx import RowColumn, RowKind, RowTable, RowValue
 from services.metrics.schemas.weekly_report import ReportPopulation
-from services.metrics.weekly_report.labels import Labels, channel_label, read_labels
 from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
+from services.metrics.weekly_report.printed_names import Labels, channel_label, read_labels
 from services.metrics.weekly_report.report_rows import read_all_rows
 from shared.clock import REGION_TIME_ZONE
 

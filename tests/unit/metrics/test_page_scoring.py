@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from services.metrics.page_health.formula_checks import formula_errors
+from services.metrics.page_health.score_wording import criterion_evidence, page_advice
 from services.metrics.page_health.scoring import score_page
-from services.metrics.page_health.wording import criterion_evidence, page_advice
 from services.metrics.schemas.page_formulas import PageCriterion, PageFormula
 from services.metrics.schemas.page_health import PageInputs
 

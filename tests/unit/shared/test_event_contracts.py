@@ -15,7 +15,7 @@ from services.ingest.networks import port
 from services.registry.pages.page_steps import BADGES
 from services.registry.schemas.pages import EvidenceKind, PageStepKind
 from services.registry.schemas.successions import SuccessionKind
-from shared.contracts import appeal_events, ingest_events, registry_events, webhook_events
+from shared.contracts import appeal_events, ingest_events, metrics_events, registry_events, webhook_events
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
 from shared.contracts.stored_events import parse_event
@@ -24,7 +24,7 @@ from tests.support.sample_events import sample_data
 
 ROOT = Path(__file__).parents[3]
 SUBJECTS = {name.partition(".")[0] for name in EVENT_MODELS}
-MODULES = (appeal_events, ingest_events, registry_events, webhook_events)
+MODULES = (appeal_events, ingest_events, metrics_events, registry_events, webhook_events)
 
 
 def event_type_constants(tree: ast.AST) -> Iterator[str]:
