@@ -234,14 +234,23 @@ _FREE_TEXTS = frozenset(
 ) | {"clock", "exclusions", "gaps"}
 
 
+def report_with_texts(change: Callable[[str], str]) -> ReportOut:
+    """Return a small sample in which each free text is what `change` returns for it."""
+    report = sample_report(organisations=8)
+    return report.model_copy(update={"report": _with_texts(report.report, change)})
+
+
+def _with_texts(document: ReportDocument, change: Callable[[str], str]) -> ReportDocument:
+    def changed(name: str, field: FieldInfo, value: Leaf) -> Leaf:
+        return change(value) if name in _FREE_TEXTS and isinstance(value, str) else value
+
+    return changed_leaves(document, changed)
+
+
 def _with_hostile_texts(document: ReportDocument) -> ReportDocument:
     """Return the document with every free text replaced, by the hostile ones in turn."""
     turns = cycle(HOSTILE_TEXTS)
-
-    def hostile(name: str, field: FieldInfo, value: Leaf) -> Leaf:
-        return next(turns) if name in _FREE_TEXTS and isinstance(value, str) else value
-
-    changed = changed_leaves(document, hostile)
+    changed = _with_texts(document, lambda _text: next(turns))
     group = changed.peer_groups[0]
     rows = [group.organisations[0].model_copy(update={"name": LONG_NAME}), *group.organisations[1:]]
     groups = [group.model_copy(update={"organisations": rows}), *changed.peer_groups[1:]]

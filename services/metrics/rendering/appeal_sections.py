@@ -26,7 +26,7 @@ from services.metrics.schemas.weekly_report import (
     TopicRow,
 )
 
-FIRST_TOPICS = 5
+_FIRST_TOPICS = 5
 _BARS = 10
 _MATRIX_TOPICS = 12
 _MATRIX_MUNICIPALITIES = 8
@@ -39,7 +39,7 @@ def topic_section(document: ReportDocument) -> Section:
     """Return the first topics with sub-topics and locations, then all topics."""
     topics = document.topics
     detailed = Table(
-        f"Первые темы ({min(FIRST_TOPICS, len(topics))}): о чём и где",
+        f"Первые темы ({min(_FIRST_TOPICS, len(topics))}): о чём и где",
         (
             Column("Тема", weight=1.6),
             COMPARED_COLUMNS[0],
@@ -47,8 +47,7 @@ def topic_section(document: ReportDocument) -> Section:
             Column("Подтемы", weight=2.4),
             Column("Места", weight=2.4),
         ),
-        [_detailed_row(topic) for topic in topics[:FIRST_TOPICS]],
-        empty="Обращений за неделю нет.",
+        [_detailed_row(topic) for topic in topics[:_FIRST_TOPICS]],
     )
     everything = Table(
         "Все темы",
@@ -57,7 +56,13 @@ def topic_section(document: ReportDocument) -> Section:
         chart=_topic_chart(topics),
         empty="Обращений за неделю нет.",
     )
-    return Section("topics", "Темы", "Темы", [detailed, everything], sheet_tables=[everything, _details(topics)])
+    return Section(
+        "topics",
+        "Темы",
+        "Темы",
+        [detailed, everything] if topics else [everything],
+        sheet_tables=[everything, _details(topics)],
+    )
 
 
 def _details(topics: list[TopicRow]) -> Table:
@@ -121,7 +126,6 @@ def matrix_section(document: ReportDocument) -> Section:
         "Тема, место и организация: чаще всего",
         _CELL_COLUMNS,
         [_cell_row(cell, topics, places, bodies) for cell in _most_frequent(document.cells)[:_COMBINATIONS]],
-        empty="Обращений за неделю нет.",
     )
     everything = Table(
         "Тема, место и организация: все сочетания",
@@ -138,8 +142,8 @@ def matrix_section(document: ReportDocument) -> Section:
         "matrix",
         "Темы по районам и городам",
         "Темы × районы",
-        [matrix, note, combinations],
-        is_wide=True,
+        [matrix, note, combinations] if document.cells else [matrix],
+        is_wide=bool(document.cells),
         sheet_tables=[everything],
     )
 

@@ -87,7 +87,7 @@ def method_section(report: ReportOut) -> Section:
         "Как посчитано",
         "Как посчитано",
         blocks,
-        is_wide=True,
+        is_wide=bool(document.definitions),
         sheet_tables=[about, missing, corrections, definitions],
     )
 

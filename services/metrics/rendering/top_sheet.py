@@ -77,7 +77,7 @@ def _headline(document: ReportDocument) -> list[tuple[str, str, str]]:
     figures = []
     if total is not None:
         before = total.last_week
-        remark = "за прошлую неделю данных нет" if before is None else f"неделей раньше {russian.count(before)}"
+        remark = "неделей раньше нет данных" if before is None else f"неделей раньше {russian.count(before)}"
         figures.append(("Обращений", russian.compared(total.value, total.change), remark))
     of_opened = f"из {russian.count(outcomes.opened)} открытых"
     return [
@@ -145,5 +145,7 @@ def _in_words(measure: MeasureValue, definition: MeasureDefinition | None) -> st
     unit = "count" if definition is None else definition.unit
     if name[1:2].islower():
         name = name[0].lower() + name[1:]
+    if measure.value is None:
+        return f"{name} {russian.DASH} {russian.NO_DATA}"
     text = f"{name} {russian.measure(measure.value, unit)}"
     return text if measure.change is None else f"{text} ({russian.measure_change(measure.change, unit)})"
