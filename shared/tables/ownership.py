@@ -110,6 +110,9 @@ TABLE_OWNERS: dict[str, str] = {
         "webhooks",
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
+    **dict.fromkeys(
+        ("grading_rubrics", "grading_samples", "grading_items", "grading_grades", "grading_objections"), "metrics"
+    ),
 }
 
 RESTRICTED_COLUMNS: dict[str, set[str]] = {
