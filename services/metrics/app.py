@@ -1,6 +1,7 @@
 """Build the metrics service: its routes and jobs."""
 
 from services.metrics import worker
+from services.metrics.api import grading, grading_figures
 from services.metrics.api.metrics import router
 from shared.jobs import Jobs
 from shared.service import Service
@@ -10,6 +11,12 @@ from shared.tables.metrics import MetricsIdempotency
 def build_service() -> Service:
     """Return a new service with its routes, jobs and worker."""
     queue = Jobs("metrics")
-    service = Service("metrics", "Gospablik: metrics", routers=[router], jobs=queue, answers=MetricsIdempotency)
+    service = Service(
+        "metrics",
+        "Gospablik: metrics",
+        routers=[router, grading.router, grading_figures.router],
+        jobs=queue,
+        answers=MetricsIdempotency,
+    )
     worker.register_schedules(service, queue)
     return service

@@ -31,6 +31,8 @@ class Right(StrEnum):
     CLASSIFICATIONS_READ = "classifications:read"
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
+    ANSWERS_GRADE = "answers:grade"
+    GRADES_OBJECT = "grades:object"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
     WEBHOOKS_CONSENT = "webhooks:consent"
@@ -68,6 +70,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.CLASSIFICATIONS_READ: "see the classification of all messages, and by which model it was made",
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules",
     Right.METRICS_READ: "read figures and reports",
+    Right.ANSWERS_GRADE: "grade answers of weekly samples, and decide about objections to the grades of others",
+    Right.GRADES_OBJECT: "object to the grades of the organisation's answers",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
@@ -156,6 +160,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.CLASSIFICATIONS_READ,
         Right.RULES_MANAGE,
         Right.METRICS_READ,
+        Right.ANSWERS_GRADE,
         Right.WEBHOOKS_READ,
         Right.WEBHOOKS_MANAGE,
         Right.WEBHOOKS_CONSENT,
@@ -169,6 +174,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.APPEALS_READ,
         Right.CLASSIFICATIONS_READ,
         Right.METRICS_READ,
+        Right.ANSWERS_GRADE,
         Right.EVENTS_READ,
     ),
     Role.HEAD: _region_wide(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ),
@@ -213,6 +219,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.WEBHOOKS_MANAGE,
         Right.WEBHOOKS_CONSENT,
         Right.AUDIT_READ,
+        Right.GRADES_OBJECT,
     ),
     Role.APPROVER: _STAFF | _own_organisation(Right.REPLIES_APPROVE, Right.REPLIES_WITHDRAW),
     Role.EXECUTOR: _STAFF | _own_organisation(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),

@@ -52,7 +52,7 @@ _BREAKDOWNS: dict[AgreementGroupBy, Breakdown] = {
 _UNGROUPED = Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 
 
-def wilson_interval(agreed: int, compared: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
+def wilson_interval(agreed: float, compared: float, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
     """Return Wilson's score interval of the share `agreed / compared`; None when nothing was compared."""
     if not compared:
         return None

@@ -111,6 +111,9 @@ HIDE_NOTHING = {
     "GET /api/v1/appeals/suggestions": "names of places and topics, which everybody reads",
     "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
+    "GET /api/v1/grading/rubrics": "how answers are judged, which everybody reads",
+    "GET /api/v1/grading/samples": "of the region; only people of the centre read them",
+    "GET /api/v1/grading/assignments": "the caller's own",
 }
 
 

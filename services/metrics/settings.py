@@ -1,0 +1,40 @@
+"""Settings of metrics: how answers are judged."""
+
+from functools import lru_cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class MetricsSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
+
+    grading_sample_size: int = Field(
+        default=100, ge=0, le=2_000, description="How many answers of a week are graded; 0: no sample is drawn"
+    )
+    grading_second_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of the sample that a second person grades too"
+    )
+    grading_claim_hours: int = Field(
+        default=8, ge=1, le=168, description="How long an answer waits for the person who took it"
+    )
+    grading_objection_days: int = Field(
+        default=10, ge=0, le=90, description="How long an organisation may object after an answer was graded"
+    )
+    grading_minimum: int = Field(
+        default=10, ge=1, description="Graded answers below which a mean is not shown: too few"
+    )
+    grading_minimum_pairs: int = Field(
+        default=20, ge=1, description="Comparisons below which nothing is said about trust in a criterion or sign"
+    )
+    grading_minimum_kappa: float = Field(
+        default=0.4, ge=-1, le=1, description="Weighted κ below which a criterion is not trusted"
+    )
+
+
+@lru_cache
+def metrics_settings() -> MetricsSettings:
+    """Return the settings of this process, read once."""
+    return MetricsSettings()
