@@ -1,7 +1,7 @@
 """Build the metrics service: its routes and jobs."""
 
 from services.metrics import worker
-from services.metrics.api import grading, grading_figures
+from services.metrics.api import erasures, grading, grading_figures
 from services.metrics.api.metrics import router
 from shared.jobs import Jobs
 from shared.service import Service
@@ -14,6 +14,7 @@ def build_service() -> Service:
     service = Service(
         "metrics",
         "Gospablik: metrics",
+        root=[erasures.internal],
         routers=[router, grading.router, grading_figures.router],
         jobs=queue,
         answers=MetricsIdempotency,

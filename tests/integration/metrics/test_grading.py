@@ -457,3 +457,38 @@ async def test_new_rubric_applies_to_later_samples_and_a_stored_one_never_change
                 await connection.execute(f"UPDATE {table} SET created_by = 'x'")
     finally:
         await connection.close()
+
+
+async def test_erasure_empties_texts_and_stops_grading(week: GradingWeek) -> None:
+    item_id = await _graded(week, "Детский сад", question=0)
+    await week.rows("UPDATE grading_grades SET comment = 'Соседка Оля' WHERE item_id = $1", UUID(item_id))
+    key = {"Idempotency-Key": "objection", **week.staff("Детский сад")}
+    made = await week.metrics.client.post(
+        f"/api/v1/grading/items/{item_id}/objections", json={"ground": "Соседка Оля писала"}, headers=key
+    )
+    waiting = next(item["item_id"] for item in (await week.assignments())["items"])
+    replies = [row["id"] for row in await week.rows("UPDATE replies SET text = '' RETURNING id")]
+    appeals = [str(row["appeal_id"]) for row in await week.rows("SELECT appeal_id FROM replies")]
+    headers = week.metrics.service_headers("ingest")
+    for number in (1, 2):
+        erased = await week.metrics.client.post(
+            "/internal/erasures/grades",
+            json={"appeal_ids": appeals},
+            headers={"Idempotency-Key": str(number)} | headers,
+        )
+        assert (erased.status_code, erased.json()) == (200, {"answers": len(replies)})
+    dump = [
+        *await week.rows("SELECT comment FROM grading_grades WHERE comment <> ''"),
+        *await week.rows("SELECT ground FROM grading_objections WHERE ground <> ''"),
+        *await week.rows("SELECT body FROM metrics_idempotency"),
+    ]
+    assert dump == []
+    shown = await week.get(f"grading/items/{item_id}")
+    assert (shown["answer"], shown["item"]["scores"]["question"]) == ("", 0)
+    assert (await week.assignments())["items"] == []
+    assert (await week.grade(waiting)).status_code == 409
+    assert await week.claim(SECOND) == []
+    decided = await week.post(
+        f"objections/{made.json()['id']}/reject", {"reason": "Нет"}, SECOND, **{"If-Match": "*"}
+    )
+    assert decided.status_code == 409
