@@ -1,11 +1,11 @@
-"""Index what happened in a week: deadlines and answers, promises, deletions, closings and citizens' words."""
+"""Index what happened in a week: deadlines and responses, promises, deletions, closings and citizens' words."""
 
 from collections.abc import Sequence
 
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
 revision: str = "0052"
-down_revision: str | None = "0050"
+down_revision: str | None = "0051"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -13,7 +13,6 @@ depends_on: Sequence[str] | None = None
 INDEXES: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     ("ix_sla_clocks_due_at", "sla_clocks", ("due_at",), "state <> 'cancelled'"),
     ("ix_sla_clocks_stopped_at", "sla_clocks", ("stopped_at",), "stopped_at IS NOT NULL"),
-    ("ix_replies_published_at", "replies", ("published_at",), "published_at IS NOT NULL"),
     ("ix_promises_promised_at", "promises", ("promised_at",), None),
     ("ix_messages_deleted_by_community", "messages", ("deleted_at",), "deleted_by = 'community'"),
     (

@@ -20,6 +20,27 @@ class MetricsSettings(BaseSettings):
     rank_min_peers: int = Field(
         default=5, ge=3, description="How many organisations with enough appeals a group needs to get ranks"
     )
+    grading_sample_size: int = Field(
+        default=100, ge=0, le=2_000, description="How many answers of a week are graded; 0: no sample is drawn"
+    )
+    grading_second_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of the sample that a second person grades too"
+    )
+    grading_claim_hours: int = Field(
+        default=8, ge=1, le=168, description="How long an answer waits for the person who took it"
+    )
+    grading_objection_days: int = Field(
+        default=10, ge=0, le=90, description="How long an organisation may object after an answer was graded"
+    )
+    grading_minimum: int = Field(
+        default=10, ge=1, description="Graded answers below which a mean is not shown: too few"
+    )
+    grading_minimum_pairs: int = Field(
+        default=20, ge=1, description="Comparisons below which nothing is said about trust in a criterion or sign"
+    )
+    grading_minimum_kappa: float = Field(
+        default=0.4, ge=-1, le=1, description="Weighted κ below which a criterion is not trusted"
+    )
 
 
 @lru_cache

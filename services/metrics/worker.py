@@ -1,5 +1,6 @@
-"""Background work of metrics: weekly reports are published and compared, pages are scored; purging."""
+"""Background work of metrics: the weekly report, scores of pages, samples of answers to grade; purging."""
 
+from services.metrics.grading.samples import draw_last_week
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
 from services.metrics.weekly_report import publication
@@ -38,3 +39,11 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     @queue.schedule("score-pages", "11 * * * *")
     async def score_pages() -> None:
         await score_due_weeks(service.database)
+
+    # Early on Monday in the region; on other days only if nothing ran then.
+    @queue.schedule("draw-grading-sample", "20 17 * * *")
+    async def draw_grading_sample() -> None:
+        async with service.database.write() as session:
+            sample = await draw_last_week(session, metrics_settings())
+            if sample is not None:
+                log.info("sample of answers to grade", week=sample.week, answers=sample.answers)

@@ -112,6 +112,10 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "webhook_deliveries": frozenset({"event_type", "status"}),
     "notice_settings": frozenset({"choices", "address_state"}),
     "page_score_formulas": frozenset({"valid_from", "criteria", "created_by"}),
+    "grading_rubrics": frozenset({"created_by"}),
+    "grading_samples": frozenset({"week", "seed", "created_by"}),
+    "grading_grades": frozenset({"grader", "scores"}),
+    "grading_objections": frozenset({"status", "former_scores", "scores", "requested_by", "decided_by"}),
 }
 
 # Names that tables had before they were renamed: earlier audit rows keep them.
@@ -137,6 +141,8 @@ UNAUDITED_TABLES: dict[str, str] = {
         ("weekly_reports", "weekly_report_corrections"), "written by the worker, never changed; records themselves"
     ),
     "page_scores": "figures, written by the worker",
+    # With their organisation, rows about items would show its managers who graded.
+    "grading_items": "follow from the sample, the grades and the objections, which are audited",
     "appeal_search_documents": "made from other rows",
     **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),
     "appeal_counts": "sums of other rows, written by triggers",

@@ -32,6 +32,8 @@ class Right(StrEnum):
     RULES_MANAGE = "rules:manage"
     METRICS_READ = "metrics:read"
     REPORTS_READ = "reports:read"
+    ANSWERS_GRADE = "answers:grade"
+    GRADES_OBJECT = "grades:object"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
     WEBHOOKS_CONSENT = "webhooks:consent"
@@ -71,6 +73,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     "add formulas of page scores",
     Right.METRICS_READ: "read figures",
     Right.REPORTS_READ: "read the weekly report of the region and the rows behind it",
+    Right.ANSWERS_GRADE: "grade answers of weekly samples, and decide about objections to the grades of others",
+    Right.GRADES_OBJECT: "object to the grades of the organisation's answers",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
@@ -160,6 +164,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.RULES_MANAGE,
         Right.METRICS_READ,
         Right.REPORTS_READ,
+        Right.ANSWERS_GRADE,
         Right.WEBHOOKS_READ,
         Right.WEBHOOKS_MANAGE,
         Right.WEBHOOKS_CONSENT,
@@ -174,6 +179,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.CLASSIFICATIONS_READ,
         Right.METRICS_READ,
         Right.REPORTS_READ,
+        Right.ANSWERS_GRADE,
         Right.EVENTS_READ,
     ),
     Role.HEAD: _region_wide(Right.REGISTRY_READ, Right.APPEALS_READ, Right.METRICS_READ, Right.REPORTS_READ),
@@ -219,6 +225,7 @@ RIGHTS: Mapping[Role, Mapping[Right, RightScope]] = {
         Right.WEBHOOKS_MANAGE,
         Right.WEBHOOKS_CONSENT,
         Right.AUDIT_READ,
+        Right.GRADES_OBJECT,
     ),
     Role.APPROVER: _STAFF | _own_organisation(Right.REPLIES_APPROVE, Right.REPLIES_WITHDRAW),
     Role.EXECUTOR: _STAFF | _own_organisation(Right.WEBHOOKS_READ, Right.WEBHOOKS_MANAGE),

@@ -42,3 +42,17 @@ class DeliveriesErased(BaseModel):
     """How many deliveries there are of these events."""
 
     deliveries: int
+
+
+class EraseGrades(BaseModel):
+    """Erase what people wrote about answers to these appeals."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    appeal_ids: list[UUID] = Field(max_length=MAX_SUBJECTS)
+
+
+class GradesErased(BaseModel):
+    """How many answers to these appeals are in samples."""
+
+    answers: int

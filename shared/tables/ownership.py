@@ -111,6 +111,9 @@ TABLE_OWNERS: dict[str, str] = {
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
     **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
+    **dict.fromkeys(
+        ("grading_rubrics", "grading_samples", "grading_items", "grading_grades", "grading_objections"), "metrics"
+    ),
 }
 
 RESTRICTED_COLUMNS: dict[str, set[str]] = {

@@ -39,6 +39,8 @@ from shared.contracts.erasures import (
     DeliveriesErased,
     EraseAuthor,
     EraseDeliveries,
+    EraseGrades,
+    GradesErased,
 )
 from shared.contracts.ingest_events import AuthorErased
 from shared.database.id_conditions import is_one_of
@@ -196,6 +198,7 @@ class ErasureRunner:
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
                 _add(erasure, "events", {"events": events or 0})
         await self._erase_deliveries(erasure_id, subject_ids)
+        await self._erase_grades(erasure_id, appeal_ids)
         return publishing
 
     async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID]) -> None:
@@ -211,6 +214,20 @@ class ErasureRunner:
             deliveries += DeliveriesErased.model_validate(answer).deliveries
         async with self._locked(erasure_id) as (_, erasure):
             _set(erasure, "webhooks", {"deliveries": deliveries})
+
+    async def _erase_grades(self, erasure_id: UUID, appeal_ids: Sequence[UUID]) -> None:
+        answers = 0
+        for part, some in enumerate(_parts(appeal_ids)):
+            answer = await self.service.client().post(
+                "metrics",
+                "/internal/erasures/grades",
+                EraseGrades(appeal_ids=some).model_dump(mode="json"),
+                on_behalf_of="ingest",
+                idempotency_key=f"{erasure_id}:{part}",
+            )
+            answers += GradesErased.model_validate(answer).answers
+        async with self._locked(erasure_id) as (_, erasure):
+            _set(erasure, "metrics", {"graded_answers": answers})
 
     async def _wait(self, erasure_id: UUID, reason: str) -> None:
         async with self._locked(erasure_id) as (_, erasure):

@@ -74,8 +74,9 @@ async def list_weekly_reports(
     return Page(items=[publication.summary(row) for row in items], next_cursor=cursor)
 
 
-def _file(media_type: str, schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {media_type: {"schema": schema}}, "description": "The report"}}
+def _file(media_type: str, schema: dict[str, Any], example: str | None = None) -> dict[int | str, dict[str, Any]]:
+    content = {"schema": schema} | ({} if example is None else {"example": example})
+    return {200: {"content": {media_type: content}, "description": "The file"}}
 
 
 def _attachment(week: Week, kind: str, content: bytes, media_type: str) -> Response:
@@ -94,7 +95,7 @@ async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week
 
 @router.get(
     "/weekly/{week}.html",
-    responses=COMMON_ERRORS | _file("text/html", {"type": "string"}),
+    responses=COMMON_ERRORS | _file("text/html", {"type": "string"}, '<!doctype html><html lang="ru">…</html>'),
     response_class=Response,
     summary="The report of a week as a page",
 )
@@ -160,7 +161,7 @@ async def get_weekly_report(
 
 @router.get(
     "/weekly/{week}/rows/{population}.csv",
-    responses=COMMON_ERRORS | {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses=COMMON_ERRORS | _file("text/csv", {"type": "string"}, "row_id,appeal_id,number\r\n"),
     response_class=Response,
     summary="All rows of a population as CSV",
 )

@@ -9,7 +9,9 @@ from scipy.special import bdtr, bdtrik
 CONFIDENCE_LEVEL = 0.95
 
 
-def wilson_interval(successes: int, trials: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float] | None:
+def wilson_interval(
+    successes: float, trials: float, level: float = CONFIDENCE_LEVEL
+) -> tuple[float, float] | None:
     """Return Wilson's score interval of the share `successes / trials`; None without trials.
 
     Source: E. B. Wilson (1927), JASA 22, 209-212.

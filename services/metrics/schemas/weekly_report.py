@@ -13,6 +13,11 @@ from typing_extensions import TypeAliasType
 
 from shared.networks import NetworkName
 
+AttentionKind = TypeAliasType(
+    "AttentionKind",
+    Literal["overdue", "promises_broken", "questions_deleted", "pages_silent", "topic_grows", "closed_unanswered"],
+)
+ReportStatus = TypeAliasType("ReportStatus", Literal["preliminary", "published"])
 # The rows that a figure counts: see `services/metrics/weekly_report/populations.py`.
 ReportPopulation = TypeAliasType(
     "ReportPopulation",
@@ -170,9 +175,7 @@ class PeerGroup(_Part):
 class AttentionItem(_Part):
     """Something that needs attention, with the rows behind it."""
 
-    kind: Literal[
-        "overdue", "promises_broken", "questions_deleted", "pages_silent", "topic_grows", "closed_unanswered"
-    ]
+    kind: AttentionKind
     count: int = Field(examples=[12])
     text: str = Field(examples=["12 ответов просрочены на конец недели"])
     population: ReportPopulation | None
@@ -302,7 +305,7 @@ class CorrectedFigure(_Part):
 class ReportOut(_Part):
     """The report of a week, and whether it is published: a published one never changes."""
 
-    status: Literal["preliminary", "published"]
+    status: ReportStatus
     published_at: datetime | None
     digest: str | None = Field(description="SHA-256 of the published document, hexadecimal")
     corrections: list[CorrectedFigure] = Field(

@@ -10,7 +10,7 @@ from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Relatio
 
 ROLE_DESCRIPTIONS: dict[Role, str] = {
     Role.MODERATOR: "moderator of the centre",
-    Role.ANALYST: "analyst of the centre: reads appeals, messages and figures",
+    Role.ANALYST: "analyst of the centre: reads appeals, messages and figures, grades answers",
     Role.HEAD: "head: reads reports",
     Role.AUDITOR: "auditor: reads everything, changes nothing",
     Role.OPERATIONS: "operations: keys, access, health",

@@ -307,6 +307,23 @@ def _opened_that_day(found: Any) -> int:
     return total
 
 
+def _groups(found: Any) -> int:
+    groups = found["groups"]
+    assert found["total"]["graded"] == sum(group["graded"] for group in groups)
+    return len(groups)
+
+
+_SCORES = dict.fromkeys(
+    ("question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words"), 2
+)
+_RUBRIC = [
+    {
+        "code": "question", "title": "По существу", "explanation": "Есть ответ", "scale": ["нет", "часть", "да"],
+        "axes": ["completeness"], "kinds": ["final", "interim"], "graded": True, "signs": [],
+    }
+]  # fmt: skip
+# Only the moderator of the matrix has taken it: others get 409.
+CLAIMED = {"item_id": "claimed_item_id"}
 METRICS: dict[str, Row] = {
     # The report is of the region: who may read it sees all of it.
     "GET /api/v1/reports/weekly": RouteCall(Right.REPORTS_READ),
@@ -317,6 +334,33 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/reports/weekly/{week}.xlsx": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}.csv": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/metrics/quality": ListRoute(
+        Right.METRICS_READ, counts=_groups, query=PERIOD | {"group_by": "organisation"}
+    ),
+    # How far graders and signs can be trusted, in the whole region.
+    "GET /api/v1/grading/agreement": RouteCall(Right.METRICS_READ, query=PERIOD),
+    "GET /api/v1/grading/signs": RouteCall(Right.METRICS_READ, query=PERIOD),
+    "GET /api/v1/grading/rubrics": RouteCall(Right.METRICS_READ),
+    "POST /api/v1/grading/rubrics": RouteCall(Right.RULES_MANAGE, body(criteria=_RUBRIC)),
+    "GET /api/v1/grading/samples": RouteCall(Right.ANSWERS_GRADE),
+    "POST /api/v1/grading/samples": RouteCall(Right.ANSWERS_GRADE, body(week="2026-W05")),
+    "GET /api/v1/grading/assignments": RouteCall(Right.ANSWERS_GRADE),
+    "POST /api/v1/grading/assignments": RouteCall(Right.ANSWERS_GRADE, body(count=1)),
+    "GET /api/v1/grading/items": ListRoute(Right.METRICS_READ, shows="graded_item_id", query=PERIOD),
+    "GET /api/v1/grading/items/{item_id}": RouteCall(Right.APPEALS_READ, names={"item_id": "graded_item_id"}),
+    "POST /api/v1/grading/items/{item_id}/grades": RouteCall(
+        Right.ANSWERS_GRADE, body(scores=_SCORES), names=CLAIMED, answers=GOOD | {409}
+    ),
+    "POST /api/v1/grading/items/{item_id}/objections": RouteCall(
+        Right.GRADES_OBJECT, body(ground="Дата есть"), names={"item_id": "graded_item_id"}
+    ),
+    "GET /api/v1/grading/objections": ListRoute(Right.METRICS_READ, shows="objection_id"),
+    "POST /api/v1/grading/objections/{objection_id}/uphold": RouteCall(
+        Right.ANSWERS_GRADE, body(scores=_SCORES, reason="Дата есть")
+    ),
+    "POST /api/v1/grading/objections/{objection_id}/reject": RouteCall(
+        Right.ANSWERS_GRADE, body(reason="Даты нет")
+    ),
     "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
     ),

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from services.appeals.search.documents import index_appeals
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
+from shared import clock
 from shared.database.sessions import WriteSession, create_engine
 from shared.ids import new_id
 from shared.tables import (
@@ -38,6 +39,7 @@ from shared.tables import (
     attachments,
     ingest,
     ingest_erasure,
+    metrics_grading,
     metrics_pages,
     notices,
     registry,
@@ -93,6 +95,7 @@ async def build(database: TestDatabase) -> SampleData:
                 await _cases(session, sample_ids, mark)
                 await _notifications(session, sample_ids, mark, number)
                 await _people(session, sample_ids, mark)
+                await _grading(session, sample_ids, mark)
                 await index_appeals(session, [sample_ids["appeal_id"]])
                 samples[relation] = sample_ids
         return samples
@@ -122,8 +125,14 @@ async def _common(session: AsyncSession) -> dict[str, Any]:
         number=900, name="Матрица", valid_from="2026-W01", criteria=[{"kind": "comments_open", "weight": 10}],
         green_from=80, yellow_from=50, min_known_percent=50, created_by="matrix",
     )  # fmt: skip
+    rubric_id = await session.scalar(select(metrics_grading.GradingRubric.id))
+    sample = metrics_grading.GradingSample(
+        week="2026-W10", rubric_id=rubric_id, seed="matrix", size=12, second_share=0, answers=12,
+        created_by="matrix",
+    )  # fmt: skip
     return {
         "formula_id": await _add(session, formula),
+        "grading_sample_id": await _add(session, sample),
         "calendar_id": calendar_id,
         "topic_id": await _add(session, topic),
         "policy_key": policy.policy_key,
@@ -697,6 +706,41 @@ async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         appeal_id=sample_ids["appeal_id"], person_id=sample_ids["person_id"], added_by="matrix"
     )
     await _add(session, watcher)
+
+
+async def _grading(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+    """Insert two graded answers, one of them with an objection, one that the matrix's moderator has taken, and one
+    that nobody has.
+    """
+    criteria = ("question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words")
+    scores = dict.fromkeys(criteria, 1)
+    names = {
+        "reply_id": "graded_item_id",
+        "published_reply_id": "objected_item_id",
+        "on_approval_reply_id": "claimed_item_id",
+        "draft_reply_id": "open_item_id",
+    }
+    for position, (reply, name) in enumerate(names.items()):
+        graded = position < 2
+        item = metrics_grading.GradingItem(
+            sample_id=sample_ids["grading_sample_id"], position=position, reply_id=sample_ids[reply],
+            organisation_id=sample_ids["organisation_id"], kind="final", published_at=THEN, edits=0,
+            stratum_size=4, places=1, scores=scores if graded else None, graded_at=clock.now() if graded else None,
+        )  # fmt: skip
+        sample_ids[name] = await _add(session, item)
+        if name == "open_item_id":
+            continue
+        grade = metrics_grading.GradingGrade(
+            item_id=item.id, number=1, grader="matrix" if graded else str(uuid5(NAMESPACE, "moderator")),
+            claimed_until=datetime(2100, 1, 1, tzinfo=UTC), scores=scores if graded else None,
+            comment=f"Без даты: {mark}" if graded else None,
+        )  # fmt: skip
+        await _add(session, grade)
+    objection = metrics_grading.GradingObjection(
+        item_id=sample_ids["objected_item_id"], organisation_id=sample_ids["organisation_id"], status="open",
+        ground=f"Дата есть: {mark}", former_scores=scores, requested_by="matrix",
+    )  # fmt: skip
+    sample_ids["objection_id"] = await _add(session, objection)
 
 
 async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:

@@ -236,6 +236,7 @@ CALLERS: dict[str, set[ServiceName]] = {
     "GET /internal/attachments/{attachment_id}": {"ingest"},
     "POST /internal/erasures/appeals": {"ingest"},
     "POST /internal/erasures/deliveries": {"ingest"},
+    "POST /internal/erasures/grades": {"ingest"},
 }
 
 

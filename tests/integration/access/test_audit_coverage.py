@@ -100,6 +100,10 @@ COMMANDS: dict[str, tuple[ServiceName, RouteCall]] = {
         "ingest",
         RouteCall(None, body(subject_ids=sample_ids("appeal_id"))),
     ),
+    "POST /internal/erasures/grades": (
+        "ingest",
+        RouteCall(None, body(appeal_ids=sample_ids("appeal_id"))),
+    ),
 }
 SHOWN = {
     route: replace(row, body=CHANGING.get(route, row.body))

@@ -113,6 +113,9 @@ HIDE_NOTHING = {
     "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
     "GET /api/v1/metrics/page-formulas": "the region's: staff read by which one their pages are scored",
+    "GET /api/v1/grading/rubrics": "how answers are judged, which everybody reads",
+    "GET /api/v1/grading/samples": "of the region; only people of the centre read them",
+    "GET /api/v1/grading/assignments": "the caller's own",
 }
 
 

@@ -29,6 +29,7 @@ ONE_OF_EACH = {
     "registry": "POST /api/v1/organisations/{organisation_id}/names",
     "ingest": "POST /api/v1/sources/{page_id}/backfills",
     "appeals": "POST /api/v1/appeals/{appeal_id}/replies",
+    "metrics": "POST /api/v1/grading/rubrics",
     "webhooks": "POST /api/v1/webhooks/endpoints",
 }
 

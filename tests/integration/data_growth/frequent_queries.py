@@ -30,6 +30,9 @@ from services.appeals.promises import promise_queries, settlement
 from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
+from services.metrics.grading import claims, graded_items, objections, samples
+from services.metrics.grading.graded_items import GradedItemFilter
+from services.metrics.indicators.period import Period
 from services.registry.audit import personal_data_reads
 from services.webhooks.deliveries import deliveries
 from shared.api.pagination import Paging
@@ -159,6 +162,24 @@ def _reads(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Freq
         await personal_data_reads.list_reads(session, caller, filters, PAGE)
 
     return FrequentQuery(f"reads of personal data: {name}", "registry", work, frozenset(indexes))
+
+
+def _graded(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.METRICS_READ, region, staff)
+        period = Period(datetime.now(UTC) - timedelta(days=3_650), datetime.now(UTC))
+        await graded_items.list_graded_items(session, caller, period, GradedItemFilter(**wanted), PAGE)
+
+    return FrequentQuery(f"graded answers: {name}", "metrics", work, frozenset(indexes))
+
+
+async def _answers_of_a_day(session: WriteSession, _: Region) -> None:
+    start = LAST_WEEK - timedelta(days=1)
+    await session.execute(samples.answers_query(Period(start, start + timedelta(hours=12))))
+
+
+async def _open_items(session: WriteSession, region: Region) -> None:
+    await session.scalars(claims.open_items_query(_caller(Right.ANSWERS_GRADE, region, False), LAST_WEEK, 20))
 
 
 def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
@@ -329,6 +350,16 @@ FREQUENT_QUERIES = [
         "appeals",
         lambda session, _: request_unacknowledged_again(session),
         frozenset({"ix_replies_unacknowledged"}),
+    ),
+    _graded("centre", "ix_grading_items_graded"),
+    _graded("staff", "ix_grading_items_organisation_id_graded", staff=True),
+    FrequentQuery("answers to draw", "metrics", _answers_of_a_day, frozenset({"ix_replies_published_at"})),
+    FrequentQuery("answers to grade", "metrics", _open_items, frozenset({"ix_grading_items_open"}), 2 * MAX_OPEN),
+    FrequentQuery(
+        "objections to decide",
+        "metrics",
+        lambda session, region: objections.list_open(session, _caller(Right.METRICS_READ, region, False), PAGE),
+        frozenset({"ix_grading_objections_open"}),
     ),
     _promises("centre", "ix_promises_made_at"),
     _promises("staff", "ix_promises_organisation_id_made_at", staff=True),

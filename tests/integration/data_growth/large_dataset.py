@@ -97,6 +97,22 @@ INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publicat
         CASE WHEN rare THEN 'queued' ELSE 'published' END, 'person',
         CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at, message_id
     FROM source ORDER BY i;
+INSERT INTO grading_samples (id, week, rubric_id, seed, size, second_share, answers, created_by, created_at)
+    SELECT gen_random_uuid(), '2026-W01', id, 'x', 1, 0, 1, 'x', now() FROM grading_rubrics;
+-- A fifth of all answers was graded; of the newest some wait, and one person has graded the first of two places.
+INSERT INTO grading_items (id, sample_id, position, reply_id, organisation_id, kind, published_at, edits,
+        stratum_size, places, scores, graded_at, created_at)
+    SELECT message_id, (SELECT id FROM grading_samples), i, reply_id, organisation_id, 'final', at, 0, 1, 2,
+        '{{}}', CASE WHEN i > {n} - 5 * {open} THEN NULL ELSE at END, at
+    FROM source WHERE i % 5 = 0 ORDER BY i;
+INSERT INTO grading_grades (id, item_id, number, grader, claimed_until, scores, graded_at, created_at)
+    SELECT gen_random_uuid(), id, 1, CASE WHEN graded_at IS NULL THEN 'one' ELSE 'another' END, created_at, '{{}}',
+        created_at, created_at FROM grading_items ORDER BY created_at;
+INSERT INTO grading_objections (id, item_id, organisation_id, version, status, ground, former_scores, requested_by,
+        created_at, updated_at)
+    SELECT gen_random_uuid(), id, organisation_id, 1,
+        CASE WHEN position <= {rare} THEN 'open' ELSE 'rejected' END, '', '{{}}',
+        'x', created_at, created_at FROM grading_items WHERE graded_at IS NOT NULL;
 INSERT INTO promises (id, appeal_id, organisation_id, reply_id, promised_at, made_at, status, created_at,
         updated_at)
     SELECT gen_random_uuid(), appeal_id, organisation_id, reply_id, at + interval '4 days', at,

@@ -8,8 +8,15 @@ from uuid import UUID, uuid4
 from services.appeals.erasure.appeal_rows import erase_appeals
 from services.ingest.erasure.runner import ErasureRunner
 from services.ingest.networks.port import Author, IncomingItem
+from services.metrics.grading.erasure import erase_grades
 from services.webhooks.deliveries.erasure import erase_deliveries
-from shared.contracts.erasures import DeliveriesErased, EraseAuthor, EraseDeliveries
+from shared.contracts.erasures import (
+    DeliveriesErased,
+    EraseAuthor,
+    EraseDeliveries,
+    EraseGrades,
+    GradesErased,
+)
 from shared.database.sessions import Database
 from shared.service_client import ServiceUnavailable
 from tests.conftest import TestDatabase
@@ -29,7 +36,7 @@ BODY = {"ground": "request_of_the_person", "reference": "вх. 17"}
 
 @dataclass
 class OtherServices:
-    """Appeals and webhooks without HTTP: each command in a transaction with the role of its service."""
+    """Appeals, webhooks and metrics without HTTP: each command in a transaction with the role of its service."""
 
     database: TestDatabase
     failing: set[str] = field(default_factory=set)
@@ -37,7 +44,7 @@ class OtherServices:
 
     async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Handle a command as the named service does."""
-        assert path in {"/internal/erasures/appeals", "/internal/erasures/deliveries"}
+        assert path.removeprefix("/internal/erasures/") in {"appeals", "deliveries", "grades"}
         self.commands.append(callee)
         if callee in self.failing:
             raise ServiceUnavailable(f"{callee} responded with status 503")
@@ -47,6 +54,9 @@ class OtherServices:
                 if callee == "appeals":
                     erased = await erase_appeals(session, EraseAuthor.model_validate(body))
                     return erased.model_dump(mode="json")
+                if callee == "metrics":
+                    answers = await erase_grades(session, EraseGrades.model_validate(body).appeal_ids)
+                    return GradesErased(answers=answers).model_dump(mode="json")
                 subjects = EraseDeliveries.model_validate(body).subject_ids
                 return DeliveriesErased(deliveries=await erase_deliveries(session, subjects)).model_dump(
                     mode="json"

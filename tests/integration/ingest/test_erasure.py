@@ -391,3 +391,40 @@ async def test_reply_sent_after_the_request_is_erased_with_its_message(harness: 
     assert (await harness.record(erasure_id))["status"] == "done"
     assert await harness.found() == []
     assert "Шорьки" not in await harness.dump()
+
+
+async def test_words_in_grades_of_answers_are_erased_and_counted(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.comment())
+    appeal_id, reply_id, item_id = uuid4(), uuid4(), uuid4()
+    execute = harness.ingest.raw_connection.execute
+    organisation_id = await harness.ingest.raw_connection.fetchval("SELECT organisation_id FROM messages")
+    await execute(
+        """INSERT INTO appeals (id, version, status, urgency, transfers, returns, text, written_at, opened_at,
+               network, route, author_key, created_at, updated_at)
+           VALUES ($1, 1, 'closed', 'normal', 0, 0, '', $2, $2, 'vk', '{}', $3, $2, $2)""",
+        appeal_id, MOMENT, harness.key,
+    )  # fmt: skip
+    await execute(
+        """INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, version, created_at, updated_at)
+           VALUES ($1, $2, 'gospablik', 'final', $3, 'published', 'x', 1, $4, $4)""",
+        reply_id, appeal_id, WORDS, MOMENT,
+    )  # fmt: skip
+    await execute(
+        """INSERT INTO grading_samples (id, week, rubric_id, seed, size, second_share, answers, created_by,
+               created_at)
+           SELECT $1, '2026-W10', id, 'x', 1, 0, 1, 'x', $2 FROM grading_rubrics""",
+        item_id, MOMENT,
+    )  # fmt: skip
+    await execute(
+        """INSERT INTO grading_items (id, sample_id, position, reply_id, organisation_id, kind, published_at,
+               edits, stratum_size, places, created_at)
+           VALUES ($1, $1, 1, $2, $3, 'final', $4, 0, 1, 1, $4)""",
+        item_id, reply_id, organisation_id, MOMENT,
+    )  # fmt: skip
+    await execute(
+        """INSERT INTO grading_grades (id, item_id, number, grader, claimed_until, scores, comment, created_at)
+           VALUES ($1, $1, 1, 'x', $2, '{}', $3, $2)""",
+        item_id, MOMENT, WORDS,
+    )  # fmt: skip
+    assert (await harness.erase())["counts"]["metrics"] == {"graded_answers": 1}
+    assert await harness.found() == []

@@ -14,6 +14,7 @@ from cli.embedded.settings import SERVICES
 from services.appeals.settings import AppealsSettings
 from services.gateway.settings import GatewaySettings
 from services.ingest.settings import IngestSettings
+from services.metrics.settings import MetricsSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
 from shared.database.purge import RetentionSettings
@@ -24,6 +25,7 @@ _SERVICE_SETTINGS: dict[str, type[BaseSettings]] = {
     "registry": RegistrySettings,
     "ingest": IngestSettings,
     "appeals": AppealsSettings,
+    "metrics": MetricsSettings,
     "webhooks": WebhooksSettings,
     "gateway-service": GatewaySettings,
 }

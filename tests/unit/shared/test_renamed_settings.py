@@ -15,6 +15,7 @@ from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
 from services.ingest.settings import IngestSettings
 from services.metrics.app import build_service
+from services.metrics.settings import MetricsSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
 from shared.database.purge import RetentionSettings
@@ -29,6 +30,7 @@ ALL_SETTINGS: tuple[type[BaseSettings], ...] = (
     EmbeddedSettings,
     GatewaySettings,
     IngestSettings,
+    MetricsSettings,
     RegistrySettings,
     WebhooksSettings,
 )

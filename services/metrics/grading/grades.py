@@ -1,0 +1,87 @@
+"""Grades: what people think of an answer. One is given once and never changed; an objection adds a decision."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.grading.rubrics import check_scores, load_rubrics
+from services.metrics.schemas.grading import GradeIn, GradeOut, RubricOut
+from shared import clock
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Forbidden, NotFound
+from shared.masking import mask
+from shared.tables.appeals_replies import Reply
+from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingSample
+from shared.tables.registry import Person
+
+
+async def grade_item(session: WriteSession, caller: Caller, item_id: UUID, given: GradeIn) -> GradeOut:
+    """Store the caller's grade of an item that they have taken; the last one completes the item.
+
+    An expired claim is good until somebody else has the place. Raises `NotFound`, `Invalid` naming the criterion,
+    and `Conflict` if the caller has not taken the item, has graded it, or the citizen's data was erased.
+    """
+    item = await lock_item(session, item_id)
+    grades = await grades_of(session, item_id)
+    grade = next((one for one in grades if one.grader == caller.actor), None)
+    if grade is None:
+        raise Conflict("You have not taken this answer to grade, or somebody else has it now")
+    if grade.scores is not None:
+        raise Conflict("You have graded this answer already")
+    check_scores(given.scores, await rubric_of(session, item), item.kind)
+    await require_texts(session, item)
+    grade.scores, grade.comment, grade.graded_at = dict(given.scores), given.comment, clock.now()
+    if sum(one.scores is not None for one in grades) == item.places:
+        item.graded_at = grade.graded_at
+        item.scores = mean_scores([one.scores or {} for one in grades if one.scores is not None])
+    await session.flush()
+    return GradeOut(item_id=item_id, scores=given.scores, comment=masked(given.comment), graded_at=grade.graded_at)
+
+
+def mean_scores(scores: Sequence[Mapping[str, int]]) -> dict[str, float]:
+    """Return the mean of all grades by criterion."""
+    return {code: sum(one[code] for one in scores) / len(scores) for code in scores[0]}
+
+
+async def lock_item(session: WriteSession, item_id: UUID) -> GradingItem:
+    """Return the item, locked: grades, objections and erasures of an item take turns. Raises `NotFound`."""
+    item = await session.get(GradingItem, item_id, with_for_update=True, populate_existing=True)
+    if item is None:
+        raise NotFound("No such answer")
+    return item
+
+
+async def require_person(session: AsyncSession, caller: Caller) -> None:
+    """Raise `Forbidden` for an API client: answers are judged by people."""
+    if await session.scalar(select(Person.id).where(Person.id == UUID(caller.subject))) is None:
+        raise Forbidden("Only people judge answers")
+
+
+async def grades_of(session: AsyncSession, item_id: UUID) -> Sequence[GradingGrade]:
+    """Return the places of an item that were taken, in order."""
+    query = select(GradingGrade).where(GradingGrade.item_id == item_id).order_by(GradingGrade.number)
+    return (await session.scalars(query)).all()
+
+
+async def rubric_of(session: AsyncSession, item: GradingItem) -> RubricOut:
+    """Return the rubric of the item's sample."""
+    rubric_id = await session.scalar(select(GradingSample.rubric_id).where(GradingSample.id == item.sample_id))
+    assert rubric_id is not None
+    return (await load_rubrics(session, [rubric_id]))[rubric_id]
+
+
+async def require_texts(session: WriteSession, item: GradingItem) -> None:
+    """Raise `Conflict` if the citizen's data was erased: nothing may be written about it any more.
+
+    Read after the item was locked, so that no text is stored behind an erasure of the item's texts.
+    """
+    if not await session.scalar(select(Reply.text != "").where(Reply.id == item.reply_id)):
+        raise Conflict("The personal data of the citizen was erased: the answer cannot be judged any more")
+
+
+def masked(text: str | None) -> str | None:
+    """Return a text that people wrote about an answer with personal data masked; empty after an erasure: None."""
+    return mask(text) if text else None

@@ -1,0 +1,198 @@
+"""Weekly samples: the answers of a week that people grade."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Row, Select, case, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.grading import rubrics
+from services.metrics.grading.sampling import Answer, draw
+from services.metrics.grading.weeks import last_ended_week, week_period
+from services.metrics.indicators.period import Period
+from services.metrics.schemas.grading import SampleOut
+from services.metrics.settings import MetricsSettings
+from shared import clock
+from shared.api.pagination import Paging, inline_literal
+from shared.database.bulk_insert import insert_rows
+from shared.database.id_conditions import is_one_of
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid
+from shared.ids import new_id
+from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals_replies import Reply, ReplyChange
+from shared.tables.metrics_grading import GradingItem, GradingRubric, GradingSample
+
+_LOCK = int.from_bytes(b"samples", signed=True)
+SCHEDULER = "metrics"
+
+
+async def draw_sample(
+    session: WriteSession,
+    config: MetricsSettings,
+    actor: str,
+    week: str,
+    *,
+    size: int | None = None,
+    seed: str | None = None,
+) -> tuple[GradingSample, bool]:
+    """Draw the sample of a week that has ended; return it, and whether it is new.
+
+    A week has one sample: a repeated call returns it. Raises `Conflict` if it has another size or seed than
+    wanted, and `Invalid` naming `/week`.
+    """
+    period = _ended_week(week)
+    await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    found = await session.scalar(select(GradingSample).where(GradingSample.week == week))
+    if found is not None:
+        if size not in {None, found.size} or seed not in {None, found.seed}:
+            raise Conflict(f"The week has a sample of {found.size} answers with the seed «{found.seed}»")
+        return found, False
+    answers = {row.id: row for row in await session.execute(answers_query(period))}
+    # Should the network have corrected when a reply was published, it is graded in one week only.
+    for reply_id in await session.scalars(
+        select(GradingItem.reply_id).where(is_one_of(GradingItem.reply_id, answers))
+    ):
+        del answers[reply_id]
+    sample = GradingSample(
+        id=new_id(),
+        week=week,
+        rubric_id=(await rubrics.newest_rubric(session)).id,
+        # Nobody can know before the draw which answers will be graded.
+        seed=seed or secrets.token_hex(8),
+        size=config.grading_sample_size if size is None else size,
+        second_share=config.grading_second_share,
+        answers=len(answers),
+        created_by=actor,
+        created_at=clock.now(),
+    )
+    session.add(sample)
+    await session.flush()
+    drawn = draw(
+        (Answer(row.id, row.organisation_id, row.text_id) for row in answers.values()),
+        sample.size,
+        sample.seed,
+        sample.second_share,
+    )
+    edits = await _applied_edits(session, [one.reply_id for one in drawn])
+    await insert_rows(
+        session,
+        GradingItem,
+        [
+            {
+                "id": new_id(),
+                "sample_id": sample.id,
+                "position": position,
+                "reply_id": one.reply_id,
+                "organisation_id": one.organisation_id,
+                "kind": answers[one.reply_id].kind,
+                "published_at": answers[one.reply_id].published_at,
+                "edits": edits.get(one.reply_id, 0),
+                "stratum_size": one.stratum_size,
+                "places": one.places,
+                "scores": None,
+                "graded_at": None,
+                "created_at": sample.created_at,
+            }
+            for position, one in enumerate(drawn, start=1)
+        ],
+    )
+    return sample, True
+
+
+async def draw_last_week(session: WriteSession, config: MetricsSettings) -> GradingSample | None:
+    """Draw the sample of the last week that ended, unless samples are off; one that exists stays."""
+    if not config.grading_sample_size:
+        return None
+    sample, _ = await draw_sample(session, config, SCHEDULER, last_ended_week(clock.now()))
+    return sample
+
+
+def answers_query(period: Period) -> Select[UUID, str, datetime, UUID, UUID]:
+    """Return the query of the answers published in a period, with the organisation that had the appeal then.
+
+    Left out: what was told by phone or on paper, of which there is only a note; answers of the centre, which
+    grades; answers to citizens whose data was erased.
+    """
+    had = (
+        select(Assignment.to_organisation_id, literal(True).label("known"))
+        .where(Assignment.appeal_id == Reply.appeal_id, Assignment.at <= Reply.published_at)
+        .order_by(Assignment.at.desc(), Assignment.id.desc())
+        .limit(1)
+        .lateral("had")
+    )
+    organisation_id = case((had.c.known, had.c.to_organisation_id), else_=Appeal.organisation_id)
+    return (
+        select(
+            Reply.id,
+            Reply.kind,
+            Reply.published_at,
+            func.coalesce(Reply.incident_reply_id, Reply.id).label("text_id"),
+            organisation_id.label("organisation_id"),
+        )
+        .join(Appeal, Appeal.id == Reply.appeal_id)
+        .outerjoin(had, literal(True))
+        .where(
+            Reply.status == inline_literal("published"),
+            Reply.published_at >= period.start,
+            Reply.published_at < period.end,
+            Reply.origin != "recorded",
+            Reply.text != "",
+            organisation_id.is_not(None),
+        )
+    )
+
+
+async def list_samples(session: AsyncSession, paging: Paging) -> Sequence[Row[GradingSample, int, int, int]]:
+    """Return samples with the version of their rubric, their items and graded items; newest week first."""
+    query = _select_samples().order_by(GradingSample.week.desc()).limit(paging.limit + 1)
+    after = paging.after((GradingSample.week,), (str,))
+    return (await session.execute(query if after is None else query.where(after))).all()
+
+
+async def get_sample(session: AsyncSession, sample_id: UUID) -> SampleOut:
+    """Return a sample as the API shows it."""
+    return sample_out((await session.execute(_select_samples().where(GradingSample.id == sample_id))).one())
+
+
+def sample_out(row: Row[GradingSample, int, int, int]) -> SampleOut:
+    """Return a row of `list_samples` as the API shows it."""
+    sample, version, items, graded = row
+    names = ("id", "week", "seed", "size", "second_share", "answers", "created_at")
+    return SampleOut(
+        **{name: getattr(sample, name) for name in names}, rubric_version=version, items=items, graded=graded
+    )
+
+
+def _select_samples() -> Select[GradingSample, int, int, int]:
+    items, graded = (
+        select(func.count())
+        .select_from(GradingItem)
+        .where(GradingItem.sample_id == GradingSample.id, condition)
+        .scalar_subquery()
+        for condition in (literal(True), GradingItem.graded_at.is_not(None))
+    )
+    return select(GradingSample, GradingRubric.version, items, graded).join(
+        GradingRubric, GradingRubric.id == GradingSample.rubric_id
+    )
+
+
+def _ended_week(week: str) -> Period:
+    try:
+        period = week_period(week)
+    except ValueError as error:
+        raise Invalid.field("/week", f"No such week: {error}") from error
+    if period.end > clock.now():
+        raise Invalid.field("/week", "The week has not ended: later answers would never be drawn")
+    return period
+
+
+async def _applied_edits(session: AsyncSession, reply_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    rows = await session.execute(
+        select(ReplyChange.reply_id, func.count().label("edits"))
+        .where(ReplyChange.reply_id.in_(reply_ids), ReplyChange.kind == "edit", ReplyChange.status == "applied")
+        .group_by(ReplyChange.reply_id)
+    )
+    return {row.reply_id: row.edits for row in rows}

@@ -1,0 +1,90 @@
+"""Drawing a sample of answers: stratified by organisation, and the same for the same seed and answers.
+
+The order is that of a keyed hash of ids, never of a random generator or of the database, so anyone can repeat it.
+"""
+
+import hashlib
+import hmac
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A published reply, of the organisation that had the appeal.
+
+    `text_id` is the same for replies to the appeals of an incident, which have one text.
+    """
+
+    reply_id: UUID
+    organisation_id: UUID
+    text_id: UUID
+
+
+@dataclass(frozen=True)
+class DrawnAnswer:
+    """An answer of the sample; `stratum_size` is how many answers its organisation published."""
+
+    reply_id: UUID
+    organisation_id: UUID
+    stratum_size: int
+    places: int
+
+
+def draw(answers: Iterable[Answer], size: int, seed: str, second_share: float) -> Sequence[DrawnAnswer]:
+    """Return at most `size` answers in the order of their hashes.
+
+    Of every organisation at least one, as far as the size allows; the rest in proportion to its other answers. Of
+    replies with one text only one is drawn. The first `second_share` of another order have two places.
+    """
+    strata = _strata(answers, seed)
+    shares = _shares({organisation: len(found) for organisation, found in strata.items()}, size, seed)
+    drawn = [
+        (reply_id, organisation) for organisation, n in shares.items() for reply_id in strata[organisation][:n]
+    ]
+    seconds = {
+        reply_id
+        for reply_id, _ in sorted(drawn, key=lambda one: _rank(f"{seed}/second", one[0]))[
+            : round(second_share * len(drawn))
+        ]
+    }
+    return [
+        DrawnAnswer(reply_id, organisation, len(strata[organisation]), 2 if reply_id in seconds else 1)
+        for reply_id, organisation in sorted(drawn, key=lambda one: _rank(seed, one[0]))
+    ]
+
+
+def _rank(seed: str, identifier: UUID) -> bytes:
+    return hmac.digest(seed.encode(), identifier.bytes, hashlib.sha256)
+
+
+def _strata(answers: Iterable[Answer], seed: str) -> dict[UUID, list[UUID]]:
+    """Return the replies of each organisation, one of each text, in the order of their hashes."""
+    texts: dict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
+    for answer in answers:
+        texts[answer.organisation_id, answer.text_id].append(answer.reply_id)
+    strata: dict[UUID, list[UUID]] = defaultdict(list)
+    for (organisation, _), replies in texts.items():
+        strata[organisation].append(min(replies, key=lambda one: _rank(seed, one)))
+    return {
+        organisation: sorted(replies, key=lambda one: _rank(seed, one)) for organisation, replies in strata.items()
+    }
+
+
+def _shares(sizes: dict[UUID, int], wanted: int, seed: str) -> dict[UUID, int]:
+    """Return how many answers of each organisation are drawn, by the largest remainder.
+
+    Organisations have equal chances where there are more of them than wanted, whatever their size.
+    """
+    order = sorted(sizes, key=lambda one: _rank(seed, one))
+    size = min(wanted, sum(sizes.values()))
+    if size <= len(order):
+        return dict.fromkeys(order[:size], 1)
+    others, rest = sum(sizes.values()) - len(order), size - len(order)
+    shares = {one: 1 + rest * (sizes[one] - 1) // others for one in order}
+    remainders = sorted(order, key=lambda one: -(rest * (sizes[one] - 1) % others))
+    for one in remainders[: size - sum(shares.values())]:
+        shares[one] += 1
+    return shares

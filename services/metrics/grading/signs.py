@@ -1,0 +1,110 @@
+"""Automatic signs compared with people: how often a hint on an answer finds the fault that people found.
+
+The hints are those of the checks when the reply was submitted, as they are stored with it; replies that staff
+wrote in the network were not checked. The rubric says which hints should find a fault of which criterion.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ScalarSelect, case, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.grading.rubrics import graded_criteria
+from services.metrics.fairness.intervals import wilson_interval
+from services.metrics.indicators.period import Period
+from services.metrics.schemas.grading_figures import SignFigures, SignShare
+from services.metrics.settings import MetricsSettings
+from shared.tables.appeals_replies import ReplyChange, ReplyVersion
+from shared.tables.metrics_grading import GradingItem, GradingSample
+
+# A score up to this is a fault: people saw the criterion met in part at best.
+FAULT = 1.0
+# A sign that is wrong more often than right must not be trusted.
+_TRUSTED_PRECISION = 0.5
+# Scores of an answer by criterion, and the codes of its hints.
+CheckedAnswer = tuple[Mapping[str, float], frozenset[str]]
+
+
+async def compute_signs(session: AsyncSession, period: Period, config: MetricsSettings) -> Sequence[SignFigures]:
+    """Return the figures of each sign over the graded answers of a period, in the order of the rubric."""
+    hints = case((GradingItem.edits > 0, _hints_of_edit()), else_=_hints_of_submission()).label("hints")
+    rows = (
+        await session.execute(
+            select(GradingItem.scores, GradingSample.rubric_id, hints)
+            .join(GradingSample, GradingSample.id == GradingItem.sample_id)
+            .where(
+                GradingItem.graded_at.is_not(None),
+                GradingItem.published_at >= period.start,
+                GradingItem.published_at < period.end,
+            )
+        )
+    ).all()
+    answers = [
+        (row.scores or {}, frozenset(hint["code"] for hint in row.hints)) for row in rows if row.hints is not None
+    ]
+    rubrics: set[UUID] = {row.rubric_id for row in rows}
+    return [
+        sign_figures(sign, criterion.code, answers, config.grading_minimum_pairs)
+        for criterion in await graded_criteria(session, rubrics)
+        for sign in criterion.signs
+    ]
+
+
+def sign_figures(sign: str, criterion: str, answers: Sequence[CheckedAnswer], minimum: int) -> SignFigures:
+    """Return how a sign compares with people's scores of a criterion, over the answers that it was asked of."""
+    found = [(sign in hints, scores[criterion] <= FAULT) for scores, hints in answers if criterion in scores]
+    flagged, faulty = sum(one for one, _ in found), sum(other for _, other in found)
+    both = sum(one and other for one, other in found)
+    precision = _share(both, flagged)
+    trusted = None
+    if flagged >= minimum and precision.low is not None:
+        trusted = precision.low > _TRUSTED_PRECISION
+    return SignFigures(
+        code=sign,
+        criterion=criterion,
+        compared=len(found),
+        flagged=flagged,
+        faulty=faulty,
+        both=both,
+        precision=precision,
+        recall=_share(both, faulty),
+        trusted=trusted,
+    )
+
+
+def _share(part: int, whole: int) -> SignShare:
+    interval = wilson_interval(part, whole)
+    low, high = interval or (None, None)
+    return SignShare(share=part / whole if whole else None, low=low, high=high)
+
+
+def _hints_of_submission() -> ScalarSelect[Any]:
+    return (
+        select(ReplyVersion.hints)
+        .where(ReplyVersion.reply_id == GradingItem.reply_id, ReplyVersion.hints.is_not(None))
+        .order_by(ReplyVersion.number.desc())
+        .limit(1)
+        .correlate(GradingItem)
+        .scalar_subquery()
+    )
+
+
+def _hints_of_edit() -> ScalarSelect[Any]:
+    """Return the hints of the last edit that had been applied when the sample was drawn."""
+    numbered = (
+        select(
+            ReplyChange.hints,
+            func.row_number().over(order_by=(ReplyChange.requested_at, ReplyChange.id)).label("number"),
+        )
+        .where(ReplyChange.reply_id == GradingItem.reply_id, ReplyChange.status == "applied")
+        .correlate(GradingItem)
+        .subquery()
+    )
+    return (
+        select(numbered.c.hints)
+        .where(numbered.c.number == GradingItem.edits)
+        .correlate(GradingItem)
+        .scalar_subquery()
+    )

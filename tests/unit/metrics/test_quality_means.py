@@ -1,0 +1,69 @@
+"""Mean scores with their weights and intervals, and signs compared with people."""
+
+import pytest
+
+from services.appeals.replies.checks.hints import HintCode
+from services.metrics.grading.quality import mean_score
+from services.metrics.grading.rubrics import rubric_out
+from services.metrics.grading.signs import sign_figures
+from services.metrics.fairness.intervals import wilson_interval
+from shared.tables.metrics_grading import GradingRubric
+from tests.unit.metrics.seeded_rubric import SEEDED
+
+
+def test_mean_counts_each_answer_by_what_it_stands_for() -> None:
+    # A large body's two answers stand for 50 each, a small one's for itself.
+    found = mean_score([(2, 50), (1, 50), (0, 1)], 1)
+    assert found.mean == pytest.approx(150 / 101)
+    effective = 101**2 / 5001
+    interval = wilson_interval(75 / 101 * effective, effective)
+    assert interval is not None
+    assert (found.low, found.high) == pytest.approx((2 * interval[0], 2 * interval[1]))
+
+
+def test_interval_of_equal_scores_has_a_width() -> None:
+    found = mean_score([(2, 1.0)] * 10, 10)
+    assert (found.mean, found.high) == pytest.approx((2, 2))
+    # Wilson's lower bound of 10 of 10 is 10 / (10 + 1.96²).
+    assert found.low == pytest.approx(2 * 10 / (10 + 1.959964**2), abs=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_mean_of_too_few_scores_is_withheld(count: int) -> None:
+    found = mean_score([(2, 1.0)] * count, 10)
+    assert (found.n, found.mean, found.low, found.high, found.withheld) == (count, None, None, None, "too_few")
+
+
+def test_sign_is_compared_with_faults_that_people_found() -> None:
+    hint = frozenset({"canned_phrase"})
+    answers = [
+        *[({"own_words": 0.0}, hint)] * 15,
+        *[({"own_words": 1.5}, hint)] * 5,
+        *[({"own_words": 1.0}, frozenset[str]())] * 10,
+        *[({"own_words": 2.0}, frozenset({"no_date"}))] * 20,
+        # Not asked of this answer.
+        ({"question": 0.0}, hint),
+    ]
+    found = sign_figures("canned_phrase", "own_words", answers, 20)
+    assert (found.compared, found.flagged, found.faulty, found.both) == (50, 20, 25, 15)
+    assert (found.precision.share, found.recall.share) == (0.75, 0.6)
+    # Wilson's lower bound of 15 of 20 is .531.
+    assert found.trusted is True
+    assert sign_figures("canned_phrase", "own_words", answers, 21).trusted is None
+    worse = sign_figures("canned_phrase", "own_words", [*answers, *[({"own_words": 2.0}, hint)] * 5], 20)
+    assert (worse.precision.share, worse.trusted) == (0.6, False)
+
+
+def test_sign_that_never_occurred_has_no_precision() -> None:
+    found = sign_figures("shouting", "politeness", [({"politeness": 2.0}, frozenset())], 1)
+    assert (found.precision.share, found.precision.low, found.recall.share, found.trusted) == (None,) * 4
+
+
+def test_seeded_rubric_is_valid_and_names_hints_that_exist() -> None:
+    rubric = rubric_out(GradingRubric(**SEEDED))
+    asked = [criterion.code for criterion in rubric.criteria if criterion.graded]
+    assert asked == [
+        "question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words",
+    ]  # fmt: skip
+    signs = {sign for criterion in rubric.criteria for sign in criterion.signs}
+    assert signs <= set(HintCode.__value__.__args__)
