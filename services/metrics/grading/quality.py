@@ -12,14 +12,14 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.grading.agreement import compute_agreement
 from services.metrics.grading.rubrics import graded_criteria
-from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.grading import Axis, Criterion
 from services.metrics.schemas.grading_figures import (
     AxisScore,
-    CriterionScore,
+    CriterionMean,
     MeanScore,
     QualityFigures,
     QualityGroup,
@@ -164,9 +164,9 @@ def _figures(items: Sequence[ScoredItem], definitions: _Definitions) -> QualityF
 
 def _criterion_score(
     items: Iterable[ScoredItem], criterion: Criterion, definitions: _Definitions
-) -> CriterionScore:
+) -> CriterionMean:
     score = _mean(items, lambda item: item.scores.get(criterion.code), definitions.minimum)
-    return CriterionScore(
+    return CriterionMean(
         code=criterion.code, title=criterion.title, trusted=definitions.trusted.get(criterion.code), **dict(score)
     )
 

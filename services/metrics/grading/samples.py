@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.grading import rubrics
 from services.metrics.grading.sampling import Answer, draw
-from services.metrics.grading.weeks import last_ended_week, week_period
 from services.metrics.indicators.period import Period
+from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.schemas.grading import SampleOut
 from services.metrics.settings import MetricsSettings
 from shared import clock
@@ -106,7 +106,7 @@ async def draw_last_week(session: WriteSession, config: MetricsSettings) -> Grad
     """Draw the sample of the last week that ended, unless samples are off; one that exists stays."""
     if not config.grading_sample_size:
         return None
-    sample, _ = await draw_sample(session, config, SCHEDULER, last_ended_week(clock.now()))
+    sample, _ = await draw_sample(session, config, SCHEDULER, Week.containing(clock.now()).shifted(-1).name)
     return sample
 
 
@@ -180,10 +180,7 @@ def _select_samples() -> Select[GradingSample, int, int, int]:
 
 
 def _ended_week(week: str) -> Period:
-    try:
-        period = week_period(week)
-    except ValueError as error:
-        raise Invalid.field("/week", f"No such week: {error}") from error
+    period = requested_week(week, "/week").period
     if period.end > clock.now():
         raise Invalid.field("/week", "The week has not ended: later answers would never be drawn")
     return period

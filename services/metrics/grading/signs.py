@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import ScalarSelect, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.fairness.intervals import wilson_interval
+from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.grading_figures import SignFigures, SignShare
 from services.metrics.settings import MetricsSettings

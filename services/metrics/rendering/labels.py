@@ -16,14 +16,14 @@ UNITS: Final[dict[MeasureUnit, str]] = {
     "mark": "баллы",
 }
 POPULATIONS: Final[dict[ReportPopulation, str]] = {
-    "opened": "обращения, открытые за неделю",
-    "responses": "ответы, данные за неделю или со сроком на неделе",
-    "overdue": "обращения, просроченные на конец недели",
-    "answers": "окончательные ответы, опубликованные за неделю",
-    "promises": "обещания со сроком на неделе",
-    "deleted": "вопросы, удалённые сообществом",
-    "closed_unanswered": "обращения, закрытые без ответа",
-    "feedback": "отзывы граждан об ответах",
+    ReportPopulation.OPENED: "обращения, открытые за неделю",
+    ReportPopulation.RESPONSES: "ответы, данные за неделю или со сроком на неделе",
+    ReportPopulation.OVERDUE: "обращения, просроченные на конец недели",
+    ReportPopulation.ANSWERS: "окончательные ответы, опубликованные за неделю",
+    ReportPopulation.PROMISES: "обещания со сроком на неделе",
+    ReportPopulation.DELETED: "вопросы, удалённые сообществом",
+    ReportPopulation.CLOSED_UNANSWERED: "обращения, закрытые без ответа",
+    ReportPopulation.FEEDBACK: "отзывы граждан об ответах",
 }
 ATTENTION: Final[dict[str, str]] = {
     "overdue": "Просрочено",

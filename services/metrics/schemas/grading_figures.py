@@ -100,7 +100,7 @@ class MeanScore(BaseModel):
     withheld: Withheld | None = Field(description="Why the mean is null: «мало данных»")
 
 
-class CriterionScore(MeanScore):
+class CriterionMean(MeanScore):
     """The mean score of a criterion."""
 
     code: str = Field(examples=["question"])
@@ -118,7 +118,7 @@ class QualityFigures(BaseModel):
     """Quality of a set of answers."""
 
     graded: int = Field(description="Graded answers", examples=[40])
-    criteria: list[CriterionScore]
+    criteria: list[CriterionMean]
     axes: list[AxisScore] = Field(description="Promptness is not graded but computed: see the SLA figures")
 
 

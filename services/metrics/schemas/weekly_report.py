@@ -5,6 +5,7 @@ Russian, as officials read them. Percentages have one decimal; null means that t
 """
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
@@ -18,15 +19,21 @@ AttentionKind = TypeAliasType(
     Literal["overdue", "promises_broken", "questions_deleted", "pages_silent", "topic_grows", "closed_unanswered"],
 )
 ReportStatus = TypeAliasType("ReportStatus", Literal["preliminary", "published"])
-# The rows that a figure counts: see `services/metrics/weekly_report/populations.py`.
-ReportPopulation = TypeAliasType(
-    "ReportPopulation",
-    Literal[
-        "opened", "responses", "overdue", "answers", "promises", "deleted", "closed_unanswered", "feedback",
-    ],
-)  # fmt: skip
 ReportAxis = TypeAliasType("ReportAxis", Literal["promptness", "objectivity", "completeness"])
 MeasureUnit = TypeAliasType("MeasureUnit", Literal["percent", "count", "hours", "mark"])
+
+
+class ReportPopulation(StrEnum):
+    """The rows that figures count; `services/metrics/weekly_report/populations.py` defines them."""
+
+    OPENED = "opened"
+    RESPONSES = "responses"
+    OVERDUE = "overdue"
+    ANSWERS = "answers"
+    PROMISES = "promises"
+    DELETED = "deleted"
+    CLOSED_UNANSWERED = "closed_unanswered"
+    FEEDBACK = "feedback"
 
 
 class _Part(BaseModel):

@@ -357,12 +357,12 @@ def feedback(time: ReportedTime) -> Select[Any]:
 
 
 POPULATIONS: Mapping[ReportPopulation, Callable[[ReportedTime], Select[Any]]] = {
-    "opened": opened,
-    "responses": responses,
-    "overdue": overdue,
-    "answers": answers,
-    "promises": promises,
-    "deleted": deleted,
-    "closed_unanswered": closed_unanswered,
-    "feedback": feedback,
+    ReportPopulation.OPENED: opened,
+    ReportPopulation.RESPONSES: responses,
+    ReportPopulation.OVERDUE: overdue,
+    ReportPopulation.ANSWERS: answers,
+    ReportPopulation.PROMISES: promises,
+    ReportPopulation.DELETED: deleted,
+    ReportPopulation.CLOSED_UNANSWERED: closed_unanswered,
+    ReportPopulation.FEEDBACK: feedback,
 }

@@ -18,14 +18,14 @@ from shared.clock import REGION_TIME_ZONE
 # A workbook with more rows takes programs long to open; CSV has them all.
 MAX_ROWS = 20_000
 TITLES: Mapping[ReportPopulation, str] = {
-    "opened": "Обращения недели",
-    "responses": "Ответы и сроки",
-    "overdue": "Просрочено",
-    "answers": "Опубликованные ответы",
-    "promises": "Обещания",
-    "deleted": "Удалённые вопросы",
-    "closed_unanswered": "Закрыто без ответа",
-    "feedback": "Слова граждан",
+    ReportPopulation.OPENED: "Обращения недели",
+    ReportPopulation.RESPONSES: "Ответы и сроки",
+    ReportPopulation.OVERDUE: "Просрочено",
+    ReportPopulation.ANSWERS: "Опубликованные ответы",
+    ReportPopulation.PROMISES: "Обещания",
+    ReportPopulation.DELETED: "Удалённые вопросы",
+    ReportPopulation.CLOSED_UNANSWERED: "Закрыто без ответа",
+    ReportPopulation.FEEDBACK: "Слова граждан",
 }
 _COMMON: tuple[tuple[str, str, RowKind], ...] = (
     ("number", "Обращение", "count"),

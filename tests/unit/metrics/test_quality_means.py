@@ -3,10 +3,10 @@
 import pytest
 
 from services.appeals.replies.checks.hints import HintCode
+from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.grading.quality import mean_score
 from services.metrics.grading.rubrics import rubric_out
 from services.metrics.grading.signs import sign_figures
-from services.metrics.fairness.intervals import wilson_interval
 from shared.tables.metrics_grading import GradingRubric
 from tests.unit.metrics.seeded_rubric import SEEDED
 
