@@ -302,11 +302,11 @@ def hard_appeals() -> list[HardAppeal]:
 
 def grades() -> list[GradeFigures]:
     return [
-        GradeFigures(code="addresses_question", title="Отвечает на заданный вопрос", axis="objectivity", mean=1.62,
-                     graded=120, kappa=0.71),
-        GradeFigures(code="action_or_date", title="Названо действие или срок", axis="completeness", mean=1.1,
+        GradeFigures(code="addresses_question", title="Отвечает на заданный вопрос", axes=["objectivity"],
+                     mean=1.62, graded=120, kappa=0.71),
+        GradeFigures(code="action_or_date", title="Названо действие или срок", axes=["completeness"], mean=1.1,
                      graded=118, kappa=0.64),
-        GradeFigures(code="plain_language", title="Написано понятно", axis="objectivity", mean=1.75, graded=119,
+        GradeFigures(code="plain_language", title="Написано понятно", axes=["objectivity"], mean=1.75, graded=119,
                      kappa=None),
     ]  # fmt: skip
 

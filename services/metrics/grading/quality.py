@@ -16,7 +16,8 @@ from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.grading.agreement import compute_agreement
 from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
-from services.metrics.schemas.grading import Axis, Criterion
+from services.metrics.schemas.axes import Axis
+from services.metrics.schemas.grading import Criterion
 from services.metrics.schemas.grading_figures import (
     AxisScore,
     CriterionMean,
@@ -167,7 +168,11 @@ def _criterion_score(
 ) -> CriterionMean:
     score = _mean(items, lambda item: item.scores.get(criterion.code), definitions.minimum)
     return CriterionMean(
-        code=criterion.code, title=criterion.title, trusted=definitions.trusted.get(criterion.code), **dict(score)
+        code=criterion.code,
+        title=criterion.title,
+        axes=criterion.axes,
+        trusted=definitions.trusted.get(criterion.code),
+        **dict(score),
     )
 
 

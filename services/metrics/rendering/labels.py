@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from services.metrics.schemas.weekly_report import MeasureUnit, ReportAxis, ReportPopulation
+from services.metrics.schemas.axes import Axis
+from services.metrics.schemas.weekly_report import MeasureUnit, ReportPopulation
 
-AXES: Final[dict[ReportAxis, str]] = {
-    "promptness": "Оперативность",
-    "objectivity": "Объективность",
-    "completeness": "Полнота",
+AXES: Final[dict[Axis, str]] = {
+    Axis.PROMPTNESS: "Оперативность",
+    Axis.OBJECTIVITY: "Объективность",
+    Axis.COMPLETENESS: "Полнота",
 }
 UNITS: Final[dict[MeasureUnit, str]] = {
     "percent": "проценты",

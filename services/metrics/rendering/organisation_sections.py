@@ -220,10 +220,17 @@ def deleted_section(document: ReportDocument) -> Section:
 def grade_section(document: ReportDocument) -> Section:
     """Return the grades of answers by criterion."""
     rows = [
-        (grade.title, labels.AXES[grade.axis], grade.mean, grade.graded, grade.kappa) for grade in document.grades
+        (
+            grade.title,
+            ", ".join(labels.AXES[axis] for axis in grade.axes),
+            grade.mean,
+            grade.graded,
+            grade.kappa,
+        )
+        for grade in document.grades
     ]
     table = Table(
-        "Оценки ответов по критериям",
+        "Оценки ответов четырёх недель до этой, по критериям",
         (
             Column("Критерий", weight=3),
             Column("Ось", weight=1.4),
@@ -232,6 +239,6 @@ def grade_section(document: ReportDocument) -> Section:
             Column("Согласие двух оценщиков (κ)", "mark"),
         ),
         rows,
-        empty="Ответы этой недели не оценивались.",
+        empty="Ответы четырёх недель до этой не оценивались.",
     )
     return Section("grades", "Оценки ответов", "Оценки ответов", [table])

@@ -1,13 +1,13 @@
 """API models of judging answers: rubric, sample, grades, objections."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from typing_extensions import TypeAliasType
 
+from services.metrics.schemas.axes import Axis
 from shared.contracts.values import ReplyKind
 
 _CODE = r"^[a-z][a-z_]{1,39}$"
@@ -34,14 +34,6 @@ def _storable(value: str) -> str:
 
 
 FreeText = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_storable)]
-
-
-class Axis(StrEnum):
-    """«Оперативность», «объективность», «полнота»."""
-
-    PROMPTNESS = "promptness"
-    OBJECTIVITY = "objectivity"
-    COMPLETENESS = "completeness"
 
 
 class _RequestBody(BaseModel):

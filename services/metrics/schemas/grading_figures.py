@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
-from services.metrics.schemas.grading import Axis
+from services.metrics.schemas.axes import Axis
 
 # «Мало данных» in reports.
 Withheld = TypeAliasType("Withheld", Literal["too_few"])
@@ -105,6 +105,7 @@ class CriterionMean(MeanScore):
 
     code: str = Field(examples=["question"])
     title: str = Field(examples=["Ответ по существу вопроса"])
+    axes: list[Axis] = Field(description="The axes it counts for")
     trusted: bool | None = Field(description="By the agreement of graders in the period", examples=[True])
 
 

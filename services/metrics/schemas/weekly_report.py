@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
+from services.metrics.schemas.axes import Axis
 from shared.networks import NetworkName
 
 AttentionKind = TypeAliasType(
@@ -19,7 +20,6 @@ AttentionKind = TypeAliasType(
     Literal["overdue", "promises_broken", "questions_deleted", "pages_silent", "topic_grows", "closed_unanswered"],
 )
 ReportStatus = TypeAliasType("ReportStatus", Literal["preliminary", "published"])
-ReportAxis = TypeAliasType("ReportAxis", Literal["promptness", "objectivity", "completeness"])
 MeasureUnit = TypeAliasType("MeasureUnit", Literal["percent", "count", "hours", "mark"])
 
 
@@ -132,7 +132,7 @@ class MeasureValue(_Part):
 class AxisValues(_Part):
     """The measures of one axis for the region."""
 
-    axis: ReportAxis
+    axis: Axis
     title: str = Field(examples=["Оперативность"])
     measures: list[MeasureValue]
 
@@ -245,14 +245,14 @@ class PageFigures(_Part):
 
 
 class GradeFigures(_Part):
-    """Grades that people gave to a sample of answers, by criterion."""
+    """Grades that people gave to samples of answers of the four weeks before, by criterion."""
 
     code: str = Field(examples=["addresses_question"])
     title: str = Field(examples=["Отвечает на заданный вопрос"])
-    axis: ReportAxis
+    axes: list[Axis]
     mean: float | None = Field(description="0 to 2", examples=[1.62])
     graded: int = Field(examples=[120])
-    kappa: float | None = Field(description="Agreement of two graders", examples=[0.71])
+    kappa: float | None = Field(description="Agreement of two graders, linearly weighted", examples=[0.71])
 
 
 class MeasureDefinition(_Part):
@@ -260,7 +260,7 @@ class MeasureDefinition(_Part):
 
     code: str = Field(examples=["response_on_time"])
     version: int = Field(examples=[1])
-    axis: ReportAxis
+    axis: Axis
     name: str = Field(examples=["Ответы в срок"])
     formula: str = Field(examples=["данные в срок ÷ решённые за неделю"])
     unit: MeasureUnit
@@ -293,7 +293,7 @@ class ReportDocument(_Part):
     promises: PromiseFigures
     coverage: list[CoverageRow]
     pages: PageFigures | None = Field(description="Null: the pages were not scored in this week")
-    grades: list[GradeFigures] = Field(description="Empty: no answers of this week were graded")
+    grades: list[GradeFigures] = Field(description="Empty: no answers of the four weeks before were graded")
     definitions: list[MeasureDefinition]
     gaps: list[str] = Field(
         examples=[["Сбор начался 17.11.2026: неделя неполная."]],

@@ -23,6 +23,7 @@ from services.metrics.schemas.weekly_report import (
 )
 from services.metrics.weekly_report import data_gaps, opened_counts, populations
 from services.metrics.weekly_report.attention import attention_items
+from services.metrics.weekly_report.grade_figures import read_grade_figures
 from services.metrics.weekly_report.hard_appeals import choose_hard_appeals
 from services.metrics.weekly_report.measure_values import axis_values, percent
 from services.metrics.weekly_report.measures import MEASURES
@@ -75,7 +76,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         promises=_promises(figures),
         coverage=await _coverage(session, week),
         pages=await read_page_figures(session, week),
-        grades=[],
+        grades=await read_grade_figures(session, week),
         definitions=[measure.definition for measure in MEASURES],
         gaps=await data_gaps.read_gaps(session, week, as_of),
     )

@@ -7,12 +7,13 @@ A changed definition gets a new version.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.metrics.schemas.weekly_report import MeasureDefinition, MeasureUnit, ReportAxis, ReportPopulation
+from services.metrics.schemas.axes import Axis
+from services.metrics.schemas.weekly_report import MeasureDefinition, MeasureUnit, ReportPopulation
 
-AXIS_TITLES: Mapping[ReportAxis, str] = {
-    "promptness": "Оперативность",
-    "objectivity": "Объективность",
-    "completeness": "Полнота",
+AXIS_TITLES: Mapping[Axis, str] = {
+    Axis.PROMPTNESS: "Оперативность",
+    Axis.OBJECTIVITY: "Объективность",
+    Axis.COMPLETENESS: "Полнота",
 }
 _NONE = "нет"
 _WEEK = "неделя региона: с понедельника 00:00 до следующего понедельника 00:00"
@@ -28,7 +29,7 @@ class Measure:
     """
 
     code: str
-    axis: ReportAxis
+    axis: Axis
     name: str
     formula: str
     population: ReportPopulation
@@ -64,7 +65,7 @@ _DECIDED = (
 MEASURES: tuple[Measure, ...] = (
     Measure(
         "response_on_time",
-        "promptness",
+        Axis.PROMPTNESS,
         "Ответы в срок",
         f"данные в срок ÷ решённые за неделю; {_DECIDED}",
         ReportPopulation.RESPONSES,
@@ -73,7 +74,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "response_median",
-        "promptness",
+        Axis.PROMPTNESS,
         "Половина ответов дана быстрее, чем за",
         "медиана рабочего времени ответов, данных за неделю",
         ReportPopulation.RESPONSES,
@@ -84,7 +85,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "response_p90",
-        "promptness",
+        Axis.PROMPTNESS,
         "Девять из десяти ответов даны быстрее, чем за",
         "90-й процентиль рабочего времени ответов, данных за неделю",
         ReportPopulation.RESPONSES,
@@ -95,7 +96,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "overdue",
-        "promptness",
+        Axis.PROMPTNESS,
         "Просрочено на конец недели",
         "ожидаемые ответы и окончательные ответы, чей срок прошёл к концу недели",
         ReportPopulation.OVERDUE,
@@ -106,7 +107,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "promises_kept",
-        "promptness",
+        Axis.PROMPTNESS,
         "Обещания выполнены",
         "выполненные ÷ (выполненные + нарушенные) обещания с датой на этой неделе",
         ReportPopulation.PROMISES,
@@ -116,7 +117,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "answered",
-        "objectivity",
+        Axis.OBJECTIVITY,
         "Вопросы не остались без ответа",
         f"отвеченные к концу недели ÷ решённые за неделю; {_DECIDED}",
         ReportPopulation.RESPONSES,
@@ -125,7 +126,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "complaints_answered",
-        "objectivity",
+        Axis.OBJECTIVITY,
         "Неудобные вопросы не остались без ответа",
         "то же среди обращений, которые открыла жалоба",
         ReportPopulation.RESPONSES,
@@ -135,7 +136,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "questions_deleted",
-        "objectivity",
+        Axis.OBJECTIVITY,
         "Вопросы, удалённые сообществом",
         "сообщения граждан, требующие ответа и удалённые сообществом за неделю",
         ReportPopulation.DELETED,
@@ -145,7 +146,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "closed_unanswered",
-        "objectivity",
+        Axis.OBJECTIVITY,
         "Закрыто без ответа",
         "обращения, закрытые за неделю, без единого ответа",
         ReportPopulation.CLOSED_UNANSWERED,
@@ -154,7 +155,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "canned",
-        "objectivity",
+        Axis.OBJECTIVITY,
         "Одинаковые ответы",
         "ответы недели с текстом, который организация дала и на другое обращение за четыре недели ÷ все ответы "
         "недели",
@@ -165,7 +166,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "to_the_point",
-        "completeness",
+        Axis.COMPLETENESS,
         "Ответ на заданный вопрос",
         "ответы без признаков «не о том», «не сказано когда, почему, где» ÷ проверенные ответы",
         ReportPopulation.ANSWERS,
@@ -175,7 +176,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "with_substance",
-        "completeness",
+        Axis.COMPLETENESS,
         "Названы действие или дата",
         "ответы без признаков «нет действия и даты», «нет даты» ÷ проверенные ответы",
         ReportPopulation.ANSWERS,
@@ -185,7 +186,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "with_contact",
-        "completeness",
+        Axis.COMPLETENESS,
         "Указан контакт",
         "ответы без признаков «нет контакта», «отсылка без контакта» ÷ проверенные ответы",
         ReportPopulation.ANSWERS,
@@ -195,7 +196,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "with_proof",
-        "completeness",
+        Axis.COMPLETENESS,
         "С фотографией или документом",
         "окончательные ответы с вложением ÷ окончательные ответы недели",
         ReportPopulation.ANSWERS,
@@ -205,7 +206,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "solved",
-        "completeness",
+        Axis.COMPLETENESS,
         "Вопрос решён",
         "окончательные ответы с итогом «решено» ÷ окончательные ответы недели",
         ReportPopulation.ANSWERS,
@@ -215,7 +216,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "not_solved_said",
-        "completeness",
+        Axis.COMPLETENESS,
         "Граждане сказали «не решено»",
         "слова «не решено» (и низкие оценки) за неделю",
         ReportPopulation.FEEDBACK,
@@ -225,7 +226,7 @@ MEASURES: tuple[Measure, ...] = (
     ),
     Measure(
         "mark",
-        "completeness",
+        Axis.COMPLETENESS,
         "Средняя оценка граждан",
         "сумма оценок ÷ число оценок за неделю, от 1 до 5",
         ReportPopulation.FEEDBACK,

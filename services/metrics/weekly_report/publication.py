@@ -27,8 +27,8 @@ ACTOR = "metrics"
 COMPARED_WEEKS = 8
 # What identifies an element of a list in a pointer.
 _KEYS = ("channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis")
-# Texts, and choices that follow from the figures.
-_NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "as_of", "cells"})
+# Texts, choices that follow from the figures, and grades, which people go on to give.
+_NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "as_of", "cells", "grades"})
 
 Figure = int | float | str | None
 

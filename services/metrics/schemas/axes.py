@@ -1,0 +1,11 @@
+"""The three axes by which answers are measured."""
+
+from enum import StrEnum
+
+
+class Axis(StrEnum):
+    """«Оперативность», «объективность», «полнота»."""
+
+    PROMPTNESS = "promptness"
+    OBJECTIVITY = "objectivity"
+    COMPLETENESS = "completeness"
