@@ -297,6 +297,19 @@ async def test_published_report_stays_and_differences_are_noted(reports: Reports
     assert "/totals/all/appeals/value" not in again
 
 
+async def test_text_of_a_hard_appeal_is_masked_and_gone_after_an_erasure(reports: Reports) -> None:
+    await _generate(reports, 200, weeks=2)
+    await reports.connection.execute("UPDATE appeals SET text = 'Третий день нет тепла, звоните 8 902 123-45-67'")
+    await reports.run_job("publish-weekly-report")
+    before = (await reports.get("/2026-W47"))["report"]["hard_appeals"]
+    assert {appeal["text"] for appeal in before} == {"Третий день нет тепла, звоните [телефон]"}
+    # What is stored has no words of a citizen, so an erasure need not change it.
+    assert "тепла" not in await reports.connection.fetchval("SELECT document FROM weekly_reports")
+    await reports.connection.execute("UPDATE appeals SET text = '', erased_at = now()")
+    after = (await reports.get("/2026-W47"))["report"]["hard_appeals"]
+    assert {appeal["text"] for appeal in after} == {"Текст удалён по просьбе гражданина."}
+
+
 async def test_report_is_published_on_monday_morning_and_caught_up_later(reports: Reports) -> None:
     with time_machine.travel(datetime(2026, 11, 23, 6, 59, tzinfo=ZONE), tick=False):
         await reports.run_job("publish-weekly-report")
