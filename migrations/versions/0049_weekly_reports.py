@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("week", sa.Text(), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("appeals", sa.Integer(), nullable=False),
         sa.Column("published_at", moment, nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_weekly_reports")),
@@ -53,7 +54,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_metrics_idempotency_created_at"), "metrics_idempotency", ["created_at"])
     tables = "weekly_reports, weekly_report_corrections"
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables}, metrics_idempotency TO gospablik_metrics")
+    # What was published stays.
+    op.execute(f"GRANT SELECT, INSERT ON {tables} TO gospablik_metrics")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON metrics_idempotency TO gospablik_metrics")
     op.execute(f"GRANT SELECT ON {tables} TO {_OTHERS}")
 
 

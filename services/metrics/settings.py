@@ -12,7 +12,7 @@ class MetricsSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
     report_hour: int = Field(
-        default=7, ge=0, le=23, description="The report is published on Monday from this hour on, region's time"
+        default=7, ge=5, le=23, description="The report is published on Monday from this hour on, region's time"
     )
     rank_min_appeals: int = Field(
         default=10, ge=2, description="How many appeals an organisation needs to get a rank among its peers"

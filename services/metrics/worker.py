@@ -16,12 +16,12 @@ log = get_logger(__name__)
 def register_schedules(service: Service, queue: Jobs) -> None:
     """Register the handlers of scheduled jobs. Times are UTC."""
 
-    # Every hour: a worker that was down on Monday morning publishes later.
+    # Every hour: a worker that was down on Monday morning publishes later. The report shows the scores of pages.
     @queue.schedule("publish-weekly-report", "7 * * * *")
     async def publish_weekly_report() -> None:
-        now = clock.now()
-        week = publication.due_week(now, metrics_settings().report_hour)
-        if await publication.publish(service.database, week, now):
+        await score_due_weeks(service.database)
+        hour = metrics_settings().report_hour
+        for week in await publication.publish_due_weeks(service.database, clock.now(), hour):
             log.info("weekly report published", week=week.name)
 
     @queue.schedule("note-report-corrections", "23 19 * * *")

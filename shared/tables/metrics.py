@@ -23,6 +23,8 @@ class WeeklyReport(Base):
     week: Mapped[str] = mapped_column(unique=True)
     document: Mapped[str]
     digest: Mapped[str]
+    # How many were opened in the week, for the list of reports.
+    appeals: Mapped[int]
     published_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
 

@@ -145,6 +145,7 @@ class GeneratedAppeals:
             text="Когда почистят дорогу?",
             written_at=opened_at,
             opened_at=opened_at,
+            assigned_at=opened_at if status != "triage" or rng.random() < 0.5 else None,
             first_response_due_at=due,
             first_response_at=answered,
             final_answer_at=answered if final else None,
@@ -153,7 +154,7 @@ class GeneratedAppeals:
             created_at=opened_at,
             updated_at=opened_at,
         )
-        if status in ("open", "merged"):
+        if status in ("open", "merged", "triage"):
             self._add_clocks(appeal, answered, final=final)
         self._add_message(appeal, page, now)
         if answered is not None:
@@ -161,7 +162,8 @@ class GeneratedAppeals:
 
     def _add_clocks(self, appeal: dict[str, Any], answered: datetime | None, *, final: bool) -> None:
         rng = self._random
-        ended = "cancelled" if appeal["closed_at"] or appeal["status"] == "merged" else "running"
+        # Closing an appeal leaves its clocks as they are.
+        ended = "cancelled" if appeal["status"] == "merged" else "running"
         for kind, due, stopped in (
             ("first_response", appeal["first_response_due_at"], answered),
             (
@@ -171,7 +173,7 @@ class GeneratedAppeals:
             ),
         ):
             paused = stopped is None and ended == "running" and rng.random() < 0.05
-            self._writer.add(
+            clock = self._writer.add(
                 "sla_clocks",
                 appeal_id=appeal["id"],
                 kind=kind,
@@ -189,6 +191,21 @@ class GeneratedAppeals:
                 created_at=appeal["opened_at"],
                 updated_at=appeal["opened_at"],
             )
+            if rng.random() < 0.15:
+                self._move(clock, appeal)
+
+    def _move(self, clock: dict[str, Any], appeal: dict[str, Any]) -> None:
+        """Say in the clock's events that another organisation had it first, until before or after the deadline."""
+        former = self._random.choice([*self._of.organisations, None])
+        moved = appeal["opened_at"] + timedelta(hours=self._random.uniform(1, 48))
+        for sequence, kind, at, owner in (
+            (2, "started", appeal["opened_at"], former),
+            (3, "moved", moved, clock["organisation_id"]),
+        ):
+            self._writer.add(
+                "sla_clock_events", clock_id=clock["id"], sequence=sequence, kind=kind, at=at,
+                actor="person:test", organisation_id=owner, recorded_at=at,
+            )  # fmt: skip
 
     def _add_message(self, appeal: dict[str, Any], page: tuple[UUID, UUID, str] | None, now: datetime) -> None:
         if page is None:
@@ -303,8 +320,14 @@ class GeneratedAppeals:
             answered_at=at,
             silent_after=at + timedelta(days=5),
             kind=kind,
-            mark=self._random.randrange(4, 6) if kind == "mark" else None,
+            mark=self._mark(kind),
             said_at=None if kind == "silence" else said,
             created_at=at,
             updated_at=at,
         )
+
+    def _mark(self, kind: str) -> int | None:
+        """Return a mark: a low one is no satisfaction."""
+        if kind == "mark":
+            return self._random.randrange(4, 6)
+        return self._random.randrange(1, 4) if kind == "not_solved" and self._random.random() < 0.5 else None

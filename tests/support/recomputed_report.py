@@ -17,10 +17,10 @@ ZONE = ZoneInfo("Asia/Irkutsk")
 Row = Mapping[str, str]
 Tables = Mapping[str, Sequence[Row]]
 TABLES = (
-    "appeals", "sla_clocks", "replies", "reply_versions", "promises", "feedback_rounds", "messages",
-    "classifications", "appeal_messages", "topics", "organisations",
+    "appeals", "sla_clocks", "sla_clock_events", "replies", "reply_versions", "promises", "feedback_rounds",
+    "messages", "classifications", "appeal_messages", "topics", "organisations",
 )  # fmt: skip
-_NOT_COUNTED = ("not_required", "merged", "triage")
+_NO_ANSWER = ("not_required", "merged")
 
 
 def _moment(text: str) -> datetime | None:
@@ -33,7 +33,16 @@ def _moment(text: str) -> datetime | None:
 
 
 def _share(part: int, whole: int) -> float | None:
-    return round(100 * part / whole, 1) if whole else None
+    if not whole:
+        return None
+    shown = round(100 * part / whole, 1)
+    if part in (0, whole):
+        return shown
+    return 99.9 if shown == 100 else 0.1 if shown == 0 else shown
+
+
+def _never_assigned(appeal: Row) -> bool:
+    return appeal["status"] == "triage" and not appeal["assigned_at"] and not appeal["first_response_at"]
 
 
 def _quantile(values: Sequence[int], share: float) -> float | None:
@@ -62,9 +71,20 @@ class Recomputation:
         self.versions: dict[str, list[Row]] = defaultdict(list)
         for row in tables["reply_versions"]:
             self.versions[row["reply_id"]].append(row)
+        self.words_on: dict[str, list[Row]] = defaultdict(list)
+        for row in tables["feedback_rounds"]:
+            self.words_on[row["reply_id"]].append(row)
+        self.replies_of: dict[str, list[Row]] = defaultdict(list)
+        for row in tables["replies"]:
+            self.replies_of[row["appeal_id"]].append(row)
+        self.events_of: dict[str, list[Row]] = defaultdict(list)
+        for row in tables["sla_clock_events"]:
+            self.events_of[row["clock_id"]].append(row)
         self.messages_of: dict[str, list[Row]] = defaultdict(list)
+        self.appeal_of = {}
         for row in tables["appeal_messages"]:
             self.messages_of[row["appeal_id"]].append(row)
+            self.appeal_of[row["message_id"]] = self.appeals[row["appeal_id"]]
 
     def bounds(self, weeks_before: int = 0) -> tuple[datetime, datetime]:
         """Return the start and the end of an earlier week, as UTC."""
@@ -83,7 +103,9 @@ class Recomputation:
         return [
             row
             for row in self.tables["appeals"]
-            if bounds[0] <= _required(row["opened_at"]) < bounds[1] and row["status"] not in _NOT_COUNTED
+            if bounds[0] <= _required(row["opened_at"]) < bounds[1]
+            and row["status"] not in _NO_ANSWER
+            and not _never_assigned(row)
         ]
 
     def counts_by(self, key: Any) -> dict[Any, dict[str, Any]]:
@@ -94,24 +116,22 @@ class Recomputation:
         first = min(opened).astimezone(ZONE).date() if opened else None
         found = {}
         for value in weeks[0].keys() | weeks[1].keys():
-            known = [n for n in range(1, 9) if first and self._sunday(n) >= first]
+            known = [n for n in range(1, 9) if first and self._monday(n) >= first]
             last = weeks[1][value] if 1 in known else None
-            year = before[value] if first and self._year_sunday() >= first else None
+            year = before[value] if first and self.year_before()[0].astimezone(ZONE).date() >= first else None
+            whole = self.as_of >= self.bounds()[1]
             found[value] = {
                 "value": weeks[0][value],
                 "last_week": last,
-                "change": None if last is None else weeks[0][value] - last,
+                "change": weeks[0][value] - last if last is not None and whole else None,
                 "last_year": year,
-                "change_to_last_year": None if year is None else weeks[0][value] - year,
+                "change_to_last_year": weeks[0][value] - year if year is not None and whole else None,
                 "mean_of_8_weeks": round(sum(weeks[n][value] for n in known) / len(known), 1) if known else None,
             }
         return found
 
-    def _sunday(self, weeks_before: int) -> Any:
-        return (self.monday - timedelta(weeks=weeks_before) + timedelta(days=6)).date()
-
-    def _year_sunday(self) -> Any:
-        return (self.year_before()[0].astimezone(ZONE) + timedelta(days=6)).date()
+    def _monday(self, weeks_before: int) -> Any:
+        return (self.monday - timedelta(weeks=weeks_before)).date()
 
     def channel(self, appeal: Row) -> str:
         return appeal["network"] or appeal["source"] or "manual"
@@ -133,7 +153,7 @@ class Recomputation:
             if answered:
                 found["answered"] += 1
                 found["final_answered" if final else "interim"] += 1
-                found["solved"] += final and row["outcome"] == "solved" and row["feedback_kind"] != "not_solved"
+                found["solved"] += self._is_solved(row)
             elif self._before(row["closed_at"]):
                 found["closed_unanswered"] += 1
             elif self._before(row["first_response_due_at"]):
@@ -141,12 +161,25 @@ class Recomputation:
             else:
                 found["waiting"] += 1
         for row in self.tables["appeals"]:
-            if bounds[0] <= _required(row["opened_at"]) < bounds[1] and row["status"] in (
-                "not_required",
-                "triage",
-            ):
-                found["in_triage" if row["status"] == "triage" else "not_required"] += 1
+            if bounds[0] <= _required(row["opened_at"]) < bounds[1]:
+                found["in_triage"] += _never_assigned(row)
+                found["not_required"] += row["status"] == "not_required"
         return found
+
+    def _is_solved(self, appeal: Row) -> bool:
+        """Return whether the last final answer solved it, and the citizen has not denied that of this answer."""
+        answers = [
+            reply
+            for reply in self.replies_of[appeal["id"]]
+            if reply["kind"] == "final" and reply["status"] == "published" and self._before(reply["published_at"])
+        ]
+        if not answers:
+            return False
+        last = max(answers, key=lambda reply: (_required(reply["published_at"]), reply["id"]))
+        denied = any(
+            said["kind"] == "not_solved" and self._before(said["said_at"]) for said in self.words_on[last["id"]]
+        )
+        return last["outcome"] == "solved" and not denied
 
     def _before(self, text: str) -> bool:
         moment = _moment(text)
@@ -164,7 +197,7 @@ class Recomputation:
 
     def _counted_clocks(self) -> Iterator[Row]:
         for clock in self.tables["sla_clocks"]:
-            if clock["state"] != "cancelled" and self.appeals[clock["appeal_id"]]["status"] not in _NOT_COUNTED:
+            if clock["state"] != "cancelled" and self.appeals[clock["appeal_id"]]["status"] not in _NO_ANSWER:
                 yield clock
 
     def _responses(self) -> Iterator[tuple[str, str, int]]:
@@ -175,9 +208,11 @@ class Recomputation:
             due, stopped = _moment(clock["due_at"]), _moment(clock["stopped_at"])
             on_time = stopped is not None and start <= stopped < end and (due is None or stopped <= due)
             late = due is not None and start <= due < min(end, self.as_of) and (stopped is None or stopped > due)
+            if due is not None and late:
+                late = not self._closed_before(clock["appeal_id"], due)
             if not on_time and not late:
                 continue
-            organisation = clock["organisation_id"]
+            organisation = self._responsible(clock, due) if late and due else clock["organisation_id"]
             answered = stopped is not None and stopped < self.as_of
             yield organisation, "responses", 1
             yield organisation, "on_time", int(on_time)
@@ -185,6 +220,21 @@ class Recomputation:
             if self._opened_by(clock["appeal_id"]) == "complaint":
                 yield organisation, "complaints", 1
                 yield organisation, "complaints_answered", int(answered)
+
+    def _closed_before(self, appeal_id: str, moment: datetime) -> bool:
+        closed = _moment(self.appeals[appeal_id]["closed_at"])
+        return closed is not None and closed < moment
+
+    def _responsible(self, clock: Row, due: datetime) -> str:
+        """Return the organisation that had the clock when its deadline passed."""
+        owners = [
+            event
+            for event in self.events_of[clock["id"]]
+            if event["kind"] in ("started", "restarted", "moved") and _required(event["at"]) <= due
+        ]
+        if not owners:
+            return clock["organisation_id"]
+        return max(owners, key=lambda event: int(event["sequence"]))["organisation_id"]
 
     def _opened_by(self, appeal_id: str) -> str | None:
         classified = [row for row in self.messages_of[appeal_id] if row["message_id"] in self.type_of]
@@ -216,6 +266,9 @@ class Recomputation:
         for clock in self._counted_clocks():
             due, stopped = _moment(clock["due_at"]), _moment(clock["stopped_at"])
             unfinished = clock["state"] in ("waiting", "running", "paused")
+            appeal = self.appeals[clock["appeal_id"]]
+            if appeal["status"] == "triage" or self._closed_before(clock["appeal_id"], self.as_of):
+                continue
             if due is not None and due < self.as_of and (unfinished or (stopped and stopped >= self.as_of)):
                 yield clock, self.appeals[clock["appeal_id"]]
 
@@ -228,15 +281,19 @@ class Recomputation:
                 texts[self._text_of(reply)].add(reply["appeal_id"])
         for reply in published:
             appeal = self.appeals[reply["appeal_id"]]
-            if not start <= _required(reply["published_at"]) < end or appeal["status"] in _NOT_COUNTED:
+            if not start <= _required(reply["published_at"]) < end or appeal["status"] in _NO_ANSWER:
                 continue
             organisation = appeal["organisation_id"]
-            yield organisation, "published", 1
+            yield organisation, "answers", 1
+            yield organisation, "comparable", int(self._is_long(reply))
             yield organisation, "canned", int(self._is_long(reply) and len(texts[self._text_of(reply)]) > 1)
             if reply["kind"] == "final":
-                yield organisation, "answers", 1
+                yield organisation, "final_answers", 1
+                yield organisation, "with_outcome", int(reply["outcome"] != "")
                 yield organisation, "solved", int(reply["outcome"] == "solved")
-                yield organisation, "with_proof", int(reply["attachment_ids"] not in ("", "{}"))
+                here = reply["origin"] == "gospablik"
+                yield organisation, "written_here", int(here)
+                yield organisation, "with_proof", int(here and reply["attachment_ids"] not in ("", "{}"))
             checked = [row for row in self.versions[reply["id"]] if row["hints"]]
             if checked:
                 last = max(checked, key=lambda row: int(row["number"]))
@@ -281,7 +338,10 @@ class Recomputation:
             by_community = message["deleted_by"] == "community" and message["from_community"] == "f"
             classified = self.type_of.get(message["id"])
             if moment and by_community and start <= moment < end and classified:
-                yield message["organisation_id"], "deleted", int(classified["needs_answer"] == "yes")
+                appeal = self.appeal_of.get(message["id"])
+                spared = appeal is not None and appeal["status"] == "not_required"
+                asked = classified["needs_answer"] == "yes" and not spared
+                yield message["organisation_id"], "deleted", int(asked)
 
     def _closed(self) -> Iterator[tuple[str, str, int]]:
         start, end = self.bounds()

@@ -203,7 +203,7 @@ def _organisation(draw: random.Random, number: int, name: str) -> OrganisationRo
         unanswered=draw.randint(0, 1),
         deleted=1 if number in {3, 1005, 2004} else 0,
         closed_unanswered=1 if number == 1002 else 0,
-        answers=answers,
+        final_answers=answers,
         solved=answers // 2,
         canned=draw.randint(0, 2),
         not_solved_said=draw.randint(0, 2),
@@ -313,7 +313,7 @@ def grades() -> list[GradeFigures]:
 
 def corrections() -> list[CorrectedFigure]:
     return [
-        CorrectedFigure(pointer="/totals/0/appeals/value", published=508, now=509),
-        CorrectedFigure(pointer="/topics/1/appeals/value", published=62, now=63),
-        CorrectedFigure(pointer="/axes/0/measures/0/value", published=94.1, now=93.9),
+        CorrectedFigure(pointer="/totals/all/appeals/value", published=508, now=509),
+        CorrectedFigure(pointer=f"/topics/{made_id(1)}/appeals/value", published=62, now=63),
+        CorrectedFigure(pointer="/axes/promptness/measures/response_on_time/value", published=94.1, now=93.9),
     ]

@@ -177,6 +177,6 @@ def _reason(share: RankedShare, prior: Prior, low: float, high: float) -> str:
     own = wording.percent(share.successes / share.trials)
     return (
         f"{own} ({share.successes} из {share.trials}), в среднем по группе\u00a0— {wording.percent(prior.mean)}; "
-        f"разница больше случайной: с учётом числа обращений\u00a0— "
+        f"разница больше случайной: с учётом их числа\u00a0— "
         f"от {wording.percent(low)} до {wording.percent(high)}"
     )

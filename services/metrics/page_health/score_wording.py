@@ -117,12 +117,12 @@ def _shorter_pauses(_criterion: PageCriterion, _inputs: PageInputs, best: int) -
 
 def _more_dialogue(_criterion: PageCriterion, inputs: PageInputs, best: int) -> str:
     share = _percent(inputs.citizen_messages_in_dialogue, inputs.citizen_messages)
-    return f"Отвечайте в ветках: нужно не меньше чем на {best} % сообщений, сейчас на {share} %"
+    return f"Отвечайте в ветках: нужно не меньше чем на {best}\u00a0% сообщений, сейчас на {share}\u00a0%"
 
 
 def _more_answers(_criterion: PageCriterion, inputs: PageInputs, best: int) -> str:
     share = _percent(inputs.appeals_answered, inputs.appeals_due)
-    return f"Отвечайте на обращения в срок: нужно не меньше чем на {best} %, сейчас на {share} %"
+    return f"Отвечайте на обращения: нужно не меньше чем на {best}\u00a0%, сейчас на {share}\u00a0%"
 
 
 def _step(criterion: PageCriterion, inputs: PageInputs) -> str:

@@ -1,8 +1,9 @@
 """Names of figures that differ from the published ones, in place of their pointers into the document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from services.metrics.rendering import figure_pointers
 from services.metrics.rendering import russian_format as russian
 from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument
 
@@ -36,7 +37,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "interim": "промежуточный ответ",
     "solved": "решено",
     "not_required": "ответ не требуется",
-    "in_triage": "на разборе",
+    "in_triage": "ждут решения модератора",
     "count": "количество",
     "numerator": "из них",
     "denominator": "всего измерено",
@@ -46,11 +47,11 @@ _NAMES: Final[Mapping[str, str]] = {
     "on_time": "в срок",
     "unanswered": "без ответа",
     "deleted": "удалено вопросов",
-    "answers": "окончательных ответов",
+    "final_answers": "окончательных ответов",
     "canned": "повторов текста",
     "not_solved_said": "«не решено» от граждан",
-    "score": "оценка",
-    "rank": "место среди равных",
+    "score": "сглаженная доля в срок",
+    "rank": "место среди сопоставимых",
     "due": "всего",
     "kept": "выполнены",
     "moved": "перенесены",
@@ -68,7 +69,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "mean_score": "средний балл",
     "mean": "средний балл",
     "graded": "оценено ответов",
-    "kappa": "согласие оценщиков",
+    "kappa": "согласие экспертов",
     "text": "текст",
     "reason": "причина",
 }
@@ -77,27 +78,26 @@ _SILENT: Final = frozenset({"appeals", "measures", "organisations", "subtopics",
 _TITLES: Final = ("label", "title", "name", "text", "code", "network")
 
 
-def figure_name(figure: CorrectedFigure, document: ReportDocument) -> str:
-    """Return where a figure is in words: «Темы: Здравоохранение: прошлая неделя»."""
+def figure_names(figures: Sequence[CorrectedFigure], document: ReportDocument) -> list[str]:
+    """Return where the figures are in words: «Темы: Здравоохранение: прошлая неделя»."""
     names = {definition.code: definition.name for definition in document.definitions}
-    node: Any = document.model_dump(mode="json")
-    words: list[str] = []
-    steps = [step.replace("~1", "/").replace("~0", "~") for step in figure.pointer.split("/")[1:]]
+    root = document.model_dump(mode="json")
+    return [_figure_name(figure.pointer, root, names) for figure in figures]
+
+
+def _figure_name(pointer: str, root: Any, names: Mapping[str, str]) -> str:
+    node, words = root, []
+    steps = figure_pointers.steps(pointer)
     for number, step in enumerate(steps):
-        node = _child(node, step)
-        if step.isdigit():
-            words.append(_title(node, names) or f"строка {int(step) + 1}")
+        in_list = isinstance(node, list)
+        node = figure_pointers.child(node, step)
+        if in_list:
+            words.append(_title(node, names) or names.get(step, step))
         elif step == "appeals" and number >= len(steps) - 2 and steps[-1] in {"appeals", "value"}:
             words.append("обращений")
         elif step not in _SILENT:
             words.append(_NAMES.get(step, step))
     return ": ".join(words)
-
-
-def _child(node: Any, step: str) -> Any:
-    if isinstance(node, list):
-        return node[int(step)] if step.isdigit() and int(step) < len(node) else None
-    return node.get(step) if isinstance(node, dict) else None
 
 
 def _title(node: Any, names: Mapping[str, str]) -> str | None:

@@ -19,18 +19,18 @@ UNITS: Final[dict[MeasureUnit, str]] = {
 POPULATIONS: Final[dict[ReportPopulation, str]] = {
     ReportPopulation.OPENED: "обращения, открытые за неделю",
     ReportPopulation.RESPONSES: "ответы, данные за неделю или со сроком на неделе",
-    ReportPopulation.OVERDUE: "обращения, просроченные на конец недели",
-    ReportPopulation.ANSWERS: "окончательные ответы, опубликованные за неделю",
+    ReportPopulation.OVERDUE: "ответы, срок которых прошёл к концу недели",
+    ReportPopulation.ANSWERS: "ответы, опубликованные за неделю",
     ReportPopulation.PROMISES: "обещания со сроком на неделе",
     ReportPopulation.DELETED: "вопросы, удалённые сообществом",
     ReportPopulation.CLOSED_UNANSWERED: "обращения, закрытые без ответа",
     ReportPopulation.FEEDBACK: "отзывы граждан об ответах",
 }
 ATTENTION: Final[dict[str, str]] = {
-    "overdue": "Просрочено",
-    "promises_broken": "Обещания не выполнены",
-    "questions_deleted": "Вопросы удалены",
-    "pages_silent": "Страницы молчат",
-    "topic_grows": "Тема растёт",
-    "closed_unanswered": "Закрыто без ответа",
+    "overdue": "Сроки",
+    "promises_broken": "Обещания",
+    "questions_deleted": "Удаление вопросов",
+    "pages_silent": "Страницы",
+    "topic_grows": "Рост темы",
+    "closed_unanswered": "Закрытие без ответа",
 }

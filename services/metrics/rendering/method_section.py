@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from services.metrics.rendering import labels
 from services.metrics.rendering import russian_format as russian
 from services.metrics.rendering.blocks import Block, Column, Paragraph, Points, Section, Table
-from services.metrics.rendering.corrections import figure_name, figure_value
+from services.metrics.rendering.corrections import figure_names, figure_value
 from services.metrics.schemas.weekly_report import ReportOut
 from shared.russian import plural
 
@@ -101,8 +101,10 @@ def _corrections(report: ReportOut) -> Table:
             Column("По данным сейчас", weight=1.5),
         ),
         [
-            (figure_name(figure, report.report), figure_value(figure.published), figure_value(figure.now))
-            for figure in report.corrections
+            (name, figure_value(figure.published), figure_value(figure.now))
+            for name, figure in zip(
+                figure_names(report.corrections, report.report), report.corrections, strict=True
+            )
         ],
         empty="Поправок нет.",
         sheet="Поправки",

@@ -33,13 +33,13 @@ _MEASURE_COLUMNS = (
     Column("Значение", "measure", weight=1.2),
     Column("Изменение", "measure", weight=1.2),
     Column("Прошлая неделя", "measure", weight=1.2),
-    Column("Из чего", "share", ("Из них", "Всего измерено"), weight=1.5),
+    Column("Строки", "share", ("Из них", "Всего измерено"), weight=1.5),
     Column(_INTERVAL, "interval", (f"{_INTERVAL}: от", "до"), weight=1.5),
 )
 _ORGANISATION_COLUMNS = (
     Column("Организация", weight=4),
-    Column("Место среди равных", "count", missing=russian.TOO_FEW, weight=1.2),
-    Column("Оценка", "percent", weight=1.2),
+    Column("Место среди сопоставимых", "count", missing=russian.TOO_FEW, weight=1.2),
+    Column("В срок, сглаженная доля", "percent", weight=1.2),
     Column(_INTERVAL, "interval", (f"{_INTERVAL}: от", "до"), weight=1.6),
     Column("Обращений", "count", weight=1.1),
     Column("Ответов дано или ожидалось", "count", weight=1.2),
@@ -98,8 +98,8 @@ def organisation_section(document: ReportDocument) -> Section:
     """Return the organisations by groups of peers, with the best and the worst of each and why."""
     blocks: list[Block] = [
         Paragraph(
-            "Организации сравниваются только с равными. Оценка – доля ответов в срок, у малых приближенная "
-            "к средней их группы; где данных мало, места нет.",
+            "Организации сравниваются только с сопоставимыми. Сглаженная доля ответов в срок у малых организаций "
+            "приближена к средней их группы; интервал относится к самой доле. Где данных мало, места нет.",
             is_note=True,
         )
     ]
@@ -108,14 +108,16 @@ def organisation_section(document: ReportDocument) -> Section:
         blocks += [Points(_reasons(group.best), title="Лучшие")] if group.best else []
         blocks += [Points(_reasons(group.worst), title="Отстающие")] if group.worst else []
         if not group.best and not group.worst:
-            blocks.append(Paragraph("Лучшие и отстающие не названы: данных мало."))
+            ranked = any(row.rank is not None for row in group.organisations)
+            why = "различия между организациями не больше случайных" if ranked else "данных мало"
+            blocks.append(Paragraph(f"Лучшие и отстающие не названы: {why}."))
         rows = [_organisation_cells(row) for row in group.organisations]
         blocks.append(Table(f"{group.title}: показатели", _ORGANISATION_COLUMNS, rows))
     if not document.peer_groups:
         blocks = [Paragraph("За неделю ни у одной организации нет обращений и ответов.")]
     return Section(
         "organisations",
-        "Организации среди равных",
+        "Организации среди сопоставимых",
         "Организации",
         blocks,
         is_wide=bool(document.peer_groups),
@@ -130,7 +132,7 @@ def _ranked(groups: Sequence[PeerGroup]) -> Table:
         rows += [(group.title, "отстающие", named.name, named.reason) for named in group.worst]
     columns = (
         Column("Группа", weight=3),
-        Column("Где"),
+        Column("Чем отмечена"),
         Column("Организация", weight=4),
         Column("Почему", weight=5),
     )
@@ -139,7 +141,7 @@ def _ranked(groups: Sequence[PeerGroup]) -> Table:
 
 def _all_organisations(groups: Sequence[PeerGroup]) -> Table:
     rows = [(group.title, *_organisation_cells(row)) for group in groups for row in group.organisations]
-    return Table("Организации среди равных", (Column("Группа", weight=3), *_ORGANISATION_COLUMNS), rows)
+    return Table("Организации среди сопоставимых", (Column("Группа", weight=3), *_ORGANISATION_COLUMNS), rows)
 
 
 def _organisation_cells(row: OrganisationRow) -> tuple[Value, ...]:
@@ -155,7 +157,7 @@ def _organisation_cells(row: OrganisationRow) -> tuple[Value, ...]:
         row.unanswered,
         row.deleted,
         row.closed_unanswered,
-        row.answers,
+        row.final_answers,
         row.solved,
         row.canned,
         row.not_solved_said,
@@ -230,15 +232,15 @@ def grade_section(document: ReportDocument) -> Section:
         for grade in document.grades
     ]
     table = Table(
-        "Оценки ответов четырёх недель до этой, по критериям",
+        "Оценки ответов за четыре предыдущие недели, по критериям",
         (
             Column("Критерий", weight=3),
             Column("Ось", weight=1.4),
-            Column("Средний балл (от 0 до 2)", "mark"),
+            Column("Средний балл (от 0 до 2)", "mark", missing=russian.TOO_FEW),
             Column("Оценено ответов", "count"),
-            Column("Согласие двух оценщиков (κ)", "mark"),
+            Column("Согласие двух экспертов (κ)", "mark"),
         ),
         rows,
-        empty="Ответы четырёх недель до этой не оценивались.",
+        empty="Ответы за четыре предыдущие недели не оценивались.",
     )
     return Section("grades", "Оценки ответов", "Оценки ответов", [table])

@@ -8,6 +8,8 @@ from services.metrics.schemas.weekly_report import MeasureUnit
 
 NO_DATA = "нет данных"
 TOO_FEW = "мало данных"
+# Where a value makes no sense, such as the interval of a count.
+NOT_APPLICABLE = "\N{EM DASH}"
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -57,15 +59,15 @@ def compared(value: int | None, change: int | None) -> str:
 
 
 def share_of(part: int | None, whole: int | None) -> str:
-    """Return two counts: «478 из 508», or «измерено 508» where no part is counted."""
+    """Return two counts: «478 из 508», «измерено 508» where no part is counted, or a dash."""
     if whole is None:
-        return NO_DATA
+        return NOT_APPLICABLE
     return f"измерено {count(whole)}" if part is None else f"{count(part)} из {count(whole)}"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Return an interval of percentages: «91,7–95,8 %»."""
-    return NO_DATA if low is None or high is None else f"{decimal(low)}{DASH}{percent(high)}"
+    """Return an interval of percentages: «91,7–95,8 %», or a dash."""
+    return NOT_APPLICABLE if low is None or high is None else f"{decimal(low)}{DASH}{percent(high)}"
 
 
 def measure(value: float | None, unit: MeasureUnit) -> str:

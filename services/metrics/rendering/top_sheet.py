@@ -83,8 +83,12 @@ def _headline(document: ReportDocument) -> list[tuple[str, str, str]]:
     return [
         *figures,
         ("Отвечено", russian.count(outcomes.answered), of_opened),
-        ("Просрочено", russian.count(outcomes.overdue), of_opened),
-        ("Вопрос решён", russian.count(outcomes.solved), f"из {russian.count(outcomes.final_answered)} с ответом"),
+        ("Просрочено ответов", russian.count(outcomes.overdue), of_opened),
+        (
+            "Вопрос решён",
+            russian.count(outcomes.solved),
+            f"из {russian.count(outcomes.final_answered)} с окончательным ответом",
+        ),
     ]
 
 
@@ -128,7 +132,7 @@ def _outcomes(document: ReportDocument) -> Table:
         ("Из отвеченных: пока промежуточный ответ", outcomes.interim),
         ("Из окончательных: вопрос решён", outcomes.solved),
         ("Ответ не требуется (сверх открытых)", outcomes.not_required),
-        ("На разборе у модераторов (сверх открытых)", outcomes.in_triage),
+        ("Ждут решения модератора (сверх открытых)", outcomes.in_triage),
     ]
     columns = (Column("Исход на конец недели", weight=4), Column("Обращений", "count"))
     return Table("Исходы обращений недели", columns, rows, chart=chart, has_total_row=True)

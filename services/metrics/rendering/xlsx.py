@@ -74,7 +74,7 @@ _ROW_WIDTHS: dict[RowKind, float] = {
 }  # fmt: skip
 _UNIT_FORMATS: dict[MeasureUnit, str] = {
     "percent": '0.0#" %"',
-    "count": "#,##0.##",
+    "count": "#,##0",
     "hours": '0.0#" ч"',
     "mark": "0.0#",
 }

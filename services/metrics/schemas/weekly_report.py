@@ -121,8 +121,10 @@ class MeasureValue(_Part):
 
     code: str = Field(examples=["response_on_time"])
     value: float | None = Field(examples=[94.1])
-    numerator: int | None = Field(examples=[478])
-    denominator: int | None = Field(description="How many rows were measured", examples=[508])
+    numerator: int | None = Field(description="Of a percentage: the rows that it is of", examples=[478])
+    denominator: int | None = Field(
+        description="How many rows were measured; null: the value itself is a count", examples=[508]
+    )
     low: float | None = Field(examples=[91.7])
     high: float | None = Field(examples=[95.8])
     last_week: float | None = Field(examples=[92.0])
@@ -149,7 +151,7 @@ class OrganisationRow(_Part):
     unanswered: int = Field(description="Responses due in the week that were not given by its end", examples=[0])
     deleted: int = Field(description="Questions that the community deleted", examples=[0])
     closed_unanswered: int = Field(examples=[0])
-    answers: int = Field(description="Final answers published in the week", examples=[11])
+    final_answers: int = Field(description="Published in the week", examples=[11])
     solved: int = Field(examples=[6])
     canned: int = Field(description="Answers with the text of another answer", examples=[0])
     not_solved_said: int = Field(description="Citizens who said that it is not solved", examples=[1])
@@ -166,14 +168,14 @@ class RankedOrganisation(_Part):
 
     organisation_id: UUID
     name: str = Field(examples=["Школа № 1"])
-    reason: str = Field(examples=["13 из 14 ответов в срок"])
+    reason: str = Field(examples=["98,7 % (76 из 77), в среднем по группе — 91,2 %"])
 
 
 class PeerGroup(_Part):
     """Organisations that can be compared with each other."""
 
-    code: str = Field(examples=["institution:education"])
-    title: str = Field(examples=["Учреждения: образование"])
+    code: str = Field(examples=["schools"])
+    title: str = Field(examples=["Школы"])
     organisations: list[OrganisationRow]
     best: list[RankedOrganisation]
     worst: list[RankedOrganisation]
@@ -199,7 +201,7 @@ class HardAppeal(_Part):
     municipality: str | None
     organisation: str | None
     text: str = Field(examples=["Третий день нет тепла."])
-    reason: str = Field(examples=["просрочено 3 дня; гражданин дважды сказал, что вопрос не решён"])
+    reason: str = Field(examples=["гражданин сказал, что вопрос не решён, 2 раза; срок прошёл 3 дня назад"])
 
 
 class PromiseFigures(_Part):
@@ -247,7 +249,7 @@ class PageFigures(_Part):
 class GradeFigures(_Part):
     """Grades that people gave to samples of answers of the four weeks before, by criterion."""
 
-    code: str = Field(examples=["addresses_question"])
+    code: str = Field(examples=["question"])
     title: str = Field(examples=["Отвечает на заданный вопрос"])
     axes: list[Axis]
     mean: float | None = Field(description="0 to 2", examples=[1.62])
@@ -304,7 +306,7 @@ class ReportDocument(_Part):
 class CorrectedFigure(_Part):
     """A figure that differs from the published one."""
 
-    pointer: str = Field(description="Where it is in the document", examples=["/totals/0/appeals/value"])
+    pointer: str = Field(description="Where it is in the document", examples=["/totals/all/appeals/value"])
     published: int | float | str | None
     now: int | float | str | None
 

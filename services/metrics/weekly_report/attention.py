@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import sqrt
 
-from services.metrics.schemas.weekly_report import AttentionItem, TopicRow
+from services.metrics.schemas.weekly_report import AttentionItem, PageFigures, TopicRow
 from services.metrics.weekly_report.week_figures import WeekFigures
 from shared.russian import plural
 
@@ -14,16 +14,22 @@ _DEVIATIONS, _MIN_GROWTH = 3, 5
 _MAX_TOPICS = 3
 
 
-def attention_items(figures: WeekFigures, topics: Sequence[TopicRow]) -> list[AttentionItem]:
+def attention_items(
+    figures: WeekFigures, topics: Sequence[TopicRow], pages: PageFigures | None
+) -> list[AttentionItem]:
     """Return what needs attention, most serious first; nothing that did not happen."""
     total = figures.total
     overdue, broken = total["overdue"], total["promises_broken"]
     deleted, closed = total["deleted"], total["closed_unanswered"]
-    answers = plural(overdue, ("ответ просрочен", "ответа просрочены", "ответов просрочены"))
-    promises = plural(broken, ("обещание нарушено", "обещания нарушены", "обещаний нарушены"))
+    answers = plural(overdue, ("ответ просрочен", "ответа просрочены", "ответов просрочено"))
+    promises = plural(broken, ("обещание не выполнено", "обещания не выполнены", "обещаний не выполнено"))
     questions = plural(
-        deleted, ("вопрос удалён сообществом", "вопроса удалены сообществами", "вопросов удалены сообществами")
+        deleted, ("вопрос удалён сообществом", "вопроса удалены сообществами", "вопросов удалено сообществами")
     )
+    unanswered = plural(
+        closed, ("обращение закрыто без ответа", "обращения закрыты без ответа", "обращений закрыто без ответа")
+    )
+    silent = 0 if pages is None else len(pages.silent)
     items = [
         AttentionItem(
             kind="overdue",
@@ -38,10 +44,16 @@ def attention_items(figures: WeekFigures, topics: Sequence[TopicRow]) -> list[At
         AttentionItem(
             kind="closed_unanswered",
             count=closed,
-            text=f"{closed} {plural(closed, _APPEALS)} закрыто без ответа",
+            text=f"{closed} {unanswered}",
             population="closed_unanswered",
         ),
         *_growing(topics),
+        AttentionItem(
+            kind="pages_silent",
+            count=silent,
+            text=f"{silent} {plural(silent, ('страница замолчала', 'страницы замолчали', 'страниц замолчало'))}",
+            population=None,
+        ),
     ]
     return [item for item in items if item.count]
 
@@ -50,7 +62,11 @@ def _growing(topics: Sequence[TopicRow]) -> list[AttentionItem]:
     growing = []
     for topic in topics:
         mean, value = topic.appeals.mean_of_8_weeks, topic.appeals.value
-        if mean is not None and value - mean >= max(_MIN_GROWTH, _DEVIATIONS * sqrt(mean)):
+        if (
+            topic.appeals.change is not None
+            and mean is not None
+            and value - mean >= max(_MIN_GROWTH, _DEVIATIONS * sqrt(mean))
+        ):
             usual = f"{mean:.1f}".replace(".", ",")
             text = f"{topic.label}: {value} {plural(value, _APPEALS)}, обычно {usual} за неделю"
             growing.append(AttentionItem(kind="topic_grows", count=value, text=text, population="opened"))

@@ -27,7 +27,7 @@ from services.metrics.weekly_report.grade_figures import read_grade_figures
 from services.metrics.weekly_report.hard_appeals import choose_hard_appeals
 from services.metrics.weekly_report.measure_values import axis_values, percent
 from services.metrics.weekly_report.measures import MEASURES
-from services.metrics.weekly_report.opened_counts import EarlierWeeks, most_frequent
+from services.metrics.weekly_report.opened_counts import ComparedWeeks, most_frequent
 from services.metrics.weekly_report.page_figures import read_page_figures
 from services.metrics.weekly_report.peers import peer_groups
 from services.metrics.weekly_report.populations import ReportedTime, reported_time
@@ -55,6 +55,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
     last_week = await read_week_figures(session, ReportedTime(before.period, before.period.end))
     total = earlier.compare(lambda _one: True)
     topics = _topics(opened, earlier, labels)
+    pages = await read_page_figures(session, week)
     return ReportDocument(
         week=week.name,
         first_day=week.monday,
@@ -66,7 +67,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
             *(_channel_total(earlier, channel) for channel in earlier.channels()),
         ],
         outcomes=_outcomes(opened, await opened_counts.count_uncounted(session, week.period)),
-        attention=attention_items(figures, topics),
+        attention=attention_items(figures, topics, pages),
         topics=topics,
         municipalities=await _municipalities(session, time, earlier, labels),
         cells=_cells(opened),
@@ -75,7 +76,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         hard_appeals=await choose_hard_appeals(session, time, labels),
         promises=_promises(figures),
         coverage=await _coverage(session, week),
-        pages=await read_page_figures(session, week),
+        pages=pages,
         grades=await read_grade_figures(session, week),
         definitions=[measure.definition for measure in MEASURES],
         gaps=await data_gaps.read_gaps(session, week, as_of),
@@ -89,7 +90,7 @@ def _by_organisation(opened: Sequence[Row[Any]]) -> Counter[UUID | None]:
     return counts
 
 
-def _channel_total(earlier: EarlierWeeks, channel: str) -> ChannelTotal:
+def _channel_total(earlier: ComparedWeeks, channel: str) -> ChannelTotal:
     appeals = earlier.compare(lambda one: one.channel == channel)
     return ChannelTotal(channel=channel, label=channel_label(channel), appeals=appeals)
 
@@ -114,7 +115,7 @@ def _outcomes(opened: Sequence[Row[Any]], uncounted: Counter[str]) -> ReportOutc
     )
 
 
-def _topics(opened: Sequence[Row[Any]], earlier: EarlierWeeks, labels: Labels) -> list[TopicRow]:
+def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) -> list[TopicRow]:
     total = sum(row.appeals for row in opened)
     return [
         _topic_row(group, opened if place < TOPICS_IN_DETAIL else (), total, earlier, labels)
@@ -123,7 +124,7 @@ def _topics(opened: Sequence[Row[Any]], earlier: EarlierWeeks, labels: Labels) -
 
 
 def _topic_row(
-    group: UUID | None, opened: Sequence[Row[Any]], total: int, earlier: EarlierWeeks, labels: Labels
+    group: UUID | None, opened: Sequence[Row[Any]], total: int, earlier: ComparedWeeks, labels: Labels
 ) -> TopicRow:
     """Return the row of a topic group, with the details of those of its appeals that are given."""
     subtopics: Counter[str] = Counter()
@@ -152,7 +153,7 @@ def _named(counts: Counter[str]) -> list[NamedCount]:
 
 
 async def _municipalities(
-    session: AsyncSession, time: ReportedTime, earlier: EarlierWeeks, labels: Labels
+    session: AsyncSession, time: ReportedTime, earlier: ComparedWeeks, labels: Labels
 ) -> list[MunicipalityRow]:
     rows = populations.overdue(time).subquery("overdue")
     query = select(rows.c.oktmo, func.count()).group_by(rows.c.oktmo)

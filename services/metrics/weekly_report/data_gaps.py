@@ -14,6 +14,12 @@ from shared.tables.appeals import Appeal
 from shared.tables.ingest import QuarantinedPayload, Reconciliation
 from shared.tables.registry import Page
 
+_QUARANTINED = (
+    "сообщение из соцсети не разобрано и ждёт в карантине: в отчёт оно не вошло",
+    "сообщения из соцсетей не разобраны и ждут в карантине: в отчёт они не вошли",
+    "сообщений из соцсетей не разобраны и ждут в карантине: в отчёт они не вошли",
+)
+
 
 async def read_gaps(session: AsyncSession, week: Week, as_of: datetime) -> list[str]:
     """Return a sentence for each kind of data that the week lacks."""
@@ -26,11 +32,7 @@ async def read_gaps(session: AsyncSession, week: Week, as_of: datetime) -> list[
         gaps.append(f"Сбор начался {first.astimezone(REGION_TIME_ZONE):%d.%m.%Y}: неделя неполная.")
     quarantined = await _count(session, QuarantinedPayload.id, QuarantinedPayload.created_at, period)
     if quarantined:
-        units = plural(
-            quarantined,
-            ("сообщение сети не разобрано", "сообщения сетей не разобраны", "сообщений сетей не разобраны"),
-        )
-        gaps.append(f"{quarantined} {units} и ждут в карантине: в отчёт они не вошли.")
+        gaps.append(f"{quarantined} {plural(quarantined, _QUARANTINED)}.")
     failed = await _count(
         session,
         Reconciliation.page_id.distinct(),

@@ -17,11 +17,11 @@ from services.metrics.weekly_report.printed_names import Labels, channel_label
 from shared.clock import REGION_TIME_ZONE
 from shared.database.id_conditions import is_one_of
 from shared.masking import mask
-from shared.russian import in_words
+from shared.russian import in_words, plural
 from shared.tables.appeals import Appeal
 
 COUNT = 3
-_ERASED = "Текст удалён по просьбе гражданина."
+_ERASED = "Текст удалён вместе с персональными данными."
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,12 @@ async def _read(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Row[Any]
 def _hard_appeal(row: Row[Any], why: _Candidate, labels: Labels) -> HardAppeal:
     reasons = []
     if why.disputes:
-        reasons.append("гражданин сказал, что вопрос не решён" + (f", {why.disputes} раза" * (why.disputes > 1)))
+        times = f", {why.disputes} {plural(why.disputes, ('раз', 'раза', 'раз'))}" if why.disputes > 1 else ""
+        reasons.append(f"гражданин сказал, что вопрос не решён{times}")
     if why.urgent:
         reasons.append("срочное")
     if why.late_by:
-        reasons.append(f"просрочено на {in_words(why.late_by)}")
+        reasons.append(f"срок прошёл {in_words(why.late_by)} назад")
     organisation = labels.organisations.get(row.organisation_id)
     return HardAppeal(
         appeal_id=row.id,

@@ -21,8 +21,13 @@ def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[Axi
 
 
 def percent(part: int, whole: int) -> float | None:
-    """Return a share in percent, to one decimal; None of nothing."""
-    return round(100 * part / whole, 1) if whole else None
+    """Return a share in percent, to one decimal; None of nothing. Only all is 100, and only none is 0."""
+    if not whole:
+        return None
+    shown = round(100 * part / whole, 1)
+    if 0 < part < whole:
+        return min(max(shown, 0.1), 99.9)
+    return shown
 
 
 def measured(measure: Measure, figures: WeekFigures) -> float | None:
@@ -43,14 +48,19 @@ def measured(measure: Measure, figures: WeekFigures) -> float | None:
 def _value(measure: Measure, figures: WeekFigures, last_week: WeekFigures | None) -> MeasureValue:
     value = measured(measure, figures)
     before = None if last_week is None else measured(measure, last_week)
-    interval = None
-    if measure.unit == "percent" and measure.numerator and measure.denominator:
-        interval = wilson_interval(figures.total[measure.numerator], figures.total[measure.denominator])
+    part = whole = interval = None
+    if measure.denominator is not None:
+        whole = figures.total[measure.denominator]
+    if measure.unit == "percent":
+        assert measure.numerator is not None
+        assert whole is not None
+        part = figures.total[measure.numerator]
+        interval = wilson_interval(part, whole)
     return MeasureValue(
         code=measure.code,
         value=value,
-        numerator=figures.total[measure.numerator] if measure.numerator else None,
-        denominator=figures.total[measure.denominator] if measure.denominator else None,
+        numerator=part,
+        denominator=whole,
         low=None if interval is None else round(100 * interval[0], 1),
         high=None if interval is None else round(100 * interval[1], 1),
         last_week=before,

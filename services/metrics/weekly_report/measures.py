@@ -17,7 +17,7 @@ AXIS_TITLES: Mapping[Axis, str] = {
 }
 _NONE = "нет"
 _WEEK = "неделя региона: с понедельника 00:00 до следующего понедельника 00:00"
-_CHECKED = "ответы, которые при отправке не проверялись: написанные прямо в сети и записанные"
+_CHECKED = "ответы, которые при отправке не проверялись: написанные прямо в соцсети и внесённые со слов"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Measure:
     """A measure: its definition, and the counts of `week_figures` that give its value.
 
     With `denominator` the value is the percentage of `numerator` in it; without, a count. `quantile` names a
-    quantile of working time instead, `mean` divides without making a percentage.
+    quantile of working time instead, and of a mean mark the sum is divided by the number of marks.
     """
 
     code: str
@@ -58,8 +58,8 @@ class Measure:
 
 
 _DECIDED = (
-    "ответы, решённые за неделю: данные в срок или те, чей срок истёк; каждый ответ решается один раз, поэтому "
-    "не меняется задним числом"
+    "учтённые: данные за неделю в срок или с истёкшим на ней сроком; каждый ответ учитывается один раз, и "
+    "показатель не меняется задним числом"
 )
 
 MEASURES: tuple[Measure, ...] = (
@@ -67,7 +67,7 @@ MEASURES: tuple[Measure, ...] = (
         "response_on_time",
         Axis.PROMPTNESS,
         "Ответы в срок",
-        f"данные в срок ÷ решённые за неделю; {_DECIDED}",
+        f"данные в срок ÷ учтённые за неделю; {_DECIDED}",
         ReportPopulation.RESPONSES,
         numerator="on_time",
         denominator="responses",
@@ -75,33 +75,35 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "response_median",
         Axis.PROMPTNESS,
-        "Половина ответов дана быстрее, чем за",
+        "Медиана времени ответа",
         "медиана рабочего времени ответов, данных за неделю",
         ReportPopulation.RESPONSES,
         clock="рабочее время организации по её календарю, без пауз",
         exclusions="ответы со сроком в календарных часах",
         unit="hours",
         quantile="median",
+        denominator="timed",
     ),
     Measure(
         "response_p90",
         Axis.PROMPTNESS,
-        "Девять из десяти ответов даны быстрее, чем за",
+        "90-й процентиль времени ответа",
         "90-й процентиль рабочего времени ответов, данных за неделю",
         ReportPopulation.RESPONSES,
         clock="рабочее время организации по её календарю, без пауз",
         exclusions="ответы со сроком в календарных часах",
         unit="hours",
         quantile="p90",
+        denominator="timed",
     ),
     Measure(
         "overdue",
         Axis.PROMPTNESS,
-        "Просрочено на конец недели",
-        "ожидаемые ответы и окончательные ответы, чей срок прошёл к концу недели",
+        "Просрочено ответов на конец недели",
+        "ожидаемые ответы и окончательные ответы, срок которых прошёл к концу недели",
         ReportPopulation.OVERDUE,
         clock="конец недели; для текущей — время составления",
-        exclusions="часы на паузе",
+        exclusions="закрытые обращения; сроки, приостановленные до их истечения",
         unit="count",
         numerator="overdue",
     ),
@@ -109,7 +111,7 @@ MEASURES: tuple[Measure, ...] = (
         "promises_kept",
         Axis.PROMPTNESS,
         "Обещания выполнены",
-        "выполненные ÷ (выполненные + нарушенные) обещания с датой на этой неделе",
+        "выполненные ÷ (выполненные + не выполненные) обещания с датой на этой неделе",
         ReportPopulation.PROMISES,
         exclusions="перенесённые вовремя и ещё открытые",
         numerator="promises_kept",
@@ -118,8 +120,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "answered",
         Axis.OBJECTIVITY,
-        "Вопросы не остались без ответа",
-        f"отвеченные к концу недели ÷ решённые за неделю; {_DECIDED}",
+        "Доля вопросов с ответом",
+        f"отвеченные к концу недели ÷ учтённые за неделю; {_DECIDED}",
         ReportPopulation.RESPONSES,
         numerator="answered",
         denominator="responses",
@@ -127,10 +129,10 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "complaints_answered",
         Axis.OBJECTIVITY,
-        "Неудобные вопросы не остались без ответа",
-        "то же среди обращений, которые открыла жалоба",
+        "Доля неудобных вопросов с ответом",
+        "то же среди обращений, начатых с жалобы",
         ReportPopulation.RESPONSES,
-        exclusions="обращения, чьё первое сообщение — не жалоба",
+        exclusions="обращения, первое сообщение которых — не жалоба",
         numerator="complaints_answered",
         denominator="complaints",
     ),
@@ -157,12 +159,11 @@ MEASURES: tuple[Measure, ...] = (
         "canned",
         Axis.OBJECTIVITY,
         "Одинаковые ответы",
-        "ответы недели с текстом, который организация дала и на другое обращение за четыре недели ÷ все ответы "
-        "недели",
+        "ответы недели с текстом, который организация дала и на другое обращение за четыре недели ÷ ответы недели",
         ReportPopulation.ANSWERS,
         exclusions="ответы на инцидент; тексты короче 40 знаков",
         numerator="canned",
-        denominator="published",
+        denominator="comparable",
     ),
     Measure(
         "to_the_point",
@@ -197,28 +198,28 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "with_proof",
         Axis.COMPLETENESS,
-        "С фотографией или документом",
-        "окончательные ответы с вложением ÷ окончательные ответы недели",
+        "С фотографией",
+        "окончательные ответы с вложением ÷ окончательные ответы недели, написанные здесь",
         ReportPopulation.ANSWERS,
-        exclusions="промежуточные ответы",
+        exclusions="промежуточные ответы; написанные прямо в соцсети и внесённые со слов",
         numerator="with_proof",
-        denominator="answers",
+        denominator="written_here",
     ),
     Measure(
         "solved",
         Axis.COMPLETENESS,
         "Вопрос решён",
-        "окончательные ответы с итогом «решено» ÷ окончательные ответы недели",
+        "окончательные ответы с итогом «решено» ÷ окончательные ответы недели, итог которых указан",
         ReportPopulation.ANSWERS,
-        exclusions="промежуточные ответы",
+        exclusions="промежуточные ответы; ответы без указанного итога",
         numerator="solved",
-        denominator="answers",
+        denominator="with_outcome",
     ),
     Measure(
         "not_solved_said",
         Axis.COMPLETENESS,
         "Граждане сказали «не решено»",
-        "слова «не решено» (и низкие оценки) за неделю",
+        "отзывы «не решено» и низкие оценки за неделю",
         ReportPopulation.FEEDBACK,
         clock="время, когда гражданин написал",
         unit="count",
@@ -231,7 +232,7 @@ MEASURES: tuple[Measure, ...] = (
         "сумма оценок ÷ число оценок за неделю, от 1 до 5",
         ReportPopulation.FEEDBACK,
         clock="время, когда гражданин написал",
-        exclusions="слова без оценки",
+        exclusions="отзывы без оценки",
         unit="mark",
         numerator="mark_sum",
         denominator="marks",

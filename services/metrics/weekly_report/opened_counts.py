@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, Row, Select, cast, func, select
+from sqlalchemy import Date, Row, Select, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.period import Period
@@ -36,14 +36,20 @@ class OpenedCount:
     count: int
 
 
-class EarlierWeeks:
+class ComparedWeeks:
     """Counts of the week and of those that it is compared with."""
 
-    def __init__(self, week: Week, first_day: date | None, counts: Sequence[OpenedCount]) -> None:
-        """`first_day` is that of the first appeal ever: weeks that end before it have no data."""
+    def __init__(
+        self, week: Week, first_day: date | None, counts: Sequence[OpenedCount], *, complete: bool = True
+    ) -> None:
+        """`first_day` is that of the first appeal ever: weeks that began before it have no or not all data.
+
+        `complete`: the week has ended; a part of a week is not compared with whole ones.
+        """
         self._week = week
         self._first_day = first_day
         self._counts = counts
+        self._complete = complete
 
     def compare(self, select_counts: Callable[[OpenedCount], bool]) -> ComparedCount:
         """Return the count of the week beside those of earlier weeks."""
@@ -59,9 +65,9 @@ class EarlierWeeks:
         return ComparedCount(
             value=value,
             last_week=last_week,
-            change=None if last_week is None else value - last_week,
+            change=value - last_week if last_week is not None and self._complete else None,
             last_year=last_year,
-            change_to_last_year=None if last_year is None else value - last_year,
+            change_to_last_year=value - last_year if last_year is not None and self._complete else None,
             mean_of_8_weeks=round(sum(known) / len(known), 1) if known else None,
         )
 
@@ -78,7 +84,7 @@ class EarlierWeeks:
         return [oktmo for oktmo, _ in self._frequent(lambda one: one.oktmo)]
 
     def _count(self, by_week: Counter[date], week: Week) -> int | None:
-        if self._first_day is None or week.sunday < self._first_day:
+        if self._first_day is None or week.monday < self._first_day:
             return None
         return by_week[week.monday]
 
@@ -106,7 +112,7 @@ async def read_opened(session: AsyncSession, time: ReportedTime) -> Sequence[Row
     return found
 
 
-async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime) -> EarlierWeeks:
+async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime) -> ComparedWeeks:
     """Return the counts of the week, of the eight weeks before and of the same week a year before."""
     counts: list[OpenedCount] = []
     for start, end in (
@@ -122,17 +128,17 @@ async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime)
         counts += [OpenedCount(**row._mapping) for row in found]
     first = await session.scalar(select(func.min(Appeal.opened_at)))
     first_day = None if first is None else first.astimezone(REGION_TIME_ZONE).date()
-    return EarlierWeeks(week, first_day, counts)
+    return ComparedWeeks(week, first_day, counts, complete=as_of >= week.end)
 
 
 async def count_uncounted(session: AsyncSession, period: Period) -> Counter[str]:
-    """Return how many appeals of the period need no answer or are still with the moderators, by status."""
+    """Return how many appeals of the period need no answer, and how many only moderators have had, by status."""
     query = (
         select(Appeal.status, func.count())
         .where(
             Appeal.opened_at >= period.start,
             Appeal.opened_at < period.end,
-            Appeal.status.in_(("not_required", "triage")),
+            or_(Appeal.status == "not_required", populations.NEVER_ASSIGNED),
         )
         .group_by(Appeal.status)
     )

@@ -1,6 +1,8 @@
 """The health of pages in a report."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,10 +16,10 @@ from shared.tables.metrics_pages import PageScore
 
 async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | None:
     """Return the figures of the pages that were scored in the week; None if none was."""
-    mean = await _mean_score(session, week)
+    mean, formulas = await _mean_score(session, week)
     if mean is None:
         return None
-    before = await _mean_score(session, week.shifted(-1))
+    before, former = await _mean_score(session, week.shifted(-1))
     summary = await summarize_page_health(session, week, changes=0)
     counts = {
         light: sum(getattr(network, light) for network in summary.lights) for light in ("green", "yellow", "red")
@@ -28,7 +30,7 @@ async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | 
         yellow=counts["yellow"],
         red=counts["red"],
         mean_score=float(round(mean, 1)),
-        change=None if before is None else float(round(mean - before, 1)),
+        change=None if before is None or formulas != former else float(round(mean - before, 1)),
         silent=[
             ReportSilentPage(
                 page_id=page.page_id,
@@ -43,6 +45,9 @@ async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | 
     )
 
 
-async def _mean_score(session: AsyncSession, week: Week) -> Decimal | None:
-    """Return the mean of the scores of a week, 0 to 100; pages without any known input have none."""
-    return await session.scalar(select(func.avg(PageScore.score)).where(PageScore.week == week.name))
+async def _mean_score(session: AsyncSession, week: Week) -> tuple[Decimal | None, Sequence[UUID]]:
+    """Return the mean of the scores of a week, 0 to 100, and their formulas: others cannot be compared."""
+    formulas = func.array_agg(PageScore.formula_id.distinct())
+    query = select(func.avg(PageScore.score), formulas).where(PageScore.week == week.name)
+    mean, found = (await session.execute(query)).one()
+    return mean, found or []

@@ -10,11 +10,10 @@ from services.metrics.fairness.ranking import (
     Observed,
     PeerRanking,
     RankedShare,
-    RankingRule,
+    configured_rule,
     rank_among_peers,
 )
 from services.metrics.schemas.weekly_report import OrganisationRow, PeerGroup, RankedOrganisation
-from services.metrics.settings import metrics_settings
 from services.metrics.weekly_report.printed_names import Labels
 from services.metrics.weekly_report.week_figures import WeekFigures
 
@@ -31,9 +30,7 @@ def peer_groups(figures: WeekFigures, opened: Mapping[UUID | None, int], labels:
         found = labels.organisations[organisation_id]
         group = peer_group(found.kind, found.sphere, found.full_name)
         observed.append(Observed(organisation_id, found.name, group, counts["on_time"], counts["responses"]))
-    settings = metrics_settings()
-    rule = RankingRule(settings.rank_min_appeals, settings.rank_min_peers)
-    return [_peer_group(ranking, figures, opened) for ranking in rank_among_peers(observed, rule)]
+    return [_peer_group(ranking, figures, opened) for ranking in rank_among_peers(observed, configured_rule())]
 
 
 def _peer_group(ranking: PeerRanking, figures: WeekFigures, opened: Mapping[UUID | None, int]) -> PeerGroup:
@@ -60,7 +57,7 @@ def _row(share: RankedShare, counts: Counter[str], appeals: int) -> Organisation
         unanswered=counts["responses"] - counts["answered"],
         deleted=counts["deleted"],
         closed_unanswered=counts["closed_unanswered"],
-        answers=counts["answers"],
+        final_answers=counts["final_answers"],
         solved=counts["solved"],
         canned=counts["canned"],
         not_solved_said=counts["not_solved_said"],

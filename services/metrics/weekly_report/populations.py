@@ -34,7 +34,7 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Topic
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Promise, Reply, ReplyVersion
-from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
+from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock, SlaClockEvent
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation, Page
 
@@ -94,6 +94,18 @@ def _of_appeals(query: Select[Any]) -> Select[Any]:
     )
 
 
+# What needs no answer, and what is counted as the appeal that it was merged into.
+_NEEDS_NO_ANSWER = ("not_required", "merged")
+# An appeal that nobody but the moderators has had yet. One that came back to them is still counted.
+NEVER_ASSIGNED = and_(Appeal.status == "triage", Appeal.assigned_at.is_(None), Appeal.first_response_at.is_(None))
+_COUNTED = Appeal.status.not_in(_NEEDS_NO_ANSWER)
+
+
+def _open_at(moment: Any) -> ColumnElement[bool]:
+    """Return whether the appeal was not closed by then: nothing is awaited of a closed one."""
+    return or_(Appeal.closed_at.is_(None), Appeal.closed_at >= moment)
+
+
 def _within(moment: Any, period: Period) -> ColumnElement[bool]:
     return and_(moment >= period.start, moment < period.end)
 
@@ -104,29 +116,57 @@ def opened(time: ReportedTime) -> Select[Any]:
     final = func.coalesce(Appeal.final_answer_at < time.as_of, false())
     closed = func.coalesce(Appeal.closed_at < time.as_of, false())
     late = func.coalesce(Appeal.first_response_due_at < time.as_of, false())
-    disputed = func.coalesce(Appeal.feedback_kind == "not_solved", false())
-    solved = func.coalesce(Appeal.outcome == "solved", false())
+    last_answer = _last_final_answer(time.as_of)
     state = case((answered, "answered"), (closed, "closed_unanswered"), (late, "overdue"), else_="waiting")
-    return _of_appeals(
-        select(
-            *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
-            Appeal.opened_at.label("at"),
-            state.label("state"),
-            and_(answered, final).label("final_answered"),
-            and_(answered, final, solved, ~disputed).label("solved"),
-            Appeal.first_response_at,
-            Appeal.first_response_due_at,
-            Appeal.final_answer_at,
-            Appeal.closed_at,
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
+                Appeal.opened_at.label("at"),
+                state.label("state"),
+                and_(answered, final).label("final_answered"),
+                func.coalesce(last_answer.c.solved, false()).label("solved"),
+                Appeal.first_response_at,
+                Appeal.first_response_due_at,
+                Appeal.final_answer_at,
+                Appeal.closed_at,
+            )
         )
-    ).where(_within(Appeal.opened_at, time.period), Appeal.status.not_in(EXCLUDED_STATUSES))
+        .outerjoin(last_answer, true())
+        .where(_within(Appeal.opened_at, time.period), _COUNTED, ~NEVER_ASSIGNED)
+    )
+
+
+def _last_final_answer(as_of: datetime) -> Any:
+    """Return whether the last final answer by then solved the matter, unless the citizen said by then that not."""
+    said = (
+        select(FeedbackRound.id)
+        .where(
+            FeedbackRound.reply_id == Reply.id,
+            FeedbackRound.kind == "not_solved",
+            FeedbackRound.said_at < as_of,
+        )
+        .exists()
+    )
+    return (
+        select(and_(func.coalesce(Reply.outcome == "solved", false()), ~said).label("solved"))
+        .where(
+            Reply.appeal_id == Appeal.id,
+            Reply.kind == "final",
+            Reply.status == "published",
+            Reply.published_at < as_of,
+        )
+        .order_by(Reply.published_at.desc(), Reply.id.desc())
+        .limit(1)
+        .lateral("last_answer")
+    )
 
 
 def responses(time: ReportedTime) -> Select[Any]:
     """Return the responses that were decided or given in the period.
 
     A response is decided once: when it is given in time, or when its deadline passes. `given` says that it was
-    given in the period, decided or not. The organisation is the one that had to answer.
+    given in the period, decided or not. The organisation is the one that gave it, or that let the deadline pass.
     """
     period = time.period
     deadline_end = min(period.end, time.as_of)
@@ -136,13 +176,17 @@ def responses(time: ReportedTime) -> Select[Any]:
         SlaClock.due_at >= period.start,
         SlaClock.due_at < deadline_end,
         or_(SlaClock.stopped_at.is_(None), SlaClock.stopped_at > SlaClock.due_at),
+        _open_at(SlaClock.due_at),
     )
     on_time = and_(given, in_time)
     opening = _opening_type()
+    owner = _owner_at_deadline()
+    # Whoever let the deadline pass, although the appeal may be somebody else's by now.
+    responsible = case((and_(late, owner.c.known), owner.c.organisation_id), else_=SlaClock.organisation_id)
     return (
         _of_appeals(
             select(
-                *_appeal_dimensions(SlaClock.id.expression, SlaClock.organisation_id.expression),
+                *_appeal_dimensions(SlaClock.id.expression, responsible),
                 func.coalesce(SlaClock.stopped_at, SlaClock.due_at).label("at"),
                 SlaClock.kind.label("kind"),
                 SlaClock.due_at.label("due_at"),
@@ -157,12 +201,28 @@ def responses(time: ReportedTime) -> Select[Any]:
         )
         .join(SlaClock, SlaClock.appeal_id == Appeal.id)
         .outerjoin(opening, true())
+        .outerjoin(owner, true())
         .where(
             or_(given, late),
             SlaClock.kind.in_(RESPONSES),
             SlaClock.state != "cancelled",
-            Appeal.status.not_in(EXCLUDED_STATUSES),
+            _COUNTED,
         )
+    )
+
+
+def _owner_at_deadline() -> Any:
+    """Return which organisation had the clock at its deadline, if its events tell (`known`)."""
+    return (
+        select(SlaClockEvent.organisation_id, true().label("known"))
+        .where(
+            SlaClockEvent.clock_id == SlaClock.id,
+            SlaClockEvent.kind.in_(("started", "restarted", "moved")),
+            SlaClockEvent.at <= SlaClock.due_at,
+        )
+        .order_by(SlaClockEvent.sequence.desc())
+        .limit(1)
+        .lateral("owner_at_deadline")
     )
 
 
@@ -194,6 +254,7 @@ def overdue(time: ReportedTime) -> Select[Any]:
             or_(SlaClock.state.in_(UNFINISHED_CLOCK_STATES), SlaClock.stopped_at >= time.as_of),
             SlaClock.state != "cancelled",
             Appeal.status.not_in(EXCLUDED_STATUSES),
+            _open_at(time.as_of),
         )
     )
 
@@ -213,6 +274,7 @@ def answers(time: ReportedTime) -> Select[Any]:
     )
 
     repeated = _repeated_texts(time.period)
+    comparable = and_(Reply.incident_reply_id.is_(None), func.length(Reply.text) >= CANNED_MIN_LENGTH)
 
     def has(codes: tuple[str, ...]) -> ColumnElement[bool]:
         found = (checked.c.hints.op("@>")(literal([{"code": code}], JSONB)) for code in codes)
@@ -224,12 +286,14 @@ def answers(time: ReportedTime) -> Select[Any]:
                 *_appeal_dimensions(Reply.id.expression, Appeal.organisation_id.expression),
                 Reply.published_at.label("at"),
                 Reply.kind.label("kind"),
+                Reply.origin.label("origin"),
                 Reply.outcome.label("outcome"),
                 checked.c.hints.is_not(None).label("checked"),
                 has(NO_SUBSTANCE).label("without_substance"),
                 has(NO_CONTACT).label("without_contact"),
                 has(NOT_TO_THE_POINT).label("beside_the_point"),
                 (func.cardinality(Reply.attachment_ids) > 0).label("with_proof"),
+                comparable.label("comparable"),
                 repeated.c.digest.is_not(None).label("canned"),
             )
         )
@@ -240,14 +304,13 @@ def answers(time: ReportedTime) -> Select[Any]:
             and_(
                 repeated.c.digest == _text_digest(Reply),
                 repeated.c.organisation_id.is_not_distinct_from(Appeal.organisation_id),
-                Reply.incident_reply_id.is_(None),
-                func.length(Reply.text) >= CANNED_MIN_LENGTH,
+                comparable,
             ),
         )
         .where(
             _within(Reply.published_at, time.period),
             Reply.status == "published",
-            Appeal.status.not_in(EXCLUDED_STATUSES),
+            _COUNTED,
         )
     )
 
@@ -324,6 +387,7 @@ def deleted(time: ReportedTime) -> Select[Any]:
             _within(Message.deleted_at, time.period),
             Message.from_community.is_(False),
             Classification.needs_answer == "yes",
+            or_(Appeal.id.is_(None), Appeal.status != "not_required"),
         )
     )
 

@@ -1,18 +1,18 @@
 """Published reports: stored once, never changed; later differences are noted beside them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.indicators.weeks import Week
+from services.metrics.indicators.weeks import Week, weeks_between
 from services.metrics.rendering.canonical_json import digest, encode
+from services.metrics.rendering.figure_pointers import figures
 from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
 from shared.api.pagination import Paging
@@ -20,23 +20,25 @@ from shared.contracts.metrics_events import ReportReady
 from shared.database.sessions import Database
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
+from shared.tables.appeals import Appeal
 from shared.tables.metrics import WeeklyReport, WeeklyReportCorrection
 
 ACTOR = "metrics"
 # Rows of older weeks hardly change, and comparing a week takes as long as building it.
 COMPARED_WEEKS = 8
-# What identifies an element of a list in a pointer.
-_KEYS = ("channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis")
 # Texts, choices that follow from the figures, and grades, which people go on to give.
 _NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "as_of", "cells", "grades"})
-
-Figure = int | float | str | None
+# What follows from counts that are compared themselves: one late row would change the scores of all peers.
+_DERIVED = frozenset(
+    {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
+)
 
 
 @dataclass(frozen=True)
 class PublishedReport:
     """A published report and the differences found since."""
 
+    id: UUID
     document: ReportDocument
     published_at: datetime
     digest: str
@@ -51,7 +53,9 @@ async def read_published(session: AsyncSession, week: Week) -> PublishedReport |
         return None
     correction = await _last_correction(session, stored.id)
     return PublishedReport(
-        ReportDocument.model_validate_json(stored.document),
+        stored.id,
+        # A field that a later version dropped is no error.
+        ReportDocument.model_validate_json(stored.document, extra="ignore"),
         stored.published_at,
         stored.digest,
         [] if correction is None else [CorrectedFigure(**change) for change in correction.changes],
@@ -59,16 +63,28 @@ async def read_published(session: AsyncSession, week: Week) -> PublishedReport |
     )
 
 
+async def publish_due_weeks(database: Database, now: datetime, publish_hour: int) -> list[Week]:
+    """Publish the reports that are due and missing; return their weeks.
+
+    The first report is that of the last week, if there were appeals by its end; later ones follow without a gap.
+    """
+    due = due_week(now, publish_hour)
+    async with database.read() as session:
+        newest = await session.scalar(select(func.max(WeeklyReport.week)))
+        first_appeal = await session.scalar(select(func.min(Appeal.opened_at)))
+    if first_appeal is None or first_appeal >= due.end:
+        return []
+    first = due if newest is None else Week.parse(newest).shifted(1)
+    return [week for week in weeks_between(first, due) if await publish(database, week, now)]
+
+
 async def publish(database: Database, week: Week, now: datetime) -> bool:
     """Build and store the report of a week that has ended. Return False if it is published already.
 
     Two workers may publish at the same time: one stores the report, the other's is dropped.
     """
-    if now < week.period.end:
+    if now < week.end:
         raise ValueError(f"the week {week.name} has not ended")
-    async with database.read() as reading:
-        if await reading.scalar(select(WeeklyReport.id).where(WeeklyReport.week == week.name)):
-            return False
     report = await build_in_snapshot(database, week, now)
     document = encode(report)
     row = {
@@ -76,6 +92,7 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
         "week": week.name,
         "document": document.decode(),
         "digest": digest(document),
+        "appeals": report.outcomes.opened,
         "published_at": now,
         "created_at": now,
     }
@@ -106,13 +123,11 @@ async def note_corrections(database: Database, week: Week, now: datetime) -> int
     rebuilt = await build_in_snapshot(database, week, now)
     changes = [change.model_dump(mode="json") for change in differences(published.document, rebuilt)]
     async with database.write() as session:
-        report_id = await session.scalar(
-            select(WeeklyReport.id).where(WeeklyReport.week == week.name).with_for_update()
-        )
-        assert report_id is not None
-        last = await _last_correction(session, report_id)
+        # One comparison at a time: two could store the same differences twice.
+        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(published.digest, 0))))
+        last = await _last_correction(session, published.id)
         if changes != ([] if last is None else last.changes):
-            session.add(WeeklyReportCorrection(report_id=report_id, changes=changes, created_at=now))
+            session.add(WeeklyReportCorrection(report_id=published.id, changes=changes, created_at=now))
     return len(changes)
 
 
@@ -135,37 +150,12 @@ def due_week(now: datetime, publish_hour: int) -> Week:
 
 def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[CorrectedFigure]:
     """Return the figures that differ, in the order of their pointers. What is missing in one is null there."""
-    before, after = dict(_figures(published)), dict(_figures(rebuilt))
+    before, after = (dict(figures(one.model_dump(mode="json"), _NOT_COMPARED)) for one in (published, rebuilt))
     return [
         CorrectedFigure(pointer=pointer, published=before.get(pointer), now=after.get(pointer))
         for pointer in sorted(before.keys() | after.keys())
-        if before.get(pointer) != after.get(pointer)
+        if before.get(pointer) != after.get(pointer) and pointer.rpartition("/")[2] not in _DERIVED
     ]
-
-
-def _figures(part: BaseModel, pointer: str = "") -> Iterator[tuple[str, Figure]]:
-    for name in type(part).model_fields:
-        if pointer or name not in _NOT_COMPARED:
-            yield from _values(getattr(part, name), f"{pointer}/{name}")
-
-
-def _values(value: Any, pointer: str) -> Iterator[tuple[str, Figure]]:
-    if isinstance(value, BaseModel):
-        yield from _figures(value, pointer)
-    elif isinstance(value, list):
-        for place, one in enumerate(value):
-            yield from _values(one, f"{pointer}/{_key(one, place)}")
-    elif value is None or isinstance(value, int | float):
-        yield pointer, value
-
-
-def _key(element: Any, place: int) -> str:
-    """Return what identifies an element, since its place in the list may change; else its place."""
-    for name in _KEYS:
-        if name in getattr(type(element), "model_fields", ()):
-            found = getattr(element, name)
-            return "none" if found is None else str(found)
-    return str(getattr(element, "name", place))
 
 
 async def _last_correction(session: AsyncSession, report_id: UUID) -> WeeklyReportCorrection | None:
@@ -187,7 +177,9 @@ async def list_published(session: AsyncSession, paging: Paging) -> Sequence[Row[
         .limit(1)
         .scalar_subquery()
     )
-    columns: list[Any] = [WeeklyReport.week, WeeklyReport.published_at, WeeklyReport.digest, WeeklyReport.document]
+    columns: list[Any] = [
+        WeeklyReport.week, WeeklyReport.published_at, WeeklyReport.digest, WeeklyReport.appeals
+    ]  # fmt: skip
     corrections = func.coalesce(func.jsonb_array_length(last), 0).label("corrections")
     query: Select[Any] = select(*columns, corrections)
     after = paging.after((WeeklyReport.week,), (str,))
@@ -201,13 +193,18 @@ async def list_published(session: AsyncSession, paging: Paging) -> Sequence[Row[
 
 def summary(row: Row[Any]) -> ReportSummary:
     """Return a published report as the list shows it."""
-    document = ReportDocument.model_validate_json(row.document)
+    week = Week.parse(row.week)
     return ReportSummary(
         week=row.week,
-        first_day=document.first_day,
-        last_day=document.last_day,
+        first_day=week.monday,
+        last_day=week.sunday,
         published_at=row.published_at,
         digest=row.digest,
-        appeals=document.totals[0].appeals.value,
+        appeals=row.appeals,
         corrected=row.corrections > 0,
     )
+
+
+async def read_document(session: AsyncSession, week: Week) -> str | None:
+    """Return the document of a published week to the byte, as the digest has it; None if it is not published."""
+    return await session.scalar(select(WeeklyReport.document).where(WeeklyReport.week == week.name))

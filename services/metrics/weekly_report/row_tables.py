@@ -18,14 +18,14 @@ from shared.clock import REGION_TIME_ZONE
 # A workbook with more rows takes programs long to open; CSV has them all.
 MAX_ROWS = 20_000
 TITLES: Mapping[ReportPopulation, str] = {
-    ReportPopulation.OPENED: "Обращения недели",
-    ReportPopulation.RESPONSES: "Ответы и сроки",
-    ReportPopulation.OVERDUE: "Просрочено",
-    ReportPopulation.ANSWERS: "Опубликованные ответы",
-    ReportPopulation.PROMISES: "Обещания",
-    ReportPopulation.DELETED: "Удалённые вопросы",
-    ReportPopulation.CLOSED_UNANSWERED: "Закрыто без ответа",
-    ReportPopulation.FEEDBACK: "Слова граждан",
+    ReportPopulation.OPENED: "Строки – обращения недели",
+    ReportPopulation.RESPONSES: "Строки – ответы и сроки",
+    ReportPopulation.OVERDUE: "Строки – просрочено",
+    ReportPopulation.ANSWERS: "Строки – опубликованные ответы",
+    ReportPopulation.PROMISES: "Строки – обещания",
+    ReportPopulation.DELETED: "Строки – удалённые вопросы",
+    ReportPopulation.CLOSED_UNANSWERED: "Строки – закрыто без ответа",
+    ReportPopulation.FEEDBACK: "Строки – отзывы граждан",
 }
 _COMMON: tuple[tuple[str, str, RowKind], ...] = (
     ("number", "Обращение", "count"),
@@ -47,7 +47,7 @@ _OWN: Mapping[str, tuple[str, RowKind]] = {
     "kind": ("Вид", "text"),
     "due_at": ("Срок", "moment"),
     "stopped_at": ("Ответ дан", "moment"),
-    "decided": ("Решён за неделю", "text"),
+    "decided": ("Учтён за неделю", "text"),
     "on_time": ("В срок", "text"),
     "answered": ("Отвечен к концу недели", "text"),
     "given": ("Дан за неделю", "text"),
@@ -81,7 +81,7 @@ _WORDS: Mapping[str, str] = {
     "open": "ждёт",
     "kept": "выполнено",
     "moved": "перенесено",
-    "broken": "нарушено",
+    "broken": "не выполнено",
     "thanks": "благодарность",
     "mark": "оценка",
 }

@@ -29,6 +29,7 @@ def _responses(rows: Any) -> Conditions:
         "responses": rows.decided,
         "on_time": and_(rows.decided, rows.on_time),
         "answered": and_(rows.decided, rows.answered),
+        "timed": and_(rows.given, rows.working_seconds.is_not(None)),
         "complaints": and_(rows.decided, rows.complaint),
         "complaints_answered": and_(rows.decided, rows.complaint, rows.answered),
     }
@@ -37,10 +38,13 @@ def _responses(rows: Any) -> Conditions:
 def _answers(rows: Any) -> Conditions:
     final = rows.kind == "final"
     return {
-        "published": None,
-        "answers": final,
+        "answers": None,
+        "final_answers": final,
+        "with_outcome": and_(final, rows.outcome.is_not(None)),
         "solved": and_(final, rows.outcome == "solved"),
-        "with_proof": and_(final, rows.with_proof),
+        "written_here": and_(final, rows.origin == "gospablik"),
+        "with_proof": and_(final, rows.origin == "gospablik", rows.with_proof),
+        "comparable": rows.comparable,
         "canned": rows.canned,
         "checked": rows.checked,
         "with_substance": and_(rows.checked, ~rows.without_substance),

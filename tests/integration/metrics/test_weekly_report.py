@@ -1,13 +1,16 @@
 """The weekly report: figures against rows, recomputed by another program; publication; a week that was printed."""
 
+import asyncio
 import csv
 import io
 import json
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -123,12 +126,20 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
     by_organisation = again.figures()
     total = {name: sum(counts[name] for counts in by_organisation.values()) for name in _names(by_organisation)}
     _compare_measures(_figures(report["axes"]), total, again)
+    before = Recomputation(again.tables, monday - timedelta(weeks=1), monday)
+    former = before.figures()
+    names = _names(former)
+    _compare_measures(
+        {code: {"value": measure["last_week"]} for code, measure in _figures(report["axes"]).items()},
+        {name: sum(counts[name] for counts in former.values()) for name in names},
+        before,
+    )
     assert report["promises"] == {
         name: total.get(f"promises_{name}", 0) for name in ("due", "kept", "moved", "broken", "open")
     }
     rows = [row for group in report["peer_groups"] for row in group["organisations"]]
-    owners = {appeal["organisation_id"] for appeal in again.opened(again.bounds())}
-    assert {row["organisation_id"] for row in rows} == (set(by_organisation) | owners) - {""}
+    opened = Counter(appeal["organisation_id"] for appeal in again.opened(again.bounds()))
+    assert {row["organisation_id"] for row in rows} == (set(by_organisation) | set(opened)) - {""}
     for group in report["peer_groups"]:
         for row in group["organisations"]:
             counts = by_organisation[row["organisation_id"]]
@@ -138,11 +149,14 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
                 "overdue",
                 "deleted",
                 "closed_unanswered",
-                "answers",
+                "final_answers",
                 "solved",
                 "canned",
+                "not_solved_said",
             )
             assert {name: row[name] for name in named} == {name: counts[name] for name in named}
+            assert row["unanswered"] == counts["responses"] - counts["answered"]
+            assert row["appeals"] == opened[row["organisation_id"]]
 
 
 def _names(by_organisation: Mapping[str, Mapping[str, int]]) -> set[str]:
@@ -176,12 +190,12 @@ def _compare_measures(shown: Mapping[str, Any], total: Mapping[str, int], again:
         "response_on_time": ("on_time", "responses"),
         "answered": ("answered", "responses"),
         "complaints_answered": ("complaints_answered", "complaints"),
-        "canned": ("canned", "published"),
+        "canned": ("canned", "comparable"),
         "to_the_point": ("to_the_point", "checked"),
         "with_substance": ("with_substance", "checked"),
         "with_contact": ("with_contact", "checked"),
-        "with_proof": ("with_proof", "answers"),
-        "solved": ("solved", "answers"),
+        "with_proof": ("with_proof", "written_here"),
+        "solved": ("solved", "with_outcome"),
     }
     expected: dict[str, Any] = {
         code: percent(total.get(part, 0), total.get(whole, 0)) for code, (part, whole) in shares.items()
@@ -246,7 +260,7 @@ async def test_rows_of_each_population_are_listed_and_exported(reports: Reports)
         answer = await reports.metrics.client.get(
             f"/api/v1/reports/weekly/2026-W47/rows/{population}.csv", headers=reports.metrics.headers("head")
         )
-        exported = list(csv.DictReader(io.StringIO(answer.text)))
+        exported = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
         assert sorted(row["row_id"] for row in exported) == sorted(row["row_id"] for row in rows)
     total = report["totals"][1]
     listed = await reports.get("/2026-W47/rows/opened", channel=total["channel"], limit=200)
@@ -307,17 +321,57 @@ async def test_text_of_a_hard_appeal_is_masked_and_gone_after_an_erasure(reports
     assert "тепла" not in await reports.connection.fetchval("SELECT document FROM weekly_reports")
     await reports.connection.execute("UPDATE appeals SET text = '', erased_at = now()")
     after = (await reports.get("/2026-W47"))["report"]["hard_appeals"]
-    assert {appeal["text"] for appeal in after} == {"Текст удалён по просьбе гражданина."}
+    assert {appeal["text"] for appeal in after} == {"Текст удалён вместе с персональными данными."}
 
 
-async def test_report_is_published_on_monday_morning_and_caught_up_later(reports: Reports) -> None:
+async def test_report_is_published_on_monday_morning_and_missed_weeks_are_made_up(reports: Reports) -> None:
+    weeks = "SELECT array_agg(week ORDER BY week) FROM weekly_reports"
+    await reports.run_job("publish-weekly-report")
+    assert await reports.connection.fetchval(weeks) is None, "there was no appeal by then"
+    await _generate(reports, 100, weeks=6)
     with time_machine.travel(datetime(2026, 11, 23, 6, 59, tzinfo=ZONE), tick=False):
         await reports.run_job("publish-weekly-report")
-    weeks = "SELECT array_agg(week ORDER BY week) FROM weekly_reports"
     assert await reports.connection.fetchval(weeks) == ["2026-W46"]
     with time_machine.travel(datetime(2026, 11, 23, 7, 1, tzinfo=ZONE), tick=False):
         await reports.run_job("publish-weekly-report")
     assert await reports.connection.fetchval(weeks) == ["2026-W46", "2026-W47"]
+    # A worker that was down for weeks leaves no gap.
+    with time_machine.travel(datetime(2026, 12, 16, 9, tzinfo=ZONE), tick=False):
+        await reports.run_job("publish-weekly-report")
+    assert await reports.connection.fetchval(weeks) == [f"2026-W{number}" for number in range(46, 51)]
+
+
+async def test_published_document_is_what_its_digest_says_and_cannot_be_changed(reports: Reports) -> None:
+    await _generate(reports, 100, weeks=3)
+    headers = reports.metrics.headers("head")
+    path = "/api/v1/reports/weekly/2026-W47/document"
+    assert (await reports.metrics.client.get(path, headers=headers)).status_code == 404
+    await reports.run_job("publish-weekly-report")
+    document = (await reports.metrics.client.get(path, headers=headers)).content
+    assert sha256(document).hexdigest() == (await reports.get("/2026-W47"))["digest"]
+    metrics = await reports.database.connect("metrics")
+    for change in ("UPDATE weekly_reports SET digest = ''", "DELETE FROM weekly_reports"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await metrics.execute(change)
+    await metrics.close()
+
+
+async def test_stored_document_with_an_unknown_field_is_still_read(reports: Reports) -> None:
+    await _generate(reports, 100, weeks=3)
+    await reports.run_job("publish-weekly-report")
+    await reports.connection.execute(
+        """UPDATE weekly_reports SET document = jsonb_set(document::jsonb, '{former_field}', '1')::text"""
+    )
+    assert (await reports.get("/2026-W47"))["status"] == "published"
+    await reports.run_job("note-report-corrections")
+
+
+async def test_two_workers_publish_one_report(reports: Reports) -> None:
+    await _generate(reports, 100, weeks=3)
+    await asyncio.gather(*(reports.run_job("publish-weekly-report") for _ in range(2)))
+    assert await reports.connection.fetchval("SELECT count(*) FROM weekly_reports") == 1
+    ready = "SELECT count(*) FROM events WHERE type = 'report.ready'"
+    assert await reports.connection.fetchval(ready) == 1
 
 
 async def test_formats_by_ending_and_by_accept_show_the_same_total(reports: Reports) -> None:
@@ -338,7 +392,7 @@ async def test_formats_by_ending_and_by_accept_show_the_same_total(reports: Repo
     pdf = "".join(page.extract_text() for page in PdfReader(io.BytesIO(contents["pdf"])).pages)
     assert str(total) in pdf
     workbook = load_workbook(io.BytesIO(contents["xlsx"]), read_only=True)
-    rows = list(workbook["Обращения недели"].iter_rows(values_only=True))
+    rows = list(workbook["Строки – обращения недели"].iter_rows(values_only=True))
     assert len(rows) == total + 1
 
 

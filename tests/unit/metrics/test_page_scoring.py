@@ -175,8 +175,12 @@ def test_advice_names_the_criterion_that_would_add_most(page: str, said: str | N
 @pytest.mark.parametrize(
     ("criterion", "known", "said"),
     [
-        (TALK, {"citizen_messages": 5, "citizen_messages_in_dialogue": 2}, "на 80 % сообщений, сейчас на 40 %"),
-        (ANSWERS, {"appeals_due": 3, "appeals_answered": 2}, "не меньше чем на 80 %, сейчас на 66 %"),
+        (
+            TALK,
+            {"citizen_messages": 5, "citizen_messages_in_dialogue": 2},
+            "на 80\u00a0% сообщений, сейчас на 40\u00a0%",
+        ),
+        (ANSWERS, {"appeals_due": 3, "appeals_answered": 2}, "не меньше чем на 80\u00a0%, сейчас на 66\u00a0%"),
         (
             {"kind": "freshness", "levels": DAYS},
             days_ago(9),

@@ -49,9 +49,9 @@ def test_count_with_its_change() -> None:
 def test_parts_and_intervals() -> None:
     assert russian.share_of(478, 508) == "478 из 508"
     assert russian.share_of(None, 470) == "измерено 470"
-    assert russian.share_of(None, None) == "нет данных"
+    assert russian.share_of(None, None) == "—"
     assert russian.interval(91.7, 95.8) == "91,7–95,8\u00a0%"
-    assert russian.interval(None, 95.8) == "нет данных"
+    assert russian.interval(None, 95.8) == "—"
 
 
 def test_measures_have_their_units() -> None:
