@@ -64,6 +64,8 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
     """
     draw = random.Random(2026)
     groups = peer_groups(draw, organisations)
+    topics = [topic(number, spec) for number, spec in enumerate(TOPICS)]
+    pages = page_figures()
     document = ReportDocument(
         week="2026-W47",
         first_day=FIRST_DAY,
@@ -71,8 +73,8 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
         time_zone="Asia/Irkutsk",
         as_of=AS_OF,
         totals=[
-            ChannelTotal(channel="all", label="Все каналы", appeals=compared(508, 558, 431)),
-            ChannelTotal(channel="gosuslugi", label="Госуслуги", appeals=compared(264, 270, 231)),
+            ChannelTotal(channel="all", label="Всего", appeals=compared(508, 558, 431)),
+            ChannelTotal(channel="pos", label="Госуслуги", appeals=compared(264, 270, 231)),
             ChannelTotal(channel="vk", label="ВКонтакте", appeals=compared(181, 215, 154)),
             ChannelTotal(channel="ok", label="Одноклассники", appeals=compared(63, 73)),
         ],
@@ -80,8 +82,8 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
             opened=508, answered=470, waiting=25, overdue=12, closed_unanswered=1, final_answered=410, interim=60,
             solved=180, not_required=40, in_triage=3,
         ),
-        attention=attention(),
-        topics=[topic(number, spec) for number, spec in enumerate(TOPICS)],
+        attention=attention(topics, pages),
+        topics=topics,
         municipalities=[
             MunicipalityRow(oktmo=oktmo, name=name, appeals=compared(value, before), overdue=value // 40)
             for oktmo, name, value, before in PLACES
@@ -95,18 +97,7 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
             CoverageRow(network="vk", required=1980, exempt=20, covered=1900, live=1500, percent=96.0),
             CoverageRow(network="ok", required=1975, exempt=25, covered=1612, live=1207, percent=81.6),
         ],
-        pages=PageFigures(
-            scored=3512, green=2387, yellow=811, red=314, mean_score=71.3, change=-0.4,
-            silent=[
-                ReportSilentPage(
-                    page_id=made_id(7000), name="Дом культуры села Верхний Жирим", network="vk",
-                    last_post_on=date(2026, 9, 3),
-                ),
-                ReportSilentPage(
-                    page_id=made_id(7001), name="Детский сад «Солнышко»", network="ok", last_post_on=None
-                ),
-            ],
-        ),
+        pages=pages,
         grades=grades(),
         definitions=definitions(),
         gaps=["Страницы пяти организаций в Одноклассниках не читались с 18 по 19 ноября: закончился срок ключа."],
@@ -136,7 +127,7 @@ def empty_report() -> ReportOut:
         last_day=date(2026, 1, 4),
         time_zone="Asia/Irkutsk",
         as_of=datetime(2026, 1, 4, 16, tzinfo=UTC),
-        totals=[ChannelTotal(channel="all", label="Все каналы", appeals=nothing)],
+        totals=[ChannelTotal(channel="all", label="Всего", appeals=nothing)],
         outcomes=ReportOutcomes(**zero),
         attention=[],
         topics=[],
@@ -255,3 +246,19 @@ def _with_hostile_texts(document: ReportDocument) -> ReportDocument:
     rows = [group.organisations[0].model_copy(update={"name": LONG_NAME}), *group.organisations[1:]]
     groups = [group.model_copy(update={"organisations": rows}), *changed.peer_groups[1:]]
     return changed.model_copy(update={"peer_groups": groups})
+
+
+def page_figures() -> PageFigures:
+    """Return the health of 3,512 pages, of which two have fallen silent."""
+    return PageFigures(
+        scored=3512, green=2387, yellow=811, red=314, mean_score=71.3, change=-0.4,
+        silent=[
+            ReportSilentPage(
+                page_id=made_id(7000), name="Дом культуры села Верхний Жирим", network="vk",
+                last_post_on=date(2026, 9, 3),
+            ),
+            ReportSilentPage(
+                page_id=made_id(7001), name="Детский сад «Солнышко»", network="ok", last_post_on=None
+            ),
+        ],
+    )  # fmt: skip

@@ -1,6 +1,8 @@
 """What a made-up weekly report consists of."""
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -12,14 +14,18 @@ from services.metrics.schemas.weekly_report import (
     GradeFigures,
     HardAppeal,
     MeasureDefinition,
-    MeasureValue,
     NamedCount,
     OrganisationRow,
+    PageFigures,
     PeerGroup,
     RankedOrganisation,
     ReportCell,
     TopicRow,
 )
+from services.metrics.weekly_report.attention import attention_items
+from services.metrics.weekly_report.measure_values import axis_values
+from services.metrics.weekly_report.measures import MEASURES
+from services.metrics.weekly_report.week_figures import WeekFigures
 
 Named = tuple[tuple[str, int], ...]
 TOPICS: tuple[tuple[str, int, int, Named, Named], ...] = (
@@ -100,92 +106,34 @@ def topic(number: int, spec: tuple[str, int, int, Named, Named]) -> TopicRow:
     )
 
 
-def attention() -> list[AttentionItem]:
-    return [
-        AttentionItem(
-            kind="overdue", count=12, text="12 ответов просрочены на конец недели", population="overdue"
-        ),
-        AttentionItem(
-            kind="promises_broken", count=2, text="2 обещания не выполнены в названный срок", population="promises"
-        ),
-        AttentionItem(
-            kind="questions_deleted", count=3, text="3 вопроса граждан удалены сообществами", population="deleted"
-        ),
-        AttentionItem(
-            kind="topic_grows", count=201, text="«Здравоохранение»: 201 обращение, неделей раньше 171",
-            population="opened",
-        ),
-        AttentionItem(
-            kind="pages_silent", count=2, text="2 страницы замолчали: записей нет больше месяца", population=None
-        ),
-    ]  # fmt: skip
-
-
-def _measure(
-    code: str, value: float, numerator: int | None = None, denominator: int | None = None
-) -> MeasureValue:
-    low, high = (round(max(value - 3.4, 0), 1), round(min(value + 2.7, 100), 1)) if numerator else (None, None)
-    return MeasureValue(
-        code=code, value=value, numerator=numerator, denominator=denominator, low=low, high=high,
-        last_week=round(value - 2.1, 1), change=2.1,
+def week_figures() -> WeekFigures:
+    """Return counts of which the measures and the items that need attention follow."""
+    counts = Counter(
+        responses=508, on_time=478, answered=496, complaints=203, complaints_answered=196, timed=470, overdue=12,
+        promises_due=8, promises_kept=5, promises_moved=1, promises_broken=2, promises_decided=7, deleted=3,
+        closed_unanswered=1, answers=470, final_answers=410, with_outcome=398, solved=180, written_here=361,
+        with_proof=84, comparable=411, canned=30, checked=352, with_substance=251, with_contact=268,
+        to_the_point=311, not_solved_said=14, marks=48, mark_sum=213,
     )  # fmt: skip
+    return WeekFigures(counts, {}, {"median": 3.4 * 3600, "p90": 8.7 * 3600})
+
+
+def last_week_figures() -> WeekFigures:
+    """Return the counts of the week before: a little worse."""
+    before = Counter({name: max(count - count // 12, 0) for name, count in week_figures().total.items()})
+    return WeekFigures(before | Counter(responses=502, deleted=5), {}, {"median": 3.9 * 3600, "p90": 9.2 * 3600})
+
+
+def attention(topics: Sequence[TopicRow], pages: PageFigures | None) -> list[AttentionItem]:
+    return attention_items(week_figures(), topics, pages)
 
 
 def axes() -> list[AxisValues]:
-    return [
-        AxisValues(
-            axis="promptness",
-            title="Оперативность",
-            measures=[
-                _measure("response_on_time", 94.1, 478, 508),
-                _measure("response_median", 3.4, None, 470),
-                _measure("response_p90", 8.7, None, 470),
-                _measure("promises_kept", 62.5, 5, 8),
-            ],
-        ),
-        AxisValues(
-            axis="objectivity",
-            title="Объективность",
-            measures=[
-                _measure("left_unanswered", 2.4, 12, 502),
-                _measure("canned_answers", 7.3, 30, 411),
-                MeasureValue(
-                    code="questions_deleted", value=3, numerator=None, denominator=None, low=None, high=None,
-                    last_week=5, change=-2,
-                ),
-            ],
-        ),
-        AxisValues(
-            axis="completeness",
-            title="Полнота",
-            measures=[_measure("solved", 43.9, 180, 410), _measure("has_action_or_date", 71.2, 292, 410)],
-        ),
-    ]  # fmt: skip
+    return axis_values(week_figures(), last_week_figures())
 
 
 def definitions() -> list[MeasureDefinition]:
-    listed: list[tuple[str, str, str, str, str]] = [
-        ("response_on_time", "promptness", "Ответы в срок", "percent", "responses"),
-        ("response_median", "promptness", "Медиана времени ответа", "hours", "responses"),
-        ("response_p90", "promptness", "90 % ответов даны за", "hours", "responses"),
-        ("promises_kept", "promptness", "Обещания выполнены", "percent", "promises"),
-        ("left_unanswered", "objectivity", "Вопросы без ответа", "percent", "responses"),
-        ("canned_answers", "objectivity", "Повторы текста", "percent", "answers"),
-        ("questions_deleted", "objectivity", "Удалено вопросов", "count", "deleted"),
-        ("solved", "completeness", "Вопрос решён", "percent", "answers"),
-        ("has_action_or_date", "completeness", "Названо действие или срок", "percent", "answers"),
-    ]
-    return [
-        MeasureDefinition.model_validate(
-            {
-                "code": code, "version": 1, "axis": axis, "name": name, "unit": unit, "population": population,
-                "formula": f"Строки, для которых верно «{name.lower()}», делённые на все измеренные строки",
-                "clock": "Рабочее время организации, от получения до публикации ответа",
-                "exclusions": "Обращения, не требующие ответа; объединённые с другими",
-            }
-        )
-        for code, axis, name, unit, population in listed
-    ]  # fmt: skip
+    return [measure.definition for measure in MEASURES]
 
 
 def _organisation(draw: random.Random, number: int, name: str) -> OrganisationRow:

@@ -65,9 +65,9 @@ def test_numbers_of_the_week_are_in_words_of_an_official(sample: Page) -> None:
     for text in ("508 (−50)", "264 (−6)", "201 (+30)", "201 (было 171)", "62 (−8)", "16–22 ноября 2026 г."):
         assert text in sample.text
     assert "Опубликован 23 ноября 2026 г. в 09:05" in sample.text
-    assert "94,1 % (+2,1 п. п.)" in sample.text
+    assert "94,1 % (+6,6 п. п.)" in sample.text
     assert "После публикации изменились 3 показателя" in sample.text
-    assert "Каналы: Все каналы: обращений 508 509" in sample.text
+    assert "Каналы: Всего: обращений 508 509" in sample.text
 
 
 def test_every_number_is_shown() -> None:

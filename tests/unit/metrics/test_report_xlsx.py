@@ -65,10 +65,10 @@ def test_sheets_are_the_sections_in_order(sample: Workbook) -> None:
 
 def test_first_sheet_has_the_totals_as_numbers(sample: Workbook) -> None:
     rows = list(sample["Главное"].iter_rows(values_only=True))
-    assert ("Все каналы", 508, -50, 558, 431, 77, 545.6) in rows
+    assert ("Всего", 508, -50, 558, 431, 77, 545.6) in rows
     assert ("Госуслуги", 264, -6, 270, 231, 33, 268.6) in rows
     assert ("Одноклассники", 63, -10, 73, "нет данных", "нет данных", 70.6) in rows
-    assert ("Сроки", "12 ответов просрочены на конец недели", 12) in [row[:3] for row in rows]
+    assert ("Сроки", "12 ответов просрочено на конец недели", 12) in [row[:3] for row in rows]
 
 
 def test_every_number_is_a_number() -> None:
