@@ -181,6 +181,16 @@ def create_demo_people(
 
 
 @app.command()
+def write_demo_history(
+    weeks: Annotated[int, typer.Option(help="Complete weeks before the current one", min=1, max=104)] = 12,
+) -> None:
+    """Write made-up history into a new database of the demo; refused in production."""
+    from cli.demo.past.history import write_configured_history
+
+    typer.echo(asyncio.run(write_configured_history(weeks)))
+
+
+@app.command()
 def add_person(
     username: Annotated[str, typer.Argument(help="The user name")],
     name: Annotated[str, typer.Option(help="Full name")],

@@ -42,6 +42,25 @@ def _create_people(programs: ProgramSpecs, organisation: str | None) -> None:
         raise DemoError(f"the people of the demo could not be created:\n{last}")
 
 
+def _write_history(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSpecs) -> str:
+    """Write the made-up history once, as the owner of the tables. Return what was written, for the summary."""
+    if settings.demo_weeks == 0 or data_dir.load_state().get("demo_history"):
+        return ""
+    owner = {"GOSPABLIK_DATABASE_URL": programs.owner_url}
+    done = subprocess.run(  # noqa: S603 - our own command
+        [*CLI_COMMAND, "write-demo-history", "--weeks", str(settings.demo_weeks)],
+        env=os.environ | programs.service_environment("appeals") | owner,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        last = "\n".join(done.stderr.splitlines()[-15:])
+        raise DemoError(f"the history of the demo could not be written:\n{last}")
+    data_dir.save_state(demo_history=True)
+    return f"; {done.stdout.strip()}"
+
+
 async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSpecs) -> str:
     region = load()
     timeout = aiohttp.ClientTimeout(total=30)
@@ -52,17 +71,20 @@ async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: Program
         # The state file may say "filled" although the database is another one.
         if filled_before and await api.organisation(ORG_CODE) is not None:
             await api.wait_until_followed()
+            history = await asyncio.to_thread(_write_history, settings, data_dir, programs)
             await api.enable_citizens()
-            return "the region exists already"
+            return f"the region exists already{history}"
         organisations = await _create_organisations(api, region)
         connected = await asyncio.gather(
             *(_connect_network(api, network, region, organisations) for network in EMULATED_NETWORKS)
         )
         await asyncio.to_thread(_create_people, programs, organisations[ORG_CODE])
         await api.wait_until_followed()
+        data_dir.save_state(demo=_region_digest())
+        # Before anybody writes: a database with appeals gets no history.
+        history = await asyncio.to_thread(_write_history, settings, data_dir, programs)
         await api.enable_citizens()
-    data_dir.save_state(demo=_region_digest())
-    return f"{len(organisations)} organisations, {sum(connected)} pages"
+    return f"{len(organisations)} organisations, {sum(connected)} pages{history}"
 
 
 def _region_digest() -> str:

@@ -48,6 +48,7 @@ class ConsoleOutput:
         table.add_row("Letters", mail)
         if demo:
             table.add_section()
+            table.add_row("Data", "all of it is made up: citizens, texts, history and figures")
             table.add_row("Sign in", f"POST {base}/api/v1/auth/token, password demo, as one of")
             table.add_row("  centre", "moderator of the centre, sees everything")
             table.add_row("  head", "reads reports")

@@ -24,6 +24,12 @@ class EmbeddedSettings(BaseSettings):
     citizens_per_minute: float = Field(
         default=12, description="How many messages the emulated citizens of each network write in a minute"
     )
+    demo_weeks: int = Field(
+        default=12,
+        ge=0,
+        le=104,
+        description="How many complete weeks of made-up history a new demo gets, besides the current one; 0: none",
+    )
     clock_shift_seconds: float = Field(
         default=0, description="Shifts the clock of every process of the run, and of its database"
     )

@@ -116,8 +116,9 @@ async def running_stack(
 ) -> AsyncIterator[RunningSystem]:
     """Run `gospablik up` in this data folder until the block ends, then stop all its processes.
 
-    `seed_demo` fills the registry with the demo's region; citizens write only if `environment` sets
-    GOSPABLIK_CITIZENS_PER_MINUTE. The data of a former run in the folder is kept.
+    `seed_demo` fills the registry with the demo's region; citizens write, and there is made-up history, only if
+    `environment` sets GOSPABLIK_CITIZENS_PER_MINUTE and GOSPABLIK_DEMO_WEEKS. The data of a former run in
+    the folder is kept.
     """
     process, stack = await _start(_prepared(data_dir), seed_demo=seed_demo, environment=environment or {})
     try:
@@ -162,7 +163,12 @@ async def _spawn(
     }
     names = EmbeddedSettings.model_construct(database_admin_url=None).ports()
     ports = {f"GOSPABLIK_{port_field(name).upper()}": str(free_port()) for name in names}
-    own = {"GOSPABLIK_DATA_DIR": str(data_dir), "GOSPABLIK_CITIZENS_PER_MINUTE": "0", "COLUMNS": "200"}
+    own = {
+        "GOSPABLIK_DATA_DIR": str(data_dir),
+        "GOSPABLIK_CITIZENS_PER_MINUTE": "0",
+        "GOSPABLIK_DEMO_WEEKS": "0",
+        "COLUMNS": "200",
+    }
     with output.open("wb") as log:
         return await asyncio.create_subprocess_exec(
             sys.executable,

@@ -1,63 +1,17 @@
 """Made-up weeks of appeals with everything that the weekly report counts, written in bulk."""
 
-import json
 import random
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.types import JSON
 
-from shared.tables import Base
+from cli.demo.past.row_writer import RowWriter
 
 _HOURS = 3600
-
-
-@dataclass
-class RowWriter:
-    """Collects rows by table, and writes them with COPY."""
-
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-
-    def add(self, table: str, **values: Any) -> dict[str, Any]:
-        """Add a row, completed with the defaults of the columns; return it."""
-        row = _completed(Base.metadata.tables[table], values)
-        self.rows[table].append(row)
-        return row
-
-    async def write(self, connection: asyncpg.Connection) -> None:
-        """Write the rows in the order in which their tables were first used."""
-        for name, rows in self.rows.items():
-            table = Base.metadata.tables[name]
-            columns = [column for column in table.columns if column.name in rows[0]]
-            records = [tuple(_stored(column, row[column.name]) for column in columns) for row in rows]
-            await connection.copy_records_to_table(
-                name, records=records, columns=[column.name for column in columns]
-            )
-        self.rows.clear()
-
-
-def _completed(table: Table, values: dict[str, Any]) -> dict[str, Any]:
-    row = {}
-    for column in table.columns:
-        if column.name in values:
-            row[column.name] = values[column.name]
-        elif column.default is not None and not column.default.is_sequence:
-            argument = column.default.arg  # type: ignore[attr-defined]
-            row[column.name] = argument(None) if callable(argument) else argument
-        elif column.nullable:
-            row[column.name] = None
-    return row
-
-
-def _stored(column: Any, value: Any) -> Any:
-    return json.dumps(value) if isinstance(column.type, JSONB | JSON) and value is not None else value
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ import time_machine
 from openpyxl import load_workbook
 from pypdf import PdfReader
 
+from cli.demo.past.row_writer import RowWriter
 from tests.conftest import TestDatabase
-from tests.support.generated_reports import GeneratedAppeals, RowWriter, add_pages, read_surroundings
+from tests.support.generated_reports import GeneratedAppeals, add_pages, read_surroundings
 from tests.support.recomputed_report import TABLES, Recomputation, percent
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
 

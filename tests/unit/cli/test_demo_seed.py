@@ -98,6 +98,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> EmbeddedSetting
     for name in ("GATEWAY", "VK", "OK"):
         monkeypatch.setenv(f"GOSPABLIK_PORT_{name}", str(free_port()))
     monkeypatch.setenv("GOSPABLIK_CITIZENS_PER_MINUTE", "600")
+    monkeypatch.setenv("GOSPABLIK_DEMO_WEEKS", "0")
     return EmbeddedSettings()
 
 
