@@ -328,6 +328,8 @@ METRICS: dict[str, Row] = {
     # The report is of the region: who may read it sees all of it.
     "GET /api/v1/reports/weekly": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}": RouteCall(Right.REPORTS_READ),
+    # Only a published report has a document.
+    "GET /api/v1/reports/weekly/{week}/document": RouteCall(Right.REPORTS_READ, answers=frozenset({404})),
     "GET /api/v1/reports/weekly/{week}.json": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}.html": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}.pdf": RouteCall(Right.REPORTS_READ),
