@@ -2,6 +2,7 @@
 
 The posts above the comments are not stored: their pages are emulated, and a read of the wall would find that the
 network has no such posts and mark them and their comments as deleted.
+For the same reason a reply to an appeal of the history fails: its thread is not in the network.
 """
 
 import random

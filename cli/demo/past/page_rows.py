@@ -32,7 +32,7 @@ def add_pages(
     for body in region.bodies.values():
         for page in body.pages:
             _add_steps(writer, page, ids, rng, weeks[0])
-            for checked_at, week, snapshot in _checks(body, page, rng, weeks):
+            for checked_at, week, snapshot in _checks(body, rng, weeks):
                 writer.add(
                     "page_checks",
                     id=ids.new(checked_at),
@@ -64,7 +64,7 @@ def _add_steps(writer: RowWriter, page: OfficialPage, ids: RowIds, rng: random.R
 
 
 def _checks(
-    body: Body, page: OfficialPage, rng: random.Random, weeks: Sequence[Week]
+    body: Body, rng: random.Random, weeks: Sequence[Week]
 ) -> Iterator[tuple[datetime, Week, dict[str, Any]]]:
     """Yield when a page of the body was checked in each week, and what the network said of it."""
     usual_posts = 1 + 6 * body.quality * rng.random()
@@ -81,7 +81,7 @@ def _checks(
             # As the emulated networks show their pages: the next check must find no change.
             "avatar": True,
             "description": True,
-            "cover": page.network != "vk",
+            "cover": False,
             "comments_open": True,
             "members": members,
             "last_post_at": last_post_at.isoformat(),
