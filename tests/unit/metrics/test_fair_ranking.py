@@ -128,7 +128,7 @@ def test_best_and_worst_name_the_reason() -> None:
     assert [listed.organisation.name for listed in found.worst] == ["6"]
     assert found.best[0].reason == (
         "98\u00a0% (98 из 100), в среднем по группе\u00a0— 76\u00a0%; разница больше случайной: "
-        "с учётом их числа\u00a0— от 93\u00a0% до 99,4\u00a0%"
+        "с учётом их числа\u00a0— от 90,1\u00a0% до 99,6\u00a0%"
     )
 
 
