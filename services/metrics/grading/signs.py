@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, case, func, select
+from sqlalchemy import ScalarSelect, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.grading.rubrics import graded_criteria
@@ -81,9 +82,28 @@ def _share(part: int, whole: int) -> SignShare:
 
 
 def _hints_of_submission() -> ScalarSelect[Any]:
+    """Return the hints of the version that was published first; null: nobody checked it.
+
+    An edit stores its text as a further version, and before it the former text if that had none: they have one
+    time of saving.
+    """
+    edit = aliased(ReplyVersion)
+    stored_by_edit = (
+        exists()
+        .where(
+            edit.reply_id == ReplyVersion.reply_id,
+            edit.saved_at == ReplyVersion.saved_at,
+            ReplyChange.reply_id == edit.reply_id,
+            ReplyChange.kind == "edit",
+            ReplyChange.status == "applied",
+            ReplyChange.requested_by == edit.author,
+            ReplyChange.requested_at == edit.created_at,
+        )
+        .correlate(ReplyVersion)
+    )
     return (
         select(ReplyVersion.hints)
-        .where(ReplyVersion.reply_id == GradingItem.reply_id, ReplyVersion.hints.is_not(None))
+        .where(ReplyVersion.reply_id == GradingItem.reply_id, ReplyVersion.hints.is_not(None), ~stored_by_edit)
         .order_by(ReplyVersion.number.desc())
         .limit(1)
         .correlate(GradingItem)

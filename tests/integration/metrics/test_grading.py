@@ -405,6 +405,28 @@ async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: 
     assert (await week.get("grading/items", **{"from": "2026-11-23"}))["items"] == []
 
 
+async def test_period_that_cuts_a_week_does_not_change_weights(week: GradingWeek) -> None:
+    await week.draw()
+    await week.rows("UPDATE grading_items SET places = 1")
+    ids = await week.claim()
+    reply = week.replies["Министерство"][0]
+    rows = await week.rows("SELECT id, reply_id FROM grading_items")
+    first = next(str(row["id"]) for row in rows if row["reply_id"] == reply)
+    garden = next(str(row["id"]) for row in rows if row["reply_id"] in week.replies["Детский сад"])
+    for item_id in ids:
+        assert (await week.grade(item_id, question=0 if item_id == garden else 2)).status_code == 201
+    # All but one of the ministry's answers were published on the next day.
+    await week.rows(
+        """UPDATE grading_items SET published_at = published_at + interval '1 day'
+           WHERE organisation_id = $1 AND id <> $2""",
+        week.organisations["Министерство"], UUID(first),
+    )  # fmt: skip
+    body = await week.get("metrics/quality", **{"from": "2026-11-17", "to": "2026-11-17"})
+    # Both answers stand for themselves, since all answers of the week were graded.
+    question = _criterion(body["total"], "question")
+    assert (question["n"], question["mean"]) == (2, pytest.approx(1))
+
+
 def _criterion(figures: dict[str, Any], code: str) -> dict[str, Any]:
     found: dict[str, Any] = next(criterion for criterion in figures["criteria"] if criterion["code"] == code)
     return found
@@ -423,6 +445,15 @@ async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
     await _edit(week, ministry[1], "С шаблоном", 1, hints="[]")
     await week.draw()
     await week.rows("UPDATE grading_items SET places = 1")
+    # After it the first and the fourth were edited; the fourth, which had no version, gets one of its former text.
+    for reply, numbers in ((ministry[0], (2,)), (ministry[3], (1, 2))):
+        await _edit(week, reply, "Было", 2, hints="[]")
+        for number in numbers:
+            await week.rows(
+                """INSERT INTO reply_versions (id, reply_id, number, kind, text, author, hints, created_at, saved_at)
+                   VALUES ($1, $2, $3, 'final', 'x', 'x', '[]', $4, $5)""",
+                uuid4(), reply, number, local("11-18 02:00" if number == 2 else "11-17 10:00"), local("11-18 02:05"),
+            )  # fmt: skip
     await week.claim()
     rows = {row["reply_id"]: str(row["id"]) for row in await week.rows("SELECT id, reply_id FROM grading_items")}
     for reply, score in zip(ministry[:4], (0, 1, 2, 0), strict=True):
