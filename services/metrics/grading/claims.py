@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.grading.answer_texts import AnswerTexts, answer_texts
+from services.metrics.grading.authorship import took_part
 from services.metrics.grading.grades import require_person
 from services.metrics.grading.rubrics import asked_criteria, load_rubrics
 from services.metrics.schemas.grading import Assignment, Assignments, RubricOut
@@ -38,8 +39,8 @@ class NewClaims:
 async def claim_items(session: WriteSession, caller: Caller, count: int, hours: int) -> NewClaims:
     """Take up to `count` places for the caller, of the oldest sample first.
 
-    Nobody gets an item twice, nor an answer that they wrote or approved. Raises `Forbidden` for an API client, and
-    `Conflict` while the caller has `MAX_CLAIMS` answers.
+    Nobody gets an item twice, nor an answer that they wrote, edited or approved. Raises `Forbidden` for an API
+    client, and `Conflict` while the caller has `MAX_CLAIMS` answers.
     """
     await require_person(session, caller)
     now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
@@ -75,8 +76,7 @@ def open_items_query(caller: Caller, now: datetime, count: int) -> Select[Gradin
             ~mine,
             taken < GradingItem.places,
             Reply.text != "",
-            Reply.author != caller.actor,
-            Reply.approval["decided_by"].astext.is_distinct_from(caller.actor),
+            ~took_part(caller.actor),
         )
         .order_by(GradingItem.created_at, GradingItem.position)
         .limit(count)

@@ -98,7 +98,10 @@ class Rubrics(BaseModel):
 
 
 class SampleIn(_RequestBody):
-    """Which week to draw a sample of. Size and seed are chosen here if they are not given."""
+    """Which week to draw a sample of. Without a size the configured one is drawn, without a seed a random one.
+
+    Whoever gives a size or a seed needs the right `rules:manage`.
+    """
 
     week: str = Field(pattern=r"^20\d{2}-W\d{2}$", description="ISO week, in the region", examples=[_WEEK])
     size: int | None = Field(default=None, ge=1, le=2_000, examples=[100])

@@ -67,7 +67,9 @@ class GradingWeek:
 
     async def draw(self, **body: Any) -> dict[str, Any]:
         """Draw the sample of the week."""
-        answer = await self.post("samples", {"week": WEEK} | body)
+        answer = await self.metrics.client.post(
+            "/api/v1/grading/samples", json={"week": WEEK} | body, headers=self.metrics.headers("moderator")
+        )
         assert answer.status_code in {200, 201}, answer.text
         sample: dict[str, Any] = answer.json()
         return sample

@@ -9,12 +9,14 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+import time_machine
 
 from services.metrics.grading.claims import claim_items
-from services.metrics.grading.samples import draw_last_week
+from services.metrics.grading.samples import draw_last_week, draw_sample
 from services.metrics.settings import metrics_settings
 from shared.auth.callers import Caller
 from shared.auth.rights import Role
+from shared.http.problems import Invalid
 from tests.conftest import TestDatabase
 from tests.integration.metrics.grading_week import (
     FIRST,
@@ -55,11 +57,12 @@ async def test_same_seed_and_replies_give_the_same_sample(week: GradingWeek) -> 
 
 
 async def test_week_has_one_sample(week: GradingWeek) -> None:
-    first = await week.post("samples", {"week": WEEK, "size": 3})
+    first = await week.post("samples", {"week": WEEK})
     again = await week.post("samples", {"week": WEEK})
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json() == first.json()
-    other = await week.post("samples", {"week": WEEK, "seed": "another"})
+    path, headers = "/api/v1/grading/samples", week.metrics.headers("moderator")
+    other = await week.metrics.client.post(path, json={"week": WEEK, "seed": "another"}, headers=headers)
     assert other.status_code == 409
     listed = await week.get("grading/samples")
     assert [row["id"] for row in listed["items"]] == [first.json()["id"]]
@@ -67,6 +70,37 @@ async def test_week_has_one_sample(week: GradingWeek) -> None:
     for name in ("2026-W48", "2025-W53"):
         refused = await week.post("samples", {"week": name})
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/week")
+
+
+async def test_size_and_seed_of_a_sample_need_the_right_to_manage_rules(week: GradingWeek) -> None:
+    for chosen in ({"size": 1}, {"seed": "mine"}):
+        refused = await week.post("samples", {"week": WEEK} | chosen)
+        assert refused.status_code == 403
+        assert "rules:manage" in refused.json()["detail"]
+    assert await week.rows("SELECT 1 FROM grading_samples") == []
+
+
+async def test_sample_without_a_size_is_refused_while_samples_are_off(week: GradingWeek) -> None:
+    off = metrics_settings().model_copy(update={"grading_sample_size": 0})
+    async with week.metrics.service.database.write() as session:
+        with pytest.raises(Invalid) as refused:
+            await draw_sample(session, off, "x", WEEK)
+        assert [error.pointer for error in refused.value.errors] == ["/size"]
+        _, is_new = await draw_sample(session, off, "x", WEEK, size=1)
+    assert is_new
+
+
+async def test_week_is_not_drawn_before_the_replies_of_sunday_are_read(week: GradingWeek) -> None:
+    with time_machine.travel(local("11-23 23:59"), tick=False):
+        async with week.metrics.service.database.write() as session:
+            sample = await draw_last_week(session, metrics_settings())
+            assert (sample and sample.week) == "2026-W46"
+            with pytest.raises(Invalid, match="less than a day ago"):
+                await draw_sample(session, metrics_settings(), "x", WEEK)
+    with time_machine.travel(local("11-24 00:00"), tick=False):
+        async with week.metrics.service.database.write() as session:
+            sample = await draw_last_week(session, metrics_settings())
+            assert (sample and sample.week) == WEEK
 
 
 async def test_scheduled_sample_is_drawn_once_for_the_last_week(week: GradingWeek) -> None:
@@ -107,6 +141,18 @@ async def test_sample_has_only_answers_of_the_week_by_whoever_had_the_appeal(wee
            SELECT $1, appeal_id, published_at - interval '1 minute', 'returned', $2, 'x'
            FROM replies WHERE id = $3""",
         uuid4(), week.organisations["Министерство"], week.replies["Министерство"][0],
+    )  # fmt: skip
+    # Staff answered in the network before the appeal was assigned to them; then it went to another organisation.
+    early = week.replies["Министерство"][1]
+    await week.rows(
+        """UPDATE assignments SET at = at + interval '1 day'
+           WHERE appeal_id = (SELECT appeal_id FROM replies WHERE id = $1)""",
+        early,
+    )
+    await week.rows(
+        """UPDATE appeals SET organisation_id = $1
+           WHERE id = (SELECT appeal_id FROM replies WHERE id = $2)""",
+        week.organisations["Детский сад"], early,
     )  # fmt: skip
     sample = await week.draw()
     rows = await week.rows("SELECT reply_id, organisation_id FROM grading_items")
@@ -253,15 +299,35 @@ async def test_two_processes_never_give_one_place_to_two_people(week: GradingWee
     assert count[0] is True
 
 
-async def test_nobody_grades_an_answer_that_they_wrote_or_approved(week: GradingWeek) -> None:
-    wrote, approved = week.replies["Министерство"][:2]
+async def test_nobody_grades_an_answer_that_they_wrote_edited_or_approved(week: GradingWeek) -> None:
+    wrote, approved, edited, drafted = week.replies["Министерство"][:4]
+    await _edit(week, edited, "Было", 1)
+    await week.rows("UPDATE reply_changes SET requested_by = $1", FIRST)
+    await week.rows(
+        """INSERT INTO reply_versions (id, reply_id, number, kind, text, author, created_at, saved_at)
+           VALUES ($1, $2, 1, 'final', 'x', $3, now(), now())""",
+        uuid4(), drafted, FIRST,
+    )  # fmt: skip
     await week.rows("UPDATE replies SET author = $1 WHERE id = $2", FIRST, wrote)
     approval = json.dumps({"decided_by": FIRST})
     await week.rows("UPDATE replies SET approval = $1 WHERE id = $2", approval, approved)
     await week.draw()
     ids = [UUID(item_id) for item_id in await week.claim()]
     rows = await week.rows("SELECT reply_id FROM grading_items WHERE id = ANY($1)", ids)
-    assert {row["reply_id"] for row in rows} == {reply for reply, _ in await week.sampled()} - {wrote, approved}
+    others = {reply for reply, _ in await week.sampled()} - {wrote, approved, edited, drafted}
+    assert {row["reply_id"] for row in rows} == others
+
+
+async def test_editor_of_an_answer_does_not_decide_about_its_grades(week: GradingWeek) -> None:
+    item_id = await _graded(week, "Детский сад", question=0)
+    made = await week.metrics.client.post(
+        f"/api/v1/grading/items/{item_id}/objections", json={"ground": "Нет"}, headers=week.staff("Детский сад")
+    )
+    await _edit(week, week.replies["Детский сад"][0], "Было", 1)
+    await week.rows("UPDATE reply_changes SET requested_by = $1", SECOND)
+    path, body = f"objections/{made.json()['id']}/reject", {"reason": "Даты нет"}
+    assert (await week.post(path, body, SECOND, **{"If-Match": "*"})).status_code == 403
+    assert (await week.post(path, body, THIRD, **{"If-Match": "*"})).status_code == 200
 
 
 async def test_api_client_and_staff_of_organisations_do_not_grade(week: GradingWeek) -> None:
@@ -449,10 +515,12 @@ async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
     for reply, numbers in ((ministry[0], (2,)), (ministry[3], (1, 2))):
         await _edit(week, reply, "Было", 2, hints="[]")
         for number in numbers:
+            written, saved = local(f"11-{16 + number} 02:00"), local("11-18 02:05")
             await week.rows(
-                """INSERT INTO reply_versions (id, reply_id, number, kind, text, author, hints, created_at, saved_at)
+                """INSERT INTO reply_versions
+                   (id, reply_id, number, kind, text, author, hints, created_at, saved_at)
                    VALUES ($1, $2, $3, 'final', 'x', 'x', '[]', $4, $5)""",
-                uuid4(), reply, number, local("11-18 02:00" if number == 2 else "11-17 10:00"), local("11-18 02:05"),
+                uuid4(), reply, number, written, saved,
             )  # fmt: skip
     await week.claim()
     rows = {row["reply_id"]: str(row["id"]) for row in await week.rows("SELECT id, reply_id FROM grading_items")}
