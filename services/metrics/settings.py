@@ -39,7 +39,10 @@ class MetricsSettings(BaseSettings):
         default=20, ge=1, description="Comparisons below which nothing is said about trust in a criterion or sign"
     )
     grading_minimum_kappa: float = Field(
-        default=0.4, ge=-1, le=1, description="Weighted κ below which a criterion is not trusted"
+        default=0.4,
+        ge=-1,
+        le=1,
+        description="Lower limit of the weighted κ below which a criterion is not trusted",
     )
 
 

@@ -59,9 +59,11 @@ def sign_figures(sign: str, criterion: str, answers: Sequence[CheckedAnswer], mi
     flagged, faulty = sum(one for one, _ in found), sum(other for _, other in found)
     both = sum(one and other for one, other in found)
     precision = _share(both, flagged)
+    unflagged = len(found) - flagged
+    missed = (faulty - both) / unflagged if unflagged else 0.0
     trusted = None
     if flagged >= minimum and precision.low is not None:
-        trusted = precision.low > _TRUSTED_PRECISION
+        trusted = precision.low > max(_TRUSTED_PRECISION, missed)
     return SignFigures(
         code=sign,
         criterion=criterion,

@@ -54,6 +54,16 @@ def test_sign_is_compared_with_faults_that_people_found() -> None:
     assert (worse.precision.share, worse.trusted) == (0.6, False)
 
 
+def test_sign_that_finds_no_more_faults_than_others_have_is_not_trusted() -> None:
+    hint = frozenset({"canned_phrase"})
+    flagged = [({"own_words": 0.0}, hint)] * 45 + [({"own_words": 2.0}, hint)] * 5
+    others = [({"own_words": 0.0}, frozenset[str]())] * 45 + [({"own_words": 2.0}, frozenset[str]())] * 5
+    found = sign_figures("canned_phrase", "own_words", flagged + others, 20)
+    # Wilson's lower bound of 45 of 50 is .786; without the hint .9 have the fault.
+    assert (found.precision.share, found.trusted) == (0.9, False)
+    assert sign_figures("canned_phrase", "own_words", flagged, 20).trusted is True
+
+
 def test_sign_that_never_occurred_has_no_precision() -> None:
     found = sign_figures("shouting", "politeness", [({"politeness": 2.0}, frozenset())], 1)
     assert (found.precision.share, found.precision.low, found.recall.share, found.trusted) == (None,) * 4
