@@ -63,7 +63,7 @@ class GradingItem(Base):
     __table_args__ = (
         UniqueConstraint("reply_id"),
         Index("ix_grading_items_sample_id", "sample_id", "position"),
-        # Items to grade, oldest sample first.
+        # Items to grade; read backwards, newest sample first.
         Index("ix_grading_items_open", "created_at", "position", postgresql_where=text("graded_at IS NULL")),
         Index("ix_grading_items_graded", "published_at", "id", postgresql_where=text("graded_at IS NOT NULL")),
         Index(

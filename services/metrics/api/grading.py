@@ -126,7 +126,7 @@ async def list_assignments(session: ReadTransaction, caller: Grader) -> Assignme
     "/assignments", status_code=201, responses=problems.responses(*_WRITE), summary="Take answers to grade"
 )
 async def claim_assignments(session: WriteTransaction, caller: Grader, body: ClaimIn, once: Once) -> Claimed:
-    """Take up to `count` answers, of the oldest sample first; `GET` shows them.
+    """Take up to `count` answers, of the newest sample first; `GET` shows them.
 
     Nobody gets an answer twice, nor one that they wrote, edited or approved. 409 while the caller has 20.
     """

@@ -37,14 +37,22 @@ class NewClaims:
 
 
 async def claim_items(session: WriteSession, caller: Caller, count: int, hours: int) -> NewClaims:
-    """Take up to `count` places for the caller, of the oldest sample first.
+    """Take up to `count` places for the caller, of the newest sample first.
 
     Nobody gets an item twice, nor an answer that they wrote, edited or approved. Raises `Forbidden` for an API
-    client, and `Conflict` while the caller has `MAX_CLAIMS` answers.
+    client, and `Conflict` while the caller has `MAX_CLAIMS` answers. Those whose citizen was erased do not count.
     """
     await require_person(session, caller)
+    # Two requests of one person at the same time would both count before either takes.
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"claims:{caller.actor}", 0))))
     now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    held = select(func.count()).where(GradingGrade.grader == caller.actor, _is_claimed(now))
+    held = (
+        select(func.count())
+        .select_from(GradingGrade)
+        .join(GradingItem, GradingItem.id == GradingGrade.item_id)
+        .join(Reply, Reply.id == GradingItem.reply_id)
+        .where(GradingGrade.grader == caller.actor, _is_claimed(now), Reply.text != "")
+    )
     free = MAX_CLAIMS - (await session.scalar(held) or 0)
     if free <= 0:
         raise Conflict(f"Grade the {MAX_CLAIMS} answers that you have first")
@@ -78,7 +86,7 @@ def open_items_query(caller: Caller, now: datetime, count: int) -> Select[Gradin
             Reply.text != "",
             ~took_part(caller.actor),
         )
-        .order_by(GradingItem.created_at, GradingItem.position)
+        .order_by(GradingItem.created_at.desc(), GradingItem.position.desc())
         .limit(count)
         .with_for_update(of=GradingItem, skip_locked=True)
     )
@@ -137,7 +145,7 @@ async def list_assignments(session: AsyncSession, caller: Caller) -> Assignments
             .join(GradingItem, GradingItem.id == GradingGrade.item_id)
             .join(GradingSample, GradingSample.id == GradingItem.sample_id)
             .where(GradingGrade.grader == caller.actor, _is_claimed(func.clock_timestamp()))
-            .order_by(GradingItem.created_at, GradingItem.position)
+            .order_by(GradingItem.created_at.desc(), GradingItem.position.desc())
         )
     ).all()
     texts = await answer_texts(session, [row.id for row in rows])

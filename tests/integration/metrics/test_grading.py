@@ -11,12 +11,14 @@ import asyncpg
 import pytest
 import time_machine
 
+from services.metrics.grading import claims
 from services.metrics.grading.claims import claim_items
+from services.metrics.grading.erasure import erase_grades
 from services.metrics.grading.samples import draw_last_week, draw_sample
 from services.metrics.settings import metrics_settings
 from shared.auth.callers import Caller
 from shared.auth.rights import Role
-from shared.http.problems import Invalid
+from shared.http.problems import Conflict, Invalid
 from tests.conftest import TestDatabase
 from tests.integration.metrics.grading_week import (
     FIRST,
@@ -297,6 +299,52 @@ async def test_two_processes_never_give_one_place_to_two_people(week: GradingWee
         "SELECT (SELECT sum(places) FROM grading_items) = (SELECT count(*) FROM grading_grades)"
     )
     assert count[0] is True
+
+
+async def test_parallel_requests_take_no_more_than_a_person_may_have(
+    week: GradingWeek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 3)
+    await week.draw()
+    await week.assignments()
+    await week.claim(count=1)
+
+    async def claim() -> None:
+        async with week.metrics.service.database.write() as session:
+            await claim_items(session, Caller(FIRST, "", Role.ANALYST, None), 3, 1)
+
+    first, second = await asyncio.gather(claim(), claim(), return_exceptions=True)
+    assert {type(first), type(second)} == {type(None), Conflict}
+    assert len(await week.rows("SELECT 1 FROM grading_grades")) == 3
+    # Answers that were erased meanwhile can only wait for the end of the claim.
+    await week.rows(
+        """UPDATE replies SET text = '' WHERE id IN
+           (SELECT reply_id FROM grading_items item JOIN grading_grades ON item_id = item.id)"""
+    )
+    assert len(await week.claim()) == 3
+
+
+async def test_newest_sample_is_graded_first(week: GradingWeek) -> None:
+    before = local("11-11 10:00")
+    await week.add_organisation("Неделей раньше", 1, published_at=before)
+    await week.draw()
+    await week.rows("UPDATE grading_items SET created_at = created_at + interval '1 minute'")
+    await week.draw(week="2026-W46")
+    rows = await week.rows("SELECT id FROM grading_items WHERE published_at = $1", before)
+    assert str(rows[0]["id"]) not in await week.claim(count=7)
+    assert await week.claim(count=1) == [str(rows[0]["id"])]
+
+
+async def test_erased_answer_is_complete_with_the_grades_that_it_has(week: GradingWeek) -> None:
+    await week.draw()
+    await week.rows("UPDATE grading_items SET places = 2")
+    graded, _ = await week.claim(count=2)
+    assert (await week.grade(graded, question=1)).status_code == 201
+    rows = await week.rows("UPDATE replies SET text = '' RETURNING appeal_id")
+    async with week.metrics.service.database.write() as session:
+        await erase_grades(session, [row["appeal_id"] for row in rows])
+    (item,) = await week.rows("SELECT id, scores FROM grading_items WHERE graded_at IS NOT NULL")
+    assert (str(item["id"]), json.loads(item["scores"])) == (graded, scores(question=1))
 
 
 async def test_nobody_grades_an_answer_that_they_wrote_edited_or_approved(week: GradingWeek) -> None:

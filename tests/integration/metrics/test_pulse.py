@@ -131,11 +131,11 @@ async def test_day_that_waits_in_triage_is_not_calmer(region: Region) -> None:
     here, _ = await oktmo_of(connection)
     row = {"topic_id": heating, "municipality": here, "organisation_id": region.school}
     await add_history(connection, 9, **row)
-    await add_day(connection, TUESDAY, 4, **row)
-    await add_day(connection, TUESDAY, 5, **row, status="triage")
+    await add_day(connection, TUESDAY, 1, **row)
+    await add_day(connection, TUESDAY, 8, **row, status="triage")
     await connection.close()
     body = await region.get(PATH)
-    assert (body["total"]["opened"]["value"], body["in_triage"]) == (4, 5)
+    assert (body["total"]["opened"]["value"], body["in_triage"]) == (1, 8)
     assert body["verdict"]["level"] == "usual"
 
 
