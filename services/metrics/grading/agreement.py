@@ -60,7 +60,7 @@ def kappa(pairs: Sequence[Pair], *, weighted: bool) -> Kappa | None:
     return Kappa(value, max(-1.0, value - _Z * sqrt(max(0.0, variance))), expected)
 
 
-async def compute_agreement(
+async def compute_grader_agreement(
     session: AsyncSession, period: Period, config: MetricsSettings
 ) -> Sequence[CriterionAgreement]:
     """Return the agreement by criterion over the answers published in a period, in the order of the rubric.

@@ -62,7 +62,7 @@ async def object_to_grades(
 async def uphold(
     session: WriteSession, caller: Caller, objection_id: UUID, given: UpholdIn, version: int | None
 ) -> ObjectionOut:
-    """Put other scores in the place of the grades. Raises as `reject`, and `Invalid` naming the criterion."""
+    """Let other scores count instead of the grades. Raises as `reject`, and `Invalid` naming the criterion."""
     objection, item = await _lock_open(session, caller, objection_id, version)
     check_scores(given.scores, await rubric_of(session, item), item.kind)
     objection.scores = item.scores = {code: float(score) for code, score in given.scores.items()}

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.metrics.fairness.intervals import wilson_interval
-from services.metrics.grading.agreement import compute_agreement
+from services.metrics.grading.agreement import compute_grader_agreement
 from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.axes import Axis
@@ -66,7 +66,7 @@ async def compute_quality(
     in a criterion is that of the whole region.
     """
     items, rubrics = await _scored_items(session, period, scope)
-    agreement = await compute_agreement(session, period, config)
+    agreement = await compute_grader_agreement(session, period, config)
     definitions = _Definitions(
         await graded_criteria(session, rubrics),
         {found.code: found.trusted for found in agreement},

@@ -96,7 +96,7 @@ async def draw_sample(
                 "published_at": answers[one.reply_id].published_at,
                 "edits": edits.get(one.reply_id, 0),
                 "stratum_size": one.stratum_size,
-                "places": one.places,
+                "graders_wanted": one.graders_wanted,
                 "scores": None,
                 "graded_at": None,
                 "created_at": sample.created_at,

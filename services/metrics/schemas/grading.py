@@ -55,7 +55,7 @@ class Criterion(_RequestBody):
     axes: list[Axis] = Field(description="The axes it counts for; it may be of none, or of two")
     kinds: list[ReplyKind] = Field(min_length=1, description="The kinds of replies it is asked of")
     graded: bool = Field(description="Whether people grade it", examples=[True])
-    signs: list[Annotated[str, StringConstraints(pattern=_CODE)]] = Field(
+    hints: list[Annotated[str, StringConstraints(pattern=_CODE)]] = Field(
         description="Codes of the hints that should find the same fault", examples=[["off_topic"]]
     )
 
@@ -207,7 +207,7 @@ class GradedItem(BaseModel):
     graded_at: datetime
     rubric_version: int = Field(examples=[1])
     scores: dict[str, float] = Field(
-        description="By criterion, 0 to 2: the mean of the grades, or what an upheld objection put in its place",
+        description="By criterion, 0 to 2: the mean of the grades, or what an upheld objection put instead",
         examples=[_MEANS],
     )
     objection: ObjectionStatus | None

@@ -1,4 +1,4 @@
-"""API models of the figures that come from judged answers: agreement of graders, signs, quality."""
+"""API models of the figures that come from judged answers: agreement of graders, hints, quality."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -52,7 +52,7 @@ class GraderAgreementReport(_Report):
     criteria: list[CriterionAgreement]
 
 
-class SignShare(BaseModel):
+class HintShare(BaseModel):
     """A share with its 95 % Wilson interval; null when there is nothing to divide by."""
 
     share: float | None = Field(examples=[0.8])
@@ -60,7 +60,7 @@ class SignShare(BaseModel):
     high: float | None = Field(examples=[0.93])
 
 
-class SignFigures(BaseModel):
+class HintFigures(BaseModel):
     """A hint compared with people. A fault is a score of 1 or less on the criterion."""
 
     code: str = Field(description="The hint", examples=["canned_phrase"])
@@ -69,8 +69,8 @@ class SignFigures(BaseModel):
     flagged: int = Field(description="Of these, with the hint", examples=[20])
     faulty: int = Field(description="Of these, with the fault by people's scores", examples=[25])
     both: int = Field(examples=[16])
-    precision: SignShare = Field(description="Flagged answers that have the fault")
-    recall: SignShare = Field(description="Faulty answers that were flagged")
+    precision: HintShare = Field(description="Flagged answers that have the fault")
+    recall: HintShare = Field(description="Faulty answers that were flagged")
     trusted: bool | None = Field(
         description="Whether the precision is, by its whole interval, above one half and above the share of "
         "faults among answers without the hint. Null: too few flagged",
@@ -78,11 +78,11 @@ class SignFigures(BaseModel):
     )
 
 
-class SignReport(_Report):
-    """Automatic signs compared with people's scores over the graded answers published in a period."""
+class HintReport(_Report):
+    """Automatic hints compared with people's scores over the graded answers published in a period."""
 
     minimum_pairs: int = Field(description="Flagged answers below which `trusted` is null", examples=[20])
-    signs: list[SignFigures]
+    hints: list[HintFigures]
 
 
 class QualityGroupBy(StrEnum):

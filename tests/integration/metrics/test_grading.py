@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 import time_machine
 
+from services.metrics.api import metrics as metrics_api
 from services.metrics.grading import claims
 from services.metrics.grading.claims import claim_items
 from services.metrics.grading.erasure import erase_grades
@@ -186,10 +187,10 @@ async def test_grader_sees_words_and_rubric_and_nothing_of_the_organisation(week
 async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> None:
     await week.rows("UPDATE replies SET status = 'withdrawn' WHERE id <> $1", week.replies["Детский сад"][0])
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 2")
+    await week.rows("UPDATE grading_items SET graders_wanted = 2")
     (item_id,) = await week.claim()
     assert (await week.grade(item_id, comment="первая оценка", question=0)).status_code == 201
-    # The first grader gets no second place, and nobody sees a grade before the last one.
+    # The first grader does not get it again, and nobody sees a grade before the last one.
     assert await week.claim() == []
     assert await week.claim(SECOND) == [item_id]
     seen = [
@@ -198,7 +199,7 @@ async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> No
         await week.get("grading/samples"),
         await week.get("metrics/quality", group_by="criterion", **PERIOD),
         await week.get("grading/agreement", **PERIOD),
-        await week.get("grading/signs", **PERIOD),
+        await week.get("grading/hints", **PERIOD),
     ]
     assert "первая оценка" not in str(seen)
     assert seen[1]["items"] == []
@@ -250,8 +251,8 @@ async def test_people_take_different_answers_and_an_expired_claim_goes_to_the_ne
     await week.draw(size=4)
     mine = await week.claim(count=3)
     theirs = await week.claim(SECOND)
-    rows = await week.rows("SELECT id, places FROM grading_items")
-    once = {str(row["id"]) for row in rows if row["places"] == 1}
+    rows = await week.rows("SELECT id, graders_wanted FROM grading_items")
+    once = {str(row["id"]) for row in rows if row["graders_wanted"] == 1}
     assert (len(once), len(rows)) == (3, 4)
     assert {*mine} | {*theirs} == {str(row["id"]) for row in rows}
     assert not {*mine} & {*theirs} & once
@@ -273,7 +274,7 @@ async def test_expired_claim_that_nobody_took_is_still_good(week: GradingWeek) -
     assert (await week.grade(item_id)).status_code == 201
 
 
-async def test_two_processes_never_give_one_place_to_two_people(week: GradingWeek) -> None:
+async def test_two_processes_never_give_an_answer_to_more_people_than_wanted(week: GradingWeek) -> None:
     await week.draw()
     people = [str(UUID(int=number)) for number in range(201, 206)]
     for who in people:
@@ -288,15 +289,15 @@ async def test_two_processes_never_give_one_place_to_two_people(week: GradingWee
 
     await asyncio.gather(*(claim(who) for who in people * 2))
     rows = await week.rows(
-        """SELECT places, count(DISTINCT grader) AS people, count(*) AS claims FROM grading_items item
-           JOIN grading_grades ON item_id = item.id GROUP BY item.id, places"""
+        """SELECT graders_wanted, count(DISTINCT grader) AS people, count(*) AS claims FROM grading_items item
+           JOIN grading_grades ON item_id = item.id GROUP BY item.id, graders_wanted"""
     )
-    assert all(row["people"] == row["claims"] <= row["places"] for row in rows)
-    # A claim that found an answer locked has skipped it: one more round takes all places.
+    assert all(row["people"] == row["claims"] <= row["graders_wanted"] for row in rows)
+    # A claim that found an answer locked has skipped it: one more round takes all.
     for who in people:
         await claim(who)
     (count,) = await week.rows(
-        "SELECT (SELECT sum(places) FROM grading_items) = (SELECT count(*) FROM grading_grades)"
+        "SELECT (SELECT sum(graders_wanted) FROM grading_items) = (SELECT count(*) FROM grading_grades)"
     )
     assert count[0] is True
 
@@ -337,7 +338,7 @@ async def test_newest_sample_is_graded_first(week: GradingWeek) -> None:
 
 async def test_erased_answer_is_complete_with_the_grades_that_it_has(week: GradingWeek) -> None:
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 2")
+    await week.rows("UPDATE grading_items SET graders_wanted = 2")
     graded, _ = await week.claim(count=2)
     assert (await week.grade(graded, question=1)).status_code == 201
     rows = await week.rows("UPDATE replies SET text = '' RETURNING appeal_id")
@@ -476,7 +477,7 @@ async def test_objection_is_too_late_after_its_days(week: GradingWeek) -> None:
 async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
     """Grade the only answer of an organisation; return its item."""
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()
     (row,) = await week.rows("SELECT id FROM grading_items WHERE reply_id = $1", week.replies[name][0])
     item_id = str(row["id"])
@@ -487,7 +488,7 @@ async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
 async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: GradingWeek) -> None:
     # Of the ministry's six answers two are drawn, so each stands for three.
     await week.draw(size=3, seed="c0ffee")
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()
     rows = await week.rows("SELECT id, organisation_id FROM grading_items ORDER BY position")
     ministry = [str(row["id"]) for row in rows if row["organisation_id"] == week.organisations["Министерство"]]
@@ -521,7 +522,7 @@ async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: 
 
 async def test_period_that_cuts_a_week_does_not_change_weights(week: GradingWeek) -> None:
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
     ids = await week.claim()
     reply = week.replies["Министерство"][0]
     rows = await week.rows("SELECT id, reply_id FROM grading_items")
@@ -546,7 +547,7 @@ def _criterion(figures: dict[str, Any], code: str) -> dict[str, Any]:
     return found
 
 
-async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
+async def test_hints_are_compared_with_people(week: GradingWeek) -> None:
     ministry = week.replies["Министерство"]
     for reply, codes in ((ministry[0], ["canned_phrase"]), (ministry[1], ["canned_phrase"]), (ministry[2], [])):
         hints = "[" + ", ".join(f'{{"code": "{code}"}}' for code in codes) + "]"
@@ -558,7 +559,7 @@ async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
     # Before the draw the second was edited: its hints are those of the edit.
     await _edit(week, ministry[1], "С шаблоном", 1, hints="[]")
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
     # After it the first and the fourth were edited; the fourth, which had no version, gets one of its former text.
     for reply, numbers in ((ministry[0], (2,)), (ministry[3], (1, 2))):
         await _edit(week, reply, "Было", 2, hints="[]")
@@ -574,13 +575,26 @@ async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
     rows = {row["reply_id"]: str(row["id"]) for row in await week.rows("SELECT id, reply_id FROM grading_items")}
     for reply, score in zip(ministry[:4], (0, 1, 2, 0), strict=True):
         assert (await week.grade(rows[reply], own_words=score)).status_code == 201
-    signs = {sign["code"]: sign for sign in (await week.get("grading/signs", **PERIOD))["signs"]}
-    found = signs["canned_phrase"]
+    report = await week.get("grading/hints", **PERIOD)
+    found = next(hint for hint in report["hints"] if hint["code"] == "canned_phrase")
     # The fourth was not checked.
     assert (found["criterion"], found["compared"], found["flagged"], found["faulty"], found["both"]) == (
         "own_words", 3, 1, 2, 1,
     )  # fmt: skip
     assert (found["precision"]["share"], found["recall"]["share"], found["trusted"]) == (1, 0.5, None)
+
+
+@pytest.mark.parametrize("path", ["metrics/quality", "grading/agreement", "grading/hints"])
+async def test_slow_figures_are_cancelled_with_503(
+    week: GradingWeek, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(metrics_api, "STATEMENT_TIMEOUT_MS", 100)
+    connection = await week.database.connect()
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE grading_items IN ACCESS EXCLUSIVE MODE")
+        answer = await week.metrics.client.get(f"/api/v1/{path}", headers=week.metrics.headers("moderator"))
+    await connection.close()
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
 
 
 async def test_new_rubric_applies_to_later_samples_and_a_stored_one_never_changes(week: GradingWeek) -> None:

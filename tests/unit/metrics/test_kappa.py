@@ -18,7 +18,7 @@ def pairs(*table: tuple[int, int, int]) -> list[Pair]:
 
 def value(found: list[Pair], *, weighted: bool) -> float | None:
     computed = kappa(found, weighted=weighted)
-    return computed and computed.value
+    return None if computed is None else computed.value
 
 
 def of_criterion(found: list[Pair]) -> bool | None:
