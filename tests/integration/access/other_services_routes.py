@@ -334,6 +334,7 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/reports/weekly/{week}.xlsx": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}.csv": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/metrics/embellishment-signs": RouteCall(Right.REPORTS_READ, query=PERIOD),
     "GET /api/v1/metrics/quality": ListRoute(
         Right.METRICS_READ, counts=_groups, query=PERIOD | {"group_by": "organisation"}
     ),
