@@ -130,7 +130,7 @@ def _create_items(moment: sa.DateTime) -> None:
         sa.Column("published_at", moment, nullable=False),
         sa.Column("edits", sa.Integer(), nullable=False),
         sa.Column("stratum_size", sa.Integer(), nullable=False),
-        sa.Column("places", sa.Integer(), nullable=False),
+        sa.Column("graders_wanted", sa.Integer(), nullable=False),
         sa.Column("scores", JSONB(), nullable=True),
         sa.Column("graded_at", moment, nullable=True),
         sa.Column("created_at", moment, nullable=False),

@@ -2,6 +2,7 @@
 
 from services.metrics import worker
 from services.metrics.api import (
+    embellishment_signs,
     erasures,
     grading,
     grading_figures,
@@ -21,6 +22,7 @@ def build_service() -> Service:
     routers = [
         metrics.router,
         pulse.router,
+        embellishment_signs.router,
         page_health.router,
         grading.router,
         grading_figures.router,

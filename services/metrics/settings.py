@@ -36,10 +36,13 @@ class MetricsSettings(BaseSettings):
         default=10, ge=1, description="Graded answers below which a mean is not shown: too few"
     )
     grading_minimum_pairs: int = Field(
-        default=20, ge=1, description="Comparisons below which nothing is said about trust in a criterion or sign"
+        default=20, ge=1, description="Comparisons below which nothing is said about trust in a criterion or hint"
     )
     grading_minimum_kappa: float = Field(
-        default=0.4, ge=-1, le=1, description="Weighted κ below which a criterion is not trusted"
+        default=0.4,
+        ge=-1,
+        le=1,
+        description="Lower limit of the weighted κ below which a criterion is not trusted",
     )
 
 

@@ -40,7 +40,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def score_pages() -> None:
         await score_due_weeks(service.database)
 
-    # Early on Monday in the region; on other days only if nothing ran then.
+    # Early on Tuesday in the region, when Sunday's replies are read; on other days only if nothing ran then.
     @queue.schedule("draw-grading-sample", "20 17 * * *")
     async def draw_grading_sample() -> None:
         async with service.database.write() as session:

@@ -55,15 +55,15 @@ class GradingItem(Base):
 
     `organisation_id` had the appeal when the reply was published; `stratum_size` is how many answers it published
     in the week. `edits` is how many edits of the reply had been applied when the sample was drawn: later ones are
-    not graded. `places` is how many people grade it. `scores` are the scores that count, by criterion: the mean of
-    the grades, or those of an upheld objection; null, as `graded_at`, until all places are graded.
+    not graded. `graders_wanted` is how many people should grade it. `scores` are the scores that count, by
+    criterion: the mean of the grades, or those of an upheld objection; null, as `graded_at`, until so many have.
     """
 
     __tablename__ = "grading_items"
     __table_args__ = (
         UniqueConstraint("reply_id"),
         Index("ix_grading_items_sample_id", "sample_id", "position"),
-        # Items to grade, oldest sample first.
+        # Items to grade; read backwards, newest sample first.
         Index("ix_grading_items_open", "created_at", "position", postgresql_where=text("graded_at IS NULL")),
         Index("ix_grading_items_graded", "published_at", "id", postgresql_where=text("graded_at IS NOT NULL")),
         Index(
@@ -84,16 +84,16 @@ class GradingItem(Base):
     published_at: Mapped[datetime]
     edits: Mapped[int]
     stratum_size: Mapped[int]
-    places: Mapped[int]
+    graders_wanted: Mapped[int]
     scores: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     graded_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
 
 
 class GradingGrade(Base):
-    """A place of an item: claimed until `claimed_until`, by the database's clock, then graded for good.
+    """A grade of an item: claimed until `claimed_until`, by the database's clock, then given for good.
 
-    `scores` are null until then. A place whose claim has expired is given to the next grader.
+    `scores` are null until then. One whose claim has expired is given to the next grader.
     """
 
     __tablename__ = "grading_grades"
@@ -118,7 +118,7 @@ class GradingGrade(Base):
 class GradingObjection(Base):
     """The objection of an organisation to the grades of its answer: open, upheld or rejected.
 
-    `former_scores` are the scores that it is about, `scores` those that an upheld one puts in their place.
+    `former_scores` are the scores that it is about, `scores` those that count instead if it is upheld.
     """
 
     __tablename__ = "grading_objections"

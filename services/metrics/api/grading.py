@@ -94,10 +94,13 @@ async def list_samples(
 async def draw_sample(
     session: WriteTransaction, caller: Grader, body: SampleIn, once: Once, response: Response
 ) -> SampleOut:
-    """Draw the sample of a week that has ended, as happens by itself every Monday.
+    """Draw the sample of a week that ended a day ago, as happens by itself every Tuesday.
 
-    A week has one sample: it is returned with 200 if it exists. 409 if that one has another size or seed.
+    A week has one sample: it is returned with 200 if it exists. 409 if that one has another size or seed. To
+    choose size or seed needs the right `rules:manage` too.
     """
+    if not (body.size is None and body.seed is None):
+        caller.require(Right.RULES_MANAGE)
 
     async def work() -> SampleOut:
         sample, is_new = await samples.draw_sample(
@@ -123,9 +126,9 @@ async def list_assignments(session: ReadTransaction, caller: Grader) -> Assignme
     "/assignments", status_code=201, responses=problems.responses(*_WRITE), summary="Take answers to grade"
 )
 async def claim_assignments(session: WriteTransaction, caller: Grader, body: ClaimIn, once: Once) -> Claimed:
-    """Take up to `count` answers, of the oldest sample first; `GET` shows them.
+    """Take up to `count` answers, of the newest sample first; `GET` shows them.
 
-    Nobody gets an answer twice, nor one that they wrote or approved. 409 while the caller has 20.
+    Nobody gets an answer twice, nor one that they wrote, edited or approved. 409 while the caller has 20.
     """
 
     async def work() -> Claimed:
@@ -232,7 +235,10 @@ async def uphold_objection(
     once: Once,
     response: Response,
 ) -> ObjectionOut:
-    """Give the scores that count instead of the grades. 403 for whoever graded, wrote or approved the answer."""
+    """Give the scores that count instead of the grades.
+
+    403 for whoever graded, wrote, edited or approved the answer.
+    """
     made = await once(ObjectionOut, lambda: objections.uphold(session, caller, objection_id, body, version))
     set_etag(response, made.version)
     return made
@@ -251,7 +257,10 @@ async def reject_objection(
     once: Once,
     response: Response,
 ) -> ObjectionOut:
-    """Leave the grades as they are, with a reason. 403 for whoever graded, wrote or approved the answer."""
+    """Leave the grades as they are, with a reason.
+
+    403 for whoever graded, wrote, edited or approved the answer.
+    """
     made = await once(ObjectionOut, lambda: objections.reject(session, caller, objection_id, body, version))
     set_etag(response, made.version)
     return made

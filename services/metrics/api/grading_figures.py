@@ -1,15 +1,21 @@
-"""Routes of figures that come from judged answers: quality, agreement of graders, automatic signs."""
+"""Routes of figures that come from judged answers: quality, agreement of graders, automatic hints."""
 
 from fastapi import APIRouter
 
-from services.metrics.api.metrics import COMMON_ERRORS, MetricsReader, PeriodFrom, PeriodTo
-from services.metrics.grading import agreement, quality, signs
+from services.metrics.api.metrics import (
+    COMMON_ERRORS,
+    MetricsReader,
+    PeriodFrom,
+    PeriodTo,
+    statement_timeout,
+)
+from services.metrics.grading import agreement, hint_figures, quality
 from services.metrics.indicators.period import parse_period
 from services.metrics.schemas.grading_figures import (
     GraderAgreementReport,
+    HintReport,
     QualityGroupBy,
     QualityReport,
-    SignReport,
 )
 from services.metrics.settings import metrics_settings
 from shared import clock
@@ -34,7 +40,8 @@ async def get_quality_figures(
     """
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
     scope = caller.scope(GradingItem.organisation_id)
-    total, groups = await quality.compute_quality(session, period, group_by, scope, config)
+    async with statement_timeout(session):
+        total, groups = await quality.compute_quality(session, period, group_by, scope, config)
     return QualityReport(
         start=period.start,
         end=period.end,
@@ -52,26 +59,30 @@ async def get_grader_agreement(
 ) -> GraderAgreementReport:
     """Return Cohen's κ over the answers published in the period that two people graded, in the whole region."""
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
+    async with statement_timeout(session):
+        criteria = await agreement.compute_grader_agreement(session, period, config)
     return GraderAgreementReport(
         start=period.start,
         end=period.end,
         time_zone=REGION_TIME_ZONE.key,
         minimum_pairs=config.grading_minimum_pairs,
         minimum_kappa=config.grading_minimum_kappa,
-        criteria=list(await agreement.compute_agreement(session, period, config)),
+        criteria=list(criteria),
     )
 
 
-@router.get("/grading/signs", responses=COMMON_ERRORS, summary="Automatic signs compared with people")
-async def get_sign_figures(
+@router.get("/grading/hints", responses=COMMON_ERRORS, summary="Automatic hints compared with people")
+async def get_hint_figures(
     session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
-) -> SignReport:
+) -> HintReport:
     """Return how often the hints on replies find the faults that people find, in the whole region."""
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
-    return SignReport(
+    async with statement_timeout(session):
+        found = await hint_figures.compute_hint_figures(session, period, config)
+    return HintReport(
         start=period.start,
         end=period.end,
         time_zone=REGION_TIME_ZONE.key,
         minimum_pairs=config.grading_minimum_pairs,
-        signs=list(await signs.compute_signs(session, period, config)),
+        hints=list(found),
     )

@@ -31,5 +31,7 @@ async def get_pulse(session: ReadTransaction, caller: MetricsReader, day: PulseD
     """
     now = clock.now()
     found = parse_day(day, now)
+    # Rows that change between two queries would leave topics without the appeals behind them.
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     async with statement_timeout(session):
         return await compute_pulse(session, found, caller, now)

@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from services.metrics.fairness import wording
 from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.fairness.peer_groups import PeerGroup
+from services.metrics.schemas.embellishment_signs import SignCode
 from shared.russian import in_words, plural
 
 # How close to the deadline an answer is one of the last minutes.
@@ -27,14 +27,6 @@ MIN_RATIO, LEVEL = 2.0, 0.999
 
 _PEOPLE = ("человека", "человек", "человек")
 _ANSWERS_IN_TIME = ("ответа в срок", "ответов в срок", "ответов в срок")
-
-
-class SignCode(StrEnum):
-    """What was seen."""
-
-    LAST_MINUTE_ANSWERS = "last_minute_answers"
-    IDENTICAL_ANSWERS = "identical_answers"
-    SOON_REOPENED = "soon_reopened"
 
 
 @dataclass(frozen=True, slots=True)

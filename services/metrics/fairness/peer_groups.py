@@ -88,8 +88,8 @@ _HEALTH_NAMES = ("больниц", "поликлиник", "диспансер",
 # How the names of education spheres that stand for one group begin.
 _EDUCATION_GROUPS = ((PeerGroup.KINDERGARTENS, "дошкольное"), (PeerGroup.EXTRA_EDUCATION, "дополнительное"))
 
-# How a body that answers for a whole territory is called in the first two words, and a small territory in any.
-_WHOLE_TERRITORY = ("администраци", "мо ", "муниципальное образование")
+# How the name of a body that answers for a whole territory begins, and a word that names a small territory.
+_WHOLE_TERRITORY = ("администрация ", "мо ", "муниципальное образование ")
 _SETTLEMENT = ("поселени", "сомон", "сп ", "гп ")
 
 
@@ -101,7 +101,7 @@ def peer_group(kind: str, sphere: str | None, name: str) -> PeerGroup:
     if kind == OrganisationKind.COURT:
         return PeerGroup.COURTS
     if kind == OrganisationKind.MUNICIPALITY:
-        if not _has(f" {' '.join(words.split()[:2])} ", _WHOLE_TERRITORY):
+        if not words.lstrip().startswith(_WHOLE_TERRITORY):
             return PeerGroup.MUNICIPAL_UNITS
         return PeerGroup.SETTLEMENTS if _has(words, _SETTLEMENT) else PeerGroup.DISTRICTS
     if kind == OrganisationKind.INSTITUTION:

@@ -14,6 +14,8 @@ from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.fairness.shrinkage import Prior, estimate_prior, shrunk_share
 from services.metrics.settings import metrics_settings
 
+# The probability that one of all ranked members is listed although they differ by chance only (Bonferroni).
+LISTED_BY_CHANCE = 0.05
 # Scores that are equal when rounded so have the same rank.
 SCORE_DIGITS = 6
 
@@ -83,7 +85,8 @@ class PeerRanking:
     """A peer group: those with a rank first, in the order of ranks, then the others by name.
 
     `ranked` have a rank. `prior` is None if no member has an appeal. `best` and `worst` hold only those whose
-    interval does not contain the mean of the peers, so both may be empty: then the members differ by chance.
+    interval, widened for the number of ranked members, does not contain the mean of the peers, so both may be
+    empty: then the members differ by chance.
     """
 
     group: PeerGroup
@@ -162,14 +165,18 @@ def _lists(
     best: list[ListedShare] = []
     worst: list[ListedShare] = []
     for share in found:
-        if share.rank is None or share.score is None or share.low is None or share.high is None or prior is None:
+        if share.rank is None or share.score is None or prior is None:
             continue
+        # Whoever is at an end was selected among all: the interval of one would be too narrow.
+        interval = wilson_interval(share.successes, share.trials, 1 - LISTED_BY_CHANCE / len(ordered))
+        assert interval is not None
+        low, high = interval
         # Counted from the end; equal scores are equally far from it.
         from_end = len(ordered) - share.rank - ordered.count(share.score) + 2
-        if share.rank <= rule.listed and share.low > prior.mean:
-            best.append(ListedShare(share, _reason(share, prior, share.low, share.high)))
-        elif from_end <= rule.listed and share.high < prior.mean:
-            worst.append(ListedShare(share, _reason(share, prior, share.low, share.high)))
+        if share.rank <= rule.listed and low > prior.mean:
+            best.append(ListedShare(share, _reason(share, prior, low, high)))
+        elif from_end <= rule.listed and high < prior.mean:
+            worst.append(ListedShare(share, _reason(share, prior, low, high)))
     return tuple(best), tuple(reversed(worst))
 
 

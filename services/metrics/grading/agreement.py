@@ -1,11 +1,15 @@
 """Agreement of two graders by criterion: Cohen's κ over the answers that two people graded."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from services.metrics.fairness.intervals import CONFIDENCE_LEVEL
 from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.grading import Criterion
@@ -14,28 +18,49 @@ from services.metrics.settings import MetricsSettings
 from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingSample
 
 SCORES = (0, 1, 2)
+# With less expected disagreement, of the largest possible, κ says how rare other scores are, not how people agree.
+MIN_EXPECTED = 0.1
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
 Pair = tuple[int, int]
 
 
-def kappa(pairs: Sequence[Pair], *, weighted: bool) -> float | None:
+@dataclass(frozen=True)
+class Kappa:
+    """Cohen's κ, the lower limit of its 95 % interval, and the disagreement that chance lets expect, 0 to 1."""
+
+    value: float
+    low: float
+    expected: float
+
+
+def kappa(pairs: Sequence[Pair], *, weighted: bool) -> Kappa | None:
     """Return Cohen's κ of two graders, from their scores 0, 1 or 2 of the same answers.
 
     κ = 1 − Σ wᵢⱼ·Oᵢⱼ / Σ wᵢⱼ·Eᵢⱼ, where O are the shares of pairs and E the products of the graders' marginal
     shares. The weights of disagreement are 1, or linear: |i − j| / 2. None where it is undefined: without pairs,
     or if no disagreement could be expected, because both graders gave one and the same score to all (Cohen 1960,
-    1968).
+    1968). The limit is κ − 1.96 standard errors for large samples (Fleiss, Cohen, Everitt 1969, Psychological
+    Bulletin 72, 323-327), with the weights of disagreement in place of those of agreement.
     """
     if not pairs:
         return None
-    first = [sum(pair[0] == score for pair in pairs) for score in SCORES]
-    second = [sum(pair[1] == score for pair in pairs) for score in SCORES]
+    n = len(pairs)
+    first = [sum(pair[0] == score for pair in pairs) / n for score in SCORES]
+    second = [sum(pair[1] == score for pair in pairs) / n for score in SCORES]
     distances = {(i, j): (abs(i - j) / 2 if weighted else float(i != j)) for i in SCORES for j in SCORES}
-    observed = sum(distances[pair] for pair in pairs) / len(pairs)
-    expected = sum(distance * first[i] * second[j] for (i, j), distance in distances.items()) / len(pairs) ** 2
-    return 1 - observed / expected if expected else None
+    observed = sum(distances[pair] for pair in pairs) / n
+    expected = sum(distance * first[i] * second[j] for (i, j), distance in distances.items())
+    if not expected:
+        return None
+    of_first = [sum(distances[i, j] * second[j] for j in SCORES) for i in SCORES]
+    of_second = [sum(distances[i, j] * first[i] for i in SCORES) for j in SCORES]
+    squares = sum((distances[i, j] * expected - (of_first[i] + of_second[j]) * observed) ** 2 for i, j in pairs)
+    variance = (squares / n - (observed * expected) ** 2) / (n * expected**4)
+    value = 1 - observed / expected
+    return Kappa(value, max(-1.0, value - _Z * sqrt(max(0.0, variance))), expected)
 
 
-async def compute_agreement(
+async def compute_grader_agreement(
     session: AsyncSession, period: Period, config: MetricsSettings
 ) -> Sequence[CriterionAgreement]:
     """Return the agreement by criterion over the answers published in a period, in the order of the rubric.
@@ -59,7 +84,7 @@ async def compute_agreement(
     ).all()
     scores = [(one or {}, other or {}) for _, one, other in rows]
     return [
-        _of_criterion(
+        agreement_of(
             criterion,
             [
                 (one[criterion.code], other[criterion.code])
@@ -72,15 +97,19 @@ async def compute_agreement(
     ]
 
 
-def _of_criterion(criterion: Criterion, pairs: Sequence[Pair], config: MetricsSettings) -> CriterionAgreement:
-    weighted = kappa(pairs, weighted=True)
-    is_known = weighted is not None and len(pairs) >= config.grading_minimum_pairs
+def agreement_of(criterion: Criterion, pairs: Sequence[Pair], config: MetricsSettings) -> CriterionAgreement:
+    """Return how far two graders agree on a criterion, from their scores of the same answers."""
+    plain, weighted = kappa(pairs, weighted=False), kappa(pairs, weighted=True)
+    trusted = None
+    if weighted is not None and weighted.expected >= MIN_EXPECTED and len(pairs) >= config.grading_minimum_pairs:
+        trusted = weighted.low >= config.grading_minimum_kappa
     return CriterionAgreement(
         code=criterion.code,
         title=criterion.title,
         n=len(pairs),
         agreed=sum(one == other for one, other in pairs),
-        kappa=kappa(pairs, weighted=False),
-        weighted_kappa=weighted,
-        trusted=weighted >= config.grading_minimum_kappa if weighted is not None and is_known else None,
+        kappa=plain and plain.value,
+        weighted_kappa=weighted and weighted.value,
+        weighted_low=weighted and weighted.low,
+        trusted=trusted,
     )

@@ -1,6 +1,6 @@
-"""Claims: which answers a person has taken to grade, so that two people never take one place.
+"""Claims: which answers a person has taken to grade, so that no more people take one than should grade it.
 
-A claim ends with its grade, or at `claimed_until` by the database's clock; then another person may take the place.
+A claim ends with its grade, or at `claimed_until` by the database's clock; then another person may have it.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.grading.answer_texts import AnswerTexts, answer_texts
+from services.metrics.grading.authorship import took_part
 from services.metrics.grading.grades import require_person
 from services.metrics.grading.rubrics import asked_criteria, load_rubrics
 from services.metrics.schemas.grading import Assignment, Assignments, RubricOut
@@ -36,36 +37,44 @@ class NewClaims:
 
 
 async def claim_items(session: WriteSession, caller: Caller, count: int, hours: int) -> NewClaims:
-    """Take up to `count` places for the caller, of the oldest sample first.
+    """Take up to `count` answers for the caller, of the newest sample first.
 
-    Nobody gets an item twice, nor an answer that they wrote or approved. Raises `Forbidden` for an API client, and
-    `Conflict` while the caller has `MAX_CLAIMS` answers.
+    Nobody gets an item twice, nor an answer that they wrote, edited or approved. Raises `Forbidden` for an API
+    client, and `Conflict` while the caller has `MAX_CLAIMS` answers. Those whose citizen was erased do not count.
     """
     await require_person(session, caller)
+    # Two requests of one person at the same time would both count before either takes.
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"claims:{caller.actor}", 0))))
     now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    held = select(func.count()).where(GradingGrade.grader == caller.actor, _is_claimed(now))
+    held = (
+        select(func.count())
+        .select_from(GradingGrade)
+        .join(GradingItem, GradingItem.id == GradingGrade.item_id)
+        .join(Reply, Reply.id == GradingItem.reply_id)
+        .where(GradingGrade.grader == caller.actor, _is_claimed(now), Reply.text != "")
+    )
     free = MAX_CLAIMS - (await session.scalar(held) or 0)
     if free <= 0:
         raise Conflict(f"Grade the {MAX_CLAIMS} answers that you have first")
     locked = list(await session.scalars(open_items_query(caller, now, min(count, free))))
-    # Another process may have taken a place between that query's snapshot and its lock: read again, locked.
+    # Another process may have taken an item between that query's snapshot and its lock: read again, locked.
     grades = (
         await session.scalars(select(GradingGrade).where(GradingGrade.item_id.in_([i.id for i in locked])))
     ).all()
     until, taken = now + timedelta(hours=hours), list[UUID]()
     for item in locked:
         of_item = [grade for grade in grades if grade.item_id == item.id]
-        if _take_place(session, item, of_item, caller, now=now, until=until):
+        if _claim(session, item, of_item, caller, now=now, until=until):
             taken.append(item.id)
     await session.flush()
     return NewClaims(taken, until if taken else None)
 
 
 def open_items_query(caller: Caller, now: datetime, count: int) -> Select[GradingItem]:
-    """Return the query that locks items with a free place for the caller; those locked by others are skipped."""
-    place = GradingGrade.item_id == GradingItem.id
-    taken = select(func.count()).where(place, _is_taken(now)).correlate(GradingItem).scalar_subquery()
-    mine = exists().where(place, GradingGrade.grader == caller.actor, _is_taken(now)).correlate(GradingItem)
+    """Return the query that locks items that the caller may take; those locked by others are skipped."""
+    of_item = GradingGrade.item_id == GradingItem.id
+    taken = select(func.count()).where(of_item, _is_taken(now)).correlate(GradingItem).scalar_subquery()
+    mine = exists().where(of_item, GradingGrade.grader == caller.actor, _is_taken(now)).correlate(GradingItem)
     return (
         select(GradingItem)
         .join(Reply, Reply.id == GradingItem.reply_id)
@@ -73,12 +82,11 @@ def open_items_query(caller: Caller, now: datetime, count: int) -> Select[Gradin
             GradingItem.graded_at.is_(None),
             GradingItem.organisation_id.is_distinct_from(caller.organisation_id),
             ~mine,
-            taken < GradingItem.places,
+            taken < GradingItem.graders_wanted,
             Reply.text != "",
-            Reply.author != caller.actor,
-            Reply.approval["decided_by"].astext.is_distinct_from(caller.actor),
+            ~took_part(caller.actor),
         )
-        .order_by(GradingItem.created_at, GradingItem.position)
+        .order_by(GradingItem.created_at.desc(), GradingItem.position.desc())
         .limit(count)
         .with_for_update(of=GradingItem, skip_locked=True)
     )
@@ -92,7 +100,7 @@ def _is_taken(now: datetime) -> ColumnElement[bool]:
     return or_(GradingGrade.scores.is_not(None), GradingGrade.claimed_until > now)
 
 
-def _take_place(
+def _claim(
     session: WriteSession,
     item: GradingItem,
     grades: Sequence[GradingGrade],
@@ -101,9 +109,9 @@ def _take_place(
     now: datetime,
     until: datetime,
 ) -> bool:
-    """Take a place of the locked item for the caller; return whether one was free."""
+    """Take the locked item for the caller; return whether that was possible."""
     taken = [grade for grade in grades if grade.scores is not None or grade.claimed_until > now]
-    if len(taken) >= item.places or any(grade.grader == caller.actor for grade in taken):
+    if len(taken) >= item.graders_wanted or any(grade.grader == caller.actor for grade in taken):
         return False
     expired = [grade for grade in grades if grade not in taken]
     # The caller's own expired claim first: they have at most one row of an item.
@@ -111,7 +119,7 @@ def _take_place(
     if expired:
         expired[0].grader, expired[0].claimed_until = caller.actor, until
         return True
-    number = min(set(range(1, item.places + 1)) - {grade.number for grade in grades})
+    number = min(set(range(1, item.graders_wanted + 1)) - {grade.number for grade in grades})
     session.add(
         GradingGrade(
             id=new_id(), item_id=item.id, number=number, grader=caller.actor, claimed_until=until, created_at=now
@@ -137,7 +145,7 @@ async def list_assignments(session: AsyncSession, caller: Caller) -> Assignments
             .join(GradingItem, GradingItem.id == GradingGrade.item_id)
             .join(GradingSample, GradingSample.id == GradingItem.sample_id)
             .where(GradingGrade.grader == caller.actor, _is_claimed(func.clock_timestamp()))
-            .order_by(GradingItem.created_at, GradingItem.position)
+            .order_by(GradingItem.created_at.desc(), GradingItem.position.desc())
         )
     ).all()
     texts = await answer_texts(session, [row.id for row in rows])

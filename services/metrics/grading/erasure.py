@@ -1,10 +1,13 @@
 """Erase what people wrote about answers to a citizen: comments, grounds and reasons may quote the citizen."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
 
+from services.metrics.grading.grades import mean_scores
+from shared import clock
 from shared.api.idempotency import delete_responses_about
 from shared.database.sessions import WriteSession
 from shared.tables.appeals_replies import Reply
@@ -15,6 +18,7 @@ from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingObje
 async def erase_grades(session: WriteSession, appeal_ids: Sequence[UUID]) -> int:
     """Empty the texts about answers to these appeals; return how many there are. Scores stay. Idempotent.
 
+    An answer that waits for a second grade is complete with the first: nobody can grade it any more.
     The replies are erased already: whoever grades an answer or objects locks the item, as here, and reads the
     reply afterwards, so no text comes back.
     """
@@ -30,8 +34,14 @@ async def erase_grades(session: WriteSession, appeal_ids: Sequence[UUID]) -> int
     item_ids = [item.id for item in items]
     if not item_ids:
         return 0
+    given: dict[UUID, list[Mapping[str, int]]] = defaultdict(list)
     for grade in await session.scalars(select(GradingGrade).where(GradingGrade.item_id.in_(item_ids))):
         grade.comment = None
+        if grade.scores is not None:
+            given[grade.item_id].append(grade.scores)
+    for item in items:
+        if item.graded_at is None and given[item.id]:
+            item.graded_at, item.scores = clock.now(), mean_scores(given[item.id])
     objections = (
         await session.scalars(select(GradingObjection).where(GradingObjection.item_id.in_(item_ids)))
     ).all()

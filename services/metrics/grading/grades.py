@@ -21,7 +21,7 @@ from shared.tables.registry import Person
 async def grade_item(session: WriteSession, caller: Caller, item_id: UUID, given: GradeIn) -> GradeOut:
     """Store the caller's grade of an item that they have taken; the last one completes the item.
 
-    An expired claim is good until somebody else has the place. Raises `NotFound`, `Invalid` naming the criterion,
+    An expired claim is good until somebody else has it. Raises `NotFound`, `Invalid` naming the criterion,
     and `Conflict` if the caller has not taken the item, has graded it, or the citizen's data was erased.
     """
     item = await lock_item(session, item_id)
@@ -34,7 +34,7 @@ async def grade_item(session: WriteSession, caller: Caller, item_id: UUID, given
     check_scores(given.scores, await rubric_of(session, item), item.kind)
     await require_texts(session, item)
     grade.scores, grade.comment, grade.graded_at = dict(given.scores), given.comment, clock.now()
-    if sum(one.scores is not None for one in grades) == item.places:
+    if sum(one.scores is not None for one in grades) == item.graders_wanted:
         item.graded_at = grade.graded_at
         item.scores = mean_scores([one.scores or {} for one in grades if one.scores is not None])
     await session.flush()
@@ -61,7 +61,7 @@ async def require_person(session: AsyncSession, caller: Caller) -> None:
 
 
 async def grades_of(session: AsyncSession, item_id: UUID) -> Sequence[GradingGrade]:
-    """Return the places of an item that were taken, in order."""
+    """Return the grades of an item that were claimed or given, in order."""
     query = select(GradingGrade).where(GradingGrade.item_id == item_id).order_by(GradingGrade.number)
     return (await session.scalars(query)).all()
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.grading.authorship import took_part
 from services.metrics.grading.grades import grades_of, lock_item, masked, require_person, require_texts, rubric_of
 from services.metrics.grading.rubrics import check_scores
 from services.metrics.schemas.grading import GradedOrganisation, ObjectionOut, RejectIn, UpholdIn
@@ -61,7 +62,7 @@ async def object_to_grades(
 async def uphold(
     session: WriteSession, caller: Caller, objection_id: UUID, given: UpholdIn, version: int | None
 ) -> ObjectionOut:
-    """Put other scores in the place of the grades. Raises as `reject`, and `Invalid` naming the criterion."""
+    """Let other scores count instead of the grades. Raises as `reject`, and `Invalid` naming the criterion."""
     objection, item = await _lock_open(session, caller, objection_id, version)
     check_scores(given.scores, await rubric_of(session, item), item.kind)
     objection.scores = item.scores = {code: float(score) for code, score in given.scores.items()}
@@ -74,7 +75,7 @@ async def reject(
     """Leave the grades as they are.
 
     Raises `NotFound`, `PreconditionFailed`, `Conflict` unless the objection is open or if the citizen's data was
-    erased, and `Forbidden` for an API client and for whoever graded the answer, wrote it or approved it.
+    erased, and `Forbidden` for an API client and for whoever graded the answer, wrote, edited or approved it.
     """
     objection, _ = await _lock_open(session, caller, objection_id, version)
     return await _decide(session, caller, objection, "rejected", given.reason)
@@ -126,15 +127,8 @@ async def _lock_open(
     check_version(found.version, version)
     if any(grade.grader == caller.actor for grade in await grades_of(session, item.id)):
         raise Forbidden("Whoever graded the answer may not decide about an objection to it: another person may")
-    reply = (
-        await session.execute(
-            select(Reply.author, Reply.approval["decided_by"].astext.label("approver")).where(
-                Reply.id == item.reply_id
-            )
-        )
-    ).one()
-    if caller.actor in {reply.author, reply.approver}:
-        raise Forbidden("Whoever wrote or approved the answer may not decide about its grades")
+    if await session.scalar(select(Reply.id).where(Reply.id == item.reply_id, took_part(caller.actor))):
+        raise Forbidden("Whoever wrote, edited or approved the answer may not decide about its grades")
     await require_texts(session, item)
     return found, item
 

@@ -4,16 +4,17 @@ A stratum is an organisation in a week. Small ones are sampled more densely, so 
 it stands for: the answers of its stratum divided by its graded items there. Docs: docs/moderator/grading.md.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Double, and_, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.metrics.fairness.intervals import wilson_interval
-from services.metrics.grading.agreement import compute_agreement
+from services.metrics.grading.agreement import compute_grader_agreement
 from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.axes import Axis
@@ -65,7 +66,7 @@ async def compute_quality(
     in a criterion is that of the whole region.
     """
     items, rubrics = await _scored_items(session, period, scope)
-    agreement = await compute_agreement(session, period, config)
+    agreement = await compute_grader_agreement(session, period, config)
     definitions = _Definitions(
         await graded_criteria(session, rubrics),
         {found.code: found.trusted for found in agreement},
@@ -100,37 +101,41 @@ def mean_score(scores: Sequence[tuple[float, float]], minimum: int) -> MeanScore
 async def _scored_items(
     session: AsyncSession, period: Period, scope: ColumnElement[bool]
 ) -> tuple[Sequence[ScoredItem], set[UUID]]:
+    published = and_(GradingItem.published_at >= period.start, GradingItem.published_at < period.end)
+    # A period that cuts a week has a part of a stratum only: the weight is that of the whole.
+    of_stratum = aliased(GradingItem)
+    strata = (
+        select(of_stratum.sample_id, of_stratum.organisation_id, func.count().label("graded"))
+        .where(
+            of_stratum.sample_id.in_(select(GradingItem.sample_id).where(published, scope)),
+            of_stratum.graded_at.is_not(None),
+        )
+        .group_by(of_stratum.sample_id, of_stratum.organisation_id)
+        .subquery("strata")
+    )
     rows = (
         await session.execute(
             select(
-                GradingItem.sample_id,
                 GradingItem.organisation_id,
-                GradingItem.stratum_size,
+                (GradingItem.stratum_size / cast(strata.c.graded, Double)).label("weight"),
                 GradingItem.scores,
                 GradingSample.rubric_id,
                 Organisation.name,
             )
             .join(GradingSample, GradingSample.id == GradingItem.sample_id)
             .join(Organisation, Organisation.id == GradingItem.organisation_id)
-            .where(
-                GradingItem.graded_at.is_not(None),
-                GradingItem.published_at >= period.start,
-                GradingItem.published_at < period.end,
-                scope,
+            .join(
+                strata,
+                and_(
+                    strata.c.sample_id == GradingItem.sample_id,
+                    strata.c.organisation_id == GradingItem.organisation_id,
+                ),
             )
+            .where(GradingItem.graded_at.is_not(None), published, scope)
             .order_by(Organisation.sort_key, Organisation.id, GradingItem.published_at, GradingItem.id)
         )
     ).all()
-    graded = Counter((row.sample_id, row.organisation_id) for row in rows)
-    items = [
-        ScoredItem(
-            row.organisation_id,
-            row.name,
-            row.scores or {},
-            row.stratum_size / graded[row.sample_id, row.organisation_id],
-        )
-        for row in rows
-    ]
+    items = [ScoredItem(row.organisation_id, row.name, row.scores or {}, row.weight) for row in rows]
     return items, {row.rubric_id for row in rows}
 
 

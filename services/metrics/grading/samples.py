@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Row, Select, case, func, literal, select
@@ -27,6 +27,8 @@ from shared.tables.metrics_grading import GradingItem, GradingRubric, GradingSam
 
 _LOCK = int.from_bytes(b"samples", signed=True)
 SCHEDULER = "metrics"
+# Replies that staff type in the network are read and stored at most so much later.
+READ_WITHIN = timedelta(hours=24)
 
 
 async def draw_sample(
@@ -38,10 +40,10 @@ async def draw_sample(
     size: int | None = None,
     seed: str | None = None,
 ) -> tuple[GradingSample, bool]:
-    """Draw the sample of a week that has ended; return it, and whether it is new.
+    """Draw the sample of a week that ended a day ago; return it, and whether it is new.
 
     A week has one sample: a repeated call returns it. Raises `Conflict` if it has another size or seed than
-    wanted, and `Invalid` naming `/week`.
+    wanted, and `Invalid` naming `/week`, or `/size` if none is given and samples are off.
     """
     period = _ended_week(week)
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
@@ -50,6 +52,9 @@ async def draw_sample(
         if size not in {None, found.size} or seed not in {None, found.seed}:
             raise Conflict(f"The week has a sample of {found.size} answers with the seed «{found.seed}»")
         return found, False
+    wanted = config.grading_sample_size if size is None else size
+    if not wanted:
+        raise Invalid.field("/size", "Samples are off (GOSPABLIK_GRADING_SAMPLE_SIZE is 0): give a size")
     answers = {row.id: row for row in await session.execute(answers_query(period))}
     # Should the network have corrected when a reply was published, it is graded in one week only.
     for reply_id in await session.scalars(
@@ -62,7 +67,7 @@ async def draw_sample(
         rubric_id=(await rubrics.newest_rubric(session)).id,
         # Nobody can know before the draw which answers will be graded.
         seed=seed or secrets.token_hex(8),
-        size=config.grading_sample_size if size is None else size,
+        size=wanted,
         second_share=config.grading_second_share,
         answers=len(answers),
         created_by=actor,
@@ -91,7 +96,7 @@ async def draw_sample(
                 "published_at": answers[one.reply_id].published_at,
                 "edits": edits.get(one.reply_id, 0),
                 "stratum_size": one.stratum_size,
-                "places": one.places,
+                "graders_wanted": one.graders_wanted,
                 "scores": None,
                 "graded_at": None,
                 "created_at": sample.created_at,
@@ -103,23 +108,33 @@ async def draw_sample(
 
 
 async def draw_last_week(session: WriteSession, config: MetricsSettings) -> GradingSample | None:
-    """Draw the sample of the last week that ended, unless samples are off; one that exists stays."""
+    """Draw the sample of the last week that is read completely, unless samples are off. One that exists stays."""
     if not config.grading_sample_size:
         return None
-    sample, _ = await draw_sample(session, config, SCHEDULER, Week.containing(clock.now()).shifted(-1).name)
+    week = Week.containing(clock.now() - READ_WITHIN).shifted(-1)
+    sample, _ = await draw_sample(session, config, SCHEDULER, week.name)
     return sample
 
 
 def answers_query(period: Period) -> Select[UUID, str, datetime, UUID, UUID]:
-    """Return the query of the answers published in a period, with the organisation that had the appeal then.
+    """Return the query of the answers published in a period, with the organisation that had the appeal then, or
+    was the first to get it.
 
     Left out: what was told by phone or on paper, of which there is only a note; answers of the centre, which
     grades; answers to citizens whose data was erased.
     """
+    # The last assignment before the answer. Staff may answer before the appeal is assigned: then the first one.
+    is_later = Assignment.at > Reply.published_at
     had = (
         select(Assignment.to_organisation_id, literal(True).label("known"))
-        .where(Assignment.appeal_id == Reply.appeal_id, Assignment.at <= Reply.published_at)
-        .order_by(Assignment.at.desc(), Assignment.id.desc())
+        .where(Assignment.appeal_id == Reply.appeal_id)
+        .order_by(
+            is_later,
+            case((~is_later, Assignment.at)).desc(),
+            Assignment.at,
+            case((is_later, Assignment.id)),
+            Assignment.id.desc(),
+        )
         .limit(1)
         .lateral("had")
     )
@@ -181,8 +196,9 @@ def _select_samples() -> Select[GradingSample, int, int, int]:
 
 def _ended_week(week: str) -> Period:
     period = requested_week(week, "/week").period
-    if period.end > clock.now():
-        raise Invalid.field("/week", "The week has not ended: later answers would never be drawn")
+    if period.end + READ_WITHIN > clock.now():
+        detail = "The week ended less than a day ago, or has not ended: answers read later would never be drawn"
+        raise Invalid.field("/week", detail)
     return period
 
 

@@ -30,14 +30,14 @@ class DrawnAnswer:
     reply_id: UUID
     organisation_id: UUID
     stratum_size: int
-    places: int
+    graders_wanted: int
 
 
 def draw(answers: Iterable[Answer], size: int, seed: str, second_share: float) -> Sequence[DrawnAnswer]:
     """Return at most `size` answers in the order of their hashes.
 
     Of every organisation at least one, as far as the size allows; the rest in proportion to its other answers. Of
-    replies with one text only one is drawn. The first `second_share` of another order have two places.
+    replies with one text only one is drawn. The first `second_share` of another order are graded by two people.
     """
     strata = _strata(answers, seed)
     shares = _shares({organisation: len(found) for organisation, found in strata.items()}, size, seed)

@@ -112,7 +112,7 @@ def _channel_name(channel: str) -> str:
 
 
 def _verdict(found: DayVerdict, day: date) -> PulseVerdict:
-    opened = f"открыто {appeals_in_words(found.appeals)}"
+    opened = f"поступило {appeals_in_words(found.appeals)}"
     if found.expected is None:
         return PulseVerdict(level=found.level, text=f"мало данных для сравнения: {opened}", expected=None)
     usual = f"{_ON_WEEKDAY[day.weekday()]} обычно около {decimal(found.expected)}"

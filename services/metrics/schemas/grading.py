@@ -55,7 +55,7 @@ class Criterion(_RequestBody):
     axes: list[Axis] = Field(description="The axes it counts for; it may be of none, or of two")
     kinds: list[ReplyKind] = Field(min_length=1, description="The kinds of replies it is asked of")
     graded: bool = Field(description="Whether people grade it", examples=[True])
-    signs: list[Annotated[str, StringConstraints(pattern=_CODE)]] = Field(
+    hints: list[Annotated[str, StringConstraints(pattern=_CODE)]] = Field(
         description="Codes of the hints that should find the same fault", examples=[["off_topic"]]
     )
 
@@ -98,7 +98,10 @@ class Rubrics(BaseModel):
 
 
 class SampleIn(_RequestBody):
-    """Which week to draw a sample of. Size and seed are chosen here if they are not given."""
+    """Which week to draw a sample of. Without a size the configured one is drawn, without a seed a random one.
+
+    Whoever gives a size or a seed needs the right `rules:manage`.
+    """
 
     week: str = Field(pattern=r"^20\d{2}-W\d{2}$", description="ISO week, in the region", examples=[_WEEK])
     size: int | None = Field(default=None, ge=1, le=2_000, examples=[100])
@@ -204,7 +207,7 @@ class GradedItem(BaseModel):
     graded_at: datetime
     rubric_version: int = Field(examples=[1])
     scores: dict[str, float] = Field(
-        description="By criterion, 0 to 2: the mean of the grades, or what an upheld objection put in its place",
+        description="By criterion, 0 to 2: the mean of the grades, or what an upheld objection put instead",
         examples=[_MEANS],
     )
     objection: ObjectionStatus | None

@@ -1,4 +1,4 @@
-"""API models of the figures that come from judged answers: agreement of graders, signs, quality."""
+"""API models of the figures that come from judged answers: agreement of graders, hints, quality."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -26,8 +26,12 @@ class CriterionAgreement(BaseModel):
     agreed: int = Field(description="Of these, with the same score", examples=[33])
     kappa: float | None = Field(description="Null if undefined: all scores are the same", examples=[0.68])
     weighted_kappa: float | None = Field(description="Linearly weighted", examples=[0.74])
+    weighted_low: float | None = Field(
+        description="The lower limit of its 95 % interval (Fleiss, Cohen, Everitt 1969)", examples=[0.58]
+    )
     trusted: bool | None = Field(
-        description="False: people read the criterion differently. Null: too few pairs, or undefined",
+        description="Whether `weighted_low` reaches the minimum; false: it is not shown that people read the "
+        "criterion the same way. Null: too few pairs, or nearly all scores are the same, so that κ says nothing",
         examples=[True],
     )
 
@@ -44,11 +48,11 @@ class GraderAgreementReport(_Report):
     """Agreement of graders over the answers published in a period that two people graded."""
 
     minimum_pairs: int = Field(description="Pairs below which `trusted` is null", examples=[20])
-    minimum_kappa: float = Field(description="Weighted κ below which a criterion is untrusted", examples=[0.4])
+    minimum_kappa: float = Field(description="`weighted_low` below which a criterion is untrusted", examples=[0.4])
     criteria: list[CriterionAgreement]
 
 
-class SignShare(BaseModel):
+class HintShare(BaseModel):
     """A share with its 95 % Wilson interval; null when there is nothing to divide by."""
 
     share: float | None = Field(examples=[0.8])
@@ -56,7 +60,7 @@ class SignShare(BaseModel):
     high: float | None = Field(examples=[0.93])
 
 
-class SignFigures(BaseModel):
+class HintFigures(BaseModel):
     """A hint compared with people. A fault is a score of 1 or less on the criterion."""
 
     code: str = Field(description="The hint", examples=["canned_phrase"])
@@ -65,19 +69,20 @@ class SignFigures(BaseModel):
     flagged: int = Field(description="Of these, with the hint", examples=[20])
     faulty: int = Field(description="Of these, with the fault by people's scores", examples=[25])
     both: int = Field(examples=[16])
-    precision: SignShare = Field(description="Flagged answers that have the fault")
-    recall: SignShare = Field(description="Faulty answers that were flagged")
+    precision: HintShare = Field(description="Flagged answers that have the fault")
+    recall: HintShare = Field(description="Faulty answers that were flagged")
     trusted: bool | None = Field(
-        description="Whether the precision is above one half by its whole interval. Null: too few flagged",
+        description="Whether the precision is, by its whole interval, above one half and above the share of "
+        "faults among answers without the hint. Null: too few flagged",
         examples=[True],
     )
 
 
-class SignReport(_Report):
-    """Automatic signs compared with people's scores over the graded answers published in a period."""
+class HintReport(_Report):
+    """Automatic hints compared with people's scores over the graded answers published in a period."""
 
     minimum_pairs: int = Field(description="Flagged answers below which `trusted` is null", examples=[20])
-    signs: list[SignFigures]
+    hints: list[HintFigures]
 
 
 class QualityGroupBy(StrEnum):

@@ -39,12 +39,14 @@ class PulseChannel(PulseFigures):
 
 
 class PulseVerdict(BaseModel):
-    """Whether the day was calmer or tenser than usual, by the number of opened appeals."""
+    """Whether the day was calmer or tenser than usual, by the number of opened appeals, with those in
+    triage.
+    """
 
     level: PulseLevel = Field(description="`unknown`: less than four weeks of history", examples=["usual"])
     text: str = Field(
         description="In Russian",
-        examples=["как обычно: открыто 96 обращений, во вторник обычно около 91,5"],
+        examples=["как обычно: поступило 96 обращений, во вторник обычно около 91,5"],
     )
     expected: float | None = Field(description="What is usual on this weekday", examples=[91.5])
 

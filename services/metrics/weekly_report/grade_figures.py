@@ -5,7 +5,7 @@ from datetime import timedelta
 from sqlalchemy import true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.grading.agreement import compute_agreement
+from services.metrics.grading.agreement import compute_grader_agreement
 from services.metrics.grading.quality import compute_quality
 from services.metrics.indicators.period import Period
 from services.metrics.indicators.weeks import Week
@@ -24,7 +24,7 @@ async def read_grade_figures(session: AsyncSession, week: Week) -> list[GradeFig
     total, _ = await compute_quality(session, period, QualityGroupBy.CRITERION, true(), config)
     if not total.graded:
         return []
-    agreement = {one.code: one for one in await compute_agreement(session, period, config)}
+    agreement = {one.code: one for one in await compute_grader_agreement(session, period, config)}
     return [
         GradeFigures(
             code=criterion.code,

@@ -319,7 +319,7 @@ _SCORES = dict.fromkeys(
 _RUBRIC = [
     {
         "code": "question", "title": "По существу", "explanation": "Есть ответ", "scale": ["нет", "часть", "да"],
-        "axes": ["completeness"], "kinds": ["final", "interim"], "graded": True, "signs": [],
+        "axes": ["completeness"], "kinds": ["final", "interim"], "graded": True, "hints": [],
     }
 ]  # fmt: skip
 # Only the moderator of the matrix has taken it: others get 409.
@@ -336,12 +336,13 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/reports/weekly/{week}.xlsx": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}.csv": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/metrics/embellishment-signs": RouteCall(Right.REPORTS_READ, query=PERIOD),
     "GET /api/v1/metrics/quality": ListRoute(
         Right.METRICS_READ, counts=_groups, query=PERIOD | {"group_by": "organisation"}
     ),
-    # How far graders and signs can be trusted, in the whole region.
+    # How far graders and hints can be trusted, in the whole region.
     "GET /api/v1/grading/agreement": RouteCall(Right.METRICS_READ, query=PERIOD),
-    "GET /api/v1/grading/signs": RouteCall(Right.METRICS_READ, query=PERIOD),
+    "GET /api/v1/grading/hints": RouteCall(Right.METRICS_READ, query=PERIOD),
     "GET /api/v1/grading/rubrics": RouteCall(Right.METRICS_READ),
     "POST /api/v1/grading/rubrics": RouteCall(Right.RULES_MANAGE, body(criteria=_RUBRIC)),
     "GET /api/v1/grading/samples": RouteCall(Right.ANSWERS_GRADE),

@@ -725,7 +725,8 @@ async def _grading(session: AsyncSession, sample_ids: dict[str, Any], mark: str)
         item = metrics_grading.GradingItem(
             sample_id=sample_ids["grading_sample_id"], position=position, reply_id=sample_ids[reply],
             organisation_id=sample_ids["organisation_id"], kind="final", published_at=THEN, edits=0,
-            stratum_size=4, places=1, scores=scores if graded else None, graded_at=clock.now() if graded else None,
+            stratum_size=4, graders_wanted=1, scores=scores if graded else None,
+            graded_at=clock.now() if graded else None,
         )  # fmt: skip
         sample_ids[name] = await _add(session, item)
         if name == "open_item_id":

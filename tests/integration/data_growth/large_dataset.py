@@ -99,9 +99,9 @@ INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publicat
     FROM source ORDER BY i;
 INSERT INTO grading_samples (id, week, rubric_id, seed, size, second_share, answers, created_by, created_at)
     SELECT gen_random_uuid(), '2026-W01', id, 'x', 1, 0, 1, 'x', now() FROM grading_rubrics;
--- A fifth of all answers was graded; of the newest some wait, and one person has graded the first of two places.
+-- A fifth of all answers was graded; of the newest some wait for the second of two people.
 INSERT INTO grading_items (id, sample_id, position, reply_id, organisation_id, kind, published_at, edits,
-        stratum_size, places, scores, graded_at, created_at)
+        stratum_size, graders_wanted, scores, graded_at, created_at)
     SELECT message_id, (SELECT id FROM grading_samples), i, reply_id, organisation_id, 'final', at, 0, 1, 2,
         '{{}}', CASE WHEN i > {n} - 5 * {open} THEN NULL ELSE at END, at
     FROM source WHERE i % 5 = 0 ORDER BY i;

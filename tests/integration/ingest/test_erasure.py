@@ -417,7 +417,7 @@ async def test_words_in_grades_of_answers_are_erased_and_counted(harness: Erasur
     )  # fmt: skip
     await execute(
         """INSERT INTO grading_items (id, sample_id, position, reply_id, organisation_id, kind, published_at,
-               edits, stratum_size, places, created_at)
+               edits, stratum_size, graders_wanted, created_at)
            VALUES ($1, $1, 1, $2, $3, 'final', $4, 0, 1, 1, $4)""",
         item_id, reply_id, organisation_id, MOMENT,
     )  # fmt: skip

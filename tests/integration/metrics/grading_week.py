@@ -67,7 +67,9 @@ class GradingWeek:
 
     async def draw(self, **body: Any) -> dict[str, Any]:
         """Draw the sample of the week."""
-        answer = await self.post("samples", {"week": WEEK} | body)
+        answer = await self.metrics.client.post(
+            "/api/v1/grading/samples", json={"week": WEEK} | body, headers=self.metrics.headers("moderator")
+        )
         assert answer.status_code in {200, 201}, answer.text
         sample: dict[str, Any] = answer.json()
         return sample
@@ -120,9 +122,9 @@ class GradingWeek:
             await connection.close()
 
     async def sampled(self) -> list[tuple[UUID, int]]:
-        """Return the replies of the sample with their places, in order."""
-        rows = await self.rows("SELECT reply_id, places FROM grading_items ORDER BY position")
-        return [(row["reply_id"], row["places"]) for row in rows]
+        """Return the replies of the sample, in order, each with how many people should grade it."""
+        rows = await self.rows("SELECT reply_id, graders_wanted FROM grading_items ORDER BY position")
+        return [(row["reply_id"], row["graders_wanted"]) for row in rows]
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from services.metrics.fairness.gaming_queries import read_gaming_signs
-from services.metrics.fairness.gaming_signs import Sign, SignCode
+from services.metrics.fairness.gaming_signs import Sign
+from services.metrics.schemas.embellishment_signs import SignCode
 from tests.integration.metrics.test_sla import Region, add, local, region
 
 __all__ = ["region"]  # the fixture
@@ -140,3 +141,10 @@ async def test_appeals_reopened_soon_after_their_end_are_found(region: Region) -
     assert (sign.code, sign.organisation_id) == (SignCode.SOON_REOPENED, region.school)
     assert set(sign.appeal_ids) == expected
     assert sign.sentence.startswith("6 из 7 отвеченных или закрытых обращений (86\u00a0%)")
+    shown = await region.get("/api/v1/metrics/embellishment-signs", **{"from": "2026-11-23", "to": "2026-11-29"})
+    (of_api,) = shown["signs"]
+    assert (of_api["code"], of_api["organisation_id"]) == ("soon_reopened", str(region.school))
+    assert of_api["sentence"] == sign.sentence
+    assert set(of_api["appeal_ids"]) == {str(appeal) for appeal in expected}
+    before = await region.get("/api/v1/metrics/embellishment-signs", **{"from": "2026-11-16", "to": "2026-11-22"})
+    assert before["signs"] == []

@@ -9,12 +9,17 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+import time_machine
 
+from services.metrics.api import metrics as metrics_api
+from services.metrics.grading import claims
 from services.metrics.grading.claims import claim_items
-from services.metrics.grading.samples import draw_last_week
+from services.metrics.grading.erasure import erase_grades
+from services.metrics.grading.samples import draw_last_week, draw_sample
 from services.metrics.settings import metrics_settings
 from shared.auth.callers import Caller
 from shared.auth.rights import Role
+from shared.http.problems import Conflict, Invalid
 from tests.conftest import TestDatabase
 from tests.integration.metrics.grading_week import (
     FIRST,
@@ -55,11 +60,12 @@ async def test_same_seed_and_replies_give_the_same_sample(week: GradingWeek) -> 
 
 
 async def test_week_has_one_sample(week: GradingWeek) -> None:
-    first = await week.post("samples", {"week": WEEK, "size": 3})
+    first = await week.post("samples", {"week": WEEK})
     again = await week.post("samples", {"week": WEEK})
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json() == first.json()
-    other = await week.post("samples", {"week": WEEK, "seed": "another"})
+    path, headers = "/api/v1/grading/samples", week.metrics.headers("moderator")
+    other = await week.metrics.client.post(path, json={"week": WEEK, "seed": "another"}, headers=headers)
     assert other.status_code == 409
     listed = await week.get("grading/samples")
     assert [row["id"] for row in listed["items"]] == [first.json()["id"]]
@@ -67,6 +73,37 @@ async def test_week_has_one_sample(week: GradingWeek) -> None:
     for name in ("2026-W48", "2025-W53"):
         refused = await week.post("samples", {"week": name})
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/week")
+
+
+async def test_size_and_seed_of_a_sample_need_the_right_to_manage_rules(week: GradingWeek) -> None:
+    for chosen in ({"size": 1}, {"seed": "mine"}):
+        refused = await week.post("samples", {"week": WEEK} | chosen)
+        assert refused.status_code == 403
+        assert "rules:manage" in refused.json()["detail"]
+    assert await week.rows("SELECT 1 FROM grading_samples") == []
+
+
+async def test_sample_without_a_size_is_refused_while_samples_are_off(week: GradingWeek) -> None:
+    off = metrics_settings().model_copy(update={"grading_sample_size": 0})
+    async with week.metrics.service.database.write() as session:
+        with pytest.raises(Invalid) as refused:
+            await draw_sample(session, off, "x", WEEK)
+        assert [error.pointer for error in refused.value.errors] == ["/size"]
+        _, is_new = await draw_sample(session, off, "x", WEEK, size=1)
+    assert is_new
+
+
+async def test_week_is_not_drawn_before_the_replies_of_sunday_are_read(week: GradingWeek) -> None:
+    with time_machine.travel(local("11-23 23:59"), tick=False):
+        async with week.metrics.service.database.write() as session:
+            sample = await draw_last_week(session, metrics_settings())
+            assert (sample and sample.week) == "2026-W46"
+            with pytest.raises(Invalid, match="less than a day ago"):
+                await draw_sample(session, metrics_settings(), "x", WEEK)
+    with time_machine.travel(local("11-24 00:00"), tick=False):
+        async with week.metrics.service.database.write() as session:
+            sample = await draw_last_week(session, metrics_settings())
+            assert (sample and sample.week) == WEEK
 
 
 async def test_scheduled_sample_is_drawn_once_for_the_last_week(week: GradingWeek) -> None:
@@ -108,6 +145,18 @@ async def test_sample_has_only_answers_of_the_week_by_whoever_had_the_appeal(wee
            FROM replies WHERE id = $3""",
         uuid4(), week.organisations["Министерство"], week.replies["Министерство"][0],
     )  # fmt: skip
+    # Staff answered in the network before the appeal was assigned to them; then it went to another organisation.
+    early = week.replies["Министерство"][1]
+    await week.rows(
+        """UPDATE assignments SET at = at + interval '1 day'
+           WHERE appeal_id = (SELECT appeal_id FROM replies WHERE id = $1)""",
+        early,
+    )
+    await week.rows(
+        """UPDATE appeals SET organisation_id = $1
+           WHERE id = (SELECT appeal_id FROM replies WHERE id = $2)""",
+        week.organisations["Детский сад"], early,
+    )  # fmt: skip
     sample = await week.draw()
     rows = await week.rows("SELECT reply_id, organisation_id FROM grading_items")
     assert {row["reply_id"]: row["organisation_id"] for row in rows} == {
@@ -138,10 +187,10 @@ async def test_grader_sees_words_and_rubric_and_nothing_of_the_organisation(week
 async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> None:
     await week.rows("UPDATE replies SET status = 'withdrawn' WHERE id <> $1", week.replies["Детский сад"][0])
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 2")
+    await week.rows("UPDATE grading_items SET graders_wanted = 2")
     (item_id,) = await week.claim()
     assert (await week.grade(item_id, comment="первая оценка", question=0)).status_code == 201
-    # The first grader gets no second place, and nobody sees a grade before the last one.
+    # The first grader does not get it again, and nobody sees a grade before the last one.
     assert await week.claim() == []
     assert await week.claim(SECOND) == [item_id]
     seen = [
@@ -150,7 +199,7 @@ async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> No
         await week.get("grading/samples"),
         await week.get("metrics/quality", group_by="criterion", **PERIOD),
         await week.get("grading/agreement", **PERIOD),
-        await week.get("grading/signs", **PERIOD),
+        await week.get("grading/hints", **PERIOD),
     ]
     assert "первая оценка" not in str(seen)
     assert seen[1]["items"] == []
@@ -202,8 +251,8 @@ async def test_people_take_different_answers_and_an_expired_claim_goes_to_the_ne
     await week.draw(size=4)
     mine = await week.claim(count=3)
     theirs = await week.claim(SECOND)
-    rows = await week.rows("SELECT id, places FROM grading_items")
-    once = {str(row["id"]) for row in rows if row["places"] == 1}
+    rows = await week.rows("SELECT id, graders_wanted FROM grading_items")
+    once = {str(row["id"]) for row in rows if row["graders_wanted"] == 1}
     assert (len(once), len(rows)) == (3, 4)
     assert {*mine} | {*theirs} == {str(row["id"]) for row in rows}
     assert not {*mine} & {*theirs} & once
@@ -225,7 +274,7 @@ async def test_expired_claim_that_nobody_took_is_still_good(week: GradingWeek) -
     assert (await week.grade(item_id)).status_code == 201
 
 
-async def test_two_processes_never_give_one_place_to_two_people(week: GradingWeek) -> None:
+async def test_two_processes_never_give_an_answer_to_more_people_than_wanted(week: GradingWeek) -> None:
     await week.draw()
     people = [str(UUID(int=number)) for number in range(201, 206)]
     for who in people:
@@ -240,28 +289,94 @@ async def test_two_processes_never_give_one_place_to_two_people(week: GradingWee
 
     await asyncio.gather(*(claim(who) for who in people * 2))
     rows = await week.rows(
-        """SELECT places, count(DISTINCT grader) AS people, count(*) AS claims FROM grading_items item
-           JOIN grading_grades ON item_id = item.id GROUP BY item.id, places"""
+        """SELECT graders_wanted, count(DISTINCT grader) AS people, count(*) AS claims FROM grading_items item
+           JOIN grading_grades ON item_id = item.id GROUP BY item.id, graders_wanted"""
     )
-    assert all(row["people"] == row["claims"] <= row["places"] for row in rows)
-    # A claim that found an answer locked has skipped it: one more round takes all places.
+    assert all(row["people"] == row["claims"] <= row["graders_wanted"] for row in rows)
+    # A claim that found an answer locked has skipped it: one more round takes all.
     for who in people:
         await claim(who)
     (count,) = await week.rows(
-        "SELECT (SELECT sum(places) FROM grading_items) = (SELECT count(*) FROM grading_grades)"
+        "SELECT (SELECT sum(graders_wanted) FROM grading_items) = (SELECT count(*) FROM grading_grades)"
     )
     assert count[0] is True
 
 
-async def test_nobody_grades_an_answer_that_they_wrote_or_approved(week: GradingWeek) -> None:
-    wrote, approved = week.replies["Министерство"][:2]
+async def test_parallel_requests_take_no_more_than_a_person_may_have(
+    week: GradingWeek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "MAX_CLAIMS", 3)
+    await week.draw()
+    await week.assignments()
+    await week.claim(count=1)
+
+    async def claim() -> None:
+        async with week.metrics.service.database.write() as session:
+            await claim_items(session, Caller(FIRST, "", Role.ANALYST, None), 3, 1)
+
+    first, second = await asyncio.gather(claim(), claim(), return_exceptions=True)
+    assert {type(first), type(second)} == {type(None), Conflict}
+    assert len(await week.rows("SELECT 1 FROM grading_grades")) == 3
+    # Answers that were erased meanwhile can only wait for the end of the claim.
+    await week.rows(
+        """UPDATE replies SET text = '' WHERE id IN
+           (SELECT reply_id FROM grading_items item JOIN grading_grades ON item_id = item.id)"""
+    )
+    assert len(await week.claim()) == 3
+
+
+async def test_newest_sample_is_graded_first(week: GradingWeek) -> None:
+    before = local("11-11 10:00")
+    await week.add_organisation("Неделей раньше", 1, published_at=before)
+    await week.draw()
+    await week.rows("UPDATE grading_items SET created_at = created_at + interval '1 minute'")
+    await week.draw(week="2026-W46")
+    rows = await week.rows("SELECT id FROM grading_items WHERE published_at = $1", before)
+    assert str(rows[0]["id"]) not in await week.claim(count=7)
+    assert await week.claim(count=1) == [str(rows[0]["id"])]
+
+
+async def test_erased_answer_is_complete_with_the_grades_that_it_has(week: GradingWeek) -> None:
+    await week.draw()
+    await week.rows("UPDATE grading_items SET graders_wanted = 2")
+    graded, _ = await week.claim(count=2)
+    assert (await week.grade(graded, question=1)).status_code == 201
+    rows = await week.rows("UPDATE replies SET text = '' RETURNING appeal_id")
+    async with week.metrics.service.database.write() as session:
+        await erase_grades(session, [row["appeal_id"] for row in rows])
+    (item,) = await week.rows("SELECT id, scores FROM grading_items WHERE graded_at IS NOT NULL")
+    assert (str(item["id"]), json.loads(item["scores"])) == (graded, scores(question=1))
+
+
+async def test_nobody_grades_an_answer_that_they_wrote_edited_or_approved(week: GradingWeek) -> None:
+    wrote, approved, edited, drafted = week.replies["Министерство"][:4]
+    await _edit(week, edited, "Было", 1)
+    await week.rows("UPDATE reply_changes SET requested_by = $1", FIRST)
+    await week.rows(
+        """INSERT INTO reply_versions (id, reply_id, number, kind, text, author, created_at, saved_at)
+           VALUES ($1, $2, 1, 'final', 'x', $3, now(), now())""",
+        uuid4(), drafted, FIRST,
+    )  # fmt: skip
     await week.rows("UPDATE replies SET author = $1 WHERE id = $2", FIRST, wrote)
     approval = json.dumps({"decided_by": FIRST})
     await week.rows("UPDATE replies SET approval = $1 WHERE id = $2", approval, approved)
     await week.draw()
     ids = [UUID(item_id) for item_id in await week.claim()]
     rows = await week.rows("SELECT reply_id FROM grading_items WHERE id = ANY($1)", ids)
-    assert {row["reply_id"] for row in rows} == {reply for reply, _ in await week.sampled()} - {wrote, approved}
+    others = {reply for reply, _ in await week.sampled()} - {wrote, approved, edited, drafted}
+    assert {row["reply_id"] for row in rows} == others
+
+
+async def test_editor_of_an_answer_does_not_decide_about_its_grades(week: GradingWeek) -> None:
+    item_id = await _graded(week, "Детский сад", question=0)
+    made = await week.metrics.client.post(
+        f"/api/v1/grading/items/{item_id}/objections", json={"ground": "Нет"}, headers=week.staff("Детский сад")
+    )
+    await _edit(week, week.replies["Детский сад"][0], "Было", 1)
+    await week.rows("UPDATE reply_changes SET requested_by = $1", SECOND)
+    path, body = f"objections/{made.json()['id']}/reject", {"reason": "Даты нет"}
+    assert (await week.post(path, body, SECOND, **{"If-Match": "*"})).status_code == 403
+    assert (await week.post(path, body, THIRD, **{"If-Match": "*"})).status_code == 200
 
 
 async def test_api_client_and_staff_of_organisations_do_not_grade(week: GradingWeek) -> None:
@@ -362,7 +477,7 @@ async def test_objection_is_too_late_after_its_days(week: GradingWeek) -> None:
 async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
     """Grade the only answer of an organisation; return its item."""
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()
     (row,) = await week.rows("SELECT id FROM grading_items WHERE reply_id = $1", week.replies[name][0])
     item_id = str(row["id"])
@@ -373,7 +488,7 @@ async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
 async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: GradingWeek) -> None:
     # Of the ministry's six answers two are drawn, so each stands for three.
     await week.draw(size=3, seed="c0ffee")
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()
     rows = await week.rows("SELECT id, organisation_id FROM grading_items ORDER BY position")
     ministry = [str(row["id"]) for row in rows if row["organisation_id"] == week.organisations["Министерство"]]
@@ -405,12 +520,34 @@ async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: 
     assert (await week.get("grading/items", **{"from": "2026-11-23"}))["items"] == []
 
 
+async def test_period_that_cuts_a_week_does_not_change_weights(week: GradingWeek) -> None:
+    await week.draw()
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
+    ids = await week.claim()
+    reply = week.replies["Министерство"][0]
+    rows = await week.rows("SELECT id, reply_id FROM grading_items")
+    first = next(str(row["id"]) for row in rows if row["reply_id"] == reply)
+    garden = next(str(row["id"]) for row in rows if row["reply_id"] in week.replies["Детский сад"])
+    for item_id in ids:
+        assert (await week.grade(item_id, question=0 if item_id == garden else 2)).status_code == 201
+    # All but one of the ministry's answers were published on the next day.
+    await week.rows(
+        """UPDATE grading_items SET published_at = published_at + interval '1 day'
+           WHERE organisation_id = $1 AND id <> $2""",
+        week.organisations["Министерство"], UUID(first),
+    )  # fmt: skip
+    body = await week.get("metrics/quality", **{"from": "2026-11-17", "to": "2026-11-17"})
+    # Both answers stand for themselves, since all answers of the week were graded.
+    question = _criterion(body["total"], "question")
+    assert (question["n"], question["mean"]) == (2, pytest.approx(1))
+
+
 def _criterion(figures: dict[str, Any], code: str) -> dict[str, Any]:
     found: dict[str, Any] = next(criterion for criterion in figures["criteria"] if criterion["code"] == code)
     return found
 
 
-async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
+async def test_hints_are_compared_with_people(week: GradingWeek) -> None:
     ministry = week.replies["Министерство"]
     for reply, codes in ((ministry[0], ["canned_phrase"]), (ministry[1], ["canned_phrase"]), (ministry[2], [])):
         hints = "[" + ", ".join(f'{{"code": "{code}"}}' for code in codes) + "]"
@@ -422,18 +559,42 @@ async def test_signs_are_compared_with_people(week: GradingWeek) -> None:
     # Before the draw the second was edited: its hints are those of the edit.
     await _edit(week, ministry[1], "С шаблоном", 1, hints="[]")
     await week.draw()
-    await week.rows("UPDATE grading_items SET places = 1")
+    await week.rows("UPDATE grading_items SET graders_wanted = 1")
+    # After it the first and the fourth were edited; the fourth, which had no version, gets one of its former text.
+    for reply, numbers in ((ministry[0], (2,)), (ministry[3], (1, 2))):
+        await _edit(week, reply, "Было", 2, hints="[]")
+        for number in numbers:
+            written, saved = local(f"11-{16 + number} 02:00"), local("11-18 02:05")
+            await week.rows(
+                """INSERT INTO reply_versions
+                   (id, reply_id, number, kind, text, author, hints, created_at, saved_at)
+                   VALUES ($1, $2, $3, 'final', 'x', 'x', '[]', $4, $5)""",
+                uuid4(), reply, number, written, saved,
+            )  # fmt: skip
     await week.claim()
     rows = {row["reply_id"]: str(row["id"]) for row in await week.rows("SELECT id, reply_id FROM grading_items")}
     for reply, score in zip(ministry[:4], (0, 1, 2, 0), strict=True):
         assert (await week.grade(rows[reply], own_words=score)).status_code == 201
-    signs = {sign["code"]: sign for sign in (await week.get("grading/signs", **PERIOD))["signs"]}
-    found = signs["canned_phrase"]
+    report = await week.get("grading/hints", **PERIOD)
+    found = next(hint for hint in report["hints"] if hint["code"] == "canned_phrase")
     # The fourth was not checked.
     assert (found["criterion"], found["compared"], found["flagged"], found["faulty"], found["both"]) == (
         "own_words", 3, 1, 2, 1,
     )  # fmt: skip
     assert (found["precision"]["share"], found["recall"]["share"], found["trusted"]) == (1, 0.5, None)
+
+
+@pytest.mark.parametrize("path", ["metrics/quality", "grading/agreement", "grading/hints"])
+async def test_slow_figures_are_cancelled_with_503(
+    week: GradingWeek, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(metrics_api, "STATEMENT_TIMEOUT_MS", 100)
+    connection = await week.database.connect()
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE grading_items IN ACCESS EXCLUSIVE MODE")
+        answer = await week.metrics.client.get(f"/api/v1/{path}", headers=week.metrics.headers("moderator"))
+    await connection.close()
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
 
 
 async def test_new_rubric_applies_to_later_samples_and_a_stored_one_never_changes(week: GradingWeek) -> None:

@@ -36,8 +36,8 @@ async def test_made_up_week_of_400_grades(database: TestDatabase, keys_dir: Path
         assert (sample["answers"], sample["items"]) == (400, 320)
         drawn = await week.sampled()
         known = [Answer(r, week.organisations[name], r) for name, ids in week.replies.items() for r in ids]
-        assert drawn == [(one.reply_id, one.places) for one in draw(known, 320, SEED, 0.25)]
-        assert sum(places for _, places in drawn) == 400
+        assert drawn == [(one.reply_id, one.graders_wanted) for one in draw(known, 320, SEED, 0.25)]
+        assert sum(wanted for _, wanted in drawn) == 400
         # One of each, and 316 in proportion to the others: 316 · 249/396, · 119/396, · 28/396, 0.
         of = {reply: name for name, ids in week.replies.items() for reply in ids}
         counts = {name: sum(of[reply] == name for reply, _ in drawn) for name in SIZES}

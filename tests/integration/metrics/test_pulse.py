@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from services.metrics.pulse import day_queries
+from services.metrics.pulse import daily_pulse, day_queries
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -117,12 +117,45 @@ async def test_burst_of_tuesday_is_on_the_pulse_of_wednesday(region: Region) -> 
     assert (body["pairs_tested"], body["history_days"]) == (3, 84)
     assert body["verdict"]["level"] == "tenser"
     assert body["verdict"]["text"].startswith(
-        "напряжённее обычного: открыто 34 обращения, во вторник обычно около 1"
+        "напряжённее обычного: поступило 34 обращения, во вторник обычно около 1"
     )
 
     # The day before was as usual.
     body = await region.get(PATH, day="2026-11-23")
     assert (body["unusual_topics"], body["verdict"]["level"]) == ([], "usual")
+
+
+async def test_day_that_waits_in_triage_is_not_calmer(region: Region) -> None:
+    connection = await region.database.connect()
+    _, heating, _ = await add_topics(connection)
+    here, _ = await oktmo_of(connection)
+    row = {"topic_id": heating, "municipality": here, "organisation_id": region.school}
+    await add_history(connection, 9, **row)
+    await add_day(connection, TUESDAY, 1, **row)
+    await add_day(connection, TUESDAY, 8, **row, status="triage")
+    await connection.close()
+    body = await region.get(PATH)
+    assert (body["total"]["opened"]["value"], body["in_triage"]) == (1, 8)
+    assert body["verdict"]["level"] == "usual"
+
+
+async def test_pulse_is_of_one_state_of_the_rows(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = await region.database.connect()
+    _, heating, _ = await add_topics(connection)
+    here, _ = await oktmo_of(connection)
+    row = {"topic_id": heating, "municipality": here, "organisation_id": region.school}
+    await add_history(connection, 3, **row)
+    await add_day(connection, TUESDAY, 24, **row)
+    show = daily_pulse._topics
+
+    async def show_after_a_change(*given: Any) -> Any:
+        await connection.execute("UPDATE appeals SET status = 'not_required'")
+        return await show(*given)
+
+    monkeypatch.setattr(daily_pulse, "_topics", show_after_a_change)
+    (found,) = (await region.get(PATH))["unusual_topics"]
+    await connection.close()
+    assert (found["people"], len(found["appeal_ids"])) == (24, 24)
 
 
 async def test_figures_are_compared_with_the_days_before(region: Region) -> None:
@@ -155,7 +188,7 @@ async def test_figures_are_compared_with_the_days_before(region: Region) -> None
     assert triple(body["channels"][1]["opened"]) == (1, 0, 1, 0)
     assert body["verdict"] == {
         "level": "unknown",
-        "text": "мало данных для сравнения: открыто 4 обращения",
+        "text": "мало данных для сравнения: поступило 5 обращений",
         "expected": None,
     }
     assert (body["unusual_topics"], body["history_days"]) == ([], 8)

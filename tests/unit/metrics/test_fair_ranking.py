@@ -128,7 +128,7 @@ def test_best_and_worst_name_the_reason() -> None:
     assert [listed.organisation.name for listed in found.worst] == ["6"]
     assert found.best[0].reason == (
         "98\u00a0% (98 из 100), в среднем по группе\u00a0— 76\u00a0%; разница больше случайной: "
-        "с учётом их числа\u00a0— от 93\u00a0% до 99,4\u00a0%"
+        "с учётом их числа\u00a0— от 90,1\u00a0% до 99,6\u00a0%"
     )
 
 
@@ -188,6 +188,10 @@ def test_more_successes_than_trials_are_refused() -> None:
         ("municipality", "местное самоуправление", "Администрация Кабанского района", PeerGroup.DISTRICTS),
         ("municipality", None, "Администрация сельского поселения «Заречное»", PeerGroup.SETTLEMENTS),
         ("municipality", None, "Администрация МО СП «Сосновка»", PeerGroup.SETTLEMENTS),
+        ("municipality", None, "МО «Кабанский район»", PeerGroup.DISTRICTS),
+        ("municipality", None, "Муниципальное образование «Город Заречный»", PeerGroup.DISTRICTS),
+        ("municipality", None, "Аппарат администрации Кабанского района", PeerGroup.MUNICIPAL_UNITS),
+        ("municipality", None, "Управление администрации города", PeerGroup.MUNICIPAL_UNITS),
         ("municipality", None, "Комитет по строительству администрации города", PeerGroup.MUNICIPAL_UNITS),
         ("institution", "образование", "МБОУ «Средняя школа № 3»", PeerGroup.SCHOOLS),
         ("institution", "образование", "Детский сад № 5 «Теремок»", PeerGroup.KINDERGARTENS),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import mean
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from services.metrics.fairness.peer_groups import PeerGroup
@@ -91,3 +92,19 @@ def test_ranked_organisations_are_ordered_as_their_true_quality_more_often_than_
         by_rank.append(mean(abs((share.rank or 0) - true_rank[share.id]) for share in ranked))
         by_share.append(mean(abs(rank - true_rank[share.id]) for rank, share in enumerate(raw_order, 1)))
     assert mean(by_rank) < mean(by_share)
+
+
+@pytest.mark.parametrize("members", [60, 200])
+def test_equal_members_are_nearly_never_listed(members: int) -> None:
+    seeds, quality = 80, 0.8
+    empty = 0
+    for seed in range(seeds):
+        rng = np.random.default_rng([members, seed])
+        trials = rng.integers(20, 200, members)
+        seen = [
+            Observed(UUID(int=number), f"{number:03}", PeerGroup.SCHOOLS, int(successes), int(of))
+            for number, (successes, of) in enumerate(zip(rng.binomial(trials, quality), trials, strict=True))
+        ]
+        (found,) = rank_among_peers(seen, RankingRule())
+        empty += not found.best and not found.worst
+    assert empty >= 0.9 * seeds

@@ -7,12 +7,12 @@ import pytest
 from services.metrics.fairness.gaming_signs import (
     Conspicuous,
     RepeatedText,
-    SignCode,
     identical_answers,
     last_minute_answers,
     soon_reopened,
 )
 from services.metrics.fairness.peer_groups import PeerGroup
+from services.metrics.schemas.embellishment_signs import SignCode
 
 
 def ids(count: int) -> tuple[UUID, ...]:

@@ -1,13 +1,30 @@
 """Cohen's κ, against tables worked out by hand."""
 
+from math import sqrt
+
 import pytest
 
-from services.metrics.grading.agreement import Pair, kappa
+from services.metrics.grading.agreement import Pair, agreement_of, kappa
+from services.metrics.grading.rubrics import rubric_out
+from services.metrics.settings import MetricsSettings
+from shared.tables.metrics_grading import GradingRubric
+from tests.unit.metrics.seeded_rubric import SEEDED
 
 
 def pairs(*table: tuple[int, int, int]) -> list[Pair]:
     """Return the pairs of a table: rows are the scores of the first grader, columns those of the second."""
     return [(i, j) for i, row in enumerate(table) for j, count in enumerate(row) for _ in range(count)]
+
+
+def value(found: list[Pair], *, weighted: bool) -> float | None:
+    computed = kappa(found, weighted=weighted)
+    return None if computed is None else computed.value
+
+
+def of_criterion(found: list[Pair]) -> bool | None:
+    """Return whether a criterion with these pairs is trusted."""
+    config = MetricsSettings(grading_minimum_pairs=20, grading_minimum_kappa=0.4)
+    return agreement_of(rubric_out(GradingRubric(**SEEDED)).criteria[1], found, config).trusted
 
 
 @pytest.mark.parametrize(
@@ -29,13 +46,40 @@ def test_kappa_equals_the_value_worked_out_by_hand(
     table: tuple[tuple[int, int, int], ...], unweighted: float, weighted: float
 ) -> None:
     found = pairs(*table)
-    assert kappa(found, weighted=False) == pytest.approx(unweighted)
-    assert kappa(found, weighted=True) == pytest.approx(weighted)
+    assert value(found, weighted=False) == pytest.approx(unweighted)
+    assert value(found, weighted=True) == pytest.approx(weighted)
     mirrored = [(other, one) for one, other in found]
-    assert kappa(mirrored, weighted=True) == pytest.approx(weighted)
+    assert value(mirrored, weighted=True) == pytest.approx(weighted)
 
 
 @pytest.mark.parametrize("found", [[], [(1, 1)] * 7, [(2, 2)]])
 def test_kappa_without_expected_disagreement_is_undefined(found: list[Pair]) -> None:
     assert kappa(found, weighted=False) is None
     assert kappa(found, weighted=True) is None
+
+
+def test_limit_of_kappa_is_that_of_the_formula() -> None:
+    # For two scores, with o = .7, e = .5, κ = .4, Fleiss, Cohen and Everitt have √((A + B − C) / n) / (1 − e):
+    # A from the pairs that agree, B from the others, C = (κ − e(1 − κ))².
+    a = 0.4 * (1 - (0.5 + 0.6) * 0.6) ** 2 + 0.3 * (1 - (0.5 + 0.4) * 0.6) ** 2
+    b = 0.6**2 * (0.1 * (0.6 + 0.5) ** 2 + 0.2 * (0.4 + 0.5) ** 2)
+    c = (0.4 - 0.5 * 0.6) ** 2
+    found = kappa(pairs((20, 0, 5), (0, 0, 0), (10, 0, 15)), weighted=True)
+    assert found is not None
+    assert found.low == pytest.approx(0.4 - 1.959964 * sqrt((a + b - c) / 50) / 0.5)
+
+
+def test_criterion_on_which_nearly_all_scores_are_the_same_is_not_condemned() -> None:
+    rare = pairs((0, 0, 0), (0, 0, 1), (0, 1, 38))
+    assert (value(rare, weighted=True) or 0) < 0
+    assert of_criterion(rare) is None
+
+
+def test_trust_follows_the_lower_limit_of_kappa() -> None:
+    table = ((8, 2, 0), (1, 8, 1), (1, 0, 9))
+    assert of_criterion(pairs(*table)) is True
+    # κ = .52 of 25 pairs could as well be .2.
+    uncertain = pairs((9, 0, 3), (0, 0, 0), (3, 0, 10))
+    assert (value(uncertain, weighted=True) or 0) > 0.4
+    assert of_criterion(uncertain) is False
+    assert of_criterion(uncertain * 20) is True

@@ -1,12 +1,12 @@
-"""Mean scores with their weights and intervals, and signs compared with people."""
+"""Mean scores with their weights and intervals, and hints compared with people."""
 
 import pytest
 
 from services.appeals.replies.checks.hints import HintCode
 from services.metrics.fairness.intervals import wilson_interval
+from services.metrics.grading.hint_figures import figures_of_hint
 from services.metrics.grading.quality import mean_score
 from services.metrics.grading.rubrics import rubric_out
-from services.metrics.grading.signs import sign_figures
 from shared.tables.metrics_grading import GradingRubric
 from tests.unit.metrics.seeded_rubric import SEEDED
 
@@ -34,7 +34,7 @@ def test_mean_of_too_few_scores_is_withheld(count: int) -> None:
     assert (found.n, found.mean, found.low, found.high, found.withheld) == (count, None, None, None, "too_few")
 
 
-def test_sign_is_compared_with_faults_that_people_found() -> None:
+def test_hint_is_compared_with_faults_that_people_found() -> None:
     hint = frozenset({"canned_phrase"})
     answers = [
         *[({"own_words": 0.0}, hint)] * 15,
@@ -44,18 +44,28 @@ def test_sign_is_compared_with_faults_that_people_found() -> None:
         # Not asked of this answer.
         ({"question": 0.0}, hint),
     ]
-    found = sign_figures("canned_phrase", "own_words", answers, 20)
+    found = figures_of_hint("canned_phrase", "own_words", answers, 20)
     assert (found.compared, found.flagged, found.faulty, found.both) == (50, 20, 25, 15)
     assert (found.precision.share, found.recall.share) == (0.75, 0.6)
     # Wilson's lower bound of 15 of 20 is .531.
     assert found.trusted is True
-    assert sign_figures("canned_phrase", "own_words", answers, 21).trusted is None
-    worse = sign_figures("canned_phrase", "own_words", [*answers, *[({"own_words": 2.0}, hint)] * 5], 20)
+    assert figures_of_hint("canned_phrase", "own_words", answers, 21).trusted is None
+    worse = figures_of_hint("canned_phrase", "own_words", [*answers, *[({"own_words": 2.0}, hint)] * 5], 20)
     assert (worse.precision.share, worse.trusted) == (0.6, False)
 
 
-def test_sign_that_never_occurred_has_no_precision() -> None:
-    found = sign_figures("shouting", "politeness", [({"politeness": 2.0}, frozenset())], 1)
+def test_hint_that_finds_no_more_faults_than_others_have_is_not_trusted() -> None:
+    hint = frozenset({"canned_phrase"})
+    flagged = [({"own_words": 0.0}, hint)] * 45 + [({"own_words": 2.0}, hint)] * 5
+    others = [({"own_words": 0.0}, frozenset[str]())] * 45 + [({"own_words": 2.0}, frozenset[str]())] * 5
+    found = figures_of_hint("canned_phrase", "own_words", flagged + others, 20)
+    # Wilson's lower bound of 45 of 50 is .786; without the hint .9 have the fault.
+    assert (found.precision.share, found.trusted) == (0.9, False)
+    assert figures_of_hint("canned_phrase", "own_words", flagged, 20).trusted is True
+
+
+def test_hint_that_never_occurred_has_no_precision() -> None:
+    found = figures_of_hint("shouting", "politeness", [({"politeness": 2.0}, frozenset())], 1)
     assert (found.precision.share, found.precision.low, found.recall.share, found.trusted) == (None,) * 4
 
 
@@ -65,5 +75,5 @@ def test_seeded_rubric_is_valid_and_names_hints_that_exist() -> None:
     assert asked == [
         "question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words",
     ]  # fmt: skip
-    signs = {sign for criterion in rubric.criteria for sign in criterion.signs}
-    assert signs <= set(HintCode.__value__.__args__)
+    hints = {code for criterion in rubric.criteria for code in criterion.hints}
+    assert hints <= set(HintCode.__value__.__args__)

@@ -33,7 +33,7 @@ def test_sample_depends_on_seed_and_answers_alone(
     shuffle.shuffle(answers)
     assert draw(answers, size, seed, 0.2) == drawn
     assert len(drawn) == len({one.reply_id for one in drawn}) == min(size, len(answers))
-    assert sum(one.places for one in drawn) - len(drawn) == round(0.2 * len(drawn))
+    assert sum(one.graders_wanted for one in drawn) - len(drawn) == round(0.2 * len(drawn))
 
 
 @settings(max_examples=50)

@@ -1,4 +1,4 @@
-"""Automatic signs compared with people: how often a hint on an answer finds the fault that people found.
+"""Automatic hints compared with people: how often a hint on an answer finds the fault that people found.
 
 The hints are those of the checks when the reply was submitted, as they are stored with it; replies that staff
 wrote in the network were not checked. The rubric says which hints should find a fault of which criterion.
@@ -8,27 +8,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ScalarSelect, case, func, select
+from sqlalchemy import ScalarSelect, case, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from services.metrics.fairness.intervals import wilson_interval
 from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
-from services.metrics.schemas.grading_figures import SignFigures, SignShare
+from services.metrics.schemas.grading_figures import HintFigures, HintShare
 from services.metrics.settings import MetricsSettings
 from shared.tables.appeals_replies import ReplyChange, ReplyVersion
 from shared.tables.metrics_grading import GradingItem, GradingSample
 
 # A score up to this is a fault: people saw the criterion met in part at best.
 FAULT = 1.0
-# A sign that is wrong more often than right must not be trusted.
+# A hint that is wrong more often than right must not be trusted.
 _TRUSTED_PRECISION = 0.5
 # Scores of an answer by criterion, and the codes of its hints.
 CheckedAnswer = tuple[Mapping[str, float], frozenset[str]]
 
 
-async def compute_signs(session: AsyncSession, period: Period, config: MetricsSettings) -> Sequence[SignFigures]:
-    """Return the figures of each sign over the graded answers of a period, in the order of the rubric."""
+async def compute_hint_figures(
+    session: AsyncSession, period: Period, config: MetricsSettings
+) -> Sequence[HintFigures]:
+    """Return the figures of each hint over the graded answers of a period, in the order of the rubric."""
     hints = case((GradingItem.edits > 0, _hints_of_edit()), else_=_hints_of_submission()).label("hints")
     rows = (
         await session.execute(
@@ -46,23 +49,25 @@ async def compute_signs(session: AsyncSession, period: Period, config: MetricsSe
     ]
     rubrics: set[UUID] = {row.rubric_id for row in rows}
     return [
-        sign_figures(sign, criterion.code, answers, config.grading_minimum_pairs)
+        figures_of_hint(code, criterion.code, answers, config.grading_minimum_pairs)
         for criterion in await graded_criteria(session, rubrics)
-        for sign in criterion.signs
+        for code in criterion.hints
     ]
 
 
-def sign_figures(sign: str, criterion: str, answers: Sequence[CheckedAnswer], minimum: int) -> SignFigures:
-    """Return how a sign compares with people's scores of a criterion, over the answers that it was asked of."""
-    found = [(sign in hints, scores[criterion] <= FAULT) for scores, hints in answers if criterion in scores]
+def figures_of_hint(code: str, criterion: str, answers: Sequence[CheckedAnswer], minimum: int) -> HintFigures:
+    """Return how a hint compares with people's scores of a criterion, over the answers that it was asked of."""
+    found = [(code in hints, scores[criterion] <= FAULT) for scores, hints in answers if criterion in scores]
     flagged, faulty = sum(one for one, _ in found), sum(other for _, other in found)
     both = sum(one and other for one, other in found)
     precision = _share(both, flagged)
+    unflagged = len(found) - flagged
+    missed = (faulty - both) / unflagged if unflagged else 0.0
     trusted = None
     if flagged >= minimum and precision.low is not None:
-        trusted = precision.low > _TRUSTED_PRECISION
-    return SignFigures(
-        code=sign,
+        trusted = precision.low > max(_TRUSTED_PRECISION, missed)
+    return HintFigures(
+        code=code,
         criterion=criterion,
         compared=len(found),
         flagged=flagged,
@@ -74,16 +79,35 @@ def sign_figures(sign: str, criterion: str, answers: Sequence[CheckedAnswer], mi
     )
 
 
-def _share(part: int, whole: int) -> SignShare:
+def _share(part: int, whole: int) -> HintShare:
     interval = wilson_interval(part, whole)
     low, high = interval or (None, None)
-    return SignShare(share=part / whole if whole else None, low=low, high=high)
+    return HintShare(share=part / whole if whole else None, low=low, high=high)
 
 
 def _hints_of_submission() -> ScalarSelect[Any]:
+    """Return the hints of the version that was published first; null: nobody checked it.
+
+    An edit stores its text as a further version, and before it the former text if that had none: they have one
+    time of saving.
+    """
+    edit = aliased(ReplyVersion)
+    stored_by_edit = (
+        exists()
+        .where(
+            edit.reply_id == ReplyVersion.reply_id,
+            edit.saved_at == ReplyVersion.saved_at,
+            ReplyChange.reply_id == edit.reply_id,
+            ReplyChange.kind == "edit",
+            ReplyChange.status == "applied",
+            ReplyChange.requested_by == edit.author,
+            ReplyChange.requested_at == edit.created_at,
+        )
+        .correlate(ReplyVersion)
+    )
     return (
         select(ReplyVersion.hints)
-        .where(ReplyVersion.reply_id == GradingItem.reply_id, ReplyVersion.hints.is_not(None))
+        .where(ReplyVersion.reply_id == GradingItem.reply_id, ReplyVersion.hints.is_not(None), ~stored_by_edit)
         .order_by(ReplyVersion.number.desc())
         .limit(1)
         .correlate(GradingItem)
