@@ -72,7 +72,8 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.RULES_MANAGE: "create, preview, dry-run and activate routing rules, SLA policies and approval rules; "
     "add formulas of page scores",
     Right.METRICS_READ: "read figures",
-    Right.REPORTS_READ: "read the weekly report of the region and the rows behind it",
+    Right.REPORTS_READ: "read the weekly report of the region, the rows behind it, and signs of embellished "
+    "figures",
     Right.ANSWERS_GRADE: "grade answers of weekly samples, and decide about objections to the grades of others",
     Right.GRADES_OBJECT: "object to the grades of the organisation's answers",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
