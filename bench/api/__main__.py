@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="10,000 appeals only, fewer requests")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     options = parser.parse_args()
-    figures = run(SIZES[:1], 100) if options.quick else run(SIZES, 400)
+    figures = run(SIZES[:1], 40) if options.quick else run(SIZES, 400)
     ok = True
     for one in figures:
         ok = ok and one.ratio >= one.bar

@@ -30,10 +30,10 @@ USERNAMES = {
     Role.EXECUTOR: "org",
 }
 # Every role sends examples and random requests. The roles with most rights at the centre and at an organisation
-# also send each boundary value of each parameter. Eight minutes in total.
+# also send each boundary value of each parameter. Six minutes in total.
 WITH_BOUNDARIES = {Role.MODERATOR, Role.MANAGER}
-SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "30")
-LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "80")
+SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "18")
+LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "70")
 # Sign-in is throttled by design, and a stream never ends.
 EXCLUDED_PATHS = "/auth/|/stream"
 

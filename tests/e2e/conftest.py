@@ -14,7 +14,7 @@ from tests.support.embedded_stack import RunningSystem, running_stack
 from tests.support.service_under_test import CLIENT_LIMITS
 
 # The first test of a process waits until the whole system runs and its region is filled.
-_TIMEOUT_WITH_START = 900
+_TIMEOUT_WITH_START = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

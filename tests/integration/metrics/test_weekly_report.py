@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from pypdf import PdfReader
 from cli.demo.past.row_writer import RowWriter
 from tests.conftest import TestDatabase
 from tests.support.generated_reports import GeneratedAppeals, add_pages, read_surroundings
+from tests.support.large_size import REPORT_APPEALS
 from tests.support.recomputed_report import TABLES, Recomputation, percent
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
 
@@ -223,8 +223,8 @@ async def test_every_number_equals_recomputation_from_exported_rows(reports: Rep
 
 
 @pytest.mark.long
-async def test_every_number_over_fifty_thousand_appeals_equals_recomputation(reports: Reports) -> None:
-    await _generate(reports, int(os.environ.get("REPORT_APPEALS", "50000")), weeks=60, seed=11)
+async def test_every_number_over_many_appeals_equals_recomputation(reports: Reports) -> None:
+    await _generate(reports, REPORT_APPEALS, weeks=60, seed=11)
     await _compare(reports, "2026-W47", datetime(2026, 11, 16, tzinfo=ZONE))
     await _compare(reports, "2026-W45", datetime(2026, 11, 2, tzinfo=ZONE))
 
