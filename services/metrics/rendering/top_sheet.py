@@ -87,7 +87,7 @@ def _headline(document: ReportDocument) -> list[tuple[str, str, str]]:
         (
             "Вопрос решён",
             russian.count(outcomes.solved),
-            f"из {russian.count(outcomes.final_answered)} с окончательным ответом",
+            f"из {russian.count(outcomes.final_answered)} с оконч. ответом",
         ),
     ]
 
