@@ -66,10 +66,22 @@ class Criterion(_RequestBody):
         return self
 
 
+_CRITERION = {
+    "code": "question",
+    "title": "Ответ по существу вопроса",
+    "explanation": "Гражданин узнаёт из ответа то, о чём спросил",
+    "scale": ["Ответа на вопрос нет", "Ответ на часть вопросов", "Ответ на все вопросы"],
+    "axes": ["objectivity", "completeness"],
+    "kinds": ["final", "interim"],
+    "graded": True,
+    "hints": ["off_topic"],
+}
+
+
 class RubricIn(_RequestBody):
     """The next version of the rubric: all its criteria, in their order."""
 
-    criteria: list[Criterion] = Field(min_length=1, max_length=30)
+    criteria: list[Criterion] = Field(min_length=1, max_length=30, examples=[[_CRITERION]])
 
     @model_validator(mode="after")
     def _check_codes(self) -> Self:
