@@ -47,7 +47,7 @@ async def rights(registry: ServiceUnderTest, client: dict[str, Any], **form: str
 
 async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) -> None:
     whole = await create_client(registry)
-    assert await rights(registry, whole) == {"registry:read", "appeals:read", "metrics:read"}
+    assert await rights(registry, whole) == {"registry:read", "appeals:read", "metrics:read", "reports:read"}
     narrow = await create_client(registry, scopes=["metrics:read", "registry:read", "metrics:read"])
     assert narrow["scopes"] == ["metrics:read", "registry:read"]
     assert await rights(registry, narrow) == {"metrics:read", "registry:read"}
@@ -163,7 +163,7 @@ async def test_changed_client_stops_working_when_expired_or_deactivated(
     ):
         refused = await registry.client.patch(path, json=wrong, headers=operations | NEVER)
         assert (refused.status_code, pointers(refused)) == (422, {named})
-    assert await rights(registry, client) == {"registry:read", "appeals:read", "metrics:read"}
+    assert await rights(registry, client) == {"registry:read", "appeals:read", "metrics:read", "reports:read"}
     with mock.patch(
         "services.registry.authentication.sign_in.clock.now", return_value=soon + timedelta(seconds=1)
     ):

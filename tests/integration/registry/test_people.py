@@ -161,7 +161,12 @@ async def test_client_cannot_grant_people_rights_beyond_its_own_scope(registry: 
 
     assert await tried("people:manage") == [403, 403, 403, 403]
     # All rights of a head, so heads can be created and changed; a moderator cannot.
-    assert await tried("people:manage registry:read appeals:read metrics:read") == [201, 200, 200, 403]
+    assert await tried("people:manage registry:read appeals:read metrics:read reports:read") == [
+        201,
+        200,
+        200,
+        403,
+    ]
 
 
 @pytest.mark.parametrize("change", [{"active": False}, {"role": "head"}, None])
