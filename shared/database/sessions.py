@@ -35,6 +35,11 @@ class ReadSession(AsyncSession):
     """A session whose transaction is read-only in the database."""
 
 
+async def use_snapshot(session: AsyncSession) -> None:
+    """Let all statements of the transaction read one state of the database. Call it before the first of them."""
+    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 class _SyncWriteSession(Session):
     """The session behind a `WriteSession`; only its events are used by the audit trail."""
 

@@ -9,6 +9,7 @@ from services.metrics.api.metrics import COMMON_ERRORS, MetricsReader, statement
 from services.metrics.pulse.daily_pulse import compute_pulse, parse_day
 from services.metrics.schemas.pulse import PulseReport
 from shared import clock
+from shared.database.sessions import use_snapshot
 from shared.service import ReadTransaction
 
 router = APIRouter(prefix="/metrics", tags=["metrics"])
@@ -32,6 +33,6 @@ async def get_pulse(session: ReadTransaction, caller: MetricsReader, day: PulseD
     now = clock.now()
     found = parse_day(day, now)
     # Rows that change between two queries would leave topics without the appeals behind them.
-    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    await use_snapshot(session)
     async with statement_timeout(session):
         return await compute_pulse(session, found, caller, now)

@@ -1,6 +1,7 @@
 """Routes of the weekly report: published ones, the report of any week in four formats, and the rows behind it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
@@ -9,15 +10,15 @@ from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.rendering import html, pdf, xlsx
 from services.metrics.schemas.weekly_report import ReportOut, ReportPopulation, ReportRow, ReportSummary
 from services.metrics.weekly_report import publication, report_rows
-from services.metrics.weekly_report.hard_appeals import with_texts
 from services.metrics.weekly_report.populations import reported_time
-from services.metrics.weekly_report.publication import build_in_snapshot, read_published
 from services.metrics.weekly_report.report_rows import ReportRowFilter
 from services.metrics.weekly_report.row_tables import read_row_tables
+from services.metrics.weekly_report.shown_report import read_report
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
+from shared.database.sessions import use_snapshot
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from shared.service import ReadTransaction, Service, ServiceDep
@@ -49,24 +50,17 @@ ReportWeek = Annotated[Week, Depends(_week)]
 
 
 async def _report(service: Service, week: Week) -> ReportOut:
-    """Return the published report of a week, or a preliminary one, with the texts of hard appeals."""
-    async with service.database.read() as session:
-        published = await read_published(session, week)
-    if published is not None:
-        document = published.document
-    else:
-        async with _AT_ONCE:
-            document = await build_in_snapshot(service.database, week, clock.now())
-    async with service.database.read() as session:
-        appeals = await with_texts(session, document.hard_appeals)
-    return ReportOut(
-        status="published" if published else "preliminary",
-        published_at=published.published_at if published else None,
-        digest=published.digest if published else None,
-        corrections=list(published.corrections) if published else [],
-        corrected_at=published.corrected_at if published else None,
-        report=document.model_copy(update={"hard_appeals": appeals}),
-    )
+    async with _AT_ONCE:
+        return await read_report(service.database, week, clock.now())
+
+
+async def _rendered(
+    service: Service, week: Week, render: Callable[[ReportOut], bytes], kind: str, media_type: str
+) -> Response:
+    report = await _report(service, week)
+    async with _AT_ONCE:
+        content = await asyncio.to_thread(render, report)
+    return _attachment(week, kind, content, media_type)
 
 
 @router.get("/weekly", responses=COMMON_ERRORS, summary="Published weekly reports")
@@ -121,10 +115,7 @@ async def get_published_document(session: ReadTransaction, caller: ReportReader,
 )
 async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the report as one page in Russian, without scripts and other files."""
-    report = await _report(service, week)
-    async with _AT_ONCE:
-        content = await asyncio.to_thread(html.render, report)
-    return _attachment(week, "html", content, HTML_MEDIA_TYPE)
+    return await _rendered(service, week, html.render, "html", HTML_MEDIA_TYPE)
 
 
 @router.get(
@@ -135,10 +126,7 @@ async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week
 )
 async def get_weekly_report_pdf(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the report as a tagged PDF in Russian."""
-    report = await _report(service, week)
-    async with _AT_ONCE:
-        content = await asyncio.to_thread(pdf.render, report)
-    return _attachment(week, "pdf", content, PDF_MEDIA_TYPE)
+    return await _rendered(service, week, pdf.render, "pdf", PDF_MEDIA_TYPE)
 
 
 @router.get(
@@ -155,6 +143,7 @@ async def get_weekly_report_xlsx(service: ServiceDep, caller: ReportReader, week
     report = await _report(service, week)
     async with _AT_ONCE:
         async with service.database.read() as session:
+            await use_snapshot(session)
             tables = await read_row_tables(session, reported_time(week, clock.now()))
         content = await asyncio.to_thread(xlsx.render, report, tables)
     return _attachment(week, "xlsx", content, XLSX_MEDIA_TYPE)

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.fairness.wording import appeals as appeals_in_words
 from services.metrics.fairness.wording import decimal
+from services.metrics.indicators.channels import channel_name
 from services.metrics.pulse import day_queries
-from services.metrics.pulse.day_queries import MANUAL_CHANNEL, DaySpan
+from services.metrics.pulse.day_queries import DaySpan
 from services.metrics.pulse.unusual_topics import DayCount, DayVerdict, UnusualTopic, find_unusual
 from services.metrics.schemas.pulse import (
     PulseChannel,
@@ -30,13 +31,6 @@ from shared.http.problems import Invalid
 from shared.networks import NETWORKS
 from shared.russian import plural
 
-# The names of sources that the API of appeals knows; others are systems, which name themselves.
-_SOURCES = {
-    "phone": "Телефон",
-    "reception": "Личный приём",
-    "letter": "Письмо",
-    MANUAL_CHANNEL: "Внесено вручную",
-}
 _FIGURES = ("opened", "answered", "overdue")
 _LEVELS = {"calmer": "спокойнее обычного", "usual": "как обычно", "tenser": "напряжённее обычного"}
 _ON_WEEKDAY = (
@@ -82,8 +76,8 @@ async def compute_pulse(session: AsyncSession, day: date, caller: Caller, now: d
         total=PulseFigures(**_figures(counts, channels, span)),
         in_triage=sum(row.in_triage for row in opened if row.day == day),
         channels=[
-            PulseChannel(channel=channel, name=_channel_name(channel), **_figures(counts, {channel}, span))
-            for channel in sorted(channels, key=lambda name: (name not in NETWORKS, _channel_name(name)))
+            PulseChannel(channel=channel, name=channel_name(channel), **_figures(counts, {channel}, span))
+            for channel in sorted(channels, key=lambda name: (name not in NETWORKS, channel_name(name)))
         ],
         verdict=_verdict(unusual.verdict, day),
         unusual_topics=await _topics(session, day, unusual.topics, caller),
@@ -104,11 +98,6 @@ def _figures(counts: Mapping[str, _Counts], channels: Iterable[str], span: DaySp
             mean=round(sum(before) / len(before), 2),
         )
     return found
-
-
-def _channel_name(channel: str) -> str:
-    network = NETWORKS.get(channel)
-    return network.title if network else _SOURCES.get(channel, channel)
 
 
 def _verdict(found: DayVerdict, day: date) -> PulseVerdict:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
+from services.metrics.indicators.channels import CHANNEL
 from services.metrics.indicators.period import Period, midnight
 from services.metrics.indicators.sla import EXCLUDED_STATUSES, figure_conditions
 from services.metrics.pulse.unusual_topics import first_day_of_history
@@ -36,15 +37,12 @@ from shared.tables.registry import Municipality
 
 # Days before the day that its figures are compared with.
 DAYS_BEFORE = 7
-# The channel of an appeal that came through no network and names no source.
-MANUAL_CHANNEL = "manual"
 # The clocks of the machines that give an answer its time and a row its last change may differ by less than this.
 _CLOCK_DIFFERENCE = timedelta(hours=1)
 
 # The last day waits in triage in part, older days do not: what the rate test compares must not depend on that.
 _NEVER_COUNTED = ("not_required", "merged")
 
-CHANNEL = func.coalesce(Appeal.network, Appeal.source, MANUAL_CHANNEL)
 _GROUP = func.coalesce(Topic.group_id, Topic.id)
 _TopicGroup = aliased(Topic)
 

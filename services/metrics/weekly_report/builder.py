@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.channels import channel_name
 from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import (
     ChannelTotal,
@@ -31,7 +32,7 @@ from services.metrics.weekly_report.opened_counts import ComparedWeeks, most_fre
 from services.metrics.weekly_report.page_figures import read_page_figures
 from services.metrics.weekly_report.peers import peer_groups
 from services.metrics.weekly_report.populations import ReportedTime, reported_time
-from services.metrics.weekly_report.printed_names import Labels, channel_label, read_labels
+from services.metrics.weekly_report.printed_names import Labels, read_labels
 from services.metrics.weekly_report.week_figures import WeekFigures, read_week_figures
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.registry import CoverageDay
@@ -92,7 +93,7 @@ def _by_organisation(opened: Sequence[Row[Any]]) -> Counter[UUID | None]:
 
 def _channel_total(earlier: ComparedWeeks, channel: str) -> ChannelTotal:
     appeals = earlier.compare(lambda one: one.channel == channel)
-    return ChannelTotal(channel=channel, label=channel_label(channel), appeals=appeals)
+    return ChannelTotal(channel=channel, label=channel_name(channel), appeals=appeals)
 
 
 def _outcomes(opened: Sequence[Row[Any]], uncounted: Counter[str]) -> ReportOutcomes:

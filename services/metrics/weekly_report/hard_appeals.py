@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.channels import NO_CHANNEL, channel_name
 from services.metrics.schemas.weekly_report import HardAppeal
 from services.metrics.weekly_report import populations
 from services.metrics.weekly_report.populations import ReportedTime
-from services.metrics.weekly_report.printed_names import Labels, channel_label
+from services.metrics.weekly_report.printed_names import Labels
 from shared.clock import REGION_TIME_ZONE
 from shared.database.id_conditions import is_one_of
 from shared.masking import mask
@@ -111,7 +112,7 @@ def _hard_appeal(row: Row[Any], why: _Candidate, labels: Labels) -> HardAppeal:
         appeal_id=row.id,
         number=row.number,
         opened_at=row.opened_at.astimezone(REGION_TIME_ZONE),
-        channel=channel_label(row.network or row.source or populations.NO_CHANNEL),
+        channel=channel_name(row.network or row.source or NO_CHANNEL),
         topic=labels.topics.get(row.topic_id),
         municipality=None if row.municipality is None else labels.municipality(row.municipality),
         organisation=None if organisation is None else organisation.name,

@@ -1,8 +1,9 @@
 """Values of measures from counts."""
 
 from services.metrics.fairness.intervals import wilson_interval
+from services.metrics.rendering.labels import AXES
 from services.metrics.schemas.weekly_report import AxisValues, MeasureValue
-from services.metrics.weekly_report.measures import AXIS_TITLES, MEASURES, Measure
+from services.metrics.weekly_report.measures import MEASURES, Measure
 from services.metrics.weekly_report.week_figures import WeekFigures
 
 _SECONDS_PER_HOUR = 3600
@@ -16,7 +17,7 @@ def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[Axi
             title=title,
             measures=[_value(one, figures, last_week) for one in MEASURES if one.axis == axis],
         )
-        for axis, title in AXIS_TITLES.items()
+        for axis, title in AXES.items()
     ]
 
 

@@ -4,17 +4,11 @@
 A changed definition gets a new version.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.metrics.schemas.axes import Axis
 from services.metrics.schemas.weekly_report import MeasureDefinition, MeasureUnit, ReportPopulation
 
-AXIS_TITLES: Mapping[Axis, str] = {
-    Axis.PROMPTNESS: "Оперативность",
-    Axis.OBJECTIVITY: "Объективность",
-    Axis.COMPLETENESS: "Полнота",
-}
 _NONE = "нет"
 _WEEK = "неделя региона: с понедельника 00:00 до следующего понедельника 00:00"
 _CHECKED = "ответы, которые при отправке не проверялись: написанные прямо в соцсети и внесённые со слов"

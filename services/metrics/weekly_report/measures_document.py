@@ -6,7 +6,8 @@
 import re
 from pathlib import Path
 
-from services.metrics.weekly_report.measures import AXIS_TITLES, MEASURES
+from services.metrics.rendering.labels import AXES
+from services.metrics.weekly_report.measures import MEASURES
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "moderator" / "weekly-report.md"
 _HEADING = "| code, version | measure | formula | unit | clock | population | left out |"
@@ -15,7 +16,7 @@ _HEADING = "| code, version | measure | formula | unit | clock | population | le
 def measures_table() -> str:
     """Return the table of all measures, in the order of the report."""
     rows = (
-        f"| `{one.code}`, {one.version} | {AXIS_TITLES[one.axis]}: {one.name} | {one.formula} | {one.unit} "
+        f"| `{one.code}`, {one.version} | {AXES[one.axis]}: {one.name} | {one.formula} | {one.unit} "
         f"| {one.clock} | `{one.population}` | {one.exclusions} |"
         for one in MEASURES
     )

@@ -1,7 +1,7 @@
 """Counts of opened appeals: of the week in detail, of earlier weeks to compare with."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -97,10 +97,9 @@ class ComparedWeeks:
         return most_frequent(counted)
 
 
-def most_frequent(counts: Counter[Any] | Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
+def most_frequent(counts: Counter[Any]) -> list[tuple[Any, int]]:
     """Return keys and counts, most frequent first, equal ones in the order of their text: the same every time."""
-    items = counts.items() if isinstance(counts, Counter) else counts
-    return sorted(items, key=lambda item: (-item[1], item[0] is None, str(item[0])))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, str(item[0])))
 
 
 async def read_opened(session: AsyncSession, time: ReportedTime) -> Sequence[Row[Any]]:

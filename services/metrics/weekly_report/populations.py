@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 
+from services.metrics.indicators.channels import CHANNEL
 from services.metrics.indicators.period import Period
 from services.metrics.indicators.sla import EXCLUDED_STATUSES
 from services.metrics.indicators.weeks import Week
@@ -38,8 +39,6 @@ from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock, SlaCloc
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation, Page
 
-# An appeal without a network has a source; one that a moderator entered without a source has neither.
-NO_CHANNEL = "manual"
 # An answer is canned if the same organisation gave the same text to another appeal in this time.
 CANNED_WITHIN = timedelta(weeks=4)
 CANNED_MIN_LENGTH = 40
@@ -76,7 +75,7 @@ def _appeal_dimensions(
         row_id.label("row_id"),
         Appeal.id.label("appeal_id"),
         Appeal.number.label("number"),
-        func.coalesce(Appeal.network, Appeal.source, NO_CHANNEL).label("channel"),
+        CHANNEL.label("channel"),
         organisation_id.label("organisation_id"),
         func.coalesce(Appeal.municipality, Organisation.municipality).label("oktmo"),
         Appeal.settlement.label("settlement"),

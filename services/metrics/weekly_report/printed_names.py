@@ -1,4 +1,4 @@
-"""Names that the report prints: of channels, of topic groups and of places, organisations and topics."""
+"""Names that the report prints: of topics, municipalities and organisations."""
 
 import csv
 from collections.abc import Mapping
@@ -10,28 +10,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.weekly_report.populations import NO_CHANNEL
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
 NO_TOPIC = "Тема не определена"
 NO_LOCATION = "Место не определено"
-# `pos` is «Госуслуги. Решаем вместе»; other systems are printed by their own name.
-_CHANNELS: Mapping[str, str] = {
-    "vk": "ВКонтакте",
-    "ok": "Одноклассники",
-    "pos": "Госуслуги",
-    "phone": "Телефон",
-    "reception": "Личный приём",
-    "letter": "Письма",
-    "email": "Электронная почта",
-    NO_CHANNEL: "Введены вручную",
-}
-
-
-def channel_label(channel: str) -> str:
-    """Return the printed name of a channel."""
-    return _CHANNELS.get(channel, channel)
 
 
 @lru_cache

@@ -17,7 +17,7 @@ from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocume
 from services.metrics.weekly_report.builder import build_report
 from shared.api.pagination import Paging
 from shared.contracts.metrics_events import ReportReady
-from shared.database.sessions import Database
+from shared.database.sessions import Database, use_snapshot
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
@@ -134,7 +134,7 @@ async def note_corrections(database: Database, week: Week, now: datetime) -> int
 async def build_in_snapshot(database: Database, week: Week, now: datetime) -> ReportDocument:
     """Return the report of a week, all of it from one state of the database."""
     async with database.read() as session:
-        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        await use_snapshot(session)
         return await build_report(session, week, now)
 
 

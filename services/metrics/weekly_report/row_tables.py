@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.indicators.channels import channel_name
 from services.metrics.rendering.xlsx import RowColumn, RowKind, RowTable, RowValue
 from services.metrics.schemas.weekly_report import ReportPopulation
 from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
-from services.metrics.weekly_report.printed_names import Labels, channel_label, read_labels
+from services.metrics.weekly_report.printed_names import Labels, read_labels
 from services.metrics.weekly_report.report_rows import read_all_rows
 from shared.clock import REGION_TIME_ZONE
 
@@ -136,7 +137,7 @@ def _word(value: str, _labels: Labels) -> str:
 
 # How the values of columns are printed; others as they are.
 _NAMED: Mapping[str, Callable[[Any, Labels], str]] = {
-    "channel": lambda channel, _labels: channel_label(channel),
+    "channel": lambda channel, _labels: channel_name(channel),
     "organisation_id": _organisation,
     "topic_group_id": _topic,
     "topic_id": _topic,

@@ -14,6 +14,7 @@ from typing_extensions import TypeAliasType
 from services.registry.import_export.cell_values import KIND_LABELS, DatedName, format_cell, format_names
 from services.registry.import_export.columns import EXPORTED_COLUMNS, NAME_FIELD, PAGE_COLUMNS
 from services.registry.import_export.registry_snapshot import ADDITIONAL_NAME_KINDS
+from shared.database.sessions import use_snapshot
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
 
@@ -38,7 +39,7 @@ class ExportedRegistry:
 async def read_registry(session: AsyncSession) -> ExportedRegistry:
     """Return the registry by name, inactive organisations and pages included."""
     # One snapshot: no page without its organisation, however long reading takes.
-    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    await use_snapshot(session)
     organisations = await session.scalars(select(Organisation).order_by(Organisation.sort_key, Organisation.id))
     pages: dict[UUID, dict[str, list[Page]]] = defaultdict(lambda: defaultdict(list))
     for page in await session.scalars(select(Page).order_by(Page.network, Page.external_id)):

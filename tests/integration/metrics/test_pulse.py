@@ -235,7 +235,7 @@ async def test_overdue_appeals_are_those_late_at_the_end_of_each_day(region: Reg
     body = await region.get(PATH)
     assert triple(body["total"]["overdue"]) == (2, 3, -1, pytest.approx(3 / 7, abs=0.01))
     found = {channel["name"]: triple(channel["overdue"])[:2] for channel in body["channels"]}
-    assert found == {"Внесено вручную": (1, 1), "Телефон": (1, 2)}
+    assert found == {"Внесены вручную": (1, 1), "Телефон": (1, 2)}
 
 
 async def test_staff_get_the_pulse_of_their_own_organisation(region: Region) -> None:
