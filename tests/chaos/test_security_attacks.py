@@ -19,7 +19,8 @@ import pytest
 
 from shared.auth import tokens
 from tests.e2e.actors import Person, Receiver, receiver
-from tests.e2e.conftest import RunningDemo
+from tests.e2e.conftest import RunningDemo, connect_to_demo
+from tests.support.embedded_stack import running_stack
 from tests.support.eventually import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
@@ -48,6 +49,16 @@ class Attackers:
             answer = await person.http.request(method, f"/api/v1{path}", **more)
         self.answers.append((who, f"{method} {path}", answer))
         return answer
+
+
+@pytest.fixture(scope="module")
+async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningDemo]:
+    """One embedded run for all attacks: none of them stops a process."""
+    async with (
+        running_stack(tmp_path_factory.mktemp("attacks"), seed_demo=True) as system,
+        AsyncExitStack() as exits,
+    ):
+        yield await connect_to_demo(system, exits)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -88,6 +88,7 @@ class AllServices:
     services: dict[ServiceName, ServiceUnderTest]
     apps: dict[ServiceName, FastAPI]
     samples: SampleData
+    _tokens: dict[tuple[CallerCase, timedelta, str | None], str] = field(default_factory=dict)
 
     def subject(self, who: CallerCase) -> str:
         """Return the id of this kind of caller; each kind is another person."""
@@ -95,9 +96,11 @@ class AllServices:
 
     def token(self, who: CallerCase, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
         """Return an access token of this kind of caller, bound to their own organisation."""
+        if (kept := self._tokens.get((who, lifetime, scope))) is not None:
+            return kept
         place = None if who.is_of_centre else self.samples["own"]["organisation_id"]
         registry = self.services["registry"]
-        return registry.token(
+        made = self._tokens[who, lifetime, scope] = registry.token(
             who.role,
             place,
             subject=self.subject(who),
@@ -105,6 +108,7 @@ class AllServices:
             include_subordinates=who.include_subordinates,
             scope=scope,
         )
+        return made
 
     def route_request(self, route: str, call: RouteCall, sample_ids: Things) -> RouteRequest:
         """Return the request to this route for the things of one organisation."""

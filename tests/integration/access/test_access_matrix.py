@@ -73,6 +73,8 @@ async def test_each_response_is_as_documented(all_services: AllServices, route: 
 # Always sent if declared; other headers are sent only in some responses.
 ALWAYS_SENT = {"ETag", "Location", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
 SOMETIMES_SENT = {"Link", "Idempotent-Replay", "Retry-After"}
+# Bodies found valid, with their routes and statuses.
+VALID: set[tuple[str, int, str]] = set()
 
 
 def undocumented(all_services: AllServices, route: str, answer: httpx.Response) -> list[str]:
@@ -102,10 +104,17 @@ def mismatch(
     media = response.get("content", {}).get(kind)
     if media is None:
         return f"{answer.status_code} {kind} is not documented"
+    # Most callers get the same body, except for the number of their request.
+    body = answer.text.replace(answer.headers.get("x-request-id", " "), "")
+    if (route, answer.status_code, body) in VALID:
+        return None
     # References in the schema are resolved against the whole document.
     document = all_services.apps[all_services.routes[route]].openapi()
     error = next(Draft202012Validator({**document, **media["schema"]}).iter_errors(answer.json()), None)
-    return None if error is None else f"{answer.status_code}: {error.json_path} {error.message[:300]}"
+    if error is None:
+        VALID.add((route, answer.status_code, body))
+        return None
+    return f"{answer.status_code}: {error.json_path} {error.message[:300]}"
 
 
 def test_openapi_document_names_the_right_of_each_route(all_services: AllServices) -> None:
