@@ -28,11 +28,10 @@ run: $(VENV)/.runtime ## start everything; Ctrl-C stops everything; data stays i
 test test-long: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minutes at most)
-	$(BIN)/python -m pytest -m "not long" -n 3 --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not long" -n 3 --no-loadscope-reorder --durations 40
 
 test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchmarks (40 minutes at most)
-	$(BIN)/python -m pytest -m long --timeout 1800 -n 2 --no-loadscope-reorder --ignore tests/chaos/test_benchmarks.py
-	$(BIN)/python -m pytest -m long --timeout 1800 -n 2 tests/chaos/test_benchmarks.py
+	$(BIN)/python -m pytest -m long --timeout 1800 -n 3 --no-loadscope-reorder --durations 40
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, squawk on migrations
 	$(BIN)/ruff format --check .

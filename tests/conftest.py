@@ -75,13 +75,16 @@ class TestDatabase:
 class _SharedFixtureScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Tests that share a stage stay in one process.
 
-    A stage is the end-to-end run, the access matrix, one network of the conformance suite, or else a file.
+    A stage is the end-to-end run, the access matrix, one network of the conformance suite, one benchmark, or else
+    a file.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, case = nodeid.partition("::")
         if file.startswith("tests/conformance/") and "[" in case:
             return f"conformance-{case.partition('[')[2].partition('-')[0]}"
+        if file == "tests/chaos/test_benchmarks.py":
+            return nodeid
         return next((room for room in ("tests/e2e/", "tests/integration/access/") if file.startswith(room)), file)
 
 
