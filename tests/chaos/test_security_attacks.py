@@ -29,7 +29,6 @@ SECRET = "тайнаяулица"
 QUESTION = f"Во дворе третий день нет света, фонари не горят, {SECRET} дом 5"
 STAFF_PASSWORD = "correct horse 9 battery"
 CONNECTIONS = 18
-ROUNDS = 3
 
 
 @dataclass
@@ -254,15 +253,11 @@ async def attacking_sign_in(
 )
 async def test_others_can_sign_in_during_a_password_attack(demo: RunningDemo, address: str, username: str) -> None:
     """`bench.sign_in` measures how long they wait."""
-    refused: list[int] = []
-    numbers = itertools.count()
-    for _ in range(ROUNDS):
-        async with attacking_sign_in(demo.system.gateway, address, username, numbers) as statuses:
-            await _wait_for_responses(statuses)
-            for name in ("head", "centre", "org") * 3:
-                await Person.sign_in(demo.anyone, name)
-        refused += statuses
-    assert set(refused) <= {400, 429}
+    async with attacking_sign_in(demo.system.gateway, address, username, itertools.count()) as statuses:
+        await _wait_for_responses(statuses)
+        for name in ("head", "centre", "org") * 3:
+            await Person.sign_in(demo.anyone, name)
+    assert set(statuses) <= {400, 429}
 
 
 async def _wait_for_responses(statuses: list[int]) -> None:
