@@ -7,7 +7,23 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Select, Uuid, and_, cast, false, func, or_, select, union_all
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Date,
+    DateTime,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    cast,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators import sla
@@ -80,8 +96,10 @@ def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | 
     kind = _KINDS[group_by]
     rest = without_months(period, months)
     opened = [and_(Appeal.opened_at >= part.start, Appeal.opened_at < part.end) for part in rest]
-    rolled_up = select(SlaRollup.key, *(getattr(SlaRollup, name) for name in COLUMNS)).where(
-        SlaRollup.kind == kind, SlaRollup.month.in_(months)
+    rolled_up = (
+        select(SlaRollup.key, *_merged(SlaRollup))
+        .where(SlaRollup.kind == kind, SlaRollup.month == any_(literal(months, ARRAY(Date))))
+        .group_by(SlaRollup.key)
     )
     counted = union_all(rolled_up, packed_rows(kind, or_(false(), *opened))).subquery("counted")
     key = func.nullif(counted.c.key, NO_GROUP)
@@ -104,12 +122,13 @@ def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | 
         .c
     )
     return (
-        select(
-            named.key,
-            named.name,
-            *(func.sum(named[figure.value]).label(figure.value) for figure in SlaFigure),
-            *(concatenated(named[name]).label(name) for name in PACKED),
-        )
+        select(named.key, named.name, *_merged(named))
         .group_by(named.key, named.name, named.order)
         .order_by(named.order.nulls_last(), named.key)
     )
+
+
+def _merged(parts: Any) -> list[ColumnElement[Any]]:
+    """Return the columns of the union of all parts in a group."""
+    counts = (func.sum(getattr(parts, figure)).label(figure) for figure in SlaFigure)
+    return [*counts, *(concatenated(getattr(parts, name)).label(name) for name in PACKED)]

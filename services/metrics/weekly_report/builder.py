@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.channels import channel_name
@@ -156,9 +157,8 @@ def _named(counts: Counter[str]) -> list[NamedCount]:
 async def _municipalities(
     session: AsyncSession, time: ReportedTime, earlier: ComparedWeeks, labels: Labels
 ) -> list[MunicipalityRow]:
-    rows = populations.overdue(time).subquery("overdue")
-    query = select(rows.c.oktmo, func.count()).group_by(rows.c.oktmo)
-    overdue: Counter[str | None] = Counter({row[0]: row[1] for row in await session.execute(query)})
+    rows = await session.execute(_overdue_query(), time.parameters)
+    overdue: Counter[str | None] = Counter({row[0]: row[1] for row in rows})
     known = earlier.municipalities()
     # One with nothing but overdue answers comes last.
     late = [oktmo for oktmo, _ in most_frequent(overdue) if oktmo not in set(known)]
@@ -171,6 +171,12 @@ async def _municipalities(
         )
         for oktmo in [*known, *late]
     ]
+
+
+@cache
+def _overdue_query() -> Select[Any]:
+    rows = populations.overdue().subquery("overdue")
+    return select(rows.c.oktmo, func.count()).group_by(rows.c.oktmo)
 
 
 def _cells(opened: Sequence[Row[Any]]) -> list[ReportCell]:
