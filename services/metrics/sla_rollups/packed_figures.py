@@ -39,7 +39,8 @@ KINDS: Mapping[str, ColumnElement[Any]] = {
     "day": func.to_char(func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at), "YYYY-MM-DD"),
 }
 PACKED = ("response_seconds", "delay_seconds", "dues")
-COLUMNS = (*(figure.value for figure in SlaFigure), *PACKED)
+COUNTS = tuple(figure.value for figure in SlaFigure)
+COLUMNS = (*COUNTS, *PACKED)
 
 # Compared with this moment, no open deadline has passed.
 _BEFORE_ALL_DEADLINES = datetime(1, 1, 1, tzinfo=UTC)
@@ -77,7 +78,7 @@ def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
 class PackedFigures:
     """The counts by figure, with every open deadline still ahead, and the packed values."""
 
-    counts: Mapping[SlaFigure, int]
+    counts: Mapping[str, int]
     response_seconds: bytes
     delay_seconds: bytes
     dues: bytes
@@ -85,13 +86,13 @@ class PackedFigures:
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "PackedFigures":
         """Return the figures of a row that has `COLUMNS`."""
-        return cls({figure: int(row[figure.value]) for figure in SlaFigure}, *(row[name] for name in PACKED))
+        return cls({name: int(row[name]) for name in COUNTS}, *(row[name] for name in PACKED))
 
     @classmethod
     def union(cls, parts: Sequence["PackedFigures"]) -> "PackedFigures":
         """Return the figures of the appeals of all parts together."""
         return cls(
-            {figure: sum(part.counts[figure] for part in parts) for figure in SlaFigure},
+            {name: sum(part.counts[name] for part in parts) for name in COUNTS},
             b"".join(part.response_seconds for part in parts),
             b"".join(part.delay_seconds for part in parts),
             b"".join(part.dues for part in parts),
@@ -100,11 +101,11 @@ class PackedFigures:
     def at(self, now: datetime) -> dict[str, Any]:
         """Return the fields of `SlaFigures` at this moment."""
         dues = np.frombuffer(self.dues, ">i8")
-        late = int(np.count_nonzero(dues < (now - _EPOCH) // timedelta(microseconds=1)))
-        counts = {figure.value: count for figure, count in self.counts.items()}
-        counts[SlaFigure.OVERDUE] += late
-        counts[SlaFigure.WAITING] -= late
-        return counts | {
+        late = int(np.count_nonzero(dues < (now - _EPOCH) // timedelta(microseconds=1))) if self.dues else 0
+        return {
+            **self.counts,
+            "overdue": self.counts["overdue"] + late,
+            "waiting": self.counts["waiting"] - late,
             "first_response": _quantiles(np.frombuffer(self.response_seconds, ">i4")),
             "receipt_delay": _quantiles(np.frombuffer(self.delay_seconds, ">f8")),
         }
@@ -112,10 +113,11 @@ class PackedFigures:
 
 def _quantiles(values: NDArray[Any]) -> DurationQuantiles:
     """Return the quantiles as `percentile_cont` computes them, to the bit."""
-    if not len(values):
+    last = len(values) - 1
+    if last < 0:
         return DurationQuantiles(median=None, p90=None)
-    positions = [share * (len(values) - 1) for share in (0.5, 0.9)]
-    places = sorted({place for position in positions for place in (floor(position), ceil(position))})
+    positions = 0.5 * last, 0.9 * last
+    places = [place for position in positions for place in (floor(position), ceil(position))]
     ranked = np.partition(values.astype(np.float64), places)
     median, p90 = (_between(ranked, position) for position in positions)
     return DurationQuantiles(median=median, p90=p90)

@@ -29,10 +29,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.indicators import sla
 from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.indicators.period import Period
-from services.metrics.schemas.metrics import SlaFigure, SlaFigures, SlaGroup, SlaGroupBy
+from services.metrics.schemas.metrics import SlaFigures, SlaGroup, SlaGroupBy
 from services.metrics.sla_rollups.months import month_column, whole_months, without_months
 from services.metrics.sla_rollups.packed_figures import (
     COLUMNS,
+    COUNTS,
     PACKED,
     PackedFigures,
     concatenated,
@@ -130,5 +131,5 @@ def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | 
 
 def _merged(parts: Any) -> list[ColumnElement[Any]]:
     """Return the columns of the union of all parts in a group."""
-    counts = (func.sum(getattr(parts, figure)).label(figure) for figure in SlaFigure)
+    counts = (func.sum(getattr(parts, name)).label(name) for name in COUNTS)
     return [*counts, *(concatenated(getattr(parts, name)).label(name) for name in PACKED)]
