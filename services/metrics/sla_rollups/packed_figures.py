@@ -31,12 +31,14 @@ from services.metrics.schemas.metrics import DurationQuantiles, SlaFigure
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal
 
-# The columns by which appeals are rolled up, as text. Every other grouping follows from one of them.
-KINDS: Mapping[str, ColumnElement[Any]] = {
-    "organisation": cast(Appeal.organisation_id, Text),
-    "topic": cast(Appeal.topic_id, Text),
-    "network": Appeal.network.expression,
-    "day": func.to_char(func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at), "YYYY-MM-DD"),
+_DAY = func.date_trunc("day", func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at))
+# The columns by which appeals are rolled up, and the key of a group as text, which is made for each group, not for
+# each row. Every other grouping follows from one of these.
+KINDS: Mapping[str, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
+    "organisation": (Appeal.organisation_id.expression, cast(Appeal.organisation_id, Text)),
+    "topic": (Appeal.topic_id.expression, cast(Appeal.topic_id, Text)),
+    "network": (Appeal.network.expression, Appeal.network.expression),
+    "day": (_DAY, func.to_char(_DAY, "YYYY-MM-DD")),
 }
 PACKED = ("response_seconds", "delay_seconds", "dues")
 COUNTS = tuple(figure.value for figure in SlaFigure)
@@ -59,9 +61,9 @@ def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
     """Return the query of `key` and `COLUMNS` of the appeals that meet the condition, by a column of `KINDS`."""
     conditions = figure_conditions(Appeal, _BEFORE_ALL_DEADLINES)
     delay = extract("epoch", Appeal.opened_at - Appeal.written_at)
-    key = func.coalesce(KINDS[kind], NO_GROUP).label("key")
+    column, key = KINDS[kind]
     columns: list[ColumnElement[Any]] = [
-        key,
+        func.coalesce(key, NO_GROUP).label("key"),
         *(func.count().filter(condition).label(figure.value) for figure, condition in conditions.items()),
         concatenated(func.int4send(Appeal.first_response_working_seconds), conditions[SlaFigure.ANSWERED]).label(
             "response_seconds"
@@ -71,7 +73,7 @@ def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
             "dues"
         ),
     ]
-    return select(*columns).where(of).group_by(key)
+    return select(*columns).where(of).group_by(column)
 
 
 @dataclass(frozen=True)
