@@ -1,6 +1,6 @@
 """Build the report of a week from rows."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -119,8 +119,11 @@ def _outcomes(opened: Sequence[Row[Any]], uncounted: Counter[str]) -> ReportOutc
 
 def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) -> list[TopicRow]:
     total = sum(row.appeals for row in opened)
+    by_group: dict[UUID | None, list[Row[Any]]] = defaultdict(list)
+    for row in opened:
+        by_group[row.topic_group_id].append(row)
     return [
-        _topic_row(group, opened if place < TOPICS_IN_DETAIL else (), total, earlier, labels)
+        _topic_row(group, by_group[group] if place < TOPICS_IN_DETAIL else (), total, earlier, labels)
         for place, group in enumerate(earlier.topic_groups())
     ]
 
@@ -128,12 +131,10 @@ def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) 
 def _topic_row(
     group: UUID | None, opened: Sequence[Row[Any]], total: int, earlier: ComparedWeeks, labels: Labels
 ) -> TopicRow:
-    """Return the row of a topic group, with the details of those of its appeals that are given."""
+    """Return the row of a topic group, with the details of those of its appeals that are given, if any."""
     subtopics: Counter[str] = Counter()
     locations: Counter[str] = Counter()
     for row in opened:
-        if row.topic_group_id != group:
-            continue
         if row.topic_id is not None and row.topic_id != group:
             subtopics[labels.topics[row.topic_id]] += row.appeals
         if row.oktmo is not None:

@@ -330,7 +330,9 @@ def _text_digest(reply: Any) -> ColumnElement[Any]:
     one_space = func.regexp_replace(
         reply.text, literal_column(r"'\s+'"), literal_column("' '"), literal_column("'g'")
     )
-    return func.md5(func.lower(one_space))
+    # To find that there is nothing to replace takes half the time.
+    has_others = reply.text.op("~")(literal_column(r"'\s\s|[^\S ]'"))
+    return func.md5(func.lower(case((has_others, one_space), else_=reply.text)))
 
 
 def _repeated_texts() -> CTE:
