@@ -11,6 +11,7 @@ from services.metrics.api import (
     pulse,
     weekly_reports,
 )
+from services.metrics.sla_rollups.rebuilding import run_gauge_updates
 from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.metrics import MetricsIdempotency
@@ -35,6 +36,7 @@ def build_service() -> Service:
         routers=routers,
         jobs=queue,
         answers=MetricsIdempotency,
+        workers={"sla-rollup-gauge": run_gauge_updates},
     )
     worker.register_schedules(service, queue)
     return service

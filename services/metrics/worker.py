@@ -1,8 +1,9 @@
-"""Background work of metrics: the weekly report, scores of pages, samples of answers to grade; purging."""
+"""Background work of metrics: rollups, the weekly report, scores of pages, samples of answers; purging."""
 
 from services.metrics.grading.samples import draw_last_week
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
+from services.metrics.sla_rollups.rebuilding import rebuild_due_months
 from services.metrics.weekly_report import publication
 from shared import clock
 from shared.database.purge import RetentionSettings, purge_tables
@@ -35,6 +36,11 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, queue.purge_rules(terms))
+
+    # A changed month is read from rows until then; each run counts all appeals of the month.
+    @queue.schedule("roll-up-sla-figures", "*/5 * * * *")
+    async def roll_up_sla_figures() -> None:
+        await rebuild_due_months(service.database, clock.now())
 
     @queue.schedule("score-pages", "11 * * * *")
     async def score_pages() -> None:

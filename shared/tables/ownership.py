@@ -111,6 +111,7 @@ TABLE_OWNERS: dict[str, str] = {
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
     **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
+    **dict.fromkeys(("sla_rollups", "sla_rollup_months", "sla_rollup_changes"), "metrics"),
     **dict.fromkeys(
         ("grading_rubrics", "grading_samples", "grading_items", "grading_grades", "grading_objections"), "metrics"
     ),

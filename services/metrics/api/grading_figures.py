@@ -41,7 +41,10 @@ async def get_quality_figures(
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
     scope = caller.scope(GradingItem.organisation_id)
     async with statement_timeout(session):
-        total, groups = await quality.compute_quality(session, period, group_by, scope, config)
+        trust = await agreement.compute_grader_agreement(session, period, config)
+        total, groups = await quality.compute_quality(
+            session, period, group_by, scope, agreement=trust, minimum=config.grading_minimum
+        )
     return QualityReport(
         start=period.start,
         end=period.end,

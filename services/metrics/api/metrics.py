@@ -20,11 +20,13 @@ from services.metrics.schemas.metrics import (
     SlaReport,
     TransferReport,
 )
+from services.metrics.sla_rollups.reading import compute_sla
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.clock import REGION_TIME_ZONE
+from shared.database.sessions import use_snapshot
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, Unauthenticated, Unavailable
 from shared.service import ReadTransaction
@@ -76,14 +78,15 @@ async def get_sla_figures(
     to: PeriodTo = None,
     group_by: SlaGroupBy | None = None,
 ) -> SlaReport:
-    """Return how many appeals were opened and answered, how many in time, and how fast; computed from the appeals.
+    """Return how many appeals were opened and answered, how many in time, and how fast, at this moment.
 
     Organisation staff get the figures of their own organisation.
     """
     now = clock.now()
     period = parse_period(from_, to, now)
+    await use_snapshot(session)
     async with statement_timeout(session):
-        total, groups = await sla.compute_sla(session, period, group_by, caller, now)
+        total, groups = await compute_sla(session, period, group_by, caller, now)
     return SlaReport(
         start=period.start,
         end=period.end,

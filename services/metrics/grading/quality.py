@@ -14,20 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.metrics.fairness.intervals import wilson_interval
-from services.metrics.grading.agreement import compute_grader_agreement
 from services.metrics.grading.rubrics import graded_criteria
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.axes import Axis
 from services.metrics.schemas.grading import Criterion
 from services.metrics.schemas.grading_figures import (
     AxisScore,
+    CriterionAgreement,
     CriterionMean,
     MeanScore,
     QualityFigures,
     QualityGroup,
     QualityGroupBy,
 )
-from services.metrics.settings import MetricsSettings
 from shared.tables.metrics_grading import GradingItem, GradingSample
 from shared.tables.registry import Organisation
 
@@ -58,19 +57,21 @@ async def compute_quality(
     period: Period,
     group_by: QualityGroupBy | None,
     scope: ColumnElement[bool],
-    config: MetricsSettings,
+    *,
+    agreement: Sequence[CriterionAgreement],
+    minimum: int,
 ) -> tuple[QualityFigures, Sequence[QualityGroup]]:
     """Return totals and groups of the graded answers published in a period.
 
     `scope` restricts them by `GradingItem.organisation_id`: `caller.scope(…)`, or `true()` for the region. Trust
-    in a criterion is that of the whole region.
+    in a criterion is that of the whole region: `agreement` of the same period. A mean of fewer answers than
+    `minimum` is null.
     """
     items, rubrics = await _scored_items(session, period, scope)
-    agreement = await compute_grader_agreement(session, period, config)
     definitions = _Definitions(
         await graded_criteria(session, rubrics),
         {found.code: found.trusted for found in agreement},
-        config.grading_minimum,
+        minimum,
     )
     groups: Sequence[QualityGroup] = ()
     if group_by is QualityGroupBy.ORGANISATION:

@@ -5,6 +5,7 @@ Docs: docs/moderator/metrics.md.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -54,35 +55,67 @@ _COUNTED_COLUMNS = (
 # A merged appeal is counted as the one that it was merged into.
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 
-_local = func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at)
 # The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
 _TopicGroup = aliased(Topic)
 
 
-_BREAKDOWNS: dict[SlaGroupBy, Breakdown] = {
-    SlaGroupBy.ORGANISATION: Breakdown(
-        cast(Appeal.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
-    ),
-    SlaGroupBy.MUNICIPALITY: Breakdown(
-        Organisation.municipality.expression, Municipality.name.expression, Municipality.sort_key.expression
-    ),
-    SlaGroupBy.NETWORK: Breakdown(Appeal.network.expression, cast(null(), Text), Appeal.network.expression),
-    SlaGroupBy.TOPIC_GROUP: Breakdown(
-        cast(func.coalesce(Topic.group_id, Topic.id), Text),
-        func.coalesce(_TopicGroup.name, Topic.name),
-        func.to_char(func.coalesce(_TopicGroup.position, Topic.position), "0000000000"),
-    ),
-    SlaGroupBy.TOPIC: Breakdown(
-        cast(Appeal.topic_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
-    ),
-    SlaGroupBy.DAY: Breakdown(
-        func.to_char(_local, "YYYY-MM-DD"), cast(null(), Text), func.to_char(_local, "YYYY-MM-DD")
-    ),
-    SlaGroupBy.WEEK: Breakdown(
-        func.to_char(_local, 'IYYY-"W"IW'), cast(null(), Text), func.to_char(_local, 'IYYY-"W"IW')
-    ),
-}
-_UNGROUPED = Breakdown(cast(null(), Text), cast(null(), Text), cast(null(), Text))
+@dataclass(frozen=True)
+class GroupedBy:
+    """The columns by which appeals are grouped; `opened` is the local time of opening."""
+
+    organisation_id: ColumnElement[Any]
+    topic_id: ColumnElement[Any]
+    network: ColumnElement[Any]
+    opened: ColumnElement[Any]
+
+
+_OF_APPEALS = GroupedBy(
+    Appeal.organisation_id.expression,
+    Appeal.topic_id.expression,
+    Appeal.network.expression,
+    func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at),
+)
+_NAMELESS = cast(null(), Text)
+_UNGROUPED = Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
+
+
+def breakdown_by(group_by: SlaGroupBy | None, columns: GroupedBy) -> Breakdown:
+    """Return the group of a row with these columns, in a query joined with `join_names`."""
+    day = func.to_char(columns.opened, "YYYY-MM-DD")
+    week = func.to_char(columns.opened, 'IYYY-"W"IW')
+    breakdowns = {
+        SlaGroupBy.ORGANISATION: Breakdown(
+            cast(columns.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
+        ),
+        SlaGroupBy.MUNICIPALITY: Breakdown(
+            Organisation.municipality.expression, Municipality.name.expression, Municipality.sort_key.expression
+        ),
+        SlaGroupBy.NETWORK: Breakdown(columns.network, _NAMELESS, columns.network),
+        SlaGroupBy.TOPIC_GROUP: Breakdown(
+            cast(func.coalesce(Topic.group_id, Topic.id), Text),
+            func.coalesce(_TopicGroup.name, Topic.name),
+            func.to_char(func.coalesce(_TopicGroup.position, Topic.position), "0000000000"),
+        ),
+        SlaGroupBy.TOPIC: Breakdown(
+            cast(columns.topic_id, Text), Topic.name.expression, func.to_char(Topic.position, "0000000000")
+        ),
+        SlaGroupBy.DAY: Breakdown(day, _NAMELESS, day),
+        SlaGroupBy.WEEK: Breakdown(week, _NAMELESS, week),
+    }
+    return breakdowns[group_by] if group_by else _UNGROUPED
+
+
+def join_names(query: Select[Any], group_by: SlaGroupBy | None, columns: GroupedBy) -> Select[Any]:
+    """Join what the group's key, name and order need."""
+    if group_by in {SlaGroupBy.ORGANISATION, SlaGroupBy.MUNICIPALITY}:
+        query = query.outerjoin(Organisation, Organisation.id == columns.organisation_id)
+    if group_by == SlaGroupBy.MUNICIPALITY:
+        query = query.outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
+    if group_by in {SlaGroupBy.TOPIC_GROUP, SlaGroupBy.TOPIC}:
+        query = query.outerjoin(Topic, Topic.id == columns.topic_id)
+    if group_by == SlaGroupBy.TOPIC_GROUP:
+        query = query.outerjoin(_TopicGroup, _TopicGroup.id == Topic.group_id)
+    return query
 
 
 def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElement[bool]]:
@@ -116,19 +149,6 @@ def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElem
     }
 
 
-def _joined(query: Select[Any], group_by: SlaGroupBy | None) -> Select[Any]:
-    query = query.select_from(Appeal)
-    if group_by in {SlaGroupBy.ORGANISATION, SlaGroupBy.MUNICIPALITY}:
-        query = query.outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-    if group_by == SlaGroupBy.MUNICIPALITY:
-        query = query.outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-    if group_by in {SlaGroupBy.TOPIC_GROUP, SlaGroupBy.TOPIC}:
-        query = query.outerjoin(Topic, Topic.id == Appeal.topic_id)
-    if group_by == SlaGroupBy.TOPIC_GROUP:
-        query = query.outerjoin(_TopicGroup, _TopicGroup.id == Topic.group_id)
-    return query
-
-
 def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
     return and_(
         caller.scope(Appeal.organisation_id), Appeal.opened_at >= period.start, Appeal.opened_at < period.end
@@ -137,13 +157,15 @@ def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
 
 def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
     """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
-    breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
+    breakdown = breakdown_by(group_by, _OF_APPEALS)
     # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
     names: list[ColumnElement[Any]] = [breakdown.key.label("key"), breakdown.name.label("name")]
     names.append(breakdown.order.label("order"))
     columns = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
     appeals = (
-        _joined(select(*columns, *names), group_by).where(_opened_in(period, caller)).subquery("appeals_of_period")
+        join_names(select(*columns, *names).select_from(Appeal), group_by, _OF_APPEALS)
+        .where(_opened_in(period, caller))
+        .subquery("appeals_of_period")
     )
     column = appeals.c
     counts = figure_conditions(column, now)
@@ -159,7 +181,7 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
     )
     query = select(
         (func.grouping(column.key) if group_by else literal(1)).label("is_total"),
-        *([column.key, column.name] if group_by else [cast(null(), Text).label("key")]),
+        *([column.key, column.name] if group_by else [_NAMELESS.label("key")]),
         *(func.count().filter(condition).label(figure) for figure, condition in counts.items()),
         quantile(0.5, worked, counts[SlaFigure.ANSWERED]).label("response_median"),
         quantile(0.9, worked, counts[SlaFigure.ANSWERED]).label("response_p90"),
@@ -171,10 +193,10 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
     return query
 
 
-async def compute_sla(
+async def compute_from_rows(
     session: AsyncSession, period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime
 ) -> tuple[SlaFigures, list[SlaGroup]]:
-    """Return totals and groups of the appeals that the caller may see."""
+    """Return totals and groups of the appeals that the caller may see, all counted one by one."""
     rows = (await session.execute(sla_query(period, group_by, caller, now))).all()
     total = next(row for row in rows if row.is_total)
     groups = [
@@ -218,11 +240,11 @@ async def list_counted_appeals(
 ) -> Sequence[Row[Any]]:
     """Return the appeals that a figure counts, newest first, one more than the page holds."""
     columns = (getattr(Appeal, name) for name in SlaAppeal.model_fields)
-    query = _joined(select(*columns), filters.group_by).where(
+    query = join_names(select(*columns).select_from(Appeal), filters.group_by, _OF_APPEALS).where(
         _opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
     )
     if filters.group_by is not None:
-        of = _BREAKDOWNS[filters.group_by].key
+        of = breakdown_by(filters.group_by, _OF_APPEALS).key
         query = query.where(of.is_(None) if filters.key == NO_GROUP else of == filters.key)
     rows: Sequence[Row[Any]] = (await session.execute(_paged(query, paging))).all()
     return rows

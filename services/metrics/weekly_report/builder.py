@@ -1,12 +1,13 @@
 """Build the report of a week from rows."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.channels import channel_name
@@ -118,8 +119,11 @@ def _outcomes(opened: Sequence[Row[Any]], uncounted: Counter[str]) -> ReportOutc
 
 def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) -> list[TopicRow]:
     total = sum(row.appeals for row in opened)
+    by_group: dict[UUID | None, list[Row[Any]]] = defaultdict(list)
+    for row in opened:
+        by_group[row.topic_group_id].append(row)
     return [
-        _topic_row(group, opened if place < TOPICS_IN_DETAIL else (), total, earlier, labels)
+        _topic_row(group, by_group[group] if place < TOPICS_IN_DETAIL else (), total, earlier, labels)
         for place, group in enumerate(earlier.topic_groups())
     ]
 
@@ -127,12 +131,10 @@ def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) 
 def _topic_row(
     group: UUID | None, opened: Sequence[Row[Any]], total: int, earlier: ComparedWeeks, labels: Labels
 ) -> TopicRow:
-    """Return the row of a topic group, with the details of those of its appeals that are given."""
+    """Return the row of a topic group, with the details of those of its appeals that are given, if any."""
     subtopics: Counter[str] = Counter()
     locations: Counter[str] = Counter()
     for row in opened:
-        if row.topic_group_id != group:
-            continue
         if row.topic_id is not None and row.topic_id != group:
             subtopics[labels.topics[row.topic_id]] += row.appeals
         if row.oktmo is not None:
@@ -156,9 +158,8 @@ def _named(counts: Counter[str]) -> list[NamedCount]:
 async def _municipalities(
     session: AsyncSession, time: ReportedTime, earlier: ComparedWeeks, labels: Labels
 ) -> list[MunicipalityRow]:
-    rows = populations.overdue(time).subquery("overdue")
-    query = select(rows.c.oktmo, func.count()).group_by(rows.c.oktmo)
-    overdue: Counter[str | None] = Counter({row[0]: row[1] for row in await session.execute(query)})
+    rows = await session.execute(_overdue_query(), time.parameters)
+    overdue: Counter[str | None] = Counter({row[0]: row[1] for row in rows})
     known = earlier.municipalities()
     # One with nothing but overdue answers comes last.
     late = [oktmo for oktmo, _ in most_frequent(overdue) if oktmo not in set(known)]
@@ -171,6 +172,12 @@ async def _municipalities(
         )
         for oktmo in [*known, *late]
     ]
+
+
+@cache
+def _overdue_query() -> Select[Any]:
+    rows = populations.overdue().subquery("overdue")
+    return select(rows.c.oktmo, func.count()).group_by(rows.c.oktmo)
 
 
 def _cells(opened: Sequence[Row[Any]]) -> list[ReportCell]:

@@ -9,7 +9,6 @@ from services.metrics.grading.agreement import compute_grader_agreement
 from services.metrics.grading.quality import compute_quality
 from services.metrics.indicators.period import Period
 from services.metrics.indicators.weeks import Week
-from services.metrics.schemas.grading_figures import QualityGroupBy
 from services.metrics.schemas.weekly_report import GradeFigures
 from services.metrics.settings import metrics_settings
 
@@ -21,10 +20,13 @@ async def read_grade_figures(session: AsyncSession, week: Week) -> list[GradeFig
     """Return the grades of the answers published in the four weeks before, by criterion; empty without any."""
     period = Period(week.start - timedelta(weeks=GRADED_WEEKS), week.start)
     config = metrics_settings()
-    total, _ = await compute_quality(session, period, QualityGroupBy.CRITERION, true(), config)
+    criteria = await compute_grader_agreement(session, period, config)
+    total, _ = await compute_quality(
+        session, period, None, true(), agreement=criteria, minimum=config.grading_minimum
+    )
     if not total.graded:
         return []
-    agreement = {one.code: one for one in await compute_grader_agreement(session, period, config)}
+    agreement = {one.code: one for one in criteria}
     return [
         GradeFigures(
             code=criterion.code,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -75,17 +76,27 @@ async def with_texts(session: AsyncSession, appeals: Sequence[HardAppeal]) -> li
 
 async def _late_since(session: AsyncSession, time: ReportedTime) -> Mapping[UUID, datetime]:
     """Return the appeals with overdue answers, and the first deadline that passed."""
-    rows = populations.overdue(time).subquery("overdue")
+    rows = await session.execute(_late_query(), time.parameters)
+    return {row.appeal_id: row.first for row in rows}
+
+
+@cache
+def _late_query() -> Select[Any]:
+    rows = populations.overdue().subquery("overdue")
     first = func.min(rows.c.at).label("first")
-    query = select(rows.c.appeal_id, first).group_by(rows.c.appeal_id).order_by(first, rows.c.appeal_id)
-    return {row.appeal_id: row.first for row in await session.execute(query)}
+    return select(rows.c.appeal_id, first).group_by(rows.c.appeal_id).order_by(first, rows.c.appeal_id)
 
 
 async def _disputes(session: AsyncSession, time: ReportedTime) -> Counter[UUID]:
     """Return the appeals of which citizens said in the week that they are not solved."""
-    rows = populations.feedback(time).subquery("feedback")
-    query = select(rows.c.appeal_id, func.count()).where(rows.c.kind == "not_solved").group_by(rows.c.appeal_id)
-    return Counter({row[0]: row[1] for row in await session.execute(query)})
+    rows = await session.execute(_disputes_query(), time.parameters)
+    return Counter({row[0]: row[1] for row in rows})
+
+
+@cache
+def _disputes_query() -> Select[Any]:
+    rows = populations.feedback().subquery("feedback")
+    return select(rows.c.appeal_id, func.count()).where(rows.c.kind == "not_solved").group_by(rows.c.appeal_id)
 
 
 async def _read(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Row[Any]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -104,11 +105,15 @@ def most_frequent(counts: Counter[Any]) -> list[tuple[Any, int]]:
 
 async def read_opened(session: AsyncSession, time: ReportedTime) -> Sequence[Row[Any]]:
     """Return the appeals of the week, counted by everything that the report shows of them."""
-    rows = populations.opened(time).subquery("opened")
-    columns = [rows.c[name] for name in _DETAILS]
-    query: Select[Any] = select(*columns, func.count().label("appeals")).group_by(*columns)
-    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    found: Sequence[Row[Any]] = (await session.execute(_detailed_query(), time.parameters)).all()
     return found
+
+
+@cache
+def _detailed_query() -> Select[Any]:
+    rows = populations.opened().subquery("opened")
+    columns = [rows.c[name] for name in _DETAILS]
+    return select(*columns, func.count().label("appeals")).group_by(*columns)
 
 
 async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime) -> ComparedWeeks:
@@ -118,16 +123,20 @@ async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime)
         (week.shifted(-WEEKS_OF_MEAN).period.start, week.period.end),
         (week.year_before().period.start, week.year_before().period.end),
     ):
-        rows = populations.opened(ReportedTime(Period(start, end), as_of)).subquery("opened")
-        monday = cast(func.date_trunc("week", func.timezone(REGION_TIME_ZONE.key, rows.c.at)), Date).label(
-            "monday"
-        )
-        keys = (monday, rows.c.channel, rows.c.topic_group_id, rows.c.oktmo)
-        found = await session.execute(select(*keys, func.count().label("count")).group_by(*keys))
+        time = ReportedTime(Period(start, end), as_of)
+        found = await session.execute(_weekly_query(), time.parameters)
         counts += [OpenedCount(**row._mapping) for row in found]
     first = await session.scalar(select(func.min(Appeal.opened_at)))
     first_day = None if first is None else first.astimezone(REGION_TIME_ZONE).date()
     return ComparedWeeks(week, first_day, counts, complete=as_of >= week.end)
+
+
+@cache
+def _weekly_query() -> Select[Any]:
+    rows = populations.opened().subquery("opened")
+    monday = cast(func.date_trunc("week", func.timezone(REGION_TIME_ZONE.key, rows.c.at)), Date).label("monday")
+    keys = (monday, rows.c.channel, rows.c.topic_group_id, rows.c.oktmo)
+    return select(*keys, func.count().label("count")).group_by(*keys)
 
 
 async def count_uncounted(session: AsyncSession, period: Period) -> Counter[str]:

@@ -1,19 +1,23 @@
 """The rows that the weekly report counts. The only definition of each population.
 
-A figure of the report is a count of these rows, and the rows behind a figure are listed by the same query. Docs:
+A figure of the report is a count of these rows, and the rows behind a figure are listed by the same query. The
+queries are built once: the times of a report, `ReportedTime.parameters`, are given when one is executed. Docs:
 docs/moderator/weekly-report.md.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    DateTime,
     Select,
     and_,
+    bindparam,
     case,
     false,
     func,
@@ -49,6 +53,9 @@ NO_CONTACT = ("no_contact", "redirect_without_contact")
 NOT_TO_THE_POINT = ("off_topic", "when_unanswered", "why_unanswered", "where_unanswered")
 
 _PageOwner = aliased(Organisation)
+_START, _END, _AS_OF = (
+    bindparam(name, type_=DateTime(timezone=True)) for name in ("period_start", "period_end", "as_of")
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,11 @@ class ReportedTime:
 
     period: Period
     as_of: datetime
+
+    @property
+    def parameters(self) -> dict[str, datetime]:
+        """Return what the queries of this module are executed with."""
+        return {"period_start": self.period.start, "period_end": self.period.end, "as_of": self.as_of}
 
 
 def reported_time(week: Week, now: datetime) -> ReportedTime:
@@ -105,45 +117,44 @@ def _open_at(moment: Any) -> ColumnElement[bool]:
     return or_(Appeal.closed_at.is_(None), Appeal.closed_at >= moment)
 
 
-def _within(moment: Any, period: Period) -> ColumnElement[bool]:
-    return and_(moment >= period.start, moment < period.end)
+def _in_period(moment: Any) -> ColumnElement[bool]:
+    return and_(moment >= _START, moment < _END)
 
 
-def opened(time: ReportedTime) -> Select[Any]:
+@cache
+def opened() -> Select[Any]:
     """Return the appeals opened in the period that need an answer, with what became of them by `as_of`."""
-    answered = func.coalesce(Appeal.first_response_at < time.as_of, false())
-    final = func.coalesce(Appeal.final_answer_at < time.as_of, false())
-    closed = func.coalesce(Appeal.closed_at < time.as_of, false())
-    late = func.coalesce(Appeal.first_response_due_at < time.as_of, false())
-    last_answer = _last_final_answer(time.as_of)
+    answered = func.coalesce(Appeal.first_response_at < _AS_OF, false())
+    final = func.coalesce(Appeal.final_answer_at < _AS_OF, false())
+    closed = func.coalesce(Appeal.closed_at < _AS_OF, false())
+    late = func.coalesce(Appeal.first_response_due_at < _AS_OF, false())
     state = case((answered, "answered"), (closed, "closed_unanswered"), (late, "overdue"), else_="waiting")
-    return (
-        _of_appeals(
-            select(
-                *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
-                Appeal.opened_at.label("at"),
-                state.label("state"),
-                and_(answered, final).label("final_answered"),
-                func.coalesce(last_answer.c.solved, false()).label("solved"),
-                Appeal.first_response_at,
-                Appeal.first_response_due_at,
-                Appeal.final_answer_at,
-                Appeal.closed_at,
-            )
+    return _of_appeals(
+        select(
+            *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
+            Appeal.opened_at.label("at"),
+            state.label("state"),
+            and_(answered, final).label("final_answered"),
+            func.coalesce(_solved(), false()).label("solved"),
+            Appeal.first_response_at,
+            Appeal.first_response_due_at,
+            Appeal.final_answer_at,
+            Appeal.closed_at,
         )
-        .outerjoin(last_answer, true())
-        .where(_within(Appeal.opened_at, time.period), _COUNTED, ~NEVER_ASSIGNED)
-    )
+    ).where(_in_period(Appeal.opened_at), _COUNTED, ~NEVER_ASSIGNED)
 
 
-def _last_final_answer(as_of: datetime) -> Any:
-    """Return whether the last final answer by then solved the matter, unless the citizen said by then that not."""
+def _solved() -> Any:
+    """Return whether the last final answer by then solved the matter, unless the citizen said by then that not.
+
+    A subquery of a column, unlike a join, is not executed for counts that do not use it.
+    """
     said = (
         select(FeedbackRound.id)
         .where(
             FeedbackRound.reply_id == Reply.id,
             FeedbackRound.kind == "not_solved",
-            FeedbackRound.said_at < as_of,
+            FeedbackRound.said_at < _AS_OF,
         )
         .exists()
     )
@@ -153,35 +164,33 @@ def _last_final_answer(as_of: datetime) -> Any:
             Reply.appeal_id == Appeal.id,
             Reply.kind == "final",
             Reply.status == "published",
-            Reply.published_at < as_of,
+            Reply.published_at < _AS_OF,
         )
         .order_by(Reply.published_at.desc(), Reply.id.desc())
         .limit(1)
-        .lateral("last_answer")
+        .scalar_subquery()
     )
 
 
-def responses(time: ReportedTime) -> Select[Any]:
+@cache
+def responses() -> Select[Any]:
     """Return the responses that were decided or given in the period.
 
     A response is decided once: when it is given in time, or when its deadline passes. `given` says that it was
     given in the period, decided or not. The organisation is the one that gave it, or that let the deadline pass.
     """
-    period = time.period
-    deadline_end = min(period.end, time.as_of)
     in_time = or_(SlaClock.due_at.is_(None), SlaClock.stopped_at <= SlaClock.due_at)
-    given = _within(SlaClock.stopped_at, period)
+    given = _in_period(SlaClock.stopped_at)
     late = and_(
-        SlaClock.due_at >= period.start,
-        SlaClock.due_at < deadline_end,
+        _in_period(SlaClock.due_at),
+        SlaClock.due_at < _AS_OF,
         or_(SlaClock.stopped_at.is_(None), SlaClock.stopped_at > SlaClock.due_at),
         _open_at(SlaClock.due_at),
     )
     on_time = and_(given, in_time)
-    opening = _opening_type()
-    owner = _owner_at_deadline()
+    owner = _owner_at_deadline(late)
     # Whoever let the deadline pass, although the appeal may be somebody else's by now.
-    responsible = case((and_(late, owner.c.known), owner.c.organisation_id), else_=SlaClock.organisation_id)
+    responsible = case((owner.c.known, owner.c.organisation_id), else_=SlaClock.organisation_id)
     return (
         _of_appeals(
             select(
@@ -192,14 +201,13 @@ def responses(time: ReportedTime) -> Select[Any]:
                 SlaClock.stopped_at.label("stopped_at"),
                 or_(on_time, late).label("decided"),
                 on_time.label("on_time"),
-                func.coalesce(SlaClock.stopped_at < time.as_of, false()).label("answered"),
+                func.coalesce(SlaClock.stopped_at < _AS_OF, false()).label("answered"),
                 func.coalesce(given, false()).label("given"),
                 case((SlaClock.unit == "working", SlaClock.used_seconds)).label("working_seconds"),
-                func.coalesce(opening.c.type == "complaint", false()).label("complaint"),
+                func.coalesce(_opening_type() == "complaint", false()).label("complaint"),
             )
         )
         .join(SlaClock, SlaClock.appeal_id == Appeal.id)
-        .outerjoin(opening, true())
         .outerjoin(owner, true())
         .where(
             or_(given, late),
@@ -210,11 +218,12 @@ def responses(time: ReportedTime) -> Select[Any]:
     )
 
 
-def _owner_at_deadline() -> Any:
-    """Return which organisation had the clock at its deadline, if its events tell (`known`)."""
+def _owner_at_deadline(late: ColumnElement[bool]) -> Any:
+    """Return which organisation had a late clock at its deadline, if its events tell (`known`)."""
     return (
         select(SlaClockEvent.organisation_id, true().label("known"))
         .where(
+            late,
             SlaClockEvent.clock_id == SlaClock.id,
             SlaClockEvent.kind.in_(("started", "restarted", "moved")),
             SlaClockEvent.at <= SlaClock.due_at,
@@ -233,11 +242,12 @@ def _opening_type() -> Any:
         .where(AppealMessage.appeal_id == Appeal.id)
         .order_by(AppealMessage.created_at, AppealMessage.message_id)
         .limit(1)
-        .lateral("opening")
+        .scalar_subquery()
     )
 
 
-def overdue(time: ReportedTime) -> Select[Any]:
+@cache
+def overdue() -> Select[Any]:
     """Return the answers awaited at `as_of` whose deadline had passed: responses and final answers."""
     return (
         _of_appeals(
@@ -249,16 +259,17 @@ def overdue(time: ReportedTime) -> Select[Any]:
         )
         .join(SlaClock, SlaClock.appeal_id == Appeal.id)
         .where(
-            SlaClock.due_at < time.as_of,
-            or_(SlaClock.state.in_(UNFINISHED_CLOCK_STATES), SlaClock.stopped_at >= time.as_of),
+            SlaClock.due_at < _AS_OF,
+            or_(SlaClock.state.in_(UNFINISHED_CLOCK_STATES), SlaClock.stopped_at >= _AS_OF),
             SlaClock.state != "cancelled",
             Appeal.status.not_in(EXCLUDED_STATUSES),
-            _open_at(time.as_of),
+            _open_at(_AS_OF),
         )
     )
 
 
-def answers(time: ReportedTime) -> Select[Any]:
+@cache
+def answers() -> Select[Any]:
     """Return the replies published in the period, with the signs of their texts.
 
     `checked`: the text was checked when it was submitted here. A reply to all appeals of an incident is not
@@ -272,7 +283,7 @@ def answers(time: ReportedTime) -> Select[Any]:
         .lateral("checked")
     )
 
-    repeated = _repeated_texts(time.period)
+    repeated = _repeated_texts()
     comparable = and_(Reply.incident_reply_id.is_(None), func.length(Reply.text) >= CANNED_MIN_LENGTH)
 
     def has(codes: tuple[str, ...]) -> ColumnElement[bool]:
@@ -307,7 +318,7 @@ def answers(time: ReportedTime) -> Select[Any]:
             ),
         )
         .where(
-            _within(Reply.published_at, time.period),
+            _in_period(Reply.published_at),
             Reply.status == "published",
             _COUNTED,
         )
@@ -319,30 +330,42 @@ def _text_digest(reply: Any) -> ColumnElement[Any]:
     one_space = func.regexp_replace(
         reply.text, literal_column(r"'\s+'"), literal_column("' '"), literal_column("'g'")
     )
-    return func.md5(func.lower(one_space))
+    # To find that there is nothing to replace takes half the time.
+    has_others = reply.text.op("~")(literal_column(r"'\s\s|[^\S ]'"))
+    return func.md5(func.lower(case((has_others, one_space), else_=reply.text)))
 
 
-def _repeated_texts(period: Period) -> CTE:
+def _repeated_texts() -> CTE:
     """Return the texts that an organisation gave to several appeals shortly before or in the period."""
-    reply, appeal = aliased(Reply), aliased(Appeal)
-    return (
-        select(appeal.organisation_id, _text_digest(reply).label("digest"))
-        .join(appeal, appeal.id == reply.appeal_id)
+    texts = (
+        select(Reply.appeal_id, _text_digest(Reply).label("digest"))
         .where(
-            reply.published_at >= period.start - CANNED_WITHIN,
-            reply.published_at < period.end,
-            reply.status == "published",
-            reply.incident_reply_id.is_(None),
-            func.length(reply.text) >= CANNED_MIN_LENGTH,
+            Reply.published_at >= _START - CANNED_WITHIN,
+            Reply.published_at < _END,
+            Reply.status == "published",
+            Reply.incident_reply_id.is_(None),
+            func.length(Reply.text) >= CANNED_MIN_LENGTH,
         )
-        .group_by(appeal.organisation_id, _text_digest(reply))
-        .having(func.count(reply.appeal_id.distinct()) > 1)
+        .cte("texts")
+        .prefix_with("MATERIALIZED")
+    )
+    appeals = func.count(texts.c.appeal_id.distinct())
+    # Few texts are repeated at all: only their appeals are read.
+    repeated = select(texts.c.digest).group_by(texts.c.digest).having(appeals > 1)
+    appeal = aliased(Appeal)
+    return (
+        select(appeal.organisation_id, texts.c.digest)
+        .join_from(texts, appeal, appeal.id == texts.c.appeal_id)
+        .where(texts.c.digest.in_(repeated))
+        .group_by(appeal.organisation_id, texts.c.digest)
+        .having(appeals > 1)
         .cte("repeated_texts")
         .prefix_with("MATERIALIZED")
     )
 
 
-def promises(time: ReportedTime) -> Select[Any]:
+@cache
+def promises() -> Select[Any]:
     """Return the promises whose date is in the period."""
     return (
         _of_appeals(
@@ -353,11 +376,12 @@ def promises(time: ReportedTime) -> Select[Any]:
             )
         )
         .join(Promise, Promise.appeal_id == Appeal.id)
-        .where(_within(Promise.promised_at, time.period))
+        .where(_in_period(Promise.promised_at))
     )
 
 
-def deleted(time: ReportedTime) -> Select[Any]:
+@cache
+def deleted() -> Select[Any]:
     """Return the citizens' questions that the community deleted in the period, by the owner of the page."""
     columns: list[ColumnElement[Any]] = [
         Message.id.label("row_id"),
@@ -383,7 +407,7 @@ def deleted(time: ReportedTime) -> Select[Any]:
         .outerjoin(Topic, Topic.id == Classification.topic_id)
         .where(
             Message.deleted_by == "community",
-            _within(Message.deleted_at, time.period),
+            _in_period(Message.deleted_at),
             Message.from_community.is_(False),
             Classification.needs_answer == "yes",
             or_(Appeal.id.is_(None), Appeal.status != "not_required"),
@@ -391,17 +415,19 @@ def deleted(time: ReportedTime) -> Select[Any]:
     )
 
 
-def closed_unanswered(time: ReportedTime) -> Select[Any]:
+@cache
+def closed_unanswered() -> Select[Any]:
     """Return the appeals closed in the period without a reply."""
     return _of_appeals(
         select(
             *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
             Appeal.closed_at.label("at"),
         )
-    ).where(_within(Appeal.closed_at, time.period), Appeal.status == "closed", Appeal.first_response_at.is_(None))
+    ).where(_in_period(Appeal.closed_at), Appeal.status == "closed", Appeal.first_response_at.is_(None))
 
 
-def feedback(time: ReportedTime) -> Select[Any]:
+@cache
+def feedback() -> Select[Any]:
     """Return what citizens said in the period about final answers; silence is not said."""
     return (
         _of_appeals(
@@ -413,13 +439,11 @@ def feedback(time: ReportedTime) -> Select[Any]:
             )
         )
         .join(FeedbackRound, FeedbackRound.appeal_id == Appeal.id)
-        .where(
-            _within(FeedbackRound.said_at, time.period), FeedbackRound.kind.in_(("thanks", "not_solved", "mark"))
-        )
+        .where(_in_period(FeedbackRound.said_at), FeedbackRound.kind.in_(("thanks", "not_solved", "mark")))
     )
 
 
-POPULATIONS: Mapping[ReportPopulation, Callable[[ReportedTime], Select[Any]]] = {
+POPULATIONS: Mapping[ReportPopulation, Callable[[], Select[Any]]] = {
     ReportPopulation.OPENED: opened,
     ReportPopulation.RESPONSES: responses,
     ReportPopulation.OVERDUE: overdue,

@@ -32,6 +32,12 @@ _NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "
 _DERIVED = frozenset(
     {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
 )
+# A plan for any period would expect many rows, and scan tables; parallel workers take longer to start than to read
+# a week's rows.
+_PLAN_FOR_A_WEEK = select(
+    func.set_config("plan_cache_mode", "force_custom_plan", True),
+    func.set_config("max_parallel_workers_per_gather", "0", True),
+)
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,7 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
     """Return the report of a week, all of it from one state of the database."""
     async with database.read() as session:
         await use_snapshot(session)
+        await session.execute(_PLAN_FOR_A_WEEK)
         return await build_report(session, week, now)
 
 

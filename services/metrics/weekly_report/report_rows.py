@@ -48,13 +48,13 @@ async def list_rows(
     paging: Paging,
 ) -> Sequence[Row[Any]]:
     """Return the rows of a population, newest first, one more than the page holds."""
-    rows = POPULATIONS[population](time).subquery("listed")
+    rows = POPULATIONS[population]().subquery("listed")
     query: Select[Any] = select(rows).where(*_conditions(rows.c, filters))
     after = paging.after((rows.c.at, rows.c.row_id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)
     query = query.order_by(rows.c.at.desc(), rows.c.row_id.desc()).limit(paging.limit + 1)
-    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    found: Sequence[Row[Any]] = (await session.execute(query, time.parameters)).all()
     return found
 
 
@@ -71,9 +71,9 @@ async def read_all_rows(
     session: AsyncSession, population: ReportPopulation, time: ReportedTime, max_rows: int
 ) -> tuple[list[str], Sequence[Row[Any]]]:
     """Return the names of the columns and up to `max_rows` rows of a population, oldest first."""
-    rows = POPULATIONS[population](time).subquery("listed")
+    rows = POPULATIONS[population]().subquery("listed")
     query: Select[Any] = select(rows).order_by(rows.c.at, rows.c.row_id).limit(max_rows)
-    found = await session.execute(query)
+    found = await session.execute(query, time.parameters)
     return list(found.keys()), found.all()
 
 

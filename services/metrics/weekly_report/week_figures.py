@@ -1,16 +1,17 @@
 """Counts of a week's rows by organisation, from which the measures follow."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.weekly_report import populations
-from services.metrics.weekly_report.populations import ReportedTime
+from services.metrics.schemas.weekly_report import ReportPopulation
+from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
 
 Conditions = Mapping[str, ColumnElement[bool] | None]
 
@@ -68,55 +69,57 @@ def _feedback(rows: Any) -> Conditions:
     return {"not_solved_said": rows.kind == "not_solved", "marks": rows.mark.is_not(None)}
 
 
+_QUANTILES = {"median": 0.5, "p90": 0.9}
+# What is counted of each population: the rows that meet each condition (None: all).
+_COUNTED: Mapping[ReportPopulation, Callable[[Any], Conditions]] = {
+    ReportPopulation.RESPONSES: _responses,
+    ReportPopulation.ANSWERS: _answers,
+    ReportPopulation.PROMISES: _promises,
+    ReportPopulation.FEEDBACK: _feedback,
+    ReportPopulation.OVERDUE: lambda _rows: {"overdue": None},
+    ReportPopulation.DELETED: lambda _rows: {"deleted": None},
+    ReportPopulation.CLOSED_UNANSWERED: lambda _rows: {"closed_unanswered": None},
+}
+
+
 async def read_week_figures(session: AsyncSession, time: ReportedTime) -> WeekFigures:
     """Return the counts of the rows of a period."""
     counts: dict[UUID | None, Counter[str]] = defaultdict(Counter)
-    rows = populations.responses(time).subquery("responses")
-    await _add(session, counts, rows, _responses(rows.c))
-    quantiles = await _quantiles(session, rows)
-    rows = populations.answers(time).subquery("answers")
-    await _add(session, counts, rows, _answers(rows.c))
-    rows = populations.promises(time).subquery("promises_due")
-    await _add(session, counts, rows, _promises(rows.c))
-    rows = populations.feedback(time).subquery("feedback")
-    await _add(session, counts, rows, _feedback(rows.c), {"mark_sum": func.coalesce(func.sum(rows.c.mark), 0)})
-    for name, population in (
-        ("overdue", populations.overdue),
-        ("deleted", populations.deleted),
-        ("closed_unanswered", populations.closed_unanswered),
-    ):
-        await _add(session, counts, population(time).subquery(name), {name: None})
+    quantiles: Mapping[str, float | None] = {}
+    for population in _COUNTED:
+        for row in await session.execute(_query(population), time.parameters):
+            values = dict(row._mapping)
+            organisation = values.pop("organisation_id")
+            if not values.pop("is_total", False):
+                counts[organisation].update({name: int(values[name]) for name in values if name not in _QUANTILES})
+            else:
+                quantiles = {name: values[name] for name in _QUANTILES}
     total: Counter[str] = Counter()
     for one in counts.values():
         total.update(one)
     return WeekFigures(total, counts, quantiles)
 
 
-async def _add(
-    session: AsyncSession,
-    counts: dict[UUID | None, Counter[str]],
-    rows: Any,
-    conditions: Conditions,
-    sums: Mapping[str, ColumnElement[Any]] | None = None,
-) -> None:
-    """Add the counts of the rows that meet each condition (None: all), by organisation."""
-    counted = [
+@cache
+def _query(population: ReportPopulation) -> Select[Any]:
+    """Return the query of the counts of a population by organisation.
+
+    That of responses has a row of totals too, whose `is_total` is 1, for the quantiles over all of them.
+    """
+    rows = POPULATIONS[population]().subquery("counted").c
+    counted: list[ColumnElement[Any]] = [
         (func.count() if condition is None else func.count().filter(condition)).label(name)
-        for name, condition in conditions.items()
+        for name, condition in _COUNTED[population](rows).items()
     ]
-    counted += [total.label(name) for name, total in (sums or {}).items()]
-    query: Select[Any] = select(rows.c.organisation_id, *counted).group_by(rows.c.organisation_id)
-    for row in await session.execute(query):
-        values = dict(row._mapping)
-        counts[values.pop("organisation_id")].update({name: int(count) for name, count in values.items()})
-
-
-async def _quantiles(session: AsyncSession, rows: Any) -> Mapping[str, float | None]:
-    given = rows.c.given
-    query = select(
-        *(
-            func.percentile_cont(share).within_group(rows.c.working_seconds).filter(given).label(name)
-            for name, share in (("median", 0.5), ("p90", 0.9))
-        )
-    ).select_from(rows)
-    return dict((await session.execute(query)).one()._mapping)
+    if population is ReportPopulation.FEEDBACK:
+        counted.append(func.coalesce(func.sum(rows.mark), 0).label("mark_sum"))
+    organisation = rows.organisation_id
+    if population is not ReportPopulation.RESPONSES:
+        return select(organisation, *counted).group_by(organisation)
+    quantiles = [
+        func.percentile_cont(share).within_group(rows.working_seconds).filter(rows.given).label(name)
+        for name, share in _QUANTILES.items()
+    ]
+    is_total = func.grouping(organisation).label("is_total")
+    sets = func.grouping_sets(tuple_(organisation), tuple_())
+    return select(organisation, is_total, *counted, *quantiles).group_by(sets)

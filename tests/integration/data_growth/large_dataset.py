@@ -98,13 +98,14 @@ INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publicat
         CASE WHEN rare THEN NULL ELSE gen_random_uuid() END, at, 1, at, at, message_id
     FROM source ORDER BY i;
 INSERT INTO grading_samples (id, week, rubric_id, seed, size, second_share, answers, created_by, created_at)
-    SELECT gen_random_uuid(), '2026-W01', id, 'x', 1, 0, 1, 'x', now() FROM grading_rubrics;
+    SELECT gen_random_uuid(), week, id, 'x', 1, 0, 1, 'x', now() FROM grading_rubrics
+    CROSS JOIN (SELECT DISTINCT to_char(at, 'IYYY-"W"IW') FROM source) weeks (week);
 -- A fifth of all answers was graded; of the newest some wait for the second of two people.
 INSERT INTO grading_items (id, sample_id, position, reply_id, organisation_id, kind, published_at, edits,
         stratum_size, graders_wanted, scores, graded_at, created_at)
-    SELECT message_id, (SELECT id FROM grading_samples), i, reply_id, organisation_id, 'final', at, 0, 1, 2,
+    SELECT message_id, grading_samples.id, i, reply_id, organisation_id, 'final', at, 0, 1, 2,
         '{{}}', CASE WHEN i > {n} - 5 * {open} THEN NULL ELSE at END, at
-    FROM source WHERE i % 5 = 0 ORDER BY i;
+    FROM source JOIN grading_samples ON week = to_char(at, 'IYYY-"W"IW') WHERE i % 5 = 0 ORDER BY i;
 INSERT INTO grading_grades (id, item_id, number, grader, claimed_until, scores, graded_at, created_at)
     SELECT gen_random_uuid(), id, 1, CASE WHEN graded_at IS NULL THEN 'one' ELSE 'another' END, created_at, '{{}}',
         created_at, created_at FROM grading_items ORDER BY created_at;

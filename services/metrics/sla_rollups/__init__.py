@@ -1,0 +1,1 @@
+"""SLA figures of months that have ended, counted once and kept; exactly those of the rows at every moment."""

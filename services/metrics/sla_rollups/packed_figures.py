@@ -1,0 +1,130 @@
+"""Figures from which those of any union of appeals follow: counts, and every measured value, packed in bytes.
+
+Quantiles of a union do not follow from quantiles of its parts, and an appeal becomes overdue without a change:
+both follow from the values.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    ColumnElement,
+    Double,
+    LargeBinary,
+    Select,
+    Text,
+    cast,
+    extract,
+    func,
+    literal_column,
+    select,
+)
+
+from services.metrics.indicators.breakdown import NO_GROUP
+from services.metrics.indicators.sla import figure_conditions
+from services.metrics.schemas.metrics import DurationQuantiles, SlaFigure
+from shared.clock import REGION_TIME_ZONE
+from shared.tables.appeals import Appeal
+
+_DAY = func.date_trunc("day", func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at))
+# The columns by which appeals are rolled up, and the key of a group as text, which is made for each group, not for
+# each row. Every other grouping follows from one of these.
+KINDS: Mapping[str, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
+    "organisation": (Appeal.organisation_id.expression, cast(Appeal.organisation_id, Text)),
+    "topic": (Appeal.topic_id.expression, cast(Appeal.topic_id, Text)),
+    "network": (Appeal.network.expression, Appeal.network.expression),
+    "day": (_DAY, func.to_char(_DAY, "YYYY-MM-DD")),
+}
+PACKED = ("response_seconds", "delay_seconds", "dues")
+COUNTS = tuple(figure.value for figure in SlaFigure)
+COLUMNS = (*COUNTS, *PACKED)
+
+# Compared with this moment, no open deadline has passed.
+_BEFORE_ALL_DEADLINES = datetime(1, 1, 1, tzinfo=UTC)
+# The zero of Postgres' binary times.
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_NO_BYTES: ColumnElement[bytes] = literal_column("''::bytea", LargeBinary)
+
+
+def concatenated(values: ColumnElement[Any], condition: ColumnElement[bool] | None = None) -> ColumnElement[bytes]:
+    """Return the bytes of all rows, or of those that meet the condition, one after the other."""
+    joined = func.string_agg(values, _NO_BYTES)
+    return func.coalesce(joined if condition is None else joined.filter(condition), _NO_BYTES)
+
+
+def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
+    """Return the query of `key` and `COLUMNS` of the appeals that meet the condition, by a column of `KINDS`."""
+    conditions = figure_conditions(Appeal, _BEFORE_ALL_DEADLINES)
+    delay = extract("epoch", Appeal.opened_at - Appeal.written_at)
+    column, key = KINDS[kind]
+    columns: list[ColumnElement[Any]] = [
+        func.coalesce(key, NO_GROUP).label("key"),
+        *(func.count().filter(condition).label(figure.value) for figure, condition in conditions.items()),
+        concatenated(func.int4send(Appeal.first_response_working_seconds), conditions[SlaFigure.ANSWERED]).label(
+            "response_seconds"
+        ),
+        concatenated(func.float8send(cast(delay, Double)), conditions[SlaFigure.OPENED]).label("delay_seconds"),
+        concatenated(func.timestamptz_send(Appeal.first_response_due_at), conditions[SlaFigure.WAITING]).label(
+            "dues"
+        ),
+    ]
+    return select(*columns).where(of).group_by(column)
+
+
+@dataclass(frozen=True)
+class PackedFigures:
+    """The counts by figure, with every open deadline still ahead, and the packed values."""
+
+    counts: Mapping[str, int]
+    response_seconds: bytes
+    delay_seconds: bytes
+    dues: bytes
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> "PackedFigures":
+        """Return the figures of a row that has `COLUMNS`."""
+        return cls({name: int(row[name]) for name in COUNTS}, *(row[name] for name in PACKED))
+
+    @classmethod
+    def union(cls, parts: Sequence["PackedFigures"]) -> "PackedFigures":
+        """Return the figures of the appeals of all parts together."""
+        return cls(
+            {name: sum(part.counts[name] for part in parts) for name in COUNTS},
+            b"".join(part.response_seconds for part in parts),
+            b"".join(part.delay_seconds for part in parts),
+            b"".join(part.dues for part in parts),
+        )
+
+    def at(self, now: datetime) -> dict[str, Any]:
+        """Return the fields of `SlaFigures` at this moment."""
+        dues = np.frombuffer(self.dues, ">i8")
+        late = int(np.count_nonzero(dues < (now - _EPOCH) // timedelta(microseconds=1))) if self.dues else 0
+        return {
+            **self.counts,
+            "overdue": self.counts["overdue"] + late,
+            "waiting": self.counts["waiting"] - late,
+            "first_response": _quantiles(np.frombuffer(self.response_seconds, ">i4")),
+            "receipt_delay": _quantiles(np.frombuffer(self.delay_seconds, ">f8")),
+        }
+
+
+def _quantiles(values: NDArray[Any]) -> DurationQuantiles:
+    """Return the quantiles as `percentile_cont` computes them, to the bit."""
+    last = len(values) - 1
+    if last < 0:
+        return DurationQuantiles(median=None, p90=None)
+    positions = 0.5 * last, 0.9 * last
+    places = [place for position in positions for place in (floor(position), ceil(position))]
+    ranked = np.partition(values.astype(np.float64), places)
+    median, p90 = (_between(ranked, position) for position in positions)
+    return DurationQuantiles(median=median, p90=p90)
+
+
+def _between(ranked: NDArray[np.float64], position: float) -> float:
+    low, high = float(ranked[floor(position)]), float(ranked[ceil(position)])
+    return low + (position - floor(position)) * (high - low)

@@ -1,0 +1,135 @@
+"""SLA figures of a period: of its whole months from rollups if these are current, of the rest from rows.
+
+Docs: docs/decisions/0029-roll-up-sla-figures-by-month.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Date,
+    DateTime,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    cast,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.indicators import sla
+from services.metrics.indicators.breakdown import NO_GROUP
+from services.metrics.indicators.period import Period
+from services.metrics.schemas.metrics import SlaFigures, SlaGroup, SlaGroupBy
+from services.metrics.sla_rollups.months import month_column, whole_months, without_months
+from services.metrics.sla_rollups.packed_figures import (
+    COLUMNS,
+    COUNTS,
+    PACKED,
+    PackedFigures,
+    concatenated,
+    packed_rows,
+)
+from shared.auth.callers import Caller
+from shared.tables.appeals import Appeal
+from shared.tables.metrics_rollups import SlaRollup, SlaRollupChange, SlaRollupMonth
+
+# The kind of rollup from which a grouping follows. Without groups any would do; networks are the fewest.
+_KINDS: Mapping[SlaGroupBy | None, str] = {
+    None: "network",
+    SlaGroupBy.NETWORK: "network",
+    SlaGroupBy.ORGANISATION: "organisation",
+    SlaGroupBy.MUNICIPALITY: "organisation",
+    SlaGroupBy.TOPIC: "topic",
+    SlaGroupBy.TOPIC_GROUP: "topic",
+    SlaGroupBy.DAY: "day",
+    SlaGroupBy.WEEK: "day",
+}
+
+
+async def compute_sla(
+    session: AsyncSession, period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime
+) -> tuple[SlaFigures, list[SlaGroup]]:
+    """Return totals and groups of the appeals that the caller may see.
+
+    `session` must read one state of the database (repeatable read): which months are current is read before their
+    figures. Rollups have no figures of one organisation within a municipality or topic, so its staff get theirs
+    from rows.
+    """
+    months = await _current_months(session, whole_months(period)) if caller.is_region_wide else []
+    if not months:
+        return await sla.compute_from_rows(session, period, group_by, caller, now)
+    rows = (await session.execute(rollup_query(period, months, group_by))).all()
+    parts = [(row, PackedFigures.of_row(row._mapping)) for row in rows]
+    total = PackedFigures.union([figures for _, figures in parts])
+    groups = [
+        SlaGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **figures.at(now))
+        for row, figures in parts
+        if group_by
+    ]
+    return SlaFigures(**total.at(now)), groups
+
+
+async def _current_months(session: AsyncSession, months: Sequence[date]) -> Sequence[date]:
+    """Return those of the months that are rolled up and have not changed since, in order."""
+    if not months:
+        return []
+    changed = select(month_column(SlaRollupChange.opened_at))
+    query = (
+        select(SlaRollupMonth.month)
+        .where(SlaRollupMonth.month.between(months[0], months[-1]), SlaRollupMonth.month.not_in(changed))
+        .order_by(SlaRollupMonth.month)
+    )
+    return (await session.scalars(query)).all()
+
+
+def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | None) -> Select[Any]:
+    """Return the query of packed figures by group: of the months from rollups, of the rest from rows."""
+    kind = _KINDS[group_by]
+    rest = without_months(period, months)
+    opened = [and_(Appeal.opened_at >= part.start, Appeal.opened_at < part.end) for part in rest]
+    rolled_up = (
+        select(SlaRollup.key, *_merged(SlaRollup))
+        .where(SlaRollup.kind == kind, SlaRollup.month == any_(literal(months, ARRAY(Date))))
+        .group_by(SlaRollup.key)
+    )
+    counted = union_all(rolled_up, packed_rows(kind, or_(false(), *opened))).subquery("counted")
+    key = func.nullif(counted.c.key, NO_GROUP)
+    # A kind has the groups of its own column only; the others are not asked for.
+    columns = sla.GroupedBy(cast(key, Uuid), cast(key, Uuid), key, cast(key, DateTime))
+    group = sla.breakdown_by(group_by, columns)
+    # A subquery names the keys, so that GROUP BY refers to columns and not to repeated expressions.
+    named = (
+        sla.join_names(
+            select(
+                group.key.label("key"),
+                group.name.label("name"),
+                group.order.label("order"),
+                *(counted.c[name] for name in COLUMNS),
+            ).select_from(counted),
+            group_by,
+            columns,
+        )
+        .subquery("named")
+        .c
+    )
+    return (
+        select(named.key, named.name, *_merged(named))
+        .group_by(named.key, named.name, named.order)
+        .order_by(named.order.nulls_last(), named.key)
+    )
+
+
+def _merged(parts: Any) -> list[ColumnElement[Any]]:
+    """Return the columns of the union of all parts in a group."""
+    counts = (func.sum(getattr(parts, name)).label(name) for name in COUNTS)
+    return [*counts, *(concatenated(getattr(parts, name)).label(name) for name in PACKED)]
