@@ -1,7 +1,9 @@
 """Build the metrics service: its routes and jobs."""
 
 from services.metrics import worker
+from services.metrics.analytics.map_file import configured_map
 from services.metrics.api import (
+    analytics,
     embellishment_signs,
     erasures,
     grading,
@@ -16,11 +18,17 @@ from shared.service import Service
 from shared.tables.metrics import MetricsIdempotency
 
 
+async def _read_map(_service: Service) -> None:
+    """Stop the start if the map file of the settings cannot be used."""
+    configured_map()
+
+
 def build_service() -> Service:
     """Return a new service with its routes, jobs and worker."""
     queue = Jobs("metrics")
     routers = [
         metrics.router,
+        analytics.router,
         pulse.router,
         embellishment_signs.router,
         page_health.router,
@@ -35,6 +43,7 @@ def build_service() -> Service:
         routers=routers,
         jobs=queue,
         answers=MetricsIdempotency,
+        before=_read_map,
     )
     worker.register_schedules(service, queue)
     return service

@@ -1,8 +1,9 @@
 """Settings of metrics, in addition to those of every service."""
 
 from functools import lru_cache
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -44,6 +45,15 @@ class MetricsSettings(BaseSettings):
         le=1,
         description="Lower limit of the weighted κ below which a criterion is not trusted",
     )
+    map_file: Path | None = Field(
+        default=None,
+        description="GeoJSON of the region's municipalities by OKTMO: borders or centres, and population",
+    )
+
+    @field_validator("map_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
 
 
 @lru_cache
