@@ -50,6 +50,14 @@ class MetricsSettings(BaseSettings):
         description="GeoJSON of the region's municipalities by OKTMO: borders or centres, and population",
     )
 
+    open_data: bool = Field(default=False, description="Whether anybody may read the open data of published weeks")
+    open_data_minimum: int = Field(
+        default=5, ge=3, le=1_000, description="Smaller counts are not published; for weeks published from now on"
+    )
+    open_data_requests_per_minute: int = Field(
+        default=120, ge=1, description="Requests for open data from one address per minute that a process accepts"
+    )
+
     @field_validator("map_file", mode="before")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:

@@ -110,6 +110,7 @@ TABLE_OWNERS: dict[str, str] = {
         "webhooks",
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
+    "open_data_weeks": "metrics",
     **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
     **dict.fromkeys(
         ("grading_rubrics", "grading_samples", "grading_items", "grading_grades", "grading_objections"), "metrics"

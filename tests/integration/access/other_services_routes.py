@@ -351,6 +351,9 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/reports/weekly/{week}.xlsx": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}.csv": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/open-data/weeks": PublicRoute("nothing: counts for everybody, if the region switches them on"),
+    "GET /api/v1/open-data/weeks/{week}": PublicRoute("nothing: no count is below the minimum"),
+    "GET /api/v1/open-data/weeks/{week}.csv": PublicRoute("nothing: no count is below the minimum"),
     "GET /api/v1/metrics/embellishment-signs": RouteCall(Right.REPORTS_READ, query=PERIOD),
     "GET /api/v1/metrics/quality": ListRoute(
         Right.METRICS_READ, counts=_groups, query=PERIOD | {"group_by": "organisation"}

@@ -1,0 +1,133 @@
+"""Routes of open data: anybody reads them, without signing in, if the region has switched them on."""
+
+from functools import lru_cache
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+
+from services.metrics.indicators.weeks import requested_week
+from services.metrics.open_data import open_weeks
+from services.metrics.open_data.open_week import csv_rows
+from services.metrics.schemas.open_data import OpenWeek, OpenWeeks, OpenWeekSummary
+from services.metrics.settings import metrics_settings
+from shared.api.response_headers import with_headers
+from shared.auth.callers import check_rate_limit, set_log_context
+from shared.http import problems
+from shared.http.client_address import client_address, counted_address
+from shared.http.conditional_reads import CONTENT_ETAG
+from shared.http.problems import Invalid, NotFound, TooManyRequests, Unavailable
+from shared.http.rate_limit import Quota
+from shared.http.request_log import ANSWER_HEADERS
+from shared.service import ReadTransaction
+from shared.tabular.writer import csv_bytes
+
+PREFIX = "/open-data"
+CSV_MEDIA_TYPE = "text/csv"
+# Weeks never change; the list gets a new one every Monday.
+_WEEK_CACHE, _LIST_CACHE = "public, max-age=86400", "public, max-age=3600"
+
+
+async def _admit(request: Request) -> None:
+    """Count the request by the client's address, and let scripts of every origin read the response.
+
+    Raise `TooManyRequests` above the limit, `NotFound` if open data are switched off.
+    """
+    config = metrics_settings()
+    set_log_context(request, None)
+    address = counted_address(client_address(request))
+    try:
+        check_rate_limit(request, address, _limiter(config.open_data_requests_per_minute))
+    finally:
+        request.scope[ANSWER_HEADERS].append((b"access-control-allow-origin", b"*"))
+    if not config.open_data:
+        raise NotFound("This region publishes no open data (GOSPABLIK_OPEN_DATA is off)")
+
+
+@lru_cache(maxsize=1)
+def _limiter(requests_per_minute: int) -> Quota:
+    return Quota(requests_per_minute, 60)
+
+
+router = APIRouter(prefix=PREFIX, tags=["open data"], dependencies=[Depends(_admit)])
+
+_HEADERS = ("ETag", "RateLimit", "RateLimit-Policy")
+_ERRORS = problems.responses(NotFound, TooManyRequests, Unavailable)
+
+
+async def _open_week(
+    session: ReadTransaction,
+    week: Annotated[str, Path(description="ISO week in the region", examples=["2026-W47"])],
+) -> OpenWeek:
+    wanted = requested_week(week, "path/week")
+    found = await open_weeks.read_open_week(session, wanted)
+    if found is None:
+        raise NotFound(f"There are no open data of the week {wanted.name}: `GET {PREFIX}/weeks` lists the weeks")
+    return found
+
+
+FoundWeek = Annotated[OpenWeek, Depends(_open_week)]
+
+
+@router.get("/weeks", responses=_ERRORS | with_headers(200, *_HEADERS), summary="Weeks with open data")
+async def list_open_data_weeks(session: ReadTransaction, response: Response) -> OpenWeeks:
+    """Return the weeks that have open data, newest first. No signing in."""
+    found = await open_weeks.list_open_weeks(session)
+    response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _LIST_CACHE})
+    return OpenWeeks(
+        items=[
+            OpenWeekSummary(
+                week=one.week.name,
+                first_day=one.week.monday,
+                last_day=one.week.sunday,
+                published_at=one.published_at,
+                url=f"/api/v1{PREFIX}/weeks/{one.week.name}",
+            )
+            for one in found
+        ]
+    )
+
+
+@router.get(
+    "/weeks/{week}.csv",
+    responses=_ERRORS
+    | problems.responses(Invalid)
+    | {
+        200: {
+            "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": "week,table,unit,row\r\n"}},
+            "description": "The file",
+            **with_headers(200, *_HEADERS)[200],
+        }
+    },
+    response_class=Response,
+    summary="Open data of a week as CSV",
+)
+async def export_open_data_week(week: FoundWeek) -> Response:
+    """Return a line for each total and cell; the count of a hidden cell is empty. UTF-8 with a byte order mark."""
+    headers = {
+        "ETag": CONTENT_ETAG,
+        "Cache-Control": _WEEK_CACHE,
+        "Content-Disposition": f'attachment; filename="open-data-{week.week}.csv"',
+        "Vary": "Accept",
+    }
+    return Response(csv_bytes(csv_rows(week), with_mark=True), media_type=CSV_MEDIA_TYPE, headers=headers)
+
+
+@router.get(
+    "/weeks/{week}",
+    response_model=OpenWeek,
+    responses=_ERRORS | problems.responses(Invalid) | with_headers(200, *_HEADERS),
+    summary="Open data of a week",
+)
+async def get_open_data_week(
+    week: FoundWeek,
+    response: Response,
+    accept: Annotated[str, Header(description="JSON, or `text/csv`")] = "",
+) -> OpenWeek | Response:
+    """Return counts of the week's published report; none is below `minimum`. No signing in.
+
+    `Accept: text/csv` gives the same as `/open-data/weeks/{week}.csv`.
+    """
+    if accept.split(",", maxsplit=1)[0].split(";", maxsplit=1)[0].strip().lower() == CSV_MEDIA_TYPE:
+        return await export_open_data_week(week)
+    response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _WEEK_CACHE, "Vary": "Accept"})
+    return week

@@ -1,0 +1,139 @@
+"""Open data: off by default, without signing in, and of each week only what was published once."""
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.metrics.rendering.canonical_json import digest, encode
+from services.metrics.schemas.weekly_report import ReportDocument
+from services.metrics.settings import MetricsSettings, metrics_settings
+from tests.conftest import TestDatabase
+from tests.support.sample_report import sample_report
+from tests.support.service_under_test import ServiceUnderTest, service_under_test
+
+WEEKS = "/api/v1/open-data/weeks"
+MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+@dataclass
+class OpenData:
+    """The metrics service with a published report."""
+
+    metrics: ServiceUnderTest
+    database: TestDatabase
+    report: ReportDocument
+
+    async def get(self, path: str = "", **headers: str) -> httpx.Response:
+        return await self.metrics.client.get(WEEKS + path, headers=headers)
+
+    async def publish(self) -> None:
+        assert self.metrics.service.jobs is not None
+        await self.metrics.service.jobs.schedules["publish-open-data"][1]()
+
+    async def insert_report(self, document: ReportDocument) -> None:
+        connection = await self.database.connect()
+        await connection.execute(
+            """INSERT INTO weekly_reports (id, week, document, digest, appeals, published_at, created_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $6)""",
+            uuid4(), document.week, encode(document).decode(), digest(encode(document)),
+            document.outcomes.opened, MOMENT,
+        )  # fmt: skip
+        await connection.close()
+
+
+@pytest.fixture
+async def open_data(database: TestDatabase, keys_dir: Path) -> AsyncIterator[OpenData]:
+    async with service_under_test("metrics", database, keys_dir) as metrics:
+        found = OpenData(metrics, database, sample_report().report)
+        await found.insert_report(found.report)
+        yield found
+
+
+@pytest.fixture
+async def settings(open_data: OpenData, monkeypatch: pytest.MonkeyPatch) -> MetricsSettings:
+    """The settings of the running service, which a test may change."""
+    found = metrics_settings()
+    for name in ("open_data", "open_data_minimum", "open_data_requests_per_minute"):
+        monkeypatch.setattr(found, name, getattr(found, name))
+    return found
+
+
+async def test_nothing_is_published_while_it_is_switched_off(open_data: OpenData) -> None:
+    await open_data.publish()
+    for path in ("", f"/{open_data.report.week}", f"/{open_data.report.week}.csv"):
+        answer = await open_data.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["type"] == "/problems/not-found"
+        assert "GOSPABLIK_OPEN_DATA" in answer.json()["detail"]
+    connection = await open_data.database.connect()
+    assert await connection.fetchval("SELECT count(*) FROM open_data_weeks") == 0
+    await connection.close()
+
+
+async def test_anybody_reads_a_week_as_json_and_csv(open_data: OpenData, settings: MetricsSettings) -> None:
+    settings.open_data = True
+    await open_data.publish()
+    (listed,) = (await open_data.get()).json()["items"]
+    assert (listed["week"], listed["url"]) == (open_data.report.week, f"{WEEKS}/{open_data.report.week}")
+
+    answer = await open_data.get(f"/{open_data.report.week}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["cache-control"].startswith("public")
+    assert "ratelimit" in answer.headers
+    tables: dict[str, Any] = {table["code"]: table for table in answer.json()["tables"]}
+    assert tables["outcomes"]["total"] == open_data.report.outcomes.opened
+    again = await open_data.get(f"/{open_data.report.week}", **{"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+    file = await open_data.get(f"/{open_data.report.week}.csv")
+    accepted = await open_data.get(f"/{open_data.report.week}", Accept="text/csv")
+    assert accepted.content == file.content
+    lines = list(csv.DictReader(io.StringIO(file.content.decode("utf-8-sig"))))
+    cells = [
+        line for line in lines if line["row"] and line["column"] and line["table"] == "topics_by_municipality"
+    ]
+    shown = [count for row in tables["topics_by_municipality"]["cells"] for count in row]
+    assert [int(line["count"]) if line["count"] else None for line in cells] == shown
+
+
+async def test_published_week_stays_when_the_minimum_changes(
+    open_data: OpenData, settings: MetricsSettings
+) -> None:
+    settings.open_data = True
+    await open_data.publish()
+    first = await open_data.get(f"/{open_data.report.week}")
+    # Two suppressions of one week could be solved together.
+    settings.open_data_minimum = 20
+    later = open_data.report.model_copy(update={"week": "2026-W48"})
+    await open_data.insert_report(later)
+    await open_data.publish()
+    assert (await open_data.get(f"/{open_data.report.week}")).content == first.content
+    assert (await open_data.get("/2026-W48")).json()["minimum"] == 20
+    assert [item["week"] for item in (await open_data.get()).json()["items"]] == [
+        "2026-W48",
+        open_data.report.week,
+    ]
+
+
+async def test_wrong_weeks_and_too_many_requests_are_refused(
+    open_data: OpenData, settings: MetricsSettings
+) -> None:
+    settings.open_data = True
+    assert (await open_data.get("/2026-W01")).status_code == 404
+    wrong = await open_data.get("/2026-W60")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "path/week")
+    settings.open_data_requests_per_minute = 2
+    statuses = [(await open_data.get()).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    refused = await open_data.get()
+    assert int(refused.headers["retry-after"]) > 0
+    assert refused.headers["access-control-allow-origin"] == "*"
