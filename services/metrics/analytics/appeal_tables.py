@@ -1,15 +1,16 @@
-"""Figures of appeals by one or two dimensions, in one query."""
+"""Figures of appeals by one or two dimensions."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.analytics.appeal_figures import shown_figures
 from services.metrics.indicators.breakdown import NO_GROUP
-from services.metrics.indicators.dimensions import BREAKDOWNS, AppealSelection, select_appeals
+from services.metrics.indicators.dimensions import KEYS, AppealSelection, read_names, select_appeals
 from services.metrics.indicators.sla import figure_conditions
 from services.metrics.indicators.weeks import Week, weeks_between
 from services.metrics.schemas.analytics import (
@@ -33,43 +34,21 @@ _MOMENT = timedelta(microseconds=1)
 
 
 def table_query(selection: AppealSelection, dimensions: Sequence[AppealDimension]) -> Select[Any]:
-    """Return the query of the counts: a row per cell, per row, per column, and of all.
+    """Return the query of the counts by the keys of the dimensions.
 
-    `level` has a bit for each dimension that the row sums over, the first dimension's being the highest.
+    Rows and columns are summed up from its cells: grouping the appeals by each of them too would sort them again.
     """
+    names = [f"key{place}" for place in range(len(dimensions))]
     columns: list[Any] = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
-    for place, dimension in enumerate(dimensions):
-        found = BREAKDOWNS[dimension]
-        columns += [found.key.label(f"key{place}"), found.name.label(f"name{place}")]
-        columns.append(found.order.label(f"order{place}"))
+    columns += [KEYS[dimension].label(name) for dimension, name in zip(dimensions, names, strict=True)]
     # A merged appeal is counted as the one that it was merged into: it makes no cell of its own.
     counted = select_appeals(columns, selection).where(Appeal.status != "merged")
     appeals = counted.subquery("appeals_of_period").c
-    parts = [
-        tuple_(appeals[f"key{place}"], appeals[f"name{place}"], appeals[f"order{place}"])
-        for place in range(len(dimensions))
-    ]
-    sets = [tuple_(), *parts]
-    if len(parts) > 1:
-        sets.append(tuple_(*(appeals[f"{name}{place}"] for place in (0, 1) for name in ("key", "name", "order"))))
-    keys = [appeals[f"key{place}"] for place in range(len(dimensions))]
-    shown = [appeals[f"{name}{place}"] for place in range(len(dimensions)) for name in ("key", "name")]
-    order = [
-        column for place in range(len(dimensions)) for column in (
-            appeals[f"order{place}"].nulls_last(), appeals[f"key{place}"].nulls_last()
-        )
-    ]  # fmt: skip
+    keys = [appeals[name] for name in names]
+    figures = figure_conditions(appeals, selection.now)
     return (
-        select(
-            func.grouping(*keys).label("level"),
-            *shown,
-            *(
-                func.count().filter(met).label(figure)
-                for figure, met in figure_conditions(appeals, selection.now).items()
-            ),
-        )
-        .group_by(func.grouping_sets(*sets))
-        .order_by(*order)
+        select(*keys, *(func.count().filter(met).label(figure) for figure, met in figures.items()))
+        .group_by(*keys)
         .limit(MAX_CELLS + 1)
     )
 
@@ -86,37 +65,38 @@ async def compute_table(
     found = (await session.execute(table_query(selection, dimensions))).all()
     if len(found) > MAX_CELLS:
         raise _too_large()
-    all_of, of_rows, of_columns, cells = _by_level(found, len(dimensions))
+    cells = {tuple(_key(key) for key in row[: len(dimensions)]): Counter(_counts(row)) for row in found}
 
-    def figures(counts: Mapping[str, int], *keys: tuple[AppealDimension, str]) -> dict[str, Any]:
-        return shown_figures(counts, selection, dict(keys))
-
-    def groups(of: Sequence[Row[Any]], dimension: AppealDimension, place: int) -> list[TableGroup]:
-        named = {_key(one, place): one for one in of}
-        keys = _all_keys(dimension, selection) or list(named)
+    async def groups(dimension: AppealDimension, place: int) -> list[TableGroup]:
+        sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for keys, counts in cells.items():
+            sums[keys[place]].update(counts)
+        wanted = _all_keys(dimension, selection) or list(sums)
         return [
-            TableGroup(
-                key=key,
-                name=named[key]._mapping[f"name{place}"] if key in named else None,
-                **figures(_counts(named.get(key)), (dimension, key)),
-            )
-            for key in keys
+            TableGroup(key=key, name=name, **shown_figures(sums[key], selection, {dimension: key}))
+            for key, name in (await read_names(session, dimension, wanted)).items()
         ]
 
+    shown_rows = await groups(rows, 0)
+    shown_columns = [] if columns is None else await groups(columns, 1)
     return AppealTable(
         start=selection.period.start,
         end=selection.period.end,
         time_zone=REGION_TIME_ZONE.key,
         row_dimension=rows,
         column_dimension=columns,
-        total=AppealFigures(**figures(_counts(all_of))),
-        rows=groups(of_rows, rows, 0),
-        columns=[] if columns is None else groups(of_columns, columns, 1),
+        total=AppealFigures(**shown_figures(sum(cells.values(), Counter()), selection, {})),
+        rows=shown_rows,
+        columns=shown_columns,
         cells=[
-            TableCell(row=row, column=column, **figures(_counts(one), (rows, row), (columns, column)))
-            for one in cells
-            if columns is not None
-            for row, column in [(_key(one, 0), _key(one, 1))]
+            TableCell(
+                row=row.key,
+                column=column.key,
+                **shown_figures(counts, selection, {rows: row.key, columns: column.key}),
+            )
+            for row in shown_rows
+            for column in shown_columns
+            if columns is not None and (counts := cells.get((row.key, column.key))) is not None
         ],
     )
 
@@ -143,30 +123,17 @@ def csv_rows(table: AppealTable) -> Iterator[list[object]]:
         yield [*key, *counts, *(getattr(one.on_time_share, share) for share in shares), one.appeals]
 
 
-def _by_level(
-    found: Sequence[Row[Any]], dimensions: int
-) -> tuple[Row[Any] | None, list[Row[Any]], list[Row[Any]], list[Row[Any]]]:
-    """Return the row of all, of the table's rows, of its columns and of its cells."""
-    levels: dict[int, list[Row[Any]]] = {}
-    for row in found:
-        levels.setdefault(row.level, []).append(row)
-    if dimensions == 1:
-        return next(iter(levels.get(1, ())), None), levels.get(0, []), [], []
-    return next(iter(levels.get(3, ())), None), levels.get(1, []), levels.get(2, []), levels.get(0, [])
-
-
 def _too_large() -> Invalid:
     detail = f"More than {MAX_CELLS:,} cells: ask for a shorter period, or restrict by a filter"
     return Invalid(detail, errors=[FieldError(pointer="query/rows", detail=detail)])
 
 
-def _key(row: Row[Any], place: int) -> str:
-    key = row._mapping[f"key{place}"]
+def _key(key: Any) -> str:
     return NO_GROUP if key is None else str(key)
 
 
-def _counts(row: Row[Any] | None) -> Mapping[str, int]:
-    return {} if row is None else {figure.value: row._mapping[figure.value] for figure in SlaFigure}
+def _counts(row: Row[Any]) -> Mapping[str, int]:
+    return {figure.value: row._mapping[figure.value] for figure in SlaFigure}
 
 
 def _all_keys(dimension: AppealDimension, selection: AppealSelection) -> list[str]:

@@ -3,17 +3,17 @@
 The keys are those of `GET /metrics/sla`, so that tables add up to its groups.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema
-from sqlalchemy import ColumnElement, Select, Text, cast, func, null, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, Executable, Select, Text, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
-from services.metrics.indicators.breakdown import NO_GROUP, Breakdown
+from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.analytics import AppealDimension
 from shared.api.query_parameters import ListFilter
@@ -25,39 +25,31 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
 _KEY = r"^[\w-]{1,100}$"
-_NO_NAME = cast(null(), Text)
-_TopicGroup = aliased(Topic)
-_Location = aliased(Municipality)
 _local = func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at)
-_day = func.to_char(_local, "YYYY-MM-DD")
-_week = func.to_char(_local, 'IYYY-"W"IW')
-# Where the problem is: as the text said, else where the organisation is.
-_location = func.coalesce(Appeal.municipality, Organisation.municipality)
 
-
-def _position(column: Any) -> ColumnElement[Any]:
-    return func.to_char(column, "0000000000")
-
-
-BREAKDOWNS: Mapping[AppealDimension, Breakdown] = {
-    AppealDimension.ORGANISATION: Breakdown(
-        cast(Appeal.organisation_id, Text), Organisation.name.expression, Organisation.sort_key.expression
+# The key of each appeal, as text.
+KEYS: Mapping[AppealDimension, ColumnElement[Any]] = {
+    AppealDimension.ORGANISATION: cast(Appeal.organisation_id, Text),
+    AppealDimension.MUNICIPALITY: Organisation.municipality.expression,
+    # Where the problem is: as the text said, else where the organisation is.
+    AppealDimension.LOCATION: func.coalesce(Appeal.municipality, Organisation.municipality),
+    AppealDimension.NETWORK: Appeal.network.expression,
+    AppealDimension.TOPIC_GROUP: cast(func.coalesce(Topic.group_id, Topic.id), Text),
+    AppealDimension.TOPIC: cast(Appeal.topic_id, Text),
+    AppealDimension.DAY: func.to_char(_local, "YYYY-MM-DD"),
+    AppealDimension.WEEK: func.to_char(_local, 'IYYY-"W"IW'),
+}
+# Queries of keys with their names and what they are ordered by. The keys of other dimensions order themselves.
+_LABELS: Mapping[AppealDimension, Executable] = {
+    AppealDimension.ORGANISATION: select(cast(Organisation.id, Text), Organisation.name, Organisation.sort_key),
+    **dict.fromkeys(
+        (AppealDimension.MUNICIPALITY, AppealDimension.LOCATION),
+        select(Municipality.oktmo, Municipality.name, Municipality.sort_key),
     ),
-    AppealDimension.MUNICIPALITY: Breakdown(
-        Organisation.municipality.expression, Municipality.name.expression, Municipality.sort_key.expression
+    **dict.fromkeys(
+        (AppealDimension.TOPIC_GROUP, AppealDimension.TOPIC),
+        select(cast(Topic.id, Text), Topic.name, Topic.position),
     ),
-    AppealDimension.LOCATION: Breakdown(_location, _Location.name.expression, _Location.sort_key.expression),
-    AppealDimension.NETWORK: Breakdown(Appeal.network.expression, _NO_NAME, Appeal.network.expression),
-    AppealDimension.TOPIC_GROUP: Breakdown(
-        cast(func.coalesce(Topic.group_id, Topic.id), Text),
-        func.coalesce(_TopicGroup.name, Topic.name),
-        _position(func.coalesce(_TopicGroup.position, Topic.position)),
-    ),
-    AppealDimension.TOPIC: Breakdown(
-        cast(Appeal.topic_id, Text), Topic.name.expression, _position(Topic.position)
-    ),
-    AppealDimension.DAY: Breakdown(_day, _NO_NAME, _day),
-    AppealDimension.WEEK: Breakdown(_week, _NO_NAME, _week),
 }
 
 
@@ -110,16 +102,13 @@ class AppealSelection:
 
 
 def select_appeals(columns: list[ColumnElement[Any]], selection: AppealSelection) -> Select[Any]:
-    """Return the query of columns of the selected appeals. Postgres leaves out the joins that no column needs."""
+    """Return the query of columns of the selected appeals. Postgres leaves out a join that no column needs."""
     period = selection.period
     query: Select[Any] = (
         select(*columns)
         .select_from(Appeal)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
-        .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-        .outerjoin(_Location, _Location.oktmo == _location)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .outerjoin(_TopicGroup, _TopicGroup.id == Topic.group_id)
         .where(
             selection.caller.scope(Appeal.organisation_id),
             Appeal.opened_at >= period.start,
@@ -127,6 +116,21 @@ def select_appeals(columns: list[ColumnElement[Any]], selection: AppealSelection
         )
     )
     for dimension, key in selection.filters.keys.items():
-        of = BREAKDOWNS[dimension].key
+        of = KEYS[dimension]
         query = query.where(of.is_(None) if key == NO_GROUP else of == key)
     return query
+
+
+async def read_names(
+    session: AsyncSession, dimension: AppealDimension, keys: Iterable[str]
+) -> dict[str, str | None]:
+    """Return the keys in the order of their groups, each with its display name, if it has one."""
+    labels: dict[str, tuple[str, Any]] = {}
+    if dimension in _LABELS:
+        rows = await session.execute(_LABELS[dimension])
+        labels = {row[0]: (row[1], row[2]) for row in rows}
+    known = sorted((key for key in keys if key in labels), key=lambda key: (labels[key][1], key))
+    others = sorted(key for key in keys if key not in labels)
+    # Appeals without a key come last.
+    ordered = [*known, *(key for key in others if key != NO_GROUP), *(key for key in others if key == NO_GROUP)]
+    return {key: labels[key][0] if key in labels else None for key in ordered}
