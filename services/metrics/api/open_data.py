@@ -1,5 +1,6 @@
 """Routes of open data: anybody reads them, without signing in, if the region has switched them on."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
@@ -23,8 +24,8 @@ from shared.tabular.writer import csv_bytes
 
 PREFIX = "/open-data"
 CSV_MEDIA_TYPE = "text/csv"
-# Weeks never change; the list gets a new one every Monday.
-_WEEK_CACHE, _LIST_CACHE = "public, max-age=86400", "public, max-age=3600"
+# A week never changes, but a region may switch everything off.
+_CACHE_CONTROL = "public, max-age=3600"
 
 
 async def _admit(request: Request) -> None:
@@ -50,29 +51,45 @@ def _limiter(requests_per_minute: int) -> Quota:
 
 router = APIRouter(prefix=PREFIX, tags=["open data"], dependencies=[Depends(_admit)])
 
-_HEADERS = ("ETag", "RateLimit", "RateLimit-Policy")
+_DECLARED = with_headers(200, "ETag", "RateLimit", "RateLimit-Policy")
+_HEADERS = {"ETag": CONTENT_ETAG, "Cache-Control": _CACHE_CONTROL, "Vary": "Accept"}
 _ERRORS = problems.responses(NotFound, TooManyRequests, Unavailable)
 
 
-async def _open_week(
+@dataclass(frozen=True)
+class _FoundWeek:
+    """A week that has open data, with its stored JSON."""
+
+    name: str
+    document: str
+
+    def as_csv(self) -> Response:
+        content = csv_bytes(csv_rows(OpenWeek.model_validate_json(self.document)), with_mark=True)
+        disposition = f'attachment; filename="open-data-{self.name}.csv"'
+        return Response(
+            content, media_type=CSV_MEDIA_TYPE, headers=_HEADERS | {"Content-Disposition": disposition}
+        )
+
+
+async def _found_week(
     session: ReadTransaction,
     week: Annotated[str, Path(description="ISO week in the region", examples=["2026-W47"])],
-) -> OpenWeek:
+) -> _FoundWeek:
     wanted = requested_week(week, "path/week")
-    found = await open_weeks.read_open_week(session, wanted)
-    if found is None:
+    document = await open_weeks.read_open_week(session, wanted)
+    if document is None:
         raise NotFound(f"There are no open data of the week {wanted.name}: `GET {PREFIX}/weeks` lists the weeks")
-    return found
+    return _FoundWeek(wanted.name, document)
 
 
-FoundWeek = Annotated[OpenWeek, Depends(_open_week)]
+FoundWeek = Annotated[_FoundWeek, Depends(_found_week)]
 
 
-@router.get("/weeks", responses=_ERRORS | with_headers(200, *_HEADERS), summary="Weeks with open data")
+@router.get("/weeks", responses=_ERRORS | _DECLARED, summary="Weeks with open data")
 async def list_open_data_weeks(session: ReadTransaction, response: Response) -> OpenWeeks:
     """Return the weeks that have open data, newest first. No signing in."""
     found = await open_weeks.list_open_weeks(session)
-    response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _LIST_CACHE})
+    response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _CACHE_CONTROL})
     return OpenWeeks(
         items=[
             OpenWeekSummary(
@@ -95,7 +112,7 @@ async def list_open_data_weeks(session: ReadTransaction, response: Response) -> 
         200: {
             "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": "week,table,unit,row\r\n"}},
             "description": "The file",
-            **with_headers(200, *_HEADERS)[200],
+            **_DECLARED[200],
         }
     },
     response_class=Response,
@@ -103,31 +120,22 @@ async def list_open_data_weeks(session: ReadTransaction, response: Response) -> 
 )
 async def export_open_data_week(week: FoundWeek) -> Response:
     """Return a line for each total and cell; the count of a hidden cell is empty. UTF-8 with a byte order mark."""
-    headers = {
-        "ETag": CONTENT_ETAG,
-        "Cache-Control": _WEEK_CACHE,
-        "Content-Disposition": f'attachment; filename="open-data-{week.week}.csv"',
-        "Vary": "Accept",
-    }
-    return Response(csv_bytes(csv_rows(week), with_mark=True), media_type=CSV_MEDIA_TYPE, headers=headers)
+    return week.as_csv()
 
 
 @router.get(
     "/weeks/{week}",
     response_model=OpenWeek,
-    responses=_ERRORS | problems.responses(Invalid) | with_headers(200, *_HEADERS),
+    responses=_ERRORS | problems.responses(Invalid) | _DECLARED,
     summary="Open data of a week",
 )
 async def get_open_data_week(
-    week: FoundWeek,
-    response: Response,
-    accept: Annotated[str, Header(description="JSON, or `text/csv`")] = "",
-) -> OpenWeek | Response:
+    week: FoundWeek, accept: Annotated[str, Header(description="JSON, or `text/csv`")] = ""
+) -> Response:
     """Return counts of the week's published report; none is below `minimum`. No signing in.
 
     `Accept: text/csv` gives the same as `/open-data/weeks/{week}.csv`.
     """
     if accept.split(",", maxsplit=1)[0].split(";", maxsplit=1)[0].strip().lower() == CSV_MEDIA_TYPE:
-        return await export_open_data_week(week)
-    response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _WEEK_CACHE, "Vary": "Accept"})
-    return week
+        return week.as_csv()
+    return Response(week.document, media_type="application/json", headers=_HEADERS)

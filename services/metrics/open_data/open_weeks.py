@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week
 from services.metrics.open_data.open_week import open_week
-from services.metrics.schemas.open_data import OpenWeek
 from services.metrics.weekly_report.publication import read_published
 from shared.database.sessions import Database
 from shared.ids import new_id
@@ -70,7 +69,6 @@ async def list_open_weeks(session: AsyncSession) -> Sequence[PublishedOpenWeek]:
     return [PublishedOpenWeek(Week.parse(row.week), row.published_at) for row in rows]
 
 
-async def read_open_week(session: AsyncSession, week: Week) -> OpenWeek | None:
-    """Return the open data of a week, None if there are none."""
-    document = await session.scalar(select(OpenDataWeek.document).where(OpenDataWeek.week == week.name))
-    return None if document is None else OpenWeek.model_validate_json(document)
+async def read_open_week(session: AsyncSession, week: Week) -> str | None:
+    """Return the open data of a week as JSON, as they were stored; None if there are none."""
+    return await session.scalar(select(OpenDataWeek.document).where(OpenDataWeek.week == week.name))
