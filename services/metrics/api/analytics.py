@@ -48,9 +48,13 @@ Measure = Annotated[RankedMeasure, Query(description="By which share")]
 Accept = Annotated[str, Header(description="JSON, or `text/csv`")]
 
 
+TABLE_CSV = "week,week_name,opened,answered\r\n2026-W48,,120,100\r\n"
+RANKINGS_CSV = "group,group_title,organisation_id,name,rank\r\n"
+
+
 def _csv_responses(example: str) -> dict[int | str, dict[str, Any]]:
     content = {CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": example}}
-    return {200: {"content": content, "description": "The file"} | with_headers(200, "ETag")[200]}
+    return {200: {"content": content} | with_headers(200, "ETag")[200]}
 
 
 def _wants_csv(accept: str) -> bool:
@@ -88,7 +92,7 @@ ComputedTable = Annotated[AppealTable, Depends(_table)]
 @router.get(
     "/table",
     response_model=AppealTable,
-    responses=COMMON_ERRORS | with_headers(200, "ETag"),
+    responses=COMMON_ERRORS | _csv_responses(TABLE_CSV),
     summary="Figures by one or two dimensions",
 )
 async def get_appeal_table(
@@ -108,7 +112,7 @@ async def get_appeal_table(
 
 @router.get(
     "/table.csv",
-    responses=COMMON_ERRORS | _csv_responses("week,week_name,opened,answered\r\n2026-W48,,120,100\r\n"),
+    responses=COMMON_ERRORS | _csv_responses(TABLE_CSV),
     response_class=Response,
     summary="Figures by one or two dimensions as CSV",
 )
@@ -173,7 +177,7 @@ ComputedRankings = Annotated[PeerRankings, Depends(_rankings)]
 @router.get(
     "/rankings",
     response_model=PeerRankings,
-    responses=COMMON_ERRORS | with_headers(200, "ETag"),
+    responses=COMMON_ERRORS | _csv_responses(RANKINGS_CSV),
     summary="Ranks among peers",
 )
 async def get_peer_rankings(
@@ -193,7 +197,7 @@ async def get_peer_rankings(
 
 @router.get(
     "/rankings.csv",
-    responses=COMMON_ERRORS | _csv_responses("group,group_title,organisation_id,name,rank\r\n"),
+    responses=COMMON_ERRORS | _csv_responses(RANKINGS_CSV),
     response_class=Response,
     summary="Ranks among peers as CSV",
 )

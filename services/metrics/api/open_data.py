@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
@@ -53,6 +53,12 @@ router = APIRouter(prefix=PREFIX, tags=["open data"], dependencies=[Depends(_adm
 
 _DECLARED = with_headers(200, "ETag", "RateLimit", "RateLimit-Policy")
 _HEADERS = {"ETag": CONTENT_ETAG, "Cache-Control": _CACHE_CONTROL, "Vary": "Accept"}
+_CSV_DECLARED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": "week,table,unit,row\r\n"}},
+        **_DECLARED[200],
+    }
+}
 _ERRORS = problems.responses(NotFound, TooManyRequests, Unavailable)
 
 
@@ -106,15 +112,7 @@ async def list_open_data_weeks(session: ReadTransaction, response: Response) -> 
 
 @router.get(
     "/weeks/{week}.csv",
-    responses=_ERRORS
-    | problems.responses(Invalid)
-    | {
-        200: {
-            "content": {CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": "week,table,unit,row\r\n"}},
-            "description": "The file",
-            **_DECLARED[200],
-        }
-    },
+    responses=_ERRORS | problems.responses(Invalid) | _CSV_DECLARED,
     response_class=Response,
     summary="Open data of a week as CSV",
 )
@@ -126,7 +124,7 @@ async def export_open_data_week(week: FoundWeek) -> Response:
 @router.get(
     "/weeks/{week}",
     response_model=OpenWeek,
-    responses=_ERRORS | problems.responses(Invalid) | _DECLARED,
+    responses=_ERRORS | problems.responses(Invalid) | _CSV_DECLARED,
     summary="Open data of a week",
 )
 async def get_open_data_week(
