@@ -11,14 +11,17 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import time_machine
 
 from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.schemas.weekly_report import ReportDocument
 from services.metrics.settings import MetricsSettings, metrics_settings
 from tests.conftest import TestDatabase
+from tests.integration.metrics.test_sla import Region, add, region
 from tests.support.sample_report import sample_report
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
+__all__ = ["region"]  # the fixture
 WEEKS = "/api/v1/open-data/weeks"
 MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -122,6 +125,35 @@ async def test_published_week_stays_when_the_minimum_changes(
         "2026-W48",
         open_data.report.week,
     ]
+
+
+async def test_week_of_real_rows_is_published_after_its_report(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 12 appeals to the school and 9 to the ministry, which is in no municipality; two of VK came through OK.
+    connection = await region.database.connect()
+    for number in range(21):
+        await add(
+            connection, opened_at=f"11-24 0{number % 9}:00", organisation_id=region.school if number < 12 else
+            region.ministry, topic_id=region.topic if number < 7 else None, network="ok" if number < 2 else "vk",
+        )  # fmt: skip
+    await connection.close()
+    monkeypatch.setattr(metrics_settings(), "open_data", True)
+    jobs = region.metrics.service.jobs
+    assert jobs is not None
+    with time_machine.travel("2026-11-30T08:00:00+08:00", tick=False):
+        for name in ("publish-weekly-report", "publish-open-data"):
+            await jobs.schedules[name][1]()
+        answer = await region.metrics.client.get(f"{WEEKS}/2026-W48")
+    tables = {table["code"]: table for table in answer.json()["tables"]}
+    topics = tables["topics_by_municipality"]
+    assert topics["total"] == 21
+    assert [row["total"] for row in topics["rows"]] == [14, 7]
+    assert [column["total"] for column in topics["columns"]] == [12, 9]
+    # 7 and 0 of the topic, 5 and 9 without: with the zero all four are hidden.
+    assert topics["cells"] == [[None, None], [None, None]]
+    # Two of OK are too few to be shown, and would be the rest if VK were.
+    assert [(row["key"], row["total"]) for row in tables["channels"]["rows"]] == [("other", 21)]
 
 
 async def test_wrong_weeks_and_too_many_requests_are_refused(
