@@ -45,7 +45,7 @@ def build_service() -> Service:
         public=[open_data.router],
         jobs=queue,
         answers=MetricsIdempotency,
-        before=_read_map,
+        before_api=_read_map,
     )
     worker.register_schedules(service, queue)
     return service

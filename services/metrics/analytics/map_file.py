@@ -7,15 +7,35 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from services.metrics.settings import metrics_settings
 
-# Of the whole region: each response holds it.
-MAX_FILE_BYTES = 5 * 1024 * 1024
+# Each response of the map has all of it.
+MAX_FILE_BYTES = 1024 * 1024
+# Russia, whose municipalities have the codes. Metres, or latitude before longitude, are outside.
+_LATITUDES = (41.0, 82.0)
+_LONGITUDES = ((19.0, 180.0), (-180.0, -168.0))
 
-Position = Annotated[list[float], Field(min_length=2, max_length=3)]
-Ring = Annotated[list[Position], Field(min_length=4)]
+
+def _validate_position(position: list[float]) -> list[float]:
+    longitude, latitude = position[:2]
+    is_inside = _LATITUDES[0] <= latitude <= _LATITUDES[1] and any(
+        west <= longitude <= east for west, east in _LONGITUDES
+    )
+    if not is_inside:
+        raise ValueError("must be longitude and latitude, in degrees, of a point of Russia")
+    return position
+
+
+def _validate_ring(ring: list[list[float]]) -> list[list[float]]:
+    if ring[0] != ring[-1]:
+        raise ValueError("the last position of a ring must be the first one again")
+    return ring
+
+
+Position = Annotated[list[FiniteFloat], Field(min_length=2, max_length=3), AfterValidator(_validate_position)]
+Ring = Annotated[list[Position], Field(min_length=4), AfterValidator(_validate_ring)]
 
 
 class _Part(BaseModel):
@@ -68,19 +88,23 @@ class MapFile:
 
     def __init__(self, collection: _Collection | None = None) -> None:
         features = [] if collection is None else collection.features
-        self._by_oktmo = {feature.properties.oktmo: feature for feature in features}
-        if len(self._by_oktmo) < len(features):
+        self._population = {one.properties.oktmo: one.properties.population for one in features}
+        if len(self._population) < len(features):
             raise MapFileError("two features have the same OKTMO code")
+        self._geometry = {one.properties.oktmo: one.geometry.model_dump() for one in features if one.geometry}
+
+    @property
+    def codes(self) -> frozenset[str]:
+        """Return the OKTMO codes of the features."""
+        return frozenset(self._population)
 
     def geometry(self, oktmo: str) -> dict[str, Any] | None:
         """Return the geometry of a municipality as GeoJSON, None if the file has none."""
-        found = self._by_oktmo.get(oktmo)
-        return None if found is None or found.geometry is None else found.geometry.model_dump()
+        return self._geometry.get(oktmo)
 
     def population(self, oktmo: str) -> int | None:
         """Return how many inhabitants a municipality has, None if the file does not say."""
-        found = self._by_oktmo.get(oktmo)
-        return None if found is None else found.properties.population
+        return self._population.get(oktmo)
 
 
 def read_map_file(path: Path) -> MapFile:

@@ -9,7 +9,10 @@ import pytest
 from services.metrics.analytics import map_file
 from services.metrics.analytics.map_file import MapFileError, read_map_file
 
-BORDER = {"type": "Polygon", "coordinates": [[[107.0, 51.0], [108.0, 51.0], [108.0, 52.0], [107.0, 51.0]]]}
+BORDER: dict[str, Any] = {
+    "type": "Polygon",
+    "coordinates": [[[107.0, 51.0], [108.0, 51.0], [108.0, 52.0], [107.0, 51.0]]],
+}
 
 
 def feature(oktmo: str = "81624000", geometry: Any = BORDER, **properties: Any) -> dict[str, Any]:
@@ -36,8 +39,16 @@ def test_geometry_and_population_are_read_by_oktmo(tmp_path: Path) -> None:
         ([feature(population=0)], "/features/0/properties/population"),
         ([feature(geometry={"type": "LineString", "coordinates": []})], "/features/0/geometry"),
         (
-            [feature(geometry={"type": "Polygon", "coordinates": [[[1, 2], [3, 4]]]})],
+            [feature(geometry={"type": "Polygon", "coordinates": [[[107, 51], [107, 51]]]})],
             "/features/0/geometry/Polygon",
+        ),
+        ([feature(geometry={"type": "Point", "coordinates": [float("nan"), 52.0]})], "finite number"),
+        # Latitude first, metres, and a ring that is not closed.
+        ([feature(geometry={"type": "Point", "coordinates": [51.8, 107.6]})], "longitude and latitude"),
+        ([feature(geometry={"type": "Point", "coordinates": [11_977_000.0, 6_760_000.0]})], "in degrees"),
+        (
+            [feature(geometry=BORDER | {"coordinates": [[*BORDER["coordinates"][0][:3], [107.0, 51.5]]]})],
+            "first one again",
         ),
         ([feature(), feature()], "two features have the same OKTMO code"),
     ],
