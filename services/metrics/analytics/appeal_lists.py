@@ -48,8 +48,8 @@ async def read_appeals_of_figure(
 
 def csv_file(rows: Sequence[Row[Any]]) -> bytes:
     """Return rows as CSV that spreadsheet programs read: with a byte order mark, times in the region."""
-    return csv_bytes([LISTED_COLUMNS, *([_local(value) for value in row] for row in rows)], with_mark=True)
+    return csv_bytes([LISTED_COLUMNS, *([_in_region(value) for value in row] for row in rows)], with_mark=True)
 
 
-def _local(value: Any) -> Any:
+def _in_region(value: Any) -> Any:
     return value.astimezone(REGION_TIME_ZONE).isoformat() if isinstance(value, datetime) else value

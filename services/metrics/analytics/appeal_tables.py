@@ -1,5 +1,7 @@
 """Figures of appeals by one or two dimensions."""
 
+import asyncio
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -25,12 +27,14 @@ from shared.clock import REGION_TIME_ZONE
 from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal
 
-MAX_CELLS = 10_000
+# Rows, columns and cells together: enough for the organisations of a region, or a year of days by topic group.
+MAX_PARTS = 5_000
 _COUNTED_COLUMNS = (
     "status", "closed_at", "first_response_at", "first_response_due_at", "final_answer_at", "outcome",
     "feedback_kind",
 )  # fmt: skip
 _MOMENT = timedelta(microseconds=1)
+Cells = Mapping[tuple[str, ...], Counter[str]]
 
 
 def table_query(selection: AppealSelection, dimensions: Sequence[AppealDimension]) -> Select[Any]:
@@ -38,7 +42,7 @@ def table_query(selection: AppealSelection, dimensions: Sequence[AppealDimension
 
     Rows and columns are summed up from its cells: grouping the appeals by each of them too would sort them again.
     """
-    names = [f"key{place}" for place in range(len(dimensions))]
+    names = [f"key{index}" for index in range(len(dimensions))]
     columns: list[Any] = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
     columns += [KEYS[dimension].label(name) for dimension, name in zip(dimensions, names, strict=True)]
     # A merged appeal is counted as the one that it was merged into: it makes no cell of its own.
@@ -46,59 +50,88 @@ def table_query(selection: AppealSelection, dimensions: Sequence[AppealDimension
     appeals = counted.subquery("appeals_of_period").c
     keys = [appeals[name] for name in names]
     figures = figure_conditions(appeals, selection.now)
-    return (
-        select(*keys, *(func.count().filter(met).label(figure) for figure, met in figures.items()))
-        .group_by(*keys)
-        .limit(MAX_CELLS + 1)
+    return select(*keys, *(func.count().filter(met).label(figure) for figure, met in figures.items())).group_by(
+        *keys
     )
+
+
+def counts_of(row: Row[Any]) -> Mapping[str, int]:
+    """Return the figures of a row of `table_query` by name."""
+    return {figure.value: row._mapping[figure.value] for figure in SlaFigure}
 
 
 async def compute_table(
     session: AsyncSession, selection: AppealSelection, rows: AppealDimension, columns: AppealDimension | None
 ) -> AppealTable:
-    """Return the table of the selected appeals. Raise `Invalid` if it has too many cells."""
+    """Return the table of the selected appeals. Raise `Invalid` if it is too large."""
     if rows == columns:
         raise Invalid.field("query/columns", "«columns» must be another dimension than «rows»")
     dimensions = [rows] if columns is None else [rows, columns]
-    if max(len(_all_keys(dimension, selection)) for dimension in dimensions) > MAX_CELLS:
+    all_keys = [_all_keys(dimension, selection) for dimension in dimensions]
+    if sum(map(len, all_keys)) > MAX_PARTS:
         raise _too_large()
-    found = (await session.execute(table_query(selection, dimensions))).all()
-    if len(found) > MAX_CELLS:
+    found = (await session.execute(table_query(selection, dimensions).limit(MAX_PARTS + 1))).all()
+    cells = {tuple(_key(key) for key in row[: len(dimensions)]): Counter(counts_of(row)) for row in found}
+    groups = [
+        wanted or list(dict.fromkeys(keys[index] for keys in cells)) for index, wanted in enumerate(all_keys)
+    ]
+    if sum(map(len, groups)) + (0 if columns is None else len(cells)) > MAX_PARTS:
         raise _too_large()
-    cells = {tuple(_key(key) for key in row[: len(dimensions)]): Counter(_counts(row)) for row in found}
+    names = [
+        await read_names(session, dimension, keys) for dimension, keys in zip(dimensions, groups, strict=True)
+    ]
+    return await asyncio.to_thread(_table_of_cells, selection, dimensions, cells, names)
 
-    async def groups(dimension: AppealDimension, place: int) -> list[TableGroup]:
-        sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for keys, counts in cells.items():
-            sums[keys[place]].update(counts)
-        wanted = _all_keys(dimension, selection) or list(sums)
-        return [
-            TableGroup(key=key, name=name, **shown_figures(sums[key], selection, {dimension: key}))
-            for key, name in (await read_names(session, dimension, wanted)).items()
-        ]
 
-    shown_rows = await groups(rows, 0)
-    shown_columns = [] if columns is None else await groups(columns, 1)
+def _table_of_cells(
+    selection: AppealSelection,
+    dimensions: Sequence[AppealDimension],
+    cells: Cells,
+    names: Sequence[Mapping[str, str | None]],
+) -> AppealTable:
+    """Return the table; `names` are the keys of its rows and columns, in their order."""
+    groups = [
+        _groups(selection, dimension, names[index], _sums(cells, index))
+        for index, dimension in enumerate(dimensions)
+    ]
     return AppealTable(
         start=selection.period.start,
         end=selection.period.end,
         time_zone=REGION_TIME_ZONE.key,
-        row_dimension=rows,
-        column_dimension=columns,
+        row_dimension=dimensions[0],
+        column_dimension=dimensions[1] if len(dimensions) > 1 else None,
         total=AppealFigures(**shown_figures(sum(cells.values(), Counter()), selection, {})),
-        rows=shown_rows,
-        columns=shown_columns,
+        rows=groups[0],
+        columns=groups[1] if len(dimensions) > 1 else [],
         cells=[
             TableCell(
-                row=row.key,
-                column=column.key,
-                **shown_figures(counts, selection, {rows: row.key, columns: column.key}),
+                row=keys[0],
+                column=keys[1],
+                **shown_figures(cells[keys], selection, dict(zip(dimensions, keys, strict=True))),
             )
-            for row in shown_rows
-            for column in shown_columns
-            if columns is not None and (counts := cells.get((row.key, column.key))) is not None
+            for keys in (itertools.product(*names) if len(dimensions) > 1 else ())
+            if keys in cells
         ],
     )
+
+
+def _sums(cells: Cells, index: int) -> Mapping[str, Counter[str]]:
+    sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for keys, counts in cells.items():
+        sums[keys[index]].update(counts)
+    return sums
+
+
+def _groups(
+    selection: AppealSelection,
+    dimension: AppealDimension,
+    names: Mapping[str, str | None],
+    sums: Mapping[str, Counter[str]],
+) -> list[TableGroup]:
+    return [
+        TableGroup(key=key, name=name, **shown_figures(sums.get(key, {}), selection, {dimension: key}))
+        for key, name in names.items()
+    ]
 
 
 def csv_rows(table: AppealTable) -> Iterator[list[object]]:
@@ -124,16 +157,12 @@ def csv_rows(table: AppealTable) -> Iterator[list[object]]:
 
 
 def _too_large() -> Invalid:
-    detail = f"More than {MAX_CELLS:,} cells: ask for a shorter period, or restrict by a filter"
+    detail = f"More than {MAX_PARTS:,} rows, columns and cells: ask for a shorter period, or restrict by a filter"
     return Invalid(detail, errors=[FieldError(pointer="query/rows", detail=detail)])
 
 
 def _key(key: Any) -> str:
     return NO_GROUP if key is None else str(key)
-
-
-def _counts(row: Row[Any]) -> Mapping[str, int]:
-    return {figure.value: row._mapping[figure.value] for figure in SlaFigure}
 
 
 def _all_keys(dimension: AppealDimension, selection: AppealSelection) -> list[str]:

@@ -1,15 +1,23 @@
 """Routes of analytics: tables and time series, rankings among peers, the map, and the appeals behind figures."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from services.metrics.analytics import appeal_lists, appeal_tables, municipality_map, peer_rankings
 from services.metrics.analytics.map_file import configured_map
 from services.metrics.api.metrics import COMMON_ERRORS, MetricsReader, PeriodFrom, PeriodTo, statement_timeout
-from services.metrics.indicators.dimensions import AppealSelection, DimensionFilter
+from services.metrics.indicators.dimensions import (
+    AppealFilter,
+    AppealSelection,
+    DimensionFilter,
+    MapFilter,
+    RankingFilter,
+)
 from services.metrics.indicators.period import parse_period
 from services.metrics.schemas.analytics import (
     AppealDimension,
@@ -20,9 +28,11 @@ from services.metrics.schemas.analytics import (
 )
 from services.metrics.schemas.metrics import SlaAppeal, SlaFigure
 from shared import clock
+from shared.api.accepted_csv import CSV_MEDIA_TYPE, AcceptsCsv
 from shared.api.pagination import Page, PagingDep
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.api.response_headers import with_headers
+from shared.auth.callers import Caller
 from shared.database.sessions import use_snapshot
 from shared.http.conditional_reads import CONTENT_ETAG
 from shared.http.problems import Invalid
@@ -32,7 +42,6 @@ from shared.tabular.writer import csv_bytes
 router = APIRouter(prefix="/metrics", tags=["metrics"], dependencies=[Depends(refuse_unknown_parameters)])
 
 MAX_CSV_ROWS = 50_000
-CSV_MEDIA_TYPE = "text/csv"
 
 
 class GeoJsonResponse(JSONResponse):
@@ -45,11 +54,10 @@ Rows = Annotated[AppealDimension, Query(description="The rows; `day` or `week` m
 Columns = Annotated[AppealDimension | None, Query(description="The columns, or the lines of a chart")]
 Figure = Annotated[SlaFigure, Query(description="The figure whose appeals to list")]
 Measure = Annotated[RankedMeasure, Query(description="By which share")]
-Accept = Annotated[str, Header(description="JSON, or `text/csv`")]
-
-
-TABLE_CSV = "week,week_name,opened,answered\r\n2026-W48,,120,100\r\n"
-RANKINGS_CSV = "group,group_title,organisation_id,name,rank\r\n"
+_FIGURES_HEADING = ",".join([*SlaFigure, "on_time_share", "on_time_low", "on_time_high", "appeals"])
+_FIGURES_EXAMPLE = "120,100,90,8,21,1,80,52,6,40,5,0.9184,0.8478,0.9580,/api/v1/metrics/appeals?week=2026-W48"
+TABLE_CSV = f"week,week_name,{_FIGURES_HEADING}\r\n2026-W48,,{_FIGURES_EXAMPLE}\r\n"
+RANKINGS_CSV = ",".join(peer_rankings.CSV_HEADING) + "\r\n"
 
 
 def _csv_responses(example: str) -> dict[int | str, dict[str, Any]]:
@@ -57,8 +65,10 @@ def _csv_responses(example: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": content} | with_headers(200, "ETag")[200]}
 
 
-def _wants_csv(accept: str) -> bool:
-    return accept.split(",", maxsplit=1)[0].split(";", maxsplit=1)[0].strip().lower() == CSV_MEDIA_TYPE
+# Models are written in a thread and returned as they are: FastAPI would validate and serialise them again.
+async def _json(model: BaseModel, media_type: str = "application/json") -> Response:
+    content = await asyncio.to_thread(model.model_dump_json, by_alias=True)
+    return Response(content, media_type=media_type, headers={"ETag": CONTENT_ETAG, "Vary": "Accept"})
 
 
 def _csv(content: bytes, name: str) -> Response:
@@ -72,11 +82,35 @@ async def _selection(
     from_: PeriodFrom = None,
     to: PeriodTo = None,
 ) -> AppealSelection:
+    return _selected(caller, filters, from_, to)
+
+
+async def _map_selection(
+    caller: MetricsReader,
+    filters: Annotated[MapFilter, Query()],
+    from_: PeriodFrom = None,
+    to: PeriodTo = None,
+) -> AppealSelection:
+    return _selected(caller, filters, from_, to)
+
+
+async def _ranking_selection(
+    caller: MetricsReader,
+    filters: Annotated[RankingFilter, Query()],
+    from_: PeriodFrom = None,
+    to: PeriodTo = None,
+) -> AppealSelection:
+    return _selected(caller, filters, from_, to)
+
+
+def _selected(caller: Caller, filters: AppealFilter, start: str | None, end: str | None) -> AppealSelection:
     now = clock.now()
-    return AppealSelection(parse_period(from_, to, now), filters, caller, now)
+    return AppealSelection(parse_period(start, end, now), filters, caller, now)
 
 
 Selection = Annotated[AppealSelection, Depends(_selection)]
+MapSelection = Annotated[AppealSelection, Depends(_map_selection)]
+RankingSelection = Annotated[AppealSelection, Depends(_ranking_selection)]
 
 
 async def _table(
@@ -95,19 +129,13 @@ ComputedTable = Annotated[AppealTable, Depends(_table)]
     responses=COMMON_ERRORS | _csv_responses(TABLE_CSV),
     summary="Figures by one or two dimensions",
 )
-async def get_appeal_table(
-    table: ComputedTable, response: Response, accept: Accept = ""
-) -> AppealTable | Response:
+async def get_appeal_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response:
     """Return the figures of appeals opened in a period, by row and column: a table, or a time series with lines.
 
     Each cell has the link to its appeals. Organisation staff get their own. `Accept: text/csv` gives the same
     as `/metrics/table.csv`.
     """
-    if _wants_csv(accept):
-        return _table_csv(table)
-    response.headers["ETag"] = CONTENT_ETAG
-    response.headers["Vary"] = "Accept"
-    return table
+    return await (_table_csv(table) if as_csv else _json(table))
 
 
 @router.get(
@@ -118,11 +146,11 @@ async def get_appeal_table(
 )
 async def export_appeal_table(table: ComputedTable) -> Response:
     """Return a line for each cell of the table, without totals. UTF-8 with a byte order mark."""
-    return _table_csv(table)
+    return await _table_csv(table)
 
 
-def _table_csv(table: AppealTable) -> Response:
-    return _csv(csv_bytes(appeal_tables.csv_rows(table), with_mark=True), "appeals-table")
+async def _table_csv(table: AppealTable) -> Response:
+    return _csv(await asyncio.to_thread(_csv_file, appeal_tables.csv_rows(table)), "appeals-table")
 
 
 @router.get("/appeals", responses=COMMON_ERRORS, summary="Appeals behind a figure of a table")
@@ -158,17 +186,10 @@ async def export_counted_appeals(
 
 
 async def _rankings(
-    *,
-    session: ReadTransaction,
-    caller: MetricsReader,
-    measure: Measure = RankedMeasure.ON_TIME,
-    from_: PeriodFrom = None,
-    to: PeriodTo = None,
+    session: ReadTransaction, selection: RankingSelection, measure: Measure = RankedMeasure.ON_TIME
 ) -> PeerRankings:
-    now = clock.now()
-    period = parse_period(from_, to, now)
     async with statement_timeout(session):
-        return await peer_rankings.compute_rankings(session, period, caller, now, measure=measure)
+        return await peer_rankings.compute_rankings(session, selection, measure)
 
 
 ComputedRankings = Annotated[PeerRankings, Depends(_rankings)]
@@ -180,19 +201,13 @@ ComputedRankings = Annotated[PeerRankings, Depends(_rankings)]
     responses=COMMON_ERRORS | _csv_responses(RANKINGS_CSV),
     summary="Ranks among peers",
 )
-async def get_peer_rankings(
-    rankings: ComputedRankings, response: Response, accept: Accept = ""
-) -> PeerRankings | Response:
+async def get_peer_rankings(rankings: ComputedRankings, as_csv: AcceptsCsv) -> Response:
     """Return organisations ranked among their peers by a share of the appeals opened in a period, with intervals.
 
     Who has too few appeals or peers has no rank, and `note` says so. Organisation staff get the organisations that
     they may see, ranked among these. `Accept: text/csv` gives the same as `/metrics/rankings.csv`.
     """
-    if _wants_csv(accept):
-        return _rankings_csv(rankings)
-    response.headers["ETag"] = CONTENT_ETAG
-    response.headers["Vary"] = "Accept"
-    return rankings
+    return await (_rankings_csv(rankings) if as_csv else _json(rankings))
 
 
 @router.get(
@@ -203,29 +218,32 @@ async def get_peer_rankings(
 )
 async def export_peer_rankings(rankings: ComputedRankings) -> Response:
     """Return a line for each organisation, by peer group and rank. UTF-8 with a byte order mark."""
-    return _rankings_csv(rankings)
+    return await _rankings_csv(rankings)
 
 
-def _rankings_csv(rankings: PeerRankings) -> Response:
-    return _csv(csv_bytes(peer_rankings.csv_rows(rankings), with_mark=True), "rankings")
+async def _rankings_csv(rankings: PeerRankings) -> Response:
+    return _csv(await asyncio.to_thread(_csv_file, peer_rankings.csv_rows(rankings)), "rankings")
+
+
+def _csv_file(rows: Iterable[Sequence[object]]) -> bytes:
+    return csv_bytes(rows, with_mark=True)
 
 
 @router.get(
     "/map",
+    response_model=MunicipalityMap,
     response_class=GeoJsonResponse,
     responses=COMMON_ERRORS | with_headers(200, "ETag"),
     summary="Figures by municipality as GeoJSON",
 )
-async def get_municipality_map(
-    session: ReadTransaction, selection: Selection, response: Response
-) -> MunicipalityMap:
+async def get_municipality_map(session: ReadTransaction, selection: MapSelection) -> Response:
     """Return a feature for each municipality with the figures of appeals about it, as `application/geo+json`.
 
-    Geometry and population come from the region's map file; without one `geometry` is null.
+    Geometry and population come from the region's map file; without one `geometry` is null. There is no filter by
+    location: the map shows all.
     """
     # The table and the municipalities of one state of the database.
     await use_snapshot(session)
     async with statement_timeout(session):
         found = await municipality_map.compute_map(session, selection, configured_map())
-    response.headers["ETag"] = CONTENT_ETAG
-    return found
+    return await _json(found, GeoJsonResponse.media_type)

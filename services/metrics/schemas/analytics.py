@@ -11,7 +11,7 @@ _LINK = "/api/v1/metrics/appeals?from=2026-11-23T00%3A00%3A00%2B08%3A00&to=2026-
 
 
 class AppealDimension(StrEnum):
-    """What appeals may be divided and restricted by.
+    """By what appeals may be grouped and restricted.
 
     `municipality` is that of the organisation, as in `GET /metrics/sla`; `location` that of the problem, as in the
     weekly report.
@@ -30,8 +30,9 @@ class AppealDimension(StrEnum):
 class RankedMeasure(StrEnum):
     """By which share organisations are ranked.
 
-    `on_time`: answered in time, of those answered in time or overdue. `answered`: answered, of all but those that
-    still wait before their deadline.
+    `on_time`: answered in time, of those answered in time or overdue: `on_time / (on_time + overdue)`, figures
+    of `GET /metrics/table`. `answered`: answered, of all but those that still wait before their deadline:
+    `answered / (opened - waiting)`.
     """
 
     ON_TIME = "on_time"
@@ -119,7 +120,10 @@ class RankedRow(BaseModel):
     score: float | None = Field(
         description="The share drawn towards the mean of the peers, by which they are ranked", examples=[0.965]
     )
-    appeals: str = Field(description="All its appeals of the period", examples=[_LINK])
+    appeals: str = Field(
+        description="Its opened appeals; with `&figure=`, those of a figure that the measure is made of",
+        examples=[_LINK],
+    )
 
 
 class ListedRow(BaseModel):
@@ -153,7 +157,9 @@ class MunicipalityFigures(AppealFigures):
     """Figures of appeals about one municipality."""
 
     oktmo: str = Field(examples=["81624000"])
-    name: str = Field(examples=["Кабанский район"])
+    name: str | None = Field(
+        description="Null: appeals have this code, but the registry has it no longer", examples=["Кабанский район"]
+    )
     population: int | None = Field(description="Null: the region's map file does not say", examples=[52300])
     opened_per_1000: float | None = Field(description="`opened` per 1,000 inhabitants", examples=[2.29])
 
