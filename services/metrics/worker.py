@@ -1,7 +1,7 @@
 """Background work of metrics: the weekly report, open data, scores of pages, samples to grade; purging."""
 
 from services.metrics.grading.samples import draw_last_week
-from services.metrics.open_data.open_weeks import publish_open_weeks
+from services.metrics.open_data.publication import publish_missing_weeks
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
 from services.metrics.weekly_report import publication
@@ -30,8 +30,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def publish_open_data() -> None:
         config = metrics_settings()
         if config.open_data:
-            for week in await publish_open_weeks(service.database, clock.now(), config.open_data_minimum):
-                log.info("open data published", week=week.name)
+            await publish_missing_weeks(service.database, clock.now(), config.open_data_minimum)
 
     @queue.schedule("note-report-corrections", "23 19 * * *")
     async def note_report_corrections() -> None:

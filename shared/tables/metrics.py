@@ -48,7 +48,7 @@ class WeeklyReportCorrection(Base):
 class OpenDataWeek(Base):
     """Open data of a published week, which nothing changes later.
 
-    `document` is `OpenWeek` as JSON; no count in it is below `minimum`.
+    `document` is `OpenDataDocument` as JSON; no count in it is below `minimum`.
     """
 
     __tablename__ = "open_data_weeks"

@@ -1,62 +1,62 @@
 """Suppression of small counts, so that they cannot be computed from what is published either.
 
-Pure functions on plain data. Categories with fewer than `k` are merged with others first, so that every total is
+Pure functions on plain data. Categories with fewer than `k` are combined with others first, so that every total is
 at least `k`. Then cells are hidden: those below `k`, and others, until the published numbers leave each hidden
 cell a range of at least `k`. Why that is enough: docs/decisions/0030-open-data-of-published-weeks.md.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 Counts = Sequence[Sequence[int]]
-# The key of the merged category.
-OTHER = "other"
+# The key of the combined category; no id, code, network or source has it.
+OTHER = "_other"
 
 
 @dataclass(frozen=True)
-class Merged:
-    """Categories with their counts, largest first; the last may be `OTHER`, the sum of those in `merged`."""
+class Combined:
+    """Categories with their counts, largest first; the last may be `OTHER`, the sum of those in `combined`."""
 
     counts: Sequence[tuple[str, int]]
-    merged: frozenset[str]
+    combined: frozenset[str]
 
 
-def merge_small(counts: Mapping[str, int], k: int) -> Merged | None:
-    """Return the categories with the small ones merged; None if all together are fewer than `k`.
+def combine_small(counts: Mapping[str, int], k: int, unnamed: Set[str] = frozenset()) -> Combined | None:
+    """Return the categories with the small and the unnamed ones combined; None if all together are fewer than `k`.
 
-    Empty categories are dropped. One small category alone is merged with the next larger one, and so on, until the
-    merged have at least `k`: otherwise the rest to the total would be that category, or a small number.
+    Empty categories are dropped. While the combined have fewer than `k` together, the next larger one is added:
+    otherwise the rest to the total would be a single small category, or a small number.
     """
     ordered = sorted(
         ((key, count) for key, count in counts.items() if count), key=lambda item: (-item[1], item[0])
     )
     if sum(count for _, count in ordered) < k:
         return None
-    shown = [item for item in ordered if item[1] >= k]
-    small = [item for item in ordered if item[1] < k]
-    while small and (len(small) < 2 or sum(count for _, count in small) < k):
-        small.append(shown.pop())
-    if not small:
-        return Merged(shown, frozenset())
-    other = (OTHER, sum(count for _, count in small))
-    return Merged([*shown, other], frozenset(key for key, _ in small))
+    shown = [item for item in ordered if item[1] >= k and item[0] not in unnamed]
+    rest = [item for item in ordered if item not in shown]
+    while rest and sum(count for _, count in rest) < k:
+        rest.append(shown.pop())
+    if not rest:
+        return Combined(shown, frozenset())
+    other = (OTHER, sum(count for _, count in rest))
+    return Combined([*shown, other], frozenset(key for key, _ in rest))
 
 
-def merge_table(cells: Iterable[tuple[str, str, int]], rows: Merged, columns: Merged) -> list[list[int]]:
-    """Return the cells (row, column, count) as a table of the merged categories."""
-    row_places = _places(rows)
-    column_places = _places(columns)
+def combine_table(cells: Iterable[tuple[str, str, int]], rows: Combined, columns: Combined) -> list[list[int]]:
+    """Return the cells (row, column, count) as a table of the combined categories."""
+    row_indexes = _indexes(rows)
+    column_indexes = _indexes(columns)
     table = [[0] * len(columns.counts) for _ in rows.counts]
     for row, column, count in cells:
         if count:
-            table[row_places[row]][column_places[column]] += count
+            table[row_indexes[row]][column_indexes[column]] += count
     return table
 
 
-def _places(merged: Merged) -> dict[str, int]:
-    places = {key: place for place, (key, _) in enumerate(merged.counts)}
-    return places | dict.fromkeys(merged.merged, len(merged.counts) - 1)
+def _indexes(categories: Combined) -> dict[str, int]:
+    indexes = {key: index for index, (key, _) in enumerate(categories.counts)}
+    return indexes | dict.fromkeys(categories.combined, len(categories.counts) - 1)
 
 
 def hide_cells(table: Counts, k: int) -> list[list[bool]]:
@@ -82,15 +82,15 @@ def _hide_one_more(table: Counts, hidden: list[list[bool]], cell: tuple[int, int
     """
     row, column = cell
     shown = [(r, c) for r, cells in enumerate(hidden) for c, is_hidden in enumerate(cells) if not is_hidden]
-    in_row = [place for place in shown if place[0] == row]
-    in_column = [place for place in shown if place[1] == column]
+    in_row = [other for other in shown if other[0] == row]
+    in_column = [other for other in shown if other[1] == column]
     if sum(hidden[row]) == 1:
         near = in_row
     elif sum(cells[column] for cells in hidden) == 1:
         near = in_column
     else:
         near = [*in_row, *in_column]
-    found = min(near or shown, key=lambda place: (table[place[0]][place[1]], place))
+    found = min(near or shown, key=lambda other: (table[other[0]][other[1]], other))
     hidden[found[0]][found[1]] = True
     return found
 

@@ -1,4 +1,4 @@
-"""API models of open data: counts of published weeks that say nothing about single people."""
+"""API models of open data: counts of appeals of published weeks, none of them small."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -6,10 +6,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
-OpenTableCode = TypeAliasType(
-    "OpenTableCode", Literal["topics_by_municipality", "channels", "outcomes", "organisations"]
+OpenDataTableCode = TypeAliasType(
+    "OpenDataTableCode", Literal["topics_by_municipality", "channels", "outcomes", "organisations"]
 )
-OpenTableUnit = TypeAliasType("OpenTableUnit", Literal["appeals", "responses"])
 
 
 class _Part(BaseModel):
@@ -18,26 +17,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class OpenCategory(_Part):
+class OpenDataCategory(_Part):
     """A row or column with its total, which is at least the minimum."""
 
     key: str = Field(
-        description="Id, OKTMO code or code; `none`: not known; `other`: smaller ones together",
+        description="Id, OKTMO code or code; `none`: not known; `_other`: others together",
         examples=["81624000"],
     )
     name: str = Field(examples=["Кабанский район"])
     total: int = Field(examples=[48])
 
 
-class OpenTable(_Part):
-    """Counts by one or two divisions."""
+class OpenDataTable(_Part):
+    """Counts of appeals opened in the week, by one or two dimensions."""
 
-    code: OpenTableCode
+    code: OpenDataTableCode
     title: str = Field(examples=["Темы по районам и городам"])
-    unit: OpenTableUnit
     total: int = Field(examples=[508])
-    rows: list[OpenCategory] = Field(description="Largest first")
-    columns: list[OpenCategory] = Field(description="Empty: the table has one division")
+    rows: list[OpenDataCategory] = Field(description="Largest first")
+    columns: list[OpenDataCategory] = Field(description="Empty: the table has one dimension")
     cells: list[list[int | None]] = Field(
         description="For each row the counts of the columns; null: fewer than the minimum, or withheld so that "
         "others cannot be computed",
@@ -45,7 +43,7 @@ class OpenTable(_Part):
     )
 
 
-class OpenWeek(_Part):
+class OpenDataDocument(_Part):
     """Open data of one week. Nothing changes them later."""
 
     format: Literal[1] = Field(default=1, description="Version of this structure")
@@ -53,11 +51,14 @@ class OpenWeek(_Part):
     first_day: date = Field(examples=["2026-11-16"])
     last_day: date = Field(examples=["2026-11-22"])
     time_zone: str = Field(examples=["Asia/Irkutsk"])
-    minimum: int = Field(description="No smaller count is published", examples=[5])
-    tables: list[OpenTable] = Field(description="A table with fewer than the minimum in all is left out")
+    minimum: int = Field(
+        description="No smaller count is published. Appeals are counted, not people: one person may have several",
+        examples=[5],
+    )
+    tables: list[OpenDataTable] = Field(description="A table with fewer than the minimum in all is left out")
 
 
-class OpenWeekSummary(BaseModel):
+class OpenDataWeekSummary(BaseModel):
     """A week in the list."""
 
     week: str = Field(examples=["2026-W47"])
@@ -67,7 +68,7 @@ class OpenWeekSummary(BaseModel):
     url: str = Field(examples=["/api/v1/open-data/weeks/2026-W47"])
 
 
-class OpenWeeks(BaseModel):
+class OpenDataWeeks(BaseModel):
     """All published weeks."""
 
-    items: list[OpenWeekSummary] = Field(description="Newest first")
+    items: list[OpenDataWeekSummary] = Field(description="Newest first")

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,8 @@ import httpx
 import pytest
 import time_machine
 
+from services.metrics.open_data import publication
+from services.metrics.open_data.publication import published_weeks
 from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.schemas.weekly_report import ReportDocument
 from services.metrics.settings import MetricsSettings, metrics_settings
@@ -50,6 +52,13 @@ class OpenData:
             document.outcomes.opened, MOMENT,
         )  # fmt: skip
         await connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_kept_weeks() -> Iterator[None]:
+    """Forget the weeks of earlier tests, whose database was replaced."""
+    yield
+    published_weeks.cache_clear()
 
 
 @pytest.fixture
@@ -91,7 +100,10 @@ async def test_anybody_reads_a_week_as_json_and_csv(open_data: OpenData, setting
     assert answer.status_code == 200, answer.text
     assert answer.headers["access-control-allow-origin"] == "*"
     assert answer.headers["cache-control"].startswith("public")
-    assert "ratelimit" in answer.headers
+    exposed = answer.headers["access-control-expose-headers"].split(", ")
+    assert {"ETag", "Retry-After"} <= set(exposed)
+    # A cache would keep them for other clients.
+    assert "ratelimit" not in answer.headers
     tables: dict[str, Any] = {table["code"]: table for table in answer.json()["tables"]}
     assert tables["outcomes"]["total"] == open_data.report.outcomes.opened
     again = await open_data.get(f"/{open_data.report.week}", **{"If-None-Match": answer.headers["etag"]})
@@ -127,6 +139,37 @@ async def test_published_week_stays_when_the_minimum_changes(
     ]
 
 
+async def test_report_that_fails_does_not_stop_later_ones(open_data: OpenData, settings: MetricsSettings) -> None:
+    settings.open_data = True
+    connection = await open_data.database.connect()
+    await connection.execute(
+        """INSERT INTO weekly_reports (id, week, document, digest, appeals, published_at, created_at)
+           VALUES ($1, '2026-W01', '{"format": 1}', '', 1, $2, $2)""",
+        uuid4(), MOMENT,
+    )  # fmt: skip
+    await connection.close()
+    with pytest.raises(ExceptionGroup) as failed:
+        await open_data.publish()
+    assert len(failed.value.exceptions) == 1
+    assert [item["week"] for item in (await open_data.get()).json()["items"]] == [open_data.report.week]
+
+
+async def test_many_at_once_are_refused_and_known_weeks_are_still_served(
+    open_data: OpenData, settings: MetricsSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.open_data = True
+    await open_data.publish()
+    first = await open_data.get(f"/{open_data.report.week}")
+    weeks = published_weeks(open_data.metrics.service.database)
+    monkeypatch.setattr(publication, "WAIT_SECONDS", 0.01)
+    async with weeks.session(), weeks.session():
+        refused = await open_data.get()
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert (await open_data.get(f"/{open_data.report.week}")).content == first.content
+        assert (await open_data.get(f"/{open_data.report.week}.csv")).status_code == 200
+    assert (await open_data.get()).status_code == 200
+
+
 async def test_week_of_real_rows_is_published_after_its_report(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,8 +195,9 @@ async def test_week_of_real_rows_is_published_after_its_report(
     assert [column["total"] for column in topics["columns"]] == [12, 9]
     # 7 and 0 of the topic, 5 and 9 without: with the zero all four are hidden.
     assert topics["cells"] == [[None, None], [None, None]]
+    assert [row["total"] for row in tables["organisations"]["rows"]] == [12, 9]
     # Two of OK are too few to be shown, and would be the rest if VK were.
-    assert [(row["key"], row["total"]) for row in tables["channels"]["rows"]] == [("other", 21)]
+    assert [(row["key"], row["total"]) for row in tables["channels"]["rows"]] == [("_other", 21)]
 
 
 async def test_wrong_weeks_and_too_many_requests_are_refused(

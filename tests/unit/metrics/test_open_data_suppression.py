@@ -4,14 +4,15 @@ import json
 import random
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from services.metrics.open_data.open_week import csv_rows, open_week
-from services.metrics.open_data.suppression import OTHER, hide_cells, merge_small, merge_table
-from services.metrics.schemas.open_data import OpenWeek
+from services.metrics.open_data.document import build_document, csv_rows
+from services.metrics.open_data.suppression import OTHER, combine_small, combine_table, hide_cells
+from services.metrics.schemas.open_data import OpenDataDocument
 from tests.support.sample_report import empty_report, sample_report
 
 K = 5
@@ -67,11 +68,11 @@ def test_no_hidden_cell_can_be_computed_or_narrowed_down() -> None:
     hidden_cells = 0
     for seed in range(40):
         table = generated(seed)
-        rows, columns = merge_small(totals(table, 0), K), merge_small(totals(table, 1), K)
+        rows, columns = combine_small(totals(table, 0), K), combine_small(totals(table, 1), K)
         if rows is None or columns is None:
             assert sum(table.values()) < K
             continue
-        counts = merge_table(((r, c, count) for (r, c), count in table.items()), rows, columns)
+        counts = combine_table(((r, c, count) for (r, c), count in table.items()), rows, columns)
         hidden = hide_cells(counts, K)
         cells: Published = [
             [None if is_hidden else count for count, is_hidden in zip(row, flags, strict=True)]
@@ -110,15 +111,23 @@ def test_table_without_small_cells_is_published_completely() -> None:
         ({"a": 6, "b": 1}, {OTHER: 7}),
     ],
 )
-def test_small_categories_are_merged_until_they_are_many(counts: dict[str, int], shown: dict[str, int]) -> None:
-    merged = merge_small(counts, K)
-    assert merged is not None
-    assert dict(merged.counts) == shown
-    assert len(merged.merged) != 1
+def test_small_categories_are_combined_to_the_minimum_at_least(
+    counts: dict[str, int], shown: dict[str, int]
+) -> None:
+    categories = combine_small(counts, K)
+    assert categories is not None
+    assert dict(categories.counts) == shown
+    assert len(categories.combined) != 1
+
+
+def test_unnamed_categories_are_combined_whatever_their_size() -> None:
+    found = combine_small({"vk": 50, "ok": 20, "other": 30, "pos": 2}, K, {"other"})
+    assert found is not None
+    assert dict(found.counts) == {"vk": 50, "ok": 20, OTHER: 32}
 
 
 def test_fewer_than_the_minimum_in_all_gives_no_table() -> None:
-    assert merge_small({"a": 2, "b": 2}, K) is None
+    assert combine_small({"a": 2, "b": 2}, K) is None
 
 
 def numbers(value: Any) -> Iterator[int]:
@@ -135,23 +144,63 @@ def numbers(value: Any) -> Iterator[int]:
 @pytest.mark.parametrize("minimum", [3, 5, 10])
 def test_week_has_no_count_below_the_minimum_and_nothing_but_counts(minimum: int) -> None:
     report = sample_report().report
-    week = open_week(report, minimum)
-    assert {table.code for table in week.tables} == {
+    document = build_document(report, minimum)
+    assert {table.code for table in document.tables} == {
         "topics_by_municipality", "channels", "outcomes", "organisations"
     }  # fmt: skip
-    plain = json.loads(week.model_dump_json())
+    plain = json.loads(document.model_dump_json())
     assert min(numbers(plain["tables"])) >= minimum
-    text = week.model_dump_json()
+    text = document.model_dump_json()
     for appeal in report.hard_appeals:
         assert str(appeal.appeal_id) not in text
         assert appeal.text not in text
     # Comparisons would publish the cells of other weeks, which those hide.
     assert not {"last_week", "last_year", "change", "mean_of_8_weeks"} & set(text.split('"'))
-    assert OpenWeek.model_validate_json(text) == week
+    assert OpenDataDocument.model_validate_json(text) == document
+
+
+def test_names_of_other_systems_are_not_published() -> None:
+    report = sample_report().report
+    channels = [
+        report.totals[0],
+        *(
+            report.totals[1].model_copy(update={"channel": name, "label": name})
+            for name in ("other", "_other", "Аноним: иванов@example.ru")
+        ),
+        *report.totals[2:],
+    ]
+    document = build_document(report.model_copy(update={"totals": channels}), K)
+    (table,) = [table for table in document.tables if table.code == "channels"]
+    assert [(row.key, row.total) for row in table.rows] == [("vk", 181), ("ok", 63), (OTHER, 3 * 264)]
+
+
+def test_organisations_are_counted_by_appeals_and_not_by_responses() -> None:
+    report = sample_report().report
+    # Whoever reopens an appeal five times gets five responses.
+    groups = [
+        group.model_copy(
+            update={
+                "organisations": [
+                    one.model_copy(update={"responses": 5 * one.responses, "on_time": 5 * one.on_time})
+                    for one in group.organisations
+                ]
+            }
+        )
+        for group in report.peer_groups
+    ]
+    document = build_document(report, K)
+    assert build_document(report.model_copy(update={"peer_groups": groups}), K) == document
+    (table,) = [table for table in document.tables if table.code == "organisations"]
+    for row in table.rows:
+        if row.key != OTHER:
+            wanted = None if row.key == "none" else UUID(row.key)
+            found = [cell.appeals for cell in report.cells if cell.organisation_id == wanted]
+            assert row.total == sum(found) >= K
+    assert table.total == report.outcomes.opened
 
 
 def test_rows_columns_and_lists_sum_to_the_total() -> None:
-    for table in open_week(sample_report().report, K).tables:
+    for table in build_document(sample_report().report, K).tables:
         assert sum(row.total for row in table.rows) == table.total
         if table.columns:
             assert sum(column.total for column in table.columns) == table.total
@@ -159,13 +208,13 @@ def test_rows_columns_and_lists_sum_to_the_total() -> None:
 
 
 def test_csv_has_a_line_for_each_total_and_cell() -> None:
-    week = open_week(sample_report().report, K)
-    lines = list(csv_rows(week))
-    cells = sum(len(table.rows) * len(table.columns) for table in week.tables)
-    sides = sum(1 + len(table.rows) + len(table.columns) for table in week.tables)
+    document = build_document(sample_report().report, K)
+    lines = list(csv_rows(document))
+    cells = sum(len(table.rows) * len(table.columns) for table in document.tables)
+    sides = sum(1 + len(table.rows) + len(table.columns) for table in document.tables)
     assert len(lines) == 1 + sides + cells
-    assert {len(line) for line in lines} == {8}
+    assert {len(line) for line in lines} == {7}
 
 
 def test_empty_week_has_no_tables() -> None:
-    assert open_week(empty_report().report, K).tables == []
+    assert build_document(empty_report().report, K).tables == []
