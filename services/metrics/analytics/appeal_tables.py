@@ -27,7 +27,7 @@ from shared.clock import REGION_TIME_ZONE
 from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal
 
-# Rows, columns and cells together: enough for the organisations of a region, or a year of days by topic group.
+# Rows, columns and cells together: all organisations of a region, or half a year by day and topic group.
 MAX_PARTS = 5_000
 _COUNTED_COLUMNS = (
     "status", "closed_at", "first_response_at", "first_response_due_at", "final_answer_at", "outcome",

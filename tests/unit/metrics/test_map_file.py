@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from services.metrics.analytics import map_file
-from services.metrics.analytics.map_file import MapFileError, read_map_file
+from services.metrics.analytics.map_file import MapFileError, configured_map, read_map_file
+from services.metrics.app import build_service
+from services.metrics.settings import metrics_settings
+from shared.service import Process
 
 BORDER: dict[str, Any] = {
     "type": "Polygon",
@@ -64,3 +67,15 @@ def test_absent_and_too_large_files_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(map_file, "MAX_FILE_BYTES", 10)
     with pytest.raises(MapFileError, match="simplify the borders"):
         read_map_file(written(tmp_path, feature()))
+
+
+async def test_wrong_file_stops_api_processes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_settings(), "map_file", tmp_path / "absent.geojson")
+    configured_map.cache_clear()
+    serving: tuple[Process, ...] = ("api", "all")
+    for process in serving:
+        with pytest.raises(MapFileError):
+            async with build_service().running(process):
+                pass
+    async with build_service().running("worker"):
+        pass

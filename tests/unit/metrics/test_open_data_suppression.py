@@ -26,19 +26,19 @@ def possible_values(
 
     A linear program finds the exact bounds: transportation problems have integer vertices.
     """
-    places = [(r, c) for r, row in enumerate(cells) for c, count in enumerate(row) if count is None]
+    unknown = [(r, c) for r, row in enumerate(cells) for c, count in enumerate(row) if count is None]
     equations = [
-        ([place[0] == r for place in places], total - sum(count or 0 for count in cells[r]))
+        ([cell[0] == r for cell in unknown], total - sum(count or 0 for count in cells[r]))
         for r, total in enumerate(row_totals)
     ] + [
-        ([place[1] == c for place in places], total - sum(row[c] or 0 for row in cells))
+        ([cell[1] == c for cell in unknown], total - sum(row[c] or 0 for row in cells))
         for c, total in enumerate(column_totals)
     ]
     matrix = np.array([left for left, _ in equations], dtype=float)
     sums = [right for _, right in equations]
-    for place in range(len(places)):
-        aim = np.zeros(len(places))
-        aim[place] = 1
+    for index in range(len(unknown)):
+        aim = np.zeros(len(unknown))
+        aim[index] = 1
         least, most = (linprog(sign * aim, A_eq=matrix, b_eq=sums) for sign in (1, -1))
         assert least.success
         assert most.success
