@@ -98,6 +98,7 @@ class Service:
         find_person: Callable[["Service"], identity.FindPerson] | None = None,
         answers: type[IdempotencyMixin] | None = None,
         before: WorkerFunction | None = None,
+        before_api: WorkerFunction | None = None,
         dependencies: Mapping[str, WorkerFunction] | None = None,
     ) -> None:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
@@ -105,8 +106,9 @@ class Service:
         `api_parts` run wherever the API is served; routes get theirs by `part`. `large_bodies` maps paths to a
         higher body limit in bytes. `find_person` finds people of an external issuer, by default by calling
         registry. `answers` is the table of stored responses to requests with an idempotency key. An exception in
-        `before` stops the start. `dependencies` are checked by `/health/ready`; one that is unavailable is a
-        warning, since the service does most of its work without it.
+        `before` stops the start, one in `before_api` that of a process that serves the API. `dependencies` are
+        checked by `/health/ready`; one that is unavailable is a warning, since the service does most of its work
+        without it.
         """
         self.name = name
         self.title = title
@@ -120,6 +122,7 @@ class Service:
         self._find_person = find_person
         self.answers = answers
         self._before = before
+        self._before_api = before_api
         self._dependencies = dependencies or {}
         self._large_bodies = large_bodies
         self.wakeups = NotificationListener()
@@ -250,7 +253,7 @@ class Service:
     @asynccontextmanager
     async def running(self, process: Process) -> AsyncIterator[None]:
         """Run the workers of a process, if it has any, until the block ends; then close all connections."""
-        await self._begin()
+        await self._begin(process)
         tasks = [asyncio.create_task(self._forever(n, w)) for n, w in self._work(process).items()]
         try:
             yield
@@ -264,12 +267,14 @@ class Service:
             if self._database is not None:
                 await self._database.close()
 
-    async def _begin(self) -> None:
+    async def _begin(self, process: Process) -> None:
         try:
             refuse_renamed_variables(os.environ)
             RetentionSettings()  # refuse a too short retention period at the start
             if self._before is not None:
                 await self._before(self)
+            if self._before_api is not None and process != "worker":
+                await self._before_api(self)
         except Exception as error:
             # Log the reason in one line, above the server's traceback.
             logs.get_logger(__name__).error("startup failed", reason=str(error))

@@ -1,12 +1,15 @@
 """Build the metrics service: its routes and jobs."""
 
 from services.metrics import worker
+from services.metrics.analytics.map_file import configured_map
 from services.metrics.api import (
+    analytics,
     embellishment_signs,
     erasures,
     grading,
     grading_figures,
     metrics,
+    open_data,
     page_health,
     pulse,
     weekly_reports,
@@ -17,11 +20,17 @@ from shared.service import Service
 from shared.tables.metrics import MetricsIdempotency
 
 
+async def _read_map(_service: Service) -> None:
+    """Stop the start if the map file of the settings cannot be used."""
+    configured_map()
+
+
 def build_service() -> Service:
     """Return a new service with its routes, jobs and worker."""
     queue = Jobs("metrics")
     routers = [
         metrics.router,
+        analytics.router,
         pulse.router,
         embellishment_signs.router,
         page_health.router,
@@ -34,9 +43,11 @@ def build_service() -> Service:
         "Gospablik: metrics",
         root=[erasures.internal],
         routers=routers,
+        public=[open_data.router],
         jobs=queue,
         answers=MetricsIdempotency,
         workers={"sla-rollup-gauge": run_gauge_updates},
+        before_api=_read_map,
     )
     worker.register_schedules(service, queue)
     return service

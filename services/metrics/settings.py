@@ -1,8 +1,9 @@
 """Settings of metrics, in addition to those of every service."""
 
 from functools import lru_cache
+from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -44,6 +45,23 @@ class MetricsSettings(BaseSettings):
         le=1,
         description="Lower limit of the weighted κ below which a criterion is not trusted",
     )
+    map_file: Path | None = Field(
+        default=None,
+        description="GeoJSON of the region's municipalities by OKTMO: borders or centres, and population",
+    )
+
+    open_data: bool = Field(default=False, description="Whether anybody may read the open data of published weeks")
+    open_data_minimum: int = Field(
+        default=5, ge=3, le=1_000, description="Smaller counts are not published; for weeks published from now on"
+    )
+    open_data_requests_per_minute: int = Field(
+        default=120, ge=1, description="Requests for open data from one address per minute that a process accepts"
+    )
+
+    @field_validator("map_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
 
 
 @lru_cache

@@ -1,6 +1,7 @@
-"""Background work of metrics: rollups, the weekly report, scores of pages, samples of answers; purging."""
+"""Background work of metrics: rollups, the weekly report, open data, scores of pages, samples to grade; purging."""
 
 from services.metrics.grading.samples import draw_last_week
+from services.metrics.open_data.publication import publish_missing_weeks
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
 from services.metrics.sla_rollups.rebuilding import rebuild_due_months
@@ -24,6 +25,13 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         hour = metrics_settings().report_hour
         for week in await publication.publish_due_weeks(service.database, clock.now(), hour):
             log.info("weekly report published", week=week.name)
+
+    # Soon after the report. Switched on later, it publishes the weeks before too.
+    @queue.schedule("publish-open-data", "17 * * * *")
+    async def publish_open_data() -> None:
+        config = metrics_settings()
+        if config.open_data:
+            await publish_missing_weeks(service.database, clock.now(), config.open_data_minimum)
 
     @queue.schedule("note-report-corrections", "23 19 * * *")
     async def note_report_corrections() -> None:

@@ -7,7 +7,7 @@ an example is null, unless it is an object. `MissingExampleError` names a field 
 from collections.abc import Mapping
 from typing import Any
 
-_JSON = "application/json"
+_JSON_TYPES = frozenset({"application/json", "application/geo+json"})
 _BY_FORMAT = {
     "uuid": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10",
     "date-time": "2026-11-27T16:40:00+08:00",
@@ -26,9 +26,10 @@ def add_examples(document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for status, response in operation["responses"].items():
-                body = response.get("content", {}).get(_JSON, {})
-                if status.startswith("2") and "schema" in body and not body.keys() & {"example", "examples"}:
-                    body["example"] = example_of(body["schema"], schemas, f"{method.upper()} {path}")
+                for media_type in _JSON_TYPES & response.get("content", {}).keys():
+                    body = response["content"][media_type]
+                    if status.startswith("2") and "schema" in body and not body.keys() & {"example", "examples"}:
+                        body["example"] = example_of(body["schema"], schemas, f"{method.upper()} {path}")
 
 
 def example_of(  # noqa: PLR0911 — one for each kind of schema

@@ -199,11 +199,14 @@ def set_log_context(request: Request, actor: str | None, on_behalf_of: str | Non
     request.scope[WHO] = {"actor": actor, "on_behalf_of": on_behalf_of, "ip_address": ip_address}
 
 
-def check_rate_limit(request: Request, subject: str) -> None:
-    """Count a request of the caller. Raise `TooManyRequests` with the time to wait."""
+def check_rate_limit(request: Request, subject: str, limiter: Quota | None = None) -> None:
+    """Count a request of the caller, by default against the common limit of those who have signed in.
+
+    Raise `TooManyRequests` with the time to wait.
+    """
     if ANSWER_HEADERS in request.scope:  # counted already by another dependency
         return
-    verdict = _rate_limiter(settings().requests_per_minute).take(subject)
+    verdict = (limiter or _rate_limiter(settings().requests_per_minute)).take(subject)
     request.scope[ANSWER_HEADERS] = [
         (name.lower().encode(), value.encode()) for name, value in verdict.headers.items()
     ]

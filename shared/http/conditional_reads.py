@@ -2,7 +2,8 @@
 
 A version counts the changes of a resource, for `If-Match`. The body of a read can change without it: a deadline
 passes, a reply is published, another caller has other rights. So the `ETag` of a read is the version and a
-digest of the body, `"3-9f0b6d8e1f0a"`; `If-Match` compares only the version.
+digest of the body, `"3-9f0b6d8e1f0a"`; `If-Match` compares only the version. Figures have no version:
+their `ETag` is the digest alone.
 """
 
 import hashlib
@@ -10,6 +11,8 @@ import hashlib
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# Set by a route whose response has no version.
+CONTENT_ETAG = '""'
 _MARK_LENGTH = 12
 
 
@@ -53,7 +56,8 @@ class ConditionalReads:
 
 def marked(etag: str, body: bytes) -> str:
     """Return the `ETag` with a digest of the body added."""
-    return f'{etag.removesuffix(chr(34))}-{hashlib.sha256(body).hexdigest()[:_MARK_LENGTH]}"'
+    digest = hashlib.sha256(body).hexdigest()[:_MARK_LENGTH]
+    return f'"{digest}"' if etag == CONTENT_ETAG else f'{etag.removesuffix(chr(34))}-{digest}"'
 
 
 def _has_etag(message: Message) -> bool:

@@ -1,4 +1,4 @@
-"""Tables of metrics: weekly reports as they were published, and what changed in their rows afterwards."""
+"""Tables of metrics: weekly reports as they were published, what changed in their rows afterwards; open data."""
 
 from datetime import datetime
 from typing import Any
@@ -42,6 +42,22 @@ class WeeklyReportCorrection(Base):
     id: Mapped[Id]
     report_id: Mapped[UUID] = mapped_column(ForeignKey("weekly_reports.id"))
     changes: Mapped[list[dict[str, Any]]]
+    created_at: Mapped[CreatedAt]
+
+
+class OpenDataWeek(Base):
+    """Open data of a published week, which nothing changes later.
+
+    `document` is `OpenDataDocument` as JSON; no count in it is below `minimum`.
+    """
+
+    __tablename__ = "open_data_weeks"
+
+    id: Mapped[Id]
+    week: Mapped[str] = mapped_column(unique=True)
+    minimum: Mapped[int]
+    document: Mapped[str]
+    published_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
 
 

@@ -110,6 +110,7 @@ TABLE_OWNERS: dict[str, str] = {
         "webhooks",
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
+    "open_data_weeks": "metrics",
     **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
     **dict.fromkeys(("sla_rollups", "sla_rollup_months", "sla_rollup_changes"), "metrics"),
     **dict.fromkeys(

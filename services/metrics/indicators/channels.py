@@ -18,6 +18,8 @@ _SOURCES: Mapping[str, str] = {
     "letter": "Письма",
     NO_CHANNEL: "Внесены вручную",
 }
+# Channels whose names are ours.
+NAMED_CHANNELS = frozenset({*NETWORKS, *_SOURCES})
 
 
 def channel_name(channel: str) -> str:

@@ -11,7 +11,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
 # An unescaped «+» in a query string arrives as a space; no other character is possible there.
 _UNESCAPED_PLUS = re.compile(r" (?=\d{2}:\d{2}$)")
-_YEARS = range(2000, 2100)
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Period:
 def midnight(day: date) -> datetime:
     """Return the start of a date in the region."""
     return datetime.combine(day, time.min, REGION_TIME_ZONE)
+
+
+# Periods that a response shows can be requested again, so a boundary may be the end of the last year too.
+_EARLIEST, _LATEST = midnight(date(_FIRST_YEAR, 1, 1)), midnight(date(_LAST_YEAR + 1, 1, 1))
 
 
 def week_of(moment: datetime) -> Period:
@@ -47,7 +51,7 @@ def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
     if errors:
         raise Invalid("; ".join(error.detail for error in errors), errors=errors)
     last = last or week_of(now).end
-    first = first or week_of(last.astimezone(UTC) - timedelta(microseconds=1)).start
+    first = first or max(week_of(last.astimezone(UTC) - timedelta(microseconds=1)).start, _EARLIEST)
     # A date «to» has become the next midnight, so «from» one day later gives an empty period, which is an error
     # too.
     backwards = first == last and end is not None and _DATE.fullmatch(end) is not None
@@ -64,11 +68,11 @@ def _boundary(name: str, value: str | None, errors: list[FieldError], *, whole_d
     try:
         if _DATE.fullmatch(value):
             day = date.fromisoformat(value)
-            _check_year(day.year)
+            _check_range(_FIRST_YEAR <= day.year <= _LAST_YEAR)
             return midnight(day + timedelta(days=1) if whole_day else day)
         if _MOMENT.fullmatch(value):
             moment = datetime.fromisoformat(value.upper())
-            _check_year(moment.year)
+            _check_range(_EARLIEST <= moment <= _LATEST)
             return moment.astimezone(REGION_TIME_ZONE)
     except ValueError as error:
         errors.append(FieldError(pointer=f"query/{name}", detail=f"«{name}»: {error}"))
@@ -78,6 +82,6 @@ def _boundary(name: str, value: str | None, errors: list[FieldError], *, whole_d
     return None
 
 
-def _check_year(year: int) -> None:
-    if year not in _YEARS:
-        raise ValueError(f"the year must be from {_YEARS.start} to {_YEARS.stop - 1}")
+def _check_range(is_within: bool) -> None:
+    if not is_within:
+        raise ValueError(f"the year must be from {_FIRST_YEAR} to {_LAST_YEAR}")

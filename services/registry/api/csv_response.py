@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query, Request, Response
 from typing_extensions import TypeAliasType
 
+from shared.api.accepted_csv import CSV_MEDIA_TYPE, is_csv_accepted
 from shared.tabular.writer import csv_bytes
 
-CSV_MEDIA_TYPE = "text/csv"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
@@ -38,8 +38,7 @@ async def wants_csv(
     """Return whether the response is to be CSV. A FastAPI dependency."""
     if form is not None:
         return form == "csv"
-    accepted = {part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")}
-    return CSV_MEDIA_TYPE in accepted and not accepted & {"application/json", "application/*"}
+    return is_csv_accepted(request.headers.get("accept", ""))
 
 
 WantsCsv = Annotated[bool, Depends(wants_csv)]

@@ -9,10 +9,10 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from typing_extensions import TypeAliasType
 
 from services.registry.api.common import COMMON_ERRORS, RegistryEditor, RegistryReader
-from services.registry.api.csv_response import CSV_MEDIA_TYPE
 from services.registry.import_export import exporter, short_name_lookup
 from services.registry.import_export.importer import ImportRejected, import_file, read_file
 from services.registry.schemas.import_export import ImportReport
+from shared.api.accepted_csv import CSV_MEDIA_TYPE
 from shared.http.problems import (
     Conflict,
     InFlight,

@@ -301,6 +301,21 @@ def _requested(found: Any) -> int:
     return total
 
 
+def _opened_rows(found: Any) -> int:
+    total: int = found["total"]["opened"]
+    assert total == sum(row["opened"] for row in found["rows"])
+    return total
+
+
+def _ranked(found: Any) -> int:
+    return sum(len(group["organisations"]) for group in found["groups"])
+
+
+def _mapped(found: Any) -> int:
+    shown = [feature["properties"] for feature in found["features"]]
+    return sum(figures["opened"] for figures in [*shown, found["elsewhere"]])
+
+
 def _opened_that_day(found: Any) -> int:
     total: int = found["total"]["opened"]["value"]
     assert total == sum(channel["opened"]["value"] for channel in found["channels"])
@@ -336,6 +351,9 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/reports/weekly/{week}.xlsx": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}/rows/{population}.csv": RouteCall(Right.REPORTS_READ),
+    "GET /api/v1/open-data/weeks": PublicRoute("nothing: counts for everybody, if the region switches them on"),
+    "GET /api/v1/open-data/weeks/{week}": PublicRoute("nothing: no count is below the minimum"),
+    "GET /api/v1/open-data/weeks/{week}.csv": PublicRoute("nothing: no count is below the minimum"),
     "GET /api/v1/metrics/embellishment-signs": RouteCall(Right.REPORTS_READ, query=PERIOD),
     "GET /api/v1/metrics/quality": ListRoute(
         Right.METRICS_READ, counts=_groups, query=PERIOD | {"group_by": "organisation"}
@@ -367,6 +385,15 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/sla": ListRoute(
         Right.METRICS_READ, counts=_opened, query=PERIOD | {"group_by": "organisation"}
     ),
+    "GET /api/v1/metrics/table": ListRoute(
+        Right.METRICS_READ, counts=_opened_rows, query=PERIOD | {"rows": "organisation"}
+    ),
+    "GET /api/v1/metrics/table.csv": RouteCall(Right.METRICS_READ, query=PERIOD | {"rows": "organisation"}),
+    "GET /api/v1/metrics/appeals": ListRoute(Right.METRICS_READ, shows="appeal_id", query=PERIOD),
+    "GET /api/v1/metrics/appeals.csv": RouteCall(Right.METRICS_READ, query=PERIOD),
+    "GET /api/v1/metrics/rankings": ListRoute(Right.METRICS_READ, counts=_ranked, query=PERIOD),
+    "GET /api/v1/metrics/rankings.csv": RouteCall(Right.METRICS_READ, query=PERIOD),
+    "GET /api/v1/metrics/map": ListRoute(Right.METRICS_READ, counts=_mapped, query=PERIOD),
     "GET /api/v1/metrics/classifier-agreement": ListRoute(
         Right.METRICS_READ, counts=_reviewed, query=PERIOD | {"group_by": "organisation"}
     ),

@@ -44,6 +44,9 @@ FINDS = {
     "subtree_of": "organisation_id",
     "ancestor_id": "organisation_id",
     "code": "code",
+    "organisation": "organisation_id",
+    "topic": "topic_id",
+    "topic_group": "topic_id",
 }
 # Other filters: each with a value that keeps all sample rows in the list, or excludes all.
 NAMES_NOBODY: dict[str, list[str]] = {
@@ -70,6 +73,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "ogrn": ["1027700132195"],
     "valid_on": ["2026-03-02"],
     "day": ["2026-03-02"],
+    "location": ["81701000", "none"],
     "after": ["0", "1", "2"],
     "types": ["appeal.opened"],
     "on_behalf_of": ["somebody"],
@@ -81,7 +85,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "source": ["phone"],
     "external_id": ["А-1"],
     "on": ["2099-01-02"],
-    "week": ["2026-W08", "2026-W09"],
+    "week": ["2026-W08", "2026-W09", "2026-W10"],
 }
 PAGED = {"limit", "cursor"}
 # Lists of the region's public directory, which everybody may read.

@@ -238,7 +238,7 @@ async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway)
     assert all(answer["by"] == "gateway-service" for _, answer in answers)
     assert str(answers[0][1]["instance"]).endswith("/api/v1/metrics/sla?x=1")
     # Its other paths are its own too: an unknown path would answer 200 here.
-    for path in ("/api/v1/grading/items/5a", "/api/v1/reports/weekly/2026-W47"):
+    for path in ("/api/v1/grading/items/5a", "/api/v1/reports/weekly/2026-W47", "/api/v1/open-data/weeks"):
         assert (await gateway.ask("GET", path))[0] in {502, 503}
     # Other services are not affected.
     assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200

@@ -53,6 +53,15 @@ def test_period_boundaries_are_parsed(start: str | None, end: str | None, first:
 
 
 @pytest.mark.parametrize(
+    ("start", "end"),
+    [("2099-12-01", "2099-12-31"), ("2000-01-01", "2000-01-02"), (None, "2000-01-02")],
+)
+def test_shown_boundaries_can_be_requested_again(start: str | None, end: str) -> None:
+    period = parse_period(start, end, NOW)
+    assert parse_period(period.start.isoformat(), period.end.isoformat(), NOW) == period
+
+
+@pytest.mark.parametrize(
     ("start", "end", "pointers"),
     [
         ("yesterday", None, ["query/from"]),
@@ -64,6 +73,8 @@ def test_period_boundaries_are_parsed(start: str | None, end: str | None, first:
         ("2026-11-20T25:00:00Z", None, ["query/from"]),
         ("", "", ["query/from", "query/to"]),
         ("0001-01-01", "9999-12-31", ["query/from", "query/to"]),
+        # In the region: the last hours of 1999, and the first of 2100.
+        ("2000-01-01T00:00:00+14:00", "2099-12-31T20:00:00Z", ["query/from", "query/to"]),
         ("2026-11-21", "2026-11-20", ["query/from"]),
         ("2026-12-01", None, ["query/from"]),
         ("٢٠٢٦-11-20", None, ["query/from"]),

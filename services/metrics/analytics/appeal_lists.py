@@ -1,0 +1,55 @@
+"""The appeals behind a figure of a table, as pages and as CSV."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.indicators.dimensions import AppealSelection, select_appeals
+from services.metrics.indicators.sla import figure_conditions
+from services.metrics.schemas.metrics import SlaAppeal, SlaFigure
+from shared.api.pagination import Paging
+from shared.clock import REGION_TIME_ZONE
+from shared.tables.appeals import Appeal
+from shared.tabular.writer import csv_bytes
+
+LISTED_COLUMNS = tuple(SlaAppeal.model_fields)
+
+
+def _listed(selection: AppealSelection, figure: SlaFigure) -> Select[Any]:
+    columns = [getattr(Appeal, name) for name in LISTED_COLUMNS]
+    return select_appeals(columns, selection).where(figure_conditions(Appeal, selection.now)[figure])
+
+
+async def list_appeals_of_figure(
+    session: AsyncSession, selection: AppealSelection, figure: SlaFigure, paging: Paging
+) -> Sequence[Row[Any]]:
+    """Return the appeals that the figure counts, newest first, one more than the page holds."""
+    query = _listed(selection, figure)
+    after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
+    if after is not None:
+        query = query.where(after)
+    query = query.order_by(Appeal.opened_at.desc(), Appeal.id.desc()).limit(paging.limit + 1)
+    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return found
+
+
+async def read_appeals_of_figure(
+    session: AsyncSession, selection: AppealSelection, figure: SlaFigure, max_rows: int
+) -> Sequence[Row[Any]]:
+    """Return up to `max_rows` of the appeals that the figure counts, oldest first."""
+    query = _listed(selection, figure).order_by(Appeal.opened_at, Appeal.id).limit(max_rows)
+    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    return found
+
+
+def csv_file(rows: Sequence[Row[Any]]) -> bytes:
+    """Return rows as CSV that spreadsheet programs read: with a byte order mark, times in the region."""
+    return csv_bytes([LISTED_COLUMNS, *([_in_region(value) for value in row] for row in rows)], with_mark=True)
+
+
+def _in_region(value: Any) -> Any:
+    return value.astimezone(REGION_TIME_ZONE).isoformat() if isinstance(value, datetime) else value
