@@ -31,7 +31,7 @@ def build_service() -> Service:
     service = Service(
         "metrics",
         "Gospablik: metrics",
-        root=[erasures.internal],
+        root=[erasures.internal, weekly_reports.internal],
         routers=routers,
         jobs=queue,
         answers=MetricsIdempotency,
