@@ -92,7 +92,7 @@ class WebhooksSettings(BaseSettings):
     )
 
     notices_max_pdf_mb: int = Field(
-        default=10,
+        default=7,
         ge=0,
         le=100,
         description="The weekly report is attached to letters up to this size in MiB, and linked above it; "

@@ -19,7 +19,7 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240, 480))
 _BATCH = 1000
 UNAVAILABLE_DELAY = timedelta(minutes=1)
-# The letter was not offered to the mail server.
+# The letter itself was not judged by the mail server.
 _NO_ATTEMPTS = frozenset({Outcome.UNAVAILABLE, Outcome.NOT_READY})
 NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
 LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])

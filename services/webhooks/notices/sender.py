@@ -42,6 +42,8 @@ ERROR_AGE = timedelta(hours=1)
 MAX_REFUSALS = 3
 LETTERS_PER_CONNECTION = 4
 BACKOFF = Backoff(0.5, 15.0)
+# RFC 5321: the letter exceeds what the server or the mailbox stores.
+_TOO_LARGE = "552"
 # The sender of letters that are written into a folder.
 DEVELOPMENT_SENDER = "noreply@gospablik.example"
 
@@ -179,7 +181,14 @@ class NoticeSender:
                 # Without the words of the error, which may contain an address.
                 log.error("letter not written", letter_id=str(claim.letter_id), error=type(error).__name__)  # noqa: TRY400
                 return Attempt(Outcome.LATER)
-            return await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
+            attempt = await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
+        if claim.report is None or isinstance(pdf, NoPdf) or attempt.outcome is not Outcome.REFUSED:
+            return attempt
+        if not (attempt.smtp_status or "").startswith(_TOO_LARGE):
+            return attempt
+        # Refused for certain, so the letter may come again, without the PDF.
+        self._reports.note_too_large(claim.report.sheet.week)
+        return Attempt(Outcome.NOT_READY, attempt.smtp_status)
 
     def _message(self, addresses: Envelope, claim: Claim, pdf: bytes | NoPdf) -> EmailMessage:
         keys = self._settings.encryption_keys

@@ -303,3 +303,20 @@ async def test_report_that_cannot_be_read_stops_no_other_letter(
     monday.move_to(MORNING)
     assert await office.send() == 1
     assert await office.outcomes() == [("sent", None), ("waiting", None)]
+
+
+async def test_letter_refused_for_its_size_comes_again_without_the_pdf(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    await publish(office)
+    monday.move_to(MORNING)
+    mail.data = ["552 5.3.4 Message too big"]
+    assert await office.send() == 1
+    assert await office.outcomes() == [("waiting", None)]
+    monday.shift(timedelta(minutes=1))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None)]
+    [letter] = mail.letters
+    assert attached(letter.message) == []
+    assert "больше, чем допускает почта" in letter.body()

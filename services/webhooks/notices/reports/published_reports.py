@@ -29,7 +29,7 @@ class ReportLine:
 
 
 async def load_top_sheets(session: AsyncSession, weeks: Collection[str]) -> Mapping[str, ReportTopSheet]:
-    """Return the top sheets of those of these weeks that are published, by week; not of those that cannot be read."""
+    """Return the top sheets of those of these weeks that are published and can be read, by week."""
     if not weeks:
         return {}
     rows = await session.execute(

@@ -63,6 +63,11 @@ class ReportPdfs:
                 kept = self._kept = _Kept(week, clock.now() + age, found)
             return kept.found
 
+    def note_too_large(self, week: str) -> None:
+        """Attach nothing to the next letters: the mail server refused one for its size."""
+        log.warning("mail server refused the report PDF for its size", week=week)
+        self._kept = _Kept(week, clock.now() + KEPT_FOR, NoPdf.TOO_LARGE)
+
     async def _read_now(self, week: str) -> bytes | NoPdf:
         try:
             found: bytes | NoPdf = await self._read(week, self._max_bytes)
