@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import time_machine
 from pypdf import PdfReader
@@ -140,6 +141,8 @@ async def test_report_that_is_announced_again_is_told_once(
     assert await office.send() == 1
     assert await office.send() == 0
     assert len(await office.notices()) == len(mail.letters) == 1
+    with pytest.raises(asyncpg.CheckViolationError, match="one_subject"):
+        await office.harness.sql("UPDATE notices SET report_week = NULL")
 
 
 async def test_report_is_not_sent_twice_after_workers_were_killed(
