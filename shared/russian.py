@@ -1,7 +1,11 @@
-"""Russian texts for numbers and durations."""
+"""Russian texts for numbers, durations and periods."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
+MONTHS = (
+    "января", "февраля", "марта", "апреля", "мая", "июня",
+    "июля", "августа", "сентября", "октября", "ноября", "декабря",
+)  # fmt: skip
 _UNITS: tuple[tuple[int, tuple[str, str, str]], ...] = (
     (86_400, ("день", "дня", "дней")),
     (3_600, ("час", "часа", "часов")),
@@ -24,3 +28,27 @@ def plural(count: int, forms: tuple[str, str, str]) -> str:
     if 10 < tens < 20 or ones == 0 or ones > 4:
         return forms[2]
     return forms[0] if ones == 1 else forms[1]
+
+
+def grouped(text: str) -> str:
+    """Return a number that Python wrote, such as «-1,024», with no-break spaces between thousands: «−1 024»."""
+    return text.replace(",", "\N{NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
+
+
+def long_day(value: date) -> str:
+    """Return a date of a sentence: «22 ноября 2026 г.»."""
+    return f"{day_of_month(value)} {value.year}\N{NO-BREAK SPACE}г."
+
+
+def day_of_month(value: date) -> str:
+    """Return a date without its year: «22 ноября»."""
+    return f"{value.day}\N{NO-BREAK SPACE}{MONTHS[value.month - 1]}"
+
+
+def period(first: date, last: date) -> str:
+    """Return a period: «16–22 ноября 2026 г.», over months and years with the names of both."""
+    if first.year != last.year:
+        return f"{long_day(first)} \N{EN DASH} {long_day(last)}"
+    if first.month != last.month:
+        return f"{day_of_month(first)} \N{EN DASH} {long_day(last)}"
+    return f"{first.day}\N{EN DASH}{long_day(last)}"

@@ -24,6 +24,10 @@ class ServiceUnavailable(Exception):  # noqa: N818
     """The other service did not respond, or did not process the command: it can be retried."""
 
 
+class FileTooLarge(ServiceUnavailable):
+    """The other service has the file, and it is larger than the caller takes."""
+
+
 class ServiceUnreachable(ServiceUnavailable, DependencyUnavailable):
     """The connection failed: the other service has certainly not processed the request."""
 
@@ -86,12 +90,12 @@ class ServiceClient:
     ) -> bytes:
         """Return the file that another service serves, of at most `max_bytes`.
 
-        Raise `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed or
-        the file is larger.
+        Raise `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed,
+        `FileTooLarge` at once if the file is larger.
         """
         url = f"{self._settings.service_url(callee)}{path}"
         async for attempt in stamina.retry_context(
-            on=ServiceUnavailable, attempts=attempts, timeout=60, wait_initial=0.2, wait_max=2
+            on=_may_pass, attempts=attempts, timeout=60, wait_initial=0.2, wait_max=2
         ):
             with attempt:
                 headers = self._headers(callee, "GET", path, on_behalf_of)
@@ -102,7 +106,7 @@ class ServiceClient:
                         if response.status >= 400:
                             raise ServiceRejected(response.status, await response.json(content_type=None))
                         if (response.content_length or 0) > max_bytes:
-                            raise ServiceUnavailable(f"{callee} responded with more than {max_bytes} bytes")
+                            raise FileTooLarge(f"{callee} responded with more than {max_bytes} bytes")
                         return await response.read()
                 except aiohttp.ClientConnectorError as error:
                     raise ServiceUnreachable(f"{callee}: {error!r}") from error
@@ -117,3 +121,8 @@ class ServiceClient:
         if (request_id := get_contextvars().get("request_id")) is not None:
             headers["X-Request-Id"] = request_id  # the same id in the logs and audit rows of both services
         return headers
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether another attempt may get the file."""
+    return isinstance(error, ServiceUnavailable) and not isinstance(error, FileTooLarge)

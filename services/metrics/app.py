@@ -41,7 +41,7 @@ def build_service() -> Service:
     service = Service(
         "metrics",
         "Gospablik: metrics",
-        root=[erasures.internal],
+        root=[erasures.internal, weekly_reports.internal],
         routers=routers,
         public=[open_data.router],
         jobs=queue,

@@ -1,4 +1,4 @@
-"""Background work of metrics: rollups, the weekly report, open data, scores of pages, samples to grade; purging."""
+"""Background work of metrics: rollups, the report, open data, scores of pages, samples to grade, purging."""
 
 from services.metrics.grading.samples import draw_last_week
 from services.metrics.open_data.publication import publish_missing_weeks

@@ -82,11 +82,21 @@ class WebhooksSettings(BaseSettings):
         default=None, description="A folder into which letters are written instead of being sent; for development"
     )
     front_end_url: str | None = Field(
-        default=None, description="Where people open appeals, as in `<url>/appeals/<id>`; empty: `public_url`"
+        default=None,
+        description="Where people open appeals and reports, as in `<url>/appeals/<id>` and "
+        "`<url>/reports/weekly/<week>`; empty: `public_url`",
     )
     notices_digest_time: time = Field(default=time(9), description="When digests are sent, local time")
     notices_gather_seconds: int = Field(
         default=60, ge=0, le=300, description="How long a notice waits for others to share its letter"
+    )
+
+    notices_max_pdf_mb: int = Field(
+        default=7,
+        ge=0,
+        le=100,
+        description="The weekly report is attached to letters up to this size in MiB, and linked above it; "
+        "0: never attached",
     )
 
     @property

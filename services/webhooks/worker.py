@@ -8,6 +8,7 @@ from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fa
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.notices import outcomes
 from services.webhooks.notices.recording import record_notices
+from services.webhooks.notices.reports.report_pdf import ReportPdfs, pdf_reader
 from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.schemas.notices import NoticeEventType
 from services.webhooks.settings import webhooks_settings
@@ -44,7 +45,8 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
     """Send letters, if there is a mail server; `state` is told whether it takes them."""
     config = webhooks_settings()
     if config.sends_email:
-        await NoticeSender(service.database, config, service.settings.public_url, state).run()
+        reports = ReportPdfs(pdf_reader(service), config.notices_max_pdf_mb * 1024 * 1024)
+        await NoticeSender(service.database, config, service.settings.public_url, state, reports).run()
     if count := await outcomes.suppress_waiting(service.database):
         log.warning("notices waited for e-mail, which is switched off", count=count)
     await asyncio.Event().wait()

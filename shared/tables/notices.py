@@ -4,7 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, false, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
@@ -85,6 +94,7 @@ class NoticeLetter(Base):
 class Notice(Base):
     """One person told of one event: at most one row for each event, person and kind.
 
+    Its subject is either an appeal or, by `report_week`, the weekly report; of a week at most one for each person.
     `organisation_id` is that of the person and determines who may see the row; `details` says what the letter
     needs beside the present state of the appeal: ids, steps and dates, never words that somebody wrote. `status`:
     waiting | sending | sent | failed | suppressed, with the `reason` of the last two. `digest`: it waits for the
@@ -94,6 +104,18 @@ class Notice(Base):
     __tablename__ = "notices"
     __table_args__ = (
         UniqueConstraint("event_id", "person_id", "kind"),
+        CheckConstraint(
+            "CASE WHEN report_week IS NULL THEN appeal_id IS NOT NULL AND appeal_number IS NOT NULL"
+            " ELSE appeal_id IS NULL AND appeal_number IS NULL END",
+            name="one_subject",
+        ),
+        Index(
+            "uq_notices_person_id_report_week",
+            "person_id",
+            "report_week",
+            unique=True,
+            postgresql_where=text("report_week IS NOT NULL"),
+        ),
         # What is due, at once before digests; and all of one person that is due.
         Index("ix_notices_due", "digest", "send_at", postgresql_where=_UNSENT),
         Index("ix_notices_person_id_send_at", "person_id", "send_at", postgresql_where=_UNSENT),
@@ -111,9 +133,11 @@ class Notice(Base):
     channel: Mapped[str] = mapped_column(default="email")
     person_id: Mapped[UUID]
     organisation_id: Mapped[UUID | None]
-    appeal_id: Mapped[UUID]
-    appeal_number: Mapped[int] = mapped_column(BigInteger)
+    appeal_id: Mapped[UUID | None]
+    appeal_number: Mapped[int | None] = mapped_column(BigInteger)
     appeal_organisation_id: Mapped[UUID | None]
+    # An ISO week of the region, such as 2026-W47.
+    report_week: Mapped[str | None]
     details: Mapped[dict[str, Any]]
     status: Mapped[str]
     reason: Mapped[str | None]

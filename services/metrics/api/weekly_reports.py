@@ -16,7 +16,7 @@ from services.metrics.weekly_report.row_tables import read_row_tables
 from services.metrics.weekly_report.shown_report import read_report
 from shared import clock
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller, require_right
+from shared.auth.callers import Caller, ServiceCaller, require_right, require_service
 from shared.auth.rights import Right
 from shared.database.sessions import use_snapshot
 from shared.http import problems
@@ -24,6 +24,7 @@ from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated, 
 from shared.service import ReadTransaction, Service, ServiceDep
 
 router = APIRouter(prefix="/reports", tags=["reports"])
+internal = APIRouter(prefix="/internal/reports", include_in_schema=False)
 
 MAX_CSV_ROWS = 50_000
 # Building and rendering take a core for seconds: more at once would only slow other requests down.
@@ -32,6 +33,7 @@ HTML_MEDIA_TYPE, PDF_MEDIA_TYPE = "text/html; charset=utf-8", "application/pdf"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BINARY = {"type": "string", "format": "binary"}
 
+WebhooksService = Annotated[ServiceCaller, require_service("webhooks")]
 ReportReader = Annotated[Caller, require_right(Right.REPORTS_READ)]
 COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
 
@@ -213,3 +215,14 @@ async def list_report_rows(
     rows = await report_rows.list_rows(session, population, time, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.at, row.row_id), response)
     return Page(items=[report_rows.present_row(row) for row in items], next_cursor=cursor)
+
+
+@internal.get("/weekly/{week}/pdf")
+async def get_weekly_report_pdf_for_service(
+    service: ServiceDep, caller: WebhooksService, week: ReportWeek
+) -> Response:
+    """Return a published report as PDF, for letters."""
+    async with service.database.read() as session:
+        if await publication.read_document(session, week) is None:
+            raise NotFound(f"The report of the week {week.name} is not published")
+    return await _rendered(service, week, pdf.render, "pdf", PDF_MEDIA_TYPE)

@@ -7,7 +7,7 @@ from services.metrics.rendering import russian_format as russian
 from services.metrics.rendering.blocks import Block, Column, Paragraph, Points, Section, Table
 from services.metrics.rendering.corrections import figure_names, figure_value
 from services.metrics.schemas.weekly_report import ReportOut
-from shared.russian import plural
+from shared.russian import period, plural
 
 
 def status_text(report: ReportOut) -> str:
@@ -118,7 +118,7 @@ def _about(report: ReportOut, zone: ZoneInfo) -> Table:
         (Column("Свойство", weight=1), Column("Значение", weight=3)),
         [
             ("Состояние", status_text(report)),
-            ("Неделя", f"{document.week}: {russian.period(document.first_day, document.last_day)}"),
+            ("Неделя", f"{document.week}: {period(document.first_day, document.last_day)}"),
             ("Сроки сверены на", russian.long_moment(document.as_of, zone)),
             ("Часовой пояс", document.time_zone),
             ("Контрольная сумма (SHA-256)", report.digest or "появится при публикации"),

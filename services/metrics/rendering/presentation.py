@@ -21,6 +21,7 @@ from services.metrics.rendering.organisation_sections import (
 from services.metrics.rendering.page_sections import page_section
 from services.metrics.rendering.top_sheet import top_section
 from services.metrics.schemas.weekly_report import ReportOut
+from shared.russian import period
 
 TITLE = "Обратная связь жителей: отчёт за неделю"
 
@@ -31,7 +32,7 @@ def presentation(report: ReportOut) -> Presentation:
     notice = correction_notice(report)
     return Presentation(
         title=TITLE,
-        subtitle=f"{russian.period(document.first_day, document.last_day)} ({russian.week_name(document.week)})",
+        subtitle=f"{period(document.first_day, document.last_day)} ({russian.week_name(document.week)})",
         status=status_text(report),
         zone=ZoneInfo(document.time_zone),
         notices=[] if notice is None else [notice],

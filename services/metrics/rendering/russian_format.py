@@ -5,6 +5,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
 from services.metrics.schemas.weekly_report import MeasureUnit
+from shared.russian import grouped, long_day
 
 NO_DATA = "нет данных"
 TOO_FEW = "мало данных"
@@ -14,16 +15,11 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 POINTS = f"п.{NO_BREAK_SPACE}п."
-MONTHS = (
-    "января", "февраля", "марта", "апреля", "мая", "июня",
-    "июля", "августа", "сентября", "октября", "ноября", "декабря",
-)  # fmt: skip
-_YEAR = f"{NO_BREAK_SPACE}г."
 
 
 def count(value: int | None) -> str:
     """Return a whole number: «1 024», «−50», «нет данных»."""
-    return NO_DATA if value is None else _grouped(f"{value:,}")
+    return NO_DATA if value is None else grouped(f"{value:,}")
 
 
 def decimal(value: float | None, *, places: int = 1) -> str:
@@ -33,11 +29,7 @@ def decimal(value: float | None, *, places: int = 1) -> str:
     # Adding zero turns −0 into 0.
     rounded = Decimal(str(value)).quantize(Decimal("0.01"), ROUND_HALF_UP) + 0
     whole, _, fraction = f"{rounded:,}".partition(".")
-    return f"{_grouped(whole)},{fraction.rstrip('0').ljust(places, '0')}"
-
-
-def _grouped(text: str) -> str:
-    return text.replace(",", NO_BREAK_SPACE).replace("-", MINUS)
+    return f"{grouped(whole)},{fraction.rstrip('0').ljust(places, '0')}"
 
 
 def percent(value: float | None) -> str:
@@ -100,11 +92,6 @@ def day(value: date | None) -> str:
     return NO_DATA if value is None else f"{value:%d.%m.%Y}"
 
 
-def long_day(value: date) -> str:
-    """Return a date of a sentence: «22 ноября 2026 г.»."""
-    return f"{_day_of_month(value)} {value.year}{_YEAR}"
-
-
 def moment(value: datetime | None, zone: ZoneInfo) -> str:
     """Return a moment in the region's time: «23.11.2026 08:05»."""
     return NO_DATA if value is None else f"{value.astimezone(zone):%d.%m.%Y %H:%M}"
@@ -116,20 +103,7 @@ def long_moment(value: datetime, zone: ZoneInfo) -> str:
     return f"{long_day(local.date())} в{NO_BREAK_SPACE}{local:%H:%M}"
 
 
-def period(first: date, last: date) -> str:
-    """Return a period: «16–22 ноября 2026 г.», over months and years with the names of both."""
-    if first.year != last.year:
-        return f"{long_day(first)} {DASH} {long_day(last)}"
-    if first.month != last.month:
-        return f"{_day_of_month(first)} {DASH} {long_day(last)}"
-    return f"{first.day}{DASH}{long_day(last)}"
-
-
 def week_name(week: str) -> str:
     """Return the name of an ISO week: «47-я неделя 2026 года»."""
     year, _, number = week.partition("-W")
     return f"{int(number)}-я неделя {year} года"
-
-
-def _day_of_month(value: date) -> str:
-    return f"{value.day}{NO_BREAK_SPACE}{MONTHS[value.month - 1]}"

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from services.webhooks.notices import links, preferences
 from services.webhooks.notices.letters import KIND_TITLES
 from services.webhooks.notices.rendering import page
+from services.webhooks.schemas.notices import NoticeKind
 from services.webhooks.settings import webhooks_settings
 from shared.audit import recorder
 from shared.http.problems import NotFound, responses
@@ -40,6 +41,12 @@ def _kinds(wanted: links.Unsubscription) -> str:
     return ", ".join(KIND_TITLES[kind].lower() for kind in KIND_TITLES if kind in wanted.kinds)
 
 
+def _what_stays(wanted: links.Unsubscription) -> str:
+    if wanted.kinds == (NoticeKind.REPORT,):
+        return "Сам отчёт по-прежнему выходит каждую неделю."
+    return "Сами обращения останутся в вашем списке."
+
+
 def _unsubscription(token: str) -> links.Unsubscription:
     wanted = links.read_unsubscribe_token(webhooks_settings().encryption_keys, token)
     if wanted is None:
@@ -54,7 +61,7 @@ async def show_unsubscription(token: Token) -> HTMLResponse:
     return _html(
         "Отписаться от уведомлений",
         f"Больше не присылать письма этих видов: {_kinds(wanted)}.",
-        "Сами обращения останутся в вашем списке. Вернуть письма можно в настройках уведомлений.",
+        f"{_what_stays(wanted)} Вернуть письма можно в настройках уведомлений.",
         button="Отписаться",
         action=f"?token={token}",
     )

@@ -5,7 +5,7 @@ and then sends the text. A lease that ends before `sending` lets another worker 
 `sending` has perhaps been sent, and fails as `uncertain`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -19,6 +19,7 @@ from services.webhooks.notices.leases import LEASE, Claim
 from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import Line, check_relevance
+from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
@@ -57,7 +58,7 @@ class _Round:
         self._settings = settings
         self._hours = hours
         self._now = clock.now()
-        self._lines: dict[UUID, Line] = {}
+        self._lines: dict[UUID, Line | ReportLine] = {}
         self.links: list[NoticeLetter] = []
         self.farewells: list[NoticeLetter] = []
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
@@ -86,7 +87,8 @@ class _Round:
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
         found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
-        found.letters = [*of_letters, *((None, notices) for notices in by_person.values() if notices)]
+        of_people = [part for notices in by_person.values() for part in _letters_of(notices)]
+        found.letters = [*of_letters, *((None, notices) for notices in of_people)]
         relevance = await check_relevance(session, every, settings, now)
         for reason in set(relevance.suppressed.values()):
             untold = [notice for notice in every if relevance.suppressed.get(notice.id) is reason]
@@ -154,7 +156,10 @@ class _Round:
             for notice in told:
                 notice.letter_id = letter.id
         calendar = self._hours.of(told[0].organisation_id)
-        return self._leased(letter, address, calendar, lines=[self._lines[notice.id] for notice in told])
+        lines = [self._lines[notice.id] for notice in told]
+        if isinstance(lines[0], ReportLine):
+            return self._leased(letter, address, calendar, report=lines[0])
+        return self._leased(letter, address, calendar, lines=lines)
 
     def _is_awake(self, notice: Notice) -> bool:
         settings = self._settings.get(notice.person_id)
@@ -167,6 +172,15 @@ class _Round:
         letter.lease_id = uuid4()
         letter.leased_until = func.clock_timestamp() + LEASE
         return Claim(letter.id, letter.person_id, letter.lease_id, letter.attempts, address, calendar, **content)
+
+
+def _letters_of(notices: Sequence[Notice]) -> Iterable[list[Notice]]:
+    """Yield those of a person's notices that share a letter: all of appeals. A report has a letter of its own."""
+    if of_appeals := [notice for notice in notices if notice.report_week is None]:
+        yield of_appeals
+    for notice in notices:
+        if notice.report_week is not None:
+            yield [notice]
 
 
 async def _due_letters(session: WriteSession, limit: int, now: datetime) -> Sequence[NoticeLetter]:

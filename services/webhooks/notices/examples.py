@@ -14,9 +14,13 @@ from services.webhooks.notices.rendering import (
     envelope,
     notices_message,
     replaced_message,
+    report_message,
 )
+from services.webhooks.notices.reports.report_letter import compose_report
+from services.webhooks.notices.reports.report_pdf import NoPdf
 from services.webhooks.schemas.notices import NoticeKind
 from shared import clock
+from shared.contracts.report_top_sheet import ReportTopSheet
 
 # What each type of event tells in a letter; types with the same kind stand together in a digest.
 EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
@@ -33,6 +37,28 @@ EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
     (NoticeKind.APPROVAL, "appeal.extension_requested", {}),
     (NoticeKind.REPLY_FAILED, "reply.failed", {}),
     (NoticeKind.REPLY_FAILED, "reply.change_failed", {"change": "edit"}),
+)
+# A week with all that a letter can say.
+EXAMPLE_SHEET = ReportTopSheet.model_validate(
+    {
+        "week": "2026-W47",
+        "first_day": "2026-11-16",
+        "last_day": "2026-11-22",
+        "totals": [{"appeals": {"value": 508, "last_week": 558, "change": -50}}],
+        "outcomes": {"opened": 508, "answered": 470},
+        "attention": [
+            {"kind": "overdue", "count": 12, "text": "12 ответов просрочено на конец недели"},
+            {"kind": "promises_broken", "count": 2, "text": "2 обещания не выполнены"},
+            {"kind": "questions_deleted", "count": 1, "text": "1 вопрос удалён сообществом"},
+            {
+                "kind": "topic_grows",
+                "count": 62,
+                "text": "Автомобильные дороги: 62 обращения, обычно 31,5 за неделю",
+            },
+            {"kind": "pages_silent", "count": 3, "text": "3 страницы замолчали"},
+        ],
+        "promises": {"due": 8, "broken": 2},
+    }
 )
 _LETTER_ID = UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")
 _URL = "https://gospablik.example"
@@ -59,11 +85,13 @@ def example_lines() -> list[Line]:
 
 
 def example_messages() -> dict[str, EmailMessage]:
-    """Return a letter for each type of event, a digest of all, and those about an address, by name."""
+    """Return a letter for each type of event, a digest of all, the weekly report, and those about an
+    address, by name."""
     lines = example_lines()
     letters = {line.event_type.replace(".", "-"): [line] for line in lines} | {"digest": lines}
     messages = {name: _message(told) for name, told in letters.items()}
     return messages | {
+        "report": _report_message(),
         "confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation"),
         "replaced": replaced_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
     }
@@ -73,6 +101,17 @@ def _message(lines: list[Line]) -> EmailMessage:
     letter = compose(lines, front_end_url=_URL, zone=clock.REGION_TIME_ZONE, now=clock.now())
     return notices_message(
         _addresses(), letter, unsubscribe_url=f"{_URL}/unsubscription", settings_url=f"{_URL}/settings/notices"
+    )
+
+
+def _report_message() -> EmailMessage:
+    letter = compose_report(EXAMPLE_SHEET, NoPdf.TOO_LARGE, front_end_url=_URL)
+    return report_message(
+        _addresses(),
+        letter,
+        None,
+        unsubscribe_url=f"{_URL}/unsubscription",
+        settings_url=f"{_URL}/settings/notices",
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import CursorResult, func, update
 
 from services.webhooks.notices.relevance import Line
+from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.schemas.notices import NoticeStatus
 from shared.database.sessions import Database
 from shared.tables.notices import Notice, NoticeLetter
@@ -22,7 +23,8 @@ LEASE = timedelta(minutes=15)
 class Claim:
     """A letter that this worker has until its lease ends.
 
-    Without `lines` it is the link of `nonce`; without both it tells a former address that it was replaced.
+    It tells `lines` or a `report`, or is the link of `nonce`; without all of them it tells a former address that
+    it was replaced.
     """
 
     letter_id: UUID
@@ -32,6 +34,7 @@ class Claim:
     address: str
     calendar: WorkingCalendar
     lines: Sequence[Line] = ()
+    report: ReportLine | None = None
     nonce: UUID | None = None
 
 

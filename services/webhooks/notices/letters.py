@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.webhooks.notices.relevance import Line
 from services.webhooks.schemas.notices import NoticeKind
-from shared.russian import plural
+from shared.russian import MONTHS, plural
 
 # A letter stays readable; the rest is counted.
 MAX_SHOWN = 50
@@ -21,6 +21,7 @@ KIND_TITLES: dict[NoticeKind, str] = {
     NoticeKind.APPROVAL: "Ждут согласования",
     NoticeKind.MENTION: "Упоминания",
     NoticeKind.WARNING: "Предупреждения о сроке",
+    NoticeKind.REPORT: "Еженедельный отчёт",
 }
 _COUNTED: dict[NoticeKind, tuple[str, str, str]] = {
     NoticeKind.ASSIGNMENT: ("назначение", "назначения", "назначений"),
@@ -32,10 +33,6 @@ _COUNTED: dict[NoticeKind, tuple[str, str, str]] = {
     NoticeKind.REPLY_FAILED: ("неопубликованный ответ", "неопубликованных ответа", "неопубликованных ответов"),
 }
 _NOTICES = ("уведомление", "уведомления", "уведомлений")
-_MONTHS = (
-    "января", "февраля", "марта", "апреля", "мая", "июня", "июля", "августа", "сентября", "октября", "ноября",
-    "декабря",
-)  # fmt: skip
 _WEEKDAYS = ("пн", "вт", "ср", "чт", "пт", "сб", "вс")
 _CLOCKS = {
     "first_response": "первого ответа",
@@ -136,7 +133,7 @@ def safe_name(name: str) -> str:
 def local_time(moment: datetime, zone: ZoneInfo) -> str:
     """Return a moment as people write it: «вт, 3 марта, 17:40»."""
     local = moment.astimezone(zone)
-    return f"{_WEEKDAYS[local.weekday()]}, {local.day} {_MONTHS[local.month - 1]}, {local:%H:%M}"
+    return f"{_WEEKDAYS[local.weekday()]}, {local.day} {MONTHS[local.month - 1]}, {local:%H:%M}"
 
 
 def _order(line: Line) -> tuple[bool, bool, datetime | None, int]:

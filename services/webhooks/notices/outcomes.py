@@ -19,6 +19,8 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240, 480))
 _BATCH = 1000
 UNAVAILABLE_DELAY = timedelta(minutes=1)
+# The letter itself was not judged by the mail server.
+_NO_ATTEMPTS = frozenset({Outcome.UNAVAILABLE, Outcome.NOT_READY})
 NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
 LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])
 
@@ -43,7 +45,7 @@ async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> 
             )
         ).all()
         letter.leased_until, letter.smtp_status = None, attempt.smtp_status
-        letter.attempts = claim.attempts + (attempt.outcome is not Outcome.UNAVAILABLE)
+        letter.attempts = claim.attempts + (attempt.outcome not in _NO_ATTEMPTS)
         await _record(session, letter, notices, settings, attempt)
         if letter.purpose == "replaced" and letter.status != "waiting" and settings is not None:
             settings.former_address = None
@@ -61,7 +63,7 @@ async def _record(
         case Outcome.SENT:
             letter.status, letter.sent_at = "sent", now
             await record_outcome(session, notices, NoticeStatus.SENT, None)
-        case Outcome.UNAVAILABLE:
+        case Outcome.UNAVAILABLE | Outcome.NOT_READY:
             await _try_later(session, letter, notices, now + UNAVAILABLE_DELAY)
         case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
             await _try_later(session, letter, notices, now + RETRY_DELAYS[letter.attempts - 1])

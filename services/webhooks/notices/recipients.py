@@ -13,6 +13,7 @@ from services.webhooks.schemas.notices import NoticeKind
 from shared.auth.rights import CENTRE_ROLES, RIGHTS, Right, RightScope, Role
 from shared.contracts import appeal_events as events
 from shared.contracts.appeal_events import AppealSnapshot
+from shared.contracts.metrics_events import ReportReady
 from shared.contracts.stored_events import parse_event
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyChange
@@ -43,14 +44,16 @@ class NewNotice:
     """Whom to tell of an event. `details` is what the letter needs beside the present state of the appeal."""
 
     event: Event
-    data: AppealSnapshot
+    data: AppealSnapshot | ReportReady
     kind: NoticeKind
     people: Sequence[Addressee]
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def find_recipients(session: AsyncSession, stored: Sequence[Event]) -> list[NewNotice]:
-    """Return whom to tell of these events, which are of a `NoticeEventType`. Nobody is told of what they did."""
+    """Return whom to tell of these events of appeals. Nobody is told of what they did."""
+    if not stored:
+        return []
     parsed = [(event, cast("AppealSnapshot", parse_event(event))) for event in stored]
     facts = await _Facts.load(session, parsed)
     found = []

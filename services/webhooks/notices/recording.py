@@ -6,6 +6,7 @@ from typing import Any
 
 from services.webhooks.notices.preferences import choices_of, may_wake, settings_of, suppression_reason
 from services.webhooks.notices.recipients import Addressee, NewNotice, find_recipients
+from services.webhooks.notices.reports.report_readers import find_report_readers
 from services.webhooks.notices.schedule import WorkingHours, next_digest, next_working_moment
 from services.webhooks.schemas.notices import (
     NoticeDelivery,
@@ -14,6 +15,7 @@ from services.webhooks.schemas.notices import (
 )
 from services.webhooks.settings import webhooks_settings
 from shared import clock
+from shared.contracts.metrics_events import ReportReady
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
@@ -23,7 +25,9 @@ from shared.tables.notices import Notice, NoticeSettings
 
 async def record_notices(session: WriteSession, events: Sequence[Event]) -> None:
     """Write the notices of these events. An event that comes again changes nothing."""
-    found = await find_recipients(session, events)
+    reports = [event for event in events if event.type == ReportReady.event_type]
+    of_appeals = [event for event in events if event.type != ReportReady.event_type]
+    found = [*await find_recipients(session, of_appeals), *await find_report_readers(session, reports)]
     if not found:
         return
     people = {person.id: person for new in found for person in new.people}
@@ -60,9 +64,7 @@ def _row(
         "channel": "email",
         "person_id": person.id,
         "organisation_id": person.organisation_id,
-        "appeal_id": new.data.id,
-        "appeal_number": new.data.number,
-        "appeal_organisation_id": new.event.organisation_id,
+        **_subject(new),
         "details": details,
         "status": (NoticeStatus.WAITING if reason is None else NoticeStatus.SUPPRESSED).value,
         "reason": None if reason is None else reason.value,
@@ -70,4 +72,19 @@ def _row(
         "send_at": send_at,
         "occurred_at": new.event.occurred_at,
         "created_at": now,
+    }
+
+
+def _subject(new: NewNotice) -> dict[str, Any]:
+    """Return the columns that say what the notice is about."""
+    appeal_id, appeal_number, report_week = None, None, None
+    if isinstance(new.data, ReportReady):
+        report_week = new.data.week
+    else:
+        appeal_id, appeal_number = new.data.id, new.data.number
+    return {
+        "appeal_id": appeal_id,
+        "appeal_number": appeal_number,
+        "appeal_organisation_id": new.event.organisation_id,
+        "report_week": report_week,
     }

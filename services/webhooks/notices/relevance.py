@@ -13,10 +13,12 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.notices.preferences import suppression_reason
+from services.webhooks.notices.reports.published_reports import ReportLine, is_replaced, load_top_sheets
 from services.webhooks.schemas.notices import NoticeKind, NoticeReason
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
+from shared.contracts.report_top_sheet import ReportTopSheet
 from shared.database.id_conditions import is_one_of
 from shared.logs import get_logger
 from shared.tables.appeals import Appeal
@@ -39,7 +41,7 @@ _AWAITING = frozenset({"assigned", "in_progress", "interim", "reopened"})
 
 @dataclass(frozen=True)
 class Line:
-    """What a letter says of one notice. Names come from the registry, the topic from the taxonomy."""
+    """What a letter says of one notice of an appeal. Names come from the registry, the topic from the taxonomy."""
 
     notice_id: UUID
     kind: NoticeKind
@@ -57,7 +59,7 @@ class Line:
 class Relevance:
     """The lines to tell, by notice, and why the other notices are not told."""
 
-    lines: Mapping[UUID, Line]
+    lines: Mapping[UUID, Line | ReportLine]
     suppressed: Mapping[UUID, NoticeReason]
 
 
@@ -69,7 +71,7 @@ async def check_relevance(
     A notice that cannot be read, by an error in this program, is in neither group until it is too old.
     """
     state = await _State.load(session, notices)
-    lines: dict[UUID, Line] = {}
+    lines: dict[UUID, Line | ReportLine] = {}
     suppressed: dict[UUID, NoticeReason] = {}
     newest: dict[tuple[object, ...], UUID] = {}
     for notice in sorted(notices, key=lambda found: (found.occurred_at, found.created_at, found.id)):
@@ -78,8 +80,8 @@ async def check_relevance(
         if reason is None and now - notice.send_at > TOO_LATE_AFTER:
             reason = NoticeReason.TOO_LATE
         try:
-            reason = reason or state.refusal(notice)
-            line = state.line(notice, kind) if reason is None else None
+            reason = reason or state.refusal(notice, now)
+            line: Line | ReportLine | None = state.line(notice, kind) if reason is None else None
         except Exception:  # whatever it is, it must not stop the notices of others
             log.exception("notice cannot be read", notice_id=str(notice.id))
             if now - notice.created_at > UNREADABLE_AFTER:
@@ -117,10 +119,16 @@ class _State:
     change_statuses: Mapping[UUID, str]
     request_statuses: Mapping[UUID, str]
     notes: Mapping[UUID, Row[Any]]
+    reports: Mapping[str, ReportTopSheet]
 
-    def refusal(self, notice: Notice) -> NoticeReason | None:
+    def refusal(self, notice: Notice, now: datetime) -> NoticeReason | None:
         """Return why the notice is not told any more."""
-        caller, appeal = self.callers.get(notice.person_id), self.appeals.get(notice.appeal_id)
+        caller = self.callers.get(notice.person_id)
+        if notice.report_week is not None:
+            if caller is None or not caller.may_access(Right.REPORTS_READ, None, ()):
+                return NoticeReason.NO_ACCESS
+            return NoticeReason.TOO_LATE if is_replaced(self.reports[notice.report_week], now) else None
+        appeal = None if notice.appeal_id is None else self.appeals.get(notice.appeal_id)
         if caller is None or appeal is None or not self._may_read(caller, appeal.organisation_id):
             return NoticeReason.NO_ACCESS
         if notice.event_type == "appeal.note_added" and not self._may_read_note(caller, notice):
@@ -166,8 +174,12 @@ class _State:
                 return self.change_statuses.get(UUID(details["change_id"])) != "failed"
         return False
 
-    def line(self, notice: Notice, kind: NoticeKind) -> Line:
+    def line(self, notice: Notice, kind: NoticeKind) -> Line | ReportLine:
         """Return what a letter says of the notice."""
+        if notice.report_week is not None:
+            return ReportLine(notice.id, self.reports[notice.report_week], notice.send_at)
+        assert notice.appeal_id is not None
+        assert notice.appeal_number is not None
         appeal = self.appeals[notice.appeal_id]
         organisation = self.organisations.get(appeal.organisation_id)
         due_at = notice.details.get("due_at")
@@ -238,6 +250,9 @@ class _State:
             change_statuses={change_id: row.status for change_id, row in changes.items()},
             request_statuses={request_id: row.status for request_id, row in requests.items()},
             notes=notes,
+            reports=await load_top_sheets(
+                session, {notice.report_week for notice in notices if notice.report_week is not None}
+            ),
         )
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from services.webhooks.notices.letters import Letter
+from services.webhooks.notices.reports.report_letter import ReportLetter
 from shared import clock
 
 SENDER_NAME = "Госпаблик"
@@ -84,8 +85,31 @@ def notices_message(
         unsubscribe_url=unsubscribe_url,
         settings_url=settings_url,
     )
-    message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
-    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    _add_unsubscription(message, unsubscribe_url)
+    return message
+
+
+def report_message(
+    addresses: Envelope,
+    letter: ReportLetter,
+    pdf: tuple[str, bytes] | None,
+    *,
+    unsubscribe_url: str,
+    settings_url: str,
+) -> EmailMessage:
+    """Return the e-mail with the weekly report; `pdf` is the name and content of the file to attach."""
+    message = _message(
+        addresses,
+        letter.subject,
+        "report",
+        letter=letter,
+        unsubscribe_url=unsubscribe_url,
+        settings_url=settings_url,
+    )
+    _add_unsubscription(message, unsubscribe_url)
+    if pdf is not None:
+        name, content = pdf
+        message.add_attachment(content, maintype="application", subtype="pdf", filename=name)
     return message
 
 
@@ -97,6 +121,11 @@ def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessa
 def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
     """Return the e-mail that tells a former address that somebody else replaced it."""
     return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
+
+
+def _add_unsubscription(message: EmailMessage, url: str) -> None:
+    message["List-Unsubscribe"] = f"<{url}>"
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
 
 
 def page(template: str, **values: Any) -> str:

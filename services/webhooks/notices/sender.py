@@ -18,8 +18,12 @@ from services.webhooks.notices.rendering import (
     envelope,
     notices_message,
     replaced_message,
+    report_message,
 )
+from services.webhooks.notices.reports.report_letter import compose_report
+from services.webhooks.notices.reports.report_pdf import PDF_WAIT, NoPdf, ReportPdfs
 from services.webhooks.notices.transport import Attempt, Outcome, Transport, open_transport
+from services.webhooks.schemas.notices import NoticeKind
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.database.outages import DependencyUnavailable, is_outage
@@ -38,6 +42,8 @@ ERROR_AGE = timedelta(hours=1)
 MAX_REFUSALS = 3
 LETTERS_PER_CONNECTION = 4
 BACKOFF = Backoff(0.5, 15.0)
+# RFC 5321: the letter exceeds what the server or the mailbox stores.
+_TOO_LARGE = "552"
 # The sender of letters that are written into a folder.
 DEVELOPMENT_SENDER = "noreply@gospablik.example"
 
@@ -77,13 +83,19 @@ class NoticeSender:
     """Sends letters until it is cancelled. Any number of them may run, in any number of processes."""
 
     def __init__(
-        self, database: Database, settings: WebhooksSettings, public_url: str, state: MailServerState
+        self,
+        database: Database,
+        settings: WebhooksSettings,
+        public_url: str,
+        state: MailServerState,
+        reports: ReportPdfs,
     ) -> None:
         self._database = database
         self._settings = settings
         self._public_url = public_url.rstrip("/")
         self._front_end_url = settings.front_end_url or public_url
         self._state = state
+        self._reports = reports
         self._limiter = AsyncLimiter(settings.smtp_letters_per_minute, 60)
 
     async def run(self) -> None:
@@ -127,9 +139,14 @@ class NoticeSender:
         """
         async with open_transport(self._settings) as transport:
             for claim in found:
+                pdf = (
+                    NoPdf.SWITCHED_OFF
+                    if claim.report is None
+                    else await self._reports.get(claim.report.sheet.week)
+                )
                 if stopped.is_set():
                     return
-                sending = asyncio.create_task(self._send_and_record(transport, claim))
+                sending = asyncio.create_task(self._send_and_record(transport, claim, pdf))
                 del left[claim.letter_id]
                 try:
                     attempt = await asyncio.shield(sending)
@@ -142,12 +159,14 @@ class NoticeSender:
                 if attempt.outcome in (Outcome.UNAVAILABLE, Outcome.UNCERTAIN):
                     stopped.set()
 
-    async def _send_and_record(self, transport: Transport, claim: Claim) -> Attempt:
-        attempt = await self._send(transport, claim)
+    async def _send_and_record(self, transport: Transport, claim: Claim, pdf: bytes | NoPdf) -> Attempt:
+        attempt = await self._send(transport, claim, pdf)
         await self._record(claim, attempt)
         return attempt
 
-    async def _send(self, transport: Transport, claim: Claim) -> Attempt:
+    async def _send(self, transport: Transport, claim: Claim, pdf: bytes | NoPdf) -> Attempt:
+        if pdf is NoPdf.UNAVAILABLE and claim.report is not None and clock.now() < claim.report.due_at + PDF_WAIT:
+            return Attempt(Outcome.NOT_READY)
         async with self._limiter:
             addresses = envelope(
                 claim.letter_id,
@@ -157,29 +176,46 @@ class NoticeSender:
                 recipient=claim.address,
             )
             try:
-                message = self._message(addresses, claim)
+                message = self._message(addresses, claim, pdf)
             except Exception as error:  # noqa: BLE001 — whatever it is, it must not stop the letters of others
                 # Without the words of the error, which may contain an address.
                 log.error("letter not written", letter_id=str(claim.letter_id), error=type(error).__name__)  # noqa: TRY400
                 return Attempt(Outcome.LATER)
-            return await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
+            attempt = await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
+        if claim.report is None or isinstance(pdf, NoPdf) or attempt.outcome is not Outcome.REFUSED:
+            return attempt
+        if not (attempt.smtp_status or "").startswith(_TOO_LARGE):
+            return attempt
+        # Refused for certain, so the letter may come again, without the PDF.
+        self._reports.note_too_large(claim.report.sheet.week)
+        return Attempt(Outcome.NOT_READY, attempt.smtp_status)
 
-    def _message(self, addresses: Envelope, claim: Claim) -> EmailMessage:
+    def _message(self, addresses: Envelope, claim: Claim, pdf: bytes | NoPdf) -> EmailMessage:
         keys = self._settings.encryption_keys
         notices_url = f"{self._public_url}/api/v1/notices"
         if claim.nonce is not None:
             token = links.confirmation_token(keys, claim.person_id, claim.nonce)
             return confirmation_message(addresses, confirm_url=f"{notices_url}/confirmation?token={token}")
         settings_url = f"{self._front_end_url.rstrip('/')}/settings/notices"
-        if not claim.lines:
+        if claim.report is None and not claim.lines:
             return replaced_message(addresses, settings_url=settings_url)
-        kinds = tuple(sorted({line.kind for line in claim.lines}))
+        kinds = (NoticeKind.REPORT,) if claim.report else tuple(sorted({line.kind for line in claim.lines}))
         token = links.unsubscribe_token(keys, links.Unsubscription(claim.person_id, kinds))
+        unsubscribe_url = f"{notices_url}/unsubscription?token={token}"
+        if claim.report is not None:
+            sheet = claim.report.sheet
+            return report_message(
+                addresses,
+                compose_report(sheet, pdf, front_end_url=self._front_end_url),
+                None if isinstance(pdf, NoPdf) else (f"weekly-report-{sheet.week}.pdf", pdf),
+                unsubscribe_url=unsubscribe_url,
+                settings_url=settings_url,
+            )
         letter = compose(claim.lines, front_end_url=self._front_end_url, zone=claim.calendar.zone, now=clock.now())
         return notices_message(
             addresses,
             letter,
-            unsubscribe_url=f"{notices_url}/unsubscription?token={token}",
+            unsubscribe_url=unsubscribe_url,
             settings_url=settings_url,
         )
 

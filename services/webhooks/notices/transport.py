@@ -27,7 +27,8 @@ class Outcome(StrEnum):
     """What became of one attempt.
 
     `unavailable`: no server, or it refuses us before it knows the recipient. `uncertain`: the connection
-    broke after the server had begun to receive the letter.
+    broke after the server had begun to receive the letter. `not_ready`: what is attached cannot be had yet,
+    or the letter comes again without it.
     """
 
     SENT = "sent"
@@ -37,6 +38,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     UNCERTAIN = "uncertain"
     NOT_OURS = "not_ours"
+    NOT_READY = "not_ready"
 
 
 @dataclass(frozen=True)

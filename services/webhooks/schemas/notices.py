@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from shared.contracts import appeal_events as events
+from shared.contracts.metrics_events import ReportReady
 
 MAX_ADDRESS_LENGTH = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 
@@ -28,6 +29,7 @@ _EVENTS = (
     events.AppealExtensionRequested,
     events.ReplyFailed,
     events.ReplyChangeFailed,
+    ReportReady,
 )
 NoticeEventType = StrEnum(  # type: ignore[misc]
     "NoticeEventType", {model.event_type.replace(".", "_").upper(): model.event_type for model in _EVENTS}
@@ -45,6 +47,7 @@ class NoticeKind(StrEnum):
     ESCALATION = "escalation"
     APPROVAL = "approval"
     REPLY_FAILED = "reply_failed"
+    REPORT = "report"
 
 
 class NoticeDelivery(StrEnum):
@@ -178,8 +181,9 @@ class Notice(BaseModel):
     event_type: NoticeEventType = Field(examples=["appeal.assigned"])
     person_id: UUID
     organisation_id: UUID | None = Field(description="Of the person; null: the centre")
-    appeal_id: UUID
-    appeal_number: int = Field(examples=[1024])
+    appeal_id: UUID | None = Field(description="Null: a weekly report")
+    appeal_number: int | None = Field(examples=[1024])
+    report_week: str | None = Field(description="The week of the report; null: an appeal", examples=[None])
     status: NoticeStatus
     reason: NoticeReason | None = Field(description="Why it failed or was suppressed")
     digest: bool = Field(description="true: told in the digest of a working morning")

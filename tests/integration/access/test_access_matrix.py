@@ -246,6 +246,7 @@ CALLERS: dict[str, set[ServiceName]] = {
     "POST /internal/erasures/appeals": {"ingest"},
     "POST /internal/erasures/deliveries": {"ingest"},
     "POST /internal/erasures/grades": {"ingest"},
+    "GET /internal/reports/weekly/{week}/pdf": {"webhooks"},
 }
 
 

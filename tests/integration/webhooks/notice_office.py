@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from services.webhooks.notices import preferences
+from services.webhooks.notices.reports.report_pdf import ReportPdfs
 from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import WebhooksSettings, webhooks_settings
 from shared import encryption
+from shared.auth.rights import CENTRE_ROLES
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.notices import NoticeSettings
 from tests.support.service_under_test import insert_organisation
@@ -27,6 +29,10 @@ def local(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=REGION_TIME_ZONE)
 
 
+async def no_report(week: str, max_bytes: int) -> bytes:
+    raise AssertionError(f"nobody published the report of {week}")
+
+
 @dataclass
 class Office:
     """One organisation with its people; letters go to the mail server of `port`."""
@@ -35,6 +41,7 @@ class Office:
     port: int
     organisation_id: UUID = field(default_factory=uuid4)
     state: MailServerState = field(default_factory=MailServerState)
+    reports: ReportPdfs = field(default_factory=lambda: ReportPdfs(no_report, 10**7))
 
     @staticmethod
     async def open(harness: "WebhooksHarness", port: int, name: str = "Детский сад № 5") -> "Office":
@@ -55,7 +62,9 @@ class Office:
         )
 
     def sender(self) -> NoticeSender:
-        return NoticeSender(self.harness.database, self.settings, "https://api.example.ru", self.state)
+        return NoticeSender(
+            self.harness.database, self.settings, "https://api.example.ru", self.state, self.reports
+        )
 
     async def send(self) -> int:
         """Send what is due now; return how many letters were tried."""
@@ -84,7 +93,7 @@ class Office:
     ) -> UUID:
         """Insert a person of the office, with an address and choices; return the id."""
         person_id = uuid4()
-        of_centre = role in {"moderator", "head", "operations"}
+        of_centre = role in CENTRE_ROLES
         await self.harness.sql(
             """INSERT INTO people (id, username, full_name, role, organisation_id, include_subordinates, active,
                version, created_at, updated_at)

@@ -19,6 +19,7 @@ from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
 from services.webhooks.notices.rendering import Envelope
+from services.webhooks.notices.reports.report_pdf import NoPdf
 from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
@@ -274,10 +275,12 @@ async def test_letter_that_cannot_be_written_stops_nobody_else(
     await told(office, now)
     write = NoticeSender._message
 
-    def write_or_raise(self: NoticeSender, addresses: Envelope, found: leases.Claim) -> EmailMessage:
+    def write_or_raise(
+        self: NoticeSender, addresses: Envelope, found: leases.Claim, pdf: bytes | NoPdf
+    ) -> EmailMessage:
         if found.person_id == broken:
             raise KeyError("broken@example.ru")
-        return write(self, addresses, found)
+        return write(self, addresses, found, pdf)
 
     monkeypatch.setattr(NoticeSender, "_message", write_or_raise)
     assert await office.send() == 2

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.metrics.rendering import russian_format as russian
+from shared.russian import period
 
 ZONE = ZoneInfo("Asia/Irkutsk")
 
@@ -74,7 +75,7 @@ def test_measures_have_their_units() -> None:
     ],
 )
 def test_period_names_only_what_differs(first: date, last: date, text: str) -> None:
-    assert russian.period(first, last).replace("\u00a0", " ") == text
+    assert period(first, last).replace("\u00a0", " ") == text
 
 
 def test_moments_are_in_the_regions_time() -> None:

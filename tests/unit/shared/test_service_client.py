@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from shared.auth import tokens
 from shared.auth.tokens import Signer
-from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable
+from shared.service_client import FileTooLarge, ServiceClient, ServiceRejected, ServiceUnavailable
 from shared.settings import Settings
 
 pytestmark = pytest.mark.enable_socket  # a service on loopback
@@ -36,3 +36,24 @@ async def test_only_errors_of_the_command_are_rejections(status: int, raised: ty
             await client.post(
                 "ingest", "/internal/publications", {}, on_behalf_of="p", idempotency_key="1", attempts=1
             )
+
+
+async def test_file_that_is_too_large_is_not_asked_for_again() -> None:
+    requests = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request.path)
+        return web.Response(body=b"x" * 101)
+
+    app = web.Application()
+    app.router.add_get("/internal/files/1", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        there = cast("Settings", SimpleNamespace(service_url=lambda _: f"http://127.0.0.1:{server.port}"))
+        client = ServiceClient("webhooks", Signer("webhooks", tokens.new_key("webhooks.1")), there, http)
+        with pytest.raises(FileTooLarge):
+            await client.get_file("metrics", "/internal/files/1", on_behalf_of="webhooks", max_bytes=100)
+        assert (
+            len(await client.get_file("metrics", "/internal/files/1", on_behalf_of="webhooks", max_bytes=101))
+            == 101
+        )
+    assert len(requests) == 2

@@ -1,0 +1,325 @@
+"""The weekly report by e-mail: who gets it, once, with the PDF that the metrics service makes."""
+
+import asyncio
+import io
+import os
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import time_machine
+from pypdf import PdfReader
+
+from services.metrics.indicators.weeks import Week
+from services.metrics.rendering.canonical_json import encode
+from services.metrics.schemas.weekly_report import AttentionItem
+from services.webhooks.notices import leases
+from services.webhooks.notices.claims import claim
+from services.webhooks.notices.recording import record_notices
+from services.webhooks.notices.reports.report_pdf import PDF_WAIT, ReportPdfs, pdf_reader
+from services.webhooks.schemas.notices import AddressState
+from services.webhooks.settings import webhooks_settings
+from shared.events.consumer import read_after
+from shared.service_client import FileTooLarge, ServiceUnavailable
+from shared.settings import settings
+from tests.integration.webhooks.notice_office import DUE, Office, local
+from tests.support.mail_server import MailServer
+from tests.support.sample_report import sample_report
+from tests.support.served_app import served
+from tests.support.service_under_test import service_under_test
+
+WEEK = "2026-W47"
+# Monday: the report is published before working hours.
+PUBLISHED = local("2026-11-23 07:07")
+MORNING = local("2026-11-23 09:00")
+PDF = b"%PDF-1.7 made for a test"
+
+
+async def publish(office: Office, week: str = WEEK, **changes: Any) -> None:
+    """Write a published report with its event, as metrics does, and make its notices."""
+    found = Week.parse(week)
+    days: dict[str, Any] = {"week": week, "first_day": found.monday, "last_day": found.sunday}
+    document = sample_report(organisations=12).report.model_copy(update=days | changes)
+    report_id = uuid4()
+    await office.harness.sql(
+        """INSERT INTO weekly_reports (id, week, document, digest, appeals, published_at, created_at)
+           VALUES ($1, $2, $3, 'none', 508, now(), now())""",
+        report_id,
+        week,
+        encode(document).decode(),
+    )
+    await office.harness.emit("report.ready", subject_id=report_id, **days)
+    await office.fan_out()
+
+
+def reads(office: Office, answer: bytes | Exception) -> list[str]:
+    """Let the PDF be this, or fail; return the list of weeks that are asked for."""
+    asked: list[str] = []
+
+    async def read(week: str, max_bytes: int) -> bytes:
+        asked.append(week)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    office.reports = ReportPdfs(read, 10**7)
+    return asked
+
+
+def attached(message: EmailMessage) -> list[tuple[str | None, bytes]]:
+    return [(part.get_filename(), part.get_content()) for part in message.iter_attachments()]
+
+
+@pytest.fixture
+async def monday(office: Office, now: time_machine.Traveller) -> time_machine.Traveller:
+    now.move_to(PUBLISHED)
+    reads(office, PDF)
+    return now
+
+
+async def test_readers_of_reports_get_one_letter_with_the_pdf_in_the_morning(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    harness = office.harness
+    for role in ("head", "analyst", "moderator", "auditor"):
+        await office.person(role, address=f"{role}@example.ru")
+    # None of these: no right, no confirmed address, another choice.
+    for role in ("operations", "manager", "executor"):
+        await office.person(role, address=f"{role}@example.ru")
+    await office.person("head", address="unconfirmed@example.ru", state=AddressState.UNCONFIRMED)
+    await office.person("head", address="never@example.ru", report="never")
+    await office.person("analyst", address=None)
+    async with (
+        service_under_test("metrics", harness.test_database, harness.app.keys_dir) as metrics,
+        served(metrics.client._transport.app) as url,  # type: ignore[attr-defined]
+    ):
+        os.environ["GOSPABLIK_METRICS_URL"] = url  # the block restores the environment
+        settings.cache_clear()
+        office.reports = ReportPdfs(pdf_reader(harness.app.service), 10**7)
+        await publish(office)
+        monday.move_to(local("2026-11-23 08:55"))
+        assert await office.send() == 0
+        monday.move_to(MORNING)
+        await asyncio.gather(office.send(), office.send())
+        assert await office.send() == 0
+    readers = {"head@example.ru", "analyst@example.ru", "moderator@example.ru", "auditor@example.ru"}
+    assert sorted(letter.recipient for letter in mail.letters) == sorted(readers)
+    message = mail.letters[0].message
+    assert message["Subject"] == "Отчёт за неделю 16–22\xa0ноября: 508 обращений (−50)"
+    [(name, content)] = attached(message)
+    assert name == "weekly-report-2026-W47.pdf"
+    assert content.startswith(b"%PDF")
+    assert "47-я неделя 2026 года" in PdfReader(io.BytesIO(content)).pages[0].extract_text().replace("\xa0", " ")
+    for kind in ("plain", "html"):
+        text = mail.letters[0].body(kind)
+        for part in ("на 50 меньше", "приложен к письму", "https://api.example.ru/reports/weekly/2026-W47"):
+            assert part in text
+    outcomes = {(notice["status"], notice["reason"]) for notice in await office.notices()}
+    assert outcomes == {
+        ("sent", None),
+        ("suppressed", "address_unconfirmed"),
+        ("suppressed", "unsubscribed"),
+        ("suppressed", "no_address"),
+    }
+
+
+async def test_report_that_is_announced_again_is_told_once(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    await publish(office)
+    async with office.harness.database.write() as session:
+        await record_notices(session, await read_after(session, 0, types=["report.ready"]))
+    # Another event of the same week.
+    week = Week.parse(WEEK)
+    await office.harness.emit("report.ready", week=WEEK, first_day=week.monday, last_day=week.sunday)
+    await office.fan_out()
+    monday.move_to(MORNING)
+    assert await office.send() == 1
+    assert await office.send() == 0
+    assert len(await office.notices()) == len(mail.letters) == 1
+    with pytest.raises(asyncpg.CheckViolationError, match="one_subject"):
+        await office.harness.sql("UPDATE notices SET report_week = NULL")
+
+
+async def test_report_is_not_sent_twice_after_workers_were_killed(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    keys = webhooks_settings().encryption_keys
+    lapse = "UPDATE notice_letters SET leased_until = now() - interval '1 second'"
+    await office.person("head")
+    await publish(office)
+    monday.move_to(MORNING)
+    [before] = await claim(office.harness.database, keys, 10)
+    assert await office.send() == 0  # while the lease runs
+    await office.harness.sql(lapse)
+    assert await office.send() == 1
+    assert not await leases.begin_sending(office.harness.database, before)
+    await office.person("analyst")
+    await publish(office, "2026-W46")  # only to have another letter below
+    monday.move_to(local("2026-11-30 07:07"))
+    await publish(office, "2026-W48")
+    monday.move_to(local("2026-11-30 09:00"))
+    for killed in await claim(office.harness.database, keys, 10):
+        assert await leases.begin_sending(office.harness.database, killed)
+    await office.harness.sql(lapse)
+    assert await office.send() == 0
+    assert len(mail.letters) == 1
+    uncertain = [notice for notice in await office.notices() if notice["reason"] == "uncertain"]
+    assert [notice["report_week"] for notice in uncertain] == ["2026-W48"] * 2
+
+
+async def test_of_missed_weeks_only_the_newest_is_told(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    monday.move_to(local("2026-11-25 11:00"))
+    # So much time lies between them that the older ones would be due before the newest exists.
+    for week in ("2026-W44", "2026-W45", "2026-W46", WEEK):
+        await publish(office, week)
+        monday.shift(timedelta(minutes=2))
+        await office.send()
+    assert [letter.message["Subject"].split(":")[0] for letter in mail.letters] == [
+        "Отчёт за неделю 16–22\xa0ноября"
+    ]
+    assert await office.outcomes() == [("suppressed", "too_late")] * 3 + [("sent", None)]
+
+
+async def test_report_that_waited_over_days_off_until_the_next_one_is_not_told(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    await publish(office)
+    await office.harness.sql("UPDATE notices SET send_at = $1", local("2026-11-30 09:00"))
+    monday.move_to(local("2026-11-30 09:00"))
+    assert await office.send() == 0
+    assert await office.outcomes() == [("suppressed", "too_late")]
+
+
+async def test_hostile_names_in_a_report_stay_in_their_place(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    text = "<script>alert(1)</script>\r\nBcc: victim@example.ru\n\u202eгород\x07 & <b>"
+    growing = AttentionItem(kind="topic_grows", count=9, text=text, population="opened")
+    await publish(office, attention=[growing])
+    monday.move_to(MORNING)
+    assert await office.send() == 1
+    message = mail.letters[0].message
+    assert not {"Bcc", "Cc"} & set(message.keys())
+    assert message["Subject"].startswith("Отчёт за неделю")
+    html = mail.letters[0].body("html")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; Bcc: victim@example.ru город &amp; &lt;b&gt;</li>" in html
+    assert "– <script>alert(1)</script> Bcc: victim@example.ru город & <b>\n" in mail.letters[0].body().replace(
+        "\r", ""
+    )
+
+
+async def test_one_click_ends_letters_with_reports(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    person_id = await office.person("head")
+    await publish(office)
+    monday.move_to(MORNING)
+    await office.send()
+    path = mail.letters[0].message["List-Unsubscribe"].strip("<> ").removeprefix("https://api.example.ru")
+    client = office.harness.app.client
+    shown = await client.get(path)
+    assert "еженедельный отчёт" in shown.text
+    assert "обращения" not in shown.text
+    assert (await client.post(path)).status_code == 200
+    assert (await office.settings_of(person_id)).choices == {"report": "never"}
+    monday.move_to(local("2026-11-30 07:07"))
+    await publish(office, "2026-W48")
+    assert (await office.outcomes())[-1] == ("suppressed", "unsubscribed")
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "waits"),
+    [
+        (ServiceUnavailable("down"), "Приложить отчёт в PDF не удалось", True),
+        (FileTooLarge("large"), "больше, чем допускает почта", False),
+    ],
+)
+async def test_letter_without_a_pdf_says_so_with_the_link(
+    office: Office, mail: MailServer, monday: time_machine.Traveller, *, error: Exception, words: str, waits: bool
+) -> None:
+    for number in range(3):
+        await office.person("head", address=f"h{number}@example.ru")
+    asked = reads(office, error)
+    await publish(office)
+    monday.move_to(MORNING)
+    assert await office.send() == 3
+    if waits:
+        assert mail.letters == []
+        assert {letter["attempts"] for letter in await office.letters()} == {0}
+        monday.shift(PDF_WAIT)
+        assert await office.send() == 3
+    assert len(asked) == 1 + waits  # not once for each letter
+    assert len(mail.letters) == 3
+    text = mail.letters[0].body()
+    assert words in text
+    assert "/reports/weekly/2026-W47" in text
+    assert attached(mail.letters[0].message) == []
+
+
+async def test_reader_who_lost_the_right_by_the_morning_gets_no_letter(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    person_id = await office.person("analyst")
+    await publish(office)
+    await office.change("people", person_id, role="operations")
+    monday.move_to(MORNING)
+    assert await office.send() == 0
+    assert await office.outcomes() == [("suppressed", "no_access")]
+
+
+async def test_report_has_a_letter_of_its_own(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    moderator = await office.person("moderator")
+    due: Any = {"clock": "first_response", "due_at": DUE}
+    await office.emit("appeal.escalated", await office.appeal(), step="centre", told=[moderator], **due)
+    await publish(office)
+    monday.move_to(MORNING)
+    assert await office.send() == 2
+    attachments = {letter.message["Subject"].split(" ")[0]: attached(letter.message) for letter in mail.letters}
+    assert attachments == {"№": [], "Отчёт": [("weekly-report-2026-W47.pdf", PDF)]}
+    answer = await office.harness.app.client.get(
+        "/api/v1/notices", params={"kind": "report"}, headers=office.harness.headers("operations")
+    )
+    [listed] = answer.json()["items"]
+    assert (listed["report_week"], listed["appeal_id"], listed["appeal_number"]) == (WEEK, None, None)
+
+
+async def test_report_that_cannot_be_read_stops_no_other_letter(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    moderator = await office.person("moderator")
+    due: Any = {"clock": "first_response", "due_at": DUE}
+    await office.emit("appeal.escalated", await office.appeal(), step="centre", told=[moderator], **due)
+    await publish(office)
+    await office.harness.sql("UPDATE weekly_reports SET document = '{}'")
+    monday.move_to(MORNING)
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None), ("waiting", None)]
+
+
+async def test_letter_refused_for_its_size_comes_again_without_the_pdf(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    await publish(office)
+    monday.move_to(MORNING)
+    mail.data = ["552 5.3.4 Message too big"]
+    assert await office.send() == 1
+    assert await office.outcomes() == [("waiting", None)]
+    monday.shift(timedelta(minutes=1))
+    assert await office.send() == 1
+    assert await office.outcomes() == [("sent", None)]
+    [letter] = mail.letters
+    assert attached(letter.message) == []
+    assert "больше, чем допускает почта" in letter.body()

@@ -1,0 +1,135 @@
+"""The words of a letter with the weekly report, and which reports are still worth one."""
+
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from services.metrics.rendering.canonical_json import encode
+from services.webhooks.notices.examples import EXAMPLE_SHEET
+from services.webhooks.notices.reports.published_reports import is_replaced
+from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
+from services.webhooks.notices.reports.report_pdf import NoPdf
+from shared.clock import REGION_TIME_ZONE
+from shared.contracts.report_top_sheet import (
+    ReportTopSheet,
+    TopSheetCount,
+    TopSheetOutcomes,
+    TopSheetPromises,
+    TopSheetTotal,
+)
+from tests.support.sample_report import empty_report, sample_report
+
+
+def sheet(value: int = 508, last_week: int | None = 558, **changes: Any) -> ReportTopSheet:
+    change = None if last_week is None else value - last_week
+    total = TopSheetTotal(appeals=TopSheetCount(value=value, last_week=last_week, change=change))
+    return EXAMPLE_SHEET.model_copy(update={"totals": [total], **changes})
+
+
+def composed(found: ReportTopSheet, pdf: bytes | NoPdf = b"%PDF") -> ReportLetter:
+    return compose_report(found, pdf, front_end_url="https://front.example.ru/")
+
+
+def plain(text: str | None) -> str:
+    return (text or "").replace("\xa0", " ")
+
+
+@pytest.mark.parametrize(
+    ("value", "last_week", "words", "subject"),
+    [
+        (508, 558, "За неделю поступило 508 обращений, на 50 меньше, чем неделей раньше.", "508 обращений (−50)"),
+        (
+            1021,
+            1000,
+            "За неделю поступило 1 021 обращение, на 21 больше, чем неделей раньше.",
+            "1 021 обращение (+21)",
+        ),
+        (2, 2, "За неделю поступило 2 обращения, столько же, сколько неделей раньше.", "2 обращения (0)"),
+        (5, None, "За неделю поступило 5 обращений; данных за прошлую неделю для сравнения нет.", "5 обращений"),
+        (0, 7, "За неделю обращений не поступило.", "0 обращений (−7)"),
+    ],
+)
+def test_total_is_compared_with_last_week_in_words(
+    value: int, last_week: int | None, words: str, subject: str
+) -> None:
+    letter = composed(sheet(value, last_week))
+    assert plain(letter.words[0]) == words
+    assert plain(letter.subject) == f"Отчёт за неделю 16–22 ноября: {subject}"
+
+
+def test_figures_of_the_top_sheet_are_in_the_letter() -> None:
+    letter = composed(sheet())
+    assert [(figure.label, figure.value, plain(figure.remark)) for figure in letter.figures] == [
+        ("Обращений", "508", "−50, неделей раньше 558"),
+        ("Отвечено", "470", "из 508"),
+        ("Просрочено ответов", "12", "на конец недели"),
+        ("Не выполнено обещаний", "2", "из 8 со сроком на неделе"),
+    ]
+    assert letter.attention == [
+        "1 вопрос удалён сообществом",
+        "Автомобильные дороги: 62 обращения, обычно 31,5 за неделю",
+        "3 страницы замолчали",
+    ]
+    assert letter.url == "https://front.example.ru/reports/weekly/2026-W47"
+    assert "нет" not in " ".join(letter.words)
+
+
+def test_calm_week_says_so() -> None:
+    calm = sheet(
+        attention=[],
+        outcomes=TopSheetOutcomes(opened=508, answered=508),
+        promises=TopSheetPromises(due=0, broken=0),
+    )
+    letter = composed(calm)
+    assert letter.words[1:] == ["Ответы даны на все.", "Событий, требующих внимания, за неделю нет."]
+    assert [figure.value for figure in letter.figures][2:] == ["0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("pdf", "remark"),
+    [
+        (b"%PDF", "Полный отчёт приложен к письму в формате PDF."),
+        (NoPdf.TOO_LARGE, "Отчёт в PDF не приложен: он больше, чем допускает почта. Откройте его по ссылке."),
+        (NoPdf.UNAVAILABLE, "Приложить отчёт в PDF не удалось. Откройте его по ссылке."),
+        (NoPdf.SWITCHED_OFF, None),
+    ],
+)
+def test_letter_says_what_is_attached(pdf: bytes | NoPdf, remark: str | None) -> None:
+    assert composed(sheet(), pdf).remark == remark
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "subject", "period"),
+    [
+        ("2026-09-28", "2026-10-04", "28 сентября – 4 октября", "28 сентября – 4 октября 2026 г."),
+        ("2025-12-29", "2026-01-04", "29 декабря – 4 января", "29 декабря 2025 г. – 4 января 2026 г."),
+    ],
+)
+def test_week_over_two_months_is_named_with_both(first: str, last: str, subject: str, period: str) -> None:
+    days: dict[str, Any] = {"first_day": date.fromisoformat(first), "last_day": date.fromisoformat(last)}
+    letter = composed(sheet(**days))
+    assert plain(letter.subject).startswith(f"Отчёт за неделю {subject}: ")
+    assert plain(letter.period) == period
+
+
+@pytest.mark.parametrize("report", [sample_report(), empty_report(), sample_report(hostile=True)])
+def test_published_document_has_the_top_sheet(report: Any) -> None:
+    document = report.report
+    found = ReportTopSheet.model_validate_json(encode(document))
+    assert found == ReportTopSheet.model_validate(document.model_dump())
+    assert found.totals[0].appeals.value == document.totals[0].appeals.value
+    assert composed(found).words
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2026-11-23 07:07", False),
+        ("2026-11-29 23:59", False),
+        ("2026-11-30 00:00", True),
+        ("2026-12-09 10:00", True),
+    ],
+)
+def test_report_is_replaced_when_the_next_week_has_ended(moment: str, expected: bool) -> None:
+    assert is_replaced(sheet(), datetime.fromisoformat(moment).replace(tzinfo=REGION_TIME_ZONE)) is expected
