@@ -86,9 +86,16 @@ class ServiceClient:
         raise AssertionError("unreachable: the retry either returns or raises")
 
     async def get_file(
-        self, callee: ServiceName, path: str, *, on_behalf_of: str, max_bytes: int, attempts: int = 3
+        self,
+        callee: ServiceName,
+        path: str,
+        *,
+        on_behalf_of: str,
+        max_bytes: int,
+        attempts: int = 3,
+        call_timeout: aiohttp.ClientTimeout = FILE_TIMEOUT,
     ) -> bytes:
-        """Return the file that another service serves, of at most `max_bytes`.
+        """Return the file that another service serves, of at most `max_bytes`; `call_timeout` is of each attempt.
 
         Raise `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed,
         `FileTooLarge` at once if the file is larger.
@@ -100,14 +107,14 @@ class ServiceClient:
             with attempt:
                 headers = self._headers(callee, "GET", path, on_behalf_of)
                 try:
-                    async with self._http.get(url, headers=headers, timeout=FILE_TIMEOUT) as response:
+                    async with self._http.get(url, headers=headers, timeout=call_timeout) as response:
                         if response.status >= 500 or response.status in _RETRYABLE_STATUSES:
                             raise ServiceUnavailable(f"{callee} responded with status {response.status}")
                         if response.status >= 400:
                             raise ServiceRejected(response.status, await response.json(content_type=None))
-                        if (response.content_length or 0) > max_bytes:
+                        if (content := await _read_at_most(response, max_bytes)) is None:
                             raise FileTooLarge(f"{callee} responded with more than {max_bytes} bytes")
-                        return await response.read()
+                        return content
                 except aiohttp.ClientConnectorError as error:
                     raise ServiceUnreachable(f"{callee}: {error!r}") from error
                 except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -121,6 +128,18 @@ class ServiceClient:
         if (request_id := get_contextvars().get("request_id")) is not None:
             headers["X-Request-Id"] = request_id  # the same id in the logs and audit rows of both services
         return headers
+
+
+async def _read_at_most(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
+    """Return the body; None if it is larger. A response in chunks does not tell its length before."""
+    if (response.content_length or 0) > max_bytes:
+        return None
+    content = bytearray()
+    async for part in response.content.iter_any():
+        content += part
+        if len(content) > max_bytes:
+            return None
+    return bytes(content)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -38,12 +38,16 @@ async def test_only_errors_of_the_command_are_rejections(status: int, raised: ty
             )
 
 
-async def test_file_that_is_too_large_is_not_asked_for_again() -> None:
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_file_that_is_too_large_is_not_asked_for_again(*, chunked: bool) -> None:
     requests = []
 
     async def answer(request: web.Request) -> web.Response:
         requests.append(request.path)
-        return web.Response(body=b"x" * 101)
+        response = web.Response(body=b"x" * 101)
+        if chunked:  # without Content-Length
+            response.enable_chunked_encoding()
+        return response
 
     app = web.Application()
     app.router.add_get("/internal/files/1", answer)
