@@ -1,8 +1,9 @@
 """The top sheet of a published weekly report: the part of its document that other services read."""
 
 from datetime import date
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class _Part(BaseModel):
@@ -20,8 +21,9 @@ class TopSheetCount(_Part):
 
 
 class TopSheetTotal(_Part):
-    """Appeals of one channel, or of all."""
+    """Appeals of one channel, or of all (`all`)."""
 
+    channel: str
     appeals: TopSheetCount
 
 
@@ -30,6 +32,7 @@ class TopSheetOutcomes(_Part):
 
     opened: int
     answered: int
+    overdue: int
 
 
 class TopSheetAttention(_Part):
@@ -50,11 +53,23 @@ class TopSheetPromises(_Part):
 class ReportTopSheet(_Part):
     """What a letter says of a week; `services/metrics/schemas/weekly_report.py` describes the whole document."""
 
+    format: Literal[1]
     week: str
     first_day: date
     last_day: date
-    # All channels together first.
-    totals: list[TopSheetTotal] = Field(min_length=1)
+    totals: list[TopSheetTotal]
     outcomes: TopSheetOutcomes
     attention: list[TopSheetAttention]
     promises: TopSheetPromises
+    gaps: list[str]
+
+    @property
+    def total(self) -> TopSheetCount:
+        """Return the appeals of all channels together."""
+        return next(total.appeals for total in self.totals if total.channel == "all")
+
+    @model_validator(mode="after")
+    def _validate_total(self) -> Self:
+        if all(total.channel != "all" for total in self.totals):
+            raise ValueError("totals: there is none of all channels")
+        return self

@@ -84,7 +84,7 @@ async def show_confirmation(token: Token) -> HTMLResponse:
         raise NotFound(_UNKNOWN)
     return _html(
         "Подтвердите адрес",
-        "На этот адрес будут приходить уведомления об обращениях граждан.",
+        "На этот адрес будут приходить уведомления Госпаблика.",
         button="Подтвердить",
         action=f"?token={token}",
     )

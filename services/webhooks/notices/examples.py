@@ -41,13 +41,14 @@ EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
 # A week with all that a letter can say.
 EXAMPLE_SHEET = ReportTopSheet.model_validate(
     {
+        "format": 1,
         "week": "2026-W47",
         "first_day": "2026-11-16",
         "last_day": "2026-11-22",
-        "totals": [{"appeals": {"value": 508, "last_week": 558, "change": -50}}],
-        "outcomes": {"opened": 508, "answered": 470},
+        "totals": [{"channel": "all", "appeals": {"value": 508, "last_week": 558, "change": -50}}],
+        "outcomes": {"opened": 508, "answered": 470, "overdue": 12},
         "attention": [
-            {"kind": "overdue", "count": 12, "text": "12 ответов просрочено на конец недели"},
+            {"kind": "overdue", "count": 31, "text": "31 ответ просрочен на конец недели"},
             {"kind": "promises_broken", "count": 2, "text": "2 обещания не выполнены"},
             {"kind": "questions_deleted", "count": 1, "text": "1 вопрос удалён сообществом"},
             {
@@ -58,6 +59,7 @@ EXAMPLE_SHEET = ReportTopSheet.model_validate(
             {"kind": "pages_silent", "count": 3, "text": "3 страницы замолчали"},
         ],
         "promises": {"due": 8, "broken": 2},
+        "gaps": ["2 страницы не сверены с сетью за неделю ни разу."],
     }
 )
 _LETTER_ID = UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")

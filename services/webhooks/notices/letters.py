@@ -119,7 +119,7 @@ def compose(lines: Sequence[Line], *, front_end_url: str, zone: ZoneInfo, now: d
     return Letter(subject, total, counts, groups, len(lines))
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, max_length: int = MAX_NAME_LENGTH) -> str:
     """Return a name in one line, without control characters and without marks that reorder text, shortened."""
     kept = "".join(
         " " if unicodedata.category(character) in {"Cc", "Zl", "Zp"} else character
@@ -127,7 +127,7 @@ def safe_name(name: str) -> str:
         if unicodedata.category(character) not in {"Cf", "Cs", "Co", "Cn"}
     )
     line = " ".join(kept.split())
-    return line if len(line) <= MAX_NAME_LENGTH else line[: MAX_NAME_LENGTH - 1].rstrip() + "…"
+    return line if len(line) <= max_length else line[: max_length - 1].rstrip() + "…"
 
 
 def local_time(moment: datetime, zone: ZoneInfo) -> str:

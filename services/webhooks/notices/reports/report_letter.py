@@ -9,12 +9,12 @@ from shared.contracts.report_top_sheet import ReportTopSheet, TopSheetCount
 from shared.russian import day_of_month, grouped, period, plural
 
 _APPEALS = ("обращение", "обращения", "обращений")
-# Told as figures.
-_FIGURES = frozenset({"overdue", "promises_broken"})
+# Sentences with names; their numbers come last.
+_MAX_SENTENCE_LENGTH = 500
 _WITHOUT_PDF: dict[NoPdf, str | None] = {
     NoPdf.SWITCHED_OFF: None,
-    NoPdf.TOO_LARGE: "Отчёт в PDF не приложен: он больше, чем допускает почта. Откройте его по ссылке.",
-    NoPdf.UNAVAILABLE: "Приложить отчёт в PDF не удалось. Откройте его по ссылке.",
+    NoPdf.TOO_LARGE: "Отчёт в PDF не приложен: он больше, чем допускает почта.",
+    NoPdf.UNAVAILABLE: "Приложить отчёт в PDF не удалось.",
 }
 
 
@@ -29,49 +29,86 @@ class Figure:
 
 @dataclass(frozen=True)
 class ReportLetter:
-    """A letter with a report, before it is rendered. `remark` says what is attached, or why nothing is."""
+    """A letter with a report, before it is rendered.
+
+    `gaps` says what is missing in the data, `attachment_note` what is attached, or why nothing is. Without a `url`
+    the letter says where the report is.
+    """
 
     subject: str
     title: str
     period: str
     preview: str
-    words: Sequence[str]
+    summary: Sequence[str]
     figures: Sequence[Figure]
+    gaps: Sequence[str]
     attention: Sequence[str]
-    remark: str | None
-    url: str
+    attachment_note: str | None
+    url: str | None
+    week: str
 
 
-def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf, *, front_end_url: str) -> ReportLetter:
+def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf | None, *, front_end_url: str | None) -> ReportLetter:
     """Return the letter that tells of this report; `pdf` is what is attached, or why nothing is."""
-    total = sheet.totals[0].appeals
-    overdue = next((item.count for item in sheet.attention if item.kind == "overdue"), 0)
-    broken = sheet.promises.broken
-    is_calm = not sheet.attention
-    change = f" ({_signed(total.change)})" if total.change is not None else ""
+    total = sheet.total
+    change = f" ({_signed(total.change)})" if total.change else ""
+    preview = [f"Просрочено ответов: {_number(sheet.outcomes.overdue)}."]
+    if sheet.promises.due:
+        preview.append(f"Не выполнено обещаний: {_number(sheet.promises.broken)}.")
     return ReportLetter(
         subject=f"Отчёт за неделю {_short_period(sheet)}: {_number(total.value)} "
         f"{plural(total.value, _APPEALS)}{change}",
         title="Отчёт за неделю",
         period=period(sheet.first_day, sheet.last_day),
-        preview=f"Просрочено ответов: {_number(overdue)}. Не выполнено обещаний: {_number(broken)}.",
-        words=[
+        preview=" ".join(preview),
+        summary=[
             _total_in_words(total),
             *_answered_in_words(sheet),
-            *(["Событий, требующих внимания, за неделю нет."] if is_calm else []),
+            *([] if sheet.attention else ["Событий, требующих внимания, за неделю нет."]),
         ],
-        figures=[
-            Figure("Обращений", _number(total.value), _compared(total)),
-            Figure("Отвечено", _number(sheet.outcomes.answered), f"из {_number(sheet.outcomes.opened)}"),
-            Figure("Просрочено ответов", _number(overdue), "на конец недели"),
-            Figure(
-                "Не выполнено обещаний", _number(broken), f"из {_number(sheet.promises.due)} со сроком на неделе"
-            ),
-        ],
-        attention=[safe_name(item.text) for item in sheet.attention if item.kind not in _FIGURES],
-        remark=_WITHOUT_PDF[pdf] if isinstance(pdf, NoPdf) else "Полный отчёт приложен к письму в формате PDF.",
-        url=f"{front_end_url.rstrip('/')}/reports/weekly/{sheet.week}",
+        figures=_figures(sheet),
+        gaps=[safe_name(gap, _MAX_SENTENCE_LENGTH) for gap in sheet.gaps],
+        attention=_attention(sheet),
+        attachment_note=_attachment_note(pdf),
+        url=None if front_end_url is None else f"{front_end_url.rstrip('/')}/reports/weekly/{sheet.week}",
+        week=sheet.week,
     )
+
+
+def _figures(sheet: ReportTopSheet) -> list[Figure]:
+    """Return the figures as the first page of the report has them."""
+    total, outcomes, promises = sheet.total, sheet.outcomes, sheet.promises
+    of_opened = f"из {_number(outcomes.opened)} открытых"
+    found = [
+        Figure("Обращений", _number(total.value), _compared(total)),
+        Figure("Отвечено", _number(outcomes.answered), of_opened),
+        Figure("Просрочено ответов", _number(outcomes.overdue), of_opened),
+    ]
+    if promises.due:
+        of_due = f"из {_number(promises.due)} со сроком на неделе"
+        found.append(Figure("Не выполнено обещаний", _number(promises.broken), of_due))
+    return found
+
+
+def _attention(sheet: ReportTopSheet) -> list[str]:
+    """Return what needs attention and is not among the figures.
+
+    Overdue answers to appeals of earlier weeks are not: the figure counts appeals of the week.
+    """
+    found = []
+    for item in sheet.attention:
+        text = safe_name(item.text, _MAX_SENTENCE_LENGTH)
+        if item.kind == "overdue" and item.count != sheet.outcomes.overdue:
+            found.append(f"{text}, считая прежние недели")
+        elif item.kind not in ("overdue", "promises_broken"):
+            found.append(text)
+    return found
+
+
+def _attachment_note(pdf: bytes | NoPdf | None) -> str | None:
+    if isinstance(pdf, bytes):
+        return "Полный отчёт приложен к письму в формате PDF."
+    return None if pdf is None else _WITHOUT_PDF[pdf]
 
 
 def _total_in_words(total: TopSheetCount) -> str:
@@ -91,7 +128,7 @@ def _answered_in_words(sheet: ReportTopSheet) -> list[str]:
     if opened == 0:
         return []
     if answered == opened:
-        return ["Ответы даны на все."]
+        return ["Ответ дан на каждое обращение недели."]
     return [f"Ответы даны на {_number(answered)} из {_number(opened)}."]
 
 
