@@ -46,7 +46,10 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
     config = webhooks_settings()
     if config.sends_email:
         reports = ReportPdfs(pdf_reader(service), config.notices_max_pdf_mb * 1024 * 1024)
-        await NoticeSender(service.database, config, service.settings.public_url, state, reports).run()
+        try:
+            await NoticeSender(service.database, config, service.settings.public_url, state, reports).run()
+        finally:
+            reports.close()
     if count := await outcomes.suppress_waiting(service.database):
         log.warning("notices waited for e-mail, which is switched off", count=count)
     await asyncio.Event().wait()

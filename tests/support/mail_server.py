@@ -38,10 +38,11 @@ class ReceivedLetter:
 class MailServer:
     """Answers `rcpt` and `data` in turn, then `250 OK`. `cut` in `data`: it takes the letter and hangs up.
 
-    While `hold` is given, the answer to a letter waits for it.
+    While `hold` is given, the answer to a letter waits for it. `max_bytes` is announced to new connections.
     """
 
     port: int = 0
+    max_bytes: int = 2**25
     letters: list[ReceivedLetter] = field(default_factory=list)
     rcpt: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
@@ -78,7 +79,9 @@ async def mail_server() -> AsyncIterator[MailServer]:
     """Run a mail server on a free port until the block ends."""
     loop = asyncio.get_running_loop()
     found = MailServer()
-    server = await loop.create_server(lambda: SMTP(found, hostname="mx.example.ru", loop=loop), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: SMTP(found, data_size_limit=found.max_bytes, hostname="mx.example.ru", loop=loop), "127.0.0.1", 0
+    )
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

@@ -11,7 +11,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, Uuid, bindparam, func, select
+from sqlalchemy import ColumnElement, Uuid, bindparam, exists, func, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.webhooks.notices import preferences
@@ -20,7 +20,9 @@ from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import Line, check_relevance
 from services.webhooks.notices.reports.published_reports import ReportLine
+from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
+from services.webhooks.notices.transport import is_too_large
 from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
 from shared.database.sessions import Database, WriteSession
@@ -38,10 +40,13 @@ LINK_AGE = timedelta(days=1)
 UNREADABLE_DELAY = timedelta(hours=1)
 
 
-async def claim(database: Database, keys: SecretStr, limit: int) -> list[Claim]:
-    """Lease up to `limit` letters that are due, and commit. Notices not worth telling any more are suppressed."""
+async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdfs) -> list[Claim]:
+    """Lease up to `limit` letters that are due, and commit. Notices not worth telling any more are suppressed.
+
+    Reports whose PDF is being read are left where they are, and take no place of other letters.
+    """
     async with database.write() as session:
-        round_ = await _Round.load(session, limit)
+        round_ = await _Round.load(session, limit, pdfs)
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
         claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
         for letter, notices in round_.letters:
@@ -53,8 +58,15 @@ async def claim(database: Database, keys: SecretStr, limit: int) -> list[Claim]:
 class _Round:
     """The letters and notices that one claim looks at, with what decides about them."""
 
-    def __init__(self, session: WriteSession, settings: dict[UUID, NoticeSettings], hours: WorkingHours) -> None:
+    def __init__(
+        self,
+        session: WriteSession,
+        settings: dict[UUID, NoticeSettings],
+        hours: WorkingHours,
+        pdfs: ReportPdfs,
+    ) -> None:
         self._session = session
+        self._pdfs = pdfs
         self._settings = settings
         self._hours = hours
         self._now = clock.now()
@@ -64,10 +76,11 @@ class _Round:
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
 
     @staticmethod
-    async def load(session: WriteSession, limit: int) -> "_Round":
+    async def load(session: WriteSession, limit: int, pdfs: ReportPdfs) -> "_Round":
         now = clock.now()
-        letters = await _due_letters(session, limit, now)
-        people = await _lock_due_people(session, limit - len(letters), now)
+        is_ready = _is_ready(pdfs.pending)
+        letters = await _due_letters(session, limit, now, is_ready)
+        people = await _lock_due_people(session, limit - len(letters), now, is_ready)
         by_letter: dict[UUID, list[Notice]] = {letter.id: [] for letter in letters}
         for notice in await _notices(session, Notice.letter_id.in_(list(by_letter))):
             by_letter[cast("UUID", notice.letter_id)].append(notice)
@@ -78,12 +91,13 @@ class _Round:
                 Notice.person_id == person_id,
                 Notice.letter_id.is_(None),
                 Notice.send_at <= now,
+                is_ready,
                 limit=MAX_NOTICES,
             )
         every = [notice for notices in (*by_letter.values(), *by_person.values()) for notice in notices]
         settings = await settings_of(session, {*people, *(letter.person_id for letter in letters)})
         hours = await WorkingHours.load(session, {notice.organisation_id for notice in every})
-        found = _Round(session, settings, hours)
+        found = _Round(session, settings, hours, pdfs)
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
         found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
@@ -125,7 +139,8 @@ class _Round:
     ) -> Claim | None:
         """Lease a letter with those of the notices that are worth telling now; None is a new letter.
 
-        The others wait for working hours: in their letter, if all of it waits.
+        The others wait for working hours: in their letter, if all of it waits. A report whose PDF has to be read
+        first is not leased either.
         """
         told: list[Notice] = []
         asleep: list[Notice] = []
@@ -147,6 +162,13 @@ class _Round:
             if letter is not None:
                 letter.status = "cancelled"
             return None
+        lines = [self._lines[notice.id] for notice in told]
+        content: dict[str, Any] = {"lines": lines}
+        if isinstance(line := lines[0], ReportLine):
+            pdf = self._pdf(line, letter)
+            if pdf is None:
+                return None
+            content = {"report": line, "pdf": pdf}
         if letter is None:
             letter = NoticeLetter(
                 id=new_id(), person_id=told[0].person_id, purpose="notices", attempts=0, next_attempt_at=self._now
@@ -155,11 +177,13 @@ class _Round:
             await self._session.flush()
             for notice in told:
                 notice.letter_id = letter.id
-        calendar = self._hours.of(told[0].organisation_id)
-        lines = [self._lines[notice.id] for notice in told]
-        if isinstance(lines[0], ReportLine):
-            return self._leased(letter, address, calendar, report=lines[0])
-        return self._leased(letter, address, calendar, lines=lines)
+        return self._leased(letter, address, self._hours.of(told[0].organisation_id), **content)
+
+    def _pdf(self, line: ReportLine, letter: NoticeLetter | None) -> bytes | NoPdf | None:
+        """Return what is attached to the letter; None: it waits for that."""
+        if letter is not None and is_too_large(letter.smtp_status or ""):
+            return NoPdf.TOO_LARGE
+        return self._pdfs.get(line.sheet.week)
 
     def _is_awake(self, notice: Notice) -> bool:
         settings = self._settings.get(notice.person_id)
@@ -183,13 +207,21 @@ def _letters_of(notices: Sequence[Notice]) -> Iterable[list[Notice]]:
             yield [notice]
 
 
-async def _due_letters(session: WriteSession, limit: int, now: datetime) -> Sequence[NoticeLetter]:
+def _is_ready(pending: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that a notice does not wait for the PDF of a pending week."""
+    return or_(Notice.report_week.is_(None), Notice.report_week.not_in(pending)) if pending else true()
+
+
+async def _due_letters(
+    session: WriteSession, limit: int, now: datetime, is_ready: ColumnElement[bool]
+) -> Sequence[NoticeLetter]:
     """Lock letters that no worker has: links to confirm, and letters to try again."""
+    waits = exists(Notice.id).where(Notice.letter_id == NoticeLetter.id, not_(is_ready))
     free = NoticeLetter.leased_until.is_(None) | (NoticeLetter.leased_until < func.clock_timestamp())
     return (
         await session.scalars(
             select(NoticeLetter)
-            .where(NoticeLetter.status == "waiting", NoticeLetter.next_attempt_at <= now, free)
+            .where(NoticeLetter.status == "waiting", NoticeLetter.next_attempt_at <= now, free, ~waits)
             .order_by(NoticeLetter.next_attempt_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -197,13 +229,15 @@ async def _due_letters(session: WriteSession, limit: int, now: datetime) -> Sequ
     ).all()
 
 
-async def _lock_due_people(session: WriteSession, limit: int, now: datetime) -> list[UUID]:
+async def _lock_due_people(
+    session: WriteSession, limit: int, now: datetime, is_ready: ColumnElement[bool]
+) -> list[UUID]:
     """Lock the settings of people with due notices, those told at once first, so that one letter gets them all."""
     if limit <= 0:
         return []
     due = await session.scalars(
         select(Notice.person_id)
-        .where(Notice.status == "waiting", Notice.letter_id.is_(None), Notice.send_at <= now)
+        .where(Notice.status == "waiting", Notice.letter_id.is_(None), Notice.send_at <= now, is_ready)
         .order_by(Notice.digest, Notice.send_at)
         .limit(_CANDIDATES)
     )

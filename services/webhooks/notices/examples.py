@@ -14,10 +14,8 @@ from services.webhooks.notices.rendering import (
     envelope,
     notices_message,
     replaced_message,
-    report_message,
 )
 from services.webhooks.notices.reports.report_letter import compose_report
-from services.webhooks.notices.reports.report_pdf import NoPdf
 from services.webhooks.schemas.notices import NoticeKind
 from shared import clock
 from shared.contracts.report_top_sheet import ReportTopSheet
@@ -107,13 +105,13 @@ def _message(lines: list[Line]) -> EmailMessage:
 
 
 def _report_message() -> EmailMessage:
-    letter = compose_report(EXAMPLE_SHEET, NoPdf.TOO_LARGE, front_end_url=_URL)
-    return report_message(
+    pdf = b"%PDF-1.7\n%%EOF\n"
+    return notices_message(
         _addresses(),
-        letter,
-        None,
+        compose_report(EXAMPLE_SHEET, pdf, front_end_url=_URL),
         unsubscribe_url=f"{_URL}/unsubscription",
         settings_url=f"{_URL}/settings/notices",
+        pdf=pdf,
     )
 
 

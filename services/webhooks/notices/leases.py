@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import CursorResult, func, update
+from sqlalchemy import CursorResult, exists, func, update
 
 from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.published_reports import ReportLine
+from services.webhooks.notices.reports.report_pdf import NoPdf
 from services.webhooks.schemas.notices import NoticeStatus
 from shared.database.sessions import Database
-from shared.tables.notices import Notice, NoticeLetter
+from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
+from shared.tables.registry import Person
 from shared.working_time import WorkingCalendar
 
 # Longer than the server may take for the text of a letter. Letters of a claim whose turn comes later than that are
@@ -23,8 +25,8 @@ LEASE = timedelta(minutes=15)
 class Claim:
     """A letter that this worker has until its lease ends.
 
-    It tells `lines` or a `report`, or is the link of `nonce`; without all of them it tells a former address that
-    it was replaced.
+    It tells `lines` or a `report` with its PDF, or is the link of `nonce`; without all of them it tells a former
+    address that it was replaced.
     """
 
     letter_id: UUID
@@ -35,11 +37,24 @@ class Claim:
     calendar: WorkingCalendar
     lines: Sequence[Line] = ()
     report: ReportLine | None = None
+    # Of a report: the file, or why there is none.
+    pdf: bytes | NoPdf | None = None
     nonce: UUID | None = None
 
 
 async def begin_sending(database: Database, claim: Claim) -> bool:
-    """Commit that the letter is being sent; return False if the lease has ended."""
+    """Commit that the letter is being sent.
+
+    Return False if the lease has ended, or the address is not the person's any more, or they were deactivated or
+    locked since the claim: once the lease ends, another claim decides anew.
+    """
+    is_current = exists(NoticeSettings.person_id).where(
+        NoticeSettings.person_id == NoticeLetter.person_id,
+        NoticeSettings.address_generation == NoticeLetter.address_generation,
+    )
+    is_active = exists(Person.id).where(
+        Person.id == NoticeLetter.person_id, Person.active, Person.locked_at.is_(None)
+    )
     async with database.write() as session:
         changed = await session.execute(
             update(NoticeLetter)
@@ -48,6 +63,7 @@ async def begin_sending(database: Database, claim: Claim) -> bool:
                 NoticeLetter.lease_id == claim.lease_id,
                 NoticeLetter.status == "waiting",
                 NoticeLetter.leased_until > func.clock_timestamp(),
+                (NoticeLetter.purpose == "replaced") | (is_current & is_active),
             )
             .values(
                 status="sending",

@@ -9,7 +9,13 @@ from sqlalchemy import func, select
 
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import Claim
-from services.webhooks.notices.transport import Attempt, Outcome
+from services.webhooks.notices.transport import (
+    MAILBOX_FULL,
+    TOO_LARGE_FOR_ALL,
+    TOO_LARGE_FOR_MAILBOX,
+    Attempt,
+    Outcome,
+)
 from services.webhooks.schemas.notices import NoticeReason, NoticeStatus
 from shared import clock
 from shared.database.sessions import Database, WriteSession
@@ -18,9 +24,10 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 # After the first, second, … answer «later» of the server; after the last one the letter has failed.
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240, 480))
 _BATCH = 1000
+# After an outage of the mail server, and before a letter comes again without its file.
 UNAVAILABLE_DELAY = timedelta(minutes=1)
-# The letter itself was not judged by the mail server.
-_NO_ATTEMPTS = frozenset({Outcome.UNAVAILABLE, Outcome.NOT_READY})
+# Of a letter with a file they say nothing of the address.
+_SIZE_STATUSES = (TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX, MAILBOX_FULL)
 NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
 LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])
 
@@ -45,7 +52,7 @@ async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> 
             )
         ).all()
         letter.leased_until, letter.smtp_status = None, attempt.smtp_status
-        letter.attempts = claim.attempts + (attempt.outcome not in _NO_ATTEMPTS)
+        letter.attempts = claim.attempts + (attempt.outcome is not Outcome.UNAVAILABLE)
         await _record(session, letter, notices, settings, attempt)
         if letter.purpose == "replaced" and letter.status != "waiting" and settings is not None:
             settings.former_address = None
@@ -63,7 +70,7 @@ async def _record(
         case Outcome.SENT:
             letter.status, letter.sent_at = "sent", now
             await record_outcome(session, notices, NoticeStatus.SENT, None)
-        case Outcome.UNAVAILABLE | Outcome.NOT_READY:
+        case Outcome.UNAVAILABLE | Outcome.TOO_LARGE:
             await _try_later(session, letter, notices, now + UNAVAILABLE_DELAY)
         case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
             await _try_later(session, letter, notices, now + RETRY_DELAYS[letter.attempts - 1])
@@ -73,8 +80,8 @@ async def _record(
             await _fail(session, letter, notices, NoticeReason.UNCERTAIN)
         case Outcome.ADDRESS_REFUSED | Outcome.REFUSED:
             await _fail(session, letter, notices, NoticeReason.REFUSED)
-            if settings is not None and attempt.outcome is Outcome.ADDRESS_REFUSED:
-                preferences.count_bounce(settings, letter)
+            if attempt.outcome is Outcome.ADDRESS_REFUSED:
+                _count_bounce(settings, letter, notices)
 
 
 async def resolve_interrupted(database: Database) -> int:
@@ -129,14 +136,23 @@ async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str
     letter = await session.get_one(NoticeLetter, letter_id, with_for_update=True)
     if letter.reason == NoticeReason.BOUNCED:
         return False
-    notices = await session.scalars(
-        select(Notice).where(Notice.letter_id == letter_id, Notice.status != NoticeStatus.SUPPRESSED.value)
-    )
+    notices = (
+        await session.scalars(
+            select(Notice).where(Notice.letter_id == letter_id, Notice.status != NoticeStatus.SUPPRESSED.value)
+        )
+    ).all()
     letter.smtp_status = smtp_status
-    await _fail(session, letter, notices.all(), NoticeReason.BOUNCED)
-    if settings is not None:
-        preferences.count_bounce(settings, letter)
+    await _fail(session, letter, notices, NoticeReason.BOUNCED)
+    _count_bounce(settings, letter, notices)
     return True
+
+
+def _count_bounce(settings: NoticeSettings | None, letter: NoticeLetter, notices: Sequence[Notice]) -> None:
+    """Count a refused letter, unless it is a report that is too large for what the mailbox takes or has left."""
+    is_report = any(notice.report_week is not None for notice in notices)
+    is_size = is_report and (letter.smtp_status or "").endswith(_SIZE_STATUSES)
+    if settings is not None and not is_size:
+        preferences.count_bounce(settings, letter)
 
 
 async def _try_later(

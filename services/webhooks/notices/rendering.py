@@ -74,42 +74,30 @@ def message_id(reference: str, sender: str) -> str:
 
 
 def notices_message(
-    addresses: Envelope, letter: Letter, *, unsubscribe_url: str, settings_url: str
-) -> EmailMessage:
-    """Return the e-mail with the notices. One click in the mail program ends these kinds (RFC 8058)."""
-    message = _message(
-        addresses,
-        letter.subject,
-        "notices",
-        letter=letter,
-        unsubscribe_url=unsubscribe_url,
-        settings_url=settings_url,
-    )
-    _add_unsubscription(message, unsubscribe_url)
-    return message
-
-
-def report_message(
     addresses: Envelope,
-    letter: ReportLetter,
-    pdf: tuple[str, bytes] | None,
+    letter: Letter | ReportLetter,
     *,
     unsubscribe_url: str,
     settings_url: str,
+    pdf: bytes | None = None,
 ) -> EmailMessage:
-    """Return the e-mail with the weekly report; `pdf` is the name and content of the file to attach."""
+    """Return the e-mail with the notices, or with a report, to which `pdf` is attached.
+
+    One click in the mail program ends these kinds (RFC 8058).
+    """
     message = _message(
         addresses,
         letter.subject,
-        "report",
+        "report" if isinstance(letter, ReportLetter) else "notices",
         letter=letter,
         unsubscribe_url=unsubscribe_url,
         settings_url=settings_url,
     )
-    _add_unsubscription(message, unsubscribe_url)
-    if pdf is not None:
-        name, content = pdf
-        message.add_attachment(content, maintype="application", subtype="pdf", filename=name)
+    message["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    if pdf is not None and isinstance(letter, ReportLetter):
+        name = f"weekly-report-{letter.week}.pdf"
+        message.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)
     return message
 
 
@@ -121,11 +109,6 @@ def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessa
 def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
     """Return the e-mail that tells a former address that somebody else replaced it."""
     return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
-
-
-def _add_unsubscription(message: EmailMessage, url: str) -> None:
-    message["List-Unsubscribe"] = f"<{url}>"
-    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
 
 
 def page(template: str, **values: Any) -> str:

@@ -11,18 +11,23 @@ from aiolimiter import AsyncLimiter
 
 from services.webhooks.notices import claims, leases, links, outcomes
 from services.webhooks.notices.leases import Claim
-from services.webhooks.notices.letters import compose
+from services.webhooks.notices.letters import Letter, compose
 from services.webhooks.notices.rendering import (
     Envelope,
     confirmation_message,
     envelope,
     notices_message,
     replaced_message,
-    report_message,
 )
-from services.webhooks.notices.reports.report_letter import compose_report
-from services.webhooks.notices.reports.report_pdf import PDF_WAIT, NoPdf, ReportPdfs
-from services.webhooks.notices.transport import Attempt, Outcome, Transport, open_transport
+from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
+from services.webhooks.notices.reports.report_pdf import ReportPdfs
+from services.webhooks.notices.transport import (
+    TOO_LARGE_FOR_ALL,
+    Attempt,
+    Outcome,
+    Transport,
+    open_transport,
+)
 from services.webhooks.schemas.notices import NoticeKind
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
@@ -42,8 +47,6 @@ ERROR_AGE = timedelta(hours=1)
 MAX_REFUSALS = 3
 LETTERS_PER_CONNECTION = 4
 BACKOFF = Backoff(0.5, 15.0)
-# RFC 5321: the letter exceeds what the server or the mailbox stores.
-_TOO_LARGE = "552"
 # The sender of letters that are written into a folder.
 DEVELOPMENT_SENDER = "noreply@gospablik.example"
 
@@ -102,10 +105,10 @@ class NoticeSender:
         """Send letters until cancelled."""
         while True:
             count = await self.send_due()
-            if self._state.error is not None:
-                await asyncio.sleep(PROBES.delay(self._state.failures))
-            elif not count:
+            if not count:
                 await asyncio.sleep(IDLE_SECONDS)
+            elif self._state.error is not None:
+                await asyncio.sleep(PROBES.delay(self._state.failures))
 
     async def send_due(self) -> int:
         """Send letters that are due, at most a few for each connection; return how many were tried.
@@ -116,7 +119,7 @@ class NoticeSender:
             log.warning("letters interrupted while they were sent", count=count)
         connections = self._settings.smtp_connections
         limit = connections * LETTERS_PER_CONNECTION if self._state.error is None else 1
-        found = await claims.claim(self._database, self._settings.encryption_keys, limit)
+        found = await claims.claim(self._database, self._settings.encryption_keys, limit, self._reports)
         left = {claim.letter_id: claim for claim in found}
         parts = [found[start::connections] for start in range(min(connections, len(found)))]
         stopped = asyncio.Event()
@@ -139,14 +142,9 @@ class NoticeSender:
         """
         async with open_transport(self._settings) as transport:
             for claim in found:
-                pdf = (
-                    NoPdf.SWITCHED_OFF
-                    if claim.report is None
-                    else await self._reports.get(claim.report.sheet.week)
-                )
                 if stopped.is_set():
                     return
-                sending = asyncio.create_task(self._send_and_record(transport, claim, pdf))
+                sending = asyncio.create_task(self._send_and_record(transport, claim))
                 del left[claim.letter_id]
                 try:
                     attempt = await asyncio.shield(sending)
@@ -159,14 +157,12 @@ class NoticeSender:
                 if attempt.outcome in (Outcome.UNAVAILABLE, Outcome.UNCERTAIN):
                     stopped.set()
 
-    async def _send_and_record(self, transport: Transport, claim: Claim, pdf: bytes | NoPdf) -> Attempt:
-        attempt = await self._send(transport, claim, pdf)
+    async def _send_and_record(self, transport: Transport, claim: Claim) -> Attempt:
+        attempt = await self._send(transport, claim)
         await self._record(claim, attempt)
         return attempt
 
-    async def _send(self, transport: Transport, claim: Claim, pdf: bytes | NoPdf) -> Attempt:
-        if pdf is NoPdf.UNAVAILABLE and claim.report is not None and clock.now() < claim.report.due_at + PDF_WAIT:
-            return Attempt(Outcome.NOT_READY)
+    async def _send(self, transport: Transport, claim: Claim) -> Attempt:
         async with self._limiter:
             addresses = envelope(
                 claim.letter_id,
@@ -176,21 +172,23 @@ class NoticeSender:
                 recipient=claim.address,
             )
             try:
-                message = self._message(addresses, claim, pdf)
+                # Encoding megabytes of a file must not hold up the event loop.
+                content = await asyncio.to_thread(lambda: self._message(addresses, claim).as_bytes())
             except Exception as error:  # noqa: BLE001 — whatever it is, it must not stop the letters of others
                 # Without the words of the error, which may contain an address.
                 log.error("letter not written", letter_id=str(claim.letter_id), error=type(error).__name__)  # noqa: TRY400
                 return Attempt(Outcome.LATER)
-            attempt = await transport.send(addresses, message, lambda: leases.begin_sending(self._database, claim))
-        if claim.report is None or isinstance(pdf, NoPdf) or attempt.outcome is not Outcome.REFUSED:
+            attempt = await transport.send(addresses, content, lambda: leases.begin_sending(self._database, claim))
+        if attempt.outcome is not Outcome.TOO_LARGE:
             return attempt
-        if not (attempt.smtp_status or "").startswith(_TOO_LARGE):
-            return attempt
-        # Refused for certain, so the letter may come again, without the PDF.
-        self._reports.note_too_large(claim.report.sheet.week)
-        return Attempt(Outcome.NOT_READY, attempt.smtp_status)
+        if claim.report is None or not isinstance(claim.pdf, bytes):
+            return Attempt(Outcome.REFUSED, attempt.smtp_status)
+        # The letter comes again without the PDF; those of others too, if the server takes none so large.
+        if (attempt.smtp_status or "").endswith(TOO_LARGE_FOR_ALL):
+            self._reports.note_too_large(claim.report.sheet.week)
+        return attempt
 
-    def _message(self, addresses: Envelope, claim: Claim, pdf: bytes | NoPdf) -> EmailMessage:
+    def _message(self, addresses: Envelope, claim: Claim) -> EmailMessage:
         keys = self._settings.encryption_keys
         notices_url = f"{self._public_url}/api/v1/notices"
         if claim.nonce is not None:
@@ -202,21 +200,19 @@ class NoticeSender:
         kinds = (NoticeKind.REPORT,) if claim.report else tuple(sorted({line.kind for line in claim.lines}))
         token = links.unsubscribe_token(keys, links.Unsubscription(claim.person_id, kinds))
         unsubscribe_url = f"{notices_url}/unsubscription?token={token}"
+        letter: Letter | ReportLetter
         if claim.report is not None:
-            sheet = claim.report.sheet
-            return report_message(
-                addresses,
-                compose_report(sheet, pdf, front_end_url=self._front_end_url),
-                None if isinstance(pdf, NoPdf) else (f"weekly-report-{sheet.week}.pdf", pdf),
-                unsubscribe_url=unsubscribe_url,
-                settings_url=settings_url,
-            )
-        letter = compose(claim.lines, front_end_url=self._front_end_url, zone=claim.calendar.zone, now=clock.now())
+            # The public address has no page with the report.
+            letter = compose_report(claim.report.sheet, claim.pdf, front_end_url=self._settings.front_end_url)
+        else:
+            zone = claim.calendar.zone
+            letter = compose(claim.lines, front_end_url=self._front_end_url, zone=zone, now=clock.now())
         return notices_message(
             addresses,
             letter,
             unsubscribe_url=unsubscribe_url,
             settings_url=settings_url,
+            pdf=claim.pdf if isinstance(claim.pdf, bytes) else None,
         )
 
     async def _record(self, claim: Claim, attempt: Attempt) -> None:

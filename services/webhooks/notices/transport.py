@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +18,8 @@ from shared.database.outages import is_outage
 ANSWER_SECONDS = 600.0
 # Authentication required, or a refusal that may be about us instead of the letter (RFC 4954, RFC 5321).
 _REFUSALS_OF_CLIENTS = frozenset({530, 538, 554})
+# RFC 3463: the server takes no letter of this size; the mailbox takes none; it is full.
+TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX, MAILBOX_FULL = "5.3.4", "5.2.3", "5.2.2"
 # Commits that the letter is being sent; False: another worker has it.
 BeforeData = Callable[[], Awaitable[bool]]
 
@@ -27,8 +28,7 @@ class Outcome(StrEnum):
     """What became of one attempt.
 
     `unavailable`: no server, or it refuses us before it knows the recipient. `uncertain`: the connection
-    broke after the server had begun to receive the letter. `not_ready`: what is attached cannot be had yet,
-    or the letter comes again without it.
+    broke after the server had begun to receive the letter. `too_large`: refused for certain, for its size.
     """
 
     SENT = "sent"
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     UNCERTAIN = "uncertain"
     NOT_OURS = "not_ours"
-    NOT_READY = "not_ready"
+    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Stage(Enum):
 class Transport(Protocol):
     """A connection over which letters are sent."""
 
-    async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
+    async def send(self, addresses: Envelope, content: bytes, before_data: BeforeData) -> Attempt:
         """Send one letter; `before_data` is called when nothing but the letter's text is left to send."""
         ...
 
@@ -76,12 +76,14 @@ class MailServer:
         self._settings = settings
         self._client: SMTP | None = None
 
-    async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
+    async def send(self, addresses: Envelope, content: bytes, before_data: BeforeData) -> Attempt:
         """Send one letter. Every failure of the server, the connection or the database becomes an outcome."""
         stage = _Stage.GREETING
         try:
             client = await self._connected()
-            await client.mail(addresses.bounce_address)
+            # RFC 1870: a server that limits the size refuses what is larger before it gets the text.
+            size = [f"SIZE={len(content)}"] if client.supports_extension("size") else None
+            await client.mail(addresses.bounce_address, options=size)
             stage = _Stage.RECIPIENT
             await client.rcpt(addresses.recipient)
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -98,7 +100,7 @@ class MailServer:
             self._drop()
             return Attempt(Outcome.UNAVAILABLE)
         try:
-            answer = await client.data(message.as_bytes(), timeout=ANSWER_SECONDS)
+            answer = await client.data(content, timeout=ANSWER_SECONDS)
         except (aiosmtplib.SMTPException, OSError) as error:
             self._drop()
             return _failed(_Stage.TEXT, error)
@@ -133,6 +135,11 @@ class MailServer:
         )
         await client.connect()
         self._client = client
+        if client.is_ehlo_or_helo_needed:  # it tells the size that the server takes
+            try:
+                await client.ehlo()
+            except aiosmtplib.SMTPHeloError:
+                await client.helo()
         return client
 
 
@@ -142,12 +149,12 @@ class MailFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def send(self, addresses: Envelope, message: EmailMessage, before_data: BeforeData) -> Attempt:
+    async def send(self, addresses: Envelope, content: bytes, before_data: BeforeData) -> Attempt:
         """Write one letter."""
         if not await before_data():
             return Attempt(Outcome.NOT_OURS)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (self._folder / f"{addresses.letter_id}.eml").write_bytes(message.as_bytes())
+        (self._folder / f"{addresses.letter_id}.eml").write_bytes(content)
         return Attempt(Outcome.SENT)
 
 
@@ -165,6 +172,14 @@ async def open_transport(settings: WebhooksSettings) -> AsyncIterator[Transport]
         await server.close()
 
 
+def is_too_large(smtp_status: str) -> bool:
+    """Return whether a server refused a letter for its size.
+
+    The enhanced code decides, whatever the basic one; 552 with another one is mostly a full mailbox.
+    """
+    return smtp_status == "552" or smtp_status.endswith((TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX))
+
+
 def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt:
     """Return the outcome of an error. Its words are not kept: they may contain an address."""
     if not isinstance(error, aiosmtplib.SMTPResponseException):
@@ -172,6 +187,8 @@ def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt
         return Attempt(broken.get(stage, Outcome.UNCERTAIN), error=type(error).__name__)
     status = _status(error)
     described = f"{type(error).__name__} {status}"
+    if is_too_large(status):
+        return Attempt(Outcome.TOO_LARGE, status)
     if stage is _Stage.GREETING:
         return Attempt(Outcome.UNAVAILABLE, status, described)
     # A wrong setting or a daily limit must not make addresses bounce; one such mailbox must not stop the others.

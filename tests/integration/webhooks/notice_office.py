@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from services.webhooks.notices import preferences
+from services.webhooks.notices.claims import claim
+from services.webhooks.notices.leases import Claim
 from services.webhooks.notices.reports.report_pdf import ReportPdfs
 from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.schemas.notices import AddressState
@@ -58,6 +60,7 @@ class Office:
                 "smtp_bounce_address": "returned@example.ru",
                 "smtp_timeout_seconds": 5.0,
                 "smtp_letters_per_minute": 100_000,
+                "front_end_url": "https://api.example.ru",
             }
         )
 
@@ -65,6 +68,10 @@ class Office:
         return NoticeSender(
             self.harness.database, self.settings, "https://api.example.ru", self.state, self.reports
         )
+
+    async def claim(self) -> list[Claim]:
+        """Lease what is due now."""
+        return await claim(self.harness.database, self.settings.encryption_keys, 10, self.reports)
 
     async def send(self) -> int:
         """Send what is due now; return how many letters were tried."""

@@ -15,11 +15,9 @@ from typer.testing import CliRunner
 from cli.commands import notices
 from services.webhooks.notices import leases, links, outcomes, preferences
 from services.webhooks.notices.bounces import Bounce
-from services.webhooks.notices.claims import claim
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
 from services.webhooks.notices.rendering import Envelope
-from services.webhooks.notices.reports.report_pdf import NoPdf
 from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
@@ -43,7 +41,7 @@ async def lapse(office: Office) -> None:
 
 
 async def claimed(office: Office) -> list[leases.Claim]:
-    return await claim(office.harness.database, webhooks_settings().encryption_keys, 10)
+    return await office.claim()
 
 
 async def only_letter(office: Office) -> dict[str, Any]:
@@ -275,12 +273,10 @@ async def test_letter_that_cannot_be_written_stops_nobody_else(
     await told(office, now)
     write = NoticeSender._message
 
-    def write_or_raise(
-        self: NoticeSender, addresses: Envelope, found: leases.Claim, pdf: bytes | NoPdf
-    ) -> EmailMessage:
+    def write_or_raise(self: NoticeSender, addresses: Envelope, found: leases.Claim) -> EmailMessage:
         if found.person_id == broken:
             raise KeyError("broken@example.ru")
-        return write(self, addresses, found, pdf)
+        return write(self, addresses, found)
 
     monkeypatch.setattr(NoticeSender, "_message", write_or_raise)
     assert await office.send() == 2
@@ -398,6 +394,51 @@ async def test_worker_killed_before_it_sends_leaves_the_letter_to_another(
     assert not await leases.begin_sending(office.harness.database, dead)
     assert len(mail.letters) == 1
     assert await office.outcomes() == [("sent", None)]
+
+
+@pytest.mark.parametrize("change", ["address", "active", "locked"])
+async def test_letter_is_not_begun_for_a_former_address_or_a_person_without_access(
+    office: Office, mail: MailServer, now: time_machine.Traveller, change: str
+) -> None:
+    person_id = await office.person()
+    await told(office, now)
+    [found] = await claimed(office)
+    if change == "address":
+        await office.harness.sql("UPDATE notice_settings SET address_generation = address_generation + 1")
+    else:
+        values: dict[str, Any] = {"active": False} if change == "active" else {"locked_at": now_utc()}
+        await office.change("people", person_id, **values)
+    assert not await leases.begin_sending(office.harness.database, found)
+    assert await office.outcomes() == [("waiting", None)]
+
+
+async def test_kind_that_this_version_does_not_know_stops_nobody_else(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    newer, _ = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
+    await told(office, now)
+    await office.harness.sql("UPDATE notices SET kind = 'newer' WHERE person_id = $1", newer)
+    assert await office.send() == 1
+    assert sorted(await office.outcomes()) == [("sent", None), ("waiting", None)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("554 5.3.4 too big", ("failed", "refused")),
+        ("550 5.2.3 too big", ("failed", "refused")),
+        ("554 5.3.0 something else", ("waiting", None)),
+    ],
+)
+async def test_enhanced_code_decides_whether_a_letter_is_too_large(
+    office: Office, mail: MailServer, now: time_machine.Traveller, answer: str, outcome: tuple[str, str | None]
+) -> None:
+    person_id = await office.person()
+    mail.data = [answer]
+    await told(office, now)
+    await office.send()
+    assert await office.outcomes() == [outcome]
+    assert (await office.settings_of(person_id)).bounces == 0
 
 
 async def test_released_letter_is_sent_without_waiting(

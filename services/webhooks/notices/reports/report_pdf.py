@@ -1,91 +1,126 @@
-"""The report as PDF, which the metrics service makes: read once for the letters of some minutes."""
+"""The report as PDF, which the metrics service makes: read in the background, once for the letters of an hour."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from enum import StrEnum
 
+import aiohttp
 from prometheus_client import Counter
 
-from shared import clock
 from shared.logs import get_logger
 from shared.service import Service
-from shared.service_client import FileTooLarge, ServiceRejected, ServiceUnavailable
+from shared.service_client import FileTooLarge
 
 log = get_logger(__name__)
 
 # Returns the PDF of a week, of at most so many bytes; raises as `ServiceClient.get_file`.
 ReadPdf = Callable[[str, int], Awaitable[bytes]]
 
-# Letters of one morning share the file; what was not there is asked for again soon.
-KEPT_FOR = timedelta(minutes=5)
+# Letters of a morning, and those that are tried again, share the file.
+KEPT_FOR = timedelta(hours=1)
+# After a read that failed.
 ASKED_AGAIN_AFTER = timedelta(minutes=1)
-# So long after it was due a letter waits for a PDF that cannot be had.
+# So long letters wait for a PDF that cannot be had.
 PDF_WAIT = timedelta(minutes=15)
+# A busy metrics service needs minutes. It goes on with what it renders for a caller that gave up: a read that is
+# made again too early would only add work.
+READ_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=2)
 READS = Counter("gospablik_report_pdf_reads_total", "Reads of report PDFs for letters by outcome", ["outcome"])
 
 
 class NoPdf(StrEnum):
-    """Why a letter has no PDF."""
+    """Why a letter with a report has no PDF."""
 
     SWITCHED_OFF = "switched_off"
     TOO_LARGE = "too_large"
     UNAVAILABLE = "unavailable"
 
 
-@dataclass(frozen=True)
-class _Kept:
-    week: str
-    until: datetime
-    found: bytes | NoPdf
-
-
 class ReportPdfs:
-    """Reads the PDF of published weeks, the last one only once in some minutes."""
+    """The PDF of published weeks. Nobody waits for a read: it goes on in a task of its own."""
 
-    def __init__(self, read: ReadPdf, max_bytes: int) -> None:
+    def __init__(
+        self,
+        read: ReadPdf,
+        max_bytes: int,
+        *,
+        wait: timedelta = PDF_WAIT,
+        asked_again_after: timedelta = ASKED_AGAIN_AFTER,
+    ) -> None:
         self._read = read
         self._max_bytes = max_bytes
-        self._kept: _Kept | None = None
-        self._lock = asyncio.Lock()
+        self._wait = wait
+        self._asked_again_after = asked_again_after
+        self._known: dict[str, bytes | NoPdf] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
 
-    async def get(self, week: str) -> bytes | NoPdf:
-        """Return the PDF of a published week, or why there is none."""
+    @property
+    def pending(self) -> Sequence[str]:
+        """Return the weeks whose PDF is being read: their letters wait."""
+        return list(self._reading)
+
+    def get(self, week: str) -> bytes | NoPdf | None:
+        """Return the PDF of a published week, or why there is none; None while it is read, which this begins."""
         if self._max_bytes == 0:
             return NoPdf.SWITCHED_OFF
-        # Several connections ask for the same file, which takes seconds to make.
-        async with self._lock:
-            kept = self._kept
-            if kept is None or kept.week != week or clock.now() >= kept.until:
-                found = await self._read_now(week)
-                age = ASKED_AGAIN_AFTER if found is NoPdf.UNAVAILABLE else KEPT_FOR
-                kept = self._kept = _Kept(week, clock.now() + age, found)
-            return kept.found
+        if week not in self._known and week not in self._reading:
+            self._reading[week] = asyncio.create_task(self._read_until_known(week))
+        return self._known.get(week)
 
     def note_too_large(self, week: str) -> None:
-        """Attach nothing to the next letters: the mail server refused one for its size."""
+        """Attach nothing to the next letters: the mail server takes none of this size."""
         log.warning("mail server refused the report PDF for its size", week=week)
-        self._kept = _Kept(week, clock.now() + KEPT_FOR, NoPdf.TOO_LARGE)
+        self._keep(week, NoPdf.TOO_LARGE)
 
-    async def _read_now(self, week: str) -> bytes | NoPdf:
+    def close(self) -> None:
+        """End the reads that go on."""
+        for task in self._reading.values():
+            task.cancel()
+
+    async def _read_until_known(self, week: str) -> None:
+        found: bytes | NoPdf = NoPdf.UNAVAILABLE
+        try:
+            async with asyncio.timeout(self._wait.total_seconds()):
+                while True:
+                    found = await self._read_once(week)
+                    if found is not NoPdf.UNAVAILABLE:
+                        break
+                    await asyncio.sleep(self._asked_again_after.total_seconds())
+        except TimeoutError:
+            log.warning("letters go without the report PDF", week=week)
+        finally:
+            del self._reading[week]
+        self._keep(week, found)
+
+    async def _read_once(self, week: str) -> bytes | NoPdf:
         try:
             found: bytes | NoPdf = await self._read(week, self._max_bytes)
         except FileTooLarge as error:
             log.warning("report PDF is too large for letters", week=week, error=str(error))
             found = NoPdf.TOO_LARGE
-        except (ServiceRejected, ServiceUnavailable) as error:
-            log.warning("report PDF not read", week=week, error=str(error))
+        except Exception as error:  # noqa: BLE001 — whatever it is, letters go without the PDF in the end
+            log.warning("report PDF not read", week=week, error=f"{type(error).__name__}: {error}")
             found = NoPdf.UNAVAILABLE
         READS.labels(found.value if isinstance(found, NoPdf) else "read").inc()
         return found
+
+    def _keep(self, week: str, found: bytes | NoPdf) -> None:
+        self._known[week] = found
+        asyncio.get_running_loop().call_later(KEPT_FOR.total_seconds(), self._known.pop, week, None)
 
 
 def pdf_reader(service: Service) -> ReadPdf:
     """Return a function that reads PDFs from the metrics service over HTTP."""
 
     async def read(week: str, max_bytes: int) -> bytes:
-        path = f"/internal/reports/weekly/{week}/pdf"
-        return await service.client().get_file("metrics", path, on_behalf_of="webhooks", max_bytes=max_bytes)
+        return await service.client().get_file(
+            "metrics",
+            f"/internal/reports/weekly/{week}/pdf",
+            on_behalf_of="webhooks",
+            max_bytes=max_bytes,
+            attempts=1,
+            call_timeout=READ_TIMEOUT,
+        )
 
     return read

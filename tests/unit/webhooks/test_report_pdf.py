@@ -1,0 +1,84 @@
+"""The PDF of a report: read in the background, a bounded time, and kept for a while."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from services.webhooks.notices.reports import report_pdf
+from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs
+
+WEEK = "2026-W47"
+
+
+async def never(week: str, max_bytes: int) -> bytes:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+async def at_once(week: str, max_bytes: int) -> bytes:
+    return b"%PDF"
+
+
+async def finished(pdfs: ReportPdfs) -> None:
+    await asyncio.gather(*pdfs._reading.values())
+
+
+async def test_pdf_is_pending_until_it_is_read() -> None:
+    pdfs = ReportPdfs(at_once, 100)
+    assert pdfs.get(WEEK) is None
+    assert pdfs.pending == [WEEK]
+    await finished(pdfs)
+    assert pdfs.pending == []
+    assert pdfs.get(WEEK) == b"%PDF"
+
+
+async def test_read_that_does_not_end_is_given_up() -> None:
+    pdfs = ReportPdfs(never, 100, wait=timedelta(milliseconds=10))
+    assert pdfs.get(WEEK) is None
+    await finished(pdfs)
+    assert pdfs.get(WEEK) is NoPdf.UNAVAILABLE
+
+
+async def test_read_that_failed_is_made_again() -> None:
+    answers: list[bytes | Exception] = [KeyError("of the program"), b"%PDF"]
+
+    async def read(week: str, max_bytes: int) -> bytes:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    pdfs = ReportPdfs(read, 100, asked_again_after=timedelta())
+    pdfs.get(WEEK)
+    await finished(pdfs)
+    assert pdfs.get(WEEK) == b"%PDF"
+
+
+async def test_expired_pdf_is_dropped_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_pdf, "KEPT_FOR", timedelta())
+    pdfs = ReportPdfs(at_once, 100)
+    pdfs.get(WEEK)
+    await finished(pdfs)
+    while pdfs._known:
+        await asyncio.sleep(0)
+    assert pdfs.get(WEEK) is None
+    assert pdfs.pending == [WEEK]
+    await finished(pdfs)
+
+
+async def test_switched_off_pdf_is_not_read() -> None:
+    pdfs = ReportPdfs(never, 0)
+    assert pdfs.get(WEEK) is NoPdf.SWITCHED_OFF
+    assert pdfs.pending == []
+
+
+async def test_closing_ends_reads() -> None:
+    pdfs = ReportPdfs(never, 100)
+    pdfs.get(WEEK)
+    [task] = pdfs._reading.values()
+    await asyncio.sleep(0)
+    pdfs.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pdfs.pending == []
