@@ -6,10 +6,12 @@ from typing import Any
 
 from services.webhooks.notices.preferences import choices_of, may_wake, settings_of, suppression_reason
 from services.webhooks.notices.recipients import Addressee, NewNotice, find_recipients
+from services.webhooks.notices.reports.published_reports import is_late
 from services.webhooks.notices.reports.report_readers import find_report_readers
 from services.webhooks.notices.schedule import WorkingHours, next_digest, next_working_moment
 from services.webhooks.schemas.notices import (
     NoticeDelivery,
+    NoticeKind,
     NoticeReason,
     NoticeStatus,
 )
@@ -21,6 +23,9 @@ from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.common import Event
 from shared.tables.notices import Notice, NoticeSettings
+
+# Missed weeks are published one after the other; only the newest is worth a letter, so the others wait for it.
+LATE_REPORT_DELAY = timedelta(hours=1)
 
 
 async def record_notices(session: WriteSession, events: Sequence[Event]) -> None:
@@ -43,10 +48,13 @@ def _row(
 ) -> dict[str, Any]:
     config = webhooks_settings()
     details = dict(new.details)
-    reason = suppression_reason(settings, new.kind) if config.sends_email else NoticeReason.EMAIL_OFF
+    reason = _reason(new, settings) if config.sends_email else NoticeReason.EMAIL_OFF
     calendar = hours.of(person.organisation_id)
     # Several at a time, as after a bulk assignment, share a letter.
-    send_at = next_working_moment(calendar, now + timedelta(seconds=config.notices_gather_seconds))
+    gathered = timedelta(seconds=config.notices_gather_seconds)
+    if isinstance(new.data, ReportReady) and is_late(new.data, now):
+        gathered = LATE_REPORT_DELAY
+    send_at = next_working_moment(calendar, now + gathered)
     digest = False
     if may_wake(settings, new.kind, details):
         send_at = now
@@ -73,6 +81,16 @@ def _row(
         "occurred_at": new.event.occurred_at,
         "created_at": now,
     }
+
+
+def _reason(new: NewNotice, settings: NoticeSettings | None) -> NoticeReason | None:
+    """Return why the person will not be told; None: the choice in force when it is due decides.
+
+    A report is published hours before it is due: whoever confirms an address meanwhile gets it.
+    """
+    if new.kind is NoticeKind.REPORT and settings is not None:
+        return None
+    return suppression_reason(settings, new.kind)
 
 
 def _subject(new: NewNotice) -> dict[str, Any]:

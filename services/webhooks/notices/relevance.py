@@ -13,7 +13,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.notices.preferences import suppression_reason
-from services.webhooks.notices.reports.published_reports import ReportLine, is_replaced, load_top_sheets
+from services.webhooks.notices.reports.published_reports import ReportLine, load_top_sheets, newest_week
 from services.webhooks.schemas.notices import NoticeKind, NoticeReason
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
@@ -75,12 +75,12 @@ async def check_relevance(
     suppressed: dict[UUID, NoticeReason] = {}
     newest: dict[tuple[object, ...], UUID] = {}
     for notice in sorted(notices, key=lambda found: (found.occurred_at, found.created_at, found.id)):
-        kind = NoticeKind(notice.kind)
-        reason = suppression_reason(settings.get(notice.person_id), kind)
-        if reason is None and now - notice.send_at > TOO_LATE_AFTER:
-            reason = NoticeReason.TOO_LATE
         try:
-            reason = reason or state.refusal(notice, now)
+            kind = NoticeKind(notice.kind)
+            reason = suppression_reason(settings.get(notice.person_id), kind)
+            if reason is None and now - notice.send_at > TOO_LATE_AFTER:
+                reason = NoticeReason.TOO_LATE
+            reason = reason or state.refusal(notice)
             line: Line | ReportLine | None = state.line(notice, kind) if reason is None else None
         except Exception:  # whatever it is, it must not stop the notices of others
             log.exception("notice cannot be read", notice_id=str(notice.id))
@@ -120,14 +120,15 @@ class _State:
     request_statuses: Mapping[UUID, str]
     notes: Mapping[UUID, Row[Any]]
     reports: Mapping[str, ReportTopSheet]
+    newest_report: str | None
 
-    def refusal(self, notice: Notice, now: datetime) -> NoticeReason | None:
+    def refusal(self, notice: Notice) -> NoticeReason | None:
         """Return why the notice is not told any more."""
         caller = self.callers.get(notice.person_id)
         if notice.report_week is not None:
             if caller is None or not caller.may_access(Right.REPORTS_READ, None, ()):
                 return NoticeReason.NO_ACCESS
-            return NoticeReason.TOO_LATE if is_replaced(self.reports[notice.report_week], now) else None
+            return None if notice.report_week == self.newest_report else NoticeReason.TOO_LATE
         appeal = None if notice.appeal_id is None else self.appeals.get(notice.appeal_id)
         if caller is None or appeal is None or not self._may_read(caller, appeal.organisation_id):
             return NoticeReason.NO_ACCESS
@@ -177,7 +178,7 @@ class _State:
     def line(self, notice: Notice, kind: NoticeKind) -> Line | ReportLine:
         """Return what a letter says of the notice."""
         if notice.report_week is not None:
-            return ReportLine(notice.id, self.reports[notice.report_week], notice.send_at)
+            return ReportLine(notice.id, self.reports[notice.report_week])
         assert notice.appeal_id is not None
         assert notice.appeal_number is not None
         appeal = self.appeals[notice.appeal_id]
@@ -241,6 +242,7 @@ class _State:
             ExtensionRequest.id,
             _ids(notices, "request_id"),
         )
+        weeks = {notice.report_week for notice in notices if notice.report_week is not None}
         return _State(
             callers=await token_recheck.load_callers(session, {notice.person_id for notice in notices}),
             appeals=appeals,
@@ -250,9 +252,8 @@ class _State:
             change_statuses={change_id: row.status for change_id, row in changes.items()},
             request_statuses={request_id: row.status for request_id, row in requests.items()},
             notes=notes,
-            reports=await load_top_sheets(
-                session, {notice.report_week for notice in notices if notice.report_week is not None}
-            ),
+            reports=await load_top_sheets(session, weeks),
+            newest_report=await newest_week(session) if weeks else None,
         )
 
 

@@ -6,6 +6,7 @@ import os
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
+from unittest.mock import AsyncMock, patch
 from uuid import uuid4
 
 import asyncpg
@@ -16,12 +17,10 @@ from pypdf import PdfReader
 from services.metrics.indicators.weeks import Week
 from services.metrics.rendering.canonical_json import encode
 from services.metrics.schemas.weekly_report import AttentionItem
-from services.webhooks.notices import leases
-from services.webhooks.notices.claims import claim
-from services.webhooks.notices.recording import record_notices
-from services.webhooks.notices.reports.report_pdf import PDF_WAIT, ReportPdfs, pdf_reader
+from services.webhooks.notices import leases, outcomes
+from services.webhooks.notices.recording import LATE_REPORT_DELAY, record_notices
+from services.webhooks.notices.reports.report_pdf import ReportPdfs, pdf_reader
 from services.webhooks.schemas.notices import AddressState
-from services.webhooks.settings import webhooks_settings
 from shared.events.consumer import read_after
 from shared.service_client import FileTooLarge, ServiceUnavailable
 from shared.settings import settings
@@ -36,6 +35,14 @@ WEEK = "2026-W47"
 PUBLISHED = local("2026-11-23 07:07")
 MORNING = local("2026-11-23 09:00")
 PDF = b"%PDF-1.7 made for a test"
+WAIT = timedelta(seconds=0.2)
+
+
+async def announce(office: Office, week: str = WEEK) -> None:
+    """Write the event of a published report again, and make the notices that are missing."""
+    found = Week.parse(week)
+    await office.harness.emit("report.ready", week=week, first_day=found.monday, last_day=found.sunday)
+    await office.fan_out()
 
 
 async def publish(office: Office, week: str = WEEK, **changes: Any) -> None:
@@ -65,8 +72,20 @@ def reads(office: Office, answer: bytes | Exception) -> list[str]:
             raise answer
         return answer
 
-    office.reports = ReportPdfs(read, 10**7)
+    office.reports = ReportPdfs(read, 10**7, wait=WAIT, asked_again_after=WAIT / 4)
     return asked
+
+
+async def send(office: Office) -> int:
+    """Send what is due now in two rounds, the second with the PDF; return how many letters were tried."""
+    count = await office.send()
+    await pdf_read(office)
+    return count + await office.send()
+
+
+async def pdf_read(office: Office) -> None:
+    """Wait until no PDF is being read."""
+    await asyncio.gather(*office.reports._reading.values())
 
 
 def attached(message: EmailMessage) -> list[tuple[str | None, bytes]]:
@@ -103,7 +122,9 @@ async def test_readers_of_reports_get_one_letter_with_the_pdf_in_the_morning(
         monday.move_to(local("2026-11-23 08:55"))
         assert await office.send() == 0
         monday.move_to(MORNING)
-        await asyncio.gather(office.send(), office.send())
+        assert await office.send() == 0  # it only lets the PDF be read
+        assert await office.letters() == []
+        await asyncio.gather(send(office), send(office))
         assert await office.send() == 0
     readers = {"head@example.ru", "analyst@example.ru", "moderator@example.ru", "auditor@example.ru"}
     assert sorted(letter.recipient for letter in mail.letters) == sorted(readers)
@@ -133,13 +154,10 @@ async def test_report_that_is_announced_again_is_told_once(
     await publish(office)
     async with office.harness.database.write() as session:
         await record_notices(session, await read_after(session, 0, types=["report.ready"]))
-    # Another event of the same week.
-    week = Week.parse(WEEK)
-    await office.harness.emit("report.ready", week=WEEK, first_day=week.monday, last_day=week.sunday)
-    await office.fan_out()
+    await announce(office)
     monday.move_to(MORNING)
-    assert await office.send() == 1
-    assert await office.send() == 0
+    assert await send(office) == 1
+    assert await send(office) == 0
     assert len(await office.notices()) == len(mail.letters) == 1
     with pytest.raises(asyncpg.CheckViolationError, match="one_subject"):
         await office.harness.sql("UPDATE notices SET report_week = NULL")
@@ -148,22 +166,24 @@ async def test_report_that_is_announced_again_is_told_once(
 async def test_report_is_not_sent_twice_after_workers_were_killed(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
-    keys = webhooks_settings().encryption_keys
     lapse = "UPDATE notice_letters SET leased_until = now() - interval '1 second'"
     await office.person("head")
     await publish(office)
     monday.move_to(MORNING)
-    [before] = await claim(office.harness.database, keys, 10)
+    assert await office.claim() == []  # the PDF is not read yet
+    await pdf_read(office)
+    [before] = await office.claim()
     assert await office.send() == 0  # while the lease runs
     await office.harness.sql(lapse)
     assert await office.send() == 1
     assert not await leases.begin_sending(office.harness.database, before)
     await office.person("analyst")
-    await publish(office, "2026-W46")  # only to have another letter below
     monday.move_to(local("2026-11-30 07:07"))
     await publish(office, "2026-W48")
     monday.move_to(local("2026-11-30 09:00"))
-    for killed in await claim(office.harness.database, keys, 10):
+    await office.claim()
+    await pdf_read(office)
+    for killed in await office.claim():
         assert await leases.begin_sending(office.harness.database, killed)
     await office.harness.sql(lapse)
     assert await office.send() == 0
@@ -181,11 +201,26 @@ async def test_of_missed_weeks_only_the_newest_is_told(
     for week in ("2026-W44", "2026-W45", "2026-W46", WEEK):
         await publish(office, week)
         monday.shift(timedelta(minutes=2))
-        await office.send()
+        await send(office)
+    monday.shift(LATE_REPORT_DELAY)
+    await send(office)
     assert [letter.message["Subject"].split(":")[0] for letter in mail.letters] == [
         "Отчёт за неделю 16–22\xa0ноября"
     ]
     assert await office.outcomes() == [("suppressed", "too_late")] * 3 + [("sent", None)]
+
+
+async def test_late_report_is_told_if_no_newer_one_is_published(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head")
+    monday.move_to(local("2026-12-01 11:00"))
+    await publish(office)
+    monday.shift(timedelta(minutes=2))
+    assert await send(office) == 0
+    monday.shift(LATE_REPORT_DELAY)
+    assert await send(office) == 1
+    assert await office.outcomes() == [("sent", None)]
 
 
 async def test_report_that_waited_over_days_off_until_the_next_one_is_not_told(
@@ -194,9 +229,11 @@ async def test_report_that_waited_over_days_off_until_the_next_one_is_not_told(
     await office.person("head")
     await publish(office)
     await office.harness.sql("UPDATE notices SET send_at = $1", local("2026-11-30 09:00"))
+    monday.move_to(local("2026-11-30 07:07"))
+    await publish(office, "2026-W48")
     monday.move_to(local("2026-11-30 09:00"))
-    assert await office.send() == 0
-    assert await office.outcomes() == [("suppressed", "too_late")]
+    assert await send(office) == 1
+    assert await office.outcomes() == [("suppressed", "too_late"), ("sent", None)]
 
 
 async def test_hostile_names_in_a_report_stay_in_their_place(
@@ -207,7 +244,7 @@ async def test_hostile_names_in_a_report_stay_in_their_place(
     growing = AttentionItem(kind="topic_grows", count=9, text=text, population="opened")
     await publish(office, attention=[growing])
     monday.move_to(MORNING)
-    assert await office.send() == 1
+    assert await send(office) == 1
     message = mail.letters[0].message
     assert not {"Bcc", "Cc"} & set(message.keys())
     assert message["Subject"].startswith("Отчёт за неделю")
@@ -224,7 +261,7 @@ async def test_one_click_ends_letters_with_reports(
     person_id = await office.person("head")
     await publish(office)
     monday.move_to(MORNING)
-    await office.send()
+    await send(office)
     path = mail.letters[0].message["List-Unsubscribe"].strip("<> ").removeprefix("https://api.example.ru")
     client = office.harness.app.client
     shown = await client.get(path)
@@ -234,6 +271,8 @@ async def test_one_click_ends_letters_with_reports(
     assert (await office.settings_of(person_id)).choices == {"report": "never"}
     monday.move_to(local("2026-11-30 07:07"))
     await publish(office, "2026-W48")
+    monday.move_to(local("2026-11-30 09:00"))
+    assert await send(office) == 0
     assert (await office.outcomes())[-1] == ("suppressed", "unsubscribed")
 
 
@@ -252,13 +291,10 @@ async def test_letter_without_a_pdf_says_so_with_the_link(
     asked = reads(office, error)
     await publish(office)
     monday.move_to(MORNING)
-    assert await office.send() == 3
-    if waits:
-        assert mail.letters == []
-        assert {letter["attempts"] for letter in await office.letters()} == {0}
-        monday.shift(PDF_WAIT)
-        assert await office.send() == 3
-    assert len(asked) == 1 + waits  # not once for each letter
+    assert await office.send() == 0
+    assert await office.letters() == []
+    assert await send(office) == 3
+    assert (len(asked) > 1) is waits
     assert len(mail.letters) == 3
     text = mail.letters[0].body()
     assert words in text
@@ -273,7 +309,7 @@ async def test_reader_who_lost_the_right_by_the_morning_gets_no_letter(
     await publish(office)
     await office.change("people", person_id, role="operations")
     monday.move_to(MORNING)
-    assert await office.send() == 0
+    assert await send(office) == 0
     assert await office.outcomes() == [("suppressed", "no_access")]
 
 
@@ -285,7 +321,8 @@ async def test_report_has_a_letter_of_its_own(
     await office.emit("appeal.escalated", await office.appeal(), step="centre", told=[moderator], **due)
     await publish(office)
     monday.move_to(MORNING)
-    assert await office.send() == 2
+    assert await office.send() == 1  # the report waits for the PDF, and stops no other letter
+    assert await send(office) == 1
     attachments = {letter.message["Subject"].split(" ")[0]: attached(letter.message) for letter in mail.letters}
     assert attachments == {"№": [], "Отчёт": [("weekly-report-2026-W47.pdf", PDF)]}
     answer = await office.harness.app.client.get(
@@ -308,18 +345,110 @@ async def test_report_that_cannot_be_read_stops_no_other_letter(
     assert await office.outcomes() == [("sent", None), ("waiting", None)]
 
 
+@pytest.mark.parametrize(
+    ("answer", "for_all"),
+    [("552 5.3.4 Message too big", True), ("554 5.3.4 too big", True), ("550 5.2.3 too big for you", False)],
+)
 async def test_letter_refused_for_its_size_comes_again_without_the_pdf(
-    office: Office, mail: MailServer, monday: time_machine.Traveller
+    office: Office, mail: MailServer, monday: time_machine.Traveller, *, answer: str, for_all: bool
 ) -> None:
     await office.person("head")
     await publish(office)
     monday.move_to(MORNING)
-    mail.data = ["552 5.3.4 Message too big"]
-    assert await office.send() == 1
+    mail.data = [answer]
+    assert await send(office) == 1
     assert await office.outcomes() == [("waiting", None)]
+    await office.person("analyst", address="other@example.ru")
+    await announce(office)
+    monday.shift(timedelta(minutes=2))
+    assert await send(office) == 2
+    assert {status for status, _ in await office.outcomes()} == {"sent"}
+    files = {letter.recipient: len(attached(letter.message)) for letter in mail.letters}
+    assert files == {"sadik5@example.ru": 0, "other@example.ru": 0 if for_all else 1}
+    [first] = [letter for letter in mail.letters if letter.recipient == "sadik5@example.ru"]
+    assert "больше, чем допускает почта" in first.body()
+
+
+async def test_server_that_tells_its_limit_gets_no_text_that_is_larger(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    mail.max_bytes = 50_000
+    await office.person("head")
+    reads(office, PDF * 4000)
+    await publish(office)
+    monday.move_to(MORNING)
+    begin = AsyncMock()
+    with patch.object(leases, "begin_sending", begin):
+        assert await send(office) == 1
+    begin.assert_not_awaited()
     monday.shift(timedelta(minutes=1))
-    assert await office.send() == 1
-    assert await office.outcomes() == [("sent", None)]
-    [letter] = mail.letters
-    assert attached(letter.message) == []
-    assert "больше, чем допускает почта" in letter.body()
+    assert await send(office) == 1
+    assert attached(mail.letters[0].message) == []
+
+
+async def test_full_mailbox_takes_the_pdf_from_nobody_else(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    for number in range(2):
+        await office.person("head", address=f"h{number}@example.ru")
+    await publish(office)
+    monday.move_to(MORNING)
+    mail.data = ["552 5.2.2 mailbox full"]
+    sender = office.sender()
+    sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
+    await sender.send_due()
+    await pdf_read(office)
+    assert await sender.send_due() == 2
+    assert sorted(await office.outcomes()) == [("failed", "refused"), ("sent", None)]
+    assert len(attached(mail.letters[0].message)) == 1
+
+
+@pytest.mark.parametrize(("status", "bounces"), [("5.3.4", 0), ("5.2.3", 0), ("5.2.2", 0), ("5.1.1", 1)])
+async def test_report_that_comes_back_for_its_size_does_not_blame_the_address(
+    office: Office, mail: MailServer, monday: time_machine.Traveller, status: str, bounces: int
+) -> None:
+    person_id = await office.person("head")
+    await publish(office)
+    monday.move_to(MORNING)
+    await send(office)
+    [letter] = await office.letters()
+    async with office.harness.database.write() as session:
+        assert await outcomes.record_bounce(session, letter["id"], status)
+    assert await office.outcomes() == [("failed", "bounced")]
+    assert (await office.settings_of(person_id)).bounces == bounces
+
+
+async def test_slow_metrics_holds_up_no_other_letter_and_no_probe(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    answer = asyncio.Event()
+
+    async def read(week: str, max_bytes: int) -> bytes:
+        await answer.wait()
+        return PDF
+
+    office.reports = ReportPdfs(read, 10**7)
+    for number in range(12):  # more than a round takes
+        await office.person("head", address=f"h{number}@example.ru")
+    await publish(office)
+    monday.move_to(MORNING)
+    assert await office.send() == 0
+    await office.person()
+    await office.emit("appeal.assigned", await office.appeal())
+    monday.shift(timedelta(minutes=2))
+    office.state._error = "down"
+    assert await office.send() == 1  # the one letter that tries the server
+    assert [letter.recipient for letter in mail.letters] == ["sadik5@example.ru"]
+    assert len(await office.letters()) == 1
+    answer.set()
+    assert await send(office) == 12
+
+
+async def test_address_confirmed_after_the_publication_gets_the_report(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    await office.person("head", state=AddressState.UNCONFIRMED)
+    await publish(office)
+    await office.harness.sql("UPDATE notice_settings SET address_state = 'confirmed'")
+    monday.move_to(MORNING)
+    assert await send(office) == 1

@@ -2,17 +2,22 @@
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
+from pydantic import ValidationError
 
 from services.metrics.rendering.canonical_json import encode
 from services.webhooks.notices.examples import EXAMPLE_SHEET
-from services.webhooks.notices.reports.published_reports import is_replaced
+from services.webhooks.notices.rendering import envelope, notices_message
+from services.webhooks.notices.reports.published_reports import is_late
 from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
 from services.webhooks.notices.reports.report_pdf import NoPdf
 from shared.clock import REGION_TIME_ZONE
+from shared.contracts.metrics_events import ReportReady
 from shared.contracts.report_top_sheet import (
     ReportTopSheet,
+    TopSheetAttention,
     TopSheetCount,
     TopSheetOutcomes,
     TopSheetPromises,
@@ -23,11 +28,11 @@ from tests.support.sample_report import empty_report, sample_report
 
 def sheet(value: int = 508, last_week: int | None = 558, **changes: Any) -> ReportTopSheet:
     change = None if last_week is None else value - last_week
-    total = TopSheetTotal(appeals=TopSheetCount(value=value, last_week=last_week, change=change))
+    total = TopSheetTotal(channel="all", appeals=TopSheetCount(value=value, last_week=last_week, change=change))
     return EXAMPLE_SHEET.model_copy(update={"totals": [total], **changes})
 
 
-def composed(found: ReportTopSheet, pdf: bytes | NoPdf = b"%PDF") -> ReportLetter:
+def composed(found: ReportTopSheet, pdf: bytes | NoPdf | None = b"%PDF") -> ReportLetter:
     return compose_report(found, pdf, front_end_url="https://front.example.ru/")
 
 
@@ -45,7 +50,7 @@ def plain(text: str | None) -> str:
             "За неделю поступило 1 021 обращение, на 21 больше, чем неделей раньше.",
             "1 021 обращение (+21)",
         ),
-        (2, 2, "За неделю поступило 2 обращения, столько же, сколько неделей раньше.", "2 обращения (0)"),
+        (2, 2, "За неделю поступило 2 обращения, столько же, сколько неделей раньше.", "2 обращения"),
         (5, None, "За неделю поступило 5 обращений; данных за прошлую неделю для сравнения нет.", "5 обращений"),
         (0, 7, "За неделю обращений не поступило.", "0 обращений (−7)"),
     ],
@@ -54,7 +59,7 @@ def test_total_is_compared_with_last_week_in_words(
     value: int, last_week: int | None, words: str, subject: str
 ) -> None:
     letter = composed(sheet(value, last_week))
-    assert plain(letter.words[0]) == words
+    assert plain(letter.summary[0]) == words
     assert plain(letter.subject) == f"Отчёт за неделю 16–22 ноября: {subject}"
 
 
@@ -62,41 +67,83 @@ def test_figures_of_the_top_sheet_are_in_the_letter() -> None:
     letter = composed(sheet())
     assert [(figure.label, figure.value, plain(figure.remark)) for figure in letter.figures] == [
         ("Обращений", "508", "−50, неделей раньше 558"),
-        ("Отвечено", "470", "из 508"),
-        ("Просрочено ответов", "12", "на конец недели"),
+        ("Отвечено", "470", "из 508 открытых"),
+        ("Просрочено ответов", "12", "из 508 открытых"),
         ("Не выполнено обещаний", "2", "из 8 со сроком на неделе"),
     ]
     assert letter.attention == [
+        "31 ответ просрочен на конец недели, считая прежние недели",
         "1 вопрос удалён сообществом",
         "Автомобильные дороги: 62 обращения, обычно 31,5 за неделю",
         "3 страницы замолчали",
     ]
     assert letter.url == "https://front.example.ru/reports/weekly/2026-W47"
-    assert "нет" not in " ".join(letter.words)
+    assert letter.gaps == ["2 страницы не сверены с сетью за неделю ни разу."]
+    assert "нет" not in " ".join(letter.summary)
+
+
+def test_overdue_answers_are_told_once_if_all_are_of_the_week() -> None:
+    overdue = TopSheetAttention(kind="overdue", count=12, text="12 ответов просрочено на конец недели")
+    assert composed(sheet(attention=[overdue])).attention == []
+
+
+def test_numbers_of_a_long_sentence_stay() -> None:
+    text = f"{'Содержание дорог ' * 15}: 62 обращения, обычно 31,5 за неделю"
+    growing = TopSheetAttention(kind="topic_grows", count=62, text=text)
+    assert composed(sheet(attention=[growing])).attention == [text]
+
+
+def test_letter_without_a_front_end_says_where_the_report_is() -> None:
+    letter = compose_report(EXAMPLE_SHEET, None, front_end_url=None)
+    assert letter.url is None
+    addresses = envelope(
+        UUID(int=5), "0" * 12, sender="a@example.ru", bounce_address=None, recipient="b@example.ru"
+    )
+    message = notices_message(
+        addresses, letter, unsubscribe_url="https://e.example/u", settings_url="https://e.example/s"
+    )
+    for kind in ("plain", "html"):
+        part = message.get_body((kind,))
+        assert part is not None
+        text = part.get_content()
+        assert "открывается в Госпаблике, среди отчётов за неделю: 2026-W47" in text
+        assert "Данные неполны: 2 страницы не сверены" in text
+        assert "Открыть отчёт" not in text
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"totals": []}])
+def test_document_of_another_structure_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ReportTopSheet.model_validate(EXAMPLE_SHEET.model_dump() | change)
 
 
 def test_calm_week_says_so() -> None:
     calm = sheet(
         attention=[],
-        outcomes=TopSheetOutcomes(opened=508, answered=508),
+        outcomes=TopSheetOutcomes(opened=508, answered=508, overdue=0),
         promises=TopSheetPromises(due=0, broken=0),
     )
     letter = composed(calm)
-    assert letter.words[1:] == ["Ответы даны на все.", "Событий, требующих внимания, за неделю нет."]
-    assert [figure.value for figure in letter.figures][2:] == ["0", "0"]
+    assert letter.summary[1:] == [
+        "Ответ дан на каждое обращение недели.",
+        "Событий, требующих внимания, за неделю нет.",
+    ]
+    assert [figure.label for figure in letter.figures] == ["Обращений", "Отвечено", "Просрочено ответов"]
+    assert letter.preview == "Просрочено ответов: 0."
 
 
 @pytest.mark.parametrize(
-    ("pdf", "remark"),
+    ("pdf", "note"),
     [
         (b"%PDF", "Полный отчёт приложен к письму в формате PDF."),
-        (NoPdf.TOO_LARGE, "Отчёт в PDF не приложен: он больше, чем допускает почта. Откройте его по ссылке."),
-        (NoPdf.UNAVAILABLE, "Приложить отчёт в PDF не удалось. Откройте его по ссылке."),
+        (NoPdf.TOO_LARGE, "Отчёт в PDF не приложен: он больше, чем допускает почта."),
+        (NoPdf.UNAVAILABLE, "Приложить отчёт в PDF не удалось."),
         (NoPdf.SWITCHED_OFF, None),
+        (None, None),
     ],
 )
-def test_letter_says_what_is_attached(pdf: bytes | NoPdf, remark: str | None) -> None:
-    assert composed(sheet(), pdf).remark == remark
+def test_letter_says_what_is_attached(pdf: bytes | NoPdf | None, note: str | None) -> None:
+    assert composed(sheet(), pdf).attachment_note == note
 
 
 @pytest.mark.parametrize(
@@ -115,11 +162,12 @@ def test_week_over_two_months_is_named_with_both(first: str, last: str, subject:
 
 @pytest.mark.parametrize("report", [sample_report(), empty_report(), sample_report(hostile=True)])
 def test_published_document_has_the_top_sheet(report: Any) -> None:
-    document = report.report
+    # The hostile sample replaces the codes of channels too.
+    document = report.report.model_copy(update={"totals": sample_report().report.totals})
     found = ReportTopSheet.model_validate_json(encode(document))
     assert found == ReportTopSheet.model_validate(document.model_dump())
-    assert found.totals[0].appeals.value == document.totals[0].appeals.value
-    assert composed(found).words
+    assert found.total.value == document.totals[0].appeals.value
+    assert composed(found).summary
 
 
 @pytest.mark.parametrize(
@@ -131,5 +179,7 @@ def test_published_document_has_the_top_sheet(report: Any) -> None:
         ("2026-12-09 10:00", True),
     ],
 )
-def test_report_is_replaced_when_the_next_week_has_ended(moment: str, expected: bool) -> None:
-    assert is_replaced(sheet(), datetime.fromisoformat(moment).replace(tzinfo=REGION_TIME_ZONE)) is expected
+def test_report_is_late_when_the_next_week_has_ended(moment: str, expected: bool) -> None:
+    days: dict[str, Any] = {"first_day": EXAMPLE_SHEET.first_day, "last_day": EXAMPLE_SHEET.last_day}
+    report = ReportReady(week="2026-W47", digest="none", appeals=508, **days)
+    assert is_late(report, datetime.fromisoformat(moment).replace(tzinfo=REGION_TIME_ZONE)) is expected

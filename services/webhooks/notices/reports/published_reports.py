@@ -1,4 +1,4 @@
-"""Published weekly reports as notices need them: their top sheet, and whether a newer one replaces them."""
+"""Published weekly reports as notices need them: their top sheet, and which is the newest."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import REGION_TIME_ZONE
+from shared.contracts.metrics_events import ReportReady
 from shared.contracts.report_top_sheet import ReportTopSheet
 from shared.logs import get_logger
 from shared.tables.metrics import WeeklyReport
@@ -21,11 +22,10 @@ _WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class ReportLine:
-    """What a letter says of a report. `due_at` is when the notice was due."""
+    """What a letter says of a report."""
 
     notice_id: UUID
     sheet: ReportTopSheet
-    due_at: datetime
 
 
 async def load_top_sheets(session: AsyncSession, weeks: Collection[str]) -> Mapping[str, ReportTopSheet]:
@@ -44,9 +44,12 @@ async def load_top_sheets(session: AsyncSession, weeks: Collection[str]) -> Mapp
     return found
 
 
-def is_replaced(sheet: ReportTopSheet, now: datetime) -> bool:
-    """Return whether the week after the report's has ended, so that its report is published, or will be shortly.
+async def newest_week(session: AsyncSession) -> str | None:
+    """Return the last week with a published report."""
+    found: str | None = await session.scalar(select(func.max(WeeklyReport.week)))
+    return found
 
-    Missed weeks are published one after the other: only the newest is worth a letter.
-    """
-    return now.astimezone(REGION_TIME_ZONE).date() > sheet.last_day + _WEEK
+
+def is_late(report: ReportReady, now: datetime) -> bool:
+    """Return whether the week after the report's has ended too, so that a newer report is due."""
+    return now.astimezone(REGION_TIME_ZONE).date() > report.last_day + _WEEK
