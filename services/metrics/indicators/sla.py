@@ -72,7 +72,7 @@ class GroupedBy:
     opened: ColumnElement[Any]
 
 
-_OF_APPEALS = GroupedBy(
+OF_APPEALS = GroupedBy(
     Appeal.organisation_id.expression,
     Appeal.topic_id.expression,
     Appeal.network.expression,
@@ -163,7 +163,8 @@ def measured_values(
     }
 
 
-def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
+def opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
+    """Return the condition of the appeals that were opened in the period and that the caller may see."""
     return and_(
         caller.scope(Appeal.organisation_id), Appeal.opened_at >= period.start, Appeal.opened_at < period.end
     )
@@ -171,14 +172,14 @@ def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
 
 def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
     """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
-    breakdown = breakdown_by(group_by, _OF_APPEALS)
+    breakdown = breakdown_by(group_by, OF_APPEALS)
     # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
     names: list[ColumnElement[Any]] = [breakdown.key.label("key"), breakdown.name.label("name")]
     names.append(breakdown.order.label("order"))
     columns = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
     appeals = (
-        join_names(select(*columns, *names).select_from(Appeal), group_by, _OF_APPEALS)
-        .where(_opened_in(period, caller))
+        join_names(select(*columns, *names).select_from(Appeal), group_by, OF_APPEALS)
+        .where(opened_in(period, caller))
         .subquery("appeals_of_period")
     )
     column = appeals.c
@@ -249,17 +250,18 @@ async def list_counted_appeals(
 ) -> Sequence[Row[Any]]:
     """Return the appeals that a figure counts, newest first, one more than the page holds."""
     columns = (getattr(Appeal, name) for name in SlaAppeal.model_fields)
-    query = join_names(select(*columns).select_from(Appeal), filters.group_by, _OF_APPEALS).where(
-        _opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
+    query = join_names(select(*columns).select_from(Appeal), filters.group_by, OF_APPEALS).where(
+        opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
     )
     if filters.group_by is not None:
-        of = breakdown_by(filters.group_by, _OF_APPEALS).key
+        of = breakdown_by(filters.group_by, OF_APPEALS).key
         query = query.where(of.is_(None) if filters.key == NO_GROUP else of == filters.key)
-    rows: Sequence[Row[Any]] = (await session.execute(_paged(query, paging))).all()
+    rows: Sequence[Row[Any]] = (await session.execute(paged(query, paging))).all()
     return rows
 
 
-def _paged(query: Select[Any], paging: Paging) -> Select[Any]:
+def paged(query: Select[Any], paging: Paging) -> Select[Any]:
+    """Return the query of a page of appeals, newest first, one more than the page holds."""
     after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)
