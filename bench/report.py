@@ -2,9 +2,11 @@
 
 The week is everything that the weekly report reads, from rows, in one transaction: ten weeks of appeals, and the
 responses, answers, promises, deletions and words of two. The year is the SLA figures of twelve calendar months by
-each grouping; the last of them has not ended. The same of all appeals is measured without a bar. The floor is one
-sequential aggregate over all appeals. Each is measured in turn with the floor, in milliseconds; a ratio is ours to
-the floor, so less is better. HTML, PDF and XLSX of the week are timed apart.
+each grouping: one appeal in nine minutes makes 58,000 a year. The same of all appeals, which are of seventeen
+years, is measured without a bar. In both, the month that has not ended is counted from rows, and so are the three
+before it: an appeal of each has changed since its rollup. The floor is one sequential aggregate over all appeals.
+Each is measured in turn with the floor, in milliseconds; a ratio is ours to the floor, so less is better, and the
+bar is for the worst. HTML, PDF and XLSX of the week are timed apart; XLSX includes reading its rows.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -41,6 +43,7 @@ from tests.integration.data_growth.large_dataset import fill
 
 BAR = 1.0
 APPEALS, QUICK_APPEALS, RUNS = 1_000_000, 20_000, 7
+CHANGED_MONTHS = 3
 FLOOR = """SELECT count(*), count(first_response_at),
     count(*) FILTER (WHERE first_response_at <= first_response_due_at),
     sum(first_response_working_seconds) FROM appeals"""
@@ -103,6 +106,7 @@ async def _measure(appeals: int, runs: int) -> Results:
         await rebuild_due_months(database, now)
         await admin.execute("VACUUM (ANALYZE) sla_rollups")
         this_month = month_of(now)
+        await _change_last_months(admin, this_month)
         year = Period(midnight(month_of(midnight(this_month) - timedelta(days=330))), month_period(this_month).end)
         first = await admin.fetchval("SELECT min(opened_at) FROM appeals")
         results = Results(
@@ -114,6 +118,21 @@ async def _measure(appeals: int, runs: int) -> Results:
         await database.close()
         await admin.close()
     return results
+
+
+async def _change_last_months(admin: asyncpg.Connection, this_month: date) -> None:
+    """Change an appeal in each of the last months that have ended, so that they are read from rows."""
+    end = midnight(this_month)
+    for _ in range(CHANGED_MONTHS):
+        start = midnight(month_of(end - timedelta(days=1)))
+        changed = await admin.fetchval(
+            """UPDATE appeals SET outcome = 'solved' WHERE id = (
+                SELECT id FROM appeals WHERE opened_at >= $1 AND opened_at < $2 LIMIT 1) RETURNING id""",
+            start,
+            end,
+        )
+        assert changed, f"no appeal was opened in the month of {start:%Y-%m}"
+        end = start
 
 
 async def _week(database: Database, admin: asyncpg.Connection, runs: int) -> Measured:
@@ -164,8 +183,8 @@ async def _formats(database: Database, runs: int) -> dict[str, float]:
     }
 
 
-def _worst(measured: dict[str, Measured]) -> float:
-    return max(one.ratio for one in measured.values())
+def _worst(measured: dict[str, Measured]) -> Measured:
+    return max(measured.values(), key=lambda one: one.ratio)
 
 
 def main() -> None:
@@ -176,20 +195,28 @@ def main() -> None:
     options = parser.parse_args()
     size, runs = (QUICK_APPEALS, 1) if options.quick else (APPEALS, RUNS)
     found = asyncio.run(_measure(size, runs))
-    week, ok = found.week, found.week.ratio <= BAR and _worst(found.year) <= BAR
+    week, year = found.week, _worst(found.year)
+    worst = max(week, year, key=lambda one: one.ratio)
+    ok = worst.ratio <= BAR
     print(
         f"a week of {size:,} appeals: {week.ours:.0f} ms, one aggregate {week.floor:.0f} ms,"
         f" ratio {week.ratio:.2f} (bar {BAR})"
     )
-    for name, measured in (("a year's SLA", found.year), ("the SLA of all appeals", found.everything)):
+    for name, measured, bar in (
+        ("a year's SLA", found.year, f"bar {BAR}"),
+        ("the SLA of all appeals", found.everything, "no bar"),
+    ):
         for grouping, one in measured.items():
-            print(f"{name} by {grouping}: {one.ours:.0f} ms, ratio {one.ratio:.2f}")
-    print(", ".join(f"{name.upper()} {taken:.0f} ms" for name, taken in found.formats.items()))
+            print(f"{name} by {grouping}: {one.ours:.0f} ms, ratio {one.ratio:.2f} ({bar})")
+    print(
+        ", ".join(f"{name.upper()} {taken:.0f} ms" for name, taken in found.formats.items()),
+        "(XLSX with its rows)",
+    )
     if options.json:
         result = {
-            "name": "report", "ratio": round(week.ratio, 3), "bar": BAR, "ok": ok, "floor": round(week.floor, 1),
-            "ours": round(week.ours, 1), "unit": "ms", "runs": runs,
-            "year_ratio": round(_worst(found.year), 3), "all_ratio": round(_worst(found.everything), 3),
+            "name": "report", "ratio": round(worst.ratio, 3), "bar": BAR, "ok": ok, "floor": round(worst.floor, 1),
+            "ours": round(worst.ours, 1), "unit": "ms", "runs": runs, "week_ratio": round(week.ratio, 3),
+            "year_ratio": round(year.ratio, 3), "all_ratio": round(_worst(found.everything).ratio, 3),
             **{f"year_{name}_ratio": round(one.ratio, 3) for name, one in found.year.items()},
             **{f"{name}_ms": round(taken, 1) for name, taken in found.formats.items()},
         }  # fmt: skip

@@ -15,60 +15,45 @@ _COUNTS = (
     "opened", "answered", "on_time", "overdue", "waiting", "closed_unanswered", "final_answered", "solved",
     "disputed", "not_required", "in_triage",
 )  # fmt: skip
-_PACKED = ("response_seconds", "delay_seconds", "dues")
+_PACKED = ("response_seconds", "delay_seconds", "open_deadlines")
 # What SLA figures count, and by what they are grouped.
 _COUNTED = (
     "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
     "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind", "organisation_id", "topic_id",
     "network",
 )  # fmt: skip
-# Appeals are inserted in bulk, but change one by one. When an appeal was opened does not matter: a transaction
-# that began before the end of a month may commit after the month was rolled up. The functions run as their owner:
+# A statement adds a row for each month that it changes, however many appeals. Months that have not ended are no
+# exception: a transaction that began before the end may commit after the rollup. The function runs as its owner:
 # whoever changes an appeal needs no right of their own.
-_TRIGGERS = (
-    """
-CREATE FUNCTION note_added_for_sla() RETURNS trigger LANGUAGE plpgsql
+_FUNCTION = f"""
+CREATE FUNCTION note_changed_sla_months() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO public.sla_rollup_changes (opened_at) SELECT opened_at FROM added;
-    RETURN NULL;
-END $$
-""",
-    """
-CREATE FUNCTION note_deleted_for_sla() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    INSERT INTO public.sla_rollup_changes (opened_at) SELECT opened_at FROM deleted;
-    RETURN NULL;
-END $$
-""",
-    """
-CREATE FUNCTION note_changed_for_sla() RETURNS trigger LANGUAGE plpgsql
-    SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    INSERT INTO public.sla_rollup_changes (opened_at) VALUES (NEW.opened_at);
-    IF OLD.opened_at <> NEW.opened_at THEN
-        INSERT INTO public.sla_rollup_changes (opened_at) VALUES (OLD.opened_at);
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO public.sla_rollup_changes (month)
+            SELECT DISTINCT date_trunc('month', timezone('Asia/Irkutsk', opened_at))::date FROM present;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO public.sla_rollup_changes (month)
+            SELECT DISTINCT date_trunc('month', timezone('Asia/Irkutsk', opened_at))::date FROM former;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO public.sla_rollup_changes (month)
+            SELECT DISTINCT date_trunc('month', timezone('Asia/Irkutsk', opened.at))::date
+            FROM former JOIN present ON present.id = former.id
+                CROSS JOIN LATERAL (VALUES (former.opened_at), (present.opened_at)) AS opened (at)
+            WHERE ({", ".join(f"former.{name}" for name in _COUNTED)})
+                IS DISTINCT FROM ({", ".join(f"present.{name}" for name in _COUNTED)});
+    ELSE
+        DELETE FROM public.sla_rollup_months;
     END IF;
     RETURN NULL;
 END $$
-""",
-    """
-CREATE TRIGGER note_added_for_sla AFTER INSERT ON appeals REFERENCING NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION note_added_for_sla()
-""",
-    """
-CREATE TRIGGER note_deleted_for_sla AFTER DELETE ON appeals REFERENCING OLD TABLE AS deleted
-    FOR EACH STATEMENT EXECUTE FUNCTION note_deleted_for_sla()
-""",
-    f"""
-CREATE TRIGGER note_changed_for_sla AFTER UPDATE OF {", ".join(_COUNTED)} ON appeals
-    FOR EACH ROW
-    WHEN (({", ".join(f"OLD.{name}" for name in _COUNTED)})
-        IS DISTINCT FROM ({", ".join(f"NEW.{name}" for name in _COUNTED)}))
-    EXECUTE FUNCTION note_changed_for_sla()
-""",
-)
+"""
+_TRIGGERS = {
+    "insert": "REFERENCING NEW TABLE AS present",
+    "delete": "REFERENCING OLD TABLE AS former",
+    "update": "REFERENCING OLD TABLE AS former NEW TABLE AS present",
+    "truncate": "",
+}
 
 
 def upgrade() -> None:
@@ -88,25 +73,30 @@ def upgrade() -> None:
     op.create_table(
         "sla_rollup_months",
         sa.Column("month", sa.Date(), nullable=False),
+        sa.Column("definition", sa.Integer(), nullable=False),
         sa.Column("created_at", moment, nullable=False),
         sa.PrimaryKeyConstraint("month", name=op.f("pk_sla_rollup_months")),
     )
     op.create_table(
         "sla_rollup_changes",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
-        sa.Column("opened_at", moment, nullable=False),
+        sa.Column("month", sa.Date(), nullable=False),
         sa.Column("changed_at", moment, server_default=sa.func.now(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sla_rollup_changes")),
     )
-    tables = "sla_rollups, sla_rollup_months, sla_rollup_changes"
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO gospablik_metrics")
-    op.execute(f"GRANT SELECT ON {tables} TO {_OTHERS}")
-    for statement in _TRIGGERS:
-        op.execute(statement)
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON sla_rollups, sla_rollup_months TO gospablik_metrics")
+    op.execute("GRANT SELECT, DELETE ON sla_rollup_changes TO gospablik_metrics")
+    op.execute(f"GRANT SELECT ON sla_rollups, sla_rollup_months, sla_rollup_changes TO {_OTHERS}")
+    op.execute(_FUNCTION)
+    op.execute("REVOKE ALL ON FUNCTION note_changed_sla_months() FROM PUBLIC")
+    for event, tables in _TRIGGERS.items():
+        op.execute(
+            f"CREATE TRIGGER note_{event}_for_sla AFTER {event.upper()} ON appeals {tables}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION note_changed_sla_months()"
+        )
 
 
 def downgrade() -> None:
-    for name in ("note_added_for_sla", "note_deleted_for_sla", "note_changed_for_sla"):
-        op.execute(f"DROP FUNCTION {name} CASCADE")
+    op.execute("DROP FUNCTION note_changed_sla_months CASCADE")
     for table in ("sla_rollup_changes", "sla_rollup_months", "sla_rollups"):
         op.drop_table(table)

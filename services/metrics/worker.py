@@ -4,7 +4,7 @@ from services.metrics.grading.samples import draw_last_week
 from services.metrics.open_data.publication import publish_missing_weeks
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
-from services.metrics.sla_rollups.rebuilding import rebuild_due_months
+from services.metrics.sla_rollups.rebuilding import rebuild_due_months, recount_oldest_rollup
 from services.metrics.weekly_report import publication
 from shared import clock
 from shared.database.purge import RetentionSettings, purge_tables
@@ -45,10 +45,15 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, queue.purge_rules(terms))
 
-    # A changed month is read from rows until then; each run counts all appeals of the month.
+    # A changed month is read from rows until then; a rebuild counts all appeals of the month.
     @queue.schedule("roll-up-sla-figures", "*/5 * * * *")
     async def roll_up_sla_figures() -> None:
         await rebuild_due_months(service.database, clock.now())
+
+    # Each night another month.
+    @queue.schedule("recount-sla-rollup", "37 18 * * *")
+    async def recount_sla_rollup() -> None:
+        await recount_oldest_rollup(service.database, clock.now())
 
     @queue.schedule("score-pages", "11 * * * *")
     async def score_pages() -> None:

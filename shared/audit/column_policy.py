@@ -138,7 +138,8 @@ UNAUDITED_TABLES: dict[str, str] = {
         "stored responses, purged after a day",
     ),
     **dict.fromkeys(
-        ("weekly_reports", "weekly_report_corrections"), "written by the worker, never changed; records themselves"
+        ("weekly_reports", "weekly_report_corrections", "open_data_weeks"),
+        "written by the worker, never changed; records themselves",
     ),
     "page_scores": "figures, written by the worker",
     # With their organisation, rows about items would show its managers who graded.
@@ -146,6 +147,10 @@ UNAUDITED_TABLES: dict[str, str] = {
     "appeal_search_documents": "made from other rows",
     **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),
     "appeal_counts": "sums of other rows, written by triggers",
+    **dict.fromkeys(
+        ("sla_rollups", "sla_rollup_months", "sla_rollup_changes"),
+        "made from other rows, written by triggers and the worker",
+    ),
     "unread_appeals": "what a person has not opened yet; it changes no appeal",
     **dict.fromkeys(
         ("appeals_consumer_offsets", "webhooks_consumer_offsets", "ingest_consumer_offsets"),

@@ -12,7 +12,8 @@ class SlaRollup(Base):
     """The appeals opened in a month of the region whose `kind` (organisation, topic, network, day) has the value
     `key` ("none": no value).
 
-    The counts are those of `SlaFigure`, with every open deadline still ahead; what is overdue follows from `dues`.
+    The counts are those of `SlaFigure`, with every open deadline still ahead; what is overdue follows from
+    `open_deadlines`.
     The other columns are packed, big-endian: working seconds of the first responses (int32), seconds from writing
     to opening (float64), deadlines of the waiting appeals (int64, microseconds since 2000).
     """
@@ -35,20 +36,21 @@ class SlaRollup(Base):
     in_triage: Mapped[int]
     response_seconds: Mapped[bytes]
     delay_seconds: Mapped[bytes]
-    dues: Mapped[bytes]
+    open_deadlines: Mapped[bytes]
 
 
 class SlaRollupMonth(Base):
-    """A month, by its first day, whose appeals are in `sla_rollups`, perhaps none."""
+    """A month, by its first day, whose appeals are in `sla_rollups`, perhaps none, counted by a definition."""
 
     __tablename__ = "sla_rollup_months"
 
     month: Mapped[date] = mapped_column(primary_key=True)
+    definition: Mapped[int]
     created_at: Mapped[CreatedAt]
 
 
 class SlaRollupChange(Base):
-    """A change of something that SLA figures count, of an appeal that was opened at `opened_at`.
+    """A change of something that SLA figures count, of appeals that were opened in the month.
 
     Triggers of `appeals` add it in the transaction of the change. While one of a month exists, the rollups of the
     month are not read.
@@ -57,5 +59,5 @@ class SlaRollupChange(Base):
     __tablename__ = "sla_rollup_changes"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    opened_at: Mapped[datetime]
+    month: Mapped[date]
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now())

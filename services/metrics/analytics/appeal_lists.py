@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row, Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.dimensions import AppealSelection, select_appeals
-from services.metrics.indicators.sla import figure_conditions
+from services.metrics.indicators.sla import figure_conditions, paged
 from services.metrics.schemas.metrics import SlaAppeal, SlaFigure
 from shared.api.pagination import Paging
 from shared.clock import REGION_TIME_ZONE
@@ -28,12 +27,7 @@ async def list_appeals_of_figure(
     session: AsyncSession, selection: AppealSelection, figure: SlaFigure, paging: Paging
 ) -> Sequence[Row[Any]]:
     """Return the appeals that the figure counts, newest first, one more than the page holds."""
-    query = _listed(selection, figure)
-    after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
-    if after is not None:
-        query = query.where(after)
-    query = query.order_by(Appeal.opened_at.desc(), Appeal.id.desc()).limit(paging.limit + 1)
-    found: Sequence[Row[Any]] = (await session.execute(query)).all()
+    found: Sequence[Row[Any]] = (await session.execute(paged(_listed(selection, figure), paging))).all()
     return found
 
 

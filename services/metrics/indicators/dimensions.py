@@ -17,29 +17,22 @@ from typing_extensions import TypeAliasType
 
 from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.indicators.period import Period
+from services.metrics.indicators.sla import OF_APPEALS, breakdown_by, opened_in
 from services.metrics.schemas.analytics import AppealDimension
+from services.metrics.schemas.metrics import SlaGroupBy
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
-from shared.clock import REGION_TIME_ZONE
 from shared.database.id_conditions import is_one_of
 from shared.networks import NETWORKS
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
-_opened_in_region = func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at)
-
 # The key of each appeal, as text.
 KEYS: Mapping[AppealDimension, ColumnElement[Any]] = {
-    AppealDimension.ORGANISATION: cast(Appeal.organisation_id, Text),
-    AppealDimension.MUNICIPALITY: Organisation.municipality.expression,
+    **{AppealDimension(one): breakdown_by(one, OF_APPEALS).key for one in SlaGroupBy},
     # Where the problem is: as the text said, else where the organisation is.
     AppealDimension.LOCATION: func.coalesce(Appeal.municipality, Organisation.municipality),
-    AppealDimension.NETWORK: Appeal.network.expression,
-    AppealDimension.TOPIC_GROUP: cast(func.coalesce(Topic.group_id, Topic.id), Text),
-    AppealDimension.TOPIC: cast(Appeal.topic_id, Text),
-    AppealDimension.DAY: func.to_char(_opened_in_region, "YYYY-MM-DD"),
-    AppealDimension.WEEK: func.to_char(_opened_in_region, 'IYYY-"W"IW'),
 }
 # What names and orders the groups of a dimension: key, name, order. The keys of other dimensions order themselves.
 _LABELS: Mapping[AppealDimension, tuple[InstrumentedAttribute[Any], ...]] = {
@@ -148,17 +141,12 @@ class AppealSelection:
 
 def select_appeals(columns: list[ColumnElement[Any]], selection: AppealSelection) -> Select[Any]:
     """Return the query of columns of the selected appeals. Postgres leaves out a join that no column needs."""
-    period = selection.period
     query: Select[Any] = (
         select(*columns)
         .select_from(Appeal)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
         .outerjoin(Topic, Topic.id == Appeal.topic_id)
-        .where(
-            selection.caller.scope(Appeal.organisation_id),
-            Appeal.opened_at >= period.start,
-            Appeal.opened_at < period.end,
-        )
+        .where(opened_in(selection.period, selection.caller))
     )
     for dimension, key in selection.filters.keys.items():
         of = KEYS[dimension]

@@ -4,7 +4,7 @@ A figure counts the appeals that meet its condition; the list behind the figure 
 Docs: docs/moderator/metrics.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,8 +52,11 @@ _COUNTED_COLUMNS = (
     "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
     "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind",
 )  # fmt: skip
+# Whoever changes what is counted here raises it: rollups of another definition are not read, but counted again.
+SLA_DEFINITION = 1
 # A merged appeal is counted as the one that it was merged into.
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
+_QUANTILES = {"median": 0.5, "p90": 0.9}
 
 # The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
 _TopicGroup = aliased(Topic)
@@ -69,7 +72,7 @@ class GroupedBy:
     opened: ColumnElement[Any]
 
 
-_OF_APPEALS = GroupedBy(
+OF_APPEALS = GroupedBy(
     Appeal.organisation_id.expression,
     Appeal.topic_id.expression,
     Appeal.network.expression,
@@ -149,7 +152,19 @@ def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElem
     }
 
 
-def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
+def measured_values(
+    appeals: Any, conditions: Mapping[SlaFigure, ColumnElement[bool]]
+) -> dict[str, tuple[ColumnElement[Any], ColumnElement[bool]]]:
+    """Return the values of which there are quantiles, in seconds, each with the condition of its appeals."""
+    delay = extract("epoch", appeals.opened_at - appeals.written_at)
+    return {
+        "first_response": (appeals.first_response_working_seconds, conditions[SlaFigure.ANSWERED]),
+        "receipt_delay": (delay, conditions[SlaFigure.OPENED]),
+    }
+
+
+def opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
+    """Return the condition of the appeals that were opened in the period and that the caller may see."""
     return and_(
         caller.scope(Appeal.organisation_id), Appeal.opened_at >= period.start, Appeal.opened_at < period.end
     )
@@ -157,25 +172,23 @@ def _opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
 
 def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
     """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
-    breakdown = breakdown_by(group_by, _OF_APPEALS)
+    breakdown = breakdown_by(group_by, OF_APPEALS)
     # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
     names: list[ColumnElement[Any]] = [breakdown.key.label("key"), breakdown.name.label("name")]
     names.append(breakdown.order.label("order"))
     columns = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
     appeals = (
-        join_names(select(*columns, *names).select_from(Appeal), group_by, _OF_APPEALS)
-        .where(_opened_in(period, caller))
+        join_names(select(*columns, *names).select_from(Appeal), group_by, OF_APPEALS)
+        .where(opened_in(period, caller))
         .subquery("appeals_of_period")
     )
     column = appeals.c
     counts = figure_conditions(column, now)
-    counted = counts[SlaFigure.OPENED]
-    worked = column.first_response_working_seconds
-    delay = extract("epoch", column.opened_at - column.written_at)
-
-    def quantile(share: float, measured: ColumnElement[Any], among: ColumnElement[bool]) -> ColumnElement[Any]:
-        return func.percentile_cont(share).within_group(measured).filter(among)
-
+    quantiles = [
+        func.percentile_cont(share).within_group(value).filter(among).label(f"{name}_{quantile}")
+        for name, (value, among) in measured_values(column, counts).items()
+        for quantile, share in _QUANTILES.items()
+    ]
     grouping = (
         func.grouping_sets(tuple_(column.key, column.name, column.order), tuple_()) if group_by else tuple_()
     )
@@ -183,10 +196,7 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
         (func.grouping(column.key) if group_by else literal(1)).label("is_total"),
         *([column.key, column.name] if group_by else [_NAMELESS.label("key")]),
         *(func.count().filter(condition).label(figure) for figure, condition in counts.items()),
-        quantile(0.5, worked, counts[SlaFigure.ANSWERED]).label("response_median"),
-        quantile(0.9, worked, counts[SlaFigure.ANSWERED]).label("response_p90"),
-        quantile(0.5, delay, counted).label("delay_median"),
-        quantile(0.9, delay, counted).label("delay_p90"),
+        *quantiles,
     ).select_from(appeals)
     if group_by:
         query = query.group_by(grouping).order_by(column.order.nulls_last(), column.key)
@@ -210,8 +220,8 @@ async def compute_from_rows(
 def _figures(row: Row[Any]) -> dict[str, Any]:
     values = row._mapping
     return {figure.value: values[figure.value] for figure in SlaFigure} | {
-        "first_response": DurationQuantiles(median=row.response_median, p90=row.response_p90),
-        "receipt_delay": DurationQuantiles(median=row.delay_median, p90=row.delay_p90),
+        "first_response": DurationQuantiles(median=row.first_response_median, p90=row.first_response_p90),
+        "receipt_delay": DurationQuantiles(median=row.receipt_delay_median, p90=row.receipt_delay_p90),
     }
 
 
@@ -240,17 +250,18 @@ async def list_counted_appeals(
 ) -> Sequence[Row[Any]]:
     """Return the appeals that a figure counts, newest first, one more than the page holds."""
     columns = (getattr(Appeal, name) for name in SlaAppeal.model_fields)
-    query = join_names(select(*columns).select_from(Appeal), filters.group_by, _OF_APPEALS).where(
-        _opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
+    query = join_names(select(*columns).select_from(Appeal), filters.group_by, OF_APPEALS).where(
+        opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
     )
     if filters.group_by is not None:
-        of = breakdown_by(filters.group_by, _OF_APPEALS).key
+        of = breakdown_by(filters.group_by, OF_APPEALS).key
         query = query.where(of.is_(None) if filters.key == NO_GROUP else of == filters.key)
-    rows: Sequence[Row[Any]] = (await session.execute(_paged(query, paging))).all()
+    rows: Sequence[Row[Any]] = (await session.execute(paged(query, paging))).all()
     return rows
 
 
-def _paged(query: Select[Any], paging: Paging) -> Select[Any]:
+def paged(query: Select[Any], paging: Paging) -> Select[Any]:
+    """Return the query of a page of appeals, newest first, one more than the page holds."""
     after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
-
-from sqlalchemy import ColumnElement, Date, cast, func
 
 from services.metrics.indicators.period import Period, midnight
 from shared.clock import REGION_TIME_ZONE
@@ -13,11 +10,6 @@ from shared.clock import REGION_TIME_ZONE
 def month_of(moment: datetime) -> date:
     """Return the month that contains the moment."""
     return moment.astimezone(REGION_TIME_ZONE).date().replace(day=1)
-
-
-def month_column(moment: Any) -> ColumnElement[date]:
-    """Return the month that contains the moment of a column."""
-    return cast(func.date_trunc("month", func.timezone(REGION_TIME_ZONE.key, moment)), Date)
 
 
 def next_month(month: date) -> date:

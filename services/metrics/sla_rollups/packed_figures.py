@@ -16,17 +16,17 @@ from sqlalchemy import (
     ColumnElement,
     Double,
     LargeBinary,
+    Row,
     Select,
     Text,
     cast,
-    extract,
     func,
     literal_column,
     select,
 )
 
 from services.metrics.indicators.breakdown import NO_GROUP
-from services.metrics.indicators.sla import figure_conditions
+from services.metrics.indicators.sla import figure_conditions, measured_values
 from services.metrics.schemas.metrics import DurationQuantiles, SlaFigure
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal
@@ -40,7 +40,8 @@ KINDS: Mapping[str, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
     "network": (Appeal.network.expression, Appeal.network.expression),
     "day": (_DAY, func.to_char(_DAY, "YYYY-MM-DD")),
 }
-PACKED = ("response_seconds", "delay_seconds", "dues")
+# The packed columns, each with the type of its values.
+PACKED = {"response_seconds": ">i4", "delay_seconds": ">f8", "open_deadlines": ">i8"}
 COUNTS = tuple(figure.value for figure in SlaFigure)
 COLUMNS = (*COUNTS, *PACKED)
 
@@ -58,20 +59,19 @@ def concatenated(values: ColumnElement[Any], condition: ColumnElement[bool] | No
 
 
 def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
-    """Return the query of `key` and `COLUMNS` of the appeals that meet the condition, by a column of `KINDS`."""
+    """Return the query of `key` and `COLUMNS` of the appeals that meet the condition, by a kind of `KINDS`."""
     conditions = figure_conditions(Appeal, _BEFORE_ALL_DEADLINES)
-    delay = extract("epoch", Appeal.opened_at - Appeal.written_at)
+    measured = measured_values(Appeal, conditions)
+    seconds, answered = measured["first_response"]
+    delay, opened = measured["receipt_delay"]
+    deadlines = func.timestamptz_send(Appeal.first_response_due_at)
     column, key = KINDS[kind]
     columns: list[ColumnElement[Any]] = [
         func.coalesce(key, NO_GROUP).label("key"),
         *(func.count().filter(condition).label(figure.value) for figure, condition in conditions.items()),
-        concatenated(func.int4send(Appeal.first_response_working_seconds), conditions[SlaFigure.ANSWERED]).label(
-            "response_seconds"
-        ),
-        concatenated(func.float8send(cast(delay, Double)), conditions[SlaFigure.OPENED]).label("delay_seconds"),
-        concatenated(func.timestamptz_send(Appeal.first_response_due_at), conditions[SlaFigure.WAITING]).label(
-            "dues"
-        ),
+        concatenated(func.int4send(seconds), answered).label("response_seconds"),
+        concatenated(func.float8send(cast(delay, Double)), opened).label("delay_seconds"),
+        concatenated(deadlines, conditions[SlaFigure.WAITING]).label("open_deadlines"),
     ]
     return select(*columns).where(of).group_by(column)
 
@@ -83,33 +83,38 @@ class PackedFigures:
     counts: Mapping[str, int]
     response_seconds: bytes
     delay_seconds: bytes
-    dues: bytes
+    open_deadlines: bytes
 
     @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> "PackedFigures":
+    def of_row(cls, row: Row[Any]) -> "PackedFigures":
         """Return the figures of a row that has `COLUMNS`."""
-        return cls({name: int(row[name]) for name in COUNTS}, *(row[name] for name in PACKED))
+        return cls({name: int(getattr(row, name)) for name in COUNTS}, *(getattr(row, name) for name in PACKED))
 
     @classmethod
     def union(cls, parts: Sequence["PackedFigures"]) -> "PackedFigures":
         """Return the figures of the appeals of all parts together."""
         return cls(
             {name: sum(part.counts[name] for part in parts) for name in COUNTS},
-            b"".join(part.response_seconds for part in parts),
-            b"".join(part.delay_seconds for part in parts),
-            b"".join(part.dues for part in parts),
+            *(b"".join(getattr(part, name) for part in parts) for name in PACKED),
         )
 
-    def at(self, now: datetime) -> dict[str, Any]:
+    def values(self, name: str) -> NDArray[Any]:
+        """Return the values of a packed column."""
+        return np.frombuffer(getattr(self, name), PACKED[name])
+
+    def in_order(self) -> "PackedFigures":
+        """Return the same figures with all values in ascending order, so that equal figures are equal objects."""
+        return PackedFigures(self.counts, *(np.sort(self.values(name)).tobytes() for name in PACKED))
+
+    def sla_fields_at(self, now: datetime) -> dict[str, Any]:
         """Return the fields of `SlaFigures` at this moment."""
-        dues = np.frombuffer(self.dues, ">i8")
-        late = int(np.count_nonzero(dues < (now - _EPOCH) // timedelta(microseconds=1))) if self.dues else 0
+        late = int(np.count_nonzero(self.values("open_deadlines") < (now - _EPOCH) // timedelta(microseconds=1)))
         return {
             **self.counts,
             "overdue": self.counts["overdue"] + late,
             "waiting": self.counts["waiting"] - late,
-            "first_response": _quantiles(np.frombuffer(self.response_seconds, ">i4")),
-            "receipt_delay": _quantiles(np.frombuffer(self.delay_seconds, ">f8")),
+            "first_response": _quantiles(self.values("response_seconds")),
+            "receipt_delay": _quantiles(self.values("delay_seconds")),
         }
 
 
@@ -119,8 +124,8 @@ def _quantiles(values: NDArray[Any]) -> DurationQuantiles:
     if last < 0:
         return DurationQuantiles(median=None, p90=None)
     positions = 0.5 * last, 0.9 * last
-    places = [place for position in positions for place in (floor(position), ceil(position))]
-    ranked = np.partition(values.astype(np.float64), places)
+    indexes = [index for position in positions for index in (floor(position), ceil(position))]
+    ranked = np.partition(values.astype(np.float64), indexes)
     median, p90 = (_between(ranked, position) for position in positions)
     return DurationQuantiles(median=median, p90=p90)
 

@@ -3,6 +3,7 @@
 Docs: docs/decisions/0029-roll-up-sla-figures-by-month.md.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Row,
     Select,
     Uuid,
     and_,
@@ -30,7 +32,7 @@ from services.metrics.indicators import sla
 from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.indicators.period import Period
 from services.metrics.schemas.metrics import SlaFigures, SlaGroup, SlaGroupBy
-from services.metrics.sla_rollups.months import month_column, whole_months, without_months
+from services.metrics.sla_rollups.months import whole_months, without_months
 from services.metrics.sla_rollups.packed_figures import (
     COLUMNS,
     COUNTS,
@@ -44,7 +46,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.metrics_rollups import SlaRollup, SlaRollupChange, SlaRollupMonth
 
 # The kind of rollup from which a grouping follows. Without groups any would do; networks are the fewest.
-_KINDS: Mapping[SlaGroupBy | None, str] = {
+_KIND_OF_GROUPING: Mapping[SlaGroupBy | None, str] = {
     None: "network",
     SlaGroupBy.NETWORK: "network",
     SlaGroupBy.ORGANISATION: "organisation",
@@ -61,32 +63,44 @@ async def compute_sla(
 ) -> tuple[SlaFigures, list[SlaGroup]]:
     """Return totals and groups of the appeals that the caller may see.
 
-    `session` must read one state of the database (repeatable read): which months are current is read before their
+    `session` must read one state of the database (`use_snapshot`): which months are current is read before their
     figures. Rollups have no figures of one organisation within a municipality or topic, so its staff get theirs
     from rows.
     """
+    if await (await session.connection()).get_isolation_level() != "REPEATABLE READ":
+        raise RuntimeError("SLA figures from rollups need a snapshot: call `use_snapshot` first")
     months = await _current_months(session, whole_months(period)) if caller.is_region_wide else []
     if not months:
         return await sla.compute_from_rows(session, period, group_by, caller, now)
     rows = (await session.execute(rollup_query(period, months, group_by))).all()
-    parts = [(row, PackedFigures.of_row(row._mapping)) for row in rows]
+    # Ranking the values of a million appeals takes too long for the event loop.
+    return await asyncio.to_thread(_figures_of_rows, rows, group_by, now)
+
+
+def _figures_of_rows(
+    rows: Sequence[Row[Any]], group_by: SlaGroupBy | None, now: datetime
+) -> tuple[SlaFigures, list[SlaGroup]]:
+    parts = [(row, PackedFigures.of_row(row)) for row in rows]
     total = PackedFigures.union([figures for _, figures in parts])
     groups = [
-        SlaGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **figures.at(now))
+        SlaGroup(key=row.key if row.key is not None else NO_GROUP, name=row.name, **figures.sla_fields_at(now))
         for row, figures in parts
         if group_by
     ]
-    return SlaFigures(**total.at(now)), groups
+    return SlaFigures(**total.sla_fields_at(now)), groups
 
 
 async def _current_months(session: AsyncSession, months: Sequence[date]) -> Sequence[date]:
-    """Return those of the months that are rolled up and have not changed since, in order."""
+    """Return those of the months that are rolled up by this definition and have not changed since, in order."""
     if not months:
         return []
-    changed = select(month_column(SlaRollupChange.opened_at))
     query = (
         select(SlaRollupMonth.month)
-        .where(SlaRollupMonth.month.between(months[0], months[-1]), SlaRollupMonth.month.not_in(changed))
+        .where(
+            SlaRollupMonth.month.between(months[0], months[-1]),
+            SlaRollupMonth.definition == sla.SLA_DEFINITION,
+            SlaRollupMonth.month.not_in(select(SlaRollupChange.month)),
+        )
         .order_by(SlaRollupMonth.month)
     )
     return (await session.scalars(query)).all()
@@ -94,7 +108,7 @@ async def _current_months(session: AsyncSession, months: Sequence[date]) -> Sequ
 
 def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | None) -> Select[Any]:
     """Return the query of packed figures by group: of the months from rollups, of the rest from rows."""
-    kind = _KINDS[group_by]
+    kind = _KIND_OF_GROUPING[group_by]
     rest = without_months(period, months)
     opened = [and_(Appeal.opened_at >= part.start, Appeal.opened_at < part.end) for part in rest]
     rolled_up = (

@@ -28,6 +28,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.metrics.indicators.channels import CHANNEL
@@ -74,6 +75,20 @@ class ReportedTime:
 def reported_time(week: Week, now: datetime) -> ReportedTime:
     """Return the time of a week's report: its end, or now if it has not ended."""
     return ReportedTime(week.period, min(week.period.end, now))
+
+
+async def plan_for_a_week(session: AsyncSession) -> None:
+    """Let the database plan the queries of this module for the times that they are given, in this transaction.
+
+    A plan for any period would expect many rows, and scan tables; parallel workers take longer to start than to
+    read a week's rows.
+    """
+    await session.execute(
+        select(
+            func.set_config("plan_cache_mode", "force_custom_plan", True),
+            func.set_config("max_parallel_workers_per_gather", "0", True),
+        )
+    )
 
 
 def _appeal_dimensions(

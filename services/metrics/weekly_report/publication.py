@@ -15,6 +15,7 @@ from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.rendering.figure_pointers import figures
 from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
+from services.metrics.weekly_report.populations import plan_for_a_week
 from shared.api.pagination import Paging
 from shared.contracts.metrics_events import ReportReady
 from shared.database.sessions import Database, use_snapshot
@@ -31,12 +32,6 @@ _NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "
 # What follows from counts that are compared themselves: one late row would change the scores of all peers.
 _DERIVED = frozenset(
     {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
-)
-# A plan for any period would expect many rows, and scan tables; parallel workers take longer to start than to read
-# a week's rows.
-_PLAN_FOR_A_WEEK = select(
-    func.set_config("plan_cache_mode", "force_custom_plan", True),
-    func.set_config("max_parallel_workers_per_gather", "0", True),
 )
 
 
@@ -141,7 +136,7 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
     """Return the report of a week, all of it from one state of the database."""
     async with database.read() as session:
         await use_snapshot(session)
-        await session.execute(_PLAN_FOR_A_WEEK)
+        await plan_for_a_week(session)
         return await build_report(session, week, now)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
-from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
+from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime, plan_for_a_week
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.clock import REGION_TIME_ZONE
@@ -54,6 +54,7 @@ async def list_rows(
     if after is not None:
         query = query.where(after)
     query = query.order_by(rows.c.at.desc(), rows.c.row_id.desc()).limit(paging.limit + 1)
+    await plan_for_a_week(session)
     found: Sequence[Row[Any]] = (await session.execute(query, time.parameters)).all()
     return found
 
@@ -73,6 +74,7 @@ async def read_all_rows(
     """Return the names of the columns and up to `max_rows` rows of a population, oldest first."""
     rows = POPULATIONS[population]().subquery("listed")
     query: Select[Any] = select(rows).order_by(rows.c.at, rows.c.row_id).limit(max_rows)
+    await plan_for_a_week(session)
     found = await session.execute(query, time.parameters)
     return list(found.keys()), found.all()
 

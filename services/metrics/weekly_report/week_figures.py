@@ -71,7 +71,7 @@ def _feedback(rows: Any) -> Conditions:
 
 _QUANTILES = {"median": 0.5, "p90": 0.9}
 # What is counted of each population: the rows that meet each condition (None: all).
-_COUNTED: Mapping[ReportPopulation, Callable[[Any], Conditions]] = {
+_CONDITIONS_BY_POPULATION: Mapping[ReportPopulation, Callable[[Any], Conditions]] = {
     ReportPopulation.RESPONSES: _responses,
     ReportPopulation.ANSWERS: _answers,
     ReportPopulation.PROMISES: _promises,
@@ -86,7 +86,7 @@ async def read_week_figures(session: AsyncSession, time: ReportedTime) -> WeekFi
     """Return the counts of the rows of a period."""
     counts: dict[UUID | None, Counter[str]] = defaultdict(Counter)
     quantiles: Mapping[str, float | None] = {}
-    for population in _COUNTED:
+    for population in _CONDITIONS_BY_POPULATION:
         for row in await session.execute(_query(population), time.parameters):
             values = dict(row._mapping)
             organisation = values.pop("organisation_id")
@@ -109,7 +109,7 @@ def _query(population: ReportPopulation) -> Select[Any]:
     rows = POPULATIONS[population]().subquery("counted").c
     counted: list[ColumnElement[Any]] = [
         (func.count() if condition is None else func.count().filter(condition)).label(name)
-        for name, condition in _COUNTED[population](rows).items()
+        for name, condition in _CONDITIONS_BY_POPULATION[population](rows).items()
     ]
     if population is ReportPopulation.FEEDBACK:
         counted.append(func.coalesce(func.sum(rows.mark), 0).label("mark_sum"))

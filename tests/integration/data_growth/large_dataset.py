@@ -55,8 +55,8 @@ INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, 
     FROM source ORDER BY i;
 INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id, incident_id, topic_id, language,
         transfers, returns, page_id, network, thread_key, author_key, url, text, written_at, opened_at,
-        assigned_at, first_response_due_at, first_response_at, overdue_recorded_at, next_escalation_at, route,
-        created_at, updated_at)
+        assigned_at, first_response_due_at, first_response_at, first_response_working_seconds,
+        overdue_recorded_at, next_escalation_at, route, created_at, updated_at)
     SELECT appeal_id, 1, CASE WHEN open THEN 'assigned' WHEN rare THEN 'closed' ELSE 'answered' END,
         CASE WHEN rare THEN 'high' ELSE 'normal' END, organisation_id,
         -- One person has worked on half of all appeals.
@@ -68,6 +68,7 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), at, at + interval '1 minute', at,
         at + interval '4 days',
         CASE WHEN open THEN NULL ELSE at + interval '20 hours' END,
+        CASE WHEN open THEN NULL ELSE i::bigint * 7919 % 100000 END,
         CASE WHEN open AND i % 2 = 0 THEN at + interval '4 days' ELSE NULL END,
         CASE WHEN open THEN at + interval '4 days' END,
         '{{"reason": "topic", "rule_id": null, "confidence": 1}}', at, at
