@@ -1,7 +1,7 @@
 """Background work of metrics: rollups, the report, open data, scores of pages, samples to grade, purging."""
 
 from services.metrics.grading.samples import draw_last_week
-from services.metrics.open_data.publication import publish_missing_weeks
+from services.metrics.open_data.published_weeks import publish_missing_weeks
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
 from services.metrics.sla_rollups.rebuilding import rebuild_due_months, recount_oldest_rollup

@@ -89,6 +89,9 @@ async def test_non_public_routes_require_a_token(demo: RunningDemo) -> None:
         "/api/v1/notices/confirmation",
         "/api/v1/notices/unsubscription",
         "/.well-known/jwks.json",
+        "/api/v1/open-data/weeks",
+        "/api/v1/open-data/weeks/{week}",
+        "/api/v1/open-data/weeks/{week}.csv",
         *OPEN,
     }
     for path, operations in document["paths"].items():

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.open_data.document import csv_rows
-from services.metrics.open_data.publication import MAX_KEPT_WEEKS, published_weeks
+from services.metrics.open_data.published_weeks import MAX_KEPT_WEEKS, published_weeks
 from services.metrics.schemas.open_data import OpenDataDocument, OpenDataWeeks, OpenDataWeekSummary
 from services.metrics.settings import metrics_settings
 from shared.api.accepted_csv import CSV_MEDIA_TYPE, AcceptsCsv

@@ -13,8 +13,7 @@ import httpx
 import pytest
 import time_machine
 
-from services.metrics.open_data import publication
-from services.metrics.open_data.publication import published_weeks
+from services.metrics.open_data.published_weeks import published_weeks
 from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.schemas.weekly_report import ReportDocument
 from services.metrics.settings import MetricsSettings, metrics_settings
@@ -161,7 +160,7 @@ async def test_many_at_once_are_refused_and_known_weeks_are_still_served(
     await open_data.publish()
     first = await open_data.get(f"/{open_data.report.week}")
     weeks = published_weeks(open_data.metrics.service.database)
-    monkeypatch.setattr(publication, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("services.metrics.open_data.published_weeks.WAIT_SECONDS", 0.01)
     async with weeks.session(), weeks.session():
         refused = await open_data.get()
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
