@@ -28,7 +28,7 @@ run: $(VENV)/.runtime ## start everything; Ctrl-C stops everything; data stays i
 test test-long: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minutes at most)
-	$(BIN)/python -m pytest -m "not long" -n 3 --no-loadscope-reorder --durations 40
+	$(BIN)/python -m pytest -m "not long" -n 4 --no-loadscope-reorder --durations 40
 
 test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchmarks (40 minutes at most)
 	$(BIN)/python -m pytest -m long --timeout 1800 -n 3 --no-loadscope-reorder --durations 40
