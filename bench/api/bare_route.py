@@ -49,7 +49,9 @@ def build_app(recorded: Mapping[str, RecordedRequest], database_url: str) -> Fas
     async def answer(name: str, request: Request) -> Response:
         wanted = recorded[name]
         await request.body()
-        async with pool.acquire() as connection, connection.transaction(readonly=not wanted.request.writes):
+        inserts = any(statement.inserts for statement in wanted.statements)
+        readonly = not (wanted.request.writes or inserts)
+        async with pool.acquire() as connection, connection.transaction(readonly=readonly):
             await _run(connection, wanted)
         return Response(wanted.content, wanted.status, {"Content-Type": wanted.content_type})
 

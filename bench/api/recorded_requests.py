@@ -40,6 +40,11 @@ class Statement:
     parameters: Any
     many: bool
 
+    @property
+    def inserts(self) -> bool:
+        """Return whether the statement inserts rows: a read of citizens' words inserts who read them."""
+        return self.sql.lstrip().startswith("INSERT")
+
 
 @dataclass(frozen=True)
 class RecordedRequest:
@@ -86,7 +91,7 @@ async def record(client: httpx.AsyncClient, request: Request, token: str) -> Rec
         new_ids=frozenset(
             value
             for statement in sent
-            if statement.sql.lstrip().startswith("INSERT")
+            if statement.inserts
             for value in _values(statement.parameters)
             if isinstance(value, UUID) and value.version == _UUID7
         ),
