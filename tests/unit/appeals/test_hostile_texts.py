@@ -125,8 +125,9 @@ def test_patterns_run_in_linear_time(name: str) -> None:
 def test_patterns_run_in_linear_time_after_any_prefix(name: str) -> None:
     pattern = PATTERNS[name]
     chance = Random(f"{name}0")
-    shapes = [*SHAPES, *samples(pattern, chance), *("".join(chance.sample(SHAPES, 2)) for _ in range(8))]
-    growth, shape = _growth(pattern, shapes, 250, _opened(pattern, chance))
+    shapes = [*SHAPES[::2], *samples(pattern, chance), *("".join(chance.sample(SHAPES, 2)) for _ in range(8))]
+    # Long enough for a quantifier of at most 200 to match less than half of the shorter text.
+    growth, shape = _growth(pattern, shapes, 500, _opened(pattern, chance))
     assert growth <= MOST, shape
 
 
