@@ -118,14 +118,16 @@ def evaluate(label: str, data: LabelledData, seeds: range, console: Console) -> 
 
 
 def main() -> None:
-    """Run `python -m bench.topics [--data FILE] [--quick] [--json]`; exit with 1 below a bar."""
+    """Run `python -m bench.topics [--data FILE] [--splits N] [--quick] [--json]`; exit with 1 below a bar."""
     parser = argparse.ArgumentParser(prog="python -m bench.topics")
     parser.add_argument("--data", type=Path, help="CSV; without it, the project's own examples")
     parser.add_argument("--text", default="text", help="the column with the texts")
     parser.add_argument("--label", action="append", help="a column with labels; may be given several times")
+    parser.add_argument("--splits", type=int, default=5, help="how many random splits to train and score")
     parser.add_argument("--quick", action="store_true", help="one split, few rows")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     args = parser.parse_args()
+    splits = 1 if args.quick else args.splits
     console = Console(highlight=False, soft_wrap=True)
     if args.data is None:
         print("no --data: using the project's own examples, which are easier than real texts")
@@ -135,9 +137,7 @@ def main() -> None:
         sets = {label: load_labelled(table, args.text, label) for label in args.label or ["category", "topic"]}
     if args.quick:
         sets = {label: data.part(range(min(QUICK_ROWS, len(data.texts)))) for label, data in sets.items()}
-    results = {
-        label: evaluate(label, data, range(1 if args.quick else 5), console) for label, data in sets.items()
-    }
+    results = {label: evaluate(label, data, range(splits), console) for label, data in sets.items()}
     first = next(iter(sets.values()))
     classifier = TextClassifier.train(first.texts, first.labels, names=first.names)
     print(f"{speed(classifier, first.texts):,.0f} texts of {SPEED_TEXT_LENGTH} characters per second on one core")
@@ -155,7 +155,7 @@ def main() -> None:
             "floor": round(floor, 4),
             "ours": round(ours, 4),
             "unit": "weighted F1",
-            "runs": 1 if args.quick else 5,
+            "runs": splits,
         }
         print(json.dumps(result))
     # A quick run only proves that the benchmark works; its figures are too noisy.

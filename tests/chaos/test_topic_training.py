@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 )
 def test_training_on_real_appeals_reaches_the_minimum_scores() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.topics", "--data", str(REFERENCE_APPEALS), "--json"],
+        [sys.executable, "-m", "bench.topics", "--data", str(REFERENCE_APPEALS), "--splits", "2", "--json"],
         capture_output=True,
         text=True,
         check=False,
