@@ -1,9 +1,9 @@
 """Quality and speed of a custom topic model trained on a labelled file, beside a baseline.
 
-`python -m bench.topics --data FILE [--text COLUMN] [--label COLUMN …] [--json]`. Means over five splits of 80/20;
-the floor is the baseline's weighted F1 on the same splits (TF-IDF of words and characters, a linear SVM). Labels
-with bars must reach them. Without a file the project's own examples are used, which is printed: they were written
-to be easy to distinguish, so their figures say nothing about real texts.
+`python -m bench.topics --data FILE [--text COLUMN] [--label COLUMN …] [--splits N] [--json]`. Means over N splits
+of 80/20, five by default; the floor is the baseline's weighted F1 on the same splits (TF-IDF of words and
+characters, a linear SVM). Labels with bars must reach them. Without a file the project's own examples are used,
+which is printed: they were written to be easy to distinguish, so their figures say nothing about real texts.
 """
 
 import argparse

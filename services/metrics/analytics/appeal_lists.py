@@ -1,7 +1,6 @@
-"""The appeals behind a figure of a table, as pages and as CSV."""
+"""The appeals behind a figure of a table."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, Select
@@ -11,9 +10,7 @@ from services.metrics.indicators.dimensions import AppealSelection, select_appea
 from services.metrics.indicators.sla import figure_conditions, paged
 from services.metrics.schemas.metrics import SlaAppeal, SlaFigure
 from shared.api.pagination import Paging
-from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal
-from shared.tabular.writer import csv_bytes
 
 LISTED_COLUMNS = tuple(SlaAppeal.model_fields)
 
@@ -38,12 +35,3 @@ async def read_appeals_of_figure(
     query = _listed(selection, figure).order_by(Appeal.opened_at, Appeal.id).limit(max_rows)
     found: Sequence[Row[Any]] = (await session.execute(query)).all()
     return found
-
-
-def csv_file(rows: Sequence[Row[Any]]) -> bytes:
-    """Return rows as CSV that spreadsheet programs read: with a byte order mark, times in the region."""
-    return csv_bytes([LISTED_COLUMNS, *([_in_region(value) for value in row] for row in rows)], with_mark=True)
-
-
-def _in_region(value: Any) -> Any:
-    return value.astimezone(REGION_TIME_ZONE).isoformat() if isinstance(value, datetime) else value

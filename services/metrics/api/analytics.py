@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from services.metrics.analytics import appeal_lists, appeal_tables, municipality_map, peer_rankings
 from services.metrics.analytics.map_file import configured_map
 from services.metrics.api.metrics import COMMON_ERRORS, MetricsReader, PeriodFrom, PeriodTo, statement_timeout
+from services.metrics.indicators import row_files
 from services.metrics.indicators.dimensions import (
     AppealFilter,
     AppealSelection,
@@ -182,7 +183,9 @@ async def export_counted_appeals(
         rows = await appeal_lists.read_appeals_of_figure(session, selection, figure, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
         raise Invalid.field("query/from", f"More than {MAX_CSV_ROWS:,} appeals: ask for a shorter period")
-    return _csv(await asyncio.to_thread(appeal_lists.csv_file, rows), f"appeals-{figure}")
+    return _csv(
+        await asyncio.to_thread(row_files.csv_file, appeal_lists.LISTED_COLUMNS, rows), f"appeals-{figure}"
+    )
 
 
 async def _rankings(

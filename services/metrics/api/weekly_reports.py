@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
+from services.metrics.indicators import row_files
 from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.rendering import html, pdf, xlsx
 from services.metrics.schemas.weekly_report import ReportOut, ReportPopulation, ReportRow, ReportSummary
@@ -193,7 +194,7 @@ async def export_report_rows(
     if len(rows) > MAX_CSV_ROWS:
         raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: read them page by page")
     async with _AT_ONCE:
-        content = await asyncio.to_thread(report_rows.csv_file, names, rows)
+        content = await asyncio.to_thread(row_files.csv_file, names, rows)
     name = f"{week.name}-{population}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(content, media_type="text/csv", headers=headers)

@@ -1,11 +1,12 @@
 """API models of analytics: figures of appeals in tables, rankings among peers, and the map."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+
+from services.metrics.schemas.metrics import OfPeriod
 
 _LINK = "/api/v1/metrics/appeals?from=2026-11-23T00%3A00%3A00%2B08%3A00&to=2026-11-30T00%3A00%3A00%2B08%3A00"
 
@@ -84,15 +85,7 @@ class TableCell(AppealFigures):
     column: str = Field(description="`key` of the column", examples=["0198f3a0-0000-7000-8000-000000000001"])
 
 
-class _OfPeriod(BaseModel):
-    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
-    end: datetime = Field(
-        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
-    )
-    time_zone: str = Field(examples=["Asia/Irkutsk"])
-
-
-class AppealTable(_OfPeriod):
+class AppealTable(OfPeriod):
     """Figures of appeals opened in a period by one or two dimensions."""
 
     row_dimension: AppealDimension
@@ -146,7 +139,7 @@ class RankedPeerGroup(BaseModel):
     worst: list[ListedRow] = Field(description="Worse than chance explains; may be empty")
 
 
-class PeerRankings(_OfPeriod):
+class PeerRankings(OfPeriod):
     """Ranks of organisations among their peers, by appeals opened in a period."""
 
     measure: RankedMeasure
@@ -176,7 +169,7 @@ class MunicipalityFeature(BaseModel):
     properties: MunicipalityFigures
 
 
-class MunicipalityMap(_OfPeriod):
+class MunicipalityMap(OfPeriod):
     """All municipalities of the region as a GeoJSON feature collection."""
 
     type: Literal["FeatureCollection"] = "FeatureCollection"

@@ -78,14 +78,19 @@ class SlaGroup(SlaFigures):
     name: str | None = Field(description="Display name, where the group has one")
 
 
-class SlaReport(BaseModel):
-    """SLA figures of appeals opened in a period."""
+class OfPeriod(BaseModel):
+    """What is about a period of the region's time."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
     end: datetime = Field(
         serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
     )
     time_zone: str = Field(examples=["Asia/Irkutsk"])
+
+
+class SlaReport(OfPeriod):
+    """SLA figures of appeals opened in a period."""
+
     computed_at: datetime = Field(description="The time with which open deadlines were compared")
     group_by: SlaGroupBy | None
     total: SlaFigures
@@ -153,14 +158,9 @@ class AgreementGroup(AgreementFigures):
     name: str | None = Field(description="Display name, where the group has one")
 
 
-class AgreementReport(BaseModel):
+class AgreementReport(OfPeriod):
     """Agreement in the reviews of a period."""
 
-    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
-    end: datetime = Field(
-        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
-    )
-    time_zone: str = Field(examples=["Asia/Irkutsk"])
     group_by: AgreementGroupBy | None
     total: AgreementFigures
     groups: list[AgreementGroup]
@@ -189,14 +189,9 @@ class TransferGroup(TransferFigures):
     name: str = Field(description="Display name", examples=["Комитет по строительству"])
 
 
-class TransferReport(BaseModel):
+class TransferReport(OfPeriod):
     """Transfers of appeals opened in a period, by organisation."""
 
-    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
-    end: datetime = Field(
-        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
-    )
-    time_zone: str = Field(examples=["Asia/Irkutsk"])
     total: TransferFigures
     groups: list[TransferGroup]
 
@@ -227,13 +222,8 @@ class ExtensionGroup(ExtensionFigures):
     name: str = Field(description="Display name", examples=["Комитет по строительству"])
 
 
-class ExtensionReport(BaseModel):
+class ExtensionReport(OfPeriod):
     """Extensions of deadlines of appeals opened in a period, by organisation."""
 
-    start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
-    end: datetime = Field(
-        serialization_alias="to", description="Not included", examples=["2026-11-30T00:00:00+08:00"]
-    )
-    time_zone: str = Field(examples=["Asia/Irkutsk"])
     total: ExtensionFigures
     groups: list[ExtensionGroup]

@@ -14,8 +14,6 @@ from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
 from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime, plan_for_a_week
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
-from shared.clock import REGION_TIME_ZONE
-from shared.tabular.writer import csv_bytes
 
 _COMMON = frozenset(
     {"row_id", "appeal_id", "number", "at", "channel", "organisation_id", "oktmo", "topic_group_id", "topic_id"}
@@ -77,12 +75,3 @@ async def read_all_rows(
     await plan_for_a_week(session)
     found = await session.execute(query, time.parameters)
     return list(found.keys()), found.all()
-
-
-def csv_file(names: Sequence[str], rows: Sequence[Row[Any]]) -> bytes:
-    """Return rows as CSV that spreadsheet programs read: with a byte order mark, times in the region."""
-    return csv_bytes([names, *([_local(value) for value in row] for row in rows)], with_mark=True)
-
-
-def _local(value: Any) -> Any:
-    return value.astimezone(REGION_TIME_ZONE).isoformat() if isinstance(value, datetime) else value

@@ -46,7 +46,7 @@ async def begin_sending(database: Database, claim: Claim) -> bool:
     """Commit that the letter is being sent.
 
     Return False if the lease has ended, or the address is not the person's any more, or they were deactivated or
-    locked since the claim: once the lease ends, another claim decides anew.
+    locked since the claim: once the lease ends, another claim decides again.
     """
     is_current = exists(NoticeSettings.person_id).where(
         NoticeSettings.person_id == NoticeLetter.person_id,
