@@ -100,6 +100,7 @@ class Service:
         before: WorkerFunction | None = None,
         before_api: WorkerFunction | None = None,
         dependencies: Mapping[str, WorkerFunction] | None = None,
+        install: Callable[[FastAPI], None] | None = None,
     ) -> None:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
@@ -108,7 +109,7 @@ class Service:
         registry. `answers` is the table of stored responses to requests with an idempotency key. An exception in
         `before` stops the start, one in `before_api` that of a process that serves the API. `dependencies` are
         checked by `/health/ready`; one that is unavailable is a warning, since the service does most of its work
-        without it.
+        without it. `install` completes the app, last of all: handlers and middleware of its own.
         """
         self.name = name
         self.title = title
@@ -124,6 +125,7 @@ class Service:
         self._before = before
         self._before_api = before_api
         self._dependencies = dependencies or {}
+        self._install = install
         self._large_bodies = large_bodies
         self.wakeups = NotificationListener()
         self.worker_errors: dict[str, str] = {}
@@ -248,6 +250,8 @@ class Service:
                 app.include_router(router, prefix="/api/v1")
             for router in self._root:
                 app.include_router(router)
+            if self._install is not None:
+                self._install(app)
         return app
 
     @asynccontextmanager

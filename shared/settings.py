@@ -46,7 +46,7 @@ StrongKey = Annotated[SecretStr, AfterValidator(_validate_strong_key)]
 # Fernet keys, newest first, separated by commas.
 FernetKeys = Annotated[SecretStr, AfterValidator(_validate_fernet_keys)]
 
-ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks"]
+ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks", "console"]
 
 
 class Settings(BaseSettings):
@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     appeals_url: str = "http://127.0.0.1:8103"
     metrics_url: str = "http://127.0.0.1:8104"
     webhooks_url: str = "http://127.0.0.1:8105"
+    console_url: str = "http://127.0.0.1:8106"
     gateway_networks: str = Field(
         default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="Networks of the gateway, comma-separated: `X-Forwarded-For` is trusted only from these",

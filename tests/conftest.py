@@ -15,12 +15,12 @@ from xdist.scheduler import LoadScopeScheduling
 
 from cli.deployment import provisioning as bootstrap
 from cli.deployment import signing_keys
-from cli.embedded.settings import SERVICES
+from cli.embedded.settings import API_SERVICES, SERVICES
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 from shared import clock, gc_tuning
 from tests.support.database_reuse import Databases, Keeper
 
-__all__ = ["SERVICES", "TestDatabase"]
+__all__ = ["API_SERVICES", "SERVICES", "TestDatabase"]
 
 # A database is copied for each test: making the copies durable would only cost time.
 OPTIONS = (
@@ -85,7 +85,7 @@ class _SharedFixtureScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xd
             return f"conformance-{case.partition('[')[2].partition('-')[0]}"
         if file == "tests/chaos/test_benchmarks.py":
             return nodeid
-        return next((room for room in ("tests/e2e/", "tests/integration/access/") if file.startswith(room)), file)
+        return next((room for room in ("tests/e2e/", "tests/integration/access/", "tests/integration/console/") if file.startswith(room)), file)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,6 +39,7 @@ class ConsoleOutput:
         table.add_column(style="bold")
         table.add_column(overflow="fold")
         base = settings.url("gateway")
+        table.add_row("Console", f"{base}/")
         table.add_row("API", f"{base}/api/v1")
         table.add_row("Documentation", f"{base}/docs")
         table.add_row("Health", f"{base}/health")
@@ -49,7 +50,7 @@ class ConsoleOutput:
         if demo:
             table.add_section()
             table.add_row("Data", "all of it is made up: citizens, texts, history and figures")
-            table.add_row("Sign in", f"POST {base}/api/v1/auth/token, password demo, as one of")
+            table.add_row("Sign in", f"at {base}/ or by POST {base}/api/v1/auth/token, password demo, as one of")
             table.add_row("  centre", "moderator of the centre, sees everything")
             table.add_row("  head", "reads reports")
             table.add_row("  analyst, auditor", "read the whole region; the auditor also reads the audit trail")

@@ -71,7 +71,7 @@ class ProgramSpecs:
         )
 
     def service(self, name: str) -> Program:
-        """Return the program of one of the five services, API and worker in one process."""
+        """Return the program of one of the services, API and worker in one process."""
         return Program(name, (*CLI_COMMAND, "serve", name), self.service_environment(name))
 
     def service_environment(self, name: str) -> dict[str, str]:
@@ -88,7 +88,7 @@ class ProgramSpecs:
             **self._service_urls(),
             **self._clock_settings(),
         }
-        if name in ("ingest", "appeals", "webhooks"):
+        if name in ("ingest", "appeals", "webhooks", "console"):
             environment["GOSPABLIK_ENCRYPTION_KEYS"] = self._secrets.encryption_key
         if name == "appeals":
             environment["GOSPABLIK_ATTACHMENTS_DIR"] = str(self._data_dir.attachments)
@@ -99,6 +99,8 @@ class ProgramSpecs:
             # The emulators can reach the gateway as the networks would, so push is on as well.
             environment["GOSPABLIK_CALLBACKS_URL"] = self._settings.url("gateway")
             environment["GOSPABLIK_VK_PUSH"] = "both"
+        if name == "console":
+            environment["GOSPABLIK_GATEWAY_URL"] = self._settings.url("gateway")
         if name == "webhooks":
             # Allow loopback, so that webhooks can be tried out with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"

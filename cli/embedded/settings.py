@@ -5,7 +5,8 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+API_SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+SERVICES = (*API_SERVICES, "console")
 EMULATED_NETWORKS = ("vk", "ok")
 
 
@@ -45,6 +46,7 @@ class EmbeddedSettings(BaseSettings):
     port_appeals: int = 8103
     port_metrics: int = 8104
     port_webhooks: int = 8105
+    port_console: int = 8106
     port_traefik: int = 8107
     port_postgres: int = 8132
 

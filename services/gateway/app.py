@@ -56,7 +56,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         refuse_renamed_variables(os.environ)
         async with aiohttp.ClientSession() as http:
             app.state.http = http
-            app.state.documents = OpenApiCache(http, services, settings.openapi_cache_seconds)
+            app.state.documents = OpenApiCache(http, settings.api_urls(), settings.openapi_cache_seconds)
             yield
 
     gateway = FastAPI(

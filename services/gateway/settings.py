@@ -7,7 +7,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # As a browser sends it: without the default port.
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
-SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+# Services with routes of the public API; the console has pages only.
+API_SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
 
 class GatewaySettings(BaseSettings):
@@ -22,6 +23,7 @@ class GatewaySettings(BaseSettings):
     appeals_url: str = "http://127.0.0.1:8103"
     metrics_url: str = "http://127.0.0.1:8104"
     webhooks_url: str = "http://127.0.0.1:8105"
+    console_url: str = "http://127.0.0.1:8106"
     gateway_body_bytes: int = Field(
         default=64 * 1024 * 1024,
         description="Maximum size of a request body at the gateway; services have lower limits",
@@ -49,4 +51,8 @@ class GatewaySettings(BaseSettings):
 
     def service_urls(self) -> dict[str, str]:
         """Return the internal base URL of each service."""
-        return {name: str(getattr(self, f"{name}_url")).rstrip("/") for name in SERVICES}
+        return {name: str(getattr(self, f"{name}_url")).rstrip("/") for name in (*API_SERVICES, "console")}
+
+    def api_urls(self) -> dict[str, str]:
+        """Return the internal base URL of each service with routes of the public API."""
+        return {name: url for name, url in self.service_urls().items() if name in API_SERVICES}

@@ -110,6 +110,8 @@ TABLE_OWNERS: dict[str, str] = {
         "webhooks",
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
+    "console_sessions": "console",
+    "console_sign_ins": "console",
     "open_data_weeks": "metrics",
     **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
     **dict.fromkeys(("sla_rollups", "sla_rollup_months", "sla_rollup_changes"), "metrics"),
@@ -143,5 +145,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
 # Restricted columns, by table and column, that one other service reads too.
 SHARED_COLUMNS: dict[tuple[str, str], str] = {("people", "full_name"): "appeals"}
 
-# Stored responses contain everything that the caller could see.
-OWNER_ONLY_TABLES = {table for table in TABLE_OWNERS if table.endswith("_idempotency")}
+# Stored responses contain everything that the caller could see; the console keeps people's tokens, encrypted.
+OWNER_ONLY_TABLES = {
+    table for table, owner in TABLE_OWNERS.items() if table.endswith("_idempotency") or owner == "console"
+}

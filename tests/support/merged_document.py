@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from services.gateway.aggregation.openapi_merge import OpenApiDocument, merge_documents
 from services.gateway.app import create_app
-from services.gateway.settings import SERVICES, GatewaySettings
+from services.gateway.settings import API_SERVICES, GatewaySettings
 
 
 class Operation(NamedTuple):
@@ -26,7 +26,7 @@ def service_documents() -> dict[str, OpenApiDocument]:
     """Return each service's own document by its name."""
     return {
         name: importlib.import_module(f"services.{name}.app").build_service().build("api").openapi()
-        for name in SERVICES
+        for name in API_SERVICES
     }
 
 

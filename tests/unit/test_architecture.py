@@ -30,6 +30,13 @@ def test_every_service_has_the_same_parts(service: str) -> None:
     assert {"app.py", "api", "schemas"} <= parts
 
 
+def test_every_page_of_the_console_is_a_folder_with_a_view() -> None:
+    pages = [path for path in (ROOT / "services" / "console" / "pages").iterdir() if path.is_dir()]
+    folders = [path for path in pages if path.name != "__pycache__"]
+    assert folders
+    assert [path.name for path in folders if not (path / "view.py").exists()] == []
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_domain_modules_import_no_routes_or_workers(service: str) -> None:
     folder = ROOT / "services" / service
@@ -43,13 +50,14 @@ def test_domain_modules_import_no_routes_or_workers(service: str) -> None:
     assert upward == set()
 
 
-@pytest.mark.parametrize("package", [*SERVICES, "gateway"])
+@pytest.mark.parametrize("package", [*SERVICES, "gateway", "console"])
 def test_no_module_name_occurs_twice_in_a_service(package: str) -> None:
     folder = ROOT / "services" / package
+    # Each page of the console is a folder with a module `view`.
     names = [
         path.stem
         for path in folder.rglob("*.py")
-        if path.stem != "__init__" and path.relative_to(folder).parts[0] not in {"api", "schemas"}
+        if path.stem not in {"__init__", "view"} and path.relative_to(folder).parts[0] not in {"api", "schemas"}
     ]
     assert [name for name, count in Counter(names).items() if count > 1] == []
 

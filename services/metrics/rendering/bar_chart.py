@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
 from services.metrics.rendering.blocks import Bar, BarChart
-from services.metrics.rendering.visible_text import visible
+from shared.text.visible_text import visible
 
 WIDTH = 400
 _LINE = 16

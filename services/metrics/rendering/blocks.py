@@ -10,7 +10,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.metrics.rendering import russian_format as russian
-from services.metrics.rendering.visible_text import visible
+from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import MeasureUnit
 
 ColumnKind = Literal[

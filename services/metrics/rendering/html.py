@@ -11,7 +11,7 @@ from markupsafe import Markup
 from services.metrics.rendering import bar_chart
 from services.metrics.rendering.blocks import BarChart, Block, cell_text
 from services.metrics.rendering.presentation import presentation
-from services.metrics.rendering.visible_text import visible
+from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import ReportOut
 
 _TEMPLATES = Path(__file__).parent / "templates"

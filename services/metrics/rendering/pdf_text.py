@@ -6,7 +6,7 @@ PDF/UA forbids characters without a glyph. A citizen's emoji becomes «[эмод
 import re
 import unicodedata
 
-from services.metrics.rendering.visible_text import visible
+from shared.text.visible_text import visible
 
 # First and last code points that the fonts of the typst wheel have, Libertinus Serif or else DejaVu Sans Mono.
 COVERED_RANGES = (

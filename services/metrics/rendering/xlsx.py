@@ -16,7 +16,7 @@ from openpyxl.utils import get_column_letter
 
 from services.metrics.rendering.blocks import Column, Measured, Presentation, Table, Value
 from services.metrics.rendering.presentation import presentation
-from services.metrics.rendering.visible_text import visible
+from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import MeasureUnit, ReportOut
 from shared.tabular.formula_escaping import escaped
 

@@ -5,9 +5,9 @@ import pytest
 
 from shared.tables import Base
 from shared.tables.ownership import OWNER_ONLY_TABLES, RESTRICTED_COLUMNS, SHARED_COLUMNS, TABLE_OWNERS
-from tests.conftest import SERVICES, TestDatabase
+from tests.conftest import API_SERVICES, TestDatabase
 
-PAIRS = [(role, table) for role in SERVICES for table in sorted(TABLE_OWNERS) if TABLE_OWNERS[table] != role]
+PAIRS = [(role, table) for role in API_SERVICES for table in sorted(TABLE_OWNERS) if TABLE_OWNERS[table] != role]
 
 
 def test_every_table_has_an_owner() -> None:
@@ -20,7 +20,7 @@ def test_every_table_has_an_owner() -> None:
 
 
 async def test_role_cannot_write_tables_of_others(database: TestDatabase) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
             for other, table in PAIRS:
@@ -40,10 +40,10 @@ async def test_role_cannot_write_tables_of_others(database: TestDatabase) -> Non
 
 
 async def test_role_can_use_only_its_own_queue(database: TestDatabase) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
-            for service in SERVICES:
+            for service in API_SERVICES:
                 # The tables are read from the catalogue, so that later ones are tested too.
                 tables = await connection.fetch(
                     "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'",
@@ -63,7 +63,7 @@ async def test_role_can_use_only_its_own_queue(database: TestDatabase) -> None:
 
 
 async def test_restricted_columns_are_readable_only_by_their_owner(database: TestDatabase) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
             for table, columns in RESTRICTED_COLUMNS.items():
@@ -81,7 +81,7 @@ async def test_restricted_columns_are_readable_only_by_their_owner(database: Tes
 
 
 async def test_idempotency_responses_are_readable_only_by_their_owner(database: TestDatabase) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
             for table in OWNER_ONLY_TABLES:
@@ -95,6 +95,20 @@ async def test_idempotency_responses_are_readable_only_by_their_owner(database: 
             await connection.close()
 
 
+async def test_console_reads_only_its_own_tables(database: TestDatabase) -> None:
+    connection = await database.connect("console")
+    try:
+        for table in Base.metadata.tables.values():
+            column = next(iter(table.columns)).name
+            if TABLE_OWNERS.get(table.name) == "console":
+                await connection.execute(f"UPDATE {table.name} SET {column} = {column}")
+                continue
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(f"SELECT {column} FROM {table.name}")
+    finally:
+        await connection.close()
+
+
 async def test_recent_events_cannot_be_purged(database: TestDatabase) -> None:
     admin = await database.connect()
     await admin.execute("""
@@ -102,7 +116,7 @@ async def test_recent_events_cannot_be_purged(database: TestDatabase) -> None:
         SELECT gen_random_uuid(), n, 'appeal.opened', gen_random_uuid(), 'appeals', now(), now(), '{}'
         FROM generate_series(1, 3) n
     """)
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("SELECT purge_events(2)")
@@ -112,7 +126,7 @@ async def test_recent_events_cannot_be_purged(database: TestDatabase) -> None:
 
 
 async def test_events_and_audit_rows_cannot_be_changed_or_deleted(database: TestDatabase) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
             for statement in (
@@ -132,7 +146,7 @@ async def test_events_and_audit_rows_cannot_be_changed_or_deleted(database: Test
 async def test_reads_of_personal_data_are_listed_only_by_registry_and_changed_by_nobody(
     database: TestDatabase,
 ) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
             await connection.execute(
@@ -153,7 +167,7 @@ async def test_reads_of_personal_data_are_listed_only_by_registry_and_changed_by
 
 
 async def test_only_ingest_may_erase_events(database: TestDatabase) -> None:
-    for role in SERVICES:
+    for role in API_SERVICES:
         connection = await database.connect(role)
         try:
             if role == "ingest":

@@ -7,7 +7,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from shared.database.sessions import WriteSession
-from tests.conftest import SERVICES, TestDatabase
+from tests.conftest import API_SERVICES, TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
 from tests.support.service_under_test import service_under_test
 
@@ -32,7 +32,7 @@ async def test_metrics_and_health_respond_without_the_database(database: TestDat
         assert (await appeals.client.get("/health/live")).status_code == 200
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", API_SERVICES)
 async def test_read_during_an_outage_gets_503_with_retry_after(
     name: str, database: TestDatabase, keys_dir: Path
 ) -> None:

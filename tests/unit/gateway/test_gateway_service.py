@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from services.gateway.app import create_app
-from services.gateway.settings import SERVICES, GatewaySettings
+from services.gateway.settings import API_SERVICES, GatewaySettings
 from tests.support.eventually import HANG_SECONDS
 from tests.unit.gateway.conftest import Serve
 
@@ -40,7 +40,7 @@ class Fake:
 
 @pytest.fixture
 def services() -> dict[str, Fake]:
-    return {name: Fake(name) for name in SERVICES}
+    return {name: Fake(name) for name in (*API_SERVICES, "console")}
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ async def test_health_passes_when_all_services_are_ready(gateway: httpx.AsyncCli
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/health+json")
     assert answer.json()["status"] == "pass"
-    assert set(answer.json()["checks"]) == {f"{name}:ready" for name in SERVICES}
+    assert set(answer.json()["checks"]) == {f"{name}:ready" for name in (*API_SERVICES, "console")}
 
 
 async def test_responses_forbid_content_sniffing(gateway: httpx.AsyncClient) -> None:
@@ -109,20 +109,20 @@ async def test_health_times_out_on_a_silent_service(gateway: httpx.AsyncClient, 
 
 
 async def test_unreachable_service_fails_health_and_is_listed_as_missing() -> None:
-    urls = {f"{name}_url": "http://127.0.0.1:1" for name in SERVICES}
+    urls = {f"{name}_url": "http://127.0.0.1:1" for name in (*API_SERVICES, "console")}
     async with _gateway(GatewaySettings.model_validate(urls)) as client:
         health = await client.get("/health")
         document = await client.get("/openapi.json")
     assert health.status_code == 503
     assert "127.0.0.1:1" not in health.text
     assert document.status_code == 200
-    assert document.json()["x-missing"] == list(SERVICES)
+    assert document.json()["x-missing"] == list(API_SERVICES)
     assert "/health" in document.json()["paths"]
 
 
 async def test_document_with_matching_etag_answers_304(gateway: httpx.AsyncClient) -> None:
     answer = await gateway.get("/openapi.json")
-    assert {f"/api/v1/{name}" for name in SERVICES} <= set(answer.json()["paths"])
+    assert {f"/api/v1/{name}" for name in API_SERVICES} <= set(answer.json()["paths"])
     etag = answer.headers["etag"]
     again = await gateway.get("/openapi.json", headers={"If-None-Match": etag})
     assert again.status_code == 304

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from services.metrics.rendering import html
-from services.metrics.rendering.visible_text import visible
+from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import ReportOut
 from tests.support.report_numbers import missing_numbers, spaced
 from tests.support.sample_report import (

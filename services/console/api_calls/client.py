@@ -1,0 +1,178 @@
+"""Calls of the public API through the gateway, with a person's access token."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from structlog.contextvars import get_contextvars
+
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+
+PREFIX = "/api/v1"
+# A parameter with several values is repeated; None is left out.
+Parameters = Mapping[str, str | int | bool | Sequence[str] | None]
+# Takes the token that was refused (None at first); returns the token to use now, or None without a session.
+TokenSource = Callable[[str | None], Awaitable[str | None]]
+
+
+class ApiUnavailable(Exception):  # noqa: N818
+    """The gateway did not answer: whether a change was made is not known."""
+
+
+class SignedOut(Exception):  # noqa: N818
+    """The person has no session, or it has ended."""
+
+
+class ApiProblem(Exception):  # noqa: N818
+    """The API refused a call, with a problem document."""
+
+    def __init__(self, status: int, document: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+        super().__init__(f"{status}: {document.get('detail', '')}")
+        self.status = status
+        self.slug = str(document.get("type", "")).rpartition("/")[2]
+        self.document = document
+        self.request_id = headers.get("X-Request-Id")
+        self.retry_after = headers.get("Retry-After")
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return the detail of each wrong field, by its JSON pointer or `query/name`."""
+        return {str(error["pointer"]): str(error["detail"]) for error in self.document.get("errors") or ()}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer: its JSON document, None without a body, and its headers."""
+
+    status: int
+    data: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Return the ETag, as `If-Match` takes it."""
+        return self.headers.get("ETag", "")
+
+
+class Api:
+    """The public API as one person sees it."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, gateway: str, token: TokenSource, *, timeout_seconds: float, page: str
+    ) -> None:
+        """`page` is the route that makes the calls, for the log."""
+        self._http = http
+        self._gateway = gateway.rstrip("/")
+        self._token = token
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
+        self._page = page
+
+    async def get(self, path: str, parameters: Parameters | None = None) -> Any:
+        """Return the document at `path`, given without `/api/v1`. Raise ApiProblem, ApiUnavailable, SignedOut."""
+        return (await self.send("GET", path, parameters=parameters)).data
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        parameters: Parameters | None = None,
+        version: str | None = None,
+        key: str | None = None,
+        form: aiohttp.FormData | None = None,
+    ) -> Answer:
+        """Send one request and return its answer.
+
+        `version` becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or `form` as it is.
+        Nothing is sent again except after a refused token, which changes nothing.
+        """
+        async with self.opened(
+            method, path, body, parameters=parameters, version=version, key=key, form=form
+        ) as response:
+            content = await response.read()
+            if not content:
+                return Answer(response.status, None, response.headers)
+            return Answer(response.status, await response.json(content_type=None), response.headers)
+
+    @asynccontextmanager
+    async def opened(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        parameters: Parameters | None = None,
+        version: str | None = None,
+        key: str | None = None,
+        form: aiohttp.FormData | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request as `send` does and give the response itself, to pass on a file while it is read."""
+        headers = {"Accept-Encoding": "gzip"}
+        if version:
+            headers["If-Match"] = version
+        if key:
+            headers["Idempotency-Key"] = key
+        if (request_id := get_contextvars().get("request_id")) is not None:
+            headers["X-Request-Id"] = request_id
+        refused: str | None = None
+        for last in (False, True):
+            if (token := await self._token(refused)) is None:
+                raise SignedOut
+            try:
+                async with self._http.request(
+                    method,
+                    f"{self._gateway}{PREFIX}{path}",
+                    params=_pairs(parameters or {}),
+                    json=body,
+                    data=form,
+                    headers=headers | {"Authorization": f"Bearer {token}"},
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                ) as response:
+                    self._log(method, path, parameters or {}, response.status)
+                    if response.status == 401 and not last and form is None:
+                        refused = token
+                        continue
+                    if response.status >= 400:
+                        raise await _problem(response)
+                    yield response
+                    return
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise ApiUnavailable(f"{method} {path}: {error!r}") from error
+        raise SignedOut
+
+    def _log(self, method: str, path: str, parameters: Parameters, status: int) -> None:
+        # Names of parameters alone: values may be words of citizens.
+        names = sorted(name for name, value in parameters.items() if value not in (None, ""))
+        log.info("api call", page=self._page, method=method, path=path, parameters=names, status=status)
+
+
+async def _problem(response: aiohttp.ClientResponse) -> Exception:
+    if response.status == 401:
+        return SignedOut()
+    try:
+        document = await response.json(content_type=None)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        return ApiUnavailable(f"status {response.status} without a problem document")
+    return ApiProblem(response.status, document, response.headers)
+
+
+def _pairs(parameters: Parameters) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, value in parameters.items():
+        if value is None or value == "":
+            continue
+        if isinstance(value, bool):
+            found.append((name, "true" if value else "false"))
+        elif isinstance(value, str | int):
+            found.append((name, str(value)))
+        else:
+            found += [(name, item) for item in value]
+    return found

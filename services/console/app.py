@@ -1,0 +1,32 @@
+"""Build the console: its pages, its static files, and what it answers when something fails."""
+
+from fastapi import FastAPI
+
+from services.console import pages
+from services.console.site import error_pages, static_files
+from services.console.site.browser_rules import BrowserRules
+from services.console.site.page import find_pages
+from services.console.site.site import Site
+from shared.service import Service
+
+
+def _install(app: FastAPI) -> None:
+    error_pages.install(app)
+    app.add_middleware(BrowserRules)
+
+
+def build_service() -> Service:
+    """Return a new service with all pages."""
+    found = find_pages(pages)
+    site = Site([link for page in found for link in page.links])
+    service = Service(
+        "console",
+        "Gospablik: console",
+        routers=[],
+        root=[*(page.router for page in found), static_files.router],
+        api_parts=[site],
+        with_relay=False,
+        install=_install,
+    )
+    site.connect(service)
+    return service

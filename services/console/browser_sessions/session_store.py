@@ -1,0 +1,131 @@
+"""Sessions of browsers: a secret in a cookie, and the person's API tokens in a row, encrypted.
+
+The browser never holds a token. One request at a time refreshes the tokens of a session: it locks the row.
+"""
+
+import asyncio
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from cryptography.fernet import InvalidToken
+from pydantic import SecretStr
+from sqlalchemy import delete, func, select
+
+from services.console.browser_sessions.token_endpoint import SessionEnded, TokenEndpoint, Tokens
+from shared.database.sessions import Database, WriteSession
+from shared.encryption import decrypt, encrypt
+from shared.tables.console import ConsoleSession
+
+# `__Host-`: no other host of the domain can plant a session; needs https, or loopback.
+SESSION_COOKIE = "__Host-gospablik-console"
+# The refresh token of the API lives as long; each refresh extends it.
+LIFETIME = timedelta(days=14)
+# Refreshed this long before it expires, so that no call is refused.
+_MARGIN = timedelta(seconds=30)
+# Requests of one session that wait for its refresh in this process hold no connection meanwhile.
+_refreshing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+
+
+def digest(secret: str) -> bytes:
+    """Return what is stored of a secret that a browser holds."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+class SessionStore:
+    """Starts, continues and ends sessions."""
+
+    def __init__(self, database: Database, keys: SecretStr, tokens: TokenEndpoint) -> None:
+        self._database = database
+        self._keys = keys
+        self._tokens = tokens
+
+    async def start(self, person_id: UUID, tokens: Tokens) -> str:
+        """Store a new session; return the secret for the cookie."""
+        secret = secrets.token_urlsafe(32)
+        async with self._database.write() as session:
+            now = await session.scalar(select(func.now()))
+            assert now is not None
+            row = ConsoleSession(digest=digest(secret), person_id=person_id, expires_at=now + LIFETIME)
+            self._keep(row, tokens, now)
+            session.add(row)
+        return secret
+
+    async def access_token(self, secret: str, refused: str | None = None) -> str | None:
+        """Return an access token that is still valid, refreshed if necessary; None if the session has ended.
+
+        `refused` is a token that the API did not accept: it is replaced, unless another request has done so.
+        """
+        async with self._database.read() as session:
+            row = await session.scalar(select(ConsoleSession).where(ConsoleSession.digest == digest(secret)))
+            now = await session.scalar(select(func.now()))
+        if row is None or now is None or row.expires_at <= now:
+            return None
+        tokens = self._tokens_of(row)
+        if tokens is None:
+            return None
+        if row.access_expires_at - _MARGIN > now and tokens.access != refused:
+            return tokens.access
+        async with _refreshing.setdefault(digest(secret), asyncio.Lock()):
+            return await self._refresh(secret, refused)
+
+    async def _refresh(self, secret: str, refused: str | None) -> str | None:
+        async with self._database.write() as session:
+            row = await _locked(session, secret)
+            now = await session.scalar(select(func.now()))
+            if row is None or now is None:
+                return None
+            tokens = self._tokens_of(row)
+            # Another request may have refreshed it while this one waited for the lock.
+            if tokens is not None and row.access_expires_at - _MARGIN > now and tokens.access != refused:
+                return tokens.access
+            renewed = None if tokens is None else await self._renewed(tokens)
+            if renewed is None:
+                await session.delete(row)
+                return None
+            self._keep(row, renewed, now)
+            row.expires_at = now + LIFETIME
+            return renewed.access
+
+    async def _renewed(self, tokens: Tokens) -> Tokens | None:
+        try:
+            return await self._tokens.refresh(tokens)
+        except SessionEnded:
+            return None
+
+    async def end(self, secret: str) -> None:
+        """End the session here and at the issuer of its tokens; without one there is nothing to end."""
+        async with self._database.write() as session:
+            row = await _locked(session, secret)
+            if row is None:
+                return
+            await session.delete(row)
+            tokens = self._tokens_of(row)
+        if tokens is not None:
+            await self._tokens.revoke(tokens)
+
+    def _keep(self, row: ConsoleSession, tokens: Tokens, now: Any) -> None:
+        row.tokens = encrypt(self._keys, tokens.stored())
+        row.access_expires_at = now + timedelta(seconds=tokens.expires_in)
+
+    def _tokens_of(self, row: ConsoleSession) -> Tokens | None:
+        try:
+            return Tokens.from_stored(decrypt(self._keys, row.tokens))
+        except InvalidToken:  # the key was taken away: the person signs in again
+            return None
+
+
+async def _locked(session: WriteSession, secret: str) -> ConsoleSession | None:
+    found: ConsoleSession | None = await session.scalar(
+        select(ConsoleSession).where(ConsoleSession.digest == digest(secret)).with_for_update()
+    )
+    return found
+
+
+async def purge_expired(database: Database) -> None:
+    """Delete sessions that nobody can continue."""
+    async with database.write() as session:
+        await session.execute(delete(ConsoleSession).where(ConsoleSession.expires_at <= func.now()))

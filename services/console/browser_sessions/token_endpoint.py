@@ -1,0 +1,88 @@
+"""The token endpoint of the API: sign-in by password, refresh and revocation."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import aiohttp
+
+_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+
+
+class SessionEnded(Exception):  # noqa: N818
+    """The refresh token is not accepted any more: the person signs in again."""
+
+
+class EndpointUnavailable(Exception):  # noqa: N818
+    """The endpoint did not answer."""
+
+
+class SignInRefused(Exception):  # noqa: N818
+    """Wrong name or password (401), or too many attempts (429); `retry_after` in seconds."""
+
+    def __init__(self, status: int, retry_after: int | None) -> None:
+        super().__init__(str(status))
+        self.status = status
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+    def stored(self) -> dict[str, Any]:
+        """Return what is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_stored(cls, stored: dict[str, Any]) -> Self:
+        """Return what was stored."""
+        return cls(**stored)
+
+
+class TokenEndpoint:
+    """`/auth/token` and `/auth/revoke` of the API."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
+        self._http = http
+        self._base = base
+
+    async def sign_in(self, username: str, password: str) -> Tokens:
+        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable."""
+        form = {"grant_type": "password", "username": username, "password": password}
+        return await self._tokens(form)
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        """Return the successors. Raise SessionEnded, SignInRefused (429) or EndpointUnavailable."""
+        try:
+            return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh})
+        except SignInRefused as refused:
+            if refused.status == 429:
+                raise EndpointUnavailable("429") from refused
+            raise SessionEnded from refused
+
+    async def revoke(self, tokens: Tokens) -> None:
+        """End the session of these tokens. Raise EndpointUnavailable."""
+        try:
+            async with self._http.post(
+                f"{self._base}/revoke", data={"token": tokens.refresh}, timeout=_TIMEOUT
+            ) as response:
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise EndpointUnavailable(repr(error)) from error
+
+    async def _tokens(self, form: dict[str, str]) -> Tokens:
+        try:
+            async with self._http.post(f"{self._base}/token", data=form, timeout=_TIMEOUT) as response:
+                if response.status in {400, 401, 403, 429}:
+                    after = response.headers.get("Retry-After", "")
+                    raise SignInRefused(response.status, int(after) if after.isdigit() else None)
+                if response.status != 200:
+                    raise EndpointUnavailable(f"status {response.status}")
+                document = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EndpointUnavailable(repr(error)) from error
+        return Tokens(document["access_token"], document["refresh_token"], int(document["expires_in"]))

@@ -1,0 +1,86 @@
+"""Sign in and sign out."""
+
+import base64
+import json
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from services.console.browser_sessions.session_store import LIFETIME, SESSION_COOKIE
+from services.console.browser_sessions.token_endpoint import SignInRefused, Tokens
+from services.console.site.page import Page, page_router
+from services.console.site.rendering import render
+from services.console.site.site import get_site
+from services.console.site.visit import local_path
+from shared.russian import plural
+
+router = page_router()
+PAGE = Page(router)
+_WRONG = "Имя или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock."
+_EMPTY = "Введите имя и пароль."
+
+
+def _form(*, username: str = "", error: str | None = None, back: str = "/", status: int = 200) -> HTMLResponse:
+    html = render("sign_in/sign_in.html", layout="bare.html", username=username, error=error, back=back)
+    return HTMLResponse(html, status_code=status)
+
+
+@router.get("/sign-in")
+async def show_sign_in(request: Request, next: str = "/") -> Response:
+    """Show the form."""
+    return _form(back=local_path(next))
+
+
+@router.post("/sign-in")
+async def sign_in(
+    request: Request,
+    username: Annotated[str, Form(max_length=200)] = "",
+    password: Annotated[str, Form(max_length=1000)] = "",
+    next: Annotated[str, Form()] = "/",
+) -> Response:
+    """Start a session and lead to the page that the person wanted to see."""
+    site = get_site(request)
+    back = local_path(next)
+    if not username.strip() or not password:
+        return _form(username=username, error=_EMPTY, back=back, status=422)
+    try:
+        tokens = await site.token_endpoint.sign_in(username.strip(), password)
+    except SignInRefused as refused:
+        return _form(username=username, error=_reason(refused), back=back, status=refused.status)
+    if former := request.cookies.get(SESSION_COOKIE):
+        await site.sessions.end(former)
+    secret = await site.sessions.start(_person(tokens), tokens)
+    response = RedirectResponse(back, status_code=303)
+    response.set_cookie(
+        SESSION_COOKIE, secret, max_age=int(LIFETIME.total_seconds()), secure=True, httponly=True, samesite="lax"
+    )
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """End the session; without one there is nothing to end."""
+    site = get_site(request)
+    if secret := request.cookies.get(SESSION_COOKIE):
+        await site.sessions.end(secret)
+    response = RedirectResponse("/sign-in", status_code=303)
+    response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
+    # Nothing of a citizen stays in the browser.
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _reason(refused: SignInRefused) -> str:
+    if refused.status != 429:
+        return _WRONG
+    seconds = refused.retry_after or 30
+    return f"Слишком много попыток. Повторите через {seconds} {plural(seconds, ('секунду', 'секунды', 'секунд'))}."
+
+
+def _person(tokens: Tokens) -> UUID:
+    """Return the person of an access token that the API has just given; the API checks its signature."""
+    payload = tokens.access.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return UUID(claims["sub"])

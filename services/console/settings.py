@@ -1,0 +1,34 @@
+"""Settings of the console: the gateway it calls, keys of stored tokens, its client at the region's issuer."""
+
+from functools import lru_cache
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.settings import FernetKeys
+
+
+class ConsoleSettings(BaseSettings):
+    """Read from `GOSPABLIK_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
+
+    encryption_keys: FernetKeys = Field(
+        description="Fernet keys that encrypt stored secrets, comma-separated, newest first"
+    )
+    gateway_url: str = Field(
+        default="http://127.0.0.1:8080", description="Where the console calls the public API: the gateway"
+    )
+    api_timeout_seconds: float = Field(
+        default=25, gt=0, le=60, description="Timeout of one call of the public API"
+    )
+    oidc_client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Of the client `oidc_client_id` at the region's OIDC issuer; empty: a public client",
+    )
+
+
+@lru_cache
+def console_settings() -> ConsoleSettings:
+    """Return the settings of this process, read once."""
+    return ConsoleSettings()

@@ -1,0 +1,74 @@
+"""What people see instead of a page: signed out, refused, not found, unavailable."""
+
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
+from services.console.browser_sessions.session_store import SESSION_COOKIE
+from services.console.browser_sessions.token_endpoint import EndpointUnavailable
+from services.console.site.refusals import UNAVAILABLE, explained
+from services.console.site.rendering import render
+from shared.http.problems import Problem
+from shared.logs import get_logger
+
+log = get_logger(__name__)
+SIGN_IN = "/sign-in"
+_NOT_FOUND = "Такой страницы нет. Возможно, адрес набран с ошибкой."
+_FOREIGN = "Изменить что-либо можно только со страниц самой системы."
+_WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
+
+
+def error_page(request: Request, status: int, text: str, *, request_id: str | None = None) -> HTMLResponse:
+    """Return a page that says what happened and where to go on; for htmx only its content."""
+    swap = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
+    html = render(
+        "error.html",
+        layout="bare_swap.html" if swap else "bare.html",
+        status=status,
+        text=text,
+        request_id=request_id,
+    )
+    return HTMLResponse(html, status_code=status)
+
+
+def install(app: FastAPI) -> None:
+    """Add the handlers of the console; problem documents are for callers of an API."""
+
+    @app.exception_handler(SignedOut)
+    async def signed_out(request: Request, error: SignedOut) -> Response:
+        shown = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        back = shown if request.method == "GET" and shown != "/" else ""
+        target = f"{SIGN_IN}?next={quote(back)}" if back else SIGN_IN
+        if "hx-request" in request.headers:
+            response = Response(status_code=204, headers={"HX-Redirect": target})
+        else:
+            response = RedirectResponse(target, status_code=303)
+        if SESSION_COOKIE in request.cookies:
+            response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
+        return response
+
+    @app.exception_handler(ApiProblem)
+    async def refused(request: Request, problem: ApiProblem) -> Response:
+        return error_page(request, problem.status, explained(problem), request_id=problem.request_id)
+
+    @app.exception_handler(ApiUnavailable)
+    @app.exception_handler(EndpointUnavailable)
+    async def unavailable(request: Request, error: Exception) -> Response:
+        log.warning("api unavailable", reason=str(error)[:300])
+        return error_page(request, 503, UNAVAILABLE)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        return error_page(request, error.status_code, _NOT_FOUND)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return error_page(request, 422, _WRONG_ADDRESS)
+
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        return error_page(request, error.status, _FOREIGN if error.status == 403 else _WRONG_ADDRESS)

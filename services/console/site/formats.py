@@ -1,0 +1,93 @@
+"""Filters of templates: moments, numbers and words as people read them."""
+
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shared import clock, russian
+from shared.text.visible_text import visible
+
+
+def parsed(value: str | datetime) -> datetime:
+    """Return a moment of the API, in the region's time."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(clock.REGION_TIME_ZONE)
+
+
+def moment(value: str | datetime | None, *, zone: ZoneInfo | None = None) -> str:
+    """Return «сегодня, 14:05», «28 ноября, 14:05» or «28 ноября 2025 г., 14:05»; a dash for None."""
+    if value is None:
+        return "—"
+    when = parsed(value).astimezone(zone or clock.REGION_TIME_ZONE)
+    today = clock.now().astimezone(when.tzinfo).date()
+    return f"{_day(when.date(), today)}, {when:%H:%M}"
+
+
+def day(value: str | date | datetime | None) -> str:
+    """Return a day: «сегодня», «28 ноября», with the year where it is not the current one."""
+    if value is None:
+        return "—"
+    if isinstance(value, str):
+        value = date.fromisoformat(value) if len(value) == 10 else parsed(value)
+    when = parsed(value).date() if isinstance(value, datetime) else value
+    return _day(when, clock.today())
+
+
+def _day(when: date, today: date) -> str:
+    near = {0: "сегодня", 1: "завтра", -1: "вчера"}.get((when - today).days)
+    if near is not None:
+        return near
+    return russian.day_of_month(when) if when.year == today.year else russian.long_day(when)
+
+
+def exact(value: str | datetime | None) -> str:
+    """Return a moment for `datetime` and `title`: «2026-11-28 14:05 +0800»."""
+    return "" if value is None else f"{parsed(value):%Y-%m-%d %H:%M %z}"
+
+
+def until(value: str | datetime | None) -> str:
+    """Return how far a moment is: «через 3 часа», «5 дней назад»; a dash for None."""
+    if value is None:
+        return "—"
+    left = parsed(value) - clock.now()
+    if left >= timedelta(0):
+        return f"через {russian.in_words(left)}" if left >= timedelta(minutes=1) else "сейчас"
+    return f"{russian.in_words(-left)} назад" if left <= -timedelta(minutes=1) else "только что"
+
+
+def count(value: float | None) -> str:
+    """Return a whole number with spaces between thousands: «1 024»; a dash for None."""
+    return "—" if value is None else russian.grouped(f"{round(value):,}")
+
+
+def decimal(value: float | None, places: int = 1) -> str:
+    """Return a number with a decimal comma: «12,5»; a dash for None."""
+    return "—" if value is None else russian.grouped(f"{value:,.{places}f}").replace(".", ",")
+
+
+def percent(value: float | None, places: int = 0) -> str:
+    """Return a share as per cent: «87 %»; a dash for None."""
+    return "—" if value is None else f"{decimal(value * 100, places)}\N{NO-BREAK SPACE}%"
+
+
+def counted(value: int, one: str, few: str, many: str) -> str:
+    """Return a number with its noun: «3 обращения»."""
+    return f"{count(value)}\N{NO-BREAK SPACE}{russian.plural(value, (one, few, many))}"
+
+
+def shown(value: Any) -> str:
+    """Return a text of people as it may be shown: without characters that are not seen or turn its direction."""
+    return "" if value is None else visible(str(value))
+
+
+FILTERS = {
+    "moment": moment,
+    "day": day,
+    "exact": exact,
+    "until": until,
+    "count": count,
+    "decimal": decimal,
+    "percent": percent,
+    "counted": counted,
+    "shown": shown,
+}

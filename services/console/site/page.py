@@ -1,0 +1,62 @@
+"""What a page of the console declares of itself. A page is a folder in `services/console/pages/`."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import ModuleType
+
+from fastapi import APIRouter, Depends
+
+from shared.auth.session_cookies import require_same_origin
+
+
+class Section(Enum):
+    """A section of the navigation, with its title."""
+
+    WORK = "Работа"
+    REPORTS = "Отчёты"
+    REGISTRY = "Реестр"
+    SYSTEM = "Система"
+
+
+@dataclass(frozen=True)
+class NavigationLink:
+    """A link of the navigation; people see it who have one of the rights (everybody, if none is named).
+
+    `order` sorts the links of a section. `key` is the letter that opens the page after «g».
+    """
+
+    section: Section
+    order: int
+    title: str
+    path: str
+    rights: frozenset[str] = frozenset()
+    key: str | None = None
+
+    def is_shown_to(self, rights: Sequence[str]) -> bool:
+        """Return whether a person with these rights sees the link."""
+        return not self.rights or not self.rights.isdisjoint(rights)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its routes, and its links in the navigation."""
+
+    router: APIRouter
+    links: tuple[NavigationLink, ...] = ()
+
+
+def page_router() -> APIRouter:
+    """Return a router for the routes of a page: they are used from our own pages, or opened as an address."""
+    return APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
+
+
+def find_pages(package: ModuleType) -> list[Page]:
+    """Return the `PAGE` of the module `view` in each folder of the package, in the order of their names."""
+    return [
+        importlib.import_module(f"{package.__name__}.{found.name}.view").PAGE
+        for found in pkgutil.iter_modules(package.__path__)
+        if found.ispkg
+    ]

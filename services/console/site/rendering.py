@@ -1,0 +1,34 @@
+"""The templates of all pages."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.console.site.formats import FILTERS
+from services.console.site.labels import label
+from services.console.site.static_files import static_url
+
+_CONSOLE = Path(__file__).parents[1]
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of all templates: `layout.html`, `components/…`, `<page>/….html`."""
+    templates = Environment(
+        loader=FileSystemLoader([_CONSOLE / "site" / "templates", _CONSOLE / "pages"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(FILTERS)
+    templates.filters["label"] = label
+    templates.globals["static_url"] = static_url
+    return templates
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the HTML of a template."""
+    return environment().get_template(template).render(**values)

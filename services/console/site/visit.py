@@ -1,0 +1,136 @@
+"""A request of a person who is signed in: the API as they see it, and pages rendered for them."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import quote, unquote, urlsplit
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from services.console.api_calls.client import Api, SignedOut
+from services.console.browser_sessions.session_store import SESSION_COOKIE
+from services.console.site.page import NavigationLink, Section
+from services.console.site.rendering import render
+from services.console.site.site import Site, get_site
+
+NOTE_COOKIE = "__Host-gospablik-note"
+_NOTE_SECONDS = 60
+
+
+class Visit:
+    """One request of a signed-in person."""
+
+    def __init__(self, request: Request, site: Site, api: Api, me: dict[str, Any]) -> None:
+        self.request = request
+        self.api = api
+        self.me = me
+        self._site = site
+
+    @property
+    def rights(self) -> list[str]:
+        """Return the person's rights."""
+        rights: list[str] = self.me["rights"]
+        return rights
+
+    def may(self, right: str) -> bool:
+        """Return whether the person has the right."""
+        return right in self.rights
+
+    @property
+    def is_swap(self) -> bool:
+        """Return whether htmx asks for the content of the page alone."""
+        headers = self.request.headers
+        return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """Return a page; for htmx only what changes between pages."""
+        note = self._taken_note()
+        html = render(
+            template,
+            layout="swap.html" if self.is_swap else "layout.html",
+            visit=self,
+            me=self.me,
+            note=note,
+            navigation=self._navigation(),
+            new_key=lambda: secrets.token_urlsafe(16),
+            **values,
+        )
+        response = HTMLResponse(html, status_code=status)
+        if note is not None:
+            response.delete_cookie(NOTE_COOKIE, secure=True, httponly=True, samesite="lax")
+        return response
+
+    def fragment(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """Return a part of a page, which htmx puts into its place."""
+        return HTMLResponse(render(template, visit=self, me=self.me, **values), status_code=status)
+
+    def redirect(
+        self, path: str, *, note: str | None = None, kind: str = "done", undo: Mapping[str, str] | None = None
+    ) -> Response:
+        """Send the browser to another page after a change; `note` tells there what was done.
+
+        `kind` is `done` or `failed`. `undo` has `path` and `label` of a form that takes the change back.
+        """
+        response = RedirectResponse(path, status_code=303)
+        if note is not None:
+            content = quote(json.dumps({"text": note, "kind": kind, "undo": dict(undo) if undo else None}))
+            response.set_cookie(
+                NOTE_COOKIE, content, max_age=_NOTE_SECONDS, secure=True, httponly=True, samesite="lax"
+            )
+        return response
+
+    def _taken_note(self) -> dict[str, Any] | None:
+        try:
+            note = json.loads(unquote(self.request.cookies[NOTE_COOKIE]))
+            return {"text": str(note["text"]), "kind": str(note["kind"]), "undo": note["undo"]}
+        except (KeyError, ValueError, TypeError):
+            return None
+
+    def _navigation(self) -> list[tuple[Section, list[NavigationLink]]]:
+        sections: dict[Section, list[NavigationLink]] = {}
+        for link in self._site.links:
+            if link.is_shown_to(self.rights):
+                sections.setdefault(link.section, []).append(link)
+        return list(sections.items())
+
+    @property
+    def first_path(self) -> str:
+        """Return the address of the first page that the person sees."""
+        return next((links[0].path for _, links in self._navigation()), "/account")
+
+    def is_current(self, link: NavigationLink) -> bool:
+        """Return whether the link leads to the page that is shown, or to one above it."""
+        path = self.request.url.path
+        return path == link.path or path.startswith(link.path.rstrip("/") + "/")
+
+
+def local_path(target: str | None, default: str = "/") -> str:
+    """Return a path of this site that a form or an address named; anything else gives the default."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return default
+    parts = urlsplit(target)
+    return default if parts.scheme or parts.netloc or any(ord(one) < 32 for one in target) else target
+
+
+async def _visit(request: Request) -> Visit:
+    site = get_site(request)
+    secret = request.cookies.get(SESSION_COOKIE)
+    if not secret:
+        raise SignedOut
+
+    async def token(refused: str | None) -> str | None:
+        return await site.sessions.access_token(secret, refused)
+
+    api = site.new_api(token, request.scope["route"].path)
+    return Visit(request, site, api, await api.get("/me"))
+
+
+VisitDep = Annotated[Visit, Depends(_visit)]
+
+
+async def together(*calls: Any) -> list[Any]:
+    """Return the results of several calls of the API, made at the same time; the first error is raised."""
+    return list(await asyncio.gather(*calls))

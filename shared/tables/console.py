@@ -1,0 +1,42 @@
+"""Tables of the console: sessions of people in browsers, and sign-ins under way at the region's issuer."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.tables.base import Base, CreatedAt, Id
+
+
+class ConsoleSession(Base):
+    """A browser in which a person is signed in.
+
+    The browser has a secret, of which `digest` is the SHA-256; `tokens` are the person's API tokens, encrypted.
+    `expires_at` is when nobody can use the refresh token any more, by the database's clock.
+    """
+
+    __tablename__ = "console_sessions"
+
+    id: Mapped[Id]
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    person_id: Mapped[UUID]
+    tokens: Mapped[bytes] = mapped_column(LargeBinary)
+    access_expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[CreatedAt]
+
+
+class ConsoleSignIn(Base):
+    """A person who was sent to the region's OIDC issuer and has not come back yet.
+
+    The browser has the secret of which `digest` is the SHA-256; `verifier` is the PKCE verifier, encrypted.
+    """
+
+    __tablename__ = "console_sign_ins"
+
+    id: Mapped[Id]
+    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    verifier: Mapped[bytes] = mapped_column(LargeBinary)
+    return_to: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)

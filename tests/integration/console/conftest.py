@@ -1,0 +1,31 @@
+"""The console on all services: real HTTP to the API, and data that no call changes."""
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from cli.deployment import provisioning as bootstrap
+from tests.conftest import TestDatabase
+from tests.integration.access.all_services import running_services
+from tests.integration.console.console_under_test import ConsoleUnderTest, running_console
+
+
+@pytest.fixture(scope="package")
+async def console(migrated_template: str, keys_dir: Path) -> AsyncIterator[ConsoleUnderTest]:
+    """The console, and the services it calls, on a database that no other test uses."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(migrated_template)
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {bootstrap.DATABASE} OWNER {bootstrap.OWNER}")
+        database = TestDatabase(migrated_template, name)
+        async with (
+            running_services(database, keys_dir) as services,
+            running_console(services, database, keys_dir) as running,
+        ):
+            yield running
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await admin.close()

@@ -1,0 +1,77 @@
+"""Every page as every kind of person: it opens, or says in words that it may not; and its calls are of the API."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from services.console import pages
+from services.console.site.page import find_pages
+from tests.integration.access.all_services import EVERYBODY, CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest
+
+MODERATOR = CallerCase("moderator")
+FOUND = find_pages(pages)
+
+
+def _addresses() -> Iterator[str]:
+    for page in FOUND:
+        for route in iter_route_contexts(page.router.routes):
+            if "GET" in (route.methods or ()) and route.path is not None:
+                yield route.path
+
+
+@pytest.mark.parametrize("route", sorted(set(_addresses())))
+@pytest.mark.parametrize("who", EVERYBODY, ids=str)
+async def test_page_opens_or_says_why_not(console: ConsoleUnderTest, route: str, who: CallerCase) -> None:
+    visited = await console.send(who, "GET", console.filled(route))
+    response = visited.response
+    assert response.status_code in {200, 303, 403, 404}, response.text[-2000:]
+    if response.status_code in {403, 404}:
+        assert who != MODERATOR
+        assert "<h1>" in response.text
+    for call in visited.calls:
+        assert console.documented(call) is not None, call
+        assert call.status < 500, call
+        assert call.status != 422, call
+
+
+@pytest.mark.parametrize("who", EVERYBODY, ids=str)
+async def test_navigation_offers_only_pages_that_open(console: ConsoleUnderTest, who: CallerCase) -> None:
+    me = (await console.send(who, "GET", "/account")).response
+    links = [link for page in FOUND for link in page.links if f'href="{link.path}"' in me.text]
+    for link in links:
+        visited = await console.send(who, "GET", link.path)
+        assert visited.response.status_code in {200, 303}, (link, visited.response.text[-500:])
+        assert [call for call in visited.calls if call.status in {401, 403}] == []
+
+
+async def test_nobody_is_led_to_the_sign_in_and_back(console: ConsoleUnderTest) -> None:
+    response = (await console.send(None, "GET", "/inbox?overdue=true")).response
+    assert response.status_code == 303
+    assert response.headers["location"] == "/sign-in?next=/inbox%3Foverdue%3Dtrue"
+    swap = (await console.send(None, "GET", "/inbox", headers={"HX-Request": "true"})).response
+    assert (swap.status_code, swap.headers["hx-redirect"]) == (204, "/sign-in?next=/inbox")
+
+
+async def test_page_for_htmx_is_its_content_alone(console: ConsoleUnderTest) -> None:
+    response = (await console.send(MODERATOR, "GET", "/inbox", headers={"HX-Request": "true"})).response
+    assert response.text.startswith("<title>")
+    assert "<main" in response.text
+    assert "<body" not in response.text
+    assert "HX-Request" in response.headers["vary"]
+
+
+async def test_pages_forbid_foreign_content_and_are_kept_nowhere(console: ConsoleUnderTest) -> None:
+    headers = (await console.send(MODERATOR, "GET", "/inbox")).response.headers
+    assert headers["content-security-policy"].startswith("default-src 'none';")
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+async def test_change_from_another_site_is_refused(console: ConsoleUnderTest, site: str) -> None:
+    response = (await console.send(MODERATOR, "POST", "/sign-out", headers={"Sec-Fetch-Site": site})).response
+    assert response.status_code == 403
+    assert (await console.send(MODERATOR, "GET", "/inbox")).response.status_code == 200
