@@ -163,8 +163,8 @@ async def test_nightly_recount_accepts_that_another_was_first(
         await use_snapshot(session)
         await session.execute(select(1))
         monkeypatch.setattr(rebuilding, "use_snapshot", use_snapshot)
-        async with region.database.write() as other:
-            for month in (JANUARY, FEBRUARY, MARCH, APRIL):
+        for month in (JANUARY, FEBRUARY, MARCH, APRIL):
+            async with region.database.write() as other:
                 assert await rebuild_month(other, month, NOW)
 
     monkeypatch.setattr(rebuilding, "use_snapshot", overtaken)
