@@ -1,5 +1,6 @@
 """Changes of an appeal's status, organisation and assignee."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ async def _search(visit: Visit, words: str) -> list[dict[str, str]]:
     if not words.strip():
         return []
     found = await visit.api.get("/organisations/search", {"q": words.strip()[:200], "limit": 8, "active": True})
-    return [{"id": one["id"], "name": one["name"]} for one in found["items"]]
+    return [{"id": one["id"], "name": one["name"], "why": ""} for one in found["items"]]
 
 
 @router.get("/appeals/{appeal_id}/organisations")
@@ -87,7 +88,10 @@ async def _moved(visit: Visit, appeal_id: str, entered: Entered, body: dict[str,
     except ApiProblem as problem:
         if problem.status not in {403, 409, 412, 422}:
             raise
-        return await show(visit, appeal_id, refused(entered, problem, _REFUSALS), problem.status)
+        # The organisation that was chosen is among those found by the same words.
+        found = await _search(visit, entered.values["organisation_q"])
+        again = replace(refused(entered, problem, _REFUSALS), organisations=found)
+        return await show(visit, appeal_id, again, problem.status)
     note = done_words(body["to"])
     own = visit.me["organisation"]
     holder = answer.data["organisation"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 _QUOTED = re.compile(r"«([^«»]{2,60})»")
 _WORD = re.compile(r"[\w-]+")
-# Endings differ between the quoted word and the one in the text.
-_STEM = 5
+# Endings differ between the quoted word and the one in the text; shorter words are compared whole.
+_STEM = 4
 
 
 @dataclass(frozen=True)
