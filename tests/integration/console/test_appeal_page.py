@@ -385,10 +385,10 @@ def test_location_does_not_name_a_city_twice() -> None:
 def test_broken_memory_of_what_was_seen_shows_the_last_entry() -> None:
     appeal: dict[str, Any] = {
         "status": "assigned", "organisation": None, "assignee": None, "topic": None, "location": None,
-        "urgency": "normal", "next_due_at": None, "outcome": None, "messages": [], "replies": [], "assignments": [],
-        "route": {"suggestions": []}, "submission": None,
+        "urgency": "normal", "next_due_at": None, "outcome": None, "messages": [], "replies": [],
+        "assignments": [], "route": {"suggestions": []}, "submission": None,
         "timeline": [
-            {"at": "2026-11-27T10:00:00Z", "kind": kind, "data": {}, "actor": {"kind": "system", "name": "Система"}}
+            {"at": "2026-11-27T10:00:00Z", "kind": kind, "data": {}, "actor": {"kind": "system", "name": "—"}}
             for kind in ("opened", "clock_paused")
         ],
     }  # fmt: skip

@@ -77,7 +77,7 @@ def _clock(row: Document, now: str) -> Clock:
         late=late,
         share=min(100.0, 100 * used / target) if used is not None and target else None,
         used=_amount(used),
-        target=hours_words(target / 3600, row["unit"]) if target else "",
+        target=_amount(target) + (" рабочего времени" if row["unit"] == "working" else ""),
         left=_amount(left),
         segments=tuple(_span(segment) for segment in row["segments"]),
         events=tuple(_happened(event, row["unit"]) for event in row["events"]),

@@ -1,9 +1,10 @@
 """The moves that a person may make, as forms with the fields that each wants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.console.pages.appeal.appeal_places import Document
+from services.console.site import formats
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ _CLOSE = MoveForm(
     "closed", "Закрыть", "c", "Закрыть обращение", "Обращение закрыто", asks_outcome=True, needs_reason=True
 )
 _REOPEN = MoveForm("reopened", "Возобновить", "b", "Возобновить", "Обращение возобновлено", needs_reason=True)
+# In these statuses an appeal may be assigned to the organisation that it has.
+_MAY_STAY = frozenset({"triage", "not_required", "interim"})
+_LIKELY = 0.5
 # The order of the buttons.
 _FORMS = (_WORK, _ASSIGN, _RETURN, _CLOSE, _NOT_REQUIRED, _REOPEN)
 
@@ -70,20 +74,30 @@ def _fitted(form: MoveForm, status: str, *, of_centre: bool) -> MoveForm:
     return form
 
 
-def proposed_organisations(appeal: Document, found: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Return the organisations to choose from: found ones, then suggestions of the route, then the present one."""
-    route, present = appeal["route"], appeal["organisation"]
-    proposed = {one["id"]: {"id": one["id"], "name": one["name"], "why": ""} for one in found}
-    for suggestion in route["suggestions"]:
-        ref = suggestion["organisation"]
-        share = f"{round(suggestion['confidence'] * 100)} %"
-        proposed.setdefault(
-            ref["id"], {"id": ref["id"], "name": ref["name"], "why": f"{share}: {suggestion['why']}"}
-        )
-    if present is not None and appeal["status"] in {"triage", "not_required", "interim"}:
-        proposed.setdefault(
-            present["id"], {"id": present["id"], "name": present["name"], "why": "отвечала до сих пор"}
-        )
+@dataclass(frozen=True)
+class Choice:
+    """An organisation to choose; `why` it is offered; `likely`: it is chosen already."""
+
+    id: str
+    name: str
+    why: str = ""
+    likely: bool = False
+
+
+def proposed_organisations(appeal: Document, found: Sequence[Choice]) -> list[Choice]:
+    """Return the organisations to choose from: found ones, then suggestions of the route, then the present one.
+
+    A suggestion is chosen already only where nobody has the appeal, and it is more likely than all others.
+    """
+    present = appeal["organisation"]
+    proposed = {one.id: one for one in found}
+    for suggestion in appeal["route"]["suggestions"]:
+        ref, share = suggestion["organisation"], suggestion["confidence"]
+        likely = share > _LIKELY and appeal["status"] == "triage" and not found
+        why = f"{formats.percent(share)}: {suggestion['why']}"
+        proposed.setdefault(ref["id"], Choice(ref["id"], ref["name"], why, likely))
+    if present is not None and appeal["status"] in _MAY_STAY:
+        proposed.setdefault(present["id"], Choice(present["id"], present["name"], "отвечала до сих пор"))
     elif present is not None:
         proposed.pop(present["id"], None)
     return list(proposed.values())

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.appeal.appeal_deadlines import quoted
-from services.console.pages.appeal.appeal_move_forms import done_words, proposed_organisations
+from services.console.pages.appeal.appeal_move_forms import Choice, done_words, proposed_organisations
 from services.console.pages.appeal.appeal_page import Entered, Refusals, changed, refused, show
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -28,11 +28,11 @@ _REFUSALS = Refusals(
 )
 
 
-async def _search(visit: Visit, words: str) -> list[dict[str, str]]:
+async def _search(visit: Visit, words: str) -> list[Choice]:
     if not words.strip():
         return []
     found = await visit.api.get("/organisations/search", {"q": words.strip()[:200], "limit": 8, "active": True})
-    return [{"id": one["id"], "name": one["name"], "why": ""} for one in found["items"]]
+    return [Choice(one["id"], one["name"]) for one in found["items"]]
 
 
 @router.get("/appeals/{appeal_id}/organisations")

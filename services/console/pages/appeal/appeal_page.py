@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.appeal.appeal_clocks import clocks_of, extendable
 from services.console.pages.appeal.appeal_conflict import Conflict, conflict_of, seen
-from services.console.pages.appeal.appeal_move_forms import move_forms, proposed_organisations
+from services.console.pages.appeal.appeal_move_forms import Choice, move_forms, proposed_organisations
 from services.console.pages.appeal.appeal_places import Document, location_words, organisation_names
 from services.console.pages.appeal.appeal_thread import thread_of
 from services.console.pages.appeal.appeal_timeline import told_timeline
@@ -33,14 +33,14 @@ LIVE = (
 class Entered:
     """What a person sent by the form `form`, and why it was refused; `fields` names what is wrong in which field.
 
-    `organisations` are those that were searched for, None: no search was made.
+    `organisations` are those that were searched for.
     """
 
     form: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
-    organisations: Sequence[Mapping[str, str]] | None = None
+    organisations: Sequence[Choice] = ()
     conflict: Conflict | None = None
 
     def value(self, form: str, name: str, default: str = "") -> str:
@@ -63,53 +63,63 @@ class Refusals:
 async def show(visit: Visit, appeal_id: str, entered: Entered | None = None, status: int = 200) -> HTMLResponse:
     """Return the page, with what was entered into a form that was refused."""
     path = f"/appeals/{appeal_id}"
-    works = visit.may("appeals:work")
     appeal, deadlines, notes, present, people = await together(
         visit.api.get(path),
         visit.api.get(f"{path}/deadlines"),
         visit.api.get(f"{path}/notes", {"limit": 100}),
         visit.api.get(f"{path}/presence"),
-        visit.api.get(f"{path}/possible-assignees", {"limit": 200}) if works else _nothing(),
+        visit.api.get(f"{path}/possible-assignees", {"limit": 200}) if visit.may("appeals:work") else _nothing(),
     )
     page, incident = await together(_named_page(visit, appeal), _incident(visit, appeal))
     entered = entered or Entered()
     if status == 412:
         entered = replace(entered, conflict=conflict_of(entered.values.get("seen", ""), appeal))
-    clocks = clocks_of(deadlines)
     response = visit.render(
         "appeal/appeal.html",
         status=status,
         appeal=appeal,
         path=path,
         deadlines=deadlines,
-        clocks=clocks,
-        extendable=extendable(clocks) if works and appeal["organisation"] else [],
         notes=notes["items"],
         present=present["others"],
         people=sorted(people["items"], key=lambda person: str(person["name"])),
         page=page,
         incident=incident,
-        thread=thread_of(appeal),
-        timeline=told_timeline(appeal)[::-1],
-        moves=move_forms(appeal, of_centre=visit.me["organisation"] is None) if works else [],
-        organisations=proposed_organisations(appeal, entered.organisations or ()),
-        names=organisation_names(appeal),
-        place=location_words(appeal["location"]),
-        can_answer=_can_answer(visit, appeal),
-        watches=any(watcher["id"] == visit.me["person"]["id"] for watcher in appeal["watchers"]),
         entered=entered,
-        seen=seen(appeal),
-        words=WORDS,
-        live=LIVE,
+        **_read(appeal, deadlines),
+        **_offered(visit, appeal, deadlines, entered),
     )
-    if status >= 400 or entered.form:
+    if entered.form:
         # The address in the browser stays that of the page: the form's own cannot be opened.
         response.headers["HX-Push-Url"] = path
     return response
 
 
-def _can_answer(visit: Visit, appeal: Document) -> bool:
-    return visit.may("appeals:answer") and appeal["status"] not in _ENDED and not appeal["erased_at"]
+def _read(appeal: Document, deadlines: Document) -> dict[str, Any]:
+    """Return what everybody reads on the page."""
+    return {
+        "clocks": clocks_of(deadlines),
+        "thread": thread_of(appeal),
+        "timeline": told_timeline(appeal)[::-1],
+        "names": organisation_names(appeal),
+        "place": location_words(appeal["location"]),
+        "seen": seen(appeal),
+        "words": WORDS,
+        "live": LIVE,
+    }
+
+
+def _offered(visit: Visit, appeal: Document, deadlines: Document, entered: Entered) -> dict[str, Any]:
+    """Return what the person may do."""
+    works = visit.may("appeals:work")
+    may_ask = works and appeal["organisation"] is not None
+    return {
+        "moves": move_forms(appeal, of_centre=visit.me["organisation"] is None) if works else [],
+        "organisations": proposed_organisations(appeal, entered.organisations),
+        "extendable": extendable(clocks_of(deadlines)) if may_ask else [],
+        "can_answer": visit.may("appeals:answer") and appeal["status"] not in _ENDED and not appeal["erased_at"],
+        "watches": any(watcher["id"] == visit.me["person"]["id"] for watcher in appeal["watchers"]),
+    }
 
 
 async def _nothing() -> dict[str, list[Any]]:
