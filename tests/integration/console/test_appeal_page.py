@@ -31,6 +31,18 @@ PAGE = "/appeals/{appeal_id}"
 TRANSFER = {"to": "assigned", "reason": "Не наше"}
 
 
+@pytest.fixture(scope="module")
+async def page(console: ConsoleUnderTest) -> str:
+    """The page of the sample appeal, as a moderator has it."""
+    return await opened(console, MODERATOR)
+
+
+@pytest.fixture(scope="module")
+def version(page: str) -> str:
+    """The version of the sample appeal."""
+    return hidden(page, "version", "/moves")
+
+
 async def opened(console: ConsoleUnderTest, who: CallerCase, route: str = PAGE) -> str:
     response = (await console.send(who, "GET", console.filled(route))).response
     assert response.status_code == 200, response.text[-1000:]
@@ -61,8 +73,7 @@ def moves_of(page: str) -> list[str]:
     return re.findall(r'name="to" value="(\w+)"', page)
 
 
-async def test_page_shows_thread_deadlines_route_and_history(console: ConsoleUnderTest) -> None:
-    page = await opened(console, MODERATOR)
+async def test_page_shows_thread_deadlines_route_and_history(console: ConsoleUnderTest, page: str) -> None:
     for words in (
         "Переписка", "Не горят фонари", "не опубликован", "Первый ответ", "просрочено", "Почему здесь",
         "История", "Обращение открыто", "Фонари: bagulnik", "Ждём акт: bagulnik", "Другая тема: bagulnik",
@@ -82,14 +93,14 @@ async def test_page_makes_its_calls_in_two_rounds(console: ConsoleUnderTest) -> 
     assert sorted(paths[6:]) == ["/incidents/*", "/pages/*"]
 
 
-async def test_each_offers_only_moves_that_the_api_allows(console: ConsoleUnderTest) -> None:
-    assert moves_of(await opened(console, MODERATOR)) == ["assigned", "triage", "closed", "not_required"]
+async def test_each_offers_only_moves_that_the_api_allows(console: ConsoleUnderTest, page: str) -> None:
+    assert moves_of(page) == ["assigned", "triage", "closed", "not_required"]
     assert moves_of(await opened(console, EXECUTOR)) == ["assigned", "triage"]
     head = await opened(console, HEAD)
     assert moves_of(head) == []
     for word in ("Ответить</a>", "Добавить заметку", "Исправить разбор", "Приостановить отсчёт", "Наблюдать<"):
         assert word not in head
-        assert word in (await opened(console, MODERATOR)), word
+        assert word in page, word
 
 
 def test_forms_ask_for_what_the_workflow_wants() -> None:
@@ -110,16 +121,14 @@ def test_forms_ask_for_what_the_workflow_wants() -> None:
     assert forms("assigned", of_centre=True)["not_required"] == (True, False)
 
 
-async def test_return_leads_staff_to_their_list(console: ConsoleUnderTest) -> None:
-    page = await opened(console, EXECUTOR)
-    fields = {"to": "triage", "reason": "Не наша улица", "version": hidden(page, "version", "/moves")}
+async def test_return_leads_staff_to_their_list(console: ConsoleUnderTest, version: str) -> None:
+    fields = {"to": "triage", "reason": "Не наша улица", "version": version}
     response = (await posted(console, EXECUTOR, PAGE + "/moves", fields)).response
     assert (response.status_code, response.headers["location"]) == (303, "/inbox")
     assert "возвращено модераторам" in note_of(response)
 
 
-async def test_move_without_its_reason_says_which_field(console: ConsoleUnderTest) -> None:
-    version = hidden(await opened(console, MODERATOR), "version", "/moves")
+async def test_move_without_its_reason_says_which_field(console: ConsoleUnderTest, version: str) -> None:
     response = (
         await posted(
             console, MODERATOR, PAGE + "/moves", {"to": "closed", "outcome": "solved", "version": version}
@@ -133,8 +142,9 @@ async def test_move_without_its_reason_says_which_field(console: ConsoleUnderTes
     assert '<option value="solved" selected>' in response.text
 
 
-async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(console: ConsoleUnderTest) -> None:
-    page = await opened(console, MODERATOR)
+async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(
+    console: ConsoleUnderTest, page: str
+) -> None:
     before = (
         hidden(page, "seen", "/moves").replace("в работе", "назначено").replace('"entries": 1', '"entries": 0')
     )
@@ -149,8 +159,7 @@ async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(console:
     assert "<b>вчера" not in response.text
 
 
-async def test_move_that_is_gone_is_refused_in_words(console: ConsoleUnderTest) -> None:
-    version = hidden(await opened(console, MODERATOR), "version", "/moves")
+async def test_move_that_is_gone_is_refused_in_words(console: ConsoleUnderTest, version: str) -> None:
     fields = {"to": "reopened", "reason": "Снова темно", "version": version}
     response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
     assert response.status_code == 409
@@ -176,8 +185,7 @@ async def test_organisation_is_found_with_and_without_a_script(console: ConsoleU
     ] == []
 
 
-async def test_transfer_names_the_new_organisation(console: ConsoleUnderTest) -> None:
-    version = hidden(await opened(console, MODERATOR), "version", "/moves")
+async def test_transfer_names_the_new_organisation(console: ConsoleUnderTest, version: str) -> None:
     target = str(console.services.samples["foreign"]["organisation_id"])
     fields = TRANSFER | {"organisation_id": target, "version": version}
     response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
@@ -209,9 +217,8 @@ async def test_transfer_names_the_new_organisation(console: ConsoleUnderTest) ->
     ],
 )
 async def test_change_leads_back_with_a_note(
-    console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], note: str
+    *, console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], note: str, version: str
 ) -> None:
-    version = hidden(await opened(console, MODERATOR), "version", "/moves")
     sent = {"version": version} | fields
     if "request_version" in sent:
         sent["version"] = sent.pop("request_version")
@@ -233,10 +240,10 @@ async def test_change_leads_back_with_a_note(
     ],
 )
 async def test_wrong_field_is_named_beside_the_form(
-    console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], shown: str
+    *, console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], shown: str, version: str
 ) -> None:
-    version = "1" if "refuse" in action else hidden(await opened(console, MODERATOR), "version", "/moves")
-    response = (await posted(console, who, PAGE + action, fields | {"version": version})).response
+    seen_version = "1" if "refuse" in action else version
+    response = (await posted(console, who, PAGE + action, fields | {"version": seen_version})).response
     assert response.status_code == 422
     assert shown in response.text
     for entered in fields.values():
@@ -245,8 +252,7 @@ async def test_wrong_field_is_named_beside_the_form(
     assert "<i>Акт" not in response.text
 
 
-async def test_second_request_for_time_is_refused_in_words(console: ConsoleUnderTest) -> None:
-    version = hidden(await opened(console, MODERATOR), "version", "/moves")
+async def test_second_request_for_time_is_refused_in_words(console: ConsoleUnderTest, version: str) -> None:
     fields = {"hours": "16", "ground": "Ждём подрядчика", "version": version}
     response = (await posted(console, EXECUTOR, PAGE + "/extension-requests", fields)).response
     assert response.status_code == 409
@@ -254,8 +260,7 @@ async def test_second_request_for_time_is_refused_in_words(console: ConsoleUnder
     assert "Ждём подрядчика</textarea>" in response.text
 
 
-async def test_what_a_person_may_not_do_is_said_on_the_page(console: ConsoleUnderTest) -> None:
-    version = hidden(await opened(console, MODERATOR), "version", "/moves")
+async def test_what_a_person_may_not_do_is_said_on_the_page(console: ConsoleUnderTest, version: str) -> None:
     response = (
         await posted(console, EXECUTOR, PAGE + "/clocks/pause", {"reason": "Ждём", "version": version})
     ).response

@@ -59,7 +59,9 @@ def clocks_of(deadlines: Document) -> list[Clock]:
 def extendable(clocks: list[Clock]) -> list[tuple[str, str]]:
     """Return the clocks for which more time may be asked, with their titles; that of the final answer first."""
     running = {
-        clock.row["kind"]: clock.title for clock in clocks if clock.row["state"] == "running" and not clock.late
+        clock.row["kind"]: clock.title
+        for clock in clocks
+        if clock.row["state"] in {"running", "paused"} and not clock.late
     }
     return [(kind, running[kind]) for kind in _EXTENDABLE if kind in running]
 
