@@ -143,9 +143,10 @@ async def _decide(visit: Visit, appeal_id: str, seen: Seen, decide: Callable[[],
     outcome, screen = await together(_outcome(decide), ahead)
     if isinstance(outcome, ApiProblem):
         return await _after_problem(visit, state, found, appeal_id, outcome)
-    undo = outcome.undo and {
-        "path": state.address(f"{PATH}/{appeal_id}/take-back") + ("&" if state.query else "?") + outcome.undo
-    }
+    undo = None
+    if outcome.undo is not None:
+        path = state.address(f"{PATH}/{appeal_id}/take-back") + ("&" if state.query else "?") + outcome.undo
+        undo = {"path": path, "label": "Отменить"}
     note = {"text": outcome.note, "kind": "done", "undo": undo}
     if not outcome.left_queue:
         return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
