@@ -118,7 +118,7 @@ async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -
     return _ended(decided, form)
 
 
-async def take_back(visit: Visit, appeal_id: str, *, organisation_id: str) -> str | None:
+async def take_back(visit: Visit, appeal_id: str, *, organisation_id: str) -> Outcome | None:
     """Take a decision back, if nobody changed the appeal since; return what happened, None where it changed.
 
     `organisation_id` is who got the appeal; empty: the decision was that no answer is needed.
@@ -130,7 +130,7 @@ async def take_back(visit: Visit, appeal_id: str, *, organisation_id: str) -> st
             return None
         body = {"to": "triage", "reason": UNDO_REASON}
         await visit.api.send("POST", f"/appeals/{appeal_id}/moves", body, version=version)
-        return f"Назначение отменено: обращение № {appeal['number']} снова в очереди."
+        return Outcome(f"Назначение отменено: обращение № {appeal['number']} снова в очереди.", left_queue=False)
     if appeal["status"] != "not_required":
         return None
     message = decided_message(appeal)
@@ -142,8 +142,8 @@ async def take_back(visit: Visit, appeal_id: str, *, organisation_id: str) -> st
             "POST", f"/messages/{message['id']}/triage", {"needs_answer": True}, version=seen
         )
     if _status(answer.data) == "triage":
-        return f"Решение отменено: обращение № {appeal['number']} снова в очереди."
-    return f"Решение отменено: ответ нужен, по правилам отвечает {answer.data['organisation']['name']}."
+        return Outcome(f"Решение отменено: обращение № {appeal['number']} снова в очереди.", left_queue=False)
+    return _assigned(answer.data, "Решение отменено. По правилам назначено")
 
 
 async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]) -> Answer:

@@ -89,15 +89,17 @@ async def take_back(visit: VisitDep, appeal_id: str, organisation: str = "") -> 
     """Take a decision back, and show the appeal again."""
     state = QueueState.of(visit.request.query_params)
     try:
-        note = await queue_decisions.take_back(visit, appeal_id, organisation_id=organisation)
+        outcome = await queue_decisions.take_back(visit, appeal_id, organisation_id=organisation)
     except ApiProblem as problem:
         if problem.status not in {409, 412}:
             raise
-        note = None
-    if note is None:
+        outcome = None
+    if outcome is None:
         failed = "Отменить уже нельзя: обращение с тех пор изменилось."
         return visit.redirect(state.address(), note=failed, kind="failed")
-    return visit.redirect(state.address(appeal=appeal_id), note=note)
+    if outcome.left_queue:
+        return visit.redirect(state.address(), note=outcome.note, undo=_undo(state, appeal_id, outcome))
+    return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
 
 
 async def find_organisations(visit: Visit, words: str) -> list[dict[str, Any]]:
@@ -143,16 +145,20 @@ async def _decide(visit: Visit, appeal_id: str, seen: Seen, decide: Callable[[],
     outcome, screen = await together(_outcome(decide), ahead)
     if isinstance(outcome, ApiProblem):
         return await _after_problem(visit, state, found, appeal_id, outcome)
-    undo = None
-    if outcome.undo is not None:
-        path = state.address(f"{PATH}/{appeal_id}/take-back") + ("&" if state.query else "?") + outcome.undo
-        undo = {"path": path, "label": "Отменить"}
+    undo = _undo(state, appeal_id, outcome)
     note = {"text": outcome.note, "kind": "done", "undo": undo}
     if not outcome.left_queue:
         return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
     if not visit.is_swap:
         return visit.redirect(state.address(), note=outcome.note, undo=undo)
     return _rendered(visit, state, max(found.remaining - 1, 0), screen, note=note)
+
+
+def _undo(state: QueueState, appeal_id: str, outcome: Outcome) -> dict[str, str] | None:
+    if outcome.undo is None:
+        return None
+    path = state.address(f"{PATH}/{appeal_id}/take-back")
+    return {"path": f"{path}{'&' if state.query else '?'}{outcome.undo}", "label": "Отменить"}
 
 
 async def _nothing() -> None:
