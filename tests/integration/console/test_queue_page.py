@@ -37,7 +37,15 @@ async def waiting(console: ConsoleUnderTest) -> AsyncIterator[Mapping[str, UUID]
     engine = create_engine(console.services.services["appeals"].database.url("gospablik_owner"), name="queue")
     async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
         unclear = await _appeal(session, things, "unclear", text=HOSTILE, hours=1, needs_answer="unsure")
-        urgent = await _appeal(session, things, "urgent", text="Оборван провод", hours=2, urgency="high")
+        urgent = await _appeal(
+            session,
+            things,
+            "urgent",
+            text="Оборван провод",
+            hours=2,
+            urgency="high",
+            triage_reason="no_role_holder",
+        )
         by_hand = await _appeal(session, things, "by_hand", text="Звонили о дороге", hours=3, source="phone")
         await _message(session, things, "unneeded", text="Нам <b>нужен</b> ответ?", hours=4, needs_answer="no")
     yield {"unclear": unclear, "urgent": urgent, "by_hand": by_hand}
@@ -60,12 +68,13 @@ async def _appeal(
     urgency: str = "normal",
     needs_answer: str = "yes",
     source: str | None = None,
+    triage_reason: str = "need_unclear",
 ) -> UUID:
     at = THEN - timedelta(days=30) + timedelta(hours=hours)
     suggestion = {"organisation_id": str(things["organisation_id"]), "confidence": 0.62, "why": "тема «Дороги»"}
     route = {
         "reason": "Не ясно, требуется ли ответ", "rule_id": None, "confidence": 0.0, "suggestions": [suggestion],
-        "triage_reason": "need_unclear", "suggested_organisation_id": str(things["organisation_id"]),
+        "triage_reason": triage_reason, "suggested_organisation_id": str(things["organisation_id"]),
     }  # fmt: skip
     of_network = {"page_id": things["page_id"], "network": "vk", "thread_key": f"vk:-1_{name}", "author_key": name}
     appeal = appeals.Appeal(
@@ -147,7 +156,7 @@ async def test_urgent_appeal_comes_first_with_owners_by_number(
     assert re.search(r'value="[0-9a-f-]{36}" data-key="1"[^>]*Организация bagulnik', page)
     assert "62" in page
     assert "Страница bagulnik 1" in page
-    for key in ("0", "n", "o", "t", "x", "s", "e", "y"):
+    for key in ("0", "n", "o", "t", "x", "s", "e", "m"):
         assert f'data-key="{key}"' in page
 
 
@@ -198,13 +207,13 @@ async def test_decision_brings_the_next_appeal_and_keeps_the_address(
 async def test_decision_without_script_leads_back_to_the_queue(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
-    page = await shown(console, "/queue?triage_reason=need_unclear")
+    page = await shown(console, "/queue?triage_reason=no_role_holder")
     organisation_id = console.services.samples["own"]["organisation_id"]
     response = (await decide(console, page, "assignment", organisation_id=organisation_id)).response
-    assert (response.status_code, response.headers["location"]) == (303, "/queue?triage_reason=need_unclear")
+    assert (response.status_code, response.headers["location"]) == (303, "/queue?triage_reason=no_role_holder")
     note = note_of(response)
     assert note["text"].startswith("Назначено: Организация bagulnik")
-    path = f"/queue/{waiting['urgent']}/take-back?triage_reason=need_unclear&organisation={organisation_id}"
+    path = f"/queue/{waiting['urgent']}/take-back?triage_reason=no_role_holder&organisation={organisation_id}"
     assert note["undo"]["path"] == path
 
 
@@ -231,6 +240,18 @@ async def test_corrected_topic_is_sent_to_the_rules(
     visited = await decide(console, page, "/topic", topic_id=console.services.samples["own"]["topic_id"])
     assert changes(visited) == ["triage 200"]
     assert note_of(visited.response)["text"].startswith("Тема исправлена.")
+
+
+async def test_named_location_is_sent_to_the_rules(console: ConsoleUnderTest, waiting: Mapping[str, UUID]) -> None:
+    page = await shown(console, f"/queue?appeal={waiting['urgent']}")
+    oktmo = re.search(r'<option value="(\d{8})">', page)
+    assert oktmo is not None
+    visited = await decide(console, page, "location", municipality=oktmo[1])
+    assert changes(visited) == ["triage 200"]
+    assert note_of(visited.response)["text"].startswith("Место указано.")
+    wrong = await decide(console, page, "location", municipality="00000000")
+    assert wrong.response.status_code == 422
+    assert 'class="refusal"' in wrong.response.text
 
 
 async def test_appeal_changed_meanwhile_is_shown_again(

@@ -41,7 +41,7 @@
 
   document.addEventListener("toggle", (event) => {
     if (event.target.matches("[data-queue-opens][open]")) {
-      event.target.querySelector("input[type=search], [data-queue-found] button")?.focus();
+      event.target.querySelector("input[type=search], select, [data-queue-found] button")?.focus();
     }
   }, true);
 

@@ -42,9 +42,17 @@ class TopicForm(Seen):
     topic_id: str
 
 
+class LocationForm(Seen):
+    """Where the problem is: a municipality, and a settlement of it."""
+
+    municipality: str
+    settlement: str = ""
+
+
 Assignment = Annotated[AssignmentForm, Form()]
 NoAnswer = Annotated[NoAnswerForm, Form()]
 Topic = Annotated[TopicForm, Form()]
+Location = Annotated[LocationForm, Form()]
 
 
 @dataclass(frozen=True)
@@ -94,9 +102,13 @@ async def assign(visit: Visit, appeal_id: str, form: AssignmentForm) -> Outcome:
 async def correct_topic(visit: Visit, appeal_id: str, form: TopicForm) -> Outcome:
     """Name the topic; the rules may then name the organisation."""
     decided = (await _triage(visit, appeal_id, form, {"topic_id": form.topic_id})).data
-    if _status(decided) == "triage":
-        return Outcome("Тема исправлена. Выберите, кто ответит.", left_queue=False)
-    return _assigned(decided, "Тема исправлена. По правилам назначено")
+    return _routed(decided, "Тема исправлена.")
+
+
+async def name_location(visit: Visit, appeal_id: str, form: LocationForm) -> Outcome:
+    """Name the location; the rules may then name the organisation."""
+    body = {"municipality": form.municipality, "settlement": form.settlement.strip() or None}
+    return _routed((await _triage(visit, appeal_id, form, body)).data, "Место указано.")
 
 
 async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -> Outcome:
@@ -156,6 +168,12 @@ async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]
         {"needs_answer": True} | body,
         version=f'"{form.classification_version}"',
     )
+
+
+def _routed(decided: dict[str, Any], words: str) -> Outcome:
+    if _status(decided) == "triage":
+        return Outcome(f"{words} Выберите, кто ответит.", left_queue=False)
+    return _assigned(decided, f"{words} По правилам назначено")
 
 
 def _assigned(decided: dict[str, Any], words: str = "Назначено") -> Outcome:

@@ -50,6 +50,7 @@ class Screen:
     parts: Sequence[Part] = ()
     reasons: Sequence[Reason] = ()
     candidates: Sequence[Candidate] = field(default_factory=tuple)
+    municipalities: Sequence[Document] = ()
 
     @property
     def returned(self) -> Document | None:
@@ -86,8 +87,10 @@ async def load(visit: Visit, appeal_id: str, page_id: str | None) -> Screen:
     """Return the appeal with its page, and the thread above the message."""
     appeal, page = await together(visit.api.get(f"/appeals/{appeal_id}"), _page(visit, page_id))
     message = decided_message(appeal)
-    owner, thread = await together(
-        _named(visit, "/organisations", page and page["organisation_id"]), _thread(visit, message)
+    owner, thread, municipalities = await together(
+        _named(visit, "/organisations", page and page["organisation_id"]),
+        _thread(visit, message),
+        _municipalities(visit, appeal),
     )
     why = (message and message["classification"] and message["classification"]["why"]) or ""
     return Screen(
@@ -99,6 +102,7 @@ async def load(visit: Visit, appeal_id: str, page_id: str | None) -> Screen:
         marked(message["text"] if message else appeal["text"], why),
         reasons(why),
         candidates(appeal, owner),
+        municipalities,
     )
 
 
@@ -132,6 +136,14 @@ async def _page(visit: Visit, page_id: str | None) -> Document | None:
 async def _named(visit: Visit, path: str, found: str | None) -> Document | None:
     document: Document | None = await visit.api.get(f"{path}/{found}") if found else None
     return document
+
+
+async def _municipalities(visit: Visit, appeal: Document) -> list[Document]:
+    """Return what a person chooses from where the rules lack a location, or know nobody for it."""
+    if appeal["triage_reason"] not in {"no_role_holder", "several_role_holders"}:
+        return []
+    items: list[Document] = (await visit.api.get("/municipalities", {"limit": 200}))["items"]
+    return items
 
 
 async def _thread(visit: Visit, message: Document | None) -> list[Document]:

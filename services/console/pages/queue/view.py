@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.queue import queue_decisions, queue_matters, queue_reviews
-from services.console.pages.queue.queue_decisions import Assignment, NoAnswer, Outcome, Seen, Topic
+from services.console.pages.queue.queue_decisions import Assignment, Location, NoAnswer, Outcome, Seen, Topic
 from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, require_triage, upcoming
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import NavigationLink, Page, Section, page_router
@@ -82,6 +82,12 @@ async def end_without_answer(visit: VisitDep, appeal_id: str, form: NoAnswer) ->
 async def correct_topic(visit: VisitDep, appeal_id: str, form: Topic) -> Response:
     """Correct the topic; the appeal stays on the screen unless the rules assign it then."""
     return await _decide(visit, appeal_id, form, lambda: queue_decisions.correct_topic(visit, appeal_id, form))
+
+
+@router.post(PATH + "/{appeal_id}/location")
+async def name_location(visit: VisitDep, appeal_id: str, form: Location) -> Response:
+    """Name the location; the appeal stays on the screen unless the rules assign it then."""
+    return await _decide(visit, appeal_id, form, lambda: queue_decisions.name_location(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/take-back")
