@@ -17,7 +17,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (!document.querySelector("[data-queue]")) return;
-    if (event.repeat && !event.target.matches("input, textarea, select")) {
+    if (event.repeat && decides(event)) {
       event.preventDefault();
       event.stopImmediatePropagation();
       return;
@@ -30,6 +30,13 @@
       move(opened, event.key === "ArrowDown" ? 1 : -1, event);
     }
   }, true);
+
+  // A key that is held down decides once; held arrows and the space bar scroll as everywhere.
+  function decides(event) {
+    if (event.target.matches("input, textarea, select")) return false;
+    if (event.key === "Enter" || event.key === " ") return event.target.matches("button, summary, a");
+    return event.key.length === 1;
+  }
 
   function move(opened, step, event) {
     const stops = [...opened.querySelectorAll("input[type=search], [data-queue-found] button")];
