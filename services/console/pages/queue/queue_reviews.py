@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.queue.marked_words import marked
 from services.console.pages.queue.queue_screen import require_triage
 from services.console.pages.queue.queue_state import PATH
+from services.console.site.marked_words import marked
 from services.console.site.page import page_router
 from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.queue.marked_words import Part, Reason, marked, reasons
 from services.console.pages.queue.queue_state import QueueState
+from services.console.site.marked_words import Part, Reason, marked, reasons
 from services.console.site.visit import Visit, together
 
 Document = dict[str, Any]

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from services.console.site.formats import shown
+from shared.text.normalize import fold_case
 
 # «тема «Дороги»: «проезжий», «улица»»: what was decided, and the words by which it was.
 _LABEL = re.compile(r"((?:«[^»]*»|[^«»:;])+):\s*")
@@ -74,5 +75,5 @@ def _same_stem(one: str, other: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    # Letter by letter, so that places stay the same; `casefold` makes two letters of some.
-    return "".join(low if len(low := one.lower()) == 1 else one for one in text).replace("ё", "е")
+    # Letter by letter, so that places stay the same: some letters become two in lower case.
+    return "".join(low if len(low := fold_case(one)) == 1 else one for one in text)
