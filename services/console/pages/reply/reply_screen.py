@@ -1,5 +1,6 @@
 """The screen on which an answer is written: what it reads, and what it shows of it."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ FIELD_WORDS = {
     "/outcome": "Итог указывают только в итоговом ответе.",
     "/ask_mark": "Оценку просят только в итоговом ответе с итогом «решено», если это включено в системе.",
     "/message_id": "Этого сообщения больше нет в обращении: выберите другое.",
-    "/attachments": "Столько фото эта сеть здесь не принимает. ВКонтакте: 2 фото в комментарии, 10 в личном сообщении. "
+    "/attachments": "Столько фото эта сеть здесь не принимает. ВКонтакте: 2 в комментарии, 10 в личном сообщении. "
     "Одноклассники: 1 в комментарии, в личном сообщении ни одного.",
     "/answered_at": "Ответ не мог быть дан раньше, чем открыто обращение, или в будущем.",
     "/reason": "Напишите причину.",
@@ -115,7 +116,7 @@ async def conflict_with(
 
 def field_errors(problem: ApiProblem | None) -> dict[str, str]:
     """Return what is wrong with each field, in Russian, by the names of the form."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = defaultdict(str)
     for pointer in problem.fields if problem is not None else ():
         name = f"/{pointer.lstrip('/').split('/')[0]}"
         found[name.lstrip("/")] = FIELD_WORDS.get(name, "Проверьте это поле.")
@@ -146,7 +147,9 @@ async def show_reply(
     values = await screen_values(visit, appeal_id, entered=entered, problem=problem)
     values["refusal"] = refusal or values["refusal"]
     status = problem.status if problem is not None else 422 if refusal else 200
-    return visit.render("reply/reply.html", status=status, notice=notice, recorded=recorded or {}, **values)
+    return visit.render(
+        "reply/reply.html", status=status, notice=notice, recorded=defaultdict(str, recorded or {}), **values
+    )
 
 
 async def screen_values(
