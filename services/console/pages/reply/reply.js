@@ -17,10 +17,17 @@
     const { ctx } = event.detail;
     const form = ctx?.sourceElement?.closest?.("#reply-form");
     if (!form || !ctx.request.body?.set) return;
+    if (!form.isConnected) return event.preventDefault(); // waited, and the page has gone on
+    if (ctx.sourceElement === form && form.elements.text) form.elements.text.readOnly = true;
     for (const name of ["reply_id", "version"]) {
       const field = form.elements.namedItem(name);
       if (field?.value !== undefined) ctx.request.body.set(name, field.value);
     }
+  });
+
+  document.addEventListener("htmx:finally:request", (event) => {
+    const source = event.detail.ctx?.sourceElement;
+    if (source?.id === "reply-form" && source.elements.text) source.elements.text.readOnly = false;
   });
 
   document.addEventListener("change", (event) => {

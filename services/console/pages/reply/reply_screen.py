@@ -125,7 +125,7 @@ def field_errors(problem: ApiProblem | None) -> dict[str, str]:
 
 def refusal_text(problem: ApiProblem | None) -> str:
     """Return why the API refused, with the name of the person who is writing."""
-    if problem is None:
+    if problem is None or (problem.status == 422 and problem.fields):
         return ""
     if problem.slug == "reply-being-written":
         holder = (problem.document.get("lease") or {}).get("holder_name", "коллега")

@@ -9,6 +9,7 @@ from services.console.pages.reply.entered_reply import EnteredReply, read_form
 from services.console.pages.reply.reply_changes import CHANGES, store
 from services.console.pages.reply.reply_screen import (
     conflict_with,
+    field_errors,
     hints_for,
     lease_of,
     lease_values,
@@ -99,7 +100,7 @@ async def _autosaved(visit: Visit, appeal_id: str, entered: EnteredReply) -> HTM
         except ApiProblem as problem:
             if problem.status not in _SHOWN:
                 raise
-            refusal = refusal_text(problem)
+            refusal = refusal_text(problem) or " ".join(field_errors(problem).values())
             current = under_way(await visit.api.get(f"/appeals/{appeal_id}"))
             stale = problem.status == 412 or problem.slug == "reply-under-way"
             if stale and current is not None and current["status"] == "draft":
