@@ -1,19 +1,21 @@
 """A reply by itself: its text and versions; edit or withdraw it where it is published."""
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.reply.entered_reply import read_form
+from services.console.pages.reply.entered_reply import EnteredReply, read_form
 from services.console.pages.reply.line_diff import line_diff
-from services.console.pages.reply.reply_screen import field_errors, refusal_text
+from services.console.pages.reply.reply_screen import field_errors, hints_for, refusal_text
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/appeals/{appeal_id}/replies/{reply_id}"
 router = page_router()
+_SAME = "Текст не отличается от опубликованного."
 _REFUSED = frozenset({409, 412, 422})
 
 
@@ -62,6 +64,12 @@ async def _show(
         visit.api.get(f"{path}/replies/{reply_id}/versions", {"limit": 20}),
     )
     reply = next((found for found in replies if found["id"] == reply_id), None)
+    fields, hints = field_errors(problem), []
+    if fields["text"] and entered and reply:
+        if entered["text"].strip() == reply["text"].strip():
+            fields["text"] = _SAME
+        else:
+            hints = await hints_for(visit, appeal_id, replace(EnteredReply.of(reply), text=entered["text"]))
     return visit.render(
         "reply/published.html",
         status=problem.status if problem is not None else 200,
@@ -71,7 +79,9 @@ async def _show(
         changing=reply is not None and any(change["status"] == "queued" for change in reply["changes"]),
         entered=entered or {"text": reply["text"] if reply else "", "reason": "", "ground": ""},
         refusal=refusal_text(problem),
-        fields=field_errors(problem),
+        refused=problem is not None,
+        fields=fields,
+        hints=hints,
         withdraws=withdraws,
     )
 

@@ -77,22 +77,13 @@ def mode_of(visit: Visit, appeal: Mapping[str, Any], current: Mapping[str, Any] 
 
 def thread_of(appeal: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the citizen wrote and what was answered, oldest first."""
-    said = [
-        {"at": found["written_at"], "by": "citizen", "text": found["text"], "url": found["url"], "message": found}
-        for found in appeal["messages"]
+    messages = appeal["messages"] or [
+        {"written_at": appeal["written_at"], "text": appeal["text"], "url": None, "edited_at": None}
+        | {"deleted_at": None, "erased_at": appeal["erased_at"], "attachments": []}
     ]
-    if not said:
-        said = [
-            {"at": appeal["written_at"], "by": "citizen", "text": appeal["text"], "url": None, "message": None}
-        ]
+    said = [{"by": "citizen", "at": one["written_at"], "message": one, "reply": None} for one in messages]
     answered = [
-        {
-            "at": reply["published_at"],
-            "by": "organisation",
-            "text": reply["text"],
-            "url": reply["url"],
-            "reply": reply,
-        }
+        {"by": "organisation", "at": reply["published_at"], "message": None, "reply": reply}
         for reply in appeal["replies"]
         if reply["published_at"]
     ]
