@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
 from services.console.site.formats import parsed
@@ -109,11 +108,6 @@ class EnteredReply:
     def stored_as(self, reply: Mapping[str, Any]) -> "EnteredReply":
         """Return the same content, to be saved over this version of the draft."""
         return replace(self, reply_id=reply["id"], version=str(reply["version"]))
-
-
-async def read_form(request: Request) -> FormData:
-    """Return the form of the request, with at most one file."""
-    return await request.form(max_files=1)
 
 
 def chosen_file(form: FormData) -> UploadFile | None:

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.reply.entered_reply import EnteredReply, read_form
+from services.console.pages.reply.entered_reply import EnteredReply
 from services.console.pages.reply.line_diff import line_diff
 from services.console.pages.reply.reply_screen import field_errors, hints_for, refusal_text
 from services.console.site.page import page_router
@@ -28,7 +28,7 @@ async def show_published(visit: VisitDep, appeal_id: str, reply_id: str) -> HTML
 @router.post(PATH)
 async def change_published(request: Request, visit: VisitDep, appeal_id: str, reply_id: str) -> Response:
     """Edit the reply in the network, or withdraw it from there."""
-    form = await read_form(request)
+    form = await request.form(max_files=0)
     entered = {name: str(form.get(name, "")).replace("\r\n", "\n") for name in ("text", "reason", "ground")}
     withdraws = form.get("do") == "withdraw"
     names, route = (("ground", "reason"), "withdrawal") if withdraws else (("text", "reason"), "edits")
@@ -88,8 +88,8 @@ async def _show(
 
 def _with_diffs(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the versions, newest first, each with its lines against the one before."""
-    former = [found["text"] for found in versions[1:]] + [None]
+    former = [*versions[1:], None]
     return [
-        version | {"lines": line_diff(before, version["text"]) if before is not None else None}
-        for version, before in zip(versions, former, strict=True)
+        version | {"lines": line_diff(before["text"], version["text"]) if before else None}
+        for version, before in zip(versions, former, strict=False)
     ]

@@ -2,10 +2,11 @@
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import FormData
 
 from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
 from services.console.pages.reply import published_reply
-from services.console.pages.reply.entered_reply import EnteredReply, read_form
+from services.console.pages.reply.entered_reply import EnteredReply
 from services.console.pages.reply.reply_changes import CHANGES, store
 from services.console.pages.reply.reply_screen import (
     conflict_with,
@@ -40,7 +41,11 @@ async def show(visit: VisitDep, appeal_id: str) -> HTMLResponse:
 @router.post(PATH)
 async def change(request: Request, visit: OptionalVisitDep, appeal_id: str) -> Response:
     """Do what the button says. Whatever goes wrong, the page that follows has the text that was typed."""
-    form = await read_form(request)
+    async with request.form(max_files=1) as form:
+        return await _changed(request, visit, appeal_id, form)
+
+
+async def _changed(request: Request, visit: Visit | None, appeal_id: str, form: FormData) -> Response:
     entered = EnteredReply.from_form(form)
     if visit is None:
         return _kept(request, appeal_id, entered, _SIGNED_OUT, 401)
@@ -78,7 +83,7 @@ def _kept(request: Request, appeal_id: str, entered: EnteredReply, refusal: str,
 @router.post(PATH + "/autosave")
 async def autosave(request: Request, visit: OptionalVisitDep, appeal_id: str) -> HTMLResponse:
     """Save the draft while it is written, and return the hints: a part of the page, the text is not touched."""
-    entered = EnteredReply.from_form(await read_form(request))
+    entered = EnteredReply.from_form(await request.form(max_files=0))
     if visit is None:
         return _not_saved(appeal_id, entered, _SIGNED_OUT, signed_out=True)
     try:
