@@ -221,7 +221,9 @@ async def test_photo_is_passed_on_as_a_picture(console: ConsoleUnderTest) -> Non
 
 async def test_failed_reply_says_why_and_can_be_sent_again(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(FAILED))).response.text
-    assert "Публикация ответа" in page or 'id="reply-text"' in page
+    assert "Не опубликован." in page
+    assert "Включим: bagulnik" in page
+    assert 'id="reply-text"' in page
     form = {"do": "retry", "failed_id": console.filled("{reply_id}")}
     visited = await _post(console, EXECUTOR, FAILED, form)
     assert visited.response.status_code == 303, visited.response.text[-500:]

@@ -193,10 +193,10 @@ def _stale(entered: EnteredReply, current: Mapping[str, Any]) -> bool:
 
 
 def outcome_of(appeal: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reply that failed last, unless another followed, and the one that was published last."""
-    failed = (appeal["reply_failed"] or {}).get("reply_id")
+    """Return the reply that failed, unless another followed, and the one that was published last."""
+    last = appeal["replies"][-1] if appeal["replies"] else None
     return {
-        "failed": next((reply for reply in appeal["replies"] if reply["id"] == failed), None),
+        "failed": last if last and last["status"] == "failed" else None,
         "latest": max(
             (reply for reply in appeal["replies"] if reply["published_at"]),
             key=lambda reply: str(reply["published_at"]),
