@@ -138,7 +138,16 @@ async def _visit(request: Request) -> Visit:
     return Visit(request, site, api, await api.get("/me"))
 
 
+async def _visit_if_signed_in(request: Request) -> Visit | None:
+    try:
+        return await _visit(request)
+    except SignedOut:
+        return None
+
+
 VisitDep = Annotated[Visit, Depends(_visit)]
+# None when the session has ended: for forms whose text must not be lost then.
+OptionalVisitDep = Annotated[Visit | None, Depends(_visit_if_signed_in)]
 
 
 async def together(*calls: Any) -> list[Any]:
