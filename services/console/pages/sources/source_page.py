@@ -29,14 +29,8 @@ async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
     """Compare the page with its network now."""
     form = await visit.request.form()
     body = {"since": midnight(str(form["since"]))} if form.get("since") else {}
-    return await _started(
-        visit,
-        page_id,
-        "reconciliations",
-        body,
-        str(form.get("key", "")),
-        "Сверка начата: результат появится здесь.",
-    )
+    note = "Сверка начата: результат появится здесь."
+    return await _started(visit, f"{page_id}/reconciliations", body, key=str(form.get("key", "")), note=note)
 
 
 @router.post("/sources/{page_id}/backfills")
@@ -51,7 +45,12 @@ async def backfill_page(visit: VisitDep, page_id: UUID) -> Response:
         return await _page(visit, page_id, refusal=_LATE_DAY, entered=entered, status=422)
     body = {"since": since, "open_appeals": bool(entered["open_appeals"])}
     return await _started(
-        visit, page_id, "backfills", body, str(form.get("key", "")), "Догрузка начата.", entered, _RUNNING
+        visit,
+        f"{page_id}/backfills",
+        body,
+        key=str(form.get("key", "")),
+        note="Догрузка начата.",
+        entered=entered,
     )
 
 
@@ -76,23 +75,16 @@ async def remove_callback(visit: VisitDep, page_id: UUID) -> Response:
 
 
 async def _started(
-    visit: Visit,
-    page_id: UUID,
-    what: str,
-    body: dict[str, Any],
-    key: str,
-    note: str,
-    entered: dict[str, str] | None = None,
-    conflict: str = "",
+    visit: Visit, path: str, body: dict[str, Any], *, key: str, note: str, entered: dict[str, str] | None = None
 ) -> Response:
+    page_id = UUID(path.partition("/")[0])
     try:
-        await visit.api.send("POST", f"/sources/{page_id}/{what}", body, key=key)
+        await visit.api.send("POST", f"/sources/{path}", body, key=key)
     except ApiProblem as problem:
         refusal = refusal_of(problem)
-        running = problem.status == 409 and "backfill_id" in problem.document
-        return await _page(
-            visit, page_id, refusal=conflict if running else refusal, entered=entered, status=problem.status
-        )
+        if "backfill_id" in problem.document:
+            refusal = _RUNNING
+        return await _page(visit, page_id, refusal=refusal, entered=entered, status=problem.status)
     return visit.redirect(f"/sources/{page_id}", note=note)
 
 
