@@ -10,6 +10,7 @@ from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.chosen_organisation import ChosenOrganisation, chosen_organisation
 from services.console.site.form_values import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.topics import load_topics
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/approval-rules"
@@ -64,13 +65,13 @@ async def _rules(
     status: int = 200,
 ) -> HTMLResponse:
     listed, topics = await together(
-        visit.api.get(PATH, {"limit": 50, **asked(visit, "cursor")}), visit.api.get("/topics", {"limit": 200})
+        visit.api.get(PATH, {"limit": 50, **asked(visit, "cursor")}), load_topics(visit)
     )
     return visit.render(
         "approval_rules/approval_rules.html",
         status=status,
         rules=listed["items"],
-        topics=[("", "любая"), *((one["id"], one["name"]) for one in topics["items"])],
+        topics=topics.options,
         entered=entered or {},
         organisation=organisation or ChosenOrganisation("organisation"),
         refusal=refusal,

@@ -77,6 +77,7 @@ class RuleTable:
     topic: str
     municipality: str
     sought: str
+    topic_options: list[tuple[str, str]]
 
 
 def rule_table(visit: Visit, state: RuleSetState, without: tuple[str, ...] = ()) -> RuleTable:
@@ -96,4 +97,11 @@ def rule_table(visit: Visit, state: RuleSetState, without: tuple[str, ...] = ())
         topic,
         municipality,
         sought,
+        _topics_of(rules, state.words),
     )
+
+
+def _topics_of(rules: list[dict[str, Any]], words: RuleWords) -> list[tuple[str, str]]:
+    """Return a choice of the topics that rules name."""
+    named = {rule["topic_id"] for rule in rules}
+    return [pair for pair in words.topics.options if not pair[0] or pair[0] in named]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.console.site.labels import label
+from services.console.site.topics import Topics, load_topics
 from services.console.site.visit import Visit, together
 
 CONDITIONS = (
@@ -26,23 +27,14 @@ RuleFields = dict[str, str]
 class RuleWords:
     """The names that rules refer to."""
 
-    topics: Sequence[dict[str, Any]]
+    topics: Topics
     municipalities: Sequence[dict[str, Any]]
     organisations: dict[str, str]
-
-    @property
-    def topic_options(self) -> list[tuple[str, str]]:
-        """Return the topics for a choice; topics stand under their group."""
-        return [("", "любая"), *((one["id"], one["name"]) for one in self.topics)]
 
     @property
     def municipality_options(self) -> list[tuple[str, str]]:
         """Return the municipalities for a choice."""
         return [("", "любое"), *((one["oktmo"], one["name"]) for one in self.municipalities)]
-
-    def topic(self, topic_id: str) -> str:
-        """Return the name of a topic."""
-        return next((one["name"] for one in self.topics if one["id"] == topic_id), "тема вне перечня")
 
     def municipality(self, oktmo: str | None) -> str:
         """Return the name of a municipality; a dash for none."""
@@ -73,7 +65,7 @@ class RuleWords:
 
     def conditions(self, rule: RuleFields) -> str:
         """Return all conditions of a rule in one line."""
-        parts = [f"тема «{self.topic(rule['topic_id'])}»"] if "topic_id" in rule else []
+        parts = [self.topics.words(rule["topic_id"])] if "topic_id" in rule else []
         if location := self.location(rule):
             parts.append(location)
         if owner := self.page_owner(rule):
@@ -106,10 +98,8 @@ def named_in(rules: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 async def load_words(visit: Visit, organisations: dict[str, str]) -> RuleWords:
     """Return the words for rules that name these organisations."""
-    topics, municipalities = await together(
-        visit.api.get("/topics", {"limit": 200}), visit.api.get("/municipalities", {"limit": 200})
-    )
-    return RuleWords(topics["items"], municipalities["items"], organisations)
+    topics, municipalities = await together(load_topics(visit), visit.api.get("/municipalities", {"limit": 200}))
+    return RuleWords(topics, municipalities["items"], organisations)
 
 
 @dataclass(frozen=True)
@@ -127,11 +117,11 @@ class RuleRow:
 
 def rule_rows(rules: Iterable[Mapping[str, Any]], words: RuleWords) -> list[RuleRow]:
     """Return rules by topic, the more specific ones first: in the order in which they are tried."""
-    positions = {topic["id"]: number for number, topic in enumerate(words.topics)}
+    positions = words.topics.positions
     rows = []
     for rule in rules:
         fields = rule_fields(rule)
-        topic = words.topic(fields["topic_id"]) if "topic_id" in fields else ""
+        topic = words.topics.name(fields["topic_id"]) if "topic_id" in fields else ""
         reason = fields.get("reason", "")
         shown = RuleRow(
             rule["id"],

@@ -22,8 +22,8 @@ NEW_POLICY: dict[str, str] = {
     "manager_hours": "0",
     "centre_hours": "4",
     "deputy_head_hours": "9",
-    "final_answer_count": "2",
-    "final_answer_hours": "40",
+    "extend_final_answer_count": "2",
+    "extend_final_answer_hours": "40",
     **dict.fromkeys(_UNITS, "working"),
 }
 _WRONG_NUMBER = "Введите число больше нуля, например 8 или 4,5."
@@ -58,7 +58,10 @@ def policy_values(policy: Mapping[str, Any]) -> dict[str, str]:
     values["warn_at"] = ", ".join(_percent(share) for share in policy["warn_at"])
     for clock, limit in policy["extensions"].items():
         if limit is not None:
-            values |= {f"{clock}_count": str(limit["count"]), f"{clock}_hours": _plain(limit["hours"])}
+            values |= {
+                f"extend_{clock}_count": str(limit["count"]),
+                f"extend_{clock}_hours": _plain(limit["hours"]),
+            }
     return values
 
 
@@ -89,7 +92,7 @@ def policy_faults(problem: ApiProblem) -> dict[str, str]:
     """Return what the API says about fields, by their names in the form."""
     found = {}
     for pointer in problem.fields:
-        name = pointer.strip("/").replace("escalation/", "").replace("/", "_").removeprefix("extensions_")
+        name = pointer.strip("/").replace("escalation/", "").replace("extensions/", "extend_").replace("/", "_")
         found[name] = _FAULTS.get(pointer, _OTHER_FAULT)
     return found
 
@@ -112,12 +115,12 @@ def _shares(text: str, faults: dict[str, str], *, name: str = "warn_at") -> list
 
 
 def _extension(values: Mapping[str, str], clock: str, faults: dict[str, str]) -> dict[str, float] | None:
-    written = values.get(f"{clock}_count", ""), values.get(f"{clock}_hours", "")
+    written = values.get(f"extend_{clock}_count", ""), values.get(f"extend_{clock}_hours", "")
     if not any(written):
         return None
     times, hours = number(written[0]), number(written[1])
     if not times or not hours or times != int(times):
-        faults[f"{clock}_hours"] = _WRONG_EXTENSION
+        faults[f"extend_{clock}_hours"] = _WRONG_EXTENSION
         return None
     return {"count": int(times), "hours": hours}
 

@@ -5,20 +5,21 @@ from typing import Any
 
 from services.console.site.formats import parsed
 from services.console.site.labels import label
+from services.console.site.topics import Topics
 from shared import clock
 
 
 class PolicyWords:
     """What templates say of a version of a policy."""
 
-    def __init__(self, topics: Mapping[str, str]) -> None:
+    def __init__(self, topics: Topics) -> None:
         self.topics = topics
 
     def conditions(self, policy: Mapping[str, Any]) -> str:
         """Return for which appeals a policy is."""
         found = [label(policy["urgency"], "urgency")] if policy["urgency"] else []
         if policy["topic_id"]:
-            found.append(f"тема «{self.topics.get(policy['topic_id'], 'вне перечня')}»")
+            found.append(self.topics.words(policy["topic_id"]))
         if policy["organisation_kind"]:
             found.append(label(policy["organisation_kind"], "organisation_kind"))
         if policy["channel"]:

@@ -18,6 +18,7 @@ from services.console.pages.sla_policies.policy_words import PolicyWords
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.form_values import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.topics import load_topics
 from services.console.site.visit import Visit, VisitDep, together
 from shared import clock
 
@@ -108,8 +109,7 @@ async def end_policy(visit: VisitDep, policy_key: UUID) -> Response:
 
 
 async def _words(visit: Visit) -> PolicyWords:
-    listed = await visit.api.get("/topics", {"limit": 200})
-    return PolicyWords({one["id"]: one["name"] for one in listed["items"]})
+    return PolicyWords(await load_topics(visit))
 
 
 async def _form(

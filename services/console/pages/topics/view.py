@@ -23,7 +23,9 @@ PAGE = Page(
 @router.get(PATH)
 async def show_topics(visit: VisitDep) -> HTMLResponse:
     """Show the groups with their topics, or those that fit some words."""
-    listed = await visit.api.get("/topics", {"limit": 200, **asked(visit, "q", "cursor")})
+    parameters = asked(visit, "q", "cursor")
+    level = "all" if parameters["q"] else "group"
+    listed = await visit.api.get("/topics", {"limit": 200, "level": level, **parameters})
     return visit.render(
         "topics/topics.html",
         topics=listed["items"],
