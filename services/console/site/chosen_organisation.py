@@ -33,7 +33,9 @@ async def chosen_organisation(visit: Visit, form: Mapping[str, Any], name: str) 
         return chosen
     found = await visit.api.get("/organisations/search", {"q": written[:200], "limit": 10, "active": True})
     candidates = found["items"]
-    same = [one for one in candidates if one["name"].casefold() == written.casefold()]
+    same = [
+        one for one in candidates if written.casefold() in {one["name"].casefold(), one["matched_name"].casefold()}
+    ]
     picked = [one for one in candidates if one["id"] == form.get(f"{name}_id")]
     only = picked or (same if len(same) == 1 else [])
     if only:

@@ -173,7 +173,7 @@ async def test_changed_rule_takes_the_place_of_the_former(console: ConsoleUnderT
         ({"send_to": "moderators"}, "хотя бы одно условие"),
         ({"send_to": "organisation", "urgency": "high"}, "Назовите организацию"),
         (
-            {"send_to": "organisation", "urgency": "high", "organisation": "Организация bagulni"},
+            {"send_to": "organisation", "urgency": "high", "organisation": "bagulnik"},
             "выберите из похожих",
         ),
         ({"send_to": "moderators", "settlement": "Кабанск"}, "выберите муниципалитет"),

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.sources.source_tokens import page_names
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.form_values import midnight, refusal_of
+from services.console.site.official_pages import page_names
 from services.console.site.visit import VisitDep, local_path, together
 
 _WRONG_DAY = "Выберите день."

@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.form_values import refusal_of
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.official_pages import page_names
+from services.console.site.visit import Visit, VisitDep
 
 _NO_PAGE = "Такой страницы в реестре нет. Сначала добавьте её."
 _OTHERWISE = "Соцсеть не приняла решение: проверьте, что введено, и повторите."
@@ -97,19 +98,3 @@ async def _tokens(
         refusal=refusal,
         page_error=page_error,
     )
-
-
-async def page_names(visit: Visit, ids: set[str]) -> dict[str, str]:
-    """Return the names of pages by id; pages that the person may not see are left out."""
-    rows = await together(*(_page(visit, one) for one in sorted(ids)))
-    return {row["id"]: row["name"] for row in rows if row is not None}
-
-
-async def _page(visit: Visit, page_id: str) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] = await visit.api.get(f"/pages/{page_id}")
-    except ApiProblem as problem:
-        if problem.status != 404:
-            raise
-        return None
-    return found
