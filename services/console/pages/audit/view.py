@@ -22,7 +22,7 @@ from services.console.site.visit import Visit, VisitDep
 PATH = "/audit"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 60, "Журнал", PATH, rights=frozenset({"audit:read"}), key="j"),)
+    router, (NavigationLink(Section.SYSTEM, 60, "Журнал", PATH, rights=frozenset({"audit:read"}), key="l"),)
 )
 
 
