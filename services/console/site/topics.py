@@ -1,4 +1,4 @@
-"""The topic groups and topics, for choices and for names."""
+"""The topic groups and topics by name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,6 @@ class Topics:
     rows: Sequence[dict[str, Any]]
 
     @property
-    def options(self) -> list[tuple[str, str]]:
-        """Return a choice, with «любая» first; topics are indented under their group."""
-        return [("", "любая"), *((one["id"], _indented(one)) for one in self.rows)]
-
-    @property
     def positions(self) -> dict[str, int]:
         """Return where each topic stands."""
         return {one["id"]: number for number, one in enumerate(self.rows)}
@@ -28,6 +23,11 @@ class Topics:
     def name(self, topic_id: str) -> str:
         """Return the name of a topic or group."""
         return next((one["name"] for one in self.rows if one["id"] == topic_id), "вне перечня")
+
+    def found(self, text: str) -> list[dict[str, Any]]:
+        """Return the topics and groups whose names have all the words, in any letter case."""
+        sought = text.casefold().split()
+        return [one for one in self.rows if all(word in one["name"].casefold() for word in sought)]
 
     def words(self, topic_id: str) -> str:
         """Return «тема «…»» or «группа тем «…»»."""
@@ -53,7 +53,3 @@ async def _listed(visit: Visit, level: str) -> list[dict[str, Any]]:
         cursor = listed["next_cursor"]
         if cursor is None:
             return found
-
-
-def _indented(topic: dict[str, Any]) -> str:
-    return topic["name"] if topic["level"] == "group" else f"— {topic['name']}"

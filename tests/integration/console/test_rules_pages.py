@@ -59,7 +59,7 @@ async def test_filter_of_rules_leaves_those_that_match(console: ConsoleUnderTest
 
 async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     visited = await _post(
-        console, f"/rules/{await _active(console)}/bench", topic_id=own["topic_id"], page="vk.com/club101"
+        console, f"/rules/{await _active(console)}/bench", topic="матрица", page="vk.com/club101"
     )
     assert visited.response.status_code == 200
     shown = words(visited.response)
@@ -134,8 +134,9 @@ async def test_changes_are_collected_in_the_address(console: ConsoleUnderTest, o
     path = f"/rules/{await _active(console)}/edit"
     left_out = (await _post(console, f"{path}/steps", without=own["rule_id"])).response
     assert query_of(left_out) == {"without": [own["rule_id"]]}
+    sent = {"topic": "Матрица", "urgency": "high", "send_to": "moderators"}
     rule = {"topic_id": own["topic_id"], "urgency": "high", "send_to": "moderators"}
-    added = (await _post(console, f"{path}/rules?without={own['rule_id']}", **rule)).response
+    added = (await _post(console, f"{path}/rules?without={own['rule_id']}", **sent)).response
     assert added.status_code == 303
     assert query_of(added)["without"] == [own["rule_id"]]
     assert json.loads(query_of(added)["rule"][0]) == rule
@@ -153,7 +154,7 @@ async def test_changed_rule_takes_the_place_of_the_former(console: ConsoleUnderT
     assert "Заменить правило" in form.text
     assert 'value="Организация bagulnik"' in form.text
     sent = {
-        "topic_id": own["topic_id"],
+        "topic": "Матрица",
         "send_to": "organisation",
         "organisation": "организация SARANKA",
         "page_owner": "Организация bagulnik",
@@ -177,8 +178,10 @@ async def test_changed_rule_takes_the_place_of_the_former(console: ConsoleUnderT
             "выберите из похожих",
         ),
         ({"send_to": "moderators", "settlement": "Кабанск"}, "выберите муниципалитет"),
+        ({"send_to": "moderators", "topic": "матри"}, "Точно такой темы нет"),
+        ({"send_to": "moderators", "topic": "щщщ"}, "Такой темы нет"),
     ],
-    ids=["no condition", "no organisation", "vague organisation", "no municipality"],
+    ids=["no condition", "no organisation", "vague organisation", "no municipality", "vague topic", "no topic"],
 )
 async def test_wrong_rule_is_shown_again_with_what_is_wrong(
     console: ConsoleUnderTest, form: dict[str, str], said: str
@@ -217,6 +220,12 @@ async def test_address_with_nonsense_changes_nothing(console: ConsoleUnderTest) 
     assert response.status_code == 200
 
 
+async def test_topics_are_suggested_by_name(console: ConsoleUnderTest) -> None:
+    suggested = (await _get(console, "/rules/topics?field=topic&topic=матр")).response
+    assert 'id="list-topic"' in suggested.text
+    assert 'value="Матрица"' in suggested.text
+
+
 async def test_organisations_are_suggested_by_name(console: ConsoleUnderTest) -> None:
     suggested = (await _get(console, "/rules/organisations?field=page_owner&page_owner=bagulnik")).response
     assert 'id="list-page_owner"' in suggested.text
@@ -225,6 +234,7 @@ async def test_organisations_are_suggested_by_name(console: ConsoleUnderTest) ->
 
 POLICY = {
     "name": "Быстрее",
+    "topic": "Матрица",
     "urgency": "high",
     "first_response_hours": "4,5",
     "first_response_unit": "working",
@@ -255,6 +265,7 @@ async def test_policy_of_a_form_is_added(console: ConsoleUnderTest) -> None:
         ("resolution_hours", "1", "не может быть раньше первого"),
         ("extend_final_answer_hours", "", "и на сколько часов"),
         ("warn_at", "80, 50", "Доли должны расти"),
+        ("topic", "щщщ", "Такой темы нет"),
     ],
 )
 async def test_wrong_policy_is_shown_again(console: ConsoleUnderTest, name: str, value: str, said: str) -> None:

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.chosen_organisation import ChosenOrganisation, chosen_organisation
+from services.console.site.choices import Choice, chosen_organisation, chosen_topic
 from services.console.site.form_values import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.topics import load_topics
@@ -32,20 +32,21 @@ async def show_rules(visit: VisitDep) -> HTMLResponse:
 async def add_rule(visit: VisitDep) -> Response:
     """Add a rule."""
     form = await visit.request.form()
-    organisation = await chosen_organisation(visit, form, "organisation")
-    names = ("topic_id", "urgency", "organisation_kind")
+    organisation, topics = await together(chosen_organisation(visit, form, "organisation"), load_topics(visit))
+    topic = chosen_topic(topics, form)
+    names = ("urgency", "organisation_kind")
     entered = {name: str(form.get(name, "")) for name in names}
-    if organisation.error:
-        return await _rules(visit, entered, organisation, status=422)
+    if organisation.error or topic.error:
+        return await _rules(visit, entered, organisation, topic, status=422)
     body: dict[str, Any] = {name: value or None for name, value in entered.items()}
-    body["organisation_id"] = organisation.id
+    body |= {"organisation_id": organisation.id, "topic_id": topic.id}
     if organisation.id and entered["organisation_kind"]:
-        return await _rules(visit, entered, organisation, refusal=_ORGANISATION_AND_KIND, status=422)
+        return await _rules(visit, entered, organisation, topic, refusal=_ORGANISATION_AND_KIND, status=422)
     try:
         await visit.api.send("POST", PATH, body, key=str(form.get("key", "")))
     except ApiProblem as problem:
         refusal = _SAME if problem.slug == "duplicate" else refusal_of(problem)
-        return await _rules(visit, entered, organisation, refusal=refusal, status=problem.status)
+        return await _rules(visit, entered, organisation, topic, refusal=refusal, status=problem.status)
     return visit.redirect(PATH, note="Правило согласования добавлено.")
 
 
@@ -59,21 +60,20 @@ async def remove_rule(visit: VisitDep, rule_id: UUID) -> Response:
 async def _rules(
     visit: Visit,
     entered: dict[str, str] | None = None,
-    organisation: ChosenOrganisation | None = None,
+    organisation: Choice | None = None,
+    topic: Choice | None = None,
     *,
     refusal: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    listed, topics = await together(
-        visit.api.get(PATH, {"limit": 50, **asked(visit, "cursor")}), load_topics(visit)
-    )
+    listed = await visit.api.get(PATH, {"limit": 50, **asked(visit, "cursor")})
     return visit.render(
         "approval_rules/approval_rules.html",
         status=status,
         rules=listed["items"],
-        topics=topics.options,
+        topic=topic or Choice("topic"),
         entered=entered or {},
-        organisation=organisation or ChosenOrganisation("organisation"),
+        organisation=organisation or Choice("organisation"),
         refusal=refusal,
         before=first_page(visit),
         after=next_page(visit, listed.get("next_cursor")),

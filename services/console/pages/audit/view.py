@@ -14,7 +14,7 @@ from services.console.pages.audit.audit_words import (
     subject_path,
 )
 from services.console.site.addresses import asked, first_page, next_page, with_query
-from services.console.site.chosen_organisation import ChosenOrganisation, chosen_organisation
+from services.console.site.choices import Choice, chosen_organisation
 from services.console.site.form_values import midnight
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
@@ -68,9 +68,7 @@ async def show_reads(visit: VisitDep) -> HTMLResponse:
     )
 
 
-def _shown(
-    visit: Visit, listed: dict[str, Any], organisation: ChosenOrganisation, actions: dict[str, str]
-) -> dict[str, Any]:
+def _shown(visit: Visit, listed: dict[str, Any], organisation: Choice, actions: dict[str, str]) -> dict[str, Any]:
     query = visit.request.query_params
     return {
         "query": query,
@@ -84,7 +82,7 @@ def _shown(
     }
 
 
-async def _organisation(visit: Visit) -> ChosenOrganisation:
+async def _organisation(visit: Visit) -> Choice:
     return await chosen_organisation(visit, visit.request.query_params, "organisation")
 
 

@@ -12,7 +12,7 @@ from services.console.pages.rules.rule_form import RuleForm, blank_form, read_fo
 from services.console.pages.rules.rule_refusals import set_faults
 from services.console.pages.rules.rule_set_state import RuleSetState, default_fields, load_state, rule_table
 from services.console.pages.rules.rule_words import rule_fields
-from services.console.site.chosen_organisation import ChosenOrganisation, chosen_organisation, organisation_names
+from services.console.site.choices import Choice, chosen_organisation, organisation_names
 from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
 
@@ -29,6 +29,14 @@ async def show_editor(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
     stored = next((rule for rule in state.rule_set["rules"] if rule["id"] == changed), None)
     form = stored_form(rule_fields(stored), state.words) if stored else blank_form()
     return _editor(visit, state, form)
+
+
+# Where the address is after a refused form.
+@router.get("/rules/{rule_set_id}/edit/rules")
+@router.get("/rules/{rule_set_id}/edit/default")
+async def return_to_editor(visit: VisitDep, rule_set_id: UUID) -> Response:
+    """Lead to the editor with the same changes."""
+    return visit.redirect(_path(rule_set_id) + _query(visit))
 
 
 @router.post("/rules/{rule_set_id}/edit/steps")
@@ -124,7 +132,7 @@ def _editor(
     status: int = 200,
     refusal: str = "",
     faults: list[str] | None = None,
-    default_organisation: ChosenOrganisation | None = None,
+    default_organisation: Choice | None = None,
 ) -> HTMLResponse:
     changes = pending_changes(visit.request.query_params)
     stored = {rule["id"]: rule_fields(rule) for rule in state.rule_set["rules"]}
@@ -141,7 +149,7 @@ def _editor(
         table=rule_table(visit, state, without=changes.without),
         refusal=refusal,
         faults=faults or [],
-        default_organisation=default_organisation or ChosenOrganisation("default_organisation"),
+        default_organisation=default_organisation or Choice("default_organisation"),
         action=lambda part="": _path(UUID(state.rule_set["id"])) + part + _query(visit),
         kept=[pair for pair in kept if pair[0] in {"without", "rule", "default"}],
         **state.shown(),

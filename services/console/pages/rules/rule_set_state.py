@@ -104,4 +104,4 @@ def rule_table(visit: Visit, state: RuleSetState, without: tuple[str, ...] = ())
 def _topics_of(rules: list[dict[str, Any]], words: RuleWords) -> list[tuple[str, str]]:
     """Return a choice of the topics that rules name."""
     named = {rule["topic_id"] for rule in rules}
-    return [pair for pair in words.topics.options if not pair[0] or pair[0] in named]
+    return [("", "любая"), *((one["id"], one["name"]) for one in words.topics.rows if one["id"] in named)]

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.rules.rule_set_state import RuleSetState, load_state
 from services.console.pages.rules.rule_words import named_in, rule_fields
+from services.console.site.choices import Choice, chosen_topic
 from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
 from shared import clock
@@ -18,7 +19,7 @@ from shared import clock
 PERIODS = (7, 30, 90)
 _NO_PAGE = "Такой страницы в реестре нет. Вставьте адрес страницы, которая подключена."
 _NOTHING = "Введите текст сообщения или выберите тему и место."
-_BENCH_FIELDS = ("text", "kind", "post_context", "topic_id", "municipality", "settlement", "urgency")
+_BENCH_FIELDS = ("text", "kind", "post_context", "municipality", "settlement", "urgency")
 router = APIRouter()
 
 
@@ -34,20 +35,25 @@ async def try_message(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
     state = await load_state(visit, rule_set_id)
     form = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
     body: dict[str, Any] = {name: form[name] for name in _BENCH_FIELDS if form.get(name)}
+    topic = chosen_topic(state.words.topics, form)
+    if topic.error:
+        return _bench(visit, state, form, topic=topic)
+    if topic.id:
+        body["topic_id"] = topic.id
     if not body.keys() - {"kind", "post_context"}:
         return _bench(visit, state, form, error=_NOTHING)
     if form.get("page"):
         found = await visit.api.get("/pages", {"address": form["page"][:2000], "limit": 1})
         if not found["items"]:
-            return _bench(visit, state, form, page_error=_NO_PAGE)
+            return _bench(visit, state, form, page_error=_NO_PAGE, topic=topic)
         body["page_id"] = found["items"][0]["id"]
     try:
         answer = await visit.api.send("POST", f"/rule-sets/{rule_set_id}/preview", body)
     except ApiProblem as problem:
         if problem.status != 422:
             raise
-        return _bench(visit, state, form, error=_explained(problem))
-    return _bench(visit, state, form, outcome=answer.data)
+        return _bench(visit, state, form, error=_explained(problem), topic=topic)
+    return _bench(visit, state, form, outcome=answer.data, topic=topic)
 
 
 def _explained(problem: ApiProblem) -> str:
@@ -64,20 +70,23 @@ def _bench(
     outcome: dict[str, Any] | None = None,
     error: str = "",
     page_error: str = "",
+    topic: Choice | None = None,
 ) -> HTMLResponse:
+    topic = topic or Choice("topic")
     matching = []
     if outcome is not None:
         state.words.organisations.update(named_in(outcome["matching_rules"]))
         matching = [(rule, rule_fields(rule)) for rule in outcome["matching_rules"]]
     return visit.render(
         "rules/bench.html",
-        status=422 if error or page_error else 200,
+        status=422 if error or page_error or topic.error else 200,
         tab="bench",
         form=form,
         outcome=outcome,
         matching=matching,
         error=error,
         page_error=page_error,
+        topic=topic,
         **state.shown(),
     )
 

@@ -11,6 +11,7 @@ from services.console.pages.rules.rule_set_state import load_state, rule_table
 from services.console.pages.rules.rule_words import load_words, named_in
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.topics import load_topics
 from services.console.site.visit import VisitDep, together
 
 PATH = "/rules"
@@ -48,6 +49,14 @@ async def suggest_organisations(visit: VisitDep, field: str = "organisation") ->
     if len(typed) > 1:
         answer = await visit.api.get("/organisations/search", {"q": typed[:200], "limit": 10, "active": True})
         found = answer["items"]
+    return visit.fragment("rules/suggested.html", field=field, names=dict.fromkeys(one["name"] for one in found))
+
+
+@router.get(f"{PATH}/topics")
+async def suggest_topics(visit: VisitDep, field: str = "topic") -> HTMLResponse:
+    """Return names of topics for what is being typed in a field."""
+    typed = visit.request.query_params.get(field, "").strip()
+    found = (await load_topics(visit)).found(typed)[:20] if len(typed) > 1 else []
     return visit.fragment("rules/suggested.html", field=field, names=dict.fromkeys(one["name"] for one in found))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.console.api_calls.client import ApiProblem
+from services.console.site.choices import Choice
 from services.console.site.form_values import midnight, number
 
-_CONDITIONS = ("urgency", "topic_id", "organisation_kind", "channel", "legal_regime")
+_CONDITIONS = ("urgency", "organisation_kind", "channel", "legal_regime")
 _UNITS = ("first_response_unit", "resolution_unit", "promise_unit", "return_unit")
 _HOURS = ("first_response_hours", "resolution_hours")
 _OPTIONAL_HOURS = ("ceiling_hours", "promise_hours", "return_hours")
@@ -36,7 +37,6 @@ _FAULTS = {
     "/resolution_hours": "Итоговый ответ не может быть раньше первого.",
     "/warn_at": "Доли должны расти и не повторяться.",
     "/escalation": "Сначала узнаёт руководитель организации, затем центр, затем заместитель главы.",
-    "/topic_id": "Такой темы нет.",
     "/channel": "Такого канала нет.",
 }
 _OTHER_FAULT = "Слишком большое число или неверное значение."
@@ -65,10 +65,13 @@ def policy_values(policy: Mapping[str, Any]) -> dict[str, str]:
     return values
 
 
-def policy_body(values: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def policy_body(values: Mapping[str, str], topic: Choice) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the policy as the API takes it, and what is wrong with the fields."""
     faults: dict[str, str] = {}
     body: dict[str, Any] = {name: values[name] for name in (*_CONDITIONS, *_UNITS) if values.get(name)}
+    body["topic_id"] = topic.id
+    if topic.error:
+        faults["topic"] = topic.error
     body["name"] = values.get("name", "")
     body["starts_from"] = values.get("starts_from") or "received"
     if not body["name"]:

@@ -16,6 +16,7 @@ from services.console.pages.sla_policies.policy_form import (
 )
 from services.console.pages.sla_policies.policy_words import PolicyWords
 from services.console.site.addresses import asked, first_page, next_page
+from services.console.site.choices import Choice, chosen_topic, topic_choice
 from services.console.site.form_values import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.topics import load_topics
@@ -59,15 +60,15 @@ async def show_new_policy(visit: VisitDep) -> HTMLResponse:
 async def add_policy(visit: VisitDep) -> Response:
     """Add a policy."""
     form = await visit.request.form()
-    values = entered_values(form)
-    body, faults = policy_body(values)
+    values, topic = await _entered(visit, form)
+    body, faults = policy_body(values, topic)
     if faults:
-        return await _form(visit, values, faults=faults, status=422)
+        return await _form(visit, values, topic, faults=faults, status=422)
     try:
         answer = await visit.api.send("POST", PATH, body, key=str(form.get("key", "")))
     except ApiProblem as problem:
         return await _form(
-            visit, values, faults=policy_faults(problem), refusal=refusal_of(problem), status=problem.status
+            visit, values, topic, faults=policy_faults(problem), refusal=refusal_of(problem), status=problem.status
         )
     return visit.redirect(f"{PATH}/{answer.data['policy_key']}", note="Норматив добавлен.")
 
@@ -82,16 +83,16 @@ async def show_policy(visit: VisitDep, policy_key: UUID) -> HTMLResponse:
 async def change_policy(visit: VisitDep, policy_key: UUID) -> Response:
     """Give the policy a new version."""
     form = await visit.request.form()
-    values = entered_values(form)
-    body, faults = policy_body(values)
+    values, topic = await _entered(visit, form)
+    body, faults = policy_body(values, topic)
     if faults:
-        return await _policy(visit, policy_key, values, faults=faults, status=422)
+        return await _policy(visit, policy_key, values, topic, faults=faults, status=422)
     try:
         await visit.api.send("PUT", f"{PATH}/{policy_key}", body, version=str(form.get("version", "")))
     except ApiProblem as problem:
         refusal = _UNCOVERED if "urgency" in problem.document else refusal_of(problem)
         return await _policy(
-            visit, policy_key, values, faults=policy_faults(problem), refusal=refusal, status=problem.status
+            visit, policy_key, values, topic, faults=policy_faults(problem), refusal=refusal, status=problem.status
         )
     return visit.redirect(f"{PATH}/{policy_key}", note="Новая версия норматива записана.")
 
@@ -108,6 +109,11 @@ async def end_policy(visit: VisitDep, policy_key: UUID) -> Response:
     return visit.redirect(f"{PATH}/{policy_key}", note="Норматив больше не действует.")
 
 
+async def _entered(visit: Visit, form: Mapping[str, Any]) -> tuple[dict[str, str], Choice]:
+    values = entered_values(form)
+    return values, chosen_topic(await load_topics(visit), values)
+
+
 async def _words(visit: Visit) -> PolicyWords:
     return PolicyWords(await load_topics(visit))
 
@@ -115,6 +121,7 @@ async def _words(visit: Visit) -> PolicyWords:
 async def _form(
     visit: Visit,
     values: Mapping[str, str],
+    topic: Choice | None = None,
     *,
     faults: Mapping[str, str] | None = None,
     refusal: str = "",
@@ -124,7 +131,7 @@ async def _form(
         "sla_policies/new.html",
         status=status,
         values=values,
-        words=await _words(visit),
+        topic=topic or Choice("topic"),
         faults=faults or {},
         refusal=refusal,
         today=clock.today().isoformat(),
@@ -135,6 +142,7 @@ async def _policy(
     visit: Visit,
     policy_key: UUID,
     values: dict[str, str] | None = None,
+    topic: Choice | None = None,
     *,
     faults: Mapping[str, str] | None = None,
     refusal: str = "",
@@ -153,6 +161,7 @@ async def _policy(
         versions=versions["items"],
         words=words,
         values=values or policy_values(policy),
+        topic=topic or topic_choice(words.topics, policy["topic_id"]),
         version=answer.version,
         faults=faults or {},
         refusal=refusal,

@@ -24,6 +24,15 @@ async def show_page_sources(visit: VisitDep, page_id: UUID) -> HTMLResponse:
     return await _page(visit, page_id)
 
 
+# Where the address is after a refused form.
+@router.get("/sources/{page_id}/reconciliations")
+@router.get("/sources/{page_id}/backfills")
+@router.get("/sources/{page_id}/callback")
+async def return_to_page(visit: VisitDep, page_id: UUID) -> Response:
+    """Lead to the page."""
+    return visit.redirect(f"/sources/{page_id}")
+
+
 @router.post("/sources/{page_id}/reconciliations")
 async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
     """Compare the page with its network now."""
