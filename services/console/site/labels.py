@@ -1,6 +1,7 @@
 """Russian words for closed lists of values of the API. The glossary has the terms."""
 
 from services.console.site.moderation_labels import MODERATION_LABELS
+from services.console.site.system_labels import SYSTEM_LABELS
 
 APPEAL_STATUS = {
     "triage": "у модератора",
@@ -35,6 +36,7 @@ LABELS = {
     "network": NETWORK,
     "outcome": OUTCOME,
     **MODERATION_LABELS,
+    **SYSTEM_LABELS,
 }
 
 
