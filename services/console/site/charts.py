@@ -12,6 +12,7 @@ from shared.text.visible_text import visible
 WIDTH = 320
 _LINE, _BAR, _MARK, _GAP = 15, 10, 5, 9
 _LETTER = 7
+_END_LETTERS = 18
 _PLOT_LEFT, _PLOT_TOP, _PLOT_HEIGHT = 34, 8, 110
 _PLOT_WIDTH = WIDTH - _PLOT_LEFT - 8
 
@@ -59,8 +60,8 @@ def bar_chart(
         lines = _wrapped(bar.label, (WIDTH - _LETTER * len(bar.text)) // _LETTER)
         y = top + _LINE * len(lines)
         baselines = [(top + _LINE * (number + 1) - 4, line) for number, line in enumerate(lines)]
-        before = None if bar.before is None else _length(bar.before / most * WIDTH)
-        drawn.append(DrawnBar(baselines, bar.text, y, _length(bar.value / most * WIDTH), before))
+        before = None if bar.before is None else _length(bar.before / most * (WIDTH - 1))
+        drawn.append(DrawnBar(baselines, bar.text, y, _length(bar.value / most * (WIDTH - 1)), before))
         top = y + _BAR + (0 if before is None else _MARK + 1) + _GAP
     said = description or "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
     return BarChart(title, said, drawn, top, legend)
@@ -119,8 +120,13 @@ def line_chart(
     segments.append(" ".join(current))
     ticks = [(_PLOT_TOP + _PLOT_HEIGHT * (1 - part), f"{top * part:g}".replace(".", ",")) for part in (0, 0.5, 1)]
     said = "; ".join(f"{label}: {text}" for label, _, text in values)
-    ends = (values[0][0], values[-1][0]) if values else ("", "")
+    ends = (_short(values[0][0]), _short(values[-1][0])) if values else ("", "")
     return LineChart(title, said, points, [part for part in segments if part], ticks, *ends)
+
+
+def _short(label: str) -> str:
+    """Return a label as it fits under an end of the line: of a long period its first day."""
+    return label if len(label) <= _END_LETTERS else label.partition(" \N{EN DASH} ")[0]
 
 
 def _round_up(value: float) -> float:

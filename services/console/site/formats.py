@@ -79,10 +79,14 @@ def signed(value: float | None, places: int = 0) -> str:
 
 
 def days_of_week(week: str) -> str:
-    """Return the days of an ISO week: «16–22 ноября 2026 г.»."""
+    """Return the days of an ISO week: «16–22 ноября», with the year where it is not the current one."""
     year, _, number = week.partition("-W")
     first = date.fromisocalendar(int(year), int(number), 1)
-    return russian.period(first, first + timedelta(days=6))
+    last = first + timedelta(days=6)
+    if not first.year == last.year == clock.today().year:
+        return russian.period(first, last)
+    begin = str(first.day) if first.month == last.month else f"{russian.day_of_month(first)} "
+    return f"{begin}\N{EN DASH}{'' if first.month == last.month else ' '}{russian.day_of_month(last)}"
 
 
 def counted(value: int, one: str, few: str, many: str) -> str:

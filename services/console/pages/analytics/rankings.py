@@ -69,7 +69,7 @@ def _group(group: dict[str, Any], selection: Selection) -> dict[str, Any]:
         {
             **row,
             "successes_address": appeals_address(row["appeals"], figure),
-            "opened_address": appeals_address(row["appeals"]),
+            "overdue_address": appeals_address(row["appeals"], "overdue"),
             "narrowed": selection.with_(PATH, organisation=row["organisation_id"], rows="week"),
         }
         for row in group["organisations"]

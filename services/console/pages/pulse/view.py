@@ -19,12 +19,6 @@ PAGE = Page(
     router,
     (NavigationLink(Section.REPORTS, 10, "Сводка за день", PATH, rights=frozenset({"metrics:read"}), key="s"),),
 )
-_VERDICTS = {
-    "calmer": "Спокойнее обычного",
-    "usual": "Как обычно",
-    "tenser": "Напряжённее обычного",
-    "unknown": "Сравнивать пока не с чем",
-}
 FIGURES = {"opened": "Поступило", "answered": "Отвечено", "overdue": "Просрочено на конец дня"}
 
 
@@ -46,7 +40,7 @@ async def show_pulse(visit: VisitDep, day: str | None = None) -> HTMLResponse:
         last=yesterday,
         before=f"{PATH}?day={shown - timedelta(days=1)}",
         after=f"{PATH}?day={shown + timedelta(days=1)}" if shown < yesterday else None,
-        verdict=_VERDICTS[pulse["verdict"]["level"]],
+        verdict=pulse["verdict"]["text"][:1].upper() + pulse["verdict"]["text"][1:],
         figures=FIGURES,
         chart=bar_chart("Поступило по каналам", [_bar(channel) for channel in pulse["channels"]], legend=_LEGEND),
         topics=[{**topic, "address": _appeals_of(topic, shown)} for topic in pulse["unusual_topics"]],
