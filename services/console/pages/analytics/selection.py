@@ -1,5 +1,7 @@
 """What a page of analytics is about: its period and filters, as its address and the API name them."""
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Self
@@ -90,10 +92,10 @@ class Selection:
 def _as_days(query: dict[str, str]) -> dict[str, str]:
     """Return the period as days, which the form takes; links of the API name midnights, the end not included."""
     days = {}
-    if query["from"][10:19] == "T00:00:00":
-        days["from"] = query["from"][:10]
-    if query["to"][10:19] == "T00:00:00":
-        days["to"] = (date.fromisoformat(query["to"][:10]) - timedelta(days=1)).isoformat()
+    for name, before in (("from", 0), ("to", 1)):
+        if re.fullmatch(r".{10}T00:00:00[+-]\d\d:\d\d", query[name]):
+            with suppress(ValueError):  # typed into the address; the API refuses it
+                days[name] = (date.fromisoformat(query[name][:10]) - timedelta(days=before)).isoformat()
     return days
 
 
@@ -107,13 +109,16 @@ def key_name(dimension: str, key: str, name: str | None = None) -> str:
     """Return how people call a key of a dimension."""
     if key == "none":
         return NO_KEY
-    match dimension:
-        case "day":
-            return day(key)
-        case "week":
-            return days_of_week(key)
-        case "network":
-            return label(key, "network")
+    try:
+        match dimension:
+            case "day":
+                return day(key)
+            case "week":
+                return days_of_week(key)
+            case "network":
+                return label(key, "network")
+    except ValueError:  # typed into the address; the API refuses it
+        return key
     return name or "название неизвестно"
 
 

@@ -53,7 +53,7 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
         filters=filters,
         refusal=refusal,
         municipalities=[(one["oktmo"], one["name"]) for one in municipalities],
-        week=items[0]["week"] if items else filters.get("week"),
+        week=items[0]["week"] if items else None,
         first=_address(filters) if asked.get("cursor") else None,
         after=_address({**filters, "cursor": listed["next_cursor"]}) if listed["next_cursor"] else None,
     )
