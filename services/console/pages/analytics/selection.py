@@ -108,7 +108,7 @@ def appeals_address(link: str, figure: str = "opened") -> str:
 def key_name(dimension: str, key: str, name: str | None = None) -> str:
     """Return how people call a key of a dimension."""
     if key == "none":
-        return NO_KEY
+        return "не из соцсети" if dimension == "network" else NO_KEY
     try:
         match dimension:
             case "day":
