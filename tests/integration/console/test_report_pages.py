@@ -43,6 +43,16 @@ async def test_number_of_report_opens_as_many_rows(console: ConsoleUnderTest) ->
     assert MARKS["own"] in rows
 
 
+async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest) -> None:
+    page = await _text(console, MODERATOR, "/reports/2026-W10")
+    group = re.search(r'href="(/reports/2026-W10/organisations\?group=[^"]+)"', page)
+    assert group is not None
+    listed = await _text(console, MODERATOR, group[1])
+    assert f"Организация {MARKS['own']}" in listed
+    assert 'href="/reports/2026-W10/rows/opened?organisation_id=' in listed
+    assert (await console.send(MODERATOR, "GET", "/reports/2026-W10/organisations")).response.status_code == 200
+
+
 async def test_week_is_chosen_by_its_name(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/reports?week=2026-W10")).response
     assert (response.status_code, response.headers["location"]) == (303, "/reports/2026-W10")

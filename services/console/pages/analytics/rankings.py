@@ -18,6 +18,7 @@ from services.console.site.page import page_router
 from services.console.site.visit import VisitDep
 
 router = page_router()
+_SHOWN = 20
 MEASURES = {"on_time": "отвечено в срок", "answered": "отвечено вообще"}
 
 
@@ -41,7 +42,7 @@ async def show_rankings(visit: VisitDep) -> HTMLResponse:
         measure=selection.query["measure"],
         refusal=refusal,
         period=period_name(rankings["from"], rankings["to"]) if rankings else "",
-        groups=[_group(group, selection) for group in rankings["groups"]] if rankings else [],
+        groups=[_group(group, selection) for group in _chosen(rankings, selection)] if rankings else [],
     )
 
 
@@ -63,8 +64,16 @@ def _parameters(selection: Selection) -> dict[str, str]:
     return selection.parameters("measure", without=("organisation",))
 
 
+def _chosen(rankings: dict[str, Any], selection: Selection) -> list[dict[str, Any]]:
+    """Return all groups, or the one that the address names."""
+    groups: list[dict[str, Any]] = rankings["groups"]
+    return [group for group in groups if group["code"] == selection.query.get("group")] or groups
+
+
 def _group(group: dict[str, Any], selection: Selection) -> dict[str, Any]:
     figure = selection.query["measure"]  # of that name is what the share counts
+    is_alone = selection.query.get("group") == group["code"]
+    shown = group["organisations"] if is_alone else group["organisations"][:_SHOWN]
     organisations = [
         {
             **row,
@@ -72,6 +81,7 @@ def _group(group: dict[str, Any], selection: Selection) -> dict[str, Any]:
             "overdue_address": appeals_address(row["appeals"], "overdue"),
             "narrowed": selection.with_(PATH, organisation=row["organisation_id"], rows="week"),
         }
-        for row in group["organisations"]
+        for row in shown
     ]
-    return {**group, "organisations": organisations}
+    left = len(group["organisations"]) - len(shown)
+    return {**group, "organisations": organisations, "left": left, "address": selection.with_(group=group["code"])}

@@ -39,7 +39,7 @@ FIGURES = {
     "in_triage": "У модератора",
 }
 FILTERS = ("network", "topic_group", "location", "topic", "municipality", "organisation", "day", "week")
-_STATE = ("rows", "columns", "figure", "measure", "sort", "order", "all")
+_STATE = ("rows", "columns", "figure", "measure", "sort", "order", "all", "group")
 NO_KEY = "не указано"
 _WEEKS = 6
 

@@ -24,6 +24,7 @@ PAGE = Page(
     (NavigationLink(Section.REPORTS, 20, "Отчёт за неделю", PATH, rights=frozenset({"reports:read"}), key="w"),),
 )
 _PAGE_SIZE = 26
+_GROUP_ROWS = 100
 
 
 @router.get(PATH)
@@ -61,6 +62,23 @@ async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
         axis_names=AXES,
         charts_of=report_charts.report_charts(report),
         deleting=_deleting(report),
+    )
+
+
+@router.get(PATH + "/{week}/organisations")
+async def show_organisations(visit: VisitDep, week: str) -> Response:
+    """Show a group of peers: each organisation with its figures and rank."""
+    asked = visit.request.query_params
+    groups = (await visit.api.get(f"/reports/weekly/{_known(week)}"))["report"]["peer_groups"]
+    group = next((one for one in groups if one["code"] == asked.get("group")), groups[0] if groups else None)
+    if group is None:
+        return visit.redirect(f"{PATH}/{week}")
+    return visit.render(
+        "weekly_report/group.html",
+        week=week,
+        groups=groups,
+        group=group,
+        shown_rows=len(group["organisations"]) if asked.get("all") else _GROUP_ROWS,
     )
 
 
