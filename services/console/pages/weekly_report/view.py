@@ -1,6 +1,7 @@
 """The weekly report: the weeks, and what the leadership reads of one, with the rows behind its numbers."""
 
 import re
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
@@ -93,12 +94,11 @@ async def download_report(visit: VisitDep, week: str) -> Response:
 
 
 def _known(week: str) -> str:
-    """Return the week, if it is one that the calendar has."""
+    """Return the week, if it is one that the calendar has and that has begun."""
     if re.fullmatch(r"20\d{2}-W\d{2}", week) is not None:
-        try:
-            return week_name(_monday(week))
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            if (monday := _monday(week)) <= clock.today():
+                return week_name(monday)
     raise HTTPException(404)
 
 
