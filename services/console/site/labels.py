@@ -27,8 +27,19 @@ REPLY_KIND = {"final": "итоговый ответ", "interim": "промежу
 URGENCY = {"normal": "обычное", "high": "срочное"}
 NETWORK = {"vk": "ВКонтакте", "ok": "Одноклассники"}
 OUTCOME = {"solved": "решено", "explained": "разъяснено", "not_solved": "не решено", "postponed": "отложено"}
+# Channels of appeals: a network, or the source of one without; other systems go by their own names.
+CHANNEL = NETWORK | {
+    "pos": "Госуслуги",
+    "phone": "телефон",
+    "reception": "личный приём",
+    "letter": "письма",
+    "manual": "внесены вручную",
+}
+PROMISE_STATUS = {"open": "ждём", "kept": "выполнено", "moved": "перенесено", "broken": "не выполнено"}
 
 LABELS = {
+    "channel": CHANNEL,
+    "promise_status": PROMISE_STATUS,
     "appeal_status": APPEAL_STATUS,
     "reply_status": REPLY_STATUS,
     "reply_kind": REPLY_KIND,
