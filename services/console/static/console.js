@@ -75,10 +75,11 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// Live bars: an element with data-live="appeal.opened,…" counts events and offers to show them. One stream a page.
+// Live bars: an element with data-live="appeal.opened,…" counts what events are about and offers to show it. One
+// stream a page. data-live-where='{"urgency": ["high"]}' counts only events with one of these values in their data.
 let stream = null;
 let last = null;
-let counted = 0;
+const counted = new Set();
 
 async function follow() {
   const bar = document.querySelector("[data-live]");
@@ -98,13 +99,13 @@ async function follow() {
   stream = new EventSource(`/api/v1/stream?${query}`);
   const again = () => { stop(); later(); };
   for (const type of types.split(",")) {
-    stream.addEventListener(type, (message) => { last = message.lastEventId; arrived(); });
+    stream.addEventListener(type, (message) => { last = message.lastEventId; arrived(JSON.parse(message.data)); });
   }
   stream.addEventListener("stream.opened", (message) => { last = message.lastEventId; });
   stream.addEventListener("stream.ended", (message) => {
     const { reason, next_after } = JSON.parse(message.data);
     last = reason === "gone" ? next_after : message.lastEventId;
-    if (reason === "gone") arrived();
+    if (reason === "gone") arrived({ subject_id: "gone" });
     again();
   });
   stream.onerror = again;
@@ -117,13 +118,15 @@ function stop() {
   stream = null;
 }
 
-function arrived() {
+function arrived(event) {
   const bar = document.querySelector("[data-live]");
   if (!bar || bar.dataset.paused) return;
-  counted += 1;
+  const where = Object.entries(JSON.parse(bar.dataset.liveWhere || "{}"));
+  if (event.data && !where.every(([name, values]) => values.includes(event.data[name]))) return;
+  counted.add(event.subject_id);
   const button = bar.querySelector("[data-live-show]");
   button.hidden = false;
-  button.textContent = bar.dataset.liveText.replace("{n}", counted);
+  button.textContent = bar.dataset.liveText.replace("{n}", counted.size);
   document.getElementById("announcer").textContent = button.textContent;
 }
 
@@ -136,7 +139,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("htmx:after:swap", () => {
-  counted = 0;
+  counted.clear();
   stop();
   follow();
 });
