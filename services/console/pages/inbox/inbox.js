@@ -5,7 +5,9 @@
     if (!bar) return;
     const marked = document.querySelectorAll(".inbox-row > input:checked").length;
     bar.querySelector("[data-inbox-chosen]").textContent = marked ? `Отмечено: ${marked}` : "Отметить все на странице";
-    bar.querySelector("[data-selects]").checked = marked > 0;
+    const all = bar.querySelector("[data-selects]");
+    all.checked = marked > 0 && marked === document.querySelectorAll(".inbox-row > input").length;
+    all.indeterminate = marked > 0 && !all.checked;
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || latin(event) !== "x") return;

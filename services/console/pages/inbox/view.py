@@ -30,6 +30,8 @@ async def show_inbox(visit: VisitDep) -> Response:
     name = visit.request.query_params.get(_ORGANISATION, "").strip()
     if name:
         return await _with_organisation(visit, query, name)
+    if given and any(not value or key in {"from", "to"} for key, value in given):
+        return visit.redirect(query.address)  # of a form: the address to keep has no empty fields
     return await show_list(visit, query)
 
 
