@@ -10,7 +10,7 @@ _MAX_FOUND = 8
 
 @dataclass(frozen=True)
 class OrganisationChoice:
-    """The organisation that is meant, or the ones that a person has to choose from."""
+    """The organisation that is meant for sure, or the ones that a person has to choose from."""
 
     chosen: dict[str, Any] | None
     found: list[dict[str, Any]]
@@ -33,9 +33,11 @@ async def search_organisations(api: Api, name: str) -> list[dict[str, Any]]:
 
 
 async def choose_organisation(api: Api, name: str) -> OrganisationChoice:
-    """Return the organisation of this name, or the only one that is like it; else all that are."""
+    """Return the organisation that has this name, also a short or former one; else those with a name like it."""
     found = await search_organisations(api, name)
-    same = [one for one in found if one["name"].casefold() == name.strip().casefold()]
-    if len(same) == 1 or len(found) == 1:
-        return OrganisationChoice((same or found)[0], found)
+    wanted = name.strip().casefold()
+    for part in ("name", "matched_name"):
+        same = [one for one in found if one[part].casefold() == wanted]
+        if len(same) == 1:
+            return OrganisationChoice(same[0], found)
     return OrganisationChoice(None, found)

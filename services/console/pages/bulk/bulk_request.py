@@ -77,7 +77,7 @@ async def _organisation(api: Api, fields: dict[str, str], *, required: bool = Tr
     choice = await choose_organisation(api, name)
     if choice.chosen is not None:
         return {"organisation_id": choice.chosen["id"]}
-    text = "Подходят несколько: выберите одну." if choice.found else "Такой организации нет."
+    text = "Выберите из похожих." if choice.found else "Такой организации нет."
     raise WrongFields({"organisation": text}, organisations=choice.found)
 
 

@@ -38,7 +38,8 @@ async def show_inbox(visit: VisitDep) -> Response:
 async def _with_organisation(visit: Visit, query: ListQuery, name: str) -> Response:
     """Lead to the list of the organisation of this name, or let the person choose from several."""
     choice = await choose_organisation(visit.api, name)
-    if choice.chosen is not None:
-        return visit.redirect(query.with_filter("organisation_id", choice.chosen["id"]).address)
+    sure = choice.chosen or (choice.found[0] if len(choice.found) == 1 else None)
+    if sure is not None:
+        return visit.redirect(query.with_filter("organisation_id", sure["id"]).address)
     found = [(one, query.with_filter("organisation_id", one["id"]).address) for one in choice.found]
     return visit.render("inbox/organisations.html", name=name, found=found, back=query.address)

@@ -82,5 +82,5 @@ async def _organisation(api: Api, me: dict[str, Any], entered: dict[str, str]) -
     choice = await choose_organisation(api, name)
     if choice.chosen is not None:
         return str(choice.chosen["id"])
-    text = "Подходят несколько: выберите одну." if choice.found else "Такой организации нет."
+    text = "Выберите из похожих." if choice.found else "Такой организации нет."
     raise WrongSubmission({"organisation": text}, organisations=choice.found)
