@@ -42,13 +42,20 @@ async def test_tab_and_heading_have_the_number_of_appeals(console: ConsoleUnderT
     assert f"Просрочены {number.group(1)}" in links_of(response)
 
 
-async def test_filters_show_numbers_and_can_be_removed_one_by_one(console: ConsoleUnderTest) -> None:
-    response = (
-        await console.send(MODERATOR, "GET", "/inbox?status=in_progress&network=vk&sort=opened_at")
-    ).response
+@pytest.mark.parametrize("part", ["", "/form"])
+async def test_filters_show_numbers(console: ConsoleUnderTest, part: str) -> None:
+    query = "status=in_progress&status=closed&network=vk&overdue=true&sort=opened_at"
+    response = (await console.send(MODERATOR, "GET", f"/inbox/filters{part}?{query}")).response
     assert "в работе 3" in text_of(response)
+    assert "закрыто 0" in text_of(response)
     assert "ВКонтакте — 3" in text_of(response)
-    links = links_of(response)
+    assert '<input type="hidden" name="overdue" value="true">' in response.text
+    assert ("<main" in response.text) is (part == "")
+
+
+async def test_filters_can_be_removed_one_by_one(console: ConsoleUnderTest) -> None:
+    query = "status=in_progress&network=vk&sort=opened_at"
+    links = links_of((await console.send(MODERATOR, "GET", f"/inbox?{query}")).response)
     assert links["Убрать: статус: в работе ×"] == "/inbox?network=vk&sort=opened_at"
     assert links["Убрать: соцсеть: ВКонтакте ×"] == "/inbox?status=in_progress&sort=opened_at"
 
@@ -70,7 +77,8 @@ async def test_address_of_the_form_is_led_to_one_without_empty_fields(console: C
         ("opened_to", "2026-04-01T00:00:00+08:00"),
         ("sort", "due"),
     ]
-    shown = (await console.send(MODERATOR, "GET", response.headers["location"])).response
+    form = response.headers["location"].replace("/inbox?", "/inbox/filters?")
+    shown = (await console.send(MODERATOR, "GET", form)).response
     assert 'name="from" type="date" value="2026-03-01"' in shown.text
     assert 'name="to" type="date" value="2026-03-31"' in shown.text
 

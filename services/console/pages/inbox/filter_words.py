@@ -114,18 +114,21 @@ def _moment(name: str, value: str) -> str:
     return f"{_MOMENTS[name]} {day(when)}"
 
 
-def known_names(facets: dict[str, Any], appeals: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the names that the list itself tells, by id or code."""
-    names = {
-        one["value"]["id"]: one["value"]["name"]
-        for kind in ("organisation", "topic_group")
-        for one in facets[kind]
-    }
-    names |= {one["value"]["oktmo"]: one["value"]["name"] for one in facets["municipality"]}
+def names_of(facets: dict[str, Any]) -> dict[str, str]:
+    """Return the names of the values of a list, by id or code."""
+    named = [one["value"] for kind in ("organisation", "topic_group", "municipality") for one in facets[kind]]
+    return {one.get("id") or one["oktmo"]: one["name"] for one in named}
+
+
+def names_in(appeals: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the names that appeals of a list tell, by id or code."""
+    names: dict[str, str] = {}
     for appeal in appeals:
-        for part in ("assignee", "topic", "organisation"):
-            if appeal[part] is not None and appeal[part]["id"]:
-                names[appeal[part]["id"]] = appeal[part]["name"]
+        topic, location = appeal["topic"], appeal["location"]
+        named = [appeal["assignee"], appeal["organisation"], topic, topic and topic["group"]]
+        names |= {one["id"]: one["name"] for one in named if one is not None and one["id"]}
+        if location is not None and location["municipality"] is not None:
+            names[location["municipality"]["oktmo"]] = location["municipality"]["name"]
     return names
 
 

@@ -9,29 +9,11 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.live_matching import live_bar
 from services.console.pages.inbox.work_lists import count_lists, find_list, lists_of
-from services.console.site.appeal_list_query import ListQuery, day_of
+from services.console.site.appeal_list_query import ListQuery
 from services.console.site.visit import Visit, together
 
-_NO_FACETS: dict[str, Any] = {
-    "counted": 0, "complete": True,
-    "status": [], "urgency": [], "network": [], "organisation": [], "topic_group": [], "municipality": [],
-}  # fmt: skip
 _NO_WORDS = "В запросе нет слова, по которому можно искать: добавьте слово, номер или адрес."
 _WRONG_FILTER = "Этот отбор составлен неверно. Сбросьте его или измените."
-# Filters that have a field of their own in the form; the others are kept as they are.
-_IN_FORM = frozenset(
-    {
-        "q", "status", "urgency", "network", "organisation_id", "topic_id", "municipality", "tag", "source",
-        "opened_from", "opened_to",
-    }
-)  # fmt: skip
-ORDERS = (
-    ("-opened_at", "новые сначала"),
-    ("opened_at", "старые сначала"),
-    ("due", "ближайший срок сначала"),
-    ("urgency", "срочные сначала"),
-    ("-updated_at", "недавно изменённые сначала"),
-)
 _SOUGHT = {
     "organisation_id": ("/organisations/{}", "name"),
     "topic_id": ("/topics/{}", "name"),
@@ -62,46 +44,41 @@ async def _read(visit: Visit, query: ListQuery) -> dict[str, Any]:
     """Return the values of the template."""
     others = together(count_lists(visit), visit.api.get("/views", {"limit": 200}))
     try:
-        (listed, facets, total, live), (counts, views) = await together(_listed(visit, query), others)
+        (listed, total, live), (counts, views) = await together(_listed(visit, query), others)
         refusal = None
     except ApiProblem as problem:
         if problem.status != 422:
             raise
         counts, views = await together(count_lists(visit), visit.api.get("/views", {"limit": 200}))
-        listed, facets, total, live = {"items": []}, _NO_FACETS, 0, None
+        listed, total, live = {"items": []}, None, None
         refusal = _NO_WORDS if "query/q" in problem.fields else _WRONG_FILTER
     appeals = listed["items"]
-    names = await _missing_names(visit, query, filter_words.known_names(facets, appeals))
+    names = await add_names(visit, query, filter_words.names_in(appeals))
     known = find_list(visit, query)
     view = next((one for one in views["items"] if ListQuery.parsed(one["query"]).has_same_list(query)), None)
     return {
-        "query": query, "appeals": appeals, "facets": facets, "total": total, "live": live, "refusal": refusal,
+        "query": query, "appeals": appeals, "total": total, "live": live, "refusal": refusal,
         "known": known, "view": view, "title": _title(query, known, view),
         "chips": filter_words.chips(query, names) if known is None else [],
         "tabs": [(one, counts.get(one.title)) for one in lists_of(visit)[0]], "other_lists": lists_of(visit)[1],
         "views": [(one, ListQuery.parsed(one["query"])) for one in views["items"]],
-        "kept": [pair for pair in query.filters if pair[0] not in _IN_FORM],
-        "days": (day_of(query.value("opened_from")), day_of(query.value("opened_to"), is_end=True)),
-        "orders": [one for one in ORDERS if not query.is_search or one[0].endswith("opened_at")],
-        "sources": filter_words.source_options(), "names": names, "moves": _moves(appeals),
+        "moves": _moves(appeals),
         "before": _page(query, listed.get("prev_cursor")), "after": _page(query, listed.get("next_cursor")),
     }  # fmt: skip
 
 
-async def _listed(visit: Visit, query: ListQuery) -> tuple[Any, Any, int | None, dict[str, str] | None]:
-    """Return a page of the list, its facets, how many appeals it has (None: more than counted), its live bar."""
-    filters = query.filter_parameters()
-    calls = [visit.api.get("/appeals", query.parameters()), visit.api.get("/appeals/facets", filters)]
+async def _listed(visit: Visit, query: ListQuery) -> tuple[Any, int | None, dict[str, str] | None]:
+    """Return a page of the list, how many appeals it has (None: not counted), and its live bar."""
+    listed, live = visit.api.get("/appeals", query.parameters()), live_bar(visit, query)
     if query.is_search:  # counting reads all appeals that have the words
-        listed, facets, live = await together(*calls, live_bar(visit, query))
-        return listed, facets, facets["counted"] if facets["complete"] else None, live
-    listed, facets, counts, live = await together(
-        *calls, visit.api.get("/appeals/counts", filters), live_bar(visit, query)
-    )
-    return listed, facets, counts["total"], live
+        found, bar = await together(listed, live)
+        return found, None, bar
+    counts = visit.api.get("/appeals/counts", query.filter_parameters())
+    found, counted, bar = await together(listed, counts, live)
+    return found, counted["total"], bar
 
 
-async def _missing_names(visit: Visit, query: ListQuery, names: dict[str, str]) -> dict[str, str]:
+async def add_names(visit: Visit, query: ListQuery, names: dict[str, str]) -> dict[str, str]:
     """Return the names with those of filters that match nothing; a name that cannot be read is left out."""
     for name, (path, part) in _SOUGHT.items():
         value = query.value(name)

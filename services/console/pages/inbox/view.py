@@ -2,7 +2,7 @@
 
 from fastapi.responses import Response
 
-from services.console.pages.inbox import inbox_views, list_export
+from services.console.pages.inbox import filter_form, inbox_views, list_export
 from services.console.pages.inbox.list_page import show_list
 from services.console.pages.inbox.work_lists import lists_of
 from services.console.site.appeal_list_query import PATH, ListQuery
@@ -12,6 +12,7 @@ from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 router.include_router(list_export.router)
+router.include_router(filter_form.router)
 router.include_router(inbox_views.router)
 PAGE = Page(
     router,
