@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console.site.appeal_list_query import ListQuery, day_of
+from services.console.site.appeal_list_query import ListQuery, day_of, is_id
 
 
 def test_days_become_moments_of_the_region_and_the_last_one_is_included() -> None:
@@ -59,3 +59,11 @@ def test_address_without_a_filter_begins_at_the_first_page() -> None:
     assert query.without("status", "closed").text == "status=triage&q=%D0%B4%D0%BE%D0%BC&sort=-opened_at"
     assert query.without("status").filters == (("q", "дом"),)
     assert query.with_filter("q", "двор").values("q") == ["двор"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "../me", "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10/../x", "0193f0a47c117d0e9d5b3f1f5a4f2b10"]
+)
+def test_text_that_is_no_id_never_becomes_a_path(text: str) -> None:
+    assert not is_id(text)
+    assert is_id("0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10")

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.bulk.bulk_request import ACTIONS, WrongFields, body_of, reason_words
 from services.console.pages.bulk.bulk_tags import change_tags
-from services.console.site.appeal_list_query import ListQuery
+from services.console.site.appeal_list_query import ListQuery, is_id
 from services.console.site.visit import Visit, VisitDep, together
 
 router = APIRouter()
@@ -42,7 +42,7 @@ class BulkForm:
         single = dict(given)
         return cls(
             single.pop("action", ""),
-            list(dict.fromkeys(value for name, value in given if name == "appeal")),
+            list(dict.fromkeys(value for name, value in given if name == "appeal" and is_id(value))),
             ListQuery.parsed(single.pop("list", "")),
             single.pop("whole", "") == "yes",
             single.pop("key", ""),

@@ -9,7 +9,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.live_matching import live_bar
 from services.console.pages.inbox.work_lists import count_lists, find_list, lists_of
-from services.console.site.appeal_list_query import ListQuery
+from services.console.site.appeal_list_query import ListQuery, is_id
 from services.console.site.visit import Visit, together
 
 _NO_WORDS = "В запросе нет слова, по которому можно искать: добавьте слово, номер или адрес."
@@ -82,7 +82,7 @@ async def add_names(visit: Visit, query: ListQuery, names: dict[str, str]) -> di
     """Return the names with those of filters that match nothing; a name that cannot be read is left out."""
     for name, (path, part) in _SOUGHT.items():
         value = query.value(name)
-        if value is not None and value not in names:
+        if value is not None and value not in names and is_id(value):
             try:
                 found = await visit.api.get(path.format(value))
             except ApiProblem:
