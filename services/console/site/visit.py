@@ -45,9 +45,14 @@ class Visit:
         headers = self.request.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
-    def render(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page; for htmx only what changes between pages."""
-        note = self._taken_note()
+    def render(
+        self, template: str, *, status: int = 200, note: Mapping[str, Any] | None = None, **values: Any
+    ) -> HTMLResponse:
+        """Return a page; for htmx only what changes between pages.
+
+        `note` (`text`, `kind`, `undo`) is shown instead of the one that `redirect` left.
+        """
+        note = note or self._taken_note()
         html = render(
             template,
             layout="swap.html" if self.is_swap else "layout.html",
