@@ -14,7 +14,7 @@ PATH = "/appeals-new"
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.WORK, 15, "Новое обращение", PATH, rights=frozenset({"appeals:open"}), key="n"),),
+    (NavigationLink(Section.WORK, 15, "Новое обращение", PATH, rights=frozenset({"appeals:open"}), key="c"),),
 )
 
 
