@@ -60,7 +60,7 @@ class Visit:
             me=self.me,
             note=note,
             navigation=self._navigation(),
-            new_key=lambda: secrets.token_urlsafe(16),
+            new_key=new_key,
             **values,
         )
         response = HTMLResponse(html, status_code=status)
@@ -70,7 +70,8 @@ class Visit:
 
     def fragment(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a part of a page, which htmx puts into its place."""
-        return HTMLResponse(render(template, visit=self, me=self.me, **values), status_code=status)
+        html = render(template, visit=self, me=self.me, new_key=new_key, **values)
+        return HTMLResponse(html, status_code=status)
 
     def redirect(
         self, path: str, *, note: str | None = None, kind: str = "done", undo: Mapping[str, str] | None = None
@@ -110,6 +111,11 @@ class Visit:
         """Return whether the link leads to the page that is shown, or to one above it."""
         path = self.request.url.path
         return path == link.path or path.startswith(link.path.rstrip("/") + "/")
+
+
+def new_key() -> str:
+    """Return a key for a form that creates something: the API does what has it only once."""
+    return secrets.token_urlsafe(16)
 
 
 def local_path(target: str | None, default: str = "/") -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
-from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_of, query_of, words
+from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_of, query_of, text_of
 
 MODERATOR = CallerCase("moderator")
 HEAD = CallerCase("head")
@@ -38,7 +38,7 @@ def _made(visited: Visited) -> list[tuple[str, str, int]]:
 
 
 async def test_rules_of_a_set_are_shown_in_words(console: ConsoleUnderTest) -> None:
-    shown = words((await _get(console, f"/rules/{await _active(console)}")).response)
+    shown = text_of((await _get(console, f"/rules/{await _active(console)}")).response)
     assert "Организация bagulnik" in shown
     assert "Убрать" in shown
 
@@ -53,8 +53,8 @@ async def test_reader_sees_the_rules_but_is_offered_no_change(console: ConsoleUn
 
 async def test_filter_of_rules_leaves_those_that_match(console: ConsoleUnderTest) -> None:
     active = await _active(console)
-    assert "1 правило" in words((await _get(console, f"/rules/{active}?q=saranka+матрица")).response)
-    assert "0 правил" in words((await _get(console, f"/rules/{active}?q=нетакойорганизации")).response)
+    assert "1 правило" in text_of((await _get(console, f"/rules/{active}?q=saranka+матрица")).response)
+    assert "0 правил" in text_of((await _get(console, f"/rules/{active}?q=нетакойорганизации")).response)
 
 
 async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: 
         console, f"/rules/{await _active(console)}/bench", topic="матрица", page="vk.com/club101"
     )
     assert visited.response.status_code == 200
-    shown = words(visited.response)
+    shown = text_of(visited.response)
     assert "Организация bagulnik" in shown
     assert "сработало" in shown
     assert [call.path for call in visited.calls if call.path.endswith("/preview")]
@@ -71,7 +71,7 @@ async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: 
 async def test_bench_without_anything_to_try_is_refused(console: ConsoleUnderTest) -> None:
     visited = await _post(console, f"/rules/{await _active(console)}/bench", text=" ", kind="comment")
     assert visited.response.status_code == 422
-    assert "Введите текст сообщения" in words(visited.response)
+    assert "Введите текст сообщения" in text_of(visited.response)
     assert _made(visited) == []
 
 
@@ -79,7 +79,7 @@ async def test_bench_keeps_what_was_entered_beside_an_unknown_page(console: Cons
     path = f"/rules/{await _active(console)}/bench"
     response = (await _post(console, path, text=HOSTILE, page="vk.com/nosuchpage")).response
     assert response.status_code == 422
-    assert "Такой страницы в реестре нет" in words(response)
+    assert "Такой страницы в реестре нет" in text_of(response)
     assert_escaped(response)
 
 
@@ -88,13 +88,13 @@ async def test_dry_run_counts_appeals(console: ConsoleUnderTest, own: dict[str, 
     assert _made(await _get(console, path)) == []
     visited = await _get(console, f"{path}?untouched=true")
     assert [path for _, path, _ in _made(visited)] == [f"/rule-sets/{own['rule_set_id']}/dry-run"]
-    assert "проверено" in words(visited.response)
+    assert "проверено" in text_of(visited.response)
 
 
 async def test_changes_name_the_owner_before_and_after(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     response = (await _get(console, f"/rules/{own['rule_set_id']}/changes")).response
     assert "<del>Организация bagulnik</del>" in response.text
-    assert "убрано" in words(response)
+    assert "убрано" in text_of(response)
 
 
 async def test_activation_asks_and_names_the_set_that_it_replaces(
@@ -102,14 +102,14 @@ async def test_activation_asks_and_names_the_set_that_it_replaces(
 ) -> None:
     response = (await _get(console, f"/rules/{own['rule_set_id']}/activation")).response
     assert f'name="expected" value="{await _active(console)}"' in response.text
-    assert "Включить набор №" in words(response)
+    assert "Включить набор №" in text_of(response)
 
 
 async def test_activation_sends_version_and_what_was_seen(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     path = f"/rules/{own['rule_set_id']}/activation"
     visited = await _post(console, path, version='"1"', expected=await _active(console), reroute="yes")
     assert visited.response.headers["location"] == "/rules"
-    assert note_of(visited.response)["text"].startswith("Действует набор №")
+    assert note_of(visited.response).startswith("Действует набор №")
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ async def test_refused_activation_shows_the_question_again(
     sent = {"expected": await _active(console), **form}
     response = (await _post(console, f"/rules/{own['rule_set_id']}/activation", **sent)).response
     assert response.status_code == status
-    assert said in words(response)
-    assert "Включить набор №" in words(response)
+    assert said in text_of(response)
+    assert "Включить набор №" in text_of(response)
 
 
 async def test_changes_are_collected_in_the_address(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -141,7 +141,7 @@ async def test_changes_are_collected_in_the_address(console: ConsoleUnderTest, o
     assert query_of(added)["without"] == [own["rule_id"]]
     assert json.loads(query_of(added)["rule"][0]) == rule
     shown = (await _get(console, added.headers["location"])).response
-    assert "срочное → модераторам" in words(shown)
+    assert "срочное → модераторам" in text_of(shown)
     dropped = (await _post(console, f"{path}/steps?{added.headers['location'].split('?')[1]}", drop="0")).response
     assert "rule" not in query_of(dropped)
     restored = (await _post(console, f"{path}/steps?without={own['rule_id']}", restore=own["rule_id"])).response
@@ -160,7 +160,7 @@ async def test_changed_rule_takes_the_place_of_the_former(console: ConsoleUnderT
         "page_owner": "Организация bagulnik",
     }
     replaced = (await _post(console, f"{path}/rules?change={own['rule_id']}", **sent)).response
-    assert replaced.status_code == 303, words(replaced)
+    assert replaced.status_code == 303, text_of(replaced)
     rule = json.loads(query_of(replaced)["rule"][0])
     subordinate = console.services.samples["subordinate"]["organisation_id"]
     assert rule["organisation_id"] == str(subordinate)
@@ -189,7 +189,7 @@ async def test_wrong_rule_is_shown_again_with_what_is_wrong(
     path = f"/rules/{await _active(console)}/edit/rules"
     response = (await _post(console, path, reason=HOSTILE, **form)).response
     assert response.status_code == 422
-    assert said in words(response)
+    assert said in text_of(response)
     assert_escaped(response)
 
 
@@ -198,7 +198,7 @@ async def test_new_set_is_stored_as_a_draft(console: ConsoleUnderTest, own: dict
     visited = await _post(console, path, note="Проба", key=str(uuid4()))
     assert _made(visited) == [("POST", "/rule-sets", 201)]
     assert visited.response.headers["location"].endswith("/changes")
-    assert "создан как черновик" in note_of(visited.response)["text"]
+    assert "создан как черновик" in note_of(visited.response)
 
 
 async def test_set_that_the_api_refuses_names_the_rule(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -210,7 +210,7 @@ async def test_set_that_the_api_refuses_names_the_rule(console: ConsoleUnderTest
     path = f"/rules/{await _active(console)}/edit?{urlencode({'rule': json.dumps(rule)})}"
     response = (await _post(console, path, note="Проба", key=str(uuid4()))).response
     assert response.status_code == 422
-    assert "противоречит другому правилу" in words(response)
+    assert "противоречит другому правилу" in text_of(response)
     assert "Conflicts" not in response.text
 
 
@@ -254,7 +254,7 @@ POLICY = {
 async def test_policy_of_a_form_is_added(console: ConsoleUnderTest) -> None:
     visited = await _post(console, "/sla-policies/new", key=str(uuid4()), **POLICY)
     assert _made(visited) == [("POST", "/sla-policies", 201)]
-    assert note_of(visited.response)["text"] == "Норматив добавлен."
+    assert note_of(visited.response) == "Норматив добавлен."
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ async def test_wrong_policy_is_shown_again(console: ConsoleUnderTest, name: str,
     sent = POLICY | {"resolution_unit": "working", "name": HOSTILE, name: value}
     response = (await _post(console, "/sla-policies/new", key=str(uuid4()), **sent)).response
     assert response.status_code == 422
-    assert said in words(response)
+    assert said in text_of(response)
     assert_escaped(response)
 
 
@@ -280,7 +280,7 @@ async def test_version_that_was_not_seen_is_not_replaced(console: ConsoleUnderTe
     path = f"/sla-policies/{own['policy_key']}"
     response = (await _post(console, path, version='"9"', **POLICY)).response
     assert response.status_code == 412
-    assert "запись изменил коллега" in words(response)
+    assert "запись изменил коллега" in text_of(response)
     assert 'value="4,5"' in response.text
 
 
@@ -289,22 +289,22 @@ async def test_policy_gets_a_new_version_and_can_end(console: ConsoleUnderTest, 
     changed = await _post(console, path, version='"1"', **POLICY)
     assert _made(changed) == [("PUT", f"/sla-policies/{own['policy_key']}", 200)]
     ended = await _post(console, f"{path}/end", version='"1"')
-    assert note_of(ended.response)["text"] == "Норматив больше не действует."
+    assert note_of(ended.response) == "Норматив больше не действует."
 
 
 async def test_approval_rule_is_added_once_and_removed(console: ConsoleUnderTest, own: dict[str, str]) -> None:
-    page = words((await _get(console, "/approval-rules")).response)
+    page = text_of((await _get(console, "/approval-rules")).response)
     assert "Организация bagulnik" in page
     sent = {"urgency": "high", "organisation": "Организация bagulnik"}
     again = (await _post(console, "/approval-rules", key=str(uuid4()), **sent)).response
     assert again.status_code == 409
-    assert "Такое правило уже есть" in words(again)
+    assert "Такое правило уже есть" in text_of(again)
     added = await _post(console, "/approval-rules", key=str(uuid4()), urgency="normal")
-    assert note_of(added.response)["text"] == "Правило согласования добавлено."
+    assert note_of(added.response) == "Правило согласования добавлено."
     removed = await _post(console, f"/approval-rules/{own['approval_rule_id']}/removal")
     assert _made(removed) == [("DELETE", f"/approval-rules/{own['approval_rule_id']}", 204)]
 
 
 async def test_topic_says_what_it_includes(console: ConsoleUnderTest, own: dict[str, str]) -> None:
-    assert "Матрица" in words((await _get(console, f"/topics/{own['topic_id']}")).response)
-    assert "Такой темы нет" in words((await _get(console, "/topics?q=щщщщщ")).response)
+    assert "Матрица" in text_of((await _get(console, f"/topics/{own['topic_id']}")).response)
+    assert "Такой темы нет" in text_of((await _get(console, "/topics?q=щщщщщ")).response)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
-from tests.integration.console.page_reading import note_of, words
+from tests.integration.console.page_reading import note_kind_of, note_of, text_of
 
 MODERATOR = CallerCase("moderator")
 EXECUTOR = CallerCase("executor")
@@ -31,15 +31,15 @@ def _made(visited: Visited) -> list[tuple[str, str, int]]:
 
 
 async def test_pages_are_listed_with_their_states(console: ConsoleUnderTest) -> None:
-    shown = words((await _get(console, "/sources")).response)
+    shown = text_of((await _get(console, "/sources")).response)
     assert "Страница bagulnik 1" in shown
     assert "отозван" in shown
 
 
 async def test_pages_that_are_not_read_are_found(console: ConsoleUnderTest) -> None:
     bad = (await _get(console, "/sources?state=bad")).response
-    assert "Страница bagulnik 1" in words(bad)
-    state = words((await _get(console, "/system")).response)
+    assert "Страница bagulnik 1" in text_of(bad)
+    state = text_of((await _get(console, "/system")).response)
     assert "Страницы не читаются" in state
     assert "Записи в карантине: 3" in state
 
@@ -62,7 +62,7 @@ async def test_page_is_reconciled_and_its_history_read(console: ConsoleUnderTest
     assert _made(compared) == [("POST", f"{path}/reconciliations", 202)]
     read = await _post(console, f"{path}/backfills", since="2026-01-15", key=str(uuid4()))
     assert _made(read) == [("POST", f"{path}/backfills", 202)]
-    assert note_of(read.response)["text"] == "Догрузка начата."
+    assert note_of(read.response) == "Догрузка начата."
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ async def test_refused_backfill_says_why(
 ) -> None:
     visited = await _post(console, f"/sources/{own[page]}/backfills", since=since, key=str(uuid4()))
     assert visited.response.status_code == refusal[0]
-    assert refusal[1] in words(visited.response)
+    assert refusal[1] in text_of(visited.response)
     assert f'value="{since}"' in visited.response.text
 
 
@@ -93,7 +93,7 @@ async def test_backfill_is_cancelled_and_leads_back(console: ConsoleUnderTest, o
 
 async def test_all_pages_are_reconciled(console: ConsoleUnderTest) -> None:
     response = (await _post(console, "/sources/reconciliations", network="vk", key=str(uuid4()))).response
-    assert "страниц: 6" in note_of(response)["text"]
+    assert "страниц: 6" in note_of(response)
 
 
 async def test_token_is_added_and_never_shown(console: ConsoleUnderTest) -> None:
@@ -103,15 +103,15 @@ async def test_token_is_added_and_never_shown(console: ConsoleUnderTest) -> None
     assert "secret-token" not in str(visited.response.headers)
     refused = (await _post(console, "/sources/tokens", **sent | {"page": "vk.com/nosuchpage"})).response
     assert refused.status_code == 422
-    assert "Такой страницы в реестре нет" in words(refused)
+    assert "Такой страницы в реестре нет" in text_of(refused)
     assert "secret-token" not in refused.text
     assert "vk.com/nosuchpage" in refused.text
 
 
 async def test_tokens_are_for_those_who_inspect_sources(console: ConsoleUnderTest, own: dict[str, str]) -> None:
-    assert "отозван" in words((await _get(console, "/sources/tokens")).response)
+    assert "отозван" in text_of((await _get(console, "/sources/tokens")).response)
     closed = await _get(console, "/sources/tokens", EXECUTOR)
-    assert "Ключи видит центр" in words(closed.response)
+    assert "Ключи видит центр" in text_of(closed.response)
     assert [call for call in closed.calls if call.status == 403] == []
     removed = await _post(console, f"/sources/tokens/{own['token_id']}/removal")
     assert _made(removed) == [("DELETE", f"/sources/tokens/{own['token_id']}", 204)]
@@ -122,19 +122,19 @@ async def test_callback_secret_that_is_too_short_is_refused_and_not_shown(
 ) -> None:
     response = (await _post(console, f"/sources/{own['page_id']}/callback", secret="ab-cd")).response
     assert response.status_code == 422
-    assert "от 6 до 50 знаков" in words(response)
+    assert "от 6 до 50 знаков" in text_of(response)
     assert "ab-cd" not in response.text
 
 
 async def test_quarantined_payload_is_shown_as_text_and_tried_again(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
-    assert "Страница bagulnik 1" in words((await _get(console, "/quarantine")).response)
-    shown = words((await _get(console, f"/quarantine/{own['payload_id']}")).response)
+    assert "Страница bagulnik 1" in text_of((await _get(console, "/quarantine")).response)
+    shown = text_of((await _get(console, f"/quarantine/{own['payload_id']}")).response)
     assert '"of": "bagulnik"' in shown
     retried = await _post(console, f"/quarantine/{own['payload_id']}/retry", source_kind="callback")
     assert _made(retried) == [("POST", f"/sources/quarantine/{own['payload_id']}/retry", 409)]
-    assert note_of(retried.response)["kind"] == "failed"
+    assert note_kind_of(retried.response) == "failed"
 
 
 async def test_executor_sees_no_content_of_the_quarantine(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -145,19 +145,19 @@ async def test_executor_sees_no_content_of_the_quarantine(console: ConsoleUnderT
 
 async def test_failed_publication_is_retried(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     listed = (await _get(console, "/publications")).response
-    assert "Включим: bagulnik" in words(listed)
+    assert "Включим: bagulnik" in text_of(listed)
     assert f"/publications/{own['publication_id']}/retry" in listed.text
     retried = await _post(console, f"/publications/{own['publication_id']}/retry", back="/publications")
     assert _made(retried) == [("POST", f"/publications/{own['publication_id']}/retry", 202)]
-    assert note_of(retried.response)["text"] == "Ответ снова в очереди на публикацию."
+    assert note_of(retried.response) == "Ответ снова в очереди на публикацию."
 
 
 async def test_published_reply_is_not_offered_a_retry(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     listed = (await _get(console, "/publications?status=published")).response
-    assert "Чиним: bagulnik" in words(listed)
+    assert "Чиним: bagulnik" in text_of(listed)
     assert "/retry" not in listed.text
     path = f"/publications/{own['published_publication_id']}/retry"
-    assert "уже не в ошибке" in note_of((await _post(console, path)).response)["text"]
+    assert "уже не в ошибке" in note_of((await _post(console, path)).response)
 
 
 async def test_reader_of_publications_is_offered_no_retry(console: ConsoleUnderTest) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
-from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_of, words
+from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_kind_of, text_of
 
 MODERATOR = CallerCase("moderator")
 MANAGER = CallerCase("manager")
@@ -42,7 +42,7 @@ def _fields(**changed: Any) -> dict[str, Any]:
 
 async def test_endpoints_are_listed_without_their_secrets(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     listed = (await _get(console, "/webhooks")).response
-    assert "Для bagulnik" in words(listed)
+    assert "Для bagulnik" in text_of(listed)
     assert f'href="/webhooks/{own["endpoint_id"]}"' in listed.text
     assert "whsec_" not in listed.text
 
@@ -53,7 +53,7 @@ async def test_secret_of_a_new_endpoint_is_in_the_answer_alone(console: ConsoleU
     assert _made(visited) == [("POST", "/webhooks/endpoints", 201)]
     assert response.status_code == 200
     assert "whsec_" in response.text
-    assert "показан один раз" in words(response)
+    assert "показан один раз" in text_of(response)
     assert "whsec_" not in str(response.headers)
     assert response.headers["cache-control"] == "no-store"
 
@@ -62,7 +62,7 @@ async def test_new_secret_is_in_the_answer_alone(console: ConsoleUnderTest, own:
     response = (await _post(console, f"/webhooks/{own['endpoint_id']}/secret")).response
     assert response.status_code == 200
     assert "whsec_" in response.text
-    assert "ещё 24 часа" in words(response)
+    assert "ещё 24 часа" in text_of(response)
     assert "whsec_" not in str(response.headers)
 
 
@@ -81,7 +81,7 @@ async def test_wrong_subscription_is_shown_again(
 ) -> None:
     response = (await _post(console, "/webhooks/new", **_fields(description=HOSTILE, **changed))).response
     assert response.status_code == 422
-    assert said in words(response)
+    assert said in text_of(response)
     assert_escaped(response)
 
 
@@ -95,7 +95,7 @@ async def test_only_events_that_the_person_may_read_are_offered(console: Console
 async def test_event_without_its_right_is_refused_beside_the_events(console: ConsoleUnderTest) -> None:
     response = (await _post(console, "/webhooks/new", **_fields(event_types=["alert.raised"]))).response
     assert response.status_code == 403
-    assert "На часть событий у вас нет прав" in words(response)
+    assert "На часть событий у вас нет прав" in text_of(response)
 
 
 async def test_endpoint_is_changed_by_the_version_that_was_seen(
@@ -106,7 +106,7 @@ async def test_endpoint_is_changed_by_the_version_that_was_seen(
     assert _made(changed) == [("PATCH", f"/webhooks/endpoints/{own['endpoint_id']}", 200)]
     stale = (await _post(console, path, **_fields(version='"9"', description="Моя правка"))).response
     assert stale.status_code == 412
-    assert "запись изменил коллега" in words(stale)
+    assert "запись изменил коллега" in text_of(stale)
     assert 'value="Моя правка"' in stale.text
 
 
@@ -125,7 +125,7 @@ async def test_actions_make_their_calls(
     method, path, status = call
     assert _made(visited) == [(method, f"/webhooks/endpoints/{own['endpoint_id']}{path}", status)]
     assert visited.response.status_code == 303
-    assert note_of(visited.response)["kind"] == "done"
+    assert note_kind_of(visited.response) == "done"
 
 
 async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -137,7 +137,7 @@ async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: di
     given = await _post(console, f"/webhooks/{endpoint}/consent")
     assert _made(given) == [("POST", f"/webhooks/endpoints/{endpoint}/consent", 200)]
     nothing_asked = await _post(console, f"/webhooks/{own['endpoint_id']}/consent")
-    assert note_of(nothing_asked.response)["kind"] == "failed"
+    assert note_kind_of(nothing_asked.response) == "failed"
 
 
 async def test_unknown_action_calls_nothing(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -156,12 +156,12 @@ async def test_test_of_a_suspended_endpoint_says_what_to_do(
 
 
 async def test_deliveries_show_attempts_and_are_sent_again(console: ConsoleUnderTest, own: dict[str, str]) -> None:
-    listed = words((await _get(console, f"/webhooks/{own['endpoint_id']}")).response)
+    listed = text_of((await _get(console, f"/webhooks/{own['endpoint_id']}")).response)
     assert "открыто обращение" in listed
     assert "доставлено" in listed
-    failed = words((await _get(console, f"/webhooks/{own['endpoint_id']}?status=failed")).response)
+    failed = text_of((await _get(console, f"/webhooks/{own['endpoint_id']}?status=failed")).response)
     assert "Доставок нет" in failed
-    shown = words((await _get(console, f"/webhooks/deliveries/{own['delivery_id']}")).response)
+    shown = text_of((await _get(console, f"/webhooks/deliveries/{own['delivery_id']}")).response)
     assert "bagulnik" in shown
     retried = await _post(console, f"/webhooks/deliveries/{own['delivery_id']}/retry")
     ((_, path, _),) = _made(retried)
