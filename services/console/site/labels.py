@@ -1,5 +1,7 @@
 """Russian words for closed lists of values of the API. The glossary has the terms."""
 
+from services.console.site.registry_labels import REGISTRY_LABELS
+
 APPEAL_STATUS = {
     "triage": "у модератора",
     "assigned": "назначено",
@@ -32,6 +34,7 @@ LABELS = {
     "urgency": URGENCY,
     "network": NETWORK,
     "outcome": OUTCOME,
+    **REGISTRY_LABELS,
 }
 
 

@@ -1,0 +1,53 @@
+"""What people entered in forms, and what the API found wrong with it."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time
+
+from fastapi import Request
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.refusals import explained
+from shared.clock import REGION_TIME_ZONE
+
+_LATIN = re.compile("[A-Za-z]")
+_REPEATED = {"duplicate": "Такое значение уже занято.", "idempotency-key-reused": "Форма уже отправлена."}
+
+
+async def entered(request: Request) -> dict[str, str]:
+    """Return the texts of a form without the spaces around them; files are left out."""
+    form = await request.form()
+    return {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+
+
+def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what to say beside each wrong field, by its name.
+
+    `texts` are words for the fields of a form. A detail of the API is shown only where it is Russian.
+    """
+    wrong = {}
+    for pointer, detail in problem.fields.items():
+        name = pointer.removeprefix("query").strip("/").split("/")[0]
+        russian = None if _LATIN.search(detail) else detail
+        wrong[name] = russian or _REPEATED.get(problem.slug) or texts.get(name, "Проверьте это поле.")
+    return wrong
+
+
+def is_correctable(problem: ApiProblem) -> bool:
+    """Return whether the person can do something about it: the form is shown again with what they entered."""
+    return problem.status in {403, 409, 412, 422, 502, 503}
+
+
+def refusal_of(problem: ApiProblem) -> str:
+    """Return what stands above a form that was refused. Raise the problem if nothing can be done there."""
+    if not is_correctable(problem):
+        raise problem
+    return explained(problem)
+
+
+def start_of_day(day: str) -> str | None:
+    """Return the moment at which a day of a form begins in the region; None without a day."""
+    try:
+        return datetime.combine(date.fromisoformat(day), time(), REGION_TIME_ZONE).isoformat() if day else None
+    except ValueError:
+        return day
