@@ -58,6 +58,14 @@ class Answer:
         return self.headers.get("ETag", "")
 
 
+@dataclass(frozen=True)
+class Content:
+    """The body of a request that is a file itself."""
+
+    media_type: str
+    data: bytes
+
+
 class Api:
     """The public API as one person sees it."""
 
@@ -85,17 +93,19 @@ class Api:
         version: str | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
+        content: Content | None = None,
     ) -> Answer:
         """Send one request and return its answer.
 
-        `version` becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or `form` as it is.
+        `version` becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or `form` or
+        `content` as they are.
         Nothing is sent again except after a refused token, which changes nothing.
         """
         async with self.opened(
-            method, path, body, parameters=parameters, version=version, key=key, form=form
+            method, path, body, parameters=parameters, version=version, key=key, form=form, content=content
         ) as response:
-            content = await response.read()
-            if not content:
+            received = await response.read()
+            if not received:
                 return Answer(response.status, None, response.headers)
             return Answer(response.status, await response.json(content_type=None), response.headers)
 
@@ -110,11 +120,14 @@ class Api:
         version: str | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
+        content: Content | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and give the response itself, to pass on a file while it is read."""
         headers = {"Accept-Encoding": "gzip"}
         if version:
             headers["If-Match"] = version
+        if content:
+            headers["Content-Type"] = content.media_type
         if key:
             headers["Idempotency-Key"] = key
         if (request_id := get_contextvars().get("request_id")) is not None:
@@ -129,7 +142,7 @@ class Api:
                     f"{self._gateway}{PREFIX}{path}",
                     params=_pairs(parameters or {}),
                     json=body,
-                    data=form,
+                    data=content.data if content else form,
                     headers=headers | {"Authorization": f"Bearer {token}"},
                     timeout=self._timeout,
                     allow_redirects=False,
