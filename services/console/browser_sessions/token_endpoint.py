@@ -50,10 +50,13 @@ class TokenEndpoint:
         self._http = http
         self._base = base
 
-    async def sign_in(self, username: str, password: str) -> Tokens:
-        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable."""
+    async def sign_in(self, username: str, password: str, browser: str = "") -> Tokens:
+        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable.
+
+        `browser` is its `User-Agent`, by which the person recognises the session.
+        """
         form = {"grant_type": "password", "username": username, "password": password}
-        return await self._tokens(form)
+        return await self._tokens(form, {"User-Agent": browser} if browser else {})
 
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors. Raise SessionEnded, SignInRefused (429) or EndpointUnavailable."""
@@ -74,9 +77,11 @@ class TokenEndpoint:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EndpointUnavailable(repr(error)) from error
 
-    async def _tokens(self, form: dict[str, str]) -> Tokens:
+    async def _tokens(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Tokens:
         try:
-            async with self._http.post(f"{self._base}/token", data=form, timeout=_TIMEOUT) as response:
+            async with self._http.post(
+                f"{self._base}/token", data=form, headers=headers, timeout=_TIMEOUT
+            ) as response:
                 if response.status in {400, 401, 403, 429}:
                     after = response.headers.get("Retry-After", "")
                     raise SignInRefused(response.status, int(after) if after.isdigit() else None)

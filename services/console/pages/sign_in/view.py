@@ -46,7 +46,8 @@ async def sign_in(
     if not username.strip() or not password:
         return _form(username=username, error=_EMPTY, back=back, status=422)
     try:
-        tokens = await site.token_endpoint.sign_in(username.strip(), password)
+        browser = request.headers.get("user-agent", "")[:300]
+        tokens = await site.token_endpoint.sign_in(username.strip(), password, browser)
     except SignInRefused as refused:
         return _form(username=username, error=_reason(refused), back=back, status=refused.status)
     if former := request.cookies.get(SESSION_COOKIE):
