@@ -34,7 +34,7 @@ _HOURS = "Напишите часы так: 09:00–13:00, 14:00–18:00."
 async def show_new_calendar(visit: VisitDep) -> HTMLResponse:
     """Show an empty form; the week is that of the region's calendar."""
     calendars = (await visit.api.get(PATH, {"limit": 100}))["items"]
-    weekly = next((one["weekly"] for one in calendars if one["is_default"]), {})
+    weekly: Mapping[str, Any] = next((one["weekly"] for one in calendars if one["is_default"]), {})
     return _form(visit, shown_week(weekly))
 
 
@@ -121,9 +121,7 @@ async def remove_day(visit: VisitDep, calendar_id: str, day: str) -> Response:
     return visit.redirect(address, note="День убран. Сроки пересчитываются.")
 
 
-async def _replace(
-    visit: Visit, calendar_id: str, form: Mapping[str, str], days: list[dict[str, Any]]
-) -> None:
+async def _replace(visit: Visit, calendar_id: str, form: Mapping[str, str], days: list[dict[str, Any]]) -> None:
     day = form.get("day", "")
     body = {"start": day, "end": day, "days": days}
     await visit.api.send("PUT", f"{PATH}/{calendar_id}/days", body, version=form.get("version"))

@@ -7,8 +7,8 @@ from services.console.api_calls.client import ApiProblem, Content
 from services.console.pages.calendars import calendar_changes
 from services.console.pages.calendars.calendar_changes import PATH
 from services.console.pages.calendars.working_hours import WEEKDAYS, written
-from services.console.pages.organisations.paging import page_addresses
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep
 from shared import clock
 
@@ -38,9 +38,7 @@ async def show_calendar(visit: VisitDep, calendar_id: str) -> HTMLResponse:
     return await _calendar_page(visit, calendar_id)
 
 
-async def _calendar_page(
-    visit: Visit, calendar_id: str, refusal: str = "", *, status: int = 200
-) -> HTMLResponse:
+async def _calendar_page(visit: Visit, calendar_id: str, refusal: str = "", *, status: int = 200) -> HTMLResponse:
     answer = await visit.api.send("GET", f"{PATH}/{calendar_id}")
     calendar = answer.data
     base = await visit.api.get(f"{PATH}/{calendar['base_id']}") if calendar["base_id"] else None

@@ -6,8 +6,8 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.organisations.choosing import Choice, choose, known_organisation
-from services.console.pages.people.person_access import CENTRE_ROLES, grantable_roles
+from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
+from services.console.registry_forms.choosing import Choice, choose, known_organisation
 from services.console.site.formats import parsed
 from services.console.site.forms import entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.labels import LABELS
@@ -75,12 +75,10 @@ async def change_client(visit: VisitDep, client_id: str) -> Response:
     """Change the client, if nobody has changed it since the form was shown."""
     form, scopes = await _entered(visit)
     try:
-        await visit.api.send(
-            "PATCH", f"{PATH}/{client_id}", _changes(form, scopes), version=form.get("version")
-        )
+        await visit.api.send("PATCH", f"{PATH}/{client_id}", _changes(form, scopes), version=form.get("version"))
     except ApiProblem as problem:
         client = await visit.api.get(f"{PATH}/{client_id}")
-        return _form(visit, form, scopes, Choice(), problem, client)
+        return _form(visit, form, scopes, Choice(), problem, client=client)
     return visit.redirect(f"{PATH}/{client_id}", note="Изменения сохранены.")
 
 
@@ -104,6 +102,7 @@ def _form(
     scopes: Sequence[str],
     organisation: Choice,
     problem: ApiProblem | None = None,
+    *,
     client: Mapping[str, Any] | None = None,
 ) -> HTMLResponse:
     return visit.render(

@@ -8,10 +8,10 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.clients import client_changes
 from services.console.pages.clients.client_changes import PATH
-from services.console.pages.organisations.choosing import names_of
-from services.console.pages.organisations.paging import page_addresses
+from services.console.registry_forms.choosing import names_of
 from services.console.site.forms import entered, refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep
 
 router = page_router()

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.organisations.choosing import Choice, choose, known_organisation
+from services.console.registry_forms.choosing import Choice, choose, known_organisation
 from services.console.site.formats import parsed
 from services.console.site.forms import entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.page import page_router

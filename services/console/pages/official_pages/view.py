@@ -8,10 +8,11 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.official_pages import page_changes, page_connection, page_steps, page_tokens
-from services.console.pages.organisations.choosing import names_of
-from services.console.pages.organisations.paging import page_addresses
+from services.console.registry_forms.choosing import names_of
+from services.console.registry_forms.tokens import collection_of
 from services.console.site.labels import LABELS
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/pages"
@@ -67,7 +68,7 @@ async def show_page(visit: VisitDep, page_id: str) -> HTMLResponse:
         visit.api.get(f"{PATH}/{page_id}"),
         visit.api.get(f"{PATH}/{page_id}/steps", {"limit": 100}),
         visit.api.get(f"{PATH}/{page_id}/checks", {"limit": 7}),
-        page_tokens.collection_of(visit, page_id),
+        collection_of(visit, page_id),
     )
     return visit.render(
         "official_pages/page.html",

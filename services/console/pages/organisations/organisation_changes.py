@@ -7,8 +7,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.organisations import organisation_form
-from services.console.pages.organisations.choosing import choose, known_organisation
 from services.console.pages.organisations.organisation_form import OrganisationForm
+from services.console.registry_forms.choosing import choose, known_organisation
 from services.console.site.forms import entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -52,9 +52,7 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
     """Change the organisation, if nobody has changed it since the form was shown."""
     path = f"/organisations/{organisation_id}"
     form = await entered(visit.request)
-    organisation, parent = await together(
-        visit.api.get(path), choose(visit.api, form, "parent", required=False)
-    )
+    organisation, parent = await together(visit.api.get(path), choose(visit.api, form, "parent", required=False))
     if form.get("find") or parent.error:
         return await _form(visit, OrganisationForm(form, parent), organisation)
     body = organisation_form.request_body(form, parent, is_new=False)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import Api
-from services.console.pages.organisations.choosing import Choice
+from services.console.registry_forms.choosing import Choice
 from services.console.site.labels import LABELS
 from services.console.site.visit import together
 

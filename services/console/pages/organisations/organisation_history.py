@@ -3,7 +3,7 @@
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.organisations.choosing import Choice, choose
+from services.console.registry_forms.choosing import Choice, choose
 from services.console.site.forms import entered, refusal_of, wrong_fields
 from services.console.site.labels import LABELS
 from services.console.site.page import page_router
@@ -11,7 +11,10 @@ from services.console.site.visit import Visit, VisitDep, together
 
 router = page_router()
 _NAME_KINDS = (("former", "прежнее"), ("alias", "другое название"))
-_WRONG_NAME = {"name": "Введите название; такого у организации ещё нет.", "valid_to": "Последний день раньше первого."}
+_WRONG_NAME = {
+    "name": "Введите название; такого у организации ещё нет.",
+    "valid_to": "Последний день раньше первого.",
+}
 _WRONG_SUCCESSION = {
     "successors": "Проверьте преемников: для разделения нужны два, сама себе организация преемником не бывает.",
     "effective_on": "Введите день, с которого действует преемник.",

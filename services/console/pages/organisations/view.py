@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse
 
+from services.console.api_calls.client import Parameters
 from services.console.pages.organisations import organisation_changes, organisation_history
-from services.console.pages.organisations.choosing import find_organisations
 from services.console.pages.organisations.organisation_form import KINDS
-from services.console.pages.organisations.paging import page_addresses
+from services.console.registry_forms.choosing import find_organisations
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/organisations"
@@ -19,11 +20,7 @@ router.include_router(organisation_changes.router)
 router.include_router(organisation_history.router)
 PAGE = Page(
     router,
-    (
-        NavigationLink(
-            Section.REGISTRY, 10, "Организации", PATH, rights=frozenset({"registry:read"}), key="o"
-        ),
-    ),
+    (NavigationLink(Section.REGISTRY, 10, "Организации", PATH, rights=frozenset({"registry:read"}), key="o"),),
 )
 _FILTERS = ("q", "kind", "municipality", "active", "parent_id")
 _PAGE_SIZE = 30
@@ -72,7 +69,7 @@ async def show_organisation(visit: VisitDep, organisation_id: str) -> HTMLRespon
 async def organisation_page(visit: Visit, organisation_id: str) -> HTMLResponse:
     """Return the page of an organisation."""
     own = f"{PATH}/{organisation_id}"
-    below = {"parent_id": organisation_id, "limit": _SUBORDINATES}
+    below: Parameters = {"parent_id": organisation_id, "limit": _SUBORDINATES}
     organisation, pages, names, successions, subordinates, municipalities = await together(
         visit.api.get(own),
         visit.api.get("/pages", {"organisation_id": organisation_id, "limit": 100}),

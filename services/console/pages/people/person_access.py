@@ -7,14 +7,13 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.organisations.choosing import Choice, choose, known_organisation
+from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
+from services.console.registry_forms.choosing import Choice, choose, known_organisation
 from services.console.site.forms import entered, refusal_of, wrong_fields
-from services.console.site.labels import LABELS
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
-CENTRE_ROLES = ("moderator", "analyst", "head", "auditor", "operations")
 # Read aloud and typed without mistakes: no letters or digits that look alike.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _WRONG = {
@@ -31,12 +30,6 @@ _WRONG = {
 def new_password() -> str:
     """Return a random password in four groups."""
     return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
-
-
-def grantable_roles(visit: Visit) -> list[tuple[str, str]]:
-    """Return the roles that the person may give: those of the centre are given by the centre."""
-    of_centre = visit.me["organisation"] is None
-    return [(key, text) for key, text in LABELS["role"].items() if of_centre or key not in CENTRE_ROLES]
 
 
 @router.get("/people-new")
@@ -111,9 +104,7 @@ async def reset_password(visit: VisitDep, person_id: str) -> HTMLResponse:
     """Give the account a new password, which ends its sessions, and show it."""
     answer = await visit.api.send("GET", f"/people/{person_id}")
     password = new_password()
-    changed = await visit.api.send(
-        "PATCH", f"/people/{person_id}", {"password": password}, version=answer.version
-    )
+    changed = await visit.api.send("PATCH", f"/people/{person_id}", {"password": password}, version=answer.version)
     return visit.render("people/password.html", person=changed.data, password=password, is_new=False)
 
 
@@ -122,8 +113,7 @@ def _access(form: Mapping[str, str], organisation: Choice) -> dict[str, Any]:
         "full_name": form.get("full_name", ""),
         "role": form.get("role", ""),
         "organisation_id": organisation.organisation_id,
-        "include_subordinates": form.get("include_subordinates") == "yes"
-        and form.get("role") not in CENTRE_ROLES,
+        "include_subordinates": form.get("include_subordinates") == "yes" and form.get("role") not in CENTRE_ROLES,
     }
 
 

@@ -60,9 +60,7 @@ async def set_notice_address(visit: VisitDep, person_id: str) -> Response:
     address = form.get("address") or None
     own = f"/people/{person_id}"
     try:
-        await visit.api.send(
-            "PUT", f"{own}/notice-address", {"address": address}, version=form.get("version")
-        )
+        await visit.api.send("PUT", f"{own}/notice-address", {"address": address}, version=form.get("version"))
     except ApiProblem as problem:
         if not is_correctable(problem) and problem.status != 429:
             raise

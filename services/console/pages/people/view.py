@@ -5,20 +5,18 @@ from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse
 
-from services.console.pages.organisations.choosing import names_of
-from services.console.pages.organisations.paging import page_addresses
 from services.console.pages.people import person_access, person_locks
+from services.console.registry_forms.choosing import names_of
 from services.console.site.labels import LABELS
 from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
 from services.console.site.visit import VisitDep, together
 
 PATH = "/people"
 router = page_router()
 router.include_router(person_access.router)
 router.include_router(person_locks.router)
-PAGE = Page(
-    router, (NavigationLink(Section.REGISTRY, 50, "Сотрудники", PATH, rights=frozenset({"people:read"})),)
-)
+PAGE = Page(router, (NavigationLink(Section.REGISTRY, 50, "Сотрудники", PATH, rights=frozenset({"people:read"})),))
 _FILTERS = ("organisation_id", "role", "active")
 _PAGE_SIZE = 30
 
@@ -50,7 +48,7 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
     if not visit.may("people:read"):
         return visit.render("people/not_shown.html")
     person, sessions = await together(
-        visit.api.get(f"{PATH}/{person_id}"), visit.api.get(f"{PATH}/{person_id}/sessions", {"limit": 50})
+        visit.api.get(f"{PATH}/{person_id}"), visit.api.get(f"{PATH}/{person_id}/sessions", {"limit": 20})
     )
     organisation, notices = await together(_organisation(visit, person), _notices(visit, person_id))
     return visit.render(

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 
-def page_addresses(path: str, query: Mapping[str, str], listed: Mapping[str, Any]) -> dict[str, str | None]:
+def page_addresses(path: str, query: Mapping[str, str], listed: Mapping[str, Any]) -> dict[str, Any]:
     """Return `first` and `after`: the address of the list's beginning, and of its next page if there is one."""
     kept = {name: value for name, value in query.items() if value}
     cursor = listed.get("next_cursor")

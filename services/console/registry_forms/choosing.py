@@ -45,7 +45,7 @@ async def known_organisation(api: Api, organisation_id: str | None) -> Choice:
 
 
 async def choose(api: Api, form: Mapping[str, str], name: str, *, required: bool = True) -> Choice:
-    """Return the organisation that the fields of `organisations/choice.html` name.
+    """Return the organisation that the fields of `components/choice.html` name.
 
     Without one, `error` says what to do, unless nothing was entered and nothing is required.
     """
