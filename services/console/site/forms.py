@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 
 from fastapi import Request
+from starlette.datastructures import UploadFile
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.refusals import explained
@@ -20,6 +21,14 @@ async def entered(request: Request) -> dict[str, str]:
     return {name: value.strip() for name, value in form.items() if isinstance(value, str)}
 
 
+async def entered_with_file(request: Request, name: str) -> tuple[dict[str, str], bytes]:
+    """Return the texts of a form, and the content of the file in the field `name`; empty without a file."""
+    async with request.form() as form:
+        file = form.get(name)
+        content = await file.read() if isinstance(file, UploadFile) else b""
+        return {field: value.strip() for field, value in form.items() if isinstance(value, str)}, content
+
+
 def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str]:
     """Return what to say beside each wrong field, by its name.
 
@@ -28,7 +37,8 @@ def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str
     wrong = {}
     for pointer, detail in problem.fields.items():
         name = pointer.removeprefix("query").strip("/").split("/")[0]
-        russian = None if _LATIN.search(detail) else detail
+        said = detail.removeprefix("Value error, ")
+        russian = None if _LATIN.search(said) else said
         wrong[name] = russian or _REPEATED.get(problem.slug) or texts.get(name, "Проверьте это поле.")
     return wrong
 

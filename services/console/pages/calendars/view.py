@@ -1,12 +1,12 @@
 """Working calendars: by which hours and days deadlines are counted."""
 
 from fastapi.responses import HTMLResponse, Response
-from starlette.datastructures import UploadFile
 
 from services.console.api_calls.client import ApiProblem, Content
 from services.console.pages.calendars import calendar_changes
 from services.console.pages.calendars.calendar_changes import PATH
 from services.console.pages.calendars.working_hours import WEEKDAYS, written
+from services.console.site.forms import entered_with_file
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep
@@ -71,9 +71,7 @@ async def export_days(visit: VisitDep, calendar_id: str) -> Response:
 @router.post(PATH + "/{calendar_id}/file")
 async def import_days(visit: VisitDep, calendar_id: str) -> Response:
     """Set the calendar's own days of whole years to those of a file."""
-    form = await visit.request.form()
-    file = form.get("file")
-    content = await file.read() if isinstance(file, UploadFile) else b""
+    form, content = await entered_with_file(visit.request, "file")
     if not content:
         return await _calendar_page(visit, calendar_id, _NO_FILE, status=422)
     try:
@@ -81,7 +79,7 @@ async def import_days(visit: VisitDep, calendar_id: str) -> Response:
             "PUT",
             f"{PATH}/{calendar_id}/days.ics",
             content=Content("text/calendar", content),
-            version=str(form.get("version", "")),
+            version=form.get("version"),
         )
     except ApiProblem as problem:
         if problem.status not in {412, 422}:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi.responses import HTMLResponse, StreamingResponse
-from starlette.datastructures import UploadFile
 
 from services.console.api_calls.client import ApiProblem, Content
 from services.console.pages.registry_import.fault_words import about_file, in_russian
-from services.console.site.forms import refusal_of
+from services.console.site.forms import entered_with_file, refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
 
@@ -56,9 +55,7 @@ async def show_import(visit: VisitDep) -> HTMLResponse:
 @router.post(PATH)
 async def check_or_apply(visit: VisitDep) -> HTMLResponse:
     """Show what a file would change; apply it if that was shown before and the person wants it."""
-    form = await visit.request.form()
-    file = form.get("file")
-    content = await file.read() if isinstance(file, UploadFile) else b""
+    form, content = await entered_with_file(visit.request, "file")
     if not content:
         return _page(visit, Result(refusal=_NO_FILE), status=422)
     digest = hashlib.sha256(content).hexdigest()
@@ -70,7 +67,7 @@ async def check_or_apply(visit: VisitDep) -> HTMLResponse:
             "/organisations/import",
             parameters={"dry_run": not applies, "resolve_short_names": form.get("resolve") == "yes"},
             content=Content(_XLSX if content.startswith(b"PK") else _CSV, content),
-            key=str(form.get("key") or "") if applies else None,
+            key=form.get("key") if applies else None,
         )
     except ApiProblem as problem:
         return _page(visit, _refused(problem), status=problem.status)
