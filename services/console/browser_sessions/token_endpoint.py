@@ -1,7 +1,7 @@
-"""The token endpoint of the API: sign-in by password, refresh and revocation."""
+"""Tokens of a person, and the token endpoint of the API: sign-in by password, refresh and revocation."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 
@@ -27,11 +27,16 @@ class SignInRefused(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Tokens:
-    """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given."""
+    """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given.
+
+    `issuer` is the region's OIDC issuer that gave them to the client `client_id`; empty: the API itself.
+    """
 
     access: str
     refresh: str
     expires_in: int
+    issuer: str = ""
+    client_id: str = ""
 
     def stored(self) -> dict[str, Any]:
         """Return what is stored."""
@@ -43,12 +48,47 @@ class Tokens:
         return cls(**stored)
 
 
+class TokenIssuer(Protocol):
+    """Whoever gave the tokens of a session."""
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
+        ...
+
+    async def revoke(self, tokens: Tokens) -> None:
+        """End the session of these tokens. Raise EndpointUnavailable."""
+        ...
+
+
+@dataclass(frozen=True)
+class SignInMethods:
+    """How people sign in: with a password, or as the client `client_id` of the OIDC issuer `issuer`."""
+
+    password: bool
+    issuer: str | None = None
+    client_id: str | None = None
+
+
 class TokenEndpoint:
     """`/auth/token` and `/auth/revoke` of the API."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
         self._http = http
         self._base = base
+
+    async def methods(self) -> SignInMethods:
+        """Return how people sign in. Raise EndpointUnavailable."""
+        try:
+            async with self._http.get(f"{self._base}/methods", timeout=_TIMEOUT) as response:
+                if response.status != 200:
+                    raise EndpointUnavailable(f"status {response.status}")
+                document = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EndpointUnavailable(repr(error)) from error
+        external = document["external"]
+        if external is None or external["client_id"] is None:
+            return SignInMethods(document["password"])
+        return SignInMethods(document["password"], external["issuer"], external["client_id"])
 
     async def sign_in(self, username: str, password: str, browser: str = "") -> Tokens:
         """Return a person's tokens. Raise SignInRefused or EndpointUnavailable.
