@@ -124,15 +124,7 @@ class Api:
         content: Content | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and give the response itself, to pass on a file while it is read."""
-        headers = {"Accept-Encoding": "gzip"}
-        if version:
-            headers["If-Match"] = version
-        if content:
-            headers["Content-Type"] = content.media_type
-        if key:
-            headers["Idempotency-Key"] = key
-        if (request_id := get_contextvars().get("request_id")) is not None:
-            headers["X-Request-Id"] = request_id
+        headers = _headers(version, key, content)
         refused: str | None = None
         for last in (False, True):
             if (token := await self._token(refused)) is None:
@@ -178,6 +170,16 @@ async def _problem(response: aiohttp.ClientResponse) -> Exception:
     if not isinstance(document, dict):
         return ApiUnavailable(f"status {response.status} without a problem document")
     return ApiProblem(response.status, document, response.headers)
+
+
+def _headers(version: str | None, key: str | None, content: Content | None) -> dict[str, str]:
+    given = {
+        "If-Match": version,
+        "Idempotency-Key": key,
+        "Content-Type": content.media_type if content else None,
+        "X-Request-Id": get_contextvars().get("request_id"),
+    }
+    return {"Accept-Encoding": "gzip"} | {name: value for name, value in given.items() if value}
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:

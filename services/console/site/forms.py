@@ -1,7 +1,7 @@
 """What people entered in forms, and what the API found wrong with it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
 
 from fastapi import Request
@@ -41,6 +41,20 @@ def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str
         russian = None if _LATIN.search(said) else said
         wrong[name] = russian or _REPEATED.get(problem.slug) or texts.get(name, "Проверьте это поле.")
     return wrong
+
+
+def changed_meanwhile(
+    current: Mapping[str, str], form: Mapping[str, str], *, chosen: Collection[str] = ()
+) -> dict[str, str]:
+    """Return what stands now in the fields that differ from what was entered, for a form whose version was stale.
+
+    `chosen` are fields whose values are no words.
+    """
+    return {
+        name: "Сейчас выбрано другое." if name in chosen else f"Сейчас в записи: {value or 'пусто'}."
+        for name, value in current.items()
+        if name != "version" and value != form.get(name, "")
+    }
 
 
 def is_correctable(problem: ApiProblem) -> bool:

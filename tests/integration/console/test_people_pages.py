@@ -77,6 +77,8 @@ async def test_access_is_changed_in_the_version_that_was_shown(console: ConsoleU
     stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form | {"version": '"99"'})
     assert stale.response.status_code == 412
     assert 'value="Новое имя"' in stale.response.text
+    assert "Сейчас в записи: " in stale.response.text
+    assert 'value="&#34;99&#34;"' not in stale.response.text
 
 
 async def test_password_is_reset_and_sessions_end(console: ConsoleUnderTest) -> None:
@@ -135,5 +137,8 @@ async def test_client_is_changed_and_deactivated(console: ConsoleUnderTest) -> N
     form = {"name": "Другая", "version": await version_of(console, OPERATIONS, f"{own}/edit")}
     changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)
     assert (changed.response.status_code, changes(changed)) == (303, [("PATCH", 200)])
+    stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form | {"version": '"99"'})
+    assert stale.response.status_code == 412
+    assert 'value="Другая"' in stale.response.text
     gone = await console.send(OPERATIONS, "POST", f"{own}/deactivate")
     assert (gone.response.status_code, changes(gone)) == (303, [("DELETE", 204)])

@@ -73,6 +73,8 @@ async def test_change_sends_the_version_that_was_shown(console: ConsoleUnderTest
     assert stale.response.status_code == 412
     assert "изменил коллега" in stale.response.text
     assert 'value="Другое имя"' in stale.response.text
+    assert "Сейчас в записи: Организация bagulnik." in stale.response.text
+    assert f'name="version" value="{form["version"]}"' in stale.response.text.replace("&#34;", '"')
 
 
 async def test_parent_is_found_by_words_and_chosen(console: ConsoleUnderTest) -> None:

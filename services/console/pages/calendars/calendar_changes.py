@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.console.api_calls.client import ApiProblem
+from services.console.api_calls.client import Answer, ApiProblem
 from services.console.pages.calendars.working_hours import (
     WEEKDAYS,
     NotHours,
@@ -13,7 +13,7 @@ from services.console.pages.calendars.working_hours import (
     parse_week,
     shown_week,
 )
-from services.console.site.forms import entered, refusal_of, wrong_fields
+from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
 
@@ -58,8 +58,7 @@ async def create_calendar(visit: VisitDep) -> Response:
 async def show_calendar_form(visit: VisitDep, calendar_id: str) -> HTMLResponse:
     """Show the form with the calendar's name and week."""
     answer = await visit.api.send("GET", f"{PATH}/{calendar_id}")
-    values = shown_week(answer.data["weekly"]) | {"name": answer.data["name"], "version": answer.version}
-    return _form(visit, values, answer.data)
+    return _form(visit, _values(answer), answer.data)
 
 
 @router.post(PATH + "/{calendar_id}/edit")
@@ -74,7 +73,12 @@ async def change_calendar(visit: VisitDep, calendar_id: str) -> Response:
     try:
         await visit.api.send("PATCH", f"{PATH}/{calendar_id}", body, version=form.get("version"))
     except ApiProblem as problem:
-        return _refused(visit, form, problem, calendar)
+        if problem.status != 412:
+            return _refused(visit, form, problem, calendar)
+        current = _values(await visit.api.send("GET", f"{PATH}/{calendar_id}"))
+        again = form | {"version": current["version"]}
+        wrong = changed_meanwhile(current, form)
+        return _form(visit, again, calendar, refusal=CHANGED, wrong=wrong, status=problem.status)
     return visit.redirect(f"{PATH}/{calendar_id}", note="Календарь изменён. Сроки пересчитываются.")
 
 
@@ -103,6 +107,8 @@ async def set_day(visit: VisitDep, calendar_id: str) -> Response:
     except ApiProblem as problem:
         refusal = refusal_of(problem)
         wrong = wrong_fields(problem, _WRONG)
+        if problem.status == 412:
+            form["version"] = (await visit.api.send("GET", f"{PATH}/{calendar_id}")).version
         return _day_form(visit, calendar, form, refusal=refusal, wrong=wrong, status=problem.status)
     return visit.redirect(f"{PATH}/{calendar_id}?year={day[:4]}", note="День записан. Сроки пересчитываются.")
 
@@ -125,6 +131,11 @@ async def _replace(visit: Visit, calendar_id: str, form: Mapping[str, str], days
     day = form.get("day", "")
     body = {"start": day, "end": day, "days": days}
     await visit.api.send("PUT", f"{PATH}/{calendar_id}/days", body, version=form.get("version"))
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    calendar = answer.data
+    return shown_week(calendar["weekly"]) | {"name": calendar["name"], "version": answer.version}
 
 
 def _refused(

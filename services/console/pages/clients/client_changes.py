@@ -5,11 +5,11 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.console.api_calls.client import ApiProblem
+from services.console.api_calls.client import Answer, ApiProblem
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
 from services.console.registry_forms.choosing import Choice, choose, known_organisation
 from services.console.site.formats import parsed
-from services.console.site.forms import entered, refusal_of, start_of_day, wrong_fields
+from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.labels import LABELS
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -60,14 +60,7 @@ async def show_client_form(visit: VisitDep, client_id: str) -> Response:
         return visit.redirect(PATH)
     answer = await visit.api.send("GET", f"{PATH}/{client_id}")
     client = answer.data
-    values = {
-        "name": client["name"],
-        "include_subordinates": "yes" if client["include_subordinates"] else "",
-        "expires_on": parsed(client["expires_at"]).date().isoformat() if client["expires_at"] else "",
-        "version": answer.version,
-        "role": client["role"],
-    }
-    return _form(visit, values, client["scopes"] or (), Choice(), client=client)
+    return _form(visit, _values(answer), client["scopes"] or (), Choice(), client=client)
 
 
 @router.post(PATH + "/{client_id}/edit")
@@ -77,9 +70,27 @@ async def change_client(visit: VisitDep, client_id: str) -> Response:
     try:
         await visit.api.send("PATCH", f"{PATH}/{client_id}", _changes(form, scopes), version=form.get("version"))
     except ApiProblem as problem:
-        client = await visit.api.get(f"{PATH}/{client_id}")
-        return _form(visit, form, scopes, Choice(), problem, client=client)
+        current = await visit.api.send("GET", f"{PATH}/{client_id}")
+        if problem.status != 412:
+            return _form(visit, form, scopes, Choice(), problem, client=current.data)
+        values = _values(current)
+        wrong = changed_meanwhile(values, form, chosen=("include_subordinates",))
+        if sorted(current.data["scopes"] or ()) != sorted(scopes):
+            wrong["scopes"] = "Сейчас отмечены другие права."
+        again = form | {"version": values["version"]}
+        return _form(visit, again, scopes, Choice(), problem, client=current.data, wrong=wrong)
     return visit.redirect(f"{PATH}/{client_id}", note="Изменения сохранены.")
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    client = answer.data
+    return {
+        "name": client["name"],
+        "include_subordinates": "yes" if client["include_subordinates"] else "",
+        "expires_on": parsed(client["expires_at"]).date().isoformat() if client["expires_at"] else "",
+        "version": answer.version,
+        "role": client["role"],
+    }
 
 
 async def _entered(visit: Visit) -> tuple[dict[str, str], list[str]]:
@@ -104,6 +115,7 @@ def _form(
     problem: ApiProblem | None = None,
     *,
     client: Mapping[str, Any] | None = None,
+    wrong: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     return visit.render(
         "clients/edit.html",
@@ -115,5 +127,5 @@ def _form(
         roles=grantable_roles(visit),
         rights=LABELS["right"].items(),
         refusal=refusal_of(problem) if problem else "",
-        wrong=wrong_fields(problem, _WRONG) if problem else {},
+        wrong=wrong or (wrong_fields(problem, _WRONG) if problem else {}),
     )

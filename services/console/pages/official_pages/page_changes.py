@@ -5,10 +5,10 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.console.api_calls.client import ApiProblem
+from services.console.api_calls.client import Answer, ApiProblem
 from services.console.registry_forms.choosing import Choice, choose, known_organisation
 from services.console.site.formats import parsed
-from services.console.site.forms import entered, refusal_of, start_of_day, wrong_fields
+from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
 
@@ -26,14 +26,8 @@ _WRONG = {
 async def show_page_form(visit: VisitDep, page_id: str) -> HTMLResponse:
     """Show the form with the page's fields."""
     answer = await visit.api.send("GET", f"/pages/{page_id}")
-    page = answer.data
-    values = {name: str(page[name] or "") for name in ("name", "screen_name", "url")}
-    values |= {
-        "go_live_on": parsed(page["go_live_at"]).date().isoformat(),
-        "active": "yes" if page["active"] else "",
-        "version": answer.version,
-    }
-    return _form(visit, page, values, await known_organisation(visit.api, page["organisation_id"]))
+    organisation = await known_organisation(visit.api, answer.data["organisation_id"])
+    return _form(visit, answer.data, _values(answer), organisation)
 
 
 @router.post("/pages/{page_id}/edit")
@@ -57,8 +51,22 @@ async def change_page(visit: VisitDep, page_id: str) -> Response:
     try:
         await visit.api.send("PATCH", f"/pages/{page_id}", body, version=form.get("version"))
     except ApiProblem as problem:
-        return _form(visit, page, form, organisation, problem)
+        if problem.status == 412:
+            current = _values(await visit.api.send("GET", f"/pages/{page_id}"))
+            wrong = changed_meanwhile(current, form, chosen=("active",))
+            again = form | {"version": current["version"]}
+            return _form(visit, page, again, organisation, problem, wrong=wrong)
+        return _form(visit, page, form, organisation, problem, wrong=wrong_fields(problem, _WRONG))
     return visit.redirect(f"/pages/{page_id}", note="Изменения сохранены.")
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    page = answer.data
+    return {name: str(page[name] or "") for name in ("name", "screen_name", "url")} | {
+        "go_live_on": parsed(page["go_live_at"]).date().isoformat(),
+        "active": "yes" if page["active"] else "",
+        "version": answer.version,
+    }
 
 
 def _form(
@@ -67,6 +75,8 @@ def _form(
     values: Mapping[str, str],
     organisation: Choice,
     problem: ApiProblem | None = None,
+    *,
+    wrong: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     return visit.render(
         "official_pages/edit.html",
@@ -75,5 +85,5 @@ def _form(
         values=values,
         organisation=organisation,
         refusal=refusal_of(problem) if problem else "",
-        wrong=wrong_fields(problem, _WRONG) if problem else {},
+        wrong=wrong or {},
     )

@@ -9,7 +9,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.organisations import organisation_form
 from services.console.pages.organisations.organisation_form import OrganisationForm
 from services.console.registry_forms.choosing import choose, known_organisation
-from services.console.site.forms import entered, refusal_of, wrong_fields
+from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
 
@@ -61,8 +61,23 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
     try:
         await visit.api.send("PATCH", path, body, version=form.get("version"))
     except ApiProblem as problem:
+        if problem.status == 412:
+            return await _changed_meanwhile(visit, OrganisationForm(form, parent), problem, organisation_id)
         return await _refused(visit, OrganisationForm(form, parent), problem, organisation)
     return visit.redirect(path, note="Изменения сохранены.")
+
+
+async def _changed_meanwhile(
+    visit: Visit, form: OrganisationForm, problem: ApiProblem, organisation_id: str
+) -> HTMLResponse:
+    """Return the form with what a colleague has changed; sending it again is a change of that."""
+    current = await visit.api.send("GET", f"/organisations/{organisation_id}")
+    wrong = changed_meanwhile(
+        organisation_form.shown_values(current.data), form.values, chosen=organisation_form.CHOSEN
+    )
+    values = {**form.values, "version": current.version}
+    shown = OrganisationForm(values, form.parent, refusal_of(problem), wrong)
+    return await _form(visit, shown, current.data, status=problem.status)
 
 
 async def _refused(

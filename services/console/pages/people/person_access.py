@@ -6,10 +6,10 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.console.api_calls.client import ApiProblem
+from services.console.api_calls.client import Answer, ApiProblem
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
 from services.console.registry_forms.choosing import Choice, choose, known_organisation
-from services.console.site.forms import entered, refusal_of, wrong_fields
+from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
 
@@ -69,15 +69,8 @@ async def show_access_form(visit: VisitDep, person_id: str) -> Response:
     if not visit.may("people:read"):
         return visit.redirect("/people")
     answer = await visit.api.send("GET", f"/people/{person_id}")
-    person = answer.data
-    values = {name: str(person[name] or "") for name in ("full_name", "role", "external_subject")}
-    values |= {
-        "include_subordinates": "yes" if person["include_subordinates"] else "",
-        "active": "yes" if person["active"] else "",
-        "version": answer.version,
-    }
-    organisation = await known_organisation(visit.api, person["organisation_id"])
-    return await _form(visit, values, organisation, person=person)
+    organisation = await known_organisation(visit.api, answer.data["organisation_id"])
+    return await _form(visit, _values(answer), organisation, person=answer.data)
 
 
 @router.post("/people/{person_id}/edit")
@@ -95,7 +88,12 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
     try:
         await visit.api.send("PATCH", f"/people/{person_id}", body, version=form.get("version"))
     except ApiProblem as problem:
-        return await _form(visit, form, organisation, problem, person=person)
+        if problem.status != 412:
+            return await _form(visit, form, organisation, problem, person=person)
+        current = _values(await visit.api.send("GET", f"/people/{person_id}"))
+        wrong = changed_meanwhile(current, form, chosen=("role", "include_subordinates", "active"))
+        again = form | {"version": current["version"]}
+        return await _form(visit, again, organisation, problem, person=person, wrong=wrong)
     return visit.redirect(f"/people/{person_id}", note="Доступ изменён.")
 
 
@@ -106,6 +104,15 @@ async def reset_password(visit: VisitDep, person_id: str) -> HTMLResponse:
     password = new_password()
     changed = await visit.api.send("PATCH", f"/people/{person_id}", {"password": password}, version=answer.version)
     return visit.render("people/password.html", person=changed.data, password=password, is_new=False)
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    person = answer.data
+    return {name: str(person[name] or "") for name in ("full_name", "role", "external_subject")} | {
+        "include_subordinates": "yes" if person["include_subordinates"] else "",
+        "active": "yes" if person["active"] else "",
+        "version": answer.version,
+    }
 
 
 def _access(form: Mapping[str, str], organisation: Choice) -> dict[str, Any]:
@@ -122,7 +129,9 @@ async def _form(
     values: Mapping[str, str],
     organisation: Choice,
     problem: ApiProblem | None = None,
+    *,
     person: Mapping[str, Any] | None = None,
+    wrong: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     methods = await visit.api.get("/auth/methods")
     return visit.render(
@@ -134,5 +143,5 @@ async def _form(
         roles=grantable_roles(visit),
         has_issuer=methods["external"] is not None,
         refusal=refusal_of(problem) if problem else "",
-        wrong=wrong_fields(problem, _WRONG) if problem else {},
+        wrong=wrong or (wrong_fields(problem, _WRONG) if problem else {}),
     )
