@@ -9,11 +9,11 @@ from services.console.site.visit import Visit
 
 _SECRETS = ("application_key", "application_secret_key", "session_secret_key")
 _WRONG = {
-    "token": "Вставьте токен целиком.",
+    "token": "Вставьте ключ целиком.",
     "application_key": "Введите ключ приложения.",
     "application_secret_key": "Введите секретный ключ приложения.",
     "session_secret_key": "Проверьте секрет сессии.",
-    "page_id": "Токен дан другому сообществу.",
+    "page_id": "Ключ дан другому сообществу.",
 }
 
 

@@ -66,7 +66,7 @@ def refusal_of(problem: ApiProblem) -> str:
     """Return what stands above a form that was refused. Raise the problem if nothing can be done there."""
     if not is_correctable(problem):
         raise problem
-    return explained(problem)
+    return "Такая запись уже есть." if problem.slug == "duplicate" else explained(problem)
 
 
 def start_of_day(day: str) -> str | None:

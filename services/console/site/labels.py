@@ -1,6 +1,8 @@
 """Russian words for closed lists of values of the API. The glossary has the terms."""
 
+from services.console.site.moderation_labels import MODERATION_LABELS
 from services.console.site.registry_labels import REGISTRY_LABELS
+from services.console.site.system_labels import SYSTEM_LABELS
 
 APPEAL_STATUS = {
     "triage": "у модератора",
@@ -26,8 +28,19 @@ REPLY_KIND = {"final": "итоговый ответ", "interim": "промежу
 URGENCY = {"normal": "обычное", "high": "срочное"}
 NETWORK = {"vk": "ВКонтакте", "ok": "Одноклассники"}
 OUTCOME = {"solved": "решено", "explained": "разъяснено", "not_solved": "не решено", "postponed": "отложено"}
+# Channels of appeals: a network, or the source of one without; other systems go by their own names.
+CHANNEL = NETWORK | {
+    "pos": "Госуслуги",
+    "phone": "телефон",
+    "reception": "личный приём",
+    "letter": "письма",
+    "manual": "внесены вручную",
+}
+PROMISE_STATUS = {"open": "ждём", "kept": "выполнено", "moved": "перенесено", "broken": "не выполнено"}
 
 LABELS = {
+    "channel": CHANNEL,
+    "promise_status": PROMISE_STATUS,
     "appeal_status": APPEAL_STATUS,
     "reply_status": REPLY_STATUS,
     "reply_kind": REPLY_KIND,
@@ -35,6 +48,8 @@ LABELS = {
     "network": NETWORK,
     "outcome": OUTCOME,
     **REGISTRY_LABELS,
+    **MODERATION_LABELS,
+    **SYSTEM_LABELS,
 }
 
 

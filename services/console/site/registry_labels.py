@@ -1,13 +1,6 @@
 """Russian words for values of the registry, of access and of notices."""
 
 REGISTRY_LABELS = {
-    "organisation_kind": {
-        "regional": "региональный орган",
-        "municipality": "орган местного самоуправления",
-        "institution": "учреждение",
-        "court": "суд",
-        "other": "иное",
-    },
     "name_kind": {"official": "полное", "short": "краткое", "former": "прежнее", "alias": "другое название"},
     "succession_kind": {
         "renamed": "переименована",
@@ -30,21 +23,6 @@ REGISTRY_LABELS = {
         "screenshot": "снимок экрана",
         "manual": "проверено вручную",
     },
-    "collection_state": {
-        "healthy": "собирается",
-        "not_read_yet": "ещё не читалась",
-        "failing": "чтение не удаётся",
-        "no_token": "нет рабочего токена",
-    },
-    "token_state": {
-        "healthy": "работает",
-        "limited": "сеть временно ограничила",
-        "captcha": "сеть требует ввести код",
-        "revoked": "отозван",
-        "blocked": "заблокирован",
-        "none": "не введён",
-    },
-    "token_kind": {"group": "токен сообщества", "service": "сервисный токен", "user": "токен сотрудника"},
     "watched_field": {
         "state": "состояние",
         "name": "название",
@@ -155,8 +133,8 @@ REGISTRY_LABELS = {
         "clients:manage": "вести клиентов API",
         "messages:read": "читать сообщения",
         "sources:read": "видеть состояние источников",
-        "sources:inspect": "видеть токены, квоты и карантин",
-        "sources:manage": "вводить токены, запускать догрузку и сверку",
+        "sources:inspect": "видеть ключи доступа к сетям, квоты и карантин",
+        "sources:manage": "вводить ключи доступа к сетям, запускать догрузку и сверку",
         "appeals:read": "читать обращения",
         "appeals:open": "заводить обращения",
         "appeals:triage": "разбирать обращения",

@@ -45,9 +45,14 @@ class Visit:
         headers = self.request.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
-    def render(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page; for htmx only what changes between pages."""
-        note = self._taken_note()
+    def render(
+        self, template: str, *, status: int = 200, note: Mapping[str, Any] | None = None, **values: Any
+    ) -> HTMLResponse:
+        """Return a page; for htmx only what changes between pages.
+
+        `note` (`text`, `kind`, `undo`) is shown instead of the one that `redirect` left.
+        """
+        note = note or self._taken_note()
         html = render(
             template,
             layout="swap.html" if self.is_swap else "layout.html",
@@ -133,7 +138,16 @@ async def _visit(request: Request) -> Visit:
     return Visit(request, site, api, await api.get("/me"))
 
 
+async def _visit_if_signed_in(request: Request) -> Visit | None:
+    try:
+        return await _visit(request)
+    except SignedOut:
+        return None
+
+
 VisitDep = Annotated[Visit, Depends(_visit)]
+# None when the session has ended: for forms whose text must not be lost then.
+OptionalVisitDep = Annotated[Visit | None, Depends(_visit_if_signed_in)]
 
 
 async def together(*calls: Any) -> list[Any]:

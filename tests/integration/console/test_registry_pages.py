@@ -163,7 +163,7 @@ async def test_token_is_stored_and_never_shown(console: ConsoleUnderTest) -> Non
     assert "vk1.a.secret" not in saved.response.headers["set-cookie"]
     empty = await console.send(MODERATOR, "POST", address, data={"token": ""})
     assert empty.response.status_code == 422
-    assert "Вставьте токен целиком." in empty.response.text
+    assert "Вставьте ключ целиком." in empty.response.text
 
 
 async def test_page_moves_to_another_organisation(console: ConsoleUnderTest) -> None:

@@ -23,7 +23,7 @@ router = page_router()
 PAGE = Page(router)
 _WRONG = {"name": "Введите название: одна строка, до 500 знаков.", "kind": "Выберите вид."}
 _NETWORK_SILENT = (
-    "Сеть пока нельзя спросить: нет рабочего токена. Введите ниже сервисный токен приложения и повторите."
+    "Сеть пока нельзя спросить: нет рабочего ключа доступа. Введите ниже сервисный ключ приложения и повторите."
 )
 
 
@@ -66,7 +66,7 @@ async def connect_first_page(visit: VisitDep) -> Response:
         try:
             await _add_service_token(visit, form)
         except ApiProblem as problem:
-            shown = _refused(form, problem, {"token": "Вставьте токен целиком."})
+            shown = _refused(form, problem, {"token": "Вставьте ключ целиком."})
             return await _page(visit, replace(shown, asks_token=True), status=problem.status)
     if not form.get("external_id"):
         found = await connecting.look_up(visit, form, organisation)
@@ -92,7 +92,7 @@ async def save_first_token(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         shown = Entered({}, refusal_of(problem), tokens.wrong_token(problem))
         return await _page(visit, shown, status=problem.status)
-    return visit.redirect(PATH, note="Токен сохранён. Страница читается.")
+    return visit.redirect(PATH, note="Ключ сохранён. Страница читается.")
 
 
 async def _add_service_token(visit: Visit, form: dict[str, str]) -> None:
