@@ -1,4 +1,8 @@
-"""Sign-in of people at the region's OIDC issuer: code with PKCE, refresh and revocation there."""
+"""Sign-in of people at the region's OIDC issuer: code with PKCE, refresh and revocation there.
+
+Not in the package of the other console tests: their console runs until the package ends, and two consoles in one
+process would share their app.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
