@@ -48,7 +48,7 @@ async def sign_in(
     try:
         tokens = await site.token_endpoint.sign_in(username.strip(), password)
     except SignInRefused as refused:
-        return _form(username=username, error=_reason(refused), back=back, status=refused.status)
+        return _form(username=username, error=_reason(refused), back=back, status=_status(refused))
     if former := request.cookies.get(SESSION_COOKIE):
         await site.sessions.end(former)
     secret = await site.sessions.start(_person(tokens), tokens)
@@ -72,8 +72,12 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
+def _status(refused: SignInRefused) -> int:
+    return 429 if refused.is_throttled else 422
+
+
 def _reason(refused: SignInRefused) -> str:
-    if refused.status != 429:
+    if not refused.is_throttled:
         return _WRONG
     seconds = refused.retry_after or 30
     return f"Слишком много попыток. Повторите через {seconds} {plural(seconds, ('секунду', 'секунды', 'секунд'))}."
