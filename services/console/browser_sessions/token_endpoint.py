@@ -26,7 +26,7 @@ class SignInRefused(Exception):  # noqa: N818
 
     @property
     def is_throttled(self) -> bool:
-        """Return whether the same may be accepted later: wrong passwords block a name with 400, a full queue is 429."""
+        """Return whether it may be accepted later: a blocked name gives 400, a full queue 429."""
         return self.status == 429 or self.retry_after is not None
 
 

@@ -33,7 +33,7 @@ CENTRE = {"username": "centre", "password": "demo"}
 
 @dataclass
 class Gateway:
-    """The registry as the console reaches it: counts calls of the token endpoint, and refuses what a test names."""
+    """The registry as the console reaches it: counts calls of the token endpoint, refuses what a test names."""
 
     app: FastAPI
     refused_tokens: set[str] = field(default_factory=set)
@@ -92,7 +92,8 @@ class Running:
         """Run a statement as the superuser."""
         connection = await self.database.connect()
         try:
-            return await connection.fetch(statement, *values)
+            found: list[asyncpg.Record] = await connection.fetch(statement, *values)
+            return found
         finally:
             await connection.close()
 

@@ -22,11 +22,12 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 MODERATOR = CallerCase("moderator")
 STATIC = Path(console_package.__path__[0]) / "static"
 # Files of others, byte by byte as they were published.
+FONT = "golos-text-{}-wght-normal.woff2"
 VENDORED = {
     "golos-text-LICENSE.txt": "54dcae300688bccf111e43c818a6ee2261d10fc8d7eb5b9c9aa2a1e9b03189c9",
-    "golos-text-cyrillic-ext-wght-normal.woff2": "70cf502d77aa23c8a573db8853f20a8db705d18414d170f257a9e939113aad47",
-    "golos-text-cyrillic-wght-normal.woff2": "17d048ca05cb1218af3c0d6dcdf882989e6d1cc5dcb598ea50eaf54850ff7229",
-    "golos-text-latin-wght-normal.woff2": "9a69d0aa4734c4022224c002a3d944a702e0204972a49d892789f5668b922c2a",
+    FONT.format("cyrillic-ext"): "70cf502d77aa23c8a573db8853f20a8db705d18414d170f257a9e939113aad47",
+    FONT.format("cyrillic"): "17d048ca05cb1218af3c0d6dcdf882989e6d1cc5dcb598ea50eaf54850ff7229",
+    FONT.format("latin"): "9a69d0aa4734c4022224c002a3d944a702e0204972a49d892789f5668b922c2a",
     "htmx-4.0.1.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
     "htmx-LICENSE.txt": "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38",
 }
@@ -207,3 +208,11 @@ async def test_hostile_note_is_text_and_its_form_stays_on_the_site(console: Cons
     assert "\u202e" not in response.text
     assert "evil" not in response.text
     assert 'class="note note-done"' in response.text
+
+
+async def test_ticket_for_the_stream_is_given_to_a_page_of_the_console(console: ConsoleUnderTest) -> None:
+    visited = await console.send(MODERATOR, "POST", "/live/ticket")
+    assert (visited.response.status_code, list(visited.response.json())) == (200, ["ticket"])
+    foreign = await console.send(MODERATOR, "POST", "/live/ticket", headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.response.status_code == 403
+    assert foreign.calls == []
