@@ -1,4 +1,4 @@
-"""Every page of the console in a real browser, as every kind of person: accessible, without errors, at any width."""
+"""Every page of the console in a real browser, as every kind of person: accessible, no errors, any width."""
 
 from collections.abc import AsyncIterator
 
