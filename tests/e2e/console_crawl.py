@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Error, Page
 
 # The last is 200 % zoom of the first.
 WIDTHS = (1440, 390, 320, 720)
@@ -60,7 +60,12 @@ class Crawl:
             most -= 1
             path = waiting.pop(0)
             self._where = f"{who} {path}"
-            response = await page.goto(f"{self.base}{path}")
+            try:
+                response = await page.goto(f"{self.base}{path}")
+            except Error as error:
+                if "Download is starting" not in error.message:
+                    raise
+                continue
             assert response is not None
             if response.status >= 400:
                 self._note(f"status {response.status}")

@@ -1,6 +1,5 @@
 """The routes that show pages, and what the HTML of a page consists of."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -45,7 +44,7 @@ class Parsed(HTMLParser):
     """The elements, attributes and texts of a page."""
 
     html: str
-    elements: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
+    elements: set[tuple[str, tuple[str, ...]]] = field(default_factory=set)
     attributes: list[tuple[str, str, str]] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     _open: list[tuple[str, frozenset[str]]] = field(default_factory=list)
@@ -57,7 +56,7 @@ class Parsed(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in _MARKS:
-            self.elements[tag, tuple(sorted(name for name, _ in attrs))] += 1
+            self.elements.add((tag, tuple(sorted(name for name, _ in attrs))))
         self.attributes += [(tag, name, value or "") for name, value in attrs]
         if tag not in _VOID:
             self._open.append((tag, frozenset((dict(attrs).get("class") or "").split())))
