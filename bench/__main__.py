@@ -16,6 +16,7 @@ BENCHMARKS = (
     "pipeline",
     "registry_search",
     "api",
+    "console",
     "report",
 )
 

@@ -85,7 +85,14 @@ class _SharedFixtureScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xd
             return f"conformance-{case.partition('[')[2].partition('-')[0]}"
         if file == "tests/chaos/test_benchmarks.py":
             return nodeid
-        return next((room for room in ("tests/e2e/", "tests/integration/access/", "tests/integration/console/") if file.startswith(room)), file)
+        return next(
+            (
+                room
+                for room in ("tests/e2e/", "tests/integration/access/", "tests/integration/console/")
+                if file.startswith(room)
+            ),
+            file,
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -39,18 +39,19 @@ async def measured_processes(folder: Path, recorded: Path, settings: Mapping[str
         "GOSPABLIK_GATEWAY_SERVICE_URL": "http://127.0.0.1:1",
     }
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(_running(service, settings, folder / "appeals.log"))
-        await stack.enter_async_context(_running(floor, settings, folder / "bare_route.log"))
+        await stack.enter_async_context(running_process(service, settings, folder / "appeals.log"))
+        await stack.enter_async_context(running_process(floor, settings, folder / "bare_route.log"))
         # The gateway comes last: its circuit breaker would refuse requests after those that found no service.
-        await _wait(f"{address['appeals']}/api/v1/topics", status=401)
-        await _wait(f"{address['metrics']}/", status=404)
-        await stack.enter_async_context(_running(proxy, settings, folder / "traefik.log"))
-        await _wait(f"http://127.0.0.1:{gateway}/api/v1/topics", status=401)
+        await wait_for_status(f"{address['appeals']}/api/v1/topics", status=401)
+        await wait_for_status(f"{address['metrics']}/", status=404)
+        await stack.enter_async_context(running_process(proxy, settings, folder / "traefik.log"))
+        await wait_for_status(f"http://127.0.0.1:{gateway}/api/v1/topics", status=401)
         yield f"http://127.0.0.1:{gateway}"
 
 
 @asynccontextmanager
-async def _running(command: Sequence[str], settings: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+async def running_process(command: Sequence[str], settings: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+    """Run a program until the block ends; its output goes to `log`."""
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, env=settings, stdout=output, stderr=output)
         try:
@@ -61,7 +62,8 @@ async def _running(command: Sequence[str], settings: Mapping[str, str], log: Pat
             await process.wait()
 
 
-async def _wait(url: str, *, status: int) -> None:
+async def wait_for_status(url: str, *, status: int) -> None:
+    """Wait until the address answers with this status."""
     async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession() as http:
         while True:
             try:

@@ -9,6 +9,7 @@ from joserfc.jwk import KeySet, KeySetSerialization, OKPKey
 from cli.atomic_files import write_private
 from shared.auth import tokens
 
+# The console signs nothing.
 SIGNERS = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
 

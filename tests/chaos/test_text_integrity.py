@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from services.appeals.lists import appeal_counts
+from shared.database.sessions import Database
 from tests.chaos import sample_texts
 from tests.chaos.message_feed import check_stored_exactly, feed, native_ids_on_several_pages, wait_until_stored
 from tests.e2e.conftest import RunningDemo
@@ -56,6 +58,9 @@ async def test_every_text_is_stored_once_and_unchanged_despite_kills(demo: Runni
             answers.append((name, page, answer))
         await asyncio.sleep(rng.uniform(0.1, 1.5))
         await demo.system.kill("ingest")
+        if turn in {1, 3}:
+            await demo.system.kill("appeals")
+            await demo.system.wait_until_healthy(within=120)  # the next question is asked through it
         if turn == 2:
             await demo.system.restart_postgres()
     assert len(sent) + refused == len(written)
@@ -81,3 +86,14 @@ async def test_every_text_is_stored_once_and_unchanged_despite_kills(demo: Runni
     await eventually(all_published, "all publications have the status published", seconds=120)
     for name, page, answer in answers:
         assert len(await demo.network(name).answers(page["external_id"], answer)) == 1, (name, answer)
+    await check_counts(demo)
+
+
+async def check_counts(demo: RunningDemo) -> None:
+    """The counts of appeals, kept with each change, are those of a full recount."""
+    database = Database(demo.system.service_database_url("appeals"), 1, name="tests")
+    try:
+        async with database.write() as session:
+            assert await appeal_counts.differences(session) == []
+    finally:
+        await database.close()

@@ -1,5 +1,6 @@
 """Calls of the public API through the gateway, with a person's access token."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -123,6 +124,7 @@ class Api:
         for last in (False, True):
             if (token := await self._token(refused)) is None:
                 raise SignedOut
+            started = time.perf_counter()
             try:
                 async with self._http.request(
                     method,
@@ -134,7 +136,7 @@ class Api:
                     timeout=self._timeout,
                     allow_redirects=False,
                 ) as response:
-                    self._log(method, path, parameters or {}, response.status)
+                    self._log(method, path, parameters or {}, response.status, time.perf_counter() - started)
                     if response.status == 401 and not last and form is None:
                         refused = token
                         continue
@@ -146,10 +148,11 @@ class Api:
                 raise ApiUnavailable(f"{method} {path}: {error!r}") from error
         raise SignedOut
 
-    def _log(self, method: str, path: str, parameters: Parameters, status: int) -> None:
+    def _log(self, method: str, path: str, parameters: Parameters, status: int, seconds: float) -> None:
         # Names of parameters alone: values may be words of citizens.
         names = sorted(name for name, value in parameters.items() if value not in (None, ""))
-        log.info("api call", page=self._page, method=method, path=path, parameters=names, status=status)
+        ms = round(seconds * 1000, 1)
+        log.info("api call", page=self._page, method=method, path=path, parameters=names, status=status, ms=ms)
 
 
 async def _problem(response: aiohttp.ClientResponse) -> Exception:

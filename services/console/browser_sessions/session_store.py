@@ -60,12 +60,15 @@ class SessionStore:
         `refused` is a token that the API did not accept: it is replaced, unless another request has done so.
         """
         async with self._database.read() as session:
-            row = await session.scalar(select(ConsoleSession).where(ConsoleSession.digest == digest(secret)))
-            now = await session.scalar(select(func.now()))
-        if row is None or now is None or row.expires_at <= now:
+            found = (
+                await session.execute(
+                    select(ConsoleSession, func.now()).where(ConsoleSession.digest == digest(secret))
+                )
+            ).one_or_none()
+        if found is None:
             return None
-        tokens = self._tokens_of(row)
-        if tokens is None:
+        row, now = found
+        if row.expires_at <= now or (tokens := self._tokens_of(row)) is None:
             return None
         if row.access_expires_at - _MARGIN > now and tokens.access != refused:
             return tokens.access

@@ -124,8 +124,13 @@ async def _visit(request: Request) -> Visit:
     if not secret:
         raise SignedOut
 
+    held: str | None = None
+
     async def token(refused: str | None) -> str | None:
-        return await site.sessions.access_token(secret, refused)
+        nonlocal held
+        if held is None or refused is not None:
+            held = await site.sessions.access_token(secret, refused)
+        return held
 
     api = site.new_api(token, request.scope["route"].path)
     return Visit(request, site, api, await api.get("/me"))

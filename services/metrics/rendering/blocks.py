@@ -10,8 +10,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from services.metrics.rendering import russian_format as russian
-from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import MeasureUnit
+from shared.text.visible_text import visible
 
 ColumnKind = Literal[
     "text", "count", "signed", "decimal", "mark", "percent", "day", "moment", "compared", "share", "interval",

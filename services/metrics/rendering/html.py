@@ -11,8 +11,8 @@ from markupsafe import Markup
 from services.metrics.rendering import bar_chart
 from services.metrics.rendering.blocks import BarChart, Block, cell_text
 from services.metrics.rendering.presentation import presentation
-from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import ReportOut
+from shared.text.visible_text import visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

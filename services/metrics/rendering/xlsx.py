@@ -16,9 +16,9 @@ from openpyxl.utils import get_column_letter
 
 from services.metrics.rendering.blocks import Column, Measured, Presentation, Table, Value
 from services.metrics.rendering.presentation import presentation
-from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import MeasureUnit, ReportOut
 from shared.tabular.formula_escaping import escaped
+from shared.text.visible_text import visible
 
 RowKind = Literal["text", "count", "decimal", "percent", "day", "moment"]
 RowValue = str | int | float | date | datetime | None

@@ -128,8 +128,25 @@ async def _roll_up(session: WriteSession, month: date, now: datetime) -> None:
 async def recount_oldest_rollup(database: Database, now: datetime) -> bool:
     """Roll up the month whose rollup is the oldest again; return whether it was wrong, which is logged.
 
-    Only appeals changed without the triggers make it wrong. A month with changes is left to `rebuild_due_months`.
+    Only appeals changed without the triggers make it wrong. A month with changes is left to `rebuild_due_months`,
+    and one that another worker rolls up at the same moment to that one.
     """
+    try:
+        month = await _recount_oldest(database, now)
+    except Exception as error:
+        if sqlstate(error) not in _ROLLED_UP_BY_ANOTHER:
+            raise
+        log.info("month rolled up by another worker instead of the recount")
+        return False
+    if month is None:
+        return False
+    log.error("rollup corrected", month=month.isoformat())
+    CORRECTED.inc()
+    return True
+
+
+async def _recount_oldest(database: Database, now: datetime) -> date | None:
+    """Roll up the month whose rollup is the oldest; return the month if the rollup was wrong."""
     oldest = (
         select(SlaRollupMonth.month)
         .where(
@@ -142,14 +159,10 @@ async def recount_oldest_rollup(database: Database, now: datetime) -> bool:
     async with database.write() as session:
         month = await session.scalar(oldest) if await _lock_in_snapshot(session) else None
         if month is None:
-            return False
+            return None
         kept = await _figures(session, month)
         await _roll_up(session, month, now)
-        if await _figures(session, month) == kept:
-            return False
-    log.error("rollup corrected", month=month.isoformat())
-    CORRECTED.inc()
-    return True
+        return None if await _figures(session, month) == kept else month
 
 
 async def _figures(session: AsyncSession, month: date) -> dict[tuple[str, str], PackedFigures]:

@@ -153,6 +153,25 @@ async def test_nightly_recount_corrects_what_changed_without_triggers(region: Re
     assert CORRECTED._value.get() == corrected + 1
 
 
+async def test_nightly_recount_accepts_that_another_was_first(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other rolls the month up between this one's snapshot and its lock."""
+    await region.rebuild()
+
+    async def overtaken(session: WriteSession) -> None:
+        await use_snapshot(session)
+        await session.execute(select(1))
+        monkeypatch.setattr(rebuilding, "use_snapshot", use_snapshot)
+        for month in (JANUARY, FEBRUARY, MARCH, APRIL):
+            async with region.database.write() as other:
+                assert await rebuild_month(other, month, NOW)
+
+    monkeypatch.setattr(rebuilding, "use_snapshot", overtaken)
+    assert not await recount_oldest_rollup(region.database, NOW)
+    assert await rolled_up(region) == [JANUARY, FEBRUARY, MARCH, APRIL]
+
+
 async def test_nightly_recount_leaves_changed_months(region: Region) -> None:
     await region.rebuild()
     await region.connection.execute("UPDATE appeals SET outcome = 'postponed'")

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 from cli.deployment.prepare import generate_environment, prepare
 from cli.embedded.settings import SERVICES
 from services.appeals.settings import AppealsSettings
+from services.console.settings import ConsoleSettings
 from services.gateway.settings import GatewaySettings
 from services.ingest.settings import IngestSettings
 from services.metrics.settings import MetricsSettings
@@ -27,6 +28,7 @@ _SERVICE_SETTINGS: dict[str, type[BaseSettings]] = {
     "appeals": AppealsSettings,
     "metrics": MetricsSettings,
     "webhooks": WebhooksSettings,
+    "console": ConsoleSettings,
     "gateway-service": GatewaySettings,
 }
 _RETENTION_SETTINGS = {f"keep_{name}": field for name, field in RetentionSettings.model_fields.items()}
@@ -45,7 +47,8 @@ def services(text: str) -> dict[str, Any]:
 
 def test_api_and_worker_of_every_service_wait_for_the_migrations(services: dict[str, Any]) -> None:
     for name in SERVICES:
-        for container, process in ((name, "api"), (f"{name}-worker", "worker")):
+        containers = [(name, "api")] if name == "console" else [(name, "api"), (f"{name}-worker", "worker")]
+        for container, process in containers:
             found = services[container]
             assert found["command"] == ["serve", name, "--process", process]
             assert found["depends_on"]["prepare"]["condition"] == "service_completed_successfully"
@@ -62,7 +65,11 @@ def test_required_settings_are_given_and_secrets_only_where_needed(services: dic
     for name in SERVICES:
         environment = services[name]["environment"]
         assert required <= {*environment, *in_image}, name
-        assert ("GOSPABLIK_ENCRYPTION_KEYS" in environment) == (name in ("ingest", "appeals", "webhooks"))
+        assert ("GOSPABLIK_ENCRYPTION_KEYS" in environment) == (
+            name in ("ingest", "appeals", "webhooks", "console")
+        )
+        # The console signs nothing: it has the tokens of people.
+        assert bool(services[name]["volumes"]) == (name != "console"), name
         assert ("GOSPABLIK_PSEUDONYM_KEY" in environment) == (name == "ingest")
         assert environment["GOSPABLIK_ENVIRONMENT"] == "${GOSPABLIK_ENVIRONMENT:-production}"
 

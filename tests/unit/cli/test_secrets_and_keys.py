@@ -10,7 +10,7 @@ import pytest
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded.data_dir import AlreadyRunningError, DataDir
 from cli.embedded.secrets import load_secrets
-from cli.embedded.settings import SERVICES
+from cli.embedded.settings import API_SERVICES, SERVICES
 from shared.auth import tokens
 
 
@@ -22,7 +22,9 @@ def test_secrets_are_generated_once_and_private(tmp_path: Path) -> None:
     first = load_secrets(tmp_path)
     assert load_secrets(tmp_path) == first
     assert set(first.service_passwords) == set(SERVICES)
-    assert len({*first.service_passwords.values(), first.owner_password, first.superuser_password}) == 7
+    assert len({*first.service_passwords.values(), first.owner_password, first.superuser_password}) == 2 + len(
+        SERVICES
+    )
     assert _mode(tmp_path / "secrets.json") == 0o600
 
 
@@ -41,7 +43,7 @@ def test_missing_secret_is_added_and_others_are_kept(tmp_path: Path) -> None:
 
 
 def test_service_can_sign_only_as_itself(tmp_path: Path) -> None:
-    assert ensure_keys(tmp_path) == [*SERVICES, "people"]
+    assert ensure_keys(tmp_path) == [*API_SERVICES, "people"]
     public = tokens.read_key_set(tmp_path / "services.jwks")
     key = tokens.read_key(tmp_path / "appeals.jwk")
     honest = tokens.Signer("appeals", key).sign("appeals", "ingest", timedelta(seconds=60))
@@ -61,7 +63,7 @@ def test_tokens_of_people_are_signed_by_the_issuer(tmp_path: Path) -> None:
 
 def test_private_keys_are_readable_only_by_the_owner_and_not_published(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
-    for name in (*SERVICES, "people"):
+    for name in (*API_SERVICES, "people"):
         assert _mode(tmp_path / f"{name}.jwk") == 0o600
     for name in ("services", "people"):
         assert all("d" not in key for key in json.loads((tmp_path / f"{name}.jwks").read_text())["keys"])

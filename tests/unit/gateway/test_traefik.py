@@ -85,7 +85,7 @@ class Gateway:
 @pytest.fixture
 async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
     services = Services()
-    names = ("registry", "ingest", "appeals", "webhooks", "gateway-service")
+    names = ("registry", "ingest", "appeals", "webhooks", "console", "gateway-service")
     urls = {
         f"GOSPABLIK_{name.upper().replace('-', '_')}_URL": await serve(services.handler(name)) for name in names
     }
@@ -177,7 +177,14 @@ _ROUTES = {
     "/api/v1/meetings": "gateway-service",
     "/api/v1/pagesX": "gateway-service",
     "/api/v1/appeals.exe": "gateway-service",
-    "/nothing": "gateway-service",
+    # Of the services behind it, not for the outside.
+    "/health/ready": "gateway-service",
+    "/metrics": "gateway-service",
+    "/problems/not-found": "gateway-service",
+    "/": "console",
+    "/appeals/5a": "console",
+    "/healthy": "console",
+    "/nothing": "console",
 }
 
 
@@ -202,12 +209,18 @@ async def test_scripts_of_the_named_origins_may_call_the_api(gateway: Gateway) -
             allowed = response.headers["Access-Control-Allow-Headers"].lower().split(",")
             assert {"authorization", "content-type", "if-match"} <= set(allowed)
         # Errors that the gateway itself gives can be read, too.
-        for path in ("/api/v1/appeals/5", "/api/v1/metrics/sla", "/nothing"):
+        for path in ("/api/v1/appeals/5", "/api/v1/metrics/sla", "/api/v1/nothing"):
             async with gateway.http.get(gateway.base + path, headers={"Origin": origin}) as response:
                 assert response.headers["Access-Control-Allow-Origin"] == origin, path
                 assert "ETag" in response.headers["Access-Control-Expose-Headers"]
                 assert "Origin" in response.headers["Vary"]
                 assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_no_other_origin_reads_the_console(gateway: Gateway) -> None:
+    async with gateway.http.get(f"{gateway.base}/inbox", headers={"Origin": CORS_ORIGINS[0]}) as response:
+        assert (await response.json())["by"] == "console"
+        assert "Access-Control-Allow-Origin" not in response.headers
 
 
 async def test_scripts_of_other_origins_are_not_allowed(gateway: Gateway) -> None:

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from services.metrics.rendering import html
-from shared.text.visible_text import visible
 from services.metrics.schemas.weekly_report import ReportOut
+from shared.text.visible_text import visible
 from tests.support.report_numbers import missing_numbers, spaced
 from tests.support.sample_report import (
     HOSTILE_TEXTS,

@@ -10,9 +10,9 @@ import time_machine
 from openpyxl import Workbook
 
 from services.metrics.rendering import xlsx
-from shared.text.visible_text import visible
 from services.metrics.rendering.xlsx import RowColumn, RowTable
 from services.metrics.schemas.weekly_report import ReportOut
+from shared.text.visible_text import visible
 from tests.support.sample_report import (
     HOSTILE_TEXTS,
     empty_report,

@@ -1,0 +1,1 @@
+"""Pages of the console beside the calls of the API that they make."""

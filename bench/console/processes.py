@@ -1,0 +1,53 @@
+"""The processes that are measured: the console, and the services that its pages call, behind the gateway."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from bench.api.processes import running_process, wait_for_status
+from cli.deployment import provisioning as bootstrap
+from cli.embedded.programs import traefik_program
+from cli.embedded.settings import SERVICES
+from cli.embedded.temporary_postgres import TEST_PASSWORD, free_port
+from services.gateway.traefik.static_config import write_static_config
+
+CALLED = ("registry", "ingest", "appeals", "webhooks")
+
+
+@asynccontextmanager
+async def console_processes(folder: Path, server: str, settings: Mapping[str, str]) -> AsyncIterator[str]:
+    """Run them until the block ends; yield the gateway's URL. The console's log is `console.log` in the folder."""
+    gateway, admin = free_port(), free_port()
+    base = f"http://127.0.0.1:{gateway}"
+    ports = {name: free_port() for name in (*CALLED, "console")}
+    addresses = dict.fromkeys(SERVICES, "http://127.0.0.1:1") | {
+        name: f"http://127.0.0.1:{port}" for name, port in ports.items()
+    }
+    common = {
+        **os.environ,
+        **settings,
+        **{f"GOSPABLIK_{name.upper()}_URL": url for name, url in addresses.items()},
+        "GOSPABLIK_HOST": "127.0.0.1",
+        "GOSPABLIK_GATEWAY_URL": base,
+        "GOSPABLIK_GATEWAY_SERVICE_URL": "http://127.0.0.1:1",
+    }
+    static = write_static_config(
+        folder / "traefik.yml", public_address=f"127.0.0.1:{gateway}", admin_address=f"127.0.0.1:{admin}"
+    )
+    async with AsyncExitStack() as stack:
+        for name, port in ports.items():
+            own = {
+                "GOSPABLIK_PORT": str(port),
+                "GOSPABLIK_DATABASE_URL": bootstrap.with_login(server, name, TEST_PASSWORD),
+            }
+            command = (sys.executable, "-m", "cli.main", "serve", name, "--process", "api")
+            await stack.enter_async_context(running_process(command, common | own, folder / f"{name}.log"))
+        for name in ports:
+            await wait_for_status(f"{addresses[name]}/health/live", status=200)
+        # The gateway comes last: its circuit breaker would refuse requests after those that found no service.
+        proxy = (traefik_program(), f"--configFile={static}")
+        await stack.enter_async_context(running_process(proxy, common, folder / "traefik.log"))
+        await wait_for_status(f"{base}/sign-in", status=200)
+        yield base
