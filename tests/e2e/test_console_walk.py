@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -154,10 +155,10 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
 
 
 @pytest.fixture
-async def assigned(walk: Walk, request: pytest.FixtureRequest) -> str:
+async def assigned(walk: Walk) -> str:
     """The address of a new appeal that the organisation has."""
     await activate_rules(walk.demo.centre, PAGE_OWNERS)
-    text = f"Когда починят забор у школы? {request.node.name.rpartition('_')[2]}"
+    text = f"Когда починят забор у школы? Заявка {uuid4().hex}"
     await walk.demo.vk.citizen(walk.demo.page("vk")["external_id"], "comment", text)
     found = await walk.demo.org.appeal_about(text)
     return f"/appeals/{found['id']}"
