@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a browser
 
 MODERATORS = "Решают модераторы"
 PEOPLE = ("centre", "manager", "org", "approver")
+UNASSIGNED = "/inbox?assignee=none&sort=-opened_at"
 EXECUTOR = "Сотрудник организации"
 # Beside other tests on two slow cores.
 SECONDS = 60
@@ -65,6 +66,15 @@ async def walk(demo: RunningDemo) -> AsyncIterator[Walk]:
         await activate_rules(centre, PAGE_OWNERS)
 
 
+@pytest.fixture(autouse=True)
+async def closed_tabs(walk: Walk) -> AsyncIterator[None]:
+    """Close the tabs of a test: a browser has six connections to a host, and each visible tab follows a stream."""
+    yield
+    for browser in walk.browsers.values():
+        for page in browser.pages:
+            await page.close()
+
+
 async def signed_in(crawl: Crawl, browser: Browser, who: str) -> BrowserContext:
     context = await crawl.sign_in(browser, who)
     context.set_default_timeout(WAIT)
@@ -91,7 +101,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     question = "Когда в нашей школе починят крыльцо? Ступеньки разбиты, дети падают."
 
     # The moderator waits at the empty queue; a citizen writes, and it appears by itself.
-    queue, inbox = await walk.tab("centre", "/queue"), await walk.tab("org", "/inbox")
+    queue, inbox = await walk.tab("centre", "/queue"), await walk.tab("org", UNASSIGNED)
     await expect(queue.locator("main")).to_contain_text("Очередь пуста")
     written = await vk.citizen(page, "comment", question)
     await shown_live(queue, "починят крыльцо")

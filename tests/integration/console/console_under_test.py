@@ -1,6 +1,7 @@
 """The console in this process. Its calls reach the services over HTTP, by their paths, as through the gateway."""
 
 import re
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import Tokens
@@ -26,6 +28,13 @@ from tests.support.served_app import served
 from tests.support.service_under_test import service_under_test
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+
+
+def _print_exception(_: Any, __: str, entry: EventDict) -> EventDict:
+    """Print what failed in a page or in the API: the logs of a page are captured."""
+    if entry.get("exc_info"):
+        traceback.print_exc()
+    return entry
 
 
 class _Dispatch:
@@ -114,7 +123,7 @@ class ConsoleUnderTest:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         cookies = {} if who is None else {SESSION_COOKIE: await self.secret(who)}
         headers = SAME_ORIGIN | options.pop("headers", {})
-        with capture_logs() as logs:
+        with capture_logs([_print_exception]) as logs:
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://console", cookies=cookies
             ) as client:
