@@ -148,6 +148,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
 
     await eventually(stands, "the answer in the network")
     (published,) = await vk.answers(page, answer)
+    await writing.reload()
     await expect(writing.locator("#reply-state")).to_contain_text("Опубликован", timeout=WAIT)
 
     # The citizen is not content: it appears live on the open appeal, which is reopened.

@@ -27,8 +27,8 @@ MARKUP = (
 UNSEEN = "\u202e\u2066\u200f\u200b\ufeff\u2060\u061c"
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
 HOSTILE = {"markup": MARKUP + UNSEEN + FAMILY, "emoji": f"{TOKEN} " + "\U0001f600" * 4096}
-# Words of people and of the region have Cyrillic letters, a mark of the sample data or, as names, a capital letter;
-# ids and kinds have none of these.
+# Words of people and of the region have Cyrillic letters, a mark of the sample data or, as names, a capital
+# letter; ids and kinds have none of these.
 _WORDS = re.compile("|".join(["[А-Яа-яЁё]", *MARKS.values()]))
 _SAFE_LINK = re.compile(r"(/(?![/\\])|[?#]|https?://|tel:|mailto:|$)")
 
