@@ -98,7 +98,7 @@ async function follow() {
   stream = new EventSource(`/api/v1/stream?${query}`);
   const again = () => { stop(); later(); };
   for (const type of types.split(",")) {
-    stream.addEventListener(type, (message) => { last = message.lastEventId; arrived(); });
+    stream.addEventListener(type, (message) => { last = message.lastEventId; if (!isShown(bar, message)) arrived(); });
   }
   stream.addEventListener("stream.opened", (message) => { last = message.lastEventId; });
   stream.addEventListener("stream.ended", (message) => {
@@ -108,6 +108,12 @@ async function follow() {
     again();
   });
   stream.onerror = again;
+}
+
+// A bar with data-live-since knows when its page was read: what happened before is on it, also what the person did.
+function isShown(bar, message) {
+  const since = bar.dataset.liveSince;
+  return Boolean(since) && Date.parse(JSON.parse(message.data).occurred_at) <= Date.parse(since);
 }
 
 const later = () => setTimeout(follow, 1000 + Math.random() * 9000);

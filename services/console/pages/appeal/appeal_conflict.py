@@ -1,0 +1,76 @@
+"""What colleagues changed while a person worked on an appeal: what they saw, compared with what is there now."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.console.pages.appeal.appeal_places import Document, location_words
+from services.console.pages.appeal.appeal_timeline import Told, told_timeline
+from services.console.site import formats, labels
+
+_TITLES = {
+    "status": "Статус",
+    "organisation": "Организация",
+    "assignee": "Исполнитель",
+    "topic": "Тема",
+    "location": "Место",
+    "urgency": "Срочность",
+    "due": "Ближайший срок",
+    "outcome": "Итог",
+    "messages": "Сообщений гражданина",
+    "replies": "Ответов",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A field that is not as the person saw it."""
+
+    title: str
+    before: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What changed since the person read the page: fields, and what happened."""
+
+    differences: Sequence[Difference]
+    happened: Sequence[Told]
+
+
+def seen(appeal: Document) -> str:
+    """Return what a page shows of the appeal, for a hidden field of its forms."""
+    return json.dumps(_shown(appeal) | {"entries": len(appeal["timeline"])}, ensure_ascii=False)
+
+
+def conflict_of(before: str, appeal: Document) -> Conflict:
+    """Return what changed since a page with the field `before` was made; without it, the last thing."""
+    try:
+        former = dict(json.loads(before))
+        known = int(former.pop("entries"))
+    except (ValueError, TypeError, KeyError):
+        former, known = {}, len(appeal["timeline"]) - 1
+    now = _shown(appeal)
+    differences = [
+        Difference(title, str(former[name]), now[name])
+        for name, title in _TITLES.items()
+        if name in former and str(former[name]) != now[name]
+    ]
+    return Conflict(differences, told_timeline(appeal)[max(known, 0) :])
+
+
+def _shown(appeal: Document) -> dict[str, str]:
+    organisation, assignee, topic = appeal["organisation"], appeal["assignee"], appeal["topic"]
+    return {
+        "status": labels.label(appeal["status"], "appeal_status"),
+        "organisation": organisation["name"] if organisation else "у модераторов",
+        "assignee": assignee["name"] if assignee else "никто",
+        "topic": topic["name"] if topic else "не определена",
+        "location": location_words(appeal["location"]) or "не определено",
+        "urgency": labels.label(appeal["urgency"], "urgency"),
+        "due": formats.exact(appeal["next_due_at"])[:16] or "срока нет",
+        "outcome": labels.label(appeal["outcome"], "outcome"),
+        "messages": str(len(appeal["messages"])),
+        "replies": str(len(appeal["replies"])),
+    }

@@ -1,0 +1,57 @@
+"""Names of what an appeal refers to by id: organisations, topics, locations."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Document = Mapping[str, Any]
+
+
+def organisation_names(appeal: Document) -> dict[str, str]:
+    """Return the names of the organisations that the appeal names, by id."""
+    return {ref["id"]: ref["name"] for ref in _organisations(appeal) if ref}
+
+
+def _organisations(appeal: Document) -> Iterator[Document | None]:
+    yield appeal["organisation"]
+    for suggestion in appeal["route"]["suggestions"]:
+        yield suggestion["organisation"]
+    for assignment in appeal["assignments"]:
+        yield assignment["from_organisation"]
+        yield assignment["to_organisation"]
+    yield (appeal["submission"] or {}).get("organisation")
+
+
+def topic_names(appeal: Document) -> dict[str, str]:
+    """Return the names of the topics that the appeal and its messages name, by id."""
+    found = [appeal["topic"]]
+    for message in appeal["messages"]:
+        if (classified := message["classification"]) is not None:
+            found += [classified["topic"], *(candidate["topic"] for candidate in classified["top3"])]
+    return {ref["id"]: ref["name"] for ref in found if ref}
+
+
+def location_words(location: Document | None, municipalities: Mapping[str, str] | None = None) -> str:
+    """Return a location as text, from coarse to fine: «Улан-Удэ, улица Бабушкина, 20»; empty if there is none."""
+    if not location:
+        return ""
+    municipality = location.get("municipality")
+    if isinstance(municipality, str):
+        municipality = (municipalities or {}).get(municipality)
+    elif municipality:
+        municipality = municipality["name"]
+    settlement = location.get("settlement")
+    if municipality and settlement and settlement in municipality:
+        settlement = None
+    return ", ".join(
+        str(part) for part in (municipality, settlement, location.get("street"), location.get("house")) if part
+    )
+
+
+def municipality_names(appeal: Document) -> dict[str, str]:
+    """Return the names of the municipalities that the appeal and its messages name, by OKTMO."""
+    places = [
+        appeal["location"],
+        *((message["classification"] or {}).get("location") for message in appeal["messages"]),
+    ]
+    known = [place["municipality"] for place in places if place and place["municipality"]]
+    return {one["oktmo"]: one["name"] for one in known}

@@ -1,0 +1,47 @@
+"""The timeline of an appeal: what happened, when and by whom."""
+
+from dataclasses import dataclass
+
+from services.console.pages.appeal.appeal_places import (
+    Document,
+    municipality_names,
+    organisation_names,
+    topic_names,
+)
+from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
+
+_DETAILS = ("why", "reason", "remarks", "deadline")
+# Their `reason` is a value of a closed list, or a text for developers; the sentence says what matters.
+_WITHOUT_REASON = frozenset({"extension_ended", "incident_reply_skipped"})
+
+
+@dataclass(frozen=True)
+class Told:
+    """An entry: when, what happened, by whom (None: by itself), details, and another appeal that it names."""
+
+    at: str
+    text: str
+    actor: str | None
+    details: tuple[str, ...]
+    other_id: str | None = None
+    other_number: int | None = None
+
+
+def told_timeline(appeal: Document) -> list[Told]:
+    """Return the timeline of an appeal, oldest first."""
+    names = Names(organisation_names(appeal), topic_names(appeal), municipality_names(appeal))
+    return [_told(entry, names) for entry in appeal["timeline"]]
+
+
+def _told(entry: Document, names: Names) -> Told:
+    kind, data, actor = entry["kind"], entry["data"], entry["actor"]
+    sentence = SENTENCES.get(kind)
+    shown = [name for name in _DETAILS if not (name == "reason" and kind in _WITHOUT_REASON)]
+    return Told(
+        at=entry["at"],
+        text=sentence(data, names) if sentence else "Обращение изменено",
+        actor=None if actor["kind"] == "system" else actor["name"],
+        details=tuple(str(data[name]) for name in shown if data.get(name)),
+        other_id=data.get("appeal_id") or data.get("split_from"),
+        other_number=data.get("number"),
+    )

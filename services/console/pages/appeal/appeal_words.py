@@ -1,0 +1,143 @@
+"""Russian words that the page of an appeal uses for closed lists of values of the API."""
+
+CLOCK = {
+    "first_response": "Первый ответ",
+    "next_response": "Ответ на новое сообщение",
+    "final_answer": "Итоговый ответ",
+    "promise": "Обещанный ответ",
+}
+CLOCK_STATE = {
+    "waiting": "ждёт решения модератора",
+    "running": "идёт",
+    "paused": "на паузе",
+    "stopped": "ответ дан",
+    "cancelled": "снят без ответа",
+}
+CLOCK_EVENT = {
+    "started": "Отсчёт начат",
+    "restarted": "Отсчёт начат заново: новый вопрос",
+    "reopened": "Отсчёт продолжен: вопрос не решён",
+    "moved": "Отсчёт перешёл к другой организации или календарю",
+    "paused": "Пауза",
+    "resumed": "Пауза окончена",
+    "policy_changed": "Действует другой норматив",
+    "merged": "Начало взято у объединённого обращения",
+    "extended": "Срок продлён",
+    "stopped": "Ответ дан",
+    "cancelled": "Отсчёт снят",
+    "answer_withdrawn": "Ответ отозван: отсчёт продолжен",
+}
+NOT_COUNTED = {
+    "paused": "пауза",
+    "day_off": "выходной",
+    "holiday": "праздник",
+    "outside_hours": "нерабочее время",
+}
+ESCALATION = {
+    "executor": "исполнителю",
+    "manager": "руководителю организации",
+    "centre": "модераторам центра",
+    "deputy_head": "руководству центра",
+}
+EXTENSION_STATUS = {
+    "open": "ждёт решения центра",
+    "approved": "срок продлён",
+    "refused": "отказано",
+    "withdrawn": "отозван",
+    "ended": "потерял смысл",
+}
+EXTENSION_ENDED = {
+    "answered": "ответ дан",
+    "closed": "обращение закрыто",
+    "merged": "обращение объединено",
+    "transferred": "обращение передано",
+    "returned": "обращение возвращено модераторам",
+    "deadline_passed": "срок прошёл",
+    "question_withdrawn": "ответ на вопрос больше не нужен",
+}
+UNIT = {
+    "working": ("рабочий час", "рабочих часа", "рабочих часов"),
+    "calendar": ("час", "часа", "часов"),
+}
+NEEDS_ANSWER = {"yes": "нужен ответ", "no": "ответ не нужен", "unsure": "неясно, нужен ли ответ"}
+MESSAGE_TYPE = {
+    "complaint": "жалоба",
+    "question": "вопрос",
+    "request": "просьба",
+    "proposal": "предложение",
+    "thanks": "благодарность",
+    "spam": "спам",
+    "abuse": "оскорбление",
+    "chatter": "разговор",
+}
+LOCATION_SOURCE = {"text": "из текста", "page": "по странице", "person": "указал сотрудник"}
+LANGUAGE = {"ru": "русский", "bxr": "бурятский", "mixed": "русский и бурятский"}
+TRIAGE_REASON = {
+    "need_unclear": "неясно, нужен ли ответ",
+    "buryat_text": "текст на бурятском: его должен прочитать человек",
+    "other_region": "речь, возможно, о другом регионе",
+    "topic_uncertain": "тема определена неуверенно",
+    "moderators_by_rule": "правило отдаёт решение модераторам",
+    "no_rule": "ни одно правило не подошло",
+    "page_unknown": "неизвестно, чья это страница",
+    "organisation_closed": "организация прекратила работу",
+    "no_role_holder": "в реестре нет организации для этого правила",
+    "several_role_holders": "в реестре несколько организаций для этого правила",
+    "returned": "организация вернула обращение",
+}
+SOURCE = {"phone": "по телефону", "reception": "на личном приёме", "letter": "письмом", "pos": "через ПОС"}
+ANSWER_CHANNEL = {
+    "phone": "по телефону",
+    "reception": "на личном приёме",
+    "letter": "письмом",
+    "email": "по электронной почте",
+    "system": "через систему",
+}
+UNREAD = {
+    "message": "гражданин написал или исправил сообщение",
+    "assigned": "обращение назначено вам",
+    "remarks": "ваш ответ не согласован, есть замечания",
+    "mention": "вас упомянули в заметке",
+}
+FEEDBACK = {
+    "thanks": "благодарит",
+    "not_solved": "говорит, что вопрос не решён",
+    "mark": "поставил оценку",
+    "silence": "не откликнулся",
+}
+DELETED_BY = {"author": "автором", "community": "сообществом", "unknown": "неизвестно кем"}
+PROMISE_STATUS = {
+    "open": "ждём",
+    "kept": "выполнено",
+    "moved": "перенесено",
+    "broken": "нарушено",
+}
+NOTE_VISIBILITY = {
+    "organisation": "видит автор, его организация и центр",
+    "everyone_on_appeal": "видят все, кто видит обращение",
+}
+GROUND = {
+    "personal_data": "раскрыты персональные данные",
+    "unlawful": "нарушает закон",
+    "insult": "оскорбление",
+    "factual_error": "фактическая ошибка",
+    "wrong_thread": "не та ветка",
+}
+REPLY_CHANGE = {"edit": "Правка", "withdrawal": "Отзыв"}
+REPLY_CHANGE_STATUS = {"queued": "отправлена в соцсеть", "applied": "выполнена", "failed": "не выполнена"}
+MESSAGE_KIND = {"comment": "комментарий", "wall_post": "запись на стене", "message": "личное сообщение"}
+ASSIGNMENT = {
+    "routed": "по правилам",
+    "assigned": "назначил модератор",
+    "returned": "возвращено модераторам",
+    "transferred": "передано организацией",
+    "rerouted": "правила назначили заново",
+}
+FAILURE = {"power": "нет света", "heat": "нет тепла", "water": "нет воды", "gas": "нет газа",
+           "sewage": "канализация", "connection": "нет связи", "road": "нет проезда"}  # fmt: skip
+
+WORDS = {
+    name.lower(): value
+    for name, value in list(globals().items())
+    if name.isupper() and isinstance(value, dict) and name != "WORDS"
+}

@@ -1,0 +1,402 @@
+"""The page of an appeal: what it shows to whom, and what each form does."""
+
+import html
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+from urllib.parse import unquote
+
+import httpx
+import pytest
+
+from services.appeals.lifecycle.timeline import TimelineEntryKind
+from services.appeals.schemas.deadlines import ClockKind
+from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted
+from services.console.pages.appeal import appeal_words
+from services.console.pages.appeal.appeal_conflict import conflict_of, seen
+from services.console.pages.appeal.appeal_move_forms import move_forms
+from services.console.pages.appeal.appeal_places import location_words
+from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
+from services.console.pages.appeal.decided_words import marked_parts
+from shared.contracts.values import ExtensionEndReason, ExtensionStatus, FeedbackKind, PromiseStatus
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+
+MODERATOR = CallerCase("moderator")
+EXECUTOR = CallerCase("executor")
+MANAGER = CallerCase("manager")
+HEAD = CallerCase("head")
+PAGE = "/appeals/{appeal_id}"
+TRANSFER = {"to": "assigned", "reason": "Не наше"}
+
+
+@pytest.fixture(scope="module")
+async def page(console: ConsoleUnderTest) -> str:
+    """The page of the sample appeal, as a moderator has it."""
+    return await opened(console, MODERATOR)
+
+
+@pytest.fixture(scope="module")
+def version(page: str) -> str:
+    """The version of the sample appeal."""
+    return hidden(page, "version", "/moves")
+
+
+async def opened(console: ConsoleUnderTest, who: CallerCase, route: str = PAGE) -> str:
+    response = (await console.send(who, "GET", console.filled(route))).response
+    assert response.status_code == 200, response.text[-1000:]
+    return response.text
+
+
+async def posted(console: ConsoleUnderTest, who: CallerCase, route: str, fields: Mapping[str, Any]) -> Visited:
+    visited = await console.send(who, "POST", console.filled(route), data=dict(fields))
+    for call in visited.calls:
+        assert console.documented(call) is not None, call
+    return visited
+
+
+def hidden(page: str, name: str, form: str = "/notes") -> str:
+    """Return the value of a hidden field of a form that has the action."""
+    body = re.search(rf'<form[^>]*action="[^"]*{form}"[^>]*>(.*?)</form>', page, re.DOTALL)
+    assert body is not None, form
+    found = re.search(rf'name="{name}" value="([^"]*)"', body.group(1))
+    assert found is not None, name
+    return html.unescape(found.group(1))
+
+
+def note_of(response: httpx.Response) -> str:
+    return str(json.loads(unquote(response.cookies["__Host-gospablik-note"]))["text"])
+
+
+def moves_of(page: str) -> list[str]:
+    return re.findall(r'name="to" value="(\w+)"', page)
+
+
+async def test_page_shows_thread_deadlines_route_and_history(console: ConsoleUnderTest, page: str) -> None:
+    for words in (
+        "Переписка", "Не горят фонари", "не опубликован", "Первый ответ", "просрочено", "Почему здесь",
+        "История", "Обращение открыто", "Фонари: bagulnik", "Ждём акт: bagulnik", "Другая тема: bagulnik",
+    ):  # fmt: skip
+        assert words in page, words
+    assert 'href="https://vk.com/wall-101_1?reply=1"' in page
+    assert f'data-live-appeal="{console.services.samples["own"]["appeal_id"]}"' in page
+
+
+async def test_page_makes_its_calls_in_two_rounds(console: ConsoleUnderTest) -> None:
+    visited = await console.send(EXECUTOR, "GET", console.filled(PAGE))
+    paths = [re.sub(r"[0-9a-f-]{36}", "*", call.path) for call in visited.calls]
+    assert sorted(paths[1:6]) == [
+        "/appeals/*", "/appeals/*/deadlines", "/appeals/*/notes", "/appeals/*/possible-assignees",
+        "/appeals/*/presence",
+    ]  # fmt: skip
+    assert sorted(paths[6:]) == ["/incidents/*", "/pages/*"]
+
+
+async def test_each_offers_only_moves_that_the_api_allows(console: ConsoleUnderTest, page: str) -> None:
+    assert moves_of(page) == ["assigned", "triage", "closed", "not_required"]
+    assert moves_of(await opened(console, EXECUTOR)) == ["assigned", "triage"]
+    head = await opened(console, HEAD)
+    assert moves_of(head) == []
+    for word in ("Ответить</a>", "Добавить заметку", "Исправить разбор", "Приостановить отсчёт", "Наблюдать<"):
+        assert word not in head
+        assert word in page, word
+
+
+def test_forms_ask_for_what_the_workflow_wants() -> None:
+    allowed = ["in_progress", "assigned", "triage", "closed", "not_required", "reopened"]
+
+    def forms(status: str, *, of_centre: bool) -> dict[str, tuple[bool, bool]]:
+        appeal = {"allowed_moves": allowed, "status": status}
+        found = move_forms(appeal, of_centre=of_centre)
+        return {form.to: (form.needs_reason, form.asks_organisation) for form in found}
+
+    assert forms("assigned", of_centre=False)["assigned"] == (True, True)
+    assert forms("assigned", of_centre=True)["assigned"] == (False, True)
+    assert forms("triage", of_centre=True)["assigned"] == (False, True)
+    assert forms("assigned", of_centre=True)["triage"] == (True, False)
+    assert forms("interim", of_centre=True)["closed"] == (True, False)
+    assert forms("answered", of_centre=False)["closed"] == (False, False)
+    assert forms("answered", of_centre=True)["reopened"] == (True, False)
+    assert forms("assigned", of_centre=True)["not_required"] == (True, False)
+
+
+async def test_return_leads_staff_to_their_list(console: ConsoleUnderTest, version: str) -> None:
+    fields = {"to": "triage", "reason": "Не наша улица", "version": version}
+    response = (await posted(console, EXECUTOR, PAGE + "/moves", fields)).response
+    assert (response.status_code, response.headers["location"]) == (303, "/inbox")
+    assert "возвращено модераторам" in note_of(response)
+
+
+async def test_move_without_its_reason_says_which_field(console: ConsoleUnderTest, version: str) -> None:
+    response = (
+        await posted(
+            console, MODERATOR, PAGE + "/moves", {"to": "closed", "outcome": "solved", "version": version}
+        )
+    ).response
+    assert response.status_code == 422
+    assert response.headers["hx-push-url"] == console.filled(PAGE)
+    assert re.search(
+        r'<details class="appeal-action" name="appeal-action" open>\s*<summary[^>]*>Закрыть', response.text
+    )
+    assert '<option value="solved" selected>' in response.text
+
+
+async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(
+    console: ConsoleUnderTest, page: str
+) -> None:
+    before = (
+        hidden(page, "seen", "/moves").replace("в работе", "назначено").replace('"entries": 1', '"entries": 0')
+    )
+    fields = {"to": "closed", "reason": "Сделано <b>вчера</b>", "version": "999", "seen": before}
+    response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
+    assert response.status_code == 412
+    conflict = response.text[response.text.index("appeal-conflict") :][:2500]
+    assert '<del class="citizen">назначено</del>' in conflict
+    assert '<ins class="citizen">в работе</ins>' in conflict
+    assert "Обращение открыто" in conflict
+    assert "Сделано &lt;b&gt;вчера&lt;/b&gt;</textarea>" in response.text
+    assert "<b>вчера" not in response.text
+
+
+async def test_move_that_is_gone_is_refused_in_words(console: ConsoleUnderTest, version: str) -> None:
+    fields = {"to": "reopened", "reason": "Снова темно", "version": version}
+    response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
+    assert response.status_code == 409
+    assert "You may not" not in response.text
+
+
+async def test_organisation_is_found_with_and_without_a_script(console: ConsoleUnderTest) -> None:
+    other = await console.send(
+        MODERATOR, "GET", console.filled(PAGE) + "/organisations", params={"organisation_q": "oblepiha"}
+    )
+    assert "Организация oblepiha" in other.response.text
+    assert "<html" not in other.response.text
+    fields = TRANSFER | {"organisation_q": "oblepiha", "find": "yes"}
+    response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
+    assert response.status_code == 200
+    assert re.search(
+        r'type="radio" name="organisation_id" value="[0-9a-f-]{36}"[^>]*>\s*<span>Организация oblepiha',
+        response.text,
+    )
+    assert "Не наше</textarea>" in response.text
+    assert [
+        call for call in (await posted(console, MODERATOR, PAGE + "/moves", fields)).calls if call.method == "POST"
+    ] == []
+
+
+async def test_transfer_names_the_new_organisation(console: ConsoleUnderTest, version: str) -> None:
+    target = str(console.services.samples["foreign"]["organisation_id"])
+    fields = TRANSFER | {"organisation_id": target, "version": version}
+    response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
+    assert (response.status_code, response.headers["location"]) == (303, console.filled(PAGE))
+    assert "Организация oblepiha" in note_of(response)
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "fields", "note"),
+    [
+        (EXECUTOR, "/notes", {"text": "Звонил мастеру", "visibility": "everyone_on_appeal"}, "Заметка добавлена"),
+        (EXECUTOR, "/tags", {"add": "двор, Крыльцо"}, "Метки добавлены"),
+        (EXECUTOR, "/watchers", {}, "Вы наблюдаете"),
+        (MANAGER, "/clocks/pause", {"reason": "Ждём адрес"}, "приостановлен"),
+        (MANAGER, "/assignee", {"assignee_id": ""}, "Исполнитель снят"),
+        (MODERATOR, "/matter-decisions?message_id={message_id}", {"decision": "keep"}, "осталось здесь"),
+        (
+            MODERATOR,
+            "/extension-requests/{extension_request_id}/approve",
+            {"remarks": "Больше не продлим", "request_version": "1"},
+            "Срок продлён",
+        ),
+        (
+            MODERATOR,
+            "/extension-requests/{extension_request_id}/refuse",
+            {"remarks": "Ответьте в срок", "request_version": "1"},
+            "отказано",
+        ),
+    ],
+)
+async def test_change_leads_back_with_a_note(
+    *, console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], note: str, version: str
+) -> None:
+    sent = {"version": version} | fields
+    if "request_version" in sent:
+        sent["version"] = sent.pop("request_version")
+    response = (await posted(console, who, PAGE + action, sent)).response
+    assert (response.status_code, response.headers["location"]) == (303, console.filled(PAGE)), response.text[
+        -800:
+    ]
+    assert note in note_of(response)
+
+
+@pytest.mark.parametrize(
+    ("who", "action", "fields", "shown"),
+    [
+        (EXECUTOR, "/notes", {"text": " "}, "Напишите заметку"),
+        (EXECUTOR, "/tags", {"add": "<script>"}, "Метка — буквы"),
+        (EXECUTOR, "/extension-requests", {"hours": "<много>", "ground": "<i>Акт</i>"}, "Укажите число часов"),
+        (MODERATOR, "/extension-requests/{extension_request_id}/refuse", {"remarks": ""}, "почему отказ"),
+        (MANAGER, "/clocks/pause", {"reason": ""}, "Напишите причину"),
+    ],
+)
+async def test_wrong_field_is_named_beside_the_form(
+    *, console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], shown: str, version: str
+) -> None:
+    seen_version = "1" if "refuse" in action else version
+    response = (await posted(console, who, PAGE + action, fields | {"version": seen_version})).response
+    assert response.status_code == 422
+    assert shown in response.text
+    for entered in fields.values():
+        assert html.escape(entered) in response.text
+    assert "<script>" not in response.text
+    assert "<i>Акт" not in response.text
+
+
+async def test_second_request_for_time_is_refused_in_words(console: ConsoleUnderTest, version: str) -> None:
+    fields = {"hours": "16", "ground": "Ждём подрядчика", "version": version}
+    response = (await posted(console, EXECUTOR, PAGE + "/extension-requests", fields)).response
+    assert response.status_code == 409
+    assert "Продление запросить нельзя" in response.text
+    assert "Ждём подрядчика</textarea>" in response.text
+
+
+async def test_what_a_person_may_not_do_is_said_on_the_page(console: ConsoleUnderTest, version: str) -> None:
+    response = (
+        await posted(console, EXECUTOR, PAGE + "/clocks/pause", {"reason": "Ждём", "version": version})
+    ).response
+    assert response.status_code == 403
+    assert "У вас нет права" in response.text
+
+
+async def test_paused_clock_is_resumed(console: ConsoleUnderTest) -> None:
+    route = "/appeals/{lone_appeal_id}"
+    page = await opened(console, MANAGER, route)
+    assert "на паузе" in page
+    fields = {"reason": "Автор назвал адрес", "version": hidden(page, "version", "/clocks/resume")}
+    response = (await posted(console, MANAGER, route + "/clocks/resume", fields)).response
+    assert response.status_code == 303
+    assert "продолжен" in note_of(response)
+
+
+async def test_correction_sends_only_what_differs(console: ConsoleUnderTest) -> None:
+    page = await opened(console, MODERATOR, PAGE + "/correction")
+    version = hidden(page, "version", "/correction")
+    topic = str(console.services.samples["own"]["topic_id"])
+    fields = {"topic_id": topic, "urgency": "high", "street": "улица Ленина", "version": version}
+    visited = await posted(console, MODERATOR, PAGE + "/correction", fields)
+    assert visited.response.status_code == 303, visited.response.text[-800:]
+    assert [call.path for call in visited.calls if call.method == "POST"] == [
+        console.filled("/messages/{message_id}/triage")
+    ]
+    stale = await posted(console, MODERATOR, PAGE + "/correction", fields | {"version": "77"})
+    assert stale.response.status_code == 412
+    assert 'value="улица Ленина"' in stale.response.text
+
+
+async def test_appeals_of_the_author_are_merged(console: ConsoleUnderTest) -> None:
+    route = "/appeals/{second_assigned_appeal_id}"
+    page = await opened(console, MODERATOR, route + "/author")
+    into = str(console.services.samples["own"]["draft_appeal_id"])
+    assert f'href="/appeals/{into}"' in page
+    fields = {"into": into, "reason": "Повтор", "version": hidden(page, "version", "/merge")}
+    response = (await posted(console, MODERATOR, route + "/merge", fields)).response
+    assert (response.status_code, response.headers["location"]) == (303, f"/appeals/{into}")
+    refused = (await posted(console, MODERATOR, route + "/merge", fields | {"reason": ""})).response
+    assert refused.status_code == 422
+    assert "почему это один вопрос" in refused.text
+    assert 'action="' not in (await opened(console, CallerCase("analyst"), route + "/author")).split("<main")[1]
+
+
+async def test_merge_is_taken_back_only_with_a_reason(console: ConsoleUnderTest) -> None:
+    route = "/appeals/{second_merged_appeal_id}"
+    page = await opened(console, MODERATOR, route)
+    assert "Объединено с обращением" in page
+    version = hidden(page, "version", "/unmerge")
+    refused = (await posted(console, MODERATOR, route + "/unmerge", {"version": version, "reason": ""})).response
+    assert refused.status_code == 422
+    fields = {"version": version, "reason": "Другая дорога"}
+    response = (await posted(console, MODERATOR, route + "/unmerge", fields)).response
+    assert response.status_code == 303, response.text[-500:]
+
+
+async def test_presence_and_reading_answer_a_script_with_a_part(console: ConsoleUnderTest) -> None:
+    htmx = {"HX-Request": "true"}
+    present = await console.send(MODERATOR, "POST", console.filled(PAGE + "/presence"), headers=htmx)
+    assert [(call.method, call.status) for call in present.calls[1:]] == [("PUT", 200)]
+    assert "<main" not in present.response.text
+    until = {"until": "2026-11-27T10:00:00.123Z"}
+    read = await console.send(MODERATOR, "POST", console.filled(PAGE + "/read"), data=until, headers=htmx)
+    assert "Отмечено как прочитанное" in read.response.text
+    plain = await console.send(MODERATOR, "POST", console.filled(PAGE + "/read"), data=until)
+    assert plain.response.headers["location"] == console.filled(PAGE)
+
+
+async def test_photo_of_a_reply_is_passed_on_and_kept_nowhere(console: ConsoleUnderTest) -> None:
+    route = console.filled(PAGE + "/photos/{attachment_id}")
+    response = (await console.send(EXECUTOR, "GET", route)).response
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.content.startswith(b"\xff\xd8")
+
+
+async def test_appeal_of_another_organisation_is_not_found(console: ConsoleUnderTest) -> None:
+    foreign = console.services.samples["foreign"]["appeal_id"]
+    response = (await console.send(EXECUTOR, "GET", f"/appeals/{foreign}")).response
+    assert response.status_code == 404
+    assert "oblepiha" not in response.text
+
+
+def test_every_kind_of_entry_has_a_sentence() -> None:
+    assert set(SENTENCES) == set(get_args(TimelineEntryKind.__value__))
+    for kind, sentence in SENTENCES.items():
+        text = sentence({"number": 7}, Names({}, {}, {}))
+        assert re.search("[а-я]", text), kind
+        assert not re.search(r"[a-z]|None", text), (kind, text)
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (appeal_words.CLOCK, ClockKind),
+        (appeal_words.CLOCK_STATE, ClockState),
+        (appeal_words.CLOCK_EVENT, ClockEventKind),
+        (appeal_words.NOT_COUNTED, NotCounted),
+        (appeal_words.EXTENSION_STATUS, ExtensionStatus),
+        (appeal_words.EXTENSION_ENDED, ExtensionEndReason),
+        (appeal_words.FEEDBACK, FeedbackKind),
+        (appeal_words.PROMISE_STATUS, PromiseStatus),
+    ],
+)
+def test_every_value_has_a_word(words: Mapping[str, str], values: Any) -> None:
+    assert set(words) == set(get_args(values.__value__))
+
+
+def test_words_that_decided_are_marked_in_any_form() -> None:
+    parts = marked_parts("Крыша течёт, ул. Ленина", "Жалоба: «течет»; тема «ЖКХ»: «крыши»", "ЖКХ")
+    assert [part.text for part in parts if part.marked] == ["Крыша", "течёт"]
+    assert "".join(part.text for part in parts) == "Крыша течёт, ул. Ленина"
+    assert [part.text for part in marked_parts("<b>Крыша</b>", "", None)] == ["<b>Крыша</b>"]
+
+
+def test_location_does_not_name_a_city_twice() -> None:
+    city = {"municipality": {"oktmo": "81701000", "name": "город Улан-Удэ"}, "settlement": "Улан-Удэ"}
+    assert (
+        location_words(city | {"street": "улица Бабушкина", "house": "20"})
+        == "город Улан-Удэ, улица Бабушкина, 20"
+    )
+    assert location_words(None) == ""
+
+
+def test_broken_memory_of_what_was_seen_shows_the_last_entry() -> None:
+    appeal: dict[str, Any] = {
+        "status": "assigned", "organisation": None, "assignee": None, "topic": None, "location": None,
+        "urgency": "normal", "next_due_at": None, "outcome": None, "messages": [], "replies": [],
+        "assignments": [], "route": {"suggestions": []}, "submission": None,
+        "timeline": [
+            {"at": "2026-11-27T10:00:00Z", "kind": kind, "data": {}, "actor": {"kind": "system", "name": "—"}}
+            for kind in ("opened", "clock_paused")
+        ],
+    }  # fmt: skip
+    for broken in ("", "[]", "{", '{"entries": null}'):
+        assert [told.text for told in conflict_of(broken, appeal).happened] == ["Отсчёт срока приостановлен"]
+    assert conflict_of(seen(appeal), appeal).differences == []
