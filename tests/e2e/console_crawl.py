@@ -15,6 +15,7 @@ WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 _ID = re.compile(r"/(?:[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4}-W[0-9]{2}|[0-9]+)(?=/|$)")
 _FILE = re.compile(r"\.(csv|xlsx|pdf|svg|json|xml|ics|zip|html)$")
+_NAVIGATION = "() => [...document.querySelectorAll('#navigation a')].map((a) => a.getAttribute('href'))"
 _LINKS = "() => [...document.querySelectorAll('#navigation a, main a[href]')].map((a) => a.getAttribute('href'))"
 _OVERFLOW = """() => {
     const width = document.documentElement.clientWidth;
@@ -51,8 +52,8 @@ class Crawl:
         await page.close()
         return context
 
-    async def pages_of(self, context: BrowserContext, who: str, *, most: int = 60) -> None:
-        """Open the pages that the navigation and the pages themselves lead to, one of each kind of address."""
+    async def pages_of(self, context: BrowserContext, who: str, *, details: bool, most: int = 80) -> None:
+        """Open the pages that the navigation, and for `details` the pages themselves, lead to, one of each kind."""
         page = await context.new_page()
         self._watch(page)
         waiting, seen = ["/"], {"/"}
@@ -71,7 +72,7 @@ class Crawl:
                 self._note(f"status {response.status}")
             self.opened.append((who, kind_of(path)))
             await self._check(page)
-            for link in await page.evaluate(_LINKS):
+            for link in await page.evaluate(_LINKS if details else _NAVIGATION):
                 if (kind := kind_of(link)) not in seen and is_page(link):
                     seen.add(kind)
                     waiting.append(link.partition("#")[0])
