@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Error, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
 # The last is 200 % zoom of the first.
 WIDTHS = (1440, 390, 320, 720)
@@ -53,7 +53,7 @@ class Crawl:
         return context
 
     async def pages_of(self, context: BrowserContext, who: str, *, details: bool, most: int = 80) -> None:
-        """Open the pages that the navigation, and for `details` the pages themselves, lead to, one of each kind."""
+        """Open one page of each kind that the navigation, and for `details` the pages themselves, lead to."""
         page = await context.new_page()
         self._watch(page)
         waiting, seen = ["/"], {"/"}
@@ -80,13 +80,19 @@ class Crawl:
 
     def _watch(self, page: Page) -> None:
         host = urlsplit(self.base).netloc
-        page.on("console", lambda said: said.type in {"error", "warning"} and self._note(f"console: {said.text}"))
+
+        def said(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"}:
+                self._note(f"console: {message.text}")
+
+        def asked(request: Request) -> None:
+            if urlsplit(request.url).netloc != host:
+                self._note(f"request to {request.url}")
+
+        page.on("console", said)
+        page.on("request", asked)
         page.on("pageerror", lambda error: self._note(f"script: {error}"))
         page.on("dialog", lambda dialog: self._note(f"dialog: {dialog.message}"))
-        page.on(
-            "request",
-            lambda asked: urlsplit(asked.url).netloc != host and self._note(f"request to {asked.url}"),
-        )
 
     def _note(self, what: str) -> None:
         self.wrong.append(f"{self._where}: {what}")
