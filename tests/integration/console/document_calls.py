@@ -4,6 +4,7 @@ python -m tests.integration.console.document_calls
 """
 
 import os
+import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from fastapi.routing import iter_route_contexts
 
+from services.console import pages
 from tests.integration.console.all_pages import FOUND
 from tests.integration.console.console_under_test import ConsoleUnderTest
 
@@ -35,9 +37,10 @@ Row = tuple[str, str, str]
 @cache
 def folders() -> Mapping[str, str]:
     """Return the folder of the page that has a route, by the route."""
+    names = [found.name for found in pkgutil.iter_modules(pages.__path__) if found.ispkg]
     return {
-        str(route.path): page.router.routes[0].endpoint.__module__.split(".")[-2]  # type: ignore[attr-defined]
-        for page in FOUND
+        str(route.path): name
+        for name, page in zip(names, FOUND, strict=True)
         for route in iter_route_contexts(page.router.routes)
     }
 
