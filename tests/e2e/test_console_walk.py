@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import uuid4
@@ -124,7 +125,8 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await expect(managed.locator(".appeal-head")).to_contain_text(f"исполнитель: {EXECUTOR}", timeout=WAIT)
 
     # The executor writes the draft; hints come with it, and it is sent for approval.
-    answer = "Здравствуйте! Крыльцо школы починили сегодня утром. Работу приняла завхоз Ольга Иванова, кабинет 12."
+    room = 100 + secrets.randbelow(900)
+    answer = f"Здравствуйте! Крыльцо школы починили сегодня утром. Приняла завхоз Ольга Иванова, кабинет {room}."
     writing = await walk.tab("org", link)
     await press(writing, "r")
     text = writing.get_by_label("Текст ответа")
@@ -148,8 +150,13 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
 
     await eventually(stands, "the answer in the network")
     (published,) = await vk.answers(page, answer)
-    await writing.reload()
-    await expect(writing.locator("#reply-state")).to_contain_text("Опубликован", timeout=WAIT)
+
+    async def is_answered() -> bool:
+        await writing.reload()
+        return "отвечено" in await writing.locator(".reply-facts").inner_text()
+
+    await eventually(is_answered, "the answer on the page of the reply", every=1)
+    await expect(writing.locator("main")).to_contain_text(answer)
 
     # The citizen is not content: it appears live on the open appeal, which is reopened.
     appeal = await walk.tab("org", link)

@@ -37,9 +37,9 @@ _OF_CITIZEN = "Не горят фонари"
 
 
 def seen(page: Parsed) -> Iterator[str]:
-    """Yield what people may see: texts, and attributes such as titles; not what a hidden field keeps."""
-    yield from (text.content for text in page.texts)
-    yield from (value for tag, _, value in page.attributes if tag != "input")
+    """Yield what people read: texts, and attributes such as titles; not what a field holds to be sent again."""
+    yield from (text.content for text in page.texts if not text.is_within("textarea"))
+    yield from (value for _, name, value in page.attributes if name != "value")
 
 
 def code(page: Parsed) -> list[str]:
