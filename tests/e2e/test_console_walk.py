@@ -99,13 +99,15 @@ async def shown_live(page: Page, words: str) -> None:
 async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: Walk) -> None:
     demo, vk = walk.demo, walk.demo.vk
     page = demo.page("vk")["external_id"]
-    question = "Когда в нашей школе починят крыльцо? Ступеньки разбиты, дети падают."
+    room = 100 + secrets.randbelow(900)
+    matter = f"починят крыльцо у входа {room}"
+    question = f"Когда в нашей школе {matter}? Ступеньки разбиты, дети падают."
 
     # The moderator waits at the empty queue; a citizen writes, and it appears by itself.
     queue, inbox = await walk.tab("centre", "/queue"), await walk.tab("org", UNASSIGNED)
     await expect(queue.locator("main")).to_contain_text("Очередь пуста")
     written = await vk.citizen(page, "comment", question)
-    await shown_live(queue, "починят крыльцо")
+    await shown_live(queue, matter)
 
     # Triage by a key: the digit beside the organisation.
     owner = queue.locator("button.queue-owner").filter(
@@ -115,8 +117,8 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await expect(queue.locator("main")).to_contain_text("Очередь пуста", timeout=WAIT)
 
     # It appears in the organisation, where the manager assigns it by keys.
-    await shown_live(inbox, "починят крыльцо")
-    link = await inbox.locator(".row a", has_text="починят крыльцо").first.get_attribute("href")
+    await shown_live(inbox, matter)
+    link = await inbox.locator(".row a", has_text=matter).first.get_attribute("href")
     assert link is not None
     managed = await walk.tab("manager", link)
     await press(managed, "a")
@@ -125,7 +127,6 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await expect(managed.locator(".appeal-head")).to_contain_text(f"исполнитель: {EXECUTOR}", timeout=WAIT)
 
     # The executor writes the draft; hints come with it, and it is sent for approval.
-    room = 100 + secrets.randbelow(900)
     answer = f"Здравствуйте! Крыльцо школы починили сегодня утром. Приняла завхоз Ольга Иванова, кабинет {room}."
     writing = await walk.tab("org", link)
     await press(writing, "r")
