@@ -16,6 +16,8 @@ log = get_logger(__name__)
 PREFIX = "/api/v1"
 # A parameter with several values is repeated; None is left out.
 Parameters = Mapping[str, str | int | bool | Sequence[str] | None]
+# A file may take as long as it needs, as long as something of it comes.
+FILE_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=120)
 # Takes the token that was refused (None at first); returns the token to use now, or None without a session.
 TokenSource = Callable[[str | None], Awaitable[str | None]]
 
@@ -76,6 +78,17 @@ class Api:
         """Return the document at `path`, given without `/api/v1`. Raise ApiProblem, ApiUnavailable, SignedOut."""
         return (await self.send("GET", path, parameters=parameters)).data
 
+    async def get_all(self, path: str, parameters: Parameters | None = None, *, pages: int = 5) -> list[Any]:
+        """Return the items of a list that is known to be short: of so many pages of 200 at most."""
+        items: list[Any] = []
+        cursor: str | None = None
+        for _ in range(pages):
+            found = await self.get(path, {**(parameters or {}), "limit": 200, "cursor": cursor})
+            items += found["items"]
+            if (cursor := found["next_cursor"]) is None:
+                break
+        return items
+
     async def send(
         self,
         method: str,
@@ -111,6 +124,7 @@ class Api:
         version: str | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
+        timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 -- of the client, for its parts
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and give the response itself, to pass on a file while it is read."""
         headers = {"Accept-Encoding": "gzip"}
@@ -133,7 +147,7 @@ class Api:
                     json=body,
                     data=form,
                     headers=headers | {"Authorization": f"Bearer {token}"},
-                    timeout=self._timeout,
+                    timeout=timeout or self._timeout,
                     allow_redirects=False,
                 ) as response:
                     self._log(method, path, parameters or {}, response.status, time.perf_counter() - started)

@@ -70,6 +70,25 @@ def percent(value: float | None, places: int = 0) -> str:
     return "—" if value is None else f"{decimal(value * 100, places)}\N{NO-BREAK SPACE}%"
 
 
+def signed(value: float | None, places: int = 0) -> str:
+    """Return a difference: «+5», «−14», «0», «+2,1»; a dash for None."""
+    if value is None:
+        return "—"
+    text = decimal(value, places) if places else count(value)
+    return f"+{text}" if value > 0 else text
+
+
+def days_of_week(week: str) -> str:
+    """Return the days of an ISO week: «16–22 ноября», with the year where it is not the current one."""
+    year, _, number = week.partition("-W")
+    first = date.fromisocalendar(int(year), int(number), 1)
+    last = first + timedelta(days=6)
+    if not first.year == last.year == clock.today().year:
+        return russian.period(first, last)
+    begin = str(first.day) if first.month == last.month else f"{russian.day_of_month(first)} "
+    return f"{begin}\N{EN DASH}{'' if first.month == last.month else ' '}{russian.day_of_month(last)}"
+
+
 def counted(value: int, one: str, few: str, many: str) -> str:
     """Return a number with its noun: «3 обращения»."""
     return f"{count(value)}\N{NO-BREAK SPACE}{russian.plural(value, (one, few, many))}"
@@ -88,6 +107,8 @@ FILTERS = {
     "count": count,
     "decimal": decimal,
     "percent": percent,
+    "signed": signed,
+    "days_of_week": days_of_week,
     "counted": counted,
     "shown": shown,
 }

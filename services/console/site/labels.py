@@ -1,5 +1,8 @@
 """Russian words for closed lists of values of the API. The glossary has the terms."""
 
+from services.console.site.moderation_labels import MODERATION_LABELS
+from services.console.site.system_labels import SYSTEM_LABELS
+
 APPEAL_STATUS = {
     "triage": "у модератора",
     "assigned": "назначено",
@@ -24,14 +27,27 @@ REPLY_KIND = {"final": "итоговый ответ", "interim": "промежу
 URGENCY = {"normal": "обычное", "high": "срочное"}
 NETWORK = {"vk": "ВКонтакте", "ok": "Одноклассники"}
 OUTCOME = {"solved": "решено", "explained": "разъяснено", "not_solved": "не решено", "postponed": "отложено"}
+# Channels of appeals: a network, or the source of one without; other systems go by their own names.
+CHANNEL = NETWORK | {
+    "pos": "Госуслуги",
+    "phone": "телефон",
+    "reception": "личный приём",
+    "letter": "письма",
+    "manual": "внесены вручную",
+}
+PROMISE_STATUS = {"open": "ждём", "kept": "выполнено", "moved": "перенесено", "broken": "не выполнено"}
 
 LABELS = {
+    "channel": CHANNEL,
+    "promise_status": PROMISE_STATUS,
     "appeal_status": APPEAL_STATUS,
     "reply_status": REPLY_STATUS,
     "reply_kind": REPLY_KIND,
     "urgency": URGENCY,
     "network": NETWORK,
     "outcome": OUTCOME,
+    **MODERATION_LABELS,
+    **SYSTEM_LABELS,
 }
 
 

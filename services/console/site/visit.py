@@ -45,9 +45,14 @@ class Visit:
         headers = self.request.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
-    def render(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a page; for htmx only what changes between pages."""
-        note = self._taken_note()
+    def render(
+        self, template: str, *, status: int = 200, note: Mapping[str, Any] | None = None, **values: Any
+    ) -> HTMLResponse:
+        """Return a page; for htmx only what changes between pages.
+
+        `note` (`text`, `kind`, `undo`) is shown instead of the one that `redirect` left.
+        """
+        note = note or self._taken_note()
         html = render(
             template,
             layout="swap.html" if self.is_swap else "layout.html",
@@ -55,7 +60,7 @@ class Visit:
             me=self.me,
             note=note,
             navigation=self._navigation(),
-            new_key=lambda: secrets.token_urlsafe(16),
+            new_key=new_key,
             **values,
         )
         response = HTMLResponse(html, status_code=status)
@@ -65,7 +70,8 @@ class Visit:
 
     def fragment(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a part of a page, which htmx puts into its place."""
-        return HTMLResponse(render(template, visit=self, me=self.me, **values), status_code=status)
+        html = render(template, visit=self, me=self.me, new_key=new_key, **values)
+        return HTMLResponse(html, status_code=status)
 
     def redirect(
         self, path: str, *, note: str | None = None, kind: str = "done", undo: Mapping[str, str] | None = None
@@ -110,6 +116,11 @@ class Visit:
         return path == link.path or path.startswith(link.path.rstrip("/") + "/")
 
 
+def new_key() -> str:
+    """Return a key for a form that creates something: the API does what has it only once."""
+    return secrets.token_urlsafe(16)
+
+
 def local_path(target: str | None, default: str = "/") -> str:
     """Return a path of this site that a form or an address named; anything else gives the default."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
@@ -136,7 +147,16 @@ async def _visit(request: Request) -> Visit:
     return Visit(request, site, api, await api.get("/me"))
 
 
+async def _visit_if_signed_in(request: Request) -> Visit | None:
+    try:
+        return await _visit(request)
+    except SignedOut:
+        return None
+
+
 VisitDep = Annotated[Visit, Depends(_visit)]
+# None when the session has ended: for forms whose text must not be lost then.
+OptionalVisitDep = Annotated[Visit | None, Depends(_visit_if_signed_in)]
 
 
 async def together(*calls: Any) -> list[Any]:

@@ -76,9 +76,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 // Live bars: an element with data-live="appeal.opened,…" counts events and offers to show them. One stream a page.
+// data-live-where='{"urgency": ["high"]}' counts only events with one of these values in their data.
 let stream = null;
 let last = null;
-let counted = 0;
+const counted = new Set();
 
 async function follow() {
   const bar = document.querySelector("[data-live]");
@@ -98,22 +99,26 @@ async function follow() {
   stream = new EventSource(`/api/v1/stream?${query}`);
   const again = () => { stop(); later(); };
   for (const type of types.split(",")) {
-    stream.addEventListener(type, (message) => { last = message.lastEventId; if (!isShown(bar, message)) arrived(); });
+    stream.addEventListener(type, (message) => {
+      last = message.lastEventId;
+      const event = JSON.parse(message.data);
+      if (!isShown(bar, event)) arrived(event);
+    });
   }
   stream.addEventListener("stream.opened", (message) => { last = message.lastEventId; });
   stream.addEventListener("stream.ended", (message) => {
     const { reason, next_after } = JSON.parse(message.data);
     last = reason === "gone" ? next_after : message.lastEventId;
-    if (reason === "gone") arrived();
+    if (reason === "gone") arrived({ id: "gone", subject_id: "gone" });
     again();
   });
   stream.onerror = again;
 }
 
 // A bar with data-live-since knows when its page was read: what happened before is on it, also what the person did.
-function isShown(bar, message) {
+function isShown(bar, event) {
   const since = bar.dataset.liveSince;
-  return Boolean(since) && Date.parse(JSON.parse(message.data).occurred_at) <= Date.parse(since);
+  return Boolean(since) && Date.parse(event.occurred_at) <= Date.parse(since);
 }
 
 const later = () => setTimeout(follow, 1000 + Math.random() * 9000);
@@ -123,13 +128,16 @@ function stop() {
   stream = null;
 }
 
-function arrived() {
+function arrived(event) {
   const bar = document.querySelector("[data-live]");
   if (!bar || bar.dataset.paused) return;
-  counted += 1;
+  const where = Object.entries(JSON.parse(bar.dataset.liveWhere || "{}"));
+  if (event.data && !where.every(([name, values]) => values.includes(event.data[name]))) return;
+  // On a list each appeal counts once, on the page of one each change.
+  counted.add(bar.dataset.liveAppeal ? event.id : event.subject_id);
   const button = bar.querySelector("[data-live-show]");
   button.hidden = false;
-  button.textContent = bar.dataset.liveText.replace("{n}", counted);
+  button.textContent = bar.dataset.liveText.replace("{n}", counted.size);
   document.getElementById("announcer").textContent = button.textContent;
 }
 
@@ -142,7 +150,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("htmx:after:swap", () => {
-  counted = 0;
+  counted.clear();
   stop();
   follow();
 });

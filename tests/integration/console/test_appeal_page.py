@@ -18,7 +18,6 @@ from services.console.pages.appeal.appeal_conflict import conflict_of, seen
 from services.console.pages.appeal.appeal_move_forms import move_forms
 from services.console.pages.appeal.appeal_places import location_words
 from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
-from services.console.pages.appeal.decided_words import marked_parts
 from shared.contracts.values import ExtensionEndReason, ExtensionStatus, FeedbackKind, PromiseStatus
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
@@ -369,13 +368,6 @@ def test_every_kind_of_entry_has_a_sentence() -> None:
 )
 def test_every_value_has_a_word(words: Mapping[str, str], values: Any) -> None:
     assert set(words) == set(get_args(values.__value__))
-
-
-def test_words_that_decided_are_marked_in_any_form() -> None:
-    parts = marked_parts("Крыша течёт, ул. Ленина", "Жалоба: «течет»; тема «ЖКХ»: «крыши»", "ЖКХ")
-    assert [part.text for part in parts if part.marked] == ["Крыша", "течёт"]
-    assert "".join(part.text for part in parts) == "Крыша течёт, ул. Ленина"
-    assert [part.text for part in marked_parts("<b>Крыша</b>", "", None)] == ["<b>Крыша</b>"]
 
 
 def test_location_does_not_name_a_city_twice() -> None:

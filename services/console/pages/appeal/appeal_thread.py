@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.console.pages.appeal.appeal_places import Document, location_words
-from services.console.pages.appeal.decided_words import Part, marked_parts
+from services.console.site.marked_words import Part, marked
 
 _MEDIA = {
     "photo": "фото",
@@ -56,12 +56,11 @@ def thread_of(appeal: Document) -> list[Entry]:
 
 def _message(message: Document, opened_by: str | None, matters: Mapping[str, str]) -> Entry:
     classified = message["classification"]
-    topic = (classified or {}).get("topic")
     return Entry(
         at=message["written_at"],
         message=message,
         opens=message["id"] == opened_by,
-        parts=marked_parts(message["text"], (classified or {}).get("why", ""), topic["name"] if topic else None),
+        parts=marked(message["text"], (classified or {}).get("why", "")),
         media=_media(message["attachments"]),
         place=location_words((classified or {}).get("location")),
         other_matter=matters.get(message["id"]),

@@ -1,0 +1,176 @@
+"""What a page of analytics is about: its period and filters, as its address and the API name them."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.formats import day, days_of_week
+from services.console.site.labels import label
+from services.console.site.refusals import explained
+from services.console.site.visit import Visit, together
+from shared import clock
+
+PATH = "/analytics"
+DIMENSIONS = {
+    "week": "недели",
+    "day": "дни",
+    "topic_group": "группы тем",
+    "topic": "темы",
+    "location": "районы и города",
+    "municipality": "районы организаций",
+    "organisation": "организации",
+    "network": "соцсети",
+}
+FIGURES = {
+    "opened": "Поступило",
+    "answered": "Отвечено",
+    "on_time": "Отвечено в срок",
+    "overdue": "Просрочено",
+    "waiting": "Ждут в пределах срока",
+    "closed_unanswered": "Закрыто без ответа",
+    "final_answered": "Дан итоговый ответ",
+    "solved": "Решено",
+    "disputed": "Граждане не согласны",
+    "not_required": "Ответ не нужен",
+    "in_triage": "У модератора",
+}
+FILTERS = ("network", "topic_group", "location", "topic", "municipality", "organisation", "day", "week")
+_STATE = ("rows", "columns", "figure", "measure", "sort", "order", "all", "group")
+NO_KEY = "не указано"
+_WEEKS = 6
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The query of a page: `from`, `to`, filters, and how the figures are shown."""
+
+    path: str
+    query: dict[str, str]
+
+    @classmethod
+    def of(cls, visit: Visit) -> Self:
+        """Return the selection of a request; without a period it is the last six weeks."""
+        asked = visit.request.query_params
+        query = {name: asked[name] for name in ("from", "to", *_STATE, *FILTERS) if asked.get(name)}
+        today = clock.today()
+        query.setdefault("from", (today - timedelta(days=today.weekday(), weeks=_WEEKS - 1)).isoformat())
+        query.setdefault("to", today.isoformat())
+        query |= _as_days(query)
+        query.setdefault("rows", "week")
+        if query["rows"] not in DIMENSIONS:
+            query["rows"] = "week"
+        if query.get("columns") not in DIMENSIONS or query.get("columns") == query["rows"]:
+            query.pop("columns", None)
+        if query.get("figure") not in FIGURES:
+            query["figure"] = "opened"
+        return cls(visit.request.url.path, query)
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Return the filters that are set."""
+        return {name: self.query[name] for name in FILTERS if name in self.query}
+
+    def parameters(self, *names: str, without: tuple[str, ...] = ()) -> dict[str, str]:
+        """Return the parameters of a call of the API: period, filters and these names."""
+        wanted = ("from", "to", *names, *(name for name in FILTERS if name not in without))
+        return {name: self.query[name] for name in wanted if name in self.query}
+
+    def with_(self, path: str | None = None, **changes: str | None) -> str:
+        """Return the address with other values; None leaves a parameter out."""
+        changed = {name: value for name, value in {**self.query, **changes}.items() if value is not None}
+        return f"{path or self.path}?{urlencode(changed)}"
+
+    def tab(self, path: str) -> str:
+        """Return the address of another page of analytics about the same appeals."""
+        return f"{path}?{urlencode(self.parameters())}"
+
+
+def _as_days(query: dict[str, str]) -> dict[str, str]:
+    """Return the period as days, which the form takes; links of the API name midnights, the end not included."""
+    days = {}
+    for name, before in (("from", 0), ("to", 1)):
+        if re.fullmatch(r".{10}T00:00:00[+-]\d\d:\d\d", query[name]):
+            with suppress(ValueError):  # typed into the address; the API refuses it
+                days[name] = (date.fromisoformat(query[name][:10]) - timedelta(days=before)).isoformat()
+    return days
+
+
+def appeals_address(link: str, figure: str = "opened") -> str:
+    """Return the console's address for a link of the API to the appeals that a figure counts."""
+    query = [pair for pair in parse_qsl(urlsplit(link).query) if pair[0] != "figure"]
+    return f"{PATH}/appeals?{urlencode([*query, ('figure', figure)])}"
+
+
+def key_name(dimension: str, key: str, name: str | None = None) -> str:
+    """Return how people call a key of a dimension."""
+    if key == "none":
+        return "не из соцсети" if dimension == "network" else NO_KEY
+    try:
+        match dimension:
+            case "day":
+                return day(key)
+            case "week":
+                return days_of_week(key)
+            case "network":
+                return label(key, "network")
+    except ValueError:  # typed into the address; the API refuses it
+        return key
+    return name or "название неизвестно"
+
+
+async def filter_choices(visit: Visit, selection: Selection) -> dict[str, Any]:
+    """Return what the form offers, and the names of the filters that are set."""
+    filters = selection.filters
+    topics, places, organisation, topic = await together(
+        visit.api.get("/topics", {"level": "group", "limit": "200"}),
+        visit.api.get("/municipalities", {"limit": "200"}),
+        _found(visit, "/organisations/{}", filters.get("organisation")),
+        _found(visit, "/topics/{}", filters.get("topic")),
+    )
+    groups = [(one["id"], one["name"]) for one in topics["items"]]
+    municipalities = [(one["oktmo"], one["name"]) for one in places["items"]]
+    names = {
+        "topic_group": dict(groups),
+        "location": dict(municipalities),
+        "municipality": dict(municipalities),
+        "organisation": {filters.get("organisation"): organisation},
+        "topic": {filters.get("topic"): topic},
+    }
+    set_ = {name: key_name(name, key, names.get(name, {}).get(key)) for name, key in filters.items()}
+    return {"topic_group": groups, "location": municipalities, "set": set_}
+
+
+async def _found(visit: Visit, path: str, key: str | None) -> str | None:
+    """Return the name of what a filter names; None if there is none."""
+    if key is None or key == "none":
+        return None
+    try:
+        name: str = (await visit.api.get(path.format(key)))["name"]
+    except ApiProblem as problem:
+        if problem.status not in {404, 422}:
+            raise
+        return None
+    return name
+
+
+def refused(problem: ApiProblem) -> str:
+    """Return why a figure could not be computed, beside the form. Raise what the form cannot mend."""
+    if problem.status == 503:
+        return "Расчёт занял слишком много времени. Выберите период короче."
+    if problem.status != 422:
+        raise problem
+    if "query/from" in problem.fields or "query/to" in problem.fields:
+        return "Проверьте период: начало не может быть позже конца."
+    if "query/columns" in problem.fields or "query/rows" in problem.fields:
+        return "Таблица получилась бы слишком большой. Выберите период короче, отбор или другую разбивку."
+    return explained(problem)
+
+
+def period_name(first: str, last: str) -> str:
+    """Return the period of an answer, whose end is not included, for people."""
+    begin, end = date.fromisoformat(first[:10]), date.fromisoformat(last[:10]) - timedelta(days=1)
+    return day(begin) if begin >= end else f"{day(begin)} — {day(end)}"

@@ -1,0 +1,115 @@
+"""Replies that wait for the decision of an approver: one at a time, the next by itself."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.refusals import explained
+from services.console.site.visit import Visit, VisitDep, together
+
+PATH = "/approvals"
+router = page_router()
+PAGE = Page(
+    router,
+    (NavigationLink(Section.WORK, 40, "Согласование", PATH, rights=frozenset({"replies:approve"}), key="a"),),
+)
+_SHOWN = frozenset({403, 409, 412, 422})
+_GONE = "Этот ответ уже рассмотрен или снят с согласования. Ниже — следующий."
+_NO_REMARKS = "Напишите, что исправить: автор увидит это в своём черновике."
+_REFUSED = {
+    403: "Своё решение здесь вам принять нельзя: ответ согласует не его автор.",
+    409: "Согласовать нельзя: обещанная дата прошла, обращение закрыто, или ответ снят с согласования.",
+}
+
+
+@router.get(PATH)
+async def show_approvals(visit: VisitDep, reply: str = "", cursor: str = "") -> HTMLResponse:
+    """Show what waits, and the chosen or the oldest reply in full."""
+    return await _show(visit, reply, cursor=cursor)
+
+
+@router.post(PATH)
+async def decide(request: Request, visit: VisitDep) -> Response:
+    """Approve or refuse the reply in the version that was shown, and go on to the next."""
+    form = {name: str(value) for name, value in (await request.form()).items()}
+    refuses, chosen = form.get("do") == "refuse", form.get("reply_id", "")
+    remarks = form.get("remarks", "").strip()
+    if refuses and not remarks:
+        return await _show(visit, chosen, refusal=_NO_REMARKS, status=422)
+    try:
+        await visit.api.send(
+            "POST",
+            f"/appeals/{form.get('appeal_id', '')}/replies/{chosen}/{'refuse' if refuses else 'approve'}",
+            {"remarks": remarks} if refuses else None,
+            version=f'"{form.get("version", "")}"',
+            key=form.get("key") or None,
+        )
+    except ApiProblem as problem:
+        if problem.status not in _SHOWN:
+            raise
+        refusal = _REFUSED.get(problem.status) or explained(problem)
+        return await _show(visit, chosen, refusal=refusal, remarks=remarks, status=problem.status)
+    following = form.get("next", "")
+    note = "Ответ возвращён автору" if refuses else "Ответ согласован и публикуется"
+    return visit.redirect(f"{PATH}?{urlencode({'reply': following})}" if following else PATH, note=note)
+
+
+async def _show(
+    visit: Visit, chosen: str, *, cursor: str = "", refusal: str = "", remarks: str = "", status: int = 200
+) -> HTMLResponse:
+    listed = await visit.api.get("/reply-approvals", {"cursor": cursor})
+    waiting = listed["items"]
+    at = next((number for number, one in enumerate(waiting) if one["reply"]["id"] == chosen), None)
+    current = await _in_full(visit, waiting[at or 0]) if waiting else None
+    return visit.render(
+        "approvals/approvals.html",
+        status=status,
+        waiting=waiting,
+        current=current,
+        following=_following(waiting, at or 0),
+        refusal=refusal,
+        gone=_GONE if chosen and at is None and not refusal else "",
+        remarks=remarks,
+        after=f"{PATH}?{urlencode({'cursor': listed['next_cursor']})}" if listed["next_cursor"] else None,
+    )
+
+
+def _following(waiting: list[dict[str, Any]], at: int) -> str:
+    rest = waiting[at + 1 :] or waiting[:at]
+    return str(rest[0]["reply"]["id"]) if rest else ""
+
+
+async def _in_full(visit: Visit, one: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply without masks, its appeal, the hints, and whether this person may decide."""
+    masked = one["reply"]
+    appeal, hints = await together(visit.api.get(f"/appeals/{one['appeal_id']}"), _hints(visit, one))
+    reply = next((found for found in appeal["replies"] if found["id"] == masked["id"]), masked)
+    me = visit.me["person"]["id"]
+    return {
+        "appeal": appeal,
+        "reply": reply,
+        "hints": hints,
+        "question": next((found for found in appeal["messages"] if found["id"] == reply["in_reply_to"]), None),
+        "is_mine": me in {reply["author"]["id"], (reply["approval"] or {}).get("requested_by", {}).get("id")},
+    }
+
+
+async def _hints(visit: Visit, one: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the checks found when the text was submitted, in words: of its stored last version's text."""
+    path = f"/appeals/{one['appeal_id']}/replies"
+    versions = await visit.api.get(f"{path}/{one['reply']['id']}/versions", {"limit": 1})
+    last = next(iter(versions["items"]), None)
+    if last is None or not visit.may("appeals:answer"):
+        return []
+    reply = one["reply"]
+    body = {name: last[name] for name in ("text", "kind", "promised_at")} | {"message_id": reply["in_reply_to"]}
+    answer = await visit.api.send("POST", f"{path}/check", body | {"outcome": reply["outcome"]})
+    text = last["text"]
+    return [
+        hint | {"words": text[hint["start"] : hint["end"]] if hint["start"] is not None else ""}
+        for hint in answer.data["hints"]
+    ]

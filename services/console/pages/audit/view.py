@@ -1,0 +1,96 @@
+"""The audit trail: who changed what, and who read what citizens wrote."""
+
+from datetime import date, timedelta
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+
+from services.console.pages.audit.audit_rows import actor_names, changed_fields
+from services.console.pages.audit.audit_words import (
+    ACTIONS,
+    READ_ACTIONS,
+    SUBJECTS,
+    action_words,
+    subject_path,
+)
+from services.console.site.addresses import asked, first_page, next_page, with_query
+from services.console.site.choices import Choice, chosen_organisation
+from services.console.site.form_values import midnight
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.visit import Visit, VisitDep
+
+PATH = "/audit"
+router = page_router()
+PAGE = Page(
+    router, (NavigationLink(Section.SYSTEM, 60, "Журнал", PATH, rights=frozenset({"audit:read"}), key="l"),)
+)
+
+
+@router.get(PATH)
+async def show_changes(visit: VisitDep) -> HTMLResponse:
+    """Show who changed what."""
+    if not visit.may("audit:read"):
+        return visit.render("audit/closed.html")
+    organisation = await _organisation(visit)
+    exact = asked(visit, "actor", "action", "subject_id", "cursor")
+    listed = await visit.api.get(
+        PATH, {"limit": 30, **exact, **_period(visit), "organisation_id": organisation.id}
+    )
+    entries = listed["items"]
+    return visit.render(
+        "audit/changes.html",
+        tab="changes",
+        entries=entries,
+        names=await actor_names(visit, [who for one in entries for who in (one["actor"], one["on_behalf_of"])]),
+        changed_fields=changed_fields,
+        subjects=SUBJECTS,
+        subject_path=subject_path,
+        **_shown(visit, listed, organisation, ACTIONS),
+    )
+
+
+@router.get(f"{PATH}/reads")
+async def show_reads(visit: VisitDep) -> HTMLResponse:
+    """Show who read or exported what citizens wrote."""
+    if not visit.may("audit:read"):
+        return visit.render("audit/closed.html")
+    organisation = await _organisation(visit)
+    exact = asked(visit, "actor", "action", "subject_id", "author_key", "cursor")
+    listed = await visit.api.get(
+        f"{PATH}/personal-data-reads",
+        {"limit": 50, **exact, **_period(visit), "organisation_id": organisation.id},
+    )
+    return visit.render(
+        "audit/reads.html",
+        tab="reads",
+        reads=listed["items"],
+        **_shown(visit, listed, organisation, READ_ACTIONS),
+    )
+
+
+def _shown(visit: Visit, listed: dict[str, Any], organisation: Choice, actions: dict[str, str]) -> dict[str, Any]:
+    query = visit.request.query_params
+    return {
+        "query": query,
+        "organisation": organisation,
+        "actions": sorted(actions.items(), key=lambda pair: pair[1]),
+        "action_words": action_words,
+        "only": lambda **changes: with_query(visit, cursor=None, **changes),
+        "narrowed": [name for name in ("actor", "subject_id") if query.get(name)],
+        "before": first_page(visit),
+        "after": next_page(visit, listed.get("next_cursor")),
+    }
+
+
+async def _organisation(visit: Visit) -> Choice:
+    return await chosen_organisation(visit, visit.request.query_params, "organisation")
+
+
+def _period(visit: Visit) -> dict[str, str | None]:
+    """Return the days of the address as moments; the last day is included."""
+    query = visit.request.query_params
+    try:
+        last = (date.fromisoformat(query.get("to", "")) + timedelta(days=1)).isoformat()
+    except (ValueError, OverflowError):
+        last = ""
+    return {"from": midnight(query.get("from", "")), "to": midnight(last)}

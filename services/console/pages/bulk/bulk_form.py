@@ -1,0 +1,133 @@
+"""Change many appeals: what will change, the form of the action, and the request."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.pages.bulk.bulk_request import ACTIONS, WrongFields, body_of, reason_words
+from services.console.pages.bulk.bulk_tags import change_tags
+from services.console.site.appeal_list_query import ListQuery, is_id
+from services.console.site.visit import Visit, VisitDep, together
+
+router = APIRouter()
+NEW = "/bulk/new"
+# The most that the API changes at once.
+MAX_APPEALS = 5_000
+_NOTHING = "Сначала отметьте обращения в списке."
+_TAGS_BY_PAGE = "Метки меняются только у отмеченных обращений: отметьте их на странице."
+# So many different organisations are asked for their people.
+_MAX_ORGANISATIONS = 4
+
+
+@dataclass
+class BulkForm:
+    """What was chosen in the list, and what is entered for the action."""
+
+    action: str
+    ids: list[str]
+    query: ListQuery
+    is_whole: bool
+    key: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[str, Any]]) -> Self:
+        """Return the form that an address or a request has."""
+        given = [(name, str(value)) for name, value in pairs]
+        single = dict(given)
+        return cls(
+            single.pop("action", ""),
+            list(dict.fromkeys(value for name, value in given if name == "appeal" and is_id(value))),
+            ListQuery.parsed(single.pop("list", "")),
+            single.pop("whole", "") == "yes",
+            single.pop("key", ""),
+            {name: value.strip() for name, value in single.items() if name != "appeal"},
+        )
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """Return the appeals as the API takes them."""
+        return {"filter": self.query.filter_object()} if self.is_whole else {"appeal_ids": self.ids}
+
+
+@router.get(NEW)
+async def show_form(visit: VisitDep) -> Response:
+    """Show how many appeals will change, and the form of the action."""
+    form = BulkForm.of(visit.request.query_params.multi_items())
+    return _unusable(visit, form) or await _shown(visit, form)
+
+
+@router.post(NEW)
+async def start(visit: VisitDep) -> Response:
+    """Start the operation and show its progress; tags are changed at once."""
+    form = BulkForm.of((await visit.request.form()).multi_items())
+    if (unusable := _unusable(visit, form)) is not None:
+        return unusable
+    try:
+        if form.action == "tags":
+            note, kind = await change_tags(visit.api, form.ids, form.fields)
+            return visit.redirect(form.query.address, note=note, kind=kind)
+        body = form.selection | {"action": form.action} | await body_of(visit.api, form.action, form.fields)
+        answer = await visit.api.send("POST", "/appeals/bulk", body, key=form.key)
+    except WrongFields as wrong:
+        return await _shown(visit, form, wrong, status=422)
+    except ApiProblem as problem:
+        if problem.status not in {403, 409, 422}:
+            raise
+        return await _shown(visit, form, reason_words(problem), status=problem.status)
+    return visit.redirect(f"/bulk/{answer.data['id']}")
+
+
+def _unusable(visit: Visit, form: BulkForm) -> Response | None:
+    """Return where to go instead if nothing was chosen."""
+    if form.action not in ACTIONS or not (form.ids or form.is_whole):
+        return visit.redirect(form.query.address, note=_NOTHING, kind="failed")
+    if form.action == "tags" and form.is_whole:
+        return visit.redirect(form.query.address, note=_TAGS_BY_PAGE, kind="failed")
+    return None
+
+
+async def _shown(
+    visit: Visit, form: BulkForm, wrong: WrongFields | None = None, *, status: int = 200
+) -> HTMLResponse:
+    rows, total, statuses = await _chosen(visit, form)
+    return visit.render(
+        "bulk/form.html",
+        status=status,
+        form=form, title=ACTIONS[form.action], rows=rows, total=total, statuses=statuses,
+        too_many=total > MAX_APPEALS, wrong=wrong or WrongFields(),
+        assignees=await _assignees(visit, form, rows) if form.action == "assign" else [],
+        topics=await _topics(visit) if form.action == "triage" else [],
+    )  # fmt: skip
+
+
+async def _chosen(visit: Visit, form: BulkForm) -> tuple[list[dict[str, Any]], int, list[tuple[str, int]]]:
+    """Return chosen appeals as the list shows them, how many were chosen, and how many have each status."""
+    listed = visit.api.get("/appeals", form.query.parameters())
+    if form.is_whole:
+        found, counts = await together(listed, visit.api.get("/appeals/counts", form.query.filter_parameters()))
+        return found["items"], counts["total"], list(counts["by_status"].items())
+    rows = [row for row in (await listed)["items"] if row["id"] in form.ids]
+    return rows, len(form.ids), Counter(row["status"] for row in rows).most_common()
+
+
+async def _assignees(visit: Visit, form: BulkForm, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the people who may get the appeals: of each organisation that has some of them."""
+    samples = {(row["organisation"] or {}).get("id"): row["id"] for row in rows} or dict.fromkeys(form.ids[:1])
+    chosen = list(samples.values() if rows else samples)[:_MAX_ORGANISATIONS]
+    answers = await together(
+        *(visit.api.get(f"/appeals/{one}/possible-assignees", {"limit": 200}) for one in chosen)
+    )
+    people = {person["id"]: person for answer in answers for person in answer["items"]}
+    me = visit.me["person"]["id"]
+    return sorted(people.values(), key=lambda person: (person["id"] != me, person["name"]))
+
+
+async def _topics(visit: Visit) -> list[tuple[str, str]]:
+    found = await visit.api.get_all("/topics", {"level": "topic"})
+    return [(one["id"], f"{one['group']['name']}: {one['name']}") for one in found]

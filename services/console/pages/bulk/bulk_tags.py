@@ -1,0 +1,44 @@
+"""Tags of chosen appeals: changed at once, appeal by appeal, since the API has no operation for them."""
+
+import asyncio
+import re
+
+from services.console.api_calls.client import Api, ApiProblem
+from services.console.pages.bulk.bulk_request import WrongFields
+from services.console.site.formats import counted
+
+# So many appeals at once: a page of the list.
+_MAX_APPEALS = 50
+_NOT_CHANGED = "Метки не изменены: метка — до 40 знаков, и у обращения не больше 20 меток."
+_APPEALS = ("обращения", "обращений", "обращений")
+
+
+async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple[str, str]:
+    """Add and remove the tags; return what was done in words, and `done` or `failed`.
+
+    Raises WrongFields if nothing is entered, or no appeal could be changed.
+    """
+    add, remove = _tags(fields.get("add", "")), _tags(fields.get("tag", ""))
+    if not add and not remove:
+        raise WrongFields({"add": "Введите метку, которую добавить, или ту, которую снять."})
+    outcomes = await asyncio.gather(*(_change(api, one, add, remove) for one in ids[:_MAX_APPEALS]))
+    problems = [problem for problem in outcomes if problem is not None]
+    done = len(outcomes) - len(problems)
+    if not done:
+        raise WrongFields(text=_NOT_CHANGED)
+    note = f"Метки изменены у {counted(done, *_APPEALS)}"
+    if problems:
+        return f"{note}, у {counted(len(problems), *_APPEALS)} не получилось", "failed"
+    return note, "done"
+
+
+async def _change(api: Api, appeal_id: str, add: list[str], remove: list[str]) -> ApiProblem | None:
+    try:
+        await api.send("PATCH", f"/appeals/{appeal_id}/tags", {"add": add, "remove": remove})
+    except ApiProblem as problem:
+        return problem
+    return None
+
+
+def _tags(text: str) -> list[str]:
+    return list(dict.fromkeys(tag.strip() for tag in re.split(r"[,;\n]", text) if tag.strip()))

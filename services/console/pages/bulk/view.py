@@ -1,0 +1,79 @@
+"""Changes of many appeals: the list of operations, the progress and result of each, and taking it back."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Form, Query
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.pages.bulk import bulk_form
+from services.console.pages.bulk.bulk_words import OPERATIONS, OUTCOMES, refused_words
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.refusals import explained
+from services.console.site.visit import Visit, VisitDep
+
+router = page_router()
+router.include_router(bulk_form.router)
+PAGE = Page(
+    router,
+    (NavigationLink(Section.WORK, 60, "Массовые операции", "/bulk", rights=frozenset({"appeals:work"})),),
+)
+_PAGE_SIZE = 50
+_UNDONE = "Эту операцию уже отменили, или её обращения вам больше не видны."
+Cursor = Annotated[str | None, Query(max_length=2_000)]
+
+
+@router.get("/bulk")
+async def list_operations(visit: VisitDep, cursor: Cursor = None) -> HTMLResponse:
+    """List the operations that the person may see, newest first."""
+    found = await visit.api.get("/appeals/bulk", {"limit": _PAGE_SIZE, "cursor": cursor})
+    after = f"/bulk?cursor={found['next_cursor']}" if found["next_cursor"] else None
+    return visit.render("bulk/operations.html", operations=found["items"], titles=OPERATIONS, after=after)
+
+
+@router.get("/bulk/{bulk_operation_id}")
+async def show_operation(
+    visit: VisitDep, bulk_operation_id: UUID, outcome: str = "", cursor: Cursor = None
+) -> HTMLResponse:
+    """Show how far the operation is, and its appeals: first of all those that were refused."""
+    return visit.render("bulk/operation.html", **await _operation(visit, bulk_operation_id, outcome, cursor))
+
+
+@router.get("/bulk/{bulk_operation_id}/progress")
+async def show_progress(visit: VisitDep, bulk_operation_id: UUID, outcome: str = "") -> HTMLResponse:
+    """Return the part of the page that changes while the operation runs."""
+    values = await _operation(visit, bulk_operation_id, outcome, None)
+    if not visit.is_swap:
+        return visit.render("bulk/operation.html", **values)
+    return visit.fragment("bulk/progress.html", **values)
+
+
+async def _operation(visit: Visit, operation_id: UUID, outcome: str, cursor: str | None) -> dict[str, Any]:
+    outcome = outcome if outcome in OUTCOMES else ""
+    operation = await visit.api.get(f"/appeals/bulk/{operation_id}")
+    shown = outcome or ("refused" if operation["counts"]["refused"] else "done")
+    rows = await visit.api.get(
+        f"/appeals/bulk/{operation_id}/rows", {"outcome": shown, "limit": _PAGE_SIZE, "cursor": cursor}
+    )
+    path = f"/bulk/{operation_id}?outcome={shown}"
+    return {
+        "operation": operation, "title": OPERATIONS[operation["action"]], "outcomes": OUTCOMES, "shown": shown,
+        "rows": [(row, refused_words(row["problem"])) for row in rows["items"]],
+        "after": f"{path}&cursor={rows['next_cursor']}" if rows["next_cursor"] else None,
+    }  # fmt: skip
+
+
+@router.post("/bulk/{bulk_operation_id}/undo")
+async def undo_operation(
+    visit: VisitDep, bulk_operation_id: UUID, key: Annotated[str, Form(max_length=200)] = ""
+) -> Response:
+    """Take the operation back, and show how far that is."""
+    try:
+        answer = await visit.api.send("POST", f"/appeals/bulk/{bulk_operation_id}/undo", key=key)
+    except ApiProblem as problem:
+        if problem.status not in {409, 422}:
+            raise
+        note = _UNDONE if problem.status == 409 else explained(problem)
+        return visit.redirect(f"/bulk/{bulk_operation_id}", note=note, kind="failed")
+    return visit.redirect(f"/bulk/{answer.data['id']}")

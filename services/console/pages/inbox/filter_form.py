@@ -1,0 +1,52 @@
+"""The form of the filters of a list, with the values that narrow it and how many appeals have each."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from services.console.pages.inbox import filter_words
+from services.console.pages.inbox.list_page import add_names
+from services.console.site.appeal_list_query import PATH, ListQuery, day_of
+from services.console.site.visit import Visit, VisitDep
+
+router = APIRouter()
+# Filters that have a field of their own in the form; the others are kept as they are.
+_IN_FORM = frozenset(
+    {
+        "q", "status", "urgency", "network", "organisation_id", "topic_id", "municipality", "tag", "source",
+        "opened_from", "opened_to",
+    }
+)  # fmt: skip
+_ORDERS = (
+    ("-opened_at", "новые сначала"),
+    ("opened_at", "старые сначала"),
+    ("due", "ближайший срок сначала"),
+    ("urgency", "срочные сначала"),
+    ("-updated_at", "недавно изменённые сначала"),
+)
+
+
+@router.get(f"{PATH}/filters")
+async def show_filters(visit: VisitDep) -> HTMLResponse:
+    """Show the form as a page of its own, for browsers without JavaScript."""
+    return visit.render("inbox/filter_page.html", **await _form(visit))
+
+
+@router.get(f"{PATH}/filters/form")
+async def show_filter_form(visit: VisitDep) -> HTMLResponse:
+    """Return the form, which the page of the list shows when it is opened."""
+    return visit.fragment("inbox/filter_form.html", **await _form(visit))
+
+
+async def _form(visit: Visit) -> dict[str, Any]:
+    query = ListQuery.of(visit.request.query_params.multi_items())
+    facets = await visit.api.get("/appeals/facets", query.filter_parameters())
+    return {
+        "query": query, "facets": facets,
+        "names": await add_names(visit, query, filter_words.names_of(facets)),
+        "kept": [pair for pair in query.filters if pair[0] not in _IN_FORM],
+        "days": (day_of(query.value("opened_from")), day_of(query.value("opened_to"), is_end=True)),
+        "orders": [one for one in _ORDERS if not query.is_search or one[0].endswith("opened_at")],
+        "sources": filter_words.source_options(),
+    }  # fmt: skip

@@ -1,0 +1,137 @@
+"""Russian words for the filters of a list."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.console.site.appeal_list_query import ListQuery
+from services.console.site.formats import day, moment
+from services.console.site.labels import label
+from shared.clock import REGION_TIME_ZONE
+
+# Of filters that are true or false: the words for both.
+_STATES = {
+    "overdue": ("просрочены", "не просрочены"),
+    "returned": ("возвращались", "не возвращались"),
+    "unanswered": ("ещё без ответа", "уже с ответом"),
+    "on_approval": ("ответ на согласовании", "ничего не согласуется"),
+    "reply_refused": ("ответ с замечаниями", "без замечаний"),
+    "reply_failed": ("ответ не опубликован", "ответ не срывался"),
+    "in_incident": ("в инциденте", "не в инциденте"),
+    "unread": ("не прочитаны", "прочитаны"),
+    "watched": ("вы наблюдаете", "вы не наблюдаете"),
+    "possible_other_matter": ("возможно, два вопроса", "вопрос один"),
+}
+# Of filters by a closed list: the title, and the words for its values.
+_VALUES: dict[str, tuple[str, dict[str, str]]] = {
+    "assignee": ("исполнитель", {"me": "вы", "none": "не назначен"}),
+    "source": ("поступило", {"phone": "по телефону", "reception": "на приёме", "letter": "письмом"}),
+    "language": ("язык", {"ru": "русский", "bxr": "бурятский", "mixed": "русский и бурятский"}),
+    "feedback": (
+        "гражданин",
+        {
+            "thanks": "благодарит",
+            "not_solved": "не согласен с ответом",
+            "mark": "поставил оценку",
+            "silence": "молчит",
+        },
+    ),
+    "triage_reason": (
+        "почему у модератора",
+        {
+            "need_unclear": "неясно, нужен ли ответ",
+            "buryat_text": "текст на бурятском",
+            "other_region": "другой регион",
+            "topic_uncertain": "тема неясна",
+            "moderators_by_rule": "так велит правило",
+            "no_rule": "нет правила",
+            "page_unknown": "страница неизвестна",
+            "organisation_closed": "организация закрыта",
+            "no_role_holder": "в реестре некому",
+            "several_role_holders": "в реестре несколько подходящих",
+            "returned": "вернула организация",
+        },
+    ),
+}
+_NAMED = {
+    "q": "слова",
+    "tag": "метка",
+    "settlement": "населённый пункт",
+    "external_id": "номер в журнале",
+    "number": "номер",
+    "utility_failure": "неисправность",
+}
+# Filters whose value is an id: the title, and what stands there if the name is not known.
+_REFERENCES = {
+    "organisation_id": ("организация", "выбранная"),
+    "topic_id": ("тема", "выбранная"),
+    "municipality": ("муниципалитет", "выбранный"),
+    "assignee_id": ("исполнитель", "выбранный сотрудник"),
+    "incident_id": ("инцидент", "выбранный"),
+    "author_key": ("гражданин", "выбранный"),
+}
+
+
+def chips(query: ListQuery, names: dict[str, str]) -> list[dict[str, str]]:
+    """Return the active filters in words, each with the address of the list without it.
+
+    `names` are those of organisations, topics, municipalities and people, by id or code.
+    """
+    return [
+        {"text": _words(name, value, names), "address": query.without(name, value).address}
+        for name, value in query.filters
+    ]
+
+
+def _words(name: str, value: str, names: dict[str, str]) -> str:
+    if name in _STATES:
+        return _STATES[name][value != "true"]
+    if name in {"status", "urgency", "network"}:
+        return f"{_TITLES[name]}: {label(value, 'appeal_status' if name == 'status' else name)}"
+    if name in _VALUES:
+        title, words = _VALUES[name]
+        return f"{title}: {words.get(value, value)}"
+    if name in _REFERENCES:
+        title, unknown = _REFERENCES[name]
+        return f"{title}: {names.get(value, unknown)}"
+    if name in _MOMENTS:
+        return _moment(name, value)
+    return f"{_NAMED.get(name, 'другой отбор')}: {value}"
+
+
+_TITLES = {"status": "статус", "urgency": "срочность", "network": "соцсеть"}
+_MOMENTS = {"opened_from": "с", "opened_to": "до", "due_before": "срок до", "updated_since": "изменены после"}
+
+
+def _moment(name: str, value: str) -> str:
+    try:
+        when = datetime.fromisoformat(value).astimezone(REGION_TIME_ZONE)
+    except (ValueError, OverflowError):
+        return f"{_MOMENTS[name]} {value}"
+    if (when.hour, when.minute) != (0, 0):
+        return f"{_MOMENTS[name]} {moment(when)}"
+    if name == "opened_to":
+        return f"по {day(when - timedelta(days=1))}"
+    return f"{_MOMENTS[name]} {day(when)}"
+
+
+def names_of(facets: dict[str, Any]) -> dict[str, str]:
+    """Return the names of the values of a list, by id or code."""
+    named = [one["value"] for kind in ("organisation", "topic_group", "municipality") for one in facets[kind]]
+    return {one.get("id") or one["oktmo"]: one["name"] for one in named}
+
+
+def names_in(appeals: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the names that appeals of a list tell, by id or code."""
+    names: dict[str, str] = {}
+    for appeal in appeals:
+        topic, location = appeal["topic"], appeal["location"]
+        named = [appeal["assignee"], appeal["organisation"], topic, topic and topic["group"]]
+        names |= {one["id"]: one["name"] for one in named if one is not None and one["id"]}
+        if location is not None and location["municipality"] is not None:
+            names[location["municipality"]["oktmo"]] = location["municipality"]["name"]
+    return names
+
+
+def source_options() -> list[tuple[str, str]]:
+    """Return how appeals come in other than by a network."""
+    return list(_VALUES["source"][1].items())

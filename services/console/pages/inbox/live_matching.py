@@ -1,0 +1,55 @@
+"""What of the event stream belongs to a list, as far as an event tells: types, and values that it must have."""
+
+import json
+from typing import Any
+
+from services.console.site.appeal_list_query import ListQuery
+from services.console.site.visit import Visit
+
+# Of filters that an event cannot tell, those that events of one type are about.
+_TYPES = {
+    "overdue": "appeal.overdue",
+    "on_approval": "reply.approval_requested",
+    "reply_refused": "reply.refused",
+    "reply_failed": "reply.failed",
+}
+_NEW = "appeal.opened,appeal.assigned,appeal.reopened"
+# Filters that events have as they are.
+_TOLD = (
+    "organisation_id",
+    "urgency",
+    "network",
+    "municipality",
+    "settlement",
+    "incident_id",
+    "language",
+    "status",
+)
+_PERIOD = frozenset({"opened_from"})
+
+
+async def live_bar(visit: Visit, query: ListQuery) -> dict[str, str] | None:
+    """Return the types of events to count for the list, and the values they must have; None: none tells."""
+    if not visit.may("events:read") or query.cursor:
+        return None
+    types, where = _NEW, {name: query.values(name) for name in _TOLD if query.values(name)}
+    for name, value in query.filters:
+        if name in _TYPES and value == "true":
+            types = _TYPES[name]
+        elif name == "assignee" and value == "me":
+            types, where["assignee_id"] = "appeal.assignee_changed", [visit.me["person"]["id"]]
+        elif name == "topic_id":
+            where["topic_id"] = await _topics(visit, value)
+        elif name == "triage_reason":
+            types, where["status"] = "appeal.moved,appeal.opened", ["triage"]
+        elif name not in where and name not in _PERIOD and (name, value) != ("assignee", "none"):
+            return None
+    if "status" in where and types == _NEW:
+        types = f"{_NEW},appeal.moved"
+    return {"types": types, "where": json.dumps(where)}
+
+
+async def _topics(visit: Visit, topic_id: str) -> list[str]:
+    """Return the topic, and those of the group if it is one."""
+    found: dict[str, Any] = await visit.api.get("/topics", {"group_id": topic_id, "limit": 200})
+    return [topic_id, *(one["id"] for one in found["items"])]

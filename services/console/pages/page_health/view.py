@@ -1,0 +1,91 @@
+"""Page health: the pages of a week by their light, and a page with the points of each week."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi.responses import HTMLResponse
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.charts import LineChart, line_chart
+from services.console.site.formats import days_of_week, decimal
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.refusals import explained
+from services.console.site.visit import VisitDep, together
+
+PATH = "/page-health"
+router = page_router()
+PAGE = Page(
+    router,
+    (NavigationLink(Section.REPORTS, 60, "Живые страницы", PATH, rights=frozenset({"metrics:read"})),),
+)
+LIGHTS = {"red": "красный", "yellow": "жёлтый", "green": "зелёный", "unknown": "мало данных"}
+FILTERS = ("week", "network", "light", "municipality", "silent", "organisation_id")
+_PAGE_SIZE = 50
+_WEEKS = 26
+_SOURCES = {
+    "page_steps": "этапы в реестре",
+    "page_checks": "ежедневная проверка",
+    "messages": "собранные сообщения",
+    "appeals": "обращения",
+}
+
+
+@router.get(PATH)
+async def show_pages(visit: VisitDep) -> HTMLResponse:
+    """Show the scored pages of a week, worst first."""
+    asked = visit.request.query_params
+    filters = {name: asked[name] for name in FILTERS if asked.get(name)}
+    parameters = {**filters, "limit": _PAGE_SIZE, "cursor": asked.get("cursor")}
+    municipalities = (await visit.api.get("/municipalities", {"limit": "200"}))["items"]
+    refusal, listed = None, dict[str, Any](items=[], next_cursor=None)
+    try:
+        listed = await visit.api.get("/metrics/pages", parameters)
+    except ApiProblem as problem:
+        if problem.status != 422:
+            raise
+        refusal = explained(problem)
+    items = listed["items"]
+    return visit.render(
+        "page_health/pages.html",
+        status=422 if refusal else 200,
+        pages=items,
+        lights=LIGHTS,
+        filters=filters,
+        refusal=refusal,
+        municipalities=[(one["oktmo"], one["name"]) for one in municipalities],
+        week=items[0]["week"] if items else None,
+        first=_address(filters) if asked.get("cursor") else None,
+        after=_address({**filters, "cursor": listed["next_cursor"]}) if listed["next_cursor"] else None,
+    )
+
+
+@router.get(PATH + "/{page_id}")
+async def show_page(visit: VisitDep, page_id: str, week: str | None = None) -> HTMLResponse:
+    """Show a page: its points with their evidence in one week, and its score over the weeks."""
+    page, listed = await together(
+        visit.api.get(f"/pages/{page_id}"), visit.api.get(f"/metrics/pages/{page_id}", {"limit": str(_WEEKS)})
+    )
+    weeks = listed["items"]
+    shown = next((one for one in weeks if one["week"] == week), weeks[0] if weeks else None)
+    return visit.render(
+        "page_health/page.html",
+        page=page,
+        weeks=weeks,
+        shown=shown,
+        lights=LIGHTS,
+        sources=_SOURCES,
+        chart=_trend(weeks),
+    )
+
+
+def _address(query: dict[str, str]) -> str:
+    return f"{PATH}?{urlencode(query)}" if query else PATH
+
+
+def _trend(weeks: list[dict[str, Any]]) -> LineChart:
+    values = [(days_of_week(one["week"]), one["score"], _score(one)) for one in reversed(weeks)]
+    return line_chart("Балл по неделям", values, most=100)
+
+
+def _score(week: dict[str, Any]) -> str:
+    return "мало данных" if week["score"] is None else decimal(week["score"])

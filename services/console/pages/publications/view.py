@@ -1,0 +1,56 @@
+"""Publications: replies on their way to the network, those that failed first."""
+
+from uuid import UUID
+
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.addresses import asked, first_page, next_page
+from services.console.site.form_values import refusal_of
+from services.console.site.official_pages import page_names
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.visit import VisitDep, local_path
+
+PATH = "/publications"
+router = page_router()
+PAGE = Page(
+    router, (NavigationLink(Section.WORK, 60, "Публикации", PATH, rights=frozenset({"appeals:answer"}), key="p"),)
+)
+_TABS = (
+    ("failed", "Не опубликованы"),
+    ("uncertain", "Проверяем"),
+    ("queued", "В очереди"),
+    ("sending", "Отправляются"),
+    ("published", "Опубликованы"),
+)
+_NOT_FAILED = "Этот ответ уже не в ошибке: обновите список."
+
+
+@router.get(PATH)
+async def show_publications(visit: VisitDep, status: str = "failed") -> HTMLResponse:
+    """Show publications with a status."""
+    chosen = status if status in dict(_TABS) else "failed"
+    listed = await visit.api.get(
+        "/publications", {"limit": 30, "status": chosen, **asked(visit, "network", "page_id", "cursor")}
+    )
+    return visit.render(
+        "publications/publications.html",
+        publications=listed["items"],
+        tabs=_TABS,
+        chosen=chosen,
+        names=await page_names(visit, {one["page_id"] for one in listed["items"]}),
+        before=first_page(visit),
+        after=next_page(visit, listed.get("next_cursor")),
+    )
+
+
+@router.post(f"{PATH}/{{publication_id}}/retry")
+async def retry_publication(visit: VisitDep, publication_id: UUID) -> Response:
+    """Queue the failed parts of a reply again."""
+    back = local_path(str((await visit.request.form()).get("back", "")), PATH)
+    try:
+        await visit.api.send("POST", f"/publications/{publication_id}/retry")
+    except ApiProblem as problem:
+        note = _NOT_FAILED if problem.status == 409 else refusal_of(problem)
+        return visit.redirect(back, note=note, kind="failed")
+    return visit.redirect(back, note="Ответ снова в очереди на публикацию.")

@@ -1,0 +1,205 @@
+"""Decisions of a moderator about an appeal of the queue, and how they are taken back."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Form
+from pydantic import BaseModel
+
+from services.console.api_calls.client import Answer
+from services.console.pages.queue.queue_screen import decided_message
+from services.console.site.visit import Visit
+
+UNDO_REASON = "Отмена решения модератора"
+
+
+class Seen(BaseModel):
+    """What the person saw when they decided: the versions of the appeal and of the classification."""
+
+    message_id: str = ""
+    version: int
+    classification_version: int = 0
+
+
+class AssignmentForm(Seen):
+    """Who must answer; empty: whom the rules name. `urgent` is the box, `was_urgent` what it showed at first."""
+
+    organisation_id: str = ""
+    urgent: bool = False
+    was_urgent: bool = False
+
+
+class NoAnswerForm(Seen):
+    """Why no answer is needed: one of the reasons, or none."""
+
+    reason: str = ""
+
+
+class TopicForm(Seen):
+    """The right topic."""
+
+    topic_id: str
+
+
+class LocationForm(Seen):
+    """Where the problem is: a municipality, and a settlement of it."""
+
+    municipality: str
+    settlement: str = ""
+
+
+Assignment = Annotated[AssignmentForm, Form()]
+NoAnswer = Annotated[NoAnswerForm, Form()]
+Topic = Annotated[TopicForm, Form()]
+Location = Annotated[LocationForm, Form()]
+
+
+@dataclass(frozen=True)
+class NoAnswerReason:
+    """A usual reason. `type` tells the classifier what the message is; without it the appeal keeps the words."""
+
+    value: str
+    title: str
+    key: str
+    type: str | None = None
+
+
+NO_ANSWER_REASONS = (
+    NoAnswerReason("thanks", "Благодарность", "b", "thanks"),
+    NoAnswerReason("chatter", "Разговор, мнение", "r", "chatter"),
+    NoAnswerReason("spam", "Реклама", "p", "spam"),
+    NoAnswerReason("abuse", "Оскорбление", "a", "abuse"),
+    NoAnswerReason("region", "Другой регион", "l"),
+    NoAnswerReason("solved", "Вопрос уже решён", "d"),
+    NoAnswerReason("not_ours", "Не к органам власти", "v"),
+)
+_BY_VALUE = {one.value: one for one in NO_ANSWER_REASONS}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a decision did. `undo` is the query of the form that takes it back, None where nothing does."""
+
+    note: str
+    left_queue: bool
+    undo: str | None = None
+
+
+def reasons_for(appeal: dict[str, Any]) -> list[NoAnswerReason]:
+    """Return the reasons that fit: an appeal that was answered stays answered, so it is not ended with words."""
+    return [one for one in NO_ANSWER_REASONS if one.type or appeal["first_response_at"] is None]
+
+
+async def assign(visit: Visit, appeal_id: str, form: AssignmentForm) -> Outcome:
+    """Assign the appeal to the organisation, or as the rules say, with the urgency if the person changed it."""
+    body: dict[str, Any] = {"organisation_id": form.organisation_id or None}
+    if form.urgent != form.was_urgent:
+        body["urgency"] = "high" if form.urgent else "normal"
+    return _assigned((await _triage(visit, appeal_id, form, body)).data)
+
+
+async def correct_topic(visit: Visit, appeal_id: str, form: TopicForm) -> Outcome:
+    """Name the topic; the rules may then name the organisation."""
+    decided = (await _triage(visit, appeal_id, form, {"topic_id": form.topic_id})).data
+    return _routed(decided, "Тема исправлена.")
+
+
+async def name_location(visit: Visit, appeal_id: str, form: LocationForm) -> Outcome:
+    """Name the location; the rules may then name the organisation."""
+    body = {"municipality": form.municipality, "settlement": form.settlement.strip() or None}
+    return _routed((await _triage(visit, appeal_id, form, body)).data, "Место указано.")
+
+
+async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -> Outcome:
+    """Decide that no answer is needed."""
+    reason = _BY_VALUE.get(form.reason)
+    if form.message_id and (reason is None or reason.type):
+        body = {"needs_answer": False, "type": reason.type if reason else None}
+        decided = (await _triage(visit, appeal_id, form, body)).data
+    else:
+        words = reason.title if reason else "Ответ не нужен"
+        decided = (
+            await visit.api.send(
+                "POST",
+                f"/appeals/{appeal_id}/moves",
+                {"to": "not_required", "reason": words},
+                version=f'"{form.version}"',
+            )
+        ).data
+    return _ended(decided, form)
+
+
+async def take_back(visit: Visit, appeal_id: str, *, organisation_id: str) -> Outcome | None:
+    """Take a decision back, if nobody changed the appeal since; return what happened, None where it changed.
+
+    `organisation_id` is who got the appeal; empty: the decision was that no answer is needed.
+    """
+    appeal = await visit.api.get(f"/appeals/{appeal_id}")
+    version = f'"{appeal["version"]}"'
+    if organisation_id:
+        if appeal["status"] not in {"assigned", "reopened"} or appeal["organisation"]["id"] != organisation_id:
+            return None
+        body = {"to": "triage", "reason": UNDO_REASON}
+        await visit.api.send("POST", f"/appeals/{appeal_id}/moves", body, version=version)
+        return Outcome(f"Назначение отменено: обращение № {appeal['number']} снова в очереди.", left_queue=False)
+    if appeal["status"] != "not_required":
+        return None
+    message = decided_message(appeal)
+    if message is None:
+        answer = await visit.api.send("POST", f"/appeals/{appeal_id}/triage", {}, version=version)
+    else:
+        seen = f'"{(message["classification"] or {"version": 0})["version"]}"'
+        answer = await visit.api.send(
+            "POST", f"/messages/{message['id']}/triage", {"needs_answer": True}, version=seen
+        )
+    if _status(answer.data) == "triage":
+        return Outcome(f"Решение отменено: обращение № {appeal['number']} снова в очереди.", left_queue=False)
+    return _assigned(answer.data, "Решение отменено. По правилам назначено")
+
+
+async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]) -> Answer:
+    """Send a decision: about the message, or about the appeal if it has none."""
+    if not form.message_id:
+        return await visit.api.send("POST", f"/appeals/{appeal_id}/triage", body, version=f'"{form.version}"')
+    return await visit.api.send(
+        "POST",
+        f"/messages/{form.message_id}/triage",
+        {"needs_answer": True} | body,
+        version=f'"{form.classification_version}"',
+    )
+
+
+def _routed(decided: dict[str, Any], words: str) -> Outcome:
+    if _status(decided) == "triage":
+        return Outcome(f"{words} Выберите, кто ответит.", left_queue=False)
+    return _assigned(decided, f"{words} По правилам назначено")
+
+
+def _assigned(decided: dict[str, Any], words: str = "Назначено") -> Outcome:
+    organisation, status = decided["organisation"], _status(decided)
+    if organisation is None or status == "triage":
+        return Outcome("Записано, что ответ нужен. Выберите, кто ответит.", left_queue=False)
+    undo = urlencode({"organisation": organisation["id"]})
+    return Outcome(f"{words}: {organisation['name']}. Обращение № {_number(decided)}.", True, undo)
+
+
+def _ended(decided: dict[str, Any], form: NoAnswerForm) -> Outcome:
+    number = _number(decided)
+    match _status(decided):
+        case "not_required":
+            return Outcome(f"Ответ не нужен: обращение № {number} закрыто.", True, "organisation=")
+        case "triage":
+            note = f"Записано. Обращение № {number} остаётся в очереди: ответа ждёт другое сообщение."
+            return Outcome(note, left_queue=False)
+    return Outcome(f"На это сообщение ответ не нужен. Обращение № {number} остаётся отвеченным.", True)
+
+
+def _status(decided: dict[str, Any]) -> str | None:
+    status: str | None = decided["appeal_status"] if "appeal_status" in decided else decided["status"]
+    return status
+
+
+def _number(decided: dict[str, Any]) -> int:
+    number: int = decided["appeal_number"] if "appeal_number" in decided else decided["number"]
+    return number

@@ -1,0 +1,162 @@
+"""What a moderator sees of one appeal of the queue, loaded with few calls."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from services.console.api_calls.client import ApiProblem
+from services.console.pages.queue.queue_state import QueueState
+from services.console.site.marked_words import Part, Reason, marked, reasons
+from services.console.site.visit import Visit, together
+
+Document = dict[str, Any]
+RIGHT = "appeals:triage"
+_THREAD = 7
+_DIGITS = 3
+
+
+@dataclass(frozen=True)
+class Upcoming:
+    """The next appeals, and how many wait in all."""
+
+    items: Sequence[Document]
+    remaining: int
+
+    def first(self, *, besides: str = "") -> Document | None:
+        """Return the next appeal."""
+        return next((item for item in self.items if item["id"] != besides), None)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An organisation that may have to answer."""
+
+    id: str
+    name: str
+    why: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Screen:
+    """An appeal and what helps to decide about it. `message` is what the decision is about, if it has messages."""
+
+    appeal: Document
+    page: Document | None = None
+    page_owner: Document | None = None
+    message: Document | None = None
+    thread: Sequence[Document] = ()
+    parts: Sequence[Part] = ()
+    reasons: Sequence[Reason] = ()
+    candidates: Sequence[Candidate] = field(default_factory=tuple)
+    municipalities: Sequence[Document] = ()
+
+    @property
+    def returned(self) -> Document | None:
+        """Return the last return of the appeal."""
+        steps = [step for step in self.appeal["assignments"] if step["kind"] == "returned"]
+        return steps[-1] if steps and self.appeal["triage_reason"] == "returned" else None
+
+    @property
+    def classification(self) -> Document:
+        """Return how the message was classified; of an appeal without messages, what is known of it."""
+        of_message: Document | None = self.message and self.message["classification"]
+        return of_message or {"type": None, "topic": self.appeal["topic"], "top3": [], "why": "", "version": 0}
+
+
+def require_triage(visit: Visit) -> None:
+    """Refuse a page of moderators to others."""
+    if not visit.may(RIGHT):
+        raise ApiProblem(403, {}, {})
+
+
+async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
+    """Return the next appeals, urgent ones first, then those that wait longest."""
+    waiting: dict[str, Any] = {"status": "triage", "triage_reason": state.reasons}
+    listed: dict[str, Any] = {**waiting, "sort": "opened_at", "limit": 2}
+    urgent, normal, counts = await together(
+        visit.api.get("/appeals", {**listed, "urgency": "high", "opened_from": state.urgent_after}),
+        visit.api.get("/appeals", {**listed, "urgency": "normal", "opened_from": state.after}),
+        visit.api.get("/appeals/counts", waiting),
+    )
+    return Upcoming([*urgent["items"], *normal["items"]], counts["total"])
+
+
+async def load(visit: Visit, appeal_id: str, page_id: str | None) -> Screen:
+    """Return the appeal with its page, and the thread above the message."""
+    appeal, page = await together(visit.api.get(f"/appeals/{appeal_id}"), _page(visit, page_id))
+    message = decided_message(appeal)
+    owner, thread, municipalities = await together(
+        _named(visit, "/organisations", page and page["organisation_id"]),
+        _thread(visit, message),
+        _municipalities(visit, appeal),
+    )
+    why = (message and message["classification"] and message["classification"]["why"]) or ""
+    return Screen(
+        appeal,
+        page,
+        owner,
+        message,
+        thread,
+        marked(message["text"] if message else appeal["text"], why),
+        reasons(why),
+        candidates(appeal, owner),
+        municipalities,
+    )
+
+
+def decided_message(appeal: Document) -> Document | None:
+    """Return the message that a decision is about: the last unclear one, or else the first."""
+    messages: list[Document] = appeal["messages"]
+    unclear = [one for one in messages if (one["classification"] or {}).get("needs_answer") == "unsure"]
+    return unclear[-1] if unclear else messages[0] if messages else None
+
+
+def candidates(appeal: Document, page_owner: Mapping[str, Any] | None) -> list[Candidate]:
+    """Return the three likely owners: whose appeal it is already, whom the rules suggest, whose page it is."""
+    found = []
+    if (present := appeal["organisation"]) is not None:
+        found.append(Candidate(present["id"], present["name"], "Обращение уже у этой организации"))
+    found += [
+        Candidate(one["organisation_id"], one["organisation"]["name"], one["why"], one["confidence"])
+        for one in appeal["route"]["suggestions"]
+    ]
+    if page_owner is not None:
+        found.append(Candidate(page_owner["id"], page_owner["name"], "Владелец страницы"))
+    former = appeal["route"]["returned_by"] if appeal["triage_reason"] == "returned" else None
+    first = {one.id: one for one in reversed(found) if one.id != former}
+    return [one for one in dict.fromkeys(found) if first.get(one.id) is one][:_DIGITS]
+
+
+async def _page(visit: Visit, page_id: str | None) -> Document | None:
+    return await _named(visit, "/pages", page_id)
+
+
+async def _named(visit: Visit, path: str, found: str | None) -> Document | None:
+    document: Document | None = await visit.api.get(f"{path}/{found}") if found else None
+    return document
+
+
+async def _municipalities(visit: Visit, appeal: Document) -> list[Document]:
+    """Return what a person chooses from where the rules lack a location, or know nobody for it."""
+    if appeal["triage_reason"] not in {"no_role_holder", "several_role_holders"}:
+        return []
+    items: list[Document] = (await visit.api.get("/municipalities", {"limit": 200}))["items"]
+    return items
+
+
+async def _thread(visit: Visit, message: Document | None) -> list[Document]:
+    """Return the last messages of the thread before this one; a post of a citizen begins its own thread."""
+    if message is None or message["kind"] == "wall_post":
+        return []
+    detail = await visit.api.get(f"/messages/{message['id']}")
+    listed = await visit.api.get(
+        "/messages",
+        {"thread_key": detail["thread_key"], "received_to": message["received_at"], "limit": _THREAD},
+    )
+    written = datetime.fromisoformat(message["written_at"])
+    above = [one for one in listed["items"] if datetime.fromisoformat(one["written_at"]) <= written]
+    for one in above:
+        one["same_author"] = one["author_key"] is not None and one["author_key"] == detail["author_key"]
+    return sorted((one for one in above if one["id"] != message["id"]), key=lambda one: str(one["written_at"]))

@@ -1,0 +1,243 @@
+"""The moderators' queue: one appeal a screen, decided by keys; the next comes by itself."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.pages.queue import queue_decisions, queue_matters, queue_reviews
+from services.console.pages.queue.queue_decisions import Assignment, Location, NoAnswer, Outcome, Seen, Topic
+from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, require_triage, upcoming
+from services.console.pages.queue.queue_state import PATH, QueueState
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.refusals import explained
+from services.console.site.visit import Visit, VisitDep, together
+
+router = page_router()
+router.include_router(queue_matters.router)
+router.include_router(queue_reviews.router)
+PAGE = Page(
+    router, (NavigationLink(Section.WORK, 20, "Очередь модератора", PATH, rights=frozenset({RIGHT}), key="q"),)
+)
+TABS = (
+    ("Все", ()),
+    ("Нужен ли ответ", ("need_unclear", "buryat_text", "other_region")),
+    (
+        "Кто ответит",
+        ("topic_uncertain", "moderators_by_rule", "no_rule", "page_unknown", "organisation_closed",
+         "no_role_holder", "several_role_holders"),
+    ),
+    ("Возвращённые", ("returned",)),
+)  # fmt: skip
+_CHANGED = "Пока вы читали, обращение изменилось. Прочтите его ещё раз."
+
+
+@router.get(PATH)
+async def show_queue(
+    visit: VisitDep, appeal: str = "", organisation_q: str = "", topic_q: str = ""
+) -> HTMLResponse:
+    """Show the next appeal, or the one that the address names while it waits."""
+    require_triage(visit)
+    state = QueueState.of(visit.request.query_params)
+    found, organisations, topics = await together(
+        upcoming(visit, state), find_organisations(visit, organisation_q), find_topics(visit, topic_q)
+    )
+    screen = await _next_screen(visit, found, appeal)
+    return _rendered(
+        visit, state, found.remaining, screen, organisations=organisations, topics=topics,
+        organisation_q=organisation_q, topic_q=topic_q,
+    )  # fmt: skip
+
+
+@router.get(f"{PATH}/organisations")
+async def show_organisations(visit: VisitDep, organisation_q: str = "") -> HTMLResponse:
+    """Return the organisations that a person looks for, as buttons."""
+    found = await find_organisations(visit, organisation_q)
+    return visit.fragment("queue/found_organisations.html", organisations=found, organisation_q=organisation_q)
+
+
+@router.get(f"{PATH}/topics")
+async def show_topics(visit: VisitDep, topic_q: str = "") -> HTMLResponse:
+    """Return the topics that a person looks for, as buttons."""
+    return visit.fragment("queue/found_topics.html", topics=await find_topics(visit, topic_q), topic_q=topic_q)
+
+
+@router.post(PATH + "/{appeal_id}/assignment")
+async def assign(visit: VisitDep, appeal_id: str, form: Assignment) -> Response:
+    """Assign the appeal, and show the next one."""
+    return await _decide(visit, appeal_id, form, lambda: queue_decisions.assign(visit, appeal_id, form))
+
+
+@router.post(PATH + "/{appeal_id}/no-answer")
+async def end_without_answer(visit: VisitDep, appeal_id: str, form: NoAnswer) -> Response:
+    """Decide that no answer is needed, and show the next appeal."""
+    return await _decide(
+        visit, appeal_id, form, lambda: queue_decisions.end_without_answer(visit, appeal_id, form)
+    )
+
+
+@router.post(PATH + "/{appeal_id}/topic")
+async def correct_topic(visit: VisitDep, appeal_id: str, form: Topic) -> Response:
+    """Correct the topic; the appeal stays on the screen unless the rules assign it then."""
+    return await _decide(visit, appeal_id, form, lambda: queue_decisions.correct_topic(visit, appeal_id, form))
+
+
+@router.post(PATH + "/{appeal_id}/location")
+async def name_location(visit: VisitDep, appeal_id: str, form: Location) -> Response:
+    """Name the location; the appeal stays on the screen unless the rules assign it then."""
+    return await _decide(visit, appeal_id, form, lambda: queue_decisions.name_location(visit, appeal_id, form))
+
+
+@router.post(PATH + "/{appeal_id}/take-back")
+async def take_back(visit: VisitDep, appeal_id: str, organisation: str = "") -> Response:
+    """Take a decision back, and show the appeal again."""
+    state = QueueState.of(visit.request.query_params)
+    try:
+        outcome = await queue_decisions.take_back(visit, appeal_id, organisation_id=organisation)
+    except ApiProblem as problem:
+        if problem.status not in {409, 412}:
+            raise
+        outcome = None
+    if outcome is None:
+        failed = "Отменить уже нельзя: обращение с тех пор изменилось."
+        return visit.redirect(state.address(), note=failed, kind="failed")
+    if outcome.left_queue:
+        return visit.redirect(state.address(), note=outcome.note, undo=_undo(state, appeal_id, outcome))
+    return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
+
+
+async def find_organisations(visit: Visit, words: str) -> list[dict[str, Any]]:
+    """Return the open organisations that the words name."""
+    if not words.strip():
+        return []
+    parameters: dict[str, Any] = {"q": words.strip()[:200], "limit": 9, "active": True}
+    found: list[dict[str, Any]] = (await visit.api.get("/organisations/search", parameters))["items"]
+    return found
+
+
+async def find_topics(visit: Visit, words: str) -> list[dict[str, Any]]:
+    """Return the topics and groups that the words name."""
+    if not words.strip():
+        return []
+    found = await visit.api.get("/topics", {"q": words.strip()[:200], "limit": 12})
+    items: list[dict[str, Any]] = found["items"]
+    return items
+
+
+async def _next_screen(visit: Visit, found: Upcoming, wanted: str = "", besides: str = "") -> Screen | None:
+    if wanted:
+        page_id = next((one["channel"]["page_id"] for one in found.items if one["id"] == wanted), None)
+        screen = await load(visit, wanted, page_id)
+        if screen.appeal["status"] == "triage":
+            return screen
+    head = found.first(besides=besides)
+    return await load(visit, head["id"], head["channel"]["page_id"]) if head else None
+
+
+async def _decide(visit: Visit, appeal_id: str, seen: Seen, decide: Callable[[], Awaitable[Outcome]]) -> Response:
+    """Check that nobody decided meanwhile, decide, and answer with the next appeal, which is loaded at the same
+    time.
+    """
+    require_triage(visit)
+    state = QueueState.of(visit.request.query_params)
+    appeal, found = await together(visit.api.get(f"/appeals/{appeal_id}"), upcoming(visit, state))
+    if appeal["status"] != "triage":
+        return await _decided_meanwhile(visit, state, found, appeal)
+    if appeal["version"] != seen.version:
+        return await _refused(visit, state, found, appeal_id, text=_CHANGED, status=412)
+    ahead = _next_screen(visit, found, besides=appeal_id) if visit.is_swap else _nothing()
+    outcome, screen = await together(_outcome(decide), ahead)
+    if isinstance(outcome, ApiProblem):
+        return await _after_problem(visit, state, found, appeal_id, outcome)
+    undo = _undo(state, appeal_id, outcome)
+    note = {"text": outcome.note, "kind": "done", "undo": undo}
+    if not outcome.left_queue:
+        return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
+    if not visit.is_swap:
+        return visit.redirect(state.address(), note=outcome.note, undo=undo)
+    return _rendered(visit, state, max(found.remaining - 1, 0), screen, note=note)
+
+
+def _undo(state: QueueState, appeal_id: str, outcome: Outcome) -> dict[str, str] | None:
+    if outcome.undo is None:
+        return None
+    path = state.address(f"{PATH}/{appeal_id}/take-back")
+    return {"path": f"{path}{'&' if state.query else '?'}{outcome.undo}", "label": "Отменить"}
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _outcome(decide: Callable[[], Awaitable[Outcome]]) -> Outcome | ApiProblem:
+    try:
+        return await decide()
+    except ApiProblem as problem:
+        if problem.status not in {409, 412, 422}:
+            raise
+        return problem
+
+
+async def _after_problem(
+    visit: Visit, state: QueueState, found: Upcoming, appeal_id: str, problem: ApiProblem
+) -> Response:
+    """Show what happened: a colleague decided, the appeal changed, or the decision is not possible."""
+    appeal = await visit.api.get(f"/appeals/{appeal_id}")
+    if appeal["status"] != "triage":
+        return await _decided_meanwhile(visit, state, found, appeal)
+    text = _CHANGED if problem.status == 412 else explained(problem)
+    return await _refused(visit, state, found, appeal_id, text=text, status=problem.status)
+
+
+async def _refused(
+    visit: Visit, state: QueueState, found: Upcoming, appeal_id: str, *, text: str, status: int
+) -> HTMLResponse:
+    screen = await _next_screen(visit, found, appeal_id)
+    return _rendered(visit, state, found.remaining, screen, refusal=text, status=status)
+
+
+async def _decided_meanwhile(visit: Visit, state: QueueState, found: Upcoming, appeal: dict[str, Any]) -> Response:
+    """Go on to the next appeal, and say who decided; a second press of a key by the person is no failure."""
+    last = appeal["timeline"][-1]["actor"] if appeal["timeline"] else {"id": None, "name": "коллега"}
+    result = f"назначено: {appeal['organisation']['name']}" if appeal["organisation"] else "ответ не нужен"
+    if last["id"] == visit.me["person"]["id"]:
+        return visit.redirect(state.address(), note=f"Обращение № {appeal['number']} уже решено: {result}.")
+    note = f"Обращение № {appeal['number']} уже решил(а) {last['name']}: {result}. Показано следующее."
+    return visit.redirect(state.address(), note=note, kind="failed")
+
+
+def _rendered(
+    visit: Visit,
+    state: QueueState,
+    remaining: int,
+    screen: Screen | None,
+    *,
+    status: int = 200,
+    note: dict[str, Any] | None = None,
+    refusal: str = "",
+    **found: Any,
+) -> HTMLResponse:
+    later = None
+    if screen is not None:
+        urgent = screen.appeal["urgency"] == "high"
+        later = state.without(screen.appeal["opened_at"], urgent=urgent).address()
+    blank = {"organisations": [], "topics": [], "organisation_q": "", "topic_q": ""}
+    response = visit.render(
+        "queue/queue.html",
+        status=status,
+        note=note,
+        state=state,
+        tabs=[(title, QueueState(reasons).address(), reasons == state.reasons) for title, reasons in TABS],
+        remaining=remaining,
+        screen=screen,
+        no_answer_reasons=queue_decisions.reasons_for(screen.appeal) if screen else [],
+        later=later,
+        refusal=refusal,
+        **blank | found,
+    )
+    if visit.request.method == "POST":
+        # The address stays that of the queue, and nothing is added to the history of the browser.
+        response.headers["HX-Replace-Url"] = quote(state.address(), safe="/?&=%+:")
+    return response

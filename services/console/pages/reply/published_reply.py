@@ -1,0 +1,95 @@
+"""A reply by itself: its text and versions; edit or withdraw it where it is published."""
+
+from dataclasses import replace
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.pages.reply.entered_reply import EnteredReply
+from services.console.pages.reply.line_diff import line_diff
+from services.console.pages.reply.reply_screen import field_errors, hints_for, refusal_text
+from services.console.site.page import page_router
+from services.console.site.visit import Visit, VisitDep, together
+
+PATH = "/appeals/{appeal_id}/replies/{reply_id}"
+router = page_router()
+_SAME = "Текст не отличается от опубликованного."
+_REFUSED = frozenset({409, 412, 422})
+
+
+@router.get(PATH)
+async def show_published(visit: VisitDep, appeal_id: str, reply_id: str) -> HTMLResponse:
+    """Show the reply, its changes and its versions."""
+    return await _show(visit, appeal_id, reply_id)
+
+
+@router.post(PATH)
+async def change_published(request: Request, visit: VisitDep, appeal_id: str, reply_id: str) -> Response:
+    """Edit the reply in the network, or withdraw it from there."""
+    form = await request.form(max_files=0)
+    entered = {name: str(form.get(name, "")).replace("\r\n", "\n") for name in ("text", "reason", "ground")}
+    withdraws = form.get("do") == "withdraw"
+    names, route = (("ground", "reason"), "withdrawal") if withdraws else (("text", "reason"), "edits")
+    try:
+        await visit.api.send(
+            "POST",
+            f"/appeals/{appeal_id}/replies/{reply_id}/{route}",
+            {name: entered[name] or None for name in names},
+            version=f'"{form.get("version", "")}"',
+            key=str(form.get("key", "")) or None,
+        )
+    except ApiProblem as problem:
+        if problem.status not in _REFUSED:
+            raise
+        return await _show(visit, appeal_id, reply_id, entered=entered, problem=problem, withdraws=withdraws)
+    note = "Удаляем ответ из сети" if withdraws else "Исправляем ответ в сети"
+    return visit.redirect(PATH.format(appeal_id=appeal_id, reply_id=reply_id), note=note)
+
+
+async def _show(
+    visit: Visit,
+    appeal_id: str,
+    reply_id: str,
+    *,
+    entered: dict[str, str] | None = None,
+    problem: ApiProblem | None = None,
+    withdraws: bool = False,
+) -> HTMLResponse:
+    path = f"/appeals/{appeal_id}"
+    appeal, replies, versions = await together(
+        visit.api.get(path),
+        visit.api.get(f"{path}/replies"),
+        visit.api.get(f"{path}/replies/{reply_id}/versions", {"limit": 20}),
+    )
+    reply = next((found for found in replies if found["id"] == reply_id), None)
+    fields, hints = field_errors(problem), []
+    if fields["text"] and entered and reply:
+        if entered["text"].strip() == reply["text"].strip():
+            fields["text"] = _SAME
+        else:
+            hints = await hints_for(visit, appeal_id, replace(EnteredReply.of(reply), text=entered["text"]))
+    return visit.render(
+        "reply/published.html",
+        status=problem.status if problem is not None else 200,
+        appeal=appeal,
+        reply=reply,
+        versions=_with_diffs(versions["items"]),
+        changing=reply is not None and any(change["status"] == "queued" for change in reply["changes"]),
+        entered=entered or {"text": reply["text"] if reply else "", "reason": "", "ground": ""},
+        refusal=refusal_text(problem),
+        refused=problem is not None,
+        fields=fields,
+        hints=hints,
+        withdraws=withdraws,
+    )
+
+
+def _with_diffs(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the versions, newest first, each with its lines against the one before."""
+    former = [*versions[1:], None]
+    return [
+        version | {"lines": line_diff(before["text"], version["text"]) if before else None}
+        for version, before in zip(versions, former, strict=False)
+    ]

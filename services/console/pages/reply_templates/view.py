@@ -1,0 +1,155 @@
+"""Templates of replies: those of the centre, for all, and those of an organisation."""
+
+from collections import defaultdict
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem, Parameters
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.refusals import explained
+from services.console.site.visit import Visit, VisitDep, together
+
+PATH = "/templates"
+router = page_router()
+PAGE = Page(
+    router,
+    (NavigationLink(Section.WORK, 60, "Шаблоны", PATH, rights=frozenset({"appeals:answer"})),),
+)
+FIELDS = (
+    ("имя", "как обратиться к гражданину; вписывает автор ответа"),
+    ("номер", "номер обращения"),
+    ("организация", "название организации, которая отвечает"),
+    ("тема", "тема обращения"),
+    ("срок", "дата, к которой нужен итоговый ответ"),
+)
+_WRONG = {
+    "text": "В тексте есть поле, которого система не знает, или скобка без пары. Поля перечислены ниже.",
+    "name": "Назовите шаблон одной строкой, до 300 знаков.",
+    "topic_id": "Такой темы нет: выберите другую.",
+    "organisation_id": "Эта организация вам не видна.",
+}
+_SHOWN = frozenset({409, 412, 422})
+_EMPTY: dict[str, str] = {"name": "", "text": "", "kind": "final", "topic_id": "", "organisation_id": ""}
+
+
+@router.get(PATH)
+async def list_templates(visit: VisitDep, topic_id: str = "", cursor: str = "") -> HTMLResponse:
+    """Show a page of templates, newest first."""
+    listed, groups = await together(
+        visit.api.get("/reply-templates", {"topic_id": topic_id, "cursor": cursor}),
+        _everything(visit, "/topics", {"level": "group"}),
+    )
+    query = {"topic_id": topic_id} if topic_id else {}
+    after = listed["next_cursor"]
+    return visit.render(
+        "reply_templates/list.html",
+        templates=listed["items"],
+        groups=groups,
+        topic_id=topic_id,
+        after=f"{PATH}?{urlencode(query | {'cursor': after})}" if after else None,
+    )
+
+
+@router.get(PATH + "/new")
+async def show_new(visit: VisitDep) -> HTMLResponse:
+    """Show the empty form."""
+    return await _form(visit, None, _EMPTY)
+
+
+@router.post(PATH + "/new")
+async def create(request: Request, visit: VisitDep) -> Response:
+    """Add a template: of the centre by moderators, of their organisation by its staff."""
+    form = await _entered(request)
+    organisation = visit.me["organisation"]
+    body = _body(form) | {"organisation_id": organisation["id"] if organisation else None}
+    try:
+        await visit.api.send("POST", "/reply-templates", body, key=form["key"] or None)
+    except ApiProblem as problem:
+        if problem.status not in _SHOWN:
+            raise
+        return await _form(visit, None, form, problem=problem)
+    return visit.redirect(PATH, note="Шаблон добавлен")
+
+
+@router.get(PATH + "/{template_id}")
+async def show_template(visit: VisitDep, template_id: str) -> HTMLResponse:
+    """Show a template: a form for those who may change it."""
+    template = await visit.api.get(f"/reply-templates/{template_id}")
+    return await _form(visit, template, _of(template))
+
+
+@router.post(PATH + "/{template_id}")
+async def change(request: Request, visit: VisitDep, template_id: str) -> Response:
+    """Replace or delete the template in the version that was shown."""
+    form = await _entered(request)
+    path, version = f"/reply-templates/{template_id}", f'"{form["version"]}"'
+    try:
+        if form["do"] == "delete":
+            await visit.api.send("DELETE", path, version=version)
+            return visit.redirect(PATH, note="Шаблон удалён")
+        body = _body(form) | {"organisation_id": form["organisation_id"] or None}
+        await visit.api.send("PUT", path, body, version=version)
+    except ApiProblem as problem:
+        if problem.status not in _SHOWN:
+            raise
+        return await _form(visit, await visit.api.get(path), form, problem=problem)
+    return visit.redirect(PATH, note="Шаблон сохранён")
+
+
+async def _entered(request: Request) -> dict[str, str]:
+    form = await request.form()
+    names = (*_EMPTY, "version", "key", "do")
+    return {name: str(form.get(name, "")).replace("\r\n", "\n") for name in names}
+
+
+def _body(form: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": form["name"].strip(),
+        "text": form["text"],
+        "kind": "interim" if form["kind"] == "interim" else "final",
+        "topic_id": form["topic_id"] or None,
+    }
+
+
+def _of(template: dict[str, Any]) -> dict[str, str]:
+    organisation, topic = template["organisation"], template["topic"]
+    return {name: template[name] for name in ("name", "text", "kind")} | {
+        "topic_id": topic["id"] if topic else "",
+        "organisation_id": organisation["id"] if organisation else "",
+    }
+
+
+async def _form(
+    visit: Visit, template: dict[str, Any] | None, form: dict[str, str], *, problem: ApiProblem | None = None
+) -> HTMLResponse:
+    groups, topics = await together(
+        _everything(visit, "/topics", {"level": "group"}), _everything(visit, "/topics", {"level": "topic"})
+    )
+    names = {pointer.lstrip("/").split("/")[0] for pointer in problem.fields} if problem is not None else set()
+    return visit.render(
+        "reply_templates/form.html",
+        status=problem.status if problem is not None else 200,
+        stored=template,
+        form=form,
+        groups=groups,
+        topics=topics,
+        fields=FIELDS,
+        errors=defaultdict(str, {name: _WRONG.get(name, "Проверьте это поле.") for name in names}),
+        refusal=explained(problem) if problem is not None else "",
+        changed=template if problem is not None and problem.status == 412 else None,
+        may_change=template is None or visit.me["organisation"] is None or template["organisation"] is not None,
+    )
+
+
+async def _everything(visit: Visit, path: str, parameters: Parameters) -> list[dict[str, Any]]:
+    """Return all items of a list."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await visit.api.get(path, {**parameters, "limit": 200, "cursor": cursor})
+        found += page["items"]
+        if (cursor := page["next_cursor"]) is None:
+            return found

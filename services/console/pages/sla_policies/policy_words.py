@@ -1,0 +1,40 @@
+"""SLA policies in words: for which appeals, and whether they are in effect."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.console.site.formats import parsed
+from services.console.site.labels import label
+from services.console.site.topics import Topics
+from shared import clock
+
+
+class PolicyWords:
+    """What templates say of a version of a policy."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.topics = topics
+
+    def conditions(self, policy: Mapping[str, Any]) -> str:
+        """Return for which appeals a policy is."""
+        found = [label(policy["urgency"], "urgency")] if policy["urgency"] else []
+        if policy["topic_id"]:
+            found.append(self.topics.words(policy["topic_id"]))
+        if policy["organisation_kind"]:
+            found.append(label(policy["organisation_kind"], "organisation_kind"))
+        if policy["channel"]:
+            found.append(f"канал: {label(policy['channel'], 'channel')}")
+        if policy["legal_regime"]:
+            found.append("особый правовой режим")
+        return ", ".join(found) or "все обращения"
+
+    def state(self, policy: Mapping[str, Any]) -> str:
+        """Return `planned`, `ended` or `current`."""
+        now = clock.now()
+        if parsed(policy["valid_from"]) > now:
+            return "planned"
+        return "ended" if policy["valid_until"] and parsed(policy["valid_until"]) <= now else "current"
+
+    def since_ever(self, policy: Mapping[str, Any]) -> bool:
+        """Return whether a policy is one of those that the system came with."""
+        return parsed(policy["valid_from"]).year <= 2000

@@ -1,0 +1,100 @@
+"""Tokens of the networks with their states, and how many calls are left. A token is never shown."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.form_values import refusal_of
+from services.console.site.official_pages import page_names
+from services.console.site.visit import Visit, VisitDep
+
+_NO_PAGE = "Такой страницы в реестре нет. Сначала добавьте её."
+_OTHERWISE = "Соцсеть не приняла решение: проверьте, что введено, и повторите."
+_SHOWN = 40
+_SECRETS = ("token", "application_key", "application_secret_key", "session_secret_key")
+router = APIRouter()
+
+
+@router.get("/sources/tokens")
+async def show_tokens(visit: VisitDep) -> HTMLResponse:
+    """Show the tokens that need a person, those for all pages, and the form for a new one."""
+    return await _tokens(visit)
+
+
+@router.post("/sources/tokens")
+async def add_token(visit: VisitDep) -> Response:
+    """Add a token. It is not shown again, not even when it was refused."""
+    form = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
+    body: dict[str, Any] = {name: form[name] for name in ("network", "kind", *_SECRETS) if form.get(name)}
+    entered = {name: value for name, value in form.items() if name not in _SECRETS}
+    if form.get("page"):
+        found = await visit.api.get("/pages", {"address": form["page"][:2000], "limit": 1})
+        if not found["items"]:
+            return await _tokens(visit, entered, page_error=_NO_PAGE)
+        body["page_id"] = found["items"][0]["id"]
+    try:
+        await visit.api.send("POST", "/sources/tokens", body)
+    except ApiProblem as problem:
+        refusal = refusal_of(problem)
+        return await _tokens(visit, entered, refusal=f"{refusal} Ключ введите заново.", status=problem.status)
+    return visit.redirect("/sources/tokens", note="Ключ добавлен. Прочитать его снова нельзя.")
+
+
+@router.post("/sources/tokens/{token_id}/recovery")
+async def recover_token(visit: VisitDep, token_id: UUID) -> Response:
+    """Use a token again, after a person solved what the network asked."""
+    form = await visit.request.form()
+    body = {name: str(form[name]).strip() for name in ("captcha_key", "success_token") if form.get(name)}
+    try:
+        await visit.api.send("POST", f"/sources/tokens/{token_id}/recover", body)
+    except ApiProblem as problem:
+        refusal = _OTHERWISE if problem.status == 422 else refusal_of(problem)
+        return await _tokens(visit, refusal=refusal, status=problem.status)
+    return visit.redirect("/sources/tokens", note="Ключ снова в работе.")
+
+
+@router.post("/sources/tokens/{token_id}/removal")
+async def remove_token(visit: VisitDep, token_id: UUID) -> Response:
+    """Delete a token."""
+    await visit.api.send("DELETE", f"/sources/tokens/{token_id}")
+    return visit.redirect("/sources/tokens", note="Ключ удалён.")
+
+
+@router.get("/sources/limits")
+async def show_limits(visit: VisitDep) -> HTMLResponse:
+    """Show how many calls of the networks are left today."""
+    budgets = []
+    if visit.may("sources:inspect"):
+        budgets = (await visit.api.get("/sources/call-budgets"))["items"]
+    return visit.render("sources/limits.html", tab="limits", budgets=budgets)
+
+
+async def _tokens(
+    visit: Visit,
+    entered: Mapping[str, str] | None = None,
+    *,
+    refusal: str = "",
+    page_error: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    tokens = (await visit.api.get("/sources/tokens"))["items"] if visit.may("sources:inspect") else []
+    broken = [one for one in tokens if one["state"] != "healthy"]
+    common = [one for one in tokens if one["state"] == "healthy" and one["page_id"] is None]
+    shown = [*broken[:_SHOWN], *common]
+    names = await page_names(visit, {one["page_id"] for one in shown if one["page_id"]})
+    return visit.render(
+        "sources/tokens.html",
+        status=422 if page_error else status,
+        tab="tokens",
+        tokens=shown,
+        broken_count=len(broken),
+        page_token_count=sum(one["page_id"] is not None for one in tokens),
+        names=names,
+        entered=entered or {},
+        refusal=refusal,
+        page_error=page_error,
+    )

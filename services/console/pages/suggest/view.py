@@ -1,0 +1,56 @@
+"""What fields offer while somebody types: `<option>` elements for their `<datalist>`."""
+
+from typing import Annotated
+
+from fastapi import Query
+from fastapi.responses import HTMLResponse
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.organisation_choice import search_organisations
+from services.console.site.page import Page, page_router
+from services.console.site.visit import Visit, VisitDep
+
+router = page_router()
+PAGE = Page(router)
+Typed = Annotated[str, Query(max_length=300)]
+
+
+def _options(visit: Visit, options: list[tuple[str, str]]) -> HTMLResponse:
+    return visit.fragment("suggest/options.html", options=options)
+
+
+@router.get("/suggest/appeals")
+async def suggest_searches(visit: VisitDep, q: Typed = "") -> HTMLResponse:
+    """Offer names of places and topics."""
+    if not q.strip() or not visit.may("appeals:read"):
+        return _options(visit, [])
+    try:
+        found = await visit.api.get("/appeals/suggestions", {"q": q.strip()[:200]})
+    except ApiProblem as problem:
+        if problem.status != 422:
+            raise
+        return _options(visit, [])
+    return _options(visit, [(one["name"], one["municipality"] or "") for one in found["items"]])
+
+
+@router.get("/suggest/organisations")
+async def suggest_organisations(visit: VisitDep, organisation: Typed = "") -> HTMLResponse:
+    """Offer organisations by name."""
+    found = await search_organisations(visit.api, organisation)
+    return _options(
+        visit, [(one["name"], one["matched_name"] if one["matched_name"] != one["name"] else "") for one in found]
+    )
+
+
+@router.get("/suggest/tags")
+async def suggest_tags(visit: VisitDep, tag: Typed = "") -> HTMLResponse:
+    """Offer tags that were used before."""
+    if not visit.may("appeals:read"):
+        return _options(visit, [])
+    try:
+        found = await visit.api.get("/tags", {"prefix": tag.strip()[:40], "limit": 10})
+    except ApiProblem as problem:
+        if problem.status != 422:
+            raise
+        return _options(visit, [])
+    return _options(visit, [(one["tag"], "") for one in found["items"]])

@@ -1,0 +1,92 @@
+"""Russian words for the event types that a system can subscribe to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EVENTS = {
+    "Обращения": {
+        "appeal.opened": "открыто обращение",
+        "appeal.message_added": "гражданин написал ещё",
+        "appeal.message_split_off": "сообщение выделено в отдельное обращение",
+        "appeal.assigned": "назначена организация",
+        "appeal.moved": "сменилось состояние",
+        "appeal.reclassified": "изменились тема, место или срочность",
+        "appeal.answered": "дан ответ",
+        "appeal.overdue": "срок прошёл",
+        "appeal.clock_paused": "часы на паузе",
+        "appeal.clock_resumed": "пауза снята",
+        "appeal.deadline_near": "срок близко",
+        "appeal.escalated": "эскалация",
+        "appeal.deadline_changed": "срок сдвинулся",
+        "appeal.extension_approved": "срок продлён",
+        "appeal.closed": "обращение закрыто",
+        "appeal.merged": "обращения объединены",
+        "appeal.unmerged": "объединение отменено",
+        "appeal.reopened": "обращение снова открыто",
+        "appeal.feedback_received": "получен отзыв гражданина",
+        "appeal.feedback_corrected": "отзыв исправлен",
+    },
+    "Ответы и обещания": {
+        "reply.failed": "ответ не опубликован",
+        "reply.edited": "ответ исправлен",
+        "reply.withdrawn": "ответ отозван",
+        "reply.change_failed": "ответ не удалось исправить или отозвать",
+        "promise.made": "дано обещание",
+        "promise.reminded": "до обещанного дня остался рабочий день",
+        "promise.kept": "обещание выполнено",
+        "promise.moved": "обещание перенесено",
+        "promise.broken": "обещание нарушено",
+    },
+    "Инциденты и сигналы": {
+        "incident.opened": "открыт инцидент",
+        "incident.grown": "инцидент вырос",
+        "incident.closed": "инцидент закрыт",
+        "alert.raised": "срочный сигнал модератору",
+    },
+    "Сообщения и сбор": {
+        "message.deleted": "сообщение удалено в соцсети",
+        "author.erased": "персональные данные гражданина удалены",
+        "source.gap_found": "сверка нашла пропуск",
+        "network_token.state_changed": "изменилось состояние ключа доступа",
+    },
+    "Страницы и организации": {
+        "page.registered": "подключена страница",
+        "page.changed": "изменилась запись страницы",
+        "page.transferred": "страница передана другой организации",
+        "page.step_reached": "пройден этап",
+        "page.step_lost": "этап потерян",
+        "page.badge_lost": "потеряна отметка",
+        "page.closed": "страница закрыта",
+        "page.gone": "страницы больше нет в соцсети",
+        "page.renamed": "страница переименована",
+        "page.takeover_suspected": "похоже на захват страницы",
+        "organisation.succession_recorded": "записано правопреемство",
+    },
+    "Отчёты": {"report.ready": "опубликован недельный отчёт"},
+}
+_WORDS = {name: words for group in EVENTS.values() for name, words in group.items()} | {"webhook.test": "проверка"}
+
+
+def event_words(event_type: str) -> str:
+    """Return an event type in words; a type that is not known here by its name."""
+    return _WORDS.get(event_type, event_type)
+
+
+@dataclass(frozen=True)
+class EventGroup:
+    """Event types of one kind, for a choice."""
+
+    title: str
+    types: list[tuple[str, str]]
+
+
+def event_groups(allowed: Iterable[str]) -> list[EventGroup]:
+    """Return the event types of these that the API offers, by kind."""
+    left = dict.fromkeys(allowed)
+    groups = []
+    for title, types in EVENTS.items():
+        found = [(name, words) for name, words in types.items() if name in left]
+        if found:
+            groups.append(EventGroup(title, found))
+    other = [name for name in left if name not in _WORDS]
+    return [*groups, *([EventGroup("Другие", [(name, name) for name in other])] if other else [])]

@@ -1,0 +1,123 @@
+"""The weekly report: the weeks, and what the leadership reads of one, with the rows behind its numbers."""
+
+import re
+from contextlib import suppress
+from datetime import date, timedelta
+from typing import Any
+
+from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
+
+from services.console.pages.weekly_report import report_charts
+from services.console.pages.weekly_report.correction_names import correction_rows
+from services.console.pages.weekly_report.measure_texts import AXES, measure_rows
+from services.console.pages.weekly_report.row_lists import router as rows_router
+from services.console.site.downloads import download
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.visit import VisitDep
+from shared import clock
+
+PATH = "/reports"
+router = page_router()
+router.include_router(rows_router)
+PAGE = Page(
+    router,
+    (NavigationLink(Section.REPORTS, 20, "Отчёт за неделю", PATH, rights=frozenset({"reports:read"}), key="w"),),
+)
+_PAGE_SIZE = 26
+_GROUP_ROWS = 100
+
+
+@router.get(PATH)
+async def show_weeks(visit: VisitDep, cursor: str | None = None, week: str | None = None) -> Response:
+    """Show the published reports, newest first; `week` leads to a week that was typed."""
+    if week:
+        return visit.redirect(f"{PATH}/{_known(week.strip())}")
+    listed = await visit.api.get("/reports/weekly", {"limit": _PAGE_SIZE, "cursor": cursor})
+    weeks = listed["items"]
+    return visit.render(
+        "weekly_report/weeks.html",
+        weeks=weeks,
+        chart=report_charts.weeks_chart(weeks),
+        current=week_name(clock.today()),
+        after=f"{PATH}?cursor={listed['next_cursor']}" if listed["next_cursor"] else None,
+        first=PATH if cursor else None,
+    )
+
+
+@router.get(PATH + "/{week}")
+async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
+    """Show the report of a week as it was published, or as it stands now."""
+    answer = await visit.api.get(f"/reports/weekly/{_known(week)}")
+    report = answer["report"]
+    definitions = {definition["code"]: definition for definition in report["definitions"]}
+    return visit.render(
+        "weekly_report/report.html",
+        answer=answer,
+        report=report,
+        week=week,
+        before=_shifted(week, -1),
+        after=None if report["last_day"] >= clock.today().isoformat() else _shifted(week, 1),
+        corrections=correction_rows(answer),
+        axes=[(axis["title"], measure_rows(axis, definitions)) for axis in report["axes"]],
+        axis_names=AXES,
+        charts_of=report_charts.report_charts(report),
+        deleting=_deleting(report),
+    )
+
+
+@router.get(PATH + "/{week}/organisations")
+async def show_organisations(visit: VisitDep, week: str) -> Response:
+    """Show a group of peers: each organisation with its figures and rank."""
+    asked = visit.request.query_params
+    groups = (await visit.api.get(f"/reports/weekly/{_known(week)}"))["report"]["peer_groups"]
+    group = next((one for one in groups if one["code"] == asked.get("group")), groups[0] if groups else None)
+    if group is None:
+        return visit.redirect(f"{PATH}/{week}")
+    return visit.render(
+        "weekly_report/group.html",
+        week=week,
+        groups=groups,
+        group=group,
+        shown_rows=len(group["organisations"]) if asked.get("all") else _GROUP_ROWS,
+    )
+
+
+@router.get(PATH + "/{week}/report.pdf")
+@router.get(PATH + "/{week}/report.xlsx")
+@router.get(PATH + "/{week}/report.html")
+@router.get(PATH + "/{week}/report.json")
+async def download_report(visit: VisitDep, week: str) -> Response:
+    """Pass on the report as a file."""
+    kind = visit.request.url.path.rpartition(".")[2]
+    return await download(visit, f"/reports/weekly/{_known(week)}.{kind}", f"weekly-report-{week}.{kind}")
+
+
+def _known(week: str) -> str:
+    """Return the week, if it is one that the calendar has and that has begun."""
+    if re.fullmatch(r"20\d{2}-W\d{2}", week) is not None:
+        with suppress(ValueError):
+            if (monday := _monday(week)) <= clock.today():
+                return week_name(monday)
+    raise HTTPException(404)
+
+
+def week_name(day: date) -> str:
+    """Return the ISO week of a day: «2026-W48»."""
+    year, number, _ = day.isocalendar()
+    return f"{year}-W{number:02}"
+
+
+def _monday(week: str) -> date:
+    return date.fromisocalendar(int(week[:4]), int(week[6:]), 1)
+
+
+def _shifted(week: str, weeks: int) -> str:
+    return week_name(_monday(week) + timedelta(weeks=weeks))
+
+
+def _deleting(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the organisations that deleted questions or closed appeals without an answer, most first."""
+    rows = [row for group in report["peer_groups"] for row in group["organisations"]]
+    found = [row for row in rows if row["deleted"] or row["closed_unanswered"]]
+    return sorted(found, key=lambda row: (-row["deleted"], -row["closed_unanswered"]))

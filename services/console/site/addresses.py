@@ -1,0 +1,28 @@
+"""Addresses of the page that is shown, with another query: the address is the state of a page."""
+
+from urllib.parse import urlencode
+
+from services.console.site.visit import Visit
+
+
+def with_query(visit: Visit, **changes: str | None) -> str:
+    """Return the address of this page with some parameters changed; None takes one out."""
+    pairs = [(name, value) for name, value in visit.request.query_params.multi_items() if name not in changes]
+    pairs += [(name, value) for name, value in changes.items() if value is not None]
+    path = visit.request.url.path
+    return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def next_page(visit: Visit, cursor: str | None) -> str | None:
+    """Return the address of the next page of a list; None at its end."""
+    return with_query(visit, cursor=cursor) if cursor else None
+
+
+def first_page(visit: Visit) -> str | None:
+    """Return the address of the first page of a list; None if it is shown."""
+    return with_query(visit, cursor=None) if "cursor" in visit.request.query_params else None
+
+
+def asked(visit: Visit, *names: str) -> dict[str, str | None]:
+    """Return parameters of the address, for a call of the API; what is left empty is None."""
+    return {name: visit.request.query_params.get(name, "").strip() or None for name in names}

@@ -1,0 +1,80 @@
+"""Which organisation or topic a person means by what they wrote: a name, or one of several that fit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.console.site.topics import Topics
+from services.console.site.visit import Visit, together
+
+_NOBODY = "Такой организации в реестре нет. Проверьте название."
+_SEVERAL = "Таких организаций несколько: выберите нужную."
+_SIMILAR = "Точно такой организации нет: выберите из похожих."
+
+_NO_TOPIC = "Такой темы нет. Попробуйте другие слова."
+_SEVERAL_TOPICS = "Таких тем несколько: выберите нужную."
+_SIMILAR_TOPICS = "Точно такой темы нет: выберите из похожих."
+_MOST_CANDIDATES = 20
+
+
+@dataclass
+class Choice:
+    """What was entered in a field, and what it means."""
+
+    name: str
+    written: str = ""
+    id: str | None = None
+    error: str = ""
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+
+
+async def chosen_organisation(visit: Visit, form: Mapping[str, Any], name: str) -> Choice:
+    """Return the organisation of a field. `NAME` has its name, `NAME_id` the choice among several.
+
+    Without an error and without an id the field was left empty.
+    """
+    written = str(form.get(name, "")).strip()
+    chosen = Choice(name, written)
+    if not written:
+        return chosen
+    found = await visit.api.get("/organisations/search", {"q": written[:200], "limit": 10, "active": True})
+    candidates = found["items"]
+    same = [
+        one for one in candidates if written.casefold() in {one["name"].casefold(), one["matched_name"].casefold()}
+    ]
+    picked = [one for one in candidates if one["id"] == form.get(f"{name}_id")]
+    only = picked or (same if len(same) == 1 else [])
+    if only:
+        chosen.id, chosen.written = only[0]["id"], only[0]["name"]
+    else:
+        chosen.candidates = candidates
+        chosen.error = (_SEVERAL if same else _SIMILAR) if candidates else _NOBODY
+    return chosen
+
+
+def chosen_topic(topics: Topics, form: Mapping[str, Any], name: str = "topic") -> Choice:
+    """Return the topic or group of a field, as `chosen_organisation` does."""
+    choice = Choice(name, str(form.get(name, "")).strip())
+    if not choice.written:
+        return choice
+    candidates = topics.found(choice.written)
+    same = [one for one in candidates if one["name"].casefold() == choice.written.casefold()]
+    picked = [one for one in candidates if one["id"] == form.get(f"{name}_id")]
+    if only := picked or (same if len(same) == 1 else []):
+        choice.id, choice.written = only[0]["id"], only[0]["name"]
+    else:
+        choice.candidates = candidates[:_MOST_CANDIDATES]
+        choice.error = (_SEVERAL_TOPICS if same else _SIMILAR_TOPICS) if candidates else _NO_TOPIC
+    return choice
+
+
+def topic_choice(topics: Topics, topic_id: str | None, name: str = "topic") -> Choice:
+    """Return the field of a topic that is known."""
+    return Choice(name, topics.name(topic_id), topic_id) if topic_id else Choice(name)
+
+
+async def organisation_names(visit: Visit, ids: set[str]) -> dict[str, str]:
+    """Return the names of organisations by id."""
+    known = sorted(ids)
+    rows = await together(*(visit.api.get(f"/organisations/{one}") for one in known))
+    return {row["id"]: row["name"] for row in rows}

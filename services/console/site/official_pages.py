@@ -1,0 +1,40 @@
+"""Official pages by name, and those that are not read."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.visit import Visit, together
+
+_BAD_STATES = frozenset({"failing", "no_token"})
+# Pages with problems are sought in the whole list; more than this many are not read for one page of ours.
+_MOST_SOUGHT = 5_000
+
+
+async def page_names(visit: Visit, ids: set[str]) -> dict[str, str]:
+    """Return the names of pages by id; pages that the person may not see are left out."""
+    rows = await together(*(_page(visit, one) for one in sorted(ids)))
+    return {row["id"]: row["name"] for row in rows if row is not None}
+
+
+async def _page(visit: Visit, page_id: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = await visit.api.get(f"/pages/{page_id}")
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+        return None
+    return found
+
+
+async def pages_with_problems(visit: Visit, network: str | None = None) -> AsyncIterator[dict[str, Any]]:
+    """Return the pages that are not read; the list of the API has no filter for them."""
+    cursor, read = None, 0
+    while True:
+        listed = await visit.api.get("/sources", {"limit": 200, "cursor": cursor, "network": network})
+        for page in listed["items"]:
+            if page["state"] in _BAD_STATES:
+                yield page
+        cursor, read = listed["next_cursor"], read + len(listed["items"])
+        if cursor is None or read >= _MOST_SOUGHT:
+            return

@@ -1,0 +1,43 @@
+"""Organisations that people name by typing: the one they mean, or those that they may mean."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.console.api_calls.client import Api, ApiProblem
+
+_MAX_FOUND = 8
+
+
+@dataclass(frozen=True)
+class OrganisationChoice:
+    """The organisation that is meant for sure, or the ones that a person has to choose from."""
+
+    chosen: dict[str, Any] | None
+    found: list[dict[str, Any]]
+
+
+async def search_organisations(api: Api, name: str) -> list[dict[str, Any]]:
+    """Return active organisations whose names are like this one, the likeliest first; none for no name."""
+    if not name.strip():
+        return []
+    try:
+        answer = await api.get(
+            "/organisations/search", {"q": name.strip()[:200], "limit": _MAX_FOUND, "active": True}
+        )
+    except ApiProblem as problem:
+        if problem.status != 422:
+            raise
+        return []  # nothing that can be searched for
+    items: list[dict[str, Any]] = answer["items"]
+    return items
+
+
+async def choose_organisation(api: Api, name: str) -> OrganisationChoice:
+    """Return the organisation that has this name, also a short or former one; else those with a name like it."""
+    found = await search_organisations(api, name)
+    wanted = name.strip().casefold()
+    for part in ("name", "matched_name"):
+        same = [one for one in found if one[part].casefold() == wanted]
+        if len(same) == 1:
+            return OrganisationChoice(same[0], found)
+    return OrganisationChoice(None, found)

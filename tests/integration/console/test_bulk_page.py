@@ -1,0 +1,167 @@
+"""Changes of many appeals: what is chosen, the form of each action, the operation's page, taking it back."""
+
+import re
+from typing import Any
+
+import pytest
+
+from services.console.pages.bulk.bulk_words import refused_words
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.integration.console.page_reading import heading_of, note_of, text_of
+
+MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), CallerCase("manager")
+HEAD = CallerCase("head")
+LIST = "status=in_progress&sort=-opened_at"
+
+
+async def _start(console: ConsoleUnderTest, who: CallerCase, action: str, **fields: Any) -> Visited:
+    form = {"action": action, "appeal": console.filled("{appeal_id}"), "list": LIST, "key": "key-of-the-form"}
+    return await console.send(who, "POST", "/bulk/new", data=form | fields)
+
+
+def _started(visited: Visited) -> bool:
+    posted = [call.status for call in visited.calls if (call.method, call.path) == ("POST", "/appeals/bulk")]
+    location = visited.response.headers.get("location", "")
+    return posted == [202] and re.fullmatch(r"/bulk/[0-9a-f-]{36}", location) is not None
+
+
+async def test_form_shows_what_will_change_and_who_may_get_it(console: ConsoleUnderTest) -> None:
+    address = console.filled(f"/bulk/new?action=assign&appeal={{appeal_id}}&list={LIST.replace('&', '%26')}")
+    response = (await console.send(MANAGER, "GET", address)).response
+    assert heading_of(response) == "Назначить исполнителя"
+    assert "Отмечено: 1 обращение" in text_of(response)
+    assert console.filled('name="appeal" value="{appeal_id}"') in response.text
+    assert "Кто-то bagulnik" in response.text
+    assert "никому: снять исполнителя" in response.text
+
+
+async def test_whole_list_is_counted(console: ConsoleUnderTest) -> None:
+    response = (await console.send(EXECUTOR, "GET", f"/bulk/new?action=close&whole=yes&list={LIST}")).response
+    assert "Весь список: 1 обращение" in text_of(response)
+    assert 'name="whole" value="yes"' in response.text
+
+
+@pytest.mark.parametrize("query", ["action=assign", "action=assign&appeal=../../me", "action=tags&whole=yes", ""])
+async def test_nothing_chosen_leads_back_to_the_list(console: ConsoleUnderTest, query: str) -> None:
+    response = (await console.send(MODERATOR, "GET", f"/bulk/new?list=tag%3Dа&{query}")).response
+    assert response.headers["location"] == "/inbox?tag=%D0%B0&sort=-opened_at"
+    assert "отметьте" in note_of(response)
+
+
+async def test_assignment_starts_an_operation_and_shows_it(console: ConsoleUnderTest) -> None:
+    assert _started(await _start(console, MANAGER, "assign", assignee_id=console.filled("{person_id}")))
+    assert _started(await _start(console, MANAGER, "assign", assignee_id="nobody"))
+
+
+async def test_whole_list_starts_an_operation(console: ConsoleUnderTest) -> None:
+    assert _started(await _start(console, EXECUTOR, "close", whole="yes", reason="Решено", outcome="solved"))
+
+
+async def test_assignment_to_nobody_chosen_is_asked_again(console: ConsoleUnderTest) -> None:
+    response = (await _start(console, MANAGER, "assign")).response
+    assert response.status_code == 422
+    assert "Выберите сотрудника." in response.text
+    assert console.filled('name="appeal" value="{appeal_id}"') in response.text
+
+
+async def test_transfer_by_name_and_by_choice(console: ConsoleUnderTest) -> None:
+    visited = await _start(console, MODERATOR, "transfer", organisation="Организация saranka", reason="Не наше")
+    assert _started(visited)
+    several = (await _start(console, MODERATOR, "transfer", organisation="bagulnik", reason="Не наше")).response
+    assert several.status_code == 422
+    assert "Выберите из похожих." in several.text
+    assert 'type="radio" name="organisation_id"' in several.text
+    assert 'value="Не наше"' in several.text
+    chosen = {"organisation": "bagulnik", "organisation_of": "bagulnik"}
+    heir = console.filled("{heir_id}")
+    assert _started(await _start(console, MODERATOR, "transfer", organisation_id=heir, reason="Не наше", **chosen))
+
+
+async def test_transfer_by_staff_needs_a_reason(console: ConsoleUnderTest) -> None:
+    response = (await _start(console, EXECUTOR, "transfer", organisation="Организация saranka")).response
+    assert response.status_code == 422
+    assert "Напишите причину одной строкой." in response.text
+    assert 'value="Организация saranka"' in response.text
+
+
+async def test_decision_is_for_moderators(console: ConsoleUnderTest) -> None:
+    assert _started(await _start(console, MODERATOR, "triage", needs_answer="yes", urgency="high", confirm="yes"))
+    assert _started(await _start(console, MODERATOR, "triage", needs_answer="no"))
+    refused = (await _start(console, EXECUTOR, "triage", needs_answer="no")).response
+    assert refused.status_code == 403
+    assert "У вас нет права на это действие" in refused.text
+
+
+async def test_tags_are_changed_at_once(console: ConsoleUnderTest) -> None:
+    visited = await _start(console, EXECUTOR, "tags", add="Крыльцо, ремонт", tag="проверить")
+    assert [call.status for call in visited.calls if call.method == "PATCH"] == [200]
+    assert visited.response.headers["location"] == f"/inbox?{LIST}"
+    assert note_of(visited.response).replace("\N{NO-BREAK SPACE}", " ") == "Метки изменены у 1 обращения"
+
+
+@pytest.mark.parametrize(("add", "words"), [("", "Введите метку"), ("я" * 60, "Метки не изменены")])
+async def test_tags_that_are_none_are_asked_again(console: ConsoleUnderTest, add: str, words: str) -> None:
+    response = (await _start(console, EXECUTOR, "tags", add=add)).response
+    assert response.status_code == 422
+    assert words in response.text
+    assert add in response.text
+
+
+async def test_tags_of_somebody_elses_appeal_are_not_changed(console: ConsoleUnderTest) -> None:
+    foreign = str(console.services.samples["foreign"]["appeal_id"])
+    response = (await _start(console, EXECUTOR, "tags", add="крыльцо", appeal=[foreign])).response
+    assert response.status_code == 422
+    assert "Метки не изменены" in response.text
+
+
+async def test_operation_shows_its_result_and_is_taken_back(console: ConsoleUnderTest) -> None:
+    path = console.filled("/bulk/{bulk_operation_id}")
+    response = (await console.send(MANAGER, "GET", path)).response
+    assert heading_of(response) == "Назначение исполнителя"
+    assert "Готово. Изменено 1 обращение" in text_of(response)
+    assert "Кто-то bagulnik" in response.text
+    assert console.filled("№ {number}") in response.text
+    assert "hx-trigger" not in response.text.split('id="bulk-progress"')[1].split(">")[0]
+    undone = await console.send(MANAGER, "POST", f"{path}/undo", data={"key": "k"})
+    assert [call.status for call in undone.calls if call.method == "POST"] == [202]
+    assert undone.response.headers["location"] != path
+
+
+async def test_progress_is_a_part_of_the_page_for_htmx(console: ConsoleUnderTest) -> None:
+    path = console.filled("/bulk/{bulk_operation_id}/progress")
+    part = (await console.send(MANAGER, "GET", path, headers={"HX-Request": "true"})).response
+    assert part.text.strip().startswith('<div id="bulk-progress"')
+    assert "<main" in (await console.send(MANAGER, "GET", path)).response.text
+
+
+async def test_operations_are_listed_for_those_who_may_see_them(console: ConsoleUnderTest) -> None:
+    path = console.filled("/bulk/{bulk_operation_id}")
+    assert path in (await console.send(MANAGER, "GET", "/bulk")).response.text
+    assert "Операций ещё не было" in (await console.send(EXECUTOR, "GET", "/bulk")).response.text
+    assert (await console.send(EXECUTOR, "GET", path)).response.status_code == 404
+    assert (await console.send(HEAD, "GET", "/bulk")).response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("slug", "pointer", "words"),
+    [
+        ("conflict", None, "В нынешнем статусе"),
+        ("forbidden", None, "у коллеги"),
+        ("precondition-failed", None, "После операции"),
+        ("invalid", "/assignee_id", "не работает с обращениями этой организации"),
+        ("reply-under-way", None, "публикуется другой ответ"),
+        ("something-new", None, "Сейчас это сделать нельзя"),
+    ],
+)
+def test_refused_appeal_is_explained(slug: str, pointer: str | None, words: str) -> None:
+    errors = [{"pointer": pointer, "detail": "Not English for people"}] if pointer else None
+    problem = {
+        "type": f"/problems/{slug}",
+        "title": "",
+        "status": 409,
+        "detail": "Not for people",
+        "errors": errors,
+    }
+    assert words in refused_words(problem)
+    assert refused_words(None) == ""

@@ -1,0 +1,219 @@
+"""The inbox: lists by role, filters, search, saved views, files, and what is counted live."""
+
+import json
+import re
+from html import unescape
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from services.appeals.api import exports
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.page_reading import heading_of, links_of, note_of, text_of
+
+MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), CallerCase("manager")
+HEAD = CallerCase("head")
+HOSTILE = '"><script>alert(1)</script>'
+FIRST_LISTS = {
+    "moderator": "У модераторов",
+    "manager": "Без исполнителя",
+    "approver": "На согласовании",
+    "executor": "Мои",
+    "head": "Просрочены",
+    "analyst": "Просрочены",
+    "auditor": "Просрочены",
+}
+
+
+@pytest.mark.parametrize(("role", "title"), FIRST_LISTS.items())
+async def test_first_list_is_what_the_role_works_with(console: ConsoleUnderTest, role: str, title: str) -> None:
+    response = (await console.send(CallerCase(role), "GET", "/inbox")).response
+    assert heading_of(response).startswith(title)
+    tabs = response.text.split('<nav class="tabs"')[1].split("</nav>")[0]
+    assert re.search(r'aria-current="page"[^>]*>\s*([^<]+)<', tabs + "<").group(1).strip() == title  # type: ignore[union-attr]
+
+
+async def test_tab_and_heading_have_the_number_of_appeals(console: ConsoleUnderTest) -> None:
+    response = (await console.send(MODERATOR, "GET", "/inbox?overdue=true&sort=due")).response
+    number = re.search(r"^Просрочены (\d+)$", heading_of(response))
+    assert number is not None
+    assert int(number.group(1)) == response.text.count('class="row inbox-row')
+    assert f"Просрочены {number.group(1)}" in links_of(response)
+
+
+@pytest.mark.parametrize("part", ["", "/form"])
+async def test_filters_show_numbers(console: ConsoleUnderTest, part: str) -> None:
+    query = "status=in_progress&status=closed&network=vk&overdue=true&sort=opened_at"
+    response = (await console.send(MODERATOR, "GET", f"/inbox/filters{part}?{query}")).response
+    assert "в работе 3" in text_of(response)
+    assert "закрыто 0" in text_of(response)
+    assert "ВКонтакте — 3" in text_of(response)
+    assert '<input type="hidden" name="overdue" value="true">' in response.text
+    assert ("<main" in response.text) is (part == "")
+
+
+async def test_filters_can_be_removed_one_by_one(console: ConsoleUnderTest) -> None:
+    query = "status=in_progress&network=vk&sort=opened_at"
+    links = links_of((await console.send(MODERATOR, "GET", f"/inbox?{query}")).response)
+    assert links["Убрать: статус: в работе ×"] == "/inbox?network=vk&sort=opened_at"
+    assert links["Убрать: соцсеть: ВКонтакте ×"] == "/inbox?status=in_progress&sort=opened_at"
+
+
+async def test_filter_by_a_name_that_matches_nothing_is_named(console: ConsoleUnderTest) -> None:
+    topic = console.filled("/inbox?topic_id={topic_id}&status=closed")
+    response = (await console.send(MODERATOR, "GET", topic)).response
+    assert "тема: Матрица" in text_of(response)
+    assert "Ничего не нашлось" in response.text
+
+
+async def test_address_of_the_form_is_led_to_one_without_empty_fields(console: ConsoleUnderTest) -> None:
+    address = "/inbox?q=&status=assigned&from=2026-03-01&to=2026-03-31&tag=&sort=due"
+    response = (await console.send(MODERATOR, "GET", address)).response
+    assert response.status_code == 303
+    assert parse_qsl(urlsplit(response.headers["location"]).query) == [
+        ("status", "assigned"),
+        ("opened_from", "2026-03-01T00:00:00+08:00"),
+        ("opened_to", "2026-04-01T00:00:00+08:00"),
+        ("sort", "due"),
+    ]
+    form = response.headers["location"].replace("/inbox?", "/inbox/filters?")
+    shown = (await console.send(MODERATOR, "GET", form)).response
+    assert 'name="from" type="date" value="2026-03-01"' in shown.text
+    assert 'name="to" type="date" value="2026-03-31"' in shown.text
+
+
+async def test_organisation_by_its_name_filters_the_list(console: ConsoleUnderTest) -> None:
+    own = console.filled("{organisation_id}")
+    one = await console.send(MODERATOR, "GET", "/inbox?overdue=true&organisation=организация bagulnik")
+    assert one.response.status_code == 303
+    assert f"organisation_id={own}" in one.response.headers["location"]
+    none = (await console.send(MODERATOR, "GET", "/inbox?overdue=true&organisation=организация потом")).response
+    assert "Такой организации нет" in none.text
+    assert links_of(none)["Вернуться к списку"] == "/inbox?overdue=true&sort=-opened_at"
+
+
+async def test_search_marks_the_words_it_found(console: ConsoleUnderTest) -> None:
+    response = (await console.send(EXECUTOR, "GET", "/inbox?q=фонари&sort=due")).response
+    assert heading_of(response).startswith("Поиск: фонари")
+    assert "<mark>фонари</mark>" in response.text
+    assert "data-live=" not in response.text
+
+
+async def test_search_without_a_word_says_so(console: ConsoleUnderTest) -> None:
+    response = (await console.send(MODERATOR, "GET", "/inbox?q=и")).response
+    assert response.status_code == 422
+    assert "В запросе нет слова" in response.text
+    assert 'href="/inbox?sort=-opened_at"' in response.text
+
+
+@pytest.mark.parametrize("query", ["colour=red", "status=lost", "opened_to=yesterday", "organisation_id=7"])
+async def test_filter_that_is_wrong_can_be_reset(console: ConsoleUnderTest, query: str) -> None:
+    response = (await console.send(MODERATOR, "GET", f"/inbox?{query}")).response
+    assert response.status_code == 422
+    assert "Этот отбор составлен неверно" in response.text
+
+
+async def test_hostile_words_are_shown_as_text(console: ConsoleUnderTest) -> None:
+    for parameter in ("q", HOSTILE):
+        response = (await console.send(MODERATOR, "GET", "/inbox", params={parameter: HOSTILE})).response
+        assert "<script>alert" not in response.text
+        assert "alert(1)" in response.text
+
+
+async def test_only_those_who_work_can_mark_rows(console: ConsoleUnderTest) -> None:
+    reader = (await console.send(HEAD, "GET", "/inbox?sort=-opened_at")).response.text
+    worker = (await console.send(EXECUTOR, "GET", "/inbox?sort=-opened_at")).response.text
+    assert 'name="appeal"' not in reader
+    assert 'value="assign"' not in reader
+    assert worker.count('name="appeal"') == worker.count('class="row inbox-row')
+    assert 'value="triage"' not in worker
+
+
+async def test_live_bar_counts_what_the_list_would_show(console: ConsoleUnderTest) -> None:
+    async def bar(who: CallerCase, query: str) -> tuple[str, dict[str, list[str]]] | None:
+        html = (await console.send(who, "GET", f"/inbox?{query}")).response.text
+        found = re.search(r'data-live="([^"]*)" data-live-where="([^"]*)"', html)
+        return found and (found.group(1), json.loads(unescape(found.group(2))))
+
+    me = console.services.subject(EXECUTOR)
+    assert await bar(EXECUTOR, "assignee=me&sort=due") == ("appeal.assignee_changed", {"assignee_id": [me]})
+    assert await bar(MODERATOR, "overdue=true&urgency=high") == ("appeal.overdue", {"urgency": ["high"]})
+    types, where = await bar(MODERATOR, "status=triage") or ("", {})
+    assert ("appeal.moved" in types, where) == (True, {"status": ["triage"]})
+    assert await bar(MODERATOR, "tag=крыльцо") is None
+    assert await bar(HEAD, "overdue=true") is None
+
+
+async def test_list_is_passed_on_as_a_file(console: ConsoleUnderTest) -> None:
+    response = (await console.send(EXECUTOR, "GET", "/inbox/appeals.csv?status=in_progress&sort=due")).response
+    assert response.headers["content-type"].startswith("text/csv")
+    assert "attachment" in response.headers["content-disposition"]
+    assert "bagulnik" in response.text
+    workbook = (await console.send(EXECUTOR, "GET", "/inbox/appeals.xlsx")).response
+    assert workbook.content.startswith(b"PK")
+
+
+async def test_list_that_is_too_long_for_a_file_says_what_to_do(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "MAX_XLSX_ROWS", 0)
+    response = (await console.send(EXECUTOR, "GET", "/inbox/appeals.xlsx?status=in_progress")).response
+    assert response.headers["location"] == "/inbox?status=in_progress&sort=-opened_at"
+    assert "Скачайте CSV или сузьте отбор" in note_of(response)
+
+
+async def test_list_is_saved_under_a_name(console: ConsoleUnderTest) -> None:
+    form = {
+        "list": "tag=крыльцо&assignee=none&sort=due&cursor=x",
+        "name": "Крыльцо",
+        "is_shared": "true",
+        "key": "k1",
+    }
+    visited = await console.send(EXECUTOR, "POST", "/inbox/views", data=form)
+    assert [(call.method, call.path, call.status) for call in visited.calls[1:]] == [("POST", "/views", 201)]
+    assert visited.response.status_code == 303
+    assert "cursor" not in visited.response.headers["location"]
+    assert note_of(visited.response) == "Список «Крыльцо» сохранён"
+
+
+async def test_refused_view_keeps_what_was_entered(console: ConsoleUnderTest) -> None:
+    form = {"list": "author_key=abc&sort=due", "name": HOSTILE, "is_shared": "true"}
+    response = (await console.send(EXECUTOR, "POST", "/inbox/views", data=form)).response
+    assert response.status_code == 422
+    assert "обращений одного гражданина сохранить нельзя" in text_of(response)
+    assert "&gt;&lt;script&gt;alert(1)" in response.text
+    assert 'name="is_shared" value="true" checked' in response.text
+    nameless = (await console.send(EXECUTOR, "POST", "/inbox/views", data={"list": "tag=а", "name": " "})).response
+    assert nameless.status_code == 422
+    assert "Назовите список." in nameless.text
+
+
+async def test_view_is_opened_renamed_and_deleted(console: ConsoleUnderTest) -> None:
+    page = (await console.send(MODERATOR, "GET", "/inbox/views")).response
+    assert links_of(page)["Мой список bagulnik"] == "/inbox?sort=due"
+    path = console.filled("/inbox/views/{view_id}")
+    changed = await console.send(MODERATOR, "POST", path, data={"name": "Новое имя", "version": "1"})
+    assert (changed.response.status_code, note_of(changed.response)) == (303, "Список «Новое имя» изменён")
+    deleted = await console.send(MODERATOR, "POST", f"{path}/delete", data={"version": "1"})
+    assert (deleted.response.headers["location"], note_of(deleted.response)) == ("/inbox/views", "Список удалён")
+
+
+async def test_view_that_a_colleague_changed_shows_what_was_entered(console: ConsoleUnderTest) -> None:
+    path = console.filled("/inbox/views/{view_id}")
+    response = (await console.send(MODERATOR, "POST", path, data={"name": "Другое имя", "version": "7"})).response
+    assert response.status_code == 412
+    assert "запись изменил коллега" in response.text
+    assert 'value="Другое имя"' in response.text
+    stale = (await console.send(MODERATOR, "POST", f"{path}/delete", data={"version": "7"})).response
+    assert stale.status_code == 412
+
+
+async def test_fields_offer_values_while_somebody_types(console: ConsoleUnderTest) -> None:
+    organisations = (await console.send(EXECUTOR, "GET", "/suggest/organisations?organisation=bagulnik")).response
+    assert '<option value="Организация bagulnik">' in organisations.text
+    tags = (await console.send(EXECUTOR, "GET", "/suggest/tags?tag=метка")).response
+    assert '<option value="метка bagulnik">' in tags.text
+    assert "saranka" not in tags.text
+    places = (await console.send(EXECUTOR, "GET", "/suggest/appeals?q=бабу")).response
+    assert "Бабушкин" in places.text

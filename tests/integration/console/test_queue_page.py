@@ -1,0 +1,408 @@
+"""The moderators' queue: what a screen shows, what each decision does, and what refuses one."""
+
+import gzip
+import html
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from services.console.pages.queue.queue_state import QueueState
+from services.console.site.marked_words import Part, marked, reasons
+from shared.database.sessions import WriteSession, create_engine
+from shared.tables import appeals, appeals_classification, ingest
+from tests.integration.access.all_services import CallerCase
+from tests.integration.access.sample_data import THEN
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+
+MODERATOR = CallerCase("moderator")
+EXECUTOR = CallerCase("executor")
+SWAP = {"HX-Request": "true"}
+HOSTILE = '<script>alert(1)</script> Когда починят дорогу? <img src=x onerror="alert(2)">\u202e'
+WHY = "Вопрос: «когда починят»; тема «Дороги»: «дорога»"
+
+
+@pytest.fixture(scope="module")
+async def waiting(console: ConsoleUnderTest) -> AsyncIterator[Mapping[str, UUID]]:
+    """Three appeals in triage: an unclear comment, an urgent post of a later moment, one entered by hand."""
+    things = console.services.samples["own"]
+    engine = create_engine(console.services.services["appeals"].database.url("gospablik_owner"), name="queue")
+    async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
+        unclear = await _appeal(session, things, "unclear", text=HOSTILE, hours=1, needs_answer="unsure")
+        urgent = await _appeal(
+            session,
+            things,
+            "urgent",
+            text="Оборван провод",
+            hours=2,
+            urgency="high",
+            triage_reason="no_role_holder",
+        )
+        by_hand = await _appeal(session, things, "by_hand", text="Звонили о дороге", hours=3, source="phone")
+        await _message(session, things, "unneeded", text="Нам <b>нужен</b> ответ?", hours=4, needs_answer="no")
+    yield {"unclear": unclear, "urgent": urgent, "by_hand": by_hand}
+    async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
+        of_messages = select(ingest.Message.id).where(ingest.Message.external_id.startswith("queue_"))
+        for table in (appeals.AppealMessage, appeals_classification.Classification):
+            await session.execute(delete(table).where(table.message_id.in_(of_messages)))
+        await session.execute(delete(ingest.Message).where(ingest.Message.id.in_(of_messages)))
+        await session.execute(delete(appeals.Appeal).where(appeals.Appeal.id.in_([unclear, urgent, by_hand])))
+    await engine.dispose()
+
+
+async def _appeal(
+    session: AsyncSession,
+    things: Mapping[str, Any],
+    name: str,
+    *,
+    text: str,
+    hours: int,
+    urgency: str = "normal",
+    needs_answer: str = "yes",
+    source: str | None = None,
+    triage_reason: str = "need_unclear",
+) -> UUID:
+    at = THEN - timedelta(days=30) + timedelta(hours=hours)
+    suggestion = {"organisation_id": str(things["organisation_id"]), "confidence": 0.62, "why": "тема «Дороги»"}
+    route = {
+        "reason": "Не ясно, требуется ли ответ", "rule_id": None, "confidence": 0.0, "suggestions": [suggestion],
+        "triage_reason": triage_reason, "suggested_organisation_id": str(things["organisation_id"]),
+    }  # fmt: skip
+    of_network = {"page_id": things["page_id"], "network": "vk", "thread_key": f"vk:-1_{name}", "author_key": name}
+    appeal = appeals.Appeal(
+        status="triage", text=text, written_at=at, opened_at=at, urgency=urgency, route=route, source=source,
+        **({} if source else of_network | {"url": f"https://vk.com/{name}"}),
+    )  # fmt: skip
+    session.add(appeal)
+    await session.flush()
+    if source:
+        return appeal.id
+    message_id = await _message(session, things, name, text=text, hours=hours, needs_answer=needs_answer)
+    session.add(appeals.AppealMessage(message_id=message_id, appeal_id=appeal.id))
+    await session.flush()
+    return appeal.id
+
+
+async def _message(
+    session: AsyncSession, things: Mapping[str, Any], name: str, *, text: str, hours: int, needs_answer: str
+) -> UUID:
+    at = THEN - timedelta(days=30) + timedelta(hours=hours)
+    message = ingest.Message(
+        kind="comment", external_id=f"queue_{name}", organisation_id=things["organisation_id"],
+        from_community=False, text=text, attachments=[], url=f"https://vk.com/{name}", history=False,
+        source_kind="wall_poll", written_at=at, received_at=at, raw={}, page_id=things["page_id"], network="vk",
+        thread_key=f"vk:-1_{name}", author_key=name,
+    )  # fmt: skip
+    session.add(message)
+    await session.flush()
+    session.add(
+        appeals_classification.Classification(
+            message_id=message.id, needs_answer=needs_answer, type="question", urgency="normal", why=WHY,
+            topic_id=things["topic_id"], topic_confidence=0.4, needs_answer_confidence=0.5, language="ru",
+            top3=[], classified_by="model:test",
+        )
+    )  # fmt: skip
+    await session.flush()
+    return message.id
+
+
+async def shown(console: ConsoleUnderTest, address: str = "/queue") -> str:
+    response = (await console.send(MODERATOR, "GET", address)).response
+    assert response.status_code == 200, response.text[-1000:]
+    return response.text
+
+
+def fields(page: str, action: str) -> tuple[str, dict[str, str]]:
+    """Return the address of the first form with this action, and its hidden fields."""
+    form = re.search(rf'<form method="post" action="([^"]*{action}[^"]*)".*?</form>', page, re.DOTALL)
+    assert form is not None, action
+    found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0])
+    return html.unescape(form[1]), {name: html.unescape(value) for name, value in found}
+
+
+async def decide(
+    console: ConsoleUnderTest, page: str, action: str, *, swap: bool = False, **given: Any
+) -> Visited:
+    path, hidden = fields(page, action)
+    visited = await console.send(MODERATOR, "POST", path, data=hidden | given, headers=SWAP if swap else {})
+    for call in visited.calls:
+        assert console.documented(call) is not None, call
+    return visited
+
+
+def changes(visited: Visited) -> list[str]:
+    return [f"{call.path.rsplit('/', 1)[-1]} {call.status}" for call in visited.calls if call.method != "GET"]
+
+
+def note_of(response: httpx.Response) -> dict[str, Any]:
+    note: dict[str, Any] = json.loads(unquote(response.cookies["__Host-gospablik-note"].strip('"')))
+    return note
+
+
+async def test_urgent_appeal_comes_first_with_owners_by_number(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console)
+    assert f"/queue/{waiting['urgent']}/assignment" in page
+    assert "осталось 3" in page
+    assert re.search(r'value="[0-9a-f-]{36}" data-key="1"[^>]*Организация bagulnik', page)
+    assert "62" in page
+    assert "Страница bagulnik 1" in page
+    for key in ("0", "n", "o", "t", "x", "s", "e", "m"):
+        assert f'data-key="{key}"' in page
+
+
+async def test_postponed_appeals_come_after_all_others(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    address, seen = "/queue", []
+    for _ in range(3):
+        page = await shown(console, address)
+        seen.append(re.search(r"/queue/([0-9a-f-]{36})/assignment", page)[1])  # type: ignore[index]
+        address = html.unescape(re.search(r'href="([^"]*)"[^>]*data-key="s"', page)[1])  # type: ignore[index]
+    assert seen == [str(waiting[name]) for name in ("urgent", "unclear", "by_hand")]
+    page = await shown(console, address)
+    assert "Отложено: 3" in page
+    assert 'href="/queue"' in page
+
+
+async def test_text_of_a_citizen_is_shown_as_text_with_the_words_that_decided(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console, f"/queue?appeal={waiting['unclear']}")
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "\u202e" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert '<mark title="Вопрос">Когда починят</mark>' in page
+    assert '<mark title="тема «Дороги»">дорогу</mark>' in page
+
+
+async def test_decision_brings_the_next_appeal_and_keeps_the_address(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console)
+    organisation_id = console.services.samples["own"]["organisation_id"]
+    visited = await decide(console, page, "assignment", swap=True, organisation_id=organisation_id)
+    response = visited.response
+    assert response.status_code == 200, response.text[-1000:]
+    assert changes(visited) == ["triage 200"]
+    assert response.headers["hx-replace-url"] == "/queue"
+    assert f"/queue/{waiting['unclear']}/assignment" in response.text
+    assert "осталось 2" in response.text
+    assert "Назначено: Организация bagulnik" in response.text
+    assert f"/queue/{waiting['urgent']}/take-back?organisation={organisation_id}" in response.text
+    assert len(visited.calls) <= 12
+    assert len(gzip.compress(response.content)) <= 15_000
+
+
+async def test_decision_without_script_leads_back_to_the_queue(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console, "/queue?triage_reason=no_role_holder")
+    organisation_id = console.services.samples["own"]["organisation_id"]
+    response = (await decide(console, page, "assignment", organisation_id=organisation_id)).response
+    assert (response.status_code, response.headers["location"]) == (303, "/queue?triage_reason=no_role_holder")
+    note = note_of(response)
+    assert note["text"].startswith("Назначено: Организация bagulnik")
+    path = f"/queue/{waiting['urgent']}/take-back?triage_reason=no_role_holder&organisation={organisation_id}"
+    assert note["undo"]["path"] == path
+
+
+@pytest.mark.parametrize("name", ["unclear", "by_hand"])
+@pytest.mark.parametrize(
+    ("reason", "call"), [("", "triage 200"), ("thanks", "triage 200"), ("region", "moves 200")]
+)
+async def test_appeal_that_needs_no_answer_is_ended(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID], name: str, reason: str, call: str
+) -> None:
+    page = await shown(console, f"/queue?appeal={waiting[name]}")
+    visited = await decide(console, page, "no-answer", reason=reason)
+    assert changes(visited) == ["moves 200" if name == "by_hand" else call]
+    note = note_of(visited.response)
+    assert note["text"].startswith("Ответ не нужен: обращение №")
+    assert note["undo"]["path"] == f"/queue/{waiting[name]}/take-back?organisation="
+
+
+@pytest.mark.parametrize("name", ["unclear", "by_hand"])
+async def test_corrected_topic_is_sent_to_the_rules(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID], name: str
+) -> None:
+    page = await shown(console, f"/queue?appeal={waiting[name]}")
+    visited = await decide(console, page, "/topic", topic_id=console.services.samples["own"]["topic_id"])
+    assert changes(visited) == ["triage 200"]
+    assert note_of(visited.response)["text"].startswith("Тема исправлена.")
+
+
+async def test_named_location_is_sent_to_the_rules(console: ConsoleUnderTest, waiting: Mapping[str, UUID]) -> None:
+    page = await shown(console, f"/queue?appeal={waiting['urgent']}")
+    oktmo = re.search(r'<option value="(\d{8})">', page)
+    assert oktmo is not None
+    visited = await decide(console, page, "location", municipality=oktmo[1])
+    assert changes(visited) == ["triage 200"]
+    assert note_of(visited.response)["text"].startswith("Место указано.")
+    wrong = await decide(console, page, "location", municipality="00000000")
+    assert wrong.response.status_code == 422
+    assert 'class="refusal"' in wrong.response.text
+
+
+async def test_appeal_changed_meanwhile_is_shown_again(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console)
+    visited = await decide(console, page, "assignment", organisation_id=str(uuid4()), version=99)
+    assert visited.response.status_code == 412
+    assert changes(visited) == []
+    assert "обращение изменилось" in visited.response.text
+    assert f"/queue/{waiting['urgent']}/assignment" in visited.response.text
+
+
+async def test_classification_changed_meanwhile_is_shown_again(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console)
+    organisation_id = console.services.samples["own"]["organisation_id"]
+    visited = await decide(
+        console, page, "assignment", swap=True, organisation_id=organisation_id, classification_version=99
+    )
+    assert changes(visited) == ["triage 412"]
+    assert visited.response.status_code == 412
+    assert "обращение изменилось" in visited.response.text
+    assert f"/queue/{waiting['urgent']}/assignment" in visited.response.text
+    assert visited.response.headers["hx-replace-url"] == "/queue"
+
+
+async def test_impossible_decision_is_explained_beside_the_form(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console)
+    visited = await decide(console, page, "assignment", organisation_id=str(uuid4()))
+    assert visited.response.status_code == 422
+    assert 'class="refusal" role="alert"' in visited.response.text
+    assert f"/queue/{waiting['urgent']}/assignment" in visited.response.text
+
+
+async def test_appeal_that_a_colleague_decided_is_passed_over(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    things = console.services.samples["own"]
+    data = {"version": 1, "organisation_id": str(things["organisation_id"])}
+    visited = await console.send(MODERATOR, "POST", f"/queue/{things['appeal_id']}/assignment", data=data)
+    assert changes(visited) == []
+    assert (visited.response.status_code, visited.response.headers["location"]) == (303, "/queue")
+    note = note_of(visited.response)
+    assert note["kind"] == "failed"
+    assert "назначено: Организация bagulnik" in note["text"]
+
+
+async def test_assignment_is_taken_back_and_the_appeal_shown_again(console: ConsoleUnderTest) -> None:
+    things = console.services.samples["own"]
+    path = f"/queue/{things['joined_appeal_id']}/take-back"
+    visited = await console.send(MODERATOR, "POST", f"{path}?organisation={things['organisation_id']}")
+    assert changes(visited) == ["moves 200"]
+    assert visited.response.headers["location"] == f"/queue?appeal={things['joined_appeal_id']}"
+    assert "снова в очереди" in note_of(visited.response)["text"]
+
+
+@pytest.mark.parametrize("organisation", ["", str(uuid4())])
+async def test_decision_that_was_changed_since_is_not_taken_back(
+    console: ConsoleUnderTest, organisation: str
+) -> None:
+    path = console.filled("/queue/{joined_appeal_id}/take-back")
+    visited = await console.send(MODERATOR, "POST", f"{path}?organisation={organisation}")
+    assert changes(visited) == []
+    assert note_of(visited.response)["kind"] == "failed"
+
+
+@pytest.mark.parametrize("path", ["assignment", "no-answer", "topic", "matter"])
+async def test_staff_decide_nothing(console: ConsoleUnderTest, path: str) -> None:
+    things = console.services.samples["own"]
+    data = {"version": 1, "topic_id": things["topic_id"], "message_id": things["message_id"], "key": "k" * 20,
+            "decision": "keep"}  # fmt: skip
+    visited = await console.send(EXECUTOR, "POST", f"/queue/{things['appeal_id']}/{path}", data=data)
+    assert visited.response.status_code == 403
+    assert changes(visited) == []
+
+
+@pytest.mark.parametrize(
+    ("route", "words"),
+    [
+        ("/queue/organisations?organisation_q=bagulnik", "Организация bagulnik"),
+        ("/queue/topics?topic_q=Матрица", "Матрица"),
+    ],
+)
+async def test_organisations_and_topics_are_found_as_buttons(
+    console: ConsoleUnderTest, route: str, words: str
+) -> None:
+    found = await shown(console, route)
+    assert f"<strong>{words}</strong>" in found
+    assert "<body" not in found
+    nothing = await shown(console, f"{route.partition('=')[0]}=%3Cscript%3Exyzzy")
+    assert "Попробуйте другие слова" in nothing
+
+
+async def test_search_without_script_opens_the_results(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console, f"/queue?appeal={waiting['unclear']}&organisation_q=bagulnik")
+    opened = re.search(r"<details[^>]*queue-other[^>]* open.*?</details>", page, re.DOTALL)
+    assert opened is not None
+    assert "Организация bagulnik" in opened[0]
+
+
+@pytest.mark.parametrize(
+    ("decision", "status", "words"), [("keep", 303, ""), ("split_off", 409, "состояние записи изменилось")]
+)
+async def test_other_matter_is_decided(console: ConsoleUnderTest, decision: str, status: int, words: str) -> None:
+    page = await shown(console, "/queue/matters")
+    assert "Другая тема" in page
+    visited = await decide(console, page, "/matter", decision=decision)
+    assert visited.response.status_code == status
+    assert words in visited.response.text
+    assert [one.split()[0] for one in changes(visited)] == ["matter-decisions"]
+
+
+@pytest.mark.parametrize("needs_answer", ["false", "true"])
+@pytest.mark.usefixtures("waiting")
+async def test_message_left_without_answer_is_reviewed(console: ConsoleUnderTest, needs_answer: str) -> None:
+    page = await shown(console, "/queue/reviews")
+    assert "Нам &lt;b&gt;нужен&lt;/b&gt; ответ?" in page
+    visited = await decide(console, page, "/queue/reviews/", needs_answer=needs_answer)
+    assert visited.response.status_code in {303, 409}, visited.response.text[-500:]
+    assert [one.split()[0] for one in changes(visited)] == ["triage"]
+
+
+def test_words_are_marked_in_any_form() -> None:
+    text = "Ёлка не убрана, улицу не чистят"
+    assert marked(text, "Жалоба: «не чистят»; тема «Дом: двор»: «улица», «елка», «сад»; место: «на кабанск»") == [
+        Part("Ёлка", "тема «Дом: двор»"), Part(" не убрана, "), Part("улицу", "тема «Дом: двор»"), Part(" "),
+        Part("не чистят", "Жалоба"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("why", ["", "Решение модератора", "«", "тема: ", ": «»", "а: «(»", "а: «.*»"])
+def test_explanation_without_words_marks_nothing(why: str) -> None:
+    assert marked("Текст как текст", why) == [Part("Текст как текст")]
+
+
+def test_explanation_is_read_by_parts() -> None:
+    found = reasons("Вопрос: «когда», «?»; место: страница: Комитет; нет воды: «водой»")
+    assert [(one.label, one.words) for one in found if one.words] == [
+        ("Вопрос", ("когда", "?")), ("нет воды", ("водой",)),
+    ]  # fmt: skip
+
+
+def test_address_of_the_queue_does_not_grow() -> None:
+    state = QueueState(("returned",))
+    once = state.without("2026-03-04T02:00:00Z", urgent=False)
+    again = once.without("2026-03-04T03:00:00Z", urgent=False)
+    assert len(again.query) == len(once.query)
+    assert again.from_start() == state

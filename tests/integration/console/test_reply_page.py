@@ -1,0 +1,277 @@
+"""The page on which replies are written: what it shows, what its buttons do, and that no text is lost."""
+
+import re
+from typing import Any
+
+import pytest
+
+from services.console.pages.reply.line_diff import DiffLine, line_diff
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.support.sample_images import jpeg
+
+MODERATOR = CallerCase("moderator")
+EXECUTOR = CallerCase("executor")
+MANAGER = CallerCase("manager")
+AUDITOR = CallerCase("auditor")
+HOSTILE = "Ответ\u202e </textarea><script>alert(1)</script> {{ 7*7 }}"
+DRAFT = "/appeals/{draft_appeal_id}/reply"
+FAILED = "/appeals/{appeal_id}/reply"
+WAITING = "/appeals/{on_approval_appeal_id}/reply"
+
+
+async def _draft(console: ConsoleUnderTest, **changes: str) -> dict[str, str]:
+    """Return the form of the stored draft as a browser sends it, with changes."""
+    page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
+    text = re.search(r'<textarea id="reply-text"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
+    assert text is not None
+    fields = {
+        name: found[1] if (found := re.search(f'name="{name}" value="([^"]*)"', page)) else ""
+        for name in ("reply_id", "version", "key", "message_id")
+    }
+    return fields | {"text": text[1], "kind": "final", "outcome": ""} | changes
+
+
+async def _post(
+    console: ConsoleUnderTest, who: CallerCase | None, path: str, form: dict[str, str], **options: Any
+) -> Visited:
+    return await console.send(who, "POST", console.filled(path), data=form, **options)
+
+
+def _written(page: str) -> list[str]:
+    return [text.strip() for text in re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.DOTALL)]
+
+
+async def test_editor_shows_words_draft_photo_and_hints(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
+    assert "Темно: bagulnik 3" in page
+    assert _written(page)[0].startswith("Включим: bagulnik")
+    assert page.index("Темно: bagulnik 3") < page.index('id="reply-text"')
+    assert "Замечания к тексту" in page
+    assert 'name="kind" value="interim"' in page
+    assert ">Отправить ответ</button>" in page
+    assert 'hx-post="' + console.filled(DRAFT) + '/autosave"' in page
+
+
+async def test_templates_of_the_organisation_are_offered_and_filled(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
+    chosen = re.search(r'<option value="([^"]+)">Свет bagulnik', page)
+    assert chosen is not None
+    form = await _draft(console, do="template", template=chosen[1], text="Моё начало")
+    page = (await _post(console, EXECUTOR, DRAFT, form)).response.text
+    assert _written(page)[0].replace("\r", "").startswith("Моё начало\n\n")
+    assert "Впишите вместо полей: {имя}" in page
+
+
+async def test_saving_sends_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="save", text="Новый текст")
+    visited = await _post(console, EXECUTOR, DRAFT, form)
+    assert visited.response.status_code == 303
+    assert visited.response.headers["location"] == console.filled(DRAFT)
+    assert ("PUT", 200) in [(call.method, call.status) for call in visited.calls]
+
+
+async def test_empty_text_is_not_sent(console: ConsoleUnderTest) -> None:
+    for do in ("save", "submit"):
+        visited = await _post(console, EXECUTOR, DRAFT, await _draft(console, do=do, text="  "))
+        assert visited.response.status_code == 422
+        assert "Напишите ответ" in visited.response.text
+        assert "PUT" not in {call.method for call in visited.calls}
+
+
+async def test_submitting_leads_to_the_state_of_the_reply(console: ConsoleUnderTest) -> None:
+    visited = await _post(console, EXECUTOR, DRAFT, await _draft(console, do="submit"))
+    assert visited.response.status_code == 303, visited.response.text
+    assert [call.path.rpartition("/")[2] for call in visited.calls if call.method == "POST"] == ["submit"]
+
+
+async def test_interim_reply_needs_a_date(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="submit", kind="interim", promised="", text="Ответим позже")
+    visited = await _post(console, EXECUTOR, DRAFT, form)
+    assert visited.response.status_code == 422
+    assert "нужна дата" in visited.response.text
+    assert "Ответим позже" in _written(visited.response.text)
+
+
+async def test_outdated_version_shows_both_texts_and_keeps_what_was_typed(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="save", text="Первая строка\nМоя вторая", version="7")
+    response = (await _post(console, EXECUTOR, DRAFT, form)).response
+    assert response.status_code == 412
+    assert "Черновик изменили, пока вы писали" in response.text
+    assert re.search(r"<del>.*Моя вторая</del>", response.text)
+    assert re.search(r"<ins>.*Включим: bagulnik</ins>", response.text)
+    assert "Первая строка\nМоя вторая" in _written(response.text)
+    assert 'value="keep_mine"' in response.text
+
+
+async def test_own_text_is_saved_over_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+    current = await _draft(console)
+    shown = {"stored_id": current["reply_id"], "stored_version": current["version"]}
+    form = current | shown | {"do": "keep_mine", "version": "7", "text": "Мой текст"}
+    assert (await _post(console, EXECUTOR, DRAFT, form)).response.status_code == 303
+
+
+async def test_taking_the_stored_version_keeps_the_own_text_below(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="take_theirs", version="7", text="Мой текст")
+    texts = _written((await _post(console, EXECUTOR, DRAFT, form)).response.text)
+    assert texts[0].startswith("Включим: bagulnik")
+    assert "Мой текст" in texts[1:]
+
+
+async def test_draft_that_a_colleague_began_is_a_conflict(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="save", reply_id="", version="", text="Мой первый текст")
+    response = (await _post(console, EXECUTOR, DRAFT, form)).response
+    assert response.status_code == 409
+    assert "Черновик изменили" in response.text
+    assert "Мой первый текст" in _written(response.text)
+
+
+async def test_autosave_returns_hints_without_the_text(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, text="Звоните мне: 8 914 000-00-00")
+    response = (await _post(console, EXECUTOR, DRAFT + "/autosave", form)).response
+    assert response.status_code == 200
+    assert "Черновик сохранён" in response.text
+    assert "Не даст отправить" in response.text
+    assert "<q" in response.text
+    assert "<textarea" not in response.text
+
+
+async def test_autosave_shows_a_conflict_beside_the_text(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, text="Моя строка", version="7")
+    response = (await _post(console, EXECUTOR, DRAFT + "/autosave", form)).response
+    assert response.status_code == 200
+    assert "Черновик изменили" in response.text
+    assert "Черновик сохранён" not in response.text
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["browser", "htmx"])
+async def test_ended_session_loses_no_text(console: ConsoleUnderTest, headers: dict[str, str]) -> None:
+    form = await _draft(console, do="submit", text="Длинный текст\nво много строк")
+    response = (await _post(console, None, DRAFT, form, headers=headers)).response
+    assert response.status_code == 401
+    assert "Сеанс закончился" in response.text
+    assert "Длинный текст\nво много строк" in _written(response.text)
+    assert f'name="version" value="{form["version"]}"' in response.text
+    assert "hx-redirect" not in response.headers
+    part = (await _post(console, None, DRAFT + "/autosave", form, headers=headers)).response
+    assert part.status_code == 200
+    assert "Сеанс закончился" in part.text
+
+
+async def test_refused_person_keeps_the_text(console: ConsoleUnderTest) -> None:
+    response = (await _post(console, AUDITOR, DRAFT, await _draft(console, do="save", text="Чужой"))).response
+    assert response.status_code == 403
+    assert "Чужой" in _written(response.text)
+
+
+async def test_hostile_text_is_shown_as_text(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="save", version="7", text=HOSTILE)
+    page = (await _post(console, EXECUTOR, DRAFT, form)).response.text
+    assert "<script>alert" not in page
+    assert "&lt;/textarea&gt;&lt;script&gt;" in page
+    assert "\u202e" not in page
+    assert "{{ 7*7 }}" in page
+
+
+async def test_person_who_writes_is_named_and_managers_may_take_over(console: ConsoleUnderTest) -> None:
+    path = console.filled(WAITING) + "/lease"
+    for who, may in ((EXECUTOR, False), (MANAGER, True)):
+        part = (await console.send(who, "GET", path)).response.text
+        assert "Кто-то bagulnik" in part
+        assert ("Дождитесь" not in part) is may
+    renewed = await console.send(EXECUTOR, "POST", path)
+    assert "Кто-то bagulnik" in renewed.response.text
+
+
+async def test_lease_is_taken_taken_over_and_released(console: ConsoleUnderTest) -> None:
+    taken = await console.send(EXECUTOR, "POST", console.filled(DRAFT) + "/lease")
+    assert "Пишете вы" in taken.response.text
+    over = await _post(console, MANAGER, DRAFT, {"do": "take_over"})
+    assert over.response.status_code == 303
+    left = await console.send(EXECUTOR, "POST", console.filled(DRAFT) + "/lease/release")
+    assert left.response.status_code == 204
+    assert [call.method for call in left.calls] == ["GET", "DELETE"]
+
+
+async def test_photo_is_uploaded_shown_and_removed(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="add_photo", text="")
+    added = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("двор.jpg", jpeg(8, 8))})
+    assert added.response.status_code == 200, added.response.text[-500:]
+    assert "Фото добавлено" in added.response.text
+    assert 'name="photo_id"' in added.response.text
+    form = await _draft(console, text="", photo_id="1", photo_name="двор.jpg", photo_removed="1")
+    removed = (await _post(console, EXECUTOR, DRAFT, form)).response.text
+    assert 'name="photo_id"' not in removed
+
+
+async def test_what_is_no_photo_is_refused_in_words(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="add_photo", text="Мой текст")
+    refused = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("a.svg", b"<svg/>")})
+    assert refused.response.status_code == 422
+    assert "Это не фото" in refused.response.text
+    assert "Мой текст" in _written(refused.response.text)
+
+
+async def test_photo_is_passed_on_as_a_picture(console: ConsoleUnderTest) -> None:
+    response = (await console.send(EXECUTOR, "GET", console.filled(DRAFT + "/photos/{attachment_id}"))).response
+    assert response.headers["content-type"] == "image/jpeg"
+    assert response.content.startswith(b"\xff\xd8")
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_failed_reply_says_why_and_can_be_sent_again(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", console.filled(FAILED))).response.text
+    assert "Не опубликован." in page
+    assert "Включим: bagulnik" in page
+    assert 'id="reply-text"' in page
+    form = {"do": "retry", "failed_id": console.filled("{reply_id}")}
+    visited = await _post(console, EXECUTOR, FAILED, form)
+    assert visited.response.status_code == 303, visited.response.text[-500:]
+    assert any(call.path.endswith("/retry") and call.status == 202 for call in visited.calls)
+
+
+async def test_state_part_of_a_waiting_reply_is_in_words(console: ConsoleUnderTest) -> None:
+    part = (await console.send(EXECUTOR, "GET", console.filled(WAITING) + "/state")).response.text
+    assert "Ждёт согласования" in part
+    assert "<body" not in part
+    page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
+    assert 'id="reply-text"' not in page
+    assert "Снять с согласования" in page
+
+
+async def test_published_reply_is_edited_and_withdrawn_with_a_reason(console: ConsoleUnderTest) -> None:
+    path = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
+    page = (await console.send(MANAGER, "GET", console.filled(path))).response.text
+    assert "Исправить в сети" in page
+    assert "Удалить из сети" in page
+    assert "Удалить из сети" not in (await console.send(EXECUTOR, "GET", console.filled(path))).response.text
+    version = re.search(r'name="version" value="(\d+)"', page)
+    assert version is not None
+    form = {"version": version[1], "ground": "factual_error", "reason": "Не тот адрес", "text": "Уже чиним"}
+    for do, route in (("edit", "edits"), ("withdraw", "withdrawal")):
+        visited = await _post(console, MANAGER, path, form | {"do": do})
+        assert (visited.calls[-1].path.rpartition("/")[2], visited.calls[-1].status) == (route, 202)
+        assert visited.response.headers["location"] == console.filled(path)
+    empty = (await _post(console, MANAGER, path, form | {"do": "withdraw", "reason": ""})).response
+    assert empty.status_code == 422
+    assert "Напишите причину" in empty.text
+    stale = (await _post(console, MANAGER, path, form | {"do": "edit", "version": "77"})).response
+    assert stale.status_code == 412
+    assert "Уже чиним" in _written(stale.text)
+
+
+async def test_recorded_answer_of_an_appeal_with_a_thread_is_refused(console: ConsoleUnderTest) -> None:
+    form = {"do": "record", "channel": "phone", "answered_at": "2026-03-05T10:00", "text": "Сказали по телефону"}
+    response = (await _post(console, EXECUTOR, FAILED, form)).response
+    assert response.status_code == 409
+    assert "Сказали по телефону" in response.text
+
+
+def test_line_diff_marks_what_only_one_text_has() -> None:
+    assert line_diff("a\nb\nc", "a\nd\nc\ne") == [
+        DiffLine("same", "a"),
+        DiffLine("del", "b"),
+        DiffLine("ins", "d"),
+        DiffLine("same", "c"),
+        DiffLine("ins", "e"),
+    ]

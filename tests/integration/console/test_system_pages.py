@@ -1,0 +1,120 @@
+"""Audit trail, erasures and the state of the system."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_of, text_of
+
+MODERATOR = CallerCase("moderator")
+AUDITOR = CallerCase("auditor")
+OPERATIONS = CallerCase("operations")
+
+
+@pytest.fixture
+def own(console: ConsoleUnderTest) -> dict[str, str]:
+    return {name: str(value) for name, value in console.services.samples["own"].items()}
+
+
+async def _get(console: ConsoleUnderTest, path: str, who: CallerCase = AUDITOR) -> Visited:
+    return await console.send(who, "GET", path)
+
+
+async def _post(console: ConsoleUnderTest, path: str, **form: Any) -> Visited:
+    return await console.send(MODERATOR, "POST", path, data=form)
+
+
+async def test_trail_is_shown_with_what_was_changed(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    response = (await _get(console, "/audit")).response
+    assert response.status_code == 200
+    assert f'href="/appeals/{own["appeal_id"]}"' in response.text
+    assert "digest" not in response.text
+
+
+async def test_trail_is_narrowed_by_its_address(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    visited = await _get(console, f"/audit?subject_id={own['appeal_id']}&from=2020-01-01&to=2030-12-31")
+    call = next(call for call in visited.calls if call.path == "/audit")
+    assert {"from", "to", "subject_id"} <= set(call.parameters)
+    assert "Все записи" in text_of(visited.response)
+    nothing = (await _get(console, "/audit?from=2030-01-01")).response
+    assert "Таких записей нет" in text_of(nothing)
+
+
+async def test_trail_with_a_wrong_day_or_organisation_is_still_shown(console: ConsoleUnderTest) -> None:
+    response = (await _get(console, "/audit?from=вчера&organisation=нетакойорганизации")).response
+    assert response.status_code == 200
+    assert "Такой организации в реестре нет" in text_of(response)
+
+
+async def test_reads_name_who_read(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    visited = await _get(console, f"/audit/reads?author_key={own['author_key']}")
+    assert visited.response.status_code == 200
+    assert "Кто читал слова граждан" in text_of(visited.response)
+    call = next(call for call in visited.calls if call.path == "/audit/personal-data-reads")
+    assert "author_key" in call.parameters
+
+
+async def test_trail_is_closed_to_others_without_a_refused_call(console: ConsoleUnderTest) -> None:
+    for path in ("/audit", "/audit/reads"):
+        visited = await _get(console, path, MODERATOR)
+        assert "Журнал вам не виден" in text_of(visited.response)
+        assert [call.path for call in visited.calls] == ["/me"]
+
+
+async def test_erasures_are_listed(console: ConsoleUnderTest) -> None:
+    shown = text_of((await _get(console, "/erasures", MODERATOR)).response)
+    assert "вх. bagulnik" in shown
+    assert "выполнено" in shown
+    none = text_of((await _get(console, "/erasures?status=failed", MODERATOR)).response)
+    assert "Удалений не было" in none
+
+
+async def test_erasure_is_asked_for_with_its_ground(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    form = {"author_key": own["author_key"], "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
+    visited = await _post(console, "/erasures", key=str(uuid4()), **form)
+    assert [(call.method, call.path, call.status) for call in visited.calls if call.method == "POST"] == [
+        ("POST", f"/authors/{own['author_key']}/erasure", 202)
+    ]
+    assert "в очередь" in note_of(visited.response)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"confirmed": None}, "удаление нельзя отменить"),
+        ({"reference": " "}, "Укажите номер документа"),
+        ({"author_key": "../erasures"}, "Такого автора нет"),
+        ({"author_key": HOSTILE}, "Такого автора нет"),
+    ],
+    ids=["not confirmed", "no document", "path", "hostile"],
+)
+async def test_erasure_without_what_it_needs_calls_nothing(
+    console: ConsoleUnderTest, own: dict[str, str], changed: dict[str, Any], said: str
+) -> None:
+    form = {"author_key": own["author_key"], "ground": "other", "reference": HOSTILE, "confirmed": "yes"}
+    sent = {name: value for name, value in (form | changed).items() if value is not None}
+    visited = await _post(console, "/erasures", key=str(uuid4()), **sent)
+    assert visited.response.status_code == 422
+    assert said in text_of(visited.response)
+    assert [call for call in visited.calls if call.method == "POST"] == []
+    if "<script>" in str(sent):
+        assert_escaped(visited.response)
+
+
+async def test_erasure_of_an_unknown_author_says_so(console: ConsoleUnderTest) -> None:
+    form = {"author_key": "0" * 64, "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
+    response = (await _post(console, "/erasures", key=str(uuid4()), **form)).response
+    assert response.status_code == 404
+    assert "Такого автора нет" in text_of(response)
+    assert 'value="вх. 17"' in response.text
+
+
+async def test_state_asks_only_for_what_the_person_may_see(console: ConsoleUnderTest) -> None:
+    visited = await _get(console, "/system", OPERATIONS)
+    assert visited.response.status_code == 200
+    assert "Страницы не читаются" in text_of(visited.response)
+    assert [call for call in visited.calls if call.status == 403] == []
+    assert "/erasures" not in {call.path for call in visited.calls}

@@ -1,0 +1,176 @@
+"""Webhooks: subscriptions, secrets shown once, consent, deliveries."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_kind_of, text_of
+
+MODERATOR = CallerCase("moderator")
+MANAGER = CallerCase("manager")
+AUDITOR = CallerCase("auditor")
+
+
+@pytest.fixture
+def own(console: ConsoleUnderTest) -> dict[str, str]:
+    return {name: str(value) for name, value in console.services.samples["own"].items()}
+
+
+async def _get(console: ConsoleUnderTest, path: str, who: CallerCase = MANAGER) -> Visited:
+    return await console.send(who, "GET", path)
+
+
+async def _post(console: ConsoleUnderTest, path: str, who: CallerCase = MANAGER, **form: Any) -> Visited:
+    return await console.send(who, "POST", path, data=form)
+
+
+def _made(visited: Visited) -> list[tuple[str, str, int]]:
+    return [(call.method, call.path, call.status) for call in visited.calls if call.method != "GET"]
+
+
+def _fields(**changed: Any) -> dict[str, Any]:
+    return {
+        "url": "http://127.0.0.1:9/new",
+        "description": "CRM",
+        "event_types": ["appeal.opened", "appeal.answered"],
+        "key": str(uuid4()),
+    } | changed
+
+
+async def test_endpoints_are_listed_without_their_secrets(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    listed = (await _get(console, "/webhooks")).response
+    assert "Для bagulnik" in text_of(listed)
+    assert f'href="/webhooks/{own["endpoint_id"]}"' in listed.text
+    assert "whsec_" not in listed.text
+
+
+async def test_secret_of_a_new_endpoint_is_in_the_answer_alone(console: ConsoleUnderTest) -> None:
+    visited = await _post(console, "/webhooks/new", **_fields())
+    response = visited.response
+    assert _made(visited) == [("POST", "/webhooks/endpoints", 201)]
+    assert response.status_code == 200
+    assert "whsec_" in response.text
+    assert "показан один раз" in text_of(response)
+    assert "whsec_" not in str(response.headers)
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_new_secret_is_in_the_answer_alone(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    response = (await _post(console, f"/webhooks/{own['endpoint_id']}/secret")).response
+    assert response.status_code == 200
+    assert "whsec_" in response.text
+    assert "ещё 24 часа" in text_of(response)
+    assert "whsec_" not in str(response.headers)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"url": ""}, "Введите адрес"),
+        ({"event_types": []}, "Выберите хотя бы одно событие"),
+        ({"url": "http://user:password@example.org/"}, "Такой адрес не подходит"),
+        ({"url": "http://127.0.0.2:9/", "personal_data": "yes"}, "внёс в список администратор"),
+    ],
+    ids=["no address", "no events", "address with password", "host not listed"],
+)
+async def test_wrong_subscription_is_shown_again(
+    console: ConsoleUnderTest, changed: dict[str, Any], said: str
+) -> None:
+    response = (await _post(console, "/webhooks/new", **_fields(description=HOSTILE, **changed))).response
+    assert response.status_code == 422
+    assert said in text_of(response)
+    assert_escaped(response)
+
+
+async def test_only_events_that_the_person_may_read_are_offered(console: ConsoleUnderTest) -> None:
+    form = (await _get(console, "/webhooks/new")).response
+    assert 'value="appeal.opened"' in form.text
+    assert 'value="alert.raised"' not in form.text
+    assert 'value="alert.raised"' in (await _get(console, "/webhooks/new", MODERATOR)).response.text
+
+
+async def test_event_without_its_right_is_refused_beside_the_events(console: ConsoleUnderTest) -> None:
+    response = (await _post(console, "/webhooks/new", **_fields(event_types=["alert.raised"]))).response
+    assert response.status_code == 403
+    assert "На часть событий у вас нет прав" in text_of(response)
+
+
+async def test_endpoint_is_changed_by_the_version_that_was_seen(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
+    path = f"/webhooks/{own['endpoint_id']}"
+    changed = await _post(console, path, **_fields(version='"1"'))
+    assert _made(changed) == [("PATCH", f"/webhooks/endpoints/{own['endpoint_id']}", 200)]
+    stale = (await _post(console, path, **_fields(version='"9"', description="Моя правка"))).response
+    assert stale.status_code == 412
+    assert "запись изменил коллега" in text_of(stale)
+    assert 'value="Моя правка"' in stale.text
+
+
+@pytest.mark.parametrize(
+    ("action", "form", "call"),
+    [
+        ("activity", {"active": "no", "version": '"1"'}, ("PATCH", "", 200)),
+        ("take-over", {}, ("POST", "/take-over", 200)),
+        ("removal", {}, ("DELETE", "", 204)),
+    ],
+)
+async def test_actions_make_their_calls(
+    console: ConsoleUnderTest, own: dict[str, str], action: str, form: dict[str, Any], call: tuple[str, str, int]
+) -> None:
+    visited = await _post(console, f"/webhooks/{own['endpoint_id']}/{action}", **form)
+    method, path, status = call
+    assert _made(visited) == [(method, f"/webhooks/endpoints/{own['endpoint_id']}{path}", status)]
+    assert visited.response.status_code == 303
+    assert note_kind_of(visited.response) == "done"
+
+
+async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    endpoint = own["telling_endpoint_id"]
+    page = (await _get(console, f"/webhooks/{endpoint}")).response
+    assert "Отозвать согласие" in page.text
+    withdrawn = await _post(console, f"/webhooks/{endpoint}/withdrawal")
+    assert _made(withdrawn) == [("DELETE", f"/webhooks/endpoints/{endpoint}/consent", 200)]
+    given = await _post(console, f"/webhooks/{endpoint}/consent")
+    assert _made(given) == [("POST", f"/webhooks/endpoints/{endpoint}/consent", 200)]
+    nothing_asked = await _post(console, f"/webhooks/{own['endpoint_id']}/consent")
+    assert note_kind_of(nothing_asked.response) == "failed"
+
+
+async def test_unknown_action_calls_nothing(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    visited = await _post(console, f"/webhooks/{own['endpoint_id']}/rotate-secret")
+    assert _made(visited) == []
+
+
+async def test_test_of_a_suspended_endpoint_says_what_to_do(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
+    visited = await _post(console, f"/webhooks/{own['endpoint_id']}/test", key=str(uuid4()))
+    ((_, path, status),) = _made(visited)
+    assert path == f"/webhooks/endpoints/{own['endpoint_id']}/test"
+    assert status in {202, 409}
+    assert visited.response.status_code == 303
+
+
+async def test_deliveries_show_attempts_and_are_sent_again(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    listed = text_of((await _get(console, f"/webhooks/{own['endpoint_id']}")).response)
+    assert "открыто обращение" in listed
+    assert "доставлено" in listed
+    failed = text_of((await _get(console, f"/webhooks/{own['endpoint_id']}?status=failed")).response)
+    assert "Доставок нет" in failed
+    shown = text_of((await _get(console, f"/webhooks/deliveries/{own['delivery_id']}")).response)
+    assert "bagulnik" in shown
+    retried = await _post(console, f"/webhooks/deliveries/{own['delivery_id']}/retry")
+    ((_, path, _),) = _made(retried)
+    assert path == f"/webhooks/deliveries/{own['delivery_id']}/retry"
+    assert retried.response.headers["location"] == f"/webhooks/deliveries/{own['delivery_id']}"
+
+
+async def test_reader_is_offered_no_change(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    page = (await _get(console, f"/webhooks/{own['endpoint_id']}", AUDITOR)).response
+    assert page.status_code == 200
+    assert '<form method="post" action="/webhooks' not in page.text
+    assert "Подписать систему" not in (await _get(console, "/webhooks", AUDITOR)).response.text

@@ -1,0 +1,122 @@
+"""Figures of report pages: charts, the map, texts of measures, names of corrections."""
+
+import pytest
+
+from services.console.pages.analytics.map_drawing import draw
+from services.console.pages.weekly_report.correction_names import correction_rows
+from services.console.pages.weekly_report.measure_texts import changed, measured
+from services.console.site.charts import WIDTH, Bar, bar_chart, line_chart, part_of, sparkline
+from services.console.site.formats import days_of_week, signed
+
+
+def test_longest_bar_fills_the_chart_and_the_others_are_in_proportion() -> None:
+    chart = bar_chart("Темы", [Bar("ЖКХ", 50, "50"), Bar("Дороги", 25, "25", before=100)])
+    assert [bar.length for bar in chart.bars] == [
+        pytest.approx((WIDTH - 1) / 2),
+        pytest.approx((WIDTH - 1) / 4, 0.01),
+    ]
+    assert chart.bars[1].before_length == WIDTH - 1
+    assert chart.description == "ЖКХ: 50; Дороги: 25"
+
+
+def test_small_number_is_seen_and_zero_is_not_drawn() -> None:
+    chart = bar_chart("Темы", [Bar("а", 1, "1"), Bar("б", 0, "0"), Bar("в", 100_000, "100 000")])
+    assert chart.bars[0].length == 1.5
+    assert chart.bars[1].length == 0
+    assert part_of(3, 0) == 0
+
+
+def test_long_label_is_wrapped_above_its_bar() -> None:
+    (bar,) = bar_chart("Темы", [Bar("Очень длинное название темы " * 5, 1, "1")]).bars
+    assert len(bar.lines) == 2
+    assert bar.lines[-1][1].endswith("…")
+    assert bar.y > bar.lines[-1][0]
+
+
+def test_line_is_broken_where_nothing_is_known() -> None:
+    chart = line_chart(
+        "Балл", [("1", 10, "10"), ("2", None, "мало данных"), ("3", 30, "30"), ("4", 0, "0")], most=100
+    )
+    assert len(chart.points) == 3
+    assert [len(segment.split()) for segment in chart.segments] == [1, 2]
+    assert "2: мало данных" in chart.description
+
+
+def test_line_of_nothing_is_empty() -> None:
+    chart = line_chart("Балл", [])
+    assert (chart.points, chart.segments, chart.first) == ([], [], "")
+
+
+def test_scale_ends_at_a_round_number() -> None:
+    assert line_chart("Обращения", [("1", 57, "57")]).ticks[-1][1] == "60"
+    assert line_chart("Обращения", [("1", 101, "101")]).ticks[-1][1] == "200"
+
+
+def test_sparkline_stays_in_its_box() -> None:
+    points = [tuple(map(float, point.split(","))) for point in sparkline([0, 5, 10]).split()]
+    assert points == [(1, 19), (50, 10), (99, 1)]
+
+
+def test_map_without_borders_is_not_drawn() -> None:
+    assert draw([{"geometry": None, "properties": {"opened": 3}}], "opened") is None
+
+
+def test_map_places_north_above_and_shades_by_the_figure() -> None:
+    square = [[[100.0, 50.0], [101.0, 50.0], [101.0, 51.0], [100.0, 50.0]]]
+    drawing = draw(
+        [
+            {"geometry": {"type": "Polygon", "coordinates": square}, "properties": {"opened": 10}},
+            {"geometry": {"type": "Point", "coordinates": [100.5, 52.0]}, "properties": {"opened": 0}},
+            {"geometry": None, "properties": {"opened": 99}},
+        ],
+        "opened",
+    )
+    assert drawing is not None
+    polygon, point = drawing.shapes
+    assert (polygon.path[0], polygon.path[-1]) == ("M", "Z")
+    assert (polygon.shade, point.shade) == (4, 0)
+    assert point.dot is not None
+    assert 0 < point.dot[1] < drawing.height / 2
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(94.1, "percent", "94,1 %"), (12.0, "count", "12"), (3.4, "hours", "3,4 ч"), (4.625, "mark", "4,62"),
+     (None, "percent", "нет данных")],
+)  # fmt: skip
+def test_measure_has_its_unit(value: float | None, unit: str, text: str) -> None:
+    assert measured(value, unit).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_change_of_a_percentage_is_in_points() -> None:
+    assert changed(-10.3, "percent").replace("\N{NO-BREAK SPACE}", " ") == "−10,3 п. п."
+    assert changed(3.0, "count") == "+3"
+    assert (signed(0), signed(None)) == ("0", "—")
+
+
+def test_days_of_a_week_name_the_year_if_it_is_another() -> None:
+    assert days_of_week("2020-W53").replace("\N{NO-BREAK SPACE}", " ") == "28 декабря 2020 г. – 3 января 2021 г."
+
+
+def test_correction_is_named_in_words() -> None:
+    topic = {"topic_group_id": "a/b", "label": "Здравоохранение", "appeals": {"value": 3, "last_week": 5}}
+    report = {
+        "definitions": [{"code": "answered", "name": "Доля вопросов с ответом"}],
+        "topics": [topic],
+        "axes": [
+            {"axis": "objectivity", "title": "Объективность", "measures": [{"code": "answered", "value": 80.0}]}
+        ],
+    }
+    pointers = [
+        "/topics/a~1b/appeals/last_week",
+        "/axes/objectivity/measures/answered/value",
+        "/topics/gone/appeals/value",
+    ]
+    corrections = [{"pointer": pointer, "published": 5, "now": None} for pointer in pointers]
+    rows = correction_rows({"report": report, "corrections": corrections})
+    assert [row["name"] for row in rows] == [
+        "Темы: Здравоохранение: обращений: прошлая неделя",
+        "Показатели: Объективность: Доля вопросов с ответом",
+        "Темы: запись, которой больше нет: обращений",
+    ]
+    assert (rows[0]["published"], rows[0]["now"]) == ("5", "нет данных")
