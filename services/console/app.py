@@ -12,6 +12,7 @@ from shared.service import Service
 
 def _install(app: FastAPI) -> None:
     error_pages.install(app)
+    app.add_middleware(error_pages.ProblemPages)
     app.add_middleware(BrowserRules)
 
 

@@ -185,6 +185,7 @@ async def service_under_test(
         for cached in _cached_settings(name):
             cached.cache_clear()
         service = build_service(name)
+        former = _routes(name, process).state
         app = _app(service, process)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         async with (
@@ -193,8 +194,14 @@ async def service_under_test(
         ):
             running = ServiceUnderTest(service, client, keys_dir, database)
             client.event_hooks["request"] += [running.sign, running.grant_access]
-            yield running
+            try:
+                yield running
+            finally:
+                # A service that runs on longer, as one of a package does, is again the one of these routes.
+                app.state = former
     settings.cache_clear()
+    for cached in _cached_settings(name):
+        cached.cache_clear()
 
 
 def _cached_settings(name: str) -> list[Any]:

@@ -17,12 +17,17 @@ class EndpointUnavailable(Exception):  # noqa: N818
 
 
 class SignInRefused(Exception):  # noqa: N818
-    """Wrong name or password (401), or too many attempts (429); `retry_after` in seconds."""
+    """Wrong name or password, or, with `retry_after` in seconds, too many attempts."""
 
     def __init__(self, status: int, retry_after: int | None) -> None:
         super().__init__(str(status))
         self.status = status
         self.retry_after = retry_after
+
+    @property
+    def is_throttled(self) -> bool:
+        """Return whether it may be accepted later: a blocked name gives 400, a full queue 429."""
+        return self.status == 429 or self.retry_after is not None
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,12 @@ class TokenEndpoint:
         return await self._tokens(form, {"User-Agent": browser} if browser else {})
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors. Raise SessionEnded, SignInRefused (429) or EndpointUnavailable."""
+        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
         try:
             return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh})
         except SignInRefused as refused:
-            if refused.status == 429:
-                raise EndpointUnavailable("429") from refused
+            if refused.is_throttled:
+                raise EndpointUnavailable("throttled") from refused
             raise SessionEnded from refused
 
     async def revoke(self, tokens: Tokens) -> None:

@@ -5,12 +5,15 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import get_contextvars
 
 from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable
-from services.console.site.refusals import UNAVAILABLE, explained
+from services.console.site.refusals import UNAVAILABLE, explained, explained_status
 from services.console.site.rendering import render
 from shared.http.problems import Problem
 from shared.logs import get_logger
@@ -72,3 +75,33 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
         return error_page(request, error.status, _FOREIGN if error.status == 403 else _WRONG_ADDRESS)
+
+
+class ProblemPages:
+    """ASGI middleware: makes a page of each problem document that is answered before or after the routes.
+
+    These are unexpected errors, an unavailable database, and requests that are too large or have NUL characters.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Replace the document as a whole; other responses pass as they are."""
+        replaced = False
+
+        async def as_page(message: Message) -> None:
+            nonlocal replaced
+            if message["type"] == "http.response.start":
+                headers = Headers(raw=message["headers"])
+                replaced = headers.get("content-type", "").startswith("application/problem+json")
+                if replaced:
+                    status = message["status"]
+                    request_id = get_contextvars().get("request_id")
+                    page = error_page(Request(scope), status, explained_status(status), request_id=request_id)
+                    page.headers.update({name: headers[name] for name in headers if name not in page.headers})
+                    await page(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self.app(scope, receive, as_page)

@@ -22,6 +22,7 @@ _BY_STATUS = {
     422: "Проверьте заполнение полей.",
     428: "Обновите страницу и повторите.",
     429: "Слишком много запросов подряд. Подождите немного и повторите.",
+    500: "Произошла внутренняя ошибка. Повторите; если не поможет, сообщите номер запроса администратору.",
     502: "Часть системы не отвечает. Проверьте, выполнено ли действие, и повторите.",
     503: "Часть системы временно недоступна. Повторите через минуту.",
     504: "Часть системы не ответила вовремя. Проверьте, выполнено ли действие, и повторите.",
@@ -31,4 +32,9 @@ UNAVAILABLE = "Система не ответила. Если вы что-то �
 
 def explained(problem: ApiProblem) -> str:
     """Return what happened, in Russian."""
-    return _BY_SLUG.get(problem.slug) or _BY_STATUS.get(problem.status, "Не получилось выполнить действие.")
+    return _BY_SLUG.get(problem.slug) or explained_status(problem.status)
+
+
+def explained_status(status: int) -> str:
+    """Return what a status means, in Russian."""
+    return _BY_STATUS.get(status, "Не получилось выполнить действие.")

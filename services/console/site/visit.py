@@ -91,8 +91,11 @@ class Visit:
     def _taken_note(self) -> dict[str, Any] | None:
         try:
             note = json.loads(unquote(self.request.cookies[NOTE_COOKIE]))
-            return {"text": str(note["text"]), "kind": str(note["kind"]), "undo": note["undo"]}
-        except (KeyError, ValueError, TypeError):
+            undo = note["undo"]
+            if undo is not None:
+                undo = {"path": local_path(str(undo["path"])), "label": str(undo.get("label") or "")}
+            return {"text": str(note["text"]), "kind": str(note["kind"]), "undo": undo}
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
             return None
 
     def _navigation(self) -> list[tuple[Section, list[NavigationLink]]]:

@@ -13,6 +13,11 @@ from tests.integration.access.all_services import running_services
 from tests.integration.console.console_under_test import ConsoleUnderTest, running_console
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Look at the calls of all tests after them."""
+    items.sort(key=lambda item: item.path.name == "test_calls.py" and item.path.parent.name == "console")
+
+
 @pytest.fixture(scope="package")
 async def console(migrated_template: str, keys_dir: Path) -> AsyncIterator[ConsoleUnderTest]:
     """The console, and the services it calls, on a database that no other test uses."""

@@ -1,9 +1,11 @@
 """The console in this process. Its calls reach the services over HTTP, by their paths, as through the gateway."""
 
 import re
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +15,7 @@ from fastapi import FastAPI
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import Tokens
@@ -25,6 +28,13 @@ from tests.support.served_app import served
 from tests.support.service_under_test import service_under_test
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+
+
+def _print_exception(_: Any, __: str, entry: EventDict) -> EventDict:
+    """Print what failed in a page or in the API: the logs of a page are captured."""
+    if entry.get("exc_info"):
+        traceback.print_exc()
+    return entry
 
 
 class _Dispatch:
@@ -52,10 +62,34 @@ class ApiCall:
     status: int
 
 
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the OpenAPI documents; its path is without `/api/v1`."""
+
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    @property
+    def right(self) -> str | None:
+        """Return the right that it needs; None if everybody may call it who is signed in."""
+        found: str | None = self.described.get("x-required-right")
+        return found
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(self.path)))
+
+    def is_called_by(self, call: ApiCall) -> bool:
+        """Return whether the call is of this operation."""
+        return call.method == self.method and self._pattern.fullmatch(call.path) is not None
+
+
 @dataclass
 class Visited:
-    """The answer of a page and the calls it made."""
+    """The answer of a page and the calls it made; `who` is None for nobody."""
 
+    who: CallerCase | None
     response: httpx.Response
     calls: list[ApiCall]
 
@@ -67,8 +101,14 @@ class ConsoleUnderTest:
     service: Service
     app: FastAPI
     services: AllServices
-    calls: list[ApiCall] = field(default_factory=list)
+    visits: list[Visited] = field(default_factory=list)
     _secrets: dict[CallerCase, str] = field(default_factory=dict)
+    _found: dict[tuple[str, str], Operation | None] = field(default_factory=dict)
+
+    @property
+    def calls(self) -> list[ApiCall]:
+        """Return the calls that all pages have made so far."""
+        return [call for visited in self.visits for call in visited.calls]
 
     async def secret(self, who: CallerCase) -> str:
         """Return the secret of a session of this kind of person, as their browser has it."""
@@ -83,7 +123,7 @@ class ConsoleUnderTest:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         cookies = {} if who is None else {SESSION_COOKIE: await self.secret(who)}
         headers = SAME_ORIGIN | options.pop("headers", {})
-        with capture_logs() as logs:
+        with capture_logs([_print_exception]) as logs:
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://console", cookies=cookies
             ) as client:
@@ -93,18 +133,32 @@ class ConsoleUnderTest:
             for entry in logs
             if entry["event"] == "api call"
         ]
-        self.calls += made
-        return Visited(response, made)
+        visited = Visited(who, response, made)
+        self.visits.append(visited)
+        return visited
+
+    @cached_property
+    def operations(self) -> list[Operation]:
+        """Return all operations of the API, those with fewer parameters in their path first."""
+        found = [
+            Operation(method.upper(), template.removeprefix("/api/v1"), operation)
+            for app in self.services.apps.values()
+            for template, operations in app.openapi()["paths"].items()
+            for method, operation in operations.items()
+        ]
+        return sorted(found, key=lambda operation: operation.path.count("{"))
+
+    def operation(self, call: ApiCall) -> Operation | None:
+        """Return the OpenAPI operation of a call; None if no document has it."""
+        key = (call.method, call.path)
+        if key not in self._found:
+            self._found[key] = next((one for one in self.operations if one.is_called_by(call)), None)
+        return self._found[key]
 
     def documented(self, call: ApiCall) -> dict[str, Any] | None:
-        """Return the OpenAPI operation of a call; None if no document has it."""
-        for app in self.services.apps.values():
-            for template, operations in app.openapi()["paths"].items():
-                pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(template))
-                if re.fullmatch(pattern, f"/api/v1{call.path}") and call.method.lower() in operations:
-                    operation: dict[str, Any] = operations[call.method.lower()]
-                    return operation
-        return None
+        """Return what the OpenAPI document says of a call; None if it has none."""
+        found = self.operation(call)
+        return None if found is None else found.described
 
     def filled(self, route: str) -> str:
         """Return the address of a route; parameters are sample data of the own organisation, by their names."""

@@ -1,27 +1,15 @@
 """Every page as every kind of person: it opens, or says in words that it may not; and its calls are of the API."""
 
-from collections.abc import Iterator
-
 import pytest
-from fastapi.routing import iter_route_contexts
 
-from services.console import pages
-from services.console.site.page import find_pages
 from tests.integration.access.all_services import EVERYBODY, CallerCase
+from tests.integration.console.all_pages import FOUND, get_routes
 from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR = CallerCase("moderator")
-FOUND = find_pages(pages)
 
 
-def _addresses() -> Iterator[str]:
-    for page in FOUND:
-        for route in iter_route_contexts(page.router.routes):
-            if "GET" in (route.methods or ()) and route.path is not None:
-                yield route.path
-
-
-@pytest.mark.parametrize("route", sorted(set(_addresses())))
+@pytest.mark.parametrize("route", get_routes())
 @pytest.mark.parametrize("who", EVERYBODY, ids=str)
 async def test_page_opens_or_says_why_not(console: ConsoleUnderTest, route: str, who: CallerCase) -> None:
     visited = await console.send(who, "GET", console.filled(route))

@@ -47,7 +47,7 @@ async def sign_in(
         tokens = await site.token_endpoint.sign_in(username.strip(), password, browser)
     except SignInRefused as refused:
         return await sign_in_form(
-            request, username=username, error=_reason(refused), back=back, status=refused.status
+            request, username=username, error=_reason(refused), back=back, status=_status(refused)
         )
     return await session_started(request, _person(tokens), tokens, back)
 
@@ -65,8 +65,12 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
+def _status(refused: SignInRefused) -> int:
+    return 429 if refused.is_throttled else 422
+
+
 def _reason(refused: SignInRefused) -> str:
-    if refused.status != 429:
+    if not refused.is_throttled:
         return _WRONG
     seconds = refused.retry_after or 30
     return f"Слишком много попыток. Повторите через {seconds} {plural(seconds, ('секунду', 'секунды', 'секунд'))}."

@@ -1,0 +1,140 @@
+"""Open the pages of the console as people do, by their links, and note what a browser finds wrong."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
+
+# The last is 200 % zoom of the first.
+WIDTHS = (1440, 390, 320, 720)
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+_ID = re.compile(r"/(?:[0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{4}-W[0-9]{2}|[0-9]+)(?=/|$)")
+_FILE = re.compile(r"\.(csv|xlsx|pdf|svg|json|xml|ics|zip|html)$")
+_NAVIGATION = "() => [...document.querySelectorAll('#navigation a')].map((a) => a.getAttribute('href'))"
+_LINKS = "() => [...document.querySelectorAll('#navigation a, main a[href]')].map((a) => a.getAttribute('href'))"
+_OVERFLOW = """() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return [];
+    const within = (e) => e.parentElement.closest(".scroll, .tabs, nav#navigation, pre, textarea");
+    return [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > width + 1)
+        .filter((e) => !within(e)).slice(0, 3)
+        .map((e) => `${e.tagName.toLowerCase()}.${e.className}: ${Math.round(e.getBoundingClientRect().right)}`);
+}"""
+# What a page consists of: two pages of one structure need not both be checked by axe.
+_STRUCTURE = """() => [...new Set([...document.querySelectorAll("body *")].map((e) =>
+    e.tagName + "." + e.className.toString() + "[" + e.getAttributeNames().join() + "]"))].sort().join(" ")"""
+
+
+@dataclass
+class Crawl:
+    """What was opened, and what is wrong."""
+
+    base: str
+    opened: list[tuple[str, str]] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    _structures: set[str] = field(default_factory=set)
+    _where: str = ""
+
+    async def sign_in(self, browser: Browser, username: str) -> BrowserContext:
+        """Return a browser context in which the person is signed in."""
+        context = await browser.new_context(viewport={"width": WIDTHS[0], "height": 900}, locale="ru-RU")
+        page = await context.new_page()
+        await page.goto(f"{self.base}/sign-in")
+        await page.get_by_label("Имя для входа").fill(username)
+        await page.get_by_label("Пароль").fill("demo")
+        await page.get_by_role("button", name="Войти").click()
+        await page.wait_for_url(lambda url: not urlsplit(url).path.startswith("/sign-in"))
+        await page.close()
+        return context
+
+    async def pages_of(self, context: BrowserContext, who: str, *, details: bool, most: int = 80) -> None:
+        """Open one page of each kind that the navigation, and for `details` the pages themselves, lead to."""
+        page = await context.new_page()
+        self._watch(page)
+        waiting, seen = ["/"], {"/"}
+        while waiting and most:
+            most -= 1
+            path = waiting.pop(0)
+            self._where = f"{who} {path}"
+            try:
+                response = await page.goto(f"{self.base}{path}")
+            except Error as error:
+                if "Download is starting" not in error.message:
+                    raise
+                continue
+            assert response is not None
+            if response.status >= 400:
+                self._note(f"status {response.status}")
+            self.opened.append((who, kind_of(path)))
+            await self._check(page)
+            for link in await page.evaluate(_LINKS if details else _NAVIGATION):
+                if (kind := kind_of(link)) not in seen and is_page(link):
+                    seen.add(kind)
+                    waiting.append(link.partition("#")[0])
+        await page.close()
+
+    def _watch(self, page: Page) -> None:
+        host = urlsplit(self.base).netloc
+
+        def said(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"}:
+                self._note(f"console: {message.text}")
+
+        def asked(request: Request) -> None:
+            if urlsplit(request.url).netloc != host:
+                self._note(f"request to {request.url}")
+
+        page.on("console", said)
+        page.on("request", asked)
+        page.on("pageerror", lambda error: self._note(f"script: {error}"))
+        page.on("dialog", lambda dialog: self._note(f"dialog: {dialog.message}"))
+
+    def _note(self, what: str) -> None:
+        self.wrong.append(f"{self._where}: {what}")
+
+    async def _check(self, page: Page) -> None:
+        structure = await page.evaluate(_STRUCTURE)
+        if structure not in self._structures:
+            self._structures.add(structure)
+            await self._run_axe(page, WCAG)
+            await page.emulate_media(color_scheme="dark")
+            await self._run_axe(page, CONTRAST)
+            await page.emulate_media(color_scheme="light")
+        for width in WIDTHS[1:]:
+            await page.set_viewport_size({"width": width, "height": 900})
+            if wide := await page.evaluate(_OVERFLOW):
+                self._note(f"wider than {width}: {wide}")
+        await page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+
+    async def _run_axe(self, page: Page, options: dict[str, Any]) -> None:
+        results = await Axe().run(page, options=options)
+        for rule in results.response["violations"]:
+            where = rule["nodes"][0]["html"][:200]
+            self._note(f"axe {rule['id']} ({len(rule['nodes'])}): {where}")
+
+
+def kind_of(link: str) -> str:
+    """Return the address with its ids left out, and only the names of its parameters."""
+    parts = urlsplit(link)
+    return _ID.sub("/…", parts.path)
+
+
+def is_page(link: str) -> bool:
+    """Return whether the link leads to a page of the console, not to a file or another site."""
+    parts = urlsplit(link)
+    return (
+        not parts.netloc
+        and parts.path.startswith("/")
+        and not parts.path.startswith(("/api/", "/docs", "/static/"))
+        and _FILE.search(parts.path) is None
+    )
+
+
+def first(wrong: list[str], most: int = 30) -> Iterator[str]:
+    """Yield the first of what is wrong, each once."""
+    yield from list(dict.fromkeys(wrong))[:most]

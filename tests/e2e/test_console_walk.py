@@ -1,0 +1,236 @@
+"""The walk of docs/frontend/working-an-appeal.md, clicked through in the console by four people."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.conftest import PAGE_OWNERS, RunningDemo, activate_rules
+from tests.e2e.console_crawl import Crawl
+from tests.support.browser import headless_browser
+from tests.support.eventually import eventually
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a browser
+
+MODERATORS = "Решают модераторы"
+PEOPLE = ("centre", "manager", "org", "approver")
+UNASSIGNED = "/inbox?assignee=none&sort=-opened_at"
+EXECUTOR = "Сотрудник организации"
+# Beside other tests on two slow cores.
+SECONDS = 60
+WAIT = SECONDS * 1000
+
+
+@dataclass
+class Walk:
+    """The running system and the browsers of its people."""
+
+    demo: RunningDemo
+    browsers: dict[str, BrowserContext]
+
+    async def tab(self, who: str, path: str) -> Page:
+        """Open a page of the console in a new tab of this person."""
+        page = await self.browsers[who].new_page()
+        page.set_default_timeout(WAIT)
+        await page.goto(f"{self.demo.system.gateway}{path}")
+        return page
+
+    async def sessions(self, statement: str) -> list[asyncpg.Record]:
+        """Run a statement on the sessions of the console."""
+        connection = await asyncpg.connect(self.demo.system.service_database_url("console"))
+        try:
+            found: list[asyncpg.Record] = await connection.fetch(statement)
+            return found
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def walk(demo: RunningDemo) -> AsyncIterator[Walk]:
+    """Four people are signed in; moderators decide about new appeals, replies need approval."""
+    centre = demo.centre
+    await centre.post("/rule-sets", {"note": MODERATORS, "default": {"send_to": "moderators"}, "rules": []})
+    await activate_rules(centre, MODERATORS)
+    rule = await centre.post("/approval-rules", {"organisation_id": demo.organisation_id})
+    try:
+        async with headless_browser() as browser:
+            crawl = Crawl(demo.system.gateway)
+            yield Walk(demo, {who: await signed_in(crawl, browser, who) for who in PEOPLE})
+    finally:
+        await centre.ask("DELETE", f"/approval-rules/{rule['id']}", headers={"If-Match": "*"})
+        await activate_rules(centre, PAGE_OWNERS)
+
+
+@pytest.fixture(autouse=True)
+async def closed_tabs(walk: Walk) -> AsyncIterator[None]:
+    """Close the tabs of a test: a browser has six connections to a host, and each visible tab follows a stream."""
+    yield
+    for browser in walk.browsers.values():
+        for page in browser.pages:
+            await page.close()
+
+
+async def signed_in(crawl: Crawl, browser: Browser, who: str) -> BrowserContext:
+    context = await crawl.sign_in(browser, who)
+    context.set_default_timeout(WAIT)
+    return context
+
+
+async def press(page: Page, key: str) -> None:
+    """Press a key while the focus is on no field."""
+    await page.locator("body").press(key)
+
+
+async def shown_live(page: Page, words: str) -> None:
+    """Wait for the bar that says that something came, and show it."""
+    bar = page.locator("[data-live-show]")
+    await expect(bar).to_be_visible(timeout=WAIT)
+    await expect(bar).to_contain_text(re.compile(r"\d"))
+    await bar.click()
+    await expect(page.locator("main")).to_contain_text(words, timeout=WAIT)
+
+
+async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: Walk) -> None:
+    demo, vk = walk.demo, walk.demo.vk
+    page = demo.page("vk")["external_id"]
+    room = 100 + secrets.randbelow(900)
+    matter = f"починят крыльцо у входа {room}"
+    question = f"Когда в нашей школе {matter}? Ступеньки разбиты, дети падают."
+
+    # The moderator waits at the empty queue; a citizen writes, and it appears by itself.
+    queue, inbox = await walk.tab("centre", "/queue"), await walk.tab("org", UNASSIGNED)
+    await expect(queue.locator("main")).to_contain_text("Очередь пуста")
+    written = await vk.citizen(page, "comment", question)
+    await shown_live(queue, matter)
+
+    # Triage by a key: the digit beside the organisation.
+    owner = queue.locator("button.queue-owner").filter(
+        has_text=(await demo.org.get("/me"))["organisation"]["name"]
+    )
+    await press(queue, str(await owner.first.get_attribute("data-key")))
+    await expect(queue.locator("main")).to_contain_text("Очередь пуста", timeout=WAIT)
+
+    # It appears in the organisation, where the manager assigns it by keys.
+    await shown_live(inbox, matter)
+    link = await inbox.locator(".row a", has_text=matter).first.get_attribute("href")
+    assert link is not None
+    managed = await walk.tab("manager", link)
+    await press(managed, "a")
+    await managed.get_by_label("Кто делает следующий шаг").select_option(label=EXECUTOR)
+    await managed.get_by_role("button", name="Назначить", exact=True).click()
+    await expect(managed.locator(".appeal-head")).to_contain_text(f"исполнитель: {EXECUTOR}", timeout=WAIT)
+
+    # The executor writes the draft; hints come with it, and it is sent for approval.
+    answer = f"Здравствуйте! Крыльцо школы починили сегодня утром. Приняла завхоз Ольга Иванова, кабинет {room}."
+    writing = await walk.tab("org", link)
+    await press(writing, "r")
+    text = writing.get_by_label("Текст ответа")
+    await text.fill("Меры принимаются. Звоните мне: 8 914 000-00-00.")
+    await writing.get_by_role("button", name="Проверить текст").click()
+    await expect(writing.locator("main")).to_contain_text("Номер мобильного телефона", timeout=WAIT)
+    await text.fill(answer)
+    await writing.get_by_role("button", name="Сохранить черновик", exact=True).last.click()
+    await expect(writing.locator("main")).not_to_contain_text("Номер мобильного телефона", timeout=WAIT)
+    await writing.get_by_role("button", name="Отправить ответ").click()
+    await expect(writing.locator("main")).to_contain_text("Ждёт согласования", timeout=WAIT)
+
+    # The approver approves by a key; the answer stands in the thread of the network.
+    approving = await walk.tab("approver", "/approvals")
+    await expect(approving.locator("main")).to_contain_text(answer)
+    await press(approving, "a")
+    await expect(approving.locator("main")).to_contain_text("Согласовывать нечего", timeout=WAIT)
+
+    async def stands() -> bool:
+        return len(await vk.answers(page, answer)) == 1
+
+    await eventually(stands, "the answer in the network")
+    (published,) = await vk.answers(page, answer)
+
+    async def is_answered() -> bool:
+        await writing.reload()
+        return "отвечено" in await writing.locator(".reply-facts").inner_text()
+
+    await eventually(is_answered, "the answer on the page of the reply", every=1)
+    await expect(writing.locator("main")).to_contain_text(answer)
+
+    # The citizen is not content: it appears live on the open appeal, which is reopened.
+    appeal = await walk.tab("org", link)
+    more = {"thread": written["thread"], "author": written["author"], "in_reply_to": published["id"]}
+    await vk.citizen(page, "comment", "Не решено: одна ступенька снова шатается.", **more)
+    await shown_live(appeal, "ступенька снова шатается")
+    await appeal.reload()
+    await expect(appeal.locator(".appeal-head .badge").first).to_have_text("возвращено", timeout=WAIT)
+
+    # The report opens for the centre.
+    report = await walk.tab("centre", "/")
+    await report.get_by_role("link", name=re.compile("отч[её]т", re.IGNORECASE)).first.click()
+    await expect(report.locator("h1")).to_contain_text(re.compile("отч[её]т", re.IGNORECASE))
+
+
+@pytest.fixture
+async def assigned(walk: Walk) -> str:
+    """The address of a new appeal that the organisation has."""
+    await activate_rules(walk.demo.centre, PAGE_OWNERS)
+    text = f"Когда починят забор у школы? Заявка {uuid4().hex}"
+    await walk.demo.vk.citizen(walk.demo.page("vk")["external_id"], "comment", text)
+    found = await walk.demo.org.appeal_about(text)
+    return f"/appeals/{found['id']}"
+
+
+async def test_stale_change_is_shown_as_a_conflict(walk: Walk, assigned: str) -> None:
+    stale, other = await walk.tab("org", assigned), await walk.tab("manager", assigned)
+    await press(other, "a")
+    await other.get_by_label("Кто делает следующий шаг").select_option(label="Согласующий организации")
+    await other.get_by_role("button", name="Назначить", exact=True).click()
+    await expect(other.locator(".appeal-head")).to_contain_text("Согласующий организации", timeout=WAIT)
+    await press(stale, "i")
+    conflict = stale.get_by_role("alert").filter(has_text="изменил коллега")
+    await expect(conflict).to_be_visible(timeout=WAIT)
+    await expect(conflict).to_contain_text("Согласующий организации")
+    assert (await walk.demo.org.appeal(assigned.rpartition("/")[2]))["assignee"][
+        "name"
+    ] == "Согласующий организации"
+
+
+async def test_colleague_sees_within_two_seconds_who_writes(walk: Walk, assigned: str) -> None:
+    writing = await walk.tab("org", f"{assigned}/reply")
+    await expect(writing.locator("#reply-lease")).to_contain_text("Пишете вы", timeout=WAIT)
+    reading = await walk.tab("manager", f"{assigned}/reply")
+    await expect(reading.locator("#reply-lease")).to_contain_text(f"{EXECUTOR} сейчас пишет", timeout=2_000)
+    await expect(reading.get_by_label("Текст ответа")).to_have_count(0)
+    await writing.get_by_label("Текст ответа").fill("Забор школы починим.")
+    async with writing.expect_navigation():
+        await writing.get_by_role("button", name="Сохранить и выйти").click()
+    await expect(reading.locator("#reply-lease")).to_contain_text("Коллега закончил", timeout=WAIT)
+
+
+async def test_tabs_that_refresh_at_once_stay_signed_in(walk: Walk, assigned: str) -> None:
+    tabs = [await walk.tab("org", path) for path in (assigned, "/inbox", "/account")]
+    for _ in range(3):
+        await walk.sessions("UPDATE console_sessions SET access_expires_at = now() RETURNING id")
+        await asyncio.gather(*(tab.reload() for tab in tabs))
+        for tab in tabs:
+            assert "/sign-in" not in tab.url
+
+
+async def test_sign_out_everywhere_ends_the_open_tabs(walk: Walk) -> None:
+    browser = walk.browsers["approver"]
+    tab, other = await walk.tab("approver", "/inbox"), await walk.tab("approver", "/account")
+    signed = await walk.demo.anyone.post(
+        "/api/v1/auth/token", data={"grant_type": "password", "username": "approver", "password": "demo"}
+    )
+    bearer = {"Authorization": f"Bearer {signed.json()['access_token']}"}
+    assert (await walk.demo.anyone.delete("/api/v1/me/sessions", headers=bearer)).status_code == 204
+    # An access token is valid until it expires; then nothing refreshes it.
+    await walk.sessions("UPDATE console_sessions SET access_expires_at = now() RETURNING id")
+    for page in (tab, other):
+        await page.reload()
+        assert "/sign-in" in page.url
+        assert "next=" in page.url
+    assert [cookie["name"] for cookie in await browser.cookies()] == []

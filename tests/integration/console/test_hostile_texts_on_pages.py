@@ -1,0 +1,123 @@
+"""Hostile texts in every field that people write, on every page: shown as text, nothing becomes markup.
+
+The texts are put into the documents that the API gives, so that they reach every field a page shows.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from services.console.api_calls.client import Answer, Api
+from tests.integration.access.all_services import CallerCase
+from tests.integration.access.sample_data import MARKS
+from tests.integration.console.all_pages import Parsed, Text, get_routes
+from tests.integration.console.console_under_test import ConsoleUnderTest
+
+MODERATOR = CallerCase("moderator")
+TOKEN = "zqhostile"
+# Breaks out of texts, attributes with either quote and without, comments, scripts, styles, textareas, titles, SVG.
+MARKUP = (
+    f"{TOKEN}</textarea></title></style></script></option></svg>--><script>alert(1)</script>"
+    f"<img src=x onerror=alert(1)>\"'` onmouseover=alert(1) autofocus x=<b hx-get=/x>{{{{7*7}}}}${{7*7}}"
+    "&lt;i&gt;&#60;u&#62;<!--"
+)
+# Turns the direction of reading, hides itself, joins.
+UNSEEN = "\u202e\u2066\u200f\u200b\ufeff\u2060\u061c"
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
+HOSTILE = {"markup": MARKUP + UNSEEN + FAMILY, "emoji": f"{TOKEN} " + "\U0001f600" * 4096}
+# Words of people and of the region have Cyrillic letters, a mark of the sample data or, as names, a capital
+# letter; ids and kinds have none of these.
+_WORDS = re.compile("|".join(["[А-Яа-яЁё]", *MARKS.values()]))
+_SAFE_LINK = re.compile(r"(/(?![/\\])|[?#]|https?://|tel:|mailto:|$)")
+
+# Begins the words of all citizens in the sample data.
+_OF_CITIZEN = "Не горят фонари"
+
+
+def seen(page: Parsed) -> Iterator[str]:
+    """Yield what people read: texts, and attributes such as titles; not what a field holds to be sent again."""
+    yield from (text.content for text in page.texts if not text.is_within("textarea"))
+    yield from (value for _, name, value in page.attributes if name != "value")
+
+
+def code(page: Parsed) -> list[str]:
+    """Return what a browser runs or applies as a style."""
+    return [one.content for one in page.texts if one.is_within("script") or one.is_within("style")]
+
+
+def is_set_apart(text: Text) -> bool:
+    """Return whether a citizen's text keeps its lines and cannot turn what stands beside it around."""
+    return text.is_within(css="citizen") or any(text.is_within(tag) for tag in ("title", "textarea", "option"))
+
+
+def spoilt(value: Any, text: str, *, key: str = "") -> Any:
+    """Return a document of the API with the text added to everything that people wrote."""
+    if isinstance(value, dict):
+        return {name: spoilt(item, text, key=name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [spoilt(item, text, key=key) for item in value]
+    if not isinstance(value, str) or key.endswith("_key") or value.startswith(("http://", "https://")):
+        return value
+    is_of_people = _WORDS.search(value) or (key in {"name", "full_name"} and value[:1].isupper())
+    return f"{value} {text}" if is_of_people else value
+
+
+@pytest.fixture
+def with_texts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
+    """Give a function that puts a text into all following answers of the API; None: as they are."""
+    send = Api.send
+    chosen: list[str | None] = [None]
+
+    async def spoiling(api: Api, *arguments: Any, **options: Any) -> Answer:
+        answer = await send(api, *arguments, **options)
+        text = chosen[0]
+        return answer if text is None else Answer(answer.status, spoilt(answer.data, text), answer.headers)
+
+    def choose(text: str | None) -> None:
+        chosen[0] = text
+
+    monkeypatch.setattr(Api, "send", spoiling)
+    return choose
+
+
+async def page(console: ConsoleUnderTest, route: str) -> Parsed | None:
+    """Return the page of a route as the moderator sees it; None if it leads on, or is a file."""
+    response = (await console.send(MODERATOR, "GET", console.filled(route))).response
+    assert response.status_code in {200, 303}, response.text[-2000:]
+    if response.status_code == 303 or not response.headers["content-type"].startswith("text/html"):
+        return None
+    return Parsed(response.text)
+
+
+@pytest.mark.parametrize("route", get_routes())
+async def test_hostile_texts_are_shown_as_text(
+    console: ConsoleUnderTest, with_texts: Callable[[str | None], None], route: str
+) -> None:
+    plain = await page(console, route)
+    if plain is None:
+        return
+    for kind, text in HOSTILE.items():
+        with_texts(text)
+        hostile = await page(console, route)
+        with_texts(None)
+        assert hostile is not None
+        assert hostile.elements - plain.elements == set(), kind
+        assert [link for link in hostile.links() if _SAFE_LINK.match(link[1]) is None] == []
+        turned = [part[:300] for part in seen(hostile) if any(mark in part for mark in UNSEEN)]
+        assert turned == [], "a text of people without «| shown»"
+        assert code(hostile) == code(plain)
+        assert [
+            one.content[:200] for one in hostile.texts if _OF_CITIZEN in one.content and not is_set_apart(one)
+        ] == []
+
+
+@pytest.mark.parametrize("route", ["/inbox", "/account"])
+async def test_the_texts_reach_the_pages(
+    console: ConsoleUnderTest, with_texts: Callable[[str | None], None], route: str
+) -> None:
+    with_texts(HOSTILE["markup"])
+    shown = await page(console, route)
+    assert shown is not None
+    assert TOKEN in shown.html

@@ -1,0 +1,218 @@
+"""What all pages share: static files, pages of errors, and the note after a change."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import httpx
+import pytest
+
+from services import console as console_package
+from services.console.api_calls.client import Api, TokenSource
+from services.console.site.site import Site
+from services.console.site.static_files import static_url, static_version
+from services.console.site.visit import NOTE_COOKIE
+from shared.database.sessions import Database
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest
+
+MODERATOR = CallerCase("moderator")
+STATIC = Path(console_package.__path__[0]) / "static"
+# Files of others, byte by byte as they were published.
+FONT = "golos-text-{}-wght-normal.woff2"
+VENDORED = {
+    "golos-text-LICENSE.txt": "54dcae300688bccf111e43c818a6ee2261d10fc8d7eb5b9c9aa2a1e9b03189c9",
+    FONT.format("cyrillic-ext"): "70cf502d77aa23c8a573db8853f20a8db705d18414d170f257a9e939113aad47",
+    FONT.format("cyrillic"): "17d048ca05cb1218af3c0d6dcdf882989e6d1cc5dcb598ea50eaf54850ff7229",
+    FONT.format("latin"): "9a69d0aa4734c4022224c002a3d944a702e0204972a49d892789f5668b922c2a",
+    "htmx-4.0.1.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
+    "htmx-LICENSE.txt": "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38",
+}
+SWAP = {"HX-Request": "true"}
+
+
+def test_vendored_files_are_those_that_were_published() -> None:
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (STATIC / "vendor").iterdir()}
+    assert found == VENDORED
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("console.css", "text/css; charset=utf-8"),
+        ("fonts.css", "text/css; charset=utf-8"),
+        ("console.js", "text/javascript; charset=utf-8"),
+        ("vendor/htmx-4.0.1.min.js", "text/javascript; charset=utf-8"),
+        ("vendor/golos-text-cyrillic-wght-normal.woff2", "font/woff2"),
+        ("icon.svg", "image/svg+xml"),
+    ],
+)
+async def test_static_file_is_kept_for_ever(console: ConsoleUnderTest, name: str, kind: str) -> None:
+    response = (await console.send(None, "GET", static_url(name))).response
+    assert (response.status_code, response.headers["content-type"]) == (200, kind)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/000000000000/console.css",
+        "/static/{version}/settings.py",
+        "/static/{version}/%2e%2e/settings.py",
+        "/static/{version}/..%2fsettings.py",
+        "/static/{version}/vendor/..%2f..%2fsettings.py",
+        "/static/{version}//etc/passwd",
+        "/static/{version}/%2fetc%2fpasswd",
+        "/static/{version}/..%5csettings.py",
+        "/static/{version}/vendor",
+        "/static/{version}/vendor/htmx-LICENSE.txt",
+        "/static/{version}/console.css%00.js",
+        "/static/{version}/",
+        "/static/",
+    ],
+)
+async def test_no_other_file_is_served(console: ConsoleUnderTest, path: str) -> None:
+    # Sent as it stands: a client would shorten the path first.
+    url = httpx.URL("http://console", raw_path=path.format(version=static_version()).encode())
+    response = (await console.send(None, "GET", url)).response  # type: ignore[arg-type]
+    assert response.status_code in {404, 422}
+    assert "immutable" not in response.headers.get("cache-control", "")
+    assert "BaseSettings" not in response.text
+    assert "root:" not in response.text
+
+
+def is_page(response: httpx.Response, status: int, words: str, *, swap: bool = False) -> None:
+    """Assert that the response is a page for people that has the words, for htmx its content alone."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert words in response.text
+    assert response.text.startswith("<title>" if swap else "<!doctype html>")
+    assert 'href="/"' in response.text
+    assert response.headers["content-security-policy"].startswith("default-src 'none';")
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("headers", [{}, SWAP], ids=["whole", "swap"])
+async def test_unknown_address_says_so(console: ConsoleUnderTest, headers: dict[str, str]) -> None:
+    for path in ("/nothing", "/static/1/console.css", "/api/v1/nothing"):
+        response = (await console.send(MODERATOR, "GET", path, headers=headers)).response
+        is_page(response, 404, "Такой страницы нет", swap=bool(headers))
+
+
+@pytest.mark.parametrize("headers", [{}, SWAP], ids=["whole", "swap"])
+async def test_unexpected_error_says_what_to_tell(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    def fail(*_: Any, **__: Any) -> Api:
+        raise RuntimeError("secret of the code")
+
+    monkeypatch.setattr(Site, "new_api", fail)
+    response = (await console.send(MODERATOR, "GET", "/account", headers=headers)).response
+    is_page(response, 500, "внутренняя ошибка", swap=bool(headers))
+    assert f"<code>{response.headers['x-request-id']}</code>" in response.text
+    assert "secret of the code" not in response.text
+
+
+async def test_database_that_is_away_is_said_in_words(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Database) -> Any:
+        raise ConnectionRefusedError(111, "Connect call failed")
+
+    await console.secret(MODERATOR)
+    monkeypatch.setattr(Database, "read", fail)
+    response = (await console.send(MODERATOR, "GET", "/account")).response
+    is_page(response, 503, "временно недоступна")
+
+
+@pytest.mark.parametrize("headers", [{}, SWAP], ids=["whole", "swap"])
+async def test_unavailable_api_says_what_to_do(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    def away(_: Site, token: TokenSource, page: str) -> Api:
+        http: aiohttp.ClientSession = console.service.http
+        return Api(http, "http://127.0.0.1:1", token, timeout_seconds=5, page=page)
+
+    monkeypatch.setattr(Site, "new_api", away)
+    response = (await console.send(MODERATOR, "GET", "/account", headers=headers)).response
+    is_page(response, 503, "Система не ответила", swap=bool(headers))
+
+
+async def test_request_that_no_route_sees_is_refused_in_words(console: ConsoleUnderTest) -> None:
+    large = (await console.send(MODERATOR, "POST", "/sign-in", content=b"x" * 3_000_000)).response
+    is_page(large, 413, "слишком большой")
+    null = (await console.send(MODERATOR, "GET", "/account?a=%00")).response
+    is_page(null, 422, "Проверьте")
+
+
+def note_cookie(content: Any) -> dict[str, str]:
+    return {"Cookie": f"{NOTE_COOKIE}={quote(content if isinstance(content, str) else json.dumps(content))}"}
+
+
+async def opened(console: ConsoleUnderTest, content: Any) -> httpx.Response:
+    """Return the account page as a browser with this note gets it."""
+    secret = await console.secret(MODERATOR)
+    cookies = note_cookie(content)["Cookie"] + f"; __Host-gospablik-console={secret}"
+    return (await console.send(None, "GET", "/account", headers={"Cookie": cookies})).response
+
+
+async def test_note_is_shown_once(console: ConsoleUnderTest) -> None:
+    undo = {"path": "/inbox/bulk/1/undo", "label": "Отменить назначение"}
+    response = await opened(console, {"text": "Назначено", "kind": "done", "undo": undo})
+    assert 'class="note note-done" role="status"' in response.text
+    assert 'action="/inbox/bulk/1/undo"' in response.text
+    assert "Отменить назначение" in response.text
+    (deleted,) = response.headers.get_list("set-cookie")
+    assert deleted.startswith(f'{NOTE_COOKIE}=""')
+    assert "Max-Age=0" in deleted
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "не JSON",
+        "[" * 3000,
+        "null",
+        "5",
+        '"text"',
+        "[]",
+        {},
+        {"text": "a"},
+        {"text": "a", "kind": "done", "undo": "path"},
+        {"text": "a", "kind": "done", "undo": []},
+        {"text": "a", "kind": "done", "undo": {}},
+        {"text": "a", "kind": "done", "undo": 1},
+    ],
+)
+async def test_unreadable_note_is_left_out(console: ConsoleUnderTest, content: Any) -> None:
+    response = await opened(console, content)
+    assert response.status_code == 200, response.text
+    assert 'class="note' not in response.text
+
+
+@pytest.mark.parametrize("path", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil"])
+async def test_hostile_note_is_text_and_its_form_stays_on_the_site(console: ConsoleUnderTest, path: str) -> None:
+    text = '"><script>alert(1)</script>\u202eтекст'
+    content = {"text": text, "kind": '"><img src=x>', "undo": {"path": path, "label": "</button><b>x"}}
+    response = await opened(console, content)
+    assert response.status_code == 200
+    assert "<script>alert" not in response.text
+    assert "<img" not in response.text
+    assert "<b>x" not in response.text
+    assert "\u202e" not in response.text
+    assert "evil" not in response.text
+    assert 'class="note note-done"' in response.text
+
+
+async def test_ticket_for_the_stream_is_given_to_a_page_of_the_console(console: ConsoleUnderTest) -> None:
+    visited = await console.send(MODERATOR, "POST", "/live/ticket")
+    assert (visited.response.status_code, list(visited.response.json())) == (200, ["ticket"])
+    foreign = await console.send(MODERATOR, "POST", "/live/ticket", headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.response.status_code == 403
+    assert foreign.calls == []

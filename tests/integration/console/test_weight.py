@@ -1,0 +1,53 @@
+"""What a browser loads: a page with its files the first time, and the content of a page afterwards."""
+
+import gzip
+import re
+
+import pytest
+
+from services.console.site.static_files import static_url
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.all_pages import Parsed, get_routes
+from tests.integration.console.console_under_test import ConsoleUnderTest
+
+MODERATOR = CallerCase("moderator")
+FIRST_LOAD, SWAP = 100_000, 15_000
+# Over these bars by a list of all topics to choose from.
+TOPICS = 7_000
+WITH_TOPICS = {
+    "/appeals-new",
+    "/appeals/{appeal_id}/correction",
+    "/templates/new",
+    "/templates/{template_id}",
+}
+_FONT = re.compile(r'url\("(vendor/[^"]+)"\)')
+# Loaded only where a text has Buryat letters.
+_RARE = "vendor/golos-text-cyrillic-ext-wght-normal.woff2"
+
+
+async def size(console: ConsoleUnderTest, url: str) -> int:
+    """Return the bytes of a static file as the gateway sends it: fonts are compressed already."""
+    content = (await console.send(None, "GET", url)).response.content
+    return len(content) if url.endswith(".woff2") else len(gzip.compress(content))
+
+
+@pytest.fixture(scope="module")
+async def files(console: ConsoleUnderTest) -> int:
+    """The bytes of all files of a page."""
+    html = (await console.send(MODERATOR, "GET", "/account")).response.text
+    urls = {value for _, value in Parsed(html).links() if value.startswith("/static/")}
+    fonts = (await console.send(None, "GET", static_url("fonts.css"))).response.text
+    urls |= {static_url(name) for name in _FONT.findall(fonts) if name != _RARE}
+    assert len(urls) >= 7
+    return sum([await size(console, url) for url in urls])
+
+
+@pytest.mark.parametrize("route", get_routes())
+async def test_pages_are_light(console: ConsoleUnderTest, files: int, route: str) -> None:
+    address, more = console.filled(route), TOPICS if route in WITH_TOPICS else 0
+    whole = (await console.send(MODERATOR, "GET", address)).response
+    if not whole.headers.get("content-type", "").startswith("text/html"):
+        return
+    assert files + len(gzip.compress(whole.content)) <= FIRST_LOAD + more
+    swap = (await console.send(MODERATOR, "GET", address, headers={"HX-Request": "true"})).response
+    assert len(gzip.compress(swap.content)) <= SWAP + more
