@@ -86,7 +86,8 @@ async def _signed_in(server: str, key: str, gateway: str, token: str) -> str:
     database = Database(bootstrap.with_login(server, "console", TEST_PASSWORD), 1, name="bench")
     try:
         async with aiohttp.ClientSession() as http:
-            store = SessionStore(database, SecretStr(key), TokenEndpoint(http, f"{gateway}/api/v1/auth"))
+            endpoint = TokenEndpoint(http, f"{gateway}/api/v1/auth")
+            store = SessionStore(database, SecretStr(key), lambda _tokens: endpoint)
             return await store.start(UUID(str(PERSON)), Tokens(token, "none", 7_000))
     finally:
         await database.close()
