@@ -1,7 +1,7 @@
 """Roles that may be given to people and API clients."""
 
-from services.console.site.labels import LABELS
 from services.console.site.visit import Visit
+from services.console.words.labels import LABELS
 
 CENTRE_ROLES = ("moderator", "analyst", "head", "auditor", "operations")
 

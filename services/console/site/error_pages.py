@@ -13,8 +13,8 @@ from structlog.contextvars import get_contextvars
 from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable
-from services.console.site.refusals import UNAVAILABLE, explained, explained_status
 from services.console.site.rendering import render
+from services.console.words.refusals import UNAVAILABLE, explained, explained_status
 from shared.http.problems import Problem
 from shared.logs import get_logger
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.refusals import explained
+from services.console.words.refusals import explained
 from shared.clock import REGION_TIME_ZONE
 
 _LATIN = re.compile("[A-Za-z]")
@@ -59,14 +59,14 @@ def changed_meanwhile(
 
 def is_correctable(problem: ApiProblem) -> bool:
     """Return whether the person can do something about it: the form is shown again with what they entered."""
-    return problem.status in {403, 409, 412, 422, 502, 503}
+    return problem.status in {403, 409, 412, 422, 429, 502, 503}
 
 
 def refusal_of(problem: ApiProblem) -> str:
     """Return what stands above a form that was refused. Raise the problem if nothing can be done there."""
     if not is_correctable(problem):
         raise problem
-    return "Такая запись уже есть." if problem.slug == "duplicate" else explained(problem)
+    return explained(problem)
 
 
 def start_of_day(day: str) -> str | None:
@@ -75,3 +75,11 @@ def start_of_day(day: str) -> str | None:
         return datetime.combine(date.fromisoformat(day), time(), REGION_TIME_ZONE).isoformat() if day else None
     except ValueError:
         return day
+
+
+def number(text: str) -> float | None:
+    """Return a number that a person wrote, with a comma or a point; None for anything else."""
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        return None

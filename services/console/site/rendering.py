@@ -6,9 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from services.console.site.formats import FILTERS
-from services.console.site.labels import label
 from services.console.site.static_files import static_url
+from services.console.words.formats import FILTERS
+from services.console.words.labels import label
 
 _CONSOLE = Path(__file__).parents[1]
 

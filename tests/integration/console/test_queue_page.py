@@ -16,7 +16,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from services.console.pages.queue.queue_state import QueueState
-from services.console.site.marked_words import Part, marked, reasons
+from services.console.words.marked_words import Part, marked, reasons
 from shared.database.sessions import WriteSession, create_engine
 from shared.tables import appeals, appeals_classification, ingest
 from tests.integration.access.all_services import CallerCase

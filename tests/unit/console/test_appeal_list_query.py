@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console.site.appeal_list_query import ListQuery, day_of, is_id
+from services.console.choices.appeal_list_query import ListQuery, day_of, is_id
 
 
 def test_days_become_moments_of_the_region_and_the_last_one_is_included() -> None:

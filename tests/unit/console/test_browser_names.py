@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.console.site.formats import browser
+from services.console.words.formats import browser
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"

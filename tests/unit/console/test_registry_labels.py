@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import pytest
 
-from services.console.site.labels import LABELS
+from services.console.words.labels import LABELS
 from services.ingest.schemas.sources import PageCollectionState, PageTokenState
 from services.registry.import_export.columns import EXPORTED_COLUMNS
 from services.registry.schemas.organisations import OrganisationNameKind

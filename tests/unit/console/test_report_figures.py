@@ -6,7 +6,7 @@ from services.console.pages.analytics.map_drawing import draw
 from services.console.pages.weekly_report.correction_names import correction_rows
 from services.console.pages.weekly_report.measure_texts import changed, measured
 from services.console.site.charts import WIDTH, Bar, bar_chart, line_chart, part_of, sparkline
-from services.console.site.formats import days_of_week, signed
+from services.console.words.formats import days_of_week, signed
 
 
 def test_longest_bar_fills_the_chart_and_the_others_are_in_proportion() -> None:

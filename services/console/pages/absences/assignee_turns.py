@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.absences.colleagues import find_colleagues
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 
 router = APIRouter()
 PATH = "/absences"

@@ -11,8 +11,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.absences import assignee_turns
 from services.console.pages.absences.colleagues import find_colleagues
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 from shared import clock
 
 PATH = "/absences"

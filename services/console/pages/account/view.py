@@ -6,10 +6,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.forms import entered
-from services.console.site.labels import LABELS
 from services.console.site.page import Page, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.labels import LABELS
 
 PATH = "/account"
 NOTICES = f"{PATH}/notices"

@@ -6,9 +6,9 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.labels import LABELS
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.labels import LABELS
 
 PATH = "/alerts"
 RIGHT = "appeals:triage"

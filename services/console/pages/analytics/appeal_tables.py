@@ -12,7 +12,7 @@ from services.console.pages.analytics.selection import (
     period_name,
 )
 from services.console.site.charts import LineChart, line_chart, part_of, sparkline
-from services.console.site.formats import count
+from services.console.words.formats import count
 
 SHOWN_ROWS = 100
 SHOWN_COLUMNS = 15

@@ -8,10 +8,10 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.formats import day, days_of_week
-from services.console.site.labels import label
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, together
+from services.console.words.formats import day, days_of_week
+from services.console.words.labels import label
+from services.console.words.refusals import explained
 from shared import clock
 
 PATH = "/analytics"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.console.pages.appeal import appeal_words as words
 from services.console.pages.appeal.appeal_places import Document
 from services.console.pages.appeal.appeal_sentences import hours_words
-from services.console.site.formats import parsed
+from services.console.words.formats import parsed
 
 # Clocks whose deadline may be extended.
 _EXTENDABLE = ("final_answer", "first_response", "next_response")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from services.console.pages.appeal.appeal_places import Document, location_words
 from services.console.pages.appeal.appeal_timeline import Told, told_timeline
-from services.console.site import formats, labels
+from services.console.words import formats, labels
 
 _TITLES = {
     "status": "Статус",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.console.pages.appeal.appeal_places import Document
-from services.console.site import formats
+from services.console.words import formats
 
 
 @dataclass(frozen=True)

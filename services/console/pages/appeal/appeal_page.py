@@ -14,8 +14,8 @@ from services.console.pages.appeal.appeal_places import Document, location_words
 from services.console.pages.appeal.appeal_thread import thread_of
 from services.console.pages.appeal.appeal_timeline import told_timeline
 from services.console.pages.appeal.appeal_words import WORDS
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, together
+from services.console.words.refusals import explained
 
 # Refusals about which the person can do something on the page.
 _SHOWN_AGAIN = frozenset({403, 409, 412, 422})

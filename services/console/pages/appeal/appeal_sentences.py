@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.console.pages.appeal import appeal_words as words
 from services.console.pages.appeal.appeal_places import Document, location_words
-from services.console.site import formats, labels
+from services.console.words import formats, labels
 from shared import russian
 
 

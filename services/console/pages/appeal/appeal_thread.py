@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.console.pages.appeal.appeal_places import Document, location_words
-from services.console.site.marked_words import Part, marked
+from services.console.words.marked_words import Part, marked
 
 _MEDIA = {
     "photo": "фото",

@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import Choice, chosen_organisation, chosen_topic
+from services.console.choices.topic_names import load_topics
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.choices import Choice, chosen_organisation, chosen_topic
-from services.console.site.form_values import refusal_of
+from services.console.site.forms import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.topics import load_topics
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/approval-rules"

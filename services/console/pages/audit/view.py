@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
+from services.console.choices.choices_by_name import Choice, chosen_organisation
 from services.console.pages.audit.audit_rows import actor_names, changed_fields
 from services.console.pages.audit.audit_words import (
     ACTIONS,
@@ -14,8 +15,7 @@ from services.console.pages.audit.audit_words import (
     subject_path,
 )
 from services.console.site.addresses import asked, first_page, next_page, with_query
-from services.console.site.choices import Choice, chosen_organisation
-from services.console.site.form_values import midnight
+from services.console.site.forms import start_of_day
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
 
@@ -93,4 +93,4 @@ def _period(visit: Visit) -> dict[str, str | None]:
         last = (date.fromisoformat(query.get("to", "")) + timedelta(days=1)).isoformat()
     except (ValueError, OverflowError):
         last = ""
-    return {"from": midnight(query.get("from", "")), "to": midnight(last)}
+    return {"from": start_of_day(query.get("from", "")), "to": start_of_day(last)}

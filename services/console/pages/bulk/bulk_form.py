@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.appeal_list_query import ListQuery, is_id
 from services.console.pages.bulk.bulk_request import ACTIONS, WrongFields, body_of, reason_words
 from services.console.pages.bulk.bulk_tags import change_tags
-from services.console.site.appeal_list_query import ListQuery, is_id
 from services.console.site.visit import Visit, VisitDep, together
 
 router = APIRouter()

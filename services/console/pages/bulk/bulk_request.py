@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import Api, ApiProblem
-from services.console.site.organisation_choice import choose_organisation
-from services.console.site.refusals import explained
+from services.console.choices.organisation_choice import choose_organisation
+from services.console.words.refusals import explained
 
 ACTIONS = {
     "assign": "Назначить исполнителя",

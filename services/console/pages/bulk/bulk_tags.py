@@ -5,7 +5,7 @@ import re
 
 from services.console.api_calls.client import Api, ApiProblem
 from services.console.pages.bulk.bulk_request import WrongFields
-from services.console.site.formats import counted
+from services.console.words.formats import counted
 
 # So many appeals at once: a page of the list.
 _MAX_APPEALS = 50

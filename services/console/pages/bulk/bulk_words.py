@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.refusals import explained
+from services.console.words.refusals import explained
 
 OPERATIONS = {
     "assign": "Назначение исполнителя",

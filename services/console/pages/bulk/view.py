@@ -10,8 +10,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.bulk import bulk_form
 from services.console.pages.bulk.bulk_words import OPERATIONS, OUTCOMES, refused_words
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.refusals import explained
 
 router = page_router()
 router.include_router(bulk_form.router)

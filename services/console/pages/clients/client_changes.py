@@ -8,11 +8,11 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import Answer, ApiProblem
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
 from services.console.registry_forms.choosing import Choice, choose, known_organisation
-from services.console.site.formats import parsed
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
-from services.console.site.labels import LABELS
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.formats import parsed
+from services.console.words.labels import LABELS
 
 PATH = "/clients"
 router = page_router()

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.site.charts import Bar, LineChart, bar_chart, line_chart, part_of
 from services.console.site.downloads import download
-from services.console.site.formats import count, day, percent
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep, together
+from services.console.words.formats import count, day, percent
 
 PATH = "/coverage"
 router = page_router()

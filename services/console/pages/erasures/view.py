@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.form_values import refusal_of
+from services.console.site.forms import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
 

@@ -15,9 +15,9 @@ from services.console.registry_forms.registry_state import (
     registry_state,
 )
 from services.console.site.forms import entered, refusal_of, wrong_fields
-from services.console.site.labels import LABELS
 from services.console.site.page import Page, page_router
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.labels import LABELS
 
 router = page_router()
 PAGE = Page(router)

@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.grading.rubric import PATH, asked_criteria, chosen_scores
 from services.console.site.page import page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 
 router = page_router()
 OBJECTION_STATUS = {"open": "ждёт решения", "upheld": "удовлетворено", "rejected": "отклонено"}

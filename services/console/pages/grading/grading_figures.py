@@ -8,8 +8,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.grading.rubric import PATH
 from services.console.site.charts import part_of
 from services.console.site.page import page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import VisitDep, together
+from services.console.words.refusals import explained
 from shared import clock
 
 router = page_router()

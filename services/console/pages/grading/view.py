@@ -10,10 +10,10 @@ from services.console.pages.grading.graded_answers import router as answers_rout
 from services.console.pages.grading.grading_figures import router as figures_router
 from services.console.pages.grading.rubric import PATH, asked_criteria, chosen_scores
 from services.console.site.downloads import download
-from services.console.site.formats import counted
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.formats import counted
+from services.console.words.refusals import explained
 
 router = page_router()
 PAGE = Page(

@@ -5,9 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from services.console.choices.appeal_list_query import PATH, ListQuery, day_of
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.list_page import add_names
-from services.console.site.appeal_list_query import PATH, ListQuery, day_of
 from services.console.site.visit import Visit, VisitDep
 
 router = APIRouter()

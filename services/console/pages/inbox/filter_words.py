@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.console.site.appeal_list_query import ListQuery
-from services.console.site.formats import day, moment
-from services.console.site.labels import label
+from services.console.choices.appeal_list_query import ListQuery
+from services.console.words.formats import day, moment
+from services.console.words.labels import label
 from shared.clock import REGION_TIME_ZONE
 
 # Of filters that are true or false: the words for both.

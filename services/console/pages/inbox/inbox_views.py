@@ -7,10 +7,10 @@ from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.appeal_list_query import PATH, ListQuery
 from services.console.pages.inbox.list_page import SaveForm, show_list
-from services.console.site.appeal_list_query import PATH, ListQuery
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.refusals import explained
 
 router = APIRouter()
 VIEWS = f"{PATH}/views"

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response, StreamingResponse
 
 from services.console.api_calls.client import FILE_TIMEOUT, ApiProblem
-from services.console.site.appeal_list_query import PATH, ListQuery
+from services.console.choices.appeal_list_query import PATH, ListQuery
 from services.console.site.visit import Visit, VisitDep
 
 router = APIRouter()

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from services.console.site.appeal_list_query import ListQuery
+from services.console.choices.appeal_list_query import ListQuery
 from services.console.site.visit import Visit
 
 # Of filters that an event cannot tell, those that events of one type are about.

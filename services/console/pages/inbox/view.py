@@ -2,11 +2,11 @@
 
 from fastapi.responses import Response
 
+from services.console.choices.appeal_list_query import PATH, ListQuery
+from services.console.choices.organisation_choice import choose_organisation
 from services.console.pages.inbox import filter_form, inbox_views, list_export
 from services.console.pages.inbox.list_page import show_list
 from services.console.pages.inbox.work_lists import lists_of
-from services.console.site.appeal_list_query import PATH, ListQuery
-from services.console.site.organisation_choice import choose_organisation
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.console.site.appeal_list_query import ListQuery
+from services.console.choices.appeal_list_query import ListQuery
 from services.console.site.visit import Visit, together
 
 

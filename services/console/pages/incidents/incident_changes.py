@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.incidents.incident_details import PATH, appeals_by_number, show_incident_page
 from services.console.site.page import page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.refusals import explained
 
 ONE = PATH + "/{incident_id}"
 router = page_router()

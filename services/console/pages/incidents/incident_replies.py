@@ -15,8 +15,8 @@ from services.console.pages.incidents.incident_details import (
     recipients,
 )
 from services.console.site.page import page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 from shared import clock
 
 REPLY = PATH + "/{incident_id}/reply"

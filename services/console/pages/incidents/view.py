@@ -11,8 +11,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.incidents import incident_changes, incident_replies
 from services.console.pages.incidents.incident_details import PATH, appeals_by_number
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.refusals import explained
 
 router = page_router()
 router.include_router(incident_changes.router)

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from services.console.api_calls.client import Api, ApiProblem
-from services.console.site.organisation_choice import choose_organisation
-from services.console.site.refusals import explained
+from services.console.choices.organisation_choice import choose_organisation
+from services.console.words.refusals import explained
 from shared.clock import REGION_TIME_ZONE
 
 CHANNELS = (("phone", "По телефону"), ("reception", "На приёме"), ("letter", "Письмом"))

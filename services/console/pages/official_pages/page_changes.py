@@ -7,10 +7,10 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import Answer, ApiProblem
 from services.console.registry_forms.choosing import Choice, choose, known_organisation
-from services.console.site.formats import parsed
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.formats import parsed
 
 router = page_router()
 _WRONG = {

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.forms import entered, refusal_of, wrong_fields
-from services.console.site.labels import LABELS
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.labels import LABELS
 
 router = page_router()
 _WRONG = {

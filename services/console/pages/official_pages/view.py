@@ -10,10 +10,10 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.official_pages import page_changes, page_connection, page_steps, page_tokens
 from services.console.registry_forms.choosing import names_of
 from services.console.registry_forms.tokens import collection_of
-from services.console.site.labels import LABELS
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.labels import LABELS
 
 PATH = "/pages"
 router = page_router()

@@ -6,8 +6,8 @@ from typing import Any
 
 from services.console.api_calls.client import Api
 from services.console.registry_forms.choosing import Choice
-from services.console.site.labels import LABELS
 from services.console.site.visit import together
+from services.console.words.labels import LABELS
 
 _TEXTS = (
     "name", "short_name", "kind", "sphere", "municipality", "oktmo", "inn", "ogrn", "code", "address", "phone",

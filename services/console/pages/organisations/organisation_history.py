@@ -5,9 +5,9 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.registry_forms.choosing import Choice, choose
 from services.console.site.forms import entered, refusal_of, wrong_fields
-from services.console.site.labels import LABELS
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.labels import LABELS
 
 router = page_router()
 _NAME_KINDS = (("former", "прежнее"), ("alias", "другое название"))

@@ -7,10 +7,10 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.charts import LineChart, line_chart
-from services.console.site.formats import days_of_week, decimal
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import VisitDep, together
+from services.console.words.formats import days_of_week, decimal
+from services.console.words.refusals import explained
 
 PATH = "/page-health"
 router = page_router()

@@ -7,10 +7,10 @@ from fastapi.responses import HTMLResponse
 
 from services.console.pages.people import person_access, person_locks
 from services.console.registry_forms.choosing import names_of
-from services.console.site.labels import LABELS
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import VisitDep, together
+from services.console.words.labels import LABELS
 
 PATH = "/people"
 router = page_router()

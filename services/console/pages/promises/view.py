@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse
 
 from services.console.site.charts import part_of
-from services.console.site.labels import PROMISE_STATUS
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep, together
+from services.console.words.labels import PROMISE_STATUS
 from shared import clock
 
 PATH = "/promises"

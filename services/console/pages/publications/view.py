@@ -5,9 +5,9 @@ from uuid import UUID
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.page_names import page_names
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.form_values import refusal_of
-from services.console.site.official_pages import page_names
+from services.console.site.forms import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep, local_path
 

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.charts import Bar, bar_chart
-from services.console.site.formats import count, decimal
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep
+from services.console.words.formats import count, decimal
 from shared import clock
 
 PATH = "/pulse"

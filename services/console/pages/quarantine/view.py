@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.page_names import page_names
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.official_pages import page_names
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep
 from shared.russian import plural

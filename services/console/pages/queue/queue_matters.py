@@ -10,8 +10,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.queue.queue_screen import require_triage
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 
 MATTERS = f"{PATH}/matters"
 router = page_router()

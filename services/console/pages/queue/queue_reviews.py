@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.queue.queue_screen import require_triage
 from services.console.pages.queue.queue_state import PATH
-from services.console.site.marked_words import marked
 from services.console.site.page import page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.marked_words import marked
+from services.console.words.refusals import explained
 
 REVIEWS = f"{PATH}/reviews"
 router = page_router()

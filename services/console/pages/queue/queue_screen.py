@@ -7,8 +7,8 @@ from typing import Any
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.queue.queue_state import QueueState
-from services.console.site.marked_words import Part, Reason, marked, reasons
 from services.console.site.visit import Visit, together
+from services.console.words.marked_words import Part, Reason, marked, reasons
 
 Document = dict[str, Any]
 RIGHT = "appeals:triage"

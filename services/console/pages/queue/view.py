@@ -12,8 +12,8 @@ from services.console.pages.queue.queue_decisions import Assignment, Location, N
 from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, require_triage, upcoming
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 
 router = page_router()
 router.include_router(queue_matters.router)

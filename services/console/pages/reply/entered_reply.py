@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 
-from services.console.site.formats import parsed
+from services.console.words.formats import parsed
 from shared import clock
 
 _KINDS = ("final", "interim")

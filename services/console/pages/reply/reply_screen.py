@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.reply.entered_reply import EnteredReply
 from services.console.pages.reply.line_diff import line_diff
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, together
+from services.console.words.refusals import explained
 
 UNDER_WAY = frozenset({"draft", "on_approval", "queued", "sending", "uncertain"})
 ON_ITS_WAY = frozenset({"queued", "sending", "uncertain"})
@@ -121,6 +121,8 @@ def refusal_text(problem: ApiProblem | None) -> str:
     if problem.slug == "reply-being-written":
         holder = (problem.document.get("lease") or {}).get("holder_name", "коллега")
         return f"Ответ сейчас пишет {holder}: сохранить ваш текст нельзя. Он остаётся в форме."
+    if problem.slug == "duplicate":
+        return "Такой ответ по этому обращению уже есть."
     return explained(problem)
 
 

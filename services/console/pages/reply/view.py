@@ -20,9 +20,9 @@ from services.console.pages.reply.reply_screen import (
     under_way,
 )
 from services.console.site.page import Page, page_router
-from services.console.site.refusals import UNAVAILABLE
 from services.console.site.rendering import render
 from services.console.site.visit import OptionalVisitDep, Visit, VisitDep
+from services.console.words.refusals import UNAVAILABLE
 
 PATH = "/appeals/{appeal_id}/reply"
 router = page_router()

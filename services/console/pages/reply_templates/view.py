@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem, Parameters
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 
 PATH = "/templates"
 router = page_router()

@@ -11,8 +11,8 @@ from services.console.pages.rules.rule_differences import differences
 from services.console.pages.rules.rule_refusals import set_faults
 from services.console.pages.rules.rule_set_state import RuleSetState, load_state
 from services.console.pages.rules.rule_trials import dry_run
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.refusals import explained
 
 router = APIRouter()
 

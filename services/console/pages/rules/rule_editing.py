@@ -7,14 +7,14 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import Choice, chosen_organisation, organisation_names
 from services.console.pages.rules.pending_changes import PendingChanges, pending_changes
 from services.console.pages.rules.rule_form import RuleForm, blank_form, read_form, stored_form
 from services.console.pages.rules.rule_refusals import set_faults
 from services.console.pages.rules.rule_set_state import RuleSetState, default_fields, load_state, rule_table
 from services.console.pages.rules.rule_words import rule_fields
-from services.console.site.choices import Choice, chosen_organisation, organisation_names
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.refusals import explained
 
 _NOTHING = "Вы ещё ничего не изменили."
 _FULL = "За один раз можно изменить 30 правил. Создайте версию, затем продолжайте с ней."

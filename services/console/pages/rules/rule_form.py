@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.console.choices.choices_by_name import Choice, chosen_organisation, chosen_topic, topic_choice
+from services.console.choices.topic_names import load_topics
 from services.console.pages.rules.rule_words import FIELDS, RuleFields, RuleWords
-from services.console.site.choices import Choice, chosen_organisation, chosen_topic, topic_choice
-from services.console.site.topics import load_topics
 from services.console.site.visit import Visit, together
 
 _NO_CONDITION = "Укажите хотя бы одно условие. Всё остальное идёт по умолчанию набора."

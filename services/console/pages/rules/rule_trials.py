@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import Choice, chosen_topic
 from services.console.pages.rules.rule_set_state import RuleSetState, load_state
 from services.console.pages.rules.rule_words import named_in, rule_fields
-from services.console.site.choices import Choice, chosen_topic
-from services.console.site.refusals import explained
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.refusals import explained
 from shared import clock
 
 PERIODS = (7, 30, 90)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.console.site.labels import label
-from services.console.site.topics import Topics, load_topics
+from services.console.choices.topic_names import Topics, load_topics
 from services.console.site.visit import Visit, together
+from services.console.words.labels import label
 
 CONDITIONS = (
     "topic_id",

@@ -5,13 +5,13 @@ from uuid import UUID
 
 from fastapi.responses import HTMLResponse
 
+from services.console.choices.topic_names import load_topics
 from services.console.pages.rules import rule_activation, rule_editing, rule_trials
 from services.console.pages.rules.rule_differences import differences
 from services.console.pages.rules.rule_set_state import load_state, rule_table
 from services.console.pages.rules.rule_words import load_words, named_in
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.topics import load_topics
 from services.console.site.visit import VisitDep, together
 
 PATH = "/rules"

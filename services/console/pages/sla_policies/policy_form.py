@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.choices import Choice
-from services.console.site.form_values import midnight, number
+from services.console.choices.choices_by_name import Choice
+from services.console.site.forms import number, start_of_day
 
 _CONDITIONS = ("urgency", "organisation_kind", "channel", "legal_regime")
 _UNITS = ("first_response_unit", "resolution_unit", "promise_unit", "return_unit")
@@ -85,7 +85,7 @@ def policy_body(values: Mapping[str, str], topic: Choice) -> tuple[dict[str, Any
     body["warn_at"] = _shares(values.get("warn_at", ""), faults)
     body["extensions"] = {clock: _extension(values, clock, faults) for clock in CLOCKS}
     if values.get("valid_from"):
-        body["valid_from"] = midnight(values["valid_from"])
+        body["valid_from"] = start_of_day(values["valid_from"])
         if body["valid_from"] is None:
             faults["valid_from"] = "Выберите день."
     return body, faults

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.console.site.formats import parsed
-from services.console.site.labels import label
-from services.console.site.topics import Topics
+from services.console.choices.topic_names import Topics
+from services.console.words.formats import parsed
+from services.console.words.labels import label
 from shared import clock
 
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.page_names import page_names
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.form_values import midnight, refusal_of
-from services.console.site.official_pages import page_names
+from services.console.site.forms import refusal_of, start_of_day
 from services.console.site.visit import VisitDep, local_path, together
 
 _WRONG_DAY = "Выберите день."
@@ -69,7 +69,7 @@ async def reconcile_all(visit: VisitDep) -> Response:
     form = await visit.request.form()
     body: dict[str, Any] = {"network": str(form.get("network", "")) or None}
     if form.get("since"):
-        body["since"] = midnight(str(form["since"]))
+        body["since"] = start_of_day(str(form["since"]))
         if body["since"] is None:
             return visit.redirect("/sources/reconciliations", note=_WRONG_DAY, kind="failed")
     try:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.form_values import midnight, refusal_of
+from services.console.site.forms import refusal_of, start_of_day
 from services.console.site.visit import Visit, VisitDep, together
 from shared import clock
 
@@ -37,7 +37,7 @@ async def return_to_page(visit: VisitDep, page_id: UUID) -> Response:
 async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
     """Compare the page with its network now."""
     form = await visit.request.form()
-    body = {"since": midnight(str(form["since"]))} if form.get("since") else {}
+    body = {"since": start_of_day(str(form["since"]))} if form.get("since") else {}
     note = "Сверка начата: результат появится здесь."
     return await _started(visit, f"{page_id}/reconciliations", body, key=str(form.get("key", "")), note=note)
 
@@ -46,7 +46,7 @@ async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
 async def backfill_page(visit: VisitDep, page_id: UUID) -> Response:
     """Read the history of the page."""
     form = await visit.request.form()
-    since = midnight(str(form.get("since", "")))
+    since = start_of_day(str(form.get("since", "")))
     entered = {"since": str(form.get("since", "")), "open_appeals": "yes" if form.get("open_appeals") else ""}
     if since is None:
         return await _page(visit, page_id, refusal=_NO_DAY, entered=entered, status=422)

@@ -8,8 +8,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.form_values import refusal_of
-from services.console.site.official_pages import page_names
+from services.console.choices.page_names import page_names
+from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep
 
 _NO_PAGE = "Такой страницы в реестре нет. Сначала добавьте её."

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
+from services.console.choices.page_names import pages_with_problems
 from services.console.pages.sources import source_jobs, source_page, source_tokens
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.official_pages import pages_with_problems
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep
 

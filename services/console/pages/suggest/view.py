@@ -6,7 +6,7 @@ from fastapi import Query
 from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.organisation_choice import search_organisations
+from services.console.choices.organisation_choice import search_organisations
 from services.console.site.page import Page, page_router
 from services.console.site.visit import Visit, VisitDep
 

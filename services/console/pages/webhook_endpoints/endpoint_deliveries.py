@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.webhook_endpoints.event_words import event_words
-from services.console.site.form_values import refusal_of
+from services.console.site.forms import refusal_of
 from services.console.site.visit import VisitDep
 
 _NOT_RECEIVING = "Подписка выключена или приостановлена: сначала включите её."

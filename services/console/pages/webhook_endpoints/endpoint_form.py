@@ -6,7 +6,7 @@ from typing import Any
 from starlette.datastructures import FormData
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.form_values import refusal_of
+from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit
 
 _NO_URL = "Введите адрес, на который присылать события."

@@ -15,7 +15,7 @@ from services.console.pages.webhook_endpoints.endpoint_form import (
 )
 from services.console.pages.webhook_endpoints.event_words import event_groups, event_words
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.form_values import refusal_of
+from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep, together
 
 _STATES = ("failed", "pending", "delivered")

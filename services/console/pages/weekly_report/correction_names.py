@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.console.pages.weekly_report.measure_texts import NO_DATA
-from services.console.site.formats import count, decimal
+from services.console.words.formats import count, decimal
 
 _NAMES = {
     "totals": "Каналы", "outcomes": "Исходы", "attention": "Требует внимания", "topics": "Темы",

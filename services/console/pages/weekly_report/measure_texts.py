@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.console.site.formats import count, decimal, signed
+from services.console.words.formats import count, decimal, signed
 
 NO_DATA = "нет данных"
 AXES = {"promptness": "Оперативность", "objectivity": "Объективность", "completeness": "Полнота"}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.console.site.charts import Bar, BarChart, LineChart, bar_chart, line_chart
-from services.console.site.formats import count, days_of_week
+from services.console.words.formats import count, days_of_week
 
 _SHOWN = 10
 _LEGEND = ("эта неделя", "прошлая неделя")

@@ -7,10 +7,10 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from services.console.site.downloads import download
-from services.console.site.formats import count, moment
-from services.console.site.labels import label
 from services.console.site.page import page_router
 from services.console.site.visit import VisitDep, together
+from services.console.words.formats import count, moment
+from services.console.words.labels import label
 
 router = page_router()
 POPULATIONS = {

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.console.site.topics import Topics
+from services.console.choices.topic_names import Topics
 from services.console.site.visit import Visit, together
 
 _NOBODY = "Такой организации в реестре нет. Проверьте название."

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from services.console.site.formats import shown
+from services.console.words.formats import shown
 from shared.text.normalize import fold_case
 
 # «тема «Дороги»: «проезжий», «улица»»: what was decided, and the words by which it was.

@@ -1,8 +1,8 @@
 """Russian words for closed lists of values of the API. The glossary has the terms."""
 
-from services.console.site.moderation_labels import MODERATION_LABELS
-from services.console.site.registry_labels import REGISTRY_LABELS
-from services.console.site.system_labels import SYSTEM_LABELS
+from services.console.words.moderation_labels import MODERATION_LABELS
+from services.console.words.registry_labels import REGISTRY_LABELS
+from services.console.words.system_labels import SYSTEM_LABELS
 
 APPEAL_STATUS = {
     "triage": "у модератора",
