@@ -27,6 +27,7 @@ def build_service() -> Service:
         root=[*(page.router for page in found), static_files.router],
         api_parts=[site],
         with_relay=False,
+        large_bodies={path: limit for page in found for path, limit in page.large_bodies.items()},
         install=_install,
     )
     site.connect(service)

@@ -61,6 +61,14 @@ class Answer:
         return self.headers.get("ETag", "")
 
 
+@dataclass(frozen=True)
+class Content:
+    """The body of a request that is a file itself."""
+
+    media_type: str
+    data: bytes
+
+
 class Api:
     """The public API as one person sees it."""
 
@@ -99,17 +107,19 @@ class Api:
         version: str | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
+        content: Content | None = None,
     ) -> Answer:
         """Send one request and return its answer.
 
-        `version` becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or `form` as it is.
+        `version` becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or `form` or
+        `content` as they are.
         Nothing is sent again except after a refused token, which changes nothing.
         """
         async with self.opened(
-            method, path, body, parameters=parameters, version=version, key=key, form=form
+            method, path, body, parameters=parameters, version=version, key=key, form=form, content=content
         ) as response:
-            content = await response.read()
-            if not content:
+            received = await response.read()
+            if not received:
                 return Answer(response.status, None, response.headers)
             return Answer(response.status, await response.json(content_type=None), response.headers)
 
@@ -125,15 +135,10 @@ class Api:
         key: str | None = None,
         form: aiohttp.FormData | None = None,
         timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 -- of the client, for its parts
+        content: Content | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and give the response itself, to pass on a file while it is read."""
-        headers = {"Accept-Encoding": "gzip"}
-        if version:
-            headers["If-Match"] = version
-        if key:
-            headers["Idempotency-Key"] = key
-        if (request_id := get_contextvars().get("request_id")) is not None:
-            headers["X-Request-Id"] = request_id
+        headers = _headers(version, key, content)
         refused: str | None = None
         for last in (False, True):
             if (token := await self._token(refused)) is None:
@@ -145,7 +150,7 @@ class Api:
                     f"{self._gateway}{PREFIX}{path}",
                     params=_pairs(parameters or {}),
                     json=body,
-                    data=form,
+                    data=content.data if content else form,
                     headers=headers | {"Authorization": f"Bearer {token}"},
                     timeout=timeout or self._timeout,
                     allow_redirects=False,
@@ -179,6 +184,16 @@ async def _problem(response: aiohttp.ClientResponse) -> Exception:
     if not isinstance(document, dict):
         return ApiUnavailable(f"status {response.status} without a problem document")
     return ApiProblem(response.status, document, response.headers)
+
+
+def _headers(version: str | None, key: str | None, content: Content | None) -> dict[str, str]:
+    given = {
+        "If-Match": version,
+        "Idempotency-Key": key,
+        "Content-Type": content.media_type if content else None,
+        "X-Request-Id": get_contextvars().get("request_id"),
+    }
+    return {"Accept-Encoding": "gzip"} | {name: value for name, value in given.items() if value}
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:

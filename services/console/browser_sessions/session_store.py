@@ -6,6 +6,7 @@ The browser never holds a token. One request at a time refreshes the tokens of a
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,10 @@ from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
 from sqlalchemy import delete, func, select
 
-from services.console.browser_sessions.token_endpoint import SessionEnded, TokenEndpoint, Tokens
+from services.console.browser_sessions.token_endpoint import SessionEnded, TokenIssuer, Tokens
 from shared.database.sessions import Database, WriteSession
 from shared.encryption import decrypt, encrypt
-from shared.tables.console import ConsoleSession
+from shared.tables.console import ConsoleSession, ConsoleSignIn
 
 # `__Host-`: no other host of the domain can plant a session; needs https, or loopback.
 SESSION_COOKIE = "__Host-gospablik-console"
@@ -38,10 +39,11 @@ def digest(secret: str) -> bytes:
 class SessionStore:
     """Starts, continues and ends sessions."""
 
-    def __init__(self, database: Database, keys: SecretStr, tokens: TokenEndpoint) -> None:
+    def __init__(self, database: Database, keys: SecretStr, issuer_of: Callable[[Tokens], TokenIssuer]) -> None:
+        """`issuer_of` returns who gave the tokens: they are refreshed and revoked there."""
         self._database = database
         self._keys = keys
-        self._tokens = tokens
+        self._issuer_of = issuer_of
 
     async def start(self, person_id: UUID, tokens: Tokens) -> str:
         """Store a new session; return the secret for the cookie."""
@@ -95,7 +97,7 @@ class SessionStore:
 
     async def _renewed(self, tokens: Tokens) -> Tokens | None:
         try:
-            return await self._tokens.refresh(tokens)
+            return await self._issuer_of(tokens).refresh(tokens)
         except SessionEnded:
             return None
 
@@ -108,7 +110,7 @@ class SessionStore:
             await session.delete(row)
             tokens = self._tokens_of(row)
         if tokens is not None:
-            await self._tokens.revoke(tokens)
+            await self._issuer_of(tokens).revoke(tokens)
 
     def _keep(self, row: ConsoleSession, tokens: Tokens, now: Any) -> None:
         row.tokens = encrypt(self._keys, tokens.stored())
@@ -129,6 +131,7 @@ async def _locked(session: WriteSession, secret: str) -> ConsoleSession | None:
 
 
 async def purge_expired(database: Database) -> None:
-    """Delete sessions that nobody can continue."""
+    """Delete sessions that nobody can continue, and sign-ins that nobody finished."""
     async with database.write() as session:
         await session.execute(delete(ConsoleSession).where(ConsoleSession.expires_at <= func.now()))
+        await session.execute(delete(ConsoleSignIn).where(ConsoleSignIn.expires_at <= func.now()))

@@ -1,7 +1,7 @@
-"""The token endpoint of the API: sign-in by password, refresh and revocation."""
+"""Tokens of a person, and the token endpoint of the API: sign-in by password, refresh and revocation."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 
@@ -32,11 +32,16 @@ class SignInRefused(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Tokens:
-    """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given."""
+    """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given.
+
+    `issuer` is the region's OIDC issuer that gave them to the client `client_id`; empty: the API itself.
+    """
 
     access: str
     refresh: str
     expires_in: int
+    issuer: str = ""
+    client_id: str = ""
 
     def stored(self) -> dict[str, Any]:
         """Return what is stored."""
@@ -48,6 +53,27 @@ class Tokens:
         return cls(**stored)
 
 
+class TokenIssuer(Protocol):
+    """Whoever gave the tokens of a session."""
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
+        ...
+
+    async def revoke(self, tokens: Tokens) -> None:
+        """End the session of these tokens. Raise EndpointUnavailable."""
+        ...
+
+
+@dataclass(frozen=True)
+class SignInMethods:
+    """How people sign in: with a password, or as the client `client_id` of the OIDC issuer `issuer`."""
+
+    password: bool
+    issuer: str | None = None
+    client_id: str | None = None
+
+
 class TokenEndpoint:
     """`/auth/token` and `/auth/revoke` of the API."""
 
@@ -55,10 +81,27 @@ class TokenEndpoint:
         self._http = http
         self._base = base
 
-    async def sign_in(self, username: str, password: str) -> Tokens:
-        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable."""
+    async def methods(self) -> SignInMethods:
+        """Return how people sign in. Raise EndpointUnavailable."""
+        try:
+            async with self._http.get(f"{self._base}/methods", timeout=_TIMEOUT) as response:
+                if response.status != 200:
+                    raise EndpointUnavailable(f"status {response.status}")
+                document = await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EndpointUnavailable(repr(error)) from error
+        external = document["external"]
+        if external is None or external["client_id"] is None:
+            return SignInMethods(document["password"])
+        return SignInMethods(document["password"], external["issuer"], external["client_id"])
+
+    async def sign_in(self, username: str, password: str, browser: str = "") -> Tokens:
+        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable.
+
+        `browser` is its `User-Agent`, by which the person recognises the session.
+        """
         form = {"grant_type": "password", "username": username, "password": password}
-        return await self._tokens(form)
+        return await self._tokens(form, {"User-Agent": browser} if browser else {})
 
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors. Raise SessionEnded or EndpointUnavailable."""
@@ -79,9 +122,11 @@ class TokenEndpoint:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EndpointUnavailable(repr(error)) from error
 
-    async def _tokens(self, form: dict[str, str]) -> Tokens:
+    async def _tokens(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Tokens:
         try:
-            async with self._http.post(f"{self._base}/token", data=form, timeout=_TIMEOUT) as response:
+            async with self._http.post(
+                f"{self._base}/token", data=form, headers=headers, timeout=_TIMEOUT
+            ) as response:
                 if response.status in {400, 401, 403, 429}:
                     after = response.headers.get("Retry-After", "")
                     raise SignInRefused(response.status, int(after) if after.isdigit() else None)

@@ -94,6 +94,26 @@ def counted(value: int, one: str, few: str, many: str) -> str:
     return f"{count(value)}\N{NO-BREAK SPACE}{russian.plural(value, (one, few, many))}"
 
 
+# The first that is found decides: browsers also name those they descend from.
+_BROWSERS = (
+    ("YaBrowser/", "Яндекс Браузер"), ("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"), ("Safari/", "Safari"),
+)  # fmt: skip
+_SYSTEMS = (
+    ("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)  # fmt: skip
+
+
+def browser(user_agent: str | None) -> str:
+    """Return «Firefox, Windows»; what the program says of itself if it is no browser."""
+    if not user_agent:
+        return "программа не названа"
+    name = next((title for mark, title in _BROWSERS if mark in user_agent), None)
+    system = next((title for mark, title in _SYSTEMS if mark in user_agent), None)
+    return shown(user_agent)[:120] if name is None else f"{name}, {system}" if system else name
+
+
 def shown(value: Any) -> str:
     """Return a text of people as it may be shown: without characters that are not seen or turn its direction."""
     return "" if value is None else visible(str(value))
@@ -111,4 +131,5 @@ FILTERS = {
     "days_of_week": days_of_week,
     "counted": counted,
     "shown": shown,
+    "browser": browser,
 }

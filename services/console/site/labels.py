@@ -1,6 +1,7 @@
 """Russian words for closed lists of values of the API. The glossary has the terms."""
 
 from services.console.site.moderation_labels import MODERATION_LABELS
+from services.console.site.registry_labels import REGISTRY_LABELS
 from services.console.site.system_labels import SYSTEM_LABELS
 
 APPEAL_STATUS = {
@@ -46,6 +47,7 @@ LABELS = {
     "urgency": URGENCY,
     "network": NETWORK,
     "outcome": OUTCOME,
+    **REGISTRY_LABELS,
     **MODERATION_LABELS,
     **SYSTEM_LABELS,
 }

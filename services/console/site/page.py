@@ -2,8 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from types import ModuleType
 
@@ -42,10 +42,14 @@ class NavigationLink:
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its routes, and its links in the navigation."""
+    """A page: its routes, and its links in the navigation.
+
+    `large_bodies` has the limit in bytes of each path that takes files.
+    """
 
     router: APIRouter
     links: tuple[NavigationLink, ...] = ()
+    large_bodies: Mapping[str, int] = field(default_factory=dict)
 
 
 def page_router() -> APIRouter:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from fastapi import Request
 
 from services.console.api_calls.client import Api, TokenSource
+from services.console.browser_sessions.oidc_issuer import OidcIssuer
+from services.console.browser_sessions.oidc_sign_in import SignInStore
 from services.console.browser_sessions.session_store import SessionStore, purge_expired
-from services.console.browser_sessions.token_endpoint import TokenEndpoint
+from services.console.browser_sessions.token_endpoint import TokenEndpoint, TokenIssuer, Tokens
 from services.console.settings import console_settings
 from services.console.site.page import NavigationLink, Section
 from shared.service import Service, get_service
@@ -36,7 +38,20 @@ class Site:
     @property
     def sessions(self) -> SessionStore:
         """Return the sessions of browsers."""
-        return SessionStore(self._connected.database, console_settings().encryption_keys, self.token_endpoint)
+        return SessionStore(self._connected.database, console_settings().encryption_keys, self._issuer_of)
+
+    @property
+    def sign_ins(self) -> SignInStore:
+        """Return the sign-ins under way at the region's OIDC issuer."""
+        return SignInStore(self._connected.database, console_settings().encryption_keys)
+
+    def oidc_issuer(self, issuer: str, client_id: str) -> OidcIssuer:
+        """Return the region's OIDC issuer, as this client of it."""
+        secret = console_settings().oidc_client_secret
+        return OidcIssuer(self._connected.http, issuer, client_id, secret)
+
+    def _issuer_of(self, tokens: Tokens) -> TokenIssuer:
+        return self.oidc_issuer(tokens.issuer, tokens.client_id) if tokens.issuer else self.token_endpoint
 
     def new_api(self, token: TokenSource, page: str) -> Api:
         """Return the API for one request; `page` is its route."""

@@ -134,6 +134,5 @@ SYSTEM_LABELS = {
     "delivery_status": DELIVERY_STATUS,
     "erasure_status": ERASURE_STATUS,
     "erasure_ground": ERASURE_GROUND,
-    "role": ROLE,
     "read_subject": READ_SUBJECT,
 }

@@ -15,6 +15,9 @@ from aiohttp import web
 from joserfc import jws
 from joserfc.jwk import ECKey, KeyParameters, KeySet, RSAKey
 
+from tests.support.oidc_issuer.authorization import Authorizations
+from tests.support.oidc_issuer.authorization import routes as authorization_routes
+
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS = "/keys"
 
@@ -76,7 +79,12 @@ def application(issuer: Issuer) -> web.Application:
 
     @routes.get(DISCOVERY)
     async def discovery(_request: web.Request) -> web.StreamResponse:
-        return await document("discovery", {"issuer": issuer.url, "jwks_uri": f"{issuer.url}{KEYS}"})
+        endpoints = {
+            f"{name}_endpoint": f"{issuer.url}{path}"
+            for name, path in (("authorization", "/authorize"), ("token", "/token"), ("revocation", "/revoke"))
+        }
+        known = {"issuer": issuer.url, "jwks_uri": f"{issuer.url}{KEYS}"}
+        return await document("discovery", known | endpoints)
 
     @routes.get(KEYS)
     async def keys(_request: web.Request) -> web.StreamResponse:
@@ -106,6 +114,8 @@ def application(issuer: Issuer) -> web.Application:
 
     app = web.Application()
     app.add_routes(routes)
+    signed = Authorizations(lambda subject: issuer.sign({"sub": subject}, {}, forged=False))
+    app.add_routes(authorization_routes(signed))
     return app
 
 

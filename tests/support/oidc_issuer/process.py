@@ -43,6 +43,23 @@ class RunningIssuer:
         """Make the documents fail in this way; None: work normally."""
         (await self._control.post("/_control/fault", json={"kind": kind})).raise_for_status()
 
+    async def signs_in(self, subject: str | None) -> None:
+        """Set who signs in at the issuer next; None: the person refuses."""
+        (await self._control.post("/_control/person", json={"sub": subject})).raise_for_status()
+
+    async def follow(self, address: str) -> str:
+        """Open an address of the issuer as a browser does; return where it leads."""
+        return (await self._control.get(address)).headers["location"]
+
+    async def refresh_tokens(self) -> dict[str, str]:
+        """Return the refresh tokens that are valid, with their persons."""
+        found: dict[str, str] = (await self._control.get("/_control/refresh_tokens")).json()
+        return found
+
+    async def revoke(self, refresh_token: str) -> None:
+        """End a session at the issuer."""
+        (await self._control.post("/revoke", data={"token": refresh_token})).raise_for_status()
+
     async def asked(self) -> int:
         """Return how often the keys were requested."""
         return int((await self._control.get("/_control/asked")).json().get("keys", 0))

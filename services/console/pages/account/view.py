@@ -1,15 +1,127 @@
-"""The person's own page: who they are, and where they are signed in."""
+"""The person's own page: where they are signed in, how they are told of things, and what they were told."""
 
-from fastapi.responses import HTMLResponse
+from typing import Any
 
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.forms import entered
+from services.console.site.labels import LABELS
 from services.console.site.page import Page, page_router
-from services.console.site.visit import VisitDep
+from services.console.site.paging import page_addresses
+from services.console.site.visit import Visit, VisitDep, together
 
+PATH = "/account"
+NOTICES = f"{PATH}/notices"
 router = page_router()
 PAGE = Page(router)
+_SESSIONS = 20
+_ADDRESS_REFUSED = {
+    412: "Настройки изменились, пока вы работали. Проверьте их и повторите.",
+    422: "Это не адрес электронной почты.",
+    429: "Сегодня отправлено слишком много ссылок. Повторите завтра.",
+}
 
 
-@router.get("/account")
+@router.get(PATH)
 async def show_account(visit: VisitDep) -> HTMLResponse:
-    """Show the person."""
-    return visit.render("account/account.html")
+    """Show the person, their sessions and how they are told."""
+    return await _account_page(visit)
+
+
+async def _account_page(visit: Visit, *, refusal: str = "", address: str = "", status: int = 200) -> HTMLResponse:
+    settings, sessions = await together(
+        visit.api.send("GET", "/me/notice-settings"), visit.api.get("/me/sessions", {"limit": _SESSIONS})
+    )
+    return visit.render(
+        "account/account.html",
+        status=status,
+        settings=settings.data,
+        version=settings.version,
+        sessions=sessions["items"],
+        kinds=_offered_kinds(visit, settings.data["choices"]),
+        deliveries=tuple(LABELS["notice_delivery"].items()),
+        refusal=refusal,
+        address=address,
+    )
+
+
+def _offered_kinds(visit: Visit, choices: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Return kind, its words and the choice; the report is told only to those who may read it."""
+    return [
+        (kind, LABELS["notice_kind"][kind], choice)
+        for kind, choice in choices.items()
+        if kind in LABELS["notice_kind"] and (kind != "report" or visit.may("reports:read"))
+    ]
+
+
+@router.get("/settings/notices")
+async def lead_to_settings(visit: VisitDep) -> Response:
+    """Lead from the link of a letter to the settings."""
+    return RedirectResponse(f"{PATH}#notices", status_code=303)
+
+
+@router.get(NOTICES)
+async def show_notices(visit: VisitDep) -> HTMLResponse:
+    """Show what the person was told."""
+    cursor = visit.request.query_params.get("cursor")
+    query = {"kind": visit.request.query_params.get("kind", "")}
+    listed = await visit.api.get("/me/notices", {**query, "limit": 30, "cursor": cursor})
+    return visit.render(
+        "account/notices.html",
+        notices=listed["items"],
+        query=query,
+        kinds=[("", "все"), *LABELS["notice_kind"].items()],
+        **page_addresses(NOTICES, query, listed),
+    )
+
+
+@router.post(f"{PATH}/sessions/end-others")
+async def end_other_sessions(visit: VisitDep) -> Response:
+    """End all sessions but this one."""
+    await visit.api.send("DELETE", "/me/sessions")
+    return visit.redirect(PATH, note="Все остальные сессии завершены.")
+
+
+@router.post(PATH + "/sessions/{session_id}/end")
+async def end_own_session(visit: VisitDep, session_id: str) -> Response:
+    """End one session; one that has ended meanwhile needs nothing."""
+    try:
+        await visit.api.send("DELETE", f"/me/sessions/{session_id}")
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+    return visit.redirect(PATH, note="Сессия завершена.")
+
+
+@router.post(f"{PATH}/address")
+async def change_address(visit: VisitDep) -> Response:
+    """Set the address of notices, or send its link again; an empty field removes it."""
+    form = await entered(visit.request)
+    address = form.get("address") or None
+    return await _changed(
+        visit,
+        form,
+        {"address": address},
+        "На адрес отправлена ссылка: откройте её, чтобы подтвердить." if address else "Адрес удалён.",
+    )
+
+
+@router.post(f"{PATH}/notices")
+async def change_choices(visit: VisitDep) -> Response:
+    """Set how the person is told of each kind."""
+    form = await entered(visit.request)
+    choices = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"kind_{kind}"))}
+    body = {"choices": choices, "urgent_at_any_hour": form.get("urgent_at_any_hour") == "yes"}
+    return await _changed(visit, form, body, "Настройки уведомлений сохранены.")
+
+
+async def _changed(visit: Visit, form: dict[str, str], body: dict[str, Any], note: str) -> Response:
+    try:
+        await visit.api.send("PATCH", "/me/notice-settings", body, version=form.get("version"))
+    except ApiProblem as problem:
+        if problem.status not in _ADDRESS_REFUSED:
+            raise
+        refusal = _ADDRESS_REFUSED[problem.status]
+        return await _account_page(visit, refusal=refusal, address=form.get("address", ""), status=problem.status)
+    return visit.redirect(PATH, note=note)

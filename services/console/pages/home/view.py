@@ -1,7 +1,9 @@
-"""The first page: the list that the person works with."""
+"""The first page: the list that the person works with; in an empty system the first run."""
 
 from fastapi.responses import RedirectResponse, Response
 
+from services.console.registry_forms.registry_state import PATH as FIRST_RUN
+from services.console.registry_forms.registry_state import needs_first_run
 from services.console.site.page import Page, page_router
 from services.console.site.visit import VisitDep
 
@@ -11,5 +13,6 @@ PAGE = Page(router)
 
 @router.get("/")
 async def home(visit: VisitDep) -> Response:
-    """Lead to the first page of the navigation."""
-    return RedirectResponse(visit.first_path, status_code=303)
+    """Lead to the first page of the navigation, or to the first run if nothing is registered yet."""
+    path = FIRST_RUN if await needs_first_run(visit) else visit.first_path
+    return RedirectResponse(path, status_code=303)

@@ -6,31 +6,28 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Form, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 
-from services.console.browser_sessions.session_store import LIFETIME, SESSION_COOKIE
+from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import SignInRefused, Tokens
+from services.console.pages.sign_in import issuer_sign_in
+from services.console.pages.sign_in.sign_in_form import session_started, sign_in_form
 from services.console.site.page import Page, page_router
-from services.console.site.rendering import render
 from services.console.site.site import get_site
 from services.console.site.visit import local_path
 from shared.russian import plural
 
 router = page_router()
+router.include_router(issuer_sign_in.router)
 PAGE = Page(router)
 _WRONG = "Имя или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock."
 _EMPTY = "Введите имя и пароль."
 
 
-def _form(*, username: str = "", error: str | None = None, back: str = "/", status: int = 200) -> HTMLResponse:
-    html = render("sign_in/sign_in.html", layout="bare.html", username=username, error=error, back=back)
-    return HTMLResponse(html, status_code=status)
-
-
 @router.get("/sign-in")
 async def show_sign_in(request: Request, next: str = "/") -> Response:
     """Show the form."""
-    return _form(back=local_path(next))
+    return await sign_in_form(request, back=local_path(next))
 
 
 @router.post("/sign-in")
@@ -44,19 +41,15 @@ async def sign_in(
     site = get_site(request)
     back = local_path(next)
     if not username.strip() or not password:
-        return _form(username=username, error=_EMPTY, back=back, status=422)
+        return await sign_in_form(request, username=username, error=_EMPTY, back=back, status=422)
     try:
-        tokens = await site.token_endpoint.sign_in(username.strip(), password)
+        browser = request.headers.get("user-agent", "")[:300]
+        tokens = await site.token_endpoint.sign_in(username.strip(), password, browser)
     except SignInRefused as refused:
-        return _form(username=username, error=_reason(refused), back=back, status=_status(refused))
-    if former := request.cookies.get(SESSION_COOKIE):
-        await site.sessions.end(former)
-    secret = await site.sessions.start(_person(tokens), tokens)
-    response = RedirectResponse(back, status_code=303)
-    response.set_cookie(
-        SESSION_COOKIE, secret, max_age=int(LIFETIME.total_seconds()), secure=True, httponly=True, samesite="lax"
-    )
-    return response
+        return await sign_in_form(
+            request, username=username, error=_reason(refused), back=back, status=_status(refused)
+        )
+    return await session_started(request, _person(tokens), tokens, back)
 
 
 @router.post("/sign-out")

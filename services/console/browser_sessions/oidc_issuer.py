@@ -1,0 +1,125 @@
+"""The region's OIDC issuer as the console's provider of tokens: authorization code, refresh and revocation.
+
+Its access tokens are sent to the API, which verifies them; the console reads nothing out of them.
+"""
+
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import aiohttp
+from pydantic import SecretStr
+
+from services.console.browser_sessions.token_endpoint import EndpointUnavailable, SessionEnded, Tokens
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+# What is assumed of an access token whose issuer does not say.
+_EXPIRES_IN = 60
+_REFUSALS = frozenset({400, 401, 403})
+
+
+class CodeRefused(Exception):  # noqa: N818
+    """The issuer does not accept the authorization code: it is used, expired or not ours."""
+
+
+class OidcIssuer:
+    """One issuer, which the console uses as the client `client_id`; a public client has an empty secret."""
+
+    def __init__(self, http: aiohttp.ClientSession, issuer: str, client_id: str, client_secret: SecretStr) -> None:
+        self._http = http
+        self._issuer = issuer
+        self._client_id = client_id
+        self._secret = client_secret.get_secret_value()
+
+    async def authorization_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
+        """Return the address where the person signs in. Raise EndpointUnavailable."""
+        query = {
+            "response_type": "code",
+            "client_id": self._client_id,
+            "redirect_uri": redirect_uri,
+            "scope": "openid",
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": "S256",
+        }
+        address = await self._endpoint("authorization_endpoint")
+        return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
+
+    async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
+        """Return the tokens for a code. Raise CodeRefused or EndpointUnavailable."""
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "code_verifier": verifier,
+            "redirect_uri": redirect_uri,
+        }
+        document = await self._sent("token_endpoint", form)
+        if document is None:
+            raise CodeRefused
+        return self._tokens(document)
+
+    async def refresh(self, tokens: Tokens) -> Tokens:
+        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
+        if not tokens.refresh:
+            raise SessionEnded
+        form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh}
+        document = await self._sent("token_endpoint", form)
+        if document is None:
+            raise SessionEnded
+        return self._tokens({"refresh_token": tokens.refresh} | document)
+
+    async def revoke(self, tokens: Tokens) -> None:
+        """End the session of these tokens, if the issuer can. Raise EndpointUnavailable."""
+        if tokens.refresh and (await self._discovered()).get("revocation_endpoint"):
+            form = {"token": tokens.refresh, "token_type_hint": "refresh_token"}
+            await self._sent("revocation_endpoint", form)
+
+    def _tokens(self, document: dict[str, Any]) -> Tokens:
+        try:
+            return Tokens(
+                access=str(document["access_token"]),
+                refresh=str(document.get("refresh_token") or ""),
+                expires_in=int(document.get("expires_in", _EXPIRES_IN)),
+                issuer=self._issuer,
+                client_id=self._client_id,
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise EndpointUnavailable("the issuer answered without a token") from error
+
+    async def _discovered(self) -> dict[str, Any]:
+        url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+        try:
+            async with self._http.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+                document = await response.json(content_type=None) if response.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EndpointUnavailable(f"discovery: {error!r}") from error
+        if not isinstance(document, dict) or document.get("issuer") != self._issuer:
+            raise EndpointUnavailable("the discovery document is missing or belongs to another issuer")
+        return document
+
+    async def _endpoint(self, name: str) -> str:
+        found = (await self._discovered()).get(name)
+        # Only the issuer of an embedded run is reached without TLS.
+        if not isinstance(found, str) or urlsplit(found).scheme not in {"https", urlsplit(self._issuer).scheme}:
+            raise EndpointUnavailable(f"the issuer has no valid {name}")
+        return found
+
+    async def _sent(self, endpoint: str, form: dict[str, str]) -> dict[str, Any] | None:
+        """Return the answer to a form; None if it was refused."""
+        authorization = aiohttp.BasicAuth(self._client_id, self._secret) if self._secret else None
+        public = {} if self._secret else {"client_id": self._client_id}
+        url = await self._endpoint(endpoint)
+        try:
+            async with self._http.post(
+                url, data=form | public, auth=authorization, timeout=_TIMEOUT, allow_redirects=False
+            ) as response:
+                content = await response.read()
+                if response.status in _REFUSALS:
+                    return None
+                if response.status != 200:
+                    raise EndpointUnavailable(f"{endpoint}: status {response.status}")
+                document = await response.json(content_type=None) if content else {}
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise EndpointUnavailable(f"{endpoint}: {error!r}") from error
+        if not isinstance(document, dict):
+            raise EndpointUnavailable(f"{endpoint}: not a JSON object")
+        return document

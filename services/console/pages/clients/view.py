@@ -1,0 +1,94 @@
+"""API clients: other systems that use the API. A secret is shown once, in the answer that made it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem
+from services.console.pages.clients import client_changes
+from services.console.pages.clients.client_changes import PATH
+from services.console.registry_forms.choosing import names_of
+from services.console.site.forms import entered, refusal_of
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
+from services.console.site.visit import Visit, VisitDep
+
+router = page_router()
+router.include_router(client_changes.router)
+PAGE = Page(
+    router, (NavigationLink(Section.REGISTRY, 60, "Клиенты API", PATH, rights=frozenset({"clients:read"})),)
+)
+_PAGE_SIZE = 30
+_TOO_MANY = "Действующих секретов уже столько, сколько можно. Сначала отзовите один."
+
+
+@router.get(PATH)
+async def show_clients(visit: VisitDep) -> HTMLResponse:
+    """Show a page of the list."""
+    if not visit.may("clients:read"):
+        return visit.render("clients/not_shown.html")
+    query = {"active": visit.request.query_params.get("active", "true")}
+    cursor = visit.request.query_params.get("cursor")
+    listed = await visit.api.get("/clients", {**query, "limit": _PAGE_SIZE, "cursor": cursor})
+    return visit.render(
+        "clients/clients.html",
+        clients=listed["items"],
+        organisations=await names_of(visit.api, {one["organisation_id"] for one in listed["items"]}),
+        query=query,
+        **page_addresses(PATH, query, listed),
+    )
+
+
+@router.get(PATH + "/{client_id}")
+async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
+    """Show one client with its secrets, of which only the age is known."""
+    if not visit.may("clients:read"):
+        return visit.render("clients/not_shown.html")
+    return await _client_page(visit, await visit.api.get(f"{PATH}/{client_id}"))
+
+
+@router.post(PATH + "/{client_id}/secrets")
+async def issue_secret(visit: VisitDep, client_id: str) -> Response:
+    """Issue another secret and show it; earlier ones work for some hours."""
+    hours = (await entered(visit.request)).get("overlap_hours", "")
+    body = {"overlap_hours": int(hours) if hours.isdecimal() else 24}
+    try:
+        made = await visit.api.send("POST", f"{PATH}/{client_id}/secrets", body)
+    except ApiProblem as problem:
+        refusal = _TOO_MANY if problem.status == 409 else refusal_of(problem)
+        client = await visit.api.get(f"{PATH}/{client_id}")
+        return await _client_page(visit, client, refusal, status=problem.status)
+    return visit.render("clients/secret.html", client=made.data, is_new=False)
+
+
+@router.post(PATH + "/{client_id}/secrets/{secret_id}/revoke")
+async def revoke_secret(visit: VisitDep, client_id: str, secret_id: str) -> Response:
+    """Revoke one secret at once; one that has ended meanwhile needs nothing."""
+    try:
+        await visit.api.send("DELETE", f"{PATH}/{client_id}/secrets/{secret_id}")
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+    return visit.redirect(f"{PATH}/{client_id}", note="Секрет отозван.")
+
+
+@router.post(PATH + "/{client_id}/deactivate")
+async def deactivate_client(visit: VisitDep, client_id: str) -> Response:
+    """Deactivate the client for good."""
+    await visit.api.send("DELETE", f"{PATH}/{client_id}")
+    return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют.")
+
+
+async def _client_page(
+    visit: Visit, client: Mapping[str, Any], refusal: str = "", *, status: int = 200
+) -> HTMLResponse:
+    names = await names_of(visit.api, {client["organisation_id"]})
+    return visit.render(
+        "clients/client.html",
+        status=status,
+        client=client,
+        organisation=names.get(client["organisation_id"]),
+        refusal=refusal,
+        may_manage=visit.may("clients:manage") and client["active"],
+    )

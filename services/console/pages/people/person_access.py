@@ -1,0 +1,147 @@
+"""Giving access to a person, and changing it. A new password is shown once, in the answer that made it."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import Answer, ApiProblem
+from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
+from services.console.registry_forms.choosing import Choice, choose, known_organisation
+from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
+from services.console.site.page import page_router
+from services.console.site.visit import Visit, VisitDep
+
+router = page_router()
+# Read aloud and typed without mistakes: no letters or digits that look alike.
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_WRONG = {
+    "username": "Имя для входа: строчные латинские буквы, цифры, точка, дефис; такое имя ещё не занято.",
+    "full_name": "Введите фамилию, имя и отчество.",
+    "role": "Выберите роль.",
+    "organisation_id": "Для этой роли нужна организация; у ролей центра организации нет.",
+    "include_subordinates": "Сотрудники центра и так видят все организации.",
+    "external_subject": "Этот идентификатор уже занят, или вход через провайдера не настроен.",
+    "password": "Пароль: не короче 10 знаков.",
+}
+
+
+def new_password() -> str:
+    """Return a random password in four groups."""
+    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
+
+
+@router.get("/people-new")
+async def show_new_person(visit: VisitDep, organisation_id: str = "") -> HTMLResponse:
+    """Show an empty form; somebody of an organisation begins with their own."""
+    own = visit.me["organisation"]
+    organisation = await known_organisation(visit.api, organisation_id or (own["id"] if own else None))
+    return await _form(visit, {"role": "executor", "sign_in": "password"}, organisation)
+
+
+@router.post("/people-new")
+async def give_access(visit: VisitDep) -> Response:
+    """Give access to a person, and show the password of the account."""
+    form = await entered(visit.request)
+    is_of_centre = form.get("role") in CENTRE_ROLES
+    organisation = Choice() if is_of_centre else await choose(visit.api, form, "organisation")
+    if form.get("find") or organisation.error:
+        return await _form(visit, form, organisation)
+    password = new_password() if form.get("sign_in") != "issuer" else None
+    body = _access(form, organisation) | {
+        "username": form.get("username", ""),
+        "password": password,
+        "external_subject": form.get("external_subject") or None,
+    }
+    try:
+        made = await visit.api.send("POST", "/people", body, key=form.get("key"))
+    except ApiProblem as problem:
+        return await _form(visit, form, organisation, problem)
+    if password is None:
+        return visit.redirect(f"/people/{made.data['id']}", note="Доступ дан.")
+    return visit.render("people/password.html", person=made.data, password=password, is_new=True)
+
+
+@router.get("/people/{person_id}/edit")
+async def show_access_form(visit: VisitDep, person_id: str) -> Response:
+    """Show the form with the person's access."""
+    if not visit.may("people:read"):
+        return visit.redirect("/people")
+    answer = await visit.api.send("GET", f"/people/{person_id}")
+    organisation = await known_organisation(visit.api, answer.data["organisation_id"])
+    return await _form(visit, _values(answer), organisation, person=answer.data)
+
+
+@router.post("/people/{person_id}/edit")
+async def change_access(visit: VisitDep, person_id: str) -> Response:
+    """Change the access, if nobody has changed it since the form was shown."""
+    form = await entered(visit.request)
+    person = await visit.api.get(f"/people/{person_id}")
+    is_of_centre = form.get("role") in CENTRE_ROLES
+    organisation = Choice() if is_of_centre else await choose(visit.api, form, "organisation")
+    if form.get("find") or organisation.error:
+        return await _form(visit, form, organisation, person=person)
+    body = _access(form, organisation) | {"active": form.get("active") == "yes"}
+    if (subject := form.get("external_subject", "")) != (person["external_subject"] or ""):
+        body["external_subject"] = subject or None
+    try:
+        await visit.api.send("PATCH", f"/people/{person_id}", body, version=form.get("version"))
+    except ApiProblem as problem:
+        if problem.status != 412:
+            return await _form(visit, form, organisation, problem, person=person)
+        current = _values(await visit.api.send("GET", f"/people/{person_id}"))
+        wrong = changed_meanwhile(current, form, chosen=("role", "include_subordinates", "active"))
+        again = form | {"version": current["version"]}
+        return await _form(visit, again, organisation, problem, person=person, wrong=wrong)
+    return visit.redirect(f"/people/{person_id}", note="Доступ изменён.")
+
+
+@router.post("/people/{person_id}/password")
+async def reset_password(visit: VisitDep, person_id: str) -> HTMLResponse:
+    """Give the account a new password, which ends its sessions, and show it."""
+    answer = await visit.api.send("GET", f"/people/{person_id}")
+    password = new_password()
+    changed = await visit.api.send("PATCH", f"/people/{person_id}", {"password": password}, version=answer.version)
+    return visit.render("people/password.html", person=changed.data, password=password, is_new=False)
+
+
+def _values(answer: Answer) -> dict[str, str]:
+    person = answer.data
+    return {name: str(person[name] or "") for name in ("full_name", "role", "external_subject")} | {
+        "include_subordinates": "yes" if person["include_subordinates"] else "",
+        "active": "yes" if person["active"] else "",
+        "version": answer.version,
+    }
+
+
+def _access(form: Mapping[str, str], organisation: Choice) -> dict[str, Any]:
+    return {
+        "full_name": form.get("full_name", ""),
+        "role": form.get("role", ""),
+        "organisation_id": organisation.organisation_id,
+        "include_subordinates": form.get("include_subordinates") == "yes" and form.get("role") not in CENTRE_ROLES,
+    }
+
+
+async def _form(
+    visit: Visit,
+    values: Mapping[str, str],
+    organisation: Choice,
+    problem: ApiProblem | None = None,
+    *,
+    person: Mapping[str, Any] | None = None,
+    wrong: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    methods = await visit.api.get("/auth/methods")
+    return visit.render(
+        "people/edit.html",
+        status=problem.status if problem else 200,
+        person=person,
+        values=values,
+        organisation=organisation,
+        roles=grantable_roles(visit),
+        has_issuer=methods["external"] is not None,
+        refusal=refusal_of(problem) if problem else "",
+        wrong=wrong or (wrong_fields(problem, _WRONG) if problem else {}),
+    )

@@ -1,0 +1,74 @@
+"""People who have access: the list, and one person with their sessions."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi.responses import HTMLResponse
+
+from services.console.pages.people import person_access, person_locks
+from services.console.registry_forms.choosing import names_of
+from services.console.site.labels import LABELS
+from services.console.site.page import NavigationLink, Page, Section, page_router
+from services.console.site.paging import page_addresses
+from services.console.site.visit import VisitDep, together
+
+PATH = "/people"
+router = page_router()
+router.include_router(person_access.router)
+router.include_router(person_locks.router)
+PAGE = Page(router, (NavigationLink(Section.REGISTRY, 50, "Сотрудники", PATH, rights=frozenset({"people:read"})),))
+_FILTERS = ("organisation_id", "role", "active")
+_PAGE_SIZE = 30
+
+
+@router.get(PATH)
+async def show_people(visit: VisitDep) -> HTMLResponse:
+    """Show a page of the list."""
+    if not visit.may("people:read"):
+        return visit.render("people/not_shown.html")
+    query = {name: visit.request.query_params.get(name, "") for name in _FILTERS}
+    cursor = visit.request.query_params.get("cursor")
+    listed = await visit.api.get("/people", {**query, "limit": _PAGE_SIZE, "cursor": cursor})
+    shown = {one["organisation_id"] for one in listed["items"]} | {query["organisation_id"]}
+    return visit.render(
+        "people/people.html",
+        people=listed["items"],
+        organisations=await names_of(visit.api, shown),
+        query=query,
+        roles=[("", "любая"), *LABELS["role"].items()],
+        new=f"/people-new?{urlencode({'organisation_id': query['organisation_id']})}",
+        is_filtered=any(query.values()),
+        **page_addresses(PATH, query, listed),
+    )
+
+
+@router.get(PATH + "/{person_id}")
+async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
+    """Show one person."""
+    if not visit.may("people:read"):
+        return visit.render("people/not_shown.html")
+    person, sessions = await together(
+        visit.api.get(f"{PATH}/{person_id}"), visit.api.get(f"{PATH}/{person_id}/sessions", {"limit": 20})
+    )
+    organisation, notices = await together(_organisation(visit, person), _notices(visit, person_id))
+    return visit.render(
+        "people/person.html",
+        person=person,
+        organisation=organisation,
+        sessions=sessions["items"],
+        notices=notices,
+        may_manage=visit.may("people:manage") and person["id"] != visit.me["person"]["id"],
+    )
+
+
+async def _organisation(visit: VisitDep, person: dict[str, Any]) -> Any:
+    organisation_id = person["organisation_id"]
+    return await visit.api.get(f"/organisations/{organisation_id}") if organisation_id else None
+
+
+async def _notices(visit: VisitDep, person_id: str) -> Any:
+    """Return the notice address, which only those see who manage people."""
+    if not visit.may("people:manage"):
+        return None
+    answer = await visit.api.send("GET", f"{PATH}/{person_id}/notice-address")
+    return answer.data | {"etag": answer.version}

@@ -1,0 +1,71 @@
+"""Russian words for what is wrong with a cell or a file; the API's reasons are English."""
+
+import re
+
+_CYRILLIC_ONLY = re.compile(r"[^A-Za-z]*")
+# The first that matches decides; groups are values of the file or of the registry.
+_REASONS = (
+    (r"is not one of .*", "Такого значения в этом столбце не бывает. Посмотрите столбец в выгрузке реестра."),
+    (r"is neither yes nor no.*", "Напишите «да» или «нет»."),
+    (r"is not a date.*", "Это не дата. Напишите её как 31.01.2026."),
+    (
+        r"was rounded by a spreadsheet.*",
+        "Таблица округлила число. Сделайте столбец текстовым и введите его снова.",
+    ),
+    (r"is not an id.*", "Это не идентификатор. Столбец нужен только в таблицах, выгруженных отсюда."),
+    (r"is needed", "Ячейка не заполнена."),
+    (r"is incomplete.*", "Данных не хватает: заполните соседние столбцы."),
+    (r"(\d+) organisations match.*", "Подходит несколько организаций ({0}). Укажите код."),
+    (r"matches «(.*)», like row (\d+).*", "Та же организация, что в строке {1}: «{0}». Различите их кодом."),
+    (
+        r"matches no organisation.*",
+        "Такой организации нет ни в реестре, ни в таблице: проверьте код, ОГРН, ИНН или название.",
+    ),
+    (r"is not a district or city.*", "Такого района или города в регионе нет: проверьте ОКТМО или название."),
+    (r"(\d+) calendars have this name.*", "Календарей с таким названием несколько."),
+    (r"There is no such calendar", "Такого календаря нет. Сначала заведите его."),
+    (r"belongs to «(.*)»", "Этот код уже у организации «{0}»."),
+    (r"The page .* belongs to «(.*)».*", "Страница подключена к организации «{0}». Сначала передайте её."),
+    (r"row (\d+) assigns this page.*", "Строка {0} отдаёт эту страницу другой организации."),
+    (r"is the page (\d+), and (\S+) says (\d+)", "Адрес ведёт на страницу {0}, а в ячейке {1} стоит {2}."),
+    (r"names no page.*", "Не хватает адреса или номера страницы."),
+    (r"is an unknown short name.*", "Короткое имя системе не известно. Укажите номер страницы или спросите сети."),
+    (r"differs within one organisation: (.*)", "Строки одной организации расходятся: {0}."),
+    (r"An organisation cannot belong.*", "Организация не может подчиняться себе или своей подчинённой."),
+    (r"the last day is before.*|The last day is before.*", "Последний день раньше первого."),
+    (r"The organisation's last day has passed.*", "Последний день прошёл: действующей организация быть не может."),
+    (r"This ОКТМО is outside.*", "ОКТМО не из этого муниципалитета."),
+    (r"The same sphere.*", "Сфера указана дважды."),
+    (r"Give the main sphere.*", "Сначала укажите основную сферу."),
+    (r"A document alone.*", "К документу укажите основание."),
+    (r"String should match pattern.*", "Недопустимые знаки или не та длина."),
+    (r"String should have at most (\d+).*", "Слишком длинно: не больше {0} знаков."),
+    (r"control characters.*", "Текст должен быть в одну строку."),
+    (r"The text contains (\d+) addresses.*", "В ячейке несколько адресов: оставьте один."),
+    (
+        r"This is .*|«.*» (is not|belongs to) .*|A bare .*|The text contains no.*",
+        "Это не адрес страницы ВКонтакте или Одноклассников.",
+    ),
+    (
+        r"The columns «(.*)» and «(.*)» name the same field",
+        "Столбцы «{0}» и «{1}» — об одном и том же. Оставьте один.",
+    ),
+    (r"There is no column «(.*?)».*", "В таблице нет столбца «{0}»."),
+    (r"The file has more than (\d+) rows", "В таблице больше {0} строк: разделите её."),
+)
+_KNOWN = tuple((re.compile(pattern, re.DOTALL), words) for pattern, words in _REASONS)
+_OTHER = "Значение не подходит этому столбцу."
+_FILE = "Не получилось прочитать таблицу. Нужен файл CSV или XLSX с заголовками столбцов."
+
+
+def in_russian(reason: str, *, other: str = _OTHER) -> str:
+    """Return the reason in Russian; `other` if it is not known."""
+    for pattern, words in _KNOWN:
+        if found := pattern.fullmatch(reason):
+            return words.format(*found.groups())
+    return reason if _CYRILLIC_ONLY.fullmatch(reason) else other
+
+
+def about_file(reason: str) -> str:
+    """Return why a file could not be read."""
+    return in_russian(reason, other=_FILE)

@@ -1,0 +1,70 @@
+"""Choosing an organisation in a form: by words, then one of those found."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.console.api_calls.client import Api
+from services.console.site.visit import together
+
+_FOUND = 8
+# From this score on the words are the whole name, as the search reads names.
+_EXACT = 0.999
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person entered, and the organisation that it names, if it names one."""
+
+    words: str = ""
+    chosen: dict[str, Any] | None = None
+    found: list[dict[str, Any]] = field(default_factory=list)
+    error: str = ""
+
+    @property
+    def organisation_id(self) -> str | None:
+        """Return the id of the organisation that was chosen."""
+        return str(self.chosen["id"]) if self.chosen else None
+
+
+async def find_organisations(api: Api, words: str) -> list[dict[str, Any]]:
+    """Return organisations whose names resemble the words, best first."""
+    if not words.strip():
+        return []
+    found: list[dict[str, Any]] = (
+        await api.get("/organisations/search", {"q": words[:200], "limit": _FOUND, "active": True})
+    )["items"]
+    return found
+
+
+async def known_organisation(api: Api, organisation_id: str | None) -> Choice:
+    """Return the choice that a form begins with."""
+    if not organisation_id:
+        return Choice()
+    return Choice(chosen=await api.get(f"/organisations/{organisation_id}"))
+
+
+async def choose(api: Api, form: Mapping[str, str], name: str, *, required: bool = True) -> Choice:
+    """Return the organisation that the fields of `components/choice.html` name.
+
+    Without one, `error` says what to do, unless nothing was entered and nothing is required.
+    """
+    words, ticked = form.get(f"{name}_words", ""), form.get(f"{name}_id", "")
+    if form.get("find") == name:
+        return Choice(words, found=await find_organisations(api, words))
+    if ticked:
+        return Choice(words, chosen=await api.get(f"/organisations/{ticked}"))
+    if not words:
+        return Choice(error="Найдите организацию по названию." if required else "")
+    found = await find_organisations(api, words)
+    if found and found[0]["score"] >= _EXACT and (len(found) == 1 or found[1]["score"] < _EXACT):
+        return Choice(words, chosen=found[0], found=found)
+    error = "Отметьте нужную организацию." if found else "Ничего не нашлось. Проверьте название."
+    return Choice(words, found=found, error=error)
+
+
+async def names_of(api: Api, ids: Collection[str | None]) -> dict[str, str]:
+    """Return the names of organisations by their ids."""
+    wanted = sorted({one for one in ids if one})
+    found = await together(*(api.get(f"/organisations/{one}") for one in wanted))
+    return {one["id"]: one["short_name"] or one["name"] for one in found}

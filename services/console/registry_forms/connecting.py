@@ -1,0 +1,66 @@
+"""A page that somebody connects: its address is looked up in the network, then it is registered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.console.api_calls.client import ApiProblem
+from services.console.registry_forms.choosing import Choice
+from services.console.site.forms import refusal_of, start_of_day, wrong_fields
+from services.console.site.visit import Visit
+
+_WRONG = {
+    "address": "Это не адрес сообщества: проверьте, что он открывается, и вставьте его целиком.",
+    "external_id": "Эта страница уже подключена.",
+    "organisation_id": "Выберите организацию.",
+    "go_live_at": "Проверьте день.",
+}
+_NETWORK_SILENT = (
+    "Сеть сейчас не ответила или нет рабочего ключа доступа. Об адресе это ничего не говорит: повторите позже."
+)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What was entered, and the community that the address leads to, if it is known."""
+
+    values: Mapping[str, str]
+    organisation: Choice
+    community: Mapping[str, Any] | None = None
+    refusal: str = ""
+    wrong: Mapping[str, str] = field(default_factory=dict)
+
+
+async def look_up(visit: Visit, values: Mapping[str, str], organisation: Choice) -> Connection:
+    """Return the community of an address, or what is wrong with the address."""
+    body = {"address": values.get("address", ""), "network": values.get("network") or None}
+    try:
+        answer = await visit.api.send("POST", "/pages/resolve", body)
+    except ApiProblem as problem:
+        return refused(values, organisation, problem)
+    return Connection(values, organisation, answer.data)
+
+
+def refused(values: Mapping[str, str], organisation: Choice, problem: ApiProblem) -> Connection:
+    """Return the form with what is wrong. Raise the problem if nothing can be done there."""
+    text = _NETWORK_SILENT if problem.status == 503 else refusal_of(problem)
+    return Connection(values, organisation, None, text, wrong_fields(problem, _WRONG))
+
+
+async def register(visit: Visit, form: Mapping[str, str], organisation: Choice) -> Any:
+    """Register the page that was looked up; return it. Raise ApiProblem."""
+    body = {
+        "organisation_id": organisation.organisation_id,
+        "network": form.get("network", ""),
+        "external_id": form.get("external_id", ""),
+        "name": form.get("name", ""),
+        "screen_name": form.get("screen_name") or None,
+        "go_live_at": start_of_day(form.get("go_live_on", "")),
+    }
+    return (await visit.api.send("POST", "/pages", body, key=form.get("key"))).data
+
+
+def community_in(form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the community that the form had found."""
+    names = ("network", "external_id", "name", "screen_name", "url")
+    return {name: form.get(name, "") for name in names} | {"page_id": None, "organisation": None}

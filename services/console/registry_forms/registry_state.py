@@ -1,0 +1,53 @@
+"""What the registry has already: it decides which step of the first run is next."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from services.console.site.visit import Visit, together
+
+PATH = "/first-run"
+
+
+@dataclass(frozen=True)
+class RegistryState:
+    """The first organisation and the first page, if there are any, and how that page is collected."""
+
+    organisation: dict[str, Any] | None
+    page: dict[str, Any] | None
+    collection: Any = None
+    has_several: bool = False
+
+    @property
+    def step(self) -> int:
+        """Return the number of the next step; 4 when everything is done."""
+        if self.organisation is None:
+            return 1
+        if self.page is None:
+            return 2
+        read = self.collection is not None and self.collection["state"] == "healthy"
+        return 4 if read else 3
+
+
+def may_set_up(visit: Visit) -> bool:
+    """Return whether the person may do the steps."""
+    return visit.may("registry:write")
+
+
+async def registry_state(visit: Visit) -> RegistryState:
+    """Return the state of the registry."""
+    organisations, pages = await together(
+        visit.api.get("/organisations", {"limit": 2}), visit.api.get("/pages", {"limit": 1})
+    )
+    found = organisations["items"]
+    return RegistryState(next(iter(found), None), next(iter(pages["items"]), None), has_several=len(found) > 1)
+
+
+async def needs_first_run(visit: Visit) -> bool:
+    """Return whether the home page leads to the first run: it is not done, and the person may do it.
+
+    Whoever has several organisations has set up more than the first run does.
+    """
+    if not may_set_up(visit):
+        return False
+    state = await registry_state(visit)
+    return state.page is None and not state.has_several

@@ -1,0 +1,41 @@
+"""How a page is collected, and its network token."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.forms import wrong_fields
+from services.console.site.visit import Visit
+
+_SECRETS = ("application_key", "application_secret_key", "session_secret_key")
+_WRONG = {
+    "token": "Вставьте ключ целиком.",
+    "application_key": "Введите ключ приложения.",
+    "application_secret_key": "Введите секретный ключ приложения.",
+    "session_secret_key": "Проверьте секрет сессии.",
+    "page_id": "Ключ дан другому сообществу.",
+}
+
+
+async def collection_of(visit: Visit, page_id: str) -> Any:
+    """Return the state of collection; None if the person may not see it, or ingest does not know the page yet."""
+    if not visit.may("sources:read"):
+        return None
+    try:
+        return await visit.api.get(f"/sources/{page_id}")
+    except ApiProblem as problem:
+        if problem.status == 404:
+            return None
+        raise
+
+
+async def add_token(visit: Visit, network: str, page_id: str, form: Mapping[str, str]) -> None:
+    """Give the token of a community to ingest. Raise ApiProblem."""
+    body: dict[str, Any] = {name: value for name in _SECRETS if (value := form.get(name))}
+    body |= {"network": network, "kind": "group", "page_id": page_id, "token": form.get("token", "")}
+    await visit.api.send("POST", "/sources/tokens", body)
+
+
+def wrong_token(problem: ApiProblem) -> dict[str, str]:
+    """Return what is wrong with a token, by field."""
+    return wrong_fields(problem, _WRONG)

@@ -1,0 +1,77 @@
+"""What people entered in forms, and what the API found wrong with it."""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, time
+
+from fastapi import Request
+from starlette.datastructures import UploadFile
+
+from services.console.api_calls.client import ApiProblem
+from services.console.site.refusals import explained
+from shared.clock import REGION_TIME_ZONE
+
+_LATIN = re.compile("[A-Za-z]")
+_REPEATED = {"duplicate": "Такое значение уже занято.", "idempotency-key-reused": "Форма уже отправлена."}
+
+
+async def entered(request: Request) -> dict[str, str]:
+    """Return the texts of a form without the spaces around them; files are left out."""
+    form = await request.form()
+    return {name: value.strip() for name, value in form.items() if isinstance(value, str)}
+
+
+async def entered_with_file(request: Request, name: str) -> tuple[dict[str, str], bytes]:
+    """Return the texts of a form, and the content of the file in the field `name`; empty without a file."""
+    async with request.form() as form:
+        file = form.get(name)
+        content = await file.read() if isinstance(file, UploadFile) else b""
+        return {field: value.strip() for field, value in form.items() if isinstance(value, str)}, content
+
+
+def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return what to say beside each wrong field, by its name.
+
+    `texts` are words for the fields of a form. A detail of the API is shown only where it is Russian.
+    """
+    wrong = {}
+    for pointer, detail in problem.fields.items():
+        name = pointer.removeprefix("query").strip("/").split("/")[0]
+        said = detail.removeprefix("Value error, ")
+        russian = None if _LATIN.search(said) else said
+        wrong[name] = russian or _REPEATED.get(problem.slug) or texts.get(name, "Проверьте это поле.")
+    return wrong
+
+
+def changed_meanwhile(
+    current: Mapping[str, str], form: Mapping[str, str], *, chosen: Collection[str] = ()
+) -> dict[str, str]:
+    """Return what stands now in the fields that differ from what was entered, for a form whose version was stale.
+
+    `chosen` are fields whose values are no words.
+    """
+    return {
+        name: "Сейчас выбрано другое." if name in chosen else f"Сейчас в записи: {value or 'пусто'}."
+        for name, value in current.items()
+        if name != "version" and value != form.get(name, "")
+    }
+
+
+def is_correctable(problem: ApiProblem) -> bool:
+    """Return whether the person can do something about it: the form is shown again with what they entered."""
+    return problem.status in {403, 409, 412, 422, 502, 503}
+
+
+def refusal_of(problem: ApiProblem) -> str:
+    """Return what stands above a form that was refused. Raise the problem if nothing can be done there."""
+    if not is_correctable(problem):
+        raise problem
+    return "Такая запись уже есть." if problem.slug == "duplicate" else explained(problem)
+
+
+def start_of_day(day: str) -> str | None:
+    """Return the moment at which a day of a form begins in the region; None without a day."""
+    try:
+        return datetime.combine(date.fromisoformat(day), time(), REGION_TIME_ZONE).isoformat() if day else None
+    except ValueError:
+        return day

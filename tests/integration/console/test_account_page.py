@@ -1,0 +1,45 @@
+"""The person's own page: sessions, notices by mail, and what they were told."""
+
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.test_registry_pages import changes, version_of
+
+EXECUTOR = CallerCase("executor")
+MODERATOR = CallerCase("moderator")
+
+
+async def test_report_is_offered_to_those_who_may_read_it(console: ConsoleUnderTest) -> None:
+    for who, is_offered in ((MODERATOR, True), (EXECUTOR, False)):
+        text = (await console.send(who, "GET", "/account")).response.text
+        assert ('name="kind_report"' in text) is is_offered
+        assert 'name="kind_assignment"' in text
+
+
+async def test_choices_are_saved_in_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+    form = {"kind_mention": "never", "kind_warning": "digest", "urgent_at_any_hour": "yes"}
+    form["version"] = await version_of(console, EXECUTOR, "/account")
+    saved = await console.send(EXECUTOR, "POST", "/account/notices", data=form)
+    assert (saved.response.status_code, changes(saved)) == (303, [("PATCH", 200)])
+    stale = await console.send(EXECUTOR, "POST", "/account/notices", data=form | {"version": '"99"'})
+    assert stale.response.status_code == 412
+    assert "Настройки изменились" in stale.response.text
+
+
+async def test_wrong_address_is_shown_again(console: ConsoleUnderTest) -> None:
+    form = {"address": "не адрес", "version": await version_of(console, EXECUTOR, "/account")}
+    refused = (await console.send(EXECUTOR, "POST", "/account/address", data=form)).response
+    assert refused.status_code == 422
+    assert "Это не адрес электронной почты." in refused.text
+    assert 'value="не адрес"' in refused.text
+
+
+async def test_other_sessions_are_ended(console: ConsoleUnderTest) -> None:
+    ended = await console.send(EXECUTOR, "POST", "/account/sessions/end-others")
+    assert (ended.response.status_code, [call.path for call in ended.calls]) == (303, ["/me", "/me/sessions"])
+    gone = await console.send(EXECUTOR, "POST", console.filled("/account/sessions/{session_id}/end"))
+    assert (gone.response.status_code, changes(gone)) == (303, [("DELETE", 404)])
+
+
+async def test_link_of_a_letter_leads_to_the_settings(console: ConsoleUnderTest) -> None:
+    response = (await console.send(EXECUTOR, "GET", "/settings/notices")).response
+    assert (response.status_code, response.headers["location"]) == (303, "/account#notices")

@@ -1,0 +1,144 @@
+"""Pages of people and API clients: access, locks, and secrets that are shown once."""
+
+import re
+
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.test_registry_pages import changes, version_of
+
+OPERATIONS = CallerCase("operations")
+MANAGER = CallerCase("manager")
+AUDITOR = CallerCase("auditor")
+MODERATOR = CallerCase("moderator")
+
+
+async def test_list_names_people_and_their_organisations(console: ConsoleUnderTest) -> None:
+    text = (await console.send(OPERATIONS, "GET", "/people")).response.text
+    assert "person-bagulnik" in text
+    assert "person-oblepiha" in text
+    own = (await console.send(MANAGER, "GET", "/people")).response.text
+    assert "person-bagulnik" in own
+    assert "person-oblepiha" not in own
+
+
+async def test_others_read_who_gives_access(console: ConsoleUnderTest) -> None:
+    for path in ("/people", "/clients"):
+        visited = await console.send(MODERATOR, "GET", path)
+        assert "эксплуатация" in visited.response.text
+        assert [call.path for call in visited.calls] == ["/me"]
+
+
+async def test_access_is_given_with_a_password_shown_once(console: ConsoleUnderTest) -> None:
+    form = {
+        "full_name": "Пробная <b>",
+        "username": "probe.once",
+        "role": "executor",
+        "organisation_id": console.filled("{organisation_id}"),
+        "key": "k-person",
+    }
+    visited = await console.send(OPERATIONS, "POST", "/people-new", data=form)
+    assert (visited.response.status_code, changes(visited)) == (200, [("POST", 201)])
+    shown = re.search(r'registry-secret">([a-z0-9-]{19})<', visited.response.text)
+    assert shown is not None
+    assert "Пробная &lt;b&gt;" in visited.response.text
+    assert "set-cookie" not in visited.response.headers
+    assert visited.response.headers["cache-control"] == "no-store"
+
+
+async def test_role_and_organisation_have_to_fit(console: ConsoleUnderTest) -> None:
+    form = {"full_name": "Пробная", "username": "Не то", "role": "executor", "key": "k-fit"}
+    visited = await console.send(OPERATIONS, "POST", "/people-new", data=form)
+    assert "Найдите организацию по названию." in visited.response.text
+    assert changes(visited) == []
+    own = form | {"organisation_id": console.filled("{organisation_id}")}
+    refused = await console.send(OPERATIONS, "POST", "/people-new", data=own)
+    assert refused.response.status_code == 422
+    assert "строчные латинские буквы" in refused.response.text
+    assert 'value="Не то"' in refused.response.text
+
+
+async def test_manager_is_offered_no_role_of_the_centre(console: ConsoleUnderTest) -> None:
+    text = (await console.send(MANAGER, "GET", "/people-new")).response.text
+    assert 'value="executor"' in text
+    assert 'value="moderator"' not in text
+    form = {"full_name": "Пробная", "username": "probe.centre", "role": "moderator", "key": "k-centre"}
+    refused = (await console.send(MANAGER, "POST", "/people-new", data=form)).response
+    assert refused.status_code == 403
+    assert "У вас нет права на это действие." in refused.text
+
+
+async def test_access_is_changed_in_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+    own = console.filled("/people/{person_id}")
+    form = {"full_name": "Новое имя", "role": "approver", "active": "yes"}
+    form["organisation_id"] = console.filled("{organisation_id}")
+    form["version"] = await version_of(console, OPERATIONS, f"{own}/edit")
+    changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)
+    assert (changed.response.status_code, changes(changed)) == (303, [("PATCH", 200)])
+    stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form | {"version": '"99"'})
+    assert stale.response.status_code == 412
+    assert 'value="Новое имя"' in stale.response.text
+    assert "Сейчас в записи: " in stale.response.text
+    assert 'value="&#34;99&#34;"' not in stale.response.text
+
+
+async def test_password_is_reset_and_sessions_end(console: ConsoleUnderTest) -> None:
+    own = console.filled("/people/{person_id}")
+    reset = await console.send(OPERATIONS, "POST", f"{own}/password")
+    assert changes(reset) == [("PATCH", 200)]
+    assert "registry-secret" in reset.response.text
+    assert "set-cookie" not in reset.response.headers
+    for path in ("sessions/end", "sessions/{session_id}/end"):
+        ended = await console.send(OPERATIONS, "POST", console.filled(f"{own}/{path}"))
+        assert (ended.response.status_code, changes(ended)) == (303, [("DELETE", 204)])
+
+
+async def test_account_is_locked_with_a_reason(console: ConsoleUnderTest) -> None:
+    own = console.filled("/people/{person_id}")
+    locked = await console.send(OPERATIONS, "POST", f"{own}/lock", data={"reason": "уволен"})
+    assert (locked.response.status_code, changes(locked)) == (303, [("POST", 200)])
+    assert "unlock" in locked.response.headers["set-cookie"]
+    silent = await console.send(OPERATIONS, "POST", f"{own}/lock", data={"reason": ""})
+    assert changes(silent) == [("POST", 422)]
+    assert "failed" in silent.response.headers["set-cookie"]
+
+
+async def test_auditor_sees_people_and_changes_nothing(console: ConsoleUnderTest) -> None:
+    text = (await console.send(AUDITOR, "GET", console.filled("/people/{person_id}"))).response.text
+    assert "person-bagulnik" in text
+    assert "Закрыть доступ" not in text
+    assert "Завершить" not in text
+
+
+async def test_client_secret_is_shown_once(console: ConsoleUnderTest) -> None:
+    form = {"name": "Витрина", "role": "executor", "organisation_id": console.filled("{organisation_id}")}
+    form["scopes"] = "appeals:read"
+    made = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
+    assert (made.response.status_code, changes(made)) == (200, [("POST", 201)])
+    assert "registry-secret" in made.response.text
+    assert "set-cookie" not in made.response.headers
+    own = console.filled("/clients/{client_id}")
+    assert "registry-secret" not in (await console.send(OPERATIONS, "GET", own)).response.text
+    again = await console.send(OPERATIONS, "POST", f"{own}/secrets", data={"overlap_hours": "1"})
+    assert changes(again) == [("POST", 201)]
+    assert "registry-secret" in again.response.text
+
+
+async def test_client_gets_no_right_that_its_role_lacks(console: ConsoleUnderTest) -> None:
+    form = {"name": "Витрина", "role": "executor", "organisation_id": console.filled("{organisation_id}")}
+    form["scopes"] = "rules:manage"
+    refused = (await console.send(OPERATIONS, "POST", "/clients-new", data=form)).response
+    assert refused.status_code == 422
+    assert "У этой роли нет одного из отмеченных прав" in refused.text
+    assert re.search(r'value="rules:manage" checked', refused.text)
+
+
+async def test_client_is_changed_and_deactivated(console: ConsoleUnderTest) -> None:
+    own = console.filled("/clients/{client_id}")
+    form = {"name": "Другая", "version": await version_of(console, OPERATIONS, f"{own}/edit")}
+    changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)
+    assert (changed.response.status_code, changes(changed)) == (303, [("PATCH", 200)])
+    stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form | {"version": '"99"'})
+    assert stale.response.status_code == 412
+    assert 'value="Другая"' in stale.response.text
+    gone = await console.send(OPERATIONS, "POST", f"{own}/deactivate")
+    assert (gone.response.status_code, changes(gone)) == (303, [("DELETE", 204)])

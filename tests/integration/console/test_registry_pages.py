@@ -1,0 +1,257 @@
+"""Pages of the registry: organisations, pages, calendars, import and the first run."""
+
+import re
+
+import pytest
+
+from tests.integration.access import sample_data
+from tests.integration.access.all_services import CallerCase
+from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+
+MODERATOR = CallerCase("moderator")
+EXECUTOR = CallerCase("executor")
+MANAGER = CallerCase("manager")
+HOSTILE = "<script>alert(1)</script>"
+
+
+async def version_of(console: ConsoleUnderTest, who: CallerCase, address: str) -> str:
+    """Return the version that the form at this address would send."""
+    page = (await console.send(who, "GET", address)).response.text
+    found = re.search(r'name="version" value="([^"]*)"', page)
+    assert found is not None, page[-2000:]
+    return found[1].replace("&#34;", '"')
+
+
+def changes(visited: Visited) -> list[tuple[str, int]]:
+    """Return the method of each change and its status."""
+    return [(call.method, call.status) for call in visited.calls if call.method != "GET"]
+
+
+async def test_change_is_offered_only_to_those_who_may_make_it(console: ConsoleUnderTest) -> None:
+    address = console.filled("/organisations/{organisation_id}")
+    for who, is_offered in ((MODERATOR, True), (EXECUTOR, False)):
+        text = (await console.send(who, "GET", address)).response.text
+        assert "Организация bagulnik" in text
+        assert (f'href="{address}/edit"' in text) is is_offered
+        assert ("Подключить страницу" in text) is is_offered
+
+
+async def test_organisation_is_registered_and_shown(console: ConsoleUnderTest) -> None:
+    form = {"name": "Школа № 9", "kind": "institution", "key": "k-organisation"}
+    visited = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
+    assert visited.response.status_code == 303
+    assert visited.response.headers["location"].startswith("/organisations/")
+    assert changes(visited) == [("POST", 201)]
+
+
+async def test_wrong_fields_are_explained_beside_what_was_entered(console: ConsoleUnderTest) -> None:
+    form = {"name": HOSTILE, "kind": "institution", "inn": "123", "code": "Код", "key": "k"}
+    visited = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
+    text = visited.response.text
+    assert visited.response.status_code == 422
+    assert HOSTILE not in text
+    assert "&lt;script&gt;" in text
+    assert "ИНН состоит из 10 или 12 цифр" in text
+    assert "строчные латинские буквы" in text
+    assert "String should" not in text
+
+
+async def test_duplicate_code_is_explained(console: ConsoleUnderTest) -> None:
+    form = {"name": "Школа № 9", "kind": "institution", "code": "code-bagulnik", "key": "k-code"}
+    response = (await console.send(MODERATOR, "POST", "/organisations-new", data=form)).response
+    assert response.status_code == 409
+    assert "Такая запись уже есть." in response.text
+
+
+async def test_change_sends_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+    address = console.filled("/organisations/{organisation_id}/edit")
+    form = {"name": "Другое имя", "kind": "institution", "active": "yes"}
+    form["version"] = await version_of(console, MODERATOR, address)
+    visited = await console.send(MODERATOR, "POST", address, data=form)
+    assert (visited.response.status_code, changes(visited)) == (303, [("PATCH", 200)])
+    stale = await console.send(MODERATOR, "POST", address, data=form | {"version": '"99"'})
+    assert stale.response.status_code == 412
+    assert "изменил коллега" in stale.response.text
+    assert 'value="Другое имя"' in stale.response.text
+    assert "Сейчас в записи: Организация bagulnik." in stale.response.text
+    assert f'name="version" value="{form["version"]}"' in stale.response.text.replace("&#34;", '"')
+
+
+async def test_parent_is_found_by_words_and_chosen(console: ConsoleUnderTest) -> None:
+    form = {"name": "Филиал", "kind": "other", "parent_words": "прозвище bagulnik", "key": "k-parent"}
+    searched = await console.send(MODERATOR, "POST", "/organisations-new", data=form | {"find": "parent"})
+    assert searched.response.status_code == 200
+    assert 'name="parent_id"' in searched.response.text
+    assert changes(searched) == []
+    made = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
+    assert (made.response.status_code, changes(made)) == (303, [("POST", 201)])
+    unknown = form | {"parent_words": "зюзюка"}
+    refused = await console.send(MODERATOR, "POST", "/organisations-new", data=unknown)
+    assert "Ничего не нашлось" in refused.response.text
+    assert changes(refused) == []
+
+
+async def test_names_and_successions_are_added_and_removed(console: ConsoleUnderTest) -> None:
+    own = console.filled("/organisations/{organisation_id}")
+    name = {"kind": "alias", "name": "Багульник", "key": "k-name"}
+    added = await console.send(MODERATOR, "POST", f"{own}/names-new", data=name)
+    assert (added.response.status_code, changes(added)) == (303, [("POST", 201)])
+    removed = await console.send(MODERATOR, "POST", console.filled(own + "/names/{name_id}/remove"))
+    assert (removed.response.status_code, changes(removed)) == (303, [("DELETE", 204)])
+    form = {"kind": "merged", "effective_on": "2026-12-01", "key": "k-succession"}
+    form["successor_id"] = console.filled("{heir_id}")
+    recorded = await console.send(MODERATOR, "POST", f"{own}/successions-new", data=form)
+    assert (recorded.response.status_code, changes(recorded)) == (303, [("POST", 201)])
+    split = await console.send(MODERATOR, "POST", f"{own}/successions-new", data=form | {"kind": "split"})
+    assert split.response.status_code == 422
+    assert "для разделения нужны два" in split.response.text
+
+
+async def test_address_of_a_silent_network_says_nothing_about_it(console: ConsoleUnderTest) -> None:
+    form = {"address": "https://vk.com/school9"}
+    response = (await console.send(MODERATOR, "POST", "/pages-new", data=form)).response
+    assert "Об адресе это ничего не говорит" in response.text
+    wrong = (await console.send(MODERATOR, "POST", "/pages-new", data={"address": "https://t.me/x"})).response
+    assert "Это не адрес сообщества" in wrong.text
+    assert 'value="https://t.me/x"' in wrong.text
+
+
+async def test_page_is_connected_once(console: ConsoleUnderTest) -> None:
+    form = {
+        "network": "vk",
+        "external_id": "777",
+        "name": "Школа № 9",
+        "url": "https://vk.com/club777",
+        "organisation_id": console.filled("{organisation_id}"),
+        "go_live_on": "2026-03-01",
+        "key": "k-page",
+    }
+    made = await console.send(MODERATOR, "POST", "/pages-new/connect", data=form)
+    assert (made.response.status_code, changes(made)) == (303, [("POST", 201)])
+    known = await console.send(MODERATOR, "POST", "/pages-new/connect", data=form | {"external_id": "101"})
+    assert known.response.status_code == 409
+    assert "Такая запись уже есть." in known.response.text
+    assert "Школа № 9" in known.response.text
+
+
+async def test_page_is_found_by_its_address(console: ConsoleUnderTest) -> None:
+    found = (await console.send(EXECUTOR, "GET", "/pages?q=https://vk.com/club101")).response.text
+    assert "Страница bagulnik 1" in found
+    assert "Страница saranka 1" not in found
+    unknown = (await console.send(EXECUTOR, "GET", "/pages?q=https://t.me/x")).response
+    assert (unknown.status_code, "Ничего не нашлось" in unknown.text) == (200, True)
+
+
+async def test_step_is_confirmed_in_order(console: ConsoleUnderTest) -> None:
+    own = console.filled("/pages/{page_id}/steps")
+    form = {"evidence_kind": "document", "evidence": "приказ № 1"}
+    done = await console.send(MANAGER, "POST", f"{own}/gov_badge", data=form)
+    assert (done.response.status_code, changes(done)) == (303, [("PUT", 200)])
+    early = await console.send(MANAGER, "POST", f"{own}/live", data=form)
+    assert early.response.status_code == 409
+    assert "Сначала подтвердите шаг «подтверждена сетью»" in early.response.text
+    assert "приказ № 1" in early.response.text
+    lost = await console.send(MANAGER, "POST", f"{own}/created/lost", data={"reason": "удалена"})
+    assert (lost.response.status_code, changes(lost)) == (303, [("DELETE", 200)])
+    assert (await console.send(MANAGER, "GET", f"{own}/unknown")).response.status_code == 404
+
+
+async def test_token_is_stored_and_never_shown(console: ConsoleUnderTest) -> None:
+    address = console.filled("/pages/{page_id}/token")
+    saved = await console.send(MODERATOR, "POST", address, data={"token": "vk1.a.secret"})
+    assert (saved.response.status_code, changes(saved)) == (303, [("POST", 201)])
+    assert "vk1.a.secret" not in saved.response.headers["set-cookie"]
+    empty = await console.send(MODERATOR, "POST", address, data={"token": ""})
+    assert empty.response.status_code == 422
+    assert "Вставьте ключ целиком." in empty.response.text
+
+
+async def test_page_moves_to_another_organisation(console: ConsoleUnderTest) -> None:
+    address = console.filled("/pages/{page_id}/edit")
+    form = {"name": "Страница", "url": "https://vk.com/club101", "active": "yes", "go_live_on": "2026-03-04"}
+    form["version"] = await version_of(console, MODERATOR, address)
+    form["organisation_id"] = str(console.services.samples["foreign"]["organisation_id"])
+    visited = await console.send(MODERATOR, "POST", address, data=form)
+    assert (visited.response.status_code, changes(visited)) == (303, [("PATCH", 200)])
+
+
+TABLE = "Код,Наименование,Вид,ИНН\nx1,Школа № 9,учреждение,\n".encode()
+WRONG_TABLE = "Код,Наименование,Вид,ИНН,Прочее\nx1,Школа <b>,фигня,123,а\n".encode()
+
+
+async def test_table_is_checked_before_it_is_applied(console: ConsoleUnderTest) -> None:
+    file = {"file": ("registry.csv", TABLE, "text/csv")}
+    checked = await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})
+    text = checked.response.text
+    assert "Загрузить таблицу</button>" in text
+    assert "Школа № 9" in text
+    digest = re.search(r'name="checked" value="(\w+)"', text)
+    assert digest is not None
+    form = {"do": "apply", "checked": digest[1], "key": "k-import"}
+    applied = await console.send(MODERATOR, "POST", "/import", files=file, data=form)
+    assert "Таблица загружена." in applied.response.text
+    other = {"file": ("registry.csv", TABLE + "x2,Школа № 8,учреждение,\n".encode(), "text/csv")}
+    unseen = await console.send(MODERATOR, "POST", "/import", files=other, data=form)
+    assert "Это не тот файл, который вы проверяли." in unseen.response.text
+    assert "Таблица загружена." not in unseen.response.text
+
+
+async def test_faults_of_a_table_are_named_by_cell_in_russian(console: ConsoleUnderTest) -> None:
+    file = {"file": ("registry.csv", WRONG_TABLE, "text/csv")}
+    text = (await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})).response.text
+    assert "2 ячейки с ошибками" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert re.search(r"C2</th>\s*<td>Вид</td>", text)
+    assert "Такого значения в этом столбце не бывает." in text
+    assert "is not one of" not in text
+    assert "Загрузить таблицу</button>" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "Выберите файл"), ("Название столбца\nа\n".encode(), "нет столбца «Наименование»")],
+)
+async def test_file_that_is_no_table_is_refused(console: ConsoleUnderTest, content: bytes, words: str) -> None:
+    file = {"file": ("registry.csv", content, "text/csv")}
+    response = (await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})).response
+    assert response.status_code == 422
+    assert words in response.text
+
+
+async def test_registry_is_exported(console: ConsoleUnderTest) -> None:
+    response = (await console.send(EXECUTOR, "GET", "/registry-export?format=csv")).response
+    assert response.headers["content-disposition"] == 'attachment; filename="registry.csv"'
+    assert "Организация bagulnik" in response.content.decode()
+
+
+async def test_calendar_is_changed_day_by_day(console: ConsoleUnderTest) -> None:
+    own = console.filled("/calendars/{calendar_id}")
+    version = await version_of(console, MODERATOR, f"{own}/days-new")
+    form = {"day": "2026-12-31", "title": "Короткий день", "hours": "09:00–13.00", "version": version}
+    done = await console.send(MODERATOR, "POST", f"{own}/days-new", data=form)
+    assert (done.response.status_code, changes(done)) == (303, [("PUT", 200)])
+    assert done.response.headers["location"] == f"{own}?year=2026"
+    wrong = await console.send(MODERATOR, "POST", f"{own}/days-new", data=form | {"hours": "с утра"})
+    assert wrong.response.status_code == 422
+    assert "Напишите часы так" in wrong.response.text
+    assert 'value="с утра"' in wrong.response.text
+    week = {"name": "Без часов", "version": version}
+    idle = await console.send(MODERATOR, "POST", f"{own}/edit", data=week)
+    assert idle.response.status_code == 422
+    assert "не меньше пяти рабочих часов" in idle.response.text
+
+
+async def test_calendar_takes_and_gives_icalendar(console: ConsoleUnderTest) -> None:
+    own = console.filled("/calendars/{calendar_id}")
+    exported = (await console.send(EXECUTOR, "GET", f"{own}/file")).response
+    assert exported.headers["content-type"].startswith("text/calendar")
+    file = {"file": ("days.ics", b"no calendar", "text/calendar")}
+    version = await version_of(console, MODERATOR, f"{own}/edit")
+    refused = await console.send(MODERATOR, "POST", f"{own}/file", files=file, data={"version": version})
+    assert refused.response.status_code == 422
+    assert "Нужен iCalendar" in refused.response.text
+
+
+async def test_first_run_is_not_offered_to_a_system_with_pages(console: ConsoleUnderTest) -> None:
+    home = (await console.send(MODERATOR, "GET", "/")).response
+    assert home.headers["location"] != "/first-run"
+    assert sample_data.MARKS["own"] in (await console.send(MODERATOR, "GET", "/first-run")).response.text

@@ -1,0 +1,229 @@
+"""Sign-in of people at the region's OIDC issuer: code with PKCE, refresh and revocation there.
+
+Not in the package of the other console tests: their console runs until the package ends, and two consoles in one
+process would share their app.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.console.browser_sessions.oidc_sign_in import SIGN_IN_COOKIE
+from services.console.browser_sessions.session_store import SESSION_COOKIE, purge_expired
+from shared.service import Service
+from tests.conftest import TestDatabase
+from tests.integration.access import sample_data
+from tests.integration.console.console_under_test import SAME_ORIGIN
+from tests.support.oidc_issuer.process import AUDIENCE, RunningIssuer, running_issuer
+from tests.support.served_app import served
+from tests.support.service_under_test import service_under_test
+
+SUBJECT = "f:1:tanya"
+PERSON = {
+    "username": "t.ivanova",
+    "full_name": "Татьяна Иванова",
+    "role": "moderator",
+    "external_subject": SUBJECT,
+}
+COMES_BACK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+
+@dataclass
+class Browser:
+    """A browser that knows the console, the issuer and nothing else."""
+
+    client: httpx.AsyncClient
+    issuer: RunningIssuer
+
+    async def open(self, path: str, **headers: str) -> httpx.Response:
+        """Open an address of the console."""
+        return await self.client.get(path, headers=SAME_ORIGIN | headers)
+
+    async def returned(self, next_path: str = "/organisations") -> str:
+        """Sign in at the issuer; return the address to which it leads back."""
+        away = await self.open(f"/sign-in/issuer?next={next_path}")
+        assert away.status_code == 303, away.text
+        return await self.issuer.follow(away.headers["location"])
+
+    async def signed_in(self) -> httpx.Response:
+        """Sign in and come back; return the answer of the console."""
+        return await self.client.get(await self.returned(), headers=COMES_BACK)
+
+
+@dataclass
+class OidcConsole:
+    """A console whose people sign in at the issuer."""
+
+    app: FastAPI
+    service: Service
+    issuer: RunningIssuer
+    database: TestDatabase
+
+    @asynccontextmanager
+    async def browser(self) -> AsyncIterator[Browser]:
+        """Return a new browser."""
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="https://console") as client:
+            yield Browser(client, self.issuer)
+
+    async def execute(self, statement: str) -> list[Any]:
+        """Run a statement on the console's tables."""
+        connection = await self.database.connect("console")
+        try:
+            rows: list[Any] = await connection.fetch(statement)
+            return rows
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="module")
+async def issuer() -> AsyncIterator[RunningIssuer]:
+    async with running_issuer() as running:
+        yield running
+
+
+@pytest.fixture
+async def console(issuer: RunningIssuer, database: TestDatabase, keys_dir: Path) -> AsyncIterator[OidcConsole]:
+    await issuer.signs_in(SUBJECT)
+    settings: dict[str, Any] = {"oidc_issuer": issuer.url, "oidc_audience": AUDIENCE, "oidc_client_id": "console"}
+    async with service_under_test("registry", database, keys_dir, **settings) as registry:
+        made = await registry.client.post("/api/v1/people", json=PERSON, headers=registry.headers("operations"))
+        assert made.status_code == 201, made.text
+        api: FastAPI = registry.client._transport.app  # type: ignore[attr-defined]
+        async with (
+            served(api) as gateway,
+            service_under_test(
+                "console", database, keys_dir, encryption_keys=sample_data.KEY, gateway_url=gateway
+            ) as running,
+        ):
+            app: FastAPI = running.client._transport.app  # type: ignore[attr-defined]
+            yield OidcConsole(app, running.service, issuer, database)
+
+
+async def test_person_of_the_issuer_signs_in_and_out(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        form = await browser.open("/sign-in?next=/organisations")
+        assert "/sign-in/issuer?next=%2Forganisations" in form.text
+        back = await browser.signed_in()
+        assert (back.status_code, back.headers["location"]) == (303, "/organisations")
+        assert "Татьяна Иванова" in (await browser.open("/organisations")).text
+        assert SUBJECT in (await console.issuer.refresh_tokens()).values()
+        assert await console.execute("SELECT id FROM console_sign_ins") == []
+        await browser.client.post("/sign-out", headers=SAME_ORIGIN)
+        assert (await browser.open("/organisations")).headers["location"].startswith("/sign-in")
+        assert await console.issuer.refresh_tokens() == {}
+
+
+async def test_issuer_is_asked_for_a_code_with_a_challenge(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        address = urlsplit((await browser.open("/sign-in/issuer")).headers["location"])
+        asked = {name: value[0] for name, value in parse_qs(address.query).items()}
+        assert f"{address.scheme}://{address.netloc}" == console.issuer.url
+        assert asked["redirect_uri"] == "https://console/sign-in/callback"
+        assert (asked["response_type"], asked["code_challenge_method"]) == ("code", "S256")
+        assert browser.client.cookies[SIGN_IN_COOKIE] not in address.query
+
+
+async def test_tokens_are_refreshed_at_the_issuer(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        await browser.signed_in()
+        before = await console.issuer.refresh_tokens()
+        await console.execute("UPDATE console_sessions SET access_expires_at = now()")
+        assert (await browser.open("/organisations")).status_code == 200
+        after = await console.issuer.refresh_tokens()
+        assert (len(after), after.keys() & before.keys()) == (1, set())
+        for token in after:
+            await console.issuer.revoke(token)
+        await console.execute("UPDATE console_sessions SET access_expires_at = now()")
+        assert (await browser.open("/organisations")).headers["location"].startswith("/sign-in")
+
+
+async def test_refusal_at_the_issuer_is_explained(console: OidcConsole) -> None:
+    await console.issuer.signs_in(None)
+    async with console.browser() as browser:
+        refused = await browser.signed_in()
+        assert refused.status_code == 401
+        assert "провайдер не подтвердил его" in refused.text
+        assert SESSION_COOKIE not in browser.client.cookies
+
+
+async def test_person_without_access_is_told_so(console: OidcConsole) -> None:
+    await console.issuer.signs_in("f:1:stranger")
+    async with console.browser() as browser:
+        refused = await browser.signed_in()
+        assert refused.status_code == 403
+        assert "доступа к системе у вас нет" in refused.text
+        assert SESSION_COOKIE not in browser.client.cookies
+        assert await console.issuer.refresh_tokens() == {}
+
+
+async def test_return_of_another_browser_signs_nobody_in(console: OidcConsole) -> None:
+    async with console.browser() as browser, console.browser() as other:
+        address = await browser.returned()
+        await other.returned()
+        stolen = await other.client.get(address, headers=COMES_BACK)
+        assert stolen.status_code == 400
+        assert SESSION_COOKIE not in other.client.cookies
+        assert (await browser.client.get(address, headers=COMES_BACK)).status_code == 303
+        again = await browser.client.get(address, headers=COMES_BACK)
+        assert again.status_code == 400
+
+
+async def test_sign_in_that_took_too_long_is_forgotten(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        address = await browser.returned()
+        await console.execute("UPDATE console_sign_ins SET expires_at = now()")
+        late = await browser.client.get(address, headers=COMES_BACK)
+        assert late.status_code == 400
+        assert "прошло слишком много времени" in late.text
+        await purge_expired(console.service.database)
+        assert await console.execute("SELECT id FROM console_sign_ins") == []
+
+
+async def test_silent_issuer_is_explained(console: OidcConsole) -> None:
+    await console.issuer.fail("500")
+    try:
+        async with console.browser() as browser:
+            response = await browser.open("/sign-in/issuer")
+            assert response.status_code == 503
+            assert "Провайдер входа не отвечает." in response.text
+            assert 'name="password"' in response.text
+    finally:
+        await console.issuer.fail(None)
+
+
+async def test_foreign_address_is_no_place_to_return_to(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        back = await browser.client.get(await browser.returned("//evil.example"), headers=COMES_BACK)
+        assert back.headers["location"] == "/"
+
+
+async def test_first_run_leads_from_an_empty_system(console: OidcConsole) -> None:
+    """The registry of this console is empty, unlike that of the others."""
+    async with console.browser() as browser:
+        await browser.signed_in()
+        assert (await browser.open("/")).headers["location"] == "/first-run"
+        first = await browser.open("/first-run")
+        assert 'action="/first-run/organisation"' in first.text
+        form = {"name": "Школа № 9", "kind": "institution", "key": "k-first"}
+        made = await browser.client.post("/first-run/organisation", data=form, headers=SAME_ORIGIN)
+        assert (made.status_code, made.headers["location"]) == (303, "/first-run")
+        second = await browser.open("/first-run")
+        assert "Школа № 9" in second.text
+        assert 'name="address"' in second.text
+        # No token is known yet, and here no ingest either.
+        address = {"address": "https://vk.com/school9"}
+        silent = await browser.client.post("/first-run/page", data=address, headers=SAME_ORIGIN)
+        assert 'name="service_token"' in silent.text
+        assert 'value="https://vk.com/school9"' in silent.text
+        found = {"network": "vk", "external_id": "9", "name": "Школа № 9", "key": "k-second"}
+        connected = await browser.client.post("/first-run/page", data=address | found, headers=SAME_ORIGIN)
+        assert connected.status_code == 303
+        assert (await browser.open("/")).headers["location"] != "/first-run"
