@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -177,7 +176,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
 async def assigned(walk: Walk) -> str:
     """The address of a new appeal that the organisation has."""
     await activate_rules(walk.demo.centre, PAGE_OWNERS)
-    text = f"Когда починят забор у школы? Заявка {uuid4().hex}"
+    text = f"Когда починят секцию {100 + secrets.randbelow(900)} разбитого забора вокруг нашей школы?"
     await walk.demo.vk.citizen(walk.demo.page("vk")["external_id"], "comment", text)
     found = await walk.demo.org.appeal_about(text)
     return f"/appeals/{found['id']}"
