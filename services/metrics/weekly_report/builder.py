@@ -36,6 +36,7 @@ from services.metrics.weekly_report.populations import ReportedTime, reported_ti
 from services.metrics.weekly_report.printed_names import Labels, read_labels
 from services.metrics.weekly_report.week_figures import WeekFigures, read_week_figures
 from shared.clock import REGION_TIME_ZONE
+from shared.networks import NETWORKS
 from shared.tables.registry import CoverageDay
 
 TOPICS_IN_DETAIL = 5
@@ -211,7 +212,8 @@ async def _coverage(session: AsyncSession, week: Week) -> list[CoverageRow]:
     names = ("required", "exempt", "covered", "live")
     query = (
         select(CoverageDay.network, *(func.sum(getattr(CoverageDay, name)).label(name) for name in names))
-        .where(CoverageDay.day == day)
+        # A day also has rows of having a page in any network.
+        .where(CoverageDay.day == day, CoverageDay.network.in_(NETWORKS))
         .group_by(CoverageDay.network)
         .order_by(CoverageDay.network.desc())
     )

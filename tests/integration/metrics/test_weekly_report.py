@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from cli.demo.past.row_writer import RowWriter
+from services.registry.coverage.history import record_day
 from tests.conftest import TestDatabase
 from tests.support.generated_reports import GeneratedAppeals, add_pages, read_surroundings
 from tests.support.large_size import REPORT_APPEALS
@@ -237,6 +238,23 @@ async def test_empty_week_has_no_shares_and_no_comparison(reports: Reports) -> N
     }  # fmt: skip
     assert _figures(report["axes"])["response_on_time"]["value"] is None
     assert report["attention"] == []
+
+
+async def test_coverage_is_that_of_the_last_day_that_the_registry_recorded(
+    reports: Reports, keys_dir: Path
+) -> None:
+    async with service_under_test("registry", reports.database, keys_dir) as registry:
+        for day in (date(2026, 11, 20), date(2026, 11, 22), date(2026, 11, 23)):
+            async with registry.service.database.write() as session:
+                await record_day(session, day)
+    rows = await reports.connection.fetch(
+        """SELECT network, sum(required) AS required, sum(covered) AS covered, sum(live) AS live FROM coverage_days
+           WHERE day = '2026-11-22' AND network IN ('vk', 'ok') GROUP BY network"""
+    )
+    report = (await reports.get("/2026-W47"))["report"]
+    shown = {row["network"]: (row["required"], row["covered"], row["live"]) for row in report["coverage"]}
+    assert shown == {row["network"]: (row["required"], row["covered"], row["live"]) for row in rows}
+    assert sum(required for required, _, _ in shown.values()) > 0
 
 
 async def test_rows_of_each_population_are_listed_and_exported(reports: Reports) -> None:
