@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from services.gateway.aggregation import health
 from services.gateway.aggregation.openapi_cache import OpenApiCache
 from services.gateway.api import docs_page
-from services.gateway.api.error_pages import error_page
+from services.gateway.api.error_pages import error_page, error_page_for_people
 from services.gateway.settings import GatewaySettings
 from shared import logs
 from shared.api import openapi_document
@@ -128,8 +128,12 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         return ProblemKind(**known[slug])
 
     @gateway.get("/errors/{status}", include_in_schema=False)
-    async def gateway_refusal(status: int, instance: str = "/") -> JSONResponse:
-        """Return the problem document that Traefik shows instead of its own error page."""
+    async def gateway_refusal(
+        status: int, instance: str = "/", accept: Annotated[str, Header(include_in_schema=False)] = ""
+    ) -> Response:
+        """Return what Traefik shows instead of its own error page: a problem document, to a browser a page."""
+        if "text/html" in accept:
+            return error_page_for_people(status)
         return error_page(status, instance, body_bytes=settings.gateway_body_bytes)
 
     return gateway

@@ -25,6 +25,10 @@ _FOREIGN = "Изменить что-либо можно только со стр
 _WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
 
 
+# The gateway takes these statuses for a failure of the console itself, and would open its circuit breaker.
+_OF_THE_GATEWAY = {502: 503, 504: 503}
+
+
 def error_page(request: Request, status: int, text: str, *, request_id: str | None = None) -> HTMLResponse:
     """Return a page that says what happened and where to go on; for htmx only its content."""
     swap = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
@@ -35,7 +39,7 @@ def error_page(request: Request, status: int, text: str, *, request_id: str | No
         text=text,
         request_id=request_id,
     )
-    return HTMLResponse(html, status_code=status)
+    return HTMLResponse(html, status_code=_OF_THE_GATEWAY.get(status, status))
 
 
 def install(app: FastAPI) -> None:

@@ -3,7 +3,7 @@
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.http import problems
@@ -17,6 +17,27 @@ class GatewayTimeout(problems.Problem):
     status: ClassVar[int] = 504
     slug: ClassVar[str] = "gateway-timeout"
     title: ClassVar[str] = "A service took too long"
+
+
+# The console shows its pages itself; this one is for the moments in which it does not answer.
+_PAGE = """<!doctype html>
+<html lang="ru"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} — Госпаблик</title>{refresh}</head>
+<body><h1>{title}</h1><p>{text}</p><p><a href="/">На главную</a></p></body></html>
+"""
+_TOO_LARGE = ("Слишком большой файл", "Файл больше, чем принимает система. Вернитесь и выберите другой.")
+_AWAY = (
+    "Система не отвечает",
+    "Страница откроется сама, как только система ответит. Если вы что-то меняли, проверьте, сохранилось ли это.",
+)
+_REFRESH = '<meta http-equiv="refresh" content="5">'
+
+
+def error_page_for_people(status: int) -> HTMLResponse:
+    """Return a page in place of the problem document; while the console does not answer it asks again by itself."""
+    title, text = _TOO_LARGE if status == 413 else _AWAY
+    refresh = "" if status == 413 else _REFRESH
+    return HTMLResponse(_PAGE.format(title=title, text=text, refresh=refresh), status_code=status)
 
 
 def error_page(status: int, url: str, *, body_bytes: int) -> JSONResponse:

@@ -189,6 +189,15 @@ async def test_gateway_errors_are_problem_documents(gateway: httpx.AsyncClient, 
     assert kind.json()["status"] == status
 
 
+@pytest.mark.parametrize(("status", "asks_again"), [(413, False), (502, True), (503, True), (504, True)])
+async def test_browser_gets_a_page_instead_of_a_problem_document(
+    gateway: httpx.AsyncClient, status: int, asks_again: bool
+) -> None:
+    answer = await gateway.get(f"/errors/{status}", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert ('http-equiv="refresh"' in answer.text) == asks_again
+
+
 async def test_error_page_states_the_limit_and_hides_callback_secrets(gateway: httpx.AsyncClient) -> None:
     answer = await gateway.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
     assert "2048 bytes" in answer.json()["detail"]

@@ -43,7 +43,11 @@ class _Handler:
         if self.name == "gateway-service" and request.path.startswith("/errors/"):
             status = int(request.path.rpartition("/")[2])
             return web.json_response(
-                {"by": "gateway-service", "instance": request.query["instance"]},
+                {
+                    "by": "gateway-service",
+                    "instance": request.query["instance"],
+                    "accept": request.headers.get("Accept"),
+                },
                 status=status,
                 content_type="application/problem+json",
             )
@@ -255,6 +259,12 @@ async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway)
         assert (await gateway.ask("GET", path))[0] in {502, 503}
     # Other services are not affected.
     assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200
+
+
+async def test_error_page_knows_what_the_client_accepts(gateway: Gateway) -> None:
+    headers = {"Accept": "text/html"}
+    async with gateway.http.get(f"{gateway.base}/api/v1/metrics/sla", headers=headers) as response:
+        assert (await response.json(content_type=None))["accept"] == "text/html"
 
 
 async def test_body_over_the_limit_is_refused_by_the_gateway(gateway: Gateway) -> None:
