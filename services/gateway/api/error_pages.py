@@ -34,7 +34,7 @@ _REFRESH = '<meta http-equiv="refresh" content="5">'
 
 
 def error_page_for_people(status: int) -> HTMLResponse:
-    """Return a page in place of the problem document; while the console does not answer it asks again by itself."""
+    """Return a page instead of the problem document; it asks again by itself if the console does not answer."""
     title, text = _TOO_LARGE if status == 413 else _AWAY
     refresh = "" if status == 413 else _REFRESH
     return HTMLResponse(_PAGE.format(title=title, text=text, refresh=refresh), status_code=status)
