@@ -56,7 +56,17 @@ async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest)
 async def test_week_is_chosen_by_its_name(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/reports?week=2026-W10")).response
     assert (response.status_code, response.headers["location"]) == (303, "/reports/2026-W10")
-    for wrong in ("/reports/2026-W60", "/reports/2098-W10", "/reports/today", "/reports/2026-W10/rows/authors"):
+    letter = (await console.send(MODERATOR, "GET", "/reports/weekly/2026-W10")).response
+    assert (letter.status_code, letter.headers["location"]) == (303, "/reports/2026-W10")
+    for wrong in (
+        "/reports/weekly/2026-W60",
+        "/reports/неделя/rows/opened",
+        "/reports/2026-W60/rows/opened.csv",
+        "/reports/2026-W60",
+        "/reports/2098-W10",
+        "/reports/today",
+        "/reports/2026-W10/rows/authors",
+    ):
         assert "Такой страницы нет" in await _text(console, MODERATOR, wrong, 404)
 
 
