@@ -31,8 +31,8 @@ class _Api:
         self.timeouts: list[Any] = []
 
     @asynccontextmanager
-    async def opened(self, method: str, path: str, *, timeout: Any = None, **options: Any) -> AsyncIterator[Any]:
-        self.timeouts.append(timeout)
+    async def opened(self, method: str, path: str, **options: Any) -> AsyncIterator[Any]:
+        self.timeouts.append(options.get("timeout"))
         yield _Response()
 
 
