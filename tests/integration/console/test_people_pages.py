@@ -150,6 +150,13 @@ async def test_second_click_makes_no_second_client_or_secret(console: ConsoleUnd
     assert "Секрет уже выдали" in stale.response.text
 
 
+async def test_organisation_that_is_no_id_is_not_chosen(console: ConsoleUnderTest) -> None:
+    form = {"name": "Витрина", "role": "executor", "organisation_id": "../people"}
+    visited = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
+    assert "Найдите организацию" in visited.response.text
+    assert {call.path for call in visited.calls} == {"/me"}
+
+
 async def test_client_gets_no_right_that_its_role_lacks(console: ConsoleUnderTest) -> None:
     form = {"name": "Витрина", "role": "executor", "organisation_id": console.filled("{organisation_id}")}
     form["scopes"] = "rules:manage"
