@@ -234,7 +234,11 @@ async def test_state_part_of_a_waiting_reply_is_in_words(console: ConsoleUnderTe
     part = (await console.send(EXECUTOR, "GET", console.filled(WAITING) + "/state")).response.text
     assert "Ждёт согласования" in part
     assert "<body" not in part
-    assert f'hx-get="{console.filled(WAITING)}/state" hx-trigger="every 10s"' in part
+    assert f'hx-get="{console.filled(WAITING)}/state?waits=true" hx-trigger="every 10s"' in part
+    same = (await console.send(EXECUTOR, "GET", console.filled(WAITING) + "/state?waits=true")).response
+    assert "Ждёт согласования" in same.text
+    decided = (await console.send(EXECUTOR, "GET", console.filled(DRAFT) + "/state?waits=true")).response
+    assert (decided.status_code, decided.headers["hx-redirect"]) == (204, console.filled(DRAFT))
     page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
     assert 'id="reply-text"' not in page
     assert "Снять с согласования" in page

@@ -15,6 +15,7 @@ from services.console.pages.reply.reply_screen import (
     lease_of,
     lease_values,
     outcome_of,
+    page_path,
     refusal_text,
     show_reply,
     under_way,
@@ -171,10 +172,16 @@ async def release_lease(visit: VisitDep, appeal_id: str) -> Response:
 
 
 @router.get(PATH + "/state")
-async def show_state(visit: VisitDep, appeal_id: str) -> HTMLResponse:
-    """Return what became of the last answer: a part of the page, read again until the network has decided."""
+async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Response:
+    """Return what became of the last answer: a part of the page, read again until it is decided.
+
+    A page on which it `waits` for approval is opened again after the decision: its forms are others then.
+    """
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
-    return visit.fragment("reply/state.html", appeal=appeal, current=under_way(appeal), **outcome_of(appeal))
+    current = under_way(appeal)
+    if waits and (current is None or current["status"] != "on_approval"):
+        return Response(status_code=204, headers={"HX-Redirect": page_path(appeal_id)})
+    return visit.fragment("reply/state.html", appeal=appeal, current=current, **outcome_of(appeal))
 
 
 @router.get(PATH + "/photos/{attachment_id}")
