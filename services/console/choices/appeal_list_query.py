@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
-from uuid import UUID
 
 from shared.clock import REGION_TIME_ZONE
 
@@ -136,14 +135,6 @@ def _moments(name: str, value: str) -> tuple[str, str]:
     except (ValueError, OverflowError):
         return moved, value  # the API refuses it
     return moved, datetime.combine(day, time(), REGION_TIME_ZONE).isoformat()
-
-
-def is_id(text: str) -> bool:
-    """Return whether the text is an id: only then may it become a part of a path of the API."""
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
 
 
 def day_of(value: str | None, *, is_end: bool = False) -> str:

@@ -52,11 +52,15 @@ async def chosen_organisation(visit: Visit, form: Mapping[str, Any], name: str) 
     return chosen
 
 
-def chosen_topic(topics: Topics, form: Mapping[str, Any], name: str = "topic") -> Choice:
-    """Return the topic or group of a field, as `chosen_organisation` does."""
+def chosen_topic(
+    topics: Topics, form: Mapping[str, Any], name: str = "topic", *, known: Mapping[str, Any] | None = None
+) -> Choice:
+    """Return the topic or group of a field, as `chosen_organisation` does; `known` is what stood in the field."""
     choice = Choice(name, str(form.get(name, "")).strip())
     if not choice.written:
         return choice
+    if known is not None and choice.written == known["name"] and not form.get(f"{name}_id"):
+        return known_choice(name, known)
     candidates = topics.found(choice.written)
     same = [one for one in candidates if one["name"].casefold() == choice.written.casefold()]
     picked = [one for one in candidates if one["id"] == form.get(f"{name}_id")]
@@ -66,6 +70,11 @@ def chosen_topic(topics: Topics, form: Mapping[str, Any], name: str = "topic") -
         choice.candidates = candidates[:_MOST_CANDIDATES]
         choice.error = (_SEVERAL_TOPICS if same else _SIMILAR_TOPICS) if candidates else _NO_TOPIC
     return choice
+
+
+def known_choice(name: str, known: Mapping[str, Any] | None) -> Choice:
+    """Return the field of something that is known, or of nothing."""
+    return Choice(name, known["name"], known["id"]) if known else Choice(name)
 
 
 def topic_choice(topics: Topics, topic_id: str | None, name: str = "topic") -> Choice:

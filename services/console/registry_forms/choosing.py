@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import Api
+from services.console.site.forms import is_id
 from services.console.site.visit import together
 
 _FOUND = 8
@@ -39,7 +40,7 @@ async def find_organisations(api: Api, words: str) -> list[dict[str, Any]]:
 
 async def known_organisation(api: Api, organisation_id: str | None) -> Choice:
     """Return the choice that a form begins with."""
-    if not organisation_id:
+    if not is_id(organisation_id):
         return Choice()
     return Choice(chosen=await api.get(f"/organisations/{organisation_id}"))
 
@@ -52,7 +53,7 @@ async def choose(api: Api, form: Mapping[str, str], name: str, *, required: bool
     words, ticked = form.get(f"{name}_words", ""), form.get(f"{name}_id", "")
     if form.get("find") == name:
         return Choice(words, found=await find_organisations(api, words))
-    if ticked:
+    if is_id(ticked):
         return Choice(words, chosen=await api.get(f"/organisations/{ticked}"))
     if not words:
         return Choice(error="Найдите организацию по названию." if required else "")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
+from uuid import UUID
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
@@ -67,6 +68,14 @@ def refusal_of(problem: ApiProblem) -> str:
     if not is_correctable(problem):
         raise problem
     return explained(problem)
+
+
+def is_id(text: str | None) -> bool:
+    """Return whether this is an id, which may stand in the path of a call: forms and addresses have any text."""
+    try:
+        return str(UUID(text)) == (text or "").lower()
+    except (ValueError, TypeError):
+        return False
 
 
 def start_of_day(day: str) -> str | None:

@@ -25,7 +25,7 @@ from services.webhooks.schemas.webhooks import (
 )
 from services.webhooks.settings import webhooks_settings
 from shared.api.pagination import Page, PagingDep
-from shared.api.preconditions import RequiredVersion, set_etag
+from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
@@ -246,17 +246,24 @@ async def withdraw_personal_data_consent(
 
 
 @router.post(
-    "/endpoints/{endpoint_id}/rotate-secret", responses=responses(NotFound, Conflict), summary="Rotate the secret"
+    "/endpoints/{endpoint_id}/rotate-secret",
+    responses=responses(NotFound, Conflict, PreconditionFailed),
+    summary="Rotate the secret",
 )
 async def rotate_webhook_secret(
-    session: WriteTransaction, caller: WebhooksManager, endpoint_id: UUID, response: Response
+    session: WriteTransaction,
+    caller: WebhooksManager,
+    endpoint_id: UUID,
+    seen: OptionalVersion,
+    response: Response,
 ) -> WebhookEndpointWithSecret:
     """Issue a new secret, which only this response contains.
 
-    For 24 hours each attempt is signed with both secrets.
+    For 24 hours each attempt is signed with both secrets. With `If-Match` a repeated request issues
+    no other secret.
     """
     try:
-        endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id)
+        endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id, seen.version)
     except UndecryptableSecret as error:
         raise Conflict("The old secret cannot be decrypted any more: create a new endpoint") from error
     return WebhookEndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)

@@ -251,13 +251,14 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
 
 
 async def rotate_secret(
-    session: WriteSession, caller: Caller, cipher: SecretCipher, endpoint_id: UUID
+    session: WriteSession, caller: Caller, cipher: SecretCipher, endpoint_id: UUID, version: int | None = None
 ) -> tuple[WebhookEndpoint, str]:
-    """Issue a new secret.
+    """Issue a new secret. Raise `PreconditionFailed` if `version` is not that of the endpoint.
 
     For 24 hours attempts are signed with the old one too, so that receivers can change over.
     """
     endpoint = await get(session, caller, endpoint_id, lock=True)
+    check_version(endpoint.version, version)
     rotated = cipher.decrypt(endpoint.secret).rotated(clock.now())
     endpoint.secret = cipher.encrypt(rotated)
     endpoint.version += 1

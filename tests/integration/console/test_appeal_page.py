@@ -280,13 +280,15 @@ async def test_paused_clock_is_resumed(console: ConsoleUnderTest) -> None:
 async def test_correction_sends_only_what_differs(console: ConsoleUnderTest) -> None:
     page = await opened(console, MODERATOR, PAGE + "/correction")
     version = hidden(page, "version", "/correction")
-    topic = str(console.services.samples["own"]["topic_id"])
-    fields = {"topic_id": topic, "urgency": "high", "street": "улица Ленина", "version": version}
+    fields = {"topic": "Матрица", "urgency": "high", "street": "улица Ленина", "version": version}
     visited = await posted(console, MODERATOR, PAGE + "/correction", fields)
     assert visited.response.status_code == 303, visited.response.text[-800:]
     assert [call.path for call in visited.calls if call.method == "POST"] == [
         console.filled("/messages/{message_id}/triage")
     ]
+    wrong = await posted(console, MODERATOR, PAGE + "/correction", fields | {"topic": "ъъъ"})
+    assert (wrong.response.status_code, [call for call in wrong.calls if call.method == "POST"]) == (422, [])
+    assert "Такой темы нет" in wrong.response.text
     stale = await posted(console, MODERATOR, PAGE + "/correction", fields | {"version": "77"})
     assert stale.response.status_code == 412
     assert 'value="улица Ленина"' in stale.response.text

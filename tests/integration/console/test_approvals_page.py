@@ -41,6 +41,14 @@ async def test_approving_sends_the_shown_version_and_leads_on(console: ConsoleUn
     assert last.path == console.filled("/appeals/{on_approval_appeal_id}/replies/{on_approval_reply_id}/approve")
 
 
+async def test_what_is_no_id_never_becomes_a_path(console: ConsoleUnderTest) -> None:
+    for wrong in ({"reply_id": "../.."}, {"appeal_id": "../../appeals"}, {"reply_id": ""}):
+        form = await _decision(console, do="approve", **wrong)
+        visited = await console.send(APPROVER, "POST", "/approvals", data=form)
+        assert visited.response.status_code == 404
+        assert [call.path for call in visited.calls] == ["/me"]
+
+
 async def test_refusing_needs_remarks(console: ConsoleUnderTest) -> None:
     form = await _decision(console, do="refuse", remarks=" ")
     empty = await console.send(APPROVER, "POST", "/approvals", data=form)
@@ -107,6 +115,17 @@ async def test_new_template_belongs_to_the_organisation_or_the_centre(console: C
         made = await console.send(who, "POST", "/templates/new", data=form)
         assert made.response.status_code == 303
         assert ("POST", 201) in [(call.method, call.status) for call in made.calls]
+
+
+async def test_topic_of_a_template_is_named(console: ConsoleUnderTest) -> None:
+    form = {"name": "Новый", "text": "Здравствуйте!", "kind": "final", "topic": "Матрица"}
+    made = await console.send(EXECUTOR, "POST", "/templates/new", data=form)
+    assert ("POST", 201) in [(call.method, call.status) for call in made.calls]
+    for path in ("/templates/new", console.filled("/templates/{template_id}")):
+        response = (await console.send(EXECUTOR, "POST", path, data=form | {"topic": "ъъъ"})).response
+        assert response.status_code == 422
+        assert "Такой темы нет" in response.text
+        assert 'value="ъъъ"' in response.text
 
 
 async def test_unknown_field_of_a_template_is_named_beside_the_text(console: ConsoleUnderTest) -> None:

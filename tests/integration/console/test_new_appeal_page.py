@@ -42,6 +42,13 @@ async def test_appeal_is_entered_and_shown(console: ConsoleUnderTest) -> None:
     assert note_of(visited.response).endswith("заведено")
 
 
+async def test_topic_is_named(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", "/appeals-new")).response.text
+    assert 'hx-get="/suggest/topics?field=topic"' in page
+    visited = await _enter(console, EXECUTOR, topic="Матрица")
+    assert [call.status for call in visited.calls if call.method == "POST"] == [201]
+
+
 async def test_appeal_for_another_organisation_leaves_staff_at_the_form(console: ConsoleUnderTest) -> None:
     visited = await _enter(console, EXECUTOR, whose="rules", source="letter")
     assert visited.response.headers["location"] == "/appeals-new?source=letter"
@@ -64,6 +71,7 @@ async def test_centre_names_the_organisation(console: ConsoleUnderTest) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
+        ({"topic": "ъъъ"}, "Такой темы нет"),
         ({"text": " "}, "Запишите, о чём обращение."),
         ({"written_at": "2099-01-01T10:00"}, "Время не может быть в будущем."),
         ({"written_at": "вчера"}, "Введите дату и время."),

@@ -1,5 +1,6 @@
 """Pages of people and API clients: access, locks, and secrets that are shown once."""
 
+import html
 import re
 
 from tests.integration.access.all_services import CallerCase
@@ -10,6 +11,13 @@ OPERATIONS = CallerCase("operations")
 MANAGER = CallerCase("manager")
 AUDITOR = CallerCase("auditor")
 MODERATOR = CallerCase("moderator")
+
+
+def hidden_of(page: str, name: str) -> str:
+    """Return the value of a hidden field."""
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found is not None, name
+    return html.unescape(found[1])
 
 
 async def test_list_names_people_and_their_organisations(console: ConsoleUnderTest) -> None:
@@ -118,9 +126,35 @@ async def test_client_secret_is_shown_once(console: ConsoleUnderTest) -> None:
     assert "set-cookie" not in made.response.headers
     own = console.filled("/clients/{client_id}")
     assert "registry-secret" not in (await console.send(OPERATIONS, "GET", own)).response.text
-    again = await console.send(OPERATIONS, "POST", f"{own}/secrets", data={"overlap_hours": "1"})
+    page = (await console.send(OPERATIONS, "GET", own)).response.text
+    form = {"overlap_hours": "1", "newest": hidden_of(page, "newest")}
+    again = await console.send(OPERATIONS, "POST", f"{own}/secrets", data=form)
     assert changes(again) == [("POST", 201)]
     assert "registry-secret" in again.response.text
+
+
+async def test_second_click_makes_no_second_client_or_secret(console: ConsoleUnderTest) -> None:
+    page = (await console.send(OPERATIONS, "GET", "/clients-new")).response.text
+    assert re.search(r'<form method="post"[^>]* hx-disable="findAll button">', page)
+    newest = hidden_of(page, "newest")
+    name = (await console.send(OPERATIONS, "GET", f"/clients/{newest}")).response.text
+    form = {"name": html.unescape(re.findall(r"<h1>(.*?)</h1>", name)[0]), "role": "executor"}
+    form["organisation_id"] = console.filled("{organisation_id}")
+    for seen, made in (("", []), (newest, [("POST", 201)])):
+        again = await console.send(OPERATIONS, "POST", "/clients-new", data=form | {"newest": seen})
+        assert changes(again) == made
+        assert ("только что заведён" in again.response.text) == (not made)
+    own = console.filled("/clients/{client_id}")
+    stale = await console.send(OPERATIONS, "POST", f"{own}/secrets", data={"newest": "1"})
+    assert (stale.response.status_code, changes(stale)) == (409, [])
+    assert "Секрет уже выдали" in stale.response.text
+
+
+async def test_organisation_that_is_no_id_is_not_chosen(console: ConsoleUnderTest) -> None:
+    form = {"name": "Витрина", "role": "executor", "organisation_id": "../people"}
+    visited = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
+    assert "Найдите организацию" in visited.response.text
+    assert {call.path for call in visited.calls} == {"/me"}
 
 
 async def test_client_gets_no_right_that_its_role_lacks(console: ConsoleUnderTest) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.console.pages.reply.line_diff import DiffLine, line_diff
+from services.console.pages.reply import line_diff
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
 from tests.support.sample_images import jpeg
@@ -234,6 +234,11 @@ async def test_state_part_of_a_waiting_reply_is_in_words(console: ConsoleUnderTe
     part = (await console.send(EXECUTOR, "GET", console.filled(WAITING) + "/state")).response.text
     assert "Ждёт согласования" in part
     assert "<body" not in part
+    assert f'hx-get="{console.filled(WAITING)}/state?waits=true" hx-trigger="every 10s"' in part
+    same = (await console.send(EXECUTOR, "GET", console.filled(WAITING) + "/state?waits=true")).response
+    assert "Ждёт согласования" in same.text
+    decided = (await console.send(EXECUTOR, "GET", console.filled(DRAFT) + "/state?waits=true")).response
+    assert (decided.status_code, decided.headers["hx-redirect"]) == (204, console.filled(DRAFT))
     page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
     assert 'id="reply-text"' not in page
     assert "Снять с согласования" in page
@@ -267,11 +272,40 @@ async def test_recorded_answer_of_an_appeal_with_a_thread_is_refused(console: Co
     assert "Сказали по телефону" in response.text
 
 
-def test_line_diff_marks_what_only_one_text_has() -> None:
-    assert line_diff("a\nb\nc", "a\nd\nc\ne") == [
-        DiffLine("same", "a"),
-        DiffLine("del", "b"),
-        DiffLine("ins", "d"),
-        DiffLine("same", "c"),
-        DiffLine("ins", "e"),
-    ]
+async def test_text_that_is_too_long_is_refused_before_it_is_compared(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="save", text="а" * 20_001, version="7")
+    for path, status in ((DRAFT, 422), (DRAFT + "/autosave", 200)):
+        visited = await _post(console, EXECUTOR, path, form)
+        assert visited.response.status_code == status
+        assert "длиннее 20 000 знаков" in visited.response.text
+        assert {call.path for call in visited.calls} == {"/me"}
+    assert "а" * 20_001 in _written((await _post(console, EXECUTOR, DRAFT, form)).response.text)
+
+
+async def test_texts_that_differ_too_much_are_shown_whole(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_diff, "_MOST_PAIRS", 1)
+    form = await _draft(console, do="save", version="7", text="Первая\nвторая")
+    response = (await _post(console, EXECUTOR, DRAFT, form)).response
+    assert response.status_code == 412
+    assert "Отличий слишком много" in response.text
+    assert "<del>" not in response.text
+    assert "Первая\nвторая" in _written(response.text)
+    assert re.search(
+        r"<details open><summary>Сохранённая версия целиком</summary>.*Включим: bagulnik", response.text
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"do": "retry", "failed_id": "../../close"},
+        {"do": "keep_mine", "stored_id": "../../close"},
+        {"do": "discard", "reply_id": "../../close"},
+    ],
+)
+async def test_what_is_no_id_never_becomes_a_path(console: ConsoleUnderTest, fields: dict[str, str]) -> None:
+    visited = await _post(console, EXECUTOR, DRAFT, {"text": "Текст", "kind": "final"} | fields)
+    assert visited.response.status_code == 404
+    assert [call.path for call in visited.calls] == ["/me"]

@@ -56,7 +56,17 @@ async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest)
 async def test_week_is_chosen_by_its_name(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/reports?week=2026-W10")).response
     assert (response.status_code, response.headers["location"]) == (303, "/reports/2026-W10")
-    for wrong in ("/reports/2026-W60", "/reports/2098-W10", "/reports/today", "/reports/2026-W10/rows/authors"):
+    letter = (await console.send(MODERATOR, "GET", "/reports/weekly/2026-W10")).response
+    assert (letter.status_code, letter.headers["location"]) == (303, "/reports/2026-W10")
+    for wrong in (
+        "/reports/weekly/2026-W60",
+        "/reports/неделя/rows/opened",
+        "/reports/2026-W60/rows/opened.csv",
+        "/reports/2026-W60",
+        "/reports/2098-W10",
+        "/reports/today",
+        "/reports/2026-W10/rows/authors",
+    ):
         assert "Такой страницы нет" in await _text(console, MODERATOR, wrong, 404)
 
 
@@ -177,8 +187,21 @@ async def test_page_health_lists_a_week_by_light(console: ConsoleUnderTest) -> N
 
 
 async def test_coverage_lists_who_has_no_live_page(console: ConsoleUnderTest) -> None:
-    page = _words(await _text(console, MODERATOR, f"/coverage?network=vk&q={MARKS['own']}"))
+    shown = await _text(console, MODERATOR, f"/coverage?network=vk&q={MARKS['own']}")
+    assert 'href="/page-health/' in shown
+    page = _words(shown)
     assert f"Организация {MARKS['own']} страница не подтверждена" in page
+
+
+@pytest.mark.parametrize("who", [MODERATOR, EXECUTOR], ids=str)
+async def test_coverage_links_only_pages_that_open(console: ConsoleUnderTest, who: CallerCase) -> None:
+    """Organisations see everybody's coverage, and the health of their own pages."""
+    page = await _text(console, who, "/coverage?network=vk")
+    links = set(re.findall(r'href="(/page-health/[^"]+)"', page))
+    assert links
+    assert "Организация " + MARKS["foreign"] in page
+    for link in links:
+        assert (await console.send(who, "GET", link)).response.status_code == 200
 
 
 @pytest.mark.parametrize("who", [MODERATOR, EXECUTOR], ids=str)
@@ -190,6 +213,13 @@ async def test_promises_open_from_their_counts(console: ConsoleUnderTest, who: C
         assert listed.partition('id="listed"')[2].count("<tr data-row>") == int(number)
     assert links
     assert (MARKS["foreign"] in page) == (who == MODERATOR)
+
+
+async def test_filter_that_is_no_id_is_not_set(console: ConsoleUnderTest) -> None:
+    for path in ("/analytics?organisation=../people", "/analytics?topic=..%2Fpeople"):
+        visited = await console.send(MODERATOR, "GET", path)
+        assert visited.response.status_code == 200
+        assert not [call.path for call in visited.calls if "people" in call.path]
 
 
 async def test_hostile_texts_of_an_address_are_shown_as_text(console: ConsoleUnderTest) -> None:

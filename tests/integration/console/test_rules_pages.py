@@ -221,14 +221,12 @@ async def test_address_with_nonsense_changes_nothing(console: ConsoleUnderTest) 
 
 
 async def test_topics_are_suggested_by_name(console: ConsoleUnderTest) -> None:
-    suggested = (await _get(console, "/rules/topics?field=topic&topic=матр")).response
-    assert 'id="list-topic"' in suggested.text
+    suggested = (await _get(console, "/suggest/topics?field=topic&topic=матр")).response
     assert 'value="Матрица"' in suggested.text
 
 
 async def test_organisations_are_suggested_by_name(console: ConsoleUnderTest) -> None:
-    suggested = (await _get(console, "/rules/organisations?field=page_owner&page_owner=bagulnik")).response
-    assert 'id="list-page_owner"' in suggested.text
+    suggested = (await _get(console, "/suggest/organisations?field=page_owner&page_owner=bagulnik")).response
     assert 'value="Организация bagulnik"' in suggested.text
 
 

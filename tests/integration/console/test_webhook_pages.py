@@ -1,5 +1,7 @@
 """Webhooks: subscriptions, secrets shown once, consent, deliveries."""
 
+import html
+import re
 from typing import Any
 from uuid import uuid4
 
@@ -59,7 +61,16 @@ async def test_secret_of_a_new_endpoint_is_in_the_answer_alone(console: ConsoleU
 
 
 async def test_new_secret_is_in_the_answer_alone(console: ConsoleUnderTest, own: dict[str, str]) -> None:
-    response = (await _post(console, f"/webhooks/{own['endpoint_id']}/secret")).response
+    page = (await _get(console, f"/webhooks/{own['endpoint_id']}")).response.text
+    form = re.search(
+        r"<form[^>]*/secret\" hx-disable=\"findAll button\">.*?name=\"version\" value=\"([^\"]*)\"", page
+    )
+    assert form is not None
+    stale = await _post(console, f"/webhooks/{own['endpoint_id']}/secret", version='"77"')
+    assert [call[2] for call in _made(stale)] == [412]
+    assert note_kind_of(stale.response) == "failed"
+    version = html.unescape(form[1])
+    response = (await _post(console, f"/webhooks/{own['endpoint_id']}/secret", version=version)).response
     assert response.status_code == 200
     assert "whsec_" in response.text
     assert "ещё 24 часа" in text_of(response)

@@ -12,14 +12,6 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR = CallerCase("moderator")
 FIRST_LOAD, SWAP = 100_000, 15_000
-# Over these bars by a list of all topics to choose from.
-TOPICS = 7_000
-WITH_TOPICS = {
-    "/appeals-new",
-    "/appeals/{appeal_id}/correction",
-    "/templates/new",
-    "/templates/{template_id}",
-}
 _FONT = re.compile(r'url\("(vendor/[^"]+)"\)')
 # Loaded only where a text has Buryat letters.
 _RARE = "vendor/golos-text-cyrillic-ext-wght-normal.woff2"
@@ -44,10 +36,10 @@ async def files(console: ConsoleUnderTest) -> int:
 
 @pytest.mark.parametrize("route", get_routes())
 async def test_pages_are_light(console: ConsoleUnderTest, files: int, route: str) -> None:
-    address, more = console.filled(route), TOPICS if route in WITH_TOPICS else 0
+    address = console.filled(route)
     whole = (await console.send(MODERATOR, "GET", address)).response
     if not whole.headers.get("content-type", "").startswith("text/html"):
         return
-    assert files + len(gzip.compress(whole.content)) <= FIRST_LOAD + more
+    assert files + len(gzip.compress(whole.content)) <= FIRST_LOAD
     swap = (await console.send(MODERATOR, "GET", address, headers={"HX-Request": "true"})).response
-    assert len(gzip.compress(swap.content)) <= SWAP + more
+    assert len(gzip.compress(swap.content)) <= SWAP

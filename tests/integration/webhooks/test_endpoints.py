@@ -86,6 +86,8 @@ async def test_test_delivery_after_rotation_is_signed_with_both_secrets(
     headers = harness.headers("moderator")
     rotated = await harness.app.client.post(f"{path}/rotate-secret", headers=headers)
     assert rotated.json()["secret"] not in {None, made["secret"]}
+    again = await harness.app.client.post(f"{path}/rotate-secret", headers=headers | {"If-Match": '"1"'})
+    assert (again.status_code, again.headers["ETag"]) == (412, rotated.headers["ETag"])
     sent = await harness.app.client.post(f"{path}/test", headers=headers)
     assert (sent.status_code, sent.json()["event_type"]) == (202, "webhook.test")
     await harness.deliver()

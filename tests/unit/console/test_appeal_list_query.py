@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.console.choices.appeal_list_query import ListQuery, day_of, is_id
+from services.console.choices.appeal_list_query import ListQuery, day_of
+from services.console.site.forms import is_id
 
 
 def test_days_become_moments_of_the_region_and_the_last_one_is_included() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from services.console.api_calls.client import ApiProblem
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit, together
 from services.console.words.formats import day, days_of_week
 from services.console.words.labels import label
@@ -39,6 +40,9 @@ FIGURES = {
     "in_triage": "У модератора",
 }
 FILTERS = ("network", "topic_group", "location", "topic", "municipality", "organisation", "day", "week")
+# Filters whose values become paths of calls.
+_IDS = ("topic", "organisation")
+_NONE = "none"
 _STATE = ("rows", "columns", "figure", "measure", "sort", "order", "all", "group")
 NO_KEY = "не указано"
 _WEEKS = 6
@@ -56,6 +60,9 @@ class Selection:
         """Return the selection of a request; without a period it is the last six weeks."""
         asked = visit.request.query_params
         query = {name: asked[name] for name in ("from", "to", *_STATE, *FILTERS) if asked.get(name)}
+        for name in _IDS:
+            if query.get(name, _NONE) != _NONE and not is_id(query[name]):
+                query.pop(name)
         today = clock.today()
         query.setdefault("from", (today - timedelta(days=today.weekday(), weeks=_WEEKS - 1)).isoformat())
         query.setdefault("to", today.isoformat())
@@ -107,7 +114,7 @@ def appeals_address(link: str, figure: str = "opened") -> str:
 
 def key_name(dimension: str, key: str, name: str | None = None) -> str:
     """Return how people call a key of a dimension."""
-    if key == "none":
+    if key == _NONE:
         return "не из соцсети" if dimension == "network" else NO_KEY
     try:
         match dimension:
@@ -146,7 +153,7 @@ async def filter_choices(visit: Visit, selection: Selection) -> dict[str, Any]:
 
 async def _found(visit: Visit, path: str, key: str | None) -> str | None:
     """Return the name of what a filter names; None if there is none."""
-    if key is None or key == "none":
+    if key is None or key == _NONE:
         return None
     try:
         name: str = (await visit.api.get(path.format(key)))["name"]

@@ -8,6 +8,8 @@ from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import Choice, chosen_topic, known_choice
+from services.console.choices.topic_names import load_topics
 from services.console.pages.appeal.appeal_page import Entered, Refusals, refused
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -33,6 +35,7 @@ async def correct(
     visit: VisitDep,
     appeal_id: UUID,
     version: _Field = "",
+    topic: _Field = "",
     topic_id: _Field = "",
     municipality: _Field = "",
     settlement: _Field = "",
@@ -43,9 +46,12 @@ async def correct(
     """Send what differs from the appeal as it is; `version` is that of the classification, or of the appeal."""
     place = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
     place["house"] = house.strip()
-    entered = Entered("correction", {"topic_id": topic_id, "urgency": urgency, **place})
-    appeal = await visit.api.get(f"/appeals/{appeal_id}")
-    body = _corrections(appeal, topic_id, urgency, place)
+    entered = Entered("correction", {"urgency": urgency, **place})
+    appeal, topics = await together(visit.api.get(f"/appeals/{appeal_id}"), load_topics(visit))
+    chosen = chosen_topic(topics, {"topic": topic, "topic_id": topic_id}, known=appeal["topic"])
+    if chosen.error:
+        return await _page(visit, str(appeal_id), entered, 422, chosen)
+    body = _corrections(appeal, chosen.id, urgency, place)
     message = deciding_message(appeal)
     target = f"/appeals/{appeal_id}/triage"
     if message is not None:
@@ -55,7 +61,7 @@ async def correct(
     except ApiProblem as problem:
         if problem.status not in {409, 412, 422}:
             raise
-        return await _page(visit, str(appeal_id), refused(entered, problem, _REFUSALS), problem.status)
+        return await _page(visit, str(appeal_id), refused(entered, problem, _REFUSALS), problem.status, chosen)
     return visit.redirect(f"/appeals/{appeal_id}", note="Разбор исправлен")
 
 
@@ -67,7 +73,7 @@ def deciding_message(appeal: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _corrections(
-    appeal: Mapping[str, Any], topic_id: str, urgency: str, place: Mapping[str, str]
+    appeal: Mapping[str, Any], topic_id: str | None, urgency: str, place: Mapping[str, str]
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if topic_id and topic_id != (appeal["topic"] or {}).get("id"):
@@ -88,34 +94,25 @@ def known_place(appeal: Mapping[str, Any]) -> dict[str, str]:
     return parts | {"municipality": (location.get("municipality") or {}).get("oktmo", "")}
 
 
-async def _page(visit: Visit, appeal_id: str, entered: Entered | None, status: int = 200) -> HTMLResponse:
-    appeal, groups, topics, municipalities = await together(
-        visit.api.get(f"/appeals/{appeal_id}"),
-        visit.api.get("/topics", {"level": "group", "limit": 200}),
-        visit.api.get("/topics", {"level": "topic", "limit": 200}),
-        visit.api.get("/municipalities", {"limit": 200}),
+async def _page(
+    visit: Visit, appeal_id: str, entered: Entered | None, status: int = 200, topic: Choice | None = None
+) -> HTMLResponse:
+    appeal, municipalities = await together(
+        visit.api.get(f"/appeals/{appeal_id}"), visit.api.get("/municipalities", {"limit": 200})
     )
-    items = list(topics["items"])
-    cursor = topics["next_cursor"]
-    while cursor:
-        more = await visit.api.get("/topics", {"level": "topic", "limit": 200, "cursor": cursor})
-        items, cursor = items + more["items"], more["next_cursor"]
-    by_group: dict[str, list[Any]] = {group["id"]: [] for group in groups["items"]}
-    for topic in items:
-        by_group.setdefault(topic["group"]["id"], []).append(topic)
     message = deciding_message(appeal)
     classified = (message or {}).get("classification")
-    known = {
-        "topic_id": (appeal["topic"] or {}).get("id", ""),
-        "urgency": appeal["urgency"],
-        **known_place(appeal),
-    }
+    known = {"urgency": appeal["urgency"], **known_place(appeal)}
+    if topic is None:
+        topic = known_choice("topic", appeal["topic"])
+    elif entered is not None:
+        topic.error = topic.error or entered.wrong("correction", "topic_id")
     response = visit.render(
         "appeal/correction.html",
         status=status,
         appeal=appeal,
         path=f"/appeals/{appeal_id}",
-        groups=[(group, by_group[group["id"]]) for group in groups["items"]],
+        topic=topic,
         municipalities=municipalities["items"],
         version=appeal["version"] if message is None else classified["version"] if classified else 0,
         entered=entered or Entered("correction", known),

@@ -5,8 +5,10 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.exceptions import HTTPException
 
 from services.console.api_calls.client import ApiProblem
+from services.console.site.forms import is_id
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.refusals import explained
@@ -36,14 +38,16 @@ async def show_approvals(visit: VisitDep, reply: str = "", cursor: str = "") -> 
 async def decide(request: Request, visit: VisitDep) -> Response:
     """Approve or refuse the reply in the version that was shown, and go on to the next."""
     form = {name: str(value) for name, value in (await request.form()).items()}
-    refuses, chosen = form.get("do") == "refuse", form.get("reply_id", "")
+    refuses, chosen, appeal_id = form.get("do") == "refuse", form.get("reply_id", ""), form.get("appeal_id", "")
+    if not (is_id(chosen) and is_id(appeal_id)):
+        raise HTTPException(404)
     remarks = form.get("remarks", "").strip()
     if refuses and not remarks:
         return await _show(visit, chosen, refusal=_NO_REMARKS, status=422)
     try:
         await visit.api.send(
             "POST",
-            f"/appeals/{form.get('appeal_id', '')}/replies/{chosen}/{'refuse' if refuses else 'approve'}",
+            f"/appeals/{appeal_id}/replies/{chosen}/{'refuse' if refuses else 'approve'}",
             {"remarks": remarks} if refuses else None,
             version=f'"{form.get("version", "")}"',
             key=form.get("key") or None,

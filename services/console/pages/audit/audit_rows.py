@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 from services.console.api_calls.client import ApiProblem
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit, together
 
 _SERVICES = {
@@ -55,7 +55,7 @@ async def actor_names(visit: Visit, actors: Iterable[str | None]) -> dict[str, s
 async def _name(visit: Visit, actor: str) -> str:
     from_letter = actor.startswith("link:")
     person = actor.removeprefix("link:")
-    if not _is_id(person):
+    if not is_id(person):
         return f"система: {actor}"
     name = await _named(visit, f"/people/{person}", "full_name", "people:read")
     name = name or await _named(visit, f"/clients/{person}", "name", "clients:read") or _UNKNOWN
@@ -72,11 +72,3 @@ async def _named(visit: Visit, path: str, field: str, right: str) -> str | None:
             raise
         return None
     return str(row[field])
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -9,9 +9,10 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.choices.appeal_list_query import ListQuery, is_id
+from services.console.choices.appeal_list_query import ListQuery
 from services.console.pages.bulk.bulk_request import ACTIONS, WrongFields, body_of, reason_words
 from services.console.pages.bulk.bulk_tags import change_tags
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit, VisitDep, together
 
 router = APIRouter()

@@ -24,6 +24,7 @@ _WRONG = {
     "scopes": "У этой роли нет одного из отмеченных прав: снимите отметку.",
     "expires_at": "День уже прошёл.",
 }
+_CREATED = "Клиент с таким названием только что заведён. Если нужен второй, заведите его ещё раз."
 
 
 @router.get("/clients-new")
@@ -31,7 +32,7 @@ async def show_new_client(visit: VisitDep) -> HTMLResponse:
     """Show an empty form; somebody of an organisation begins with their own."""
     own = visit.me["organisation"]
     organisation = await known_organisation(visit.api, own["id"] if own else None)
-    return _form(visit, {"role": "executor"}, (), organisation)
+    return _form(visit, {"role": "executor"}, (), organisation, newest=(await _newest(visit))["id"])
 
 
 @router.post("/clients-new")
@@ -41,7 +42,10 @@ async def create_client(visit: VisitDep) -> Response:
     is_of_centre = form.get("role") in CENTRE_ROLES
     organisation = Choice() if is_of_centre else await choose(visit.api, form, "organisation")
     if form.get("find") or organisation.error:
-        return _form(visit, form, scopes, organisation)
+        return _form(visit, form, scopes, organisation, newest=form.get("newest", ""))
+    newest = await _newest(visit)
+    if newest["id"] != form.get("newest", "") and newest["name"] == form.get("name", ""):
+        return _form(visit, form, scopes, organisation, newest=newest["id"], refusal=_CREATED)
     body = _changes(form, scopes) | {
         "role": form.get("role", ""),
         "organisation_id": organisation.organisation_id,
@@ -49,8 +53,16 @@ async def create_client(visit: VisitDep) -> Response:
     try:
         made = await visit.api.send("POST", PATH, body)
     except ApiProblem as problem:
-        return _form(visit, form, scopes, organisation, problem)
+        return _form(visit, form, scopes, organisation, problem, newest=newest["id"])
     return visit.render("clients/secret.html", client=made.data, is_new=True)
+
+
+async def _newest(visit: Visit) -> dict[str, str]:
+    """Return id and name of the client that was created last: the API creates one for every request."""
+    if not visit.may("clients:read"):
+        return {"id": "", "name": ""}
+    listed = (await visit.api.get(PATH, {"limit": 1}))["items"]
+    return {name: listed[0][name] if listed else "" for name in ("id", "name")}
 
 
 @router.get(PATH + "/{client_id}/edit")
@@ -116,16 +128,19 @@ def _form(
     *,
     client: Mapping[str, Any] | None = None,
     wrong: Mapping[str, str] | None = None,
+    newest: str = "",
+    refusal: str = "",
 ) -> HTMLResponse:
     return visit.render(
         "clients/edit.html",
-        status=problem.status if problem else 200,
+        status=problem.status if problem else 409 if refusal else 200,
         client=client,
+        newest=newest,
         values=values,
         scopes=scopes,
         organisation=organisation,
         roles=grantable_roles(visit),
         rights=LABELS["right"].items(),
-        refusal=refusal_of(problem) if problem else "",
+        refusal=refusal_of(problem) if problem else refusal,
         wrong=wrong or (wrong_fields(problem, _WRONG) if problem else {}),
     )

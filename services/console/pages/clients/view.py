@@ -21,6 +21,8 @@ PAGE = Page(
 )
 _PAGE_SIZE = 30
 _TOO_MANY = "Действующих секретов уже столько, сколько можно. Сначала отзовите один."
+# The API issues a secret for every request.
+_ISSUED = "Секрет уже выдали, пока страница была открыта. Если нужен ещё один, выдайте его снова."
 
 
 @router.get(PATH)
@@ -51,13 +53,16 @@ async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
 @router.post(PATH + "/{client_id}/secrets")
 async def issue_secret(visit: VisitDep, client_id: str) -> Response:
     """Issue another secret and show it; earlier ones work for some hours."""
-    hours = (await entered(visit.request)).get("overlap_hours", "")
+    form = await entered(visit.request)
+    client = await visit.api.get(f"{PATH}/{client_id}")
+    if form.get("newest", "") != newest_secret(client):
+        return await _client_page(visit, client, _ISSUED, status=409)
+    hours = form.get("overlap_hours", "")
     body = {"overlap_hours": int(hours) if hours.isdecimal() else 24}
     try:
         made = await visit.api.send("POST", f"{PATH}/{client_id}/secrets", body)
     except ApiProblem as problem:
         refusal = _TOO_MANY if problem.status == 409 else refusal_of(problem)
-        client = await visit.api.get(f"{PATH}/{client_id}")
         return await _client_page(visit, client, refusal, status=problem.status)
     return visit.render("clients/secret.html", client=made.data, is_new=False)
 
@@ -80,6 +85,11 @@ async def deactivate_client(visit: VisitDep, client_id: str) -> Response:
     return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют.")
 
 
+def newest_secret(client: Mapping[str, Any]) -> str:
+    """Return the secret that was issued last; empty without one."""
+    return str(client["secrets"][0]["id"]) if client["secrets"] else ""
+
+
 async def _client_page(
     visit: Visit, client: Mapping[str, Any], refusal: str = "", *, status: int = 200
 ) -> HTMLResponse:
@@ -88,6 +98,7 @@ async def _client_page(
         "clients/client.html",
         status=status,
         client=client,
+        newest_secret=newest_secret,
         organisation=names.get(client["organisation_id"]),
         refusal=refusal,
         may_manage=visit.may("clients:manage") and client["active"],

@@ -71,6 +71,7 @@ async def show_coverage(visit: VisitDep) -> HTMLResponse:
         networks=NETWORKS,
         stages=STAGES,
         reasons=REASONS,
+        is_seen=lambda row: _is_seen(visit, row),
         groups=[_group(group, network, group_by, query) for group in coverage["groups"]],
         group_names=GROUPS,
         missing=listed["items"],
@@ -99,6 +100,13 @@ async def download_missing(visit: VisitDep) -> Response:
     """Pass on the organisations without a live page as CSV."""
     asked = _asked(visit, (*_SHARED_FILTERS, "network", "reason", "q"))
     return await download(visit, "/coverage/missing", "coverage-missing.csv", {**asked, "format": "csv"})
+
+
+def _is_seen(visit: VisitDep, row: dict[str, Any]) -> bool:
+    """Return whether the person may open the health of the row's page: organisations see their own pages."""
+    own, parent = visit.me["organisation"], row["parent"] if visit.me["include_subordinates"] else None
+    whose = {row["organisation"]["id"], parent["id"] if parent else None}
+    return visit.may("metrics:read") and (own is None or own["id"] in whose)
 
 
 def _one_of(known: Mapping[str, str], asked: str, default: str) -> str:

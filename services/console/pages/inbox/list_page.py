@@ -6,10 +6,11 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
-from services.console.choices.appeal_list_query import ListQuery, is_id
+from services.console.choices.appeal_list_query import ListQuery
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.live_matching import live_bar
 from services.console.pages.inbox.work_lists import count_lists, find_list, lists_of
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit, together
 
 _NO_WORDS = "В запросе нет слова, по которому можно искать: добавьте слово, номер или адрес."

@@ -5,13 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from services.console.api_calls.client import Api, ApiProblem
+from services.console.choices.choices_by_name import Choice
 from services.console.choices.organisation_choice import choose_organisation
 from services.console.words.refusals import explained
 from shared.clock import REGION_TIME_ZONE
 
 CHANNELS = (("phone", "По телефону"), ("reception", "На приёме"), ("letter", "Письмом"))
 _CONTACT = ("name", "phone", "email", "address")
-_AS_GIVEN = ("external_id", "municipality", "settlement", "street", "house", "topic_id", "urgency")
+_AS_GIVEN = ("external_id", "municipality", "settlement", "street", "house", "urgency")
 _OWN = "own"
 _BY_FIELD = {
     "text": "Запишите, о чём обращение: до 20 000 знаков.",
@@ -48,12 +49,16 @@ def wrong_fields(problem: ApiProblem) -> WrongSubmission:
     return WrongSubmission(found, "" if found else explained(problem))
 
 
-async def request_of(api: Api, me: dict[str, Any], entered: dict[str, str]) -> dict[str, Any]:
+async def request_of(api: Api, me: dict[str, Any], entered: dict[str, str], topic: Choice) -> dict[str, Any]:
     """Return the body of `POST /appeals`. Raise WrongSubmission for what is missing or cannot be understood."""
     if not entered.get("text"):
         raise WrongSubmission({"text": "Запишите, о чём обращение."})
+    if topic.error:
+        raise WrongSubmission({"topic_id": topic.error})
     body: dict[str, Any] = {"source": entered.get("source", ""), "text": entered["text"]}
     body |= {name: entered[name] for name in _AS_GIVEN if entered.get(name)}
+    if topic.id:
+        body["topic_id"] = topic.id
     if contact := {name: entered[f"contact_{name}"] for name in _CONTACT if entered.get(f"contact_{name}")}:
         body["contact"] = contact
     if entered.get("written_at"):

@@ -5,9 +5,11 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import Choice, chosen_topic
+from services.console.choices.topic_names import load_topics
 from services.console.pages.new_appeal.submission import CHANNELS, WrongSubmission, request_of, wrong_fields
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.visit import Visit, VisitDep
 from shared import clock
 
 PATH = "/appeals-new"
@@ -22,22 +24,24 @@ PAGE = Page(
 async def show_form(visit: VisitDep) -> HTMLResponse:
     """Show the empty form, with the channel that was used last."""
     channel = visit.request.query_params.get("source", "phone")
-    return await _shown(visit, {"source": channel if channel in dict(CHANNELS) else "phone"})
+    source = channel if channel in dict(CHANNELS) else "phone"
+    return await _shown(visit, {"source": source}, Choice("topic"))
 
 
 @router.post(PATH)
 async def open_appeal(visit: VisitDep) -> Response:
     """Enter the appeal, and show it."""
     entered = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
+    topic = chosen_topic(await load_topics(visit), entered) if entered.get("topic") else Choice("topic")
     try:
-        body = await request_of(visit.api, visit.me, entered)
+        body = await request_of(visit.api, visit.me, entered, topic)
         answer = await visit.api.send("POST", "/appeals", body, key=entered.get("key"))
     except WrongSubmission as wrong:
-        return await _shown(visit, entered, wrong, status=422)
+        return await _shown(visit, entered, topic, wrong, status=422)
     except ApiProblem as problem:
         if problem.status not in {403, 409, 422}:
             raise
-        return await _shown(visit, entered, wrong_fields(problem), status=problem.status)
+        return await _shown(visit, entered, topic, wrong_fields(problem), status=problem.status)
     return _opened(visit, answer.data, is_new=answer.status == 201)
 
 
@@ -53,17 +57,21 @@ def _opened(visit: Visit, appeal: dict[str, Any], *, is_new: bool) -> Response:
 
 
 async def _shown(
-    visit: Visit, entered: dict[str, str], wrong: WrongSubmission | None = None, *, status: int = 200
+    visit: Visit,
+    entered: dict[str, str],
+    topic: Choice,
+    wrong: WrongSubmission | None = None,
+    *,
+    status: int = 200,
 ) -> HTMLResponse:
     wrong = wrong or WrongSubmission()
-    municipalities, topics = await together(
-        visit.api.get_all("/municipalities"), visit.api.get_all("/topics", {"level": "topic"})
-    )
+    topic.error = wrong.fields.get("topic_id", topic.error)
+    municipalities = await visit.api.get_all("/municipalities")
     return visit.render(
         "new_appeal/new_appeal.html",
         status=status,
         entered=entered, wrong=wrong, channels=CHANNELS,
         now=f"{clock.now().astimezone(clock.REGION_TIME_ZONE):%Y-%m-%dT%H:%M}",
         municipalities=[(one["oktmo"], one["name"]) for one in municipalities],
-        topics=[(one["id"], f"{one['group']['name']}: {one['name']}") for one in topics],
+        topic=topic,
     )  # fmt: skip

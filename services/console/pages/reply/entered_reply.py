@@ -7,10 +7,12 @@ from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 
+from services.console.site.forms import is_id
 from services.console.words.formats import parsed
 from shared import clock
 
 _KINDS = ("final", "interim")
+_MOST_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class EnteredReply:
     def is_blank(self) -> bool:
         """Return whether there is no text that could be saved."""
         return not (self.text or "").strip()
+
+    @property
+    def is_too_long(self) -> bool:
+        """Return whether the text is longer than the API takes."""
+        return len(self.text or "") > _MOST_CHARACTERS
 
     @property
     def if_match(self) -> str:
@@ -99,7 +106,7 @@ class EnteredReply:
             photos=tuple(
                 Photo(str(found), name) for found, name in zip(form.getlist("photo_id"), names, strict=False)
             ),
-            reply_id=_text(form, "reply_id"),
+            reply_id=reply_id if is_id(reply_id := _text(form, "reply_id")) else "",
             version=_text(form, "version"),
             key=_text(form, "key"),
             kept=_text(form, "kept"),

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+# The comparison runs in the process that answers everybody: beyond this it would hold them up.
+_MOST_PAIRS = 40_000
+
 
 @dataclass(frozen=True)
 class DiffLine:
@@ -13,12 +16,28 @@ class DiffLine:
     text: str
 
 
-def line_diff(former: str, later: str) -> list[DiffLine]:
-    """Return the lines of both texts in order, each with what happened to it."""
-    return list(_lines(former.splitlines(), later.splitlines()))
+def line_diff(former: str, later: str) -> list[DiffLine] | None:
+    """Return the lines of both texts in order, each with what happened to it; None if they differ too much."""
+    before, after = former.splitlines(), later.splitlines()
+    begin = _common(before, after)
+    end = _common(before[begin:][::-1], after[begin:][::-1])
+    cut_before, cut_after = before[begin : len(before) - end], after[begin : len(after) - end]
+    if len(cut_before) * len(cut_after) > _MOST_PAIRS:
+        return None
+    return [
+        *(DiffLine("same", line) for line in before[:begin]),
+        *_changed(cut_before, cut_after),
+        *(DiffLine("same", line) for line in before[len(before) - end :]),
+    ]
 
 
-def _lines(former: list[str], later: list[str]) -> Iterator[DiffLine]:
+def _common(one: list[str], other: list[str]) -> int:
+    """Return how many lines both begin with."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (first, second) in enumerate(pairs) if first != second), min(len(one), len(other)))
+
+
+def _changed(former: list[str], later: list[str]) -> Iterator[DiffLine]:
     for tag, a, b, c, d in SequenceMatcher(None, former, later, autojunk=False).get_opcodes():
         if tag == "equal":
             yield from (DiffLine("same", line) for line in former[a:b])

@@ -87,7 +87,7 @@ async def _show(
 
 
 def _with_diffs(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the versions, newest first, each with its lines against the one before."""
+    """Return the versions, newest first, each with its lines against the one before if they can be compared."""
     former = [*versions[1:], None]
     return [
         version | {"lines": line_diff(before["text"], version["text"]) if before else None}

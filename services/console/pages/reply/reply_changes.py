@@ -6,11 +6,13 @@ from typing import Any
 import aiohttp
 from fastapi import Response
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.reply.entered_reply import EnteredReply, Photo, chosen_file, from_local
 from services.console.pages.reply.reply_screen import page_path, show_reply, under_way
 from services.console.pages.reply.sent_replies import record, retry
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit
 
 _EMPTY = "Напишите ответ: пустой текст не сохраняется."
@@ -91,7 +93,10 @@ async def take_over(visit: Visit, appeal_id: str, entered: EnteredReply, form: F
 
 async def keep_mine(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
     """Save what was entered over the version of the colleague that was shown."""
-    shown = {"id": form.get("stored_id", ""), "version": form.get("stored_version", "")}
+    stored_id = str(form.get("stored_id", ""))
+    shown = {"id": stored_id, "version": form.get("stored_version", "")}
+    if not is_id(stored_id):
+        raise HTTPException(404)
     return await save(visit, appeal_id, entered.stored_as(shown), form)
 
 
@@ -106,6 +111,8 @@ async def take_theirs(visit: Visit, appeal_id: str, entered: EnteredReply, form:
 
 async def discard(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
     """Remove the draft, or the reply that waits for approval."""
+    if not entered.reply_id:
+        raise HTTPException(404)
     path = f"/appeals/{appeal_id}/replies/{entered.reply_id}"
     await visit.api.send("DELETE", path, version=entered.if_match)
     return visit.redirect(page_path(appeal_id), note="Черновик удалён")

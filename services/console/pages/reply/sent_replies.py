@@ -4,10 +4,12 @@ from typing import Any
 
 from fastapi import Response
 from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.reply.entered_reply import EnteredReply, from_local
 from services.console.pages.reply.reply_screen import page_path, show_reply
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit
 
 _REFUSED = frozenset({409, 412, 422})
@@ -16,6 +18,8 @@ _REFUSED = frozenset({409, 412, 422})
 async def retry(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
     """Send a failed reply again, corrected if its text was changed."""
     failed_id, text = str(form.get("failed_id", "")), entered.text
+    if not is_id(failed_id):
+        raise HTTPException(404)
     body = (
         {"text": text} if text is not None and text != str(form.get("former", "")).replace("\r\n", "\n") else None
     )

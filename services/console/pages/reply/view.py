@@ -15,6 +15,7 @@ from services.console.pages.reply.reply_screen import (
     lease_of,
     lease_values,
     outcome_of,
+    page_path,
     refusal_text,
     show_reply,
     under_way,
@@ -29,6 +30,7 @@ router = page_router()
 router.include_router(published_reply.router)
 PAGE = Page(router)
 _SIGNED_OUT = "Сеанс закончился, поэтому ничего не сохранено. Ваш текст на месте: войдите и сохраните его ещё раз."
+_TOO_LONG = "Ответ длиннее 20 000 знаков, поэтому ничего не сохранено. Сократите его и сохраните ещё раз."
 _SHOWN = frozenset({409, 412, 422})
 
 
@@ -42,11 +44,15 @@ async def show(visit: VisitDep, appeal_id: str) -> HTMLResponse:
 async def change(request: Request, visit: OptionalVisitDep, appeal_id: str) -> Response:
     """Do what the button says. Whatever goes wrong, the page that follows has the text that was typed."""
     async with request.form(max_files=1) as form:
-        return await _changed(request, visit, appeal_id, form)
+        entered = EnteredReply.from_form(form)
+        if entered.is_too_long:
+            return _kept(request, appeal_id, entered, _TOO_LONG, 422)
+        return await _changed(request, visit, appeal_id, entered, form)
 
 
-async def _changed(request: Request, visit: Visit | None, appeal_id: str, form: FormData) -> Response:
-    entered = EnteredReply.from_form(form)
+async def _changed(
+    request: Request, visit: Visit | None, appeal_id: str, entered: EnteredReply, form: FormData
+) -> Response:
     if visit is None:
         return _kept(request, appeal_id, entered, _SIGNED_OUT, 401)
     try:
@@ -86,6 +92,8 @@ async def autosave(request: Request, visit: OptionalVisitDep, appeal_id: str) ->
     entered = EnteredReply.from_form(await request.form(max_files=0))
     if visit is None:
         return _not_saved(appeal_id, entered, _SIGNED_OUT, signed_out=True)
+    if entered.is_too_long:
+        return _not_saved(appeal_id, entered, _TOO_LONG)
     try:
         return await _autosaved(visit, appeal_id, entered)
     except SignedOut:
@@ -164,10 +172,16 @@ async def release_lease(visit: VisitDep, appeal_id: str) -> Response:
 
 
 @router.get(PATH + "/state")
-async def show_state(visit: VisitDep, appeal_id: str) -> HTMLResponse:
-    """Return what became of the last answer: a part of the page, read again until the network has decided."""
+async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Response:
+    """Return what became of the last answer: a part of the page, read again until it is decided.
+
+    A page on which it `waits` for approval is opened again after the decision: its forms are others then.
+    """
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
-    return visit.fragment("reply/state.html", appeal=appeal, current=under_way(appeal), **outcome_of(appeal))
+    current = under_way(appeal)
+    if waits and (current is None or current["status"] != "on_approval"):
+        return Response(status_code=204, headers={"HX-Redirect": page_path(appeal_id)})
+    return visit.fragment("reply/state.html", appeal=appeal, current=current, **outcome_of(appeal))
 
 
 @router.get(PATH + "/photos/{attachment_id}")

@@ -8,6 +8,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem, Parameters
+from services.console.choices.choices_by_name import Choice, chosen_topic, known_choice
+from services.console.choices.topic_names import load_topics
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.refusals import explained
@@ -32,7 +34,7 @@ _WRONG = {
     "organisation_id": "Эта организация вам не видна.",
 }
 _SHOWN = frozenset({409, 412, 422})
-_EMPTY: dict[str, str] = {"name": "", "text": "", "kind": "final", "topic_id": "", "organisation_id": ""}
+_EMPTY: dict[str, str] = {"name": "", "text": "", "kind": "final", "organisation_id": ""}
 
 
 @router.get(PATH)
@@ -56,21 +58,24 @@ async def list_templates(visit: VisitDep, topic_id: str = "", cursor: str = "") 
 @router.get(PATH + "/new")
 async def show_new(visit: VisitDep) -> HTMLResponse:
     """Show the empty form."""
-    return await _form(visit, None, _EMPTY)
+    return await _form(visit, None, _EMPTY, Choice("topic"))
 
 
 @router.post(PATH + "/new")
 async def create(request: Request, visit: VisitDep) -> Response:
     """Add a template: of the centre by moderators, of their organisation by its staff."""
     form = await _entered(request)
+    topic = chosen_topic(await load_topics(visit), form)
+    if topic.error:
+        return await _form(visit, None, form, topic)
     organisation = visit.me["organisation"]
-    body = _body(form) | {"organisation_id": organisation["id"] if organisation else None}
+    body = _body(form, topic) | {"organisation_id": organisation["id"] if organisation else None}
     try:
         await visit.api.send("POST", "/reply-templates", body, key=form["key"] or None)
     except ApiProblem as problem:
         if problem.status not in _SHOWN:
             raise
-        return await _form(visit, None, form, problem=problem)
+        return await _form(visit, None, form, topic, problem=problem)
     return visit.redirect(PATH, note="Шаблон добавлен")
 
 
@@ -78,7 +83,7 @@ async def create(request: Request, visit: VisitDep) -> Response:
 async def show_template(visit: VisitDep, template_id: str) -> HTMLResponse:
     """Show a template: a form for those who may change it."""
     template = await visit.api.get(f"/reply-templates/{template_id}")
-    return await _form(visit, template, _of(template))
+    return await _form(visit, template, _of(template), known_choice("topic", template["topic"]))
 
 
 @router.post(PATH + "/{template_id}")
@@ -86,56 +91,62 @@ async def change(request: Request, visit: VisitDep, template_id: str) -> Respons
     """Replace or delete the template in the version that was shown."""
     form = await _entered(request)
     path, version = f"/reply-templates/{template_id}", f'"{form["version"]}"'
+    template, topics = await together(visit.api.get(path), load_topics(visit))
+    topic = chosen_topic(topics, form, known=template["topic"])
+    if topic.error and form["do"] != "delete":
+        return await _form(visit, template, form, topic)
     try:
         if form["do"] == "delete":
             await visit.api.send("DELETE", path, version=version)
             return visit.redirect(PATH, note="Шаблон удалён")
-        body = _body(form) | {"organisation_id": form["organisation_id"] or None}
+        body = _body(form, topic) | {"organisation_id": form["organisation_id"] or None}
         await visit.api.send("PUT", path, body, version=version)
     except ApiProblem as problem:
         if problem.status not in _SHOWN:
             raise
-        return await _form(visit, await visit.api.get(path), form, problem=problem)
+        return await _form(visit, await visit.api.get(path), form, topic, problem=problem)
     return visit.redirect(PATH, note="Шаблон сохранён")
 
 
 async def _entered(request: Request) -> dict[str, str]:
     form = await request.form()
-    names = (*_EMPTY, "version", "key", "do")
+    names = (*_EMPTY, "topic", "topic_id", "version", "key", "do")
     return {name: str(form.get(name, "")).replace("\r\n", "\n") for name in names}
 
 
-def _body(form: dict[str, str]) -> dict[str, Any]:
+def _body(form: dict[str, str], topic: Choice) -> dict[str, Any]:
     return {
         "name": form["name"].strip(),
         "text": form["text"],
         "kind": "interim" if form["kind"] == "interim" else "final",
-        "topic_id": form["topic_id"] or None,
+        "topic_id": topic.id,
     }
 
 
 def _of(template: dict[str, Any]) -> dict[str, str]:
-    organisation, topic = template["organisation"], template["topic"]
+    organisation = template["organisation"]
     return {name: template[name] for name in ("name", "text", "kind")} | {
-        "topic_id": topic["id"] if topic else "",
         "organisation_id": organisation["id"] if organisation else "",
     }
 
 
 async def _form(
-    visit: Visit, template: dict[str, Any] | None, form: dict[str, str], *, problem: ApiProblem | None = None
+    visit: Visit,
+    template: dict[str, Any] | None,
+    form: dict[str, str],
+    topic: Choice,
+    *,
+    problem: ApiProblem | None = None,
 ) -> HTMLResponse:
-    groups, topics = await together(
-        _everything(visit, "/topics", {"level": "group"}), _everything(visit, "/topics", {"level": "topic"})
-    )
     names = {pointer.lstrip("/").split("/")[0] for pointer in problem.fields} if problem is not None else set()
+    if "topic_id" in names:
+        topic.error = _WRONG["topic_id"]
     return visit.render(
         "reply_templates/form.html",
-        status=problem.status if problem is not None else 200,
+        status=problem.status if problem is not None else 422 if topic.error else 200,
         stored=template,
         form=form,
-        groups=groups,
-        topics=topics,
+        topic=topic,
         fields=FIELDS,
         errors=defaultdict(str, {name: _WRONG.get(name, "Проверьте это поле.") for name in names}),
         refusal=explained(problem) if problem is not None else "",

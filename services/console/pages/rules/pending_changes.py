@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from starlette.datastructures import QueryParams
 
 from services.console.pages.rules.rule_words import FIELDS, RuleFields
+from services.console.site.forms import is_id
 
 # So that the address stays below what servers accept.
 MAX_CHANGES = 30
@@ -62,7 +62,7 @@ class PendingChanges:
         """Return the ids of the organisations that added rules and the default name."""
         named = [*self.added, *([self.default] if self.default else [])]
         ids = {rule[name] for rule in named for name in ("organisation_id", "page_owner_id") if name in rule}
-        return {one for one in ids if _is_id(one)}
+        return {one for one in ids if is_id(one)}
 
     def rules_of(self, stored: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
         """Return all rules of the new set."""
@@ -84,11 +84,3 @@ def _rule(text: str) -> RuleFields | None:
     if not isinstance(found, dict):
         return None
     return {name: value for name in FIELDS if isinstance(value := found.get(name), str) and value}
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

@@ -1,11 +1,9 @@
 """Rule sets: which organisation gets an appeal; their versions and differences."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi.responses import HTMLResponse
 
-from services.console.choices.topic_names import load_topics
 from services.console.pages.rules import rule_activation, rule_editing, rule_trials
 from services.console.pages.rules.rule_differences import differences
 from services.console.pages.rules.rule_set_state import load_state, rule_table
@@ -38,26 +36,6 @@ async def show_rule_sets(visit: VisitDep) -> HTMLResponse:
         before=first_page(visit),
         after=next_page(visit, listed.get("next_cursor")),
     )
-
-
-# Before the routes with an id in the same place.
-@router.get(f"{PATH}/organisations")
-async def suggest_organisations(visit: VisitDep, field: str = "organisation") -> HTMLResponse:
-    """Return names of organisations for what is being typed in a field."""
-    typed = visit.request.query_params.get(field, "").strip()
-    found: list[dict[str, Any]] = []
-    if len(typed) > 1:
-        answer = await visit.api.get("/organisations/search", {"q": typed[:200], "limit": 10, "active": True})
-        found = answer["items"]
-    return visit.fragment("rules/suggested.html", field=field, names=dict.fromkeys(one["name"] for one in found))
-
-
-@router.get(f"{PATH}/topics")
-async def suggest_topics(visit: VisitDep, field: str = "topic") -> HTMLResponse:
-    """Return names of topics for what is being typed in a field."""
-    typed = visit.request.query_params.get(field, "").strip()
-    found = (await load_topics(visit)).found(typed)[:20] if len(typed) > 1 else []
-    return visit.fragment("rules/suggested.html", field=field, names=dict.fromkeys(one["name"] for one in found))
 
 
 @router.get(f"{PATH}/{{rule_set_id}}")

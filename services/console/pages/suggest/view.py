@@ -7,12 +7,20 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.organisation_choice import search_organisations
+from services.console.choices.topic_names import load_topics
 from services.console.site.page import Page, page_router
 from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 PAGE = Page(router)
 Typed = Annotated[str, Query(max_length=300)]
+
+Name = Annotated[str, Query(max_length=100)]
+_MOST_TOPICS = 20
+
+
+def _typed(visit: Visit, field: str) -> str:
+    return visit.request.query_params.get(field, "").strip()
 
 
 def _options(visit: Visit, options: list[tuple[str, str]]) -> HTMLResponse:
@@ -34,12 +42,20 @@ async def suggest_searches(visit: VisitDep, q: Typed = "") -> HTMLResponse:
 
 
 @router.get("/suggest/organisations")
-async def suggest_organisations(visit: VisitDep, organisation: Typed = "") -> HTMLResponse:
-    """Offer organisations by name."""
-    found = await search_organisations(visit.api, organisation)
+async def suggest_organisations(visit: VisitDep, field: Name = "organisation") -> HTMLResponse:
+    """Offer organisations by name, for a field of this name."""
+    found = await search_organisations(visit.api, _typed(visit, field))
     return _options(
         visit, [(one["name"], one["matched_name"] if one["matched_name"] != one["name"] else "") for one in found]
     )
+
+
+@router.get("/suggest/topics")
+async def suggest_topics(visit: VisitDep, field: Name = "topic") -> HTMLResponse:
+    """Offer topics and their groups by name, for a field of this name."""
+    typed = _typed(visit, field)
+    found = (await load_topics(visit)).found(typed)[:_MOST_TOPICS] if len(typed) > 1 else []
+    return _options(visit, [(name, "") for name in dict.fromkeys(one["name"] for one in found)])
 
 
 @router.get("/suggest/tags")

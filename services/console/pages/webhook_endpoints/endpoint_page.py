@@ -20,6 +20,9 @@ from services.console.site.visit import Visit, VisitDep, together
 
 _STATES = ("failed", "pending", "delivered")
 _NOT_RECEIVING = "Подписка выключена или приостановлена: сначала включите её."
+_ROTATED = (
+    "Подписку изменили, пока страница была открыта: возможно, новый секрет уже выпущен. Проверьте и повторите."
+)
 _SWITCHED = {
     True: "Подписка включена.",
     False: "Подписка выключена. Неотправленные события помечены недоставленными.",
@@ -68,10 +71,12 @@ async def switch_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
 @router.post("/webhooks/{endpoint_id}/secret")
 async def rotate_secret(visit: VisitDep, endpoint_id: UUID) -> Response:
     """Create a new secret and show it, this once."""
+    version = str((await visit.request.form()).get("version", ""))
     try:
-        answer = await visit.api.send("POST", f"/webhooks/endpoints/{endpoint_id}/rotate-secret")
+        answer = await visit.api.send("POST", f"/webhooks/endpoints/{endpoint_id}/rotate-secret", version=version)
     except ApiProblem as problem:
-        return visit.redirect(f"/webhooks/{endpoint_id}", note=refusal_of(problem), kind="failed")
+        note = _ROTATED if problem.status == 412 else refusal_of(problem)
+        return visit.redirect(f"/webhooks/{endpoint_id}", note=note, kind="failed")
     return visit.render("webhook_endpoints/secret.html", endpoint=answer.data, is_new=False)
 
 

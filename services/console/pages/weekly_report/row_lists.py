@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
+from services.console.pages.weekly_report.week_names import known_week
 from services.console.site.downloads import download
 from services.console.site.page import page_router
 from services.console.site.visit import VisitDep, together
@@ -57,6 +58,7 @@ async def download_rows(visit: VisitDep, week: str, population: str) -> Response
     """Pass on all rows of the week as CSV. Stands first: the other route would take the ending too."""
     if population not in POPULATIONS:
         raise HTTPException(404)
+    week = known_week(week)
     return await download(visit, f"/reports/weekly/{week}/rows/{population}.csv", f"{week}-{population}.csv")
 
 
@@ -65,6 +67,7 @@ async def show_rows(visit: VisitDep, week: str, population: str) -> HTMLResponse
     """Show a page of the rows that a number counts."""
     if population not in POPULATIONS:
         raise HTTPException(404)
+    week = known_week(week)
     asked = visit.request.query_params
     filters = {name: asked[name] for name in FILTERS if asked.get(name)}
     listed, answer, topics = await together(

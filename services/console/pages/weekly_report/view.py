@@ -1,17 +1,14 @@
 """The weekly report: the weeks, and what the leadership reads of one, with the rows behind its numbers."""
 
-import re
-from contextlib import suppress
-from datetime import date, timedelta
 from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
-from starlette.exceptions import HTTPException
 
 from services.console.pages.weekly_report import report_charts
 from services.console.pages.weekly_report.correction_names import correction_rows
 from services.console.pages.weekly_report.measure_texts import AXES, measure_rows
 from services.console.pages.weekly_report.row_lists import router as rows_router
+from services.console.pages.weekly_report.week_names import known_week, shifted_week, week_name
 from services.console.site.downloads import download
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep
@@ -32,7 +29,7 @@ _GROUP_ROWS = 100
 async def show_weeks(visit: VisitDep, cursor: str | None = None, week: str | None = None) -> Response:
     """Show the published reports, newest first; `week` leads to a week that was typed."""
     if week:
-        return visit.redirect(f"{PATH}/{_known(week.strip())}")
+        return visit.redirect(f"{PATH}/{known_week(week.strip())}")
     listed = await visit.api.get("/reports/weekly", {"limit": _PAGE_SIZE, "cursor": cursor})
     weeks = listed["items"]
     return visit.render(
@@ -45,10 +42,16 @@ async def show_weeks(visit: VisitDep, cursor: str | None = None, week: str | Non
     )
 
 
+@router.get(PATH + "/weekly/{week}")
+async def lead_to_report(visit: VisitDep, week: str) -> Response:
+    """Lead to the report: letters name it by the address that it has in the API."""
+    return visit.redirect(f"{PATH}/{known_week(week)}")
+
+
 @router.get(PATH + "/{week}")
 async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
     """Show the report of a week as it was published, or as it stands now."""
-    answer = await visit.api.get(f"/reports/weekly/{_known(week)}")
+    answer = await visit.api.get(f"/reports/weekly/{known_week(week)}")
     report = answer["report"]
     definitions = {definition["code"]: definition for definition in report["definitions"]}
     return visit.render(
@@ -56,8 +59,8 @@ async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
         answer=answer,
         report=report,
         week=week,
-        before=_shifted(week, -1),
-        after=None if report["last_day"] >= clock.today().isoformat() else _shifted(week, 1),
+        before=shifted_week(week, -1),
+        after=None if report["last_day"] >= clock.today().isoformat() else shifted_week(week, 1),
         corrections=correction_rows(answer),
         axes=[(axis["title"], measure_rows(axis, definitions)) for axis in report["axes"]],
         axis_names=AXES,
@@ -70,7 +73,7 @@ async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
 async def show_organisations(visit: VisitDep, week: str) -> Response:
     """Show a group of peers: each organisation with its figures and rank."""
     asked = visit.request.query_params
-    groups = (await visit.api.get(f"/reports/weekly/{_known(week)}"))["report"]["peer_groups"]
+    groups = (await visit.api.get(f"/reports/weekly/{known_week(week)}"))["report"]["peer_groups"]
     group = next((one for one in groups if one["code"] == asked.get("group")), groups[0] if groups else None)
     if group is None:
         return visit.redirect(f"{PATH}/{week}")
@@ -90,30 +93,7 @@ async def show_organisations(visit: VisitDep, week: str) -> Response:
 async def download_report(visit: VisitDep, week: str) -> Response:
     """Pass on the report as a file."""
     kind = visit.request.url.path.rpartition(".")[2]
-    return await download(visit, f"/reports/weekly/{_known(week)}.{kind}", f"weekly-report-{week}.{kind}")
-
-
-def _known(week: str) -> str:
-    """Return the week, if it is one that the calendar has and that has begun."""
-    if re.fullmatch(r"20\d{2}-W\d{2}", week) is not None:
-        with suppress(ValueError):
-            if (monday := _monday(week)) <= clock.today():
-                return week_name(monday)
-    raise HTTPException(404)
-
-
-def week_name(day: date) -> str:
-    """Return the ISO week of a day: «2026-W48»."""
-    year, number, _ = day.isocalendar()
-    return f"{year}-W{number:02}"
-
-
-def _monday(week: str) -> date:
-    return date.fromisocalendar(int(week[:4]), int(week[6:]), 1)
-
-
-def _shifted(week: str, weeks: int) -> str:
-    return week_name(_monday(week) + timedelta(weeks=weeks))
+    return await download(visit, f"/reports/weekly/{known_week(week)}.{kind}", f"weekly-report-{week}.{kind}")
 
 
 def _deleting(report: dict[str, Any]) -> list[dict[str, Any]]:
