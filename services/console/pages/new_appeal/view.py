@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.new_appeal.submission import CHANNELS, WrongSubmission, request_of, wrong_fields
+from services.console.site.kept_form import KeptForm
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.visit import OptionalVisitDep, Visit, VisitDep, together
 from shared import clock
 
 PATH = "/appeals-new"
@@ -16,6 +18,8 @@ PAGE = Page(
     router,
     (NavigationLink(Section.WORK, 15, "Новое обращение", PATH, rights=frozenset({"appeals:open"}), key="c"),),
 )
+
+_KEPT = KeptForm("Обращение не заведено", "Завести обращение", {"text": "О чём обращение"})
 
 
 @router.get(PATH)
@@ -26,8 +30,12 @@ async def show_form(visit: VisitDep) -> HTMLResponse:
 
 
 @router.post(PATH)
-async def open_appeal(visit: VisitDep) -> Response:
+async def open_appeal(request: Request, visit: OptionalVisitDep) -> Response:
     """Enter the appeal, and show it."""
+    return await _KEPT.or_result(request, visit, _entered)
+
+
+async def _entered(visit: Visit) -> Response:
     entered = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
     try:
         body = await request_of(visit.api, visit.me, entered)
