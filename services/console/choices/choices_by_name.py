@@ -42,14 +42,19 @@ async def chosen_organisation(visit: Visit, form: Mapping[str, Any], name: str) 
     same = [
         one for one in candidates if written.casefold() in {one["name"].casefold(), one["matched_name"].casefold()}
     ]
-    picked = [one for one in candidates if one["id"] == form.get(f"{name}_id")]
-    only = picked or (same if len(same) == 1 else [])
-    if only:
+    if only := _meant(candidates, same, form.get(f"{name}_id")):
         chosen.id, chosen.written = only[0]["id"], only[0]["name"]
     else:
         chosen.candidates = candidates
         chosen.error = (_SEVERAL if same else _SIMILAR) if candidates else _NOBODY
     return chosen
+
+
+def _meant(
+    candidates: list[dict[str, Any]], same: list[dict[str, Any]], picked_id: object
+) -> list[dict[str, Any]]:
+    """Return the one that is meant, or none. The only one of this name wins: the pick may be of a former name."""
+    return same if len(same) == 1 else [one for one in candidates if one["id"] == picked_id]
 
 
 def chosen_topic(
@@ -63,8 +68,7 @@ def chosen_topic(
         return known_choice(name, known)
     candidates = topics.found(choice.written)
     same = [one for one in candidates if one["name"].casefold() == choice.written.casefold()]
-    picked = [one for one in candidates if one["id"] == form.get(f"{name}_id")]
-    if only := picked or (same if len(same) == 1 else []):
+    if only := _meant(candidates, same, form.get(f"{name}_id")):
         choice.id, choice.written = only[0]["id"], only[0]["name"]
     else:
         choice.candidates = candidates[:_MOST_CANDIDATES]

@@ -27,6 +27,17 @@ async def _page(visit: Visit, page_id: str) -> dict[str, Any] | None:
     return found
 
 
+async def page_id_at(visit: Visit, address: str) -> str | None:
+    """Return the id of the page that an address leads to; None if it is no page's, or no address."""
+    try:
+        found = await visit.api.get("/pages", {"address": address[:2000], "limit": 1})
+    except ApiProblem as problem:
+        if "query/address" not in problem.fields:
+            raise
+        return None
+    return next((str(page["id"]) for page in found["items"]), None)
+
+
 async def pages_with_problems(visit: Visit, network: str | None = None) -> AsyncIterator[dict[str, Any]]:
     """Return the pages that are not read; the list of the API has no filter for them."""
     cursor, read = None, 0

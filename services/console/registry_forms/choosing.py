@@ -51,17 +51,28 @@ async def choose(api: Api, form: Mapping[str, str], name: str, *, required: bool
     Without one, `error` says what to do, unless nothing was entered and nothing is required.
     """
     words, ticked = form.get(f"{name}_words", ""), form.get(f"{name}_id", "")
+    known = await known_organisation(api, ticked)
     if form.get("find") == name:
-        return Choice(words, found=await find_organisations(api, words))
-    if is_id(ticked):
-        return Choice(words, chosen=await api.get(f"/organisations/{ticked}"))
+        return Choice(words, known.chosen, await find_organisations(api, words))
+    # Words beside the organisation that the form began with mean another one.
+    if known.chosen and not (words and ticked == form.get(f"{name}_was")):
+        return known
     if not words:
         return Choice(error="Найдите организацию по названию." if required else "")
     found = await find_organisations(api, words)
     if found and found[0]["score"] >= _EXACT and (len(found) == 1 or found[1]["score"] < _EXACT):
         return Choice(words, chosen=found[0], found=found)
     error = "Отметьте нужную организацию." if found else "Ничего не нашлось. Проверьте название."
-    return Choice(words, found=found, error=error)
+    if known.chosen:
+        error = f"{error} Чтобы оставить прежнюю, очистите поле."
+    return Choice(words, known.chosen, found, error)
+
+
+def changed_choice(current: Choice, form: Choice) -> str:
+    """Return which organisation stands now, for a form whose version was stale; empty if it is the one entered."""
+    if current.organisation_id == form.organisation_id:
+        return ""
+    return f"Сейчас в записи: {current.chosen['name'] if current.chosen else 'пусто'}."
 
 
 async def names_of(api: Api, ids: Collection[str | None]) -> dict[str, str]:

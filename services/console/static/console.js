@@ -10,19 +10,35 @@ const keyed = (key) => [...document.querySelectorAll(`[data-key="${CSS.escape(ke
 const typing = (element) =>
   element.isContentEditable || element.matches("textarea, select, input:not([type=checkbox], [type=radio])");
 
+// A key that is held down does once what it does; j and k move on, and letters repeat in a text.
+document.addEventListener("keydown", (event) => {
+  if (!event.repeat || !acts(event)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
+function acts(event) {
+  const combined = event.ctrlKey || event.metaKey || event.altKey;
+  if (event.key === "Enter") return combined || !event.target.matches("textarea");
+  return event.key.length === 1 && event.key !== " " && !combined && !typing(event.target) && !rowStep(event);
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.key === "Escape" && typing(event.target)) return event.target.blur();
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
   const pressed = latin(event);
-  const element = (prefix && keyed(`${prefix} ${pressed}`)) || keyed(pressed);
+  const element = keyed(prefix ? `${prefix} ${pressed}` : pressed);
   clearTimeout(prefixTimer);
-  if (!element && document.querySelector(`[data-key^="${CSS.escape(pressed)} "]`)) {
+  if (prefix) {
+    // The letter after «g» belongs to it, also where it leads nowhere.
+    prefix = null;
+    event.stopImmediatePropagation();
+  } else if (!element && document.querySelector(`[data-key^="${CSS.escape(pressed)} "]`)) {
     prefix = pressed;
     prefixTimer = setTimeout(() => { prefix = null; }, 1500);
     return;
   }
-  prefix = null;
   if (!element) return;
   event.preventDefault();
   if (typing(element)) element.focus();
@@ -31,7 +47,10 @@ document.addEventListener("keydown", (event) => {
 
 // The same physical key under the Russian layout.
 function latin(event) {
-  if (/^[а-яё]$/i.test(event.key) && /^Key[A-Z]$/.test(event.code)) {
+  if (/^[а-яё]$/i.test(event.key)) {
+    const brackets = { BracketLeft: "[", BracketRight: "]" };
+    if (event.code in brackets) return brackets[event.code];
+    if (!/^Key[A-Z]$/.test(event.code)) return event.key;
     const letter = event.code.slice(3).toLowerCase();
     return event.shiftKey ? letter.toUpperCase() : letter;
   }
@@ -39,6 +58,30 @@ function latin(event) {
   if (event.key === "," && event.code === "Slash") return "?";
   return event.key;
 }
+
+const rowStep = (event) => ({ j: 1, k: -1 })[latin(event)];
+
+// A form with data-decides leads to the next decision, which a second press would meet unread.
+const DECISION_PAUSE = 300;
+let decidedAt = -DECISION_PAUSE;
+let deciding = null;
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-decides]")) return;
+  if (deciding?.isConnected || event.timeStamp - decidedAt < DECISION_PAUSE) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
+  decidedAt = event.timeStamp;
+}, true);
+document.addEventListener("htmx:before:request", (event) => {
+  const source = event.detail.ctx.sourceElement;
+  if (source.matches?.("[data-decides]")) deciding = source;
+});
+document.addEventListener("htmx:finally:request", (event) => {
+  if (event.detail.ctx.sourceElement === deciding || !deciding?.isConnected) deciding = null;
+});
 
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
@@ -65,7 +108,7 @@ function listKeys(table) {
 // Lists: j and k move the focus over rows with data-row.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
-  const step = { j: 1, k: -1 }[latin(event)];
+  const step = rowStep(event);
   if (!step) return;
   const rows = [...document.querySelectorAll("[data-row]")].filter(visible);
   if (!rows.length) return;
@@ -78,41 +121,90 @@ document.addEventListener("keydown", (event) => {
 // Live bars: an element with data-live="appeal.opened,…" counts events and offers to show them. One stream a page.
 // data-live-where='{"urgency": ["high"]}' counts only events with one of these values in their data.
 let stream = null;
+let watched = ""; // what the bar asks for; one that asks the same goes on with the stream
 let last = null;
+let attempt = 0; // what an attempt that is not the newest has waited for is dropped
+let retry = null;
+let refused = false; // the last stream was: its status is not known
+let over = false; // what was refused now is refused always
 const counted = new Set();
 
-async function follow() {
+// After each swap: most of them are of parts beside the bar.
+function watch() {
   const bar = document.querySelector("[data-live]");
-  if (!bar || stream || document.hidden) return;
-  let ticket;
+  if (bar?.querySelector("[data-live-show]").hidden) counted.clear(); // the page was read anew
+  const asked = bar ? JSON.stringify([bar.dataset.live, bar.dataset.liveAppeal, bar.dataset.liveWhere]) : "";
+  if (asked === watched) return;
+  watched = asked;
+  counted.clear();
+  last = null;
+  refused = over = false;
+  stop();
+  follow();
+}
+
+async function follow() {
+  if (!watched || stream || over || document.hidden) return;
+  stop();
+  const mine = attempt;
   try {
     const answer = await fetch("/live/ticket", { method: "POST" });
-    if (!answer.ok) return later();
-    ({ ticket } = await answer.json());
-  } catch { // no network
-    return later();
+    if (mine !== attempt || ends(answer)) return;
+    const { ticket } = await answer.json();
+    if (mine !== attempt) return;
+    if (refused) {
+      const answered = await refusalOf(streamAddress(ticket));
+      if (mine !== attempt || ends(answered)) return;
+      refused = false;
+      return later();
+    }
+    openStream(streamAddress(ticket));
+  } catch { // no network, or the session has ended
+    if (mine === attempt) later();
   }
-  const types = bar.dataset.live;
+}
+
+// EventSource does not tell the status of a refusal; this does, and reads nothing.
+async function refusalOf(path) {
+  const reading = new AbortController();
+  const answer = await fetch(path, { signal: reading.signal });
+  reading.abort();
+  return answer;
+}
+
+function ends(answer) {
+  over = answer.status === 403 || answer.status === 422;
+  return over;
+}
+
+function streamAddress(ticket) {
+  const [types, appeal] = JSON.parse(watched);
   const query = new URLSearchParams({ ticket, type: types });
-  if (bar.dataset.liveAppeal) query.set("appeal_id", bar.dataset.liveAppeal);
+  if (appeal) query.set("appeal_id", appeal);
   if (last) query.set("after", last);
-  stream = new EventSource(`/api/v1/stream?${query}`);
+  return `/api/v1/stream?${query}`;
+}
+
+function openStream(path) {
+  const source = stream = new EventSource(path);
   const again = () => { stop(); later(); };
-  for (const type of types.split(",")) {
-    stream.addEventListener(type, (message) => {
+  for (const type of JSON.parse(watched)[0].split(",")) {
+    source.addEventListener(type, (message) => {
       last = message.lastEventId;
-      const event = JSON.parse(message.data);
-      if (!isShown(bar, event)) arrived(event);
+      arrived(JSON.parse(message.data));
     });
   }
-  stream.addEventListener("stream.opened", (message) => { last = message.lastEventId; });
-  stream.addEventListener("stream.ended", (message) => {
+  source.addEventListener("stream.opened", (message) => { last = message.lastEventId; });
+  source.addEventListener("stream.ended", (message) => {
     const { reason, next_after } = JSON.parse(message.data);
     last = reason === "gone" ? next_after : message.lastEventId;
     if (reason === "gone") arrived({ id: "gone", subject_id: "gone" });
     again();
   });
-  stream.onerror = again;
+  source.onerror = () => {
+    refused = source.readyState === EventSource.CLOSED;
+    again();
+  };
 }
 
 // A bar with data-live-since knows when its page was read: what happened before is on it, also what the person did.
@@ -121,18 +213,25 @@ function isShown(bar, event) {
   return Boolean(since) && Date.parse(event.occurred_at) <= Date.parse(since);
 }
 
-const later = () => setTimeout(follow, 1000 + Math.random() * 9000);
+const later = () => { retry = setTimeout(follow, 1000 + Math.random() * 9000); };
 
 function stop() {
+  attempt += 1;
+  clearTimeout(retry);
   stream?.close();
   stream = null;
 }
 
+// An event of an incident has its id only as the subject.
+const told = (event, name) => (
+  name === "incident_id" && event.type.startsWith("incident.") ? event.subject_id : event.data[name]
+);
+
 function arrived(event) {
   const bar = document.querySelector("[data-live]");
-  if (!bar || bar.dataset.paused) return;
+  if (!bar || bar.dataset.paused || isShown(bar, event)) return;
   const where = Object.entries(JSON.parse(bar.dataset.liveWhere || "{}"));
-  if (event.data && !where.every(([name, values]) => values.includes(event.data[name]))) return;
+  if (event.data && !where.every(([name, values]) => values.includes(told(event, name)))) return;
   // On a list each appeal counts once, on the page of one each change.
   counted.add(bar.dataset.liveAppeal ? event.id : event.subject_id);
   const button = bar.querySelector("[data-live-show]");
@@ -149,14 +248,10 @@ document.addEventListener("click", (event) => {
   pause.setAttribute("aria-pressed", String(Boolean(bar.dataset.paused)));
 });
 
-document.addEventListener("htmx:after:swap", () => {
-  counted.clear();
-  stop();
-  follow();
-});
+document.addEventListener("htmx:after:swap", watch);
 document.addEventListener("visibilitychange", () => (document.hidden ? stop() : follow()));
 window.addEventListener("pagehide", stop);
-follow();
+watch();
 
 // Selection of rows: a box with data-selects="name" checks all boxes of that name.
 document.addEventListener("change", (event) => {

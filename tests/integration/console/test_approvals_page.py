@@ -81,6 +81,16 @@ async def test_reply_that_was_decided_meanwhile_is_named(console: ConsoleUnderTe
     assert "Включим: bagulnik" in response.text
 
 
+async def test_remarks_for_a_reply_that_is_gone_are_not_shown_with_another(console: ConsoleUnderTest) -> None:
+    form = await _decision(console, do="refuse", remarks="Назовите дату", cursor="")
+    form |= {"reply_id": console.filled("{published_reply_id}"), "appeal_id": console.filled("{draft_appeal_id}")}
+    response = (await console.send(APPROVER, "POST", "/approvals", data=form)).response
+    assert response.status_code in {404, 409, 412}
+    assert "уже рассмотрен" in response.text
+    assert "Включим: bagulnik" in response.text
+    assert "Назовите дату" not in response.text
+
+
 async def test_templates_are_listed_and_changed_by_their_organisation(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", "/templates")).response.text
     assert "Свет bagulnik" in page

@@ -217,9 +217,21 @@ async def test_reply_with_what_must_not_be_published_is_refused(console: Console
     assert "&lt;b&gt;</textarea>" in visited.response.text
 
 
+async def test_ended_session_loses_no_text(console: ConsoleUnderTest) -> None:
+    form = {"text": TEXT, "kind": "final", "include_later_members": "true", "key": KEY, "step": "send"}
+    response = (await console.send(None, "POST", console.filled(f"{ONE}/reply"), data=form)).response
+    assert response.status_code == 401
+    assert f">\n{TEXT}</textarea>" in response.text
+    for name in ("kind", "include_later_members", "key", "step"):
+        assert f'name="{name}" value="{form[name]}"' in response.text
+
+
 async def test_reply_is_written_only_by_those_who_answer(console: ConsoleUnderTest) -> None:
     visited = await console.send(AUDITOR, "GET", console.filled(f"{ONE}/reply"))
     assert visited.response.status_code == 403
+    form = {"text": TEXT, "key": KEY}
+    refused = (await console.send(AUDITOR, "POST", console.filled(f"{ONE}/reply"), data=form)).response
+    assert (refused.status_code, f">\n{TEXT}</textarea>" in refused.text) == (403, True)
 
 
 def test_recipients_are_those_who_wait_and_can_be_answered() -> None:

@@ -94,3 +94,15 @@ async def test_wrong_field_is_named_and_what_was_entered_stays(
     assert 'value="irina@example.org"' in response.text
     assert "<script>alert" not in response.text
     assert 'value="own" checked' in response.text
+
+
+@pytest.mark.parametrize("headers", [{}, {"HX-Request": "true"}], ids=["browser", "htmx"])
+async def test_ended_session_loses_no_text(console: ConsoleUnderTest, headers: dict[str, str]) -> None:
+    form = {"source": "phone", "text": "Темно\nна <b>улице", "contact_name": "Ирина", "key": "key-kept"}
+    response = (await console.send(None, "POST", "/appeals-new", data=form, headers=headers)).response
+    assert response.status_code == 401
+    assert "Сеанс закончился" in response.text
+    assert "Темно\nна &lt;b&gt;улице</textarea>" in response.text
+    for name in ("source", "contact_name", "key"):
+        assert f'name="{name}" value="{form[name]}"' in response.text
+    assert "hx-redirect" not in response.headers

@@ -82,10 +82,12 @@ async def test_access_is_changed_in_the_version_that_was_shown(console: ConsoleU
     form["version"] = await version_of(console, OPERATIONS, f"{own}/edit")
     changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)
     assert (changed.response.status_code, changes(changed)) == (303, [("PATCH", 200)])
-    stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form | {"version": '"99"'})
+    foreign = str(console.services.samples["foreign"]["organisation_id"])
+    stale_form = form | {"version": '"99"', "organisation_id": foreign}
+    stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=stale_form)
     assert stale.response.status_code == 412
     assert 'value="Новое имя"' in stale.response.text
-    assert "Сейчас в записи: " in stale.response.text
+    assert "Сейчас в записи: Организация bagulnik." in stale.response.text
     assert 'value="&#34;99&#34;"' not in stale.response.text
 
 

@@ -91,6 +91,24 @@ async def test_parent_is_found_by_words_and_chosen(console: ConsoleUnderTest) ->
     assert changes(refused) == []
 
 
+async def test_parent_that_a_colleague_removed_is_named(console: ConsoleUnderTest) -> None:
+    address = console.filled("/organisations/{organisation_id}/edit")
+    foreign = str(console.services.samples["foreign"]["organisation_id"])
+    form = {"name": "Имя", "kind": "institution", "active": "yes", "version": '"99"'}
+    for parent, is_named in (({"parent_id": foreign}, True), ({}, False)):
+        stale = (await console.send(MODERATOR, "POST", address, data=form | parent)).response
+        assert stale.status_code == 412
+        assert ('<p id="field-parent-error" class="refusal">Сейчас в записи: пусто.' in stale.text) is is_named
+
+
+async def test_search_for_another_organisation_keeps_the_chosen_one(console: ConsoleUnderTest) -> None:
+    own = console.filled("{organisation_id}")
+    for words in ("", "зюзюка"):
+        address = f"/organisation-choices?name=parent&parent_words={words}&parent_id={own}"
+        part = (await console.send(MODERATOR, "GET", address)).response.text
+        assert f'name="parent_id" value="{own}" checked' in part
+
+
 async def test_names_and_successions_are_added_and_removed(console: ConsoleUnderTest) -> None:
     own = console.filled("/organisations/{organisation_id}")
     name = {"kind": "alias", "name": "Багульник", "key": "k-name"}
@@ -171,6 +189,9 @@ async def test_page_moves_to_another_organisation(console: ConsoleUnderTest) -> 
     form = {"name": "Страница", "url": "https://vk.com/club101", "active": "yes", "go_live_on": "2026-03-04"}
     form["version"] = await version_of(console, MODERATOR, address)
     form["organisation_id"] = str(console.services.samples["foreign"]["organisation_id"])
+    stale = (await console.send(MODERATOR, "POST", address, data=form | {"version": '"99"'})).response
+    assert stale.status_code == 412
+    assert "Сейчас в записи: Организация bagulnik." in stale.text
     visited = await console.send(MODERATOR, "POST", address, data=form)
     assert (visited.response.status_code, changes(visited)) == (303, [("PATCH", 200)])
 

@@ -158,6 +158,16 @@ async def test_ended_session_loses_no_text(console: ConsoleUnderTest, headers: d
     assert "Сеанс закончился" in part.text
 
 
+async def test_ended_session_loses_no_text_for_a_published_reply(console: ConsoleUnderTest) -> None:
+    form = {"version": "1", "text": "Уже чиним", "reason": "Не тот адрес", "do": "edit", "key": "k-kept"}
+    path = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
+    response = (await _post(console, None, path, form)).response
+    assert response.status_code == 401
+    for text in ("Уже чиним</textarea>", "Не тот адрес</textarea>", 'name="do" value="edit"'):
+        assert text in response.text
+    assert f'action="{console.filled(path)}"' in response.text
+
+
 async def test_refused_person_keeps_the_text(console: ConsoleUnderTest) -> None:
     response = (await _post(console, AUDITOR, DRAFT, await _draft(console, do="save", text="Чужой"))).response
     assert response.status_code == 403

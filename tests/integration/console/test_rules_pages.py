@@ -75,9 +75,12 @@ async def test_bench_without_anything_to_try_is_refused(console: ConsoleUnderTes
     assert _made(visited) == []
 
 
-async def test_bench_keeps_what_was_entered_beside_an_unknown_page(console: ConsoleUnderTest) -> None:
+@pytest.mark.parametrize("address", ["vk.com/nosuchpage", "просто слова"])
+async def test_bench_keeps_what_was_entered_beside_an_unknown_page(
+    console: ConsoleUnderTest, address: str
+) -> None:
     path = f"/rules/{await _active(console)}/bench"
-    response = (await _post(console, path, text=HOSTILE, page="vk.com/nosuchpage")).response
+    response = (await _post(console, path, text=HOSTILE, page=address)).response
     assert response.status_code == 422
     assert "Такой страницы в реестре нет" in text_of(response)
     assert_escaped(response)

@@ -101,11 +101,12 @@ async def test_token_is_added_and_never_shown(console: ConsoleUnderTest) -> None
     visited = await _post(console, "/sources/tokens", **sent)
     assert [status for _, _, status in _made(visited)] in ([200], [201])
     assert "secret-token" not in str(visited.response.headers)
-    refused = (await _post(console, "/sources/tokens", **sent | {"page": "vk.com/nosuchpage"})).response
-    assert refused.status_code == 422
-    assert "Такой страницы в реестре нет" in text_of(refused)
-    assert "secret-token" not in refused.text
-    assert "vk.com/nosuchpage" in refused.text
+    for address in ("vk.com/nosuchpage", "просто слова"):
+        refused = (await _post(console, "/sources/tokens", **sent | {"page": address})).response
+        assert refused.status_code == 422
+        assert "Такой страницы в реестре нет" in text_of(refused)
+        assert "secret-token" not in refused.text
+        assert address in refused.text
 
 
 async def test_tokens_are_for_those_who_inspect_sources(console: ConsoleUnderTest, own: dict[str, str]) -> None:

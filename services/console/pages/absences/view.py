@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.absences import assignee_turns
 from services.console.pages.absences.colleagues import find_colleagues
+from services.console.site.addresses import first_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.refusals import explained
@@ -59,6 +60,7 @@ async def _shown(visit: Visit, form: AbsenceForm, cursor: str | None = None, *, 
         form=form, today=today, coming=sorted(coming, key=lambda one: one["starts_on"]),
         past=[one for one in listed["items"] if one["ends_on"] < today],
         rules=rules["items"], colleagues=colleagues,
+        first=first_page(visit),
         after=f"{PATH}?cursor={listed['next_cursor']}" if listed["next_cursor"] else None,
     )  # fmt: skip
 

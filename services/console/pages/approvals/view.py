@@ -19,8 +19,8 @@ PAGE = Page(
     router,
     (NavigationLink(Section.WORK, 40, "Согласование", PATH, rights=frozenset({"replies:approve"}), key="a"),),
 )
-_SHOWN = frozenset({403, 409, 412, 422})
-_GONE = "Этот ответ уже рассмотрен или снят с согласования. Ниже — следующий."
+_SHOWN = frozenset({403, 404, 409, 412, 422})
+_GONE = "Этот ответ уже рассмотрен или снят с согласования."
 _NO_REMARKS = "Напишите, что исправить: автор увидит это в своём черновике."
 _REFUSED = {
     403: "Своё решение здесь вам принять нельзя: ответ согласует не его автор.",
@@ -38,12 +38,13 @@ async def show_approvals(visit: VisitDep, reply: str = "", cursor: str = "") -> 
 async def decide(request: Request, visit: VisitDep) -> Response:
     """Approve or refuse the reply in the version that was shown, and go on to the next."""
     form = {name: str(value) for name, value in (await request.form()).items()}
-    refuses, chosen, appeal_id = form.get("do") == "refuse", form.get("reply_id", ""), form.get("appeal_id", "")
+    refuses, chosen, cursor = form.get("do") == "refuse", form.get("reply_id", ""), form.get("cursor", "")
+    appeal_id = form.get("appeal_id", "")
     if not (is_id(chosen) and is_id(appeal_id)):
         raise HTTPException(404)
     remarks = form.get("remarks", "").strip()
     if refuses and not remarks:
-        return await _show(visit, chosen, refusal=_NO_REMARKS, status=422)
+        return await _show(visit, chosen, cursor=cursor, refusal=_NO_REMARKS, status=422)
     try:
         await visit.api.send(
             "POST",
@@ -56,10 +57,10 @@ async def decide(request: Request, visit: VisitDep) -> Response:
         if problem.status not in _SHOWN:
             raise
         refusal = _REFUSED.get(problem.status) or explained(problem)
-        return await _show(visit, chosen, refusal=refusal, remarks=remarks, status=problem.status)
+        return await _show(visit, chosen, cursor=cursor, refusal=refusal, remarks=remarks, status=problem.status)
     following = form.get("next", "")
     note = "Ответ возвращён автору" if refuses else "Ответ согласован и публикуется"
-    return visit.redirect(f"{PATH}?{urlencode({'reply': following})}" if following else PATH, note=note)
+    return visit.redirect(_address(following, cursor) if following else PATH, note=note)
 
 
 async def _show(
@@ -67,7 +68,10 @@ async def _show(
 ) -> HTMLResponse:
     listed = await visit.api.get("/reply-approvals", {"cursor": cursor})
     waiting = listed["items"]
+    if cursor and not waiting:  # all after it are decided
+        return await _show(visit, chosen, refusal=refusal, remarks=remarks, status=status)
     at = next((number for number, one in enumerate(waiting) if one["reply"]["id"] == chosen), None)
+    is_gone = bool(chosen) and at is None
     current = await _in_full(visit, waiting[at or 0]) if waiting else None
     return visit.render(
         "approvals/approvals.html",
@@ -75,11 +79,20 @@ async def _show(
         waiting=waiting,
         current=current,
         following=_following(waiting, at or 0),
-        refusal=refusal,
-        gone=_GONE if chosen and at is None and not refusal else "",
-        remarks=remarks,
-        after=f"{PATH}?{urlencode({'cursor': listed['next_cursor']})}" if listed["next_cursor"] else None,
+        # Another reply is shown then: neither the refusal nor the remarks are about it.
+        refusal="" if is_gone else refusal,
+        remarks="" if is_gone else remarks,
+        gone=_GONE if is_gone else "",
+        address=lambda reply_id: _address(reply_id, cursor),
+        cursor=cursor,
+        first=PATH if cursor else None,
+        after=_address("", listed["next_cursor"]) if listed["next_cursor"] else None,
     )
+
+
+def _address(reply_id: str, cursor: str) -> str:
+    pairs = {"reply": reply_id, "cursor": cursor}
+    return f"{PATH}?{urlencode({name: value for name, value in pairs.items() if value})}"
 
 
 def _following(waiting: list[dict[str, Any]], at: int) -> str:

@@ -29,7 +29,10 @@ async def list_operations(visit: VisitDep, cursor: Cursor = None) -> HTMLRespons
     """List the operations that the person may see, newest first."""
     found = await visit.api.get("/appeals/bulk", {"limit": _PAGE_SIZE, "cursor": cursor})
     after = f"/bulk?cursor={found['next_cursor']}" if found["next_cursor"] else None
-    return visit.render("bulk/operations.html", operations=found["items"], titles=OPERATIONS, after=after)
+    first = "/bulk" if cursor else None
+    return visit.render(
+        "bulk/operations.html", operations=found["items"], titles=OPERATIONS, first=first, after=after
+    )
 
 
 @router.get("/bulk/{bulk_operation_id}")
@@ -60,6 +63,7 @@ async def _operation(visit: Visit, operation_id: UUID, outcome: str, cursor: str
     return {
         "operation": operation, "title": OPERATIONS[operation["action"]], "outcomes": OUTCOMES, "shown": shown,
         "rows": [(row, refused_words(row["problem"])) for row in rows["items"]],
+        "first": path if cursor else None,
         "after": f"{path}&cursor={rows['next_cursor']}" if rows["next_cursor"] else None,
     }  # fmt: skip
 

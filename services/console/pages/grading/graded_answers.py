@@ -46,7 +46,8 @@ async def show_objections(visit: VisitDep, cursor: str | None = None) -> HTMLRes
     """Show the objections that wait for a decision, oldest first."""
     listed = await visit.api.get("/grading/objections", {"limit": str(_PAGE_SIZE), "cursor": cursor})
     after = f"{PATH}/objections?{urlencode({'cursor': listed['next_cursor']})}" if listed["next_cursor"] else None
-    return visit.render("grading/objections.html", objections=listed["items"], after=after)
+    first = f"{PATH}/objections" if cursor else None
+    return visit.render("grading/objections.html", objections=listed["items"], first=first, after=after)
 
 
 @router.get(PATH + "/items/{graded_item_id}")

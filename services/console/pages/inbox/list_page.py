@@ -64,6 +64,7 @@ async def _read(visit: Visit, query: ListQuery) -> dict[str, Any]:
         "tabs": [(one, counts.get(one.title)) for one in lists_of(visit)[0]], "other_lists": lists_of(visit)[1],
         "views": [(one, ListQuery.parsed(one["query"])) for one in views["items"]],
         "moves": _moves(appeals),
+        "first": query.at(None).address if query.cursor else None,
         "before": _page(query, listed.get("prev_cursor")), "after": _page(query, listed.get("next_cursor")),
     }  # fmt: skip
 

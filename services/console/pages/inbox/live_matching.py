@@ -7,13 +7,15 @@ from services.console.choices.appeal_list_query import ListQuery
 from services.console.site.visit import Visit
 
 # Of filters that an event cannot tell, those that events of one type are about.
-_TYPES = {
+TYPES = {
     "overdue": "appeal.overdue",
     "on_approval": "reply.approval_requested",
     "reply_refused": "reply.refused",
     "reply_failed": "reply.failed",
 }
-_NEW = "appeal.opened,appeal.assigned,appeal.reopened"
+NEW = "appeal.opened,appeal.assigned,appeal.reopened"
+MOVED = "appeal.moved,appeal.opened"
+ASSIGNED = "appeal.assignee_changed"
 # Filters that events have as they are.
 _TOLD = (
     "organisation_id",
@@ -32,20 +34,20 @@ async def live_bar(visit: Visit, query: ListQuery) -> dict[str, str] | None:
     """Return the types of events to count for the list, and the values they must have; None: none tells."""
     if not visit.may("events:read") or query.cursor:
         return None
-    types, where = _NEW, {name: query.values(name) for name in _TOLD if query.values(name)}
+    types, where = NEW, {name: query.values(name) for name in _TOLD if query.values(name)}
     for name, value in query.filters:
-        if name in _TYPES and value == "true":
-            types = _TYPES[name]
+        if name in TYPES and value == "true":
+            types = TYPES[name]
         elif name == "assignee" and value == "me":
-            types, where["assignee_id"] = "appeal.assignee_changed", [visit.me["person"]["id"]]
+            types, where["assignee_id"] = ASSIGNED, [visit.me["person"]["id"]]
         elif name == "topic_id":
             where["topic_id"] = await _topics(visit, value)
         elif name == "triage_reason":
-            types, where["status"] = "appeal.moved,appeal.opened", ["triage"]
+            types, where["status"] = MOVED, ["triage"]
         elif name not in where and name not in _PERIOD and (name, value) != ("assignee", "none"):
             return None
-    if "status" in where and types == _NEW:
-        types = f"{_NEW},appeal.moved"
+    if "status" in where and types == NEW:
+        types = f"{NEW},appeal.moved"
     return {"types": types, "where": json.dumps(where)}
 
 

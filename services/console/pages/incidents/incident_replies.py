@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Form
+from fastapi import Form, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
 
@@ -14,13 +14,15 @@ from services.console.pages.incidents.incident_details import (
     Document,
     recipients,
 )
+from services.console.site.kept_form import KeptForm
 from services.console.site.page import page_router
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.visit import OptionalVisitDep, Visit, VisitDep, together
 from services.console.words.refusals import explained
 from shared import clock
 
 REPLY = PATH + "/{incident_id}/reply"
 router = page_router()
+_KEPT = KeptForm("Ответ не отправлен", "Продолжить", {"text": "Текст ответа"})
 
 
 class ReplyForm(BaseModel):
@@ -50,8 +52,14 @@ async def write_reply(visit: VisitDep, incident_id: str) -> HTMLResponse:
 
 
 @router.post(REPLY)
-async def reply_to_all(visit: VisitDep, incident_id: str, form: Annotated[ReplyForm, Form()]) -> Response:
+async def reply_to_all(
+    request: Request, visit: OptionalVisitDep, incident_id: str, form: Annotated[ReplyForm, Form()]
+) -> Response:
     """Show who gets the reply, or send it."""
+    return await _KEPT.or_result(request, visit, lambda signed_in: _replied(signed_in, incident_id, form))
+
+
+async def _replied(visit: Visit, incident_id: str, form: ReplyForm) -> Response:
     if form.exclude:
         await _exclude(visit, incident_id, form.exclude)
         return await _form(visit, incident_id, form, preview=True)

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.choices_by_name import Choice, chosen_topic
 from services.console.choices.topic_names import load_topics
 from services.console.pages.new_appeal.submission import CHANNELS, WrongSubmission, request_of, wrong_fields
+from services.console.site.kept_form import KeptForm
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.visit import Visit, VisitDep
+from services.console.site.visit import OptionalVisitDep, Visit, VisitDep
 from shared import clock
 
 PATH = "/appeals-new"
@@ -18,6 +20,8 @@ PAGE = Page(
     router,
     (NavigationLink(Section.WORK, 15, "Новое обращение", PATH, rights=frozenset({"appeals:open"}), key="c"),),
 )
+
+_KEPT = KeptForm("Обращение не заведено", "Завести обращение", {"text": "О чём обращение"})
 
 
 @router.get(PATH)
@@ -29,8 +33,12 @@ async def show_form(visit: VisitDep) -> HTMLResponse:
 
 
 @router.post(PATH)
-async def open_appeal(visit: VisitDep) -> Response:
+async def open_appeal(request: Request, visit: OptionalVisitDep) -> Response:
     """Enter the appeal, and show it."""
+    return await _KEPT.or_result(request, visit, _entered)
+
+
+async def _entered(visit: Visit) -> Response:
     entered = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
     topic = chosen_topic(await load_topics(visit), entered) if entered.get("topic") else Choice("topic")
     try:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import Answer, ApiProblem
-from services.console.registry_forms.choosing import Choice, choose, known_organisation
+from services.console.registry_forms.choosing import Choice, changed_choice, choose, known_organisation
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -52,8 +52,10 @@ async def change_page(visit: VisitDep, page_id: str) -> Response:
         await visit.api.send("PATCH", f"/pages/{page_id}", body, version=form.get("version"))
     except ApiProblem as problem:
         if problem.status == 412:
-            current = _values(await visit.api.send("GET", f"/pages/{page_id}"))
+            answer = await visit.api.send("GET", f"/pages/{page_id}")
+            current, now = _values(answer), await known_organisation(visit.api, answer.data["organisation_id"])
             wrong = changed_meanwhile(current, form, chosen=("active",))
+            wrong["organisation_id"] = changed_choice(now, organisation)
             again = form | {"version": current["version"]}
             return _form(visit, page, again, organisation, problem, wrong=wrong)
         return _form(visit, page, form, organisation, problem, wrong=wrong_fields(problem, _WRONG))

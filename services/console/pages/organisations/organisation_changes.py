@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.organisations import organisation_form
 from services.console.pages.organisations.organisation_form import OrganisationForm
-from services.console.registry_forms.choosing import choose, known_organisation
+from services.console.registry_forms.choosing import Choice, changed_choice, choose, known_organisation
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -56,8 +56,6 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
     if form.get("find") or parent.error:
         return await _form(visit, OrganisationForm(form, parent), organisation)
     body = organisation_form.request_body(form, parent, is_new=False)
-    if form.get("no_parent"):
-        body["parent_id"] = None
     try:
         await visit.api.send("PATCH", path, body, version=form.get("version"))
     except ApiProblem as problem:
@@ -75,6 +73,11 @@ async def _changed_meanwhile(
     wrong = changed_meanwhile(
         organisation_form.shown_values(current.data), form.values, chosen=organisation_form.CHOSEN
     )
+    now = await known_organisation(visit.api, current.data["parent_id"])
+    if form.values.get("no_parent"):
+        wrong["parent_id"] = changed_choice(now, Choice())
+    elif form.parent.chosen:  # without one the parent stays
+        wrong["parent_id"] = changed_choice(now, form.parent)
     values = {**form.values, "version": current.version}
     shown = OrganisationForm(values, form.parent, refusal_of(problem), wrong)
     return await _form(visit, shown, current.data, status=problem.status)

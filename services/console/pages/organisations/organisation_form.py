@@ -61,11 +61,14 @@ def shown_values(organisation: Mapping[str, Any]) -> dict[str, str]:
 
 
 def request_body(form: Mapping[str, str], parent: Choice, *, is_new: bool) -> dict[str, Any]:
-    """Return the body of a request: an empty field is null."""
+    """Return the body of a request: an empty field is null, but a parent is removed only by its box."""
     body: dict[str, Any] = {name: form.get(name) or None for name in _TEXTS}
     body["name"], body["kind"] = form.get("name", ""), form.get("kind", "")
     body["other_spheres"] = [value for name in _OTHER_SPHERES if (value := form.get(name))]
-    body["parent_id"] = parent.organisation_id
+    if form.get("no_parent"):
+        body["parent_id"] = None
+    elif parent.chosen:
+        body["parent_id"] = parent.organisation_id
     if not is_new:
         body["active"] = form.get("active") == "yes"
     return body

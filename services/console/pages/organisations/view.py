@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from services.console.api_calls.client import Parameters
 from services.console.pages.organisations import organisation_changes, organisation_history
 from services.console.pages.organisations.organisation_form import KINDS
-from services.console.registry_forms.choosing import find_organisations
+from services.console.registry_forms.choosing import find_organisations, known_organisation
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
@@ -56,8 +56,11 @@ async def show_organisations(visit: VisitDep) -> HTMLResponse:
 async def show_choices(visit: VisitDep, name: str = "organisation") -> HTMLResponse:
     """Return the organisations found while somebody types into the field of this name."""
     words = visit.request.query_params.get(f"{name}_words", "")
-    found = await find_organisations(visit.api, words) if len(words.strip()) > 1 else []
-    return visit.fragment("organisations/choices.html", name=name, found=found, words=words)
+    found, chosen = await together(
+        find_organisations(visit.api, words if len(words.strip()) > 1 else ""),
+        known_organisation(visit.api, visit.request.query_params.get(f"{name}_id")),
+    )
+    return visit.fragment("organisations/choices.html", name=name, found=found, chosen=chosen.chosen, words=words)
 
 
 @router.get(PATH + "/{organisation_id}")

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import Answer, ApiProblem
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
-from services.console.registry_forms.choosing import Choice, choose, known_organisation
+from services.console.registry_forms.choosing import Choice, changed_choice, choose, known_organisation
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -90,8 +90,10 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
     except ApiProblem as problem:
         if problem.status != 412:
             return await _form(visit, form, organisation, problem, person=person)
-        current = _values(await visit.api.send("GET", f"/people/{person_id}"))
+        answer = await visit.api.send("GET", f"/people/{person_id}")
+        current, now = _values(answer), await known_organisation(visit.api, answer.data["organisation_id"])
         wrong = changed_meanwhile(current, form, chosen=("role", "include_subordinates", "active"))
+        wrong["organisation_id"] = changed_choice(now, organisation)
         again = form | {"version": current["version"]}
         return await _form(visit, again, organisation, problem, person=person, wrong=wrong)
     return visit.redirect(f"/people/{person_id}", note="Доступ изменён.")

@@ -1,27 +1,9 @@
-// The queue: a second press of a key or of the mouse decides nothing, and the focus goes to the next appeal.
+// The queue: keys within what a decision opens, and the focus goes to the next appeal.
 {
-  const PAUSE = 300;
-  let decidedAt = -PAUSE;
   let shown = null;
-
-  // A decision that was pressed twice would meet the next appeal.
-  document.addEventListener("submit", (event) => {
-    if (!event.target.matches("[data-queue-decision]")) return;
-    if (event.timeStamp - decidedAt < PAUSE) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      return;
-    }
-    decidedAt = event.timeStamp;
-  }, true);
 
   document.addEventListener("keydown", (event) => {
     if (!document.querySelector("[data-queue]")) return;
-    if (event.repeat && decides(event)) {
-      event.preventDefault();
-      event.stopImmediatePropagation();
-      return;
-    }
     const opened = event.target.closest("[data-queue-opens][open]");
     if (opened && event.key === "Escape") {
       opened.open = false;
@@ -30,13 +12,6 @@
       move(opened, event.key === "ArrowDown" ? 1 : -1, event);
     }
   }, true);
-
-  // A key that is held down decides once; held arrows and the space bar scroll as everywhere.
-  function decides(event) {
-    if (event.target.matches("input, textarea, select")) return false;
-    if (event.key === "Enter" || event.key === " ") return event.target.matches("button, summary, a");
-    return event.key.length === 1;
-  }
 
   function move(opened, step, event) {
     const stops = [...opened.querySelectorAll("input[type=search], [data-queue-found] button")];

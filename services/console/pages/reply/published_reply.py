@@ -5,16 +5,19 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import FormData
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.reply.entered_reply import EnteredReply
 from services.console.pages.reply.line_diff import line_diff
 from services.console.pages.reply.reply_screen import field_errors, hints_for, refusal_text
+from services.console.site.kept_form import KeptForm
 from services.console.site.page import page_router
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.visit import OptionalVisitDep, Visit, VisitDep, together
 
 PATH = "/appeals/{appeal_id}/replies/{reply_id}"
 router = page_router()
+_KEPT = KeptForm("Ответ в сети не изменён", "Отправить ещё раз", {"text": "Новый текст", "reason": "Причина"})
 _SAME = "Текст не отличается от опубликованного."
 _REFUSED = frozenset({409, 412, 422})
 
@@ -26,9 +29,13 @@ async def show_published(visit: VisitDep, appeal_id: str, reply_id: str) -> HTML
 
 
 @router.post(PATH)
-async def change_published(request: Request, visit: VisitDep, appeal_id: str, reply_id: str) -> Response:
+async def change_published(request: Request, visit: OptionalVisitDep, appeal_id: str, reply_id: str) -> Response:
     """Edit the reply in the network, or withdraw it from there."""
     form = await request.form(max_files=0)
+    return await _KEPT.or_result(request, visit, lambda signed_in: _changed(signed_in, appeal_id, reply_id, form))
+
+
+async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) -> Response:
     entered = {name: str(form.get(name, "")).replace("\r\n", "\n") for name in ("text", "reason", "ground")}
     withdraws = form.get("do") == "withdraw"
     names, route = (("ground", "reason"), "withdrawal") if withdraws else (("text", "reason"), "edits")

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem, Parameters
 from services.console.choices.choices_by_name import Choice, chosen_topic, known_choice
 from services.console.choices.topic_names import load_topics
+from services.console.site.addresses import first_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.refusals import explained
@@ -51,6 +52,7 @@ async def list_templates(visit: VisitDep, topic_id: str = "", cursor: str = "") 
         templates=listed["items"],
         groups=groups,
         topic_id=topic_id,
+        first=first_page(visit),
         after=f"{PATH}?{urlencode(query | {'cursor': after})}" if after else None,
     )
 

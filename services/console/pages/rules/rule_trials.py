@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.choices_by_name import Choice, chosen_topic
+from services.console.choices.page_names import page_id_at
 from services.console.pages.rules.rule_set_state import RuleSetState, load_state
 from services.console.pages.rules.rule_words import named_in, rule_fields
 from services.console.site.visit import Visit, VisitDep
@@ -43,10 +44,10 @@ async def try_message(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
     if not body.keys() - {"kind", "post_context"}:
         return _bench(visit, state, form, error=_NOTHING)
     if form.get("page"):
-        found = await visit.api.get("/pages", {"address": form["page"][:2000], "limit": 1})
-        if not found["items"]:
+        page_id = await page_id_at(visit, form["page"])
+        if page_id is None:
             return _bench(visit, state, form, page_error=_NO_PAGE, topic=topic)
-        body["page_id"] = found["items"][0]["id"]
+        body["page_id"] = page_id
     try:
         answer = await visit.api.send("POST", f"/rule-sets/{rule_set_id}/preview", body)
     except ApiProblem as problem:

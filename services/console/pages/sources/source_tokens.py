@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.choices.page_names import page_names
+from services.console.choices.page_names import page_id_at, page_names
 from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep
 
@@ -32,10 +32,10 @@ async def add_token(visit: VisitDep) -> Response:
     body: dict[str, Any] = {name: form[name] for name in ("network", "kind", *_SECRETS) if form.get(name)}
     entered = {name: value for name, value in form.items() if name not in _SECRETS}
     if form.get("page"):
-        found = await visit.api.get("/pages", {"address": form["page"][:2000], "limit": 1})
-        if not found["items"]:
+        page_id = await page_id_at(visit, form["page"])
+        if page_id is None:
             return await _tokens(visit, entered, page_error=_NO_PAGE)
-        body["page_id"] = found["items"][0]["id"]
+        body["page_id"] = page_id
     try:
         await visit.api.send("POST", "/sources/tokens", body)
     except ApiProblem as problem:

@@ -1,0 +1,54 @@
+"""Forms in which people write much: whatever goes wrong, the answer has what was entered, to be sent again."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
+from services.console.site.rendering import render
+from services.console.site.visit import Visit
+from services.console.words.refusals import UNAVAILABLE, explained
+
+_SIGNED_OUT = "Сеанс закончился, поэтому ничего не сделано. Ваш текст на месте: войдите и отправьте его ещё раз."
+
+
+@dataclass(frozen=True)
+class KeptForm:
+    """What the page with the form is called, and its button; `texts` are titles of the fields that it shows."""
+
+    title: str
+    button: str
+    texts: Mapping[str, str]
+
+    async def or_result(
+        self, request: Request, visit: Visit | None, work: Callable[[Visit], Awaitable[Response]]
+    ) -> Response:
+        """Return the result of the work; without a session, or when the API refuses or fails, the form."""
+        if visit is None:
+            return await self._page(request, _SIGNED_OUT, 401)
+        try:
+            return await work(visit)
+        except SignedOut:
+            return await self._page(request, _SIGNED_OUT, 401)
+        except ApiUnavailable:
+            return await self._page(request, UNAVAILABLE, 503)
+        except ApiProblem as problem:
+            return await self._page(request, explained(problem), problem.status)
+
+    async def _page(self, request: Request, refusal: str, status: int) -> HTMLResponse:
+        form = await request.form(max_files=0)
+        values = {name: value for name, value in form.items() if isinstance(value, str) and value}
+        html = render(
+            "kept_form.html",
+            layout="bare_swap.html" if "hx-request" in request.headers else "bare.html",
+            title=self.title,
+            button=self.button,
+            shown={name: (title, values[name]) for name, title in self.texts.items() if name in values},
+            hidden={name: value for name, value in values.items() if name not in self.texts},
+            action=request.url.path,
+            refusal=refusal,
+            signed_out=status == 401,
+        )
+        return HTMLResponse(html, status_code=status)

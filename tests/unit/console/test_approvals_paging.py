@@ -1,0 +1,66 @@
+"""Approvals on a later page of the list: links and decisions stay on it."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from fastapi import Request
+
+from services.console.pages.approvals.view import decide, show_approvals
+from services.console.site.visit import Visit
+
+PERSON = {"id": "me", "name": "Согласующий"}
+
+
+class LaterPage:
+    """The list of replies that wait: empty after the cursor `last`, two on every other page."""
+
+    async def get(self, path: str, parameters: dict[str, Any] | None = None) -> Any:
+        if path == "/reply-approvals":
+            found = [] if parameters == {"cursor": "last"} else [_waiting("1"), _waiting("2")]
+            return {"items": found, "next_cursor": None}
+        return {"replies": [], "messages": [], "items": []}
+
+    async def send(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _waiting(reply_id: str) -> dict[str, Any]:
+    reply = {"id": reply_id, "in_reply_to": None, "author": PERSON, "approval": None}
+    return {"appeal_id": "7", "reply": reply}
+
+
+def _visit() -> Visit:
+    def render(_: str, **values: Any) -> dict[str, Any]:
+        return values
+
+    def redirect(path: str, **_: Any) -> str:
+        return path
+
+    me = {"person": PERSON}
+    return cast(
+        Visit, SimpleNamespace(api=LaterPage(), me=me, may=lambda _: False, render=render, redirect=redirect)
+    )
+
+
+async def _decided(**form: str) -> str:
+    async def sent() -> dict[str, str]:
+        return {"reply_id": "1", "appeal_id": "7", "do": "approve", **form}
+
+    return cast(str, await decide(cast(Request, SimpleNamespace(form=sent)), _visit()))
+
+
+async def test_links_keep_the_page_of_the_list() -> None:
+    values = cast(dict[str, Any], await show_approvals(_visit(), "2", "later"))
+    assert values["address"]("1") == "/approvals?reply=1&cursor=later"
+    assert (values["cursor"], values["first"], values["gone"]) == ("later", "/approvals", "")
+
+
+async def test_decision_leads_to_the_next_of_the_page() -> None:
+    assert await _decided(next="2", cursor="later") == "/approvals?reply=2&cursor=later"
+    assert await _decided(next="", cursor="later") == "/approvals"
+
+
+async def test_page_after_which_all_is_decided_shows_the_first() -> None:
+    values = cast(dict[str, Any], await show_approvals(_visit(), "", "last"))
+    assert [one["reply"]["id"] for one in values["waiting"]] == ["1", "2"]
+    assert values["first"] is None
