@@ -79,14 +79,16 @@ document.addEventListener("keydown", (event) => {
 // data-live-where='{"urgency": ["high"]}' counts only events with one of these values in their data.
 let stream = null;
 let last = null;
+let refused = false;
 const counted = new Set();
 
 async function follow() {
   const bar = document.querySelector("[data-live]");
-  if (!bar || stream || document.hidden) return;
+  if (!bar || stream || refused || document.hidden) return;
   let ticket;
   try {
     const answer = await fetch("/live/ticket", { method: "POST" });
+    if (answer.status === 403) { refused = true; return; } // without the right, now and later
     if (!answer.ok) return later();
     ({ ticket } = await answer.json());
   } catch { // no network

@@ -1,7 +1,6 @@
 """Import and export of the registry: a table is checked cell by cell, then applied as a whole."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ from fastapi.responses import HTMLResponse, StreamingResponse
 
 from services.console.api_calls.client import ApiProblem, Content
 from services.console.pages.registry_import.fault_words import about_file, in_russian
+from services.console.site.downloads import download
 from services.console.site.forms import entered_with_file, refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
@@ -26,7 +26,7 @@ router = page_router()
 PAGE = Page(
     router,
     (NavigationLink(Section.REGISTRY, 30, "Загрузка и выгрузка", PATH, rights=frozenset({"registry:write"})),),
-    large_bodies={PATH: _LARGEST_BODY},
+    body_limits={PATH: _LARGEST_BODY},
 )
 
 
@@ -79,20 +79,8 @@ async def check_or_apply(visit: VisitDep) -> HTMLResponse:
 async def export_registry(visit: VisitDep, format: str = "xlsx") -> StreamingResponse:
     """Pass on the table of all organisations and pages."""
     kind = "csv" if format == "csv" else "xlsx"
-    opened = visit.api.opened("GET", "/organisations/export", parameters={"format": kind, "headings": "ru"})
-    response = await opened.__aenter__()
-
-    async def chunks() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in response.content.iter_chunked(65_536):
-                yield chunk
-        finally:
-            await opened.__aexit__(None, None, None)
-
-    name = f'attachment; filename="registry.{kind}"'
-    return StreamingResponse(
-        chunks(), media_type=_CSV if kind == "csv" else _XLSX, headers={"Content-Disposition": name}
-    )
+    asked = {"format": kind, "headings": "ru"}
+    return await download(visit, "/organisations/export", f"registry.{kind}", asked)
 
 
 def _refused(problem: ApiProblem) -> Result:
