@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.responses import Response
@@ -132,7 +133,7 @@ def test_limit_is_of_exactly_this_path(path: str, limit: int | None) -> None:
 
 def test_limits_of_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.service.settings", lambda: SimpleNamespace(max_body_bytes=1 << 20))
-    middleware = build_service().build().user_middleware
+    middleware: list[Any] = build_service().build().user_middleware
     (found,) = [one for one in middleware if one.cls is BodyLimit]
     limits = PathLimits(found.kwargs["others"])
     assert found.kwargs["limit"]() == 128 * 1024
