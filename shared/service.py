@@ -22,6 +22,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
+from starlette.types import ASGIApp
 
 from shared import gc_tuning, logs, personal_data_reads
 from shared.api import idempotency, openapi_document
@@ -95,6 +96,8 @@ class Service:
         api_parts: Sequence[ApiPart] = (),
         with_relay: bool = True,
         large_bodies: Mapping[str, int] | None = None,
+        body_limit: int | None = None,
+        before_bodies: Callable[[ASGIApp], ASGIApp] | None = None,
         find_person: Callable[["Service"], identity.FindPerson] | None = None,
         answers: type[IdempotencyMixin] | None = None,
         before: WorkerFunction | None = None,
@@ -105,11 +108,13 @@ class Service:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
         `api_parts` run wherever the API is served; routes get theirs by `part`. `large_bodies` maps paths to a
-        higher body limit in bytes. `find_person` finds people of an external issuer, by default by calling
-        registry. `answers` is the table of stored responses to requests with an idempotency key. An exception in
-        `before` stops the start, one in `before_api` that of a process that serves the API. `dependencies` are
-        checked by `/health/ready`; one that is unavailable is a warning, since the service does most of its work
-        without it. `install` completes the app, last of all: handlers and middleware of its own.
+        body limit in bytes of their own; `body_limit` is that of all others, where it is smaller than the setting.
+        `before_bodies` is middleware that sees requests before their bodies are read. `find_person` finds people
+        of an external issuer, by default by calling registry. `answers` is the table of stored responses to
+        requests with an idempotency key. An exception in `before` stops the start, one in `before_api` that of a
+        process that serves the API. `dependencies` are checked by `/health/ready`; one that is unavailable is a
+        warning, since the service does most of its work without it. `install` completes the app, last of all:
+        handlers and middleware of its own.
         """
         self.name = name
         self.title = title
@@ -127,10 +132,12 @@ class Service:
         self._dependencies = dependencies or {}
         self._install = install
         self._large_bodies = large_bodies
+        self._body_limit = body_limit
+        self._before_bodies = before_bodies
         self.wakeups = NotificationListener()
         self.worker_errors: dict[str, str] = {}
         self._database: Database | None = None
-        self._http: aiohttp.ClientSession | None = None
+        self._http_clients: list[aiohttp.ClientSession] = []
         for consumer in consumers:
             self._register_dead_letter_job(consumer)
 
@@ -158,12 +165,15 @@ class Service:
             self._database = Database(url, POOL_SIZES[self.name], name=self.name, read_timeout_seconds=limit)
         return self._database
 
-    @property
+    @cached_property
     def http(self) -> aiohttp.ClientSession:
         """Return the HTTP client of the process; callers set a timeout for each call."""
-        if self._http is None:
-            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
-        return self._http
+        return self.new_http()
+
+    def new_http(self) -> aiohttp.ClientSession:
+        """Return an HTTP client with connections of its own, which is closed with the service."""
+        self._http_clients.append(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
+        return self._http_clients[-1]
 
     @cached_property
     def people_keys(self) -> KeySet:
@@ -241,7 +251,9 @@ class Service:
         problems.install(app)
         openapi_document.install(app)
         openapi_document.serve(app)
-        app.add_middleware(BodyLimit, limit=lambda: settings().max_body_bytes, others=self._large_bodies)
+        app.add_middleware(BodyLimit, limit=self._default_body_limit, others=self._large_bodies)
+        if self._before_bodies is not None:
+            app.add_middleware(self._before_bodies)
         app.add_middleware(ConditionalReads)
         app.add_middleware(Observe, service=self.name, defaults=API_HEADERS)
         app.include_router(_health_routes())
@@ -253,6 +265,10 @@ class Service:
             if self._install is not None:
                 self._install(app)
         return app
+
+    def _default_body_limit(self) -> int:
+        largest = settings().max_body_bytes
+        return largest if self._body_limit is None else min(largest, self._body_limit)
 
     @asynccontextmanager
     async def running(self, process: Process) -> AsyncIterator[None]:
@@ -266,8 +282,8 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._http is not None:
-                await self._http.close()
+            for client in self._http_clients:
+                await client.close()
             if self._database is not None:
                 await self._database.close()
 

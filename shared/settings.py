@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     console_url: str = "http://127.0.0.1:8106"
     gateway_networks: str = Field(
         default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
-        description="Networks of the gateway, comma-separated: `X-Forwarded-For` is trusted only from these",
+        description="Networks of the gateway, comma-separated: `X-Real-Ip` is trusted only from these",
     )
     clock_shift_seconds: float = Field(
         default=0.0, description="Shifts this process's clock; tests give all processes the same shift"

@@ -20,12 +20,15 @@ _START_SECONDS = 60
 @asynccontextmanager
 async def measured_processes(folder: Path, recorded: Path, settings: Mapping[str, str]) -> AsyncIterator[str]:
     """Run the gateway, the appeals service and the bare route until the block ends; yield the gateway's URL."""
-    gateway, admin, appeals, bare = (free_port() for _ in range(4))
+    gateway, internal, admin, appeals, bare = (free_port() for _ in range(5))
     address = dict.fromkeys(SERVICES, "http://127.0.0.1:1")
     address |= {"appeals": f"http://127.0.0.1:{appeals}", "metrics": f"http://127.0.0.1:{bare}"}
     urls = {f"GOSPABLIK_{name.upper()}_URL": url for name, url in address.items()}
     static = write_static_config(
-        folder / "traefik.yml", public_address=f"127.0.0.1:{gateway}", admin_address=f"127.0.0.1:{admin}"
+        folder / "traefik.yml",
+        public_address=f"127.0.0.1:{gateway}",
+        internal_address=f"127.0.0.1:{internal}",
+        admin_address=f"127.0.0.1:{admin}",
     )
     service = (sys.executable, "-m", "cli.main", "serve", "appeals", "--process", "api")
     floor = (sys.executable, "-m", "bench.api.bare_route", str(recorded), str(bare))

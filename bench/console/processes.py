@@ -19,7 +19,7 @@ CALLED = ("registry", "ingest", "appeals", "webhooks")
 @asynccontextmanager
 async def console_processes(folder: Path, server: str, settings: Mapping[str, str]) -> AsyncIterator[str]:
     """Run them until the block ends; yield the gateway's URL. The console's log is `console.log` in the folder."""
-    gateway, admin = free_port(), free_port()
+    gateway, internal, admin = free_port(), free_port(), free_port()
     base = f"http://127.0.0.1:{gateway}"
     ports = {name: free_port() for name in (*CALLED, "console")}
     addresses = dict.fromkeys(SERVICES, "http://127.0.0.1:1") | {
@@ -30,11 +30,14 @@ async def console_processes(folder: Path, server: str, settings: Mapping[str, st
         **settings,
         **{f"GOSPABLIK_{name.upper()}_URL": url for name, url in addresses.items()},
         "GOSPABLIK_HOST": "127.0.0.1",
-        "GOSPABLIK_GATEWAY_URL": base,
+        "GOSPABLIK_GATEWAY_URL": f"http://127.0.0.1:{internal}",
         "GOSPABLIK_GATEWAY_SERVICE_URL": "http://127.0.0.1:1",
     }
     static = write_static_config(
-        folder / "traefik.yml", public_address=f"127.0.0.1:{gateway}", admin_address=f"127.0.0.1:{admin}"
+        folder / "traefik.yml",
+        public_address=f"127.0.0.1:{gateway}",
+        internal_address=f"127.0.0.1:{internal}",
+        admin_address=f"127.0.0.1:{admin}",
     )
     async with AsyncExitStack() as stack:
         for name, port in ports.items():

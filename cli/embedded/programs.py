@@ -100,7 +100,7 @@ class ProgramSpecs:
             environment["GOSPABLIK_CALLBACKS_URL"] = self._settings.url("gateway")
             environment["GOSPABLIK_VK_PUSH"] = "both"
         if name == "console":
-            environment["GOSPABLIK_GATEWAY_URL"] = self._settings.url("gateway")
+            environment["GOSPABLIK_GATEWAY_URL"] = self._settings.url("gateway-internal")
         if name == "webhooks":
             # Allow loopback, so that webhooks can be tried out with a receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
@@ -124,6 +124,7 @@ class ProgramSpecs:
         static = write_static_config(
             self._data_dir.run / "traefik.yml",
             public_address=f"{self._settings.host}:{self._settings.port_gateway}",
+            internal_address=f"{self._settings.host}:{self._settings.port_gateway_internal}",
             admin_address=f"{self._settings.host}:{self._settings.port_traefik}",
         )
         environment = {

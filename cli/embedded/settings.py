@@ -48,6 +48,7 @@ class EmbeddedSettings(BaseSettings):
     port_webhooks: int = 8105
     port_console: int = 8106
     port_traefik: int = 8107
+    port_gateway_internal: int = 8108
     port_postgres: int = 8132
 
     @field_validator("data_dir")
@@ -61,13 +62,14 @@ class EmbeddedSettings(BaseSettings):
     def port(self, name: str) -> int:
         """Return the port of one part.
 
-        Parts are the services, `gateway`, `gateway-service`, `traefik`, `vk`, `ok` and `postgres`.
+        Parts are the services, `gateway`, `gateway-internal`, `gateway-service`, `traefik`, `vk`, `ok` and
+        `postgres`.
         """
         return int(getattr(self, port_field(name)))
 
     def ports(self) -> dict[str, int]:
         """Return every port of this run, by the name of the part."""
-        names = ("gateway", *EMULATED_NETWORKS, "gateway-service", *SERVICES, "traefik")
+        names = ("gateway", "gateway-internal", *EMULATED_NETWORKS, "gateway-service", *SERVICES, "traefik")
         taken = {name: self.port(name) for name in names}
         if self.database_admin_url is None:
             taken["postgres"] = self.port_postgres

@@ -1,4 +1,4 @@
-"""Create the role of the console, its sessions and its sign-ins. It reads no other table."""
+"""Create the role of the console and its sessions. It reads no other table."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,6 @@ revision: str = "0056"
 down_revision: str | None = "0055"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
-
-_TABLES = ("console_sessions", "console_sign_ins")
 
 
 def upgrade() -> None:
@@ -34,20 +32,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     )
     op.create_index("ix_console_sessions_expires_at", "console_sessions", ["expires_at"])
-    op.create_table(
-        "console_sign_ins",
-        sa.Column("id", sa.Uuid(), primary_key=True),
-        sa.Column("digest", sa.LargeBinary(), nullable=False, unique=True),
-        sa.Column("verifier", sa.LargeBinary(), nullable=False),
-        sa.Column("return_to", sa.Text(), nullable=False),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-    )
-    op.create_index("ix_console_sign_ins_expires_at", "console_sign_ins", ["expires_at"])
-    for table in _TABLES:
-        op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_console")
+    op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON console_sessions TO gospablik_console")
 
 
 def downgrade() -> None:
-    for table in reversed(_TABLES):
-        op.drop_table(table)
+    op.drop_table("console_sessions")
     op.execute("DROP OWNED BY gospablik_console")

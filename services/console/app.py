@@ -1,9 +1,12 @@
 """Build the console: its pages, its static files, and what it answers when something fails."""
 
+from functools import partial
+
 from fastapi import FastAPI
 
 from services.console import pages
 from services.console.site import error_pages, static_files
+from services.console.site.body_rules import BODY_LIMIT, BodyRules
 from services.console.site.browser_rules import BrowserRules
 from services.console.site.page import find_pages
 from services.console.site.site import Site
@@ -19,6 +22,7 @@ def _install(app: FastAPI) -> None:
 def build_service() -> Service:
     """Return a new service with all pages."""
     found = find_pages(pages)
+    body_limits = {path: limit for page in found for path, limit in page.body_limits.items()}
     site = Site([link for page in found for link in page.links])
     service = Service(
         "console",
@@ -27,7 +31,9 @@ def build_service() -> Service:
         root=[*(page.router for page in found), static_files.router],
         api_parts=[site],
         with_relay=False,
-        large_bodies={path: limit for page in found for path, limit in page.large_bodies.items()},
+        large_bodies=body_limits,
+        body_limit=BODY_LIMIT,
+        before_bodies=partial(BodyRules, limits=body_limits),
         install=_install,
     )
     site.connect(service)

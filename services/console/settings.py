@@ -17,7 +17,8 @@ class ConsoleSettings(BaseSettings):
         description="Fernet keys that encrypt stored secrets, comma-separated, newest first"
     )
     gateway_url: str = Field(
-        default="http://127.0.0.1:8080", description="Where the console calls the public API: the gateway"
+        default="http://127.0.0.1:8108",
+        description="Where the console calls the public API: the gateway's entry point `internal`",
     )
     api_timeout_seconds: float = Field(
         default=25, gt=0, le=60, description="Timeout of one call of the public API"

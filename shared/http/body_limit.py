@@ -6,10 +6,22 @@ a broken pipe instead of the response. The gateway's own, larger limit bounds wh
 
 from collections.abc import Callable, Mapping
 
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.json_depth import DEEPEST, too_deep
 from shared.http.problems import BadRequest, Problem, TooLarge
+
+
+class PathLimits:
+    """Limits in bytes of paths that have one of their own; a path may have parameters, each of one segment."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self._limits = [(compile_path(path)[0], limit) for path, limit in limits.items()]
+
+    def of(self, path: str) -> int | None:
+        """Return the limit of a path; None without one of its own."""
+        return next((limit for pattern, limit in self._limits if pattern.match(path)), None)
 
 
 class BodyLimit:
@@ -21,14 +33,14 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
         self.app = app
         self.limit = limit
-        self.others = others or {}
+        self.others = PathLimits(others or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Buffer a body within the limit for the app; reject a larger one once it has arrived completely."""
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
-        limit = self.others.get(scope["path"]) or self.limit()
+        limit = self.others.of(scope["path"]) or self.limit()
         kept: list[Message] = []
         size, more = 0, True
         while more:

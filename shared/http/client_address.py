@@ -9,12 +9,12 @@ from shared.settings import settings
 
 
 def client_address(request: Request) -> str | None:
-    """Return the caller's address. `X-Forwarded-For` is used only if the gateway forwarded the request.
+    """Return the caller's address. `X-Real-Ip` is used only if the gateway forwarded the request.
 
-    Its last address is the one that the gateway saw; earlier ones are set by the client and not trusted.
+    The gateway sets it to the address that it saw, whatever a client says; only the console tells it another one.
     """
     peer = request.client.host if request.client else None
-    told = _address(request.headers.get("x-forwarded-for", "").rsplit(",", 1)[-1])
+    told = _address(request.headers.get("x-real-ip", ""))
     if told is None or peer is None or not _is_gateway(peer, settings().gateway_networks):
         return peer
     return str(told)

@@ -1,4 +1,4 @@
-"""Tables of the console: sessions of people in browsers, and sign-ins under way at the region's issuer."""
+"""Tables of the console: sessions of people in browsers."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ class ConsoleSession(Base):
     """A browser in which a person is signed in.
 
     The browser has a secret, of which `digest` is the SHA-256; `tokens` are the person's API tokens, encrypted.
-    `expires_at` is when nobody can use the refresh token any more, by the database's clock.
+    `expires_at` is when the session ends however often its tokens were refreshed, by the database's clock.
     """
 
     __tablename__ = "console_sessions"
@@ -25,18 +25,3 @@ class ConsoleSession(Base):
     access_expires_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     created_at: Mapped[CreatedAt]
-
-
-class ConsoleSignIn(Base):
-    """A person who was sent to the region's OIDC issuer and has not come back yet.
-
-    The browser has the secret of which `digest` is the SHA-256; `verifier` is the PKCE verifier, encrypted.
-    """
-
-    __tablename__ = "console_sign_ins"
-
-    id: Mapped[Id]
-    digest: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
-    verifier: Mapped[bytes] = mapped_column(LargeBinary)
-    return_to: Mapped[str]
-    expires_at: Mapped[datetime] = mapped_column(index=True)

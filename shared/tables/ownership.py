@@ -111,7 +111,6 @@ TABLE_OWNERS: dict[str, str] = {
     ),
     **dict.fromkeys(("weekly_reports", "weekly_report_corrections", "metrics_idempotency"), "metrics"),
     "console_sessions": "console",
-    "console_sign_ins": "console",
     "open_data_weeks": "metrics",
     **dict.fromkeys(("page_score_formulas", "page_scores"), "metrics"),
     **dict.fromkeys(("sla_rollups", "sla_rollup_months", "sla_rollup_changes"), "metrics"),

@@ -1,14 +1,17 @@
 """Calls of the public API through the gateway, with a person's access token."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import aiohttp
 from structlog.contextvars import get_contextvars
 
+from services.console.api_calls.browser_headers import browser_headers
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -16,8 +19,12 @@ log = get_logger(__name__)
 PREFIX = "/api/v1"
 # A parameter with several values is repeated; None is left out.
 Parameters = Mapping[str, str | int | bool | Sequence[str] | None]
-# A file may take as long as it needs, as long as something of it comes.
-FILE_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=5, sock_read=120)
+# A file may take longer than a page, but does not hold its connection for ever.
+FILE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=5, sock_read=120)
+# What would make another path of this one, or a query.
+_NO_PATH = re.compile(r"\.\.|[?#%\\\x00-\x1f\x7f]")
+# The key of an author leads to everything that a citizen wrote.
+_AUTHOR = re.compile(r"^/authors/[^/]+")
 # Takes the token that was refused (None at first); returns the token to use now, or None without a session.
 TokenSource = Callable[[str | None], Awaitable[str | None]]
 
@@ -28,6 +35,10 @@ class ApiUnavailable(Exception):  # noqa: N818
 
 class SignedOut(Exception):  # noqa: N818
     """The person has no session, or it has ended."""
+
+
+class NoSuchPath(ValueError):  # noqa: N818
+    """A part of an address does not fit into a path of the API."""
 
 
 class ApiProblem(Exception):  # noqa: N818
@@ -73,10 +84,18 @@ class Api:
     """The public API as one person sees it."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, gateway: str, token: TokenSource, *, timeout_seconds: float, page: str
+        self,
+        http: aiohttp.ClientSession,
+        files: aiohttp.ClientSession,
+        gateway: str,
+        token: TokenSource,
+        *,
+        timeout_seconds: float,
+        page: str,
     ) -> None:
-        """`page` is the route that makes the calls, for the log."""
+        """`files` has the connections for files. `page` is the route that makes the calls, for the log."""
         self._http = http
+        self._files = files
         self._gateway = gateway.rstrip("/")
         self._token = token
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
@@ -134,10 +153,16 @@ class Api:
         version: str | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
-        timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 -- of the client, for its parts
         content: Content | None = None,
+        is_file: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one request as `send` does and give the response itself, to pass on a file while it is read."""
+        """Send one request as `send` does and give the response itself. Raise NoSuchPath too.
+
+        With `is_file` it has the time of a file, and a connection that no page waits for.
+        """
+        if _NO_PATH.search(path):
+            raise NoSuchPath(path)
+        http, timeout = (self._files, FILE_TIMEOUT) if is_file else (self._http, self._timeout)
         headers = _headers(version, key, content)
         refused: str | None = None
         for last in (False, True):
@@ -145,14 +170,14 @@ class Api:
                 raise SignedOut
             started = time.perf_counter()
             try:
-                async with self._http.request(
+                async with http.request(
                     method,
                     f"{self._gateway}{PREFIX}{path}",
                     params=_pairs(parameters or {}),
                     json=body,
-                    data=content.data if content else form,
+                    data=BytesIO(content.data) if content else form,
                     headers=headers | {"Authorization": f"Bearer {token}"},
-                    timeout=timeout or self._timeout,
+                    timeout=timeout,
                     allow_redirects=False,
                 ) as response:
                     self._log(method, path, parameters or {}, response.status, time.perf_counter() - started)
@@ -164,14 +189,15 @@ class Api:
                     yield response
                     return
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise ApiUnavailable(f"{method} {path}: {error!r}") from error
+                raise ApiUnavailable(f"{method} {_AUTHOR.sub('/authors/…', path)}: {error!r}") from error
         raise SignedOut
 
     def _log(self, method: str, path: str, parameters: Parameters, status: int, seconds: float) -> None:
         # Names of parameters alone: values may be words of citizens.
         names = sorted(name for name, value in parameters.items() if value not in (None, ""))
         ms = round(seconds * 1000, 1)
-        log.info("api call", page=self._page, method=method, path=path, parameters=names, status=status, ms=ms)
+        shown = _AUTHOR.sub("/authors/…", path)
+        log.info("api call", page=self._page, method=method, path=shown, parameters=names, status=status, ms=ms)
 
 
 async def _problem(response: aiohttp.ClientResponse) -> Exception:
@@ -193,7 +219,9 @@ def _headers(version: str | None, key: str | None, content: Content | None) -> d
         "Content-Type": content.media_type if content else None,
         "X-Request-Id": get_contextvars().get("request_id"),
     }
-    return {"Accept-Encoding": "gzip"} | {name: value for name, value in given.items() if value}
+    return {"Accept-Encoding": "gzip", **browser_headers()} | {
+        name: value for name, value in given.items() if value
+    }
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:

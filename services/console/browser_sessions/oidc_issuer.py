@@ -3,6 +3,7 @@
 Its access tokens are sent to the API, which verifies them; the console reads nothing out of them.
 """
 
+import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -12,6 +13,9 @@ from pydantic import SecretStr
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable, SessionEnded, Tokens
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
+# A refresh holds a connection of the database meanwhile.
+_REFRESH_TIMEOUT = aiohttp.ClientTimeout(total=5)
+_DISCOVERY_SECONDS = 600.0
 # What is assumed of an access token whose issuer does not say.
 _EXPIRES_IN = 60
 _REFUSALS = frozenset({400, 401, 403})
@@ -29,6 +33,8 @@ class OidcIssuer:
         self._issuer = issuer
         self._client_id = client_id
         self._secret = client_secret.get_secret_value()
+        self._document: dict[str, Any] | None = None
+        self._document_until = 0.0
 
     async def authorization_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
         """Return the address where the person signs in. Raise EndpointUnavailable."""
@@ -62,7 +68,7 @@ class OidcIssuer:
         if not tokens.refresh:
             raise SessionEnded
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh}
-        document = await self._sent("token_endpoint", form)
+        document = await self._sent("token_endpoint", form, _REFRESH_TIMEOUT)
         if document is None:
             raise SessionEnded
         return self._tokens({"refresh_token": tokens.refresh} | document)
@@ -86,9 +92,15 @@ class OidcIssuer:
             raise EndpointUnavailable("the issuer answered without a token") from error
 
     async def _discovered(self) -> dict[str, Any]:
+        if self._document is None or time.monotonic() >= self._document_until:
+            self._document = await self._discover()
+            self._document_until = time.monotonic() + _DISCOVERY_SECONDS
+        return self._document
+
+    async def _discover(self) -> dict[str, Any]:
         url = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         try:
-            async with self._http.get(url, timeout=_TIMEOUT, allow_redirects=False) as response:
+            async with self._http.get(url, timeout=_REFRESH_TIMEOUT, allow_redirects=False) as response:
                 document = await response.json(content_type=None) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise EndpointUnavailable(f"discovery: {error!r}") from error
@@ -103,14 +115,19 @@ class OidcIssuer:
             raise EndpointUnavailable(f"the issuer has no valid {name}")
         return found
 
-    async def _sent(self, endpoint: str, form: dict[str, str]) -> dict[str, Any] | None:
+    async def _sent(
+        self,
+        endpoint: str,
+        form: dict[str, str],
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 -- of the client, for its parts
+    ) -> dict[str, Any] | None:
         """Return the answer to a form; None if it was refused."""
         authorization = aiohttp.BasicAuth(self._client_id, self._secret) if self._secret else None
         public = {} if self._secret else {"client_id": self._client_id}
         url = await self._endpoint(endpoint)
         try:
             async with self._http.post(
-                url, data=form | public, auth=authorization, timeout=_TIMEOUT, allow_redirects=False
+                url, data=form | public, auth=authorization, timeout=timeout, allow_redirects=False
             ) as response:
                 content = await response.read()
                 if response.status in _REFUSALS:

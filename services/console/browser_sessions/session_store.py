@@ -16,17 +16,25 @@ from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
 from sqlalchemy import delete, func, select
 
-from services.console.browser_sessions.token_endpoint import SessionEnded, TokenIssuer, Tokens
+from services.console.browser_sessions.token_endpoint import (
+    EndpointUnavailable,
+    SessionEnded,
+    TokenIssuer,
+    Tokens,
+)
 from shared.database.sessions import Database, WriteSession
 from shared.encryption import decrypt, encrypt
-from shared.tables.console import ConsoleSession, ConsoleSignIn
+from shared.tables.console import ConsoleSession
 
 # `__Host-`: no other host of the domain can plant a session; needs https, or loopback.
 SESSION_COOKIE = "__Host-gospablik-console"
-# The refresh token of the API lives as long; each refresh extends it.
+# From the sign-in, as that of the cookie: no refresh extends it.
 LIFETIME = timedelta(days=14)
 # Refreshed this long before it expires, so that no call is refused.
 _MARGIN = timedelta(seconds=30)
+# A refresh holds a connection of the database while the issuer answers: others are left for pages.
+_REFRESHES_AT_ONCE = 2
+_WAIT_SECONDS = 10.0
 # Requests of one session that wait for its refresh in this process hold no connection meanwhile.
 _refreshing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
@@ -44,6 +52,7 @@ class SessionStore:
         self._database = database
         self._keys = keys
         self._issuer_of = issuer_of
+        self._refreshes = asyncio.Semaphore(_REFRESHES_AT_ONCE)
 
     async def start(self, person_id: UUID, tokens: Tokens) -> str:
         """Store a new session; return the secret for the cookie."""
@@ -75,7 +84,15 @@ class SessionStore:
         if row.access_expires_at - _MARGIN > now and tokens.access != refused:
             return tokens.access
         async with _refreshing.setdefault(digest(secret), asyncio.Lock()):
-            return await self._refresh(secret, refused)
+            try:
+                async with asyncio.timeout(_WAIT_SECONDS):
+                    await self._refreshes.acquire()
+            except TimeoutError as error:
+                raise EndpointUnavailable("other refreshes take too long") from error
+            try:
+                return await self._refresh(secret, refused)
+            finally:
+                self._refreshes.release()
 
     async def _refresh(self, secret: str, refused: str | None) -> str | None:
         async with self._database.write() as session:
@@ -92,7 +109,6 @@ class SessionStore:
                 await session.delete(row)
                 return None
             self._keep(row, renewed, now)
-            row.expires_at = now + LIFETIME
             return renewed.access
 
     async def _renewed(self, tokens: Tokens) -> Tokens | None:
@@ -131,7 +147,6 @@ async def _locked(session: WriteSession, secret: str) -> ConsoleSession | None:
 
 
 async def purge_expired(database: Database) -> None:
-    """Delete sessions that nobody can continue, and sign-ins that nobody finished."""
+    """Delete sessions that nobody can continue."""
     async with database.write() as session:
         await session.execute(delete(ConsoleSession).where(ConsoleSession.expires_at <= func.now()))
-        await session.execute(delete(ConsoleSignIn).where(ConsoleSignIn.expires_at <= func.now()))

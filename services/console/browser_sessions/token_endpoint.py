@@ -5,7 +5,11 @@ from typing import Any, Protocol, Self
 
 import aiohttp
 
-_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+from services.console.api_calls.browser_headers import browser_headers
+
+# A password may wait for its turn; a refresh holds a connection of the database meanwhile.
+_SIGN_IN_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+_TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 class SessionEnded(Exception):  # noqa: N818
@@ -84,7 +88,9 @@ class TokenEndpoint:
     async def methods(self) -> SignInMethods:
         """Return how people sign in. Raise EndpointUnavailable."""
         try:
-            async with self._http.get(f"{self._base}/methods", timeout=_TIMEOUT) as response:
+            async with self._http.get(
+                f"{self._base}/methods", headers=browser_headers(), timeout=_TIMEOUT
+            ) as response:
                 if response.status != 200:
                     raise EndpointUnavailable(f"status {response.status}")
                 document = await response.json(content_type=None)
@@ -95,18 +101,15 @@ class TokenEndpoint:
             return SignInMethods(document["password"])
         return SignInMethods(document["password"], external["issuer"], external["client_id"])
 
-    async def sign_in(self, username: str, password: str, browser: str = "") -> Tokens:
-        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable.
-
-        `browser` is its `User-Agent`, by which the person recognises the session.
-        """
+    async def sign_in(self, username: str, password: str) -> Tokens:
+        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable."""
         form = {"grant_type": "password", "username": username, "password": password}
-        return await self._tokens(form, {"User-Agent": browser} if browser else {})
+        return await self._tokens(form, _SIGN_IN_TIMEOUT)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors. Raise SessionEnded or EndpointUnavailable."""
         try:
-            return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh})
+            return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh}, _TIMEOUT)
         except SignInRefused as refused:
             if refused.is_throttled:
                 raise EndpointUnavailable("throttled") from refused
@@ -116,16 +119,21 @@ class TokenEndpoint:
         """End the session of these tokens. Raise EndpointUnavailable."""
         try:
             async with self._http.post(
-                f"{self._base}/revoke", data={"token": tokens.refresh}, timeout=_TIMEOUT
+                f"{self._base}/revoke",
+                data={"token": tokens.refresh},
+                headers=browser_headers(),
+                timeout=_TIMEOUT,
             ) as response:
                 await response.read()
+                if response.status != 200:
+                    raise EndpointUnavailable(f"status {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise EndpointUnavailable(repr(error)) from error
 
-    async def _tokens(self, form: dict[str, str], headers: dict[str, str] | None = None) -> Tokens:
+    async def _tokens(self, form: dict[str, str], timeout: aiohttp.ClientTimeout) -> Tokens:  # noqa: ASYNC109
         try:
             async with self._http.post(
-                f"{self._base}/token", data=form, headers=headers, timeout=_TIMEOUT
+                f"{self._base}/token", data=form, headers=browser_headers(), timeout=timeout
             ) as response:
                 if response.status in {400, 401, 403, 429}:
                     after = response.headers.get("Retry-After", "")

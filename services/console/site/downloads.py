@@ -1,34 +1,40 @@
 """Files of the API, passed on to the browser while they are read."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 
 import aiohttp
 from starlette.background import BackgroundTask
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from services.console.api_calls.client import FILE_TIMEOUT, Parameters
+from services.console.api_calls.client import Parameters
 from services.console.site.visit import Visit
 
 _CHUNK = 64 * 1024
 
 
-async def download(visit: Visit, path: str, name: str, parameters: Parameters | None = None) -> StreamingResponse:
+async def download(
+    visit: Visit, path: str, name: str, parameters: Parameters | None = None, *, passed_on: Iterable[str] = ()
+) -> StreamingResponse:
     """Return the file at a path of the API, to be saved under the name. Refusals are raised before it begins.
 
-    Raise ValueError for a name that would have to be quoted in the header.
+    `passed_on` are headers of the API that the browser gets as well. Raise ValueError for a name
+    that would have to be quoted in the header.
     """
     if re.fullmatch(r"[\w.-]+", name, re.ASCII) is None:
         raise ValueError(f"not the name of a file: {name!r}")
-    opened = AsyncExitStack()
-    response = await opened.enter_async_context(
-        visit.api.opened("GET", path, parameters=parameters, timeout=FILE_TIMEOUT)
-    )
+    async with AsyncExitStack() as opening:
+        opening.enter_context(visit.file())
+        response = await opening.enter_async_context(
+            visit.api.opened("GET", path, parameters=parameters, is_file=True)
+        )
+        opened = opening.pop_all()
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(
         _content(response, opened),
         media_type=response.headers.get("Content-Type", "application/octet-stream"),
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        headers=headers | {one: response.headers[one] for one in passed_on if one in response.headers},
         # Closes the call also where the browser went away before the first byte.
         background=BackgroundTask(opened.aclose),
     )
@@ -38,3 +44,10 @@ async def _content(response: aiohttp.ClientResponse, opened: AsyncExitStack) -> 
     async with opened:
         async for chunk in response.content.iter_chunked(_CHUNK):
             yield chunk
+
+
+async def photo(visit: Visit, path: str) -> Response:
+    """Return a photo of the API, which a page shows: a page may have more of them than one may save at a time."""
+    async with visit.api.opened("GET", path) as response:
+        content = await response.read()
+    return Response(content, media_type="image/jpeg", headers={"X-Content-Type-Options": "nosniff"})

@@ -10,10 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import get_contextvars
 
-from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
+from services.console.api_calls.client import ApiProblem, ApiUnavailable, NoSuchPath, SignedOut
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable
 from services.console.site.rendering import render
+from services.console.site.return_addresses import return_address
+from services.console.site.site import TooManyFiles
 from services.console.words.refusals import UNAVAILABLE, explained, explained_status
 from shared.http.problems import Problem
 from shared.logs import get_logger
@@ -21,7 +23,8 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 SIGN_IN = "/sign-in"
 _NOT_FOUND = "Такой страницы нет. Возможно, адрес набран с ошибкой."
-_FOREIGN = "Изменить что-либо можно только со страниц самой системы."
+_TOO_MANY_FILES = "У вас уже скачиваются два файла. Дождитесь, пока один из них будет готов, и повторите."
+FOREIGN = "Изменить что-либо можно только со страниц самой системы."
 _WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
 
 
@@ -42,18 +45,22 @@ def error_page(request: Request, status: int, text: str, *, request_id: str | No
     return HTMLResponse(html, status_code=_OF_THE_GATEWAY.get(status, status))
 
 
+def to_sign_in(request: Request) -> Response:
+    """Return the way to the sign-in, and from there back to the page that was asked for."""
+    shown = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = return_address(shown) if request.method == "GET" else "/"
+    target = f"{SIGN_IN}?next={quote(back)}" if back != "/" else SIGN_IN
+    if "hx-request" in request.headers:
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return RedirectResponse(target, status_code=303)
+
+
 def install(app: FastAPI) -> None:
     """Add the handlers of the console; problem documents are for callers of an API."""
 
     @app.exception_handler(SignedOut)
     async def signed_out(request: Request, error: SignedOut) -> Response:
-        shown = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        back = shown if request.method == "GET" and shown != "/" else ""
-        target = f"{SIGN_IN}?next={quote(back)}" if back else SIGN_IN
-        if "hx-request" in request.headers:
-            response = Response(status_code=204, headers={"HX-Redirect": target})
-        else:
-            response = RedirectResponse(target, status_code=303)
+        response = to_sign_in(request)
         if SESSION_COOKIE in request.cookies:
             response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
         return response
@@ -68,6 +75,14 @@ def install(app: FastAPI) -> None:
         log.warning("api unavailable", reason=str(error)[:300])
         return error_page(request, 503, UNAVAILABLE)
 
+    @app.exception_handler(NoSuchPath)
+    async def no_such_path(request: Request, error: NoSuchPath) -> Response:
+        return error_page(request, 404, _NOT_FOUND)
+
+    @app.exception_handler(TooManyFiles)
+    async def too_many_files(request: Request, error: TooManyFiles) -> Response:
+        return error_page(request, 429, _TOO_MANY_FILES)
+
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         return error_page(request, error.status_code, _NOT_FOUND)
@@ -78,7 +93,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
-        return error_page(request, error.status, _FOREIGN if error.status == 403 else _WRONG_ADDRESS)
+        return error_page(request, error.status, FOREIGN if error.status == 403 else _WRONG_ADDRESS)
 
 
 class ProblemPages:

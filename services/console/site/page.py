@@ -44,12 +44,13 @@ class NavigationLink:
 class Page:
     """A page: its routes, and its links in the navigation.
 
-    `large_bodies` has the limit in bytes of each path that takes files.
+    `body_limits` are those of paths that take files, or less than other forms, in bytes. A path is written as that
+    of a route, with its parameters.
     """
 
     router: APIRouter
     links: tuple[NavigationLink, ...] = ()
-    large_bodies: Mapping[str, int] = field(default_factory=dict)
+    body_limits: Mapping[str, int] = field(default_factory=dict)
 
 
 def page_router() -> APIRouter:

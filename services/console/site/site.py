@@ -1,12 +1,16 @@
 """What all requests share: the sessions, the calls of the API, the links of the navigation."""
 
-from collections.abc import Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 
+import aiohttp
 from fastapi import Request
 
 from services.console.api_calls.client import Api, TokenSource
 from services.console.browser_sessions.oidc_issuer import OidcIssuer
-from services.console.browser_sessions.oidc_sign_in import SignInStore
 from services.console.browser_sessions.session_store import SessionStore, purge_expired
 from services.console.browser_sessions.token_endpoint import TokenEndpoint, TokenIssuer, Tokens
 from services.console.settings import console_settings
@@ -15,6 +19,13 @@ from shared.service import Service, get_service
 from shared.supervision import run_periodically
 
 PURGE_EVERY_SECONDS = 3600.0
+# Checking a password is slow on purpose: the registry has a queue of its own, and pages do not wait for it.
+PASSWORDS_AT_ONCE = 16
+FILES_OF_A_PERSON = 2
+
+
+class TooManyFiles(Exception):  # noqa: N818
+    """The person is getting as many files already as one may at a time."""
 
 
 class Site:
@@ -24,31 +35,41 @@ class Site:
 
     def __init__(self, links: Sequence[NavigationLink]) -> None:
         self.links = sorted(links, key=lambda link: (list(Section).index(link.section), link.order))
+        self.passwords = asyncio.Semaphore(PASSWORDS_AT_ONCE)
         self._service: Service | None = None
+        self._files: Counter[str] = Counter()
+        self._issuers: dict[tuple[str, str], OidcIssuer] = {}
 
     def connect(self, service: Service) -> None:
         """Use the database and the HTTP client of this service."""
         self._service = service
 
-    @property
+    @cached_property
     def token_endpoint(self) -> TokenEndpoint:
         """Return the token endpoint of the API."""
-        return TokenEndpoint(self._connected.http, f"{console_settings().gateway_url.rstrip('/')}/api/v1/auth")
+        return TokenEndpoint(self._http_of_tokens, f"{console_settings().gateway_url.rstrip('/')}/api/v1/auth")
 
-    @property
+    @cached_property
     def sessions(self) -> SessionStore:
         """Return the sessions of browsers."""
         return SessionStore(self._connected.database, console_settings().encryption_keys, self._issuer_of)
 
-    @property
-    def sign_ins(self) -> SignInStore:
-        """Return the sign-ins under way at the region's OIDC issuer."""
-        return SignInStore(self._connected.database, console_settings().encryption_keys)
+    # Pages, files and tokens have connections of their own: none of them waits until another's are free.
+    @cached_property
+    def _http_of_files(self) -> aiohttp.ClientSession:
+        return self._connected.new_http()
+
+    @cached_property
+    def _http_of_tokens(self) -> aiohttp.ClientSession:
+        return self._connected.new_http()
 
     def oidc_issuer(self, issuer: str, client_id: str) -> OidcIssuer:
         """Return the region's OIDC issuer, as this client of it."""
-        secret = console_settings().oidc_client_secret
-        return OidcIssuer(self._connected.http, issuer, client_id, secret)
+        key = (issuer, client_id)
+        if key not in self._issuers:
+            secret = console_settings().oidc_client_secret
+            self._issuers[key] = OidcIssuer(self._http_of_tokens, issuer, client_id, secret)
+        return self._issuers[key]
 
     def _issuer_of(self, tokens: Tokens) -> TokenIssuer:
         return self.oidc_issuer(tokens.issuer, tokens.client_id) if tokens.issuer else self.token_endpoint
@@ -58,11 +79,25 @@ class Site:
         settings = console_settings()
         return Api(
             self._connected.http,
+            self._http_of_files,
             settings.gateway_url,
             token,
             timeout_seconds=settings.api_timeout_seconds,
             page=page,
         )
+
+    @contextmanager
+    def file_of(self, person_id: str) -> Iterator[None]:
+        """Count one more file that the person gets, until the block ends. Raise TooManyFiles."""
+        if self._files[person_id] >= FILES_OF_A_PERSON:
+            raise TooManyFiles
+        self._files[person_id] += 1
+        try:
+            yield
+        finally:
+            self._files[person_id] -= 1
+            if not self._files[person_id]:
+                del self._files[person_id]
 
     async def run(self, service: Service) -> None:
         """Delete expired sessions every hour until cancelled."""

@@ -4,8 +4,9 @@ import asyncio
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Annotated, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -14,6 +15,7 @@ from services.console.api_calls.client import Api, SignedOut
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.site.page import NavigationLink, Section
 from services.console.site.rendering import render
+from services.console.site.return_addresses import local_path
 from services.console.site.site import Site, get_site
 
 NOTE_COOKIE = "__Host-gospablik-note"
@@ -38,6 +40,10 @@ class Visit:
     def may(self, right: str) -> bool:
         """Return whether the person has the right."""
         return right in self.rights
+
+    def file(self) -> AbstractContextManager[None]:
+        """Count a file that the person gets until the block ends. Raise TooManyFiles."""
+        return self._site.file_of(str(self.me["person"]["id"]))
 
     @property
     def is_swap(self) -> bool:
@@ -119,14 +125,6 @@ class Visit:
 def new_key() -> str:
     """Return a key for a form that creates something: the API does what has it only once."""
     return secrets.token_urlsafe(16)
-
-
-def local_path(target: str | None, default: str = "/") -> str:
-    """Return a path of this site that a form or an address named; anything else gives the default."""
-    if not target or not target.startswith("/") or target.startswith(("//", "/\\")):
-        return default
-    parts = urlsplit(target)
-    return default if parts.scheme or parts.netloc or any(ord(one) < 32 for one in target) else target
 
 
 async def _visit(request: Request) -> Visit:

@@ -31,7 +31,7 @@ async def test_change_is_recorded_with_actor_values_and_address(
 ) -> None:
     organisation_id = await insert_organisation(database)
     page_id = await insert_page(database, organisation_id)
-    headers = {"X-Forwarded-For": "198.51.100.9, 192.0.2.7", "X-Request-Id": "request-1"}
+    headers = {"X-Real-Ip": "192.0.2.7", "X-Forwarded-For": "198.51.100.9", "X-Request-Id": "request-1"}
     await call(registry, "PATCH", f"/pages/{page_id}", "moderator", json={"active": False}, headers=headers)
     (row,) = [row for row in await trail(registry, subject_id=str(page_id)) if row["subject_kind"] == "pages"]
     assert row["actor"] == CENTRE_SUBJECT
@@ -52,7 +52,7 @@ async def test_refused_change_is_not_recorded(registry: ServiceUnderTest) -> Non
 
 async def test_invalid_forwarded_address_is_ignored(registry: ServiceUnderTest) -> None:
     body = {"name": "Школа", "kind": "institution"}
-    headers = {"X-Forwarded-For": "T. Ivanova"}
+    headers = {"X-Real-Ip": "T. Ivanova"}
     await call(registry, "POST", "/organisations", "moderator", json=body, headers=headers)
     assert {row["ip_address"] for row in await trail(registry)} == {"127.0.0.1"}
 
@@ -213,7 +213,7 @@ async def test_session_ended_after_token_reuse_is_recorded(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     person = await call(registry, "POST", "/people", "operations", json={**PERSON, "role": "moderator"})
-    path, headers = "/api/v1/auth/token", {"X-Forwarded-For": "192.0.2.7"}
+    path, headers = "/api/v1/auth/token", {"X-Real-Ip": "192.0.2.7"}
     form = {"grant_type": "password", "username": PERSON["username"], "password": PERSON["password"]}
     first = (await registry.client.post(path, data=form)).json()
     session = await registry.client.get(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.integration.access import sample_data
 from tests.integration.console.console_under_test import SAME_ORIGIN
+from tests.support.eventually import HANG_SECONDS
 from tests.support.served_app import served
 from tests.support.service_under_test import CENTRE_SUBJECT, ServiceUnderTest, service_under_test
 
@@ -38,13 +39,24 @@ class Gateway:
     app: FastAPI
     refused_tokens: set[str] = field(default_factory=set)
     broken: bool = False
+    # Paths below /api/v1/auth that do not work.
+    broken_paths: set[str] = field(default_factory=set)
     grants: list[str] = field(default_factory=list)
+    # Refreshes wait until this is set; how many wait.
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    held: int = 0
+    # Address and browser that each call names, by its path.
+    named: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.broken:
+        headers = dict(scope["headers"])
+        self.named[scope["path"]] = (headers.get(b"x-real-ip", b"").decode(), headers[b"user-agent"].decode())
+        if self.broken or scope["path"].removeprefix("/api/v1/auth/") in self.broken_paths:
             await Response(b"<html>Bad Gateway</html>", 502)(scope, receive, send)
             return
-        headers = dict(scope["headers"])
         if headers.get(b"authorization", b"").decode().removeprefix("Bearer ") in self.refused_tokens:
             await Response(b"{}", 401, media_type="application/problem+json")(scope, receive, send)
             return
@@ -53,6 +65,10 @@ class Gateway:
             return
         first: Message = await receive()
         self.grants.append(parse_qs(first.get("body", b"").decode())["grant_type"][0])
+        if self.grants[-1] == "refresh_token":
+            self.held += 1
+            await self.answers.wait()
+            self.held -= 1
         given: list[Message] = [first]
 
         async def replay() -> Message:
@@ -187,6 +203,107 @@ async def test_too_many_attempts_say_how_long_to_wait(site: Running) -> None:
         assert " секунд" in response.text
 
 
+async def test_wrong_passwords_of_one_browser_do_not_lock_the_name_for_others(site: Running) -> None:
+    here, elsewhere = {"X-Real-Ip": "203.0.113.9"}, {"X-Real-Ip": "198.51.100.7"}
+    async with site.browser() as browser:
+        for _ in range(5):
+            await browser.post(SIGN_IN, data=CENTRE | {"password": "wrong"}, headers=here)
+        assert (await browser.post(SIGN_IN, data=CENTRE, headers=here)).status_code == 429
+        assert (await browser.post(SIGN_IN, data=CENTRE, headers=elsewhere)).status_code == 303
+
+
+async def test_all_calls_name_the_address_and_the_browser_of_the_person(site: Running) -> None:
+    headers = {b"X-Real-Ip": b"198.51.100.7", b"User-Agent": b"Browser/1 \xe9" + b"x" * 400}
+    named = ("198.51.100.7", "Browser/1 " + "x" * 290)
+    async with site.browser() as browser:
+        await browser.post(SIGN_IN, data=CENTRE, headers=headers)
+        await expire_access(site)
+        await browser.get("/account", headers=headers)
+        await browser.post("/sign-out", headers=headers)
+    assert site.gateway.grants == ["password", "refresh_token"]
+    assert {"/api/v1/auth/token", "/api/v1/auth/revoke", "/api/v1/me"} <= site.gateway.named.keys()
+    assert set(site.gateway.named.values()) == {named}
+    (row,) = await site.rows("SELECT DISTINCT ip_address AS address, user_agent FROM refresh_tokens")
+    assert (row["address"], row["user_agent"]) == named
+
+
+async def test_passwords_beyond_those_that_are_checked_are_refused_in_words(site: Running) -> None:
+    part = site.console.service.part(Site)
+    part.passwords = asyncio.Semaphore(1)
+    async with site.browser() as browser:
+        async with part.passwords:
+            response = await browser.post(SIGN_IN, data=CENTRE)
+            assert (response.status_code, "входит слишком много людей" in response.text) == (429, True)
+            assert site.gateway.grants == []
+        assert (await browser.post(SIGN_IN, data=CENTRE)).status_code == 303
+
+
+@pytest.mark.parametrize(("length", "status"), [(15 * 1024, 422), (1024 * 1024, 413)])
+async def test_large_form_of_a_stranger_is_not_parsed(site: Running, length: int, status: int) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with site.browser() as browser:
+        response = await browser.post(SIGN_IN, content=b"%" * length, headers=headers)
+        assert response.status_code == status
+
+
+async def test_tokens_that_are_not_stored_are_revoked(site: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any) -> str:
+        raise RuntimeError
+
+    monkeypatch.setattr(session_store.SessionStore, "start", fail)
+    async with site.browser() as browser:
+        assert (await browser.post(SIGN_IN, data=CENTRE)).status_code == 500
+    assert len(await site.rows("SELECT 1 FROM refresh_tokens")) == 1
+    assert await site.rows("SELECT 1 FROM refresh_tokens WHERE revoked_at IS NULL") == []
+
+
+async def test_former_session_that_cannot_be_ended_does_not_prevent_the_new_one(site: Running) -> None:
+    async with site.signed_in() as browser:
+        former = browser.cookies[SESSION_COOKIE]
+        site.gateway.broken_paths.add("revoke")
+        assert (await browser.post(SIGN_IN, data={"username": "head", "password": "demo"})).status_code == 303
+        assert browser.cookies[SESSION_COOKIE] != former
+        assert is_signed_in(await browser.get("/"))
+
+
+async def test_session_that_cannot_be_stored_leaves_the_former_one(
+    site: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> str:
+        raise RuntimeError
+
+    async with site.signed_in() as browser:
+        with monkeypatch.context() as patched:
+            patched.setattr(session_store.SessionStore, "start", fail)
+            assert (await browser.post(SIGN_IN, data=CENTRE)).status_code == 500
+        assert is_signed_in(await browser.get("/"))
+
+
+async def test_slow_refreshes_leave_connections_for_pages(site: Running) -> None:
+    async with AsyncExitStack() as browsers:
+        expired = [await browsers.enter_async_context(site.signed_in()) for _ in range(4)]
+        await expire_access(site)
+        other = await browsers.enter_async_context(site.signed_in("head"))
+        site.gateway.answers.clear()
+        pages = [asyncio.create_task(browser.get("/")) for browser in expired]
+        async with asyncio.timeout(HANG_SECONDS):
+            while site.gateway.held < 2:
+                await asyncio.sleep(0.01)
+        assert is_signed_in(await other.get("/"))
+        assert site.gateway.held == 2
+        site.gateway.answers.set()
+        assert all(is_signed_in(page) for page in await asyncio.gather(*pages))
+
+
+async def test_no_refresh_extends_a_session(site: Running) -> None:
+    async with site.signed_in() as browser:
+        before = await site.rows("SELECT expires_at FROM console_sessions")
+        await expire_access(site)
+        assert is_signed_in(await browser.get("/"))
+        assert site.gateway.refreshes == 1
+        assert await site.rows("SELECT expires_at FROM console_sessions") == before
+
+
 async def test_sign_in_again_ends_the_session_that_the_browser_had(site: Running) -> None:
     async with site.signed_in() as browser:
         former = httpx.Cookies(browser.cookies)
@@ -229,8 +346,8 @@ async def test_session_whose_refresh_is_refused_ends_with_its_cookie(site: Runni
     async with site.signed_in() as browser:
         await site.rows("DELETE FROM refresh_tokens")
         await expire_access(site)
-        response = await browser.get("/inbox?q=свет")
-        assert response.headers["location"].startswith("/sign-in?next=/inbox%3Fq%3D")
+        response = await browser.get("/inbox?q=свет&overdue=true")
+        assert response.headers["location"] == "/sign-in?next=/inbox%3Foverdue%3Dtrue"
         assert "Max-Age=0" in response.headers["set-cookie"]
         assert SESSION_COOKIE not in browser.cookies
         assert await site.rows("SELECT 1 FROM console_sessions") == []
@@ -347,7 +464,7 @@ async def test_next_never_leads_off_the_site(site: Running, target: str) -> None
         assert len(response.headers.get_list("set-cookie")) == 1
 
 
-@pytest.mark.parametrize("target", ["/inbox", "/appeals/1?a=%2F%2Fevil", "/inbox?q=http://x", "/a/..//b", "/#x"])
+@pytest.mark.parametrize("target", ["/inbox", "/appeals/1?a=%2F%2Fevil", "/inbox?tag=http://x", "/a/..//b", "/#x"])
 async def test_next_leads_to_the_page_of_this_site(site: Running, target: str) -> None:
     async with site.browser() as browser:
         response = await browser.post(SIGN_IN, data=CENTRE | {"next": target})

@@ -214,6 +214,13 @@ async def test_photo_is_uploaded_shown_and_removed(console: ConsoleUnderTest) ->
     assert 'name="photo_id"' not in removed
 
 
+async def test_photo_over_the_limit_of_other_forms_reaches_the_page(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="add_photo", text="Мой текст")
+    refused = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("a.jpg", b"x" * (2 << 20))})
+    assert refused.response.status_code == 422
+    assert "Мой текст" in refused.response.text
+
+
 async def test_what_is_no_photo_is_refused_in_words(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="add_photo", text="Мой текст")
     refused = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("a.svg", b"<svg/>")})

@@ -136,7 +136,7 @@ async def test_unavailable_api_says_what_to_do(
 ) -> None:
     def away(_: Site, token: TokenSource, page: str) -> Api:
         http: aiohttp.ClientSession = console.service.http
-        return Api(http, "http://127.0.0.1:1", token, timeout_seconds=5, page=page)
+        return Api(http, http, "http://127.0.0.1:1", token, timeout_seconds=5, page=page)
 
     monkeypatch.setattr(Site, "new_api", away)
     response = (await console.send(MODERATOR, "GET", "/account", headers=headers)).response
@@ -208,6 +208,40 @@ async def test_hostile_note_is_text_and_its_form_stays_on_the_site(console: Cons
     assert "\u202e" not in response.text
     assert "evil" not in response.text
     assert 'class="note note-done"' in response.text
+
+
+@pytest.mark.parametrize("path", ["/inbox", "/incidents", "/incidents/{incident_id}"])
+async def test_live_bar_is_for_those_who_may_read_events(console: ConsoleUnderTest, path: str) -> None:
+    for who, shown in ((MODERATOR, True), (CallerCase("head"), False)):
+        response = (await console.send(who, "GET", console.filled(path))).response
+        assert (response.status_code, "data-live=" in response.text) == (200, shown)
+
+
+async def test_part_of_an_address_leads_nowhere_else(console: ConsoleUnderTest) -> None:
+    for part in ("5a%3Fx=1", "5a%23x", "..%5cpeople", "5a%0a", "%25"):
+        visited = await console.send(MODERATOR, "GET", f"/incidents/{part}")
+        is_page(visited.response, 404, "Такой страницы нет")
+        assert {call.path for call in visited.calls} <= {"/me"}
+
+
+async def test_person_gets_two_files_at_a_time(console: ConsoleUnderTest) -> None:
+    site, path = console.service.part(Site), "/appeals.csv"
+    me = console.services.subject(MODERATOR)
+    with site.file_of(me), site.file_of("another"):
+        assert (await console.send(MODERATOR, "GET", "/inbox" + path)).response.status_code == 200
+        with site.file_of(me):
+            refused = await console.send(MODERATOR, "GET", "/inbox" + path)
+            is_page(refused.response, 429, "уже скачиваются два файла")
+            assert path not in {call.path for call in refused.calls}
+    # Each file was counted only until its end.
+    for _ in range(3):
+        assert (await console.send(MODERATOR, "GET", "/inbox" + path)).response.status_code == 200
+
+
+async def test_pages_files_and_tokens_wait_for_no_connections_of_each_other(console: ConsoleUnderTest) -> None:
+    site = console.service.part(Site)
+    clients = {id(http.connector) for http in (console.service.http, site._http_of_files, site._http_of_tokens)}
+    assert len(clients) == 3
 
 
 async def test_ticket_for_the_stream_is_given_to_a_page_of_the_console(console: ConsoleUnderTest) -> None:

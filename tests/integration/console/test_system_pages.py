@@ -76,7 +76,7 @@ async def test_erasure_is_asked_for_with_its_ground(console: ConsoleUnderTest, o
     form = {"author_key": own["author_key"], "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
     visited = await _post(console, "/erasures", key=str(uuid4()), **form)
     assert [(call.method, call.path, call.status) for call in visited.calls if call.method == "POST"] == [
-        ("POST", f"/authors/{own['author_key']}/erasure", 202)
+        ("POST", "/authors/…/erasure", 202)
     ]
     assert "в очередь" in note_of(visited.response)
 

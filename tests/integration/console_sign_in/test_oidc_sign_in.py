@@ -4,9 +4,11 @@ Not in the package of the other console tests: their console runs until the pack
 process would share their app.
 """
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,8 +17,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from services.console.api_calls.client import Api
+from services.console.browser_sessions import oidc_sign_in
 from services.console.browser_sessions.oidc_sign_in import SIGN_IN_COOKIE
-from services.console.browser_sessions.session_store import SESSION_COOKIE, purge_expired
+from services.console.browser_sessions.session_store import SESSION_COOKIE, SessionStore
 from shared.service import Service
 from tests.conftest import TestDatabase
 from tests.integration.access import sample_data
@@ -115,7 +119,6 @@ async def test_person_of_the_issuer_signs_in_and_out(console: OidcConsole) -> No
         assert (back.status_code, back.headers["location"]) == (303, "/organisations")
         assert "Татьяна Иванова" in (await browser.open("/organisations")).text
         assert SUBJECT in (await console.issuer.refresh_tokens()).values()
-        assert await console.execute("SELECT id FROM console_sign_ins") == []
         await browser.client.post("/sign-out", headers=SAME_ORIGIN)
         assert (await browser.open("/organisations")).headers["location"].startswith("/sign-in")
         assert await console.issuer.refresh_tokens() == {}
@@ -176,15 +179,70 @@ async def test_return_of_another_browser_signs_nobody_in(console: OidcConsole) -
         assert again.status_code == 400
 
 
-async def test_sign_in_that_took_too_long_is_forgotten(console: OidcConsole) -> None:
+async def test_sign_in_that_took_too_long_is_forgotten(
+    console: OidcConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with console.browser() as browser:
-        address = await browser.returned()
-        await console.execute("UPDATE console_sign_ins SET expires_at = now()")
+        with monkeypatch.context() as patched:
+            patched.setattr(oidc_sign_in, "SIGN_IN_LIFETIME", timedelta(0))
+            away = await browser.open("/sign-in/issuer")
+        secret = away.headers["set-cookie"].partition("=")[2].partition(";")[0]
+        browser.client.cookies.set(SIGN_IN_COOKIE, secret)
+        address = await console.issuer.follow(away.headers["location"])
         late = await browser.client.get(address, headers=COMES_BACK)
         assert late.status_code == 400
         assert "прошло слишком много времени" in late.text
-        await purge_expired(console.service.database)
-        assert await console.execute("SELECT id FROM console_sign_ins") == []
+
+
+async def test_begun_sign_in_is_kept_by_the_browser_alone_and_unreadable(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        await browser.open("/sign-in/issuer?next=/inbox?tag=roads")
+        kept = browser.client.cookies[SIGN_IN_COOKIE]
+        assert len(kept) < 4_000
+        for part in kept.split("."):
+            assert b"inbox" not in base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        longest = "/inbox?tag=" + "x" * 1_980
+        await browser.open(f"/sign-in/issuer?next={longest}")
+        assert len(browser.client.cookies[SIGN_IN_COOKIE]) < 4_000
+    tables = await console.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_name ~ '^console'"
+    )
+    assert [row["table_name"] for row in tables] == ["console_sessions"]
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "кириллица", "gAAAAA=="])
+async def test_made_up_sign_in_is_none(console: OidcConsole, cookie: str) -> None:
+    async with console.browser() as browser:
+        headers = {b"Cookie": f"{SIGN_IN_COOKIE}={cookie}".encode()} | {
+            name.encode(): value.encode() for name, value in COMES_BACK.items()
+        }
+        answer = await browser.client.get("/sign-in/callback?state=x&code=y", headers=headers)
+        assert answer.status_code == 400
+
+
+async def test_discovery_document_is_kept(console: OidcConsole) -> None:
+    async with console.browser() as browser:
+        await browser.open("/sign-in/issuer")
+        await console.issuer.fail("500")
+        try:
+            assert (await browser.open("/sign-in/issuer")).status_code == 303
+        finally:
+            await console.issuer.fail(None)
+
+
+async def test_tokens_that_are_not_stored_are_revoked_at_the_issuer(
+    console: OidcConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> Any:
+        raise RuntimeError
+
+    before = await console.issuer.refresh_tokens()
+    for kind, name in ((SessionStore, "start"), (Api, "get")):
+        with monkeypatch.context() as patched:
+            patched.setattr(kind, name, fail)
+            async with console.browser() as browser:
+                assert (await browser.signed_in()).status_code == 500
+        assert await console.issuer.refresh_tokens() == before
 
 
 async def test_silent_issuer_is_explained(console: OidcConsole) -> None:

@@ -102,7 +102,7 @@ async def test_refusals_and_sign_ins_are_logged_without_secrets(database: TestDa
 
 
 async def _send_requests(registry: ServiceUnderTest) -> list[Any]:
-    headers = {"X-Forwarded-For": "192.0.2.7"}
+    headers = {"X-Real-Ip": "192.0.2.7"}
     form = {"grant_type": "password", "username": "ops"}
     token = registry.token("head", subject="somebody")
     with capture_logs(processors=[merge_contextvars]) as lines:

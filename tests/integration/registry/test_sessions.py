@@ -46,8 +46,8 @@ async def person_id(registry: ServiceUnderTest, username: str) -> str:
 
 
 async def test_person_lists_and_ends_their_own_sessions(registry_with_people: ServiceUnderTest) -> None:
-    desk = await signed_in(registry_with_people, **{"User-Agent": "Desk/1", "X-Forwarded-For": "203.0.113.7"})
-    phone = await signed_in(registry_with_people, **{"User-Agent": "Phone/2", "X-Forwarded-For": "2001:db8::1"})
+    desk = await signed_in(registry_with_people, **{"User-Agent": "Desk/1", "X-Real-Ip": "203.0.113.7"})
+    phone = await signed_in(registry_with_people, **{"User-Agent": "Phone/2", "X-Real-Ip": "2001:db8::1"})
     await signed_in(registry_with_people, "head")
     items = (await registry_with_people.client.get(MINE, headers=bearer(desk))).json()["items"]
     assert [(item["user_agent"], item["ip_address"], item["current"]) for item in items] == [

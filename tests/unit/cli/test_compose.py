@@ -1,6 +1,7 @@
 """The Compose file agrees with the settings and with itself."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ def test_addresses_name_existing_containers(services: dict[str, Any]) -> None:
             assert environment[f"GOSPABLIK_{name.upper()}_URL"] == f"http://{name}:8000"
             assert f"{name}_url" in known
     assert services["gateway"]["environment"]["GOSPABLIK_GATEWAY_SERVICE_URL"] == "http://gateway-service:8000"
+
+
+def test_entry_point_that_believes_addresses_is_reached_by_the_console_alone(services: dict[str, Any]) -> None:
+    static = tomllib.loads((_ROOT / "services/gateway/traefik/traefik.toml").read_text(encoding="utf-8"))
+    believing = {name: one["address"] for name, one in static["entryPoints"].items() if "forwardedHeaders" in one}
+    assert believing == {"internal": ":8081"}
+    assert services["console"]["environment"]["GOSPABLIK_GATEWAY_URL"] == "http://gateway:8081"
+    assert services["gateway"]["ports"] == ["${GOSPABLIK_PORT_GATEWAY:-8080}:8080"]
 
 
 def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:

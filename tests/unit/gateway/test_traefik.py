@@ -23,6 +23,11 @@ pytestmark = pytest.mark.enable_socket  # Traefik listens on loopback
 LIMIT = 1 << 20
 
 
+def last_of(path: str) -> str:
+    """Return the last segment of a path."""
+    return path.rpartition("/")[2]
+
+
 @dataclass
 class Services:
     """Stand-ins for all services; record the requests of each."""
@@ -51,12 +56,15 @@ class _Handler:
                 status=status,
                 content_type="application/problem+json",
             )
+        if last_of(request.path) == "address":
+            names = ("X-Real-Ip", "X-Forwarded-For")
+            return web.json_response({name: request.headers.getall(name, []) for name in names})
         if request.path.endswith("/stream"):
             return await self._stream(request)
         if request.path.endswith("/drop"):
             assert request.transport is not None
             request.transport.close()
-        last = request.path.rpartition("/")[2]
+        last = last_of(request.path)
         if last == "large":
             return web.json_response({"text": "дорога " * 1000}, headers={"ETag": '"3"'})
         body = {"by": self.name, "length": len(await request.read()), "id": request.headers.get("X-Request-Id")}
@@ -77,6 +85,7 @@ CORS_ORIGINS = ("https://front.example.ru", "http://localhost:5173")
 @dataclass
 class Gateway:
     base: str
+    internal: str
     http: aiohttp.ClientSession
     services: Services
     log: Path
@@ -98,9 +107,12 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
         "GOSPABLIK_GATEWAY_BODY_BYTES": str(LIMIT),
         "GOSPABLIK_CORS_ORIGINS": ", ".join(CORS_ORIGINS),
     }
-    port = free_port()
+    port, internal = free_port(), free_port()
     static = write_static_config(
-        tmp_path / "traefik.yml", public_address=f"127.0.0.1:{port}", admin_address=f"127.0.0.1:{free_port()}"
+        tmp_path / "traefik.yml",
+        public_address=f"127.0.0.1:{port}",
+        internal_address=f"127.0.0.1:{internal}",
+        admin_address=f"127.0.0.1:{free_port()}",
     )
     log = tmp_path / "traefik.log"
     with log.open("wb") as output:
@@ -113,7 +125,7 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
         )
     try:
         async with aiohttp.ClientSession() as http:
-            found = Gateway(f"http://127.0.0.1:{port}", http, services, log)
+            found = Gateway(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{internal}", http, services, log)
             await _until_routed(found)
             yield found
     finally:
@@ -265,6 +277,38 @@ async def test_error_page_knows_what_the_client_accepts(gateway: Gateway) -> Non
     headers = {"Accept": "text/html"}
     async with gateway.http.get(f"{gateway.base}/api/v1/metrics/sla", headers=headers) as response:
         assert (await response.json(content_type=None))["accept"] == "text/html"
+
+
+FORGED = {
+    "X-Real-Ip": "198.51.100.7",
+    "X-Forwarded-For": "198.51.100.7",
+    "X_Real_Ip": "198.51.100.7",
+    "Forwarded": "for=198.51.100.7",
+}
+
+
+async def test_clients_cannot_choose_the_address_that_services_see(gateway: Gateway) -> None:
+    for forged in (FORGED, *({name: value} for name, value in FORGED.items())):
+        async with gateway.http.get(f"{gateway.base}/api/v1/appeals/address", headers=forged) as response:
+            assert await response.json() == {"X-Real-Ip": ["127.0.0.1"], "X-Forwarded-For": ["127.0.0.1"]}
+
+
+async def test_console_names_the_address_of_a_person(gateway: Gateway) -> None:
+    told = {"X-Real-Ip": "198.51.100.7"}
+    async with gateway.http.get(f"{gateway.internal}/api/v1/appeals/address", headers=told) as response:
+        assert (await response.json())["X-Real-Ip"] == ["198.51.100.7"]
+    async with gateway.http.get(f"{gateway.internal}/api/v1/appeals/address") as response:
+        assert (await response.json())["X-Real-Ip"] == ["127.0.0.1"]
+
+
+async def test_console_calls_nothing_but_the_api(gateway: Gateway) -> None:
+    for path, by in (("/api/v1/me", "registry"), ("/api/v1/nothing", "gateway-service")):
+        async with gateway.http.get(gateway.internal + path) as response:
+            assert (await response.json())["by"] == by
+    for path in ("/", "/inbox", "/sign-in", "/callbacks/vk"):
+        async with gateway.http.get(gateway.internal + path) as response:
+            assert "console" not in await response.text(), path
+            assert "ingest" not in await response.text(), path
 
 
 async def test_body_over_the_limit_is_refused_by_the_gateway(gateway: Gateway) -> None:

@@ -14,6 +14,7 @@ from services.console.pages.appeal import (
     appeal_notes,
 )
 from services.console.pages.appeal.appeal_page import show
+from services.console.site.downloads import photo
 from services.console.site.page import Page, page_router
 from services.console.site.visit import VisitDep
 
@@ -48,6 +49,4 @@ async def renew_presence(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
 @router.get("/appeals/{appeal_id}/photos/{attachment_id}")
 async def show_photo(visit: VisitDep, appeal_id: UUID, attachment_id: UUID) -> Response:
     """Pass on a photo of a reply, which only those may see who read the appeal."""
-    async with visit.api.opened("GET", f"/attachments/{attachment_id}") as photo:
-        content = await photo.read()
-    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return await photo(visit, f"/attachments/{attachment_id}")

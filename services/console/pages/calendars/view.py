@@ -6,6 +6,7 @@ from services.console.api_calls.client import ApiProblem, Content
 from services.console.pages.calendars import calendar_changes
 from services.console.pages.calendars.calendar_changes import PATH
 from services.console.pages.calendars.working_hours import WEEKDAYS, written
+from services.console.site.downloads import download
 from services.console.site.forms import entered_with_file
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
@@ -17,6 +18,7 @@ router.include_router(calendar_changes.router)
 PAGE = Page(
     router,
     (NavigationLink(Section.REGISTRY, 40, "Календари", PATH, rights=frozenset({"registry:read"})),),
+    body_limits={PATH + "/{calendar_id}/file": 1024 * 1024},
 )
 _NO_FILE = "Выберите файл iCalendar (.ics)."
 _BAD_FILE = (
@@ -62,10 +64,7 @@ async def _calendar_page(visit: Visit, calendar_id: str, refusal: str = "", *, s
 @router.get(PATH + "/{calendar_id}/file")
 async def export_days(visit: VisitDep, calendar_id: str) -> Response:
     """Pass on the days as iCalendar, for other programs."""
-    async with visit.api.opened("GET", f"{PATH}/{calendar_id}/days.ics") as response:
-        content = await response.read()
-    name = 'attachment; filename="calendar.ics"'
-    return Response(content, media_type="text/calendar", headers={"Content-Disposition": name})
+    return await download(visit, f"{PATH}/{calendar_id}/days.ics", "calendar.ics")
 
 
 @router.post(PATH + "/{calendar_id}/file")

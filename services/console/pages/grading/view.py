@@ -9,7 +9,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.grading.graded_answers import router as answers_router
 from services.console.pages.grading.grading_figures import router as figures_router
 from services.console.pages.grading.rubric import PATH, asked_criteria, chosen_scores
-from services.console.site.downloads import download
+from services.console.site.downloads import photo
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.formats import counted
@@ -52,7 +52,7 @@ async def _next_answer(visit: Visit, item_id: str | None = None, **entered: Any)
 @router.get(PATH + "/photos/{attachment_id}")
 async def show_photo(visit: VisitDep, attachment_id: str) -> Response:
     """Pass on a photo of an answer."""
-    return await download(visit, f"/attachments/{attachment_id}", "photo")
+    return await photo(visit, f"/attachments/{attachment_id}")
 
 
 @router.post(PATH + "/take")

@@ -9,7 +9,8 @@ from services.console.choices.page_names import page_names
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.forms import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.visit import VisitDep, local_path
+from services.console.site.return_addresses import local_path
+from services.console.site.visit import VisitDep
 
 PATH = "/publications"
 router = page_router()

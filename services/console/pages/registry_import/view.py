@@ -26,7 +26,7 @@ router = page_router()
 PAGE = Page(
     router,
     (NavigationLink(Section.REGISTRY, 30, "Загрузка и выгрузка", PATH, rights=frozenset({"registry:write"})),),
-    large_bodies={PATH: _LARGEST_BODY},
+    body_limits={PATH: _LARGEST_BODY},
 )
 
 

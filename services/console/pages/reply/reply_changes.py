@@ -1,6 +1,7 @@
 """What the buttons of the form do: save, send, take over, discard, insert a template, add and remove photos."""
 
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -136,7 +137,8 @@ async def add_photo(visit: Visit, appeal_id: str, entered: EnteredReply, form: F
     if (file := chosen_file(form)) is None:
         return await show_reply(visit, appeal_id, entered=entered, refusal=_NO_FILE)
     upload = aiohttp.FormData()
-    upload.add_field("file", await file.read(), filename=file.filename, content_type="application/octet-stream")
+    content = BytesIO(await file.read())
+    upload.add_field("file", content, filename=file.filename, content_type="application/octet-stream")
     try:
         answer = await visit.api.send("POST", "/attachments", form=upload)
     except ApiProblem as problem:

@@ -20,6 +20,7 @@ from services.console.pages.reply.reply_screen import (
     show_reply,
     under_way,
 )
+from services.console.site.downloads import photo
 from services.console.site.page import Page, page_router
 from services.console.site.rendering import render
 from services.console.site.visit import OptionalVisitDep, Visit, VisitDep
@@ -28,7 +29,8 @@ from services.console.words.refusals import UNAVAILABLE
 PATH = "/appeals/{appeal_id}/reply"
 router = page_router()
 router.include_router(published_reply.router)
-PAGE = Page(router)
+# A photo of 20 MiB, and the text.
+PAGE = Page(router, body_limits={PATH: 21 * 1024 * 1024})
 _SIGNED_OUT = "Сеанс закончился, поэтому ничего не сохранено. Ваш текст на месте: войдите и сохраните его ещё раз."
 _TOO_LONG = "Ответ длиннее 20 000 знаков, поэтому ничего не сохранено. Сократите его и сохраните ещё раз."
 _SHOWN = frozenset({409, 412, 422})
@@ -187,6 +189,4 @@ async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Re
 @router.get(PATH + "/photos/{attachment_id}")
 async def show_photo(visit: VisitDep, appeal_id: str, attachment_id: str) -> Response:
     """Return a photo of a reply."""
-    async with visit.api.opened("GET", f"/attachments/{attachment_id}") as response:
-        content = await response.read()
-    return Response(content, media_type="image/jpeg", headers={"X-Content-Type-Options": "nosniff"})
+    return await photo(visit, f"/attachments/{attachment_id}")

@@ -6,13 +6,15 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.console.api_calls.client import ApiProblem, SignedOut
+from services.console.browser_sessions import oidc_sign_in
 from services.console.browser_sessions.oidc_issuer import CodeRefused, OidcIssuer
 from services.console.browser_sessions.oidc_sign_in import SIGN_IN_COOKIE, SIGN_IN_LIFETIME, ReturnedSignIn
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable, Tokens
-from services.console.pages.sign_in.sign_in_form import session_started, sign_in_form
+from services.console.pages.sign_in.sign_in_form import revoked_on_failure, session_started, sign_in_form
+from services.console.settings import console_settings
 from services.console.site.page import page_router
+from services.console.site.return_addresses import return_address
 from services.console.site.site import get_site
-from services.console.site.visit import local_path
 from shared.logs import get_logger
 
 log = get_logger(__name__)
@@ -39,11 +41,11 @@ class _NotSignedIn(Exception):  # noqa: N818
 @router.get("/sign-in/issuer")
 async def go_to_issuer(request: Request, next: str = "/") -> Response:
     """Send the person to the issuer."""
-    site, back = get_site(request), local_path(next)
+    site, back = get_site(request), return_address(next)
     methods = await site.token_endpoint.methods()
     if methods.issuer is None or methods.client_id is None:
         return RedirectResponse("/sign-in", status_code=303)
-    begun = await site.sign_ins.begin(back)
+    begun = oidc_sign_in.begin(console_settings().encryption_keys, back)
     try:
         address = await site.oidc_issuer(methods.issuer, methods.client_id).authorization_url(
             redirect_uri=_redirect_uri(request), state=begun.state, challenge=begun.challenge
@@ -54,7 +56,7 @@ async def go_to_issuer(request: Request, next: str = "/") -> Response:
     response = RedirectResponse(address, status_code=303)
     response.set_cookie(
         SIGN_IN_COOKIE,
-        begun.secret,
+        begun.cookie,
         max_age=int(SIGN_IN_LIFETIME.total_seconds()),
         secure=True,
         httponly=True,
@@ -76,49 +78,46 @@ async def _signed_in(request: Request, state: str, code: str) -> Response:
     methods = await site.token_endpoint.methods()
     if methods.issuer is None or methods.client_id is None or not state:
         return RedirectResponse("/sign-in", status_code=303)
-    begun = await site.sign_ins.finish(request.cookies.get(SIGN_IN_COOKIE), state)
+    begun = oidc_sign_in.finish(console_settings().encryption_keys, request.cookies.get(SIGN_IN_COOKIE), state)
     if begun is None:
         return await sign_in_form(request, error=_AGAIN, status=400)
     issuer = site.oidc_issuer(methods.issuer, methods.client_id)
     try:
-        person_id, tokens = await _identified(request, issuer, begun, code)
+        tokens = await _tokens(request, issuer, begun, code)
+        async with revoked_on_failure(issuer, tokens):
+            person_id = await _person(request, tokens)
+            return await session_started(request, person_id, tokens, begun.return_to)
     except _NotSignedIn as failed:
         return await sign_in_form(request, error=failed.text, back=begun.return_to, status=failed.status)
-    return await session_started(request, person_id, tokens, begun.return_to)
 
 
-async def _identified(
-    request: Request, issuer: OidcIssuer, begun: ReturnedSignIn, code: str
-) -> tuple[UUID, Tokens]:
-    """Return the person for whom the issuer gave the code, and their tokens. Raise _NotSignedIn."""
+async def _tokens(request: Request, issuer: OidcIssuer, begun: ReturnedSignIn, code: str) -> Tokens:
+    """Return the tokens for the code that the issuer gave. Raise _NotSignedIn."""
     if not code:  # the person refused, or the issuer did
         raise _NotSignedIn(_REFUSED, 401)
     try:
-        tokens = await issuer.exchange(code, begun.verifier, _redirect_uri(request))
-        person_id = await _person(request, tokens)
-        if person_id is None:
-            await issuer.revoke(tokens)
-            raise _NotSignedIn(_NO_ACCESS, 403)
-    except (CodeRefused, SignedOut) as error:
+        return await issuer.exchange(code, begun.verifier, _redirect_uri(request))
+    except CodeRefused as error:
         raise _NotSignedIn(_REFUSED, 401) from error
     except EndpointUnavailable as error:
         log.warning("oidc issuer unavailable", reason=str(error)[:300])
         raise _NotSignedIn(_SILENT, 503) from error
-    return person_id, tokens
 
 
-async def _person(request: Request, tokens: Tokens) -> UUID | None:
-    """Return the person of these tokens; None if they have no access. Raise SignedOut if the API refuses them."""
+async def _person(request: Request, tokens: Tokens) -> UUID:
+    """Return the person of these tokens. Raise _NotSignedIn if the API refuses them, or they have no access."""
 
     async def token(refused: str | None) -> str | None:
         return tokens.access if refused is None else None
 
     try:
         me = await get_site(request).new_api(token, CALLBACK).get("/me")
+    except SignedOut as error:
+        raise _NotSignedIn(_REFUSED, 401) from error
     except ApiProblem as problem:
         if problem.status != 403:
             raise
-        return None
+        raise _NotSignedIn(_NO_ACCESS, 403) from problem
     return UUID(me["person"]["id"])
 
 

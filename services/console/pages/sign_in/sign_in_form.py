@@ -1,14 +1,20 @@
 """The form of the sign-in, and the start of a session."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.browser_sessions.session_store import LIFETIME, SESSION_COOKIE
-from services.console.browser_sessions.token_endpoint import Tokens
+from services.console.browser_sessions.token_endpoint import EndpointUnavailable, TokenIssuer, Tokens
 from services.console.site.rendering import render
 from services.console.site.site import get_site
+from shared.database.outages import is_outage
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 
 async def sign_in_form(
@@ -30,11 +36,29 @@ async def sign_in_form(
 async def session_started(request: Request, person_id: UUID, tokens: Tokens, back: str) -> Response:
     """Start a session in this browser in place of a former one, and lead to a path."""
     site = get_site(request)
-    if former := request.cookies.get(SESSION_COOKIE):
-        await site.sessions.end(former)
     secret = await site.sessions.start(person_id, tokens)
+    if former := request.cookies.get(SESSION_COOKIE):
+        try:
+            await site.sessions.end(former)
+        except Exception as error:
+            if not isinstance(error, EndpointUnavailable) and not is_outage(error):
+                raise
+            log.warning("former session not ended", reason=repr(error)[:300])
     response = RedirectResponse(back, status_code=303)
     response.set_cookie(
         SESSION_COOKIE, secret, max_age=int(LIFETIME.total_seconds()), secure=True, httponly=True, samesite="lax"
     )
     return response
+
+
+@asynccontextmanager
+async def revoked_on_failure(issuer: TokenIssuer, tokens: Tokens) -> AsyncIterator[None]:
+    """Revoke these tokens if the block fails: nobody could end a session that is not stored."""
+    try:
+        yield
+    except BaseException:
+        try:
+            await issuer.revoke(tokens)
+        except EndpointUnavailable as error:
+            log.warning("tokens not revoked", reason=str(error)[:300])
+        raise

@@ -9,25 +9,29 @@ from fastapi import Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.console.browser_sessions.session_store import SESSION_COOKIE
-from services.console.browser_sessions.token_endpoint import SignInRefused, Tokens
+from services.console.browser_sessions.token_endpoint import EndpointUnavailable, SignInRefused, Tokens
 from services.console.pages.sign_in import issuer_sign_in
-from services.console.pages.sign_in.sign_in_form import session_started, sign_in_form
+from services.console.pages.sign_in.sign_in_form import revoked_on_failure, session_started, sign_in_form
 from services.console.site.page import Page, page_router
+from services.console.site.return_addresses import return_address
 from services.console.site.site import get_site
-from services.console.site.visit import local_path
+from shared.logs import get_logger
 from shared.russian import plural
 
 router = page_router()
 router.include_router(issuer_sign_in.router)
-PAGE = Page(router)
+# Parsing a form takes time, and anybody may send this one.
+PAGE = Page(router, body_limits={"/sign-in": 16 * 1024, "/sign-out": 1024})
+log = get_logger(__name__)
 _WRONG = "Имя или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock."
+_BUSY = "Сейчас входит слишком много людей. Повторите через несколько секунд."
 _EMPTY = "Введите имя и пароль."
 
 
 @router.get("/sign-in")
 async def show_sign_in(request: Request, next: str = "/") -> Response:
     """Show the form."""
-    return await sign_in_form(request, back=local_path(next))
+    return await sign_in_form(request, back=return_address(next))
 
 
 @router.post("/sign-in")
@@ -39,17 +43,20 @@ async def sign_in(
 ) -> Response:
     """Start a session and lead to the page that the person wanted to see."""
     site = get_site(request)
-    back = local_path(next)
+    back = return_address(next)
     if not username.strip() or not password:
         return await sign_in_form(request, username=username, error=_EMPTY, back=back, status=422)
+    if site.passwords.locked():
+        return await sign_in_form(request, username=username, error=_BUSY, back=back, status=429)
     try:
-        browser = request.headers.get("user-agent", "")[:300]
-        tokens = await site.token_endpoint.sign_in(username.strip(), password, browser)
+        async with site.passwords:
+            tokens = await site.token_endpoint.sign_in(username.strip(), password)
     except SignInRefused as refused:
         return await sign_in_form(
             request, username=username, error=_reason(refused), back=back, status=_status(refused)
         )
-    return await session_started(request, _person(tokens), tokens, back)
+    async with revoked_on_failure(site.token_endpoint, tokens):
+        return await session_started(request, _person(tokens), tokens, back)
 
 
 @router.post("/sign-out")
@@ -57,7 +64,10 @@ async def sign_out(request: Request) -> Response:
     """End the session; without one there is nothing to end."""
     site = get_site(request)
     if secret := request.cookies.get(SESSION_COOKIE):
-        await site.sessions.end(secret)
+        try:
+            await site.sessions.end(secret)
+        except EndpointUnavailable as error:  # it has ended here, and nobody has its tokens
+            log.warning("tokens not revoked", reason=str(error)[:300])
     response = RedirectResponse("/sign-in", status_code=303)
     response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
     # Nothing of a citizen stays in the browser.

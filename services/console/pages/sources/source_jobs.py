@@ -10,7 +10,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.choices.page_names import page_names
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.forms import refusal_of, start_of_day
-from services.console.site.visit import VisitDep, local_path, together
+from services.console.site.return_addresses import local_path
+from services.console.site.visit import VisitDep, together
 
 _WRONG_DAY = "Выберите день."
 router = APIRouter()

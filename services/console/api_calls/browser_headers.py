@@ -1,0 +1,26 @@
+"""The browser for which the console calls others: its address and name, so that limits and sessions name them."""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+from fastapi import Request
+
+from shared.http.client_address import client_address
+
+_LONGEST_NAME = 300
+_of_request: ContextVar[Mapping[str, str] | None] = ContextVar("browser_headers", default=None)
+
+
+def browser_headers() -> Mapping[str, str]:
+    """Return the headers that name the browser whose request is answered; none outside a request."""
+    return _of_request.get() or {}
+
+
+def name_browser_of(request: Request) -> None:
+    """Name this browser in all calls that its request leads to."""
+    user_agent = request.headers.get("user-agent", "")
+    named = {
+        "X-Real-Ip": client_address(request) or "",
+        "User-Agent": "".join(one for one in user_agent if " " <= one <= "~")[:_LONGEST_NAME],
+    }
+    _of_request.set({name: value for name, value in named.items() if value})

@@ -1,0 +1,71 @@
+"""What is checked of a request before its body is read: where it comes from, and who may send much."""
+
+import asyncio
+from collections.abc import Mapping
+
+from fastapi import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.console.api_calls.browser_headers import name_browser_of
+from services.console.browser_sessions.session_store import SESSION_COOKIE
+from services.console.site.error_pages import FOREIGN, error_page, to_sign_in
+from shared.auth.session_cookies import require_same_origin
+from shared.http.body_limit import PathLimits
+from shared.http.problems import Forbidden
+
+# A form without files.
+BODY_LIMIT = 128 * 1024
+# Each is held in memory as a whole.
+LARGE_AT_ONCE = 4
+_WAIT_SECONDS = 10.0
+_BUSY = "Сейчас загружается слишком много файлов. Вернитесь назад и повторите через минуту."
+
+
+class BodyRules:
+    """ASGI middleware: only pages of this origin change something, and only signed-in people send large bodies."""
+
+    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
+        """`limits` are the body limits of paths that have one of their own."""
+        self.app = app
+        self._limits = PathLimits(limits)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse at once what the routes would refuse, and let a few large bodies in at a time."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        name_browser_of(request)
+        if request.method in {"GET", "HEAD", "OPTIONS"}:  # the routes check these, and have no body
+            await self.app(scope, receive, send)
+            return
+        try:
+            require_same_origin(request)
+        except Forbidden:
+            await error_page(request, 403, FOREIGN)(scope, receive, send)
+            return
+        if not self._may_be_large(request):
+            await self.app(scope, receive, send)
+        elif SESSION_COOKIE not in request.cookies:
+            await to_sign_in(request)(scope, receive, send)
+        else:
+            await self._in_turn(scope, receive, send)
+
+    def _may_be_large(self, request: Request) -> bool:
+        if (self._limits.of(request.url.path) or 0) <= BODY_LIMIT:
+            return False
+        length = request.headers.get("content-length", "")
+        return not length.isdecimal() or int(length) > BODY_LIMIT
+
+    async def _in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await self._large.acquire()
+        except TimeoutError:
+            await error_page(Request(scope), 503, _BUSY)(scope, receive, send)
+            return
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._large.release()

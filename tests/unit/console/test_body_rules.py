@@ -1,0 +1,143 @@
+"""What is checked of a request before its body is read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from services.console.app import build_service
+from services.console.browser_sessions.session_store import SESSION_COOKIE
+from services.console.site import body_rules
+from services.console.site.body_rules import BODY_LIMIT, LARGE_AT_ONCE, BodyRules
+from shared.http.body_limit import BodyLimit, PathLimits
+
+LARGE = "/appeals/{appeal_id}/reply"
+PATH = "/appeals/5a/reply"
+OURS = {"sec-fetch-site": "same-origin"}
+SIGNED_IN = OURS | {"cookie": f"{SESSION_COOKIE}=x"}
+
+
+class Reader:
+    """An app that reads its request, once it may."""
+
+    def __init__(self) -> None:
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+        self.inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.inside += 1
+        await self.may_read.wait()
+        await receive()
+        await Response(b"read")(scope, receive, send)
+
+
+async def ask(
+    rules: BodyRules, path: str, length: int | None, headers: dict[str, str], method: str = "POST"
+) -> tuple[int, bool]:
+    """Return the status, and whether the body was read."""
+    given = headers | ({} if length is None else {"content-length": str(length)})
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "scheme": "http",
+        "server": ("console", 80),
+        "client": ("127.0.0.1", 1),
+        "headers": [(name.encode(), value.encode()) for name, value in given.items()],
+    }
+    status, was_read = 0, False
+
+    async def receive() -> Message:
+        nonlocal was_read
+        was_read = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    await rules(scope, receive, send)
+    return status, was_read
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}],
+)
+@pytest.mark.parametrize("path", ["/sign-in", PATH, "/nothing"])
+async def test_body_from_elsewhere_is_not_read(headers: dict[str, str], path: str) -> None:
+    rules = BodyRules(Reader(), {LARGE: 21 << 20})
+    assert await ask(rules, path, 10, headers) == (403, False)
+    assert await ask(rules, path, 10, OURS) == (200, True)
+
+
+async def test_large_body_needs_a_session() -> None:
+    rules = BodyRules(Reader(), {LARGE: 21 << 20})
+    for length in (BODY_LIMIT + 1, None):
+        assert await ask(rules, PATH, length, OURS) == (303, False)
+        assert await ask(rules, PATH, length, SIGNED_IN) == (200, True)
+    # What was typed is not lost when the session has ended.
+    assert await ask(rules, PATH, BODY_LIMIT, OURS) == (200, True)
+
+
+@asynccontextmanager
+async def large_bodies(rules: BodyRules, reader: Reader, count: int) -> AsyncIterator[None]:
+    """Have so many large bodies wait inside."""
+    reader.may_read.clear()
+    tasks = [asyncio.create_task(ask(rules, PATH, None, SIGNED_IN)) for _ in range(count)]
+    while reader.inside < count:
+        await asyncio.sleep(0)
+    yield
+    reader.may_read.set()
+    assert {status for status, _ in await asyncio.gather(*tasks)} == {200}
+
+
+async def test_few_large_bodies_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_rules, "_WAIT_SECONDS", 0)
+    reader = Reader()
+    rules = BodyRules(reader, {LARGE: 21 << 20})
+    async with large_bodies(rules, reader, LARGE_AT_ONCE):
+        assert await ask(rules, PATH, 1 << 20, SIGNED_IN) == (503, False)
+        small = asyncio.create_task(ask(rules, PATH, BODY_LIMIT, SIGNED_IN))
+        while reader.inside == LARGE_AT_ONCE:
+            await asyncio.sleep(0)
+        reader.may_read.set()
+        assert await small == (200, True)
+    assert await ask(rules, PATH, 1 << 20, SIGNED_IN) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"),
+    [
+        ("/appeals/5a/reply", 7),
+        ("/appeals/5a/reply/photos", None),
+        ("/appeals/5a/b/reply", None),
+        ("/appeals//reply", None),
+        ("/appeals/reply", None),
+        ("/x/appeals/5a/reply", None),
+        ("/sign-in", 3),
+        ("/sign-in/", None),
+        ("/sign-inx", None),
+    ],
+)
+def test_limit_is_of_exactly_this_path(path: str, limit: int | None) -> None:
+    assert PathLimits({LARGE: 7, "/sign-in": 3}).of(path) == limit
+
+
+def test_limits_of_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.service.settings", lambda: SimpleNamespace(max_body_bytes=1 << 20))
+    middleware: list[Any] = build_service().build().user_middleware
+    (found,) = [one for one in middleware if one.cls is BodyLimit]
+    limits = PathLimits(found.kwargs["others"])
+    assert found.kwargs["limit"]() == 128 * 1024
+    assert limits.of("/sign-in") == 16 * 1024
+    # A photo of 20 MiB and the text.
+    assert limits.of("/appeals/5a/reply") == 21 * 1024 * 1024
+    assert limits.of("/appeals/5a/reply/autosave") is None
