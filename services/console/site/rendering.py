@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.console.site.static_files import static_url
 from services.console.words.formats import FILTERS
-from services.console.words.labels import label
+from services.console.words.labels import label, options
 
 _CONSOLE = Path(__file__).parents[1]
 
@@ -26,6 +26,7 @@ def environment() -> Environment:
     templates.filters.update(FILTERS)
     templates.filters["label"] = label
     templates.globals["static_url"] = static_url
+    templates.globals["label_options"] = options
     return templates
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from services.console.api_calls.client import Api, ApiProblem
 from services.console.choices.organisation_choice import choose_organisation
+from services.console.words.labels import label
 from services.console.words.refusals import explained
 from shared.clock import REGION_TIME_ZONE
 
-CHANNELS = (("phone", "По телефону"), ("reception", "На приёме"), ("letter", "Письмом"))
+CHANNELS = tuple((source, label(source, "source").capitalize()) for source in ("phone", "reception", "letter"))
 _CONTACT = ("name", "phone", "email", "address")
 _AS_GIVEN = ("external_id", "municipality", "settlement", "street", "house", "topic_id", "urgency")
 _OWN = "own"

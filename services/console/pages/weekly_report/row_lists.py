@@ -41,8 +41,6 @@ _STATES = {
     "overdue": "просрочено",
     "closed_unanswered": "закрыто без ответа",
 }
-_CLOCKS = {"first_response": "первый ответ", "next_response": "следующий ответ", "final_answer": "итоговый ответ"}
-_FEEDBACK = {"thanks": "благодарит", "not_solved": "не решено", "mark": "оценка"}
 _FLAGS = {
     "canned": "повтор текста",
     "without_substance": "нет действия или даты",
@@ -115,9 +113,9 @@ def described(population: str, values: dict[str, Any]) -> str:
                 "решено" * values["solved"],
             ]
         case "responses":
-            words = [_CLOCKS.get(values["kind"], ""), "в срок" if values["on_time"] else _late(values)]
+            words = [label(values["kind"], "clock"), "в срок" if values["on_time"] else _late(values)]
         case "overdue":
-            words = [_CLOCKS.get(values["kind"], "")]
+            words = [label(values["kind"], "clock")]
         case "answers":
             words = [label(values["kind"], "reply_kind"), _outcome(values["outcome"])]
             words += [name for flag, name in _FLAGS.items() if values[flag]]
@@ -127,7 +125,7 @@ def described(population: str, values: dict[str, Any]) -> str:
             words = [str(values["page"] or "")]
         case "feedback":
             words = [
-                _FEEDBACK.get(values["kind"], ""),
+                label(values["kind"], "feedback"),
                 f"оценка {count(values['mark'])}" if values["mark"] else "",
             ]
         case _:
