@@ -18,7 +18,7 @@ from shared import clock
 PATH = "/absences"
 router = page_router()
 router.include_router(assignee_turns.router)
-PAGE = Page(router, (NavigationLink(Section.WORK, 70, "Отсутствия", PATH, rights=frozenset({"appeals:work"})),))
+PAGE = Page(router, (NavigationLink(Section.WORK, 80, "Отсутствия", PATH, rights=frozenset({"appeals:work"})),))
 _BY_FIELD = {
     "person_id": "Выберите сотрудника, у которого есть доступ.",
     "starts_on": "Введите первый день.",
@@ -58,7 +58,7 @@ async def _shown(visit: Visit, form: AbsenceForm, cursor: str | None = None, *, 
         status=status,
         form=form, today=today, coming=sorted(coming, key=lambda one: one["starts_on"]),
         past=[one for one in listed["items"] if one["ends_on"] < today],
-        rules=rules["items"], colleagues=colleagues,
+        is_later=cursor is not None, rules=rules["items"], colleagues=colleagues,
         after=f"{PATH}?cursor={listed['next_cursor']}" if listed["next_cursor"] else None,
     )  # fmt: skip
 

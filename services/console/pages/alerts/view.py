@@ -13,7 +13,7 @@ from services.console.words.labels import LABELS
 PATH = "/alerts"
 RIGHT = "appeals:triage"
 router = page_router()
-PAGE = Page(router, (NavigationLink(Section.WORK, 25, "Тревоги", PATH, rights=frozenset({RIGHT}), key="a"),))
+PAGE = Page(router, (NavigationLink(Section.WORK, 25, "Тревоги", PATH, rights=frozenset({RIGHT}), key="t"),))
 _ROWS = 30
 
 

@@ -16,7 +16,7 @@ from services.console.site.visit import Visit, VisitDep, together
 PATH = "/approval-rules"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 14, "Согласование", PATH, rights=frozenset({"rules:manage"})),)
+    router, (NavigationLink(Section.SYSTEM, 14, "Правила согласования", PATH, rights=frozenset({"rules:manage"})),)
 )
 _SAME = "Такое правило уже есть."
 _ORGANISATION_AND_KIND = "Укажите или организацию, или её вид: вместе они лишние."

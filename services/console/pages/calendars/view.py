@@ -16,7 +16,11 @@ router = page_router()
 router.include_router(calendar_changes.router)
 PAGE = Page(
     router,
-    (NavigationLink(Section.REGISTRY, 40, "Календари", PATH, rights=frozenset({"registry:read"})),),
+    (
+        NavigationLink(
+            Section.REGISTRY, 40, "Производственные календари", PATH, rights=frozenset({"registry:read"})
+        ),
+    ),
 )
 _NO_FILE = "Выберите файл iCalendar (.ics)."
 _BAD_FILE = (

@@ -16,9 +16,7 @@ from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 router.include_router(client_changes.router)
-PAGE = Page(
-    router, (NavigationLink(Section.REGISTRY, 60, "Клиенты API", PATH, rights=frozenset({"clients:read"})),)
-)
+PAGE = Page(router, (NavigationLink(Section.SYSTEM, 35, "Клиенты API", PATH, rights=frozenset({"clients:read"})),))
 _PAGE_SIZE = 30
 _TOO_MANY = "Действующих секретов уже столько, сколько можно. Сначала отзовите один."
 

@@ -16,7 +16,11 @@ PATH = "/erasures"
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.SYSTEM, 70, "Удаление данных", PATH, rights=frozenset({"personal_data:erase"})),),
+    (
+        NavigationLink(
+            Section.SYSTEM, 70, "Удаление персональных данных", PATH, rights=frozenset({"personal_data:erase"})
+        ),
+    ),
 )
 # Erasures on this ground start by themselves.
 _BY_ITSELF = "retention_ended"

@@ -14,7 +14,7 @@ from services.console.site.visit import VisitDep, local_path
 PATH = "/publications"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.WORK, 60, "Публикации", PATH, rights=frozenset({"appeals:answer"}), key="p"),)
+    router, (NavigationLink(Section.WORK, 50, "Публикации", PATH, rights=frozenset({"appeals:answer"}), key="p"),)
 )
 _TABS = (
     ("failed", "Не опубликованы"),

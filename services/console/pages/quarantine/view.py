@@ -15,7 +15,7 @@ from shared.russian import plural
 PATH = "/quarantine"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 30, "Карантин", PATH, rights=frozenset({"sources:inspect"}), key="q"),)
+    router, (NavigationLink(Section.SYSTEM, 30, "Карантин", PATH, rights=frozenset({"sources:inspect"}), key="k"),)
 )
 _STILL_UNREADABLE = "Прочитать по-прежнему не удалось: запись остаётся в карантине до обновления системы."
 _POLLED = "Сообщение прочитано опросом: система прочитает его сама или при сверке."

@@ -26,7 +26,7 @@ from shared import clock
 PATH = "/sla-policies"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 12, "Нормативы", PATH, rights=frozenset({"rules:manage"}), key="n"),)
+    router, (NavigationLink(Section.SYSTEM, 12, "Нормативы", PATH, rights=frozenset({"rules:manage"}), key="d"),)
 )
 _UNCOVERED = "Так нельзя: часть обращений осталась бы без норматива. Сначала добавьте норматив для всех обращений."
 
