@@ -31,16 +31,17 @@ REASONS = {
     "exempt": "освобождена от ведения страницы",
 }
 GROUPS = {
-    "municipality": "районам и городам",
+    "municipality": "муниципалитетам",
     "sphere": "сферам",
     "parent": "учредителям",
     "kind": "видам органов",
 }
 _KINDS = {
-    "regional": "Региональные органы",
-    "municipality": "Муниципалитеты",
-    "institution": "Подведомственные учреждения",
+    "regional": "Республиканские органы",
+    "municipality": "Органы местного самоуправления",
+    "institution": "Учреждения",
     "court": "Суды",
+    "other": "Другие организации",
 }
 # The filter of the API that has the key of a group.
 _GROUP_FILTERS = {"municipality": "municipality", "sphere": "sphere", "parent": "parent_id", "kind": "kind"}

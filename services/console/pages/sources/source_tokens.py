@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.page_names import page_names
+from services.console.registry_forms.tokens import NEEDS_PERSON
 from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep
 
@@ -82,16 +83,16 @@ async def _tokens(
     status: int = 200,
 ) -> HTMLResponse:
     tokens = (await visit.api.get("/sources/tokens"))["items"] if visit.may("sources:inspect") else []
-    broken = [one for one in tokens if one["state"] != "healthy"]
+    not_working = [one for one in tokens if one["state"] != "healthy"]
     common = [one for one in tokens if one["state"] == "healthy" and one["page_id"] is None]
-    shown = [*broken[:_SHOWN], *common]
+    shown = [*not_working[:_SHOWN], *common]
     names = await page_names(visit, {one["page_id"] for one in shown if one["page_id"]})
     return visit.render(
         "sources/tokens.html",
         status=422 if page_error else status,
         tab="tokens",
         tokens=shown,
-        broken_count=len(broken),
+        waiting_count=sum(one["state"] in NEEDS_PERSON for one in tokens),
         page_token_count=sum(one["page_id"] is not None for one in tokens),
         names=names,
         entered=entered or {},
