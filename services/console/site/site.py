@@ -84,7 +84,7 @@ class Site:
 
 
 def _refuse_repeated(links: Sequence[NavigationLink]) -> None:
-    """Raise ValueError where two links have the same key, or the same place in a section."""
+    """Raise ValueError where two links have the same key, or the same order in a section."""
     seen: dict[object, str] = {}
     for link in links:
         for what in (link.key, (link.section, link.order)):

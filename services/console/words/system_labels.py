@@ -5,7 +5,7 @@ SEND_TO = {
     "page_owner": "владельцу страницы",
     "municipality_administration": "администрации места",
     "sphere_body": "республиканскому органу сферы",
-    "page_owner_founder": "учредителю владельца страницы",
+    "page_owner_founder": "вышестоящей организации владельца страницы",
     "moderators": "модераторам",
 }
 PAGE_OWNER_SPHERE = {"same": "тема в его сфере", "other": "тема не его сферы или страницы нет"}

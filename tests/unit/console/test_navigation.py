@@ -1,4 +1,4 @@
-"""The navigation: each key opens one page, and each link has a place of its own in its section."""
+"""The navigation: each key opens one page, and each link an order of its own in its section."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_a_key_that_two_pages_have_is_refused() -> None:
         Site([link("/one", 1, "a"), link("/two", 2, "a")])
 
 
-def test_a_place_that_two_links_of_a_section_have_is_refused() -> None:
+def test_an_order_that_two_links_of_a_section_have_is_refused() -> None:
     with pytest.raises(ValueError, match="/one and /two"):
         Site([link("/one", 1), link("/two", 1)])
 

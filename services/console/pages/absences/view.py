@@ -8,7 +8,7 @@ from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.absences import assignee_turns
+from services.console.pages.absences import assignee_rules
 from services.console.pages.absences.colleagues import find_colleagues
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -17,7 +17,7 @@ from shared import clock
 
 PATH = "/absences"
 router = page_router()
-router.include_router(assignee_turns.router)
+router.include_router(assignee_rules.router)
 PAGE = Page(router, (NavigationLink(Section.WORK, 80, "Отсутствия", PATH, rights=frozenset({"appeals:work"})),))
 _BY_FIELD = {
     "person_id": "Выберите сотрудника, у которого есть доступ.",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.console.pages.appeal import appeal_words as words
-from services.console.pages.appeal.appeal_places import Document
+from services.console.pages.appeal.appeal_locations import Document
 from services.console.pages.appeal.appeal_sentences import hours_words
 from services.console.words.formats import parsed
 from services.console.words.labels import label

@@ -41,11 +41,11 @@ async def correct(
     urgency: _Field = "",
 ) -> Response:
     """Send what differs from the appeal as it is; `version` is that of the classification, or of the appeal."""
-    place = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
-    place["house"] = house.strip()
-    entered = Entered("correction", {"topic_id": topic_id, "urgency": urgency, **place})
+    location = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
+    location["house"] = house.strip()
+    entered = Entered("correction", {"topic_id": topic_id, "urgency": urgency, **location})
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
-    body = _corrections(appeal, topic_id, urgency, place)
+    body = _corrections(appeal, topic_id, urgency, location)
     message = deciding_message(appeal)
     target = f"/appeals/{appeal_id}/triage"
     if message is not None:
@@ -67,21 +67,21 @@ def deciding_message(appeal: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _corrections(
-    appeal: Mapping[str, Any], topic_id: str, urgency: str, place: Mapping[str, str]
+    appeal: Mapping[str, Any], topic_id: str, urgency: str, location: Mapping[str, str]
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if topic_id and topic_id != (appeal["topic"] or {}).get("id"):
         body["topic_id"] = topic_id
     if urgency and urgency != appeal["urgency"]:
         body["urgency"] = urgency
-    former = known_place(appeal)
-    if place != former:
-        named: dict[str, Any] = {part: value for part, value in place.items() if value}
+    former = known_location(appeal)
+    if location != former:
+        named: dict[str, Any] = {part: value for part, value in location.items() if value}
         body |= named or {"no_location": True}
     return body
 
 
-def known_place(appeal: Mapping[str, Any]) -> dict[str, str]:
+def known_location(appeal: Mapping[str, Any]) -> dict[str, str]:
     """Return the parts of the appeal's location as the form has them."""
     location = appeal["location"] or {}
     parts = {part: location.get(part) or "" for part in _PARTS}
@@ -108,7 +108,7 @@ async def _page(visit: Visit, appeal_id: str, entered: Entered | None, status: i
     known = {
         "topic_id": (appeal["topic"] or {}).get("id", ""),
         "urgency": appeal["urgency"],
-        **known_place(appeal),
+        **known_location(appeal),
     }
     response = visit.render(
         "appeal/correction.html",

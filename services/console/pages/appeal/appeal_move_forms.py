@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.console.pages.appeal.appeal_places import Document
+from services.console.pages.appeal.appeal_locations import Document
 from services.console.words import formats
 
 

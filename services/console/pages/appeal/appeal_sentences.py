@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.console.pages.appeal import appeal_words as words
-from services.console.pages.appeal.appeal_places import Document, location_words
+from services.console.pages.appeal.appeal_locations import Document, location_words
 from services.console.words import formats, labels
 from shared import russian
 
@@ -179,7 +179,7 @@ SENTENCES: Mapping[str, _Sentence] = {
     "promise_made": _promise("Обещан ответ"),
     "promise_kept": _promise("Обещание выполнено"),
     "promise_moved": _promise("Обещание перенесено"),
-    "promise_broken": _promise("Обещание нарушено"),
+    "promise_broken": _promise("Обещание не выполнено"),
     "promise_reminded": _promise("Напоминание об обещании"),
     "incident_joined": _incident("Обращение вошло в инцидент"),
     "incident_left": _incident("Обращение вышло из инцидента"),
@@ -210,8 +210,8 @@ SENTENCES: Mapping[str, _Sentence] = {
     "feedback_corrected": _feedback("Отзыв перечитан"),
     "reply_edited": _said("Опубликованный ответ исправлен"),
     "reply_withdrawn": lambda data, _names: (
-        f"Ответ отозван: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"
+        f"Ответ удалён из соцсети: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"
     ),
-    "reply_change_failed": _failure("Правка или отзыв ответа не удались"),
+    "reply_change_failed": _failure("Исправить или удалить ответ не удалось"),
     "tags_changed": _tags,
 }

@@ -19,7 +19,7 @@ CLOCK_EVENT = {
     "extended": "Срок продлён",
     "stopped": "Ответ дан",
     "cancelled": "Отсчёт снят",
-    "answer_withdrawn": "Ответ отозван: отсчёт продолжен",
+    "answer_withdrawn": "Ответ удалён из соцсети: отсчёт продолжен",
 }
 NOT_COUNTED = {
     "paused": "пауза",
@@ -72,8 +72,8 @@ GROUND = {
     "factual_error": "фактическая ошибка",
     "wrong_thread": "не та ветка",
 }
-REPLY_CHANGE = {"edit": "Правка", "withdrawal": "Отзыв"}
-REPLY_CHANGE_STATUS = {"queued": "отправлена в соцсеть", "applied": "выполнена", "failed": "не выполнена"}
+REPLY_CHANGE = {"edit": "Исправление", "withdrawal": "Удаление из соцсети"}
+REPLY_CHANGE_STATUS = {"queued": "отправлено в соцсеть", "applied": "выполнено", "failed": "не выполнено"}
 ASSIGNMENT = {
     "routed": "по правилам",
     "assigned": "назначил модератор",

@@ -90,4 +90,4 @@ async def import_days(visit: VisitDep, calendar_id: str) -> Response:
             raise
         refusal = _BAD_FILE if problem.status == 422 else calendar_changes.CHANGED
         return await _calendar_page(visit, calendar_id, refusal, status=problem.status)
-    return visit.redirect(f"{PATH}/{calendar_id}", note="Дни загружены. Сроки пересчитываются.")
+    return visit.redirect(f"{PATH}/{calendar_id}", note="Дни загружены. Сроки пересчитываются")

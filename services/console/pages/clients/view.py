@@ -68,14 +68,14 @@ async def revoke_secret(visit: VisitDep, client_id: str, secret_id: str) -> Resp
     except ApiProblem as problem:
         if problem.status != 404:
             raise
-    return visit.redirect(f"{PATH}/{client_id}", note="Секрет отозван.")
+    return visit.redirect(f"{PATH}/{client_id}", note="Секрет отозван")
 
 
 @router.post(PATH + "/{client_id}/deactivate")
 async def deactivate_client(visit: VisitDep, client_id: str) -> Response:
     """Deactivate the client for good."""
     await visit.api.send("DELETE", f"{PATH}/{client_id}")
-    return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют.")
+    return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют")
 
 
 async def _client_page(

@@ -59,7 +59,7 @@ async def erase_author(visit: VisitDep) -> Response:
         if problem.status == 404:
             return await _erasures(visit, entered, faults={"author_key": _NO_AUTHOR}, status=404)
         return await _erasures(visit, entered, refusal=refusal_of(problem), status=problem.status)
-    return visit.redirect(PATH, note="Удаление поставлено в очередь. Ход виден в списке.")
+    return visit.redirect(PATH, note="Удаление поставлено в очередь. Ход виден в списке")
 
 
 async def _erasures(

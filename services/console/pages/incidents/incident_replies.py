@@ -68,7 +68,7 @@ async def reply_to_all(visit: VisitDep, incident_id: str, form: Annotated[ReplyF
         if problem.status not in {409, 422}:
             raise
         return await _form(visit, incident_id, form, refusal=_refusal(problem), status=problem.status)
-    note = "Ответ отправляется. Ход публикации виден в разделе «Ответы всем»."
+    note = "Ответ отправляется. Ход публикации виден в разделе «Ответы всем»"
     return visit.redirect(f"{PATH}/{incident_id}", note=note)
 
 

@@ -53,4 +53,4 @@ async def retry_publication(visit: VisitDep, publication_id: UUID) -> Response:
     except ApiProblem as problem:
         note = _NOT_FAILED if problem.status == 409 else refusal_of(problem)
         return visit.redirect(back, note=note, kind="failed")
-    return visit.redirect(back, note="Ответ снова в очереди на публикацию.")
+    return visit.redirect(back, note="Ответ снова в очереди на публикацию")

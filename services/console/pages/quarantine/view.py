@@ -68,4 +68,4 @@ async def retry_payload(visit: VisitDep, payload_id: UUID) -> Response:
     new = answer.data["new"]
     words = f"{new} {plural(new, ('новое сообщение', 'новых сообщения', 'новых сообщений'))}"
     changed = answer.data["edited"] + answer.data["deleted"] + answer.data["restored"]
-    return visit.redirect(PATH, note=f"Прочитано: {words}, изменений: {changed}.")
+    return visit.redirect(PATH, note=f"Прочитано: {words}, изменений: {changed}")

@@ -28,7 +28,9 @@ PATH = "/appeals/{appeal_id}/reply"
 router = page_router()
 router.include_router(published_reply.router)
 PAGE = Page(router)
-_SIGNED_OUT = "Сеанс закончился, поэтому ничего не сохранено. Ваш текст на месте: войдите и сохраните его ещё раз."
+_SIGNED_OUT = (
+    "Сессия закончилась, поэтому ничего не сохранено. Ваш текст на месте: войдите и сохраните его ещё раз."
+)
 _SHOWN = frozenset({409, 412, 422})
 
 

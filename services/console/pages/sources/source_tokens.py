@@ -42,7 +42,7 @@ async def add_token(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         refusal = refusal_of(problem)
         return await _tokens(visit, entered, refusal=f"{refusal} Ключ введите заново.", status=problem.status)
-    return visit.redirect("/sources/tokens", note="Ключ добавлен. Прочитать его снова нельзя.")
+    return visit.redirect("/sources/tokens", note="Ключ добавлен. Прочитать его снова нельзя")
 
 
 @router.post("/sources/tokens/{token_id}/recovery")
@@ -55,14 +55,14 @@ async def recover_token(visit: VisitDep, token_id: UUID) -> Response:
     except ApiProblem as problem:
         refusal = _OTHERWISE if problem.status == 422 else refusal_of(problem)
         return await _tokens(visit, refusal=refusal, status=problem.status)
-    return visit.redirect("/sources/tokens", note="Ключ снова в работе.")
+    return visit.redirect("/sources/tokens", note="Ключ снова в работе")
 
 
 @router.post("/sources/tokens/{token_id}/removal")
 async def remove_token(visit: VisitDep, token_id: UUID) -> Response:
     """Delete a token."""
     await visit.api.send("DELETE", f"/sources/tokens/{token_id}")
-    return visit.redirect("/sources/tokens", note="Ключ удалён.")
+    return visit.redirect("/sources/tokens", note="Ключ удалён")
 
 
 @router.get("/sources/limits")

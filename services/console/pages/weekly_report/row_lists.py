@@ -93,7 +93,7 @@ async def show_rows(visit: VisitDep, week: str, population: str) -> HTMLResponse
 
 
 def _names(report: dict[str, Any], topics: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """Return the names of channels, places, topics and organisations by their keys."""
+    """Return the names of channels, municipalities, topics and organisations by their keys."""
     groups = report["peer_groups"]
     return {
         "channel": {total["channel"]: total["label"] for total in report["totals"]},
