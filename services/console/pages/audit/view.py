@@ -89,8 +89,12 @@ async def _organisation(visit: Visit) -> Choice:
 def _period(visit: Visit) -> dict[str, str | None]:
     """Return the days of the address as moments; the last day is included."""
     query = visit.request.query_params
+    return {"from": _day_start(query.get("from", "")), "to": _day_start(query.get("to", ""), days=1)}
+
+
+def _day_start(day: str, *, days: int = 0) -> str | None:
+    """Return the moment at which a day of the address begins, or one some days later; None if it is no day."""
     try:
-        last = (date.fromisoformat(query.get("to", "")) + timedelta(days=1)).isoformat()
+        return start_of_day((date.fromisoformat(day) + timedelta(days=days)).isoformat())
     except (ValueError, OverflowError):
-        last = ""
-    return {"from": start_of_day(query.get("from", "")), "to": start_of_day(last)}
+        return None
