@@ -212,8 +212,8 @@ _PATHS = {
 
 
 def action_words(action: str) -> str:
-    """Return what was done; an operation that is not known here by its name."""
-    return ACTIONS.get(action) or READ_ACTIONS.get(action) or f"операция {action}"
+    """Return what was done; a neutral sentence for an operation that is not known here."""
+    return ACTIONS.get(action) or READ_ACTIONS.get(action) or "действие, которому ещё нет названия"
 
 
 def subject_path(kind: str, subject_id: str) -> str | None:
