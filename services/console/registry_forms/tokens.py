@@ -16,6 +16,9 @@ _WRONG = {
     "page_id": "Ключ дан другому сообществу.",
 }
 
+# Tokens in these states need a person; a limited one works again by itself.
+NEEDS_PERSON = frozenset({"captcha", "revoked", "blocked"})
+
 
 async def collection_of(visit: Visit, page_id: str) -> Any:
     """Return the state of collection; None if the person may not see it, or ingest does not know the page yet."""

@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.console.site.static_files import static_url
 from services.console.words.formats import FILTERS
-from services.console.words.labels import label
+from services.console.words.labels import label, options
+from services.console.words.technical_reasons import unreadable_words, unsent_words
 
 _CONSOLE = Path(__file__).parents[1]
 
@@ -25,7 +26,10 @@ def environment() -> Environment:
     )
     templates.filters.update(FILTERS)
     templates.filters["label"] = label
+    templates.filters["unreadable_words"] = unreadable_words
+    templates.filters["unsent_words"] = unsent_words
     templates.globals["static_url"] = static_url
+    templates.globals["label_options"] = options
     return templates
 
 

@@ -34,6 +34,7 @@ class Site:
     name = "sessions"
 
     def __init__(self, links: Sequence[NavigationLink]) -> None:
+        _refuse_repeated(links)
         self.links = sorted(links, key=lambda link: (list(Section).index(link.section), link.order))
         self.passwords = asyncio.Semaphore(PASSWORDS_AT_ONCE)
         self._service: Service | None = None
@@ -115,6 +116,18 @@ class Site:
     def _connected(self) -> Service:
         assert self._service is not None
         return self._service
+
+
+def _refuse_repeated(links: Sequence[NavigationLink]) -> None:
+    """Raise ValueError where two links have the same key, or the same order in a section."""
+    seen: dict[object, str] = {}
+    for link in links:
+        for what in (link.key, (link.section, link.order)):
+            if what is None:
+                continue
+            if what in seen:
+                raise ValueError(f"{seen[what]} and {link.path} have the same key or order: {what}")
+            seen[what] = link.path
 
 
 def get_site(request: Request) -> Site:

@@ -113,8 +113,10 @@ class Visit:
 
     @property
     def first_path(self) -> str:
-        """Return the address of the first page that the person sees."""
-        return next((links[0].path for _, links in self._navigation()), "/account")
+        """Return the address of the first page: of the work with appeals, or of the system for who has none."""
+        sections = dict(self._navigation())
+        links = sections.get(Section.WORK) or sections.get(Section.SYSTEM)
+        return links[0].path if links else "/account"
 
     def is_current(self, link: NavigationLink) -> bool:
         """Return whether the link leads to the page that is shown, or to one above it."""

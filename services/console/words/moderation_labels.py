@@ -3,16 +3,17 @@
 TRIAGE_REASON = {
     "need_unclear": "неясно, нужен ли ответ",
     "buryat_text": "текст на бурятском",
-    "other_region": "другой регион",
-    "topic_uncertain": "тема под вопросом",
-    "moderators_by_rule": "по правилу решает модератор",
-    "no_rule": "правила для такого случая нет",
-    "page_unknown": "страница не в реестре",
-    "organisation_closed": "организация закрыта",
-    "no_role_holder": "в реестре некому ответить",
-    "several_role_holders": "подходят несколько организаций",
-    "returned": "возвращено",
+    "other_region": "возможно, другой регион",
+    "topic_uncertain": "тема определена неуверенно",
+    "moderators_by_rule": "так велит правило",
+    "no_rule": "ни одно правило не подошло",
+    "page_unknown": "неизвестно, чья это страница",
+    "organisation_closed": "организация прекратила работу",
+    "no_role_holder": "в реестре нет подходящей организации",
+    "several_role_holders": "в реестре несколько подходящих организаций",
+    "returned": "организация вернула обращение",
 }
+NEEDS_ANSWER = {"yes": "нужен ответ", "no": "ответ не нужен", "unsure": "неясно, нужен ли ответ"}
 MESSAGE_KIND = {"comment": "комментарий", "wall_post": "запись на стене", "message": "личное сообщение"}
 MESSAGE_TYPE = {
     "complaint": "жалоба",
@@ -30,6 +31,7 @@ INCIDENT_ORIGIN = {"spike": "открыт по всплеску", "person": "о�
 
 MODERATION_LABELS = {
     "triage_reason": TRIAGE_REASON,
+    "needs_answer": NEEDS_ANSWER,
     "message_kind": MESSAGE_KIND,
     "message_type": MESSAGE_TYPE,
     "language": LANGUAGE,

@@ -5,10 +5,10 @@ SEND_TO = {
     "page_owner": "владельцу страницы",
     "municipality_administration": "администрации места",
     "sphere_body": "республиканскому органу сферы",
-    "page_owner_founder": "учредителю владельца страницы",
+    "page_owner_founder": "вышестоящей организации владельца страницы",
     "moderators": "модераторам",
 }
-PAGE_OWNER_SPHERE = {"same": "тема в его сфере", "other": "тема не его сферы"}
+PAGE_OWNER_SPHERE = {"same": "тема в его сфере", "other": "тема не его сферы или страницы нет"}
 ORGANISATION_KIND = {
     "regional": "республиканский орган",
     "municipality": "орган местного самоуправления",
@@ -17,35 +17,11 @@ ORGANISATION_KIND = {
     "other": "другая организация",
 }
 RULE_SET_STATUS = {"draft": "черновик", "active": "действует", "retired": "снят"}
-ROUTE_TRIAGE_REASON = {
-    "need_unclear": "неясно, нужен ли ответ",
-    "buryat_text": "текст на бурятском",
-    "other_region": "другой регион",
-    "topic_uncertain": "тема определена неуверенно",
-    "moderators_by_rule": "так велит правило",
-    "no_rule": "ни одно правило не подошло",
-    "page_unknown": "страница неизвестна",
-    "organisation_closed": "организация закрыта",
-    "no_role_holder": "в реестре никого нет в этой роли",
-    "several_role_holders": "в реестре несколько организаций в этой роли",
-    "returned": "обращение вернули",
-}
-MESSAGE_KIND = {"comment": "комментарий", "wall_post": "запись на стене", "message": "личное сообщение"}
-NEEDS_ANSWER = {"yes": "нужен", "no": "не нужен", "unclear": "неясно"}
 TIME_UNIT = {"working": "рабочих", "calendar": "календарных"}
 DEADLINE_START = {
     "received": "с получения сообщения",
     "written": "с написания в соцсети",
     "assigned": "с назначения первой организации",
-}
-CLOCK = {"final_answer": "итоговый ответ", "first_response": "первый ответ", "next_response": "следующий ответ"}
-CHANNEL = {
-    "vk": "ВКонтакте",
-    "ok": "Одноклассники",
-    "phone": "телефон",
-    "reception": "приём",
-    "letter": "письмо",
-    "manual": "внесено вручную",
 }
 COLLECTION_STATE = {
     "healthy": "читается",
@@ -84,13 +60,6 @@ BACKFILL_STATUS = {
     "failed": "не удалась",
     "cancelled": "отменена",
 }
-PUBLICATION_STATUS = {
-    "queued": "в очереди",
-    "sending": "отправляется",
-    "uncertain": "проверяем, опубликован ли",
-    "published": "опубликован",
-    "failed": "не опубликован",
-}
 DELIVERY_STATUS = {"pending": "ждёт отправки", "delivered": "доставлено", "failed": "не доставлено"}
 ERASURE_STATUS = {"queued": "в очереди", "running": "идёт", "done": "выполнено", "failed": "не выполнено"}
 ERASURE_GROUND = {
@@ -100,16 +69,6 @@ ERASURE_GROUND = {
     "other": "другое",
     "retention_ended": "истёк срок хранения",
 }
-ROLE = {
-    "moderator": "модератор",
-    "analyst": "аналитик",
-    "head": "руководитель",
-    "auditor": "аудитор",
-    "operations": "администратор",
-    "manager": "руководитель организации",
-    "approver": "согласующий",
-    "executor": "исполнитель",
-}
 READ_SUBJECT = {"appeal": "обращение", "message": "сообщение", "payload": "данные из карантина"}
 
 SYSTEM_LABELS = {
@@ -117,20 +76,14 @@ SYSTEM_LABELS = {
     "page_owner_sphere": PAGE_OWNER_SPHERE,
     "organisation_kind": ORGANISATION_KIND,
     "rule_set_status": RULE_SET_STATUS,
-    "route_triage_reason": ROUTE_TRIAGE_REASON,
-    "message_kind": MESSAGE_KIND,
-    "needs_answer": NEEDS_ANSWER,
     "time_unit": TIME_UNIT,
     "deadline_start": DEADLINE_START,
-    "clock": CLOCK,
-    "channel": CHANNEL,
     "collection_state": COLLECTION_STATE,
     "token_state": TOKEN_STATE,
     "token_kind": TOKEN_KIND,
     "callback_state": CALLBACK_STATE,
     "source_kind": SOURCE_KIND,
     "backfill_status": BACKFILL_STATUS,
-    "publication_status": PUBLICATION_STATUS,
     "delivery_status": DELIVERY_STATUS,
     "erasure_status": ERASURE_STATUS,
     "erasure_ground": ERASURE_GROUND,

@@ -92,4 +92,4 @@ async def test_rule_is_created_for_a_topic_once(console: ConsoleUnderTest) -> No
 
 async def test_centre_is_told_who_creates_rules(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/absences/rules/new")).response
-    assert note_of(response) == "Новые правила создаёт руководитель организации."
+    assert note_of(response) == "Новые правила создаёт руководитель организации"

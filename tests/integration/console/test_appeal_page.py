@@ -11,14 +11,10 @@ import httpx
 import pytest
 
 from services.appeals.lifecycle.timeline import TimelineEntryKind
-from services.appeals.schemas.deadlines import ClockKind
-from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted
-from services.console.pages.appeal import appeal_words
 from services.console.pages.appeal.appeal_conflict import conflict_of, seen
+from services.console.pages.appeal.appeal_locations import location_words
 from services.console.pages.appeal.appeal_move_forms import move_forms
-from services.console.pages.appeal.appeal_places import location_words
 from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
-from shared.contracts.values import ExtensionEndReason, ExtensionStatus, FeedbackKind, PromiseStatus
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
 
@@ -353,23 +349,6 @@ def test_every_kind_of_entry_has_a_sentence() -> None:
         text = sentence({"number": 7}, Names({}, {}, {}))
         assert re.search("[а-я]", text), kind
         assert not re.search(r"[a-z]|None", text), (kind, text)
-
-
-@pytest.mark.parametrize(
-    ("words", "values"),
-    [
-        (appeal_words.CLOCK, ClockKind),
-        (appeal_words.CLOCK_STATE, ClockState),
-        (appeal_words.CLOCK_EVENT, ClockEventKind),
-        (appeal_words.NOT_COUNTED, NotCounted),
-        (appeal_words.EXTENSION_STATUS, ExtensionStatus),
-        (appeal_words.EXTENSION_ENDED, ExtensionEndReason),
-        (appeal_words.FEEDBACK, FeedbackKind),
-        (appeal_words.PROMISE_STATUS, PromiseStatus),
-    ],
-)
-def test_every_value_has_a_word(words: Mapping[str, str], values: Any) -> None:
-    assert set(words) == set(get_args(values.__value__))
 
 
 def test_location_does_not_name_a_city_twice() -> None:

@@ -16,7 +16,7 @@ MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), 
 HEAD = CallerCase("head")
 HOSTILE = '"><script>alert(1)</script>'
 FIRST_LISTS = {
-    "moderator": "У модераторов",
+    "moderator": "У модератора",
     "manager": "Без исполнителя",
     "approver": "На согласовании",
     "executor": "Мои",

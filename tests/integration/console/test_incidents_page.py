@@ -82,7 +82,7 @@ async def test_similar_appeals_are_offered_to_be_added(console: ConsoleUnderTest
     chosen = {"appeal_ids": str(console.services.samples["own"]["lone_appeal_id"])}
     visited = await posted(console, f"{ONE}/members", chosen)
     assert changes(visited) == ["POST /incidents/X/members 200"]
-    assert note_of(visited.response)["text"] == "Обращения добавлены."
+    assert note_of(visited.response)["text"] == "Обращения добавлены"
 
 
 @pytest.mark.parametrize("who", [AUDITOR, EXECUTOR], ids=str)
@@ -240,7 +240,7 @@ def test_recipients_are_those_who_wait_and_can_be_answered() -> None:
 
     found = recipients([member("triage"), member("answered"), member("assigned", None), member("interim")])
     assert [one["status"] for one in found.waiting] == ["triage", "interim"]
-    assert [why for _, why in found.skipped] == ["уже отвечено", "внесено вручную: ответить в сети некуда"]
+    assert [why for _, why in found.skipped] == ["уже отвечено", "внесено вручную: ответить в соцсети некуда"]
 
 
 async def test_alerts_are_shown_and_marked_as_seen(console: ConsoleUnderTest) -> None:

@@ -1,5 +1,7 @@
 """Every page as every kind of person: it opens, or says in words that it may not; and its calls are of the API."""
 
+import re
+
 import pytest
 
 from tests.integration.access.all_services import EVERYBODY, CallerCase
@@ -7,6 +9,8 @@ from tests.integration.console.all_pages import FOUND, get_routes
 from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR = CallerCase("moderator")
+# Pages that say in their heading what they show: a list, an appeal, a day, or the step of a work.
+OWN_HEADINGS = {"/inbox", "/queue", "/pulse", "/grading"}
 
 
 @pytest.mark.parametrize("route", get_routes())
@@ -32,6 +36,15 @@ async def test_navigation_offers_only_pages_that_open(console: ConsoleUnderTest,
         visited = await console.send(who, "GET", link.path)
         assert visited.response.status_code in {200, 303}, (link, visited.response.text[-500:])
         assert [call for call in visited.calls if call.status in {401, 403}] == []
+        if link.path not in OWN_HEADINGS and visited.response.status_code == 200:
+            heading = re.search(r"<h1[^>]*>\s*([^<]*)", visited.response.text)
+            assert heading is not None
+            assert heading[1].startswith(link.title)
+
+
+async def test_who_does_no_work_with_appeals_starts_at_the_state_of_the_system(console: ConsoleUnderTest) -> None:
+    response = (await console.send(CallerCase("operations"), "GET", "/")).response
+    assert response.headers["location"] == "/system"
 
 
 async def test_nobody_is_led_to_the_sign_in_and_back(console: ConsoleUnderTest) -> None:

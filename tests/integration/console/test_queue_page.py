@@ -156,7 +156,7 @@ async def test_urgent_appeal_comes_first_with_owners_by_number(
     assert re.search(r'value="[0-9a-f-]{36}" data-key="1"[^>]*Организация bagulnik', page)
     assert "62" in page
     assert "Страница bagulnik 1" in page
-    for key in ("0", "n", "o", "t", "x", "s", "e", "m"):
+    for key in ("0", "n", "o", "t", "x", "z", "e", "m"):
         assert f'data-key="{key}"' in page
 
 
@@ -167,7 +167,7 @@ async def test_postponed_appeals_come_after_all_others(
     for _ in range(3):
         page = await shown(console, address)
         seen.append(re.search(r"/queue/([0-9a-f-]{36})/assignment", page)[1])  # type: ignore[index]
-        address = html.unescape(re.search(r'href="([^"]*)"[^>]*data-key="s"', page)[1])  # type: ignore[index]
+        address = html.unescape(re.search(r'href="([^"]*)"[^>]*data-key="z"', page)[1])  # type: ignore[index]
     assert seen == [str(waiting[name]) for name in ("urgent", "unclear", "by_hand")]
     page = await shown(console, address)
     assert "Отложено: 3" in page

@@ -167,7 +167,7 @@ async def test_step_is_confirmed_in_order(console: ConsoleUnderTest) -> None:
     assert (done.response.status_code, changes(done)) == (303, [("PUT", 200)])
     early = await console.send(MANAGER, "POST", f"{own}/live", data=form)
     assert early.response.status_code == 409
-    assert "Сначала подтвердите шаг «подтверждена сетью»" in early.response.text
+    assert "Сначала подтвердите шаг «подтверждена соцсетью»" in early.response.text
     assert "приказ № 1" in early.response.text
     lost = await console.send(MANAGER, "POST", f"{own}/created/lost", data={"reason": "удалена"})
     assert (lost.response.status_code, changes(lost)) == (303, [("DELETE", 200)])

@@ -149,13 +149,13 @@ async def test_ended_session_loses_no_text(console: ConsoleUnderTest, headers: d
     form = await _draft(console, do="submit", text="Длинный текст\nво много строк")
     response = (await _post(console, None, DRAFT, form, headers=headers)).response
     assert response.status_code == 401
-    assert "Сеанс закончился" in response.text
+    assert "Сессия закончилась" in response.text
     assert "Длинный текст\nво много строк" in _written(response.text)
     assert f'name="version" value="{form["version"]}"' in response.text
     assert "hx-redirect" not in response.headers
     part = (await _post(console, None, DRAFT + "/autosave", form, headers=headers)).response
     assert part.status_code == 200
-    assert "Сеанс закончился" in part.text
+    assert "Сессия закончилась" in part.text
 
 
 async def test_ended_session_loses_no_text_for_a_published_reply(console: ConsoleUnderTest) -> None:
@@ -264,9 +264,9 @@ async def test_state_part_of_a_waiting_reply_is_in_words(console: ConsoleUnderTe
 async def test_published_reply_is_edited_and_withdrawn_with_a_reason(console: ConsoleUnderTest) -> None:
     path = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
     page = (await console.send(MANAGER, "GET", console.filled(path))).response.text
-    assert "Исправить в сети" in page
-    assert "Удалить из сети" in page
-    assert "Удалить из сети" not in (await console.send(EXECUTOR, "GET", console.filled(path))).response.text
+    assert "Исправить в соцсети" in page
+    assert "Удалить из соцсети" in page
+    assert "Удалить из соцсети" not in (await console.send(EXECUTOR, "GET", console.filled(path))).response.text
     version = re.search(r'name="version" value="(\d+)"', page)
     assert version is not None
     form = {"version": version[1], "ground": "factual_error", "reason": "Не тот адрес", "text": "Уже чиним"}

@@ -26,7 +26,7 @@ def _words(page: str) -> str:
 
 async def test_report_has_its_first_page_files_and_rows(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W10")
-    for title in ("Требует внимания", "Обращения по каналам", "Исходы", "Обещания", "Удалённые вопросы"):
+    for title in ("Требует внимания", "Обращения по каналам", "Итоги", "Обещания", "Удалённые вопросы"):
         assert title in page
     for kind in ("pdf", "xlsx", "html", "json"):
         assert re.search(rf'href="/reports/2026-W10/report\.{kind}" hx-boost="false"', page), kind

@@ -255,7 +255,7 @@ POLICY = {
 async def test_policy_of_a_form_is_added(console: ConsoleUnderTest) -> None:
     visited = await _post(console, "/sla-policies/new", key=str(uuid4()), **POLICY)
     assert _made(visited) == [("POST", "/sla-policies", 201)]
-    assert note_of(visited.response) == "Норматив добавлен."
+    assert note_of(visited.response) == "Норматив добавлен"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ async def test_policy_gets_a_new_version_and_can_end(console: ConsoleUnderTest, 
     changed = await _post(console, path, version='"1"', **POLICY)
     assert _made(changed) == [("PUT", f"/sla-policies/{own['policy_key']}", 200)]
     ended = await _post(console, f"{path}/end", version='"1"')
-    assert note_of(ended.response) == "Норматив больше не действует."
+    assert note_of(ended.response) == "Норматив больше не действует"
 
 
 async def test_approval_rule_is_added_once_and_removed(console: ConsoleUnderTest, own: dict[str, str]) -> None:
@@ -301,7 +301,7 @@ async def test_approval_rule_is_added_once_and_removed(console: ConsoleUnderTest
     assert again.status_code == 409
     assert "Такое правило уже есть" in text_of(again)
     added = await _post(console, "/approval-rules", key=str(uuid4()), urgency="normal")
-    assert note_of(added.response) == "Правило согласования добавлено."
+    assert note_of(added.response) == "Правило согласования добавлено"
     removed = await _post(console, f"/approval-rules/{own['approval_rule_id']}/removal")
     assert _made(removed) == [("DELETE", f"/approval-rules/{own['approval_rule_id']}", 204)]
 

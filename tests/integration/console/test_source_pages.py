@@ -62,7 +62,7 @@ async def test_page_is_reconciled_and_its_history_read(console: ConsoleUnderTest
     assert _made(compared) == [("POST", f"{path}/reconciliations", 202)]
     read = await _post(console, f"{path}/backfills", since="2026-01-15", key=str(uuid4()))
     assert _made(read) == [("POST", f"{path}/backfills", 202)]
-    assert note_of(read.response) == "Догрузка начата."
+    assert note_of(read.response) == "Догрузка начата"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_failed_publication_is_retried(console: ConsoleUnderTest, own: dic
     assert f"/publications/{own['publication_id']}/retry" in listed.text
     retried = await _post(console, f"/publications/{own['publication_id']}/retry", back="/publications")
     assert _made(retried) == [("POST", f"/publications/{own['publication_id']}/retry", 202)]
-    assert note_of(retried.response) == "Ответ снова в очереди на публикацию."
+    assert note_of(retried.response) == "Ответ снова в очереди на публикацию"
 
 
 async def test_published_reply_is_not_offered_a_retry(console: ConsoleUnderTest, own: dict[str, str]) -> None:

@@ -8,7 +8,7 @@ from fastapi import Form, Query
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.absences import assignee_turns
+from services.console.pages.absences import assignee_rules
 from services.console.pages.absences.colleagues import find_colleagues
 from services.console.site.addresses import first_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
@@ -18,8 +18,8 @@ from shared import clock
 
 PATH = "/absences"
 router = page_router()
-router.include_router(assignee_turns.router)
-PAGE = Page(router, (NavigationLink(Section.WORK, 70, "Отсутствия", PATH, rights=frozenset({"appeals:work"})),))
+router.include_router(assignee_rules.router)
+PAGE = Page(router, (NavigationLink(Section.WORK, 80, "Отсутствия", PATH, rights=frozenset({"appeals:work"})),))
 _BY_FIELD = {
     "person_id": "Выберите сотрудника, у которого есть доступ.",
     "starts_on": "Введите первый день.",
@@ -59,7 +59,7 @@ async def _shown(visit: Visit, form: AbsenceForm, cursor: str | None = None, *, 
         status=status,
         form=form, today=today, coming=sorted(coming, key=lambda one: one["starts_on"]),
         past=[one for one in listed["items"] if one["ends_on"] < today],
-        rules=rules["items"], colleagues=colleagues,
+        is_later=cursor is not None, rules=rules["items"], colleagues=colleagues,
         first=first_page(visit),
         after=f"{PATH}?cursor={listed['next_cursor']}" if listed["next_cursor"] else None,
     )  # fmt: skip

@@ -80,7 +80,7 @@ async def show_notices(visit: VisitDep) -> HTMLResponse:
 async def end_other_sessions(visit: VisitDep) -> Response:
     """End all sessions but this one."""
     await visit.api.send("DELETE", "/me/sessions")
-    return visit.redirect(PATH, note="Все остальные сессии завершены.")
+    return visit.redirect(PATH, note="Все остальные сессии завершены")
 
 
 @router.post(PATH + "/sessions/{session_id}/end")
@@ -91,7 +91,7 @@ async def end_own_session(visit: VisitDep, session_id: str) -> Response:
     except ApiProblem as problem:
         if problem.status != 404:
             raise
-    return visit.redirect(PATH, note="Сессия завершена.")
+    return visit.redirect(PATH, note="Сессия завершена")
 
 
 @router.post(f"{PATH}/address")

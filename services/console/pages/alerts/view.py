@@ -13,7 +13,7 @@ from services.console.words.labels import LABELS
 PATH = "/alerts"
 RIGHT = "appeals:triage"
 router = page_router()
-PAGE = Page(router, (NavigationLink(Section.WORK, 25, "Тревоги", PATH, rights=frozenset({RIGHT}), key="a"),))
+PAGE = Page(router, (NavigationLink(Section.WORK, 25, "Тревоги", PATH, rights=frozenset({RIGHT}), key="t"),))
 _ROWS = 30
 
 
@@ -46,7 +46,7 @@ async def mark_seen(
     _require_triage(visit)
     alert = (await visit.api.send("POST", f"{PATH}/{alert_id}/seen")).data
     about = f"обращение № {alert['appeal_number']}" if alert["appeal_number"] else "инцидент"
-    return visit.redirect(_address(kind=kind, seen=seen, cursor=cursor), note=f"Тревога просмотрена: {about}.")
+    return visit.redirect(_address(kind=kind, seen=seen, cursor=cursor), note=f"Тревога просмотрена: {about}")
 
 
 def _address(*, kind: str = "", seen: str = "false", cursor: str = "") -> str:

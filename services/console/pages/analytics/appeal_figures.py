@@ -62,7 +62,3 @@ async def download_appeals(visit: VisitDep) -> Response:
     """Pass on the appeals that a figure counts as CSV."""
     parameters = Selection.of(visit).parameters("figure")
     return await download(visit, "/metrics/appeals.csv", f"appeals-{parameters['figure']}.csv", parameters)
-
-
-def _selection(visit: VisitDep) -> Selection:
-    return Selection.of(visit)

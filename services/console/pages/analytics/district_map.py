@@ -60,7 +60,7 @@ def _rows(features: list[dict[str, Any]], elsewhere: dict[str, Any] | None, figu
     return [
         {
             **row,
-            "name": row["name"] or "район, которого больше нет в реестре",
+            "name": row["name"] or "муниципалитет, которого больше нет в реестре",
             "length": part_of(row[figure], most),
             "address": appeals_address(row["appeals"], figure),
         }

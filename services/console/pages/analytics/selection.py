@@ -21,8 +21,8 @@ DIMENSIONS = {
     "day": "дни",
     "topic_group": "группы тем",
     "topic": "темы",
-    "location": "районы и города",
-    "municipality": "районы организаций",
+    "location": "муниципалитеты",
+    "municipality": "муниципалитеты организаций",
     "organisation": "организации",
     "network": "соцсети",
 }

@@ -24,7 +24,7 @@ from services.console.site.visit import VisitDep
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.REPORTS, 30, "Аналитика", PATH, rights=frozenset({"metrics:read"}), key="n"),),
+    (NavigationLink(Section.REPORTS, 30, "Аналитика", PATH, rights=frozenset({"metrics:read"}), key="x"),),
 )
 for part in (appeals_router, rankings_router, map_router):
     router.include_router(part)

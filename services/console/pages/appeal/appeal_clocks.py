@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.console.pages.appeal import appeal_words as words
-from services.console.pages.appeal.appeal_places import Document
+from services.console.pages.appeal.appeal_locations import Document
 from services.console.pages.appeal.appeal_sentences import hours_words
 from services.console.words.formats import parsed
+from services.console.words.labels import label
 
 # Clocks whose deadline may be extended.
 _EXTENDABLE = ("final_answer", "first_response", "next_response")
@@ -73,7 +74,7 @@ def _clock(row: Document, now: str) -> Clock:
     late = row["on_time"] is False or (state == "running" and due is not None and parsed(due) <= parsed(now))
     return Clock(
         row=row,
-        title=words.CLOCK[row["kind"]],
+        title=label(row["kind"], "clock").capitalize(),
         state=words.CLOCK_STATE[state],
         active=state in {"running", "paused", "waiting"},
         late=late,

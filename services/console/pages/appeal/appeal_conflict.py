@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.console.pages.appeal.appeal_places import Document, location_words
+from services.console.pages.appeal.appeal_locations import Document, location_words
 from services.console.pages.appeal.appeal_timeline import Told, told_timeline
 from services.console.words import formats, labels
 
@@ -64,7 +64,7 @@ def _shown(appeal: Document) -> dict[str, str]:
     organisation, assignee, topic = appeal["organisation"], appeal["assignee"], appeal["topic"]
     return {
         "status": labels.label(appeal["status"], "appeal_status"),
-        "organisation": organisation["name"] if organisation else "у модераторов",
+        "organisation": organisation["name"] if organisation else "у модератора",
         "assignee": assignee["name"] if assignee else "никто",
         "topic": topic["name"] if topic else "не определена",
         "location": location_words(appeal["location"]) or "не определено",

@@ -44,14 +44,14 @@ async def correct(
     urgency: _Field = "",
 ) -> Response:
     """Send what differs from the appeal as it is; `version` is that of the classification, or of the appeal."""
-    place = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
-    place["house"] = house.strip()
-    entered = Entered("correction", {"urgency": urgency, **place})
+    location = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
+    location["house"] = house.strip()
+    entered = Entered("correction", {"urgency": urgency, **location})
     appeal, topics = await together(visit.api.get(f"/appeals/{appeal_id}"), load_topics(visit))
     chosen = chosen_topic(topics, {"topic": topic, "topic_id": topic_id}, known=appeal["topic"])
     if chosen.error:
         return await _page(visit, str(appeal_id), entered, 422, chosen)
-    body = _corrections(appeal, chosen.id, urgency, place)
+    body = _corrections(appeal, chosen.id, urgency, location)
     message = deciding_message(appeal)
     target = f"/appeals/{appeal_id}/triage"
     if message is not None:
@@ -73,21 +73,21 @@ def deciding_message(appeal: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _corrections(
-    appeal: Mapping[str, Any], topic_id: str | None, urgency: str, place: Mapping[str, str]
+    appeal: Mapping[str, Any], topic_id: str | None, urgency: str, location: Mapping[str, str]
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
     if topic_id and topic_id != (appeal["topic"] or {}).get("id"):
         body["topic_id"] = topic_id
     if urgency and urgency != appeal["urgency"]:
         body["urgency"] = urgency
-    former = known_place(appeal)
-    if place != former:
-        named: dict[str, Any] = {part: value for part, value in place.items() if value}
+    former = known_location(appeal)
+    if location != former:
+        named: dict[str, Any] = {part: value for part, value in location.items() if value}
         body |= named or {"no_location": True}
     return body
 
 
-def known_place(appeal: Mapping[str, Any]) -> dict[str, str]:
+def known_location(appeal: Mapping[str, Any]) -> dict[str, str]:
     """Return the parts of the appeal's location as the form has them."""
     location = appeal["location"] or {}
     parts = {part: location.get(part) or "" for part in _PARTS}
@@ -102,7 +102,7 @@ async def _page(
     )
     message = deciding_message(appeal)
     classified = (message or {}).get("classification")
-    known = {"urgency": appeal["urgency"], **known_place(appeal)}
+    known = {"urgency": appeal["urgency"], **known_location(appeal)}
     if topic is None:
         topic = known_choice("topic", appeal["topic"])
     elif entered is not None:

@@ -136,9 +136,11 @@ async def merge(
 async def _author_page(visit: Visit, appeal_id: str, entered: Entered, status: int = 200) -> HTMLResponse:
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     others: list[dict[str, object]] = []
+    author_key: str | None = None
     if appeal["messages"]:
         message = await visit.api.get(f"/messages/{appeal['messages'][0]['id']}")
-        found = await visit.api.get("/appeals", {"author_key": message["author_key"], "limit": 50})
+        author_key = message["author_key"]
+        found = await visit.api.get("/appeals", {"author_key": author_key, "limit": 50})
         others = [other for other in found["items"] if other["id"] != appeal_id]
     may_merge = visit.may("appeals:triage") and appeal["status"] in _MERGEABLE
     response = visit.render(
@@ -147,6 +149,7 @@ async def _author_page(visit: Visit, appeal_id: str, entered: Entered, status: i
         appeal=appeal,
         path=f"/appeals/{appeal_id}",
         others=others,
+        author_key=author_key,
         targets=[
             other["id"]
             for other in others

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.console.pages.appeal.appeal_places import Document
+from services.console.pages.appeal.appeal_locations import Document
 from services.console.words import formats
 
 
@@ -40,9 +40,9 @@ _NOT_REQUIRED = MoveForm(
     reason_title="Почему ответ не нужен",
 )  # fmt: skip
 _CLOSE = MoveForm(
-    "closed", "Закрыть", "c", "Закрыть обращение", "Обращение закрыто", asks_outcome=True, needs_reason=True
+    "closed", "Закрыть", "f", "Закрыть обращение", "Обращение закрыто", asks_outcome=True, needs_reason=True
 )
-_REOPEN = MoveForm("reopened", "Возобновить", "b", "Возобновить", "Обращение возобновлено", needs_reason=True)
+_REOPEN = MoveForm("reopened", "Возобновить", "h", "Возобновить", "Обращение возобновлено", needs_reason=True)
 # In these statuses an appeal may be assigned to the organisation that it has.
 _MAY_STAY = frozenset({"triage", "not_required", "interim"})
 _LIKELY = 0.5
@@ -54,11 +54,6 @@ def move_forms(appeal: Document, *, of_centre: bool) -> list[MoveForm]:
     """Return the forms of the moves that the API allows, in the order of their buttons."""
     allowed = set(appeal["allowed_moves"])
     return [_fitted(form, appeal["status"], of_centre=of_centre) for form in _FORMS if form.to in allowed]
-
-
-def find_form(appeal: Document, to: str, *, of_centre: bool) -> MoveForm | None:
-    """Return the form of a move, None if it is not allowed."""
-    return next((form for form in move_forms(appeal, of_centre=of_centre) if form.to == to), None)
 
 
 def done_words(to: str) -> str:

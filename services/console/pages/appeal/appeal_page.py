@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.appeal.appeal_clocks import clocks_of, extendable
 from services.console.pages.appeal.appeal_conflict import Conflict, conflict_of, seen
+from services.console.pages.appeal.appeal_locations import Document, location_words, organisation_names
 from services.console.pages.appeal.appeal_move_forms import Choice, move_forms, proposed_organisations
-from services.console.pages.appeal.appeal_places import Document, location_words, organisation_names
 from services.console.pages.appeal.appeal_thread import thread_of
 from services.console.pages.appeal.appeal_timeline import told_timeline
 from services.console.pages.appeal.appeal_words import WORDS
@@ -102,7 +102,7 @@ def _read(appeal: Document, deadlines: Document) -> dict[str, Any]:
         "thread": thread_of(appeal),
         "timeline": told_timeline(appeal)[::-1],
         "names": organisation_names(appeal),
-        "place": location_words(appeal["location"]),
+        "location": location_words(appeal["location"]),
         "seen": seen(appeal),
         "words": WORDS,
         "live": LIVE,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from services.console.pages.appeal import appeal_words as words
-from services.console.pages.appeal.appeal_places import Document, location_words
+from services.console.pages.appeal.appeal_locations import Document, location_words
 from services.console.words import formats, labels
 from shared import russian
 
@@ -34,14 +34,18 @@ def _status(value: str | None) -> str:
 
 
 def _clock(data: Document) -> str:
-    return words.CLOCK.get(data.get("clock") or "", "Ответ").lower()
+    return labels.LABELS["clock"].get(data.get("clock") or "", "ответ")
+
+
+def _needs_answer(data: Document, otherwise: str) -> str:
+    return labels.LABELS["needs_answer"].get(data.get("needs_answer", ""), otherwise)
 
 
 def _opened(data: Document, _names: Names) -> str:
     if data.get("manual"):
         source = data.get("source")
         return (
-            f"Обращение заведено вручную: {words.SOURCE.get(source, source)}"
+            f"Обращение заведено вручную: {labels.label(source, 'source')}"
             if source
             else "Обращение заведено вручную"
         )
@@ -78,7 +82,7 @@ def _deleted(data: Document, _names: Names) -> str:
 def _feedback(before: str) -> _Sentence:
     def told(data: Document, _names: Names) -> str:
         kind, mark = data.get("feedback"), data.get("mark")
-        said = words.FEEDBACK.get(kind or "", "об ответе ничего не сказал")
+        said = labels.LABELS["feedback"].get(kind or "", "об ответе ничего не сказал")
         return f"{before}: гражданин {said}" + (f" ({mark} из 5)" if mark else "")
 
     return told
@@ -143,9 +147,7 @@ def _incident(text: str) -> _Sentence:
 SENTENCES: Mapping[str, _Sentence] = {
     "opened": _opened,
     "routed": lambda data, names: f"По правилам отвечает: {names.organisation(data.get('organisation_id'))}",
-    "triage_decided": lambda data, _names: (
-        "Модератор решил: " + words.NEEDS_ANSWER.get(data.get("needs_answer", ""), "сообщение разобрано")
-    ),
+    "triage_decided": lambda data, _names: "Модератор решил: " + _needs_answer(data, "сообщение разобрано"),
     "assigned": lambda data, names: f"Назначено: {names.organisation(data.get('organisation_id'))}",
     "assignee_changed": _assignee,
     "moved": lambda data, _names: f"Статус: {_status(data.get('from'))} → {_status(data.get('to'))}",
@@ -163,7 +165,7 @@ SENTENCES: Mapping[str, _Sentence] = {
     ),
     "urgency_changed": lambda data, _names: f"Срочность: {labels.label(data.get('urgency'), 'urgency')}",
     "message_added": lambda data, _names: (
-        "Гражданин написал ещё раз: " + words.NEEDS_ANSWER.get(data.get("needs_answer", ""), "сообщение добавлено")
+        "Гражданин написал ещё раз: " + _needs_answer(data, "сообщение добавлено")
     ),
     "message_edited": _said("Сообщение исправлено автором"),
     "message_deleted": _deleted,
@@ -177,7 +179,7 @@ SENTENCES: Mapping[str, _Sentence] = {
     "promise_made": _promise("Обещан ответ"),
     "promise_kept": _promise("Обещание выполнено"),
     "promise_moved": _promise("Обещание перенесено"),
-    "promise_broken": _promise("Обещание нарушено"),
+    "promise_broken": _promise("Обещание не выполнено"),
     "promise_reminded": _promise("Напоминание об обещании"),
     "incident_joined": _incident("Обращение вошло в инцидент"),
     "incident_left": _incident("Обращение вышло из инцидента"),
@@ -208,8 +210,8 @@ SENTENCES: Mapping[str, _Sentence] = {
     "feedback_corrected": _feedback("Отзыв перечитан"),
     "reply_edited": _said("Опубликованный ответ исправлен"),
     "reply_withdrawn": lambda data, _names: (
-        f"Ответ отозван: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"
+        f"Ответ удалён из соцсети: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"
     ),
-    "reply_change_failed": _failure("Правка или отзыв ответа не удались"),
+    "reply_change_failed": _failure("Исправить или удалить ответ не удалось"),
     "tags_changed": _tags,
 }

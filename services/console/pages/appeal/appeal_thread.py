@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.console.pages.appeal.appeal_places import Document, location_words
+from services.console.pages.appeal.appeal_locations import Document, location_words
 from services.console.words.marked_words import Part, marked
 
 _MEDIA = {
@@ -30,7 +30,7 @@ class Entry:
     opens: bool = False
     parts: Sequence[Part] = ()
     media: str = ""
-    place: str = ""
+    location: str = ""
     other_matter: str | None = None
     feedback: Document | None = None
     unfinished: bool = False
@@ -62,7 +62,7 @@ def _message(message: Document, opened_by: str | None, matters: Mapping[str, str
         opens=message["id"] == opened_by,
         parts=marked(message["text"], (classified or {}).get("why", "")),
         media=_media(message["attachments"]),
-        place=location_words((classified or {}).get("location")),
+        location=location_words((classified or {}).get("location")),
         other_matter=matters.get(message["id"]),
     )
 

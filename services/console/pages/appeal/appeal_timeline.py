@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.console.pages.appeal.appeal_places import (
+from services.console.pages.appeal.appeal_locations import (
     Document,
     municipality_names,
     organisation_names,

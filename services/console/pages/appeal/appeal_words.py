@@ -1,11 +1,5 @@
 """Russian words that the page of an appeal uses for closed lists of values of the API."""
 
-CLOCK = {
-    "first_response": "Первый ответ",
-    "next_response": "Ответ на новое сообщение",
-    "final_answer": "Итоговый ответ",
-    "promise": "Обещанный ответ",
-}
 CLOCK_STATE = {
     "waiting": "ждёт решения модератора",
     "running": "идёт",
@@ -25,7 +19,7 @@ CLOCK_EVENT = {
     "extended": "Срок продлён",
     "stopped": "Ответ дан",
     "cancelled": "Отсчёт снят",
-    "answer_withdrawn": "Ответ отозван: отсчёт продолжен",
+    "answer_withdrawn": "Ответ удалён из соцсети: отсчёт продолжен",
 }
 NOT_COUNTED = {
     "paused": "пауза",
@@ -37,7 +31,7 @@ ESCALATION = {
     "executor": "исполнителю",
     "manager": "руководителю организации",
     "centre": "модераторам центра",
-    "deputy_head": "руководству центра",
+    "deputy_head": "заместителю главы",
 }
 EXTENSION_STATUS = {
     "open": "ждёт решения центра",
@@ -59,59 +53,14 @@ UNIT = {
     "working": ("рабочий час", "рабочих часа", "рабочих часов"),
     "calendar": ("час", "часа", "часов"),
 }
-NEEDS_ANSWER = {"yes": "нужен ответ", "no": "ответ не нужен", "unsure": "неясно, нужен ли ответ"}
-MESSAGE_TYPE = {
-    "complaint": "жалоба",
-    "question": "вопрос",
-    "request": "просьба",
-    "proposal": "предложение",
-    "thanks": "благодарность",
-    "spam": "спам",
-    "abuse": "оскорбление",
-    "chatter": "разговор",
-}
 LOCATION_SOURCE = {"text": "из текста", "page": "по странице", "person": "указал сотрудник"}
-LANGUAGE = {"ru": "русский", "bxr": "бурятский", "mixed": "русский и бурятский"}
-TRIAGE_REASON = {
-    "need_unclear": "неясно, нужен ли ответ",
-    "buryat_text": "текст на бурятском: его должен прочитать человек",
-    "other_region": "речь, возможно, о другом регионе",
-    "topic_uncertain": "тема определена неуверенно",
-    "moderators_by_rule": "правило отдаёт решение модераторам",
-    "no_rule": "ни одно правило не подошло",
-    "page_unknown": "неизвестно, чья это страница",
-    "organisation_closed": "организация прекратила работу",
-    "no_role_holder": "в реестре нет организации для этого правила",
-    "several_role_holders": "в реестре несколько организаций для этого правила",
-    "returned": "организация вернула обращение",
-}
-SOURCE = {"phone": "по телефону", "reception": "на личном приёме", "letter": "письмом", "pos": "через ПОС"}
-ANSWER_CHANNEL = {
-    "phone": "по телефону",
-    "reception": "на личном приёме",
-    "letter": "письмом",
-    "email": "по электронной почте",
-    "system": "через систему",
-}
 UNREAD = {
     "message": "гражданин написал или исправил сообщение",
     "assigned": "обращение назначено вам",
     "remarks": "ваш ответ не согласован, есть замечания",
     "mention": "вас упомянули в заметке",
 }
-FEEDBACK = {
-    "thanks": "благодарит",
-    "not_solved": "говорит, что вопрос не решён",
-    "mark": "поставил оценку",
-    "silence": "не откликнулся",
-}
 DELETED_BY = {"author": "автором", "community": "сообществом", "unknown": "неизвестно кем"}
-PROMISE_STATUS = {
-    "open": "ждём",
-    "kept": "выполнено",
-    "moved": "перенесено",
-    "broken": "нарушено",
-}
 NOTE_VISIBILITY = {
     "organisation": "видит автор, его организация и центр",
     "everyone_on_appeal": "видят все, кто видит обращение",
@@ -123,9 +72,8 @@ GROUND = {
     "factual_error": "фактическая ошибка",
     "wrong_thread": "не та ветка",
 }
-REPLY_CHANGE = {"edit": "Правка", "withdrawal": "Отзыв"}
-REPLY_CHANGE_STATUS = {"queued": "отправлена в соцсеть", "applied": "выполнена", "failed": "не выполнена"}
-MESSAGE_KIND = {"comment": "комментарий", "wall_post": "запись на стене", "message": "личное сообщение"}
+REPLY_CHANGE = {"edit": "Исправление", "withdrawal": "Удаление из соцсети"}
+REPLY_CHANGE_STATUS = {"queued": "отправлено в соцсеть", "applied": "выполнено", "failed": "не выполнено"}
 ASSIGNMENT = {
     "routed": "по правилам",
     "assigned": "назначил модератор",

@@ -16,7 +16,7 @@ from services.console.site.visit import Visit, VisitDep, together
 PATH = "/approval-rules"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 14, "Согласование", PATH, rights=frozenset({"rules:manage"})),)
+    router, (NavigationLink(Section.SYSTEM, 14, "Правила согласования", PATH, rights=frozenset({"rules:manage"})),)
 )
 _SAME = "Такое правило уже есть."
 _ORGANISATION_AND_KIND = "Укажите или организацию, или её вид: вместе они лишние."
@@ -47,14 +47,14 @@ async def add_rule(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         refusal = _SAME if problem.slug == "duplicate" else refusal_of(problem)
         return await _rules(visit, entered, organisation, topic, refusal=refusal, status=problem.status)
-    return visit.redirect(PATH, note="Правило согласования добавлено.")
+    return visit.redirect(PATH, note="Правило согласования добавлено")
 
 
 @router.post(f"{PATH}/{{rule_id}}/removal")
 async def remove_rule(visit: VisitDep, rule_id: UUID) -> Response:
     """Remove a rule."""
     await visit.api.send("DELETE", f"{PATH}/{rule_id}")
-    return visit.redirect(PATH, note="Правило согласования убрано.")
+    return visit.redirect(PATH, note="Правило согласования убрано")
 
 
 async def _rules(

@@ -1,7 +1,6 @@
-"""Rows of the trail as the page shows them."""
+"""Who acted, by the names in the trail."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from services.console.api_calls.client import ApiProblem
 from services.console.site.forms import is_id
@@ -14,27 +13,7 @@ _SERVICES = {
     "metrics": "показатели",
     "webhooks": "вебхуки",
 }
-# What the trail keeps instead of texts and of secrets.
-_HIDDEN = {"digest": "скрыто", "secret": "секрет"}
 _UNKNOWN = "сотрудник, которого вы не видите"
-
-
-def changed_fields(entry: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return each changed field with its value before and after."""
-    before, after = entry["before"] or {}, entry["after"] or {}
-    names = dict.fromkeys([*before, *after])
-    return [(name, _value(before.get(name)), _value(after.get(name))) for name in names if name != "id"]
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "да" if value else "нет"
-    if isinstance(value, dict):
-        kept = [f"{name}: {_value(held)}" for name, held in value.items() if name not in _HIDDEN]
-        return ", ".join([*(_HIDDEN[name] for name in _HIDDEN if name in value), *kept])
-    if isinstance(value, list):
-        return ", ".join(_value(one) for one in value) or "—"
-    return "—" if value in {None, ""} else str(value)
 
 
 async def actor_names(visit: Visit, actors: Iterable[str | None]) -> dict[str, str]:

@@ -3,13 +3,13 @@
 ACTIONS = {
     "record_absence": "отметил отсутствие",
     "delete_absence": "удалил отсутствие",
-    "mark_alert_seen": "увидел сигнал",
+    "mark_alert_seen": "отметил тревогу просмотренной",
     "open_appeal": "открыл обращение вручную",
     "change_appeals_in_bulk": "изменил много обращений",
     "run_bulk_operation": "изменил много обращений",
     "undo_bulk_operation": "отменил массовую операцию",
-    "pause_clocks": "поставил часы на паузу",
-    "resume_clocks": "снял паузу",
+    "pause_clocks": "приостановил отсчёт срока",
+    "resume_clocks": "продолжил отсчёт срока",
     "request_extension": "попросил продлить срок",
     "approve_extension": "продлил срок",
     "refuse_extension": "отказал в продлении",
@@ -30,7 +30,7 @@ ACTIONS = {
     "approve_reply": "согласовал ответ",
     "refuse_reply": "вернул ответ с замечаниями",
     "edit_reply": "исправил опубликованный ответ",
-    "withdraw_reply": "отозвал ответ",
+    "withdraw_reply": "удалил ответ из соцсети",
     "retry_reply": "повторил публикацию ответа",
     "change_appeal_tags": "изменил метки",
     "triage_appeal": "решил по обращению",
@@ -69,8 +69,8 @@ ACTIONS = {
     "remove_incident_member": "убрал обращение из инцидента",
     "reply_to_incident": "ответил на весь инцидент",
     "update_notice_settings": "изменил уведомления",
-    "end_my_other_sessions": "завершил свои другие сеансы",
-    "end_my_session": "завершил свой сеанс",
+    "end_my_other_sessions": "завершил свои другие сессии",
+    "end_my_session": "завершил свою сессию",
     "add_page_formula": "добавил формулу светофора",
     "confirm_notice_address": "подтвердил адрес уведомлений",
     "end_notices": "отписался от уведомлений",
@@ -83,15 +83,15 @@ ACTIONS = {
     "delete_succession": "удалил правопреемство",
     "create_page": "добавил страницу",
     "update_page": "изменил страницу",
-    "confirm_page_step": "подтвердил этап страницы",
-    "mark_page_step_lost": "отметил потерю этапа",
+    "confirm_page_step": "подтвердил шаг страницы",
+    "mark_page_step_lost": "отметил утрату шага",
     "create_person": "дал доступ сотруднику",
     "update_person": "изменил доступ сотрудника",
     "lock_person": "заблокировал сотрудника",
     "unlock_person": "разблокировал сотрудника",
     "set_notice_address": "задал адрес уведомлений сотрудника",
-    "end_person_sessions": "завершил сеансы сотрудника",
-    "end_person_session": "завершил сеанс сотрудника",
+    "end_person_sessions": "завершил сессии сотрудника",
+    "end_person_session": "завершил сессию сотрудника",
     "request_publication": "поставил ответ в очередь на публикацию",
     "retry_publication": "повторил публикацию",
     "create_reply_template": "создал шаблон ответа",
@@ -141,7 +141,7 @@ READ_ACTIONS = {
 }
 SUBJECTS = {
     "absences": "отсутствие",
-    "alerts": "сигнал",
+    "alerts": "тревога",
     "api_clients": "клиент API",
     "appeal_merges": "объединение",
     "appeal_notes": "заметка",
@@ -175,7 +175,7 @@ SUBJECTS = {
     "organisation_names": "название организации",
     "organisations": "организация",
     "page_score_formulas": "формула светофора",
-    "page_steps": "этап страницы",
+    "page_steps": "шаг страницы",
     "pages": "страница",
     "people": "сотрудник",
     "promises": "обещание",
@@ -183,7 +183,7 @@ SUBJECTS = {
     "publications": "публикация",
     "quarantine": "запись карантина",
     "reconciliations": "сверка",
-    "refresh_tokens": "сеанс",
+    "refresh_tokens": "сессия",
     "replies": "ответ",
     "reply_changes": "правка ответа",
     "reply_templates": "шаблон ответа",
@@ -212,8 +212,8 @@ _PATHS = {
 
 
 def action_words(action: str) -> str:
-    """Return what was done; an operation that is not known here by its name."""
-    return ACTIONS.get(action) or READ_ACTIONS.get(action) or f"операция {action}"
+    """Return what was done; a neutral sentence for an operation that is not known here."""
+    return ACTIONS.get(action) or READ_ACTIONS.get(action) or "действие, которому ещё нет названия"
 
 
 def subject_path(kind: str, subject_id: str) -> str | None:

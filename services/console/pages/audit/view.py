@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 
 from services.console.choices.choices_by_name import Choice, chosen_organisation
-from services.console.pages.audit.audit_rows import actor_names, changed_fields
+from services.console.pages.audit.audit_rows import actor_names
 from services.console.pages.audit.audit_words import (
     ACTIONS,
     READ_ACTIONS,
@@ -14,6 +14,7 @@ from services.console.pages.audit.audit_words import (
     action_words,
     subject_path,
 )
+from services.console.pages.audit.field_words import changed_fields
 from services.console.site.addresses import asked, first_page, next_page, with_query
 from services.console.site.forms import start_of_day
 from services.console.site.page import NavigationLink, Page, Section, page_router

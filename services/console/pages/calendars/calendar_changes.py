@@ -50,7 +50,7 @@ async def create_calendar(visit: VisitDep) -> Response:
         made = await visit.api.send("POST", PATH, body, key=form.get("key"))
     except ApiProblem as problem:
         return _refused(visit, form, problem)
-    note = "Календарь заведён. Выберите его в форме организации."
+    note = "Календарь заведён. Выберите его в форме организации"
     return visit.redirect(f"{PATH}/{made.data['id']}", note=note)
 
 
@@ -79,7 +79,7 @@ async def change_calendar(visit: VisitDep, calendar_id: str) -> Response:
         again = form | {"version": current["version"]}
         wrong = changed_meanwhile(current, form)
         return _form(visit, again, calendar, refusal=CHANGED, wrong=wrong, status=problem.status)
-    return visit.redirect(f"{PATH}/{calendar_id}", note="Календарь изменён. Сроки пересчитываются.")
+    return visit.redirect(f"{PATH}/{calendar_id}", note="Календарь изменён. Сроки пересчитываются")
 
 
 @router.get(PATH + "/{calendar_id}/days-new")
@@ -110,7 +110,7 @@ async def set_day(visit: VisitDep, calendar_id: str) -> Response:
         if problem.status == 412:
             form["version"] = (await visit.api.send("GET", f"{PATH}/{calendar_id}")).version
         return _day_form(visit, calendar, form, refusal=refusal, wrong=wrong, status=problem.status)
-    return visit.redirect(f"{PATH}/{calendar_id}?year={day[:4]}", note="День записан. Сроки пересчитываются.")
+    return visit.redirect(f"{PATH}/{calendar_id}?year={day[:4]}", note="День записан. Сроки пересчитываются")
 
 
 @router.post(PATH + "/{calendar_id}/days/{day}/remove")
@@ -124,7 +124,7 @@ async def remove_day(visit: VisitDep, calendar_id: str, day: str) -> Response:
         if problem.status != 412:
             raise
         return visit.redirect(address, note=CHANGED, kind="failed")
-    return visit.redirect(address, note="День убран. Сроки пересчитываются.")
+    return visit.redirect(address, note="День убран. Сроки пересчитываются")
 
 
 async def _replace(visit: Visit, calendar_id: str, form: Mapping[str, str], days: list[dict[str, Any]]) -> None:

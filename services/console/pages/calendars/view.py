@@ -17,7 +17,11 @@ router = page_router()
 router.include_router(calendar_changes.router)
 PAGE = Page(
     router,
-    (NavigationLink(Section.REGISTRY, 40, "Календари", PATH, rights=frozenset({"registry:read"})),),
+    (
+        NavigationLink(
+            Section.REGISTRY, 40, "Производственные календари", PATH, rights=frozenset({"registry:read"})
+        ),
+    ),
     body_limits={PATH + "/{calendar_id}/file": 1024 * 1024},
 )
 _NO_FILE = "Выберите файл iCalendar (.ics)."
@@ -85,4 +89,4 @@ async def import_days(visit: VisitDep, calendar_id: str) -> Response:
             raise
         refusal = _BAD_FILE if problem.status == 422 else calendar_changes.CHANGED
         return await _calendar_page(visit, calendar_id, refusal, status=problem.status)
-    return visit.redirect(f"{PATH}/{calendar_id}", note="Дни загружены. Сроки пересчитываются.")
+    return visit.redirect(f"{PATH}/{calendar_id}", note="Дни загружены. Сроки пересчитываются")

@@ -91,7 +91,7 @@ async def change_client(visit: VisitDep, client_id: str) -> Response:
             wrong["scopes"] = "Сейчас отмечены другие права."
         again = form | {"version": values["version"]}
         return _form(visit, again, scopes, Choice(), problem, client=current.data, wrong=wrong)
-    return visit.redirect(f"{PATH}/{client_id}", note="Изменения сохранены.")
+    return visit.redirect(f"{PATH}/{client_id}", note="Изменения сохранены")
 
 
 def _values(answer: Answer) -> dict[str, str]:

@@ -16,9 +16,7 @@ from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 router.include_router(client_changes.router)
-PAGE = Page(
-    router, (NavigationLink(Section.REGISTRY, 60, "Клиенты API", PATH, rights=frozenset({"clients:read"})),)
-)
+PAGE = Page(router, (NavigationLink(Section.SYSTEM, 35, "Клиенты API", PATH, rights=frozenset({"clients:read"})),))
 _PAGE_SIZE = 30
 _TOO_MANY = "Действующих секретов уже столько, сколько можно. Сначала отзовите один."
 # The API issues a secret for every request.
@@ -75,14 +73,14 @@ async def revoke_secret(visit: VisitDep, client_id: str, secret_id: str) -> Resp
     except ApiProblem as problem:
         if problem.status != 404:
             raise
-    return visit.redirect(f"{PATH}/{client_id}", note="Секрет отозван.")
+    return visit.redirect(f"{PATH}/{client_id}", note="Секрет отозван")
 
 
 @router.post(PATH + "/{client_id}/deactivate")
 async def deactivate_client(visit: VisitDep, client_id: str) -> Response:
     """Deactivate the client for good."""
     await visit.api.send("DELETE", f"{PATH}/{client_id}")
-    return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют.")
+    return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют")
 
 
 def newest_secret(client: Mapping[str, Any]) -> str:

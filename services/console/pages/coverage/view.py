@@ -31,16 +31,17 @@ REASONS = {
     "exempt": "освобождена от ведения страницы",
 }
 GROUPS = {
-    "municipality": "районам и городам",
+    "municipality": "муниципалитетам",
     "sphere": "сферам",
-    "parent": "учредителям",
+    "parent": "вышестоящим организациям",
     "kind": "видам органов",
 }
 _KINDS = {
-    "regional": "Региональные органы",
-    "municipality": "Муниципалитеты",
-    "institution": "Подведомственные учреждения",
+    "regional": "Республиканские органы",
+    "municipality": "Органы местного самоуправления",
+    "institution": "Учреждения",
     "court": "Суды",
+    "other": "Другие организации",
 }
 # The filter of the API that has the key of a group.
 _GROUP_FILTERS = {"municipality": "municipality", "sphere": "sphere", "parent": "parent_id", "kind": "kind"}
@@ -138,13 +139,16 @@ def _narrowed(filters: dict[str, str], groups: list[dict[str, Any]], municipalit
     """Return by what the page is restricted, in words."""
     names = {one["oktmo"]: one["name"] for one in municipalities} | _KINDS
     names |= {group["key"]: group["name"] for group in groups if group["name"]} | {"none": "не указано"}
-    words = [value if name == "sphere" else names.get(value, "учредитель") for name, value in filters.items()]
+    words = [
+        value if name == "sphere" else names.get(value, "вышестоящая организация")
+        for name, value in filters.items()
+    ]
     return ", ".join(words)
 
 
 def _stages(figures: dict[str, Any], network: str) -> Any:
     bars = [Bar(title, figures[stage], count(figures[stage])) for stage, title in STAGES.items()]
-    return bar_chart(f"{network}: сколько организаций на каком этапе", bars)
+    return bar_chart(f"{network}: сколько организаций на каком шаге", bars)
 
 
 def _history(points: list[dict[str, Any]]) -> LineChart:

@@ -10,16 +10,23 @@ from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.forms import refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.labels import options
 
 PATH = "/erasures"
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.SYSTEM, 70, "Удаление данных", PATH, rights=frozenset({"personal_data:erase"})),),
+    (
+        NavigationLink(
+            Section.SYSTEM, 70, "Удаление персональных данных", PATH, rights=frozenset({"personal_data:erase"})
+        ),
+    ),
 )
+# Erasures on this ground start by themselves.
+_BY_ITSELF = "retention_ended"
 _STATES = ("queued", "running", "done", "failed")
 _AUTHOR_KEY = re.compile(r"[A-Za-z0-9_.:=-]{1,100}")
-_NO_AUTHOR = "Такого автора нет. Ключ автора показан в обращении."
+_NO_AUTHOR = "Такого автора нет. Откройте эту страницу по ссылке из обращения: «Другие обращения автора»."
 _NO_REFERENCE = "Укажите номер документа, без имени гражданина."
 _NOT_CONFIRMED = "Подтвердите: удаление нельзя отменить."
 
@@ -52,7 +59,7 @@ async def erase_author(visit: VisitDep) -> Response:
         if problem.status == 404:
             return await _erasures(visit, entered, faults={"author_key": _NO_AUTHOR}, status=404)
         return await _erasures(visit, entered, refusal=refusal_of(problem), status=problem.status)
-    return visit.redirect(PATH, note="Удаление поставлено в очередь. Ход виден в списке.")
+    return visit.redirect(PATH, note="Удаление поставлено в очередь. Ход виден в списке")
 
 
 async def _erasures(
@@ -71,6 +78,7 @@ async def _erasures(
         status=status,
         erasures=listed["items"],
         chosen=chosen,
+        grounds=[(ground, text) for ground, text in options("erasure_ground") if ground != _BY_ITSELF],
         entered=entered,
         faults=faults or {},
         total=_total,

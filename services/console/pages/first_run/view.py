@@ -23,7 +23,7 @@ router = page_router()
 PAGE = Page(router)
 _WRONG = {"name": "Введите название: одна строка, до 500 знаков.", "kind": "Выберите вид."}
 _NETWORK_SILENT = (
-    "Сеть пока нельзя спросить: нет рабочего ключа доступа. Введите ниже сервисный ключ приложения и повторите."
+    "Соцсеть пока нельзя спросить: нет рабочего ключа доступа. Введите ниже сервисный ключ приложения и повторите."
 )
 
 
@@ -53,7 +53,7 @@ async def register_first_organisation(visit: VisitDep) -> Response:
         await visit.api.send("POST", "/organisations", body, key=form.get("key"))
     except ApiProblem as problem:
         return await _page(visit, _refused(form, problem, _WRONG), status=problem.status)
-    return visit.redirect(PATH, note="Организация добавлена.")
+    return visit.redirect(PATH, note="Организация добавлена")
 
 
 @router.post(f"{PATH}/page")
@@ -77,7 +77,7 @@ async def connect_first_page(visit: VisitDep) -> Response:
         refused = connecting.refused(form, organisation, problem)
         shown = Entered(form, refused.refusal, dict(refused.wrong), connecting.community_in(form))
         return await _page(visit, shown, status=problem.status)
-    return visit.redirect(PATH, note="Страница подключена.")
+    return visit.redirect(PATH, note="Страница подключена")
 
 
 @router.post(f"{PATH}/token")
@@ -92,7 +92,7 @@ async def save_first_token(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         shown = Entered({}, refusal_of(problem), tokens.wrong_token(problem))
         return await _page(visit, shown, status=problem.status)
-    return visit.redirect(PATH, note="Ключ сохранён. Страница читается.")
+    return visit.redirect(PATH, note="Ключ сохранён. Страница читается")
 
 
 async def _add_service_token(visit: Visit, form: dict[str, str]) -> None:

@@ -81,7 +81,7 @@ async def object_to_grades(
             raise
         refusal = "Напишите, почему оценка неверна." if problem.status == 422 else explained(problem)
         return await _item(visit, graded_item_id, status=problem.status, refusal=refusal, ground=ground)
-    return visit.redirect(f"{PATH}/items/{graded_item_id}", note="Возражение отправлено в центр.")
+    return visit.redirect(f"{PATH}/items/{graded_item_id}", note="Возражение отправлено в центр")
 
 
 @router.post(PATH + "/items/{graded_item_id}/decision")
@@ -106,7 +106,7 @@ async def decide_objection(visit: VisitDep, request: Request, graded_item_id: st
             reason=reason,
             scores=scores,
         )
-    note = "Возражение удовлетворено, баллы изменены." if upholds else "Возражение отклонено, баллы прежние."
+    note = "Возражение удовлетворено, баллы изменены" if upholds else "Возражение отклонено, баллы прежние"
     return visit.redirect(f"{PATH}/objections", note=note)
 
 

@@ -63,11 +63,11 @@ async def take_answers(visit: VisitDep, key: str = Form()) -> Response:
     except ApiProblem as problem:
         if problem.status != 409:
             raise
-        return visit.redirect(PATH, note="Сначала оцените те, что уже взяты.", kind="failed")
+        return visit.redirect(PATH, note="Сначала оцените те, что уже взяты", kind="failed")
     number = len(answer.data["item_ids"])
     if not number:
-        return visit.redirect(PATH, note="Неоценённых ответов сейчас нет.", kind="failed")
-    return visit.redirect(PATH, note=f"Взято: {counted(number, 'ответ', 'ответа', 'ответов')}.")
+        return visit.redirect(PATH, note="Неоценённых ответов сейчас нет", kind="failed")
+    return visit.redirect(PATH, note=f"Взято: {counted(number, 'ответ', 'ответа', 'ответов')}")
 
 
 @router.post(PATH + "/samples")
@@ -84,7 +84,7 @@ async def draw_sample(visit: VisitDep, week: str = Form(""), key: str = Form()) 
             refusal="Выборку собирают не раньше чем через сутки после конца недели. Проверьте неделю.",
         )
     items = counted(answer.data["items"], "ответ", "ответа", "ответов")
-    return visit.redirect(PATH, note=f"Выборка собрана: {items}.")
+    return visit.redirect(PATH, note=f"Выборка собрана: {items}")
 
 
 @router.post(PATH + "/answers/{item_id}")
@@ -106,4 +106,4 @@ async def grade_answer(visit: VisitDep, request: Request, item_id: str) -> Respo
         if problem.status != 409:
             raise
         return visit.redirect(PATH, note=f"Оценка не сохранена. {explained(problem)}", kind="failed")
-    return visit.redirect(PATH, note="Оценка сохранена.")
+    return visit.redirect(PATH, note="Оценка сохранена")

@@ -9,6 +9,7 @@ from services.console.choices.appeal_list_query import PATH, ListQuery, day_of
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.list_page import add_names
 from services.console.site.visit import Visit, VisitDep
+from services.console.words.labels import options
 
 router = APIRouter()
 # Filters that have a field of their own in the form; the others are kept as they are.
@@ -48,5 +49,5 @@ async def _form(visit: Visit) -> dict[str, Any]:
         "kept": [pair for pair in query.filters if pair[0] not in _IN_FORM],
         "days": (day_of(query.value("opened_from")), day_of(query.value("opened_to"), is_end=True)),
         "orders": [one for one in _ORDERS if not query.is_search or one[0].endswith("opened_at")],
-        "sources": filter_words.source_options(),
+        "sources": options("source"),
     }  # fmt: skip

@@ -21,37 +21,7 @@ _STATES = {
     "watched": ("вы наблюдаете", "вы не наблюдаете"),
     "possible_other_matter": ("возможно, два вопроса", "вопрос один"),
 }
-# Of filters by a closed list: the title, and the words for its values.
-_VALUES: dict[str, tuple[str, dict[str, str]]] = {
-    "assignee": ("исполнитель", {"me": "вы", "none": "не назначен"}),
-    "source": ("поступило", {"phone": "по телефону", "reception": "на приёме", "letter": "письмом"}),
-    "language": ("язык", {"ru": "русский", "bxr": "бурятский", "mixed": "русский и бурятский"}),
-    "feedback": (
-        "гражданин",
-        {
-            "thanks": "благодарит",
-            "not_solved": "не согласен с ответом",
-            "mark": "поставил оценку",
-            "silence": "молчит",
-        },
-    ),
-    "triage_reason": (
-        "почему у модератора",
-        {
-            "need_unclear": "неясно, нужен ли ответ",
-            "buryat_text": "текст на бурятском",
-            "other_region": "другой регион",
-            "topic_uncertain": "тема неясна",
-            "moderators_by_rule": "так велит правило",
-            "no_rule": "нет правила",
-            "page_unknown": "страница неизвестна",
-            "organisation_closed": "организация закрыта",
-            "no_role_holder": "в реестре некому",
-            "several_role_holders": "в реестре несколько подходящих",
-            "returned": "вернула организация",
-        },
-    ),
-}
+_ASSIGNEE = {"me": "вы", "none": "не назначен"}
 _NAMED = {
     "q": "слова",
     "tag": "метка",
@@ -85,11 +55,11 @@ def chips(query: ListQuery, names: dict[str, str]) -> list[dict[str, str]]:
 def _words(name: str, value: str, names: dict[str, str]) -> str:
     if name in _STATES:
         return _STATES[name][value != "true"]
-    if name in {"status", "urgency", "network"}:
-        return f"{_TITLES[name]}: {label(value, 'appeal_status' if name == 'status' else name)}"
-    if name in _VALUES:
-        title, words = _VALUES[name]
-        return f"{title}: {words.get(value, value)}"
+    if name in _LISTS:
+        title, kind = _LISTS[name]
+        return f"{title}: {label(value, kind)}"
+    if name == "assignee":
+        return f"исполнитель: {_ASSIGNEE.get(value, value)}"
     if name in _REFERENCES:
         title, unknown = _REFERENCES[name]
         return f"{title}: {names.get(value, unknown)}"
@@ -98,7 +68,16 @@ def _words(name: str, value: str, names: dict[str, str]) -> str:
     return f"{_NAMED.get(name, 'другой отбор')}: {value}"
 
 
-_TITLES = {"status": "статус", "urgency": "срочность", "network": "соцсеть"}
+# Of filters by a closed list: the title, and the kind of its labels.
+_LISTS = {
+    "status": ("статус", "appeal_status"),
+    "urgency": ("срочность", "urgency"),
+    "network": ("соцсеть", "network"),
+    "source": ("поступило", "source"),
+    "language": ("язык", "language"),
+    "feedback": ("гражданин", "feedback"),
+    "triage_reason": ("почему у модератора", "triage_reason"),
+}
 _MOMENTS = {"opened_from": "с", "opened_to": "до", "due_before": "срок до", "updated_since": "изменены после"}
 
 
@@ -130,8 +109,3 @@ def names_in(appeals: list[dict[str, Any]]) -> dict[str, str]:
         if location is not None and location["municipality"] is not None:
             names[location["municipality"]["oktmo"]] = location["municipality"]["name"]
     return names
-
-
-def source_options() -> list[tuple[str, str]]:
-    """Return how appeals come in other than by a network."""
-    return list(_VALUES["source"][1].items())

@@ -39,7 +39,7 @@ NOBODY = WorkList(
     empty="Исполнитель есть у каждого обращения.",
 )
 TRIAGE = WorkList(
-    "У модераторов", _list("status=triage&sort=opened_at"), _EVERYTHING, "triage",
+    "У модератора", _list("status=triage&sort=opened_at"), _EVERYTHING, "triage",
     empty="Ни одно обращение не ждёт решения модератора.",
 )  # fmt: skip
 RETURNED = WorkList(

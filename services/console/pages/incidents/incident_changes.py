@@ -73,7 +73,7 @@ async def rename(visit: VisitDep, incident_id: str, form: Annotated[TitleForm, F
 async def set_lead(visit: VisitDep, incident_id: str, form: Annotated[LeadForm, Form()]) -> Response:
     """Set the organisation that leads the incident."""
     body = {"organisation_id": form.organisation_id or None}
-    note = "Ведущая организация назначена." if form.organisation_id else "Ведущей организации больше нет."
+    note = "Ведущая организация назначена" if form.organisation_id else "Ведущей организации больше нет"
     return await _change(visit, incident_id, body, form.version, note, entered={"form": "lead"})
 
 
@@ -84,7 +84,7 @@ async def close(visit: VisitDep, incident_id: str, form: Annotated[CloseForm, Fo
         await visit.api.send("POST", f"{PATH}/{incident_id}/closure", version=f'"{form.version}"')
     except ApiProblem as problem:
         return await _refused(visit, incident_id, problem, form="close")
-    return visit.redirect(f"{PATH}/{incident_id}", note="Инцидент закрыт: новые обращения в него не попадут.")
+    return visit.redirect(f"{PATH}/{incident_id}", note="Инцидент закрыт: новые обращения в него не попадут")
 
 
 @router.post(ONE + "/members")
@@ -101,7 +101,7 @@ async def add_members(visit: VisitDep, incident_id: str, form: Annotated[Members
         await visit.api.send("POST", f"{PATH}/{incident_id}/members", {"appeal_ids": appeal_ids})
     except ApiProblem as problem:
         return await _refused(visit, incident_id, problem, form="members", numbers=form.numbers)
-    return visit.redirect(f"{PATH}/{incident_id}", note="Обращения добавлены.")
+    return visit.redirect(f"{PATH}/{incident_id}", note="Обращения добавлены")
 
 
 @router.post(ONE + "/members/{appeal_id}/remove")
@@ -112,9 +112,9 @@ async def remove_member(visit: VisitDep, incident_id: str, appeal_id: str) -> Re
     except ApiProblem as problem:
         if problem.status != 404:
             raise
-        note = "Этого обращения в инциденте уже нет."
+        note = "Этого обращения в инциденте уже нет"
         return visit.redirect(f"{PATH}/{incident_id}", note=note, kind="failed")
-    note = "Обращение убрано из инцидента. Само оно сюда больше не попадёт."
+    note = "Обращение убрано из инцидента. Само оно сюда больше не попадёт"
     return visit.redirect(
         f"{PATH}/{incident_id}",
         note=note,
@@ -129,7 +129,7 @@ async def restore_member(visit: VisitDep, incident_id: str, appeal_id: str) -> R
         await visit.api.send("POST", f"{PATH}/{incident_id}/members", {"appeal_ids": [appeal_id]})
     except ApiProblem as problem:
         return await _refused(visit, incident_id, problem, form="members")
-    return visit.redirect(f"{PATH}/{incident_id}", note="Обращение возвращено в инцидент.")
+    return visit.redirect(f"{PATH}/{incident_id}", note="Обращение возвращено в инцидент")
 
 
 async def _change(

@@ -35,7 +35,7 @@ def recipients(members: list[Document]) -> Recipients:
         if (ended := _ENDED.get(member["status"])) is not None:
             skipped.append((member, ended))
         elif member["channel"]["network"] is None:
-            skipped.append((member, "внесено вручную: ответить в сети некуда"))
+            skipped.append((member, "внесено вручную: ответить в соцсети некуда"))
         else:
             waiting.append(member)
     return Recipients(waiting, skipped)

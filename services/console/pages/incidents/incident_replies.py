@@ -76,7 +76,7 @@ async def _replied(visit: Visit, incident_id: str, form: ReplyForm) -> Response:
         if problem.status not in {409, 422}:
             raise
         return await _form(visit, incident_id, form, refusal=_refusal(problem), status=problem.status)
-    note = "Ответ отправляется. Ход публикации виден в разделе «Ответы всем»."
+    note = "Ответ отправляется. Ход публикации виден в разделе «Ответы всем»"
     return visit.redirect(f"{PATH}/{incident_id}", note=note)
 
 

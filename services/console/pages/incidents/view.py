@@ -54,7 +54,7 @@ async def create_incident(visit: VisitDep, form: Annotated[IncidentForm, Form()]
         refusal = _TAKEN if problem.status == 409 else explained(problem)
         return await _listed(visit, form=form, refusal=refusal, status=problem.status)
     incident = answer.data
-    return visit.redirect(f"{PATH}/{incident['id']}", note=f"Инцидент № {incident['number']} создан.")
+    return visit.redirect(f"{PATH}/{incident['id']}", note=f"Инцидент № {incident['number']} создан")
 
 
 _TAKEN = "Одно из обращений уже в другом инциденте. Сначала уберите его оттуда."

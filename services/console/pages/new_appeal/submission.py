@@ -7,10 +7,11 @@ from typing import Any
 from services.console.api_calls.client import Api, ApiProblem
 from services.console.choices.choices_by_name import Choice
 from services.console.choices.organisation_choice import choose_organisation
+from services.console.words.labels import label
 from services.console.words.refusals import explained
 from shared.clock import REGION_TIME_ZONE
 
-CHANNELS = (("phone", "По телефону"), ("reception", "На приёме"), ("letter", "Письмом"))
+CHANNELS = tuple((source, label(source, "source").capitalize()) for source in ("phone", "reception", "letter"))
 _CONTACT = ("name", "phone", "email", "address")
 _AS_GIVEN = ("external_id", "municipality", "settlement", "street", "house", "urgency")
 _OWN = "own"
@@ -21,9 +22,9 @@ _BY_FIELD = {
     "organisation": "Этой организации назначить нельзя: выберите другую.",
     "topic_id": "Выберите другую тему.",
     "contact": "Проверьте контакты: каждое поле до 300 знаков, в одну строку.",
-    "place": "Проверьте место: улица и дом — в одну строку.",
+    "location": "Проверьте место: улица и дом — в одну строку.",
 }
-_PLACE = frozenset({"municipality", "settlement", "street", "house"})
+_LOCATION = frozenset({"municipality", "settlement", "street", "house"})
 
 
 @dataclass
@@ -43,7 +44,7 @@ def wrong_fields(problem: ApiProblem) -> WrongSubmission:
     found: dict[str, str] = {}
     for pointer in problem.fields:
         name = pointer.lstrip("/").partition("/")[0]
-        name = {"organisation_id": "organisation"}.get(name, "place" if name in _PLACE else name)
+        name = {"organisation_id": "organisation"}.get(name, "location" if name in _LOCATION else name)
         if name in _BY_FIELD:
             found[name] = _BY_FIELD[name]
     return WrongSubmission(found, "" if found else explained(problem))

@@ -58,7 +58,7 @@ def _opened(visit: Visit, appeal: dict[str, Any], *, is_new: bool) -> Response:
     owner, own = appeal["organisation"], visit.me["organisation"]
     # Staff see the appeals of their organisation: one that went to another is not theirs to open.
     if own is not None and not visit.me["include_subordinates"] and (owner is None or owner["id"] != own["id"]):
-        whose = f"передано: {owner['name']}" if owner else "у модератора центра"
+        whose = f"передано: {owner['name']}" if owner else "у модератора"
         return visit.redirect(f"{PATH}?source={appeal['source']}", note=f"Обращение № {number} принято, {whose}")
     note = f"Обращение № {number} заведено" if is_new else f"Такое обращение уже есть: № {number}"
     return visit.redirect(f"/appeals/{appeal['id']}", note=note)

@@ -59,7 +59,7 @@ async def change_page(visit: VisitDep, page_id: str) -> Response:
             again = form | {"version": current["version"]}
             return _form(visit, page, again, organisation, problem, wrong=wrong)
         return _form(visit, page, form, organisation, problem, wrong=wrong_fields(problem, _WRONG))
-    return visit.redirect(f"/pages/{page_id}", note="Изменения сохранены.")
+    return visit.redirect(f"/pages/{page_id}", note="Изменения сохранены")
 
 
 def _values(answer: Answer) -> dict[str, str]:

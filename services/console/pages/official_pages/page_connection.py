@@ -40,7 +40,7 @@ async def connect_page(visit: VisitDep) -> Response:
         shown = refused(form, organisation, problem)
         again = Connection(form, organisation, community_in(form), shown.refusal, shown.wrong)
         return _form(visit, again, status=problem.status)
-    note = "Страница подключена. Введите ключ доступа сообщества, чтобы собирать обращения."
+    note = "Страница подключена. Введите ключ доступа сообщества, чтобы собирать обращения"
     return visit.redirect(f"/pages/{page['id']}", note=note)
 
 

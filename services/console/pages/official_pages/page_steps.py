@@ -19,7 +19,7 @@ _WRONG = {
     "reason": "Напишите, что случилось.",
     "evidence": "До 2000 знаков.",
 }
-_NOT_VERIFIED = "Сначала подтвердите шаг «подтверждена сетью»: без него страница не считается официальной."
+_NOT_VERIFIED = "Сначала подтвердите шаг «подтверждена соцсетью»: без него страница не считается официальной."
 
 
 def may_confirm(visit: Visit, page: Mapping[str, Any]) -> bool:
@@ -46,7 +46,7 @@ async def confirm_step(visit: VisitDep, page_id: str, step: str) -> Response:
         await visit.api.send("PUT", f"/pages/{page_id}/steps/{_known(step)}", body)
     except ApiProblem as problem:
         return await _form(visit, page_id, step, form, problem)
-    return visit.redirect(f"/pages/{page_id}", note="Шаг подтверждён.")
+    return visit.redirect(f"/pages/{page_id}", note="Шаг подтверждён")
 
 
 @router.post("/pages/{page_id}/steps/{step}/lost")
@@ -58,7 +58,7 @@ async def lose_step(visit: VisitDep, page_id: str, step: str) -> Response:
         await visit.api.send("DELETE", f"/pages/{page_id}/steps/{_known(step)}", parameters=reason)
     except ApiProblem as problem:
         return await _form(visit, page_id, step, form, problem)
-    return visit.redirect(f"/pages/{page_id}", note="Записано, что шаг утрачен.")
+    return visit.redirect(f"/pages/{page_id}", note="Записано, что шаг утрачен")
 
 
 def _known(step: str) -> str:

@@ -21,7 +21,7 @@ for part in (page_connection, page_changes, page_steps, page_tokens):
     router.include_router(part.router)
 PAGE = Page(
     router,
-    (NavigationLink(Section.REGISTRY, 20, "Страницы", PATH, rights=frozenset({"registry:read"}), key="p"),),
+    (NavigationLink(Section.REGISTRY, 20, "Страницы", PATH, rights=frozenset({"registry:read"}), key="v"),),
 )
 _FILTERS = ("q", "network", "missing_step", "active", "organisation_id")
 _ADDRESS = re.compile(r"[/@]|^(club|public)\d+$|\.(com|ru)\b")

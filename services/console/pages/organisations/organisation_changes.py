@@ -35,7 +35,7 @@ async def register_organisation(visit: VisitDep) -> Response:
         made = await visit.api.send("POST", "/organisations", body, key=form.get("key"))
     except ApiProblem as problem:
         return await _refused(visit, OrganisationForm(form, parent), problem)
-    return visit.redirect(f"/organisations/{made.data['id']}", note="Организация добавлена в реестр.")
+    return visit.redirect(f"/organisations/{made.data['id']}", note="Организация добавлена в реестр")
 
 
 @router.get("/organisations/{organisation_id}/edit")
@@ -62,7 +62,7 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
         if problem.status == 412:
             return await _changed_meanwhile(visit, OrganisationForm(form, parent), problem, organisation_id)
         return await _refused(visit, OrganisationForm(form, parent), problem, organisation)
-    return visit.redirect(path, note="Изменения сохранены.")
+    return visit.redirect(path, note="Изменения сохранены")
 
 
 async def _changed_meanwhile(

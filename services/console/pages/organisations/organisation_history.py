@@ -38,14 +38,14 @@ async def add_name(visit: VisitDep, organisation_id: str) -> Response:
         await visit.api.send("POST", f"/organisations/{organisation_id}/names", body, key=form.get("key"))
     except ApiProblem as problem:
         return await _name_form(visit, organisation_id, form, problem)
-    return visit.redirect(f"/organisations/{organisation_id}", note="Название добавлено.")
+    return visit.redirect(f"/organisations/{organisation_id}", note="Название добавлено")
 
 
 @router.post("/organisations/{organisation_id}/names/{name_id}/remove")
 async def remove_name(visit: VisitDep, organisation_id: str, name_id: str) -> Response:
     """Remove a name that was added."""
     await visit.api.send("DELETE", f"/organisations/{organisation_id}/names/{name_id}")
-    return visit.redirect(f"/organisations/{organisation_id}", note="Название удалено.")
+    return visit.redirect(f"/organisations/{organisation_id}", note="Название удалено")
 
 
 async def _name_form(
@@ -88,14 +88,14 @@ async def record_succession(visit: VisitDep, organisation_id: str) -> Response:
         await visit.api.send("POST", f"/organisations/{organisation_id}/successions", body, key=form.get("key"))
     except ApiProblem as problem:
         return await _succession_form(visit, organisation_id, form, successors, problem)
-    return visit.redirect(f"/organisations/{organisation_id}", note="Преемник записан.")
+    return visit.redirect(f"/organisations/{organisation_id}", note="Преемник записан")
 
 
 @router.post("/organisations/{organisation_id}/successions/{succession_id}/remove")
 async def remove_succession(visit: VisitDep, organisation_id: str, succession_id: str) -> Response:
     """Remove a succession that was recorded by mistake; the last day is corrected by hand."""
     await visit.api.send("DELETE", f"/organisations/{organisation_id}/successions/{succession_id}")
-    note = "Запись о преемнике удалена. Проверьте последний день организации."
+    note = "Запись о преемнике удалена. Проверьте последний день организации"
     return visit.redirect(f"/organisations/{organisation_id}/edit", note=note)
 
 

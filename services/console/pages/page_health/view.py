@@ -23,7 +23,7 @@ FILTERS = ("week", "network", "light", "municipality", "silent", "organisation_i
 _PAGE_SIZE = 50
 _WEEKS = 26
 _SOURCES = {
-    "page_steps": "этапы в реестре",
+    "page_steps": "шаги в реестре",
     "page_checks": "ежедневная проверка",
     "messages": "собранные сообщения",
     "appeals": "обращения",

@@ -59,7 +59,7 @@ async def give_access(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         return await _form(visit, form, organisation, problem)
     if password is None:
-        return visit.redirect(f"/people/{made.data['id']}", note="Доступ дан.")
+        return visit.redirect(f"/people/{made.data['id']}", note="Доступ дан")
     return visit.render("people/password.html", person=made.data, password=password, is_new=True)
 
 
@@ -96,7 +96,7 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
         wrong["organisation_id"] = changed_choice(now, organisation)
         again = form | {"version": current["version"]}
         return await _form(visit, again, organisation, problem, person=person, wrong=wrong)
-    return visit.redirect(f"/people/{person_id}", note="Доступ изменён.")
+    return visit.redirect(f"/people/{person_id}", note="Доступ изменён")
 
 
 @router.post("/people/{person_id}/password")

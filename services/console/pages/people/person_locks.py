@@ -19,27 +19,27 @@ async def lock_person(visit: VisitDep, person_id: str) -> Response:
         await visit.api.send("POST", f"{own}/lock", {"reason": form.get("reason", "")})
     except ApiProblem as problem:
         if problem.status == 422:
-            return visit.redirect(own, note="Напишите, почему доступ закрывается.", kind="failed")
+            return visit.redirect(own, note="Напишите, почему доступ закрывается", kind="failed")
         if problem.status == 409:
-            note = "Доступ уже закрыт, или это ваша собственная учётная запись."
+            note = "Доступ уже закрыт, или это ваша собственная учётная запись"
             return visit.redirect(own, note=note, kind="failed")
         raise
     undo = {"path": f"{own}/unlock", "label": "Открыть доступ"}
-    return visit.redirect(own, note="Доступ закрыт, сессии завершены.", undo=undo)
+    return visit.redirect(own, note="Доступ закрыт, сессии завершены", undo=undo)
 
 
 @router.post("/people/{person_id}/unlock")
 async def unlock_person(visit: VisitDep, person_id: str) -> Response:
     """Unlock the account; failed sign-ins are forgotten too."""
     await visit.api.send("POST", f"/people/{person_id}/unlock")
-    return visit.redirect(f"/people/{person_id}", note="Доступ открыт.")
+    return visit.redirect(f"/people/{person_id}", note="Доступ открыт")
 
 
 @router.post("/people/{person_id}/sessions/end")
 async def end_sessions(visit: VisitDep, person_id: str) -> Response:
     """End all sessions of a person."""
     await visit.api.send("DELETE", f"/people/{person_id}/sessions")
-    return visit.redirect(f"/people/{person_id}", note="Все сессии завершены.")
+    return visit.redirect(f"/people/{person_id}", note="Все сессии завершены")
 
 
 @router.post("/people/{person_id}/sessions/{session_id}/end")
@@ -50,7 +50,7 @@ async def end_session(visit: VisitDep, person_id: str, session_id: str) -> Respo
     except ApiProblem as problem:
         if problem.status != 404:
             raise
-    return visit.redirect(f"/people/{person_id}", note="Сессия завершена.")
+    return visit.redirect(f"/people/{person_id}", note="Сессия завершена")
 
 
 @router.post("/people/{person_id}/notice-address")
@@ -65,7 +65,7 @@ async def set_notice_address(visit: VisitDep, person_id: str) -> Response:
         if not is_correctable(problem) and problem.status != 429:
             raise
         return visit.redirect(own, note=_REFUSED.get(problem.status, _NOT_SET), kind="failed")
-    note = "На адрес отправлена ссылка: по ней его подтвердит сотрудник." if address else "Адрес удалён."
+    note = "На адрес отправлена ссылка: по ней его подтвердит сотрудник" if address else "Адрес удалён"
     return visit.redirect(own, note=note)
 
 

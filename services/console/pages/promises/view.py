@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from services.console.site.charts import part_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep, together
-from services.console.words.labels import PROMISE_STATUS
+from services.console.words.appeal_labels import PROMISE_STATUS
 from shared import clock
 
 PATH = "/promises"

@@ -15,7 +15,7 @@ from services.console.site.visit import VisitDep
 PATH = "/publications"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.WORK, 60, "Публикации", PATH, rights=frozenset({"appeals:answer"}), key="p"),)
+    router, (NavigationLink(Section.WORK, 50, "Публикации", PATH, rights=frozenset({"appeals:answer"}), key="p"),)
 )
 _TABS = (
     ("failed", "Не опубликованы"),
@@ -54,4 +54,4 @@ async def retry_publication(visit: VisitDep, publication_id: UUID) -> Response:
     except ApiProblem as problem:
         note = _NOT_FAILED if problem.status == 409 else refusal_of(problem)
         return visit.redirect(back, note=note, kind="failed")
-    return visit.redirect(back, note="Ответ снова в очереди на публикацию.")
+    return visit.redirect(back, note="Ответ снова в очереди на публикацию")

@@ -65,6 +65,6 @@ def _day(value: str | None) -> date | None:
 
 
 def _appeals_of(topic: dict[str, Any], day: date) -> str:
-    """Return the address of the appeals that the day brought about this topic and place."""
+    """Return the address of the appeals that the day brought about this topic and location."""
     query = {"from": day, "to": day, "topic_group": topic["topic_group_id"], "location": topic["municipality"]}
     return f"/analytics/appeals?{urlencode(query)}"

@@ -15,7 +15,7 @@ from shared.russian import plural
 PATH = "/quarantine"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 30, "Карантин", PATH, rights=frozenset({"sources:inspect"}), key="q"),)
+    router, (NavigationLink(Section.SYSTEM, 30, "Карантин", PATH, rights=frozenset({"sources:inspect"}), key="k"),)
 )
 _STILL_UNREADABLE = "Прочитать по-прежнему не удалось: запись остаётся в карантине до обновления системы."
 _POLLED = "Сообщение прочитано опросом: система прочитает его сама или при сверке."
@@ -68,4 +68,4 @@ async def retry_payload(visit: VisitDep, payload_id: UUID) -> Response:
     new = answer.data["new"]
     words = f"{new} {plural(new, ('новое сообщение', 'новых сообщения', 'новых сообщений'))}"
     changed = answer.data["edited"] + answer.data["deleted"] + answer.data["restored"]
-    return visit.redirect(PATH, note=f"Прочитано: {words}, изменений: {changed}.")
+    return visit.redirect(PATH, note=f"Прочитано: {words}, изменений: {changed}")

@@ -190,7 +190,7 @@ def _ended(decided: dict[str, Any], form: NoAnswerForm) -> Outcome:
         case "not_required":
             return Outcome(f"Ответ не нужен: обращение № {number} закрыто.", True, "organisation=")
         case "triage":
-            note = f"Записано. Обращение № {number} остаётся в очереди: ответа ждёт другое сообщение."
+            note = f"Записано. Обращение № {number} остаётся в очереди: ответа ждёт другое сообщение"
             return Outcome(note, left_queue=False)
     return Outcome(f"На это сообщение ответ не нужен. Обращение № {number} остаётся отвеченным.", True)
 

@@ -203,8 +203,8 @@ async def _decided_meanwhile(visit: Visit, state: QueueState, found: Upcoming, a
     last = appeal["timeline"][-1]["actor"] if appeal["timeline"] else {"id": None, "name": "коллега"}
     result = f"назначено: {appeal['organisation']['name']}" if appeal["organisation"] else "ответ не нужен"
     if last["id"] == visit.me["person"]["id"]:
-        return visit.redirect(state.address(), note=f"Обращение № {appeal['number']} уже решено: {result}.")
-    note = f"Обращение № {appeal['number']} уже решил(а) {last['name']}: {result}. Показано следующее."
+        return visit.redirect(state.address(), note=f"Обращение № {appeal['number']} уже решено: {result}")
+    note = f"Обращение № {appeal['number']} уже решил(а) {last['name']}: {result}. Показано следующее"
     return visit.redirect(state.address(), note=note, kind="failed")
 
 

@@ -51,7 +51,7 @@ async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) 
         if problem.status not in _REFUSED:
             raise
         return await _show(visit, appeal_id, reply_id, entered=entered, problem=problem, withdraws=withdraws)
-    note = "Удаляем ответ из сети" if withdraws else "Исправляем ответ в сети"
+    note = "Удаляем ответ из соцсети" if withdraws else "Исправляем ответ в соцсети"
     return visit.redirect(PATH.format(appeal_id=appeal_id, reply_id=reply_id), note=note)
 
 

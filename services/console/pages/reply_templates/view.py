@@ -19,7 +19,7 @@ PATH = "/templates"
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.WORK, 60, "Шаблоны", PATH, rights=frozenset({"appeals:answer"})),),
+    (NavigationLink(Section.WORK, 70, "Шаблоны ответов", PATH, rights=frozenset({"appeals:answer"})),),
 )
 FIELDS = (
     ("имя", "как обратиться к гражданину; вписывает автор ответа"),

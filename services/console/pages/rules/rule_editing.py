@@ -113,7 +113,7 @@ async def create_version(visit: VisitDep, rule_set_id: UUID) -> Response:
         refusal = "Такой набор создать нельзя:" if faults else explained(problem)
         return _editor(visit, state, blank_form(), status=problem.status, refusal=refusal, faults=faults)
     made = answer.data
-    note = f"Набор № {made['number']} создан как черновик. Проверьте его и включите."
+    note = f"Набор № {made['number']} создан как черновик. Проверьте его и включите"
     return visit.redirect(f"/rules/{made['id']}/changes", note=note)
 
 

@@ -16,7 +16,11 @@ PATH = "/rules"
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.SYSTEM, 10, "Маршрутизация", PATH, rights=frozenset({"rules:manage"}), key="m"),),
+    (
+        NavigationLink(
+            Section.SYSTEM, 10, "Правила маршрутизации", PATH, rights=frozenset({"rules:manage"}), key="m"
+        ),
+    ),
 )
 
 

@@ -26,7 +26,7 @@ from shared import clock
 PATH = "/sla-policies"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 12, "Нормативы", PATH, rights=frozenset({"rules:manage"}), key="n"),)
+    router, (NavigationLink(Section.SYSTEM, 12, "Нормативы", PATH, rights=frozenset({"rules:manage"}), key="d"),)
 )
 _UNCOVERED = "Так нельзя: часть обращений осталась бы без норматива. Сначала добавьте норматив для всех обращений."
 
@@ -70,7 +70,7 @@ async def add_policy(visit: VisitDep) -> Response:
         return await _form(
             visit, values, topic, faults=policy_faults(problem), refusal=refusal_of(problem), status=problem.status
         )
-    return visit.redirect(f"{PATH}/{answer.data['policy_key']}", note="Норматив добавлен.")
+    return visit.redirect(f"{PATH}/{answer.data['policy_key']}", note="Норматив добавлен")
 
 
 @router.get(f"{PATH}/{{policy_key}}")
@@ -94,7 +94,7 @@ async def change_policy(visit: VisitDep, policy_key: UUID) -> Response:
         return await _policy(
             visit, policy_key, values, topic, faults=policy_faults(problem), refusal=refusal, status=problem.status
         )
-    return visit.redirect(f"{PATH}/{policy_key}", note="Новая версия норматива записана.")
+    return visit.redirect(f"{PATH}/{policy_key}", note="Новая версия норматива записана")
 
 
 @router.post(f"{PATH}/{{policy_key}}/end")
@@ -106,7 +106,7 @@ async def end_policy(visit: VisitDep, policy_key: UUID) -> Response:
     except ApiProblem as problem:
         note = _UNCOVERED if "urgency" in problem.document else refusal_of(problem)
         return visit.redirect(f"{PATH}/{policy_key}", note=note, kind="failed")
-    return visit.redirect(f"{PATH}/{policy_key}", note="Норматив больше не действует.")
+    return visit.redirect(f"{PATH}/{policy_key}", note="Норматив больше не действует")
 
 
 async def _entered(visit: Visit, form: Mapping[str, Any]) -> tuple[dict[str, str], Choice]:

@@ -40,7 +40,7 @@ async def cancel_backfill(visit: VisitDep, backfill_id: UUID) -> Response:
         await visit.api.send("POST", f"/sources/backfills/{backfill_id}/cancel")
     except ApiProblem as problem:
         return visit.redirect(back, note=refusal_of(problem), kind="failed")
-    return visit.redirect(back, note="Догрузка отменена. Прочитанное осталось.")
+    return visit.redirect(back, note="Догрузка отменена. Прочитанное осталось")
 
 
 @router.get("/sources/reconciliations")
@@ -77,4 +77,4 @@ async def reconcile_all(visit: VisitDep) -> Response:
         answer = await visit.api.send("POST", "/sources/reconciliations", body, key=str(form.get("key", "")))
     except ApiProblem as problem:
         return visit.redirect("/sources/reconciliations", note=refusal_of(problem), kind="failed")
-    return visit.redirect("/sources/reconciliations", note=f"Сверка начата, страниц: {answer.data['page_count']}.")
+    return visit.redirect("/sources/reconciliations", note=f"Сверка начата, страниц: {answer.data['page_count']}")

@@ -38,7 +38,7 @@ async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
     """Compare the page with its network now."""
     form = await visit.request.form()
     body = {"since": start_of_day(str(form["since"]))} if form.get("since") else {}
-    note = "Сверка начата: результат появится здесь."
+    note = "Сверка начата: результат появится здесь"
     return await _started(visit, f"{page_id}/reconciliations", body, key=str(form.get("key", "")), note=note)
 
 
@@ -58,7 +58,7 @@ async def backfill_page(visit: VisitDep, page_id: UUID) -> Response:
         f"{page_id}/backfills",
         body,
         key=str(form.get("key", "")),
-        note="Догрузка начата.",
+        note="Догрузка начата",
         entered=entered,
     )
 
@@ -73,14 +73,14 @@ async def register_callback(visit: VisitDep, page_id: UUID) -> Response:
     except ApiProblem as problem:
         refusal = _SECRET if "/secret" in problem.fields else refusal_of(problem)
         return await _page(visit, page_id, callback_refusal=refusal, status=problem.status)
-    return visit.redirect(f"/sources/{page_id}", note="Уведомления зарегистрированы: подтвердите адрес в соцсети.")
+    return visit.redirect(f"/sources/{page_id}", note="Уведомления зарегистрированы: подтвердите адрес в соцсети")
 
 
 @router.post("/sources/{page_id}/callback/removal")
 async def remove_callback(visit: VisitDep, page_id: UUID) -> Response:
     """Delete the registration of push."""
     await visit.api.send("DELETE", f"/sources/{page_id}/callback")
-    return visit.redirect(f"/sources/{page_id}", note="Уведомления соцсети отключены. Страница читается опросом.")
+    return visit.redirect(f"/sources/{page_id}", note="Уведомления соцсети отключены. Страница читается опросом")
 
 
 async def _started(

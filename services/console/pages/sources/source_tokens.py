@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.page_names import page_id_at, page_names
+from services.console.registry_forms.tokens import NEEDS_PERSON
 from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep
 
@@ -41,7 +42,7 @@ async def add_token(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         refusal = refusal_of(problem)
         return await _tokens(visit, entered, refusal=f"{refusal} Ключ введите заново.", status=problem.status)
-    return visit.redirect("/sources/tokens", note="Ключ добавлен. Прочитать его снова нельзя.")
+    return visit.redirect("/sources/tokens", note="Ключ добавлен. Прочитать его снова нельзя")
 
 
 @router.post("/sources/tokens/{token_id}/recovery")
@@ -54,14 +55,14 @@ async def recover_token(visit: VisitDep, token_id: UUID) -> Response:
     except ApiProblem as problem:
         refusal = _OTHERWISE if problem.status == 422 else refusal_of(problem)
         return await _tokens(visit, refusal=refusal, status=problem.status)
-    return visit.redirect("/sources/tokens", note="Ключ снова в работе.")
+    return visit.redirect("/sources/tokens", note="Ключ снова в работе")
 
 
 @router.post("/sources/tokens/{token_id}/removal")
 async def remove_token(visit: VisitDep, token_id: UUID) -> Response:
     """Delete a token."""
     await visit.api.send("DELETE", f"/sources/tokens/{token_id}")
-    return visit.redirect("/sources/tokens", note="Ключ удалён.")
+    return visit.redirect("/sources/tokens", note="Ключ удалён")
 
 
 @router.get("/sources/limits")
@@ -82,16 +83,16 @@ async def _tokens(
     status: int = 200,
 ) -> HTMLResponse:
     tokens = (await visit.api.get("/sources/tokens"))["items"] if visit.may("sources:inspect") else []
-    broken = [one for one in tokens if one["state"] != "healthy"]
+    not_working = [one for one in tokens if one["state"] != "healthy"]
     common = [one for one in tokens if one["state"] == "healthy" and one["page_id"] is None]
-    shown = [*broken[:_SHOWN], *common]
+    shown = [*not_working[:_SHOWN], *common]
     names = await page_names(visit, {one["page_id"] for one in shown if one["page_id"]})
     return visit.render(
         "sources/tokens.html",
         status=422 if page_error else status,
         tab="tokens",
         tokens=shown,
-        broken_count=len(broken),
+        waiting_count=sum(one["state"] in NEEDS_PERSON for one in tokens),
         page_token_count=sum(one["page_id"] is not None for one in tokens),
         names=names,
         entered=entered or {},

@@ -14,7 +14,7 @@ PATH = "/sources"
 router = page_router()
 PAGE = Page(
     router,
-    (NavigationLink(Section.SYSTEM, 20, "Сбор сообщений", PATH, rights=frozenset({"sources:read"}), key="c"),),
+    (NavigationLink(Section.SYSTEM, 20, "Сбор сообщений", PATH, rights=frozenset({"sources:read"}), key="r"),),
 )
 
 

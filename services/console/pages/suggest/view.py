@@ -29,7 +29,7 @@ def _options(visit: Visit, options: list[tuple[str, str]]) -> HTMLResponse:
 
 @router.get("/suggest/appeals")
 async def suggest_searches(visit: VisitDep, q: Typed = "") -> HTMLResponse:
-    """Offer names of places and topics."""
+    """Offer names of locations and topics."""
     if not q.strip() or not visit.may("appeals:read"):
         return _options(visit, [])
     try:

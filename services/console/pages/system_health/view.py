@@ -7,13 +7,19 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 
 from services.console.choices.page_names import pages_with_problems
+from services.console.registry_forms.tokens import NEEDS_PERSON
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/system"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 5, "Состояние", PATH, rights=frozenset({"sources:inspect"}), key="y"),)
+    router,
+    (
+        NavigationLink(
+            Section.SYSTEM, 5, "Состояние системы", PATH, rights=frozenset({"sources:inspect"}), key="y"
+        ),
+    ),
 )
 # Lists of the API have no total: beyond this many it is said that there are more.
 _COUNTED = 50
@@ -56,7 +62,7 @@ async def _pages(visit: Visit) -> Concern:
 
 async def _tokens(visit: Visit) -> Concern:
     tokens = (await visit.api.get("/sources/tokens"))["items"]
-    bad = sum(one["state"] in {"captcha", "revoked", "blocked"} for one in tokens)
+    bad = sum(one["state"] in NEEDS_PERSON for one in tokens)
     return Concern("Ключи доступа ждут человека", "Ключи доступа работают", "/sources/tokens", bad)
 
 

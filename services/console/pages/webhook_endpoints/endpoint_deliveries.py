@@ -34,4 +34,4 @@ async def retry_delivery(visit: VisitDep, delivery_id: UUID) -> Response:
     except ApiProblem as problem:
         note = _NOT_RECEIVING if problem.status == 409 else refusal_of(problem)
         return visit.redirect(back, note=note, kind="failed")
-    return visit.redirect(back, note="Событие отправляется ещё раз.")
+    return visit.redirect(back, note="Событие отправляется ещё раз")

@@ -53,7 +53,7 @@ async def change_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
         await _patched(visit, endpoint_id, fields.body(), str(form.get("version", "")))
     except ApiProblem as problem:
         return await _endpoint(visit, endpoint_id, endpoint_refusal(problem, fields), status=problem.status)
-    return visit.redirect(f"/webhooks/{endpoint_id}", note="Подписка изменена.")
+    return visit.redirect(f"/webhooks/{endpoint_id}", note="Подписка изменена")
 
 
 @router.post("/webhooks/{endpoint_id}/activity")
@@ -89,14 +89,14 @@ async def send_test(visit: VisitDep, endpoint_id: UUID) -> Response:
     except ApiProblem as problem:
         note = _NOT_RECEIVING if problem.status == 409 else refusal_of(problem)
         return visit.redirect(f"/webhooks/{endpoint_id}", note=note, kind="failed")
-    return visit.redirect(f"/webhooks/deliveries/{answer.data['id']}", note="Проверочное событие отправляется.")
+    return visit.redirect(f"/webhooks/deliveries/{answer.data['id']}", note="Проверочное событие отправляется")
 
 
 @router.post("/webhooks/{endpoint_id}/removal")
 async def remove_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
     """Delete an endpoint."""
     await visit.api.send("DELETE", f"/webhooks/endpoints/{endpoint_id}")
-    return visit.redirect("/webhooks", note="Подписка удалена.")
+    return visit.redirect("/webhooks", note="Подписка удалена")
 
 
 @router.post("/webhooks/{endpoint_id}/{action}")

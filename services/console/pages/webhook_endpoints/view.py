@@ -21,7 +21,7 @@ from services.console.site.visit import Visit, VisitDep
 PATH = "/webhooks"
 router = page_router()
 PAGE = Page(
-    router, (NavigationLink(Section.SYSTEM, 40, "Вебхуки", PATH, rights=frozenset({"webhooks:read"}), key="w"),)
+    router, (NavigationLink(Section.SYSTEM, 40, "Вебхуки", PATH, rights=frozenset({"webhooks:read"}), key="h"),)
 )
 
 

@@ -6,18 +6,18 @@ from services.console.pages.weekly_report.measure_texts import NO_DATA
 from services.console.words.formats import count, decimal
 
 _NAMES = {
-    "totals": "Каналы", "outcomes": "Исходы", "attention": "Требует внимания", "topics": "Темы",
-    "municipalities": "Районы и города", "cells": "Темы по районам", "axes": "Показатели",
+    "totals": "Каналы", "outcomes": "Итоги", "attention": "Требует внимания", "topics": "Темы",
+    "municipalities": "Муниципалитеты", "cells": "Темы по муниципалитетам", "axes": "Показатели",
     "peer_groups": "Организации", "promises": "Обещания", "coverage": "Охват страницами", "pages": "Страницы",
     "grades": "Оценки ответов", "gaps": "Пробелы в данных", "change": "изменение к прошлой неделе",
     "last_week": "прошлая неделя", "last_year": "год назад", "change_to_last_year": "изменение к прошлому году",
     "mean_of_8_weeks": "среднее за 8 недель", "share": "доля", "opened": "открыто", "answered": "отвечено",
     "waiting": "ждут ответа", "overdue": "просрочено", "closed_unanswered": "закрыто без ответа",
-    "final_answered": "дан окончательный ответ", "interim": "промежуточный ответ", "solved": "решено",
-    "not_required": "ответ не требуется", "in_triage": "ждут решения модератора", "count": "количество",
+    "final_answered": "дан итоговый ответ", "interim": "промежуточный ответ", "solved": "решено",
+    "not_required": "ответ не нужен", "in_triage": "ждут решения модератора", "count": "количество",
     "numerator": "из них", "denominator": "всего измерено", "low": "нижняя граница интервала",
     "high": "верхняя граница интервала", "responses": "ответов дано или ожидалось", "on_time": "в срок",
-    "unanswered": "без ответа", "deleted": "удалено вопросов", "final_answers": "окончательных ответов",
+    "unanswered": "без ответа", "deleted": "удалено вопросов", "final_answers": "итоговых ответов",
     "canned": "повторов текста", "not_solved_said": "«не решено» от граждан", "score": "сглаженная доля в срок",
     "rank": "место среди сопоставимых", "due": "всего", "kept": "выполнены", "moved": "перенесены",
     "broken": "не выполнены", "open": "срок не наступил", "required": "должны вести", "exempt": "освобождены",

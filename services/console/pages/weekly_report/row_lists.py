@@ -42,8 +42,6 @@ _STATES = {
     "overdue": "просрочено",
     "closed_unanswered": "закрыто без ответа",
 }
-_CLOCKS = {"first_response": "первый ответ", "next_response": "следующий ответ", "final_answer": "итоговый ответ"}
-_FEEDBACK = {"thanks": "благодарит", "not_solved": "не решено", "mark": "оценка"}
 _FLAGS = {
     "canned": "повтор текста",
     "without_substance": "нет действия или даты",
@@ -98,7 +96,7 @@ async def show_rows(visit: VisitDep, week: str, population: str) -> HTMLResponse
 
 
 def _names(report: dict[str, Any], topics: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """Return the names of channels, places, topics and organisations by their keys."""
+    """Return the names of channels, municipalities, topics and organisations by their keys."""
     groups = report["peer_groups"]
     return {
         "channel": {total["channel"]: total["label"] for total in report["totals"]},
@@ -118,9 +116,9 @@ def described(population: str, values: dict[str, Any]) -> str:
                 "решено" * values["solved"],
             ]
         case "responses":
-            words = [_CLOCKS.get(values["kind"], ""), "в срок" if values["on_time"] else _late(values)]
+            words = [label(values["kind"], "clock"), "в срок" if values["on_time"] else _late(values)]
         case "overdue":
-            words = [_CLOCKS.get(values["kind"], "")]
+            words = [label(values["kind"], "clock")]
         case "answers":
             words = [label(values["kind"], "reply_kind"), _outcome(values["outcome"])]
             words += [name for flag, name in _FLAGS.items() if values[flag]]
@@ -130,7 +128,7 @@ def described(population: str, values: dict[str, Any]) -> str:
             words = [str(values["page"] or "")]
         case "feedback":
             words = [
-                _FEEDBACK.get(values["kind"], ""),
+                label(values["kind"], "feedback"),
                 f"оценка {count(values['mark'])}" if values["mark"] else "",
             ]
         case _:

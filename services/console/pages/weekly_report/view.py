@@ -19,7 +19,7 @@ router = page_router()
 router.include_router(rows_router)
 PAGE = Page(
     router,
-    (NavigationLink(Section.REPORTS, 20, "Отчёт за неделю", PATH, rights=frozenset({"reports:read"}), key="w"),),
+    (NavigationLink(Section.REPORTS, 20, "Отчёты по неделям", PATH, rights=frozenset({"reports:read"}), key="w"),),
 )
 _PAGE_SIZE = 26
 _GROUP_ROWS = 100

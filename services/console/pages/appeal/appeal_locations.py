@@ -49,9 +49,9 @@ def location_words(location: Document | None, municipalities: Mapping[str, str] 
 
 def municipality_names(appeal: Document) -> dict[str, str]:
     """Return the names of the municipalities that the appeal and its messages name, by OKTMO."""
-    places = [
+    locations = [
         appeal["location"],
         *((message["classification"] or {}).get("location") for message in appeal["messages"]),
     ]
-    known = [place["municipality"] for place in places if place and place["municipality"]]
+    known = [location["municipality"] for location in locations if location and location["municipality"]]
     return {one["oktmo"]: one["name"] for one in known}

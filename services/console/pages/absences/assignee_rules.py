@@ -28,7 +28,7 @@ Entered = Annotated[str, Form(max_length=100)]
 async def show_new_rule(visit: VisitDep) -> Response:
     """Show the form of a new rule."""
     if not _may_create(visit):
-        return visit.redirect(PATH, note="Новые правила создаёт руководитель организации.", kind="failed")
+        return visit.redirect(PATH, note="Новые правила создаёт руководитель организации", kind="failed")
     return await _shown(visit, None, [], "")
 
 

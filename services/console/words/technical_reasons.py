@@ -1,0 +1,43 @@
+"""Russian words for what parts of the system write down in English: why something could not be read or sent."""
+
+import re
+
+_UNREADABLE = (
+    (r"the field '?\"?[\w.]+'?\"? is missing", "Не хватает поля, которое соцсеть присылала раньше"),
+    (r"events? of type .* (is|are) unknown", "Событие нового вида, которого система не знает"),
+    (r".*belongs to (another page|community).*|the topic belongs to .*", "Запись относится к другой странице"),
+    (r".*is not a time.*", "Время записано не так, как ожидает система"),
+    (
+        r".*(is not an object|has no object|is not a string|is not an id).*",
+        "Поле записано не так, как ожидает система",
+    ),
+)
+_UNREADABLE_OTHERWISE = "Данные записаны не так, как ожидает система"
+_UNSENT = (
+    (r"no answer within (\d+).*", "Система не ответила за {0} с"),
+    (r"HTTP (\d+).*", "Система ответила отказом: код {0}"),
+    (r"The host .* was not found.*", "Адрес не найден: проверьте имя сервера"),
+    (r"The host .* is inside a network.*", "Адрес ведёт во внутреннюю сеть: туда события не отправляются"),
+    (r"The URL .*|Expected https.*", "Адрес записан неверно"),
+    (r"(?i).*(certificate|sslerror|ssl:.*verify).*", "Не удалось проверить сертификат системы"),
+    (r"(?i).*(cannot connect|connection refused|connect call failed).*", "Система не принимает соединения"),
+    (r"(?i).*(disconnected|connection reset|closed).*", "Система прервала соединение"),
+)
+_UNSENT_OTHERWISE = "Отправить не удалось: соединение с системой не состоялось"
+
+
+def unreadable_words(reason: str) -> str:
+    """Return why what a network sent could not be read."""
+    return _first(_UNREADABLE, reason) or _UNREADABLE_OTHERWISE
+
+
+def unsent_words(error: str) -> str:
+    """Return why a delivery to another system failed."""
+    return _first(_UNSENT, error) or _UNSENT_OTHERWISE
+
+
+def _first(known: tuple[tuple[str, str], ...], text: str) -> str | None:
+    for pattern, words in known:
+        if found := re.fullmatch(pattern, text, re.DOTALL):
+            return words.format(*found.groups())
+    return None

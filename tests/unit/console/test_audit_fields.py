@@ -1,0 +1,52 @@
+"""The audit trail: fields and values have Russian names, and no name is kept for a column that is gone."""
+
+import importlib
+import pkgutil
+
+from services.console.pages.audit.field_words import _KINDS, FIELDS, changed_fields
+from services.console.words.labels import LABELS
+from shared import tables
+from shared.audit.column_policy import DERIVED_COLUMNS, READABLE_COLUMNS
+
+for module in pkgutil.iter_modules(tables.__path__):
+    importlib.import_module(f"{tables.__name__}.{module.name}")
+COLUMNS = {
+    table: {column.name for column in tables.Base.metadata.tables[table].columns} - DERIVED_COLUMNS
+    for table in READABLE_COLUMNS
+}
+
+
+def test_each_name_is_that_of_a_column() -> None:
+    assert set(FIELDS) <= set().union(*COLUMNS.values())
+
+
+def test_each_list_of_values_is_that_of_a_readable_column() -> None:
+    readable = set().union(*READABLE_COLUMNS.values())
+    for field, kind in _KINDS.items():
+        assert kind in LABELS
+        if isinstance(field, tuple):
+            assert field[1] in READABLE_COLUMNS[field[0]], field
+        else:
+            assert field in readable, field
+
+
+def test_known_values_are_shown_in_russian() -> None:
+    entry: dict[str, object] = {
+        "subject_kind": "appeals",
+        "before": {"id": "1", "status": "triage", "outcome": None, "text": {"digest": "ab"}},
+        "after": {"id": "1", "status": "closed", "outcome": "solved", "text": {"digest": "cd"}},
+    }
+    assert changed_fields(entry) == [
+        ("статус", "у модератора", "закрыто"),
+        ("итог", "—", "решено"),
+        ("текст", "скрыто", "скрыто"),
+    ]
+
+
+def test_a_field_without_a_name_gets_neutral_words() -> None:
+    entry: dict[str, object] = {
+        "subject_kind": "pages",
+        "before": None,
+        "after": {"colour": "red", "active": True},
+    }
+    assert changed_fields(entry) == [("служебное поле", "—", "red"), ("действует", "—", "да")]

@@ -1,0 +1,31 @@
+"""The navigation: each key opens one page, and each link an order of its own in its section."""
+
+import pytest
+
+from services.console import pages
+from services.console.site.page import NavigationLink, Section, find_pages
+from services.console.site.site import Site
+
+
+def link(path: str, order: int, key: str | None = None) -> NavigationLink:
+    """Return a link that everybody sees."""
+    return NavigationLink(Section.WORK, order, path, path, key=key)
+
+
+def test_links_of_all_pages_are_accepted() -> None:
+    links = [found for page in find_pages(pages) for found in page.links]
+    assert [one.path for one in Site(links).links][:2] == ["/inbox", "/appeals-new"]
+
+
+def test_a_key_that_two_pages_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="/one and /two"):
+        Site([link("/one", 1, "a"), link("/two", 2, "a")])
+
+
+def test_an_order_that_two_links_of_a_section_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="/one and /two"):
+        Site([link("/one", 1), link("/two", 1)])
+
+
+def test_links_without_a_key_are_accepted() -> None:
+    assert len(Site([link("/one", 1), link("/two", 2)]).links) == 2

@@ -1,0 +1,40 @@
+"""Reasons that the system writes down in English are shown in Russian."""
+
+import re
+
+import pytest
+
+from services.console.words.technical_reasons import unreadable_words, unsent_words
+from services.ingest.networks.port import describe_parse_error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("id"), "Не хватает поля, которое соцсеть присылала раньше"),
+        (ValueError("events of type 'NEW' are unknown"), "Событие нового вида, которого система не знает"),
+        (ValueError("the event belongs to community 7"), "Запись относится к другой странице"),
+        (TypeError("the event has no object"), "Поле записано не так, как ожидает система"),
+        (ValueError("something else"), "Данные записаны не так, как ожидает система"),
+    ],
+)
+def test_why_a_payload_was_not_read(error: Exception, words: str) -> None:
+    assert unreadable_words(describe_parse_error(error)) == words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("no answer within 10 s", "Система не ответила за 10 с"),
+        ("HTTP 503: maintenance\nat night", "Система ответила отказом: код 503"),
+        ("The host one.example was not found", "Адрес не найден: проверьте имя сервера"),
+        ("Cannot connect to host one.example:443 ssl:default", "Система не принимает соединения"),
+        ("Server disconnected", "Система прервала соединение"),
+    ],
+)
+def test_why_an_event_was_not_sent(error: str, words: str) -> None:
+    assert unsent_words(error) == words
+
+
+def test_an_unknown_error_is_not_shown_in_english() -> None:
+    assert not re.search("[a-z]", unsent_words("a new kind of error {0}"))
