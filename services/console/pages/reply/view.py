@@ -11,6 +11,7 @@ from services.console.pages.reply.reply_changes import CHANGES, store
 from services.console.pages.reply.reply_screen import (
     conflict_with,
     field_errors,
+    following,
     hints_for,
     lease_of,
     lease_values,
@@ -112,7 +113,7 @@ async def _autosaved(visit: Visit, appeal_id: str, entered: EnteredReply) -> HTM
                 conflict, refusal = await conflict_with(visit, appeal_id, entered, current), ""
     hints = await hints_for(visit, appeal_id, entered)
     return visit.fragment(
-        "reply/saved.html",
+        "reply/autosaved.html",
         appeal_id=appeal_id,
         form=entered,
         saved=saved,
@@ -125,7 +126,7 @@ async def _autosaved(visit: Visit, appeal_id: str, entered: EnteredReply) -> HTM
 
 def _not_saved(appeal_id: str, entered: EnteredReply, refusal: str, *, signed_out: bool = False) -> HTMLResponse:
     html = render(
-        "reply/saved.html",
+        "reply/autosaved.html",
         appeal_id=appeal_id,
         form=entered,
         saved=False,
@@ -167,7 +168,14 @@ async def release_lease(visit: VisitDep, appeal_id: str) -> Response:
 async def show_state(visit: VisitDep, appeal_id: str) -> HTMLResponse:
     """Return what became of the last answer: a part of the page, read again until the network has decided."""
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
-    return visit.fragment("reply/state.html", appeal=appeal, current=under_way(appeal), **outcome_of(appeal))
+    current = under_way(appeal)
+    return visit.fragment(
+        "reply/state_read_again.html",
+        appeal=appeal,
+        current=current,
+        following=await following(visit, appeal_id) if current is None else None,
+        **outcome_of(appeal),
+    )
 
 
 @router.get(PATH + "/photos/{attachment_id}")
