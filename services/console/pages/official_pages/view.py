@@ -81,3 +81,10 @@ async def show_page(visit: VisitDep, page_id: str) -> HTMLResponse:
         collection=collection,
         may_confirm=page_steps.may_confirm(visit, page),
     )
+
+
+@router.get(PATH + "/{page_id}/collection")
+async def show_collection(visit: VisitDep, page_id: str) -> HTMLResponse:
+    """Return how the page is collected: a part of the page, read again until the first read has ended."""
+    page, collection = await together(visit.api.get(f"{PATH}/{page_id}"), collection_of(visit, page_id))
+    return visit.fragment("official_pages/collection.html", page=page, collection=collection)
