@@ -14,6 +14,8 @@ from services.console.site.page import NavigationLink, Page, Section, page_route
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.labels import LABELS
+from services.console.words.right_labels import holders
+from shared.auth.rights import Right
 
 PATH = "/pages"
 router = page_router()
@@ -45,6 +47,7 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
         networks=[("", "любая"), *LABELS["network"].items()],
         steps=[("", "неважно"), *_STEPS],
         is_filtered=any(query.values()),
+        connected_by=holders(Right.REGISTRY_WRITE),
         **page_addresses(PATH, query, listed),
     )
 
