@@ -22,11 +22,19 @@
   }, true);
 
   // A note says what became of the form that was sent: it is above, where a phone does not show it.
+  const isInSight = (element, covered) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return element.checkVisibility() && top >= covered && bottom <= innerHeight;
+  };
   const show = (note) => {
-    const { top, bottom } = note.getBoundingClientRect();
     const covered = document.querySelector(".top")?.getBoundingClientRect().bottom ?? 0;
-    if (top < covered || bottom > innerHeight) note.scrollIntoView({ block: "center" });
-    if (document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
+    if (isInSight(note, covered)) {
+      if (document.activeElement !== document.body) return;
+    } else {
+      note.scrollIntoView({ block: "center" });
+      if (document.activeElement !== document.body && isInSight(document.activeElement, covered)) return;
+    }
+    document.getElementById("main").focus({ preventScroll: true });
   };
 
   document.addEventListener("htmx:after:swap", (event) => {
