@@ -67,6 +67,12 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ApiProblem)
     async def refused(request: Request, problem: ApiProblem) -> Response:
+        if (
+            problem.status == 422
+            and request.method == "GET"
+            and any(one.startswith("path/") for one in problem.fields)
+        ):
+            return error_page(request, 404, _NOT_FOUND)
         return error_page(request, problem.status, explained(problem), request_id=problem.request_id)
 
     @app.exception_handler(ApiUnavailable)
@@ -89,6 +95,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
+        if any(one["loc"][0] == "path" for one in error.errors()):
+            return error_page(request, 404, _NOT_FOUND)
         return error_page(request, 422, _WRONG_ADDRESS)
 
     @app.exception_handler(Problem)

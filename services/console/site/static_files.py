@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse
 _CONSOLE = Path(__file__).parents[1]
 _STATIC = _CONSOLE / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+_BUNDLED = {".css": ("console.css",), ".js": ("console.js", "focus.js")}
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 _FILES = {str(path.relative_to(_STATIC)): path for path in _STATIC.rglob("*") if path.suffix in _TYPES}
 
@@ -21,7 +22,7 @@ router = APIRouter(include_in_schema=False)
 
 @cache
 def _bundle(suffix: str) -> bytes:
-    parts = [_STATIC / f"console{suffix}", *sorted((_CONSOLE / "pages").glob(f"*/*{suffix}"))]
+    parts = [*(_STATIC / name for name in _BUNDLED[suffix]), *sorted((_CONSOLE / "pages").glob(f"*/*{suffix}"))]
     return b"\n".join(path.read_bytes() for path in parts)
 
 

@@ -91,18 +91,25 @@ document.addEventListener("click", (event) => {
   dialog.showModal();
 });
 
-function listKeys(table) {
-  table.replaceChildren();
+// Keys of the page that is shown, of the sections, and those that work everywhere.
+function listKeys(first) {
+  const table = first.closest("table");
+  for (const body of table.tBodies) {
+    for (const row of [...body.rows]) if ("listed" in row.dataset) row.remove();
+  }
   for (const element of document.querySelectorAll("[data-key][data-key-label]")) {
     if (!visible(element)) continue;
-    const row = table.insertRow();
-    row.insertCell().append(...element.dataset.key.split(" ").map((key) => {
+    const group = element.closest("#navigation") ? "sections" : element.closest("header.top") ? "everywhere" : "page";
+    const row = table.querySelector(`[data-keys="${group}"]`).insertRow();
+    row.dataset.listed = "";
+    row.insertCell().append(...element.dataset.key.split(" ").flatMap((key, at) => {
       const shown = document.createElement("kbd");
       shown.textContent = key;
-      return shown;
+      return at ? [", затем ", shown] : [shown];
     }));
     row.insertCell().textContent = element.dataset.keyLabel;
   }
+  for (const body of table.tBodies) body.hidden = body.rows.length < 2;
 }
 
 // Lists: j and k move the focus over rows with data-row.

@@ -119,6 +119,16 @@ def shown(value: Any) -> str:
     return "" if value is None else visible(str(value))
 
 
+def within_quotes(value: str) -> str:
+    """Return a name as it stands in quotation marks: its own ones are of the inner kind."""
+    return value.replace("«", "„").replace("»", "“")
+
+
+def quoted(value: str) -> str:
+    """Return a name in quotation marks: «МБОУ „Школа № 7“»."""
+    return f"«{within_quotes(value)}»"
+
+
 FILTERS = {
     "moment": moment,
     "day": day,
@@ -131,5 +141,6 @@ FILTERS = {
     "days_of_week": days_of_week,
     "counted": counted,
     "shown": shown,
+    "quoted": quoted,
     "browser": browser,
 }

@@ -1,6 +1,7 @@
 """What people read when the API refuses something: Russian words for its kinds of problems."""
 
 from services.console.api_calls.client import ApiProblem
+from services.console.words.right_labels import lacking_right
 
 _BY_SLUG = {
     "reply-under-way": "По этому обращению уже публикуется другой ответ. Дождитесь его.",
@@ -32,7 +33,8 @@ UNAVAILABLE = "Система не ответила. Если вы что-то �
 
 def explained(problem: ApiProblem) -> str:
     """Return what happened, in Russian."""
-    return _BY_SLUG.get(problem.slug) or explained_status(problem.status)
+    refused = lacking_right(str(problem.document.get("detail", ""))) if problem.status == 403 else None
+    return refused or _BY_SLUG.get(problem.slug) or explained_status(problem.status)
 
 
 def explained_status(status: int) -> str:

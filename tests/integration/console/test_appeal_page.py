@@ -260,7 +260,7 @@ async def test_what_a_person_may_not_do_is_said_on_the_page(console: ConsoleUnde
         await posted(console, EXECUTOR, PAGE + "/clocks/pause", {"reason": "Ждём", "version": version})
     ).response
     assert response.status_code == 403
-    assert "У вас нет права" in response.text
+    assert "Вам нельзя останавливать срок" in response.text
 
 
 async def test_paused_clock_is_resumed(console: ConsoleUnderTest) -> None:

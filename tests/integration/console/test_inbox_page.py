@@ -49,6 +49,7 @@ async def test_filters_show_numbers(console: ConsoleUnderTest, part: str) -> Non
     assert "в работе 3" in text_of(response)
     assert "закрыто 0" in text_of(response)
     assert "ВКонтакте — 3" in text_of(response)
+    assert re.search(r'<select id="field-municipality".*? — 0</option>.*?</select>', response.text, re.DOTALL)
     assert '<input type="hidden" name="overdue" value="true">' in response.text
     assert ("<main" in response.text) is (part == "")
 

@@ -160,6 +160,11 @@ async def test_page_is_found_by_its_address(console: ConsoleUnderTest) -> None:
     assert (unknown.status_code, "Ничего не нашлось" in unknown.text) == (200, True)
 
 
+async def test_who_may_connect_a_page_is_said_to_others(console: ConsoleUnderTest) -> None:
+    assert "Подключает страницы модератор центра" in (await console.send(EXECUTOR, "GET", "/pages")).response.text
+    assert "Подключает страницы" not in (await console.send(MODERATOR, "GET", "/pages")).response.text
+
+
 async def test_step_is_confirmed_in_order(console: ConsoleUnderTest) -> None:
     own = console.filled("/pages/{page_id}/steps")
     form = {"evidence_kind": "document", "evidence": "приказ № 1"}
@@ -179,6 +184,9 @@ async def test_token_is_stored_and_never_shown(console: ConsoleUnderTest) -> Non
     saved = await console.send(MODERATOR, "POST", address, data={"token": "vk1.a.secret"})
     assert (saved.response.status_code, changes(saved)) == (303, [("POST", 201)])
     assert "vk1.a.secret" not in saved.response.headers["set-cookie"]
+    read = (await console.send(MODERATOR, "GET", console.filled("/pages/{page_id}/collection"))).response.text
+    assert "отозван" in read
+    assert "<html" not in read
     empty = await console.send(MODERATOR, "POST", address, data={"token": ""})
     assert empty.response.status_code == 422
     assert "Вставьте ключ целиком." in empty.response.text

@@ -49,7 +49,8 @@ async def test_editor_shows_words_draft_photo_and_hints(console: ConsoleUnderTes
     assert page.index("Темно: bagulnik 3") < page.index('id="reply-text"')
     assert "Замечания к тексту" in page
     assert 'name="kind" value="interim"' in page
-    assert ">Отправить ответ</button>" in page
+    assert "Отправить ответ <" in page
+    assert page.index("Сохранить и выйти") < page.index("Удалить черновик")
     assert 'hx-post="' + console.filled(DRAFT) + '/autosave"' in page
 
 
@@ -133,6 +134,7 @@ async def test_autosave_returns_hints_without_the_text(console: ConsoleUnderTest
     assert "Черновик сохранён" in response.text
     assert "Не даст отправить" in response.text
     assert "<q" in response.text
+    assert 'id="reply-discard" class="reply-danger" hx-swap-oob="outerMorph"' in response.text
     assert "<textarea" not in response.text
 
 
@@ -256,6 +258,7 @@ async def test_state_part_of_a_waiting_reply_is_in_words(console: ConsoleUnderTe
     assert "Ждёт согласования" in same.text
     decided = (await console.send(EXECUTOR, "GET", console.filled(DRAFT) + "/state?waits=true")).response
     assert (decided.status_code, decided.headers["hx-redirect"]) == (204, console.filled(DRAFT))
+    assert 'id="reply-facts" class="row-facts reply-facts" hx-swap-oob="outerMorph"' in part
     page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
     assert 'id="reply-text"' not in page
     assert "Снять с согласования" in page

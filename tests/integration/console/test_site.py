@@ -250,3 +250,16 @@ async def test_ticket_for_the_stream_is_given_to_a_page_of_the_console(console: 
     foreign = await console.send(MODERATOR, "POST", "/live/ticket", headers={"Sec-Fetch-Site": "cross-site"})
     assert foreign.response.status_code == 403
     assert foreign.calls == []
+
+
+@pytest.mark.parametrize("address", ["/appeals/abc", "/appeals/abc/reply", "/pages/abc"])
+async def test_address_that_is_no_id_is_not_found(console: ConsoleUnderTest, address: str) -> None:
+    response = (await console.send(CallerCase("moderator"), "GET", address)).response
+    assert response.status_code == 404
+    assert "Такой страницы нет" in response.text
+
+
+async def test_refused_page_names_the_right_and_whom_to_ask(console: ConsoleUnderTest) -> None:
+    response = (await console.send(CallerCase("operations"), "GET", "/inbox")).response
+    assert response.status_code == 403
+    assert "Вам нельзя читать обращения. Это могут: модератор центра" in response.text

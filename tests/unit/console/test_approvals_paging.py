@@ -8,6 +8,7 @@ from fastapi import Request
 from services.console.pages.approvals.view import decide, show_approvals
 from services.console.site.visit import Visit
 
+ONE, TWO, APPEAL = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 7))
 PERSON = {"id": "me", "name": "Согласующий"}
 
 
@@ -16,7 +17,7 @@ class LaterPage:
 
     async def get(self, path: str, parameters: dict[str, Any] | None = None) -> Any:
         if path == "/reply-approvals":
-            found = [] if parameters == {"cursor": "last"} else [_waiting("1"), _waiting("2")]
+            found = [] if parameters == {"cursor": "last"} else [_waiting(ONE), _waiting(TWO)]
             return {"items": found, "next_cursor": None}
         return {"replies": [], "messages": [], "items": []}
 
@@ -26,7 +27,7 @@ class LaterPage:
 
 def _waiting(reply_id: str) -> dict[str, Any]:
     reply = {"id": reply_id, "in_reply_to": None, "author": PERSON, "approval": None}
-    return {"appeal_id": "7", "reply": reply}
+    return {"appeal_id": APPEAL, "reply": reply}
 
 
 def _visit() -> Visit:
@@ -44,23 +45,23 @@ def _visit() -> Visit:
 
 async def _decided(**form: str) -> str:
     async def sent() -> dict[str, str]:
-        return {"reply_id": "1", "appeal_id": "7", "do": "approve", **form}
+        return {"reply_id": ONE, "appeal_id": APPEAL, "do": "approve", **form}
 
     return cast(str, await decide(cast(Request, SimpleNamespace(form=sent)), _visit()))
 
 
 async def test_links_keep_the_page_of_the_list() -> None:
-    values = cast(dict[str, Any], await show_approvals(_visit(), "2", "later"))
-    assert values["address"]("1") == "/approvals?reply=1&cursor=later"
+    values = cast(dict[str, Any], await show_approvals(_visit(), TWO, "later"))
+    assert values["address"](ONE) == f"/approvals?reply={ONE}&cursor=later"
     assert (values["cursor"], values["first"], values["gone"]) == ("later", "/approvals", "")
 
 
 async def test_decision_leads_to_the_next_of_the_page() -> None:
-    assert await _decided(next="2", cursor="later") == "/approvals?reply=2&cursor=later"
+    assert await _decided(next=TWO, cursor="later") == f"/approvals?reply={TWO}&cursor=later"
     assert await _decided(next="", cursor="later") == "/approvals"
 
 
 async def test_page_after_which_all_is_decided_shows_the_first() -> None:
     values = cast(dict[str, Any], await show_approvals(_visit(), "", "last"))
-    assert [one["reply"]["id"] for one in values["waiting"]] == ["1", "2"]
+    assert [one["reply"]["id"] for one in values["waiting"]] == [ONE, TWO]
     assert values["first"] is None

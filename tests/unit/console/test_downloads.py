@@ -1,12 +1,11 @@
-"""Files of the API that are passed on: how long they may take, and under which names."""
+"""Files of the API that are passed on: asked for as files, which may take long, and under which names."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, cast
 
 import pytest
 
-from services.console.api_calls.client import FILE_TIMEOUT
 from services.console.site.downloads import download
 from services.console.site.visit import Visit
 
@@ -25,14 +24,14 @@ class _Response:
 
 
 class _Api:
-    """The API, which notes how long a call may take."""
+    """The API, which notes whether a call is for a file."""
 
     def __init__(self) -> None:
-        self.timeouts: list[Any] = []
+        self.files: list[Any] = []
 
     @asynccontextmanager
     async def opened(self, method: str, path: str, **options: Any) -> AsyncIterator[Any]:
-        self.timeouts.append(options.get("timeout"))
+        self.files.append(options.get("is_file"))
         yield _Response()
 
 
@@ -40,12 +39,15 @@ class _Visit:
     def __init__(self, api: _Api) -> None:
         self.api = api
 
+    def file(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 async def test_file_may_take_longer_than_a_page() -> None:
     api = _Api()
     response = await download(cast("Visit", _Visit(api)), "/table.csv", "table-1.csv")
     assert [chunk async for chunk in response.body_iterator] == [b"a;b"]
-    assert api.timeouts == [FILE_TIMEOUT]
+    assert api.files == [True]
     assert response.headers["content-disposition"] == 'attachment; filename="table-1.csv"'
 
 

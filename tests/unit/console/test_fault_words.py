@@ -23,6 +23,7 @@ def test_reason_of_a_cell_is_known(field: str, text: str) -> None:
 
 def test_names_of_the_file_are_kept() -> None:
     assert in_russian("belongs to «School 9»") == "Этот код уже у организации «School 9»."
+    assert in_russian("belongs to «МБОУ «Школа № 9»»") == "Этот код уже у организации «МБОУ „Школа № 9“»."
     assert in_russian("matches «А», like row 7: tell them apart by code").startswith(
         "Та же организация, что в строке 7"
     )

@@ -12,15 +12,16 @@ from services.console.registry_forms.choosing import Choice, choose
 from services.console.site.rendering import environment
 from services.console.site.visit import Visit
 
-SCHOOL = {"id": "1", "name": "Школа № 5", "matched_name": "Школа № 5", "kind": "institution", "score": 1.0}
+ID = {number: f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3)}
+SCHOOL = {"id": ID[1], "name": "Школа № 5", "matched_name": "Школа № 5", "kind": "institution", "score": 1.0}
 BRANCH = {
-    "id": "2",
+    "id": ID[2],
     "name": "Школа № 5, филиал",
     "matched_name": "Школа № 5, филиал",
     "kind": "other",
     "score": 0.7,
 }
-PARENT = {"id": "3", "name": "Министерство", "matched_name": "Министерство", "kind": "ministry", "score": 0.1}
+PARENT = {"id": ID[3], "name": "Министерство", "matched_name": "Министерство", "kind": "ministry", "score": 0.1}
 
 
 class FoundApi:
@@ -42,27 +43,27 @@ def visit(*found: dict[str, Any]) -> Visit:
 async def test_only_organisation_of_the_written_name_wins_over_an_earlier_pick() -> None:
     form = {"owner": "школа № 5", "owner_id": BRANCH["id"]}
     chosen = await chosen_organisation(visit(SCHOOL, BRANCH), form, "owner")
-    assert (chosen.id, chosen.written, chosen.error) == ("1", "Школа № 5", "")
+    assert (chosen.id, chosen.written, chosen.error) == (ID[1], "Школа № 5", "")
 
 
 async def test_pick_decides_among_several_of_one_name() -> None:
     namesake = BRANCH | {"name": SCHOOL["name"]}
     found = visit(SCHOOL, namesake)
-    assert (await chosen_organisation(found, {"owner": "Школа № 5", "owner_id": "2"}, "owner")).id == "2"
+    assert (await chosen_organisation(found, {"owner": "Школа № 5", "owner_id": ID[2]}, "owner")).id == ID[2]
     open_choice = await chosen_organisation(found, {"owner": "Школа № 5", "owner_id": ""}, "owner")
     assert open_choice.id is None
     macros = environment().get_template("components/choice_field.html").module
     html = str(cast(Any, macros).choice_field(open_choice, "Владелец"))
-    assert html.index('<option value="">') < html.index('<option value="1">')
+    assert html.index('<option value="">') < html.index('<option value="' + ID[1] + '">')
 
 
 @pytest.mark.parametrize(
     ("form", "chosen", "error"),
     [
-        ({"of_id": "3", "of_was": "3"}, "3", False),  # left as it was
-        ({"of_id": "2", "of_was": "3", "of_words": "школа"}, "2", False),  # ticked now
-        ({"of_id": "3", "of_was": "3", "of_words": "Школа № 5"}, "1", False),  # written now
-        ({"of_id": "3", "of_was": "3", "of_words": "Школа", "find": "of"}, "3", False),  # searched for
+        ({"of_id": ID[3], "of_was": ID[3]}, ID[3], False),  # left as it was
+        ({"of_id": ID[2], "of_was": ID[3], "of_words": "школа"}, ID[2], False),  # ticked now
+        ({"of_id": ID[3], "of_was": ID[3], "of_words": "Школа № 5"}, ID[1], False),  # written now
+        ({"of_id": ID[3], "of_was": ID[3], "of_words": "Школа", "find": "of"}, ID[3], False),  # searched for
         ({}, None, True),
     ],
 )
@@ -72,7 +73,7 @@ async def test_what_was_done_last_is_meant(form: dict[str, str], chosen: str | N
 
 
 async def test_words_that_name_none_are_asked_about_and_the_former_stays_offered() -> None:
-    form = {"of_id": "3", "of_was": "3", "of_words": "Школа"}
+    form = {"of_id": ID[3], "of_was": ID[3], "of_words": "Школа"}
     found = await choose(cast(Api, FoundApi(BRANCH)), form, "of", required=False)
     assert found.chosen == PARENT
     assert "Чтобы оставить прежнюю, очистите поле." in found.error
@@ -82,7 +83,7 @@ async def test_words_that_name_none_are_asked_about_and_the_former_stays_offered
     ("form", "parent", "sent"),
     [
         ({}, Choice(), {}),  # nothing chosen: the parent stays
-        ({}, Choice(chosen=PARENT), {"parent_id": "3"}),
+        ({}, Choice(chosen=PARENT), {"parent_id": ID[3]}),
         ({"no_parent": "yes"}, Choice(chosen=PARENT), {"parent_id": None}),
     ],
 )

@@ -17,6 +17,9 @@ from services.console.words.formats import count
 SHOWN_ROWS = 100
 SHOWN_COLUMNS = 15
 _TIMES = ("day", "week")
+# A district is looked into by its organisations, other rows by time.
+_INTO = {"location": "organisation", "municipality": "organisation", "week": "day"}
+_SMALLEST_FIRST = frozenset({"name", "share"})
 _OF_ROWS = ("opened", "answered", "on_time", "overdue", "waiting", "final_answered", "solved", "disputed")
 
 
@@ -74,7 +77,11 @@ class TableView:
         by = self.sorted_by
         if by == "name":
             return list(reversed(rows)) if self.is_descending else rows
-        return sorted(rows, key=lambda row: _sort_key(row, by), reverse=self.is_descending)
+        if by == "share":
+            known = [row for row in rows if row["on_time_share"]["share"] is not None]
+            known.sort(key=lambda row: float(row["on_time_share"]["share"]), reverse=self.is_descending)
+            return known + [row for row in rows if row["on_time_share"]["share"] is None]
+        return sorted(rows, key=lambda row: float(row[by]), reverse=self.is_descending)
 
     @property
     def sorted_by(self) -> str:
@@ -86,13 +93,13 @@ class TableView:
 
     @property
     def is_descending(self) -> bool:
-        """Return whether the largest comes first."""
+        """Return whether the largest comes first: of shares in time the smallest does, which is the worst."""
         asked = self._selection.query.get("order")
-        return asked == "desc" if asked in {"asc", "desc"} else self.sorted_by != "name"
+        return asked == "desc" if asked in {"asc", "desc"} else self.sorted_by not in _SMALLEST_FIRST
 
     def sort_address(self, by: str) -> str:
         """Return the address of the table sorted by this, or the other way round."""
-        first = "asc" if by == "name" else "desc"
+        first = "asc" if by in _SMALLEST_FIRST else "desc"
         turned = "asc" if self.is_descending else "desc"
         return self._selection.with_(sort=by, order=turned if by == self.sorted_by else first)
 
@@ -115,7 +122,7 @@ class TableView:
             "cells": cells,
             "length": part_of(row[self.figure], most),
             "line": sparkline([cell[self.figure] if cell else 0 for cell in cells]),
-            "narrowed": self._selection.with_(rows="week" if self.row_dimension != "week" else "day", **narrowed),
+            "narrowed": self._selection.with_(rows=_INTO.get(self.row_dimension, "week"), **narrowed),
         }
 
     @cached_property
@@ -140,10 +147,3 @@ class TableView:
         name = FIGURES[self.figure]
         values = [(self.title(self.row_dimension, row), row[self.figure], count(row[self.figure])) for row in rows]
         return line_chart(f"{name} по времени", values)
-
-
-def _sort_key(row: dict[str, Any], by: str) -> float:
-    if by != "share":
-        return float(row[by])
-    share = row["on_time_share"]["share"]
-    return -1.0 if share is None else float(share)

@@ -46,13 +46,16 @@ async def show_map(visit: VisitDep) -> HTMLResponse:
         refusal=refusal,
         period=period_name(found["from"], found["to"]) if found else "",
         drawing=draw(features, figure),
-        rows=_rows(features, found["elsewhere"] if found else None, figure),
+        rows=_rows(selection, features, found["elsewhere"] if found else None),
         has_population=any(feature["properties"]["population"] for feature in features),
     )
 
 
-def _rows(features: list[dict[str, Any]], elsewhere: dict[str, Any] | None, figure: str) -> list[dict[str, Any]]:
-    """Return the municipalities, most first, and what has no known location last."""
+def _rows(
+    selection: Selection, features: list[dict[str, Any]], elsewhere: dict[str, Any] | None
+) -> list[dict[str, Any]]:
+    """Return the municipalities, most first, each with its organisations, and what has no known location last."""
+    figure = selection.query["figure"]
     rows = sorted((feature["properties"] for feature in features), key=lambda row: -row[figure])
     if elsewhere is not None and elsewhere[figure]:
         rows.append({**elsewhere, "name": "место не указано", "population": None, "opened_per_1000": None})
@@ -62,6 +65,9 @@ def _rows(features: list[dict[str, Any]], elsewhere: dict[str, Any] | None, figu
             **row,
             "name": row["name"] or "муниципалитет, которого больше нет в реестре",
             "length": part_of(row[figure], most),
+            "organisations": selection.with_(PATH, rows="organisation", columns=None, location=oktmo)
+            if (oktmo := row.get("oktmo"))
+            else None,
             "address": appeals_address(row["appeals"], figure),
         }
         for row in rows

@@ -11,6 +11,7 @@ from services.console.pages.appeal.appeal_clocks import clocks_of, extendable
 from services.console.pages.appeal.appeal_conflict import Conflict, conflict_of, seen
 from services.console.pages.appeal.appeal_locations import Document, location_words, organisation_names
 from services.console.pages.appeal.appeal_move_forms import Choice, move_forms, proposed_organisations
+from services.console.pages.appeal.appeal_sentences import hours_words
 from services.console.pages.appeal.appeal_thread import thread_of
 from services.console.pages.appeal.appeal_timeline import told_timeline
 from services.console.pages.appeal.appeal_words import WORDS
@@ -80,6 +81,7 @@ async def show(visit: Visit, appeal_id: str, entered: Entered | None = None, sta
         appeal=appeal,
         path=path,
         deadlines=deadlines,
+        hours_words=hours_words,
         notes=notes["items"],
         present=present["others"],
         people=sorted(people["items"], key=lambda person: str(person["name"])),

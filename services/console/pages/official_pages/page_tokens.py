@@ -26,7 +26,7 @@ async def save_token(visit: VisitDep, page_id: str) -> Response:
         await add_token(visit, page["network"], page_id, form)
     except ApiProblem as problem:
         return await _form(visit, page_id, problem)
-    return visit.redirect(f"/pages/{page_id}", note="Ключ сохранён. Первое чтение начнётся в течение минуты")
+    return visit.redirect(f"/pages/{page_id}", note="Ключ сохранён, проверяем")
 
 
 async def _form(visit: Visit, page_id: str, problem: ApiProblem | None = None) -> HTMLResponse:

@@ -14,6 +14,8 @@ from services.console.site.page import NavigationLink, Page, Section, page_route
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.labels import LABELS
+from services.console.words.right_labels import holders
+from shared.auth.rights import Right
 
 PATH = "/pages"
 router = page_router()
@@ -45,6 +47,7 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
         networks=[("", "любая"), *LABELS["network"].items()],
         steps=[("", "неважно"), *_STEPS],
         is_filtered=any(query.values()),
+        connected_by=holders(Right.REGISTRY_WRITE),
         **page_addresses(PATH, query, listed),
     )
 
@@ -81,3 +84,10 @@ async def show_page(visit: VisitDep, page_id: str) -> HTMLResponse:
         collection=collection,
         may_confirm=page_steps.may_confirm(visit, page),
     )
+
+
+@router.get(PATH + "/{page_id}/collection")
+async def show_collection(visit: VisitDep, page_id: str) -> HTMLResponse:
+    """Return how the page is collected: a part of the page, read again until the first read has ended."""
+    page, collection = await together(visit.api.get(f"{PATH}/{page_id}"), collection_of(visit, page_id))
+    return visit.fragment("official_pages/collection.html", page=page, collection=collection)

@@ -2,6 +2,8 @@
 
 import re
 
+from services.console.words.formats import within_quotes
+
 _CYRILLIC_ONLY = re.compile(r"[^A-Za-z]*")
 # The first that matches decides; groups are values of the file or of the registry.
 _REASONS = (
@@ -65,7 +67,8 @@ def in_russian(reason: str, *, other: str = _OTHER) -> str:
     """Return the reason in Russian; `other` if it is not known."""
     for pattern, words in _KNOWN:
         if found := pattern.fullmatch(reason):
-            return words.format(*found.groups())
+            values = [within_quotes(one) if "«{" in words else one for one in found.groups()]
+            return words.format(*values)
     return reason if _CYRILLIC_ONLY.fullmatch(reason) else other
 
 

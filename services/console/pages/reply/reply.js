@@ -35,6 +35,14 @@
     event.target.form.querySelector("[data-reply-add-photo]").click();
   });
 
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
+    const send = event.target.closest("#reply-form")?.querySelector("[data-reply-send]");
+    if (!send) return;
+    event.preventDefault();
+    send.click();
+  });
+
   document.addEventListener("htmx:after:swap", look);
   window.addEventListener("pagehide", release);
   look();

@@ -166,6 +166,7 @@ async def screen_values(
         "thread": thread_of(appeal),
         "current": current,
         **outcome_of(appeal),
+        "following": await following(visit, appeal_id) if current and current["status"] == "on_approval" else None,
         "form": form,
         "target": form.message_id or _target(appeal["messages"]),
         "templates": templates[0] if templates else [],
@@ -205,6 +206,14 @@ def outcome_of(appeal: Mapping[str, Any]) -> dict[str, Any]:
             default=None,
         ),
     }
+
+
+async def following(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
+    """Return the other appeal of the person whose deadline comes first."""
+    if not visit.may("appeals:work"):
+        return None
+    listed = await visit.api.get("/appeals", {"assignee": "me", "sort": "due", "limit": 2})
+    return next((one for one in listed["items"] if one["id"] != appeal_id), None)
 
 
 def _target(messages: Sequence[Mapping[str, Any]]) -> str:

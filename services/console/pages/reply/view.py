@@ -11,6 +11,7 @@ from services.console.pages.reply.reply_changes import CHANGES, store
 from services.console.pages.reply.reply_screen import (
     conflict_with,
     field_errors,
+    following,
     hints_for,
     lease_of,
     lease_values,
@@ -124,7 +125,7 @@ async def _autosaved(visit: Visit, appeal_id: str, entered: EnteredReply) -> HTM
                 conflict, refusal = await conflict_with(visit, appeal_id, entered, current), ""
     hints = await hints_for(visit, appeal_id, entered)
     return visit.fragment(
-        "reply/saved.html",
+        "reply/autosaved.html",
         appeal_id=appeal_id,
         form=entered,
         saved=saved,
@@ -137,7 +138,7 @@ async def _autosaved(visit: Visit, appeal_id: str, entered: EnteredReply) -> HTM
 
 def _not_saved(appeal_id: str, entered: EnteredReply, refusal: str, *, signed_out: bool = False) -> HTMLResponse:
     html = render(
-        "reply/saved.html",
+        "reply/autosaved.html",
         appeal_id=appeal_id,
         form=entered,
         saved=False,
@@ -185,7 +186,13 @@ async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Re
     current = under_way(appeal)
     if waits and (current is None or current["status"] != "on_approval"):
         return Response(status_code=204, headers={"HX-Redirect": page_path(appeal_id)})
-    return visit.fragment("reply/state.html", appeal=appeal, current=current, **outcome_of(appeal))
+    return visit.fragment(
+        "reply/state_read_again.html",
+        appeal=appeal,
+        current=current,
+        following=await following(visit, appeal_id) if current is None else None,
+        **outcome_of(appeal),
+    )
 
 
 @router.get(PATH + "/photos/{attachment_id}")

@@ -1,0 +1,51 @@
+// Where people are after something was opened or swapped: the focus, and what has to be in sight.
+{
+  const FIELDS = "input:not([type=hidden], :disabled), select:not(:disabled), textarea:not(:disabled)";
+  let opened = null; // details that a key has opened, until a field of it has the focus
+
+  const enter = () => {
+    if (!opened?.isConnected || !opened.open) return;
+    const field = [...opened.querySelectorAll(FIELDS)].find((one) => one.checkVisibility());
+    if (!field) return;
+    opened = null;
+    field.focus();
+  };
+
+  // A key clicks the summary by script: such a click is not trusted.
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest("summary");
+    opened = summary && !event.isTrusted ? summary.parentElement : null;
+    if (opened) summary.focus();
+  }, true);
+  document.addEventListener("toggle", (event) => {
+    if (event.target === opened) enter();
+  }, true);
+
+  // A note says what became of the form that was sent: it is above, where a phone does not show it.
+  const isInSight = (element, covered) => {
+    const { top, bottom } = element.getBoundingClientRect();
+    return element.checkVisibility() && top >= covered && bottom <= innerHeight;
+  };
+  const show = (note) => {
+    const covered = document.querySelector(".top")?.getBoundingClientRect().bottom ?? 0;
+    if (isInSight(note, covered)) {
+      if (document.activeElement !== document.body) return;
+    } else {
+      note.scrollIntoView({ block: "center" });
+      if (document.activeElement !== document.body && isInSight(document.activeElement, covered)) return;
+    }
+    document.getElementById("main").focus({ preventScroll: true });
+  };
+
+  document.addEventListener("htmx:after:swap", (event) => {
+    enter();
+    if (event.detail.ctx?.target?.id !== "main") return;
+    const sections = document.querySelector("#navigation-sections:popover-open");
+    if (sections) {
+      sections.hidePopover();
+      document.getElementById("main").focus({ preventScroll: true });
+    }
+    const note = document.querySelector("#main > .note");
+    if (note) show(note);
+  });
+}
