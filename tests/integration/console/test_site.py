@@ -21,13 +21,13 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR = CallerCase("moderator")
 STATIC = Path(console_package.__path__[0]) / "static"
-# Files of others, byte by byte as they were published.
+# Files of others, byte by byte as they were published; of the Latin letters a subset (decision 0032).
 FONT = "golos-text-{}-wght-normal.woff2"
 VENDORED = {
     "golos-text-LICENSE.txt": "54dcae300688bccf111e43c818a6ee2261d10fc8d7eb5b9c9aa2a1e9b03189c9",
     FONT.format("cyrillic-ext"): "70cf502d77aa23c8a573db8853f20a8db705d18414d170f257a9e939113aad47",
     FONT.format("cyrillic"): "17d048ca05cb1218af3c0d6dcdf882989e6d1cc5dcb598ea50eaf54850ff7229",
-    FONT.format("latin"): "9a69d0aa4734c4022224c002a3d944a702e0204972a49d892789f5668b922c2a",
+    FONT.format("latin-subset"): "f438f1b1727b1a4349fef0b9135e66347ebabc5b5ed99c031b1ce7deb72849ae",
     "htmx-4.0.1.min.js": "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130",
     "htmx-LICENSE.txt": "d3d2456f76414f2456104660ebd65aff1c04cd7966b942bdabd63f3cdb316a38",
 }
