@@ -203,7 +203,7 @@ class NoticeSender:
         letter: Letter | ReportLetter
         if claim.report is not None:
             # The public address has no page with the report.
-            letter = compose_report(claim.report.sheet, claim.pdf, front_end_url=self._settings.front_end_url)
+            letter = compose_report(claim.report.sheet, claim.pdf, front_end_url=self._front_end_url)
         else:
             zone = claim.calendar.zone
             letter = compose(claim.lines, front_end_url=self._front_end_url, zone=zone, now=clock.now())

@@ -2,14 +2,12 @@
 
 from datetime import date, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
 
 from services.metrics.rendering.canonical_json import encode
 from services.webhooks.notices.examples import EXAMPLE_SHEET
-from services.webhooks.notices.rendering import envelope, notices_message
 from services.webhooks.notices.reports.published_reports import is_late
 from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
 from services.webhooks.notices.reports.report_pdf import NoPdf
@@ -91,24 +89,6 @@ def test_numbers_of_a_long_sentence_stay() -> None:
     text = f"{'Содержание дорог ' * 15}: 62 обращения, обычно 31,5 за неделю"
     growing = TopSheetAttention(kind="topic_grows", count=62, text=text)
     assert composed(sheet(attention=[growing])).attention == [text]
-
-
-def test_letter_without_a_front_end_says_where_the_report_is() -> None:
-    letter = compose_report(EXAMPLE_SHEET, None, front_end_url=None)
-    assert letter.url is None
-    addresses = envelope(
-        UUID(int=5), "0" * 12, sender="a@example.ru", bounce_address=None, recipient="b@example.ru"
-    )
-    message = notices_message(
-        addresses, letter, unsubscribe_url="https://e.example/u", settings_url="https://e.example/s"
-    )
-    for kind in ("plain", "html"):
-        part = message.get_body((kind,))
-        assert part is not None
-        text = part.get_content()
-        assert "открывается в Госпаблике, среди отчётов за неделю: 2026-W47" in text
-        assert "Данные неполны: 2 страницы не сверены" in text
-        assert "Открыть отчёт" not in text
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"totals": []}])

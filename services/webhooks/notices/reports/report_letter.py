@@ -31,8 +31,7 @@ class Figure:
 class ReportLetter:
     """A letter with a report, before it is rendered.
 
-    `gaps` says what is missing in the data, `attachment_note` what is attached, or why nothing is. Without a `url`
-    the letter says where the report is.
+    `gaps` says what is missing in the data, `attachment_note` what is attached, or why nothing is.
     """
 
     subject: str
@@ -44,11 +43,11 @@ class ReportLetter:
     gaps: Sequence[str]
     attention: Sequence[str]
     attachment_note: str | None
-    url: str | None
+    url: str
     week: str
 
 
-def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf | None, *, front_end_url: str | None) -> ReportLetter:
+def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf | None, *, front_end_url: str) -> ReportLetter:
     """Return the letter that tells of this report; `pdf` is what is attached, or why nothing is."""
     total = sheet.total
     change = f" ({_signed(total.change)})" if total.change else ""
@@ -70,7 +69,7 @@ def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf | None, *, front_en
         gaps=[safe_name(gap, _MAX_SENTENCE_LENGTH) for gap in sheet.gaps],
         attention=_attention(sheet),
         attachment_note=_attachment_note(pdf),
-        url=None if front_end_url is None else f"{front_end_url.rstrip('/')}/reports/weekly/{sheet.week}",
+        url=f"{front_end_url.rstrip('/')}/reports/weekly/{sheet.week}",
         week=sheet.week,
     )
 
