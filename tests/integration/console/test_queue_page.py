@@ -312,7 +312,7 @@ async def test_assignment_is_taken_back_and_the_appeal_shown_again(console: Cons
     assert "снова в очереди" in note_of(visited.response)["text"]
 
 
-@pytest.mark.parametrize("organisation", ["", str(uuid4())])
+@pytest.mark.parametrize("organisation", ["", "7b0e3a52-4d1c-4f6e-9a77-0d5b2c9e8f10"])
 async def test_decision_that_was_changed_since_is_not_taken_back(
     console: ConsoleUnderTest, organisation: str
 ) -> None:
