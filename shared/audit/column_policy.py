@@ -167,6 +167,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     ),
     **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
     "erased_keys": "follow from an erasure, which is recorded",
+    "console_sessions": "registry audits the sign-in; a row holds its tokens for one browser",
     "stream_tickets": "end within a minute; reading events changes nothing",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",

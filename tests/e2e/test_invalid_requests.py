@@ -124,9 +124,11 @@ async def test_cursor_of_another_list_is_refused(demo: RunningDemo) -> None:
 
 
 async def test_unknown_path_is_not_found(demo: RunningDemo) -> None:
-    for path in ("/nowhere", "/api/v1/nowhere", "/api/v2/appeals", "/internal/publications"):
+    for path in ("/api/v1/nowhere", "/api/v2/appeals", "/internal/publications"):
         problem(await demo.anyone.get(path), 404, "not-found")
     problem(await demo.anyone.post("/internal/publications", json={}), 404, "not-found")
+    page = await demo.anyone.get("/nowhere")
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), "of the console"
     problem(await demo.centre.ask("GET", f"/appeals/{uuid4()}"), 404, "not-found")
     problem(await demo.centre.ask("GET", "/appeals/none"), 422, "invalid", "path/appeal_id")
 

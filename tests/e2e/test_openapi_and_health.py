@@ -25,7 +25,7 @@ async def test_health_passes_and_names_every_service(demo: RunningDemo) -> None:
     body = answer.json()
     assert body["status"] == "pass"
     names = {check.partition(":")[0] for check in body["checks"]}
-    assert names == {"registry", "ingest", "appeals", "metrics", "webhooks"}
+    assert names == {"registry", "ingest", "appeals", "metrics", "webhooks", "console"}
 
 
 async def test_document_contains_all_routes_of_all_services(demo: RunningDemo) -> None:

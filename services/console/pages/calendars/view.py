@@ -68,7 +68,7 @@ async def _calendar_page(visit: Visit, calendar_id: str, refusal: str = "", *, s
 @router.get(PATH + "/{calendar_id}/file")
 async def export_days(visit: VisitDep, calendar_id: str) -> Response:
     """Pass on the days as iCalendar, for other programs."""
-    return await download(visit, f"{PATH}/{calendar_id}/days.ics", "calendar.ics")
+    return await download(visit, f"{PATH}/{calendar_id}/days.ics", "working-calendar.ics")
 
 
 @router.post(PATH + "/{calendar_id}/file")
