@@ -200,12 +200,12 @@ async def test_swap_of_a_part_leaves_the_stream_and_the_count(page: Page) -> Non
     await tell(page, {"type": "appeal.opened", "subject_id": "2", "data": {}}, "0.2")
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
     assert await page.evaluate("[streams.length, tickets]") == [1, 1]
-    await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # read anew
+    await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # read again
     await tell(page, {"type": "appeal.opened", "subject_id": "3", "data": {}}, "0.3")
     assert await page.inner_text("[data-live-show]") == "Новых: 1"
 
 
-async def test_another_bar_begins_anew_and_quick_swaps_leave_one_stream(page: Page) -> None:
+async def test_another_bar_starts_again_and_quick_swaps_leave_one_stream(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
     await tell(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")

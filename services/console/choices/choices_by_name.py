@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.console.choices.organisation_choice import search_organisations
 from services.console.choices.topic_names import Topics
 from services.console.site.visit import Visit, together
 
@@ -37,8 +38,7 @@ async def chosen_organisation(visit: Visit, form: Mapping[str, Any], name: str) 
     chosen = Choice(name, written)
     if not written:
         return chosen
-    found = await visit.api.get("/organisations/search", {"q": written[:200], "limit": 10, "active": True})
-    candidates = found["items"]
+    candidates = await search_organisations(visit.api, written, limit=10)
     same = [
         one for one in candidates if written.casefold() in {one["name"].casefold(), one["matched_name"].casefold()}
     ]

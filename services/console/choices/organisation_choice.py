@@ -16,14 +16,15 @@ class OrganisationChoice:
     found: list[dict[str, Any]]
 
 
-async def search_organisations(api: Api, name: str) -> list[dict[str, Any]]:
-    """Return active organisations whose names are like this one, the likeliest first; none for no name."""
+async def search_organisations(api: Api, name: str, *, limit: int = _MAX_FOUND) -> list[dict[str, Any]]:
+    """Return active organisations whose names are like this one, the likeliest first; none for no name.
+
+    A name in which nothing can be searched for, such as «!», finds none.
+    """
     if not name.strip():
         return []
     try:
-        answer = await api.get(
-            "/organisations/search", {"q": name.strip()[:200], "limit": _MAX_FOUND, "active": True}
-        )
+        answer = await api.get("/organisations/search", {"q": name.strip()[:200], "limit": limit, "active": True})
     except ApiProblem as problem:
         if problem.status != 422:
             raise

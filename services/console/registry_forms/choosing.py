@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import Api
+from services.console.choices.organisation_choice import search_organisations
 from services.console.site.forms import is_id
 from services.console.site.visit import together
 
-_FOUND = 8
 # From this score on the words are the whole name, as the search reads names.
 _EXACT = 0.999
 
@@ -28,16 +28,6 @@ class Choice:
         return str(self.chosen["id"]) if self.chosen else None
 
 
-async def find_organisations(api: Api, words: str) -> list[dict[str, Any]]:
-    """Return organisations whose names resemble the words, best first."""
-    if not words.strip():
-        return []
-    found: list[dict[str, Any]] = (
-        await api.get("/organisations/search", {"q": words[:200], "limit": _FOUND, "active": True})
-    )["items"]
-    return found
-
-
 async def known_organisation(api: Api, organisation_id: str | None) -> Choice:
     """Return the choice that a form begins with."""
     if not is_id(organisation_id):
@@ -53,13 +43,13 @@ async def choose(api: Api, form: Mapping[str, str], name: str, *, required: bool
     words, ticked = form.get(f"{name}_words", ""), form.get(f"{name}_id", "")
     known = await known_organisation(api, ticked)
     if form.get("find") == name:
-        return Choice(words, known.chosen, await find_organisations(api, words))
+        return Choice(words, known.chosen, await search_organisations(api, words))
     # Words beside the organisation that the form began with mean another one.
     if known.chosen and not (words and ticked == form.get(f"{name}_was")):
         return known
     if not words:
         return Choice(error="Найдите организацию по названию." if required else "")
-    found = await find_organisations(api, words)
+    found = await search_organisations(api, words)
     if found and found[0]["score"] >= _EXACT and (len(found) == 1 or found[1]["score"] < _EXACT):
         return Choice(words, chosen=found[0], found=found)
     error = "Отметьте нужную организацию." if found else "Ничего не нашлось. Проверьте название."

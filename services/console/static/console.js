@@ -139,7 +139,7 @@ const counted = new Set();
 // After each swap: most of them are of parts beside the bar.
 function watch() {
   const bar = document.querySelector("[data-live]");
-  if (bar?.querySelector("[data-live-show]").hidden) counted.clear(); // the page was read anew
+  if (bar?.querySelector("[data-live-show]").hidden) counted.clear(); // the page was read again
   const asked = bar ? JSON.stringify([bar.dataset.live, bar.dataset.liveAppeal, bar.dataset.liveWhere]) : "";
   if (asked === watched) return;
   watched = asked;

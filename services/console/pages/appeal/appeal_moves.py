@@ -8,6 +8,7 @@ from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.appeal.appeal_deadlines import quoted
 from services.console.pages.appeal.appeal_move_forms import Choice, done_words, proposed_organisations
 from services.console.pages.appeal.appeal_page import Entered, Refusals, changed, refused, show
@@ -29,10 +30,7 @@ _REFUSALS = Refusals(
 
 
 async def _search(visit: Visit, words: str) -> list[Choice]:
-    if not words.strip():
-        return []
-    found = await visit.api.get("/organisations/search", {"q": words.strip()[:200], "limit": 8, "active": True})
-    return [Choice(one["id"], one["name"]) for one in found["items"]]
+    return [Choice(one["id"], one["name"]) for one in await search_organisations(visit.api, words)]
 
 
 @router.get("/appeals/{appeal_id}/organisations")

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
+from services.console.choices.organisation_choice import search_organisations
 from services.console.site.visit import Visit, together
 
 PATH = "/incidents"
@@ -68,7 +69,9 @@ async def show_incident_page(
         visit.api.get(f"{path}/members", {"limit": 30, "cursor": cursor}),
         visit.api.get(f"{path}/replies"),
     )
-    found, alike = await together(_organisations(visit, lead_q), _similar(visit, members["items"], wanted=similar))
+    found, alike = await together(
+        search_organisations(visit.api, lead_q, limit=9), _similar(visit, members["items"], wanted=similar)
+    )
     return visit.render(
         "incidents/incident.html",
         status=status,
@@ -94,14 +97,6 @@ def _may_manage(visit: Visit, incident: Document) -> bool:
     """Return whether the person may rename and close it: the centre, or who leads it."""
     own, lead = visit.me["organisation"], incident["organisation"]
     return visit.may("appeals:work") and (own is None or (lead is not None and lead["id"] == own["id"]))
-
-
-async def _organisations(visit: Visit, words: str) -> list[Document]:
-    if not words.strip():
-        return []
-    asked: dict[str, Any] = {"q": words.strip()[:200], "limit": 9, "active": True}
-    items: list[Document] = (await visit.api.get("/organisations/search", asked))["items"]
-    return items
 
 
 async def _similar(visit: Visit, members: list[Document], *, wanted: bool) -> list[Document]:

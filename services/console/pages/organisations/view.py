@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import Parameters
+from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.organisations import organisation_changes, organisation_history
 from services.console.pages.organisations.organisation_form import KINDS
-from services.console.registry_forms.choosing import find_organisations, known_organisation
+from services.console.registry_forms.choosing import known_organisation
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
@@ -37,7 +38,7 @@ async def show_organisations(visit: VisitDep) -> HTMLResponse:
         visit.api.get("/municipalities", {"limit": 100}),
     )
     parent = await visit.api.get(f"{PATH}/{query['parent_id']}") if query["parent_id"] else None
-    similar = [] if listed["items"] or cursor else await find_organisations(visit.api, query["q"])
+    similar = [] if listed["items"] or cursor else await search_organisations(visit.api, query["q"])
     return visit.render(
         "organisations/organisations.html",
         organisations=listed["items"],
@@ -57,7 +58,7 @@ async def show_choices(visit: VisitDep, name: str = "organisation") -> HTMLRespo
     """Return the organisations found while somebody types into the field of this name."""
     words = visit.request.query_params.get(f"{name}_words", "")
     found, chosen = await together(
-        find_organisations(visit.api, words if len(words.strip()) > 1 else ""),
+        search_organisations(visit.api, words if len(words.strip()) > 1 else ""),
         known_organisation(visit.api, visit.request.query_params.get(f"{name}_id")),
     )
     return visit.fragment("organisations/choices.html", name=name, found=found, chosen=chosen.chosen, words=words)

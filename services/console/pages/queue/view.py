@@ -7,6 +7,7 @@ from urllib.parse import quote
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.queue import queue_decisions, queue_matters, queue_reviews
 from services.console.pages.queue.queue_decisions import Assignment, Location, NoAnswer, Outcome, Seen, Topic
 from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, require_triage, upcoming
@@ -42,7 +43,9 @@ async def show_queue(
     require_triage(visit)
     state = QueueState.of(visit.request.query_params)
     found, organisations, topics = await together(
-        upcoming(visit, state), find_organisations(visit, organisation_q), find_topics(visit, topic_q)
+        upcoming(visit, state),
+        search_organisations(visit.api, organisation_q, limit=9),
+        find_topics(visit, topic_q),
     )
     screen = await _next_screen(visit, found, appeal)
     return _rendered(
@@ -54,7 +57,7 @@ async def show_queue(
 @router.get(f"{PATH}/organisations")
 async def show_organisations(visit: VisitDep, organisation_q: str = "") -> HTMLResponse:
     """Return the organisations that a person looks for, as buttons."""
-    found = await find_organisations(visit, organisation_q)
+    found = await search_organisations(visit.api, organisation_q, limit=9)
     return visit.fragment("queue/found_organisations.html", organisations=found, organisation_q=organisation_q)
 
 
@@ -106,15 +109,6 @@ async def take_back(visit: VisitDep, appeal_id: str, organisation: str = "") -> 
     if outcome.left_queue:
         return visit.redirect(state.address(), note=outcome.note, undo=_undo(state, appeal_id, outcome))
     return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
-
-
-async def find_organisations(visit: Visit, words: str) -> list[dict[str, Any]]:
-    """Return the open organisations that the words name."""
-    if not words.strip():
-        return []
-    parameters: dict[str, Any] = {"q": words.strip()[:200], "limit": 9, "active": True}
-    found: list[dict[str, Any]] = (await visit.api.get("/organisations/search", parameters))["items"]
-    return found
 
 
 async def find_topics(visit: Visit, words: str) -> list[dict[str, Any]]:
