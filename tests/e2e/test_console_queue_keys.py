@@ -45,8 +45,15 @@ async def queue(demo: RunningDemo) -> AsyncIterator[Page]:
         await activate_rules(demo.centre, PAGE_OWNERS)
 
 
+async def _decided(demo: RunningDemo) -> int:
+    """Return how many appeals need no answer: other tests of the same system leave some."""
+    counts = await demo.centre.get("/appeals/counts?status=not_required")
+    return int(counts["total"])
+
+
 async def test_each_key_decides_one_appeal_and_nothing_piles_up(demo: RunningDemo, queue: Page) -> None:
     heading = queue.locator("h1")
+    decided_before = await _decided(demo)
     shown: list[str] = []
     seconds: list[float] = []
     sizes: list[list[int]] = []
@@ -61,8 +68,7 @@ async def test_each_key_decides_one_appeal_and_nothing_piles_up(demo: RunningDem
         seconds.append(time.perf_counter() - started)
         sizes.append(await queue.evaluate(_SIZE))
     assert len(set(shown)) == DECISIONS, "an appeal was shown twice"
-    decided = await demo.centre.get("/appeals/counts?status=not_required&source=phone")
-    assert decided["total"] == DECISIONS
+    assert await _decided(demo) - decided_before == DECISIONS
     part = max(DECISIONS // 5, 1)
     first, last = (statistics.median(times) for times in (seconds[:part], seconds[-part:]))
     sys.stdout.write(f"{DECISIONS} decisions: median {first:.2f} s in the first fifth, {last:.2f} s in the last\n")
