@@ -89,7 +89,11 @@ async def list_samples(
 
 
 @router.post(
-    "/samples", status_code=201, responses=problems.responses(*_WRITE), summary="Draw the sample of a week"
+    "/samples",
+    status_code=201,
+    responses=problems.responses(*_WRITE)
+    | {200: {"model": SampleOut, "description": "The week has this sample already"}},
+    summary="Draw the sample of a week",
 )
 async def draw_sample(
     session: WriteTransaction, caller: Grader, body: SampleIn, once: Once, response: Response
