@@ -1,4 +1,4 @@
-"""Create the Ed25519 signing keys: one for each service, one for people's tokens."""
+"""Create the Ed25519 signing keys of the services and of people's tokens, and give each service its own."""
 
 import json
 import secrets
@@ -18,12 +18,16 @@ def ensure_keys(folder: Path) -> list[str]:
 
     `<service>.jwk` and `people.jwk` are private (0600). `services.jwks` and `people.jwks` hold the
     public keys, including those of former private keys, so that a token signed before a key rotation
-    is still accepted.
+    is still accepted. `<service>/` holds what one service may read: the public keys and its own private
+    keys, which are those of people's tokens too for the registry.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     created = [name for name in (*SIGNERS, "people") if _ensure_private(folder, name)]
     _publish(folder, "services", SIGNERS)
     _publish(folder, "people", ("people",))
+    for service in SIGNERS:
+        own = (service, "people") if service == "registry" else (service,)
+        _give(folder, service, (*(f"{name}.jwk" for name in own), "services.jwks", "people.jwks"))
     return created
 
 
@@ -51,3 +55,14 @@ def _publish(folder: Path, name: str, signers: tuple[str, ...]) -> None:
     text = json.dumps(document, indent=2)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_private(path, text)
+
+
+def _give(folder: Path, service: str, names: tuple[str, ...]) -> None:
+    """Copy these files to the folder of the service, where they differ."""
+    given = folder / service
+    given.mkdir(mode=0o700, exist_ok=True)
+    for name in names:
+        text = (folder / name).read_text(encoding="utf-8")
+        path = given / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_private(path, text)

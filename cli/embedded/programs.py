@@ -80,7 +80,7 @@ class ProgramSpecs:
         environment = {
             "GOSPABLIK_ENVIRONMENT": "embedded",
             "GOSPABLIK_DATABASE_URL": with_login(self.admin_url, name, password, DATABASE),
-            "GOSPABLIK_KEYS_DIR": str(self._data_dir.keys),
+            "GOSPABLIK_KEYS_DIR": str(self._data_dir.keys / name),
             "GOSPABLIK_CURSOR_KEY": self._secrets.cursor_key,
             "GOSPABLIK_AUDIT_KEY": self._secrets.audit_key,
             "GOSPABLIK_HOST": self._settings.host,

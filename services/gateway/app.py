@@ -48,7 +48,7 @@ class HealthResponse(JSONResponse):
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """Return the gateway service as an ASGI application."""
-    services = settings.service_urls()
+    processes = settings.process_urls()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,8 +85,10 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     async def get_health(request: Request) -> HealthResponse:
-        """Return whether every service is ready."""
-        document = await health.aggregate_health(request.app.state.http, services, settings.health_timeout_seconds)
+        """Return whether every service and every worker is ready."""
+        document = await health.aggregate_health(
+            request.app.state.http, processes, settings.health_timeout_seconds
+        )
         return HealthResponse(
             document,
             status_code=503 if document["status"] == "fail" else 200,

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 # Services with routes of the public API; the console has pages only.
 API_SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
+_WORKER = "The service's worker, where it is a process of its own; its readiness is part of `/health`"
 
 
 class GatewaySettings(BaseSettings):
@@ -24,6 +25,11 @@ class GatewaySettings(BaseSettings):
     metrics_url: str = "http://127.0.0.1:8104"
     webhooks_url: str = "http://127.0.0.1:8105"
     console_url: str = "http://127.0.0.1:8106"
+    registry_worker_url: str = Field(default="", description=_WORKER)
+    ingest_worker_url: str = Field(default="", description=_WORKER)
+    appeals_worker_url: str = Field(default="", description=_WORKER)
+    metrics_worker_url: str = Field(default="", description=_WORKER)
+    webhooks_worker_url: str = Field(default="", description=_WORKER)
     gateway_body_bytes: int = Field(
         default=64 * 1024 * 1024,
         description="Maximum size of a request body at the gateway; services have lower limits",
@@ -52,6 +58,11 @@ class GatewaySettings(BaseSettings):
     def service_urls(self) -> dict[str, str]:
         """Return the internal base URL of each service."""
         return {name: str(getattr(self, f"{name}_url")).rstrip("/") for name in (*API_SERVICES, "console")}
+
+    def process_urls(self) -> dict[str, str]:
+        """Return the internal base URL of each process whose readiness counts: the services and their workers."""
+        workers = {f"{name}-worker": str(getattr(self, f"{name}_worker_url")).rstrip("/") for name in API_SERVICES}
+        return self.service_urls() | {name: url for name, url in workers.items() if url}
 
     def api_urls(self) -> dict[str, str]:
         """Return the internal base URL of each service with routes of the public API."""

@@ -1,4 +1,4 @@
-"""Health of the whole system, aggregated from the readiness of each service."""
+"""Health of the whole system, aggregated from the readiness of each process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ MEDIA_TYPE = "application/health+json"
 
 
 async def aggregate_health(
-    http: aiohttp.ClientSession, services: Mapping[str, str], timeout_seconds: float
+    http: aiohttp.ClientSession, processes: Mapping[str, str], timeout_seconds: float
 ) -> dict[str, Any]:
-    """Return the readiness of all services.
+    """Return the readiness of all processes, given by name and base URL.
 
     `status` is `fail` when one fails or does not answer in time, otherwise `warn` when one works without something
     that it uses.
     """
-    answers = await asyncio.gather(*(_fetch_readiness(http, url, timeout_seconds) for url in services.values()))
-    checks = {f"{name}:ready": [answer] for name, answer in zip(services, answers, strict=True)}
-    named = list(zip(services, answers, strict=True))
+    answers = await asyncio.gather(*(_fetch_readiness(http, url, timeout_seconds) for url in processes.values()))
+    named = list(zip(processes, answers, strict=True))
+    checks = {f"{name}:ready": [answer] for name, answer in named}
     failed = [name for name, answer in named if answer["status"] == "fail"]
     warned = [name for name, answer in named if answer["status"] == "warn"]
     document: dict[str, Any] = {"status": "fail" if failed else "warn" if warned else "pass", "checks": checks}

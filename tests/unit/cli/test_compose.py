@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 
 from cli.deployment.prepare import generate_environment, prepare
-from cli.embedded.settings import SERVICES
+from cli.embedded.settings import API_SERVICES, SERVICES
 from services.appeals.settings import AppealsSettings
 from services.console.settings import ConsoleSettings
 from services.gateway.settings import GatewaySettings
@@ -69,10 +69,23 @@ def test_required_settings_are_given_and_secrets_only_where_needed(services: dic
         assert ("GOSPABLIK_ENCRYPTION_KEYS" in environment) == (
             name in ("ingest", "appeals", "webhooks", "console")
         )
-        # The console signs nothing: it has the tokens of people.
-        assert bool(services[name]["volumes"]) == (name != "console"), name
         assert ("GOSPABLIK_PSEUDONYM_KEY" in environment) == (name == "ingest")
         assert environment["GOSPABLIK_ENVIRONMENT"] == "${GOSPABLIK_ENVIRONMENT:-production}"
+
+
+def test_each_container_reads_the_keys_of_its_own_service_alone(services: dict[str, Any]) -> None:
+    mounted = {
+        container: sorted(one for one in service.get("volumes", ()) if one.startswith("keys"))
+        for container, service in services.items()
+    }
+    for name in API_SERVICES:
+        assert mounted[name] == mounted[f"{name}-worker"] == [f"keys-{name}:/keys:ro"]
+    of_all = [f"keys-{name}:/keys/{name}" for name in API_SERVICES]
+    assert mounted["prepare"] == sorted(["keys:/keys", *of_all])
+    assert mounted["starter-rules"] == mounted["appeals"]
+    named = {*API_SERVICES, *(f"{name}-worker" for name in API_SERVICES), "prepare", "starter-rules"}
+    # The console signs nothing: it has the tokens of people.
+    assert not any(mounts for container, mounts in mounted.items() if container not in named)
 
 
 def test_addresses_name_existing_containers(services: dict[str, Any]) -> None:
@@ -83,6 +96,19 @@ def test_addresses_name_existing_containers(services: dict[str, Any]) -> None:
             assert environment[f"GOSPABLIK_{name.upper()}_URL"] == f"http://{name}:8000"
             assert f"{name}_url" in known
     assert services["gateway"]["environment"]["GOSPABLIK_GATEWAY_SERVICE_URL"] == "http://gateway-service:8000"
+
+
+def test_health_asks_every_container_of_a_service(services: dict[str, Any]) -> None:
+    environment = services["gateway-service"]["environment"]
+    settings = GatewaySettings.model_validate(
+        {
+            name.removeprefix("GOSPABLIK_").lower(): value
+            for name, value in environment.items()
+            if name.endswith("_URL")
+        }
+    )
+    serving = {name for name, one in services.items() if (one.get("command") or [""])[0] == "serve"}
+    assert settings.process_urls().keys() == serving - {"gateway-service"}
 
 
 def test_entry_point_that_believes_addresses_is_reached_by_the_console_alone(services: dict[str, Any]) -> None:
@@ -172,7 +198,7 @@ def test_only_appeals_mounts_the_models_read_only(services: dict[str, Any]) -> N
         assert all(volume.endswith(":/models:ro") for volume in models)
         assert ("GOSPABLIK_TOPICS_MODEL" in service.get("environment", {})) == bool(models)
         if models:
-            assert "keys:/keys:ro" in service["volumes"]
+            assert "keys-appeals:/keys:ro" in service["volumes"]
 
 
 def test_generate_env_creates_all_required_secrets(text: str) -> None:

@@ -69,6 +69,29 @@ def test_private_keys_are_readable_only_by_the_owner_and_not_published(tmp_path:
         assert all("d" not in key for key in json.loads((tmp_path / f"{name}.jwks").read_text())["keys"])
 
 
+def test_each_service_is_given_its_own_private_key_alone(tmp_path: Path) -> None:
+    ensure_keys(tmp_path)
+    public = {"services.jwks", "people.jwks"}
+    for name in API_SERVICES:
+        own = {f"{name}.jwk", "people.jwk"} if name == "registry" else {f"{name}.jwk"}
+        assert {path.name for path in (tmp_path / name).iterdir()} == own | public
+        for file in own | public:
+            assert (tmp_path / name / file).read_text() == (tmp_path / file).read_text()
+            assert _mode(tmp_path / name / file) == 0o600
+        assert _mode(tmp_path / name) == 0o700
+
+
+def test_new_key_is_given_after_a_rotation(tmp_path: Path) -> None:
+    ensure_keys(tmp_path)
+    before = (tmp_path / "ingest" / "ingest.jwk").read_text()
+    (tmp_path / "ingest.jwk").unlink()
+    ensure_keys(tmp_path)
+    assert (tmp_path / "ingest" / "ingest.jwk").read_text() != before
+    for name in API_SERVICES:
+        # Everybody verifies with the new key and with the former one.
+        assert (tmp_path / name / "services.jwks").read_text().count('"ingest.') == 2
+
+
 def test_former_key_is_accepted_after_a_rotation(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     former = tokens.Signer("ingest", tokens.read_key(tmp_path / "ingest.jwk"))

@@ -88,6 +88,18 @@ async def test_health_names_the_failing_service_without_internal_details(
     assert "secret-host" not in answer.text
 
 
+async def test_health_names_a_worker_that_is_down(services: dict[str, Fake], serve: Serve) -> None:
+    urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
+    worker = Fake("ingest-worker")
+    settings = GatewaySettings.model_validate(urls | {"ingest_worker_url": await serve(worker)})
+    async with _gateway(settings) as client:
+        before = await client.get("/health")
+        worker.ready = False
+        after = await client.get("/health")
+    assert before.json()["checks"]["ingest-worker:ready"][0]["status"] == "pass"
+    assert (after.status_code, after.json()["output"]) == (503, "not ready: ingest-worker")
+
+
 async def test_health_warns_of_a_service_that_works_without_something(
     gateway: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
