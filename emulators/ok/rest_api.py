@@ -15,7 +15,7 @@ from emulators.ok.rest_call import METHODS, Method, RestCall
 from emulators.ok.state.network_state import OkState
 from emulators.ok.state.tokens import Session
 
-for section in ("discussions", "group", "mediatopic", "photos", "url", "users"):
+for section in ("discussions", "group", "group_statistics", "mediatopic", "photos", "url", "users"):
     importlib.import_module(f"emulators.ok.methods.{section}")
 
 UPLOAD_METHOD = "upload"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from emulators.common.audience import PostAudience, post_audience
 from emulators.common.store import Row
 from emulators.ok import ids
 from emulators.ok.state.network_state import OkState
@@ -104,16 +105,24 @@ def media(row: Row) -> list[dict[str, Any]]:
     return blocks
 
 
-def topic(row: Row) -> dict[str, Any]:
+def audience(world: OkState, row: Row) -> PostAudience:
+    """Return how many people a topic has reached until now."""
+    page = world.page_row(row["page"])
+    members = page["members_count"] if page is not None else 0
+    return post_audience(row["page"], row["id"], members, (world.clock.now_ms() - row["created_ms"]) / 1000)
+
+
+def topic(world: OkState, row: Row) -> dict[str, Any]:
     """Return a media topic."""
+    seen = audience(world, row)
     return {
         "id": str(row["id"]),
         "created_ms": row["created_ms"],
         "author_ref": row["author"],
         "owner_ref": f"group:{row['page']}",
         "media": media(row),
-        "like_summary": {"count": 0},
-        "reshare_summary": {"count": 0},
+        "like_summary": {"count": seen.likes},
+        "reshare_summary": {"count": seen.reposts},
         "discussion_summary": {
             "discussion_id": str(row["id"]),
             "discussion_type": GROUP_TOPIC,

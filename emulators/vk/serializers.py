@@ -4,15 +4,24 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from emulators.common.audience import PostAudience, post_audience
+from emulators.common.clock import EmulatorClock
 from emulators.common.store import EmulatorStore, Row
 from emulators.vk.state.people import People
+
+
+def members_count(page: Row) -> int:
+    """Return how many subscribers a community has: a made-up number unless the control API set one."""
+    count: int = json.loads(page["details"]).get("members_count", 1_000 + page["id"] % 9_000)
+    return count
 
 
 class Serializers:
     """Builds posts, comments, messages, conversations and communities."""
 
-    def __init__(self, store: EmulatorStore, people: People, base_url: str) -> None:
+    def __init__(self, store: EmulatorStore, clock: EmulatorClock, people: People, base_url: str) -> None:
         self._store = store
+        self._clock = clock
         self.people = people
         self._base_url = base_url
 
@@ -31,7 +40,7 @@ class Serializers:
         }
         optional: dict[str, Any] = {
             "description": row["description"],
-            "members_count": 1_000 + row["id"] % 9_000,
+            "members_count": members_count(row),
             "wall": row["wall"],
             "can_post": int(row["wall"] == 1),
             "can_message": 1,
@@ -61,10 +70,10 @@ class Serializers:
     def post(self, row: Row) -> dict[str, Any]:
         """Return the post object of 5.199."""
         owner = -row["page"]
-        page = self._store.one("SELECT comments FROM pages WHERE id = ?", (row["page"],))
-        shut = (
-            row["closed"] or row["post_type"] == "suggest" or (page is not None and page["comments"] == "closed")
-        )
+        page = self._store.one("SELECT * FROM pages WHERE id = ?", (row["page"],))
+        assert page is not None
+        shut = row["closed"] or row["post_type"] == "suggest" or page["comments"] == "closed"
+        audience = self.audience(page, row)
         post = {
             "inner_type": "wall_wallpost",
             "id": row["id"],
@@ -82,9 +91,14 @@ class Serializers:
                 "can_view": 1,
                 "groups_can_post": not shut,
             },
-            "likes": {"count": 0, "can_like": 1, "user_likes": 0, "can_publish": 1},
-            "reposts": {"count": 0, "wall_count": 0, "mail_count": 0, "user_reposted": 0},
-            "views": {"count": 0},
+            "likes": {"count": audience.likes, "can_like": 1, "user_likes": 0, "can_publish": 1},
+            "reposts": {
+                "count": audience.reposts,
+                "wall_count": audience.reposts,
+                "mail_count": 0,
+                "user_reposted": 0,
+            },
+            "views": {"count": audience.views},
             "post_source": {"type": "vk"},
             "donut": {"is_donut": False},
             "hash": f"{row['page']:x}_{row['id']:x}",
@@ -92,6 +106,11 @@ class Serializers:
         if row["signer_id"] is not None:
             post["signer_id"] = row["signer_id"]
         return post | ({"edited": int(row["edited"])} if row["edited"] else {})
+
+    def audience(self, page: Row, post: Row) -> PostAudience:
+        """Return how many people a post has reached until now; nobody but the page sees a suggested one."""
+        age = self._clock.now() - post["at"] if post["post_type"] == "post" else 0
+        return post_audience(page["id"], post["id"], members_count(page), age)
 
     def comments_count(self, page: int, post_id: int) -> int:
         """Return the number of comments of all levels that are not deleted."""

@@ -56,6 +56,8 @@ class VkSettings(EmulatorSettings):
     """Whether a suggested post is pushed as wall_post_new (with `post_type` suggest)."""
     hidden_posts: Literal["omitted", "refused"] = "omitted"
     """What wall.getById does with posts of a wall that the caller may not read: no item, or error 15."""
+    stats_periods_as_text: bool = False
+    """Whether stats.get gives the bounds of a period as text, as some of its answers do."""
     execute_failed_value: Literal["false", "null"] = "false"
     """The value in place of an inner call of execute that failed."""
     execute_calls: int = 25

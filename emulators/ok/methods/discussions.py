@@ -89,7 +89,7 @@ def get(call: RestCall) -> dict[str, Any]:
         "entities": {
             **serializers.entities(world, [f"group:{row['page']}", row["author"]]),
             "themes": [{"id": str(row["id"]), "title": row["text"][: serializers.TITLE_LENGTH]}],
-            "media_topics": [serializers.topic(row)],
+            "media_topics": [serializers.topic(world, row)],
             "polls": [],
         },
     }

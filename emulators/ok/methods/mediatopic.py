@@ -21,7 +21,7 @@ def get_topics(call: RestCall) -> dict[str, Any]:
         before = (ms, topic)
     rows, more = world.discussions.topics_of(page, before, call.count(20))
     answer: dict[str, Any] = {
-        "media_topics": [serializers.topic(row) for row in rows],
+        "media_topics": [serializers.topic(world, row) for row in rows],
         "entities": serializers.entities(world, [f"group:{page}", *(row["author"] for row in rows)]),
         "has_more": more,
     }
@@ -54,7 +54,7 @@ def get_by_ids(call: RestCall) -> dict[str, Any]:
                 raise
         else:
             rows.append(row)
-    topics = [serializers.topic(row) for row in rows]
+    topics = [serializers.topic(world, row) for row in rows]
     if limit is not None:
         for topic_view in topics:
             topic_view["media"] = topic_view["media"][: int(limit)]
