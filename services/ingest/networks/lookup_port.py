@@ -1,4 +1,4 @@
-"""Port for page lookup: profiles, post activity and address resolution, requested by the registry."""
+"""Port for page lookup: profiles, posts with their audience, and address resolution, requested by the registry."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,50 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from services.ingest.networks.calls import NoValidResponse
-from services.ingest.networks.port import PageRef
+from services.ingest.networks.port import Credential, PageRef
 from services.ingest.networks.sanitize import without_nul
 
 PageAvailability = Literal["open", "closed", "gone"]
+ReachCountedBy = Literal["week", "days"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostActivity:
-    """Time of the community's last own post, and the number of its posts in the last seven days."""
+    """Time of the community's last own post, and its posts of the last seven days, by the ids of messages."""
 
     last_post_at: datetime | None
-    posts_7_days: int
+    post_ids: Sequence[str]
+
+    @property
+    def posts_7_days(self) -> int:
+        """Return the number of posts in the last seven days."""
+        return len(self.post_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostReactions:
+    """What people have done with a post until now, the page's own comments included.
+
+    `views`: how often it was shown, the same person counted again; None if the network does not report it.
+    """
+
+    likes: int
+    comments: int
+    reposts: int
+    views: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeekReach:
+    """How many people a page reached in about seven days; None if the network does not report it.
+
+    `counted_by`: `week` if each person counts once; `days` for the sum of days, in which a person counts once a
+    day. `mean_post_reach`: people per post.
+    """
+
+    reach: int | None
+    counted_by: ReachCountedBy
+    mean_post_reach: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +99,28 @@ class PageLookup(Protocol):
 
     max_pages_per_call: int
     """Maximum number of pages in one `describe` call."""
+    max_posts_per_call: int
+    """Maximum number of posts in one `post_reactions` call."""
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
         """Return the profile of each of at most `max_pages_per_call` pages, with one call."""
 
     async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
         """Return the post activity of one page, with one call; None if the network does not show the posts."""
+
+    async def post_reactions(self, post_ids: Sequence[str]) -> dict[str, PostReactions]:
+        """Return the reactions to at most `max_posts_per_call` posts of any pages, with one call.
+
+        Posts that the network does not show are left out.
+        """
+
+    def statistics_token(self, page: PageRef) -> Credential | None:
+        """Return a usable token that may be its manager's: a user token of the page, else one of no page."""
+
+    async def week_reach(
+        self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
+    ) -> WeekReach | None:
+        """Return the reach of a page, with one call and no retry; None if the network refuses it to this token."""
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """Return the community with this id or short name.
@@ -121,14 +169,24 @@ def parse_count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
-def post_activity(seconds: Iterable[object], since: datetime) -> PostActivity:
-    """Return the post activity from post times in seconds; invalid times are ignored."""
-    moments = [
-        datetime.fromtimestamp(one, UTC)
-        for one in seconds
-        if isinstance(one, int | float) and 0 <= one < _LAST_SECOND
-    ]
-    return PostActivity(last_post_at=max(moments, default=None), posts_7_days=sum(at >= since for at in moments))
+def post_activity(posts: Iterable[tuple[str, object]], since: datetime) -> PostActivity:
+    """Return the post activity from ids and times in seconds of posts; those with invalid times are ignored."""
+    moments = {
+        post_id: datetime.fromtimestamp(second, UTC)
+        for post_id, second in posts
+        if isinstance(second, int | float) and 0 <= second < _LAST_SECOND
+    }
+    recent = tuple(post_id for post_id, at in moments.items() if at >= since)
+    return PostActivity(last_post_at=max(moments.values(), default=None), post_ids=recent)
+
+
+def reactions_of(likes: object, comments: object, reposts: object, views: object) -> PostReactions | None:
+    """Return the reactions from counts of a network; None if likes, comments or reposts are not valid counts."""
+    counts = [parse_count(one) for one in (likes, comments, reposts)]
+    if None in counts:
+        return None
+    known = [count for count in counts if count is not None]
+    return PostReactions(likes=known[0], comments=known[1], reposts=known[2], views=parse_count(views))
 
 
 def nested_object(value: object) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.ingest.networks import catalogue
+from services.ingest.page_lookup.audience import RefusedStatistics
 from services.ingest.settings import IngestSettings, ingest_settings
 from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared.service import Service, get_service
@@ -16,6 +17,7 @@ class PageLookupClients:
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
         self.token_pool = DatabaseTokenPool(service.database, settings)
+        self.refused_statistics = RefusedStatistics()
         self.lookups = catalogue.create_page_lookups(service.http, self.token_pool, settings)
         self._settings = settings
         self._refreshing = asyncio.Lock()

@@ -1,16 +1,18 @@
 """Page profiles: data from the networks, and post activity from stored posts where possible.
 
 A wall that ingest reads needs no call here, because its posts are stored. Only a wall that was not read for a day
-is read separately, as far as the request allows calls.
+is read separately, as far as the request allows calls. Reactions to posts and reach have budgets of their own.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select, true
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.networks.calls import (
@@ -21,8 +23,9 @@ from services.ingest.networks.calls import (
     NoValidResponse,
     limit_calls,
 )
-from services.ingest.networks.lookup_port import PageLookup, PageProfile, PostActivity
+from services.ingest.networks.lookup_port import PageLookup, PageProfile, PostActivity, PostReactions, WeekReach
 from services.ingest.networks.port import PageRef
+from services.ingest.page_lookup.audience import ReachReader, read_reactions, sum_reactions
 from services.ingest.page_lookup.contact_extraction import find_address, find_phone
 from services.ingest.page_lookup.lookup_clients import PageLookupClients
 from services.ingest.schemas.page_lookup import PageProfileOut, PageProfiles, PageProfilesRequest
@@ -38,8 +41,9 @@ WALL_DATA_VALID_FOR = timedelta(hours=24)
 WEEK = timedelta(days=7)
 # Sources that read all posts of a page.
 WALL_SOURCES = ("wall_poll", "topics_poll")
-# The caller waits: walls not read by then are left out until the next request.
+# The caller waits: walls and reach not read by then are left out until the next request.
 TIME_LIMIT_SECONDS = 40.0
+REACH_TIME_LIMIT_SECONDS = 75.0
 CALL_FAILURES = (CallAllowanceExhausted, CallError, NoValidResponse, NoUsableToken)
 
 
@@ -77,47 +81,73 @@ async def describe_pages(
 
     Pages whose network could not be queried are left out, and `error` says why. The call limit includes retries.
     """
+    started = asyncio.get_running_loop().time()
     with limit_calls(body.call_budget) as allowance:
-        answer = await _described(database, clients, body, allowance)
-    answer.calls = allowance.made
+        answer, found = await _described(database, clients, body, allowance)
+    reactions, reaction_calls = await read_reactions(
+        [(one.lookup, one.posts.post_ids) for one in found if one.posts is not None], body.reaction_call_budget
+    )
+    reader = ReachReader(clients.refused_statistics, started + REACH_TIME_LIMIT_SECONDS)
+    with limit_calls(body.reach_call_budget) as reach_allowance:
+        for one in found:
+            before, reach = reach_allowance.made, None
+            if one.profile.availability == "open":
+                reach = await reader.reach(one.page, one.lookup, one.posts, reach_allowance)
+            one.calls += reach_allowance.made - before
+            sums = None if one.posts is None else sum_reactions(one.posts, reactions)
+            answer.items.append(_shown(one, sums, reach))
+            await asyncio.sleep(0)  # finding a phone may take milliseconds: let other tasks run in between
+    answer.calls = allowance.made + reaction_calls
+    answer.reach_calls = reach_allowance.made
     return answer
+
+
+@dataclass
+class _FoundPage:
+    """A page that was described, its posts if they are known, and the calls made only for it."""
+
+    page: PageRef
+    profile: PageProfile
+    lookup: PageLookup
+    posts: PostActivity | None = None
+    calls: int = 0
 
 
 async def _described(
     database: Database, clients: PageLookupClients, body: PageProfilesRequest, allowance: CallAllowance
-) -> PageProfiles:
+) -> tuple[PageProfiles, list[_FoundPage]]:
     async with database.read() as session:
         pages = await _pages(session, body.page_ids)
         known = await _known_posts(session, body.page_ids, clock.now())
     answer = PageProfiles(items=[], calls=0)
-    said: list[tuple[PageRef, PageProfile, PageLookup]] = []
+    found: list[_FoundPage] = []
     for network, some in pages.items():
-        directory = clients.lookups.get(network)
-        if directory is None:
+        lookup = clients.lookups.get(network)
+        if lookup is None:
             answer.error = f"{network} has no page lookup"
             continue
         try:
-            for start in range(0, len(some), directory.max_pages_per_call):
+            for start in range(0, len(some), lookup.max_pages_per_call):
                 if allowance.left <= 0:
                     break
-                batch = some[start : start + directory.max_pages_per_call]
-                told = {one.external_id: one for one in await directory.describe(batch)}
-                said += [(page, told[page.external_id], directory) for page in batch]
+                batch = some[start : start + lookup.max_pages_per_call]
+                told = {one.external_id: one for one in await lookup.describe(batch)}
+                found += [_FoundPage(page, told[page.external_id], lookup) for page in batch]
         except CALL_FAILURES as error:
             log.warning("page profiles request failed", network=network, error=str(error)[:300])
             answer.error = str(error)[:300]
     walls = _WallReader(known, body.wall_read_budget, allowance)
-    for page, one, directory in said:
-        posts, calls = await walls.posts(page, directory) if one.availability == "open" else (None, 0)
-        answer.items.append(_shown(page, one, posts, calls))
-        await asyncio.sleep(0)  # finding a phone may take milliseconds: let other tasks run in between
-    return answer
+    for one in found:
+        if one.profile.availability == "open":
+            one.posts, one.calls = await walls.posts(one.page, one.lookup)
+    return answer, found
 
 
-def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: int) -> PageProfileOut:
+def _shown(found: _FoundPage, reactions: PostReactions | None, reach: WeekReach | None) -> PageProfileOut:
+    said, posts = found.profile, found.posts
     words = said.description or ""
     return PageProfileOut(
-        page_id=page.id,
+        page_id=found.page.id,
         state=said.availability,
         reason=said.reason,
         name=said.name,
@@ -133,7 +163,14 @@ def _shown(page: PageRef, said: PageProfile, posts: PostActivity | None, calls: 
         members=said.members,
         last_post_at=posts.last_post_at if posts else None,
         posts_7_days=posts.posts_7_days if posts else None,
-        calls=calls,
+        views_7_days=reactions.views if reactions else None,
+        likes_7_days=reactions.likes if reactions else None,
+        comments_7_days=reactions.comments if reactions else None,
+        reposts_7_days=reactions.reposts if reactions else None,
+        reach_7_days=reach.reach if reach else None,
+        reach_counted_by=reach.counted_by if reach and reach.reach is not None else None,
+        mean_post_reach=reach.mean_post_reach if reach else None,
+        calls=found.calls,
     )
 
 
@@ -164,7 +201,7 @@ async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: dat
         .lateral()
     )
     week = (
-        select(func.count().label("posts"))
+        select(func.array_agg(aggregate_order_by(Message.external_id, Message.written_at.desc())).label("posts"))
         .select_from(Message)
         .where(*own, Message.from_community, Message.written_at >= now - WEEK)
         .correlate(Source)
@@ -181,4 +218,4 @@ async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: dat
             Source.last_success_at >= now - WALL_DATA_VALID_FOR,
         )
     )
-    return {row.page_id: PostActivity(last_post_at=row.written_at, posts_7_days=row.posts) for row in rows}
+    return {row.page_id: PostActivity(last_post_at=row.written_at, post_ids=row.posts or ()) for row in rows}

@@ -13,6 +13,7 @@ class PageProfilesRequest(BaseModel):
     """Pages to look up within a limit: `call_budget` in total, `wall_read_budget` of them for single walls.
 
     Walls that ingest reads anyway need no call. Pages for which no call is left are left out of the response.
+    Reactions to posts, of many pages in one call, and reach, one call a page, have budgets of their own.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -20,13 +21,16 @@ class PageProfilesRequest(BaseModel):
     page_ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
     call_budget: int = Field(default=500, ge=0, le=1_000)
     wall_read_budget: int = Field(default=0, ge=0, le=500)
+    reaction_call_budget: int = Field(default=0, ge=0, le=500)
+    reach_call_budget: int = Field(default=0, ge=0, le=500)
 
 
 class PageProfileOut(BaseModel):
     """A page's profile in its network; null if the network does not provide the value.
 
     `phone` and `address` come from fields of their own, else from the description. `posts_7_days` is null if the
-    wall was not read.
+    wall was not read. Views, likes, comments and reposts are those of these posts. `reach_7_days` counts people:
+    by `week` each of them once, by `days` once a day.
     """
 
     page_id: UUID
@@ -45,14 +49,25 @@ class PageProfileOut(BaseModel):
     members: int | None
     last_post_at: datetime | None
     posts_7_days: int | None
+    views_7_days: int | None
+    likes_7_days: int | None
+    comments_7_days: int | None
+    reposts_7_days: int | None
+    reach_7_days: int | None
+    reach_counted_by: Literal["week", "days"] | None
+    mean_post_reach: int | None
     calls: int = Field(description="Calls made only for this page")
 
 
 class PageProfiles(BaseModel):
-    """The profiles that could be read; `calls` counts all calls, including those for several pages."""
+    """The profiles that could be read.
+
+    `calls` counts all calls but those for reach, including those for several pages.
+    """
 
     items: list[PageProfileOut]
     calls: int
+    reach_calls: int = 0
     error: str | None = None
 
 

@@ -21,7 +21,11 @@ class NetworkTokenIn(RequestModel):
 
     network: NetworkName = Field(examples=["ok"])
     kind: NetworkTokenKind = Field(examples=["user"])
-    page_id: UUID | None = Field(default=None, description="The page of a group token")
+    page_id: UUID | None = Field(
+        default=None,
+        description="The page of a group token. Of a user token: the page that its person manages; the token only "
+        "reads its statistics",
+    )
     token: SecretStr = Field(min_length=1, max_length=4_000, examples=["-s-example"])
     application_key: SecretStr | None = Field(default=None, description="OK: key of the application")
     application_secret_key: SecretStr | None = Field(default=None, description="OK: secret of the application")

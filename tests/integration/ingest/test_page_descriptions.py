@@ -34,7 +34,9 @@ class DescribedPages:
         """Register a page."""
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
-    async def describe(self, *page_ids: UUID, call_budget: int = 100, wall_read_budget: int = 0) -> dict[str, Any]:
+    async def describe(
+        self, *page_ids: UUID, call_budget: int = 100, wall_read_budget: int = 0, **budgets: int
+    ) -> dict[str, Any]:
         """Return the networks' profiles, requested through the registry's client."""
         answer = await self.ingest.client.post(
             "/internal/pages/describe",
@@ -42,6 +44,7 @@ class DescribedPages:
                 "page_ids": [str(one) for one in page_ids],
                 "call_budget": call_budget,
                 "wall_read_budget": wall_read_budget,
+                **budgets,
             },
             headers=self.ingest.service_headers("registry"),
         )
@@ -105,6 +108,53 @@ async def test_profile_contains_page_data(
     assert said["members"] > 0
     assert said["posts_7_days"] == 3, "the first topic and two more; a citizen's post is not the page's"
     assert said["last_post_at"] is not None
+
+
+@pytest.mark.parametrize(("network", "has_views"), [("vk", True), ("ok", False)])
+async def test_audience_of_posts_is_read_by_the_pages_manager_only(
+    *, network: str, has_views: bool, described: DescribedPages, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    page = emulator.page(f"{network}_audience")
+    emulator.citizen(page, "Спасибо!")
+    page_id = await described.page(network, page)
+    before = calls(emulator)
+    answer = await described.describe(page_id, wall_read_budget=1, reaction_call_budget=5, reach_call_budget=5)
+    inner = 2 if network == "vk" else 0
+    assert calls(emulator) - before - inner == answer["calls"] + answer["reach_calls"] == 4
+    (said,) = answer["items"]
+    assert (answer["reach_calls"], said["calls"]) == (1, 2), "the wall and the reach are the page's own"
+    assert said["comments_7_days"] == 1
+    assert (said["likes_7_days"], said["reposts_7_days"]) == (0, 0), "a post of this minute"
+    assert said["views_7_days"] == (0 if has_views else None), "OK does not report views"
+    assert (said["reach_7_days"], said["reach_counted_by"]) == (0, "week" if has_views else "days")
+    assert said["mean_post_reach"] == (0 if has_views else None)
+
+
+@pytest.mark.parametrize("network", ["vk", "ok"])
+async def test_refused_reach_is_unknown_and_costs_nothing_else(
+    network: str, described: DescribedPages, request: pytest.FixtureRequest
+) -> None:
+    emulator: Emulator = request.getfixturevalue(network)
+    other = emulator.page(f"{network}_stranger")
+    page = emulator.page(f"{network}_refused")
+    page_id = await described.page(network, page)
+    stranger = emulator.post("tokens", kind="user", page=other)
+    body = {key: stranger[key] for key in stranger if key in TOKEN_FIELDS}
+    made = await described.ingest.client.post(
+        "/api/v1/sources/tokens",
+        json=body | {"network": network, "page_id": str(page_id)},
+        headers=described.ingest.headers("moderator"),
+    )
+    assert made.status_code in {200, 201}, made.text
+
+    for reach_calls in (1, 0):
+        answer = await described.describe(page_id, wall_read_budget=1, reaction_call_budget=5, reach_call_budget=5)
+        (said,) = answer["items"]
+        assert (said["reach_7_days"], said["mean_post_reach"], said["reach_counted_by"]) == (None, None, None)
+        assert answer["reach_calls"] == reach_calls, "a refused page is not asked for again"
+        assert (said["state"], said["posts_7_days"], said["likes_7_days"]) == ("open", 1, 0)
+        assert answer["error"] is None
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])

@@ -33,8 +33,9 @@ def test_parse_count_accepts_only_valid_counts(given: object, kept: int | None) 
 
 def test_post_activity_ignores_invalid_times() -> None:
     day = NOW.timestamp()
-    found = post_activity([day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30], NOW - timedelta(days=7))
-    assert (found.last_post_at, found.posts_7_days) == (NOW - timedelta(seconds=60), 1)
+    times = [day - 60, day - 9 * 86_400, None, "вчера", -1, 10**30]
+    found = post_activity([(str(number), at) for number, at in enumerate(times)], NOW - timedelta(days=7))
+    assert (found.last_post_at, found.post_ids) == (NOW - timedelta(seconds=60), ("0",))
     assert post_activity([], NOW).last_post_at is None
 
 

@@ -1,7 +1,7 @@
-"""Page lookup of OK: profiles of up to 100 groups per call, and the newest topics of a group."""
+"""Page lookup of OK: profiles of up to 100 groups per call, the newest topics of a group, and their audience."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -14,17 +14,22 @@ from services.ingest.networks.lookup_port import (
     PageAvailability,
     PageProfile,
     PostActivity,
+    PostReactions,
+    WeekReach,
     clean_text,
     extract_groups,
     groups_by_id,
+    nested_object,
     parse_count,
     post_activity,
+    reactions_of,
 )
 from services.ingest.networks.ok.cooldowns import OBJECT_TREATMENTS
-from services.ingest.networks.ok.discussion_reader import TOPICS_PER_CALL, extract_topics
+from services.ingest.networks.ok.discussion_reader import MAX_MEDIA_BLOCKS, TOPICS_PER_CALL, extract_topics
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.port import PageRef, TokenPool
+from services.ingest.networks.ok.ok_payloads import MOSCOW
+from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenPool
 from services.ingest.settings import IngestSettings
 
 PAGES_PER_CALL = 100
@@ -35,15 +40,18 @@ PROFILE_FIELDS = (
 # OK does not publish the list of statuses; an unknown status counts as active.
 INACTIVE_STATUSES = {"DISABLED", "BLOCKED", "DELETED"}
 GROUP_NOT_FOUND = 160
+STATISTICS_METHOD = "group.getStatTrends"
 
 
 class OkPageLookup:
     """Implements `networks.lookup_port.PageLookup` for OK; the verification mark is `gos_org`."""
 
     max_pages_per_call = PAGES_PER_CALL
+    max_posts_per_call = TOPICS_PER_CALL
 
     def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
         self._client = OkClient(http, token_pool, settings)
+        self._token_pool = token_pool
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
         """Return profiles by group.getInfo; groups missing from the response are `gone`."""
@@ -72,11 +80,39 @@ class OkPageLookup:
                 raise
             return None
         listed = [
-            parse_count(raw.get("created_ms"))
+            (str(raw.get("id")), ms / 1000)
             for raw in extract_topics(answer)
-            if isinstance(raw, dict) and str(raw.get("author_ref", "")).startswith("group:")
+            if isinstance(raw, dict)
+            and str(raw.get("author_ref", "")).startswith("group:")
+            and (ms := parse_count(raw.get("created_ms"))) is not None
         ]
-        return post_activity([ms / 1000 for ms in listed if ms is not None], since)
+        return post_activity(listed, since)
+
+    async def post_reactions(self, post_ids: Sequence[str]) -> dict[str, PostReactions]:
+        """Return the counters of topics by one mediatopic.getByIds; OK does not report the views of a topic."""
+        answer = await self._client.read_with_any_session(
+            "mediatopic.getByIds", topic_ids=",".join(post_ids), media_limit=MAX_MEDIA_BLOCKS
+        )
+        found = {}
+        for raw in extract_topics(answer):
+            if isinstance(raw, dict) and (reactions := _reactions(raw)) is not None:
+                found[str(raw.get("id"))] = reactions
+        return found
+
+    def statistics_token(self, page: PageRef) -> Credential | None:
+        """Return a user session: only those of administrators may read statistics."""
+        return self._token_pool.select(NETWORK, TokenKind.USER, page.id, method=STATISTICS_METHOD)
+
+    async def week_reach(
+        self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
+    ) -> WeekReach | None:
+        """Return the reach by one group.getStatTrends: the sum of seven days of Moscow with today."""
+        midnight = until.astimezone(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0)
+        start, end = (int(at.timestamp() * 1000) for at in (midnight - timedelta(days=6), until))
+        answer = await self._client.call(
+            credential, STATISTICS_METHOD, gid=page.external_id, start_time=start, end_time=end, fields="reach"
+        )
+        return _week_reach(answer, start)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """Return the group by group.getInfo; a short name needs url.getInfo first."""
@@ -108,6 +144,28 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
         comments_open=who == "EVERYONE" if isinstance(who, str) else None,
         members=parse_count(raw.get("members_count")),
     )
+
+
+def _reactions(raw: Mapping[str, Any]) -> PostReactions | None:
+    return reactions_of(
+        nested_object(raw.get("like_summary")).get("count"),
+        nested_object(raw.get("discussion_summary")).get("comments_count"),
+        nested_object(raw.get("reshare_summary")).get("count"),
+        None,
+    )
+
+
+def _week_reach(answer: Any, start: int) -> WeekReach:
+    """Return the sum of the days from `start` (ms) on. Raise `NoValidResponse` without a list of days."""
+    days = nested_object(answer).get("reach")
+    if not isinstance(days, list):
+        raise NoValidResponse(NETWORK, STATISTICS_METHOD, "no reach in the response")
+    counts = [
+        count
+        for day in map(nested_object, days)
+        if (count := parse_count(day.get("value"))) is not None and (parse_count(day.get("time")) or 0) >= start
+    ]
+    return WeekReach(reach=sum(counts) if counts else None, counted_by="days")
 
 
 def _outcome(raw: Mapping[str, Any]) -> tuple[PageAvailability, str | None]:

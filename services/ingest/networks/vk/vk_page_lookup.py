@@ -1,4 +1,4 @@
-"""Page lookup of VK: profiles of up to 500 communities per call, and the newest posts of a wall."""
+"""Page lookup of VK: profiles of up to 500 communities per call, newest posts of a wall, their audience."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,18 @@ from services.ingest.networks.lookup_port import (
     PageAvailability,
     PageProfile,
     PostActivity,
+    PostReactions,
+    WeekReach,
     clean_text,
     extract_groups,
     groups_by_id,
     nested_object,
     parse_count,
     post_activity,
+    reactions_of,
 )
-from services.ingest.networks.port import PageRef, TokenKind, TokenPool
+from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenPool
+from services.ingest.networks.vk import vk_statistics
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import CLOSED_TREATMENTS, READER_TOKEN_KINDS, int_field, list_items
@@ -45,6 +49,7 @@ class VkPageLookup:
     """Implements `networks.lookup_port.PageLookup` for VK."""
 
     max_pages_per_call = PAGES_PER_CALL
+    max_posts_per_call = POSTS_PER_CALL
 
     def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
         self._client = VkClient(http, token_pool, settings)
@@ -79,8 +84,30 @@ class VkPageLookup:
             if error.treatment not in CLOSED_TREATMENTS and error.treatment is not ErrorTreatment.CONTENT_REJECTED:
                 raise
             return None
-        listed = [raw.get("date") for raw in list_items(answer, "wall.get") if isinstance(raw, dict)]
-        return post_activity(listed, since)
+        listed = [raw for raw in list_items(answer, "wall.get") if isinstance(raw, dict)]
+        return post_activity([(f"{owner}_{raw.get('id')}", raw.get("date")) for raw in listed], since)
+
+    async def post_reactions(self, post_ids: Sequence[str]) -> dict[str, PostReactions]:
+        """Return the counters of posts by one wall.getById, which has no daily limit."""
+        answer = await self._client.read_with_any_token(
+            "wall.getById", *READER_TOKEN_KINDS, posts=",".join(post_ids)
+        )
+        found = {}
+        for raw in list_items(answer, "wall.getById"):
+            if isinstance(raw, dict) and (reactions := _reactions(raw)) is not None:
+                found[f"{raw.get('owner_id')}_{raw.get('id')}"] = reactions
+        return found
+
+    def statistics_token(self, page: PageRef) -> Credential | None:
+        """Return a user token: others may not read statistics."""
+        return self._token_pool.select(NETWORK, TokenKind.USER, page.id, method="execute")
+
+    async def week_reach(
+        self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
+    ) -> WeekReach | None:
+        """Return the reach by stats.get and stats.getPostReach inside one execute."""
+        code = vk_statistics.reach_script(page.external_id, post_ids, since, until)
+        return vk_statistics.parse_reach(await self._client.call(credential, "execute", code=code), since, until)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """Return the community by groups.getById; a short name needs utils.resolveScreenName first."""
@@ -119,6 +146,11 @@ def _outcome(raw: Mapping[str, Any]) -> tuple[PageAvailability, str | None]:
     if (reason := _CLOSED.get(int_field(raw, "is_closed"))) is not None:
         return "closed", reason
     return "open", None
+
+
+def _reactions(raw: Mapping[str, Any]) -> PostReactions | None:
+    counts = (nested_object(raw.get(name)).get("count") for name in ("likes", "comments", "reposts", "views"))
+    return reactions_of(*counts)
 
 
 def _phone(raw: Mapping[str, Any]) -> str | None:
