@@ -12,9 +12,15 @@ class RegistrySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 
     page_checks_calls_per_day: int = Field(
-        default=600,
+        default=1_000,
         ge=0,
-        description="How many calls to the networks the daily page checks may make per day, over all networks",
+        description="How many calls to the networks the daily page checks may make per day, over all networks, "
+        "without those for reach",
+    )
+    page_checks_reach_calls_per_day: int = Field(
+        default=5_000,
+        ge=0,
+        description="How many calls they may make per day for the reach of pages, one a page; 0: it is not read",
     )
     page_checks_pause_seconds: float = Field(
         default=60, gt=0, description="Seconds that the daily page checks wait between two batches"

@@ -215,7 +215,7 @@ class PageCheck(Base):
 class PageCheckCalls(Base):
     """The calls of a day's page checks to one network: reserved before the calls, then corrected to those made.
 
-    After a lost response the reserved calls remain counted.
+    After a lost response the reserved calls remain counted. `calls` leaves out those for reach.
     """
 
     __tablename__ = "page_check_calls"
@@ -223,6 +223,7 @@ class PageCheckCalls(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     network: Mapped[str] = mapped_column(primary_key=True)
     calls: Mapped[int]
+    reach_calls: Mapped[int] = mapped_column(server_default="0")
 
 
 class CoverageDay(Base):

@@ -50,7 +50,8 @@ async def apply_results(
         .with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
     )
     before = await _previous_checks(session, checked_ids, day)
-    shared_calls = descriptions.calls - sum(description.calls for description in descriptions.items)
+    all_calls = descriptions.calls + descriptions.reach_calls
+    shared_calls = all_calls - sum(description.calls for description in descriptions.items)
     rows, events, verified, changed_pages = [], [], [], 0
     for page in checked_pages:
         description, previous = described[page.id], before.get(page.id, PreviousCheck())

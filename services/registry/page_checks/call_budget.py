@@ -1,5 +1,6 @@
-"""Budget of network calls: reserved before ingest is asked, so that no failure makes a day exceed it."""
+"""Budgets of network calls: reserved before ingest is asked, so that no failure makes a day exceed them."""
 
+from dataclasses import dataclass
 from datetime import date
 
 from sqlalchemy import func, select, update
@@ -10,23 +11,39 @@ from shared.database.sessions import Database, WriteSession
 from shared.tables.registry import PageCheckCalls
 
 
-async def calls_spent(session: AsyncSession, day: date) -> int:
+@dataclass(frozen=True)
+class Calls:
+    """Calls of page checks: those for reach, which have a budget of their own, and all others."""
+
+    checks: int = 0
+    reach: int = 0
+
+
+async def calls_spent(session: AsyncSession, day: date) -> Calls:
     """Return how many calls the day's checks made or may have made, over all networks."""
-    return await session.scalar(select(func.sum(PageCheckCalls.calls)).where(PageCheckCalls.day == day)) or 0
+    query = select(func.sum(PageCheckCalls.calls), func.sum(PageCheckCalls.reach_calls))
+    checks, reach = (await session.execute(query.where(PageCheckCalls.day == day))).one()
+    return Calls(checks or 0, reach or 0)
 
 
-async def reserve(database: Database, day: date, network: str, calls: int) -> None:
+async def reserve(database: Database, day: date, network: str, calls: Calls) -> None:
     """Reserve calls in a transaction of its own: they count even if the run fails."""
-    row = upsert(PageCheckCalls).values(day=day, network=network, calls=calls)
-    more = {"calls": PageCheckCalls.calls + row.excluded.calls}
+    row = upsert(PageCheckCalls).values(day=day, network=network, calls=calls.checks, reach_calls=calls.reach)
+    more = {
+        "calls": PageCheckCalls.calls + row.excluded.calls,
+        "reach_calls": PageCheckCalls.reach_calls + row.excluded.reach_calls,
+    }
     async with database.write() as session:
         await session.execute(row.on_conflict_do_update(index_elements=["day", "network"], set_=more))
 
 
-async def correct(session: WriteSession, day: date, network: str, difference: int) -> None:
+async def correct(session: WriteSession, day: date, network: str, *, reserved: Calls, made: Calls) -> None:
     """Correct the reservation once the number of calls is known."""
     await session.execute(
         update(PageCheckCalls)
         .where(PageCheckCalls.day == day, PageCheckCalls.network == network)
-        .values(calls=PageCheckCalls.calls + difference)
+        .values(
+            calls=PageCheckCalls.calls + made.checks - reserved.checks,
+            reach_calls=PageCheckCalls.reach_calls + made.reach - reserved.reach,
+        )
     )

@@ -13,7 +13,7 @@ from shared.contracts.registry_events import (
     PageTakeoverSuspected,
 )
 
-# Fields that do not change by themselves from day to day; members and posts do.
+# Fields that do not change by themselves from day to day; members, posts and their audience do.
 WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not WatchedPageField.STATE)
 # Fields that a network shows of a community that is closed to non-members.
 _FIELDS_OF_CLOSED = ("name", "screen_name", "verified")
@@ -22,7 +22,16 @@ MEMBERS_ONLY = frozenset({"closed_group", "private_group"})
 _OPTIONAL_FIELDS = frozenset(
     {"name", "screen_name", "verified", "avatar", "cover", "description", "comments_open"}
 )
-SNAPSHOT_FIELDS = (*WATCHED_FIELDS, "members", "last_post_at", "posts_7_days")
+_AUDIENCE_FIELDS = (
+    "views_7_days",
+    "likes_7_days",
+    "comments_7_days",
+    "reposts_7_days",
+    "reach_7_days",
+    "reach_counted_by",
+    "mean_post_reach",
+)
+SNAPSHOT_FIELDS = (*WATCHED_FIELDS, "members", "last_post_at", "posts_7_days", *_AUDIENCE_FIELDS)
 
 
 @dataclass(frozen=True)

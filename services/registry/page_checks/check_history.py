@@ -93,7 +93,7 @@ async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[R
         .where(PageCheck.day == checked_days.c.day)
         .lateral("went")
     )
-    calls = select(func.coalesce(func.sum(PageCheckCalls.calls), 0)).where(
+    calls = select(func.coalesce(func.sum(PageCheckCalls.calls + PageCheckCalls.reach_calls), 0)).where(
         PageCheckCalls.day == checked_days.c.day
     )
     query = (

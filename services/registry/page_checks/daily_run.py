@@ -1,10 +1,11 @@
-"""The daily run: checks every active page once a day, in batches, within a budget of network calls.
+"""The daily run: checks every active page once a day, in batches, within budgets of network calls.
 
 A page is due while it has no check for today in the region, so an interrupted run resumes where it stopped. Pages
 with the oldest check come first: those that yesterday's budget did not reach are checked first today.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from sqlalchemy import ColumnElement, Row, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.page_checks import apply_results, call_budget
+from services.registry.page_checks.call_budget import Calls
 from services.registry.schemas.page_checks import PageDescriptions
 from services.registry.settings import RegistrySettings
 from shared import clock
@@ -27,19 +29,34 @@ from shared.tables.registry import Page, PageCheck
 log = get_logger(__name__)
 
 DESCRIBE_PATH = "/internal/pages/describe"
-REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=90, connect=2)
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=2)
 LOCK_KEY = 0x70616765  # "page"
-# Pages per request, and the maximum number of its calls for single walls; ingest makes about three calls per
-# second.
-BATCH_SIZE = 500
-MAX_WALL_READS = 100
-# Every network describes at least this many pages per call: an upper bound of the cost of the pages still due.
-MIN_PAGES_PER_CALL = 100
+# Pages per request: ingest makes about three calls per second, and a page may need one for its wall and one for
+# its reach. Every network describes at least so many pages per call: an upper bound of the cost of the pages due.
+BATCH_SIZE = 100
+# Calls per request for reactions to the posts of its pages; one call takes 50 posts or more.
+MAX_REACTION_CALLS = 15
 IDLE_SECONDS = 60.0
 BACKOFF = Backoff(15.0, 900.0)
 
-DescribePages = Callable[[Sequence[UUID], int, int], Awaitable[PageDescriptions]]
-"""Asks ingest about pages: their ids, the maximum number of calls, and how many of these may read single walls."""
+
+@dataclass(frozen=True)
+class BatchCalls:
+    """Calls that a request may cost: `describing` pages, reading single `walls`, `reactions`, and `reach`."""
+
+    describing: int
+    walls: int = 0
+    reactions: int = 0
+    reach: int = 0
+
+    @property
+    def reserved(self) -> Calls:
+        """Return the calls by their budgets."""
+        return Calls(self.describing + self.walls + self.reactions, self.reach)
+
+
+DescribePages = Callable[[Sequence[UUID], BatchCalls], Awaitable[PageDescriptions]]
+"""Asks ingest about pages by their ids, within a number of calls."""
 
 
 class DailyCheck:
@@ -60,17 +77,20 @@ class DailyCheck:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
                 return IDLE_SECONDS
             pages = await self._due(session, day, now)
-            left = self._settings.page_checks_calls_per_day - await call_budget.calls_spent(session, day)
+            spent = await call_budget.calls_spent(session, day)
+            left = self._settings.page_checks_calls_per_day - spent.checks
             if not pages or left <= 0:
                 return IDLE_SECONDS
             network = pages[0].network
-            reserve = await _count_due(session, day) // MIN_PAGES_PER_CALL + 1
-            walls = 0 if network in self._rests else min(MAX_WALL_READS, len(pages), max(left - reserve, 0))
-            calls = min(left, len(pages) // MIN_PAGES_PER_CALL + 1 + walls)
-            await call_budget.reserve(self._database, day, network, calls)
-            answer = await self._asked(pages, calls, walls)
+            # All pages due are described before a call goes to single walls or to reactions.
+            spare = left - await _count_due(session, day) // BATCH_SIZE - 1
+            reach = self._settings.page_checks_reach_calls_per_day - spent.reach
+            calls = self._batch_calls(network, len(pages), left, spare, reach)
+            await call_budget.reserve(self._database, day, network, calls.reserved)
+            answer = await self._asked(pages, calls)
             if answer is not None:
-                await call_budget.correct(session, day, network, answer.calls - calls)
+                made = Calls(answer.calls, answer.reach_calls)
+                await call_budget.correct(session, day, network, reserved=calls.reserved, made=made)
                 changed = await apply_results.apply_results(session, pages, answer, day, now)
                 log.info(
                     "page check batch finished",
@@ -78,17 +98,25 @@ class DailyCheck:
                     pages=len(answer.items),
                     changed=changed,
                     calls=answer.calls,
+                    reach_calls=answer.reach_calls,
                     error=answer.error,
                 )
         return self._settings.page_checks_pause_seconds
 
-    async def _asked(
-        self, pages: Sequence[Row[*tuple[Any, ...]]], calls: int, walls: int
-    ) -> PageDescriptions | None:
+    def _batch_calls(self, network: str, pages: int, left: int, spare: int, reach: int) -> BatchCalls:
+        """Return the calls for a batch of pages; after a failure of the network only those that describe them."""
+        describing = min(left, pages // BATCH_SIZE + 1)
+        if network in self._rests:
+            return BatchCalls(describing)
+        walls = max(min(pages, spare), 0)
+        reactions = max(min(MAX_REACTION_CALLS, spare - walls), 0)
+        return BatchCalls(describing, walls, reactions, max(min(pages, reach), 0))
+
+    async def _asked(self, pages: Sequence[Row[*tuple[Any, ...]]], calls: BatchCalls) -> PageDescriptions | None:
         """Return ingest's descriptions; None when the response was lost and the number of calls is unknown."""
         network = pages[0].network
         try:
-            answer = await self._ask([page.id for page in pages], calls, walls)
+            answer = await self._ask([page.id for page in pages], calls)
         except (ServiceUnreachable, ServiceRejected) as error:
             answer = PageDescriptions(items=[], calls=0, error=str(error))
         except ServiceUnavailable as error:
@@ -108,10 +136,7 @@ class DailyCheck:
         log.warning("page check failed", network=network, error=reason[:300], retry_in_seconds=pause_seconds)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
-        """Return the next due pages of one network, oldest check first.
-
-        Return only a few after a failure of the network.
-        """
+        """Return the next due pages of one network, oldest check first."""
         resting = [network for network, (_, until) in self._rests.items() if until > now]
         order = (Page.checked_at.asc().nulls_first(), Page.id)
         network = await session.scalar(
@@ -123,7 +148,7 @@ class DailyCheck:
             select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
             .where(_is_due(day), Page.network == network)
             .order_by(*order)
-            .limit(MIN_PAGES_PER_CALL if network in self._rests else BATCH_SIZE)
+            .limit(BATCH_SIZE)
         )
         return list(rows)
 
@@ -139,11 +164,13 @@ async def _count_due(session: AsyncSession, day: date) -> int:
 def via_ingest(services: ServiceClient) -> DescribePages:
     """Return a function that asks ingest over its internal route."""
 
-    async def ask(page_ids: Sequence[UUID], call_budget: int, wall_read_budget: int) -> PageDescriptions:
+    async def ask(page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
         body = {
             "page_ids": [str(page_id) for page_id in page_ids],
-            "call_budget": call_budget,
-            "wall_read_budget": wall_read_budget,
+            "call_budget": calls.describing + calls.walls,
+            "wall_read_budget": calls.walls,
+            "reaction_call_budget": calls.reactions,
+            "reach_call_budget": calls.reach,
         }
         answer = await services.post(
             "ingest",

@@ -2,13 +2,16 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID, OrganisationRef
 from shared.networks import NetworkName
+
+ReachCountedBy = TypeAliasType("ReachCountedBy", Literal["week", "days"])
 
 
 class PageState(StrEnum):
@@ -65,6 +68,30 @@ class PageSnapshot(BaseModel):
     posts_7_days: int | None = Field(
         default=None, description="The page's own posts; null: its wall could not be read", examples=[4]
     )
+    views_7_days: int | None = Field(
+        default=None,
+        description="How often these posts were shown, the same person counted again; OK does not report it",
+        examples=[2100],
+    )
+    likes_7_days: int | None = Field(default=None, description="Likes of these posts", examples=[64])
+    comments_7_days: int | None = Field(
+        default=None, description="Comments on these posts, those of the page included", examples=[12]
+    )
+    reposts_7_days: int | None = Field(default=None, description="Reposts of these posts", examples=[7])
+    reach_7_days: int | None = Field(
+        default=None,
+        description="How many people the page reached. Only a token of its manager may read it: null without one, "
+        "and if the network refuses it",
+        examples=[830],
+    )
+    reach_counted_by: ReachCountedBy | None = Field(
+        default=None,
+        description="`week`: each person once (VK); `days`: the sum of days, a person once a day (OK)",
+        examples=["week"],
+    )
+    mean_post_reach: int | None = Field(
+        default=None, description="People per post; OK does not report it", examples=[310]
+    )
 
 
 class PageDescription(PageSnapshot):
@@ -77,10 +104,14 @@ class PageDescription(PageSnapshot):
 
 
 class PageDescriptions(BaseModel):
-    """Ingest's descriptions of several pages; `error` says why some are missing."""
+    """Ingest's descriptions of several pages; `error` says why some are missing.
+
+    `calls` counts all calls but those for reach.
+    """
 
     items: list[PageDescription]
     calls: int
+    reach_calls: int = 0
     error: str | None = None
 
 

@@ -14,7 +14,7 @@ import pytest
 import time_machine
 
 from services.registry.page_checks import daily_run
-from services.registry.page_checks.daily_run import DailyCheck, DescribePages
+from services.registry.page_checks.daily_run import BatchCalls, DailyCheck, DescribePages
 from services.registry.schemas.page_checks import PageDescriptions
 from services.registry.settings import RegistrySettings
 from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable, ServiceUnreachable
@@ -45,16 +45,20 @@ class Networks:
 
     says: dict[UUID, dict[str, Any]] = field(default_factory=dict)
     asked: list[tuple[list[UUID], int, int]] = field(default_factory=list)
+    granted: list[BatchCalls] = field(default_factory=list)
+    reach_calls: int = 0
     error: str | None = None
     away: bool = False
 
-    async def ask(self, page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
+    async def ask(self, page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
         """Answer one request of the run with one call for all pages together."""
-        self.asked.append((list(page_ids), calls, walls))
+        self.asked.append((list(page_ids), calls.describing + calls.walls, calls.walls))
+        self.granted.append(calls)
         if self.away:
             raise ServiceUnavailable("ingest answered 503")
         items = [] if self.error else [{"page_id": one, **PLAIN, **self.says.get(one, {})} for one in page_ids]
-        return PageDescriptions.model_validate({"items": items, "calls": 1, "error": self.error})
+        made = {"calls": 1, "reach_calls": self.reach_calls}
+        return PageDescriptions.model_validate({"items": items, "error": self.error, **made})
 
 
 @dataclass
@@ -157,6 +161,45 @@ async def test_one_call_is_reserved_for_page_descriptions(scenario: PageChecksSc
     assert (calls, walls) == (3, 2)
 
 
+async def test_reach_has_a_budget_of_its_own(scenario: PageChecksScenario) -> None:
+    for number in range(3):
+        await scenario.page(str(101 + number))
+    settings = RegistrySettings(page_checks_calls_per_day=100, page_checks_reach_calls_per_day=2)
+    scenario.checks = DailyCheck(scenario.registry.service.database, scenario.networks.ask, settings)
+    scenario.networks.reach_calls = 2
+    await scenario.run(MONDAY)
+    assert scenario.networks.granted[-1] == BatchCalls(1, walls=3, reactions=15, reach=2)
+    row = await scenario.raw_connection.fetchrow("SELECT calls, reach_calls FROM page_check_calls")
+    assert tuple(row) == (1, 2)
+    (day,) = (await scenario.get("/pages/checks/days"))["items"]
+    assert day["calls"] == 3, "all calls together"
+    await scenario.page("104")
+    await scenario.run(MONDAY + timedelta(hours=1))
+    assert scenario.networks.granted[-1].reach == 0, "the day's calls for reach are made"
+
+
+async def test_checks_tell_the_audience_of_posts(scenario: PageChecksScenario) -> None:
+    page, unknown = await scenario.page("101"), await scenario.page("102")
+    told = {
+        "views_7_days": 2100,
+        "likes_7_days": 64,
+        "comments_7_days": 12,
+        "reposts_7_days": 7,
+        "reach_7_days": 830,
+        "reach_counted_by": "week",
+        "mean_post_reach": 310,
+    }
+    scenario.networks.says[page] = told
+    await scenario.run(MONDAY)
+    scenario.networks.says[page] = told | {"views_7_days": 2200}
+    await scenario.run(MONDAY + DAY)
+    newest, _ = (await scenario.get(f"/pages/{page}/checks"))["items"]
+    assert newest["snapshot"].items() >= (told | {"views_7_days": 2200}).items()
+    assert newest["changes"] == [], "figures that change by themselves are no change"
+    (other, _) = (await scenario.get(f"/pages/{unknown}/checks"))["items"]
+    assert {other["snapshot"][name] for name in told} == {None}
+
+
 async def test_calls_are_recorded_with_their_pages(scenario: PageChecksScenario) -> None:
     first, second = await scenario.page("101"), await scenario.page("102")
     await scenario.run(MONDAY)
@@ -190,11 +233,11 @@ def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
     and reports it.
     """
 
-    async def ask(page_ids: Sequence[UUID], calls: int, walls: int) -> PageDescriptions:
-        made.append(calls)
+    async def ask(page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
+        made.append(calls.reserved.checks)
         if failure is not None:
             raise failure
-        return PageDescriptions(items=[], calls=calls, error="no answer in time")
+        return PageDescriptions(items=[], calls=calls.reserved.checks, error="no answer in time")
 
     return ask
 
@@ -233,7 +276,7 @@ async def test_failed_network_is_retried_with_few_calls(scenario: PageChecksScen
     scenario.networks.asked.clear()
     await scenario.run(MONDAY + timedelta(hours=3))
     assert scenario.networks.asked == [], "the first lost response may have used up the day's budget"
-    await scenario.raw_connection.execute("UPDATE page_check_calls SET calls = 50")
+    await scenario.raw_connection.execute("UPDATE page_check_calls SET calls = 50, reach_calls = 0")
     for minute in range(0, 60, 20):
         await scenario.run(MONDAY + timedelta(hours=4, minutes=minute))
     assert [(len(ids), calls, walls) for ids, calls, walls in scenario.networks.asked] == [(100, 2, 0)] * 3
@@ -260,7 +303,7 @@ async def test_request_that_never_reached_ingest_costs_nothing(
     with time_machine.travel(MONDAY, tick=False):
         await checks.run_batch()
         await checks.run_batch()
-    assert made == [2], "the network is paused"
+    assert made == [2 + daily_run.MAX_REACTION_CALLS], "the network is paused"
     assert await scenario.raw_connection.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
