@@ -20,8 +20,9 @@ PARAMETERS_OF_KIND: dict[PageCriterionKind, frozenset[str]] = {
     PageCriterionKind.COMMENTS_PER_POST: frozenset({"levels"}),
     PageCriterionKind.TWO_WAY_SHARE: frozenset({"min_messages", "levels"}),
     PageCriterionKind.ANSWERED_SHARE: frozenset({"min_messages", "levels"}),
+    PageCriterionKind.ENGAGEMENT: frozenset({"levels"}),
 }
-# A monitor may publish a weight without a rule, and no network reports reach.
+# A monitor may publish a weight without a rule.
 _WITHOUT_LEVELS = frozenset({PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH})
 # Shares of a whole.
 _AT_MOST_100 = frozenset({PageCriterionKind.TWO_WAY_SHARE, PageCriterionKind.ANSWERED_SHARE})

@@ -28,6 +28,8 @@ WALL_SOURCES = ("wall_poll", "topics_poll")
 WALL_DATA_VALID_FOR = timedelta(hours=24)
 # Both widgets belong to the step; of one widget alone the registry knows nothing.
 WIDGETS_OF_STEP = 2
+# Of a check on one of these last days of the week at least four of its seven days lie in the week.
+_AUDIENCE_DAYS = timedelta(days=2)
 _PROFILE_FIELDS = ("avatar", "description", "cover", "comments_open", "members")
 
 
@@ -46,6 +48,8 @@ async def read_inputs(
             widgets=WIDGETS_OF_STEP if "widgets" in steps[page_id] else 0,
             **_profile(checks[page_id]),
             **_posts(posts[page_id], windows, checks[page_id], week),
+            **_reactions(checks[page_id], week),
+            **_reach(checks[page_id], week),
             citizen_messages=talk[page_id].citizen_messages,
             citizen_messages_in_dialogue=talk[page_id].in_dialogue,
             appeals_due=talk[page_id].appeals_due,
@@ -94,6 +98,33 @@ def _profile(checks: Sequence[Row[Any]]) -> dict[str, Any]:
     if seen is not None:
         known |= {name: seen.snapshot.get(name) for name in _PROFILE_FIELDS} | {"profile_on": seen.day}
     return known
+
+
+def _reactions(checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:
+    check = _last_knowing(checks, week, "likes_7_days")
+    if check is None:
+        return {}
+    counts = {name: check.snapshot.get(f"{name}_7_days") for name in ("views", "likes", "comments", "reposts")}
+    return {"reactions_on": check.day, "reacted_posts": check.snapshot.get("posts_7_days"), **counts}
+
+
+def _reach(checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:
+    check = _last_knowing(checks, week, "reach_7_days", "mean_post_reach")
+    if check is None:
+        return {}
+    return {
+        "reach_on": check.day,
+        "reach": check.snapshot.get("reach_7_days"),
+        "reach_counted_by": check.snapshot.get("reach_counted_by"),
+        "mean_post_reach": check.snapshot.get("mean_post_reach"),
+    }
+
+
+def _last_knowing(checks: Sequence[Row[Any]], week: Week, *names: str) -> Row[Any] | None:
+    late = [check for check in checks if check.day >= week.sunday - _AUDIENCE_DAYS]
+    return next(
+        (check for check in reversed(late) if any(check.snapshot.get(name) is not None for name in names)), None
+    )
 
 
 def _posts(row: Row[Any], windows: Collection[int], checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.metrics.indicators.weeks import Week
+from services.metrics.page_health.engagement import page_engagement, reach_share
 from services.metrics.page_health.formulas import parse_formula
 from services.metrics.page_health.score_wording import criterion_evidence, criterion_title, page_advice
 from services.metrics.schemas.page_formulas import PageFormula
@@ -22,6 +23,7 @@ from shared.tables.metrics_pages import PageScore
 def present_list_item(row: Row[Any]) -> PageScoreListItem:
     """Return a row of `list_page_scores`."""
     score = row.PageScore
+    inputs = PageInputs.model_validate(score.inputs)
     return PageScoreListItem(
         page_id=row.Page.id,
         name=row.Page.name,
@@ -32,8 +34,11 @@ def present_list_item(row: Row[Any]) -> PageScoreListItem:
         score=_number(score.score),
         light=score.light,
         change=_number(row.change),
-        advice=_advice(score, parse_formula(row.PageScoreFormula)),
+        advice=_advice(score, parse_formula(row.PageScoreFormula), inputs),
         last_post_at=score.last_post_at,
+        engagement=page_engagement(inputs),
+        reach=inputs.reach,
+        reach_share=reach_share(inputs.reach, inputs.members),
         formula_id=score.formula_id,
         formula_number=row.PageScoreFormula.number,
     )
@@ -51,11 +56,14 @@ def present_week(row: Row[Any]) -> PageWeekScore:
         score=_number(score.score),
         light=score.light,
         change=_number(row.change) if follows else None,
-        advice=_advice(score, formula),
+        advice=_advice(score, formula, inputs),
         points=sum(criterion.points for criterion in criteria),
         possible=sum(criterion.possible for criterion in criteria),
         weight=sum(criterion.weight for criterion in criteria),
         criteria=criteria,
+        engagement=page_engagement(inputs),
+        reach=inputs.reach,
+        reach_share=reach_share(inputs.reach, inputs.members),
         inputs=inputs,
         formula_id=score.formula_id,
         formula_number=row.PageScoreFormula.number,
@@ -79,9 +87,9 @@ def _criteria(score: PageScore, formula: PageFormula, inputs: PageInputs) -> lis
     ]
 
 
-def _advice(score: PageScore, formula: PageFormula) -> str | None:
+def _advice(score: PageScore, formula: PageFormula, inputs: PageInputs) -> str | None:
     earned = {found["key"]: (found["points"], found["possible"]) for found in score.points}
-    return page_advice(formula, earned, PageInputs.model_validate(score.inputs))
+    return page_advice(formula, earned, inputs)
 
 
 def _number(value: Decimal | None) -> float | None:

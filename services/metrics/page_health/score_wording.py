@@ -1,6 +1,7 @@
 """Russian texts about page scores: titles of criteria, evidence, advice."""
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 
 from services.metrics.page_health.scoring import is_hidden, rounded_score
@@ -25,10 +26,11 @@ _TITLES = {
     PageCriterionKind.COMMENTS_PER_POST: "Отклик на публикации",
     PageCriterionKind.TWO_WAY_SHARE: "Диалог с гражданами",
     PageCriterionKind.ANSWERED_SHARE: "Ответы на обращения",
+    PageCriterionKind.ENGAGEMENT: "Вовлечённость",
 }
 _PARTS = {"avatar": "аватар", "description": "описание", "cover": "обложка"}
 _PARTS_TO_ADD = {"avatar": "аватар", "description": "описание", "cover": "обложку"}
-_NO_REACH = "Нет данных: соцсеть не сообщает охват"
+_NO_REACH = "Нет данных: охват известен только по ключу администратора страницы"
 _NO_WALL = "Нет данных: записи страницы не прочитаны"
 _NO_DATA = {
     PageCriterionKind.APPEARANCE: "Нет данных: за неделю страницу не удалось проверить",
@@ -37,6 +39,7 @@ _NO_DATA = {
     PageCriterionKind.FRESHNESS: _NO_WALL,
     PageCriterionKind.REACH_SHARE: _NO_REACH,
     PageCriterionKind.MEAN_POST_REACH: _NO_REACH,
+    PageCriterionKind.ENGAGEMENT: "Нет данных: просмотры записей неизвестны",
     PageCriterionKind.COMMENTS_OPEN: "Нет данных: неизвестно, открыты ли комментарии",
     PageCriterionKind.COMMENTS_PER_POST: "Нет данных: за неделю записей не было или они не прочитаны",
     PageCriterionKind.TWO_WAY_SHARE: "Нет данных: за неделю граждане писали слишком мало",
@@ -56,6 +59,7 @@ _ADVICE = {
     PageCriterionKind.MEAN_POST_REACH: "Повысьте средний охват записи",
     PageCriterionKind.COMMENTS_OPEN: "Откройте комментарии",
     PageCriterionKind.COMMENTS_PER_POST: "Публикуйте то, что граждане захотят обсудить",
+    PageCriterionKind.ENGAGEMENT: "Публикуйте то, на что граждане отзовутся",
 }
 
 
@@ -147,6 +151,20 @@ def _freshness(_criterion: PageCriterion, inputs: PageInputs) -> str:
     return f"Последняя запись: {inputs.last_post_at.astimezone(REGION_TIME_ZONE):%d.%m.%Y}"
 
 
+def _reach(_criterion: PageCriterion, inputs: PageInputs) -> str:
+    counted = " (сумма по дням)" if inputs.reach_counted_by == "days" else ""
+    return f"Охват: {inputs.reach}{counted}; подписчиков: {inputs.members}{_checked_on(inputs.reach_on)}"
+
+
+def _engagement(_criterion: PageCriterion, inputs: PageInputs) -> str:
+    counts = f"Лайков: {inputs.likes}; комментариев: {inputs.comments}; репостов: {inputs.reposts}"
+    return f"{counts}; просмотров: {inputs.views}{_checked_on(inputs.reactions_on)}"
+
+
+def _checked_on(day: date | None) -> str:
+    return f"; проверка {day:%d.%m.%Y}" if day is not None else ""
+
+
 def _days(count: int) -> str:
     return f"{count} {plural(count, ('день', 'дня', 'дней'))}"
 
@@ -169,8 +187,11 @@ _EVIDENCE: Mapping[PageCriterionKind, Callable[[PageCriterion, PageInputs], str]
     PageCriterionKind.WIDGETS: lambda _, inputs: (
         f"Виджетов: {inputs.widgets}" if inputs.widgets else "Этап «виджеты» не подтверждён в реестре"
     ),
-    PageCriterionKind.REACH_SHARE: lambda _, inputs: f"Охват: {inputs.reach}; подписчиков: {inputs.members}",
-    PageCriterionKind.MEAN_POST_REACH: lambda _, inputs: f"Средний охват записи: {inputs.mean_post_reach}",
+    PageCriterionKind.REACH_SHARE: _reach,
+    PageCriterionKind.MEAN_POST_REACH: lambda _, inputs: (
+        f"Средний охват записи: {inputs.mean_post_reach}{_checked_on(inputs.reach_on)}"
+    ),
+    PageCriterionKind.ENGAGEMENT: _engagement,
     PageCriterionKind.COMMENTS_OPEN: lambda _, inputs: (
         "Комментарии открыты" if inputs.comments_open else "Комментарии закрыты"
     ),

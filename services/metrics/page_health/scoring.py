@@ -13,11 +13,12 @@ from fractions import Fraction
 from math import floor
 from typing import Any
 
+from services.metrics.page_health.engagement import interactions_of
 from services.metrics.schemas.page_formulas import PageCriterion, PageCriterionKind, PageFormula
 from services.metrics.schemas.page_health import PageInputs, PageLight, ScoreSource
 
 DAY_SECONDS = 86_400
-# The days that engagement counts posts of.
+# The days of which posts, reactions and reach are counted.
 WEEK_DAYS = 7
 
 
@@ -79,7 +80,7 @@ def _criterion_points(criterion: PageCriterion, inputs: PageInputs, week_end: da
         return _no_data(criterion)
     if is_hidden(inputs):
         # Nobody can read the page: a step that it once reached, or posts stored before, do not make up for that.
-        if criterion.kind in _UNREPORTED:
+        if criterion.kind in _OFTEN_UNKNOWN and _RULES[criterion.kind](criterion, inputs, week_end).possible == 0:
             return _no_data(criterion)
         return CriterionPoints(criterion.key, 0, criterion.weight, None, "page_checks")
     return _RULES[criterion.kind](criterion, inputs, week_end)
@@ -176,8 +177,15 @@ def _answered_share(criterion: PageCriterion, inputs: PageInputs, _week_end: dat
     )
 
 
-# No network reports them.
-_UNREPORTED = frozenset({PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH})
+def _engagement(criterion: PageCriterion, inputs: PageInputs, _week_end: datetime) -> CriterionPoints:
+    # Not for subscribers: levels for views would mean something else.
+    return _by_level(criterion, _percent(interactions_of(inputs), inputs.views), "page_checks")
+
+
+# Not every network reports them, and reach not to every token.
+_OFTEN_UNKNOWN = frozenset(
+    {PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH, PageCriterionKind.ENGAGEMENT}
+)
 _RULES: Mapping[PageCriterionKind, Callable[[PageCriterion, PageInputs, datetime], CriterionPoints]] = {
     PageCriterionKind.STEP: _step,
     PageCriterionKind.APPEARANCE: _appearance,
@@ -190,4 +198,5 @@ _RULES: Mapping[PageCriterionKind, Callable[[PageCriterion, PageInputs, datetime
     PageCriterionKind.COMMENTS_PER_POST: _comments_per_post,
     PageCriterionKind.TWO_WAY_SHARE: _two_way_share,
     PageCriterionKind.ANSWERED_SHARE: _answered_share,
+    PageCriterionKind.ENGAGEMENT: _engagement,
 }

@@ -23,7 +23,8 @@ class PageCriterionKind(StrEnum):
     reach of the week in percent of the subscribers; `mean_post_reach`: mean reach of a post; `comments_open`:
     citizens may comment; `comments_per_post`: citizens' comments and posts for each own post of the week;
     `two_way_share`: percent of them after which the page wrote in the thread; `answered_share`: percent of appeals
-    from the page that were answered, of those answered or due.
+    from the page that were answered, of those answered or due; `engagement`: likes, comments and reposts of the
+    week's posts in percent of their views.
     """
 
     STEP = "step"
@@ -37,6 +38,7 @@ class PageCriterionKind(StrEnum):
     COMMENTS_PER_POST = "comments_per_post"
     TWO_WAY_SHARE = "two_way_share"
     ANSWERED_SHARE = "answered_share"
+    ENGAGEMENT = "engagement"
 
 
 class _Part(BaseModel):

@@ -13,12 +13,17 @@ from shared.networks import NetworkName
 PageLight = TypeAliasType("PageLight", Literal["green", "yellow", "red", "unknown"])
 ScoredPageState = TypeAliasType("ScoredPageState", Literal["open", "closed", "gone"])
 PostsSource = TypeAliasType("PostsSource", Literal["messages", "page_checks"])
+EngagementBase = TypeAliasType("EngagementBase", Literal["views", "members"])
+ReachCountedBy = TypeAliasType("ReachCountedBy", Literal["week", "days"])
 ScoreSource = TypeAliasType("ScoreSource", Literal["page_steps", "page_checks", "messages", "appeals"])
 
 _ADVICE = "Публикуйте не реже: 3 записи за 7 дней, сейчас 1. Это добавит 37,5 балла."
 _CHANGE = (
     "Difference to the score of the week before; null if one of the two is missing, or if another formula gave it"
 )
+_ENGAGEMENT = "Null: the reactions to the page's posts are unknown"
+_REACH = "People reached in the week; null: unknown. Not the number of views"
+_REACH_SHARE = "Reach in percent of the subscribers"
 _LIGHT = "`unknown`: too little is known for a score"
 
 
@@ -69,8 +74,50 @@ class PageInputs(BaseModel):
         examples=[5],
     )
     appeals_answered: int = Field(default=0, description="Those with an answer", examples=[4])
-    reach: int | None = Field(default=None, description="Reach of the week; no network reports it")
-    mean_post_reach: int | None = Field(default=None, description="Mean reach of a post; no network reports it")
+    reactions_on: date | None = Field(
+        default=None,
+        description="Day of the check that counted views, likes, comments and reposts: the last one that knew them, "
+        "from Friday to Sunday",
+    )
+    reacted_posts: int | None = Field(
+        default=None, description="The page's own posts of the seven days before that check", examples=[4]
+    )
+    views: int | None = Field(
+        default=None, description="How often these posts were shown; OK does not report it", examples=[2100]
+    )
+    likes: int | None = Field(default=None, description="Of these posts", examples=[64])
+    comments: int | None = Field(
+        default=None, description="Of these posts, those of the page included", examples=[12]
+    )
+    reposts: int | None = Field(default=None, description="Of these posts", examples=[7])
+    reach_on: date | None = Field(
+        default=None, description="Day of the check that read the reach: the last one from Friday to Sunday"
+    )
+    reach: int | None = Field(
+        default=None,
+        description="How many people the page reached in the seven days before that check; null: no token of its "
+        "manager could read it",
+        examples=[830],
+    )
+    reach_counted_by: ReachCountedBy | None = Field(
+        default=None, description="`week`: each person once (VK); `days`: the sum of days, once a day (OK)"
+    )
+    mean_post_reach: int | None = Field(
+        default=None, description="Mean reach of a post; OK does not report it", examples=[310]
+    )
+
+
+class PageEngagement(BaseModel):
+    """What people did with the page's own posts of a week."""
+
+    posts: int = Field(description="The page's own posts of seven days", examples=[4])
+    views: int | None = Field(description="Null: the network does not report them", examples=[2100])
+    interactions: int = Field(description="Likes, comments and reposts", examples=[83])
+    rate: float | None = Field(
+        description="Interactions for 100 views, or for 100 subscribers if views are unknown; null without either",
+        examples=[3.95],
+    )
+    rate_of: EngagementBase | None = Field(description="What `rate` counts them for", examples=["views"])
 
 
 class CriterionScore(BaseModel):
@@ -110,6 +157,9 @@ class PageScoreListItem(BaseModel):
     change: float | None = Field(description=_CHANGE, examples=[-12.5])
     advice: str | None = Field(description="What would add most; null if nothing is missing", examples=[_ADVICE])
     last_post_at: datetime | None
+    engagement: PageEngagement | None = Field(description=_ENGAGEMENT)
+    reach: int | None = Field(description=_REACH, examples=[830])
+    reach_share: float | None = Field(description=_REACH_SHARE, examples=[66.4])
     formula_id: UUID
     formula_number: int = Field(examples=[1])
 
@@ -128,6 +178,9 @@ class PageWeekScore(BaseModel):
     )
     weight: int = Field(description="Weight of all criteria of the formula", examples=[95])
     criteria: list[CriterionScore]
+    engagement: PageEngagement | None = Field(description=_ENGAGEMENT)
+    reach: int | None = Field(description=_REACH, examples=[830])
+    reach_share: float | None = Field(description=_REACH_SHARE, examples=[66.4])
     inputs: PageInputs
     formula_id: UUID
     formula_number: int = Field(examples=[1])
@@ -165,6 +218,28 @@ class PageScoreChange(BaseModel):
     organisation: PageOwner
     score: float
     change: float
+
+
+class NetworkAudience(BaseModel):
+    """Views, reactions and reach of the pages of a network in a week, of those pages of which they are known."""
+
+    network: NetworkName
+    pages: int = Field(description="Pages whose reactions are known", examples=[1700])
+    posts: int = Field(description="Their own posts of seven days", examples=[6800])
+    views: int | None = Field(description="Of the pages whose views are known; null: of none", examples=[910000])
+    interactions: int = Field(description="Likes, comments and reposts", examples=[27300])
+    engagement: float | None = Field(
+        description="Interactions for 100 views, or for 100 subscribers in a network without views", examples=[3.0]
+    )
+    engagement_of: EngagementBase | None = Field(examples=["views"])
+    reach_pages: int = Field(description="Pages whose reach is known", examples=[420])
+    reach: int | None = Field(
+        description="Sum of the reach of these pages: a person counts once for each of them", examples=[350000]
+    )
+    reach_share: float | None = Field(description="In percent of their subscribers", examples=[66.4])
+    mean_post_reach: int | None = Field(
+        description="People per post, of the pages where it is known", examples=[310]
+    )
 
 
 class PageHealthSummary(BaseModel):

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week
 from services.metrics.page_health import score_queries
+from services.metrics.page_health.engagement import read_audiences
 from services.metrics.page_health.formulas import formula_of_week, parse_formula
 from services.metrics.page_health.health_summary import summarize_page_health
 from services.metrics.page_health.page_inputs import read_inputs
@@ -35,6 +36,7 @@ from tests.support.service_under_test import (
 MONDAY = "2026-11-30T04:00:00+08:00"
 NEXT_MONDAY = "2026-12-07T04:11:00+08:00"
 OPEN: dict[str, Any] = {"avatar": True, "description": True, "cover": True, "comments_open": True, "members": 1000}
+NO_REACH = dict.fromkeys(("reach_7_days", "reach_counted_by", "mean_post_reach"))
 POSTS_ONLY = {"kind": "posts", "weight": 10, "days": 7, "levels": [{"threshold": 1, "points": 10}]}
 
 
@@ -200,7 +202,10 @@ async def test_score_is_computed_from_steps_checks_and_posts(region: Region) -> 
     assert evidence["step_connected"] == ("page_steps", "Подтверждено 02.11.2026")
     assert evidence["appearance"] == ("page_checks", "Аватар: есть; описание: есть; обложка: нет")
     assert evidence["posts_7"] == ("messages", "Записей за 7 дней: 3")
-    assert evidence["reach_share"] == (None, "Нет данных: соцсеть не сообщает охват")
+    assert evidence["reach_share"] == (
+        None,
+        "Нет данных: охват известен только по ключу администратора страницы",
+    )
     [item] = (await region.call("GET", "/pages"))["items"]
     assert item["advice"] == "Получите госметку: подтвердите статус через Госуслуги. Это добавит 12,5 балла."
 
@@ -218,6 +223,71 @@ async def test_wall_that_is_not_read_is_judged_by_the_check_of_sunday_or_not_at_
     assert [found["possible"] for found in unseen["criteria"] if found["kind"] == "posts"] == [0]
     # 20 of 50 points that could be known: 52 % of the weight
     assert (unseen["possible"], unseen["score"]) == (50, 40.0)
+
+
+AUDIENCE = {
+    "posts_7_days": 4,
+    "views_7_days": 2000,
+    "likes_7_days": 60,
+    "comments_7_days": 15,
+    "reposts_7_days": 5,
+    "reach_7_days": 500,
+    "reach_counted_by": "week",
+    "mean_post_reach": 310,
+}
+
+
+async def test_audience_is_that_of_the_last_check_from_friday_on(region: Region) -> None:
+    page, early = await region.page(region.school), await region.page(region.school)
+    await region.check(page, "11-27", **OPEN | AUDIENCE)
+    # On Saturday the reach was refused, on Sunday the network did not answer.
+    await region.check(page, "11-28", **OPEN | AUDIENCE | NO_REACH | {"likes_7_days": 70})
+    await region.check(page, "11-29", **OPEN)
+    await region.check(early, "11-26", **OPEN | AUDIENCE)
+    await region.score()
+    [week], [other] = await region.weeks(page), await region.weeks(early)
+    inputs = week["inputs"]
+    assert (inputs["reactions_on"], inputs["likes"], inputs["views"]) == ("2026-11-28", 70, 2000)
+    assert (inputs["reach_on"], inputs["reach"], inputs["mean_post_reach"]) == ("2026-11-27", 500, 310)
+    # 70 + 15 + 5 of 2,000 views; 500 of 1,000 subscribers give 7 of 10 points.
+    assert week["engagement"] == {
+        "posts": 4, "views": 2000, "interactions": 90, "rate": 4.5, "rate_of": "views"
+    }  # fmt: skip
+    assert (week["reach"], week["reach_share"]) == (500, 50.0)
+    [reach] = [found for found in week["criteria"] if found["kind"] == "reach_share"]
+    assert (reach["points"], reach["possible"], reach["source"]) == (7, 10, "page_checks")
+    assert reach["evidence"] == "Охват: 500; подписчиков: 1000; проверка 27.11.2026"
+    assert (other["engagement"], other["reach"], other["inputs"]["likes"]) == (None, None, None)
+    items = (await region.call("GET", "/pages"))["items"]
+    assert {item["page_id"]: (item["reach_share"], item["engagement"]) for item in items} == {
+        str(page): (50.0, week["engagement"]),
+        str(early): (None, None),
+    }
+
+
+async def test_audience_of_a_network_is_of_the_pages_of_which_it_is_known(region: Region) -> None:
+    known, more, bare = [await region.page(region.school) for _ in range(3)]
+    group, silent = [await region.page(region.ministry, network="ok") for _ in range(2)]
+    await region.check(known, "11-29", **OPEN | AUDIENCE)
+    await region.check(more, "11-29", **OPEN | AUDIENCE | NO_REACH | {"posts_7_days": 1, "views_7_days": 1000})
+    await region.check(bare, "11-29", **OPEN)
+    of_ok = {"views_7_days": None, "reach_counted_by": "days", "mean_post_reach": None}
+    await region.check(group, "11-29", **OPEN | AUDIENCE | of_ok)
+    none = dict.fromkeys(AUDIENCE, 0) | NO_REACH
+    await region.check(silent, "11-29", **OPEN | none)
+    await region.score()
+    async with region.metrics.service.database.read() as session:
+        vk, ok = await read_audiences(session, Week.parse("2026-W48"))
+        assert await read_audiences(session, Week.parse("2026-W47")) == []
+    assert vk.model_dump() == {
+        "network": "vk", "pages": 2, "posts": 5, "views": 3000, "interactions": 160, "engagement": 5.33,
+        "engagement_of": "views", "reach_pages": 1, "reach": 500, "reach_share": 50.0, "mean_post_reach": 310,
+    }  # fmt: skip
+    # The silent page has no views, which says nothing of a network without them.
+    assert ok.model_dump() == {
+        "network": "ok", "pages": 2, "posts": 4, "views": None, "interactions": 80, "engagement": 8.0,
+        "engagement_of": "members", "reach_pages": 1, "reach": 500, "reach_share": 50.0, "mean_post_reach": None,
+    }  # fmt: skip
 
 
 async def test_closed_page_has_no_points(region: Region) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.metrics.page_health.engagement import page_engagement, reach_share
 from services.metrics.page_health.formula_checks import formula_errors
 from services.metrics.page_health.score_wording import criterion_evidence, page_advice
 from services.metrics.page_health.scoring import score_page
@@ -80,11 +81,13 @@ def test_formula_of_the_installation_is_the_published_table() -> None:
     assert formula_errors(AMUR) == []
 
 
-def test_reach_that_no_network_reports_is_left_out_and_said_so() -> None:
+def test_unknown_reach_is_left_out_and_said_so() -> None:
     found = score_page(AMUR, PAGES[1].inputs, WEEK_END)
     reach, mean = found.criteria[-2:]
     assert (reach.possible, reach.source, mean.possible) == (0, None, 0)
-    assert criterion_evidence(AMUR.criteria[-2], 0, PAGES[1].inputs) == "Нет данных: соцсеть не сообщает охват"
+    assert criterion_evidence(AMUR.criteria[-2], 0, PAGES[1].inputs) == (
+        "Нет данных: охват известен только по ключу администратора страницы"
+    )
     assert "правило" in criterion_evidence(AMUR.criteria[-1], 0, PAGES[1].inputs)
 
 
@@ -118,6 +121,10 @@ LEVELS = [{"threshold": 80, "points": 10}, {"threshold": 50, "points": 5}]
 DAYS = [{"threshold": 2, "points": 10}, {"threshold": 5, "points": 5}]
 POST = {"posts_source": "messages", "posts": {7: 4}}
 TALK = {"kind": "two_way_share", "levels": LEVELS, "min_messages": 5}
+REACTIONS = {"reacted_posts": 2, "views": 400, "likes": 10, "comments": 5, "reposts": 1}
+ENGAGEMENT = {"kind": "engagement", "levels": [{"threshold": 4, "points": 10}, {"threshold": 2, "points": 5}]}
+MEAN = {"kind": "mean_post_reach", "levels": [{"threshold": 300, "points": 10}]}
+SHARE = {"kind": "reach_share", "levels": LEVELS}
 ANSWERS = {"kind": "answered_share", "levels": LEVELS, "min_messages": 1}
 
 
@@ -148,6 +155,19 @@ def days_ago(days: float) -> dict[str, Any]:
             10,
         ),
         ({"kind": "comments_per_post", "levels": LEVELS}, {"posts": {7: 0}, "citizen_messages": 8}, 0, 0),
+        (MEAN, {"mean_post_reach": 300}, 10, 10),
+        (MEAN, {"mean_post_reach": 299}, 0, 10),
+        (MEAN, {"reach": 300}, 0, 0),
+        (MEAN | {"levels": []}, {"mean_post_reach": 300}, 0, 0),  # a weight without a rule
+        (SHARE, {"reach": 0, "members": 100}, 0, 10),  # known to be none
+        (SHARE, {"reach": 50}, 0, 0),
+        (ENGAGEMENT, REACTIONS, 10, 10),  # 16 of 400 views
+        (ENGAGEMENT, REACTIONS | {"reposts": 0}, 5, 10),
+        (ENGAGEMENT, REACTIONS | {"views": None, "members": 10}, 0, 0),  # levels are for views
+        (ENGAGEMENT, REACTIONS | {"views": 0}, 0, 0),
+        (ENGAGEMENT, {"views": 400}, 0, 0),
+        (ENGAGEMENT, REACTIONS | {"state": "gone"}, 0, 10),
+        (ENGAGEMENT, {"state": "gone"}, 0, 0),
     ],
 )
 def test_each_kind_of_criterion_gives_its_points(
@@ -155,6 +175,55 @@ def test_each_kind_of_criterion_gives_its_points(
 ) -> None:
     [found] = score_page(formula(**criterion), PageInputs(**known), WEEK_END).criteria
     assert (found.points, found.possible) == (points, possible)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "known", "said"),
+    [
+        (
+            SHARE,
+            {"reach": 83, "members": 100, "reach_counted_by": "days", "reach_on": DAY},
+            "Охват: 83 (сумма по дням); подписчиков: 100; проверка 02.11.2026",
+        ),
+        (SHARE, {"reach": 83, "members": 100}, "Охват: 83; подписчиков: 100"),
+        (MEAN, {"mean_post_reach": 310, "reach_on": DAY}, "Средний охват записи: 310; проверка 02.11.2026"),
+        (
+            ENGAGEMENT,
+            REACTIONS | {"reactions_on": DAY},
+            "Лайков: 10; комментариев: 5; репостов: 1; просмотров: 400; проверка 02.11.2026",
+        ),
+    ],
+)
+def test_evidence_of_audience_names_its_figures_and_the_day(
+    criterion: dict[str, Any], known: Any, said: str
+) -> None:
+    used = formula(**criterion)
+    assert criterion_evidence(used.criteria[0], 10, PageInputs(**known)) == said
+
+
+@pytest.mark.parametrize(
+    ("known", "interactions", "rate", "rate_of"),
+    [
+        (REACTIONS, 16, 4.0, "views"),
+        (REACTIONS | {"views": 321}, 16, 4.98, "views"),  # 4.984…
+        (REACTIONS | {"views": None, "members": 1200}, 16, 1.33, "members"),
+        (REACTIONS | {"views": None}, 16, None, None),
+        (REACTIONS | {"views": 0, "members": 1200}, 16, None, None),  # views are known: none
+        ({"reacted_posts": 0, "likes": 0, "comments": 0, "reposts": 0, "members": 1200}, 0, None, None),
+    ],
+)
+def test_engagement_is_per_view_or_per_subscriber(
+    known: Any, interactions: int, rate: float | None, rate_of: str | None
+) -> None:
+    found = page_engagement(PageInputs(**known))
+    assert found is not None
+    assert (found.interactions, found.rate, found.rate_of) == (interactions, rate, rate_of)
+
+
+def test_unknown_engagement_and_reach_are_not_zero() -> None:
+    assert page_engagement(PageInputs(views=5)) is None
+    assert (reach_share(None, 10), reach_share(5, None), reach_share(0, 10)) == (None, None, 0.0)
+    assert reach_share(5, 8) == 62.5
 
 
 @pytest.mark.parametrize(
