@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from services.metrics.page_health.page_measures import PAGE_MEASURES
 from services.metrics.rendering import russian_format
 from services.metrics.schemas.weekly_report import (
     ChannelTotal,
@@ -18,6 +19,7 @@ from services.metrics.schemas.weekly_report import (
     MunicipalityRow,
     PageFigures,
     PromiseFigures,
+    ReportAudience,
     ReportDocument,
     ReportOut,
     ReportOutcomes,
@@ -100,6 +102,7 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
         pages=pages,
         grades=grades(),
         definitions=definitions(),
+        page_definitions=list(PAGE_MEASURES),
         gaps=["Страницы пяти организаций в Одноклассниках не читались с 18 по 19 ноября: закончился срок ключа."],
     )  # fmt: skip
     if hostile:
@@ -259,6 +262,18 @@ def page_figures() -> PageFigures:
             ),
             ReportSilentPage(
                 page_id=made_id(7001), name="Детский сад «Солнышко»", network="ok", last_post_on=None
+            ),
+        ],
+        audience=[
+            ReportAudience(
+                network="vk", pages=1704, posts=6812, views=912_430, interactions=27_316, engagement=2.99,
+                engagement_of="views", engagement_last_week=2.84, reach_pages=423, reach=351_208, reach_share=66.4,
+                reach_share_last_week=61.2, mean_post_reach=312,
+            ),
+            ReportAudience(
+                network="ok", pages=1588, posts=5903, views=None, interactions=9_207, engagement=1.27,
+                engagement_of="members", engagement_last_week=None, reach_pages=0, reach=None, reach_share=None,
+                reach_share_last_week=None, mean_post_reach=None,
             ),
         ],
     )  # fmt: skip

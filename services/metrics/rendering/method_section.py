@@ -62,6 +62,19 @@ def method_section(report: ReportOut) -> Section:
                 known.version,
             )
             for known in document.definitions
+        ]
+        + [
+            (
+                known.name,
+                "Страницы",
+                known.formula,
+                labels.UNITS[known.unit],
+                known.clock,
+                known.population,
+                known.exclusions,
+                known.version,
+            )
+            for known in document.page_definitions
         ],
         empty="Показатели не описаны.",
         sheet="Определения",

@@ -76,8 +76,8 @@ class PageInputs(BaseModel):
     appeals_answered: int = Field(default=0, description="Those with an answer", examples=[4])
     reactions_on: date | None = Field(
         default=None,
-        description="Day of the check that counted views, likes, comments and reposts: the last one that knew them, "
-        "from Friday to Sunday",
+        description="Day of the check that counted views, likes, comments and reposts: the last from Friday to "
+        "Sunday that knew them",
     )
     reacted_posts: int | None = Field(
         default=None, description="The page's own posts of the seven days before that check", examples=[4]
@@ -240,6 +240,21 @@ class NetworkAudience(BaseModel):
     mean_post_reach: int | None = Field(
         description="People per post, of the pages where it is known", examples=[310]
     )
+
+
+class PageMeasureDefinition(BaseModel):
+    """What a measure of pages means. Printed with every report."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: str = Field(examples=["page_engagement"])
+    version: int = Field(examples=[1])
+    name: str = Field(examples=["Вовлечённость"])
+    formula: str = Field(examples=["100 × реакции ÷ просмотры"])
+    unit: Literal["percent", "count"]
+    clock: str = Field(examples=["семь дней перед проверкой страницы"], description="Which time counts")
+    population: str = Field(examples=["собственные записи страниц"], description="Which rows count")
+    exclusions: str = Field(examples=["нет"])
 
 
 class PageHealthSummary(BaseModel):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 from services.metrics.schemas.axes import Axis
+from services.metrics.schemas.page_health import NetworkAudience, PageMeasureDefinition
 from shared.networks import NetworkName
 
 AttentionKind = TypeAliasType(
@@ -234,6 +235,17 @@ class ReportSilentPage(_Part):
     last_post_on: date | None
 
 
+class ReportAudience(NetworkAudience):
+    """Views, reactions and reach of the pages of a network, beside last week."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engagement_last_week: float | None = Field(
+        description="Null: unknown, or not for the same of views and subscribers", examples=[2.8]
+    )
+    reach_share_last_week: float | None = Field(examples=[61.2])
+
+
 class PageFigures(_Part):
     """The health of pages in the week."""
 
@@ -244,6 +256,9 @@ class PageFigures(_Part):
     mean_score: float | None = Field(description="0 to 100", examples=[71.3])
     change: float | None = Field(description="Of the mean score, to last week", examples=[0.4])
     silent: list[ReportSilentPage]
+    audience: list[ReportAudience] = Field(
+        default=[], description="By network, of the pages of which it is known; empty: of none"
+    )
 
 
 class GradeFigures(_Part):
@@ -297,6 +312,7 @@ class ReportDocument(_Part):
     pages: PageFigures | None = Field(description="Null: the pages were not scored in this week")
     grades: list[GradeFigures] = Field(description="Empty: no answers of the four weeks before were graded")
     definitions: list[MeasureDefinition]
+    page_definitions: list[PageMeasureDefinition] = Field(default=[], description="Of the measures of pages")
     gaps: list[str] = Field(
         examples=[["Сбор начался 17.11.2026: неделя неполная."]],
         description="What is missing in the data of the week",

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.channels import channel_name
 from services.metrics.indicators.weeks import Week
+from services.metrics.page_health.page_measures import PAGE_MEASURES
 from services.metrics.schemas.weekly_report import (
     ChannelTotal,
     CoverageRow,
@@ -82,6 +83,7 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         pages=pages,
         grades=await read_grade_figures(session, week),
         definitions=[measure.definition for measure in MEASURES],
+        page_definitions=list(PAGE_MEASURES),
         gaps=await data_gaps.read_gaps(session, week, as_of),
     )
 

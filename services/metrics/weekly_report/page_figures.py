@@ -8,8 +8,9 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week
+from services.metrics.page_health.engagement import read_audiences
 from services.metrics.page_health.health_summary import summarize_page_health
-from services.metrics.schemas.weekly_report import PageFigures, ReportSilentPage
+from services.metrics.schemas.weekly_report import PageFigures, ReportAudience, ReportSilentPage
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.metrics_pages import PageScore
 
@@ -42,7 +43,24 @@ async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | 
             )
             for page in summary.silent
         ],
+        audience=await _audience(session, week),
     )
+
+
+async def _audience(session: AsyncSession, week: Week) -> list[ReportAudience]:
+    before = {one.network: one for one in await read_audiences(session, week.shifted(-1))}
+    audience = []
+    for one in await read_audiences(session, week):
+        former = before.get(one.network)
+        same_base = former is not None and former.engagement_of == one.engagement_of
+        audience.append(
+            ReportAudience(
+                **one.model_dump(),
+                engagement_last_week=former.engagement if former is not None and same_base else None,
+                reach_share_last_week=None if former is None else former.reach_share,
+            )
+        )
+    return audience
 
 
 async def _mean_score(session: AsyncSession, week: Week) -> tuple[Decimal | None, Sequence[UUID]]:

@@ -28,10 +28,13 @@ ACTOR = "metrics"
 # Rows of older weeks hardly change, and comparing a week takes as long as building it.
 COMPARED_WEEKS = 8
 # Texts, choices that follow from the figures, and grades, which people go on to give.
-_NOT_COMPARED = frozenset({"hard_appeals", "attention", "definitions", "gaps", "as_of", "cells", "grades"})
+_NOT_COMPARED = frozenset(
+    {"hard_appeals", "attention", "definitions", "page_definitions", "gaps", "as_of", "cells", "grades"}
+)
 # What follows from counts that are compared themselves: one late row would change the scores of all peers.
 _DERIVED = frozenset(
     {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
+    | {"engagement_last_week", "reach_share_last_week"}
 )
 
 

@@ -5,19 +5,32 @@ from datetime import UTC, date, datetime
 import pytest
 
 from services.metrics.indicators.weeks import Week
+from services.metrics.page_health.page_measures import PAGE_MEASURES
 from services.metrics.weekly_report.measures import MEASURES
-from services.metrics.weekly_report.measures_document import DOCUMENT, with_current_table
+from services.metrics.weekly_report.measures_document import (
+    DOCUMENT,
+    PAGE_DOCUMENT,
+    measures_table,
+    page_measures_table,
+    with_current_table,
+)
 from services.metrics.weekly_report.publication import due_week
 
 
 def test_documentation_has_the_measures_as_they_are_defined() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert text == with_current_table(text)
+    assert text == with_current_table(text, measures_table())
     assert all(f"`{measure.code}`" in text for measure in MEASURES)
 
 
+def test_documentation_has_the_measures_of_pages_as_they_are_defined() -> None:
+    text = PAGE_DOCUMENT.read_text(encoding="utf-8")
+    assert text == with_current_table(text, page_measures_table())
+    assert all(f"`{measure.code}`" in text for measure in PAGE_MEASURES)
+
+
 def test_code_of_each_measure_is_unique() -> None:
-    codes = [measure.code for measure in MEASURES]
+    codes = [measure.code for measure in MEASURES] + [measure.code for measure in PAGE_MEASURES]
     assert len(set(codes)) == len(codes)
 
 
