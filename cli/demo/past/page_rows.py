@@ -19,6 +19,8 @@ from shared.tables.registry import PageCheck
 
 # A page of this many at times publishes nothing for weeks.
 _SLEEPING_SHARE = 0.12
+# The share of pages whose manager gave a token that may read the reach.
+_REACH_SHARE = 0.7
 # Steps that only a person confirms.
 _STEP_SHARES = {"connected": 0.85, "gov_badge": 0.7, "widgets": 0.45}
 STEPS = tuple(_STEP_SHARES)
@@ -33,6 +35,8 @@ def add_pages(
         for page in body.pages:
             _add_steps(writer, page, ids, rng, weeks[0])
             for checked_at, week, snapshot in _checks(body, rng, weeks):
+                # Of a source of its own, so that another figure changes no other row.
+                audience = _audience(page, snapshot, random.Random(f"{page.id}:{week.name}"))
                 writer.add(
                     "page_checks",
                     id=ids.new(checked_at),
@@ -40,7 +44,7 @@ def add_pages(
                     day=week.sunday,
                     checked_at=checked_at,
                     state="open",
-                    snapshot=snapshot,
+                    snapshot=snapshot | audience,
                     changes=[],
                     calls=0,
                 )
@@ -88,6 +92,38 @@ def _checks(
             "posts_7_days": posts,
         }
         yield checked_at, week, snapshot
+
+
+def _audience(page: OfficialPage, snapshot: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """Return what people did with the posts, and the reach of pages whose manager gave a token."""
+    members, posts = snapshot["members"], snapshot["posts_7_days"]
+    # The same for all weeks of a page.
+    usual = random.Random(f"{page.id}")
+    seen_share, has_reach = usual.uniform(0.12, 0.45), usual.random() < _REACH_SHARE
+    per_post = [int(members * seen_share * rng.uniform(0.6, 1.4)) for _ in range(posts)]
+    views = sum(per_post)
+    found: dict[str, Any] = {
+        "likes_7_days": int(views * rng.uniform(0.01, 0.04)),
+        "comments_7_days": int(views * rng.uniform(0.001, 0.008)),
+        "reposts_7_days": int(views * rng.uniform(0, 0.005)),
+    }
+    reaches = [int(one * 0.85) for one in per_post]
+    if page.network == "vk":
+        found["views_7_days"] = views
+    if has_reach and page.network == "vk":
+        found |= {"reach_7_days": _joint_reach(members, reaches), "reach_counted_by": "week"}
+        found["mean_post_reach"] = sum(reaches) // posts if posts else None
+    elif has_reach:
+        found |= {"reach_7_days": sum(reaches), "reach_counted_by": "days"}
+    return found
+
+
+def _joint_reach(members: int, reaches: Sequence[int]) -> int:
+    """Return how many of the subscribers saw at least one of several posts, each seen independently."""
+    missed = 1.0
+    for reach in reaches:
+        missed *= 1 - reach / members
+    return int(members * (1 - missed))
 
 
 async def add_page_scores(

@@ -58,6 +58,12 @@ RELATIONS = ("own", "subordinate", "foreign")
 # Words that occur only in the texts of one organisation's sample rows.
 MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
 PHOTO = jpeg(8, 8)
+# Of the page in one of its two weeks; in the other nothing of it is known.
+AUDIENCE = {
+    "members": 1000, "reacted_posts": 4, "views": 2000, "likes": 60, "comments": 15, "reposts": 5,
+    "reactions_on": "2026-03-01", "reach_on": "2026-03-01", "reach": 664, "reach_counted_by": "week",
+    "mean_post_reach": 310,
+}  # fmt: skip
 # Names by which lists, bodies and paths refer to the sample rows of one organisation.
 Things = Mapping[str, Any]
 
@@ -210,10 +216,10 @@ async def _directory(
             formula_id=sample_ids["formula_id"],
             score=Decimal(0),
             light="red",
-            inputs={"comments_open": False},
+            inputs={"comments_open": False} | audience,
             points=[points],
         )
-        for week in ("2026-W08", "2026-W09")
+        for week, audience in (("2026-W08", {}), ("2026-W09", AUDIENCE))
     ]
     sample_ids["week"] = "2026-W09"
     await _add(session, *scores)

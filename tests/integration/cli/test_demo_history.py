@@ -105,3 +105,11 @@ async def test_history_is_shown_by_the_services(
                 "/api/v1/metrics/pages", params={"week": "2026-W47"}, headers=metrics.headers("head")
             )
             assert health.status_code == 200, health.text
+            items = health.json()["items"]
+            assert all(item["engagement"] is not None for item in items)
+            assert {item["reach"] is None for item in items} == {True, False}, "not every manager gave a token"
+            assert all((item["engagement"]["views"] is None) == (item["network"] == "ok") for item in items)
+            vk, ok = report["report"]["pages"]["audience"]
+            assert (vk["engagement_of"], ok["engagement_of"]) == ("views", "members")
+            assert 0.5 < vk["engagement"] < 6
+            assert vk["reach_pages"] > 0

@@ -179,6 +179,26 @@ async def test_page_health_shows_points_with_their_evidence(console: ConsoleUnde
     assert "<h1>" in await _text(console, EXECUTOR, f"/page-health/{foreign}", 404)
 
 
+async def test_page_health_shows_engagement_and_reach_and_says_where_they_are_unknown(
+    console: ConsoleUnderTest,
+) -> None:
+    page_id = console.services.samples["own"]["page_id"]
+    known = _words(await _text(console, MODERATOR, f"/page-health/{page_id}?week=2026-W09"))
+    assert "Вовлечённость 4,00 % от просмотров" in known
+    assert "Реакции 80 лайков 60, комментариев 15, репостов 5" in known
+    assert "Охват, человек 664 66,4 % подписчиков" in known
+    assert "Средний охват записи 310" in known
+    assert "Вовлечённость по неделям, %" in known
+    unknown = _words(await _text(console, MODERATOR, f"/page-health/{page_id}?week=2026-W08"))
+    assert "Вовлечённость нет данных Охват, человек нет данных" in unknown
+    listed = _words(await _text(console, MODERATOR, "/page-health?week=2026-W09"))
+    assert "4,00 % от просмотров" in listed
+    assert "664 66,4 % подписчиков" in listed
+    report = _words(await _text(console, MODERATOR, "/reports/2026-W09"))
+    assert "4,00 % от просмотров" in report
+    assert "66,4 %" in report
+
+
 async def test_page_health_lists_a_week_by_light(console: ConsoleUnderTest) -> None:
     red = await _text(console, MODERATOR, "/page-health?week=2026-W09&light=red")
     assert f"Страница {MARKS['own']} 1" in red

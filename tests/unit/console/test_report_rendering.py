@@ -58,6 +58,9 @@ async def test_report_page_says_what_the_leadership_needs() -> None:
     assert "Данные неполны: Страницы пяти организаций" in words
     for item in report.report.attention:
         assert item.text in words
+    assert "2,99 % от просмотров (2,84)" in words
+    assert "1,27 % от подписчиков (—)" in words
+    assert "66,4 % (61,2) 312" in words
     for page in report.report.pages.silent if report.report.pages else []:
         assert page.name in words
     for group in report.report.peer_groups:

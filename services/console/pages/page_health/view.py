@@ -9,7 +9,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.site.charts import LineChart, line_chart
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep, together
-from services.console.words.formats import days_of_week, decimal
+from services.console.words.formats import count, days_of_week, decimal
 from services.console.words.refusals import explained
 
 PATH = "/page-health"
@@ -22,6 +22,7 @@ LIGHTS = {"red": "красный", "yellow": "жёлтый", "green": "зелё�
 FILTERS = ("week", "network", "light", "municipality", "silent", "organisation_id")
 _PAGE_SIZE = 50
 _WEEKS = 26
+_NO_DATA = "нет данных"
 _SOURCES = {
     "page_steps": "шаги в реестре",
     "page_checks": "ежедневная проверка",
@@ -61,7 +62,7 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/{page_id}")
 async def show_page(visit: VisitDep, page_id: str, week: str | None = None) -> HTMLResponse:
-    """Show a page: its points with their evidence in one week, and its score over the weeks."""
+    """Show a page: its points with their evidence in one week, and score, engagement and reach over the weeks."""
     page, listed = await together(
         visit.api.get(f"/pages/{page_id}"), visit.api.get(f"/metrics/pages/{page_id}", {"limit": str(_WEEKS)})
     )
@@ -74,7 +75,7 @@ async def show_page(visit: VisitDep, page_id: str, week: str | None = None) -> H
         shown=shown,
         lights=LIGHTS,
         sources=_SOURCES,
-        chart=_trend(weeks),
+        trends=_trends(weeks),
     )
 
 
@@ -82,9 +83,22 @@ def _address(query: dict[str, str]) -> str:
     return f"{PATH}?{urlencode(query)}" if query else PATH
 
 
-def _trend(weeks: list[dict[str, Any]]) -> LineChart:
-    values = [(days_of_week(one["week"]), one["score"], _score(one)) for one in reversed(weeks)]
-    return line_chart("Балл по неделям", values, most=100)
+def _trends(weeks: list[dict[str, Any]]) -> list[LineChart]:
+    """Return the charts of the score and, where one week has them, of engagement and reach."""
+    in_order = list(reversed(weeks))
+    scores = [(days_of_week(one["week"]), one["score"], _score(one)) for one in in_order]
+    charts = [line_chart("Балл по неделям", scores, most=100)]
+    rates = [(days_of_week(one["week"]), (one["engagement"] or {}).get("rate")) for one in in_order]
+    if any(rate is not None for _, rate in rates):
+        shown = [(week, rate, _NO_DATA if rate is None else f"{decimal(rate, 2)} %") for week, rate in rates]
+        charts.append(line_chart("Вовлечённость по неделям, %", shown))
+    if any(one["reach"] is not None for one in weeks):
+        reaches = [
+            (days_of_week(one["week"]), one["reach"], _NO_DATA if one["reach"] is None else count(one["reach"]))
+            for one in in_order
+        ]
+        charts.append(line_chart("Охват по неделям, человек", reaches))
+    return charts
 
 
 def _score(week: dict[str, Any]) -> str:

@@ -23,6 +23,9 @@ _NAMES = {
     "broken": "не выполнены", "open": "срок не наступил", "required": "должны вести", "exempt": "освобождены",
     "covered": "ведут", "live": "действуют", "percent": "охват", "scored": "оценено", "green": "зелёные",
     "yellow": "жёлтые", "red": "красные", "mean_score": "средний балл", "mean": "средний балл",
+    "audience": "аудитория", "posts": "записей", "views": "просмотров", "interactions": "реакций",
+    "engagement": "вовлечённость", "engagement_of": "на сто", "reach_pages": "страниц с охватом",
+    "reach": "охват", "reach_share": "охват в процентах подписчиков", "mean_post_reach": "средний охват записи",
     "graded": "оценено ответов", "kappa": "согласие экспертов", "text": "текст", "reason": "причина",
 }  # fmt: skip
 # Steps that say nothing beside what follows them.
