@@ -32,6 +32,8 @@ PersonalDataSubject = TypeAliasType("PersonalDataSubject", Literal["appeal", "me
 PhotoType = TypeAliasType("PhotoType", Literal["image/jpeg"])
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 NoteVisibility = TypeAliasType("NoteVisibility", Literal["organisation", "everyone_on_appeal"])
+# How the reach of a page counts a person who comes several times: once, or once a day.
+ReachCountedBy = TypeAliasType("ReachCountedBy", Literal["week", "days"])
 ReplyChangeKind = TypeAliasType("ReplyChangeKind", Literal["edit", "withdrawal"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
 ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network", "recorded"])

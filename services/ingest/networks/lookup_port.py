@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.port import Credential, PageRef
 from services.ingest.networks.sanitize import without_nul
+from shared.contracts.values import ReachCountedBy
 
 PageAvailability = Literal["open", "closed", "gone"]
-ReachCountedBy = Literal["week", "days"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

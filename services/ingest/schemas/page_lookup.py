@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.contracts.values import ReachCountedBy
 from shared.networks import NetworkName
 
 
@@ -54,7 +55,7 @@ class PageProfileOut(BaseModel):
     comments_7_days: int | None
     reposts_7_days: int | None
     reach_7_days: int | None
-    reach_counted_by: Literal["week", "days"] | None
+    reach_counted_by: ReachCountedBy | None
     mean_post_reach: int | None
     calls: int = Field(description="Calls made only for this page")
 

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 from services.metrics.schemas.page_formulas import PageCriterionKind, Week
+from shared.contracts.values import ReachCountedBy
 from shared.networks import NetworkName
 
 PageLight = TypeAliasType("PageLight", Literal["green", "yellow", "red", "unknown"])
 ScoredPageState = TypeAliasType("ScoredPageState", Literal["open", "closed", "gone"])
 PostsSource = TypeAliasType("PostsSource", Literal["messages", "page_checks"])
 EngagementBase = TypeAliasType("EngagementBase", Literal["views", "members"])
-ReachCountedBy = TypeAliasType("ReachCountedBy", Literal["week", "days"])
 ScoreSource = TypeAliasType("ScoreSource", Literal["page_steps", "page_checks", "messages", "appeals"])
 
 _ADVICE = "Публикуйте не реже: 3 записи за 7 дней, сейчас 1. Это добавит 37,5 балла."

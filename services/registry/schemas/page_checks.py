@@ -2,16 +2,14 @@
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from typing_extensions import TypeAliasType
 
 from services.registry.schemas.fields import EXAMPLE_ID, OrganisationRef
+from shared.contracts.values import ReachCountedBy
 from shared.networks import NetworkName
-
-ReachCountedBy = TypeAliasType("ReachCountedBy", Literal["week", "days"])
 
 
 class PageState(StrEnum):
