@@ -3,7 +3,7 @@
 `services/metrics/weekly_report/measures_document.py` prints them for the docs; every report contains them.
 """
 
-from services.metrics.schemas.page_health import PageMeasureDefinition
+from services.metrics.schemas.weekly_report import PageMeasureDefinition
 
 _SEVEN_DAYS = "семь дней до последней проверки страницы с пятницы по воскресенье, в которой число известно"
 _POSTS = "собственные записи страниц за семь дней"

@@ -242,21 +242,6 @@ class NetworkAudience(BaseModel):
     )
 
 
-class PageMeasureDefinition(BaseModel):
-    """What a measure of pages means. Printed with every report."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    code: str = Field(examples=["page_engagement"])
-    version: int = Field(examples=[1])
-    name: str = Field(examples=["Вовлечённость"])
-    formula: str = Field(examples=["100 × реакции ÷ просмотры"])
-    unit: Literal["percent", "count"]
-    clock: str = Field(examples=["семь дней перед проверкой страницы"], description="Which time counts")
-    population: str = Field(examples=["собственные записи страниц"], description="Which rows count")
-    exclusions: str = Field(examples=["нет"])
-
-
 class PageHealthSummary(BaseModel):
     """The health of all pages in a week."""
 

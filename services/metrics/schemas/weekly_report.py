@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
 from services.metrics.schemas.axes import Axis
-from services.metrics.schemas.page_health import NetworkAudience, PageMeasureDefinition
+from services.metrics.schemas.page_health import NetworkAudience
 from shared.networks import NetworkName
 
 AttentionKind = TypeAliasType(
@@ -283,6 +283,19 @@ class MeasureDefinition(_Part):
     unit: MeasureUnit
     clock: str = Field(examples=["рабочее время"], description="Which time counts")
     population: ReportPopulation
+    exclusions: str = Field(examples=["нет"])
+
+
+class PageMeasureDefinition(_Part):
+    """What a measure of pages means. Printed with every report."""
+
+    code: str = Field(examples=["page_engagement"])
+    version: int = Field(examples=[1])
+    name: str = Field(examples=["Вовлечённость"])
+    formula: str = Field(examples=["100 × реакции ÷ просмотры"])
+    unit: MeasureUnit
+    clock: str = Field(examples=["семь дней перед проверкой страницы"], description="Which time counts")
+    population: str = Field(examples=["собственные записи страниц"], description="Which rows count")
     exclusions: str = Field(examples=["нет"])
 
 
