@@ -77,8 +77,8 @@ def _engagement(pages: PageFigures) -> Table:
         (
             Column("Сеть", weight=1.6),
             Column("Страниц с данными", "count"),
-            Column("Записей", "count"),
-            Column("Просмотров", "count"),
+            Column("Записей", "count", weight=0.9),
+            Column("Просмотров", "count", weight=1.2),
             Column("Реакций", "count"),
             Column("На сто чего", weight=1.3),
             Column("Вовлечённость", "percent", weight=1.2),
@@ -107,7 +107,7 @@ def _reach(pages: PageFigures) -> Table:
         "Охват: сколько людей увидели страницу за семь дней",
         (
             Column("Сеть", weight=1.6),
-            Column("Страниц с данными", "count"),
+            Column("Страниц с охватом", "count"),
             Column("Охват, человек", "count"),
             Column("Охват подписчиков", "percent"),
             Column("Неделей ранее", "percent"),

@@ -189,6 +189,12 @@ class AttentionItem(_Part):
     count: int = Field(examples=[12])
     text: str = Field(examples=["12 ответов просрочены на конец недели"])
     population: ReportPopulation | None
+    filter: dict[str, str] = Field(
+        default={},
+        description="Query of `/reports/weekly/{week}/rows/{population}` that gives exactly these rows; without a "
+        "population, of `/metrics/pages` with the week",
+        examples=[{"status": "broken"}],
+    )
 
 
 class HardAppeal(_Part):

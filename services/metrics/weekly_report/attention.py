@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import sqrt
 
+from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.schemas.weekly_report import AttentionItem, PageFigures, TopicRow
 from services.metrics.weekly_report.week_figures import WeekFigures
 from shared.russian import plural
@@ -37,7 +38,13 @@ def attention_items(
             text=f"{overdue} {answers} на конец недели",
             population="overdue",
         ),
-        AttentionItem(kind="promises_broken", count=broken, text=f"{broken} {promises}", population="promises"),
+        AttentionItem(
+            kind="promises_broken",
+            count=broken,
+            text=f"{broken} {promises}",
+            population="promises",
+            filter={"status": "broken"},
+        ),
         AttentionItem(
             kind="questions_deleted", count=deleted, text=f"{deleted} {questions}", population="deleted"
         ),
@@ -53,6 +60,7 @@ def attention_items(
             count=silent,
             text=f"{silent} {plural(silent, ('страница замолчала', 'страницы замолчали', 'страниц замолчало'))}",
             population=None,
+            filter={"silent": "true"},
         ),
     ]
     return [item for item in items if item.count]
@@ -69,5 +77,8 @@ def _growing(topics: Sequence[TopicRow]) -> list[AttentionItem]:
         ):
             usual = f"{mean:.1f}".replace(".", ",")
             text = f"{topic.label}: {value} {plural(value, _APPEALS)}, обычно {usual} за неделю"
-            growing.append(AttentionItem(kind="topic_grows", count=value, text=text, population="opened"))
+            rows = {"topic_group_id": NO_GROUP if topic.topic_group_id is None else str(topic.topic_group_id)}
+            growing.append(
+                AttentionItem(kind="topic_grows", count=value, text=text, population="opened", filter=rows)
+            )
     return growing[:_MAX_TOPICS]

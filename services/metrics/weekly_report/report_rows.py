@@ -14,6 +14,8 @@ from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
 from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime, plan_for_a_week
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
+from shared.contracts.values import PromiseStatus
+from shared.http.problems import Invalid
 
 _COMMON = frozenset(
     {"row_id", "appeal_id", "number", "at", "channel", "organisation_id", "oktmo", "topic_group_id", "topic_id"}
@@ -28,6 +30,7 @@ class ReportRowFilter(ListFilter):
     organisation_id: str | None = Field(default=None, pattern=_KEY)
     oktmo: str | None = Field(default=None, pattern=_KEY)
     topic_group_id: str | None = Field(default=None, pattern=_KEY)
+    status: PromiseStatus | None = Field(default=None, description="Only of `promises`")
 
 
 def _conditions(rows: Any, filters: ReportRowFilter) -> list[ColumnElement[bool]]:
@@ -45,8 +48,13 @@ async def list_rows(
     filters: ReportRowFilter,
     paging: Paging,
 ) -> Sequence[Row[Any]]:
-    """Return the rows of a population, newest first, one more than the page holds."""
+    """Return the rows of a population, newest first, one more than the page holds.
+
+    Raise `Invalid` for a status where rows have none.
+    """
     rows = POPULATIONS[population]().subquery("listed")
+    if filters.status is not None and population is not ReportPopulation.PROMISES:
+        raise Invalid.field("query/status", f"Rows of «{population}» have no status: only promises have one")
     query: Select[Any] = select(rows).where(*_conditions(rows.c, filters))
     after = paging.after((rows.c.at, rows.c.row_id), (datetime.fromisoformat, UUID))
     if after is not None:

@@ -257,6 +257,32 @@ async def test_coverage_is_that_of_the_last_day_that_the_registry_recorded(
     assert sum(required for required, _, _ in shown.values()) > 0
 
 
+async def _all_rows(reports: Reports, population: str, **filters: str) -> list[Any]:
+    rows: list[Any] = []
+    cursor: dict[str, str] | None = {}
+    while cursor is not None:
+        page = await reports.get(f"/2026-W47/rows/{population}", limit=50, **filters, **cursor)
+        rows += page["items"]
+        cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+    return rows
+
+
+async def test_what_needs_attention_opens_exactly_its_rows(reports: Reports) -> None:
+    await _generate(reports, 600, weeks=3)
+    report = (await reports.get("/2026-W47"))["report"]
+    kinds = {item["kind"]: item for item in report["attention"]}
+    assert {"overdue", "promises_broken"} <= set(kinds)
+    assert 0 < kinds["promises_broken"]["count"] < report["promises"]["due"], "some promises were kept"
+    for item in report["attention"]:
+        rows = await _all_rows(reports, item["population"], **item["filter"])
+        assert len(rows) == item["count"], item
+    refused = await reports.metrics.client.get(
+        "/api/v1/reports/weekly/2026-W47/rows/opened?status=broken", headers=reports.metrics.headers("head")
+    )
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "query/status"
+
+
 async def test_rows_of_each_population_are_listed_and_exported(reports: Reports) -> None:
     await _generate(reports, 600, weeks=3)
     report = (await reports.get("/2026-W47"))["report"]
@@ -269,12 +295,7 @@ async def test_rows_of_each_population_are_listed_and_exported(reports: Reports)
         "closed_unanswered": figures["closed_unanswered"]["value"],
     }
     for population, count in expected.items():
-        rows: list[Any] = []
-        cursor: dict[str, str] = {}
-        while cursor is not None:
-            page = await reports.get(f"/2026-W47/rows/{population}", limit=50, **cursor)
-            rows += page["items"]
-            cursor = {"cursor": page["next_cursor"]} if page["next_cursor"] else None  # type: ignore[assignment]
+        rows = await _all_rows(reports, population)
         assert len(rows) == len({row["row_id"] for row in rows}) == count
         answer = await reports.metrics.client.get(
             f"/api/v1/reports/weekly/2026-W47/rows/{population}.csv", headers=reports.metrics.headers("head")

@@ -6,6 +6,7 @@ import pytest
 
 from services.metrics.indicators.weeks import Week
 from services.metrics.page_health.page_measures import PAGE_MEASURES
+from services.metrics.weekly_report.attention import attention_items
 from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.measures_document import (
     DOCUMENT,
@@ -15,6 +16,8 @@ from services.metrics.weekly_report.measures_document import (
     with_current_table,
 )
 from services.metrics.weekly_report.publication import due_week
+from tests.support.sample_report import sample_report
+from tests.support.sample_report_parts import week_figures
 
 
 def test_documentation_has_the_measures_as_they_are_defined() -> None:
@@ -65,3 +68,19 @@ def test_report_is_due_on_monday_from_the_hour_of_the_setting() -> None:
     assert due_week(datetime(2026, 11, 22, 22, 59, tzinfo=UTC), 7).name == "2026-W46"
     assert due_week(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), 7).name == "2026-W47"
     assert due_week(datetime(2026, 11, 29, 12, tzinfo=UTC), 7).monday == date(2026, 11, 16)
+
+
+def test_growing_topic_and_silent_pages_lead_to_their_own_rows() -> None:
+    document = sample_report().report
+    counts = document.topics[0].appeals.model_copy(update={"value": 60, "change": 30, "mean_of_8_weeks": 20.0})
+    grows = document.topics[0].model_copy(update={"appeals": counts})
+    unnamed = grows.model_copy(update={"topic_group_id": None})
+    items = attention_items(week_figures(), [grows, unnamed], document.pages)
+    assert [item.filter for item in items if item.kind == "topic_grows"] == [
+        {"topic_group_id": str(grows.topic_group_id)},
+        {"topic_group_id": "none"},
+    ]
+    filters = {item.kind: item.filter for item in items}
+    assert filters["pages_silent"] == {"silent": "true"}
+    assert filters["promises_broken"] == {"status": "broken"}
+    assert filters["overdue"] == {}

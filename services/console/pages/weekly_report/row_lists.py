@@ -11,7 +11,7 @@ from services.console.site.downloads import download
 from services.console.site.page import page_router
 from services.console.site.visit import VisitDep, together
 from services.console.words.formats import count, moment
-from services.console.words.labels import label
+from services.console.words.labels import label, options
 
 router = page_router()
 POPULATIONS = {
@@ -34,7 +34,7 @@ MOMENTS = {
     "closed_unanswered": "Закрыто",
     "feedback": "Написано",
 }
-FILTERS = ("channel", "oktmo", "topic_group_id", "organisation_id")
+FILTERS = ("channel", "oktmo", "topic_group_id", "organisation_id", "status")
 _PAGE_SIZE = 50
 _STATES = {
     "answered": "отвечено",
@@ -103,6 +103,7 @@ def _names(report: dict[str, Any], topics: list[dict[str, Any]]) -> dict[str, di
         "oktmo": {row["oktmo"] or "none": row["name"] for row in report["municipalities"]},
         "topic_group_id": {topic["id"]: topic["name"] for topic in topics},
         "organisation_id": {row["organisation_id"]: row["name"] for one in groups for row in one["organisations"]},
+        "status": dict(options("promise_status")),
     }
 
 
