@@ -5,10 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from services.metrics.page_health import formulas, score_queries
+from services.metrics.page_health import formulas, page_peers, score_queries
 from services.metrics.page_health.score_presentation import present_list_item, present_week
 from services.metrics.schemas.page_formulas import PageFormulaIn, PageFormulaOut
-from services.metrics.schemas.page_health import PageScoreListItem, PageWeekScore
+from services.metrics.schemas.page_health import PagePeers, PageScoreListItem, PageWeekScore
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
@@ -52,6 +52,19 @@ async def list_page_weeks(
     rows = await score_queries.list_weeks(session, page_id, caller, paging)
     kept, cursor = paging.page(rows, lambda row: (row.PageScore.week,), response)
     return Page(items=[present_week(row) for row in kept], next_cursor=cursor)
+
+
+@router.get(
+    "/page-peers", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Pages among their peers"
+)
+async def compare_page_peers(
+    session: ReadTransaction, caller: MetricsReader, filters: Annotated[page_peers.PagePeerFilter, Query()]
+) -> PagePeers:
+    """Return what is usual among pages of similar organisations in one network, in a week: medians and quartiles.
+
+    Of the pages that the caller may see. With `page_id`: the group of this page, and its rank there.
+    """
+    return await page_peers.compare_peers(session, filters, caller)
 
 
 @router.get("/page-formulas", responses=problems.responses(*READ_PROBLEMS), summary="Formulas of page scores")

@@ -220,6 +220,50 @@ class PageScoreChange(BaseModel):
     change: float
 
 
+class PagePeerGroup(BaseModel):
+    """Pages that are compared with each other: of organisations of one peer group, in one network.
+
+    Medians and quartiles are null where too few pages have the value.
+    """
+
+    code: str = Field(examples=["schools"])
+    title: str = Field(examples=["Школы"])
+    network: NetworkName
+    pages: int = Field(description="Pages of the week", examples=[340])
+    scored: int = Field(description="Pages with a score", examples=[332])
+    median_score: float | None = Field(examples=[68.8])
+    lower_quartile: float | None = Field(description="A quarter of the scores are below it", examples=[50.0])
+    upper_quartile: float | None = Field(description="A quarter of the scores are above it", examples=[87.5])
+    median_posts: float | None = Field(description="Own posts of seven days", examples=[4.0])
+    median_engagement: float | None = Field(
+        description="Interactions for 100 views, or for 100 subscribers if `engagement_of` says so", examples=[2.4]
+    )
+    engagement_of: EngagementBase | None = Field(examples=["views"])
+    median_reach_share: float | None = Field(description="Reach in percent of the subscribers", examples=[41.5])
+    note: str | None = Field(description="Why scores are not compared", examples=[None])
+
+
+class PageAmongPeers(BaseModel):
+    """A page beside its peers."""
+
+    page_id: UUID
+    score: float | None = Field(examples=[62.5])
+    rank: int | None = Field(
+        description="From 1, the highest score; equal scores have equal ranks. Null without a score, or if the "
+        "group is not compared",
+        examples=[212],
+    )
+    to_median: float | None = Field(description="The score less the median", examples=[-6.3])
+
+
+class PagePeers(BaseModel):
+    """The pages of a week, compared among peers."""
+
+    week: Week | None = Field(description="Null: no week has scores")
+    groups: list[PagePeerGroup] = Field(description="By peer group, then network; with `page_id` only its own")
+    page: PageAmongPeers | None = Field(description="With `page_id`")
+
+
 class NetworkAudience(BaseModel):
     """Views, reactions and reach of the pages of a network in a week, of those pages of which they are known."""
 

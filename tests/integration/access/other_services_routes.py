@@ -311,6 +311,10 @@ def _ranked(found: Any) -> int:
     return sum(len(group["organisations"]) for group in found["groups"])
 
 
+def _pages_among_peers(found: Any) -> int:
+    return sum(group["pages"] for group in found["groups"])
+
+
 def _mapped(found: Any) -> int:
     shown = [feature["properties"] for feature in found["features"]]
     return sum(figures["opened"] for figures in [*shown, found["elsewhere"]])
@@ -407,6 +411,9 @@ METRICS: dict[str, Row] = {
     ),
     "GET /api/v1/metrics/pages": ListRoute(Right.METRICS_READ, shows="page_id", key="page_id"),
     "GET /api/v1/metrics/pages/{page_id}": ListRoute(Right.METRICS_READ, shows="week", key="week", has_text=False),
+    "GET /api/v1/metrics/page-peers": ListRoute(
+        Right.METRICS_READ, counts=_pages_among_peers, query={"week": "2026-W09"}
+    ),
     "GET /api/v1/metrics/page-formulas": RouteCall(Right.METRICS_READ),
     "GET /api/v1/metrics/page-formulas/{formula_id}": RouteCall(Right.METRICS_READ),
     "POST /api/v1/metrics/page-formulas": RouteCall(

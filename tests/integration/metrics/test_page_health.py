@@ -290,6 +290,45 @@ async def test_audience_of_a_network_is_of_the_pages_of_which_it_is_known(region
     }  # fmt: skip
 
 
+async def test_pages_are_compared_with_those_of_similar_organisations_in_their_network(region: Region) -> None:
+    pages = [await region.page(region.school, read=False) for _ in range(5)]
+    group = await region.page(region.school, network="ok", read=False)
+    foreign = await region.page(region.ministry, read=False)
+    for number, page in enumerate(pages):
+        await region.step(page, "connected", "11-02")
+        posts = {"posts_7_days": number, "likes_7_days": 10 * number, "last_post_at": "2026-11-28T10:00:00+08:00"}
+        await region.check(page, "11-29", **OPEN | AUDIENCE | posts | {"cover": number > 1})
+    await region.check(group, "11-29", **OPEN | AUDIENCE)
+    await region.check(foreign, "11-29", **OPEN)
+    await region.score()
+    found = await region.call("GET", "/page-peers")
+    assert (found["week"], found["page"]) == ("2026-W48", None)
+    vk, ok, ministry = found["groups"]
+    assert [(one["code"], one["network"], one["pages"]) for one in (vk, ok, ministry)] == [
+        ("schools", "vk", 5), ("schools", "ok", 1), ("other_institutions", "vk", 1)
+    ]  # fmt: skip
+    scores = sorted([week["score"] for page in pages for week in await region.weeks(page)])
+    assert (vk["median_score"], vk["lower_quartile"], vk["upper_quartile"]) == (scores[2], scores[1], scores[3])
+    # 20 interactions more than the likes, of 2,000 views; the page without posts has no engagement.
+    assert (vk["median_posts"], vk["median_engagement"], vk["median_reach_share"]) == (2.0, None, 50.0)
+    assert vk["note"] is None
+    assert (ok["median_score"], ok["engagement_of"]) == (None, None)
+    assert ok["note"] == "мало данных: 1 страница с баллом, а для сравнения нужно не меньше 5"
+
+    best, worst = pages[4], pages[0]
+    own = await region.call("GET", f"/page-peers?page_id={best}&week=2026-W48")
+    assert own["groups"] == [vk]
+    assert own["page"] == {
+        "page_id": str(best), "score": scores[4], "rank": 1, "to_median": round(scores[4] - scores[2], 1)
+    }  # fmt: skip
+    # Two pages without a cover and with fewer than three posts are equally last.
+    ranks = [(await region.call("GET", f"/page-peers?page_id={one}"))["page"]["rank"] for one in pages[:2]]
+    assert ranks == [4, 4]
+    assert (await region.call("GET", f"/page-peers?page_id={group}"))["page"]["rank"] is None
+    await region.call("GET", f"/page-peers?page_id={worst}", organisation=region.ministry, status=404)
+    assert (await region.call("GET", "/page-peers?network=ok"))["groups"] == [ok]
+
+
 async def test_closed_page_has_no_points(region: Region) -> None:
     page = await region.page(region.school)
     await region.step(page, "connected", "11-02")

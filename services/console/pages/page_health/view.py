@@ -60,6 +60,23 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
     )
 
 
+@router.get(PATH + "-peers")
+async def show_peers(visit: VisitDep) -> HTMLResponse:
+    """Show what is usual among pages of similar organisations."""
+    asked = visit.request.query_params
+    filters = {name: asked[name] for name in ("week", "network") if asked.get(name)}
+    refusal, found = None, dict[str, Any](week=None, groups=[])
+    try:
+        found = await visit.api.get("/metrics/page-peers", filters)
+    except ApiProblem as problem:
+        if problem.status != 422:
+            raise
+        refusal = explained(problem)
+    return visit.render(
+        "page_health/peers.html", status=422 if refusal else 200, found=found, filters=filters, refusal=refusal
+    )
+
+
 @router.get(PATH + "/{page_id}")
 async def show_page(visit: VisitDep, page_id: str, week: str | None = None) -> HTMLResponse:
     """Show a page: its points with their evidence in one week, and score, engagement and reach over the weeks."""
@@ -68,11 +85,15 @@ async def show_page(visit: VisitDep, page_id: str, week: str | None = None) -> H
     )
     weeks = listed["items"]
     shown = next((one for one in weeks if one["week"] == week), weeks[0] if weeks else None)
+    peers = None
+    if shown:
+        peers = await visit.api.get("/metrics/page-peers", {"week": shown["week"], "page_id": page["id"]})
     return visit.render(
         "page_health/page.html",
         page=page,
         weeks=weeks,
         shown=shown,
+        peers=peers,
         lights=LIGHTS,
         sources=_SOURCES,
         trends=_trends(weeks),
