@@ -54,9 +54,7 @@ async def list_page_weeks(
     return Page(items=[present_week(row) for row in kept], next_cursor=cursor)
 
 
-@router.get(
-    "/page-peers", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Pages among their peers"
-)
+@router.get("/page-peers", responses=problems.responses(*READ_PROBLEMS), summary="Pages among their peers")
 async def compare_page_peers(
     session: ReadTransaction, caller: MetricsReader, filters: Annotated[page_peers.PagePeerFilter, Query()]
 ) -> PagePeers:

@@ -29,7 +29,6 @@ from services.metrics.schemas.page_health import (
 from services.metrics.settings import metrics_settings
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
-from shared.http.problems import NotFound
 from shared.networks import NETWORKS, NetworkName
 from shared.russian import plural
 from shared.tables.metrics_pages import PageScore
@@ -64,9 +63,9 @@ Class = tuple[PeerGroup, str]
 
 
 async def compare_peers(session: AsyncSession, filters: PagePeerFilter, caller: Caller) -> PagePeers:
-    """Return the groups of the pages of a week that the caller may see.
+    """Return the groups of the pages of a week that the caller may see; none for a page that is not among them.
 
-    Raise `Invalid` for a week that does not exist, `NotFound` for a page that is not among them.
+    Raise `Invalid` for a week that does not exist.
     """
     week = requested_week(filters.week, "query/week") if filters.week else await newest_scored_week(session)
     if week is None:
@@ -100,7 +99,7 @@ async def compare_peers(session: AsyncSession, filters: PagePeerFilter, caller: 
         if page is not None:
             group = describe_group(key, pages)
             return PagePeers(week=week.name, groups=[group], page=among_peers(page, pages, group))
-    raise NotFound("There is no such page in this week")
+    return PagePeers(week=week.name, groups=[], page=None)
 
 
 def _classes(rows: Sequence[Row[Any]]) -> dict[Class, list[ComparedPage]]:

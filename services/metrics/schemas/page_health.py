@@ -261,7 +261,7 @@ class PagePeers(BaseModel):
 
     week: Week | None = Field(description="Null: no week has scores")
     groups: list[PagePeerGroup] = Field(description="By peer group, then network; with `page_id` only its own")
-    page: PageAmongPeers | None = Field(description="With `page_id`")
+    page: PageAmongPeers | None = Field(description="With `page_id`, if the page was scored in the week")
 
 
 class NetworkAudience(BaseModel):
