@@ -146,13 +146,14 @@ async def test_worker_checks_pages_through_ingest(
     async with service_under_test(
         "ingest", database, keys_dir, process="api", **KEYS, vk_api_url=vk.url
     ) as ingest:
-        token = next(token for token in vk.tokens() if token["kind"] == "service")
-        made = await ingest.client.post(
-            "/api/v1/sources/tokens",
-            json={"network": "vk", "kind": "service", "token": token["token"]},
-            headers=ingest.headers("moderator"),
-        )
-        assert made.status_code in {200, 201}, made.text
+        for token in vk.tokens():
+            if token["kind"] != "group":
+                made = await ingest.client.post(
+                    "/api/v1/sources/tokens",
+                    json={"network": "vk", "kind": token["kind"], "token": token["token"]},
+                    headers=ingest.headers("moderator"),
+                )
+                assert made.status_code in {200, 201}, made.text
         async with (
             served(ingest.client._transport.app) as url,  # type: ignore[attr-defined]
             service_under_test("registry", database, keys_dir, process="all", ingest_url=url) as registry,
@@ -163,6 +164,16 @@ async def test_worker_checks_pages_through_ingest(
                 return str(answer.json()["state"]) if answer.json()["checked_at"] else None
 
             assert await eventually(checked) == "open"
+            answer = await registry.client.get(f"/api/v1/pages/{page_id}/checks", headers=registry.headers("head"))
+            (check,) = answer.json()["items"]
+            snapshot = check["snapshot"]
+            # The page has one post of this minute; the user token manages every page.
+            assert snapshot["posts_7_days"] == 1
+            assert isinstance(snapshot["views_7_days"], int)
+            assert snapshot["comments_7_days"] == 0
+            assert snapshot["reach_counted_by"] == "week"
+            assert isinstance(snapshot["mean_post_reach"], int)
+            assert check["calls"] == 4, "profile, wall, reactions, reach"
 
 
 @pytest.mark.timeout(300)
