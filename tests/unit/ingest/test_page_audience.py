@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import pytest
 import time_machine
 
+from emulators.vk.vkscript.interpreter import Interpreter, Limits
+from emulators.vk.vkscript.parser import parse
 from services.ingest.networks.calls import (
     CallError,
     ErrorTreatment,
@@ -20,10 +22,11 @@ from services.ingest.networks.calls import (
 )
 from services.ingest.networks.lookup_port import PostActivity, PostReactions, WeekReach, reactions_of
 from services.ingest.networks.ok import ok_page_lookup as ok
-from services.ingest.networks.port import Credential, PageRef, TokenKind
+from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenPool
 from services.ingest.networks.vk import vk_page_lookup as vk
-from services.ingest.networks.vk.vk_statistics import parse_reach, reach_script
+from services.ingest.networks.vk.vk_statistics import parse_reach, reach_calls, script
 from services.ingest.page_lookup.audience import ReachReader, RefusedStatistics, read_reactions, sum_reactions
+from services.ingest.settings import IngestSettings
 
 # A Sunday, and the seven days before it.
 NOW = datetime(2026, 11, 28, 16, 30, tzinfo=UTC)
@@ -70,12 +73,33 @@ def test_refusal_of_all_inner_calls_is_a_refusal_and_another_shape_is_no_respons
 
 
 def test_script_reads_thirty_posts_per_inner_call_and_at_most_25_calls() -> None:
-    script = reach_script("7", [f"-7_{number}" for number in range(61)], SINCE, NOW)
-    assert script.count("API.stats.get(") == 1
-    assert script.count("API.stats.getPostReach(") == 3
-    assert '"group_id": "7"' in script
-    assert '"post_ids": "60"' in script
-    assert reach_script("7", [f"-7_{number}" for number in range(5_000)], SINCE, NOW).count("API.") == 25
+    calls = reach_calls("7", [f"-7_{number}" for number in range(61)], SINCE, NOW)
+    assert [method for method, _ in calls] == ["stats.get", *["stats.getPostReach"] * 3]
+    assert (calls[0][1]["group_id"], calls[-1][1]["post_ids"]) == ("7", "60")
+    made: list[str] = []
+    Interpreter(lambda name, _given: made.append(name), Limits(25, 1_000), {"Args": {}}).run(parse(script(calls)))
+    assert made == [method for method, _ in calls]
+    assert len(reach_calls("7", [f"-7_{number}" for number in range(5_000)], SINCE, NOW)) == 25
+
+
+async def test_reach_is_not_read_past_a_daily_limit_of_an_inner_call() -> None:
+    class Pool:
+        """No call of stats.getPostReach is left."""
+
+        asked: ClassVar[list[str]] = []
+
+        async def begin_call(self, _credential: Credential, method: str) -> dict[str, str] | None:
+            self.asked.append(method)
+            return None if method == "stats.getPostReach" else {}
+
+    pool = Pool()
+    http: Any = None
+    lookup = vk.VkPageLookup(http, cast("TokenPool", pool), IngestSettings.model_construct())
+    credential = Network().token
+    assert credential is not None
+    with pytest.raises(NoUsableToken):
+        await lookup.week_reach(credential, page(7), ["-7_1"], SINCE, NOW)
+    assert pool.asked == ["stats.get", "stats.getPostReach"], "nothing was sent"
 
 
 def test_reach_of_ok_is_the_sum_of_days_from_the_start() -> None:

@@ -1,4 +1,4 @@
-"""Reach of a VK community and its posts: one script with all calls, and its response."""
+"""Reach of a VK community and its posts: one execute with all calls, and its response."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,10 +14,13 @@ from services.ingest.networks.vk.wall_reader import id_suffix
 POSTS_PER_CALL = 30
 
 
-def reach_script(group_id: str, post_ids: Sequence[str], since: datetime, until: datetime) -> str:
-    """Return the code of an execute that reads the weeks of a time, and the reach of posts.
+Call = tuple[str, dict[str, Any]]
 
-    Of more posts than one execute can read the first ones are read.
+
+def reach_calls(group_id: str, post_ids: Sequence[str], since: datetime, until: datetime) -> list[Call]:
+    """Return the calls, with their parameters, that read the weeks of a time and the reach of posts.
+
+    As many as one execute takes: of more posts the first ones are read.
     """
     week = {
         "group_id": group_id,
@@ -27,11 +30,16 @@ def reach_script(group_id: str, post_ids: Sequence[str], since: datetime, until:
         "stats_groups": "reach",
         "extended": 0,
     }
-    calls = [f"API.stats.get({json.dumps(week)})"]
+    calls: list[Call] = [("stats.get", week)]
     for start in range(0, len(post_ids), POSTS_PER_CALL):
         numbers = ",".join(id_suffix(one) for one in post_ids[start : start + POSTS_PER_CALL])
-        calls.append(f"API.stats.getPostReach({json.dumps({'owner_id': f'-{group_id}', 'post_ids': numbers})})")
-    return f"return [{','.join(calls[:EXECUTE_BATCH])}];"
+        calls.append(("stats.getPostReach", {"owner_id": f"-{group_id}", "post_ids": numbers}))
+    return calls[:EXECUTE_BATCH]
+
+
+def script(calls: Iterable[Call]) -> str:
+    """Return the code of an execute that makes these calls."""
+    return f"return [{','.join(f'API.{method}({json.dumps(params)})' for method, params in calls)}];"
 
 
 def parse_reach(answer: Any, since: datetime, until: datetime) -> WeekReach | None:
