@@ -14,7 +14,8 @@ class NetworkInfo:
 
     `max_photos`: how many photos a reply may have, by its kind (comment, message); a kind that is absent takes
     none.
-    `changeable`: the kinds of replies that can be edited and deleted after they were published.
+    `changeable`: the kinds of replies that can be edited and deleted after they were published; `edits_photos`:
+    whether an edit may give them other photos.
     """
 
     title: str
@@ -22,6 +23,7 @@ class NetworkInfo:
     short_title: str | None = None
     max_photos: Mapping[str, int] = field(default_factory=dict)
     changeable: frozenset[str] = frozenset()
+    edits_photos: bool = False
 
 
 NETWORKS: dict[str, NetworkInfo] = {
@@ -32,8 +34,10 @@ NETWORKS: dict[str, NetworkInfo] = {
         "ВК",
         {"comment": 2, "message": 10},
         frozenset({"comment", "message"}),
+        edits_photos=True,
     ),
-    # Messages of OK take only the address of a picture that anybody can read; no call edits or deletes one.
+    # Messages of OK take only the address of a picture that anybody can read; no call edits or deletes one. Its
+    # edit of a comment takes a text alone.
     "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}, frozenset({"comment"})),
 }
 # The most that any network takes in one reply.

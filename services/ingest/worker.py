@@ -88,10 +88,14 @@ class Worker:
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, token_pool, intake, settings)
-            publisher = Publisher(
-                service.database, intake, networks, settings.publish_settle_seconds, attachment_reader(service)
+            given = (
+                service.database,
+                intake,
+                networks,
+                settings.publish_settle_seconds,
+                attachment_reader(service),
             )
-            changer = ReplyChanger(service.database, intake, networks, settings.publish_settle_seconds)
+            publisher, changer = Publisher(*given), ReplyChanger(*given)
             internal_loops: dict[str, SourceLoop] = {
                 "reconciliation": ReconciliationRunner(service.database, intake, networks, settings).run,
                 "backfill": BackfillRunner(service.database, intake, networks, settings).run,

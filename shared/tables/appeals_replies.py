@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from shared.tables.base import (
     Base,
@@ -16,6 +16,7 @@ from shared.tables.base import (
     Id,
     UpdatedAt,
 )
+from shared.tables.ingest import PublicationChange
 
 _NO_IDS = text("'{}'")
 _FALSE = text("false")
@@ -96,14 +97,16 @@ class Reply(Base):
 class Promise(Base):
     """The date that a published interim reply promised: open until it is kept, moved or broken.
 
-    `organisation_id` is the organisation that promised; null: the centre. `ended_at`: when the reply that kept or
-    moved it was published, or the promised date that passed. `final_reply_at`: when the final reply came, also
+    `organisation_id` is the organisation that promised; null: the centre. An edit of the reply that names another
+    date moves its promise, and makes the next one. `ended_at`: when the reply that kept or moved it was published
+    or edited, or the promised date that passed. `final_reply_at`: when the final reply came, also
     after a broken promise.
     """
 
     __tablename__ = "promises"
     __table_args__ = (
-        UniqueConstraint("reply_id"),
+        # An event that is processed twice makes no second promise.
+        Index("uq_promises_reply_id_made_at", "reply_id", "made_at", unique=True),
         Index("ix_promises_appeal_id", "appeal_id", "made_at"),
         Index("ix_promises_made_at", "made_at", "id"),
         Index("ix_promises_status_made_at", "status", "made_at", "id"),
@@ -224,6 +227,9 @@ class ReplyChange(Base):
     kind edit | withdrawal; status queued | applied | failed. `text` is the new text of an edit, `hints` what the
     checks found in it, `former_text` what stood in the network; `ground` is given for a withdrawal. `requested_at`
     is the database's time. `accepted_at`: when ingest took it over. `failure`: {"code", "message"}.
+    `promised_at`: the other date that an edit of an interim reply promises; null: the date stays.
+    `attachment_ids`: the photos that an edit gives the reply; null: they stay. `former_…`: what the reply had
+    before, if it changes.
     """
 
     __tablename__ = "reply_changes"
@@ -245,6 +251,10 @@ class ReplyChange(Base):
     text: Mapped[str | None] = mapped_column(ExactText)
     former_text: Mapped[ExactTextColumn]
     ground: Mapped[str | None]
+    promised_at: Mapped[datetime | None]
+    former_promised_at: Mapped[datetime | None]
+    attachment_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
+    former_attachment_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
     reason: Mapped[ExactTextColumn]
     hints: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
     requested_by: Mapped[str]
@@ -252,3 +262,9 @@ class ReplyChange(Base):
     accepted_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+
+    # How far ingest is with it; null until ingest has accepted it.
+    progress: Mapped[PublicationChange | None] = relationship(
+        primaryjoin=lambda: foreign(ReplyChange.id) == PublicationChange.id,
+        viewonly=True, lazy="raise", uselist=False,
+    )  # fmt: skip

@@ -358,8 +358,9 @@ class Publication(Base):
     calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
     `attachments`: the photos to publish with it, as appeals names them; only the first part has any.
     `uploaded_media`: the same photos as the network names them; null until all of them are uploaded.
-    `withdrawn_at`: when a withdrawal deleted it in the network; it stays `published`, so that its comment is still
-    known as ours. `erased_at`: the data of the citizen was erased, and the text with it.
+    `withdrawn_at`: when a withdrawal, or an edit that needs fewer parts, deleted it in the network; it stays
+    `published`, so that its comment is still known as ours. `erased_at`: the data of the citizen was erased, and
+    the text with it.
     """
 
     __tablename__ = "publications"
@@ -443,6 +444,11 @@ class PublicationChange(Base):
     `id` is given by appeals. kind edit | withdrawal; `text` is the new text of an edit. `status`: queued → sending
     → done | failed; `uncertain` when a call may or may not have worked. `sending_since`: start of the latest call,
     by the database's clock; null: no call was made.
+
+    `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted; null as a whole:
+    of all parts that of `text`. `parts` and `parts_done`: how many parts it changes, and how many stand as wanted.
+    `attachments`: the photos that an edit gives the reply; null: they stay. `uploaded_media`: the same photos as
+    the network names them, null until all of them are uploaded.
     """
 
     __tablename__ = "publication_changes"
@@ -464,8 +470,13 @@ class PublicationChange(Base):
 
     id: Mapped[Id]
     publication_id: Mapped[UUID] = mapped_column(ForeignKey("publications.id"))
+    parts: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    parts_done: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     kind: Mapped[str]
     text: Mapped[str | None] = mapped_column(ExactText)
+    part_texts: Mapped[list[str | None] | None] = mapped_column(ARRAY(ExactText))
+    attachments: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
+    uploaded_media: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     on_behalf_of: Mapped[str]
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)

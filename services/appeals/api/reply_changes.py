@@ -36,21 +36,31 @@ async def edit_reply(
     once: Once,
     response: Response,
 ) -> replies.ReplyOut:
-    """Replace the text of a published reply in the network. `If-Match` names the version of the reply.
+    """Replace the text of a published reply in the network, in all its parts. `If-Match` names its version.
 
     `changes` shows the edit as `queued`, and as `applied` once the new text stands in the network; until then
     `text` is the former one. If the network refuses (it is too old, or was deleted there), the edit is `failed`
-    with the reason. The kind, the promised date and the photos stay.
+    with the reason. `progress` says how many parts of a long reply stand as wanted; if the network refuses
+    halfway, `text` is what stands then, and the same edit may be asked for again.
 
-    The text is checked as a new one. If a rule requires approval, only an approver other than the author may edit:
-    409. So are a reply in several parts, a network that takes no edits, and an edit while another change is under
-    way, which `change` names.
+    The text is checked as a new one. `promised_at` moves the promise of an interim reply that the appeal still
+    waits for (409 otherwise), and the text must change with it; `attachments` replaces the photos, where the
+    network edits them. What is left out stays, as does the kind.
+
+    If a rule requires approval, only an approver other than the author may edit: 409. So are a network that takes
+    no edits, and an edit while another change is under way, which `change` names. A text that needs more comments
+    than the reply has fails.
     """
 
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         edited = await reply_changes.edit_reply(
-            session, appeal, reply_id, caller, text=body.text, reason=body.reason, version=version
+            session,
+            appeal,
+            reply_id,
+            caller,
+            given=reply_changes.EditOfReply(body.text, body.reason, body.promised_at, body.attachments),
+            version=version,
         )
         return await reply_out(session, edited)
 

@@ -1,8 +1,9 @@
 """Promises: the dates that published interim replies name, reminded of, and each ended as kept, moved or broken.
 
-A promise is kept by a final reply published by its date, moved by another interim reply published by its date, and
-broken by the date itself, which also makes the appeal overdue. What counts is when the reply was published: a
-promise that was recorded as broken before the publication became known is corrected.
+A promise is kept by a final reply published by its date, moved by another interim reply published by its date or
+by an edit that names another date, and broken by the date itself, which also makes the appeal overdue. What counts
+is when the reply was published: a promise that was recorded as broken before the publication became known is
+corrected.
 """
 
 from datetime import datetime, timedelta
@@ -30,7 +31,7 @@ from shared.contracts.values import PromiseStatus
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
-from shared.tables.appeals_replies import Promise, Reply
+from shared.tables.appeals_replies import Promise, Reply, ReplyChange
 from shared.working_time import WorkingCalendar, is_working_moment, working_time_between
 
 # A reminder comes when this much working time of the organisation is left.
@@ -80,17 +81,44 @@ async def settle_promises(session: WriteSession, appeal: Appeal, reply: Reply, r
                 promise.ended_at = promise.promised_at if status == "broken" else published_at
                 _record(promise, appeal, reply.author, recorder)
     if reply.kind == "interim" and reply.promised_at is not None:
-        promise = Promise(
-            id=new_id(),
-            appeal_id=appeal.id,
-            organisation_id=appeal.organisation_id,
-            reply_id=reply.id,
-            promised_at=reply.promised_at,
-            made_at=published_at,
-            status="open",
-        )
+        promise = _promise(appeal, reply, reply.promised_at, published_at)
         session.add(promise)
         _record(promise, appeal, reply.author, recorder)
+
+
+async def move_promise(
+    session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
+) -> None:
+    """Move the last promise of a reply that was edited: it ends, and one of the other date begins.
+
+    A promise whose date had passed before the edit stays broken. Nothing changes if a later reply has ended it.
+    """
+    if change.promised_at is None or change.ended_at is None:
+        raise ValueError(f"Change {change.id} has moved no date")
+    last = await session.scalar(
+        select(Promise).where(Promise.reply_id == reply.id).order_by(Promise.made_at.desc()).limit(1)
+    )
+    if last is None or last.status not in {"open", "broken"} or last.final_reply_at is not None:
+        return
+    if last.status == "open":
+        last.status = promise_status(last.promised_at, reply.kind, change.ended_at)
+        last.ended_at = last.promised_at if last.status == "broken" else change.ended_at
+        _record(last, appeal, change.requested_by, recorder)
+    promise = _promise(appeal, reply, change.promised_at, change.ended_at)
+    session.add(promise)
+    _record(promise, appeal, change.requested_by, recorder)
+
+
+def _promise(appeal: Appeal, reply: Reply, promised_at: datetime, made_at: datetime) -> Promise:
+    return Promise(
+        id=new_id(),
+        appeal_id=appeal.id,
+        organisation_id=appeal.organisation_id,
+        reply_id=reply.id,
+        promised_at=promised_at,
+        made_at=made_at,
+        status="open",
+    )
 
 
 async def reopen_promises(session: WriteSession, appeal: Appeal, published_at: datetime) -> None:

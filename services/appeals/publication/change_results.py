@@ -7,10 +7,15 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.promises.settlement import move_promise
 from services.appeals.publication.withdrawn_answers import take_answer_back
 from services.appeals.replies.published_replies import lock_with_appeal
+from services.appeals.replies.reply_attachments import named_for_ingest
 from services.appeals.replies.reply_changes import enqueue_change
+from services.appeals.replies.reply_queries import is_latest_published
 from services.appeals.replies.reply_versions import record_edit
+from services.appeals.sla import clocks
+from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import ReplyChangeFailed, ReplyEdited, ReplyWithdrawn
@@ -21,11 +26,16 @@ from shared.service import Service
 from shared.service_client import ServiceRejected, ServiceUnavailable
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyChange
+from shared.tables.attachments import Attachment
 from shared.tables.common import Event
+from shared.tables.ingest import Publication, PublicationChange
 
 REQUEST_AGAIN_AFTER = timedelta(minutes=2)
 _REFUSED = "Изменение не принято: "
-_TOO_LONG = "текст длиннее, чем сеть принимает одним комментарием или сообщением."
+_TOO_LONG = (
+    "текст не помещается в комментарии или сообщения, которыми стоит ответ, а новое сеть добавит только в конец "
+    "ветки. Сократите текст или удалите ответ и напишите новый."
+)
 _DEAD_LETTERED = "Изменение не удалось после нескольких попыток: проверьте, что стоит в сети, и повторите."
 
 
@@ -34,9 +44,13 @@ async def send_change_request(service: Service, change_id: UUID) -> None:
     async with service.database.write() as session:
         change = await session.get(ReplyChange, change_id)
         reply = await session.get(Reply, change.reply_id) if change is not None else None
+        wanted = (change.attachment_ids if change is not None else None) or ()
+        attached = [await session.get_one(Attachment, attachment_id) for attachment_id in wanted]
     if change is None or reply is None or change.status != "queued" or change.accepted_at is not None:
         return
-    body = {"id": str(change.id), "text": change.text, "on_behalf_of": change.requested_by}
+    body: dict[str, Any] = {"id": str(change.id), "text": change.text, "on_behalf_of": change.requested_by}
+    if change.attachment_ids is not None:
+        body["attachments"] = [named_for_ingest(photo) for photo in attached]
     try:
         await service.client().post(
             "ingest",
@@ -104,6 +118,8 @@ async def apply_result(session: WriteSession, event: Event, data: PublicationCha
         if change.status == "failed":
             return
         failure = {"code": data.failure.code, "message": data.failure.message}
+        if change.kind == "edit":
+            await _take_over_what_stands(session, reply, change)
         _fail(appeal, reply, change, failure, at=event.occurred_at, recorder=recorder)
     else:
         change.status, change.ended_at, change.failure = "applied", event.occurred_at, None
@@ -128,8 +144,12 @@ async def _lock(session: WriteSession, change_id: UUID) -> ReplyChange | None:
 async def _edit(
     session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    await record_edit(session, reply, change)
     reply.text = change.text or reply.text
+    if change.attachment_ids is not None:
+        reply.attachment_ids = change.attachment_ids
+    if change.promised_at is not None:
+        reply.promised_at = change.promised_at
+    await record_edit(session, reply, change)
     recorder.add_timeline_entry(
         appeal,
         "reply_edited",
@@ -139,8 +159,46 @@ async def _edit(
         former=change.former_text,
         reason=change.reason,
     )
+    if change.promised_at is not None:
+        await _move_promise(session, appeal, reply, change, recorder)
     edited = ReplyEdited(**event_snapshot(appeal), reply_id=reply.id, change_id=change.id, kind=reply.kind)
     recorder.add_event(edited, change.requested_by)
+
+
+async def _move_promise(
+    session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
+) -> None:
+    """Let the appeal wait for the other date, unless a later reply ended the promise meanwhile."""
+    if not await is_latest_published(session, reply):
+        return
+    if appeal.status == "interim":
+        # A breach is recorded once per promise: clear the record for the next one.
+        appeal.overdue_recorded_at = None
+        sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
+        clocks.set_promise(appeal, change.promised_at, sla)
+    await move_promise(session, appeal, reply, change, recorder)
+
+
+async def _take_over_what_stands(session: WriteSession, reply: Reply, change: ReplyChange) -> None:
+    """Show what the citizen reads after an edit that failed halfway: new parts beside former ones."""
+    begun = await session.scalar(select(PublicationChange.parts_done > 0).where(PublicationChange.id == change.id))
+    parts = (
+        await session.scalars(
+            select(Publication)
+            .where(
+                Publication.reply_id == reply.id,
+                Publication.withdrawn_at.is_(None),
+                Publication.erased_at.is_(None),
+            )
+            .order_by(Publication.part)
+        )
+    ).all()
+    if not begun or not parts:
+        return
+    reply.text = "\n\n".join(part.text for part in parts)
+    if change.attachment_ids is not None:
+        reply.attachment_ids = [UUID(photo["id"]) for photo in parts[0].attachments]
+    await record_edit(session, reply, change)
 
 
 async def _withdraw(

@@ -11,7 +11,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import handover
 from services.appeals.replies.handover import enqueue_publication_request
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
-from services.appeals.replies.reply_attachments import attachments_of
+from services.appeals.replies.reply_attachments import attachments_of, named_for_ingest
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.database.sessions import WriteSession
@@ -138,7 +138,5 @@ def _request_body(
         "organisation_id": str(organisation_id) if organisation_id else None,
     }
     if photos:
-        body["attachments"] = [
-            {"id": str(photo.id), "name": photo.name, "content_type": photo.content_type} for photo in photos
-        ]
+        body["attachments"] = [named_for_ingest(photo) for photo in photos]
     return "/internal/publications", body, str(reply.id)

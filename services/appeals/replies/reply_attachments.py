@@ -66,6 +66,11 @@ def link(attachments: Iterable[Attachment], reply: Reply) -> None:
         attachment.reply_id = reply.id
 
 
+def named_for_ingest(photo: Attachment) -> dict[str, str]:
+    """Return the photo as the requests to ingest name it."""
+    return {"id": str(photo.id), "name": photo.name, "content_type": photo.content_type}
+
+
 async def attachments_of(session: AsyncSession, replies: Iterable[Reply]) -> Mapping[UUID, Attachment]:
     """Return the attachments of the replies, by id."""
     ids = {attachment_id for reply in replies for attachment_id in reply.attachment_ids}

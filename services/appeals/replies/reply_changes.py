@@ -5,17 +5,20 @@ The text that people see is what stands in the network: it changes when the netw
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
 
 from services.appeals import jobs
-from services.appeals.replies import approval_rules, check_context, drafts, reply_queries
+from services.appeals.replies import approval_rules, check_context, drafts, reply_attachments, reply_queries
 from services.appeals.replies.edit_lease import database_time
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.replies.submission import without_whitespace
+from services.appeals.replies.submission import check_promise, without_whitespace
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -23,10 +26,20 @@ from shared.contracts.values import WithdrawalGround
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
 from shared.ids import new_id
-from shared.networks import NETWORKS
+from shared.networks import NETWORKS, NetworkInfo
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyChange
 from shared.tables.ingest import Publication
+
+
+@dataclass(frozen=True)
+class EditOfReply:
+    """What an edit asks for. `promised_at` and `attachment_ids`: None leaves what the reply has."""
+
+    text: str
+    reason: str
+    promised_at: datetime | None = None
+    attachment_ids: Sequence[UUID] | None = None
 
 
 async def edit_reply(
@@ -35,37 +48,68 @@ async def edit_reply(
     reply_id: UUID,
     caller: Caller,
     *,
-    text: str,
-    reason: str,
+    given: EditOfReply,
     version: int | None,
 ) -> Reply:
-    """Request that the text of a published reply is replaced in the network; `appeal` is locked.
+    """Request that a published reply is edited in the network; `appeal` is locked.
 
     Raises `NotFound`, `PreconditionFailed` naming the present version, `Conflict` unless the reply can be edited
-    now and by this person, `Invalid` naming what must not be published.
+    now and by this person, `Invalid` naming what must not be published, or a field that the edit cannot have.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     drafts.check_version(reply, version)
     if appeal.erased_at is not None:
         raise Conflict("The personal data of the author was erased: the reply can only be withdrawn")
-    parts = await _require_changeable(session, reply)
-    if len(parts) > 1:
-        raise Conflict(
-            "The reply was published in several parts and cannot be edited: withdraw it, and reply again"
-        )
-    if without_whitespace(text) == without_whitespace(reply.text):
+    network = await _require_changeable(session, reply)
+    photos = given.attachment_ids
+    if photos is not None and list(photos) == reply.attachment_ids:
+        photos = None
+    promised_at = given.promised_at if given.promised_at != reply.promised_at else None
+    same_text = without_whitespace(given.text) == without_whitespace(reply.text)
+    if same_text and promised_at is not None:
+        raise Invalid.field("/text", "The citizen reads only the text: let it name the new date")
+    if same_text and photos is None:
         raise Invalid.field("/text", "The reply has this text already")
     message = await reply_queries.find_message(session, reply.in_reply_to)
-    edited = NewReply(text, reply.kind, reply.promised_at, reply.in_reply_to)
+    edited = NewReply(given.text, reply.kind, promised_at or reply.promised_at, reply.in_reply_to)
+    if promised_at is not None:
+        check_promise(edited)
+        await _require_promise_in_force(session, appeal, reply)
+    attached = []
+    if photos is not None:
+        if not network.edits_photos:
+            raise Invalid.field("/attachments", f"«{network.title}» edits a text only: its photos stay")
+        attached = await reply_attachments.require_attachable(session, photos, message, caller, reply)
     hints = await check_context.require_publishable(session, appeal, edited, message)
     may_approve = Right.REPLIES_APPROVE in caller.rights and caller.actor != reply.author
     if not may_approve and await approval_rules.approval_reason(session, appeal) is not None:
         raise Conflict(
             "Replies to this appeal need approval: only an approver other than the reply's author may edit it"
         )
-    stored = [hint.stored() for hint in hints]
-    await _request(session, reply, caller, kind="edit", text=text, reason=reason, hints=stored)
+    reply_attachments.link(attached, reply)
+    await _request(
+        session,
+        reply,
+        caller,
+        kind="edit",
+        text=given.text,
+        reason=given.reason,
+        hints=[hint.stored() for hint in hints],
+        promised_at=promised_at,
+        former_promised_at=reply.promised_at if promised_at is not None else None,
+        attachment_ids=list(photos) if photos is not None else None,
+        former_attachment_ids=reply.attachment_ids if photos is not None else None,
+    )
     return reply
+
+
+async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply: Reply) -> None:
+    """Raise `Conflict` unless the appeal waits for the date that this reply promised."""
+    if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):
+        raise Conflict(
+            "The appeal does not wait for the date of this reply any more: another reply followed, or the citizen "
+            "wrote again. Reply with the new date"
+        )
 
 
 async def withdraw_reply(
@@ -86,20 +130,18 @@ async def withdraw_reply(
     return reply
 
 
-async def _require_changeable(session: WriteSession, reply: Reply) -> Sequence[Publication]:
-    """Return the parts of a published reply. Raises `Conflict` unless it can be changed in the network now."""
+async def _require_changeable(session: WriteSession, reply: Reply) -> NetworkInfo:
+    """Return the network of a published reply. Raises `Conflict` unless it can be changed in the network now."""
     if reply.origin != "gospablik":
         raise Conflict("Only a reply that was published from here can be edited or withdrawn")
     if reply.status != "published":
         raise Conflict(f"Only a published reply can be edited or withdrawn; this one is «{reply.status}»")
-    parts = (
-        await session.scalars(
-            select(Publication).where(Publication.reply_id == reply.id).order_by(Publication.part)
-        )
-    ).all()
-    if not parts:
+    first = await session.scalar(
+        select(Publication).where(Publication.reply_id == reply.id).order_by(Publication.part).limit(1)
+    )
+    if first is None:
         raise Conflict("Ingest does not know the publication of this reply any more")
-    network, kind = NETWORKS[parts[0].network], parts[0].kind
+    network, kind = NETWORKS[first.network], first.kind
     if kind not in network.changeable:
         place = "a conversation" if kind == "message" else "comments"
         raise Conflict(f"«{network.title}» does not let a reply in {place} be edited or withdrawn")
@@ -111,7 +153,7 @@ async def _require_changeable(session: WriteSession, reply: Reply) -> Sequence[P
             "Another change of this reply is under way: wait until it is applied or has failed",
             change={"id": str(waiting.id), "kind": waiting.kind, "requested_by": waiting.requested_by},
         )
-    return parts
+    return network
 
 
 async def _request(session: WriteSession, reply: Reply, caller: Caller, **given: Any) -> None:
@@ -142,11 +184,12 @@ _CHANGES = (
     select(ReplyChange)
     .where(ReplyChange.reply_id.in_(bindparam("reply_ids", expanding=True)))
     .order_by(ReplyChange.requested_at, ReplyChange.id)
+    .options(joinedload(ReplyChange.progress))
 )
 
 
 async def changes_of(session: AsyncSession, replies: Iterable[Reply]) -> Mapping[UUID, list[ReplyChange]]:
-    """Return the changes of these replies, oldest first."""
+    """Return the changes of these replies, oldest first, with their progress in ingest."""
     found: dict[UUID, list[ReplyChange]] = defaultdict(list)
     ids = [reply.id for reply in replies]
     if ids:

@@ -91,6 +91,17 @@ async def require_reply(session: AsyncSession, appeal_id: UUID, reply_id: UUID) 
         raise NotFound("No such reply")
 
 
+async def is_latest_published(session: AsyncSession, reply: Reply) -> bool:
+    """Return whether no other reply to the appeal, which stands, was published after this one."""
+    later = exists().where(
+        Reply.appeal_id == reply.appeal_id,
+        Reply.status == "published",
+        Reply.published_at > reply.published_at,
+        Reply.id != reply.id,
+    )
+    return not await session.scalar(select(later))
+
+
 async def last_outcome(session: AsyncSession, appeal: Appeal) -> str | None:
     """Return the outcome that the last published final answer gave.
 

@@ -46,24 +46,31 @@ async def record_version(
 
 
 async def record_edit(session: WriteSession, reply: Reply, change: ReplyChange) -> None:
-    """Store the text that an edit gave the published reply as a version by the person who edited it.
+    """Store what an edit made of the published reply as a version by the person who edited it.
 
     A reply that has no version yet gets one with its former text first. The row of its appeal is locked.
     """
     last = await session.scalar(select(func.max(ReplyVersion.number)).where(ReplyVersion.reply_id == reply.id))
-    written = [(change.text or "", change.requested_by, change.requested_at, change.hints)]
-    if last is None:
-        written.insert(0, (change.former_text, reply.author, reply.created_at, []))
     now = await database_time(session)
-    for number, (text, author, created_at, hints) in enumerate(written, (last or 0) + 1):
-        session.add(
-            ReplyVersion(
-                id=new_id(), reply_id=reply.id, number=number, kind=reply.kind, text=text,
-                promised_at=reply.promised_at, author=author, hints=hints, created_at=created_at, saved_at=now,
-                attachment_ids=list(reply.attachment_ids),
-            )
-        )  # fmt: skip
+    if last is None:
+        former = _version_of(reply, 1, reply.author, reply.created_at, now)
+        former.text = change.former_text
+        former.promised_at = change.former_promised_at or reply.promised_at
+        if change.former_attachment_ids is not None:
+            former.attachment_ids = change.former_attachment_ids
+        session.add(former)
+    edited = _version_of(reply, (last or 1) + 1, change.requested_by, change.requested_at, now)
+    edited.hints = change.hints
+    session.add(edited)
     await session.flush()
+
+
+def _version_of(reply: Reply, number: int, author: str, created_at: datetime, saved_at: datetime) -> ReplyVersion:
+    return ReplyVersion(
+        id=new_id(), reply_id=reply.id, number=number, kind=reply.kind, text=reply.text,
+        promised_at=reply.promised_at, author=author, hints=[], created_at=created_at, saved_at=saved_at,
+        attachment_ids=list(reply.attachment_ids),
+    )  # fmt: skip
 
 
 def _is_continued(last: ReplyVersion, reply: Reply, author: str, now: datetime, *, submitted: bool) -> bool:

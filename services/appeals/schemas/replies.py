@@ -62,6 +62,17 @@ class ReplyChangeFailure(BaseModel):
     message: str = Field(examples=["Сообщение слишком старое: ВКонтакте больше не даёт его править."])
 
 
+class ReplyChangeProgress(BaseModel):
+    """How far a change is in the network, part by part of a long reply."""
+
+    parts: int = Field(description="How many parts it changes", examples=[3])
+    parts_done: int = Field(description="How many of them stand as wanted", examples=[1])
+    failure: dict[str, Any] | None = Field(
+        description="Why the last call did not succeed; while the change is `queued`, it is retried",
+        examples=[None, {"code": "vk:9", "message": "Слишком часто: отправка повторится."}],
+    )
+
+
 class ReplyChangeOut(BaseModel):
     """An edit or a withdrawal of a published reply."""
 
@@ -76,12 +87,27 @@ class ReplyChangeOut(BaseModel):
     former_text: str = Field(
         description="What stood in the network before", examples=["Ямочный ремонт начнётся в понедельник."]
     )
+    promised_at: datetime | None = Field(
+        description="The other date that an edit promises; null: the date stays", examples=[None]
+    )
+    former_promised_at: datetime | None = Field(
+        description="What was promised before, if the edit moves it", examples=[None]
+    )
+    attachment_ids: list[UUID] | None = Field(
+        description="The photos that an edit gives the reply; null: they stay", examples=[None]
+    )
+    former_attachment_ids: list[UUID] | None = Field(
+        description="The photos before, if the edit changes them", examples=[None]
+    )
     ground: WithdrawalGround | None = Field(description="Of a withdrawal", examples=[None])
     reason: str = Field(examples=["Подрядчик перенёс работы"])
     requested_by: ActorRef
     requested_at: datetime
     ended_at: datetime | None = Field(description="When it was carried out or failed")
     failure: ReplyChangeFailure | None = Field(examples=[None])
+    progress: ReplyChangeProgress | None = Field(
+        description="Null until the network is asked", examples=[{"parts": 1, "parts_done": 1, "failure": None}]
+    )
 
 
 class ReplyOut(BaseModel):
@@ -311,6 +337,14 @@ class ReplyEditIn(RequestBody):
     )
     reason: Annotated[NonBlankText, Field(max_length=2_000)] = Field(
         description="Why it is edited; for colleagues", examples=["Подрядчик перенёс работы"]
+    )
+    promised_at: BoundedDatetime | None = Field(
+        default=None, description="Of an interim reply: the other date that the text names now; null: it stays"
+    )
+    attachments: list[UUID] | None = Field(
+        default=None,
+        max_length=MAX_PHOTOS,
+        description="All photos that the reply has after the edit, in this order; null: they stay",
     )
 
 

@@ -86,6 +86,6 @@ async def _erase(session: WriteSession, row: Publication, subject: Subject) -> N
     await session.execute(
         update(PublicationChange)
         .where(PublicationChange.publication_id == row.id, PublicationChange.text.is_not(None))
-        .values(text="")
+        .values(text="", part_texts=None, attachments=None, uploaded_media=None)
         .execution_options(synchronize_session=False)
     )

@@ -472,7 +472,7 @@ class NetworkAdapter(Protocol):
         """
 
     async def edit_reply(self, standing: StandingReply, text: str) -> None:
-        """Replace the text of a published reply; doing it twice leaves the same text.
+        """Replace the text and photos of a published reply; doing it twice leaves the same.
 
         Raises `PublishRejected` or `PublishOutcomeUnknown`.
         """

@@ -1,13 +1,17 @@
 """Requests of appeals to edit or withdraw a published reply."""
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 
 from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.networks.catalogue import max_text_length
+from services.ingest.publishing.change_progress import UNFINISHED_STATUSES, parts_left
 from services.ingest.publishing.locked_rows import DATABASE_NOW
-from services.ingest.publishing.reply_changer import CHANGE_JOB, UNFINISHED_STATUSES, lock_parts
+from services.ingest.publishing.reply_changer import CHANGE_JOB, lock_parts
+from services.ingest.publishing.text_splitting import split_text
 from services.ingest.schemas.publications import PublicationChangeRequest
 from shared.contracts.values import MessageKind
 from shared.database.sessions import WriteSession
@@ -22,9 +26,9 @@ async def request_change(
 ) -> tuple[PublicationChange, bool]:
     """Queue an edit or a withdrawal of a published reply, once per `id`; return it and whether it is new.
 
-    Raises `NotFound`, `KeyReused` if the id was given to another change, `Invalid` for a text that is too long for
-    the network, and `Conflict` if the reply is not published, is withdrawn, is being changed, is edited in several
-    parts, or stands in a network that takes no changes.
+    Raises `NotFound`, `KeyReused` if the id was given to another change, `Invalid` for a text that needs more
+    parts than the reply has, and `Conflict` if the reply is not published, is withdrawn, is being changed, or
+    stands in a network that takes no changes.
     """
     first = await session.get(Publication, publication_id)
     if first is None:
@@ -34,8 +38,11 @@ async def request_change(
     first = parts[0]
     known = await session.get(PublicationChange, body.id)
     if known is not None:
-        if (known.publication_id, known.text) != (first.id, body.text):
-            raise KeyReused.field("/id", "This change was requested before with another text or publication")
+        photos = None if body.attachments is None else _photos(body)
+        if (known.publication_id, known.text, known.attachments) != (first.id, body.text, photos):
+            raise KeyReused.field(
+                "/id", "This change was requested before with another text, photo or publication"
+            )
         return known, False
     await _require_changeable(session, first, parts, body)
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
@@ -44,12 +51,16 @@ async def request_change(
         publication_id=first.id,
         kind="withdrawal" if body.text is None else "edit",
         text=body.text,
+        part_texts=_part_texts(parts, body.text) if body.text is not None else None,
+        attachments=_photos(body) if body.attachments is not None else None,
         on_behalf_of=body.on_behalf_of,
         status="queued",
+        parts_done=0,
         attempts=0,
         created_at=now,
         updated_at=now,
     )
+    change.parts = len(parts_left(change, parts))
     session.add(change)
     await session.flush()
     await enqueue_change(session, jobs, change.id)
@@ -79,17 +90,32 @@ async def _require_changeable(
     )
     if unfinished is not None:
         raise Conflict("Another change of this reply is not finished")
-    if body.text is None:
-        return
-    if first.erased_at is not None:
+    if body.text is not None and first.erased_at is not None:
         raise Conflict("The personal data of the person was erased: the reply can only be withdrawn")
-    if len(parts) > 1 or any(part.withdrawn_at is not None for part in parts):
-        raise Conflict("A reply that was published in several parts cannot be edited")
-    longest = max_text_length(first.network, _kind(first))
-    if len(body.text) > longest:
+    if body.attachments is not None and (body.text is None or not NETWORKS[first.network].edits_photos):
+        raise Invalid.field("/attachments", "Only an edit changes photos, in a network that takes them with it")
+
+
+def _part_texts(parts: Sequence[Publication], text: str) -> list[str | None]:
+    """Return the new text of each part, in order; None for those that are withdrawn or not needed any more.
+
+    Raises `Invalid` if the text needs more parts than stand in the network: a further one would come after what
+    people wrote under the reply.
+    """
+    standing = [part for part in parts if part.withdrawn_at is None]
+    texts = split_text(text, max_text_length(standing[0].network, _kind(standing[0])))
+    if len(texts) > len(standing):
         raise Invalid.field(
-            "/text", f"Longer than {longest} characters, the most that the network takes in one part"
+            "/text",
+            f"Needs {len(texts)} comments or messages, and the reply stands in {len(standing)}: the network adds "
+            "a further one only at the end of the thread",
         )
+    wanted = dict(zip([part.id for part in standing], texts, strict=False))
+    return [wanted.get(part.id) for part in parts]
+
+
+def _photos(body: PublicationChangeRequest) -> list[dict[str, Any]]:
+    return [photo.model_dump(mode="json") for photo in body.attachments or ()]
 
 
 def _kind(publication: Publication) -> MessageKind:

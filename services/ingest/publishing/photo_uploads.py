@@ -1,7 +1,7 @@
 """Read the photos of a publication from appeals, and upload them to its network."""
 
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
 from uuid import UUID
 
 from services.ingest.networks.port import (
@@ -49,16 +49,29 @@ def attachment_reader(service: Service) -> ReadAttachment:
 
 
 async def upload_photos(
-    row: Publication, page: PageRef, network: NetworkAdapter, read: ReadAttachment
+    row: Publication,
+    page: PageRef,
+    network: NetworkAdapter,
+    read: ReadAttachment,
+    *,
+    attachments: Sequence[Mapping[str, Any]] | None = None,
+    on_behalf_of: str | None = None,
 ) -> list[str]:
     """Upload the photos of a publication, in order; return what its network names them by.
 
-    Raises `PublishRejected`, also when the outcome is unknown: an upload may be repeated.
+    `attachments`: the photos that a change asked for by `on_behalf_of` gives it; those that it has already are not
+    uploaded again. Raises `PublishRejected`, also when the outcome is unknown: an upload may be repeated.
     """
     target = PhotoTarget(page=page, kind=cast("MessageKind", row.kind), thread_key=row.thread_key)
+    known = {}
+    if attachments is not None:
+        known = {photo["id"]: name for photo, name in zip(row.attachments, row.uploaded_media or (), strict=False)}
     media = []
-    for attachment in row.attachments:
-        content = await read(UUID(attachment["id"]), row.on_behalf_of)
+    for attachment in row.attachments if attachments is None else attachments:
+        if attachment["id"] in known:
+            media.append(known[attachment["id"]])
+            continue
+        content = await read(UUID(attachment["id"]), on_behalf_of or row.on_behalf_of)
         photo = Photo(attachment["content_type"], content)
         try:
             media.append(await network.upload_photo(target, photo))

@@ -1,10 +1,11 @@
-"""Carry an edit or a withdrawal of a published reply to its network.
+"""Carry an edit or a withdrawal of a published reply to its network, part by part, each once and in order.
 
-States: queued → `sending`, committed before the call → done or failed. A call may be repeated: the same text twice
-is one text, and what is deleted stays deleted. After a crash, a timeout or a lost response (`uncertain`) the
-thread is read once that call can take no more effect. What stands there decides: as wanted, it is done; a reply
-that is gone cannot be edited; otherwise the call is made again. A permanent refusal is checked likewise before the
-change fails. A withdrawal deletes the parts of a long reply one by one.
+States: queued → `sending`, committed before the call → queued for the next part, or done, or failed. A call may be
+repeated: the same text twice is one text, and what is deleted stays deleted. After a crash, a timeout or a lost
+response (`uncertain`) the thread is read once that call can take no more effect. What stands there decides: a part
+that stands as wanted is done; one that is gone cannot be edited; otherwise the call is made again. A permanent
+refusal is checked likewise before the change fails. New photos are uploaded before the first call. What is left to
+do follows from the rows of the parts (`change_progress`), so that any process goes on where another one ended.
 """
 
 import asyncio
@@ -12,13 +13,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import select
 
-from services.ingest.intake.edits import apply_own_change
-from services.ingest.intake.own_reply_matching import ACTOR, lock_threads
+from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
@@ -31,20 +31,23 @@ from services.ingest.networks.port import (
     ReadFailed,
     StandingReply,
 )
-from services.ingest.networks.sanitize import same_text
+from services.ingest.publishing.change_progress import (
+    UNFINISHED_STATUSES,
+    adopt_standing,
+    fail_change,
+    finish_if_done,
+    finish_part,
+    first_standing,
+    parts_left,
+    retry_period,
+    wants_other_photos,
+)
 from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values, wait_for_call
+from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from services.ingest.publishing.publisher import READ_BACK
 from shared import clock
-from shared.contracts.ingest_events import (
-    PublicationChangeFailed,
-    PublicationChangeResult,
-    PublicationEdited,
-    PublicationFailure,
-    PublicationWithdrawn,
-)
 from shared.contracts.values import MessageKind
 from shared.database.sessions import Database, WriteSession
-from shared.events.outbox import NewEvent, emit
 from shared.jobs import RetryLater
 from shared.logs import get_logger
 from shared.supervision import Backoff
@@ -54,14 +57,7 @@ from shared.tables.registry import Page
 log = get_logger(__name__)
 
 CHANGE_JOB = "change_publication"
-UNFINISHED_STATUSES = ("queued", "sending", "uncertain")
 MAX_DELAY = 300.0
-# A person waits for the outcome, and may ask again.
-RETRY_PERIOD = timedelta(hours=1)
-REPLY_GONE = {
-    "code": "reply_gone",
-    "message": "В сети этого ответа уже нет: его удалили там. Править нечего, напишите новый ответ.",
-}
 NO_TOKEN = {
     "code": "no_usable_token",
     "message": "У страницы нет действующего ключа, которым меняют опубликованное: сообщите оператору.",
@@ -96,6 +92,7 @@ class ReplyChanger:
     intake: DatabaseIntakeStore
     networks: Mapping[str, NetworkAdapter]
     settle_seconds: float
+    read_attachment: ReadAttachment
 
     async def process(self, change_id: UUID) -> None:
         """Process a change until it is finished. Raises `RetryLater` if it has to wait.
@@ -115,6 +112,7 @@ class ReplyChanger:
                 await wait_for_call(session, change.sending_since, lease)
         if is_unknown:
             await self._compare(change_id, since, await self._read(change_id, since, parts, page, network))
+        await self._upload_photos(change_id, page, network)
         while (call := await self._start(change_id, page, network)) is not None:
             await self._send(call, parts, network)
 
@@ -158,8 +156,8 @@ class ReplyChanger:
             async with self._locked(change_id) as (session, change, present_parts):
                 if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
                     return {}  # another process has gone on with the change
-                if await is_older_than(session, change, RETRY_PERIOD):
-                    await _fail(session, change, present_parts, NOT_CONFIRMED)
+                if await is_older_than(session, change, retry_period(change)):
+                    await fail_change(session, change, present_parts, NOT_CONFIRMED)
                     return {}
             raise RetryLater(timedelta(seconds=10), f"the thread cannot be read: {error}") from error
 
@@ -186,41 +184,56 @@ class ReplyChanger:
         """Finish what the network shows as done; queue the rest again."""
         async with self._locked(change_id) as (session, change, parts):
             if change.status in UNFINISHED_STATUSES and change.sending_since == since:
-                await self._adopt(session, change, parts, standing)
+                await adopt_standing(session, change, parts, standing)
                 if change.status in UNFINISHED_STATUSES:
                     await set_values(session, change, status="queued", updated_at=DATABASE_NOW)
 
-    async def _adopt(
-        self,
-        session: WriteSession,
-        change: PublicationChange,
-        parts: Sequence[Publication],
-        standing: Mapping[str | None, str],
-    ) -> None:
-        """Take over what the network shows: the new text stands, or the reply is gone."""
-        if change.text is None:
-            for part in parts:
-                if part.withdrawn_at is None and part.external_id not in standing:
-                    await _withdrawn(session, part)
-            await _finish_if_withdrawn(session, change, parts)
+    async def _upload_photos(self, change_id: UUID, page: PageRef, network: NetworkAdapter) -> None:
+        """Upload the photos that the change gives the reply, before the call that shows them."""
+        async with self._locked(change_id) as (_, change, parts):
+            part = first_standing(parts)
+            wanted = change.attachments
+            if change.status != "queued" or part is None or wanted is None or change.uploaded_media is not None:
+                return
+        try:
+            media = await upload_photos(
+                part, page, network, self.read_attachment, attachments=wanted, on_behalf_of=change.on_behalf_of
+            )
+        except PublishRejected as refusal:
+            await self._photos_refused(change_id, refusal)
             return
-        text = standing.get(parts[0].external_id)
-        if text is None:
-            await _fail(session, change, parts, REPLY_GONE)
-        elif same_text(text, change.text):
-            await _edited(session, change, parts)
+        async with self._locked(change_id) as (session, change, _):
+            if change.uploaded_media is None:
+                await set_values(session, change, uploaded_media=media, updated_at=DATABASE_NOW)
+
+    async def _photos_refused(self, change_id: UUID, refusal: PublishRejected) -> None:
+        """Fail a change whose photo was refused for good; otherwise raise `RetryLater`."""
+        reason = {"code": refusal.code, "message": refusal.message}
+        async with self._locked(change_id) as (session, change, parts):
+            if change.status != "queued" or change.uploaded_media is not None:
+                return  # another process uploaded them
+            if refusal.permanent or await is_older_than(session, change, retry_period(change)):
+                await fail_change(session, change, parts, reason)
+                return
+            attempts = change.attempts + 1
+            await set_values(session, change, attempts=attempts, failure=reason, updated_at=DATABASE_NOW)
+        delay = Backoff(refusal.retry_after, MAX_DELAY).delay(attempts)
+        raise RetryLater(timedelta(seconds=delay), refusal.message)
 
     async def _start(self, change_id: UUID, page: PageRef, network: NetworkAdapter) -> ChangeCall | None:
         """Record that the next call is about to be made, and return it; None: there is nothing to call."""
         async with self._locked(change_id) as (session, change, parts):
             if change.status != "queued":
                 return None
-            left = [part for part in parts if part.withdrawn_at is None]
+            left = parts_left(change, parts)
             if not left:
-                await _finish_if_withdrawn(session, change, parts)
+                await finish_if_done(session, change, parts)
                 return None
-            if change.attempts and await is_older_than(session, change, RETRY_PERIOD):
-                await _fail(session, change, parts, change.failure or NO_RESPONSE)
+            part, text = left[0]
+            if wants_other_photos(change, part, parts) and change.uploaded_media is None:
+                raise RetryLater(timedelta(seconds=1), "the photos are to be uploaded first")
+            if change.attempts and await is_older_than(session, change, retry_period(change)):
+                await fail_change(session, change, parts, change.failure or NO_RESPONSE)
                 return None
             # Read before the database's clock, so that our deadline ends before other processes stop waiting.
             began = boottime_seconds()
@@ -234,16 +247,16 @@ class ReplyChanger:
             )
             if change.sending_since is None:
                 raise AssertionError("the database has just set it")
-            part = left[0]
+            other_photos = wants_other_photos(change, part, parts)
             standing = StandingReply(
                 page=page,
                 kind=cast("MessageKind", part.kind),
                 thread_key=part.thread_key,
                 external_id=part.external_id or "",
-                media=part.uploaded_media or (),
+                media=(change.uploaded_media if other_photos else part.uploaded_media) or (),
                 send_deadline=began + network.publish_timeout(),
             )
-            return ChangeCall(change.id, part.id, standing, change.text, change.sending_since)
+            return ChangeCall(change.id, part.id, standing, text, change.sending_since)
 
     async def _send(self, call: ChangeCall, parts: Sequence[Publication], network: NetworkAdapter) -> None:
         standing = call.standing
@@ -272,14 +285,8 @@ class ReplyChanger:
 
     async def _succeeded(self, call: ChangeCall) -> None:
         async with self._locked(call.change_id) as (session, change, parts):
-            if not _is_current(change, call):
-                return
-            if call.text is not None:
-                await _edited(session, change, parts)
-                return
-            await _withdrawn(session, next(part for part in parts if part.id == call.part_id))
-            await set_values(session, change, status="queued", failure=None, updated_at=DATABASE_NOW)
-            await _finish_if_withdrawn(session, change, parts)
+            if _is_current(change, call):
+                await finish_part(session, change, parts, next(part for part in parts if part.id == call.part_id))
 
     async def _refused(
         self, call: ChangeCall, refusal: PublishRejected, parts: Sequence[Publication], network: NetworkAdapter
@@ -293,15 +300,12 @@ class ReplyChanger:
             if not _is_current(change, call):
                 return
             if standing is not None:
-                await self._adopt(session, change, parts_now, standing)
-            if change.status not in UNFINISHED_STATUSES:
-                return
-            if standing is not None and call.text is None and call.standing.external_id not in standing:
-                await set_values(session, change, status="queued", updated_at=DATABASE_NOW)
-                return
+                await adopt_standing(session, change, parts_now, standing)
+            if not _is_current(change, call):
+                return  # the network shows the part as wanted, or without it the change has failed
             attempt = change.attempts
-            if refusal.permanent or await is_older_than(session, change, RETRY_PERIOD):
-                await _fail(session, change, parts_now, reason)
+            if refusal.permanent or await is_older_than(session, change, retry_period(change)):
+                await fail_change(session, change, parts_now, reason)
                 return
             await set_values(session, change, status="queued", failure=reason, updated_at=DATABASE_NOW)
         raise RetryLater(
@@ -362,7 +366,7 @@ async def fail_dead_lettered_change(session: WriteSession, change_id: UUID) -> N
     """Fail a change whose job was dead-lettered, so that a person is notified and may ask again."""
     change, parts = await lock_change(session, change_id)
     if change.status in UNFINISHED_STATUSES:
-        await _fail(session, change, parts, JOB_DEAD_LETTERED)
+        await fail_change(session, change, parts, JOB_DEAD_LETTERED)
 
 
 def _is_current(change: PublicationChange, call: ChangeCall) -> bool:
@@ -378,51 +382,4 @@ def _outgoing(first: Publication, page: PageRef) -> OutgoingReply:
         reply_to=first.reply_to,
         text=first.text,
         baseline_position=first.baseline_position,
-    )
-
-
-async def _edited(session: WriteSession, change: PublicationChange, parts: Sequence[Publication]) -> None:
-    (part,) = parts
-    await set_values(session, part, text=change.text, version=part.version + 1, updated_at=DATABASE_NOW)
-    await set_values(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
-    await emit(
-        session, *await apply_own_change(session, part, change.text), _event(change, parts, PublicationEdited)
-    )
-
-
-async def _withdrawn(session: WriteSession, part: Publication) -> None:
-    await set_values(session, part, withdrawn_at=DATABASE_NOW, version=part.version + 1, updated_at=DATABASE_NOW)
-    await emit(session, *await apply_own_change(session, part, None))
-
-
-async def _finish_if_withdrawn(
-    session: WriteSession, change: PublicationChange, parts: Sequence[Publication]
-) -> None:
-    if change.text is None and all(part.withdrawn_at is not None for part in parts):
-        await set_values(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
-        await emit(session, _event(change, parts, PublicationWithdrawn))
-
-
-async def _fail(
-    session: WriteSession, change: PublicationChange, parts: Sequence[Publication], reason: Mapping[str, Any]
-) -> None:
-    message = str(reason["message"])
-    gone = sum(part.withdrawn_at is not None for part in parts)
-    if change.text is None and gone:
-        message = f"{message} Удалено частей ответа: {gone} из {len(parts)}."
-    failure = PublicationFailure(code=reason["code"], message=message, final=True)
-    await set_values(session, change, status="failed", failure=failure.model_dump(), updated_at=DATABASE_NOW)
-    await emit(session, _event(change, parts, PublicationChangeFailed, failure=failure))
-    log.info("change failed", change_id=str(change.id), code=failure.code)
-
-
-def _event(
-    change: PublicationChange, parts: Sequence[Publication], model: type[PublicationChangeResult], **more: Any
-) -> NewEvent:
-    first = parts[0]
-    return NewEvent(
-        data=model(reply_id=first.reply_id, change_id=change.id, **more),
-        subject_id=first.id,
-        organisation_id=first.organisation_id,
-        actor=ACTOR,
     )

@@ -72,7 +72,9 @@ class PublicationOut(RowModel):
     url: str | None
     published_at: datetime | None
     withdrawn_at: datetime | None = Field(
-        description="When it was deleted in the network by a withdrawal of the reply", examples=[None]
+        description="When it was deleted in the network, by a withdrawal of the reply or by an edit that needs "
+        "fewer parts",
+        examples=[None],
     )
     failure: FailureOut | None
     version: int
@@ -109,6 +111,9 @@ class PublicationChangeRequest(RequestModel):
 
     id: UUID
     text: ReplyText | None
+    attachments: list[PublicationAttachment] | None = Field(
+        default=None, max_length=MAX_PHOTOS, description="The photos that an edit gives it; null: they stay"
+    )
     on_behalf_of: str = Field(min_length=1, max_length=200)
 
 

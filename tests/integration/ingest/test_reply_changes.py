@@ -48,7 +48,13 @@ class ThreadUnderChange:
             scenario.feed,
             {"vk": cast("NetworkAdapter", scenario.network)},
             settle_seconds=0.1,
+            read_attachment=self.read_attachment,
         )
+        self.media: list[tuple[str, ...]] = []
+
+    async def read_attachment(self, attachment_id: UUID, _: str) -> bytes:
+        """Return the file of a photo."""
+        return attachment_id.bytes
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish a reply."""
@@ -59,6 +65,7 @@ class ThreadUnderChange:
 
     async def change(self, standing: StandingReply, text: str | None) -> None:
         """Change a reply, then raise the next of `answers`. A refusal has no effect."""
+        self.media.append(tuple(standing.media))
         answer = self.answers.pop(0) if self.answers else None
         if not isinstance(answer, PublishRejected):
             if standing.external_id not in self.items:
@@ -79,17 +86,17 @@ class ThreadUnderChange:
         """Return the texts in the thread."""
         return [item.text for item in self.items.values()]
 
-    async def ask(self, text: str | None, change_id: UUID | None = None) -> Any:
+    async def ask(self, text: str | None, change_id: UUID | None = None, **more: Any) -> Any:
         """Request a change as appeals does; return the response."""
         return await self.scenario.system.ingest.client.post(
             f"/internal/publications/{self.scenario.publication_id}/changes",
-            json={"id": str(change_id or uuid4()), "text": text, "on_behalf_of": "someone"},
+            json={"id": str(change_id or uuid4()), "text": text, "on_behalf_of": "someone"} | more,
             headers=self.scenario.system.ingest.service_headers("appeals"),
         )
 
-    async def asked(self, text: str | None) -> UUID:
+    async def asked(self, text: str | None, **more: Any) -> UUID:
         """Request a change; return its id."""
-        answer = await self.ask(text)
+        answer = await self.ask(text, **more)
         assert answer.status_code == 201, answer.text
         return UUID(answer.json()["id"])
 
@@ -309,3 +316,139 @@ async def test_text_longer_than_one_part_is_refused(thread: ThreadUnderChange) -
     refused = await thread.ask("д" * 4_097)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "/text"
+
+
+PARTS = [letter * 4_000 for letter in "абв"]
+
+
+@pytest.fixture
+async def long_thread(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ThreadUnderChange]:
+    """A thread with our reply in three parts."""
+    longest = mock.patch.object(ScriptedNetwork, "max_text_length", return_value=4_096)
+    async with build_scenario(database, keys_dir, " ".join(PARTS)) as scenario:
+        made = ThreadUnderChange(scenario)
+        with longest:
+            for part in await scenario.parts():
+                assert (await scenario.run_to_end(UUID(part["id"])))["status"] == "published"
+        assert made.texts == PARTS
+        await scenario.receive(*made.items.values())
+        yield made
+
+
+async def shown_parts(thread: ThreadUnderChange) -> list[str | None]:
+    """Return the texts of the parts that stand, as the API shows them."""
+    return [part["text"] for part in await thread.scenario.parts() if part["withdrawn_at"] is None]
+
+
+async def test_edit_of_parts_calls_for_each_changed_part_once(long_thread: ThreadUnderChange) -> None:
+    new = [PARTS[0], "г" * 4_000, "д" * 4_000]
+    long_thread.answers = [PublishRejected("vk:9", "Позже.", permanent=False), PublishOutcomeUnknown("lost")]
+    done = await long_thread.run_to_end(await long_thread.asked("\n\n".join(new)))
+    assert (done["status"], long_thread.texts) == ("done", new)
+    # Refused; its response is lost, and the thread shows it; the third part.
+    assert [text for _, text in long_thread.scenario.network.changes] == [new[1], new[1], new[2]]
+    assert await shown_parts(long_thread) == new
+    assert len(await long_thread.events("edited")) == 1
+    assert len(await long_thread.scenario.system.events("message.edited")) == 2
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+async def test_edit_of_parts_goes_on_where_a_killed_process_ended(
+    long_thread: ThreadUnderChange, calls: int
+) -> None:
+    new = [letter * 4_000 for letter in "где"]
+
+    async def killed(standing: StandingReply, text: str | None) -> None:
+        await long_thread.change(standing, text)
+        if len(long_thread.scenario.network.changes) == calls:
+            raise Killed
+
+    long_thread.scenario.network.on_change = killed
+    change = await long_thread.asked(" ".join(new))
+    with pytest.raises(Killed):
+        await long_thread.changer.process(change)
+    assert long_thread.texts == new[:calls] + PARTS[calls:]
+    done = await long_thread.run_to_end(change)
+    assert (done["status"], done["attempts"], long_thread.texts) == ("done", 3, new)
+    assert [text for _, text in long_thread.scenario.network.changes] == new
+
+
+async def test_shorter_edit_deletes_the_parts_that_it_does_not_need(long_thread: ThreadUnderChange) -> None:
+    long_thread.answers = [PublishOutcomeUnknown("lost"), PublishOutcomeUnknown("lost")]
+    assert (await long_thread.run_to_end(await long_thread.asked(NEW)))["status"] == "done"
+    assert long_thread.texts == [NEW]
+    assert [text for _, text in long_thread.scenario.network.changes] == [NEW, None, None]
+    assert await shown_parts(long_thread) == [NEW]
+    assert (await long_thread.events("withdrawn"), len(await long_thread.events("edited"))) == ([], 1)
+    # What is deleted does not come back: the reply stands in one comment from now on.
+    refused = await long_thread.ask(" ".join(PARTS))
+    assert refused.status_code == 422
+    assert "stands in 1" in refused.json()["errors"][0]["detail"]
+    await long_thread.run_to_end(await long_thread.asked(None))
+    assert long_thread.texts == []
+
+
+async def test_half_made_edit_is_retried_longer_then_says_what_stands(long_thread: ThreadUnderChange) -> None:
+    new = [letter * 4_000 for letter in "где"]
+    later = PublishRejected("vk:9", "Позже.", permanent=False)
+    long_thread.answers = [cast("Exception", None), *[later] * 3]
+    change = await long_thread.asked(" ".join(new))
+    with pytest.raises(RetryLater):
+        await long_thread.changer.process(change)
+    # A change that has changed nothing is given up after an hour.
+    await long_thread.execute("UPDATE publication_changes SET created_at = created_at - interval '2 hours'")
+    with pytest.raises(RetryLater):
+        await long_thread.changer.process(change)
+    await long_thread.execute("UPDATE publication_changes SET created_at = created_at - interval '1 day'")
+    failed = await long_thread.run_to_end(change)
+    assert failed["status"] == "failed"
+    assert "Исправлено частей ответа: 1 из 3" in failed["failure"]
+    assert await shown_parts(long_thread) == [new[0], *PARTS[1:]] == long_thread.texts
+    # Asked again, only the rest is edited.
+    long_thread.answers = []
+    long_thread.scenario.network.changes.clear()
+    assert (await long_thread.run_to_end(await long_thread.asked(" ".join(new))))["status"] == "done"
+    assert [text for _, text in long_thread.scenario.network.changes] == new[1:]
+
+
+async def test_edit_of_parts_fails_when_one_was_deleted_by_hand(long_thread: ThreadUnderChange) -> None:
+    del long_thread.items[next(reversed(long_thread.items))]
+    failed = await long_thread.run_to_end(await long_thread.asked(" ".join(letter * 4_000 for letter in "где")))
+    assert failed["status"] == "failed"
+    assert "reply_gone" in failed["failure"]
+    assert "2 из 3" in failed["failure"]
+
+
+def photos(*ids: UUID) -> list[dict[str, str]]:
+    """Return photos as appeals names them."""
+    return [{"id": str(one), "name": "двор.jpg", "content_type": "image/jpeg"} for one in ids]
+
+
+async def test_edit_gives_the_reply_other_photos(thread: ThreadUnderChange) -> None:
+    async def upload(photo: Any) -> str:
+        return f"photo{UUID(bytes=photo.content)}"
+
+    thread.scenario.network.on_upload = upload
+    first, second = uuid4(), uuid4()
+    await thread.run_to_end(await thread.asked(NEW, attachments=photos(first)))
+    # The text stays, and the response is lost: what stands says nothing of the photos, so the call is repeated.
+    thread.answers = [PublishOutcomeUnknown("lost")]
+    await thread.run_to_end(await thread.asked(NEW, attachments=photos(second, first)))
+    await thread.run_to_end(await thread.asked("Иначе"))
+    await thread.run_to_end(await thread.asked(NEW, attachments=[]))
+    both = (f"photo{second}", f"photo{first}")
+    assert thread.media == [(f"photo{first}",), both, both, both, ()]
+    assert thread.scenario.network.uploads == 2
+    (part,) = await thread.scenario.parts()
+    assert part["attachments"] == []
+
+
+async def test_edit_with_a_refused_photo_fails_before_anything_is_changed(thread: ThreadUnderChange) -> None:
+    async def refuse(_: Any) -> str:
+        raise PublishRejected("vk:photo_refused", "Фото не принято.", permanent=True, was_sent=False)
+
+    thread.scenario.network.on_upload = refuse
+    failed = await thread.run_to_end(await thread.asked(NEW, attachments=photos(uuid4())))
+    assert failed["status"] == "failed"
+    assert "photo_refused" in failed["failure"]
+    assert (thread.texts, thread.scenario.network.changes) == (["Ответ"], [])

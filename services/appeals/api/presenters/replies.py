@@ -75,8 +75,12 @@ def _approval_out(approval: Mapping[str, Any], names: ActorNames) -> replies.Rep
 
 def _change_out(change: ReplyChange, names: ActorNames) -> replies.ReplyChangeOut:
     fields = replies.ReplyChangeOut.model_fields
-    same = {name: getattr(change, name) for name in fields if name != "requested_by"}
-    return replies.ReplyChangeOut(**same, requested_by=names.ref(change.requested_by))
+    same = {name: getattr(change, name) for name in fields if name not in {"requested_by", "progress"}}
+    progress = None
+    if (found := change.progress) is not None:
+        shown = replies.ReplyChangeProgress.model_fields
+        progress = replies.ReplyChangeProgress(**{name: getattr(found, name) for name in shown})
+    return replies.ReplyChangeOut(**same, requested_by=names.ref(change.requested_by), progress=progress)
 
 
 def masked_reply(shown: replies.ReplyOut) -> replies.ReplyOut:

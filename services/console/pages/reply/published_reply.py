@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import FormData
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.reply.entered_reply import EnteredReply
+from services.console.pages.reply.entered_reply import EnteredReply, from_local, to_local
 from services.console.pages.reply.line_diff import line_diff
 from services.console.pages.reply.reply_screen import field_errors, hints_for, refusal_text
 from services.console.site.kept_form import KeptForm
@@ -36,14 +36,22 @@ async def change_published(request: Request, visit: OptionalVisitDep, appeal_id:
 
 
 async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) -> Response:
-    entered = {name: str(form.get(name, "")).replace("\r\n", "\n") for name in ("text", "reason", "ground")}
+    entered: dict[str, Any] = {
+        name: str(form.get(name, "")).replace("\r\n", "\n") for name in ("text", "reason", "ground", "promised")
+    }
+    entered["kept"] = None
+    if form.get("chooses_photos"):
+        entered["kept"] = [name.removeprefix("keep_") for name in form if name.startswith("keep_")]
     withdraws = form.get("do") == "withdraw"
     names, route = (("ground", "reason"), "withdrawal") if withdraws else (("text", "reason"), "edits")
+    body: dict[str, Any] = {name: entered[name] or None for name in names}
+    if not withdraws:
+        body |= {"promised_at": from_local(entered["promised"]), "attachments": entered["kept"]}
     try:
         await visit.api.send(
             "POST",
             f"/appeals/{appeal_id}/replies/{reply_id}/{route}",
-            {name: entered[name] or None for name in names},
+            body,
             version=f'"{form.get("version", "")}"',
             key=str(form.get("key", "")) or None,
         )
@@ -60,7 +68,7 @@ async def _show(
     appeal_id: str,
     reply_id: str,
     *,
-    entered: dict[str, str] | None = None,
+    entered: dict[str, Any] | None = None,
     problem: ApiProblem | None = None,
     withdraws: bool = False,
 ) -> HTMLResponse:
@@ -84,13 +92,19 @@ async def _show(
         reply=reply,
         versions=_with_diffs(versions["items"]),
         changing=reply is not None and any(change["status"] == "queued" for change in reply["changes"]),
-        entered=entered or {"text": reply["text"] if reply else "", "reason": "", "ground": ""},
+        entered=entered or _shown_now(reply),
         refusal=refusal_text(problem),
         refused=problem is not None,
         fields=fields,
         hints=hints,
         withdraws=withdraws,
     )
+
+
+def _shown_now(reply: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the fields of the forms before anything is entered."""
+    shown = {"text": reply["text"], "promised": to_local(reply["promised_at"])} if reply else {}
+    return {"text": "", "promised": "", "reason": "", "ground": "", "kept": None} | shown
 
 
 def _with_diffs(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:

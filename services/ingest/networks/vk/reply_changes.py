@@ -20,7 +20,7 @@ class VkReplyChanges:
 
     async def edit(self, standing: StandingReply, text: str) -> None:
         """Replace the text; its photos are named again, since VK removes those that an edit leaves out."""
-        media = ",".join(standing.media) or None
+        media = ",".join(standing.media)
         page = standing.page
         if standing.kind == "message":
             await self._call(

@@ -1,0 +1,146 @@
+"""How far a change of a published reply is: which parts stand as wanted, and the end of the change.
+
+All functions take rows that are locked.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from services.ingest.intake.edits import apply_own_change
+from services.ingest.intake.own_reply_matching import ACTOR
+from services.ingest.networks.sanitize import same_text
+from services.ingest.publishing.locked_rows import DATABASE_NOW, set_values
+from shared.contracts.ingest_events import (
+    PublicationChangeFailed,
+    PublicationChangeResult,
+    PublicationEdited,
+    PublicationFailure,
+    PublicationWithdrawn,
+)
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.logs import get_logger
+from shared.tables.ingest import Publication, PublicationChange
+
+log = get_logger(__name__)
+
+UNFINISHED_STATUSES = ("queued", "sending", "uncertain")
+# A person waits for the outcome, and may ask again.
+RETRY_PERIOD = timedelta(hours=1)
+# The citizen reads a half-edited reply, which is worse than a late one.
+HALF_DONE_RETRY_PERIOD = timedelta(days=1)
+REPLY_GONE = {
+    "code": "reply_gone",
+    "message": "В сети этого ответа уже нет: его удалили там. Править нечего, напишите новый ответ.",
+}
+PART_GONE = {
+    "code": "reply_gone",
+    "message": "Части этого ответа в сети уже нет: её удалили там. Удалите ответ целиком и напишите новый.",
+}
+
+
+def wanted_texts(change: PublicationChange, parts: Sequence[Publication]) -> list[str | None]:
+    """Return the text that the change wants for each part; None: it is to be deleted."""
+    return list(change.part_texts) if change.part_texts is not None else [change.text] * len(parts)
+
+
+def first_standing(parts: Sequence[Publication]) -> Publication | None:
+    """Return the first part that is in the network: the one that has the photos."""
+    return next((part for part in parts if part.withdrawn_at is None), None)
+
+
+def wants_other_photos(change: PublicationChange, part: Publication, parts: Sequence[Publication]) -> bool:
+    """Return whether the change gives this part photos that it does not have yet."""
+    return (
+        change.attachments is not None and part is first_standing(parts) and part.attachments != change.attachments
+    )
+
+
+def parts_left(change: PublicationChange, parts: Sequence[Publication]) -> list[tuple[Publication, str | None]]:
+    """Return the parts that do not stand as wanted yet, in the order of the calls, with their wanted text."""
+    return [
+        (part, wanted)
+        for part, wanted in zip(parts, wanted_texts(change, parts), strict=True)
+        if part.withdrawn_at is None
+        and (wanted is None or part.text != wanted or wants_other_photos(change, part, parts))
+    ]
+
+
+def retry_period(change: PublicationChange) -> timedelta:
+    """Return how long temporary refusals of the change are retried."""
+    return HALF_DONE_RETRY_PERIOD if change.parts_done else RETRY_PERIOD
+
+
+async def finish_part(
+    session: WriteSession, change: PublicationChange, parts: Sequence[Publication], part: Publication
+) -> None:
+    """Record that a part stands as wanted, and the end of the change with its last one; else queue the rest."""
+    wanted = dict(parts_left(change, parts))[part]
+    if wanted is None:
+        values: dict[str, Any] = {"withdrawn_at": DATABASE_NOW}
+    elif wants_other_photos(change, part, parts):
+        values = {"text": wanted, "attachments": change.attachments, "uploaded_media": change.uploaded_media}
+    else:
+        values = {"text": wanted}
+    await set_values(session, part, **values, version=part.version + 1, updated_at=DATABASE_NOW)
+    done = {"status": "queued", "failure": None, "parts_done": change.parts_done + 1}
+    await set_values(session, change, **done, updated_at=DATABASE_NOW)
+    await emit(session, *await apply_own_change(session, part, wanted))
+    await finish_if_done(session, change, parts)
+
+
+async def finish_if_done(session: WriteSession, change: PublicationChange, parts: Sequence[Publication]) -> None:
+    """End the change if all parts stand as wanted."""
+    if parts_left(change, parts):
+        return
+    await set_values(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
+    await emit(session, _event(change, parts, PublicationWithdrawn if change.text is None else PublicationEdited))
+
+
+async def adopt_standing(
+    session: WriteSession,
+    change: PublicationChange,
+    parts: Sequence[Publication],
+    standing: Mapping[str | None, str],
+) -> None:
+    """Take over what a complete read of the network shows: `standing` has the texts by external id.
+
+    A part that is gone cannot be edited, so the change fails.
+    """
+    for part, wanted in parts_left(change, parts):
+        text = standing.get(part.external_id)
+        # A text does not tell which photos stand with it: that edit is made again.
+        as_wanted = wanted is not None and text is not None and same_text(text, wanted)
+        is_deleted = wanted is None and text is None
+        if is_deleted or (as_wanted and not wants_other_photos(change, part, parts)):
+            await finish_part(session, change, parts, part)
+        elif wanted is not None and text is None:
+            await fail_change(session, change, parts, REPLY_GONE if len(parts) == 1 else PART_GONE)
+            return
+
+
+async def fail_change(
+    session: WriteSession, change: PublicationChange, parts: Sequence[Publication], reason: Mapping[str, Any]
+) -> None:
+    """Fail the change for a reason, {"code", "message"}; the message says if the reply is half changed."""
+    message = str(reason["message"])
+    if change.parts_done:
+        what = "Удалено" if change.text is None else "Исправлено"
+        message = f"{message} {what} частей ответа: {change.parts_done} из {change.parts}."
+    failure = PublicationFailure(code=reason["code"], message=message, final=True)
+    await set_values(session, change, status="failed", failure=failure.model_dump(), updated_at=DATABASE_NOW)
+    await emit(session, _event(change, parts, PublicationChangeFailed, failure=failure))
+    log.info("change failed", change_id=str(change.id), code=failure.code, parts_done=change.parts_done)
+
+
+def _event(
+    change: PublicationChange, parts: Sequence[Publication], model: type[PublicationChangeResult], **more: Any
+) -> NewEvent:
+    first = parts[0]
+    return NewEvent(
+        data=model(reply_id=first.reply_id, change_id=change.id, **more),
+        subject_id=first.id,
+        organisation_id=first.organisation_id,
+        actor=ACTOR,
+    )

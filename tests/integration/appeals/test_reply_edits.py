@@ -1,0 +1,155 @@
+"""Edits of published replies in parts, with other photos and another promised date."""
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.networks import NETWORKS
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.reply_helpers import appeal, execute, replies_of, request
+from tests.integration.appeals.test_reply_attachments import upload
+from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, ends, published, withdrawn
+
+NEXT_DATE = "2099-02-01T10:00:00+08:00"
+
+
+async def test_edit_of_an_interim_reply_moves_its_promise(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    body = {"text": "Починим в феврале.", "reason": "Нет деталей", "promised_at": NEXT_DATE}
+    asked = await change(scenario, found, reply, body)
+    assert (await scenario.appeal(found["id"]))["promised_at"] == "2099-01-01T02:00:00Z"
+    await ends(scenario, reply, asked, "edited")
+    after = await scenario.appeal(found["id"])
+    first, second = after["promises"]
+    assert (first["status"], second["status"], after["status"]) == ("moved", "open", "interim")
+    assert first["ended_at"] == second["made_at"] == after["replies"][0]["changes"][0]["ended_at"]
+    for shown in (after, second, after["replies"][0]):
+        assert shown["promised_at"] == "2099-02-01T02:00:00Z"
+    kinds = [entry["kind"] for entry in after["timeline"]]
+    assert kinds.count("promise_made") == 2
+    assert "promise_moved" in kinds
+    versions = (await request(scenario, "GET", f"/appeals/{found['id']}/replies/{reply['id']}/versions")).json()
+    assert [one["promised_at"] for one in versions["items"]] == ["2099-02-01T02:00:00Z", "2099-01-01T02:00:00Z"]
+    # The former date passes without a breach and a reminder; the new one has both.
+    monkeypatch.setattr("shared.clock.now", lambda: datetime.fromisoformat("2099-01-05T11:00:00+08:00"))
+    for schedule in ("remind-of-promises", "record-broken-promises"):
+        await scenario.handle_schedule(schedule)
+    assert await scenario.events("promise.reminded", "promise.broken") == []
+    monkeypatch.setattr("shared.clock.now", lambda: datetime.fromisoformat("2099-01-30T17:00:00+08:00"))
+    await scenario.handle_schedule("remind-of-promises")
+    monkeypatch.setattr("shared.clock.now", lambda: datetime.fromisoformat("2099-02-02T11:00:00+08:00"))
+    await scenario.handle_schedule("record-broken-promises")
+    (broken,) = await scenario.events("promise.broken")
+    assert json.loads(broken["data"])["promised_at"] == "2099-02-01T02:00:00+00:00"
+    assert len(await scenario.events("promise.reminded")) == 1
+
+
+async def test_date_is_edited_only_with_the_text_and_while_it_is_awaited(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    silent = await change(scenario, found, reply, {"text": reply["text"], "reason": "?", "promised_at": NEXT_DATE})
+    past = await change(scenario, found, reply, EDIT | {"promised_at": "2020-01-01T10:00:00+08:00"})
+    assert [refused.json()["errors"][0]["pointer"] for refused in (silent, past)] == ["/text", "/promised_at"]
+    final = await published(scenario, found, "Починили.", at=2 * HOUR)
+    over = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    assert (over.status_code, "another reply followed" in over.json()["detail"]) == (409, True)
+    wrong = await change(scenario, found, final, EDIT | {"promised_at": NEXT_DATE})
+    assert wrong.json()["errors"][0]["pointer"] == "/promised_at"
+
+
+async def test_edit_that_ends_after_the_final_reply_moves_no_promise(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    await published(scenario, found, "Починили.", at=2 * HOUR)
+    await ends(scenario, reply, asked, "edited")
+    after = await scenario.appeal(found["id"])
+    assert [one["status"] for one in after["promises"]] == ["kept"]
+    assert (after["status"], after["promised_at"]) == ("answered", None)
+
+
+async def test_edit_after_the_broken_date_leaves_it_broken_and_promises_anew(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    await execute(
+        scenario,
+        "UPDATE promises SET status = 'broken', promised_at = made_at + interval '1 day'",
+    )
+    await ends(scenario, reply, await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE}), "edited")
+    after = await scenario.appeal(found["id"])
+    assert [one["status"] for one in after["promises"]] == ["broken", "open"]
+    final = await published(scenario, found, "Починили.", at=timedelta(days=9_999))
+    assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "kept"]
+    await withdrawn(scenario, found, final)
+    assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "open"]
+
+
+async def test_edit_that_failed_halfway_shows_what_stands(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found, parts=2)
+    asked = await change(scenario, found, reply, EDIT)
+    await scenario.ingest.execute(
+        "UPDATE publications SET text = CASE part WHEN 0 THEN 'Новое' ELSE 'прежнее' END WHERE reply_id = $1",
+        UUID(reply["id"]),
+    )
+    await scenario.ingest.execute(
+        """INSERT INTO publication_changes (id, publication_id, kind, text, on_behalf_of, status, parts,
+           parts_done, attempts, failure, created_at, updated_at)
+           SELECT $2, id, 'edit', 'x', 'x', 'queued', 2, 1, 2, '{"code": "vk:9", "message": "Часто."}', now(),
+           now() FROM publications WHERE reply_id = $1 AND part = 0""",
+        UUID(reply["id"]), UUID(asked.json()["changes"][0]["id"]),
+    )  # fmt: skip
+    (waiting,) = (await replies_of(scenario, found))[0]["changes"]
+    assert waiting["progress"] == {
+        "parts": 2, "parts_done": 1, "failure": {"code": "vk:9", "message": "Часто."},
+    }  # fmt: skip
+    failure = {"code": "ok:704", "message": "Время вышло.", "final": True}
+    await ends(scenario, reply, asked, "change_failed", failure=failure)
+    (shown,) = await replies_of(scenario, found)
+    assert (shown["text"], shown["changes"][0]["status"]) == ("Новое\n\nпрежнее", "failed")
+    versions = await request(scenario, "GET", f"/appeals/{found['id']}/replies/{reply['id']}/versions")
+    assert versions.json()["items"][0]["text"] == shown["text"]
+    assert (await change(scenario, found, shown, EDIT)).status_code == 202
+
+
+@pytest.mark.usefixtures("images_in_process")
+async def test_photos_are_edited_where_the_network_takes_them(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    photo, unknown = await upload(scenario), str(uuid4())
+    for ids in ([unknown], [photo, photo]):
+        refused = await change(scenario, found, reply, EDIT | {"attachments": ids})
+        assert refused.json()["errors"][0]["pointer"].startswith("/attachments/")
+    same_text = {"text": reply["text"], "reason": "Фото двора", "attachments": [photo]}
+    asked = await change(scenario, found, reply, same_text)
+    await ends(scenario, reply, asked, "edited")
+    (shown,) = await replies_of(scenario, found)
+    assert [one["id"] for one in shown["attachments"]] == shown["changes"][0]["attachment_ids"] == [photo]
+    assert shown["changes"][0]["former_attachment_ids"] == []
+    monkeypatch.setattr(
+        "services.appeals.replies.reply_changes.NETWORKS", {"vk": replace(NETWORKS["vk"], edits_photos=False)}
+    )
+    silent = await change(scenario, found, shown, EDIT | {"attachments": [photo]})
+    assert silent.status_code == 202
+    await ends(scenario, shown, silent, "change_failed", failure={"code": "x", "message": "x", "final": True})
+    (shown,) = await replies_of(scenario, found)
+    refused = await change(scenario, found, shown, EDIT | {"attachments": []})
+    assert refused.json()["errors"][0]["pointer"] == "/attachments"
