@@ -1,7 +1,7 @@
 """Build the webhooks service: its routes, event streams, jobs, event consumers and worker loops."""
 
 from services.webhooks import worker
-from services.webhooks.api import erasures, events, notice_links, notices, stream, webhooks
+from services.webhooks.api import erasures, events, notice_accounts, notice_links, notices, stream, webhooks
 from services.webhooks.notices.sender import MailServerState
 from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
@@ -24,11 +24,15 @@ def build_service() -> Service:
         "webhooks",
         "Gospablik: webhooks and events",
         root=[erasures.internal],
-        routers=[webhooks.router, events.router, stream.router, notices.router],
+        routers=[webhooks.router, events.router, stream.router, notices.router, notice_accounts.router],
         public=[notice_links.router],
         jobs=queue,
-        consumers=[worker.fanout_consumer(queue), worker.notices_consumer(queue)],
-        workers={"dispatcher": worker.run_dispatcher, "notices": send_notices},
+        consumers=[worker.fanout_consumer(queue), worker.notices_consumer(queue), worker.accounts_consumer(queue)],
+        workers={
+            "dispatcher": worker.run_dispatcher,
+            "notices": send_notices,
+            "notice-messages": worker.run_notice_messages,
+        },
         dependencies={"mail-server": check_mail_server},
         api_parts=[LiveStream()],
         answers=WebhooksIdempotency,

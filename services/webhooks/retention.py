@@ -15,7 +15,7 @@ from shared.logs import get_logger
 from shared.tables.appeals import AppealsConsumerOffset
 from shared.tables.common import Event
 from shared.tables.ingest import IngestConsumerOffset
-from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
+from shared.tables.notices import Notice, NoticeAccount, NoticeLetter, NoticeSettings
 from shared.tables.registry import Person
 from shared.tables.webhooks import StreamTicket, WebhookDelivery, WebhooksConsumerOffset
 
@@ -79,6 +79,19 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 exists(
                     select(Person.id).where(
                         Person.id == NoticeSettings.person_id,
+                        ~Person.active,
+                        Person.updated_at < clock.now() - told,
+                    )
+                )
+            ],
+        ),
+        purge_rule(
+            NoticeAccount,
+            NoticeAccount.created_at,
+            lambda: [
+                exists(
+                    select(Person.id).where(
+                        Person.id == NoticeAccount.person_id,
                         ~Person.active,
                         Person.updated_at < clock.now() - told,
                     )

@@ -7,9 +7,12 @@ from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.notices import outcomes
+from services.webhooks.notices.messages.account_events import EVENT_TYPES, handle_account_events
+from services.webhooks.notices.messages.due_messages import write_due_messages
+from services.webhooks.notices.messages.message_letters import hand_over_due
 from services.webhooks.notices.recording import record_notices
 from services.webhooks.notices.reports.report_pdf import ReportPdfs, pdf_reader
-from services.webhooks.notices.sender import MailServerState, NoticeSender
+from services.webhooks.notices.sender import IDLE_SECONDS, MailServerState, NoticeSender
 from services.webhooks.schemas.notices import NoticeEventType
 from services.webhooks.settings import webhooks_settings
 from shared import encryption
@@ -23,6 +26,7 @@ from shared.tables.webhooks import WebhookEndpoint, WebhooksConsumerOffset
 
 log = get_logger(__name__)
 
+SUPPRESS_SECONDS = 60.0
 ENCRYPTED_COLUMNS: tuple[encryption.EncryptedColumn, ...] = (
     (WebhookEndpoint.id, WebhookEndpoint.secret),
     (NoticeSettings.person_id, NoticeSettings.address),
@@ -50,9 +54,27 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
             await NoticeSender(service.database, config, service.settings.public_url, state, reports).run()
         finally:
             reports.close()
-    if count := await outcomes.suppress_waiting(service.database):
-        log.warning("notices waited for e-mail, which is switched off", count=count)
-    await asyncio.Event().wait()
+    while True:
+        # Also those that could not be told as messages.
+        if count := await outcomes.suppress_waiting(service.database):
+            log.warning("notices waited for e-mail, which is switched off", count=count)
+        await asyncio.sleep(SUPPRESS_SECONDS)
+
+
+def accounts_consumer(queue: Jobs | None = None) -> Consumer:
+    """Return the consumer that links accounts by codes, and stores what became of messages to people."""
+    return Consumer("webhooks-notice-accounts", WebhooksConsumerOffset, EVENT_TYPES, handle_account_events, queue)
+
+
+async def run_notice_messages(service: Service) -> None:
+    """Write notices down that are due as messages in networks, and hand them over to ingest."""
+    config = webhooks_settings()
+    front_end_url = config.front_end_url or service.settings.public_url
+    while True:
+        count = await write_due_messages(service.database, front_end_url)
+        count += await hand_over_due(service.database, service.client())
+        if not count:
+            await asyncio.sleep(IDLE_SECONDS)
 
 
 async def run_dispatcher(service: Service) -> None:

@@ -20,11 +20,12 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 _UNSENT = text("status = 'waiting' AND letter_id IS NULL")
 _ZERO = text("0")
+_NO_CHANNELS = text("'{}'")
 
 
 class NoticeSettings(Base):
-    """How a person is told: the encrypted address, and how each kind of notice is told (`choices`, by kind; a kind
-    that is not there has its default).
+    """How a person is told: the encrypted address, when each kind of notice is told (`choices`, by kind; a kind
+    that is not there has its default), and where (`channels`, by kind: email or a network; by default email).
 
     `address_state`: none | unconfirmed | confirmed | bouncing. The link that confirms the address contains
     `confirmation_nonce`, which is null once it was used. `bounces` counts refused letters since the confirmation.
@@ -35,6 +36,7 @@ class NoticeSettings(Base):
 
     person_id: Mapped[UUID] = mapped_column(primary_key=True)
     choices: Mapped[dict[str, Any]]
+    channels: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=_NO_CHANNELS)
     # Escalations of urgent appeals are told at any hour.
     urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
@@ -49,9 +51,44 @@ class NoticeSettings(Base):
     updated_at: Mapped[UpdatedAt]
 
 
+class NoticeAccount(Base):
+    """A person's account in a network, to which notices go as messages.
+
+    `state`: pending | linked | ended. The person proves the account by sending a code, of which `code_digest` is a
+    keyed digest, to a page of the centre; notices go to the conversation of that message, `message_id`. It ends
+    when the network refuses a message for good, with its code in `ended_reason`.
+    """
+
+    __tablename__ = "notice_accounts"
+    __table_args__ = (
+        Index(
+            "uq_notice_accounts_code_digest",
+            "code_digest",
+            unique=True,
+            postgresql_where=text("code_digest IS NOT NULL"),
+        ),
+    )
+
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    network: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(default="pending")
+    code_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
+    code_expires_at: Mapped[datetime | None]
+    message_id: Mapped[UUID | None]
+    linked_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str | None]
+    created_at: Mapped[CreatedAt]
+    updated_at: Mapped[UpdatedAt]
+
+
 class NoticeLetter(Base):
     """An e-mail to one person: one or several notices (`purpose` notices), the link that confirms the address
-    (confirmation), or that somebody else replaced the address, sent to the former one (replaced).
+    (confirmation), or that somebody else replaced the address, sent to the former one (replaced). Or a message in
+    a network (`channel`): notices, or that the account is linked (linked).
+
+    A message has its `text` from the beginning and is `sending` at once: ingest publishes it exactly once, under
+    the id of the letter, from `handed_over_at` on.
 
     `status`: waiting | sending | sent | failed | cancelled. A worker leases a waiting letter by `lease_id` until
     `leased_until`, by the database's clock. `sending` is committed before the server gets the text: a letter that
@@ -88,7 +125,10 @@ class NoticeLetter(Base):
     smtp_status: Mapped[str | None]
     reason: Mapped[str | None]
     sent_at: Mapped[datetime | None]
+    channel: Mapped[str] = mapped_column(default="email", server_default="email")
+    handed_over_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+    text: Mapped[str | None]
 
 
 class Notice(Base):
@@ -98,7 +138,8 @@ class Notice(Base):
     `organisation_id` is that of the person and determines who may see the row; `details` says what the letter
     needs beside the present state of the appeal: ids, steps and dates, never words that somebody wrote. `status`:
     waiting | sending | sent | failed | suppressed, with the `reason` of the last two. `digest`: it waits for the
-    digest of the next working morning. `send_at` lies in the person's working hours.
+    digest of the next working morning. `send_at` lies in the person's working hours. `channel`: email or a
+    network; what cannot be told there any more falls back to email.
     """
 
     __tablename__ = "notices"

@@ -102,6 +102,7 @@ TABLE_OWNERS: dict[str, str] = {
             "webhook_deliveries",
             "stream_tickets",
             "notice_settings",
+            "notice_accounts",
             "notice_letters",
             "notices",
             "webhooks_consumer_offsets",
@@ -139,6 +140,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "webhook_endpoints": {"secret"},
     "stream_tickets": {"digest"},
     "notice_settings": {"address", "former_address", "confirmation_nonce"},
+    "notice_accounts": {"code_digest", "message_id"},
 }
 
 # Restricted columns, by table and column, that one other service reads too.

@@ -22,6 +22,7 @@ from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited
+from shared.contracts.notice_codes import read_code
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
@@ -38,7 +39,10 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
     messages = {
         message.id: message
         for message in await session.scalars(select_messages().where(Message.id.in_(ids)))
-        if not message.history and (message.erased_at is None or message.from_community)
+        if not message.history
+        and (message.erased_at is None or message.from_community)
+        # A colleague links their account with their notices.
+        and read_code(message.kind, message.text) is None
     }
     if not messages:
         return

@@ -29,6 +29,7 @@ from shared.ids import new_id
 from shared.networks import NETWORKS, NetworkInfo
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyChange
+from shared.tables.attachments import Attachment
 from shared.tables.ingest import Publication
 
 
@@ -75,7 +76,7 @@ async def edit_reply(
     if promised_at is not None:
         check_promise(edited)
         await _require_promise_in_force(session, appeal, reply)
-    attached = []
+    attached: Sequence[Attachment] = ()
     if photos is not None:
         if not network.edits_photos:
             raise Invalid.field("/attachments", f"«{network.title}» edits a text only: its photos stay")

@@ -106,6 +106,13 @@ REGISTRY_LABELS = {
         "reply_failed": "Ответ не опубликован",
         "report": "Вышел недельный отчёт",
     },
+    "account_state": {
+        "none": "не связаны",
+        "pending": "ждём код",
+        "linked": "связаны с",
+        "ended": "больше не доходят с",
+    },
+    "notice_channel": {"email": "по почте", "vk": "ВКонтакте", "ok": "Одноклассники"},
     "notice_delivery": {"at_once": "сразу", "digest": "одним письмом утром", "never": "не присылать"},
     "notice_status": {
         "waiting": "ждёт отправки",

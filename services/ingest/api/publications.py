@@ -26,6 +26,8 @@ from shared.service import ReadTransaction, ServiceDep, UncheckedWriteTransactio
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
 AppealsService = Annotated[ServiceCaller, require_service("appeals")]
+# Webhooks tells people of events in the conversation in which they linked their account.
+PublishingService = Annotated[ServiceCaller, require_service("appeals", "webhooks")]
 
 PublicationReader = Annotated[Caller, require_right(Right.APPEALS_READ)]
 PublicationSender = Annotated[Caller, require_right(Right.APPEALS_ANSWER)]
@@ -90,7 +92,7 @@ async def retry_publication(
 @internal.post("", status_code=201)
 async def request_publication(
     session: UncheckedWriteTransaction,
-    caller: AppealsService,
+    caller: PublishingService,
     service: ServiceDep,
     body: PublicationRequest,
     response: Response,

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter
 
 from services.webhooks.notices import notice_lists, preferences
+from services.webhooks.notices.messages import accounts
 from services.webhooks.schemas.notices import (
     AddressState,
     Notice,
@@ -56,6 +57,7 @@ def _settings(settings: tables.NoticeSettings, response: Response) -> NoticeSett
     return NoticeSettings(
         **_address(settings, response).model_dump(),
         choices=dict(preferences.choices_of(settings)),
+        channels=dict(preferences.channels_of(settings)),
         urgent_at_any_hour=settings.urgent_at_any_hour,
     )
 
@@ -77,13 +79,15 @@ async def update_notice_settings(
     response: Response,
 ) -> NoticeSettings:
     """Change the given fields. A new address is used once its owner has opened the link that is sent there.
+    `channels` names a network only for a linked account (`/me/notice-accounts`).
 
     Nobody is told outside the working hours of their organisation, except of escalations of urgent appeals with
     `urgent_at_any_hour`.
     """
     person_id = await preferences.own_id(session, caller)
     settings = await preferences.lock(session, person_id, version)
-    await preferences.change(session, settings, body, webhooks_settings().encryption_keys)
+    linked = (await accounts.linked_networks(session, [person_id])).get(person_id, set())
+    await preferences.change(session, settings, body, webhooks_settings().encryption_keys, linked=linked)
     return _settings(settings, response)
 
 

@@ -23,7 +23,7 @@ from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.notices.transport import is_too_large
-from services.webhooks.schemas.notices import AddressState, NoticeKind, NoticeReason, NoticeStatus
+from services.webhooks.schemas.notices import AddressState, NoticeChannel, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
@@ -38,6 +38,8 @@ MAX_NOTICES = 1000
 LINK_AGE = timedelta(days=1)
 # After this time a notice that cannot be read is tried again.
 UNREADABLE_DELAY = timedelta(hours=1)
+# Messages in networks are made by `messages.due_messages`.
+_BY_EMAIL = Notice.channel == NoticeChannel.EMAIL.value
 
 
 async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdfs) -> list[Claim]:
@@ -80,18 +82,19 @@ class _Round:
         now = clock.now()
         is_ready = _is_ready(pdfs.pending)
         letters = await _due_letters(session, limit, now, is_ready)
-        people = await _lock_due_people(session, limit - len(letters), now, is_ready)
+        people = await lock_due_people(session, limit - len(letters), now, is_ready & _BY_EMAIL)
         by_letter: dict[UUID, list[Notice]] = {letter.id: [] for letter in letters}
-        for notice in await _notices(session, Notice.letter_id.in_(list(by_letter))):
+        for notice in await waiting_notices(session, Notice.letter_id.in_(list(by_letter))):
             by_letter[cast("UUID", notice.letter_id)].append(notice)
         by_person: dict[UUID, list[Notice]] = {person_id: [] for person_id in people}
         for person_id in people:
-            by_person[person_id] += await _notices(
+            by_person[person_id] += await waiting_notices(
                 session,
                 Notice.person_id == person_id,
                 Notice.letter_id.is_(None),
                 Notice.send_at <= now,
                 is_ready,
+                _BY_EMAIL,
                 limit=MAX_NOTICES,
             )
         every = [notice for notices in (*by_letter.values(), *by_person.values()) for notice in notices]
@@ -229,10 +232,12 @@ async def _due_letters(
     ).all()
 
 
-async def _lock_due_people(
+async def lock_due_people(
     session: WriteSession, limit: int, now: datetime, is_ready: ColumnElement[bool]
 ) -> list[UUID]:
-    """Lock the settings of people with due notices, those told at once first, so that one letter gets them all."""
+    """Return people with due notices that are ready, those told at once first, with their settings locked, so that
+    one letter gets them all.
+    """
     if limit <= 0:
         return []
     due = await session.scalars(
@@ -255,9 +260,10 @@ async def _lock_due_people(
     return list(locked)
 
 
-async def _notices(
+async def waiting_notices(
     session: WriteSession, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> Sequence[Notice]:
+    """Return waiting notices with these conditions, due first."""
     rows = await session.scalars(
         select(Notice)
         .where(Notice.status == "waiting", *conditions)

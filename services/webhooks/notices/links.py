@@ -68,6 +68,11 @@ def is_letter_code(keys: SecretStr, letter_id: UUID, code: str) -> bool:
     return any(hmac.compare_digest(code, _letter_code(key, letter_id)) for key in _keys(keys))
 
 
+def code_digests(keys: SecretStr, digits: str) -> list[bytes]:
+    """Return the digests of a code that links an account: with the newest key first."""
+    return [_mac(key, b"account code", digits.encode()) for key in _keys(keys)]
+
+
 def address_digest(keys: SecretStr, address: str) -> bytes:
     """Return a digest that letters to one address share; after a new key all digests are new."""
     return _mac(_keys(keys)[0], b"address", address.lower().encode())

@@ -16,7 +16,7 @@ from services.webhooks.notices.transport import (
     Attempt,
     Outcome,
 )
-from services.webhooks.schemas.notices import NoticeReason, NoticeStatus
+from services.webhooks.schemas.notices import NoticeChannel, NoticeReason, NoticeStatus
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
@@ -106,14 +106,17 @@ async def resolve_interrupted(database: Database) -> int:
 
 
 async def suppress_waiting(database: Database) -> int:
-    """Suppress all waiting notices, since no e-mail is sent any more; return how many there were."""
+    """Suppress all notices that wait for e-mail, since none is sent any more; return how many there were."""
     count = 0
     while True:
         async with database.write() as session:
             notices = (
                 await session.scalars(
                     select(Notice)
-                    .where(Notice.status == NoticeStatus.WAITING.value)
+                    .where(
+                        Notice.status == NoticeStatus.WAITING.value,
+                        Notice.channel == NoticeChannel.EMAIL.value,
+                    )
                     .order_by(Notice.created_at, Notice.id)
                     .limit(_BATCH)
                     .with_for_update(skip_locked=True)

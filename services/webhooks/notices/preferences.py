@@ -14,6 +14,7 @@ from services.webhooks.notices import links
 from services.webhooks.schemas.notices import (
     DEFAULT_DELIVERY,
     AddressState,
+    NoticeChannel,
     NoticeDelivery,
     NoticeKind,
     NoticeReason,
@@ -23,8 +24,8 @@ from shared import clock, encryption
 from shared.api.preconditions import check_version
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
-from shared.http.problems import Forbidden, NotFound, TooManyRequests
-from shared.tables.notices import NoticeLetter, NoticeSettings
+from shared.http.problems import Forbidden, Invalid, NotFound, TooManyRequests
+from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 from shared.tables.registry import ApiClient, Person
 
 MAX_CONFIRMATIONS_PER_DAY = 5
@@ -76,9 +77,24 @@ async def lock(session: WriteSession, person_id: UUID, version: int | None = Non
 
 
 async def change(
-    session: WriteSession, settings: NoticeSettings, wanted: NoticeSettingsUpdate, keys: SecretStr
+    session: WriteSession,
+    settings: NoticeSettings,
+    wanted: NoticeSettingsUpdate,
+    keys: SecretStr,
+    *,
+    linked: Collection[str],
 ) -> None:
-    """Change the given fields of locked settings. Raises as `set_address`."""
+    """Change the given fields of locked settings; `linked`: the networks in which the person has a linked account.
+
+    Raises as `set_address`, and `Invalid` naming a kind whose channel is not linked.
+    """
+    for kind, channel in (wanted.channels or {}).items():
+        if channel is not NoticeChannel.EMAIL and channel not in linked:
+            raise Invalid.field(f"/channels/{kind}", "Link your account in this network first")
+    if wanted.channels is not None:
+        chosen = {kind.value: channel.value for kind, channel in wanted.channels.items()}
+        settings.channels = settings.channels | chosen
+        await _tell_waiting_there(session, settings.person_id, chosen)
     if wanted.choices is not None:
         settings.choices = settings.choices | {kind.value: how.value for kind, how in wanted.choices.items()}
     if wanted.urgent_at_any_hour is not None:
@@ -86,6 +102,22 @@ async def change(
     if "address" in wanted.model_fields_set:
         await set_address(session, settings, wanted.address, keys)
     await save(session, settings)
+
+
+async def _tell_waiting_there(session: WriteSession, person_id: UUID, channels: Mapping[str, str]) -> None:
+    """Let the waiting notices of a person be told by the channels of their kinds from now on."""
+    for kind, channel in channels.items():
+        await session.execute(
+            update(Notice)
+            .where(
+                Notice.person_id == person_id,
+                Notice.kind == kind,
+                Notice.status == "waiting",
+                Notice.letter_id.is_(None),
+            )
+            .values(channel=channel)
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def save(session: WriteSession, settings: NoticeSettings) -> None:
@@ -224,10 +256,21 @@ def choices_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeDel
     return DEFAULT_DELIVERY | {NoticeKind(kind): NoticeDelivery(how) for kind, how in chosen.items()}
 
 
-def suppression_reason(settings: NoticeSettings | None, kind: NoticeKind) -> NoticeReason | None:
-    """Return why the person is not told of this kind by e-mail; None: they are."""
+def channels_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeChannel]:
+    """Return where each kind is told, as the person chose."""
+    chosen = {} if settings is None else settings.channels
+    by_email = dict.fromkeys(NoticeKind, NoticeChannel.EMAIL)
+    return by_email | {NoticeKind(kind): NoticeChannel(channel) for kind, channel in chosen.items()}
+
+
+def suppression_reason(
+    settings: NoticeSettings | None, kind: NoticeKind, channel: NoticeChannel = NoticeChannel.EMAIL
+) -> NoticeReason | None:
+    """Return why the person is not told of this kind by the channel; None: they are."""
     if choices_of(settings)[kind] is NoticeDelivery.NEVER:
         return NoticeReason.UNSUBSCRIBED
+    if channel is not NoticeChannel.EMAIL:
+        return None
     state = AddressState.NONE if settings is None else AddressState(settings.address_state)
     return _ADDRESS_REASONS.get(state)
 
@@ -242,6 +285,7 @@ def _initial(person_id: UUID) -> NoticeSettings:
     return NoticeSettings(
         person_id=person_id,
         choices={},
+        channels={},
         urgent_at_any_hour=False,
         address_state=AddressState.NONE.value,
         address_generation=0,

@@ -1,15 +1,23 @@
 """Notices of events: a row for each person whom an event concerns, in the transaction of the consumer's offset."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.webhooks.notices.preferences import choices_of, may_wake, settings_of, suppression_reason
+from services.webhooks.notices.messages.accounts import linked_networks
+from services.webhooks.notices.preferences import (
+    channels_of,
+    choices_of,
+    may_wake,
+    settings_of,
+    suppression_reason,
+)
 from services.webhooks.notices.recipients import Addressee, NewNotice, find_recipients
 from services.webhooks.notices.reports.published_reports import is_late
 from services.webhooks.notices.reports.report_readers import find_report_readers
 from services.webhooks.notices.schedule import WorkingHours, next_digest, next_working_moment
 from services.webhooks.schemas.notices import (
+    NoticeChannel,
     NoticeDelivery,
     NoticeKind,
     NoticeReason,
@@ -38,17 +46,32 @@ async def record_notices(session: WriteSession, events: Sequence[Event]) -> None
     people = {person.id: person for new in found for person in new.people}
     chosen = await settings_of(session, set(people))
     hours = await WorkingHours.load(session, {person.organisation_id for person in people.values()})
+    linked = await linked_networks(session, set(people))
     now = clock.now()
-    rows = [_row(new, person, chosen.get(person.id), hours, now) for new in found for person in new.people]
+    rows = [
+        _row(new, person, chosen.get(person.id), hours, now, linked=linked.get(person.id, ()))
+        for new in found
+        for person in new.people
+    ]
     await insert_rows(session, Notice, rows, skip_conflicts=True)
 
 
 def _row(
-    new: NewNotice, person: Addressee, settings: NoticeSettings | None, hours: WorkingHours, now: datetime
+    new: NewNotice,
+    person: Addressee,
+    settings: NoticeSettings | None,
+    hours: WorkingHours,
+    now: datetime,
+    *,
+    linked: Collection[str],
 ) -> dict[str, Any]:
     config = webhooks_settings()
     details = dict(new.details)
-    reason = _reason(new, settings) if config.sends_email else NoticeReason.EMAIL_OFF
+    channel = channels_of(settings)[new.kind]
+    if channel not in linked:
+        channel = NoticeChannel.EMAIL
+    is_off = channel is NoticeChannel.EMAIL and not config.sends_email
+    reason = NoticeReason.EMAIL_OFF if is_off else _reason(new, settings, channel)
     calendar = hours.of(person.organisation_id)
     # Several at a time, as after a bulk assignment, share a letter.
     gathered = timedelta(seconds=config.notices_gather_seconds)
@@ -69,7 +92,7 @@ def _row(
         "event_id": new.event.id,
         "event_type": new.event.type,
         "kind": new.kind.value,
-        "channel": "email",
+        "channel": channel.value,
         "person_id": person.id,
         "organisation_id": person.organisation_id,
         **_subject(new),
@@ -83,14 +106,14 @@ def _row(
     }
 
 
-def _reason(new: NewNotice, settings: NoticeSettings | None) -> NoticeReason | None:
+def _reason(new: NewNotice, settings: NoticeSettings | None, channel: NoticeChannel) -> NoticeReason | None:
     """Return why the person will not be told; None: the choice in force when it is due decides.
 
     A report is published hours before it is due: whoever confirms an address meanwhile gets it.
     """
     if new.kind is NoticeKind.REPORT and settings is not None:
         return None
-    return suppression_reason(settings, new.kind)
+    return suppression_reason(settings, new.kind, channel)
 
 
 def _subject(new: NewNotice) -> dict[str, Any]:

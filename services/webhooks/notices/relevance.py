@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.notices.preferences import suppression_reason
 from services.webhooks.notices.reports.published_reports import ReportLine, load_top_sheets, newest_week
-from services.webhooks.schemas.notices import NoticeKind, NoticeReason
+from services.webhooks.schemas.notices import NoticeChannel, NoticeKind, NoticeReason
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -77,7 +77,7 @@ async def check_relevance(
     for notice in sorted(notices, key=lambda found: (found.occurred_at, found.created_at, found.id)):
         try:
             kind = NoticeKind(notice.kind)
-            reason = suppression_reason(settings.get(notice.person_id), kind)
+            reason = suppression_reason(settings.get(notice.person_id), kind, NoticeChannel(notice.channel))
             if reason is None and now - notice.send_at > TOO_LATE_AFTER:
                 reason = NoticeReason.TOO_LATE
             reason = reason or state.refusal(notice)

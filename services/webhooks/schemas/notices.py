@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from shared.contracts import appeal_events as events
 from shared.contracts.metrics_events import ReportReady
+from shared.networks import NetworkName
 
 MAX_ADDRESS_LENGTH = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 
@@ -56,6 +57,26 @@ class NoticeDelivery(StrEnum):
     AT_ONCE = "at_once"
     DIGEST = "digest"
     NEVER = "never"
+
+
+class NoticeChannel(StrEnum):
+    """Where notices go: by e-mail, or as a message in a network to a linked account."""
+
+    EMAIL = "email"
+    VK = "vk"
+    OK = "ok"
+
+
+class AccountState(StrEnum):
+    """Whether notices can go to an account in a network.
+
+    `pending`: the code was not written to the page yet. `ended`: the network refused a message for good.
+    """
+
+    NONE = "none"
+    PENDING = "pending"
+    LINKED = "linked"
+    ENDED = "ended"
 
 
 class NoticeStatus(StrEnum):
@@ -121,6 +142,10 @@ Choices = Annotated[
     dict[NoticeKind, NoticeDelivery],
     Field(examples=[{"assignment": "at_once", "warning": "digest", "mention": "never"}]),
 ]
+Channels = Annotated[
+    dict[NoticeKind, NoticeChannel],
+    Field(examples=[{"assignment": "vk", "warning": "email"}]),
+]
 ShownAddress = Annotated[
     str | None, Field(description="Where letters go; null: none was given", examples=["sadik5@example.ru"])
 ]
@@ -146,7 +171,10 @@ class NoticeAddressUpdate(BaseModel):
 class NoticeSettings(NoticeAddress):
     """How the caller wants to be told."""
 
-    choices: Choices = Field(description="How each kind is told")
+    choices: Choices = Field(description="When each kind is told")
+    channels: Channels = Field(
+        description="Where each kind is told, as chosen; without a linked account by e-mail"
+    )
     urgent_at_any_hour: bool = Field(
         description="true: escalations of urgent appeals come at any hour, not only in working hours"
     )
@@ -158,13 +186,16 @@ class NoticeSettingsUpdate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     choices: Choices | None = None
+    channels: Channels | None = Field(
+        default=None, description="A network only if the person's account in it is linked"
+    )
     urgent_at_any_hour: bool | None = None
     address: EmailAddress | None = Field(
         default=None,
         description="A link to confirm it is sent there; the same address again: another link; null: none",
     )
 
-    @field_validator("choices", "urgent_at_any_hour", mode="before")
+    @field_validator("choices", "channels", "urgent_at_any_hour", mode="before")
     @classmethod
     def _given(cls, value: object) -> object:
         if value is None:
@@ -184,6 +215,7 @@ class Notice(BaseModel):
     appeal_id: UUID | None = Field(description="Null: a weekly report")
     appeal_number: int | None = Field(examples=[1024])
     report_week: str | None = Field(description="The week of the report; null: an appeal", examples=[None])
+    channel: NoticeChannel
     status: NoticeStatus
     reason: NoticeReason | None = Field(description="Why it failed or was suppressed")
     digest: bool = Field(description="true: told in the digest of a working morning")
@@ -191,3 +223,42 @@ class Notice(BaseModel):
     letter_id: UUID | None = Field(description="Notices of one letter have the same")
     sent_at: datetime | None
     created_at: datetime
+
+
+class CodeRecipient(BaseModel):
+    """The page to which the code is written, as a direct message."""
+
+    name: str = Field(examples=["Центр управления регионом"])
+    url: str = Field(examples=["https://vk.com/club101"])
+
+
+class NoticeAccount(BaseModel):
+    """The caller's account in a network that notices may go to."""
+
+    network: NetworkName
+    state: AccountState
+    page: CodeRecipient
+    code_expires_at: datetime | None = Field(description="Until then a code may be written to the page")
+    linked_at: datetime | None
+    ended_at: datetime | None
+    ended_reason: str | None = Field(
+        description="The network's code: why it took no message; `vk:901`: the person does not allow messages",
+        examples=[None],
+    )
+
+
+class NewAccountCode(BaseModel):
+    """The network whose account is to be linked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    network: NetworkName
+
+
+class NoticeAccountCode(BaseModel):
+    """A code that links the account from which it is written, once."""
+
+    network: NetworkName
+    code: str = Field(description="Write it to the page as a direct message", examples=["ГП 12345 67890"])
+    expires_at: datetime
+    page: CodeRecipient

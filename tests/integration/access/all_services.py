@@ -228,7 +228,12 @@ async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncItera
         for name in SERVICES:
             running = await exits.enter_async_context(
                 service_under_test(
-                    name, database, keys_dir, encryption_keys=sample_data.KEY, stream_per_process="0"
+                    name,
+                    database,
+                    keys_dir,
+                    encryption_keys=sample_data.KEY,
+                    stream_per_process="0",
+                    notices_pages=sample_data.NOTICES_PAGES,
                 )
             )
             # Created while the settings of this service are active: each service connects with its own role.

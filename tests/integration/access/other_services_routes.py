@@ -447,6 +447,9 @@ WEBHOOKS: dict[str, Row] = {
     "POST /api/v1/stream/tickets": RouteCall(Right.EVENTS_READ),
     "GET /api/v1/me/notice-settings": RouteCall(None),
     "PATCH /api/v1/me/notice-settings": RouteCall(None, body(choices={"mention": "never"})),
+    "GET /api/v1/me/notice-accounts": RouteCall(None),
+    "POST /api/v1/me/notice-accounts": RouteCall(None, body(network="vk")),
+    "DELETE /api/v1/me/notice-accounts/{network}": RouteCall(None, answers=frozenset({404})),
     "GET /api/v1/me/notices": RouteCall(None),
     "GET /api/v1/people/{person_id}/notice-address": RouteCall(Right.PEOPLE_READ),
     "PUT /api/v1/people/{person_id}/notice-address": RouteCall(

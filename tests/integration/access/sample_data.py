@@ -50,6 +50,8 @@ from shared.tables.appeals_feedback import FeedbackRound
 from tests.conftest import TestDatabase
 from tests.support.sample_images import jpeg
 
+# The first page of the first organisation.
+NOTICES_PAGES = "vk:101"
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 # The ids of the matrix's callers are derived from it and their kind.
@@ -622,6 +624,7 @@ async def _notices(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
         occurred_at=THEN,
     )  # fmt: skip
     sample_ids["notice_id"] = await _add(session, notice)
+    sample_ids["network"] = "vk"
 
 
 async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:

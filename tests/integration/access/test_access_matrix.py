@@ -236,7 +236,7 @@ async def test_internal_routes_accept_only_services(all_services: AllServices) -
 
 # The callers of each internal route. A service not named here is refused, even with a valid key.
 CALLERS: dict[str, set[ServiceName]] = {
-    "POST /internal/publications": {"appeals"},
+    "POST /internal/publications": {"appeals", "webhooks"},
     "POST /internal/publications/{publication_id}/retry": {"appeals"},
     "POST /internal/publications/{publication_id}/changes": {"appeals"},
     "POST /internal/pages/describe": {"registry"},

@@ -46,9 +46,10 @@ UNRECORDED = dict.fromkeys(
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
 }
-# The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them, and
-# tests/integration/webhooks/test_notice_settings.py the links of letters.
+# The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them,
+# tests/integration/webhooks/test_notice_settings.py the links of letters, test_notice_messages.py the accounts.
 ELSEWHERE = {
+    "DELETE /api/v1/me/notice-accounts/{network}",
     "DELETE /api/v1/me/sessions",
     "DELETE /api/v1/me/sessions/{session_id}",
     "POST /api/v1/people/{person_id}/unlock",

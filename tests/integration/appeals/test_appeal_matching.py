@@ -49,6 +49,15 @@ async def test_further_message_joins_the_open_appeal(scenario: AppealsScenario) 
     assert len(await scenario.events("appeal.message_added")) == 2
 
 
+async def test_code_of_a_colleague_is_no_matter(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION, kind="message", thread="vk:-101_9")
+    await scenario.citizen_writes("ГП 12345 67890", kind="message", thread="vk:-101_9")
+    appeal = await scenario.single_appeal()
+    assert [message["text"] for message in appeal["messages"]] == [QUESTION]
+    await scenario.citizen_writes("гп-12345-67890", author="boris", kind="message", thread="vk:-101_10")
+    await scenario.single_appeal()
+
+
 async def test_other_authors_and_threads_open_their_own_appeals(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION, author="anna")
     await scenario.citizen_writes(QUESTION, author="boris")

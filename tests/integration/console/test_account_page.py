@@ -1,5 +1,7 @@
 """The person's own page: sessions, notices by mail, and what they were told."""
 
+import re
+
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.test_registry_pages import changes, version_of
@@ -43,3 +45,14 @@ async def test_other_sessions_are_ended(console: ConsoleUnderTest) -> None:
 async def test_link_of_a_letter_leads_to_the_settings(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", "/settings/notices")).response
     assert (response.status_code, response.headers["location"]) == (303, "/account#notices")
+
+
+async def test_code_is_shown_that_links_an_account_in_a_network(console: ConsoleUnderTest) -> None:
+    assert "Получить код" in (await console.send(EXECUTOR, "GET", "/account")).response.text
+    shown = await console.send(EXECUTOR, "POST", "/account/networks", data={"network": "vk", "do": "link"})
+    assert (shown.response.status_code, changes(shown)) == (200, [("POST", 201)])
+    assert re.search(r"ГП \d{5} \d{5}", shown.response.text)
+    wrong = await console.send(EXECUTOR, "POST", "/account/networks", data={"network": "x"})
+    assert wrong.response.status_code == 404
+    gone = await console.send(EXECUTOR, "POST", "/account/networks", data={"network": "vk", "do": "unlink"})
+    assert (gone.response.status_code, changes(gone)[0][0]) == (303, "DELETE")

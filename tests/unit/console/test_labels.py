@@ -30,7 +30,9 @@ from services.registry.schemas.page_checks import WatchedPageField
 from services.registry.schemas.pages import EvidenceKind, OfficialPageState, PageStepKind
 from services.registry.schemas.successions import SuccessionKind
 from services.webhooks.schemas.notices import (
+    AccountState,
     AddressState,
+    NoticeChannel,
     NoticeDelivery,
     NoticeKind,
     NoticeReason,
@@ -71,6 +73,8 @@ LISTS: dict[str, Any] = {
     "role": Role,
     "right": Right,
     "address_state": AddressState,
+    "account_state": AccountState,
+    "notice_channel": NoticeChannel,
     "notice_kind": NoticeKind,
     "notice_delivery": NoticeDelivery,
     "notice_status": NoticeStatus,

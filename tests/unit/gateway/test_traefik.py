@@ -184,6 +184,8 @@ _ROUTES = {
     "/api/v1/notices/unsubscription": "webhooks",
     "/api/v1/me/notices": "webhooks",
     "/api/v1/me/notice-settings": "webhooks",
+    "/api/v1/me/notice-accounts": "webhooks",
+    "/api/v1/me/notice-accounts/vk": "webhooks",
     "/api/v1/people/5a/notice-address": "webhooks",
     "/health": "gateway-service",
     "/openapi.json": "gateway-service",

@@ -1,7 +1,8 @@
-"""The person's own page: where they are signed in, how they are told of things, and what they were told."""
+"""The person's own page: where they are signed in, how and where they are told of things, what they were told."""
 
 from typing import Any
 
+from fastapi import HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.api_calls.client import ApiProblem
@@ -29,10 +30,20 @@ async def show_account(visit: VisitDep) -> HTMLResponse:
     return await _account_page(visit)
 
 
-async def _account_page(visit: Visit, *, refusal: str = "", address: str = "", status: int = 200) -> HTMLResponse:
-    settings, sessions = await together(
-        visit.api.send("GET", "/me/notice-settings"), visit.api.get("/me/sessions", {"limit": _SESSIONS})
+async def _account_page(
+    visit: Visit,
+    *,
+    refusal: str = "",
+    address: str = "",
+    code: dict[str, Any] | None = None,
+    status: int = 200,
+) -> HTMLResponse:
+    settings, accounts, sessions = await together(
+        visit.api.send("GET", "/me/notice-settings"),
+        visit.api.get("/me/notice-accounts"),
+        visit.api.get("/me/sessions", {"limit": _SESSIONS}),
     )
+    linked = [account["network"] for account in accounts if account["state"] == "linked"]
     return visit.render(
         "account/account.html",
         status=status,
@@ -41,6 +52,9 @@ async def _account_page(visit: Visit, *, refusal: str = "", address: str = "", s
         sessions=sessions["items"],
         kinds=_offered_kinds(visit, settings.data["choices"]),
         deliveries=tuple(LABELS["notice_delivery"].items()),
+        accounts=accounts,
+        channels=[(key, words) for key, words in LABELS["notice_channel"].items() if key in ("email", *linked)],
+        code=code,
         refusal=refusal,
         address=address,
     )
@@ -107,12 +121,38 @@ async def change_address(visit: VisitDep) -> Response:
     )
 
 
+@router.post(f"{PATH}/networks")
+async def change_network(visit: VisitDep) -> Response:
+    """Show a code that links an account in a network, or unlink it."""
+    form = await entered(visit.request)
+    network = form.get("network", "")
+    if network not in LABELS["network"]:
+        raise HTTPException(404)
+    if form.get("do") == "unlink":
+        try:
+            await visit.api.send("DELETE", f"/me/notice-accounts/{network}")
+        except ApiProblem as problem:
+            if problem.status != 404:  # it was unlinked meanwhile
+                raise
+        return visit.redirect(PATH, note="Сюда больше ничего не пришлём")
+    try:
+        made = await visit.api.send("POST", "/me/notice-accounts", {"network": network})
+    except ApiProblem as problem:
+        if problem.status != 409:
+            raise
+        return await _account_page(visit, refusal="В этой соцсети уведомлений нет.", status=409)
+    return await _account_page(visit, code=made.data)
+
+
 @router.post(f"{PATH}/notices")
 async def change_choices(visit: VisitDep) -> Response:
     """Set how the person is told of each kind."""
     form = await entered(visit.request)
     choices = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"kind_{kind}"))}
-    body = {"choices": choices, "urgent_at_any_hour": form.get("urgent_at_any_hour") == "yes"}
+    channels = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"channel_{kind}"))}
+    body: dict[str, Any] = {"choices": choices, "urgent_at_any_hour": form.get("urgent_at_any_hour") == "yes"}
+    if channels:
+        body["channels"] = channels
     return await _changed(visit, form, body, "Настройки уведомлений сохранены.")
 
 

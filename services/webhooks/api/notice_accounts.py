@@ -1,0 +1,81 @@
+"""Routes of a person's accounts in networks, to which notices may go."""
+
+from fastapi import APIRouter, Response
+
+from services.webhooks.notices import preferences
+from services.webhooks.notices.messages import accounts
+from services.webhooks.schemas.notices import (
+    AccountState,
+    CodeRecipient,
+    NewAccountCode,
+    NoticeAccount,
+    NoticeAccountCode,
+)
+from services.webhooks.settings import webhooks_settings
+from shared.auth.callers import CallerDep
+from shared.http.problems import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, responses
+from shared.networks import NetworkName
+from shared.service import ReadTransaction, WriteTransaction
+from shared.tables.registry import Page
+
+router = APIRouter(tags=["notices"], responses=responses(Unauthenticated, Forbidden, Invalid))
+
+
+@router.get("/me/notice-accounts", summary="The caller's accounts in networks that notices may go to")
+async def list_notice_accounts(session: ReadTransaction, caller: CallerDep) -> list[NoticeAccount]:
+    """Return one for each network in which this installation sends notices, linked or not; for people only."""
+    person_id = await preferences.own_id(session, caller)
+    known = await accounts.accounts_of(session, person_id)
+    shown = []
+    for network, page in (await accounts.pages_of_notices(session)).items():
+        account = known.get(network)
+        shown.append(
+            NoticeAccount(
+                network=network,
+                state=AccountState.NONE if account is None else AccountState(account.state),
+                page=_page(page),
+                code_expires_at=None if account is None else account.code_expires_at,
+                linked_at=None if account is None else account.linked_at,
+                ended_at=None if account is None else account.ended_at,
+                ended_reason=None if account is None else account.ended_reason,
+            )
+        )
+    return shown
+
+
+@router.post(
+    "/me/notice-accounts",
+    status_code=201,
+    summary="Get a code that links an account in a network",
+    responses=responses(Conflict),
+)
+async def create_notice_account_code(
+    session: WriteTransaction, caller: CallerDep, body: NewAccountCode
+) -> NoticeAccountCode:
+    """Return a code for half an hour. Whoever writes it to the page as a direct message, and nothing else, gets
+    the caller's notices there; the page answers that the account is linked. An earlier code ends, a linked account
+    stays.
+
+    409: this installation sends no notices in the network.
+    """
+    person_id = await preferences.own_id(session, caller)
+    keys = webhooks_settings().encryption_keys
+    code, account, page = await accounts.begin_link(session, person_id, body.network, keys)
+    assert account.code_expires_at is not None
+    return NoticeAccountCode(network=body.network, code=code, expires_at=account.code_expires_at, page=_page(page))
+
+
+@router.delete(
+    "/me/notice-accounts/{network}",
+    status_code=204,
+    summary="Unlink an account in a network",
+    responses=responses(NotFound),
+)
+async def delete_notice_account(session: WriteTransaction, caller: CallerDep, network: NetworkName) -> Response:
+    """Send no more notices there: what waits, and what was chosen for the network, goes by e-mail."""
+    await accounts.unlink(session, await preferences.own_id(session, caller), network)
+    return Response(status_code=204)
+
+
+def _page(page: Page) -> CodeRecipient:
+    return CodeRecipient(name=page.name, url=page.url)

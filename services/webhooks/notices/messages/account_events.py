@@ -1,0 +1,45 @@
+"""Events about messages to people: their codes on a page, and what became of what ingest published."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from services.webhooks.notices.messages import accounts, message_letters
+from services.webhooks.settings import webhooks_settings
+from shared.contracts.ingest_events import MessageReceived, PublicationFailed, PublicationPublished
+from shared.contracts.notice_codes import read_code
+from shared.contracts.stored_events import parse_event
+from shared.database.sessions import WriteSession
+from shared.tables.common import Event
+from shared.tables.ingest import Message
+
+EVENT_TYPES = tuple(model.event_type for model in (MessageReceived, PublicationPublished, PublicationFailed))
+
+
+async def handle_account_events(session: WriteSession, events: Sequence[Event]) -> None:
+    """Link accounts by codes, and store the outcomes of messages. Idempotent."""
+    parsed = [(event, parse_event(event)) for event in events]
+    await _link(session, [(event, data) for event, data in parsed if isinstance(data, MessageReceived)])
+    for _, data in parsed:
+        if isinstance(data, PublicationPublished):
+            await message_letters.record_sent(session, data.reply_id)
+        elif isinstance(data, PublicationFailed):
+            await message_letters.record_failed(session, data.reply_id, data.failure)
+
+
+async def _link(session: WriteSession, received: Sequence[tuple[Event, MessageReceived]]) -> None:
+    direct = [event.subject_id for event, data in received if data.kind == "message" and not data.from_community]
+    if not direct or not webhooks_settings().notices_pages:
+        return
+    pages = {page.id for page in (await accounts.pages_of_notices(session)).values()}
+    rows = await session.execute(
+        select(Message.id, Message.network, Message.kind, Message.text).where(
+            Message.id.in_(direct), Message.page_id.in_(pages), Message.erased_at.is_(None)
+        )
+    )
+    codes = [
+        (row.id, row.network, digits) for row in rows if (digits := read_code(row.kind, row.text)) is not None
+    ]
+    keys = webhooks_settings().encryption_keys
+    for account in await accounts.link_by_codes(session, codes, keys):
+        message_letters.add_letter(session, account, "linked", accounts.linked_text(account.network))

@@ -1,0 +1,173 @@
+"""Accounts of people in networks: linked by a code that the person writes to a page of the centre."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.webhooks.notices import links
+from services.webhooks.schemas.notices import AccountState, NoticeChannel
+from services.webhooks.settings import webhooks_settings
+from shared import clock
+from shared.contracts.notice_codes import new_code, read_code
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, NotFound
+from shared.logs import get_logger
+from shared.tables.notices import Notice, NoticeAccount, NoticeSettings
+from shared.tables.registry import Page
+
+log = get_logger(__name__)
+
+CODE_LIFETIME = timedelta(minutes=30)
+_TITLES = {NoticeChannel.VK: "ВКонтакте", NoticeChannel.OK: "Одноклассниках"}
+
+
+async def pages_of_notices(session: AsyncSession) -> Mapping[str, Page]:
+    """Return the pages whose conversations people get notices in, by network."""
+    named = webhooks_settings().notices_pages
+    if not named:
+        return {}
+    rows = await session.scalars(
+        select(Page).where(Page.active, tuple_(Page.network, Page.external_id).in_(named))
+    )
+    found = {page.network: page for page in rows}
+    return {network: found[network] for network, _ in named if network in found}
+
+
+async def accounts_of(session: AsyncSession, person_id: UUID) -> Mapping[str, NoticeAccount]:
+    """Return the accounts of a person, by network."""
+    rows = await session.scalars(select(NoticeAccount).where(NoticeAccount.person_id == person_id))
+    return {row.network: row for row in rows}
+
+
+async def linked_networks(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, set[str]]:
+    """Return the networks in which these people have a linked account, by person."""
+    offered = [network for network, _ in webhooks_settings().notices_pages]
+    if not offered:
+        return {}
+    rows = await session.execute(
+        select(NoticeAccount.person_id, NoticeAccount.network).where(
+            NoticeAccount.person_id.in_(people),
+            NoticeAccount.network.in_(offered),
+            NoticeAccount.state == AccountState.LINKED.value,
+        )
+    )
+    found: dict[UUID, set[str]] = {}
+    for row in rows:
+        found.setdefault(row.person_id, set()).add(row.network)
+    return found
+
+
+async def begin_link(
+    session: WriteSession, person_id: UUID, network: str, keys: SecretStr
+) -> tuple[str, NoticeAccount, Page]:
+    """Return a new code for the account, its row, and the page to write it to. An earlier code ends.
+
+    Raises `Conflict` if this installation has no page of the network for it.
+    """
+    page = (await pages_of_notices(session)).get(network)
+    if page is None:
+        raise Conflict("This installation sends no notices in this network (GOSPABLIK_NOTICES_PAGES)")
+    account = await _lock(session, person_id, network)
+    if account is None:
+        account = NoticeAccount(person_id=person_id, network=network, state=AccountState.PENDING.value)
+        session.add(account)
+    elif account.state == AccountState.ENDED.value:
+        account.state = AccountState.PENDING.value
+    code = new_code()
+    digits = read_code("message", code)
+    assert digits is not None
+    account.code_digest = links.code_digests(keys, digits)[0]
+    account.code_expires_at = clock.now() + CODE_LIFETIME
+    await session.flush()
+    return code, account, page
+
+
+async def unlink(session: WriteSession, person_id: UUID, network: str) -> None:
+    """Delete the account of a person; what waits for it goes by e-mail. Raises `NotFound` if there is none."""
+    account = await _lock(session, person_id, network)
+    if account is None:
+        raise NotFound("There is no such account")
+    await session.delete(account)
+    settings = await session.scalar(
+        select(NoticeSettings).where(NoticeSettings.person_id == person_id).with_for_update()
+    )
+    if settings is not None and network in settings.channels.values():
+        settings.channels = {kind: channel for kind, channel in settings.channels.items() if channel != network}
+        settings.version += 1
+    await fall_back(session, person_id, network)
+
+
+async def end(session: WriteSession, person_id: UUID, network: str, reason: str) -> None:
+    """End a linked account that the network refuses messages to; what waits for it goes by e-mail."""
+    account = await _lock(session, person_id, network)
+    if account is not None and account.state == AccountState.LINKED.value:
+        account.state, account.ended_reason = AccountState.ENDED.value, reason
+        account.ended_at = clock.now()
+        account.message_id = None
+        log.warning("notices by message ended", person_id=str(person_id), network=network, reason=reason)
+    await fall_back(session, person_id, network)
+
+
+async def fall_back(session: WriteSession, person_id: UUID, network: str) -> None:
+    """Let the waiting notices of a person that would be told in the network be told by e-mail."""
+    await session.execute(
+        update(Notice)
+        .where(
+            Notice.person_id == person_id,
+            Notice.channel == network,
+            Notice.status == "waiting",
+            Notice.letter_id.is_(None),
+        )
+        .values(channel=NoticeChannel.EMAIL.value)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def link_by_codes(
+    session: WriteSession, messages: Sequence[tuple[UUID, str, str]], keys: SecretStr
+) -> list[NoticeAccount]:
+    """Link the accounts whose codes these messages are, (id, network, digits); return them.
+
+    A code works once and until it expires. A message that is read again links nothing.
+    """
+    linked = []
+    for message_id, network, digits in messages:
+        account = await session.scalar(
+            select(NoticeAccount)
+            .where(
+                NoticeAccount.code_digest.in_(links.code_digests(keys, digits)),
+                NoticeAccount.network == network,
+                NoticeAccount.code_expires_at > clock.now(),
+            )
+            .with_for_update()
+        )
+        if account is None:
+            continue
+        account.code_digest = account.code_expires_at = None
+        account.state, account.message_id = AccountState.LINKED.value, message_id
+        account.linked_at, account.ended_at, account.ended_reason = clock.now(), None, None
+        linked.append(account)
+    await session.flush()
+    return linked
+
+
+def linked_text(network: str) -> str:
+    """Return the message that tells a person that their account is linked."""
+    title = _TITLES[NoticeChannel(network)]
+    return (
+        f"Готово: эта переписка в {title} связана с вашей учётной записью в системе «Госпаблик». "
+        "Выберите в настройках, какие уведомления присылать сюда. Отвечать на них здесь не нужно."
+    )
+
+
+async def _lock(session: WriteSession, person_id: UUID, network: str) -> NoticeAccount | None:
+    return await session.scalar(
+        select(NoticeAccount)
+        .where(NoticeAccount.person_id == person_id, NoticeAccount.network == network)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )

@@ -1,0 +1,80 @@
+"""Make messages of the notices that are due in a network: one for each person and network."""
+
+from collections.abc import Sequence
+
+from services.webhooks.notices.claims import MAX_NOTICES, UNREADABLE_DELAY, lock_due_people, waiting_notices
+from services.webhooks.notices.messages import accounts, message_letters
+from services.webhooks.notices.messages.message_text import message_text
+from services.webhooks.notices.outcomes import record_outcome
+from services.webhooks.notices.preferences import may_wake, settings_of
+from services.webhooks.notices.relevance import check_relevance
+from services.webhooks.notices.schedule import WorkingHours, next_working_moment
+from services.webhooks.schemas.notices import AccountState, NoticeChannel, NoticeKind, NoticeStatus
+from shared import clock
+from shared.database.sessions import Database
+from shared.tables.notices import Notice, NoticeSettings
+
+_PEOPLE = 20
+
+
+async def write_due_messages(database: Database, front_end_url: str) -> int:
+    """Write down the messages that are due, and commit; return how many people were looked at.
+
+    Notices not worth telling any more are suppressed. Those of an account that is not linked any more wait for the
+    next e-mail.
+    """
+    now = clock.now()
+    in_networks = Notice.channel != NoticeChannel.EMAIL.value
+    async with database.write() as session:
+        people = await lock_due_people(session, _PEOPLE, now, in_networks)
+        due = {
+            person_id: await waiting_notices(
+                session,
+                Notice.person_id == person_id,
+                Notice.letter_id.is_(None),
+                Notice.send_at <= now,
+                in_networks,
+                limit=MAX_NOTICES,
+            )
+            for person_id in people
+        }
+        every = [notice for notices in due.values() for notice in notices]
+        settings = await settings_of(session, people)
+        hours = await WorkingHours.load(session, {notice.organisation_id for notice in every})
+        relevance = await check_relevance(session, every, settings, now)
+        for notice in every:
+            if (reason := relevance.suppressed.get(notice.id)) is not None:
+                await record_outcome(session, [notice], NoticeStatus.SUPPRESSED, reason)
+            elif notice.id not in relevance.lines:
+                notice.send_at = now + UNREADABLE_DELAY
+        for person_id, notices in due.items():
+            told = [notice for notice in notices if notice.id in relevance.lines]
+            told = _awake(told, settings.get(person_id), hours)
+            for network, account in (await accounts.accounts_of(session, person_id)).items():
+                if account.state != AccountState.LINKED.value:
+                    continue
+                here = [notice for notice in told if notice.channel == network]
+                told = [notice for notice in told if notice.channel != network]
+                if here:
+                    zone = hours.of(here[0].organisation_id).zone
+                    found = [relevance.lines[notice.id] for notice in here]
+                    text = message_text(found, front_end_url=front_end_url, zone=zone, now=now)
+                    letter = message_letters.add_letter(session, account, "notices", text)
+                    await session.flush()
+                    for notice in here:
+                        notice.letter_id, notice.status = letter.id, NoticeStatus.SENDING.value
+            for notice in told:
+                notice.channel = NoticeChannel.EMAIL.value
+    return len(people)
+
+
+def _awake(notices: Sequence[Notice], settings: NoticeSettings | None, hours: WorkingHours) -> list[Notice]:
+    """Return those of the notices that may be told now; the others wait for working hours."""
+    now, told = clock.now(), []
+    for notice in notices:
+        opens = next_working_moment(hours.of(notice.organisation_id), now)
+        if opens <= now or may_wake(settings, NoticeKind(notice.kind), notice.details):
+            told.append(notice)
+        else:
+            notice.send_at = opens
+    return told

@@ -1,0 +1,191 @@
+"""Messages with notices: made when they are due, handed over to ingest, and what became of them.
+
+A message is written down as `sending`, with its text and notices, before anybody hears of it. Ingest publishes it
+under the id of its letter, exactly once, however often it is handed over. What certainly did not arrive is told by
+e-mail; what may have arrived is not told again.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, select, update
+
+from services.webhooks.notices.messages import accounts
+from services.webhooks.notices.outcomes import record_outcome
+from services.webhooks.notices.relevance import TOO_LATE_AFTER
+from services.webhooks.schemas.notices import AccountState, NoticeChannel, NoticeReason, NoticeStatus
+from shared import clock
+from shared.contracts.erasures import AUTHOR_ERASED
+from shared.contracts.ingest_events import PublicationFailure
+from shared.database.sessions import Database, WriteSession
+from shared.ids import new_id
+from shared.logs import get_logger
+from shared.networks import NETWORKS
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable
+from shared.tables.notices import Notice, NoticeAccount, NoticeLetter
+from shared.tables.registry import Person
+
+log = get_logger(__name__)
+
+# On whose behalf ingest publishes them, as its publications show.
+ACTOR = "notices"
+UNAVAILABLE_DELAY = timedelta(seconds=30)
+_BATCH = 20
+# Failures after which the message certainly does not stand in the conversation, and the account is not to blame.
+_NOT_SENT = frozenset({"no_response", "too_long", "no_usable_token"})
+
+
+def add_letter(session: WriteSession, account: NoticeAccount, purpose: str, text: str) -> NoticeLetter:
+    """Write down a message to the account, to be handed over; return it."""
+    letter = NoticeLetter(
+        id=new_id(),
+        person_id=account.person_id,
+        purpose=purpose,
+        channel=account.network,
+        status="sending",
+        attempts=0,
+        next_attempt_at=clock.now(),
+        text=text,
+    )
+    session.add(letter)
+    return letter
+
+
+async def hand_over_due(database: Database, client: ServiceClient) -> int:
+    """Hand messages over to ingest; return how many were tried."""
+    async with database.write() as session:
+        rows = await session.execute(
+            select(NoticeLetter, NoticeAccount.message_id)
+            .outerjoin(
+                NoticeAccount,
+                (NoticeAccount.person_id == NoticeLetter.person_id)
+                & (NoticeAccount.network == NoticeLetter.channel)
+                & (NoticeAccount.state == AccountState.LINKED.value),
+            )
+            .where(
+                NoticeLetter.status == "sending",
+                NoticeLetter.channel != NoticeChannel.EMAIL.value,
+                NoticeLetter.handed_over_at.is_(None),
+                NoticeLetter.next_attempt_at <= clock.now(),
+            )
+            .order_by(NoticeLetter.next_attempt_at)
+            .limit(_BATCH)
+        )
+        due = [(letter.id, letter.text or "", message_id) for letter, message_id in rows]
+    for letter_id, text, message_id in due:
+        if await _may_begin(database, letter_id, message_id):
+            await _hand_over(database, client, letter_id, text, message_id)
+    return len(due)
+
+
+async def _may_begin(database: Database, letter_id: UUID, message_id: UUID | None) -> bool:
+    """Return whether the message may still be sent; otherwise its notices are told by e-mail, or not any more."""
+    async with database.write() as session:
+        letter = await _lock(session, letter_id)
+        if letter is None or letter.handed_over_at is not None:
+            return False
+        active = exists(Person.id).where(Person.id == letter.person_id, Person.active, Person.locked_at.is_(None))
+        if clock.now() - letter.created_at > TOO_LATE_AFTER:
+            await _end(session, letter, NoticeReason.TOO_LATE, NoticeStatus.SUPPRESSED)
+            return False
+        if message_id is None or not await session.scalar(select(active)):
+            await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS)
+            return False
+    return True
+
+
+async def _hand_over(
+    database: Database, client: ServiceClient, letter_id: UUID, text: str, message_id: UUID | None
+) -> None:
+    body = {
+        "reply_id": str(letter_id),
+        "message_id": str(message_id),
+        "text": text,
+        "on_behalf_of": ACTOR,
+    }
+    path = "/internal/publications"
+    try:
+        await client.post("ingest", path, body, on_behalf_of=ACTOR, idempotency_key=str(letter_id))
+    except ServiceUnavailable as error:
+        log.warning("message not handed over", letter_id=str(letter_id), error=str(error))
+        values: dict[str, Any] = {"next_attempt_at": clock.now() + UNAVAILABLE_DELAY}
+    except ServiceRejected as refused:
+        log.warning("message refused by ingest", letter_id=str(letter_id), status=refused.status)
+        async with database.write() as session:
+            if (letter := await _lock(session, letter_id)) is not None:
+                await accounts.end(session, letter.person_id, letter.channel, "conversation_gone")
+                await _tell_by_email(session, letter, NoticeReason.REFUSED)
+        return
+    else:
+        values = {"handed_over_at": func.clock_timestamp()}
+    async with database.write() as session:
+        await session.execute(
+            update(NoticeLetter)
+            .where(NoticeLetter.id == letter_id, NoticeLetter.handed_over_at.is_(None))
+            .values(**values)
+        )
+
+
+async def record_sent(session: WriteSession, letter_id: UUID) -> None:
+    """Store that a message stands in its conversation; any other publication changes nothing."""
+    letter = await _lock(session, letter_id, also_failed=True)
+    if letter is None:
+        return
+    letter.status, letter.sent_at, letter.reason = "sent", clock.now(), None
+    await record_outcome(session, await _notices(session, letter), NoticeStatus.SENT, None)
+
+
+async def record_failed(session: WriteSession, letter_id: UUID, failure: PublicationFailure) -> None:
+    """Store that a message was not published.
+
+    A refusal of the network ends the account. What certainly did not arrive is told by e-mail.
+    """
+    letter = await _lock(session, letter_id) if failure.final else None
+    if letter is None:
+        return
+    if failure.code.partition(":")[0] in NETWORKS or failure.code == AUTHOR_ERASED["code"]:
+        await accounts.end(session, letter.person_id, letter.channel, failure.code)
+        await _tell_by_email(session, letter, NoticeReason.REFUSED)
+    elif failure.code in _NOT_SENT:
+        await _tell_by_email(session, letter, NoticeReason.UNDELIVERABLE)
+    else:
+        await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
+
+
+async def _tell_by_email(session: WriteSession, letter: NoticeLetter, reason: NoticeReason) -> None:
+    """Fail the message; its notices wait for the next e-mail, each once as before."""
+    notices = await _notices(session, letter)
+    letter.status, letter.reason = "failed", reason.value
+    for notice in notices:
+        notice.channel, notice.status = NoticeChannel.EMAIL.value, NoticeStatus.WAITING.value
+        notice.letter_id = None
+    await session.flush()
+
+
+async def _end(session: WriteSession, letter: NoticeLetter, reason: NoticeReason, status: NoticeStatus) -> None:
+    letter.status, letter.reason = "failed", reason.value
+    await record_outcome(session, await _notices(session, letter), status, reason)
+
+
+async def _notices(session: WriteSession, letter: NoticeLetter) -> Sequence[Notice]:
+    rows = await session.scalars(
+        select(Notice).where(Notice.letter_id == letter.id, Notice.status != NoticeStatus.SUPPRESSED.value)
+    )
+    return rows.all()
+
+
+async def _lock(session: WriteSession, letter_id: UUID, *, also_failed: bool = False) -> NoticeLetter | None:
+    """Return a message that is being sent, locked."""
+    statuses = ["sending", "failed"] if also_failed else ["sending"]
+    return await session.scalar(
+        select(NoticeLetter)
+        .where(
+            NoticeLetter.id == letter_id,
+            NoticeLetter.channel != NoticeChannel.EMAIL.value,
+            NoticeLetter.status.in_(statuses),
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )

@@ -1,0 +1,24 @@
+"""Codes that link a person's account in a network with their notices.
+
+The person writes the code to a page of the centre as a direct message, since a network lets a community write only
+to somebody who wrote first. Such a message is no citizen's matter: appeals leaves it out.
+"""
+
+import re
+import secrets
+
+from shared.contracts.values import MessageKind
+
+_CODE = re.compile(r"\s*гп[\s\-–—]*(\d{5})[\s\-–—]*(\d{5})[\s.!]*", re.IGNORECASE)
+
+
+def new_code() -> str:
+    """Return a new code: «ГП 12345 67890»."""
+    digits = f"{secrets.randbelow(10**10):010d}"
+    return f"ГП {digits[:5]} {digits[5:]}"
+
+
+def read_code(kind: MessageKind | str, text: str) -> str | None:
+    """Return the ten digits of a direct message that is nothing but a code; None for any other message."""
+    found = _CODE.fullmatch(text) if kind == "message" else None
+    return found[1] + found[2] if found is not None else None

@@ -1,0 +1,302 @@
+"""Notices as messages in a network: linked by a code, told once, and by e-mail where the network refuses them."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import time_machine
+
+from services.webhooks.notices.messages.due_messages import write_due_messages
+from services.webhooks.notices.messages.message_letters import hand_over_due
+from services.webhooks.worker import accounts_consumer
+from shared.contracts.catalogue import EVENT_MODELS
+from shared.events.outbox import NewEvent, emit
+from shared.events.relay import number_committed_events
+from shared.service_client import ServiceRejected, ServiceUnavailable
+from tests.conftest import TestDatabase
+from tests.integration.webhooks.conftest import WebhooksHarness
+from tests.integration.webhooks.notice_office import TUESDAY, Office
+from tests.integration.webhooks.test_notice_settings import Person
+from tests.support.mail_server import MailServer
+from tests.support.service_under_test import insert_organisation, insert_page, service_under_test
+
+ACCOUNTS = "/api/v1/me/notice-accounts"
+BY_VK = {"assignment": "vk", "mention": "vk"}
+
+
+class Ingest:
+    """Stands for the client of ingest: takes publications, once by their id."""
+
+    def __init__(self) -> None:
+        self.answers: list[Exception] = []
+        self.taken: dict[str, dict[str, Any]] = {}
+
+    async def post(self, _callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Take a request, or raise the next of `answers`."""
+        assert path == "/internal/publications"
+        if self.answers:
+            raise self.answers.pop(0)
+        assert self.taken.setdefault(body["reply_id"], body) == body
+        return {"id": str(uuid4()), "status": "queued"}
+
+
+class Messenger:
+    """A person of the office, the page of the centre, and the worker of messages."""
+
+    def __init__(self, office: Office, page_id: UUID, centre: UUID) -> None:
+        self.office, self.page_id, self.centre = office, page_id, centre
+        self.ingest = Ingest()
+        self.consumer = accounts_consumer()
+
+    async def person(self, **more: Any) -> Person:
+        return Person(self.office, await self.office.person(**more))
+
+    async def write(self, text: str, *, page_id: UUID | None = None, kind: str = "message") -> UUID:
+        """Write to the page as ingest stores it; return the message's id."""
+        message_id = uuid4()
+        connection = await self.office.harness.test_database.connect("ingest")
+        await connection.execute(
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, text,
+               raw, attachments, url, history, from_community, written_at, received_at, version, source_kind)
+               VALUES ($1, 'vk', $2, $1::uuid::text, $3, $4, 'vk:-101_9', $5, '{}', '[]', '', false, false, now(),
+               now(), 1, 'long_poll')""",
+            message_id, kind, page_id or self.page_id, self.centre, text,
+        )  # fmt: skip
+        await connection.close()
+        await self.event("message.received", message_id, kind=kind, from_community=False)
+        return message_id
+
+    async def event(self, event_type: str, subject_id: UUID, **data: Any) -> None:
+        """Let an event of ingest be handled."""
+        model = EVENT_MODELS[event_type]
+        event = NewEvent(
+            data=model.model_validate(dict(model.example) | data),
+            subject_id=subject_id,
+            organisation_id=self.centre,
+            actor="ingest",
+        )
+        database = self.office.harness.database
+        async with database.write() as session:
+            await emit(session, event)
+        await number_committed_events(database)
+        while await self.consumer.process_batch(database):
+            pass
+
+    async def linked(self, **channels: str) -> tuple[Person, UUID]:
+        """Return a person with a linked account who chose these channels, and the message with the code."""
+        person = await self.person()
+        code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
+        message_id = await self.write(code)
+        answer = await person.change((await person.get())["version"], channels=channels or BY_VK)
+        assert answer.status_code == 200, answer.text
+        await self.run()
+        (greeting,) = self.ingest.taken
+        await self.published(UUID(greeting))
+        self.ingest.taken.clear()
+        return person, message_id
+
+    async def run(self) -> None:
+        """Do what the worker does, until nothing is due."""
+        database = self.office.harness.database
+        while await write_due_messages(database, "https://api.example.ru") + await hand_over_due(
+            database,
+            self.ingest,  # type: ignore[arg-type]
+        ):
+            if self.ingest.answers == [] and not await self._due():
+                return
+
+    async def _due(self) -> bool:
+        rows = await self.office.harness.sql(
+            "SELECT 1 FROM notice_letters"
+            " WHERE status = 'sending' AND handed_over_at IS NULL AND channel <> 'email'"
+        )
+        return bool(rows)
+
+    async def published(self, letter_id: UUID) -> None:
+        await self.event("publication.published", uuid4(), reply_id=str(letter_id))
+
+    async def failed(self, letter_id: UUID, code: str) -> None:
+        failure = {"code": code, "message": "Нельзя.", "final": True}
+        await self.event("publication.failed", uuid4(), reply_id=str(letter_id), failure=failure)
+
+    async def assigned(self) -> UUID:
+        """Let the office get an appeal; return it."""
+        appeal_id = await self.office.appeal()
+        await self.office.emit("appeal.assigned", appeal_id)
+        return appeal_id
+
+
+@pytest.fixture
+async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[WebhooksHarness]:
+    async with service_under_test("webhooks", database, keys_dir, notices_pages="vk:101") as app:
+        yield WebhooksHarness(app, database)
+
+
+@pytest.fixture
+async def messenger(office: Office, now: time_machine.Traveller) -> Messenger:
+    centre = await insert_organisation(office.harness.test_database, name="Центр управления регионом")
+    return Messenger(office, await insert_page(office.harness.test_database, centre), centre)
+
+
+async def test_code_links_the_account_from_which_it_is_written(messenger: Messenger) -> None:
+    person = await messenger.person()
+    (offered,) = await person.get(ACCOUNTS)
+    assert (offered["network"], offered["state"], offered["page"]["url"]) == (
+        "vk", "none", "https://example.invalid/101",
+    )  # fmt: skip
+    assert (await person.change(0, ACCOUNTS, "POST", network="ok")).status_code == 409
+    made = await person.change(0, ACCOUNTS, "POST", network="vk")
+    assert made.status_code == 201, made.text
+    code = made.json()["code"]
+    assert re.fullmatch(r"ГП \d{5} \d{5}", code)
+    refused = await person.change(1, channels={"assignment": "vk"})
+    assert refused.json()["errors"][0]["pointer"] == "/channels/assignment"
+    for wrong in ("ГП 00000 00000", f"Здравствуйте! {code}"):
+        await messenger.write(wrong)
+    await messenger.write(code, kind="comment")
+    assert (await person.get(ACCOUNTS))[0]["state"] == "pending"
+    message_id = await messenger.write(code.lower().replace(" ", "-"))
+    (linked,) = await person.get(ACCOUNTS)
+    assert (linked["state"], linked["code_expires_at"]) == ("linked", None)
+    await messenger.run()
+    (greeting,) = messenger.ingest.taken.values()
+    assert greeting["message_id"] == str(message_id)
+    assert "Готово" in greeting["text"]
+    # A code works once.
+    await messenger.write(code)
+    await messenger.run()
+    assert len(messenger.ingest.taken) == 1
+
+
+async def test_code_that_has_expired_links_nothing(messenger: Messenger, now: time_machine.Traveller) -> None:
+    person = await messenger.person()
+    code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
+    now.shift(timedelta(minutes=31))
+    await messenger.write(code)
+    later = Person(messenger.office, person.id)
+    assert (await later.get(ACCOUNTS))[0]["state"] == "pending"
+
+
+async def test_notice_is_told_once_in_the_conversation(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person, message_id = await messenger.linked()
+    for _ in range(2):
+        await messenger.assigned()
+    now.shift(timedelta(minutes=2))
+    messenger.ingest.answers = [ServiceUnavailable("down")]
+    for _ in range(3):
+        await messenger.run()
+        now.shift(timedelta(minutes=1))
+    ((letter_id, sent),) = messenger.ingest.taken.items()
+    assert (sent["message_id"], sent["on_behalf_of"]) == (str(message_id), "notices")
+    assert sent["text"].count("Назначено вашей организации") == 2
+    assert "https://api.example.ru/appeals/" in sent["text"]
+    assert await messenger.office.outcomes() == [("sending", None)] * 2
+    for _ in range(2):
+        await messenger.published(UUID(letter_id))
+    assert await messenger.office.outcomes() == [("sent", None)] * 2
+    assert [one["channel"] for one in (await person.get("/api/v1/me/notices"))["items"]] == ["vk"] * 2
+    assert await messenger.office.send() == 0
+    assert mail.letters == []
+
+
+async def test_message_waits_for_working_hours(messenger: Messenger, now: time_machine.Traveller) -> None:
+    await messenger.linked()
+    now.move_to(TUESDAY + timedelta(hours=12))
+    await messenger.assigned()
+    now.shift(timedelta(hours=1))
+    await messenger.run()
+    assert messenger.ingest.taken == {}
+    now.move_to(TUESDAY + timedelta(days=1))
+    await messenger.run()
+    assert len(messenger.ingest.taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "by_email"),
+    [("vk:901", "ended", 1), ("no_response", "linked", 1), ("job_dead_lettered", "linked", 0)],
+)
+async def test_refused_message_is_told_by_email(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller, *, code: str, state: str, by_email: int
+) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    (letter_id,) = messenger.ingest.taken
+    await messenger.assigned()
+    for _ in range(2):
+        await messenger.failed(UUID(letter_id), code)
+    (account,) = await person.get(ACCOUNTS)
+    assert (account["state"], account["ended_reason"]) == (state, code if state == "ended" else None)
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    await messenger.office.send()
+    first, second = (await person.get("/api/v1/me/notices"))["items"][::-1]
+    assert len(mail.letters) == by_email
+    assert (first["channel"], first["status"]) == (("email", "sent") if by_email else ("vk", "failed"))
+    # What happened meanwhile goes by the channel that is left.
+    assert second["channel"] == ("email" if state == "ended" else "vk")
+
+
+async def test_conversation_that_ingest_does_not_know_ends_the_channel(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    now.shift(timedelta(minutes=2))
+    messenger.ingest.answers = [ServiceRejected(422, {"detail": "erased"})]
+    await messenger.run()
+    (account,) = await person.get(ACCOUNTS)
+    assert (account["state"], account["ended_reason"]) == ("ended", "conversation_gone")
+    await messenger.office.send()
+    assert len(mail.letters) == 1
+
+
+async def test_unlinked_account_gets_nothing(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    gone = await person.change(0, f"{ACCOUNTS}/vk", "DELETE")
+    assert gone.status_code == 204
+    assert (await person.change(0, f"{ACCOUNTS}/vk", "DELETE")).status_code == 404
+    assert set((await person.get())["channels"].values()) == {"email"}
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    await messenger.office.send()
+    assert (messenger.ingest.taken, len(mail.letters)) == ({}, 1)
+    assert await messenger.office.harness.sql("SELECT 1 FROM notice_accounts") == []
+    rows = await messenger.office.harness.sql(
+        "SELECT actor FROM audit WHERE action LIKE '%delete_notice_account%' AND actor = $1", str(person.id)
+    )
+    assert rows != []
+
+
+async def test_who_lost_access_is_not_told_by_message(messenger: Messenger, now: time_machine.Traveller) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    await messenger.office.change("people", person.id, active=False)
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    assert messenger.ingest.taken == {}
+    assert await messenger.office.outcomes() == [("suppressed", "no_access")]
+
+
+async def test_person_locked_before_the_handover_is_not_told(
+    messenger: Messenger, now: time_machine.Traveller
+) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    now.shift(timedelta(minutes=2))
+    await write_due_messages(messenger.office.harness.database, "https://api.example.ru")
+    await messenger.office.change("people", person.id, active=False)
+    await messenger.run()
+    assert messenger.ingest.taken == {}
+    await messenger.office.send()
+    assert await messenger.office.outcomes() == [("suppressed", "no_access")]
