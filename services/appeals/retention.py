@@ -10,6 +10,7 @@ from shared import clock
 from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+from shared.tables.appeals_exports import AppealExport, AppealExportPart
 from shared.tables.appeals_incidents import Alert, Incident
 from shared.tables.appeals_lists import UnreadAppeal
 from shared.tables.appeals_work import AppealPresence
@@ -57,6 +58,23 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             Attachment,
             Attachment.created_at,
             lambda: [Attachment.reply_id.is_(None), Attachment.created_at < clock.now() - unattached],
+        ),
+        purge_rule(
+            AppealExportPart,
+            AppealExportPart.export_id,
+            lambda: [
+                AppealExportPart.export_id.in_(
+                    select(AppealExport.id).where(AppealExport.expires_at < clock.now())
+                )
+            ],
+        ),
+        purge_rule(
+            AppealExport,
+            AppealExport.expires_at,
+            lambda: [
+                AppealExport.expires_at < clock.now(),
+                ~exists().where(AppealExportPart.export_id == AppealExport.id),
+            ],
         ),
         purge_rule(
             BulkOperationRow,

@@ -14,6 +14,7 @@ from services.appeals.deadline_watch import (
     deadline_warnings,
     escalations,
 )
+from services.appeals.exports import export_runner
 from services.appeals.extensions import expiry
 from services.appeals.feedback import recording
 from services.appeals.inbound import event_consumer
@@ -133,6 +134,10 @@ def register(service: Service, queue: Jobs) -> None:
             await create_delayed_reply(service, reply_id, UUID(appeal_id))
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
+
+    @queue.handler(jobs.RUN_EXPORT, on_dead_letter=export_runner.on_job_dead_lettered)
+    async def run_export(payload: dict[str, Any]) -> None:
+        await export_runner.run_export(service.database, UUID(payload["export_id"]))
 
     @queue.handler(jobs.RUN_BULK_OPERATION, on_dead_letter=bulk_runner.on_job_dead_lettered)
     async def run_bulk_operation(payload: dict[str, Any]) -> None:

@@ -107,6 +107,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "saved_views": frozenset({"owner", "sort"}),
     "appeal_notes": frozenset({"author", "visibility"}),
     "appeal_merges": frozenset({"former_status", "merged_by", "undone_by"}),
+    "appeal_exports": frozenset({"author", "format", "status", "scopes"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),
@@ -146,6 +147,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     # With their organisation, rows about items would show its managers who graded.
     "grading_items": "follow from the sample, the grades and the objections, which are audited",
     "appeal_search_documents": "made from other rows",
+    "appeal_export_parts": "the rows of an export, which is recorded; written by the worker",
     **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),
     "appeal_counts": "sums of other rows, written by triggers",
     **dict.fromkeys(

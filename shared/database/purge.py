@@ -38,6 +38,7 @@ class RetentionSettings(BaseSettings):
     page_checks_days: int = Field(default=400, ge=35)
     unattached_uploads_days: int = Field(default=3, ge=1)
     bulk_operations_days: int = Field(default=400, ge=35)
+    exports_days: int = Field(default=3, ge=1)
     unread_marks_days: int = Field(default=90, ge=30)
     notices_days: int = Field(default=365, ge=30)
 

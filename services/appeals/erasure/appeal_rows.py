@@ -33,6 +33,7 @@ from shared.tables.appeals import (
 )
 from shared.tables.appeals_bulk import BulkOperationRow
 from shared.tables.appeals_classification import Classification, Review
+from shared.tables.appeals_exports import AppealExport, AppealExportPart
 from shared.tables.appeals_extensions import ExtensionRequest
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_incidents import Alert, Incident, IncidentMember
@@ -62,6 +63,7 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
     if ids:
         await _split_off_later_messages(session, command, ids)
         await _erase_appeal_rows(session, command, found)
+        await _delete_exports(session, ids)
         await erase_replies(session, [id_ for id_ in ids if found[id_] in command.threads], ids)
         await _erase_what_was_said(session, command, ids)
         await index_appeals(session, ids)
@@ -72,6 +74,14 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
         erased = select(Appeal.id).where(Appeal.author_key == command.pseudonym)
         await delete_responses_about(session, AppealsIdempotency, list(await session.scalars(erased.union(own))))
     return AuthorErasedSoFar(is_done=not ids, counts=await _counts(session, command.pseudonym))
+
+
+async def _delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Delete the exports that contain these appeals: their authors ask for new ones."""
+    exports = select(AppealExportPart.export_id).where(AppealExportPart.appeal_ids.overlap(ids))
+    found = set(await session.scalars(exports))
+    await delete_rows(session, AppealExportPart, AppealExportPart.export_id.in_(found))
+    await delete_rows(session, AppealExport, AppealExport.id.in_(found))
 
 
 async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUID, str | None]:

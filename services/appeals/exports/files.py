@@ -3,9 +3,8 @@
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 
 from openpyxl import Workbook
@@ -16,7 +15,9 @@ from openpyxl.utils import get_column_letter
 from services.appeals.exports.columns import COLUMNS, HEADINGS, Cell, cells
 from shared.tabular.writer import csv_bytes
 
-Pages = AsyncIterator[Sequence[SimpleNamespace]]
+Pages = AsyncIterator[Sequence[Any]]
+# Returns the cells of a row of the pages.
+CellsOf = Callable[[Any], Sequence[Cell]]
 CSV_MEDIA_TYPE = "text/csv"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # Each masks texts on a core: more at once would only slow other requests down.
@@ -30,35 +31,35 @@ _IN_MEMORY = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 
-async def csv_stream(pages: Pages) -> AsyncIterator[bytes]:
+async def csv_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[bytes]:
     """Yield a CSV file in UTF-8, page by page; moments in the region's time."""
     yield csv_bytes([HEADINGS], with_mark=True)
     async for rows in pages:
         # Not while the client takes its time.
         async with _AT_ONCE:
-            chunk = await asyncio.to_thread(_csv_rows, rows)
+            chunk = await asyncio.to_thread(_csv_rows, rows, cells_of)
         yield chunk
 
 
-def _csv_rows(rows: Sequence[SimpleNamespace]) -> bytes:
-    return csv_bytes([[_as_text(cell) for cell in cells(row)] for row in rows])
+def _csv_rows(rows: Sequence[Any], cells_of: CellsOf) -> bytes:
+    return csv_bytes([[_as_text(cell) for cell in cells_of(row)] for row in rows])
 
 
 def _as_text(cell: Cell) -> Cell:
     return f"{cell:%d.%m.%Y %H:%M}" if isinstance(cell, datetime) else cell
 
 
-async def xlsx_stream(pages: Pages) -> AsyncIterator[bytes]:
+async def xlsx_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[bytes]:
     """Yield a workbook with one sheet, once it is complete: typed cells, a frozen heading with a filter."""
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         async with _AT_ONCE:
-            await _write_workbook(pages, file)
+            await _write_workbook(pages, file, cells_of)
         file.seek(0)
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
-async def _write_workbook(pages: Pages, file: Any) -> None:
+async def _write_workbook(pages: Pages, file: Any, cells_of: CellsOf = cells) -> None:
     workbook = Workbook(write_only=True)
     sheet: Any = workbook.create_sheet("Обращения")
     try:
@@ -68,7 +69,7 @@ async def _write_workbook(pages: Pages, file: Any) -> None:
         sheet.append([_cell(sheet, heading, bold=True) for heading in HEADINGS])
         count = 0
         async for rows in pages:
-            await asyncio.to_thread(_append, sheet, rows)
+            await asyncio.to_thread(_append, sheet, rows, cells_of)
             count += len(rows)
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{count + 1}"
     except BaseException:
@@ -79,9 +80,9 @@ async def _write_workbook(pages: Pages, file: Any) -> None:
     await asyncio.to_thread(workbook.save, file)
 
 
-def _append(sheet: Any, rows: Sequence[SimpleNamespace]) -> None:
+def _append(sheet: Any, rows: Sequence[Any], cells_of: CellsOf) -> None:
     for row in rows:
-        sheet.append([_cell(sheet, cell) for cell in cells(row)])
+        sheet.append([_cell(sheet, cell) for cell in cells_of(row)])
 
 
 def _cell(sheet: Any, value: Cell, *, bold: bool = False) -> Any:

@@ -62,6 +62,7 @@ APPEAL_LABELS = {
     "reply_kind": REPLY_KIND,
     "urgency": URGENCY,
     "network": NETWORK,
+    "export_status": {"queued": "в очереди", "running": "готовится", "ready": "готов", "failed": "не получился"},
     "outcome": OUTCOME,
     "channel": CHANNEL,
     "source": SOURCE,

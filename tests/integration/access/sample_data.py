@@ -654,6 +654,8 @@ async def _bulk_operation(session: AsyncSession, sample_ids: dict[str, Any]) -> 
         organisation_id=sample_ids["organisation_id"], include_subordinates=False, total=1, created_at=THEN,
         completed_at=THEN + timedelta(seconds=1),
     )  # fmt: skip
+    # Exports are shown to their authors only, so that nobody has this one.
+    sample_ids["export_id"] = new_id()
     operation_id = sample_ids["bulk_operation_id"] = await _add(session, operation)
     row = appeals_bulk.BulkOperationRow(
         operation_id=operation_id, appeal_id=sample_ids["appeal_id"], number=sample_ids["number"], outcome="done",

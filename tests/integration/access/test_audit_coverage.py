@@ -47,9 +47,11 @@ UNRECORDED = dict.fromkeys(
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
 }
 # The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them,
-# tests/integration/webhooks/test_notice_settings.py the links of letters, test_notice_messages.py the accounts.
+# tests/integration/webhooks/test_notice_settings.py the links of letters, test_notice_messages.py the accounts,
+# tests/integration/appeals/test_export_jobs.py the exports.
 ELSEWHERE = {
     "DELETE /api/v1/me/notice-accounts/{network}",
+    "DELETE /api/v1/exports/{export_id}",
     "DELETE /api/v1/me/sessions",
     "DELETE /api/v1/me/sessions/{session_id}",
     "POST /api/v1/people/{person_id}/unlock",

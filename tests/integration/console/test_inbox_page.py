@@ -155,13 +155,34 @@ async def test_list_is_passed_on_as_a_file(console: ConsoleUnderTest) -> None:
     assert workbook.content.startswith(b"PK")
 
 
-async def test_list_that_is_too_long_for_a_file_says_what_to_do(
+async def test_list_that_is_too_long_for_a_download_is_made_by_a_job(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "MAX_XLSX_ROWS", 0)
+    monkeypatch.setattr("services.console.pages.inbox.list_page.LONG_LIST", 0)
     response = (await console.send(EXECUTOR, "GET", "/inbox/appeals.xlsx?status=in_progress")).response
-    assert response.headers["location"] == "/inbox?status=in_progress&sort=-opened_at"
-    assert "Скачайте CSV или сузьте отбор" in note_of(response)
+    page = (await console.send(EXECUTOR, "GET", response.headers["location"])).response.text
+    assert 'name="list" value="status=in_progress&amp;sort=-opened_at"' in page
+    assert (
+        'href="/exports?list=' in (await console.send(EXECUTOR, "GET", "/inbox?status=in_progress")).response.text
+    )
+    form = {"list": "status=in_progress&sort=due", "format": "xlsx", "key": "k2"}
+    visited = await console.send(EXECUTOR, "POST", "/exports", data=form)
+    assert [(call.method, call.path, call.status) for call in visited.calls[1:]] == [("POST", "/exports", 202)]
+    assert visited.response.headers["location"] == "/exports"
+
+
+async def test_file_that_is_gone_leads_back_to_the_files(console: ConsoleUnderTest) -> None:
+    gone = (await console.send(EXECUTOR, "GET", console.filled("/exports/file?export_id={export_id}"))).response
+    assert (gone.status_code, gone.headers["location"]) == (303, "/exports")
+    assert "ещё нет или уже нет" in note_of(gone)
+    form = {"export_id": console.filled("{export_id}")}
+    deleted = (await console.send(EXECUTOR, "POST", "/exports/delete", data=form)).response
+    assert deleted.headers["location"] == "/exports"
+    wrong = {"list": "urgency=so&sort=due", "format": "csv"}
+    refused = (await console.send(EXECUTOR, "POST", "/exports", data=wrong)).response
+    assert refused.status_code == 422
+    assert "Этот отбор" in refused.text
 
 
 async def test_list_is_saved_under_a_name(console: ConsoleUnderTest) -> None:

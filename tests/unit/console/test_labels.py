@@ -6,6 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from services.appeals.classification.types import LocationSource, MessageType, NeedsAnswer
+from services.appeals.exports.export_requests import ExportStatus
 from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.lifecycle.transitions import AssignmentKind
 from services.appeals.lifecycle.unread_marks import UnreadReason
@@ -74,6 +75,7 @@ LISTS: dict[str, Any] = {
     "right": Right,
     "address_state": AddressState,
     "account_state": AccountState,
+    "export_status": ExportStatus,
     "notice_channel": NoticeChannel,
     "notice_kind": NoticeKind,
     "notice_delivery": NoticeDelivery,

@@ -184,6 +184,7 @@ _ROUTES = {
     "/api/v1/notices/unsubscription": "webhooks",
     "/api/v1/me/notices": "webhooks",
     "/api/v1/me/notice-settings": "webhooks",
+    "/api/v1/exports/5a/file": "appeals",
     "/api/v1/me/notice-accounts": "webhooks",
     "/api/v1/me/notice-accounts/vk": "webhooks",
     "/api/v1/people/5a/notice-address": "webhooks",

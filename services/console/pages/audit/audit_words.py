@@ -134,6 +134,7 @@ READ_ACTIONS = {
     "get_appeal": "открыл обращение",
     "list_messages": "читал сообщения",
     "get_message": "открыл сообщение",
+    "download_export": "выгрузил обращения",
     "export_appeals_csv": "выгрузил обращения",
     "export_appeals_xlsx": "выгрузил обращения",
     "get_quarantined_payload": "открыл запись карантина",

@@ -1,4 +1,6 @@
-"""A list as a file: passed on from the API while it is read."""
+"""A list as a file: passed on from the API while it is read. A long one is made by a job."""
+
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -9,10 +11,8 @@ from services.console.site.downloads import download
 from services.console.site.visit import Visit, VisitDep
 
 router = APIRouter()
-_TOO_LONG = {
-    "csv": "В списке больше 100 000 обращений, файл столько не вмещает. Сузьте отбор, например по периоду.",
-    "xlsx": "В списке больше 20 000 обращений, Excel столько не вмещает. Скачайте CSV или сузьте отбор.",
-}
+# A list of more appeals takes longer than a person waits for a download.
+LONG_LIST = 5_000
 _PASSED_ON = ("Content-Disposition", "X-Total-Count")
 
 
@@ -37,4 +37,4 @@ async def _download(visit: Visit, kind: str) -> Response:
     except ApiProblem as problem:
         if problem.status != 409:
             raise
-        return visit.redirect(query.address, note=_TOO_LONG[kind], kind="failed")
+        return visit.redirect(f"/exports?{urlencode({'list': query.at(None).text})}")

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.appeal_list_query import ListQuery
 from services.console.pages.inbox import filter_words
+from services.console.pages.inbox.list_export import LONG_LIST
 from services.console.pages.inbox.live_matching import live_bar
 from services.console.pages.inbox.work_lists import count_lists, find_list, lists_of
 from services.console.site.forms import is_id
@@ -38,7 +39,7 @@ async def show_list(
     values = await _read(visit, query)
     if values["refusal"] is not None:
         status = 422
-    return visit.render("inbox/inbox.html", status=status, save=save or SaveForm(), **values)
+    return visit.render("inbox/inbox.html", status=status, save=save or SaveForm(), long_list=LONG_LIST, **values)
 
 
 async def _read(visit: Visit, query: ListQuery) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""Exports as jobs: requested within a quota, and shown to their authors only."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from typing_extensions import TypeAliasType
+
+from services.appeals import jobs
+from services.appeals.exports.listed_rows import PAGE_ROWS, listed_ids
+from services.appeals.lists.appeal_filter import AppealFilter
+from services.appeals.lists.appeal_sorting import AppealSort
+from shared import clock
+from shared.api.pagination import Paging
+from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_rows
+from shared.database.sessions import WriteSession
+from shared.http.problems import NotFound, TooManyRequests
+from shared.ids import new_id
+from shared.tables.appeals_exports import AppealExport, AppealExportPart
+
+ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
+ExportStatus = TypeAliasType("ExportStatus", Literal["queued", "running", "ready", "failed"])
+
+# A workbook is built when it is read, which takes seconds for so many rows.
+MAX_ROWS = {"csv": 300_000, "xlsx": 50_000}
+UNFINISHED = ("queued", "running")
+# Of one person or client. Each masks texts on a core, and takes tens of megabytes.
+MAX_UNFINISHED = 2
+MAX_KEPT = 10
+_RETRY_AFTER = {"Retry-After": "60"}
+
+
+async def request_export(
+    session: WriteSession, caller: Caller, file_format: ExportFormat, filters: AppealFilter, sort: AppealSort
+) -> AppealExport:
+    """Store an export with the appeals that the list has now, and enqueue its job.
+
+    Raises `Conflict` for more appeals than the format takes, `TooManyRequests` beyond the quota of the caller, and
+    `Invalid` as the list does.
+    """
+    await _check_quota(session, caller)
+    ids = await listed_ids(session, caller, filters, sort, max_rows=MAX_ROWS[file_format])
+    export = AppealExport(
+        id=new_id(), author=caller.actor, format=file_format, status="queued", total=len(ids), rows_done=0,
+        scopes=sorted(caller.scopes) if caller.scopes is not None else None, created_at=clock.now(),
+    )  # fmt: skip
+    session.add(export)
+    await session.flush()
+    parts = [
+        {"export_id": export.id, "number": number, "appeal_ids": ids[start : start + PAGE_ROWS]}
+        for number, start in enumerate(range(0, len(ids), PAGE_ROWS))
+    ]
+    await insert_rows(session, AppealExportPart, parts)
+    await jobs.queue.enqueue(session, jobs.RUN_EXPORT, {"export_id": str(export.id)})
+    return export
+
+
+async def _check_quota(session: WriteSession, caller: Caller) -> None:
+    # Two requests at once must not both be the last.
+    key = func.hashtextextended(f"exports {caller.actor}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    rows = await session.execute(
+        select(AppealExport.status, func.count()).where(*_kept(caller)).group_by(AppealExport.status)
+    )
+    counts = {row[0]: row[1] for row in rows}
+    if sum(counts.get(status, 0) for status in UNFINISHED) >= MAX_UNFINISHED:
+        raise TooManyRequests(f"{MAX_UNFINISHED} of your exports are not finished yet", headers=_RETRY_AFTER)
+    if sum(counts.values()) >= MAX_KEPT:
+        raise TooManyRequests(f"You have {MAX_KEPT} exports: delete one", headers=_RETRY_AFTER)
+
+
+def _kept(caller: Caller) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions of the caller's exports that have not expired."""
+    return [
+        AppealExport.author == caller.actor,
+        or_(AppealExport.expires_at.is_(None), AppealExport.expires_at > clock.now()),
+    ]
+
+
+async def get_own(session: AsyncSession, caller: Caller, export_id: UUID) -> AppealExport:
+    """Return an export of the caller. Raises `NotFound`, also for one of others, and for one that has expired."""
+    found = await session.scalar(select(AppealExport).where(and_(AppealExport.id == export_id, *_kept(caller))))
+    if found is None:
+        raise NotFound("You have no such export, or it has expired")
+    return found
+
+
+async def list_own(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[AppealExport]:
+    """Return the caller's exports, newest first, one more than the page takes."""
+    columns = (AppealExport.created_at, AppealExport.id)
+    query = (
+        select(AppealExport)
+        .where(*_kept(caller))
+        .order_by(*(column.desc() for column in columns))
+        .limit(paging.limit + 1)
+    )
+    after = paging.after(columns, (datetime.fromisoformat, UUID))
+    return (await session.scalars(query if after is None else query.where(after))).all()
+
+
+async def delete_own(session: WriteSession, caller: Caller, export_id: UUID) -> None:
+    """Delete an export of the caller with its rows, also one that is not finished. Raises as `get_own`."""
+    export = await get_own(session, caller, export_id)
+    await session.execute(delete(AppealExportPart).where(AppealExportPart.export_id == export.id))
+    await session.delete(export)
+    await session.flush()

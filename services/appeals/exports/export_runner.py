@@ -1,0 +1,99 @@
+"""The job of an export: one part after the other, each in a transaction of its own.
+
+A worker that is killed loses at most the part that it was reading; the next one goes on with it.
+"""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import actor_id
+from services.appeals.exports import stored_rows
+from services.appeals.exports.export_requests import UNFINISHED
+from services.appeals.lists import appeal_list
+from shared import clock
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.auth.token_recheck import load_callers
+from shared.database.purge import RetentionSettings
+from shared.database.sessions import Database, WriteSession
+from shared.tables.appeals_exports import AppealExport, AppealExportPart
+
+_NO_ACCESS = "У вас больше нет доступа к обращениям."
+_DEAD_LETTERED = "Файл не получился из-за ошибки в программе, о ней знает оператор. Запросите его ещё раз."
+
+
+async def run_export(database: Database, export_id: UUID) -> None:
+    """Read the parts of an export that are not read yet. Idempotent, also for several workers at once."""
+    while await run_part(database, export_id):
+        pass
+
+
+async def run_part(database: Database, export_id: UUID) -> bool:
+    """Read the next part of an export; return whether there may be more."""
+    async with database.read() as session:
+        export = await session.get(AppealExport, export_id)
+        if export is None or export.status not in UNFINISHED:
+            return False
+        part = await _next_part(session, export_id)
+        caller = await _present_caller(session, export)
+        content = b""
+        if part is not None and caller is not None:
+            rows = await appeal_list.read_rows(session, caller, part.appeal_ids)
+            content = await asyncio.to_thread(stored_rows.encode, rows)
+    async with database.write() as session:
+        locked = await session.scalar(select(AppealExport).where(AppealExport.id == export_id).with_for_update())
+        if locked is None or locked.status not in UNFINISHED:
+            return False
+        if caller is None:
+            _end(locked, "failed", _NO_ACCESS)
+            return False
+        present = await _next_part(session, export_id)
+        if present is None:
+            _end(locked, "ready")
+            return False
+        if part is not None and present.number == part.number:
+            present.rows = content
+            locked.status = "running"
+            locked.rows_done += len(present.appeal_ids)
+    return True
+
+
+async def _next_part(session: AsyncSession, export_id: UUID) -> AppealExportPart | None:
+    first = select(func.min(AppealExportPart.number)).where(
+        AppealExportPart.export_id == export_id, AppealExportPart.rows.is_(None)
+    )
+    number = await session.scalar(first)
+    return None if number is None else await session.get(AppealExportPart, (export_id, number))
+
+
+async def _present_caller(session: AsyncSession, export: AppealExport) -> Caller | None:
+    """Return the author with their present access, within the scopes of the request; None if they may not read
+    appeals any more.
+    """
+    author = actor_id(export.author)
+    found = (await load_callers(session, [author])).get(author) if author is not None else None
+    if found is not None and export.scopes is not None:
+        scopes = frozenset(export.scopes)
+        found = replace(found, scopes=scopes if found.scopes is None else scopes & found.scopes)
+    if found is None or Right.APPEALS_READ not in found.rights:
+        return None
+    return found.with_right(Right.APPEALS_READ)
+
+
+def _end(export: AppealExport, status: str, failure: str | None = None) -> None:
+    export.status, export.failure = status, failure
+    export.completed_at = clock.now()
+    export.expires_at = export.completed_at + timedelta(days=RetentionSettings().exports_days)
+
+
+async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
+    """Fail the export when its job failed for good, so that nobody waits for it."""
+    export = await session.get(AppealExport, UUID(payload["export_id"]), with_for_update=True)
+    if export is not None and export.status in UNFINISHED:
+        _end(export, "failed", _DEAD_LETTERED)

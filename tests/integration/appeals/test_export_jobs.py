@@ -1,0 +1,182 @@
+"""Exports as jobs: read part by part, taken up after a kill, downloaded as their author may see them now."""
+
+import csv
+import io
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import openpyxl
+import pytest
+
+from services.appeals import jobs
+from services.appeals.exports import export_requests, export_runner
+from services.appeals.exports.columns import HEADINGS
+from services.appeals.retention import purge_rules
+from shared.contracts.erasures import ERASED_TEXT
+from shared.database.purge import RetentionSettings, purge_tables
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.reply_helpers import COLLEAGUE, execute, request
+from tests.integration.appeals.test_exports import TEXTS, _insert
+
+
+async def requested(scenario: AppealsScenario, **body: Any) -> dict[str, Any]:
+    """Request an export as a moderator; return it."""
+    answer = await request(scenario, "POST", "/exports", {"format": "csv", **body}, role="moderator")
+    assert answer.status_code == 202, answer.text
+    found: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"/api/v1/exports/{found['id']}"
+    return found
+
+
+async def shown(scenario: AppealsScenario, export: dict[str, Any]) -> dict[str, Any]:
+    answer = await request(scenario, "GET", f"/exports/{export['id']}", role="moderator")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def finished(scenario: AppealsScenario, **body: Any) -> dict[str, Any]:
+    """Request an export, and let its job end."""
+    export = await requested(scenario, **body)
+    await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
+    return await shown(scenario, export)
+
+
+async def downloaded(scenario: AppealsScenario, export: dict[str, Any], **who: Any) -> Any:
+    who.setdefault("role", "moderator")
+    return await request(scenario, "GET", f"/exports/{export['id']}/file", **who)
+
+
+async def rows_of(scenario: AppealsScenario, export: dict[str, Any]) -> list[dict[str, str]]:
+    answer = await downloaded(scenario, export)
+    assert answer.status_code == 200, answer.text
+    rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+    assert answer.headers["x-total-count"] == str(len(rows))
+    return rows
+
+
+async def test_long_list_is_read_part_by_part(scenario: AppealsScenario) -> None:
+    await _insert(scenario, [f"Обращение {number}" for number in range(450)])
+    export = await requested(scenario, sort="opened_at")
+    assert (export["status"], export["total"], export["rows_done"], export["file_url"]) == ("queued", 450, 0, None)
+    assert (await downloaded(scenario, export)).status_code == 409
+    database = scenario.appeals.service.database
+    assert await export_runner.run_part(database, UUID(export["id"]))
+    running = await shown(scenario, export)
+    assert (running["status"], running["rows_done"]) == ("running", 200)
+    # Its worker is killed here: the job of another one goes on, and a third has nothing left to do.
+    for _ in range(2):
+        await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
+    ready = await shown(scenario, export)
+    assert (ready["status"], ready["rows_done"], ready["failure"]) == ("ready", 450, None)
+    rows = await rows_of(scenario, export)
+    assert list(rows[0]) == HEADINGS
+    assert [row["Текст"] for row in rows] == [f"Обращение {number}" for number in range(450)]
+    assert rows[0]["Зарегистрировано"] == "04.03.2026 10:00"
+    listed = (await request(scenario, "GET", "/exports", role="moderator")).json()["items"]
+    assert [one["id"] for one in listed] == [export["id"]]
+
+
+async def test_export_is_fixed_masked_and_a_workbook_too(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    export = await finished(scenario, format="xlsx", filter={"urgency": "high"}, sort="opened_at")
+    await _insert(scenario, ["Позже"])
+    answer = await downloaded(scenario, export)
+    assert answer.headers["content-disposition"].endswith('.xlsx"')
+    sheet = openpyxl.load_workbook(io.BytesIO(answer.content)).active
+    assert sheet is not None
+    cells = [dict(zip(HEADINGS, row, strict=True)) for row in sheet.iter_rows(min_row=2, values_only=True)]
+    assert [row["Текст"] for row in cells] == [TEXTS[0], "=1+1; позвоните [имя] [телефон]", TEXTS[2]]
+    assert isinstance(cells[0]["Зарегистрировано"], datetime)
+
+
+async def test_file_shows_what_its_author_may_read_now(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    answer = await request(scenario, "POST", "/exports", {"format": "csv"})
+    export = answer.json()
+    await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
+    await execute(
+        scenario,
+        "UPDATE appeals SET organisation_id = $1 WHERE text LIKE 'Когда%'",
+        scenario.other_organisation,
+    )
+    await execute(scenario, "UPDATE appeals SET erased_at = now() WHERE text LIKE 'Нет света%'")
+    content = (await downloaded(scenario, export, role="executor")).content.decode()
+    assert (content.count("\r\n"), "Жердева" in content, "второй день" in content) == (3, False, False)
+    assert ERASED_TEXT in content
+    for role in ("executor", "moderator"):
+        assert (await downloaded(scenario, export, subject=COLLEAGUE, role=role)).status_code == 404
+        path = f"/exports/{export['id']}"
+        assert (await request(scenario, "DELETE", path, subject=COLLEAGUE, role=role)).status_code == 404
+
+
+async def test_each_download_is_recorded_as_a_read_of_personal_data(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    export = await finished(scenario)
+    for _ in range(2):
+        await rows_of(scenario, export)
+    connection = await scenario.database.connect()
+    rows = await connection.fetch("SELECT action, subject_count FROM personal_data_reads")
+    await connection.close()
+    assert [(row["action"].split()[-1], row["subject_count"]) for row in rows] == [("download_export", 3)] * 2
+
+
+async def test_quota_counts_what_is_unfinished_and_what_is_kept(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = [await requested(scenario) for _ in range(export_requests.MAX_UNFINISHED)]
+    refused = await request(scenario, "POST", "/exports", {"format": "csv"}, role="moderator")
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    other = await request(scenario, "POST", "/exports", {"format": "csv"}, subject=COLLEAGUE)
+    assert other.status_code == 202
+    gone = await request(scenario, "DELETE", f"/exports/{first['id']}", role="moderator")
+    assert gone.status_code == 204
+    monkeypatch.setattr(export_requests, "MAX_KEPT", 2)
+    await finished(scenario)
+    assert (await request(scenario, "POST", "/exports", {"format": "csv"}, role="moderator")).status_code == 429
+    # The job of a deleted export has nothing to do.
+    await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": first["id"]})
+
+
+async def test_too_long_list_and_wrong_filter_are_refused(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _insert(scenario, list(TEXTS))
+    monkeypatch.setitem(export_requests.MAX_ROWS, "xlsx", 2)
+    for body, status in (
+        ({"format": "xlsx"}, 409),
+        ({"format": "pdf"}, 422),
+        ({"format": "csv", "filter": {"urgensy": "high"}}, 422),
+    ):
+        assert (await request(scenario, "POST", "/exports", body, role="moderator")).status_code == status, body
+
+
+async def test_author_without_access_and_dead_lettered_job_fail_the_export(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    export = await requested(scenario)
+    await execute(scenario, "UPDATE appeal_exports SET author = $1", str(uuid4()))
+    await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
+    other = await requested(scenario)
+    async with scenario.appeals.service.database.write() as session:
+        await export_runner.on_job_dead_lettered(session, {"export_id": other["id"]}, "bug")
+    failed = await shown(scenario, other)
+    assert (failed["status"], failed["expires_at"] is not None) == ("failed", True)
+    connection = await scenario.database.connect()
+    row = await connection.fetchrow("SELECT status, failure FROM appeal_exports WHERE id = $1", UUID(export["id"]))
+    await connection.close()
+    assert (row["status"], "доступа" in row["failure"]) == ("failed", True)
+
+
+async def test_expired_export_is_gone(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _insert(scenario, list(TEXTS))
+    export = await finished(scenario)
+    kept = datetime.fromisoformat(export["expires_at"]) - datetime.fromisoformat(export["completed_at"])
+    assert kept == timedelta(days=RetentionSettings().exports_days)
+    await execute(scenario, "UPDATE appeal_exports SET expires_at = now() - interval '1 hour'")
+    assert (await downloaded(scenario, export)).status_code == 404
+    await purge_tables(scenario.appeals.service.database, purge_rules(RetentionSettings()))
+    connection = await scenario.database.connect()
+    for table in ("appeal_exports", "appeal_export_parts"):
+        assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+    await connection.close()
