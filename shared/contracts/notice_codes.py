@@ -9,6 +9,8 @@ import secrets
 
 from shared.contracts.values import MessageKind
 
+# On whose behalf ingest publishes messages with notices: `on_behalf_of` of their publications.
+NOTICES_ACTOR = "notices"
 _CODE = re.compile(r"\s*гп[\s\-–—]*(\d{5})[\s\-–—]*(\d{5})[\s.!]*", re.IGNORECASE)
 
 

@@ -307,13 +307,25 @@ class IngestUnderTest:
         return UUID(answer.json()["id"])
 
     async def change(
-        self, publication: UUID, text: str | None, *, change_id: UUID | None = None
+        self,
+        publication: UUID,
+        text: str | None,
+        *,
+        change_id: UUID | None = None,
+        photos: Sequence[UUID] | None = None,
     ) -> dict[str, Any]:
-        """Request an edit, or without a text a withdrawal, as appeals does; return it when it has ended."""
+        """Request an edit, or without a text a withdrawal, as appeals does; return it when it has ended.
+
+        `photos`: those that the reply has after the edit; None: they stay.
+        """
         ident = change_id or uuid4()
+        attachments = None
+        if photos is not None:
+            named = {"name": "двор.jpg", "content_type": "image/jpeg"}
+            attachments = [{"id": str(photo), **named} for photo in photos]
         answer = await self.ingest.client.post(
             f"/internal/publications/{publication}/changes",
-            json={"id": str(ident), "text": text, "on_behalf_of": "someone"},
+            json={"id": str(ident), "text": text, "on_behalf_of": "someone", "attachments": attachments},
             headers=self.ingest.service_headers("appeals"),
         )
         assert answer.status_code in {200, 201}, answer.text

@@ -63,7 +63,7 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
     if ids:
         await _split_off_later_messages(session, command, ids)
         await _erase_appeal_rows(session, command, found)
-        await _delete_exports(session, ids)
+        await delete_exports(session, ids)
         await erase_replies(session, [id_ for id_ in ids if found[id_] in command.threads], ids)
         await _erase_what_was_said(session, command, ids)
         await index_appeals(session, ids)
@@ -76,7 +76,7 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
     return AuthorErasedSoFar(is_done=not ids, counts=await _counts(session, command.pseudonym))
 
 
-async def _delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
+async def delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
     """Delete the exports that contain these appeals: their authors ask for new ones."""
     exports = select(AppealExportPart.export_id).where(AppealExportPart.appeal_ids.overlap(ids))
     found = set(await session.scalars(exports))

@@ -6,9 +6,16 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from shared import clock
+from shared.contracts.notice_codes import NOTICES_ACTOR
 from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
-from shared.tables.ingest import MessageVersion, PendingDeletion, ProcessedPushEvent, QuarantinedPayload
+from shared.tables.ingest import (
+    MessageVersion,
+    PendingDeletion,
+    ProcessedPushEvent,
+    Publication,
+    QuarantinedPayload,
+)
 
 # Networks retry a push for hours; later the message comes by polling, which has no event ids.
 PROCESSED_EVENTS_KEPT = timedelta(days=3)
@@ -24,6 +31,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         .exists()
     )
     quarantine, versions = timedelta(days=terms.quarantine_days), timedelta(days=terms.message_versions_days)
+    told = timedelta(days=terms.notices_days)
     return (
         purge_rule(
             ProcessedPushEvent,
@@ -39,6 +47,16 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             QuarantinedPayload,
             QuarantinedPayload.created_at,
             lambda: [QuarantinedPayload.created_at < clock.now() - quarantine],
+        ),
+        # Messages to colleagues, not to citizens.
+        purge_rule(
+            Publication,
+            Publication.created_at,
+            lambda: [
+                Publication.on_behalf_of == NOTICES_ACTOR,
+                Publication.status.in_(["published", "failed"]),
+                Publication.created_at < clock.now() - told,
+            ],
         ),
         purge_rule(
             MessageVersion,

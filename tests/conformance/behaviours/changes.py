@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from services.ingest.networks.catalogue import max_text_length
+from shared.networks import NETWORKS
 from tests.conformance.behaviour_list import behaviour
 from tests.conformance.behaviours.incoming import words
 from tests.conformance.behaviours.publishing import RUSSIAN
@@ -21,7 +23,13 @@ class _Published:
 
 
 async def _published(
-    system: IngestUnderTest, kind: Kind, author: str, *, photo: UUID | None = None, board: bool = False
+    system: IngestUnderTest,
+    kind: Kind,
+    author: str,
+    *,
+    photo: UUID | None = None,
+    board: bool = False,
+    text: str | None = None,
 ) -> _Published:
     under = to = None
     if board:
@@ -30,11 +38,24 @@ async def _published(
         under = await system.driver.post(system.page, words("Пост"))
     asked = await system.driver.citizen(system.page, words("Когда?"), kind, under=under, to=to, author=author)
     row = await system.wait_until_stored(asked)
-    text = words("Начнём в среду")
+    is_long = text is not None
+    text = text or words("Начнём в среду")
     publication = await system.ask(row["id"], text, photos=[photo] if photo else ())
     await system.wait_until_published(publication)
+    if is_long:
+        return await _published_in_parts(system, publication, text, asked.thread)
     own = await system.wait_for_community_message(text)
     return _Published(publication, text, asked.thread, own["id"])
+
+
+async def _published_in_parts(system: IngestUnderTest, publication: UUID, text: str, thread: str) -> _Published:
+    async def complete() -> list[PublishedReply] | None:
+        shown = [one for one in await system.driver.answers(system.page) if one.thread == thread]
+        return shown if " ".join(one.text for one in shown) == text else None
+
+    shown = await system.eventually(complete, "not all parts are published")
+    own = await system.wait_for_community_message(shown[-1].text)
+    return _Published(publication, text, thread, own["id"])
 
 
 async def _shown(system: IngestUnderTest, found: _Published) -> list[PublishedReply]:
@@ -101,6 +122,37 @@ async def edited_comment_keeps_its_photo(system: IngestUnderTest) -> None:
     await system.change(found.publication, words("Починили"))
     (after,) = await _shown(system, found)
     assert len(after.photos) == len(before.photos) == 1
+
+
+@behaviour("changes", "photos")
+async def edit_gives_the_comment_other_photos_where_the_network_takes_them(system: IngestUnderTest) -> None:
+    if not NETWORKS[system.driver.network].edits_photos:
+        return
+    first, second = system.photos.add(), system.photos.add()
+    found = await _published(system, "comment", "700414", photo=first)
+    (before,) = await _shown(system, found)
+    assert (await system.change(found.publication, found.text, photos=[second, first]))["status"] == "done"
+    (both,) = await _shown(system, found)
+    assert (len(both.photos), both.photos[1], both.text) == (2, before.photos[0], found.text)
+    assert (await system.change(found.publication, words("Без фото"), photos=[]))["status"] == "done"
+    (none,) = await _shown(system, found)
+    assert none.photos == ()
+
+
+@behaviour("changes")
+async def reply_in_parts_is_edited_in_every_part_and_shortened(system: IngestUnderTest) -> None:
+    longest = max_text_length(system.driver.network, "comment")
+    former, new = (" ".join(f"{word}-{number}" for number in range(longest // 5)) for word in ("слово", "новое"))
+    found = await _published(system, "comment", "700415", text=former)
+    parts = len(await _shown(system, found))
+    assert parts > 1
+    assert (await system.change(found.publication, new))["status"] == "done"
+    shown = [one.text for one in await _shown(system, found)]
+    assert (len(shown), " ".join(shown)) == (parts, new)
+    short = words("Коротко")
+    assert (await system.change(found.publication, short))["status"] == "done"
+    assert [one.text for one in await _shown(system, found)] == [short]
+    assert len(await system.events(found.publication, "publication.edited")) == 2
 
 
 @behaviour("changes")

@@ -8,13 +8,16 @@ from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
+from sqlalchemy import select
 
 from services.appeals import jobs
+from services.appeals.erasure.appeal_rows import delete_exports
 from services.appeals.exports import export_requests, export_runner
 from services.appeals.exports.columns import HEADINGS
 from services.appeals.retention import purge_rules
 from shared.contracts.erasures import ERASED_TEXT
 from shared.database.purge import RetentionSettings, purge_tables
+from shared.tables.appeals import Appeal
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.reply_helpers import COLLEAGUE, execute, request
 from tests.integration.appeals.test_exports import TEXTS, _insert
@@ -166,6 +169,17 @@ async def test_author_without_access_and_dead_lettered_job_fail_the_export(scena
     row = await connection.fetchrow("SELECT status, failure FROM appeal_exports WHERE id = $1", UUID(export["id"]))
     await connection.close()
     assert (row["status"], "доступа" in row["failure"]) == ("failed", True)
+
+
+async def test_erasure_deletes_the_exports_with_the_citizens_words(scenario: AppealsScenario) -> None:
+    await _insert(scenario, list(TEXTS))
+    kept = await finished(scenario, filter={"urgency": "normal"})
+    export = await finished(scenario)
+    async with scenario.appeals.service.database.write() as session:
+        ids = (await session.scalars(select(Appeal.id).limit(1))).all()
+        await delete_exports(session, ids)
+    assert (await downloaded(scenario, export)).status_code == 404
+    assert await rows_of(scenario, kept) == []
 
 
 async def test_expired_export_is_gone(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:

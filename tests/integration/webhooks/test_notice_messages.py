@@ -1,5 +1,6 @@
 """Notices as messages in a network: linked by a code, told once, and by e-mail where the network refuses them."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
+from services.ingest.schemas.publications import PublicationRequest
 from services.webhooks.notices.messages.due_messages import write_due_messages
 from services.webhooks.notices.messages.message_letters import hand_over_due
 from services.webhooks.worker import accounts_consumer
@@ -38,6 +40,7 @@ class Ingest:
     async def post(self, _callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Take a request, or raise the next of `answers`."""
         assert path == "/internal/publications"
+        PublicationRequest.model_validate_json(json.dumps(body))
         if self.answers:
             raise self.answers.pop(0)
         assert self.taken.setdefault(body["reply_id"], body) == body

@@ -19,6 +19,7 @@ from services.webhooks.schemas.notices import AccountState, NoticeChannel, Notic
 from shared import clock
 from shared.contracts.erasures import AUTHOR_ERASED
 from shared.contracts.ingest_events import PublicationFailure
+from shared.contracts.notice_codes import NOTICES_ACTOR
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import get_logger
@@ -29,8 +30,6 @@ from shared.tables.registry import Person
 
 log = get_logger(__name__)
 
-# On whose behalf ingest publishes them, as its publications show.
-ACTOR = "notices"
 UNAVAILABLE_DELAY = timedelta(seconds=30)
 _BATCH = 20
 # Failures after which the message certainly does not stand in the conversation, and the account is not to blame.
@@ -103,11 +102,11 @@ async def _hand_over(
         "reply_id": str(letter_id),
         "message_id": str(message_id),
         "text": text,
-        "on_behalf_of": ACTOR,
+        "on_behalf_of": NOTICES_ACTOR,
     }
     path = "/internal/publications"
     try:
-        await client.post("ingest", path, body, on_behalf_of=ACTOR, idempotency_key=str(letter_id))
+        await client.post("ingest", path, body, on_behalf_of=NOTICES_ACTOR, idempotency_key=str(letter_id))
     except ServiceUnavailable as error:
         log.warning("message not handed over", letter_id=str(letter_id), error=str(error))
         values: dict[str, Any] = {"next_attempt_at": clock.now() + UNAVAILABLE_DELAY}
