@@ -277,6 +277,21 @@ async def test_published_reply_is_edited_and_withdrawn_with_a_reason(console: Co
         visited = await _post(console, MANAGER, path, form | {"do": do})
         assert (visited.calls[-1].path.rpartition("/")[2], visited.calls[-1].status) == (route, 202)
         assert visited.response.headers["location"] == console.filled(path)
+    kept = re.search(r'name="(keep_[^"]+)"', page)
+    photos = {"chooses_photos": "1"} | ({kept[1]: "on"} if kept else {})
+    with_photo = await console.send(
+        MANAGER,
+        "POST",
+        console.filled(path),
+        data=form | photos | {"do": "edit"},
+        files={"photo": ("двор.jpg", jpeg(), "image/jpeg")},
+    )
+    assert [call.path.rpartition("/")[2] for call in with_photo.calls[1:3]] == ["attachments", "edits"]
+    wrong = await console.send(
+        MANAGER, "POST", console.filled(path), data=form | {"do": "edit"}, files={"photo": ("двор.jpg", b"x")}
+    )
+    assert wrong.response.status_code == 422
+    assert "Это не фото" in wrong.response.text
     empty = (await _post(console, MANAGER, path, form | {"do": "withdraw", "reason": ""})).response
     assert empty.status_code == 422
     assert "Напишите причину" in empty.text

@@ -8,8 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import FormData
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.reply.entered_reply import EnteredReply, from_local, to_local
+from services.console.pages.reply.entered_reply import EnteredReply, chosen_file, from_local, to_local
 from services.console.pages.reply.line_diff import line_diff
+from services.console.pages.reply.reply_changes import PHOTO_REFUSED, upload_photo
 from services.console.pages.reply.reply_screen import field_errors, hints_for, refusal_text
 from services.console.site.kept_form import KeptForm
 from services.console.site.page import page_router
@@ -31,8 +32,10 @@ async def show_published(visit: VisitDep, appeal_id: str, reply_id: str) -> HTML
 @router.post(PATH)
 async def change_published(request: Request, visit: OptionalVisitDep, appeal_id: str, reply_id: str) -> Response:
     """Edit the reply in the network, or withdraw it from there."""
-    form = await request.form(max_files=0)
-    return await _KEPT.or_result(request, visit, lambda signed_in: _changed(signed_in, appeal_id, reply_id, form))
+    async with request.form(max_files=1) as form:
+        return await _KEPT.or_result(
+            request, visit, lambda signed_in: _changed(signed_in, appeal_id, reply_id, form)
+        )
 
 
 async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) -> Response:
@@ -46,6 +49,15 @@ async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) 
     names, route = (("ground", "reason"), "withdrawal") if withdraws else (("text", "reason"), "edits")
     body: dict[str, Any] = {name: entered[name] or None for name in names}
     if not withdraws:
+        if (file := chosen_file(form)) is not None:
+            try:
+                photo = await upload_photo(visit, file)
+            except ApiProblem as problem:
+                if problem.status not in PHOTO_REFUSED:
+                    raise
+                told = PHOTO_REFUSED[problem.status]
+                return await _show(visit, appeal_id, reply_id, entered=entered, refusal=told)
+            entered["kept"] = [*(entered["kept"] or ()), photo.id]
         body |= {"promised_at": from_local(entered["promised"]), "attachments": entered["kept"]}
     try:
         await visit.api.send(
@@ -70,6 +82,7 @@ async def _show(
     *,
     entered: dict[str, Any] | None = None,
     problem: ApiProblem | None = None,
+    refusal: str = "",
     withdraws: bool = False,
 ) -> HTMLResponse:
     path = f"/appeals/{appeal_id}"
@@ -87,14 +100,14 @@ async def _show(
             hints = await hints_for(visit, appeal_id, replace(EnteredReply.of(reply), text=entered["text"]))
     return visit.render(
         "reply/published.html",
-        status=problem.status if problem is not None else 200,
+        status=problem.status if problem is not None else 422 if refusal else 200,
         appeal=appeal,
         reply=reply,
         versions=_with_diffs(versions["items"]),
         changing=reply is not None and any(change["status"] == "queued" for change in reply["changes"]),
         entered=entered or _shown_now(reply),
-        refusal=refusal_text(problem),
-        refused=problem is not None,
+        refusal=refusal or refusal_text(problem),
+        refused=problem is not None or bool(refusal),
         fields=fields,
         hints=hints,
         withdraws=withdraws,

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 from fastapi import Response
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from services.console.api_calls.client import ApiProblem
@@ -18,9 +18,11 @@ from services.console.site.visit import Visit
 
 _EMPTY = "Напишите ответ: пустой текст не сохраняется."
 _NO_FILE = "Выберите фото: JPEG, PNG или WebP до 20 МБ."
-_BAD_FILE = "Это не фото, или файл повреждён. Подходят JPEG, PNG и WebP до 20 МБ."
-_TOO_LARGE = "Файл больше 20 МБ. Уменьшите фото и добавьте снова."
-_TOO_MANY = "Слишком много загруженных и неиспользованных фото. Отправьте ответы с ними или подождите."
+PHOTO_REFUSED = {
+    409: "Слишком много загруженных и неиспользованных фото. Отправьте ответы с ними или подождите.",
+    413: "Файл больше 20 МБ. Уменьшите фото и добавьте снова.",
+    422: "Это не фото, или файл повреждён. Подходят JPEG, PNG и WebP до 20 МБ.",
+}
 
 
 async def store(visit: Visit, appeal_id: str, entered: EnteredReply) -> dict[str, Any]:
@@ -132,21 +134,25 @@ async def insert_template(visit: Visit, appeal_id: str, entered: EnteredReply, f
     return await show_reply(visit, appeal_id, entered=replace(entered, text=text, kind=kind), notice=notice)
 
 
+async def upload_photo(visit: Visit, file: UploadFile) -> Photo:
+    """Upload a photo, which belongs to no reply yet. `PHOTO_REFUSED` has the words of refusals by their status."""
+    upload = aiohttp.FormData()
+    content = BytesIO(await file.read())
+    upload.add_field("file", content, filename=file.filename, content_type="application/octet-stream")
+    answer = await visit.api.send("POST", "/attachments", form=upload)
+    return Photo(answer.data["id"], answer.data["name"])
+
+
 async def add_photo(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
     """Upload the chosen photo, and save it with the draft if there is a text."""
     if (file := chosen_file(form)) is None:
         return await show_reply(visit, appeal_id, entered=entered, refusal=_NO_FILE)
-    upload = aiohttp.FormData()
-    content = BytesIO(await file.read())
-    upload.add_field("file", content, filename=file.filename, content_type="application/octet-stream")
     try:
-        answer = await visit.api.send("POST", "/attachments", form=upload)
+        photo = await upload_photo(visit, file)
     except ApiProblem as problem:
-        words = {413: _TOO_LARGE, 422: _BAD_FILE, 409: _TOO_MANY}
-        if problem.status not in words:
+        if problem.status not in PHOTO_REFUSED:
             raise
-        return await show_reply(visit, appeal_id, entered=entered, refusal=words[problem.status])
-    photo = Photo(answer.data["id"], answer.data["name"])
+        return await show_reply(visit, appeal_id, entered=entered, refusal=PHOTO_REFUSED[problem.status])
     return await _with_photos(visit, appeal_id, entered, (*entered.photos, photo), "Фото добавлено.")
 
 

@@ -31,7 +31,8 @@ PATH = "/appeals/{appeal_id}/reply"
 router = page_router()
 router.include_router(published_reply.router)
 # A photo of 20 MiB, and the text.
-PAGE = Page(router, body_limits={PATH: 21 * 1024 * 1024})
+_WITH_PHOTO = 21 * 1024 * 1024
+PAGE = Page(router, body_limits={PATH: _WITH_PHOTO, published_reply.PATH: _WITH_PHOTO})
 _SIGNED_OUT = (
     "Сессия закончилась, поэтому ничего не сохранено. Ваш текст на месте: войдите и сохраните его ещё раз."
 )
