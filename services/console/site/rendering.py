@@ -1,10 +1,13 @@
 """The templates of all pages."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_eval_context
+from jinja2.filters import do_xmlattr
+from jinja2.nodes import EvalContext
 
 from services.console.site.static_files import static_url
 from services.console.words.formats import FILTERS
@@ -25,12 +28,21 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters.update(FILTERS)
+    templates.filters["xmlattr"] = attributes
     templates.filters["label"] = label
     templates.filters["unreadable_words"] = unreadable_words
     templates.filters["unsent_words"] = unsent_words
     templates.globals["static_url"] = static_url
     templates.globals["label_options"] = options
     return templates
+
+
+@pass_eval_context
+def attributes(context: EvalContext, values: Mapping[str, Any]) -> str:
+    """Return attributes of an element. One that is False is left out: in HTML `autofocus="False"` sets it."""
+    return do_xmlattr(
+        context, {name: "" if value is True else value for name, value in values.items() if value is not False}
+    )
 
 
 def render(template: str, **values: Any) -> str:

@@ -1,0 +1,10 @@
+"""Templates: attributes of elements."""
+
+from services.console.site.rendering import environment
+
+
+def test_attribute_that_is_false_is_left_out() -> None:
+    template = environment().from_string(
+        '<input{{ {"autofocus": false, "required": true, "maxlength": 3} | xmlattr }}>'
+    )
+    assert template.render() == '<input required="" maxlength="3">'
