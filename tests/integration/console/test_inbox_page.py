@@ -3,14 +3,14 @@
 import json
 import re
 from html import unescape
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
 from services.appeals.api import exports
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
-from tests.integration.console.page_reading import heading_of, links_of, note_of, text_of
+from tests.integration.console.page_reading import heading_of, links_of, note_of, query_of, text_of
 
 MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), CallerCase("manager")
 HEAD = CallerCase("head")
@@ -49,7 +49,9 @@ async def test_filters_show_numbers(console: ConsoleUnderTest, part: str) -> Non
     assert "в работе 3" in text_of(response)
     assert "закрыто 0" in text_of(response)
     assert "ВКонтакте — 3" in text_of(response)
-    assert re.search(r'<select id="field-municipality".*? — 0</option>.*?</select>', response.text, re.DOTALL)
+    assert re.search(
+        r'<datalist id="offered-district">.*?<option value="[^"]+">0</option>', response.text, re.DOTALL
+    )
     assert '<input type="hidden" name="overdue" value="true">' in response.text
     assert ("<main" in response.text) is (part == "")
 
@@ -92,6 +94,20 @@ async def test_organisation_by_its_name_filters_the_list(console: ConsoleUnderTe
     none = (await console.send(MODERATOR, "GET", "/inbox?overdue=true&organisation=организация потом")).response
     assert "Такой организации нет" in none.text
     assert links_of(none)["Вернуться к списку"] == "/inbox?overdue=true&sort=-opened_at"
+
+
+async def test_municipality_by_its_name_filters_the_list(console: ConsoleUnderTest) -> None:
+    one = await console.send(
+        MODERATOR, "GET", "/inbox?overdue=true&district=улан&organisation=организация bagulnik"
+    )
+    assert query_of(one.response)["municipality"] == ["81701000"]
+    assert query_of(one.response)["organisation_id"] == [console.filled("{organisation_id}")]
+    several = (await console.send(MODERATOR, "GET", "/inbox?district=район&organisation=багульник")).response
+    assert heading_of(several) == "Какой муниципалитет?"
+    chosen = parse_qs(urlsplit(links_of(several)["Баргузинский район"]).query)
+    assert (chosen["municipality"], chosen["organisation"]) == (["81603000"], ["багульник"])
+    none = (await console.send(MODERATOR, "GET", "/inbox?district=Мценск")).response
+    assert "Такого муниципалитета нет" in none.text
 
 
 async def test_search_marks_the_words_it_found(console: ConsoleUnderTest) -> None:

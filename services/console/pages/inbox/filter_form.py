@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from services.console.choices.appeal_list_query import PATH, ListQuery, day_of
+from services.console.choices.municipality_names import counted_municipalities, load_municipalities
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.list_page import add_names
 from services.console.site.visit import Visit, VisitDep, together
@@ -43,22 +44,14 @@ async def show_filter_form(visit: VisitDep) -> HTMLResponse:
 async def _form(visit: Visit) -> dict[str, Any]:
     query = ListQuery.of(visit.request.query_params.multi_items())
     facets, municipalities = await together(
-        visit.api.get("/appeals/facets", query.filter_parameters()), visit.api.get_all("/municipalities")
+        visit.api.get("/appeals/facets", query.filter_parameters()), load_municipalities(visit)
     )
     return {
         "query": query, "facets": facets,
         "names": await add_names(visit, query, filter_words.names_of(facets)),
-        "municipalities": _with_numbers(municipalities, facets["municipality"]),
+        "municipalities": counted_municipalities(municipalities, facets["municipality"]),
         "kept": [pair for pair in query.filters if pair[0] not in _IN_FORM],
         "days": (day_of(query.value("opened_from")), day_of(query.value("opened_to"), is_end=True)),
         "orders": [one for one in _ORDERS if not query.is_search or one[0].endswith("opened_at")],
         "sources": options("source"),
     }  # fmt: skip
-
-
-def _with_numbers(municipalities: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return all municipalities by name, with the number of appeals that each has on the list."""
-    numbers = {one["value"]["oktmo"]: one["count"] for one in found}
-    known = [{"value": one, "count": numbers.pop(one["oktmo"], 0)} for one in municipalities]
-    known += [one for one in found if one["value"]["oktmo"] in numbers]
-    return sorted(known, key=lambda one: str(one["value"]["name"]))

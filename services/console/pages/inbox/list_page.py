@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.appeal_list_query import ListQuery
+from services.console.choices.municipality_names import load_municipalities
 from services.console.pages.inbox import filter_words
 from services.console.pages.inbox.list_export import LONG_LIST
 from services.console.pages.inbox.live_matching import live_bar
@@ -93,7 +94,7 @@ async def add_names(visit: Visit, query: ListQuery, names: dict[str, str]) -> di
             names = names | {value: str(found.get(part) or "")}
     oktmo = query.value("municipality")
     if oktmo is not None and oktmo not in names:
-        found = await visit.api.get_all("/municipalities")
+        found = await load_municipalities(visit)
         names = names | {one["oktmo"]: one["name"] for one in found}
     return names
 

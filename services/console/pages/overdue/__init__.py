@@ -1,0 +1,1 @@
+"""The page of what is overdue, by municipality and organisation."""
