@@ -13,7 +13,7 @@ from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 from shared.tables.appeals_exports import AppealExport, AppealExportPart
 from shared.tables.appeals_incidents import Alert, Incident
 from shared.tables.appeals_lists import UnreadAppeal
-from shared.tables.appeals_work import AppealPresence
+from shared.tables.appeals_work import UNDO_MINUTES, AppealPresence, UndoableDecision
 from shared.tables.attachments import Attachment
 
 
@@ -52,6 +52,11 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 ~open_appeal,
                 ~open_incident,
             ],
+        ),
+        purge_rule(
+            UndoableDecision,
+            UndoableDecision.decided_at,
+            lambda: [UndoableDecision.decided_at < clock.now() - timedelta(minutes=UNDO_MINUTES)],
         ),
         purge_rule(UnreadAppeal, UnreadAppeal.last_at, lambda: [UnreadAppeal.last_at < clock.now() - unread]),
         purge_rule(

@@ -172,6 +172,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "erased_keys": "follow from an erasure, which is recorded",
     "console_sessions": "registry audits the sign-in; a row holds its tokens for one browser",
     "stream_tickets": "end within a minute; reading events changes nothing",
+    "undoable_decisions": "what the last decision replaced, for minutes; taking it back is audited itself",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",
     "appeal_presence": "expires within a minute; an open page changes nothing",

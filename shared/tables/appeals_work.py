@@ -1,13 +1,19 @@
-"""Tables of appeals about the people who work on them: assignee rules, absences, watchers, internal notes."""
+"""Tables of appeals about the people who work on them: assignee rules, absences, watchers, internal notes,
+decisions that can be taken back.
+"""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
+
+# So long a decision can be taken back; after that what it replaced is purged.
+UNDO_MINUTES = 15
 
 
 class AssigneeRule(Base):
@@ -100,3 +106,25 @@ class AppealPresence(Base):
     actor_id: Mapped[UUID] = mapped_column(primary_key=True)
     since: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class UndoableDecision(Base):
+    """The last decision of a person about an appeal, and what it replaced, while it can be taken back.
+
+    `version` is that of the appeal after the decision: with another one something happened since. `former`: the
+    appeal before. `message_id`: the message that the decision was about, with its former `classification` and
+    `review`; a review that is null was made by the decision. `assignment_ids` are those that it made.
+    """
+
+    __tablename__ = "undoable_decisions"
+    __table_args__ = (Index("ix_undoable_decisions_decided_at", "decided_at"),)
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
+    version: Mapped[int]
+    decided_by: Mapped[str]
+    decided_at: Mapped[datetime]
+    former: Mapped[dict[str, Any]]
+    message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
+    classification: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    review: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    assignment_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))

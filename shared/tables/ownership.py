@@ -91,6 +91,7 @@ TABLE_OWNERS: dict[str, str] = {
             "appeal_merges",
             "appeal_exports",
             "appeal_export_parts",
+            "undoable_decisions",
             "bulk_operations",
             "bulk_operation_rows",
             "appeals_consumer_offsets",

@@ -4,11 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator
+from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator, Worker
 from services.appeals.api.presenters import classifications
 from services.appeals.api.presenters.appeals import appeal_detail
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.moderation import decisions, matter_decisions, merges
+from services.appeals.moderation import decision_undo, decisions, matter_decisions, merges
 from services.appeals.schemas import appeals
 from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
@@ -55,13 +55,20 @@ async def triage_message(
     `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 where there is
     none): 412 names the present version and the `decision` made meanwhile. Without `If-Match`, a decision that
     contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
-    theirs; one that only adds to it is accepted.
+    theirs; one that only adds to it is accepted. `appeal_version` is the same for the appeal, which a colleague
+    may have moved: 412 names its `version` and its `last_change`.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await retry_on_deadlock(
         session,
         lambda: decisions.decide_message(
-            session, caller, message_id, corrections, needs_answer=needs_answer, seen=seen
+            session,
+            caller,
+            message_id,
+            corrections,
+            needs_answer=needs_answer,
+            seen=seen,
+            appeal_version=body.appeal_version,
         ),
     )
     set_etag(response, decided.classification.version)
@@ -100,6 +107,35 @@ async def triage_appeal(
         await decisions.triage_appeal(session, caller, appeal, corrections, seen=seen)
 
     await retry_on_deadlock(session, decide)
+    detail = await appeal_detail(session, caller, appeal_id)
+    set_etag(response, detail.version)
+    return detail
+
+
+@router.post(
+    "/appeals/{appeal_id}/undo",
+    tags=["appeals"],
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
+    | with_headers(200, "ETag"),
+    summary="Take your last decision about an appeal back",
+)
+async def undo_decision(
+    *, session: WriteTransaction, caller: Worker, appeal_id: UUID, version: RequiredVersion, response: Response
+) -> appeals.AppealOut:
+    """Give the appeal the status, organisation, assignee, topic, location and urgency that it had before your last
+    decision, and the message that you decided about its former classification and review.
+
+    For 15 minutes, while nothing happened to the appeal since: triage decisions about a message or an appeal, and
+    moves to `assigned`, `closed` and `not_required`. Else, and where another person decided, 409: decide anew, or
+    move the appeal. An appeal that was in `triage` after a reply does not go back there. Clocks that the decision
+    started go on, for the citizen's time counts; nothing is overdue in `triage`. Returns the appeal; its timeline
+    has both, and `appeal.moved` has the reason «Решение отменено».
+    """
+
+    async def undo() -> None:
+        await decision_undo.undo_decision(session, caller, appeal_id, version=version)
+
+    await retry_on_deadlock(session, undo)
     detail = await appeal_detail(session, caller, appeal_id)
     set_etag(response, detail.version)
     return detail

@@ -2,28 +2,23 @@
 appeal since.
 """
 
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.appeals.assignees.assignee_wish import AssigneeWish
-from services.appeals.assignees.directory import load_staff
-from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.bulk.changes import MOVE_TO
 from services.appeals.bulk.row_changes import FormerState, RowChange
 from services.appeals.lifecycle import appeal_queries, assignee_changes, transitions
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
-from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move, is_centre_role
+from services.appeals.moderation.decision_undo import record_restored
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
-from shared.contracts.appeal_events import AppealMoved
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden, PreconditionFailed
 from shared.tables.appeals import Appeal
@@ -80,21 +75,10 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, c
     if former.organisation_id != lost_by:
         _return_organisation(appeal, former, caller, context, recorder)
     clocks.follow_appeal(appeal, context.sla, caller.actor)
-    if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
-        transitions.record_assigned(recorder, appeal, context, caller.actor)
-    payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": UNDO_REASON}
-    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
-    moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=UNDO_REASON)
-    recorder.add_event(moved, caller.actor)
-    transitions.record_unassigned(recorder, appeal, lost_by, status, caller.actor, reason=UNDO_REASON)
-    if await _may_work(session, appeal, former.assignee_id):
-        if appeal.assignee_id != former.assignee_id:
-            recorder.change_assignee(appeal, former.assignee_id, caller.actor, reason=UNDO_REASON)
-    else:
-        recorder.settle_assignee(appeal)
-    await recorder.choose_assignees(session)
-    await session.flush()
-    await recorder.write(session)
+    await record_restored(
+        session, appeal, caller, context, recorder,
+        lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=UNDO_REASON,
+    )  # fmt: skip
 
 
 def _return_organisation(
@@ -115,13 +99,3 @@ def _return_organisation(
         transitions.keep_in_triage(appeal, context.route_appeal(appeal))
     else:
         appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(UNDO_REASON)).dump()
-
-
-async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:
-    """Return whether the former assignee, or nobody, may have the appeal again."""
-    if person_id is None:
-        return True
-    # Without a flush: the move and its assignee make one version of the appeal.
-    with session.no_autoflush:
-        staff = await load_staff(session, [person_id])
-    return person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal))

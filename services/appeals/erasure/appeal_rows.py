@@ -41,7 +41,7 @@ from shared.tables.appeals_lists import AppealTag
 from shared.tables.appeals_merges import AppealMerge
 from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_sla import SlaClock, SlaClockEvent
-from shared.tables.appeals_work import AppealNote
+from shared.tables.appeals_work import AppealNote, UndoableDecision
 from shared.tables.ingest import Message
 
 log = get_logger(__name__)
@@ -182,6 +182,7 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
         thread = case(command.threads, value=AppealMerge.thread_key, else_=AppealMerge.thread_key)
     await update_rows(session, AppealMerge, merges, reason="", author_key=command.pseudonym, thread_key=thread)
     await delete_rows(session, AppealTag, AppealTag.appeal_id.in_(ids))
+    await delete_rows(session, UndoableDecision, UndoableDecision.appeal_id.in_(ids))
     for table, columns in _JSON_COLUMNS:
         await _erase_json(session, table, table.appeal_id.in_(ids), columns)  # type: ignore[attr-defined]
     await _erase_incidents(session, ids)

@@ -126,6 +126,10 @@ class AppealRecorder:
             }
         )
 
+    def assignment_ids(self, appeal: Appeal) -> list[UUID]:
+        """Return the ids of the appeal's assignments that `write` will store."""
+        return [one["id"] for one in self._assignments if one["appeal_id"] == appeal.id]
+
     def add_alert(self, kind: str, appeal: Appeal, why: str) -> None:
         """Add an alert about the appeal, with its reason."""
         self._alerts.setdefault(kind, []).append((appeal, why))

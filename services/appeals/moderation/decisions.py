@@ -19,7 +19,7 @@ from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
-from services.appeals.lifecycle import assignee_changes, assignments, transitions
+from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.erasure_lock import require_reading
@@ -27,6 +27,7 @@ from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_rou
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
+from services.appeals.moderation.decision_undo import FormerState, remember
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
@@ -44,6 +45,8 @@ from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 MODERATOR_REASON = "Решение модератора"
+# The other moves are returns and steps of the work, which go back by a move.
+_UNDOABLE_MOVES = frozenset({"assigned", "closed", "not_required"})
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,15 @@ async def decide_message(
     *,
     needs_answer: bool,
     seen: Seen = UNSEEN,
+    appeal_version: int | None = None,
 ) -> TriageDecision:
     """Confirm or correct the classification of a message, and apply it to the message's appeal.
 
+    `seen` and `appeal_version` are the versions of the classification and of the appeal that the person saw.
     `needs_answer` true opens an appeal, joins the one of its matter, or starts the clock of an unclear one; false
     closes an appeal that nobody has started to work on and that no other message needs. Raises `NotFound`,
-    `Invalid`, `Conflict` when the appeal has moved on, and as `reviews.check_not_stale` does.
+    `Invalid`, `Conflict` when the appeal has moved on, `PreconditionFailed`, and as
+    `reviews.check_not_stale` does.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)
@@ -202,7 +208,9 @@ async def decide_message(
         raise Conflict("A message of the page itself needs no answer")
     if needs_answer:
         _require_not_erased(message)
-    return await _decide(session, caller, message, corrections, needs_answer=needs_answer, seen=seen)
+    return await _decide(
+        session, caller, message, corrections, needs_answer=needs_answer, seen=seen, appeal_version=appeal_version
+    )
 
 
 def _require_not_erased(message: Message) -> None:
@@ -218,6 +226,7 @@ async def _decide(
     *,
     needs_answer: bool,
     seen: Seen = UNSEEN,
+    appeal_version: int | None = None,
 ) -> TriageDecision:
     topic = await check_corrections(session, corrections, needs_answer=needs_answer)
     thread_context = await ThreadContext.load(session, [message])
@@ -228,10 +237,13 @@ async def _decide(
         locked.organisation_ids() | ({corrections.organisation_id} if corrections.organisation_id else set()),
     )
     existing = locked.appeals.get(locked.by_message.get(message.id, message.id))
+    if existing is not None:
+        await appeal_queries.check_version(session, existing, appeal_version)
     state = await _AppealState.load(session, existing, message.id) if existing else None
     previous_review = await session.get(Review, message.id, populate_existing=True)
     triage = await session.get(Classification, message.id, populate_existing=True)
     reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
+    former = FormerState.of(existing, triage, previous_review) if existing is not None and triage else None
     if existing is not None and not seen.given:
         # A colleague who moved the appeal has reviewed no message, so no review records it.
         await _require_not_decided_by_another(
@@ -277,6 +289,7 @@ async def _decide(
     elif state is not None:
         await _close_unneeded(session, state, caller, routing_context, recorder)
     await session.flush()
+    assignment_ids = recorder.assignment_ids(existing) if existing is not None else []
     await opening.write()
     # A confirmation covers the organisation that the person saw, if the appeal still has it.
     confirmed_organisation_id = (
@@ -292,6 +305,8 @@ async def _decide(
         organisation_id=(state.appeal.organisation_id if state else None) or message.organisation_id,
         reviewed_by=caller.actor,
     )
+    if existing is not None and former is not None:
+        await remember(session, caller, existing, former, assignment_ids)
     stored = await session.get_one(Classification, message.id, populate_existing=True)
     return TriageDecision(
         stored,
@@ -520,11 +535,13 @@ async def triage_appeal(
         await _require_not_decided_by_another(session, caller, appeal, corrections)
     organisations = {one for one in (appeal.organisation_id, corrections.organisation_id) if one is not None}
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
-    recorder = AppealRecorder()
+    recorder, former = AppealRecorder(), FormerState.of(appeal)
     state = await _AppealState.load(session, appeal, None)
     _apply_corrections(state, corrections, None, caller, routing_context=routing_context, recorder=recorder)
     await session.flush()
+    assignment_ids = recorder.assignment_ids(appeal)
     await recorder.write(session)
+    await remember(session, caller, appeal, former, assignment_ids)
 
 
 async def open_from_message(
@@ -572,17 +589,20 @@ async def move_appeal(
     if suggested := route_of(appeal).suggested_organisation_id:
         organisations.add(suggested)
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
-    recorder, former = AppealRecorder(), appeal.organisation_id
+    recorder, former = AppealRecorder(), FormerState.of(appeal)
     transitions.apply_move(
         appeal, to, caller, routing_context, recorder, organisation_id=organisation_id, reason=reason,
         outcome=outcome, previous_organisations=await assignments.all_organisations(session, appeal),
     )  # fmt: skip
     if assignee.given:
         await assignee_changes.apply_wish(
-            session, appeal, assignee, caller, recorder, former_organisation_id=former
+            session, appeal, assignee, caller, recorder, former_organisation_id=former.appeal.organisation_id
         )
     elif appeal.status == "in_progress" and appeal.assignee_id is None:
         await assignee_changes.take(session, appeal, caller, recorder)
     await recorder.choose_assignees(session)
     await session.flush()
+    assignment_ids = recorder.assignment_ids(appeal)
     await recorder.write(session)
+    if to in _UNDOABLE_MOVES:
+        await remember(session, caller, appeal, former, assignment_ids)

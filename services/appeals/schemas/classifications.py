@@ -119,6 +119,13 @@ class TriageIn(ClassificationIn):
         examples=[False],
     )
     type: MessageType | None = Field(default=None, examples=["complaint"])
+    appeal_version: int | None = Field(
+        default=None,
+        ge=1,
+        description="The version of the message's appeal that you saw: 412 if the appeal was changed since. "
+        "`If-Match` is about the classification",
+        examples=[None],
+    )
 
     def corrections(self) -> Corrections:
         """Return the corrections, besides `needs_answer`, as the domain uses them."""
@@ -141,6 +148,10 @@ class TriageResult(BaseModel):
     appeal_id: UUID | None
     appeal_number: int | None
     appeal_status: AppealStatus | None
+    appeal_version: int | None = Field(
+        description="The appeal's version after the decision: `POST /appeals/{id}/undo` takes it as `If-Match`",
+        examples=[4],
+    )
     triage_reason: TriageReason | None = Field(
         description=f"In `triage`: why a moderator has to decide. {TRIAGE_REASON_HELP}"
     )

@@ -194,6 +194,10 @@ APPEALS: dict[str, Row] = {
         body(into=sample_id("draft_appeal_id"), reason="Повтор"),
         names={"appeal_id": "second_assigned_appeal_id"},
     ),
+    # The moderator has decided: others cannot take it back.
+    "POST /api/v1/appeals/{appeal_id}/undo": RouteCall(
+        Right.APPEALS_WORK, names={"appeal_id": "phone_appeal_id"}, answers=GOOD | {409}
+    ),
     "POST /api/v1/appeals/{appeal_id}/unmerge": RouteCall(
         Right.APPEALS_TRIAGE,
         body(reason="Другой вопрос"),

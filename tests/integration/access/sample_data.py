@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from services.appeals.moderation.decision_undo import FormerAppeal
 from services.appeals.search.documents import index_appeals
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared import clock
@@ -674,6 +675,13 @@ async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark:
         route={"reason": "", "rule_id": None, "confidence": 1.0},
     )  # fmt: skip
     sample_ids["phone_appeal_id"] = await _add(session, appeal)
+    was = FormerAppeal.model_validate(appeal).model_copy(update={"status": "triage", "organisation_id": None})
+    # The matrix may take longer than a decision can be taken back.
+    decision = appeals_work.UndoableDecision(
+        appeal_id=appeal.id, version=appeal.version, decided_by=str(uuid5(NAMESPACE, "moderator")),
+        decided_at=clock.now() + timedelta(days=1), former=was.model_dump(mode="json"), assignment_ids=[],
+    )  # fmt: skip
+    session.add(decision)
     submission = appeals.AppealSubmission(
         appeal_id=appeal.id, source="phone", external_id="А-1", organisation_id=sample_ids["organisation_id"],
         fingerprint="", extra={"of": mark},

@@ -67,6 +67,7 @@ async def triage_result(session: AsyncSession, decided: TriageDecision) -> class
         appeal_id=appeal.id if appeal else None,
         appeal_number=appeal.number if appeal else None,
         appeal_status=appeal.status if appeal else None,
+        appeal_version=appeal.version if appeal else None,
         organisation=organisations.get(appeal.organisation_id) if appeal and appeal.organisation_id else None,
         triage_reason=route_of(appeal).triage_reason if appeal and appeal.status == "triage" else None,
         route=await routes.load_route(session, route_of(appeal)) if appeal else None,

@@ -8,6 +8,7 @@ ACTIONS = {
     "change_appeals_in_bulk": "изменил много обращений",
     "run_bulk_operation": "изменил много обращений",
     "undo_bulk_operation": "отменил массовую операцию",
+    "undo_decision": "отменил своё решение",
     "pause_clocks": "приостановил отсчёт срока",
     "resume_clocks": "продолжил отсчёт срока",
     "request_extension": "попросил продлить срок",

@@ -2,16 +2,12 @@
 
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import Form
 from pydantic import BaseModel
 
 from services.console.api_calls.client import Answer
-from services.console.pages.queue.queue_screen import decided_message
 from services.console.site.visit import Visit
-
-UNDO_REASON = "Отмена решения модератора"
 
 
 class Seen(BaseModel):
@@ -79,11 +75,11 @@ _BY_VALUE = {one.value: one for one in NO_ANSWER_REASONS}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision did. `undo` is the query of the form that takes it back, None where nothing does."""
+    """What a decision did. `version` is that of the appeal after it, in which it can be taken back."""
 
     note: str
     left_queue: bool
-    undo: str | None = None
+    version: int
 
 
 def reasons_for(appeal: dict[str, Any]) -> list[NoAnswerReason]:
@@ -127,35 +123,13 @@ async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -
                 version=f'"{form.version}"',
             )
         ).data
-    return _ended(decided, form)
+    return _ended(decided)
 
 
-async def take_back(visit: Visit, appeal_id: str, *, organisation_id: str) -> Outcome | None:
-    """Take a decision back, if nobody changed the appeal since; return what happened, None where it changed.
-
-    `organisation_id` is who got the appeal; empty: the decision was that no answer is needed.
-    """
-    appeal = await visit.api.get(f"/appeals/{appeal_id}")
-    version = f'"{appeal["version"]}"'
-    if organisation_id:
-        if appeal["status"] not in {"assigned", "reopened"} or appeal["organisation"]["id"] != organisation_id:
-            return None
-        body = {"to": "triage", "reason": UNDO_REASON}
-        await visit.api.send("POST", f"/appeals/{appeal_id}/moves", body, version=version)
-        return Outcome(f"Назначение отменено: обращение № {appeal['number']} снова в очереди.", left_queue=False)
-    if appeal["status"] != "not_required":
-        return None
-    message = decided_message(appeal)
-    if message is None:
-        answer = await visit.api.send("POST", f"/appeals/{appeal_id}/triage", {}, version=version)
-    else:
-        seen = f'"{(message["classification"] or {"version": 0})["version"]}"'
-        answer = await visit.api.send(
-            "POST", f"/messages/{message['id']}/triage", {"needs_answer": True}, version=seen
-        )
-    if _status(answer.data) == "triage":
-        return Outcome(f"Решение отменено: обращение № {appeal['number']} снова в очереди.", left_queue=False)
-    return _assigned(answer.data, "Решение отменено. По правилам назначено")
+async def take_back(visit: Visit, appeal_id: str, version: int) -> str:
+    """Take the decision back that made this version of the appeal; return what to say."""
+    appeal = (await visit.api.send("POST", f"/appeals/{appeal_id}/undo", version=f'"{version}"')).data
+    return f"Решение отменено: обращение № {appeal['number']} снова в очереди."
 
 
 async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]) -> Answer:
@@ -165,34 +139,35 @@ async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]
     return await visit.api.send(
         "POST",
         f"/messages/{form.message_id}/triage",
-        {"needs_answer": True} | body,
+        {"needs_answer": True, "appeal_version": form.version} | body,
         version=f'"{form.classification_version}"',
     )
 
 
 def _routed(decided: dict[str, Any], words: str) -> Outcome:
     if _status(decided) == "triage":
-        return Outcome(f"{words} Выберите, кто ответит.", left_queue=False)
+        return Outcome(f"{words} Выберите, кто ответит.", False, _version(decided))
     return _assigned(decided, f"{words} По правилам назначено")
 
 
 def _assigned(decided: dict[str, Any], words: str = "Назначено") -> Outcome:
     organisation, status = decided["organisation"], _status(decided)
     if organisation is None or status == "triage":
-        return Outcome("Записано, что ответ нужен. Выберите, кто ответит.", left_queue=False)
-    undo = urlencode({"organisation": organisation["id"]})
-    return Outcome(f"{words}: {organisation['name']}. Обращение № {_number(decided)}.", True, undo)
+        return Outcome("Записано, что ответ нужен. Выберите, кто ответит.", False, _version(decided))
+    note = f"{words}: {organisation['name']}. Обращение № {_number(decided)}."
+    return Outcome(note, True, _version(decided))
 
 
-def _ended(decided: dict[str, Any], form: NoAnswerForm) -> Outcome:
-    number = _number(decided)
+def _ended(decided: dict[str, Any]) -> Outcome:
+    number, version = _number(decided), _version(decided)
     match _status(decided):
         case "not_required":
-            return Outcome(f"Ответ не нужен: обращение № {number} закрыто.", True, "organisation=")
+            return Outcome(f"Ответ не нужен: обращение № {number} закрыто.", True, version)
         case "triage":
             note = f"Записано. Обращение № {number} остаётся в очереди: ответа ждёт другое сообщение"
-            return Outcome(note, left_queue=False)
-    return Outcome(f"На это сообщение ответ не нужен. Обращение № {number} остаётся отвеченным.", True)
+            return Outcome(note, False, version)
+    note = f"На это сообщение ответ не нужен. Обращение № {number} остаётся отвеченным."
+    return Outcome(note, True, version)
 
 
 def _status(decided: dict[str, Any]) -> str | None:
@@ -203,3 +178,8 @@ def _status(decided: dict[str, Any]) -> str | None:
 def _number(decided: dict[str, Any]) -> int:
     number: int = decided["appeal_number"] if "appeal_number" in decided else decided["number"]
     return number
+
+
+def _version(decided: dict[str, Any]) -> int:
+    version: int = decided["appeal_version"] if "appeal_version" in decided else decided["version"]
+    return version

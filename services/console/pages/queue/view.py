@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.queue import queue_decisions, queue_matters, queue_reviews
-from services.console.pages.queue.queue_decisions import Assignment, Location, NoAnswer, Outcome, Seen, Topic
+from services.console.pages.queue.queue_decisions import Assignment, Location, NoAnswer, Outcome, Topic
 from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, require_triage, upcoming
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import NavigationLink, Page, Section, page_router
@@ -70,45 +70,40 @@ async def show_topics(visit: VisitDep, topic_q: str = "") -> HTMLResponse:
 @router.post(PATH + "/{appeal_id}/assignment")
 async def assign(visit: VisitDep, appeal_id: str, form: Assignment) -> Response:
     """Assign the appeal, and show the next one."""
-    return await _decide(visit, appeal_id, form, lambda: queue_decisions.assign(visit, appeal_id, form))
+    return await _decide(visit, appeal_id, lambda: queue_decisions.assign(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/no-answer")
 async def end_without_answer(visit: VisitDep, appeal_id: str, form: NoAnswer) -> Response:
     """Decide that no answer is needed, and show the next appeal."""
-    return await _decide(
-        visit, appeal_id, form, lambda: queue_decisions.end_without_answer(visit, appeal_id, form)
-    )
+    return await _decide(visit, appeal_id, lambda: queue_decisions.end_without_answer(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/topic")
 async def correct_topic(visit: VisitDep, appeal_id: str, form: Topic) -> Response:
     """Correct the topic; the appeal stays on the screen unless the rules assign it then."""
-    return await _decide(visit, appeal_id, form, lambda: queue_decisions.correct_topic(visit, appeal_id, form))
+    return await _decide(visit, appeal_id, lambda: queue_decisions.correct_topic(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/location")
 async def name_location(visit: VisitDep, appeal_id: str, form: Location) -> Response:
     """Name the location; the appeal stays on the screen unless the rules assign it then."""
-    return await _decide(visit, appeal_id, form, lambda: queue_decisions.name_location(visit, appeal_id, form))
+    return await _decide(visit, appeal_id, lambda: queue_decisions.name_location(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/take-back")
-async def take_back(visit: VisitDep, appeal_id: str, organisation: str = "") -> Response:
-    """Take a decision back, and show the appeal again."""
+async def take_back(visit: VisitDep, appeal_id: str, version: int = 0) -> Response:
+    """Take the decision back that made this version of the appeal, and show the appeal again."""
+    require_triage(visit)
     state = QueueState.of(visit.request.query_params)
     try:
-        outcome = await queue_decisions.take_back(visit, appeal_id, organisation_id=organisation)
+        note = await queue_decisions.take_back(visit, appeal_id, version)
     except ApiProblem as problem:
         if problem.status not in {409, 412}:
             raise
-        outcome = None
-    if outcome is None:
-        failed = "Отменить уже нельзя: обращение с тех пор изменилось."
+        failed = "Отменить нельзя: прошло много времени, или обращение с тех пор изменилось."
         return visit.redirect(state.address(), note=failed, kind="failed")
-    if outcome.left_queue:
-        return visit.redirect(state.address(), note=outcome.note, undo=_undo(state, appeal_id, outcome))
-    return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
+    return visit.redirect(state.address(appeal=appeal_id), note=note)
 
 
 async def find_topics(visit: Visit, words: str) -> list[dict[str, Any]]:
@@ -130,35 +125,25 @@ async def _next_screen(visit: Visit, found: Upcoming, wanted: str = "", besides:
     return await load(visit, head["id"], head["channel"]["page_id"]) if head else None
 
 
-async def _decide(visit: Visit, appeal_id: str, seen: Seen, decide: Callable[[], Awaitable[Outcome]]) -> Response:
-    """Check that nobody decided meanwhile, decide, and answer with the next appeal, which is loaded at the same
-    time.
-    """
+async def _decide(visit: Visit, appeal_id: str, decide: Callable[[], Awaitable[Outcome]]) -> Response:
+    """Decide in the version that the person saw; answer with the next appeal, which is loaded at the same time."""
     require_triage(visit)
     state = QueueState.of(visit.request.query_params)
-    appeal, found = await together(visit.api.get(f"/appeals/{appeal_id}"), upcoming(visit, state))
-    if appeal["status"] != "triage":
-        return await _decided_meanwhile(visit, state, found, appeal)
-    if appeal["version"] != seen.version:
-        return await _refused(visit, state, found, appeal_id, text=_CHANGED, status=412)
+    found = await upcoming(visit, state)
     ahead = _next_screen(visit, found, besides=appeal_id) if visit.is_swap else _nothing()
     outcome, screen = await together(_outcome(decide), ahead)
     if isinstance(outcome, ApiProblem):
         return await _after_problem(visit, state, found, appeal_id, outcome)
-    undo = _undo(state, appeal_id, outcome)
+    undo = {
+        "path": state.address(f"{PATH}/{appeal_id}/take-back", version=str(outcome.version)),
+        "label": "Отменить",
+    }
     note = {"text": outcome.note, "kind": "done", "undo": undo}
     if not outcome.left_queue:
-        return visit.redirect(state.address(appeal=appeal_id), note=outcome.note)
+        return visit.redirect(state.address(appeal=appeal_id), note=outcome.note, undo=undo)
     if not visit.is_swap:
         return visit.redirect(state.address(), note=outcome.note, undo=undo)
     return _rendered(visit, state, max(found.remaining - 1, 0), screen, note=note)
-
-
-def _undo(state: QueueState, appeal_id: str, outcome: Outcome) -> dict[str, str] | None:
-    if outcome.undo is None:
-        return None
-    path = state.address(f"{PATH}/{appeal_id}/take-back")
-    return {"path": f"{path}{'&' if state.query else '?'}{outcome.undo}", "label": "Отменить"}
 
 
 async def _nothing() -> None:

@@ -1,0 +1,276 @@
+"""Taking one decision back: the appeal, the reading of its message and its review become what they were before,
+unless something happened since.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import load_staff
+from services.appeals.assignees.selection import owner_of_next_step
+from services.appeals.classification.types import LOCATION_PARTS
+from services.appeals.lifecycle import appeal_queries, transitions
+from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.workflow import find_move
+from services.appeals.moderation import reviews
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla import clocks
+from shared import clock
+from shared.auth.callers import Caller
+from shared.auth.rights import Right
+from shared.contracts.appeal_events import AppealMoved
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Forbidden
+from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals_classification import Classification, Review
+from shared.tables.appeals_work import UNDO_MINUTES, UndoableDecision
+
+UNDO_REASON = "Решение отменено"
+# Statuses that an appeal gets back; one in triage only before the first reply, since its clocks do not go back.
+_RESTORED = frozenset({"triage", "assigned", "in_progress", "interim", "reopened"})
+
+
+class _Former(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True, extra="ignore")
+
+
+class FormerAppeal(_Former):
+    """What a decision may replace of an appeal."""
+
+    status: str
+    organisation_id: UUID | None
+    assignee_id: UUID | None
+    assigned_at: datetime | None
+    closed_at: datetime | None
+    outcome: str | None
+    transfers: int
+    returns: int
+    topic_id: UUID | None
+    urgency: str
+    municipality: str | None
+    settlement: str | None
+    street: str | None
+    house: str | None
+    route: dict[str, Any]
+
+
+class _FormerClassification(_Former):
+    needs_answer: str
+    type: str
+    urgency: str
+    topic_id: UUID | None
+    needs_answer_confidence: float
+    topic_confidence: float | None
+    top3: list[dict[str, Any]]
+    municipality: str | None
+    settlement: str | None
+    street: str | None
+    house: str | None
+    location_source: str | None
+    language: str
+    utility_failure: str | None
+    why: str
+    classified_by: str
+
+
+class _FormerReview(_Former):
+    predicted_by: str
+    predicted: dict[str, Any]
+    decided: dict[str, Any]
+    topic_group_id: UUID | None
+    organisation_id: UUID | None
+    agrees_needs_answer: bool | None
+    agrees_topic_group: bool | None
+    agrees_topic: bool | None
+    agrees_location: bool | None
+    agrees_urgency: bool | None
+    agrees_organisation: bool | None
+    reviewed_by: str
+
+
+class FormerState(_Former):
+    """An appeal, and the reading and the review of the message that a decision is about, before the decision."""
+
+    appeal: FormerAppeal
+    message_id: UUID | None = None
+    classification: _FormerClassification | None = None
+    review: _FormerReview | None = None
+
+    @staticmethod
+    def of(
+        appeal: Appeal, classification: Classification | None = None, review: Review | None = None
+    ) -> "FormerState":
+        """Return the present state."""
+        return FormerState(
+            appeal=FormerAppeal.model_validate(appeal),
+            message_id=classification.message_id if classification else None,
+            classification=_FormerClassification.model_validate(classification) if classification else None,
+            review=_FormerReview.model_validate(review) if review else None,
+        )
+
+
+async def remember(
+    session: WriteSession, caller: Caller, appeal: Appeal, former: FormerState, assignment_ids: Sequence[UUID]
+) -> None:
+    """Keep what a decision replaced, once it is written; what cannot be restored is not kept."""
+    await session.flush()
+    was = former.appeal
+    if was.status not in _RESTORED or (was.status == "triage" and appeal.first_response_at is not None):
+        return
+    state = former.model_dump(mode="json")
+    values = {
+        "version": appeal.version,
+        "decided_by": caller.actor,
+        "decided_at": clock.now(),
+        "former": state["appeal"],
+        "message_id": former.message_id,
+        "classification": state["classification"],
+        "review": state["review"],
+        "assignment_ids": list(assignment_ids),
+    }
+    row = insert(UndoableDecision).values(appeal_id=appeal.id, **values)
+    await session.execute(row.on_conflict_do_update(index_elements=["appeal_id"], set_=values))
+
+
+async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, *, version: int | None) -> Appeal:
+    """Take the caller's last decision about an appeal back.
+
+    Raises `NotFound`, `PreconditionFailed`, `Conflict` where there is no such decision, or something happened
+    since, `Forbidden`, `Invalid` where the former organisation has closed.
+    """
+    found = await session.get(UndoableDecision, appeal_id)
+    if found is not None and found.message_id is not None:
+        await reviews.lock_review(session, found.message_id)
+    appeal = await appeal_queries.lock(session, caller, appeal_id)
+    await appeal_queries.check_version(session, appeal, version)
+    locked_message = found.message_id if found is not None else None
+    decision = _restorable(
+        await session.get(UndoableDecision, appeal_id, populate_existing=True), locked_message, appeal, caller
+    )
+    former = FormerAppeal.model_validate(decision.former)
+    await require_open_organisation(session, former.organisation_id)
+    await _restore_reading(session, decision)
+    await _restore(session, appeal, former, decision, caller)
+    await session.delete(decision)
+    await session.flush()
+    return appeal
+
+
+def _restorable(
+    decision: UndoableDecision | None, locked_message: UUID | None, appeal: Appeal, caller: Caller
+) -> UndoableDecision:
+    """Return the decision. Raises as `undo_decision` does."""
+    oldest = clock.now() - timedelta(minutes=UNDO_MINUTES)
+    if decision is None or decision.decided_at < oldest or decision.decided_by != caller.actor:
+        raise Conflict(
+            f"You made no decision about the appeal within {UNDO_MINUTES} minutes that can be taken back"
+        )
+    if decision.version != appeal.version or decision.message_id != locked_message:
+        raise Conflict("The appeal was changed since the decision: decide about it anew")
+    former_status = FormerAppeal.model_validate(decision.former).status
+    if decision.message_id is not None or former_status == appeal.status:
+        caller.require(Right.APPEALS_TRIAGE)
+    elif find_move(former_status, appeal.status, caller.role) is None:
+        raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former_status}»")
+    return decision
+
+
+async def _restore_reading(session: WriteSession, decision: UndoableDecision) -> None:
+    """Give the message its former classification, in a new version, and its former review, or none."""
+    if decision.message_id is None:
+        return
+    row = await session.get_one(Classification, decision.message_id, populate_existing=True)
+    for name, value in _FormerClassification.model_validate(decision.classification):
+        setattr(row, name, value)
+    row.version += 1
+    review = await session.get_one(Review, decision.message_id, populate_existing=True)
+    if decision.review is None:
+        await session.delete(review)
+        return
+    for name, value in _FormerReview.model_validate(decision.review):
+        setattr(review, name, value)
+
+
+async def _restore(
+    session: WriteSession, appeal: Appeal, former: FormerAppeal, decision: UndoableDecision, caller: Caller
+) -> None:
+    organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
+    context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
+    recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status
+    before, assignee_id = transitions.classification_fields(appeal), appeal.assignee_id
+    for name, value in former:
+        setattr(appeal, name, value)
+    appeal.assignee_id = assignee_id
+    appeal.updated_at = clock.now()
+    # An assignment that was taken back is none: no organisation has returned the appeal.
+    await session.execute(delete(Assignment).where(Assignment.id.in_(decision.assignment_ids)))
+    clocks.follow_appeal(appeal, context.sla, caller.actor)
+    _record_classification(recorder, appeal, before, caller.actor)
+    await record_restored(
+        session, appeal, caller, context, recorder,
+        lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=UNDO_REASON,
+    )  # fmt: skip
+
+
+def _record_classification(
+    recorder: AppealRecorder, appeal: Appeal, before: dict[str, str | None], actor: str
+) -> None:
+    after = transitions.classification_fields(appeal)
+    changed = {name for name, value in after.items() if value != before[name]}
+    if "topic_id" in changed:
+        recorder.add_timeline_entry(appeal, "topic_changed", actor, topic_id=after["topic_id"])
+    if changed & set(LOCATION_PARTS):
+        location = {part: after[part] for part in LOCATION_PARTS}
+        recorder.add_timeline_entry(appeal, "location_changed", actor, location=location)
+    if "urgency" in changed:
+        recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency=appeal.urgency)
+    transitions.record_reclassified(recorder, appeal, before, actor)
+
+
+async def record_restored(
+    session: WriteSession,
+    appeal: Appeal,
+    caller: Caller,
+    context: RoutingContext,
+    recorder: AppealRecorder,
+    *,
+    lost_by: UUID | None,
+    status: str,
+    assignee_id: UUID | None,
+    reason: str,
+) -> None:
+    """Record that a locked appeal has its former organisation and status again, and give it its former assignee.
+
+    `lost_by` and `status` are the organisation and the status that it had until now.
+    """
+    if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
+        transitions.record_assigned(recorder, appeal, context, caller.actor)
+    payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": reason}
+    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=reason)
+    recorder.add_event(moved, caller.actor)
+    transitions.record_unassigned(recorder, appeal, lost_by, status, caller.actor, reason=reason)
+    if not await _may_work(session, appeal, assignee_id):
+        recorder.settle_assignee(appeal)
+    elif appeal.assignee_id != assignee_id:
+        recorder.change_assignee(appeal, assignee_id, caller.actor, reason=reason)
+    await recorder.choose_assignees(session)
+    await session.flush()
+    await recorder.write(session)
+
+
+async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:
+    """Return whether the former assignee, or nobody, may have the appeal again."""
+    if person_id is None:
+        return True
+    # Without a flush: the move and its assignee make one version of the appeal.
+    with session.no_autoflush:
+        staff = await load_staff(session, [person_id])
+    return person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal))

@@ -1,0 +1,145 @@
+"""One decision taken back: all is as it was before, unless something happened since."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import time_machine
+
+from services.appeals.moderation.decision_undo import UNDO_REASON
+from shared import clock
+from shared.tables.appeals_work import UNDO_MINUTES
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.integration.appeals.test_review_decisions import UNCLEAR, classified_message, decide, topic
+
+_CHANGED = ("version", "timeline", "updated_at", "messages", "deadlines", "presence")
+
+
+# A clock that was started counts the citizen's time, also while a moderator decides again.
+_DEADLINES = ("deadline", "first_response_due_at", "resolution_due_at")
+
+
+def _state(appeal: dict[str, Any], *but: str) -> dict[str, Any]:
+    """Return what an undo gives back."""
+    return {name: value for name, value in appeal.items() if name not in {*_CHANGED, *but}}
+
+
+def _reading(appeal: dict[str, Any]) -> dict[str, Any]:
+    """Return the classification of the message, without its version."""
+    found: dict[str, Any] = appeal["messages"][0]["classification"]
+    return {name: value for name, value in found.items() if name not in {"version", "updated_at"}}
+
+
+async def undo(scenario: AppealsScenario, appeal_id: str, version: int) -> httpx.Response:
+    """Take the last decision back, in the version of the appeal that it made."""
+    return await scenario.post(f"/appeals/{appeal_id}/undo", None, If_Match=f'"{version}"')
+
+
+async def reviews(scenario: AppealsScenario) -> list[Any]:
+    """Return the stored reviews, without their moments."""
+    rows = await scenario.ingest.fetch("SELECT (to_jsonb(r) - 'updated_at')::text AS kept FROM reviews r")
+    return [row["kept"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"organisation_id": True, "urgency": "high", "topic_id": True}, {"needs_answer": False, "type": "spam"}, {}],
+    ids=["assigned", "no answer", "by the rules"],
+)
+async def test_decision_about_a_message_in_triage_is_taken_back(
+    scenario: AppealsScenario, body: dict[str, Any]
+) -> None:
+    message = await classified_message(scenario, UNCLEAR)
+    before = await scenario.single_appeal()
+    assert before["status"] == "triage"
+    body = dict(body)
+    if body.get("organisation_id"):
+        body["organisation_id"] = str(scenario.other_organisation)
+        body["topic_id"] = await topic(scenario, "energy.01")
+    decided = await decide(scenario, message, **body)
+    assert decided["appeal_status"] == ("not_required" if body.get("needs_answer") is False else "assigned")
+    answer = await undo(scenario, before["id"], decided["appeal_version"])
+    assert answer.status_code == 200, answer.text
+    after = answer.json()
+    assert _state(after, *_DEADLINES) == _state(before, *_DEADLINES)
+    assert _reading(after) == _reading(before)
+    assert after["messages"][0]["classification"]["version"] > decided["classification"]["version"]
+    assert await reviews(scenario) == []
+    moved = [one for one in after["timeline"] if one["kind"] == "moved"][-1]
+    assert moved["data"] == {"from": decided["appeal_status"], "to": "triage", "reason": UNDO_REASON}
+    assert UNDO_REASON in [json.loads(event["data"])["reason"] for event in await scenario.events("appeal.moved")]
+    # The same decision is made again as if for the first time.
+    again = await decide(scenario, message, **body)
+    assert again["appeal_status"] == decided["appeal_status"]
+    assert (await scenario.single_appeal())["transfers"] == 0
+
+
+async def test_earlier_review_is_restored(scenario: AppealsScenario) -> None:
+    message = await classified_message(scenario, UNCLEAR)
+    await decide(scenario, message, organisation_id=str(scenario.organisation))
+    before, kept = await scenario.single_appeal(), await reviews(scenario)
+    decided = await decide(scenario, message, organisation_id=str(scenario.other_organisation))
+    answer = await undo(scenario, before["id"], decided["appeal_version"])
+    assert answer.status_code == 200, answer.text
+    assert _state(answer.json()) == _state(before)
+    assert await reviews(scenario) == kept
+
+
+@pytest.mark.parametrize("to", ["assigned", "closed"])
+async def test_move_is_taken_back(scenario: AppealsScenario, to: str) -> None:
+    await classified_message(scenario)
+    before = await scenario.single_appeal()
+    body = {"organisation_id": str(scenario.other_organisation)} if to == "assigned" else {}
+    moved = (await scenario.move(before, to, reason="Ошибка", **body)).json()
+    answer = await undo(scenario, before["id"], moved["version"])
+    assert answer.status_code == 200, answer.text
+    assert _state(answer.json()) == _state(before)
+    again = _is_problem(await undo(scenario, before["id"], answer.json()["version"]), 409)
+    assert "can be taken back" in again["detail"]
+
+
+async def test_decision_is_not_taken_back_after_a_change(scenario: AppealsScenario) -> None:
+    message = await classified_message(scenario, UNCLEAR)
+    decided = await decide(scenario, message, organisation_id=str(scenario.organisation))
+    appeal = await scenario.single_appeal()
+    moved = (await scenario.move(appeal, "in_progress", role="moderator")).json()
+    assert (
+        _is_problem(await undo(scenario, appeal["id"], decided["appeal_version"]), 412)["version"]
+        == moved["version"]
+    )
+    assert "changed since" in _is_problem(await undo(scenario, appeal["id"], moved["version"]), 409)["detail"]
+
+
+async def test_decision_is_taken_back_only_for_some_time(scenario: AppealsScenario) -> None:
+    message = await classified_message(scenario, UNCLEAR)
+    decided = await decide(scenario, message, needs_answer=False)
+    with time_machine.travel(clock.now() + timedelta(minutes=UNDO_MINUTES, seconds=1), tick=False):
+        _is_problem(await undo(scenario, decided["appeal_id"], decided["appeal_version"]), 409)
+
+
+async def test_decision_of_another_person_is_not_taken_back(scenario: AppealsScenario) -> None:
+    anna = await register(scenario, "Анна", "moderator")
+    message = await classified_message(scenario, UNCLEAR)
+    decided = await decide(scenario, message, needs_answer=False)
+    _is_problem(await anna.post(f"/appeals/{decided['appeal_id']}/undo", None, If_Match="*"), 409)
+    unread = await scenario.post(f"/appeals/{decided['appeal_id']}/undo", None)
+    assert unread.status_code == 428
+    assert (await undo(scenario, str(UUID(int=7)), 1)).status_code == 404
+
+
+async def test_decision_about_an_appeal_that_was_moved_since_is_refused(scenario: AppealsScenario) -> None:
+    message = await classified_message(scenario)
+    seen = await scenario.single_appeal()
+    moved = (await scenario.move(seen, "in_progress")).json()
+    body: dict[str, Any] = {"needs_answer": True, "urgency": "high"}
+    stale = await scenario.post(f"/messages/{message}/triage", body | {"appeal_version": seen["version"]})
+    problem = _is_problem(stale, 412)
+    assert (problem["version"], problem["last_change"]["kind"]) == (moved["version"], "moved")
+    assert (await decide(scenario, message, **body, appeal_version=moved["version"]))["appeal_version"] > moved[
+        "version"
+    ]
