@@ -1,13 +1,12 @@
 """Choosing an organisation in a form: by words, then one of those found."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import Api
 from services.console.choices.organisation_choice import search_organisations
 from services.console.site.forms import is_id
-from services.console.site.visit import together
 
 # From this score on the words are the whole name, as the search reads names.
 _EXACT = 0.999
@@ -63,10 +62,3 @@ def changed_choice(current: Choice, form: Choice) -> str:
     if current.organisation_id == form.organisation_id:
         return ""
     return f"Сейчас в записи: {current.chosen['name'] if current.chosen else 'пусто'}."
-
-
-async def names_of(api: Api, ids: Collection[str | None]) -> dict[str, str]:
-    """Return the names of organisations by their ids."""
-    wanted = sorted({one for one in ids if one})
-    found = await together(*(api.get(f"/organisations/{one}") for one in wanted))
-    return {one["id"]: one["short_name"] or one["name"] for one in found}

@@ -17,6 +17,7 @@ from services.registry.api.common import (
     ClientsReader,
 )
 from services.registry.authentication import client_secrets
+from services.registry.persistence.organisation_names import organisation_names
 from services.registry.schemas.clients import (
     Client,
     ClientCreate,
@@ -25,6 +26,7 @@ from services.registry.schemas.clients import (
     ClientUpdate,
     ClientWithSecret,
 )
+from services.registry.schemas.fields import OrganisationRef
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
@@ -38,10 +40,12 @@ router = APIRouter(prefix="/clients", tags=["access"], responses=COMMON_ERRORS)
 
 async def _shown(session: ReadSession | WriteSession, rows: Sequence[ApiClient]) -> list[Client]:
     secrets_by_client = await client_secrets.active_by_client(session, [row.id for row in rows])
-    columns = Client.model_fields.keys() - {"secrets"}
+    names = await organisation_names(session, [row.organisation_id for row in rows])
+    columns = Client.model_fields.keys() - {"secrets", "organisation"}
     return [
         Client.model_validate(
             {name: getattr(row, name) for name in columns}
+            | {"organisation": OrganisationRef.of(row.organisation_id, names)}
             | {"secrets": [ClientSecret.model_validate(secret) for secret in secrets_by_client[row.id]]}
         )
         for row in rows

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 
 from services.registry.access import people
+from services.registry.access.person_presenter import present_people, present_person
 from services.registry.api.common import (
     COMMON_ERRORS,
     CREATE_ERRORS,
@@ -54,7 +55,7 @@ async def list_people(
     """Return people by user name, restricted by the given filters."""
     rows = await people.list_people(session, caller, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.username,), response)
-    return Page(items=[Person.model_validate(row) for row in items], next_cursor=cursor)
+    return Page(items=await present_people(session, items), next_cursor=cursor)
 
 
 @router.get("/{person_id}", summary="One person", responses=NOT_FOUND_ERROR)
@@ -64,7 +65,7 @@ async def get_person(
     """Return the person, with the version as `ETag`."""
     person = await people.get(session, caller, person_id)
     set_etag(response, person.version)
-    return Person.model_validate(person)
+    return await present_person(session, person)
 
 
 @router.post(
@@ -85,7 +86,7 @@ async def create_person(
 
     async def work() -> Person:
         made = await people.register(session, caller, body, password_hash=password_hash)
-        return Person.model_validate(made)
+        return await present_person(session, made)
 
     made = await once(Person, work)
     set_etag(response, made.version)
@@ -112,4 +113,4 @@ async def update_person(
     body, password_hash = body_and_hash
     person = await people.change(session, caller, person_id, body, version, password_hash=password_hash)
     set_etag(response, person.version)
-    return Person.model_validate(person)
+    return await present_person(session, person)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 
 from services.registry.access import account_locks, people
 from services.registry.access.grant_limits import require_scope_not_wider
+from services.registry.access.person_presenter import present_person
 from services.registry.api.common import BODY_ERRORS, COMMON_ERRORS, NOT_FOUND_ERROR, PeopleManager, PeopleReader
 from services.registry.authentication import sessions
 from services.registry.schemas.people import Person
@@ -77,7 +78,7 @@ async def lock_person(
     """
     person = await account_locks.lock(session, caller, person_id, body.reason)
     set_etag(response, person.version)
-    return Person.model_validate(person)
+    return await present_person(session, person)
 
 
 @router.post("/unlock", summary="Unlock a person's account")
@@ -87,7 +88,7 @@ async def unlock_person(
     """Unlock the account and clear failed sign-ins. An account that is not locked stays as it is."""
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)
-    return Person.model_validate(person)
+    return await present_person(session, person)
 
 
 def _subject(caller: Caller) -> UUID:

@@ -14,6 +14,7 @@ from services.registry.pages import page_steps
 from services.registry.pages.address_resolution import Community, parse_address_field
 from services.registry.pages.page_addresses import PageAddress
 from services.registry.persistence import versioned_update
+from services.registry.persistence.organisation_names import organisation_names
 from services.registry.persistence.search_patterns import like_patterns
 from services.registry.schemas.fields import FilterText, NameQuery, OrganisationRef
 from services.registry.schemas.pages import (
@@ -89,8 +90,14 @@ async def get(session: AsyncSession, page_id: UUID) -> Page:
 async def present(session: AsyncSession, pages: Sequence[Page]) -> list[OfficialPage]:
     """Return the pages as API models, with their current steps."""
     steps = await page_steps.current_steps(session, [page.id for page in pages])
+    names = await organisation_names(session, [page.organisation_id for page in pages])
     return [
-        OfficialPage(**OfficialPageBase.model_validate(page).model_dump(), steps=steps[page.id]) for page in pages
+        OfficialPage(
+            **OfficialPageBase.model_validate(page).model_dump(),
+            organisation=OrganisationRef(id=page.organisation_id, name=names[page.organisation_id]),
+            steps=steps[page.id],
+        )
+        for page in pages
     ]
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.registry.schemas.fields import EXAMPLE_ID, Moment, Name, StrictModel, UpdateModel
+from services.registry.schemas.fields import EXAMPLE_ID, Moment, Name, OrganisationRef, StrictModel, UpdateModel
 from services.registry.schemas.people import IncludeSubordinates, OrganisationId
 from shared.auth.rights import Right, Role
 
@@ -85,6 +85,7 @@ class Client(BaseModel):
     name: str = Field(examples=["Приёмная главы"])
     role: Role
     organisation_id: UUID | None
+    organisation: OrganisationRef | None = Field(description="null: the centre")
     include_subordinates: bool
     scopes: list[Right] | None
     active: bool

@@ -1,6 +1,6 @@
 """Field types and base classes that several schemas share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -85,6 +85,13 @@ class OrganisationRef(BaseModel):
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
+
+    @staticmethod
+    def of(organisation_id: UUID | None, names: Mapping[UUID, str]) -> "OrganisationRef | None":
+        """Return the organisation with its name; None for none."""
+        if organisation_id is None:
+            return None
+        return OrganisationRef(id=organisation_id, name=names[organisation_id])
 
 
 class StrictModel(BaseModel):

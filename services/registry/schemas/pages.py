@@ -142,6 +142,7 @@ class OfficialPageBase(BaseModel):
 class OfficialPage(OfficialPageBase):
     """An official page."""
 
+    organisation: OrganisationRef
     steps: dict[PageStepKind, date] = Field(
         description="Current steps, each with the day it was reached",
         examples=[{"created": "2026-11-25", "verified": "2026-11-30"}],

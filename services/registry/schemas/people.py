@@ -6,7 +6,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from services.registry.schemas.fields import EXAMPLE_ID, Name, SingleLine, StrictModel, UpdateModel
+from services.registry.schemas.fields import (
+    EXAMPLE_ID,
+    Name,
+    OrganisationRef,
+    SingleLine,
+    StrictModel,
+    UpdateModel,
+)
 from shared.auth.rights import Role
 
 
@@ -100,6 +107,7 @@ class Person(BaseModel):
     full_name: str = Field(examples=["Татьяна Иванова"])
     role: Role
     organisation_id: UUID | None
+    organisation: OrganisationRef | None = Field(description="null: the centre")
     include_subordinates: bool
     active: bool
     locked_at: datetime | None = Field(description="Since when the account is locked; null: not locked")

@@ -190,6 +190,7 @@ async def test_manager_sees_only_clients_of_their_own_organisation(
     body = {"name": "Сайт школы", "role": "executor", "organisation_id": str(own)}
     mine = await registry.client.post(PATH, json=body, headers=manager)
     assert mine.status_code == 201, mine.text
+    assert mine.json()["organisation"]["id"] == str(own)
     assert [item["id"] for item in (await registry.client.get(PATH, headers=manager)).json()["items"]] == [
         mine.json()["id"]
     ]

@@ -27,6 +27,7 @@ async def test_registered_page_gets_a_url_and_goes_live_now_by_default(
     common = {"organisation_id": owner, "name": "Школа № 71"}
     vk = await make(registry, "/pages", **common, network="vk", external_id="101", screen_name="school71")
     ok = await make(registry, "/pages", **common, network="ok", external_id="53038939046008")
+    assert vk["organisation"] == {"id": owner, "name": "Школа № 71"}
     assert (vk["url"], ok["url"]) == ("https://vk.com/club101", "https://ok.ru/group/53038939046008")
     assert abs(datetime.fromisoformat(vk["go_live_at"]) - clock.now()) < timedelta(minutes=1)
     own = await make(

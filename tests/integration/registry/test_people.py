@@ -110,8 +110,10 @@ async def test_person_moves_between_centre_and_organisation(registry: ServiceUnd
         path, json={"role": "executor", "organisation_id": place}, headers=operations
     )
     assert (moved.json()["role"], moved.json()["organisation_id"]) == ("executor", place)
+    assert moved.json()["organisation"] == {"id": place, "name": "Школа"}
     back = await registry.client.patch(path, json={"role": "head", "organisation_id": None}, headers=operations)
     assert (back.json()["role"], back.json()["organisation_id"]) == ("head", None)
+    assert back.json()["organisation"] is None
 
 
 async def test_person_cannot_change_their_own_access(registry: ServiceUnderTest) -> None:

@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.clients import client_changes
 from services.console.pages.clients.client_changes import PATH
-from services.console.registry_forms.choosing import names_of
 from services.console.site.forms import entered, refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
@@ -34,7 +33,6 @@ async def show_clients(visit: VisitDep) -> HTMLResponse:
     return visit.render(
         "clients/clients.html",
         clients=listed["items"],
-        organisations=await names_of(visit.api, {one["organisation_id"] for one in listed["items"]}),
         query=query,
         **page_addresses(PATH, query, listed),
     )
@@ -45,7 +43,7 @@ async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
     """Show one client with its secrets, of which only the age is known."""
     if not visit.may("clients:read"):
         return visit.render("clients/not_shown.html")
-    return await _client_page(visit, await visit.api.get(f"{PATH}/{client_id}"))
+    return _client_page(visit, await visit.api.get(f"{PATH}/{client_id}"))
 
 
 @router.post(PATH + "/{client_id}/secrets")
@@ -54,14 +52,14 @@ async def issue_secret(visit: VisitDep, client_id: str) -> Response:
     form = await entered(visit.request)
     client = await visit.api.get(f"{PATH}/{client_id}")
     if form.get("newest", "") != newest_secret(client):
-        return await _client_page(visit, client, _ISSUED, status=409)
+        return _client_page(visit, client, _ISSUED, status=409)
     hours = form.get("overlap_hours", "")
     body = {"overlap_hours": int(hours) if hours.isdecimal() else 24}
     try:
         made = await visit.api.send("POST", f"{PATH}/{client_id}/secrets", body)
     except ApiProblem as problem:
         refusal = _TOO_MANY if problem.status == 409 else refusal_of(problem)
-        return await _client_page(visit, client, refusal, status=problem.status)
+        return _client_page(visit, client, refusal, status=problem.status)
     return visit.render("clients/secret.html", client=made.data, is_new=False)
 
 
@@ -88,16 +86,12 @@ def newest_secret(client: Mapping[str, Any]) -> str:
     return str(client["secrets"][0]["id"]) if client["secrets"] else ""
 
 
-async def _client_page(
-    visit: Visit, client: Mapping[str, Any], refusal: str = "", *, status: int = 200
-) -> HTMLResponse:
-    names = await names_of(visit.api, {client["organisation_id"]})
+def _client_page(visit: Visit, client: Mapping[str, Any], refusal: str = "", *, status: int = 200) -> HTMLResponse:
     return visit.render(
         "clients/client.html",
         status=status,
         client=client,
         newest_secret=newest_secret,
-        organisation=names.get(client["organisation_id"]),
         refusal=refusal,
         may_manage=visit.may("clients:manage") and client["active"],
     )

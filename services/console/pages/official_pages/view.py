@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.official_pages import page_changes, page_connection, page_steps, page_tokens
-from services.console.registry_forms.choosing import names_of
 from services.console.registry_forms.tokens import collection_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
@@ -27,8 +26,7 @@ PAGE = Page(
 )
 _FILTERS = ("q", "network", "missing_step", "active", "organisation_id")
 _ADDRESS = re.compile(r"[/@]|^(club|public)\d+$|\.(com|ru)\b")
-# Each page names its organisation, which is one call.
-_PAGE_SIZE = 20
+_PAGE_SIZE = 30
 _STEPS = tuple(LABELS["page_step"].items())
 
 
@@ -38,11 +36,9 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
     query = {name: visit.request.query_params.get(name, "") for name in _FILTERS}
     cursor = visit.request.query_params.get("cursor")
     listed = await _listed(visit, query, cursor)
-    names = await names_of(visit.api, {one["organisation_id"] for one in listed["items"]})
     return visit.render(
         "official_pages/pages.html",
         pages=listed["items"],
-        organisations=names,
         query=query,
         networks=[("", "любая"), *LABELS["network"].items()],
         steps=[("", "неважно"), *_STEPS],
@@ -76,7 +72,6 @@ async def show_page(visit: VisitDep, page_id: str) -> HTMLResponse:
     return visit.render(
         "official_pages/page.html",
         page=page,
-        organisation=await visit.api.get(f"/organisations/{page['organisation_id']}"),
         steps=_STEPS,
         reached={one["step"]: one for one in steps["items"] if one["lost_on"] is None},
         lost=[one for one in steps["items"] if one["lost_on"] is not None],

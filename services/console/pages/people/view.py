@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse
 
 from services.console.pages.people import person_access, person_locks
-from services.console.registry_forms.choosing import names_of
+from services.console.registry_forms.choosing import known_organisation
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.paging import page_addresses
 from services.console.site.visit import VisitDep, together
@@ -29,11 +29,11 @@ async def show_people(visit: VisitDep) -> HTMLResponse:
     query = {name: visit.request.query_params.get(name, "") for name in _FILTERS}
     cursor = visit.request.query_params.get("cursor")
     listed = await visit.api.get("/people", {**query, "limit": _PAGE_SIZE, "cursor": cursor})
-    shown = {one["organisation_id"] for one in listed["items"]} | {query["organisation_id"]}
+    narrowed = await known_organisation(visit.api, query["organisation_id"])
     return visit.render(
         "people/people.html",
         people=listed["items"],
-        organisations=await names_of(visit.api, shown),
+        narrowed=narrowed.chosen,
         query=query,
         roles=[("", "любая"), *LABELS["role"].items()],
         new=f"/people-new?{urlencode({'organisation_id': query['organisation_id']})}",
@@ -50,20 +50,13 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
     person, sessions = await together(
         visit.api.get(f"{PATH}/{person_id}"), visit.api.get(f"{PATH}/{person_id}/sessions", {"limit": 20})
     )
-    organisation, notices = await together(_organisation(visit, person), _notices(visit, person_id))
     return visit.render(
         "people/person.html",
         person=person,
-        organisation=organisation,
         sessions=sessions["items"],
-        notices=notices,
+        notices=await _notices(visit, person_id),
         may_manage=visit.may("people:manage") and person["id"] != visit.me["person"]["id"],
     )
-
-
-async def _organisation(visit: VisitDep, person: dict[str, Any]) -> Any:
-    organisation_id = person["organisation_id"]
-    return await visit.api.get(f"/organisations/{organisation_id}") if organisation_id else None
 
 
 async def _notices(visit: VisitDep, person_id: str) -> Any:
