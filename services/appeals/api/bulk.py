@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Worker
-from services.appeals.api.presenters.bulk import bulk_operation_out, bulk_operations_out, bulk_row_out
+from services.appeals.api.presenters.bulk import bulk_operation_out, bulk_operations_out, bulk_rows_out
 from services.appeals.bulk import operations
 from services.appeals.bulk.operations import BulkRowFilter
 from services.appeals.schemas.bulk import BulkOperationIn, BulkOperationOut, BulkRowOut
@@ -87,7 +87,7 @@ async def list_bulk_operation_rows(
     rows, cursor = paging.page(
         await operations.list_rows(session, operation, filters, paging), lambda row: (row.appeal_id,), response
     )
-    return Page(items=[bulk_row_out(row) for row in rows], next_cursor=cursor)
+    return Page(items=await bulk_rows_out(session, caller, rows), next_cursor=cursor)
 
 
 @router.post(

@@ -11,7 +11,7 @@ from services.appeals.bulk.operations import MAX_APPEALS, BulkOutcome, Selection
 from services.appeals.field_types import SingleLine
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.schemas.common import _ID, NamedRef, RequestBody
-from shared.contracts.values import AppealOutcome, Urgency
+from shared.contracts.values import AppealOutcome, AppealStatus, Urgency
 from shared.http.problems import FieldError, Invalid
 
 
@@ -120,6 +120,14 @@ class RowProblem(BaseModel):
     errors: list[FieldError] | None = Field(default=None, examples=[None])
 
 
+class BulkRowAppeal(BaseModel):
+    """What an appeal of a bulk operation is about, and where it is now."""
+
+    text: str = Field(description="Personal data is masked, as in lists", examples=["Не горят фонари"])
+    status: AppealStatus = Field(examples=["assigned"])
+    organisation: NamedRef | None
+
+
 class BulkRowOut(BaseModel):
     """An appeal of a bulk operation."""
 
@@ -127,6 +135,7 @@ class BulkRowOut(BaseModel):
     number: int | None = Field(
         description="Null: no such appeal, or it was out of the author's scope", examples=[1024]
     )
+    appeal: BulkRowAppeal | None = Field(description="Null: you see no such appeal (any more)")
     outcome: BulkOutcome = Field(examples=["refused"])
     problem: RowProblem | None = Field(description="With `refused`")
     changed_at: datetime | None = Field(description="When it got its outcome")

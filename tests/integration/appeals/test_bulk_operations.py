@@ -241,6 +241,10 @@ async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsSce
     assert reasons(refused) == {"forbidden": 5}
     # Nothing tells the number of an appeal that its author could not see.
     assert sorted(row["number"] is None for row in refused) == [False, False, False, True, True]
+    assert all((row["appeal"] is None) == (row["number"] is None) for row in refused)
+    mine = next(row["appeal"] for row in refused if row["appeal_id"] == ids[1])
+    shown = await scenario.appeal(ids[1])
+    assert mine == {name: shown[name] for name in ("text", "status", "organisation")}
     # Whoever only reads now changes nothing either.
     later = await submitted(vera, body | {"assignee_id": None})
     await change_access(scenario, vera, "role = 'head', organisation_id = NULL")

@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters.routes import organisation_names
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.bulk import operations
-from services.appeals.schemas.bulk import BulkCounts, BulkOperationOut, BulkRowOut
+from services.appeals.schemas.bulk import BulkCounts, BulkOperationOut, BulkRowAppeal, BulkRowOut
 from services.appeals.schemas.common import named_ref
+from shared.auth.callers import Caller
+from shared.database.id_conditions import is_one_of
+from shared.masking import mask
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
+from shared.tables.registry import Organisation
 
 
 async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperation]) -> list[BulkOperationOut]:
@@ -58,6 +64,22 @@ async def bulk_operation_out(session: AsyncSession, row: BulkOperation) -> BulkO
     return shown
 
 
-def bulk_row_out(row: BulkOperationRow) -> BulkRowOut:
-    """Return an appeal of an operation."""
-    return BulkRowOut.model_validate(row, from_attributes=True)
+async def bulk_rows_out(
+    session: AsyncSession, caller: Caller, rows: Sequence[BulkOperationRow]
+) -> list[BulkRowOut]:
+    """Return appeals of an operation; the caller sees what those are about that are in their scope now."""
+    found = await session.execute(
+        select(Appeal.id, Appeal.text, Appeal.status, Appeal.organisation_id, Organisation.name)
+        .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
+        .where(is_one_of(Appeal.id, [row.appeal_id for row in rows]), caller.scope(Appeal.organisation_id))
+    )
+    seen = {
+        one.id: BulkRowAppeal(
+            text=mask(one.text), status=one.status, organisation=named_ref(one.organisation_id, one.name)
+        )
+        for one in found
+    }
+    same = BulkRowOut.model_fields.keys() - {"appeal"}
+    return [
+        BulkRowOut(appeal=seen.get(row.appeal_id), **{name: getattr(row, name) for name in same}) for row in rows
+    ]
