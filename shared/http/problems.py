@@ -44,10 +44,14 @@ RETRY_AFTER_SECONDS = 5
 
 
 class FieldError(BaseModel):
-    """The error in one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`."""
+    """The error in one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`.
+
+    `text`, where there is one, says it in Russian to the person who entered the value.
+    """
 
     pointer: str
     detail: str
+    text: str | None = None
 
 
 class ProblemDocument(BaseModel):

@@ -30,6 +30,7 @@ _MAX_COST = 2_000_000
 _STEP_COST = 20
 # Maximum number of organisations that an error names; of a longer loop it names the first ones.
 _MOST_NAMED = 10
+_NO_ORGANISATION = "такой организации нет"
 _TARGETS = frozenset(get_args(SendTo.__value__))
 
 
@@ -76,16 +77,27 @@ def _target(
         if organisation_id is not None:
             yield FieldError(pointer=here, detail=f"A rule with «{send_to}» must not name an organisation")
     elif organisation_id is None:
-        yield FieldError(pointer=here, detail="Name the organisation that must answer")
+        yield FieldError(
+            pointer=here,
+            detail="Name the organisation that must answer",
+            text="не названа организация, которая отвечает",
+        )
     elif organisation_id not in organisations:
-        yield FieldError(pointer=here, detail="No such organisation")
+        yield FieldError(pointer=here, detail="No such organisation", text=_NO_ORGANISATION)
     elif not organisations[organisation_id].active:
-        yield FieldError(pointer=here, detail=f"The organisation is closed: {organisations[organisation_id].name}")
+        name = organisations[organisation_id].name
+        yield FieldError(
+            pointer=here, detail=f"The organisation is closed: {name}", text=f"организация закрыта: {name}"
+        )
 
 
 def _default(draft: RuleSetDraft, organisations: Mapping[UUID, NamedOrganisation]) -> Iterator[FieldError]:
     if draft.default_to is None:
-        yield FieldError(pointer="/default", detail="A rule set needs a default for appeals that no rule matches")
+        yield FieldError(
+            pointer="/default",
+            detail="A rule set needs a default for appeals that no rule matches",
+            text="не сказано, кому идут обращения, к которым не подошло ни одно правило",
+        )
         return
     yield from _target("/default", draft.default_to, draft.default_organisation_id, organisations)
 
@@ -94,26 +106,39 @@ def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldE
     yield from _target(pointer, rule.send_to, rule.organisation_id, catalogue.organisations)
     if conditions_of(rule) == NO_CONDITIONS:
         yield FieldError(
-            pointer=pointer, detail="A rule needs a condition; use the default of the set for everything else"
+            pointer=pointer,
+            detail="A rule needs a condition; use the default of the set for everything else",
+            text="у правила нет ни одного условия",
         )
     if rule.topic_id is not None and rule.topic_id not in catalogue.topic_ids.values():
-        yield FieldError(pointer=f"{pointer}/topic_id", detail="No such topic in the current taxonomy")
+        yield FieldError(
+            pointer=f"{pointer}/topic_id",
+            detail="No such topic in the current taxonomy",
+            text="такой темы больше нет",
+        )
     municipality_name = catalogue.names.municipalities.get(rule.municipality or "")
     if rule.municipality is not None and municipality_name is None:
-        yield FieldError(pointer=f"{pointer}/municipality", detail="No such municipality")
+        yield FieldError(
+            pointer=f"{pointer}/municipality", detail="No such municipality", text="такого муниципалитета нет"
+        )
     if rule.settlement is not None and rule.municipality is None:
         yield FieldError(
             pointer=f"{pointer}/municipality",
             detail="Also name the municipality: settlements of this name exist in several",
+            text="к населённому пункту выберите муниципалитет",
         )
     elif (
         rule.settlement
         and municipality_name
         and catalogue.canonical_settlement(rule.municipality, rule.settlement) is None
     ):
-        yield FieldError(pointer=f"{pointer}/settlement", detail=f"No such settlement in: {municipality_name}")
+        yield FieldError(
+            pointer=f"{pointer}/settlement",
+            detail=f"No such settlement in: {municipality_name}",
+            text=f"такого населённого пункта нет: {municipality_name}",
+        )
     if rule.page_owner_id is not None and rule.page_owner_id not in catalogue.organisations:
-        yield FieldError(pointer=f"{pointer}/page_owner_id", detail="No such organisation")
+        yield FieldError(pointer=f"{pointer}/page_owner_id", detail="No such organisation", text=_NO_ORGANISATION)
     yield from _page_owner(pointer, rule)
 
 
@@ -126,7 +151,9 @@ def _page_owner(pointer: str, rule: Rule) -> Iterator[FieldError]:
             yield FieldError(pointer=f"{pointer}/{name}", detail=f"Expected one of {', '.join(known)}")
         elif value is not None and rule.page_owner_id is not None:
             yield FieldError(
-                pointer=f"{pointer}/{name}", detail="Leave it out: `page_owner_id` names one organisation already"
+                pointer=f"{pointer}/{name}",
+                detail="Leave it out: `page_owner_id` names one organisation already",
+                text="страница уже названа: сфера и вид владельца лишние",
             )
 
 
@@ -139,13 +166,17 @@ def _conflicts(rules: Sequence[Rule], catalogue: RuleCatalogue) -> Iterator[Fiel
         before = rules[other]
         same = (before.send_to, before.organisation_id) == (rule.send_to, rule.organisation_id)
         words = _in_words(before, catalogue), _in_words(rule, catalogue)
+        pointer = f"/rules/{number}"
+        if same:
+            detail = f"Never reached: rule /rules/{other} is the same: {words[0]}"
+            yield FieldError(pointer=pointer, detail=detail, text=f"такое же правило уже есть: {words[0]}")
+            continue
         detail = (
-            f"Never reached: rule /rules/{other} is the same: {words[0]}"
-            if same
-            else f"Conflicts with rule /rules/{other}, which sends the same appeals to another "
+            f"Conflicts with rule /rules/{other}, which sends the same appeals to another "
             f"organisation and is as specific: «{words[0]}» and «{words[1]}»"
         )
-        yield FieldError(pointer=f"/rules/{number}", detail=detail)
+        text = f"противоречит другому правилу с теми же условиями: «{words[0]}» и «{words[1]}»"
+        yield FieldError(pointer=pointer, detail=detail, text=text)
 
 
 def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> list[FieldError]:
@@ -154,7 +185,8 @@ def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> li
         steps = _LoopFinder(rules, catalogue.groups).first()
     except _TooManyError:
         detail = "Too many rules forward appeals among the same organisations to check them for loops"
-        return [FieldError(pointer="/rules", detail=detail)]
+        text = "слишком много правил передачи между одними и теми же организациями"
+        return [FieldError(pointer="/rules", detail=detail, text=text)]
     if not steps:
         return []
     numbers = {conditions_of(rule): number for number, rule in enumerate(rules)}
@@ -163,10 +195,13 @@ def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> li
     shown = steps[:_MOST_NAMED]
     names = [_name(rule.page_owner_id, catalogue) for rule in shown]
     named = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… ({len(steps)} in all)"])
+    told = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… (всего {len(steps)})"])
+    text = f"организации передают обращения друг другу по кругу: {told}"
     pointers = ", ".join(f"/rules/{numbers[conditions_of(rule)]}" for rule in shown)
     detail = f"A forwarding loop: {named} ({pointers}) forward the same appeals to each other"
     return [
-        FieldError(pointer=f"/rules/{numbers[conditions_of(rule)]}/page_owner_id", detail=detail) for rule in steps
+        FieldError(pointer=f"/rules/{numbers[conditions_of(rule)]}/page_owner_id", detail=detail, text=text)
+        for rule in steps
     ]
 
 

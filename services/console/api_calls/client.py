@@ -57,6 +57,12 @@ class ApiProblem(Exception):  # noqa: N818
         """Return the detail of each wrong field, by its JSON pointer or `query/name`."""
         return {str(error["pointer"]): str(error["detail"]) for error in self.document.get("errors") or ()}
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Return what the API says to people about wrong fields, by the same pointers; not of every field."""
+        errors = self.document.get("errors") or ()
+        return {str(error["pointer"]): str(error["text"]) for error in errors if error.get("text")}
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -1,5 +1,6 @@
 """Validation of rule sets: each error names its position, and a valid set routes every appeal."""
 
+import re
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -91,6 +92,11 @@ def test_invalid_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
     ((where, detail),) = found(wrong).items()
     assert where == pointer
     assert words in detail
+    (error,) = validate_rule_set(RuleSetDraft([wrong], "page_owner"), AROUND)
+    # No form offers a value of a closed list that does not exist.
+    assert (
+        re.fullmatch(r"[^A-Za-z]+", error.text or "") or "Expected one of" in detail or "must not name" in detail
+    )
 
 
 def test_set_without_default_is_refused() -> None:
