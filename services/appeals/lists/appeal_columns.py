@@ -7,14 +7,16 @@ from typing import Any
 
 from sqlalchemy import Label, Select, Text, Uuid, and_, bindparam, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import InstrumentedAttribute, selectinload
+from sqlalchemy.orm import InstrumentedAttribute, aliased, selectinload
 
 from services.appeals.classification.topics import TopicGroup
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_lists import AppealTag, UnreadAppeal
 from shared.tables.appeals_sla import SlaClock
-from shared.tables.registry import Municipality, Organisation, Person
+from shared.tables.registry import Municipality, Organisation, Page, Person
+
+_PageOwner = aliased(Organisation)
 
 
 def _label(column: InstrumentedAttribute[str], name: str) -> Label[str]:
@@ -70,7 +72,17 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-SELECT_APPEAL = _with_names(select(Appeal)).options(selectinload(Appeal.clocks).joinedload(SlaClock.events))
+SELECT_APPEAL = (
+    _with_names(select(Appeal))
+    .add_columns(
+        _label(Page.name, "page_name"),
+        Page.organisation_id.label("page_owner_id"),
+        _label(_PageOwner.name, "page_owner"),
+    )
+    .outerjoin(Page, Page.id == Appeal.page_id)
+    .outerjoin(_PageOwner, _PageOwner.id == Page.organisation_id)
+    .options(selectinload(Appeal.clocks).joinedload(SlaClock.events))
+)
 # Columns, not objects: making those takes as long as the statement itself.
 SELECT_LISTED = _with_names(select(*(getattr(Appeal, name) for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
 LISTED_NAMES = SELECT_LISTED.selected_columns.keys()

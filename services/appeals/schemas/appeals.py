@@ -190,9 +190,20 @@ class AppealLink(BaseModel):
     number: int = Field(examples=[1025])
 
 
+class AppealPage(NamedRef):
+    """The official page where the citizen wrote, and the organisation that keeps it."""
+
+    organisation: NamedRef
+
+
 class AppealOut(AppealSummary):
     """An appeal with everything that belongs to it."""
 
+    page: AppealPage | None = Field(description="Null: not from a network")
+    thread_key: str | None = Field(
+        description="The thread in the network, as `GET /messages` takes it; for those who may read messages",
+        examples=["vk:-1_2"],
+    )
     route: RouteOut
     deadline: dict[str, Any] | None = Field(
         description="How the deadlines were computed; `text` is for people",

@@ -295,6 +295,7 @@ async def test_appeal_is_opened_manually(scenario: AppealsScenario) -> None:
     assert called.status_code == 201, called.text
     appeal = called.json()
     assert (appeal["status"], appeal["channel"]["network"]) == ("assigned", None)
+    assert (appeal["page"], appeal["thread_key"]) == (None, None)
     assert appeal["topic"]["group"]["name"] == "Дороги"
     assert appeal["first_response_due_at"] is not None
     _is_problem(await scenario.post(f"/appeals/{appeal['id']}/replies", {"text": "Да"}), 409)
@@ -421,3 +422,11 @@ async def test_text_sent_again_on_purpose_opens_another_appeal(scenario: Appeals
     assert (await scenario.post("/appeals", body)).status_code == 201
     assert (await scenario.post("/appeals", body, Idempotency_Key="second-call")).status_code == 201
     assert len(await scenario.all()) == 2
+
+
+async def test_appeal_names_its_page_and_its_thread(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    name = await scenario.ingest.fetchval("SELECT name FROM pages WHERE id = $1", scenario.page)
+    assert appeal["page"] == {"id": str(scenario.page), "name": name, "organisation": appeal["organisation"]}
+    assert appeal["thread_key"] == await scenario.ingest.fetchval("SELECT thread_key FROM messages")

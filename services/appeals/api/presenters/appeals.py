@@ -99,6 +99,8 @@ async def appeal_detail(
     sla = await _sla_context(session, appeal)
     return appeals.AppealOut(
         **summary_fields(appeal, row, caller),
+        page=_page(appeal, row),
+        thread_key=appeal.thread_key if Right.MESSAGES_READ in caller.rights else None,
         route=await routes.load_route(session, route_of(appeal)),
         deadline=deadline_out(appeal, sla),
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
@@ -116,6 +118,13 @@ async def appeal_detail(
             for entry in entries
         ],
     )
+
+
+def _page(appeal: Appeal, names: Row[*tuple[Any, ...]]) -> appeals.AppealPage | None:
+    if appeal.page_id is None or names.page_owner_id is None:
+        return None
+    owner = common.NamedRef(id=names.page_owner_id, name=names.page_owner)
+    return appeals.AppealPage(id=appeal.page_id, name=names.page_name, organisation=owner)
 
 
 def without_colleagues(detail: appeals.AppealOut) -> appeals.AppealOut:

@@ -71,7 +71,7 @@ async def show(visit: Visit, appeal_id: str, entered: Entered | None = None, sta
         visit.api.get(f"{path}/presence"),
         visit.api.get(f"{path}/possible-assignees", {"limit": 200}) if visit.may("appeals:work") else _nothing(),
     )
-    page, incident = await together(_named_page(visit, appeal), _incident(visit, appeal))
+    incident = await _incident(visit, appeal)
     entered = entered or Entered()
     if status == 412:
         entered = replace(entered, conflict=conflict_of(entered.values.get("seen", ""), appeal))
@@ -85,7 +85,6 @@ async def show(visit: Visit, appeal_id: str, entered: Entered | None = None, sta
         notes=notes["items"],
         present=present["others"],
         people=sorted(people["items"], key=lambda person: str(person["name"])),
-        page=page,
         incident=incident,
         entered=entered,
         **_read(appeal, deadlines),
@@ -126,11 +125,6 @@ def _offered(visit: Visit, appeal: Document, deadlines: Document, entered: Enter
 
 async def _nothing() -> dict[str, list[Any]]:
     return {"items": []}
-
-
-async def _named_page(visit: Visit, appeal: Document) -> Document | None:
-    page_id = appeal["channel"]["page_id"]
-    return await _found(visit, f"/pages/{page_id}") if page_id and visit.may("registry:read") else None
 
 
 async def _incident(visit: Visit, appeal: Document) -> Document | None:

@@ -1,6 +1,6 @@
 """What a moderator sees of one appeal of the queue, loaded with few calls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -43,8 +43,6 @@ class Screen:
     """An appeal and what helps to decide about it. `message` is what the decision is about, if it has messages."""
 
     appeal: Document
-    page: Document | None = None
-    page_owner: Document | None = None
     message: Document | None = None
     thread: Sequence[Document] = ()
     parts: Sequence[Part] = ()
@@ -83,25 +81,19 @@ async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
     return Upcoming([*urgent["items"], *normal["items"]], counts["total"])
 
 
-async def load(visit: Visit, appeal_id: str, page_id: str | None) -> Screen:
-    """Return the appeal with its page, and the thread above the message."""
-    appeal, page = await together(visit.api.get(f"/appeals/{appeal_id}"), _page(visit, page_id))
+async def load(visit: Visit, appeal_id: str) -> Screen:
+    """Return the appeal, and the thread above the message."""
+    appeal = await visit.api.get(f"/appeals/{appeal_id}")
     message = decided_message(appeal)
-    owner, thread, municipalities = await together(
-        _named(visit, "/organisations", page and page["organisation_id"]),
-        _thread(visit, message),
-        _municipalities(visit, appeal),
-    )
+    thread, municipalities = await together(_thread(visit, appeal, message), _municipalities(visit, appeal))
     why = (message and message["classification"] and message["classification"]["why"]) or ""
     return Screen(
         appeal,
-        page,
-        owner,
         message,
         thread,
         marked(message["text"] if message else appeal["text"], why),
         reasons(why),
-        candidates(appeal, owner),
+        candidates(appeal),
         municipalities,
     )
 
@@ -113,7 +105,7 @@ def decided_message(appeal: Document) -> Document | None:
     return unclear[-1] if unclear else messages[0] if messages else None
 
 
-def candidates(appeal: Document, page_owner: Mapping[str, Any] | None) -> list[Candidate]:
+def candidates(appeal: Document) -> list[Candidate]:
     """Return the three likely owners: whose appeal it is already, whom the rules suggest, whose page it is."""
     found = []
     if (present := appeal["organisation"]) is not None:
@@ -122,20 +114,12 @@ def candidates(appeal: Document, page_owner: Mapping[str, Any] | None) -> list[C
         Candidate(one["organisation_id"], one["organisation"]["name"], one["why"], one["confidence"])
         for one in appeal["route"]["suggestions"]
     ]
-    if page_owner is not None:
-        found.append(Candidate(page_owner["id"], page_owner["name"], "Владелец страницы"))
+    if appeal["page"] is not None:
+        owner = appeal["page"]["organisation"]
+        found.append(Candidate(owner["id"], owner["name"], "Владелец страницы"))
     former = appeal["route"]["returned_by"] if appeal["triage_reason"] == "returned" else None
     first = {one.id: one for one in reversed(found) if one.id != former}
     return [one for one in dict.fromkeys(found) if first.get(one.id) is one][:_DIGITS]
-
-
-async def _page(visit: Visit, page_id: str | None) -> Document | None:
-    return await _named(visit, "/pages", page_id)
-
-
-async def _named(visit: Visit, path: str, found: str | None) -> Document | None:
-    document: Document | None = await visit.api.get(f"{path}/{found}") if found else None
-    return document
 
 
 async def _municipalities(visit: Visit, appeal: Document) -> list[Document]:
@@ -146,14 +130,13 @@ async def _municipalities(visit: Visit, appeal: Document) -> list[Document]:
     return items
 
 
-async def _thread(visit: Visit, message: Document | None) -> list[Document]:
+async def _thread(visit: Visit, appeal: Document, message: Document | None) -> list[Document]:
     """Return the last messages of the thread before this one; a post of a citizen begins its own thread."""
     if message is None or message["kind"] == "wall_post":
         return []
-    detail = await visit.api.get(f"/messages/{message['id']}")
-    listed = await visit.api.get(
-        "/messages",
-        {"thread_key": detail["thread_key"], "received_to": message["received_at"], "limit": _THREAD},
+    before = {"thread_key": appeal["thread_key"], "received_to": message["received_at"], "limit": _THREAD}
+    detail, listed = await together(
+        visit.api.get(f"/messages/{message['id']}"), visit.api.get("/messages", before)
     )
     written = datetime.fromisoformat(message["written_at"])
     above = [one for one in listed["items"] if datetime.fromisoformat(one["written_at"]) <= written]

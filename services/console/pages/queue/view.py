@@ -117,12 +117,11 @@ async def find_topics(visit: Visit, words: str) -> list[dict[str, Any]]:
 
 async def _next_screen(visit: Visit, found: Upcoming, wanted: str = "", besides: str = "") -> Screen | None:
     if wanted:
-        page_id = next((one["channel"]["page_id"] for one in found.items if one["id"] == wanted), None)
-        screen = await load(visit, wanted, page_id)
+        screen = await load(visit, wanted)
         if screen.appeal["status"] == "triage":
             return screen
     head = found.first(besides=besides)
-    return await load(visit, head["id"], head["channel"]["page_id"]) if head else None
+    return await load(visit, head["id"]) if head else None
 
 
 async def _decide(visit: Visit, appeal_id: str, decide: Callable[[], Awaitable[Outcome]]) -> Response:
