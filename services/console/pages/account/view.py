@@ -6,9 +6,9 @@ from fastapi import HTTPException
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.site.addresses import first_page, next_page
 from services.console.site.forms import entered
 from services.console.site.page import Page, page_router
-from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.labels import LABELS
 
@@ -86,7 +86,8 @@ async def show_notices(visit: VisitDep) -> HTMLResponse:
         notices=listed["items"],
         query=query,
         kinds=[("", "все"), *LABELS["notice_kind"].items()],
-        **page_addresses(NOTICES, query, listed),
+        first=first_page(visit),
+        after=next_page(visit, listed["next_cursor"]),
     )
 
 

@@ -6,10 +6,10 @@ from services.console.api_calls.client import ApiProblem, Content
 from services.console.pages.calendars import calendar_changes
 from services.console.pages.calendars.calendar_changes import PATH
 from services.console.pages.calendars.working_hours import WEEKDAYS, written
+from services.console.site.addresses import first_page, next_page
 from services.console.site.downloads import download
 from services.console.site.forms import entered_with_file
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep
 from shared import clock
 
@@ -35,7 +35,12 @@ async def show_calendars(visit: VisitDep) -> HTMLResponse:
     """Show all calendars."""
     cursor = visit.request.query_params.get("cursor")
     listed = await visit.api.get("/calendars", {"limit": 50, "cursor": cursor})
-    return visit.render("calendars/calendars.html", calendars=listed["items"], **page_addresses(PATH, {}, listed))
+    return visit.render(
+        "calendars/calendars.html",
+        calendars=listed["items"],
+        first=first_page(visit),
+        after=next_page(visit, listed["next_cursor"]),
+    )
 
 
 @router.get(PATH + "/{calendar_id}")

@@ -8,9 +8,9 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.clients import client_changes
 from services.console.pages.clients.client_changes import PATH
+from services.console.site.addresses import first_page, next_page
 from services.console.site.forms import entered, refusal_of
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
@@ -34,7 +34,8 @@ async def show_clients(visit: VisitDep) -> HTMLResponse:
         "clients/clients.html",
         clients=listed["items"],
         query=query,
-        **page_addresses(PATH, query, listed),
+        first=first_page(visit),
+        after=next_page(visit, listed["next_cursor"]),
     )
 
 

@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.official_pages import page_changes, page_connection, page_steps, page_tokens
 from services.console.registry_forms.tokens import collection_of
+from services.console.site.addresses import first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.labels import LABELS
 from services.console.words.right_labels import holders
@@ -44,7 +44,8 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
         steps=[("", "неважно"), *_STEPS],
         is_filtered=any(query.values()),
         connected_by=holders(Right.REGISTRY_WRITE),
-        **page_addresses(PATH, query, listed),
+        first=first_page(visit),
+        after=next_page(visit, listed["next_cursor"]),
     )
 
 

@@ -11,8 +11,8 @@ from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.organisations import organisation_changes, organisation_history
 from services.console.pages.organisations.organisation_form import KINDS
 from services.console.registry_forms.choosing import known_organisation
+from services.console.site.addresses import first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.paging import page_addresses
 from services.console.site.visit import Visit, VisitDep, together
 
 PATH = "/organisations"
@@ -49,7 +49,8 @@ async def show_organisations(visit: VisitDep) -> HTMLResponse:
         parent=parent,
         similar=similar,
         is_filtered=any(query.values()),
-        **page_addresses(PATH, query, listed),
+        first=first_page(visit),
+        after=next_page(visit, listed["next_cursor"]),
     )
 
 

@@ -7,8 +7,8 @@ from fastapi.responses import HTMLResponse
 
 from services.console.pages.people import person_access, person_locks
 from services.console.registry_forms.choosing import known_organisation
+from services.console.site.addresses import first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.paging import page_addresses
 from services.console.site.visit import VisitDep, together
 from services.console.words.labels import LABELS
 
@@ -38,7 +38,8 @@ async def show_people(visit: VisitDep) -> HTMLResponse:
         roles=[("", "любая"), *LABELS["role"].items()],
         new=f"/people-new?{urlencode({'organisation_id': query['organisation_id']})}",
         is_filtered=any(query.values()),
-        **page_addresses(PATH, query, listed),
+        first=first_page(visit),
+        after=next_page(visit, listed["next_cursor"]),
     )
 
 
