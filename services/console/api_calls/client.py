@@ -129,15 +129,15 @@ class Api:
         body: Any = None,
         *,
         parameters: Parameters | None = None,
-        version: str | None = None,
+        version: str | int | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
         content: Content | None = None,
     ) -> Answer:
         """Send one request and return its answer.
 
-        `version` becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or `form` or
-        `content` as they are.
+        `version`, an ETag or a number, becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or
+        `form` or `content` as they are.
         Nothing is sent again except after a refused token, which changes nothing.
         """
         async with self.opened(
@@ -156,7 +156,7 @@ class Api:
         body: Any = None,
         *,
         parameters: Parameters | None = None,
-        version: str | None = None,
+        version: str | int | None = None,
         key: str | None = None,
         form: aiohttp.FormData | None = None,
         content: Content | None = None,
@@ -218,9 +218,9 @@ async def _problem(response: aiohttp.ClientResponse) -> Exception:
     return ApiProblem(response.status, document, response.headers)
 
 
-def _headers(version: str | None, key: str | None, content: Content | None) -> dict[str, str]:
+def _headers(version: str | int | None, key: str | None, content: Content | None) -> dict[str, str]:
     given = {
-        "If-Match": version,
+        "If-Match": _etag(version),
         "Idempotency-Key": key,
         "Content-Type": content.media_type if content else None,
         "X-Request-Id": get_contextvars().get("request_id"),
@@ -228,6 +228,11 @@ def _headers(version: str | None, key: str | None, content: Content | None) -> d
     return {"Accept-Encoding": "gzip", **browser_headers()} | {
         name: value for name, value in given.items() if value
     }
+
+
+def _etag(version: str | int | None) -> str | None:
+    text = str(version or "")
+    return f'"{text}"' if text.isdigit() else text
 
 
 def _pairs(parameters: Parameters) -> list[tuple[str, str]]:

@@ -74,7 +74,7 @@ async def change_rule(
     try:
         if not people:
             return await _shown(visit, await visit.api.get(path), [], "", _NOBODY, status=422)
-        await visit.api.send("PATCH", path, {"person_ids": people}, version=f'"{version}"')
+        await visit.api.send("PATCH", path, {"person_ids": people}, version=version)
     except ApiProblem as problem:
         if problem.status not in {403, 409, 412, 422}:
             raise

@@ -57,7 +57,7 @@ async def correct(
     if message is not None:
         target, body = f"/messages/{message['id']}/triage", body | {"needs_answer": True}
     try:
-        await visit.api.send("POST", target, body, version=f'"{version}"' if version.isdigit() else None)
+        await visit.api.send("POST", target, body, version=version)
     except ApiProblem as problem:
         if problem.status not in {409, 412, 422}:
             raise

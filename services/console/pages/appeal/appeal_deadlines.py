@@ -32,11 +32,6 @@ _PAUSED = Refusals(
 )
 
 
-def quoted(version: str) -> str | None:
-    """Return a version as `If-Match` takes it; None for what is no version."""
-    return f'"{version}"' if version.isdigit() else None
-
-
 @router.post("/appeals/{appeal_id}/clocks/{change}")
 async def pause_or_resume(
     *,
@@ -50,7 +45,7 @@ async def pause_or_resume(
     """Pause the clocks, or resume them."""
     entered = Entered(change, {"seen": seen, "reason": reason})
     body = {"reason": reason.strip()} if reason.strip() or change == "pause" else {}
-    call = visit.api.send("POST", f"/appeals/{appeal_id}/clocks/{change}", body, version=quoted(version))
+    call = visit.api.send("POST", f"/appeals/{appeal_id}/clocks/{change}", body, version=version)
     note = "Отсчёт срока приостановлен" if change == "pause" else "Отсчёт срока продолжен"
     return await changed(visit, str(appeal_id), entered, call, note=note, refusals=_PAUSED)
 
@@ -78,7 +73,7 @@ async def ask_for_time(
         "POST",
         f"/appeals/{appeal_id}/extension-requests",
         {"clock": clock, "hours": amount, "ground": ground.strip()},
-        version=quoted(version),
+        version=version,
         key=key or None,
     )
     return await changed(
@@ -105,7 +100,7 @@ async def decide_about_time(
         "POST",
         f"/appeals/{appeal_id}/extension-requests/{request_id}/{decision}",
         body,
-        version=quoted(version),
+        version=version,
         key=key or None,
     )
     return await changed(visit, str(appeal_id), entered, call, note=_DECISIONS[decision], refusals=_DECIDED)

@@ -7,7 +7,6 @@ from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.appeal.appeal_deadlines import quoted
 from services.console.pages.appeal.appeal_page import Entered, Refusals, changed, refused
 from services.console.pages.appeal.appeal_words import WORDS
 from services.console.site.page import page_router
@@ -57,9 +56,7 @@ async def decide_matter(
     body = {"message_id": str(message_id), "decision": decision} | (
         {"reason": reason.strip()} if reason.strip() else {}
     )
-    call = visit.api.send(
-        "POST", f"/appeals/{appeal_id}/matter-decisions", body, version=quoted(version), key=key or None
-    )
+    call = visit.api.send("POST", f"/appeals/{appeal_id}/matter-decisions", body, version=version, key=key or None)
     note = "Сообщение осталось здесь" if decision == "keep" else "Сообщение выделено в отдельное обращение"
     return await changed(visit, str(appeal_id), entered, call, note=note, refusals=_MATTER)
 
@@ -80,7 +77,7 @@ async def unmerge(
         "POST",
         f"/appeals/{appeal_id}/unmerge",
         {"reason": reason.strip()},
-        version=quoted(version),
+        version=version,
         key=key or None,
     )
     return await changed(visit, str(appeal_id), entered, call, note="Объединение отменено", refusals=_UNMERGE)
@@ -101,7 +98,7 @@ async def correct_feedback(
     """Say what the citizen said about the last answer."""
     entered = Entered(f"feedback-{feedback_id}", {"seen": seen, "kind": kind, "mark": mark, "reason": reason})
     body = {"kind": kind or None, "mark": int(mark) if mark.isdigit() else None, "reason": reason.strip()}
-    call = visit.api.send("PUT", f"/appeals/{appeal_id}/feedback/{feedback_id}", body, version=quoted(version))
+    call = visit.api.send("PUT", f"/appeals/{appeal_id}/feedback/{feedback_id}", body, version=version)
     return await changed(visit, str(appeal_id), entered, call, note="Отзыв перечитан", refusals=_FEEDBACK)
 
 
@@ -125,7 +122,7 @@ async def merge(
     entered = Entered(f"merge-{into}", {"reason": reason, "into": into})
     body = {"into": into, "reason": reason.strip()}
     try:
-        await visit.api.send("POST", f"/appeals/{appeal_id}/merge", body, version=quoted(version), key=key or None)
+        await visit.api.send("POST", f"/appeals/{appeal_id}/merge", body, version=version, key=key or None)
     except ApiProblem as problem:
         if problem.status not in {409, 412, 422}:
             raise

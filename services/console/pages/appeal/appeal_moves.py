@@ -9,7 +9,6 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.organisation_choice import search_organisations
-from services.console.pages.appeal.appeal_deadlines import quoted
 from services.console.pages.appeal.appeal_move_forms import Choice, done_words, proposed_organisations
 from services.console.pages.appeal.appeal_page import Entered, Refusals, changed, refused, show
 from services.console.site.page import page_router
@@ -82,7 +81,7 @@ async def move(
 
 async def _moved(visit: Visit, appeal_id: str, entered: Entered, body: dict[str, str], version: str) -> Response:
     try:
-        answer = await visit.api.send("POST", f"/appeals/{appeal_id}/moves", body, version=quoted(version))
+        answer = await visit.api.send("POST", f"/appeals/{appeal_id}/moves", body, version=version)
     except ApiProblem as problem:
         if problem.status not in {403, 409, 412, 422}:
             raise
@@ -108,7 +107,7 @@ async def assign(
     """Give the appeal to a person, or to nobody."""
     entered = Entered("assignee", {"seen": seen, "assignee_id": assignee_id})
     call = visit.api.send(
-        "POST", f"/appeals/{appeal_id}/moves", {"assignee_id": assignee_id or None}, version=quoted(version)
+        "POST", f"/appeals/{appeal_id}/moves", {"assignee_id": assignee_id or None}, version=version
     )
     mine = assignee_id == visit.me["person"]["id"]
     note = "Исполнитель — вы" if mine else "Исполнитель назначен" if assignee_id else "Исполнитель снят"

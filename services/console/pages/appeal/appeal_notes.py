@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import Form
 from fastapi.responses import Response
 
-from services.console.pages.appeal.appeal_deadlines import quoted
 from services.console.pages.appeal.appeal_page import Entered, Refusals, changed
 from services.console.site.page import page_router
 from services.console.site.visit import VisitDep
@@ -51,9 +50,7 @@ async def edit_note(
 ) -> Response:
     """Replace the text of one's own note."""
     entered = Entered(f"note-{note_id}", {"text": text})
-    call = visit.api.send(
-        "PATCH", f"/appeals/{appeal_id}/notes/{note_id}", {"text": text}, version=quoted(version)
-    )
+    call = visit.api.send("PATCH", f"/appeals/{appeal_id}/notes/{note_id}", {"text": text}, version=version)
     return await changed(visit, str(appeal_id), entered, call, note="Заметка исправлена", refusals=_NOTE)
 
 

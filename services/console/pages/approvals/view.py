@@ -50,7 +50,7 @@ async def decide(request: Request, visit: VisitDep) -> Response:
             "POST",
             f"/appeals/{appeal_id}/replies/{chosen}/{'refuse' if refuses else 'approve'}",
             {"remarks": remarks} if refuses else None,
-            version=f'"{form.get("version", "")}"',
+            version=form.get("version"),
             key=form.get("key") or None,
         )
     except ApiProblem as problem:

@@ -94,7 +94,7 @@ async def decide_objection(visit: VisitDep, request: Request, graded_item_id: st
     body: dict[str, Any] = {"reason": reason} | ({"scores": scores} if upholds else {})
     path = f"/grading/objections/{objection}/{'uphold' if upholds else 'reject'}"
     try:
-        await visit.api.send("POST", path, body, version=f'"{version}"', key=str(form.get("key", "")))
+        await visit.api.send("POST", path, body, version=version, key=str(form.get("key", "")))
     except ApiProblem as problem:
         if problem.status not in _BESIDE_THE_FORM:
             raise

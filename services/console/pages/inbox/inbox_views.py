@@ -60,7 +60,7 @@ async def change_view(
     try:
         view = await visit.api.get(f"/views/{view_id}")
         body = {"name": name.strip(), "filter": view["filter"], "sort": view["sort"], "is_shared": is_shared}
-        await visit.api.send("PUT", f"/views/{view_id}", body, version=f'"{version}"')
+        await visit.api.send("PUT", f"/views/{view_id}", body, version=version)
     except ApiProblem as problem:
         if problem.status not in {409, 412, 422}:
             raise
@@ -73,7 +73,7 @@ async def change_view(
 async def delete_view(visit: VisitDep, view_id: UUID, version: Text = "") -> Response:
     """Delete a view."""
     try:
-        await visit.api.send("DELETE", f"/views/{view_id}", version=f'"{version}"')
+        await visit.api.send("DELETE", f"/views/{view_id}", version=version)
     except ApiProblem as problem:
         if problem.status != 412:
             raise

@@ -81,7 +81,7 @@ async def set_lead(visit: VisitDep, incident_id: str, form: Annotated[LeadForm, 
 async def close(visit: VisitDep, incident_id: str, form: Annotated[CloseForm, Form()]) -> Response:
     """Close the incident."""
     try:
-        await visit.api.send("POST", f"{PATH}/{incident_id}/closure", version=f'"{form.version}"')
+        await visit.api.send("POST", f"{PATH}/{incident_id}/closure", version=form.version)
     except ApiProblem as problem:
         return await _refused(visit, incident_id, problem, form="close")
     return visit.redirect(f"{PATH}/{incident_id}", note="Инцидент закрыт: новые обращения в него не попадут")
@@ -136,7 +136,7 @@ async def _change(
     visit: Visit, incident_id: str, body: dict[str, Any], version: int, note: str, *, entered: dict[str, str]
 ) -> Response:
     try:
-        await visit.api.send("PATCH", f"{PATH}/{incident_id}", body, version=f'"{version}"')
+        await visit.api.send("PATCH", f"{PATH}/{incident_id}", body, version=version)
     except ApiProblem as problem:
         return await _refused(visit, incident_id, problem, **entered)
     return visit.redirect(f"{PATH}/{incident_id}", note=note)

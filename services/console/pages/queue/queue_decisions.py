@@ -120,7 +120,7 @@ async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -
                 "POST",
                 f"/appeals/{appeal_id}/moves",
                 {"to": "not_required", "reason": words},
-                version=f'"{form.version}"',
+                version=form.version,
             )
         ).data
     return _ended(decided)
@@ -128,19 +128,19 @@ async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -
 
 async def take_back(visit: Visit, appeal_id: str, version: int) -> str:
     """Take the decision back that made this version of the appeal; return what to say."""
-    appeal = (await visit.api.send("POST", f"/appeals/{appeal_id}/undo", version=f'"{version}"')).data
+    appeal = (await visit.api.send("POST", f"/appeals/{appeal_id}/undo", version=version)).data
     return f"Решение отменено: обращение № {appeal['number']} снова в очереди."
 
 
 async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]) -> Answer:
     """Send a decision: about the message, or about the appeal if it has none."""
     if not form.message_id:
-        return await visit.api.send("POST", f"/appeals/{appeal_id}/triage", body, version=f'"{form.version}"')
+        return await visit.api.send("POST", f"/appeals/{appeal_id}/triage", body, version=form.version)
     return await visit.api.send(
         "POST",
         f"/messages/{form.message_id}/triage",
         {"needs_answer": True, "appeal_version": form.version} | body,
-        version=f'"{form.classification_version}"',
+        version=form.classification_version,
     )
 
 

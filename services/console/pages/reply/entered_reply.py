@@ -49,11 +49,6 @@ class EnteredReply:
         """Return whether the text is longer than the API takes."""
         return len(self.text or "") > _MOST_CHARACTERS
 
-    @property
-    def if_match(self) -> str:
-        """Return the version as `If-Match` takes it."""
-        return f'"{self.version}"'
-
     def body(self) -> dict[str, Any]:
         """Return the draft as the API takes it."""
         interim = self.kind == "interim"

@@ -64,7 +64,7 @@ async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) 
             "POST",
             f"/appeals/{appeal_id}/replies/{reply_id}/{route}",
             body,
-            version=f'"{form.get("version", "")}"',
+            version=str(form.get("version", "")),
             key=str(form.get("key", "")) or None,
         )
     except ApiProblem as problem:

@@ -31,7 +31,7 @@ async def store(visit: Visit, appeal_id: str, entered: EnteredReply) -> dict[str
     try:
         if entered.reply_id:
             saved = await visit.api.send(
-                "PUT", f"{path}/{entered.reply_id}", entered.body(), version=entered.if_match
+                "PUT", f"{path}/{entered.reply_id}", entered.body(), version=entered.version
             )
         else:
             saved = await visit.api.send("POST", path, entered.body() | {"status": "draft"})
@@ -75,7 +75,7 @@ async def submit(visit: Visit, appeal_id: str, entered: EnteredReply, form: Form
         sent = await visit.api.send(
             "POST",
             f"/appeals/{appeal_id}/replies/{saved['id']}/submit",
-            version=entered.if_match,
+            version=entered.version,
             key=entered.key if form.get("do") == "submit_again" else None,
         )
     except ApiProblem as problem:
@@ -117,7 +117,7 @@ async def discard(visit: Visit, appeal_id: str, entered: EnteredReply, form: For
     if not entered.reply_id:
         raise HTTPException(404)
     path = f"/appeals/{appeal_id}/replies/{entered.reply_id}"
-    await visit.api.send("DELETE", path, version=entered.if_match)
+    await visit.api.send("DELETE", path, version=entered.version)
     return visit.redirect(page_path(appeal_id), note="Черновик удалён")
 
 

@@ -92,7 +92,7 @@ async def show_template(visit: VisitDep, template_id: str) -> HTMLResponse:
 async def change(request: Request, visit: VisitDep, template_id: str) -> Response:
     """Replace or delete the template in the version that was shown."""
     form = await _entered(request)
-    path, version = f"/reply-templates/{template_id}", f'"{form["version"]}"'
+    path, version = f"/reply-templates/{template_id}", form["version"]
     template, topics = await together(visit.api.get(path), load_topics(visit))
     topic = chosen_topic(topics, form, known=template["topic"])
     if topic.error and form["do"] != "delete":
