@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from services.console.api_calls.client import Api, SignedOut
+from services.console.api_calls.client import Api, ApiProblem, SignedOut
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.site.page import NavigationLink, Section
 from services.console.site.rendering import render
@@ -40,6 +40,11 @@ class Visit:
     def may(self, right: str) -> bool:
         """Return whether the person has the right."""
         return right in self.rights
+
+    def require(self, right: str) -> None:
+        """Refuse the page to who lacks the right, as the API would. Raise ApiProblem."""
+        if not self.may(right):
+            raise ApiProblem(403, {}, {})
 
     def file(self) -> AbstractContextManager[None]:
         """Count a file that the person gets until the block ends. Raise TooManyFiles."""

@@ -5,9 +5,8 @@ from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse, Response
 
-from services.console.api_calls.client import ApiProblem
 from services.console.site.page import NavigationLink, Page, Section, page_router
-from services.console.site.visit import Visit, VisitDep
+from services.console.site.visit import VisitDep
 from services.console.words.labels import LABELS
 
 PATH = "/alerts"
@@ -20,7 +19,7 @@ _ROWS = 30
 @router.get(PATH)
 async def show_alerts(visit: VisitDep, kind: str = "", seen: str = "false", cursor: str = "") -> HTMLResponse:
     """Show alerts that nobody has seen, or those that somebody has."""
-    _require_triage(visit)
+    visit.require(RIGHT)
     asked: dict[str, Any] = {"kind": kind, "seen": seen, "limit": _ROWS, "cursor": cursor}
     listed = await visit.api.get(PATH, asked)
     kinds = [("", "Все"), *LABELS["alert_kind"].items()]
@@ -43,7 +42,7 @@ async def mark_seen(
     visit: VisitDep, alert_id: str, kind: str = "", seen: str = "false", cursor: str = ""
 ) -> Response:
     """Mark the alert as seen, and show the list again."""
-    _require_triage(visit)
+    visit.require(RIGHT)
     alert = (await visit.api.send("POST", f"{PATH}/{alert_id}/seen")).data
     about = f"обращение № {alert['appeal_number']}" if alert["appeal_number"] else "инцидент"
     return visit.redirect(_address(kind=kind, seen=seen, cursor=cursor), note=f"Тревога просмотрена: {about}")
@@ -53,8 +52,3 @@ def _address(*, kind: str = "", seen: str = "false", cursor: str = "") -> str:
     pairs = {"kind": kind, "seen": seen if seen != "false" else "", "cursor": cursor}
     query = urlencode({name: value for name, value in pairs.items() if value})
     return f"{PATH}?{query}" if query else PATH
-
-
-def _require_triage(visit: Visit) -> None:
-    if not visit.may(RIGHT):
-        raise ApiProblem(403, {}, {})

@@ -120,8 +120,7 @@ async def _form(
     refusal: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    if not visit.may("appeals:answer"):
-        raise ApiProblem(403, {}, {})
+    visit.require("appeals:answer")
     path = f"{PATH}/{incident_id}"
     incident, members = await together(
         visit.api.get(path), visit.api.get(f"{path}/members", {"limit": MEMBERS_AT_ONCE})

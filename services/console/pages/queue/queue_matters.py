@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.queue.queue_screen import require_triage
+from services.console.pages.queue.queue_screen import RIGHT
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -29,21 +29,21 @@ class MatterForm(BaseModel):
 @router.get(MATTERS)
 async def show_matters(visit: VisitDep) -> HTMLResponse:
     """Show the next appeal that may be about two matters."""
-    require_triage(visit)
+    visit.require(RIGHT)
     return await _shown(visit)
 
 
 @router.post(PATH + "/{appeal_id}/matter")
 async def decide_matter(visit: VisitDep, appeal_id: str, form: Annotated[MatterForm, Form()]) -> Response:
     """Keep the message, or split it off, and show the next one."""
-    require_triage(visit)
+    visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     try:
         answer = await visit.api.send(
             "POST",
             f"/appeals/{appeal_id}/matter-decisions",
             {"message_id": form.message_id, "decision": form.decision},
-            version=f'"{form.version}"',
+            version=form.version,
             key=form.key,
         )
     except ApiProblem as problem:

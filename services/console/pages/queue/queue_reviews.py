@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel
 
 from services.console.api_calls.client import ApiProblem
-from services.console.pages.queue.queue_screen import require_triage
+from services.console.pages.queue.queue_screen import RIGHT
 from services.console.pages.queue.queue_state import PATH
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -30,7 +30,7 @@ class ReviewForm(BaseModel):
 @router.get(REVIEWS)
 async def show_reviews(visit: VisitDep, cursor: str = "") -> HTMLResponse:
     """Show messages that nobody reviewed yet, newest first."""
-    require_triage(visit)
+    visit.require(RIGHT)
     return await _shown(visit, cursor)
 
 
@@ -39,10 +39,10 @@ async def review(
     visit: VisitDep, message_id: str, form: Annotated[ReviewForm, Form()], cursor: str = ""
 ) -> Response:
     """Confirm that no answer is needed, or open an appeal."""
-    require_triage(visit)
+    visit.require(RIGHT)
     body = {"needs_answer": form.needs_answer, "confirm": not form.needs_answer}
     try:
-        answer = await visit.api.send("POST", f"/messages/{message_id}/triage", body, version=f'"{form.version}"')
+        answer = await visit.api.send("POST", f"/messages/{message_id}/triage", body, version=form.version)
     except ApiProblem as problem:
         if problem.status not in {409, 412, 422}:
             raise

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from services.console.api_calls.client import ApiProblem
 from services.console.pages.queue.queue_state import QueueState
 from services.console.site.visit import Visit, together
 from services.console.words.marked_words import Part, Reason, marked, reasons
@@ -61,12 +60,6 @@ class Screen:
         """Return how the message was classified; of an appeal without messages, what is known of it."""
         of_message: Document | None = self.message and self.message["classification"]
         return of_message or {"type": None, "topic": self.appeal["topic"], "top3": [], "why": "", "version": 0}
-
-
-def require_triage(visit: Visit) -> None:
-    """Refuse a page of moderators to others."""
-    if not visit.may(RIGHT):
-        raise ApiProblem(403, {}, {})
 
 
 async def upcoming(visit: Visit, state: QueueState) -> Upcoming:

@@ -10,7 +10,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.queue import queue_decisions, queue_matters, queue_reviews
 from services.console.pages.queue.queue_decisions import Assignment, Location, NoAnswer, Outcome, Topic
-from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, require_triage, upcoming
+from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, load, upcoming
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -40,7 +40,7 @@ async def show_queue(
     visit: VisitDep, appeal: str = "", organisation_q: str = "", topic_q: str = ""
 ) -> HTMLResponse:
     """Show the next appeal, or the one that the address names while it waits."""
-    require_triage(visit)
+    visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     found, organisations, topics = await together(
         upcoming(visit, state),
@@ -94,7 +94,7 @@ async def name_location(visit: VisitDep, appeal_id: str, form: Location) -> Resp
 @router.post(PATH + "/{appeal_id}/take-back")
 async def take_back(visit: VisitDep, appeal_id: str, version: int = 0) -> Response:
     """Take the decision back that made this version of the appeal, and show the appeal again."""
-    require_triage(visit)
+    visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     try:
         note = await queue_decisions.take_back(visit, appeal_id, version)
@@ -126,7 +126,7 @@ async def _next_screen(visit: Visit, found: Upcoming, wanted: str = "", besides:
 
 async def _decide(visit: Visit, appeal_id: str, decide: Callable[[], Awaitable[Outcome]]) -> Response:
     """Decide in the version that the person saw; answer with the next appeal, which is loaded at the same time."""
-    require_triage(visit)
+    visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     found = await upcoming(visit, state)
     ahead = _next_screen(visit, found, besides=appeal_id) if visit.is_swap else _nothing()
