@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.console.choices.organisation_choice import search_organisations
+from services.console.api_calls.client import Api
+from services.console.choices.organisation_choice import choose_organisation
 from services.console.choices.topic_names import Topics
+from services.console.site.forms import is_id
 from services.console.site.visit import Visit, together
 
+_UNNAMED = "Назовите организацию."
 _NOBODY = "Такой организации в реестре нет. Проверьте название."
 _SEVERAL = "Таких организаций несколько: выберите нужную."
 _SIMILAR = "Точно такой организации нет: выберите из похожих."
@@ -16,6 +19,7 @@ _NO_TOPIC = "Такой темы нет. Попробуйте другие сл�
 _SEVERAL_TOPICS = "Таких тем несколько: выберите нужную."
 _SIMILAR_TOPICS = "Точно такой темы нет: выберите из похожих."
 _MOST_CANDIDATES = 20
+_MOST_ORGANISATIONS = 10
 
 
 @dataclass
@@ -29,32 +33,46 @@ class Choice:
     candidates: list[dict[str, Any]] = field(default_factory=list)
 
 
-async def chosen_organisation(visit: Visit, form: Mapping[str, Any], name: str) -> Choice:
+async def chosen_organisation(
+    api: Api,
+    form: Mapping[str, Any],
+    name: str,
+    *,
+    known: Mapping[str, Any] | None = None,
+    required: bool = False,
+) -> Choice:
     """Return the organisation of a field. `NAME` has its name, `NAME_id` the choice among several.
 
-    Without an error and without an id the field was left empty.
+    Without an error and without an id the field was left empty. `known` is what stood in the field: it may have
+    closed since, or share its name.
     """
-    written = str(form.get(name, "")).strip()
-    chosen = Choice(name, written)
-    if not written:
-        return chosen
-    candidates = await search_organisations(visit.api, written, limit=10)
-    same = [
-        one for one in candidates if written.casefold() in {one["name"].casefold(), one["matched_name"].casefold()}
-    ]
-    if only := _meant(candidates, same, form.get(f"{name}_id")):
-        chosen.id, chosen.written = only[0]["id"], only[0]["name"]
+    choice = Choice(name, str(form.get(name, "")).strip())
+    if not choice.written:
+        choice.error = _UNNAMED if required else ""
+        return choice
+    picked = form.get(f"{name}_id")
+    if known is not None and choice.written == known["name"] and not picked:
+        return known_choice(name, known)
+    match = await choose_organisation(api, choice.written, limit=_MOST_ORGANISATIONS)
+    meant = match.chosen or next((one for one in match.found if one["id"] == picked), None)
+    if meant is not None:
+        choice.id, choice.written = meant["id"], meant["name"]
     else:
-        chosen.candidates = candidates
-        chosen.error = (_SEVERAL if same else _SIMILAR) if candidates else _NOBODY
-    return chosen
+        choice.candidates = match.found
+        choice.error = (_SEVERAL if match.is_ambiguous else _SIMILAR) if match.found else _NOBODY
+    return choice
 
 
-def _meant(
-    candidates: list[dict[str, Any]], same: list[dict[str, Any]], picked_id: object
-) -> list[dict[str, Any]]:
-    """Return the one that is meant, or none. The only one of this name wins: the pick may be of a former name."""
-    return same if len(same) == 1 else [one for one in candidates if one["id"] == picked_id]
+async def known_organisation(api: Api, organisation_id: str | None, name: str = "organisation") -> Choice:
+    """Return the field that a form begins with."""
+    if not is_id(organisation_id):
+        return Choice(name)
+    return known_choice(name, await api.get(f"/organisations/{organisation_id}"))
+
+
+def changed_choice(current: Choice, form: Choice) -> str:
+    """Return what stands now, for a form whose version was stale; empty if it is what was entered."""
+    return "" if current.id == form.id else f"Сейчас в записи: {current.written or 'пусто'}."
 
 
 def chosen_topic(
@@ -68,7 +86,9 @@ def chosen_topic(
         return known_choice(name, known)
     candidates = topics.found(choice.written)
     same = [one for one in candidates if one["name"].casefold() == choice.written.casefold()]
-    if only := _meant(candidates, same, form.get(f"{name}_id")):
+    # The only one of this name wins: the pick may be of a former name.
+    only = same if len(same) == 1 else [one for one in candidates if one["id"] == form.get(f"{name}_id")]
+    if only:
         choice.id, choice.written = only[0]["id"], only[0]["name"]
     else:
         choice.candidates = candidates[:_MOST_CANDIDATES]

@@ -10,10 +10,14 @@ _MAX_FOUND = 8
 
 @dataclass(frozen=True)
 class OrganisationChoice:
-    """The organisation that is meant for sure, or the ones that a person has to choose from."""
+    """The organisation that is meant for sure, or the ones that a person has to choose from.
+
+    `is_ambiguous`: several of these have the name.
+    """
 
     chosen: dict[str, Any] | None
     found: list[dict[str, Any]]
+    is_ambiguous: bool = False
 
 
 async def search_organisations(api: Api, name: str, *, limit: int = _MAX_FOUND) -> list[dict[str, Any]]:
@@ -33,12 +37,14 @@ async def search_organisations(api: Api, name: str, *, limit: int = _MAX_FOUND) 
     return items
 
 
-async def choose_organisation(api: Api, name: str) -> OrganisationChoice:
+async def choose_organisation(api: Api, name: str, *, limit: int = _MAX_FOUND) -> OrganisationChoice:
     """Return the organisation that has this name, also a short or former one; else those with a name like it."""
-    found = await search_organisations(api, name)
+    found = await search_organisations(api, name, limit=limit)
     wanted = name.strip().casefold()
     for part in ("name", "matched_name"):
         same = [one for one in found if one[part].casefold() == wanted]
         if len(same) == 1:
             return OrganisationChoice(same[0], found)
+        if same:
+            return OrganisationChoice(None, found, is_ambiguous=True)
     return OrganisationChoice(None, found)

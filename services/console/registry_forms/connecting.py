@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import ApiProblem
-from services.console.registry_forms.choosing import Choice
+from services.console.choices.choices_by_name import Choice
 from services.console.site.forms import refusal_of, start_of_day, wrong_fields
 from services.console.site.visit import Visit
 
@@ -50,7 +50,7 @@ def refused(values: Mapping[str, str], organisation: Choice, problem: ApiProblem
 async def register(visit: Visit, form: Mapping[str, str], organisation: Choice) -> Any:
     """Register the page that was looked up; return it. Raise ApiProblem."""
     body = {
-        "organisation_id": organisation.organisation_id,
+        "organisation_id": organisation.id,
         "network": form.get("network", ""),
         "external_id": form.get("external_id", ""),
         "name": form.get("name", ""),

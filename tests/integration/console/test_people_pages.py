@@ -11,6 +11,7 @@ OPERATIONS = CallerCase("operations")
 MANAGER = CallerCase("manager")
 AUDITOR = CallerCase("auditor")
 MODERATOR = CallerCase("moderator")
+OWN = "Организация bagulnik"
 
 
 def hidden_of(page: str, name: str) -> str:
@@ -41,7 +42,7 @@ async def test_access_is_given_with_a_password_shown_once(console: ConsoleUnderT
         "full_name": "Пробная <b>",
         "username": "probe.once",
         "role": "executor",
-        "organisation_id": console.filled("{organisation_id}"),
+        "organisation": OWN,
         "key": "k-person",
     }
     visited = await console.send(OPERATIONS, "POST", "/people-new", data=form)
@@ -56,9 +57,9 @@ async def test_access_is_given_with_a_password_shown_once(console: ConsoleUnderT
 async def test_role_and_organisation_have_to_fit(console: ConsoleUnderTest) -> None:
     form = {"full_name": "Пробная", "username": "Не то", "role": "executor", "key": "k-fit"}
     visited = await console.send(OPERATIONS, "POST", "/people-new", data=form)
-    assert "Найдите организацию по названию." in visited.response.text
+    assert "Назовите организацию." in visited.response.text
     assert changes(visited) == []
-    own = form | {"organisation_id": console.filled("{organisation_id}")}
+    own = form | {"organisation": OWN}
     refused = await console.send(OPERATIONS, "POST", "/people-new", data=own)
     assert refused.response.status_code == 422
     assert "строчные латинские буквы" in refused.response.text
@@ -78,12 +79,11 @@ async def test_manager_is_offered_no_role_of_the_centre(console: ConsoleUnderTes
 async def test_access_is_changed_in_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
     own = console.filled("/people/{person_id}")
     form = {"full_name": "Новое имя", "role": "approver", "active": "yes"}
-    form["organisation_id"] = console.filled("{organisation_id}")
+    form["organisation"] = OWN
     form["version"] = await version_of(console, OPERATIONS, f"{own}/edit")
     changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)
     assert (changed.response.status_code, changes(changed)) == (303, [("PATCH", 200)])
-    foreign = str(console.services.samples["foreign"]["organisation_id"])
-    stale_form = form | {"version": '"99"', "organisation_id": foreign}
+    stale_form = form | {"version": '"99"', "organisation": "Организация oblepiha"}
     stale = await console.send(OPERATIONS, "POST", f"{own}/edit", data=stale_form)
     assert stale.response.status_code == 412
     assert 'value="Новое имя"' in stale.response.text
@@ -120,7 +120,7 @@ async def test_auditor_sees_people_and_changes_nothing(console: ConsoleUnderTest
 
 
 async def test_client_secret_is_shown_once(console: ConsoleUnderTest) -> None:
-    form = {"name": "Витрина", "role": "executor", "organisation_id": console.filled("{organisation_id}")}
+    form = {"name": "Витрина", "role": "executor", "organisation": OWN}
     form["scopes"] = "appeals:read"
     made = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
     assert (made.response.status_code, changes(made)) == (200, [("POST", 201)])
@@ -141,7 +141,7 @@ async def test_second_click_makes_no_second_client_or_secret(console: ConsoleUnd
     newest = hidden_of(page, "newest")
     name = (await console.send(OPERATIONS, "GET", f"/clients/{newest}")).response.text
     form = {"name": html.unescape(re.findall(r"<h1>(.*?)</h1>", name)[0]), "role": "executor"}
-    form["organisation_id"] = console.filled("{organisation_id}")
+    form["organisation"] = OWN
     for seen, made in (("", []), (newest, [("POST", 201)])):
         again = await console.send(OPERATIONS, "POST", "/clients-new", data=form | {"newest": seen})
         assert changes(again) == made
@@ -153,14 +153,14 @@ async def test_second_click_makes_no_second_client_or_secret(console: ConsoleUnd
 
 
 async def test_organisation_that_is_no_id_is_not_chosen(console: ConsoleUnderTest) -> None:
-    form = {"name": "Витрина", "role": "executor", "organisation_id": "../people"}
+    form = {"name": "Витрина", "role": "executor", "organisation": "oblepih", "organisation_id": "../people"}
     visited = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
-    assert "Найдите организацию" in visited.response.text
-    assert {call.path for call in visited.calls} == {"/me"}
+    assert "выберите из похожих" in visited.response.text
+    assert {call.path for call in visited.calls} == {"/me", "/organisations/search"}
 
 
 async def test_client_gets_no_right_that_its_role_lacks(console: ConsoleUnderTest) -> None:
-    form = {"name": "Витрина", "role": "executor", "organisation_id": console.filled("{organisation_id}")}
+    form = {"name": "Витрина", "role": "executor", "organisation": OWN}
     form["scopes"] = "rules:manage"
     refused = (await console.send(OPERATIONS, "POST", "/clients-new", data=form)).response
     assert refused.status_code == 422

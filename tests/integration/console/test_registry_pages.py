@@ -77,36 +77,25 @@ async def test_change_sends_the_version_that_was_shown(console: ConsoleUnderTest
     assert f'name="version" value="{form["version"]}"' in stale.response.text.replace("&#34;", '"')
 
 
-async def test_parent_is_found_by_words_and_chosen(console: ConsoleUnderTest) -> None:
-    form = {"name": "Филиал", "kind": "other", "parent_words": "прозвище bagulnik", "key": "k-parent"}
-    searched = await console.send(MODERATOR, "POST", "/organisations-new", data=form | {"find": "parent"})
-    assert searched.response.status_code == 200
-    assert 'name="parent_id"' in searched.response.text
-    assert changes(searched) == []
+async def test_parent_is_chosen_by_a_name_of_it(console: ConsoleUnderTest) -> None:
+    form = {"name": "Филиал", "kind": "other", "parent": "прозвище bagulnik", "key": "k-parent"}
     made = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
     assert (made.response.status_code, changes(made)) == (303, [("POST", 201)])
-    unknown = form | {"parent_words": "зюзюка"}
-    refused = await console.send(MODERATOR, "POST", "/organisations-new", data=unknown)
-    assert "Ничего не нашлось" in refused.response.text
+    similar = await console.send(MODERATOR, "POST", "/organisations-new", data=form | {"parent": "oblepih"})
+    assert '<select id="field-parent-id" name="parent_id">' in similar.response.text
+    assert changes(similar) == []
+    refused = await console.send(MODERATOR, "POST", "/organisations-new", data=form | {"parent": "зюзюка"})
+    assert "Такой организации в реестре нет" in refused.response.text
     assert changes(refused) == []
 
 
 async def test_parent_that_a_colleague_removed_is_named(console: ConsoleUnderTest) -> None:
     address = console.filled("/organisations/{organisation_id}/edit")
-    foreign = str(console.services.samples["foreign"]["organisation_id"])
     form = {"name": "Имя", "kind": "institution", "active": "yes", "version": '"99"'}
-    for parent, is_named in (({"parent_id": foreign}, True), ({}, False)):
+    for parent, is_named in (({"parent": "Организация oblepiha"}, True), ({}, False)):
         stale = (await console.send(MODERATOR, "POST", address, data=form | parent)).response
         assert stale.status_code == 412
-        assert ('<p id="field-parent-error" class="refusal">Сейчас в записи: пусто.' in stale.text) is is_named
-
-
-async def test_search_for_another_organisation_keeps_the_chosen_one(console: ConsoleUnderTest) -> None:
-    own = console.filled("{organisation_id}")
-    for words in ("", "зюзюка"):
-        address = f"/organisation-choices?name=parent&parent_words={words}&parent_id={own}"
-        part = (await console.send(MODERATOR, "GET", address)).response.text
-        assert f'name="parent_id" value="{own}" checked' in part
+        assert ('<p id="field-parent-hint" class="refusal">Сейчас в записи: пусто.' in stale.text) is is_named
 
 
 async def test_names_and_successions_are_added_and_removed(console: ConsoleUnderTest) -> None:
@@ -117,7 +106,7 @@ async def test_names_and_successions_are_added_and_removed(console: ConsoleUnder
     removed = await console.send(MODERATOR, "POST", console.filled(own + "/names/{name_id}/remove"))
     assert (removed.response.status_code, changes(removed)) == (303, [("DELETE", 204)])
     form = {"kind": "merged", "effective_on": "2026-12-01", "key": "k-succession"}
-    form["successor_id"] = console.filled("{heir_id}")
+    form["successor"] = "Организация oblepiha"
     recorded = await console.send(MODERATOR, "POST", f"{own}/successions-new", data=form)
     assert (recorded.response.status_code, changes(recorded)) == (303, [("POST", 201)])
     split = await console.send(MODERATOR, "POST", f"{own}/successions-new", data=form | {"kind": "split"})
@@ -140,7 +129,7 @@ async def test_page_is_connected_once(console: ConsoleUnderTest) -> None:
         "external_id": "777",
         "name": "Школа № 9",
         "url": "https://vk.com/club777",
-        "organisation_id": console.filled("{organisation_id}"),
+        "organisation": "Организация bagulnik",
         "go_live_on": "2026-03-01",
         "key": "k-page",
     }
@@ -196,7 +185,7 @@ async def test_page_moves_to_another_organisation(console: ConsoleUnderTest) -> 
     address = console.filled("/pages/{page_id}/edit")
     form = {"name": "Страница", "url": "https://vk.com/club101", "active": "yes", "go_live_on": "2026-03-04"}
     form["version"] = await version_of(console, MODERATOR, address)
-    form["organisation_id"] = str(console.services.samples["foreign"]["organisation_id"])
+    form["organisation"] = "Организация oblepiha"
     stale = (await console.send(MODERATOR, "POST", address, data=form | {"version": '"99"'})).response
     assert stale.status_code == 412
     assert "Сейчас в записи: Организация bagulnik." in stale.text

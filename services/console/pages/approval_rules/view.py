@@ -32,7 +32,7 @@ async def show_rules(visit: VisitDep) -> HTMLResponse:
 async def add_rule(visit: VisitDep) -> Response:
     """Add a rule."""
     form = await visit.request.form()
-    organisation, topics = await together(chosen_organisation(visit, form, "organisation"), load_topics(visit))
+    organisation, topics = await together(chosen_organisation(visit.api, form, "organisation"), load_topics(visit))
     topic = chosen_topic(topics, form)
     names = ("urgency", "organisation_kind")
     entered = {name: str(form.get(name, "")) for name in names}

@@ -84,7 +84,7 @@ def _shown(visit: Visit, listed: dict[str, Any], organisation: Choice, actions: 
 
 
 async def _organisation(visit: Visit) -> Choice:
-    return await chosen_organisation(visit, visit.request.query_params, "organisation")
+    return await chosen_organisation(visit.api, visit.request.query_params, "organisation")
 
 
 def _period(visit: Visit) -> dict[str, str | None]:

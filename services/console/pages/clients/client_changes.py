@@ -6,8 +6,8 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import Answer, ApiProblem
+from services.console.choices.choices_by_name import Choice, chosen_organisation, known_organisation
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
-from services.console.registry_forms.choosing import Choice, choose, known_organisation
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -40,15 +40,19 @@ async def create_client(visit: VisitDep) -> Response:
     """Create a client and show its secret."""
     form, scopes = await _entered(visit)
     is_of_centre = form.get("role") in CENTRE_ROLES
-    organisation = Choice() if is_of_centre else await choose(visit.api, form, "organisation")
-    if form.get("find") or organisation.error:
+    organisation = (
+        Choice("organisation")
+        if is_of_centre
+        else await chosen_organisation(visit.api, form, "organisation", required=True)
+    )
+    if organisation.error:
         return _form(visit, form, scopes, organisation, newest=form.get("newest", ""))
     newest = await _newest(visit)
     if newest["id"] != form.get("newest", "") and newest["name"] == form.get("name", ""):
         return _form(visit, form, scopes, organisation, newest=newest["id"], refusal=_CREATED)
     body = _changes(form, scopes) | {
         "role": form.get("role", ""),
-        "organisation_id": organisation.organisation_id,
+        "organisation_id": organisation.id,
     }
     try:
         made = await visit.api.send("POST", PATH, body)
@@ -72,7 +76,7 @@ async def show_client_form(visit: VisitDep, client_id: str) -> Response:
         return visit.redirect(PATH)
     answer = await visit.api.send("GET", f"{PATH}/{client_id}")
     client = answer.data
-    return _form(visit, _values(answer), client["scopes"] or (), Choice(), client=client)
+    return _form(visit, _values(answer), client["scopes"] or (), Choice("organisation"), client=client)
 
 
 @router.post(PATH + "/{client_id}/edit")
@@ -84,13 +88,13 @@ async def change_client(visit: VisitDep, client_id: str) -> Response:
     except ApiProblem as problem:
         current = await visit.api.send("GET", f"{PATH}/{client_id}")
         if problem.status != 412:
-            return _form(visit, form, scopes, Choice(), problem, client=current.data)
+            return _form(visit, form, scopes, Choice("organisation"), problem, client=current.data)
         values = _values(current)
         wrong = changed_meanwhile(values, form, chosen=("include_subordinates",))
         if sorted(current.data["scopes"] or ()) != sorted(scopes):
             wrong["scopes"] = "Сейчас отмечены другие права."
         again = form | {"version": values["version"]}
-        return _form(visit, again, scopes, Choice(), problem, client=current.data, wrong=wrong)
+        return _form(visit, again, scopes, Choice("organisation"), problem, client=current.data, wrong=wrong)
     return visit.redirect(f"{PATH}/{client_id}", note="Изменения сохранены")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import known_choice
 from services.console.registry_forms import connecting, tokens
-from services.console.registry_forms.choosing import Choice
 from services.console.registry_forms.connecting import Connection
 from services.console.registry_forms.registry_state import (
     PATH,
@@ -61,7 +61,7 @@ async def connect_first_page(visit: VisitDep) -> Response:
     """Look the address up; register the page once the person has seen which community it is."""
     form = await entered(visit.request)
     state = await registry_state(visit)
-    organisation = Choice(chosen=state.organisation)
+    organisation = known_choice("organisation", state.organisation)
     if form.get("service_token"):
         try:
             await _add_service_token(visit, form)

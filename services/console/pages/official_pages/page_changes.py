@@ -6,10 +6,10 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import Answer, ApiProblem
-from services.console.registry_forms.choosing import Choice, changed_choice, choose, known_organisation
+from services.console.choices.choices_by_name import Choice, changed_choice, chosen_organisation, known_choice
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, start_of_day, wrong_fields
 from services.console.site.page import page_router
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.visit import Visit, VisitDep
 from services.console.words.formats import parsed
 
 router = page_router()
@@ -26,7 +26,7 @@ _WRONG = {
 async def show_page_form(visit: VisitDep, page_id: str) -> HTMLResponse:
     """Show the form with the page's fields."""
     answer = await visit.api.send("GET", f"/pages/{page_id}")
-    organisation = await known_organisation(visit.api, answer.data["organisation_id"])
+    organisation = known_choice("organisation", answer.data["organisation"])
     return _form(visit, answer.data, _values(answer), organisation)
 
 
@@ -34,16 +34,17 @@ async def show_page_form(visit: VisitDep, page_id: str) -> HTMLResponse:
 async def change_page(visit: VisitDep, page_id: str) -> Response:
     """Change the page, if nobody has changed it since the form was shown."""
     form = await entered(visit.request)
-    page, organisation = await together(
-        visit.api.get(f"/pages/{page_id}"), choose(visit.api, form, "organisation")
+    page = await visit.api.get(f"/pages/{page_id}")
+    organisation = await chosen_organisation(
+        visit.api, form, "organisation", known=page["organisation"], required=True
     )
-    if form.get("find") or organisation.error:
+    if organisation.error:
         return _form(visit, page, form, organisation)
     body = {
         "name": form.get("name", ""),
         "screen_name": form.get("screen_name") or None,
         "url": form.get("url", ""),
-        "organisation_id": organisation.organisation_id,
+        "organisation_id": organisation.id,
         "active": form.get("active") == "yes",
     }
     if form.get("go_live_on") != parsed(page["go_live_at"]).date().isoformat():
@@ -53,7 +54,7 @@ async def change_page(visit: VisitDep, page_id: str) -> Response:
     except ApiProblem as problem:
         if problem.status == 412:
             answer = await visit.api.send("GET", f"/pages/{page_id}")
-            current, now = _values(answer), await known_organisation(visit.api, answer.data["organisation_id"])
+            current, now = _values(answer), known_choice("organisation", answer.data["organisation"])
             wrong = changed_meanwhile(current, form, chosen=("active",))
             wrong["organisation_id"] = changed_choice(now, organisation)
             again = form | {"version": current["version"]}

@@ -3,7 +3,7 @@
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.registry_forms.choosing import choose, known_organisation
+from services.console.choices.choices_by_name import chosen_organisation, known_organisation
 from services.console.registry_forms.connecting import Connection, community_in, look_up, refused, register
 from services.console.site.forms import entered
 from services.console.site.page import page_router
@@ -31,8 +31,8 @@ async def look_up_page(visit: VisitDep) -> HTMLResponse:
 async def connect_page(visit: VisitDep) -> Response:
     """Register the page and lead to it."""
     form = await entered(visit.request)
-    organisation = await choose(visit.api, form, "organisation")
-    if form.get("find") or organisation.error:
+    organisation = await chosen_organisation(visit.api, form, "organisation", required=True)
+    if organisation.error:
         return _form(visit, Connection(form, organisation, community_in(form)))
     try:
         page = await register(visit, form, organisation)

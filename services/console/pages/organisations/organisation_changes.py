@@ -6,12 +6,12 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
+from services.console.choices.choices_by_name import changed_choice, chosen_organisation, known_organisation
 from services.console.pages.organisations import organisation_form
 from services.console.pages.organisations.organisation_form import OrganisationForm
-from services.console.registry_forms.choosing import Choice, changed_choice, choose, known_organisation
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
-from services.console.site.visit import Visit, VisitDep, together
+from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 
@@ -19,7 +19,7 @@ router = page_router()
 @router.get("/organisations-new")
 async def show_new_organisation(visit: VisitDep, parent_id: str = "") -> HTMLResponse:
     """Show an empty form."""
-    parent = await known_organisation(visit.api, parent_id)
+    parent = await known_organisation(visit.api, parent_id, "parent")
     return await _form(visit, OrganisationForm({}, parent))
 
 
@@ -27,8 +27,8 @@ async def show_new_organisation(visit: VisitDep, parent_id: str = "") -> HTMLRes
 async def register_organisation(visit: VisitDep) -> Response:
     """Register an organisation and lead to it."""
     form = await entered(visit.request)
-    parent = await choose(visit.api, form, "parent", required=False)
-    if form.get("find") or parent.error:
+    parent = await chosen_organisation(visit.api, form, "parent")
+    if parent.error:
         return await _form(visit, OrganisationForm(form, parent))
     body = organisation_form.request_body(form, parent, is_new=True)
     try:
@@ -42,7 +42,7 @@ async def register_organisation(visit: VisitDep) -> Response:
 async def show_organisation_form(visit: VisitDep, organisation_id: str) -> HTMLResponse:
     """Show the form with the organisation's fields."""
     answer = await visit.api.send("GET", f"/organisations/{organisation_id}")
-    parent = await known_organisation(visit.api, answer.data["parent_id"])
+    parent = await known_organisation(visit.api, answer.data["parent_id"], "parent")
     values = organisation_form.shown_values(answer.data) | {"version": answer.version}
     return await _form(visit, OrganisationForm(values, parent), answer.data)
 
@@ -52,8 +52,12 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
     """Change the organisation, if nobody has changed it since the form was shown."""
     path = f"/organisations/{organisation_id}"
     form = await entered(visit.request)
-    organisation, parent = await together(visit.api.get(path), choose(visit.api, form, "parent", required=False))
-    if form.get("find") or parent.error:
+    organisation = await visit.api.get(path)
+    former = (
+        await visit.api.get(f"/organisations/{organisation['parent_id']}") if organisation["parent_id"] else None
+    )
+    parent = await chosen_organisation(visit.api, form, "parent", known=former)
+    if parent.error:
         return await _form(visit, OrganisationForm(form, parent), organisation)
     body = organisation_form.request_body(form, parent, is_new=False)
     try:
@@ -73,11 +77,8 @@ async def _changed_meanwhile(
     wrong = changed_meanwhile(
         organisation_form.shown_values(current.data), form.values, chosen=organisation_form.CHOSEN
     )
-    now = await known_organisation(visit.api, current.data["parent_id"])
-    if form.values.get("no_parent"):
-        wrong["parent_id"] = changed_choice(now, Choice())
-    elif form.parent.chosen:  # without one the parent stays
-        wrong["parent_id"] = changed_choice(now, form.parent)
+    now = await known_organisation(visit.api, current.data["parent_id"], "parent")
+    wrong["parent_id"] = changed_choice(now, form.parent)
     values = {**form.values, "version": current.version}
     shown = OrganisationForm(values, form.parent, refusal_of(problem), wrong)
     return await _form(visit, shown, current.data, status=problem.status)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.api_calls.client import Api
-from services.console.registry_forms.choosing import Choice
+from services.console.choices.choices_by_name import Choice
 from services.console.site.visit import together
 from services.console.words.labels import LABELS
 
@@ -61,14 +61,11 @@ def shown_values(organisation: Mapping[str, Any]) -> dict[str, str]:
 
 
 def request_body(form: Mapping[str, str], parent: Choice, *, is_new: bool) -> dict[str, Any]:
-    """Return the body of a request: an empty field is null, but a parent is removed only by its box."""
+    """Return the body of a request: an empty field is null."""
     body: dict[str, Any] = {name: form.get(name) or None for name in _TEXTS}
     body["name"], body["kind"] = form.get("name", ""), form.get("kind", "")
     body["other_spheres"] = [value for name in _OTHER_SPHERES if (value := form.get(name))]
-    if form.get("no_parent"):
-        body["parent_id"] = None
-    elif parent.chosen:
-        body["parent_id"] = parent.organisation_id
+    body["parent_id"] = parent.id
     if not is_new:
         body["active"] = form.get("active") == "yes"
     return body

@@ -3,7 +3,7 @@
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.registry_forms.choosing import Choice, choose
+from services.console.choices.choices_by_name import Choice, chosen_organisation
 from services.console.site.forms import entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -65,7 +65,7 @@ async def _name_form(
 @router.get("/organisations/{organisation_id}/successions-new")
 async def show_new_succession(visit: VisitDep, organisation_id: str) -> HTMLResponse:
     """Show the form of a succession."""
-    return await _succession_form(visit, organisation_id, {}, [Choice(), Choice()])
+    return await _succession_form(visit, organisation_id, {}, [Choice("successor"), Choice("second")])
 
 
 @router.post("/organisations/{organisation_id}/successions-new")
@@ -73,11 +73,12 @@ async def record_succession(visit: VisitDep, organisation_id: str) -> Response:
     """Record what becomes of an organisation: it ends the day before."""
     form = await entered(visit.request)
     successors = await together(
-        choose(visit.api, form, "successor"), choose(visit.api, form, "second", required=False)
+        chosen_organisation(visit.api, form, "successor", required=True),
+        chosen_organisation(visit.api, form, "second"),
     )
-    if form.get("find") or any(one.error for one in successors):
+    if any(one.error for one in successors):
         return await _succession_form(visit, organisation_id, form, successors)
-    chosen = [{"organisation_id": one.organisation_id} for one in successors if one.organisation_id]
+    chosen = [{"organisation_id": one.id} for one in successors if one.id]
     body = {
         "successors": chosen,
         "kind": form.get("kind", ""),

@@ -1,4 +1,4 @@
-"""Organisations of the region: the list, one organisation, and the field that chooses one."""
+"""Organisations of the region: the list, and one organisation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,6 @@ from services.console.api_calls.client import Parameters
 from services.console.choices.organisation_choice import search_organisations
 from services.console.pages.organisations import organisation_changes, organisation_history
 from services.console.pages.organisations.organisation_form import KINDS
-from services.console.registry_forms.choosing import known_organisation
 from services.console.site.addresses import first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
@@ -52,17 +51,6 @@ async def show_organisations(visit: VisitDep) -> HTMLResponse:
         first=first_page(visit),
         after=next_page(visit, listed["next_cursor"]),
     )
-
-
-@router.get("/organisation-choices")
-async def show_choices(visit: VisitDep, name: str = "organisation") -> HTMLResponse:
-    """Return the organisations found while somebody types into the field of this name."""
-    words = visit.request.query_params.get(f"{name}_words", "")
-    found, chosen = await together(
-        search_organisations(visit.api, words if len(words.strip()) > 1 else ""),
-        known_organisation(visit.api, visit.request.query_params.get(f"{name}_id")),
-    )
-    return visit.fragment("organisations/choices.html", name=name, found=found, chosen=chosen.chosen, words=words)
 
 
 @router.get(PATH + "/{organisation_id}")

@@ -7,8 +7,14 @@ from typing import Any
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import Answer, ApiProblem
+from services.console.choices.choices_by_name import (
+    Choice,
+    changed_choice,
+    chosen_organisation,
+    known_choice,
+    known_organisation,
+)
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
-from services.console.registry_forms.choosing import Choice, changed_choice, choose, known_organisation
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -44,9 +50,8 @@ async def show_new_person(visit: VisitDep, organisation_id: str = "") -> HTMLRes
 async def give_access(visit: VisitDep) -> Response:
     """Give access to a person, and show the password of the account."""
     form = await entered(visit.request)
-    is_of_centre = form.get("role") in CENTRE_ROLES
-    organisation = Choice() if is_of_centre else await choose(visit.api, form, "organisation")
-    if form.get("find") or organisation.error:
+    organisation = await _organisation(visit, form)
+    if organisation.error:
         return await _form(visit, form, organisation)
     password = new_password() if form.get("sign_in") != "issuer" else None
     body = _access(form, organisation) | {
@@ -69,7 +74,7 @@ async def show_access_form(visit: VisitDep, person_id: str) -> Response:
     if not visit.may("people:read"):
         return visit.redirect("/people")
     answer = await visit.api.send("GET", f"/people/{person_id}")
-    organisation = await known_organisation(visit.api, answer.data["organisation_id"])
+    organisation = known_choice("organisation", answer.data["organisation"])
     return await _form(visit, _values(answer), organisation, person=answer.data)
 
 
@@ -78,9 +83,8 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
     """Change the access, if nobody has changed it since the form was shown."""
     form = await entered(visit.request)
     person = await visit.api.get(f"/people/{person_id}")
-    is_of_centre = form.get("role") in CENTRE_ROLES
-    organisation = Choice() if is_of_centre else await choose(visit.api, form, "organisation")
-    if form.get("find") or organisation.error:
+    organisation = await _organisation(visit, form, person["organisation"])
+    if organisation.error:
         return await _form(visit, form, organisation, person=person)
     body = _access(form, organisation) | {"active": form.get("active") == "yes"}
     if (subject := form.get("external_subject", "")) != (person["external_subject"] or ""):
@@ -91,7 +95,7 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
         if problem.status != 412:
             return await _form(visit, form, organisation, problem, person=person)
         answer = await visit.api.send("GET", f"/people/{person_id}")
-        current, now = _values(answer), await known_organisation(visit.api, answer.data["organisation_id"])
+        current, now = _values(answer), known_choice("organisation", answer.data["organisation"])
         wrong = changed_meanwhile(current, form, chosen=("role", "include_subordinates", "active"))
         wrong["organisation_id"] = changed_choice(now, organisation)
         again = form | {"version": current["version"]}
@@ -108,6 +112,12 @@ async def reset_password(visit: VisitDep, person_id: str) -> HTMLResponse:
     return visit.render("people/password.html", person=changed.data, password=password, is_new=False)
 
 
+async def _organisation(visit: Visit, form: Mapping[str, str], known: Mapping[str, Any] | None = None) -> Choice:
+    if form.get("role") in CENTRE_ROLES:
+        return Choice("organisation")
+    return await chosen_organisation(visit.api, form, "organisation", known=known, required=True)
+
+
 def _values(answer: Answer) -> dict[str, str]:
     person = answer.data
     return {name: str(person[name] or "") for name in ("full_name", "role", "external_subject")} | {
@@ -121,7 +131,7 @@ def _access(form: Mapping[str, str], organisation: Choice) -> dict[str, Any]:
     return {
         "full_name": form.get("full_name", ""),
         "role": form.get("role", ""),
-        "organisation_id": organisation.organisation_id,
+        "organisation_id": organisation.id,
         "include_subordinates": form.get("include_subordinates") == "yes" and form.get("role") not in CENTRE_ROLES,
     }
 

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 from fastapi.responses import HTMLResponse
 
+from services.console.choices.choices_by_name import known_organisation
 from services.console.pages.people import person_access, person_locks
-from services.console.registry_forms.choosing import known_organisation
 from services.console.site.addresses import first_page, next_page
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import VisitDep, together
@@ -33,7 +33,7 @@ async def show_people(visit: VisitDep) -> HTMLResponse:
     return visit.render(
         "people/people.html",
         people=listed["items"],
-        narrowed=narrowed.chosen,
+        narrowed=narrowed.written,
         query=query,
         roles=[("", "любая"), *LABELS["role"].items()],
         new=f"/people-new?{urlencode({'organisation_id': query['organisation_id']})}",

@@ -78,7 +78,7 @@ async def add_rule(visit: VisitDep, rule_set_id: UUID) -> Response:
 async def change_default(visit: VisitDep, rule_set_id: UUID) -> Response:
     """Lead to the editor with another default."""
     sent = await visit.request.form()
-    chosen = await chosen_organisation(visit, sent, "default_organisation")
+    chosen = await chosen_organisation(visit.api, sent, "default_organisation")
     fields = {"send_to": str(sent.get("send_to", ""))}
     if fields["send_to"] == "organisation":
         if chosen.id is None:

@@ -55,8 +55,8 @@ async def read_form(visit: Visit, sent: Mapping[str, Any]) -> RuleForm:
     for name in ("organisation_id", "page_owner_id", "topic_id"):
         fields.pop(name, None)
     organisation, page_owner, topics = await together(
-        chosen_organisation(visit, sent, "organisation"),
-        chosen_organisation(visit, sent, "page_owner"),
+        chosen_organisation(visit.api, sent, "organisation"),
+        chosen_organisation(visit.api, sent, "page_owner"),
         load_topics(visit),
     )
     form = RuleForm(fields, organisation, page_owner, chosen_topic(topics, sent))
