@@ -125,11 +125,11 @@ async def undo_decision(
     """Give the appeal the status, organisation, assignee, topic, location and urgency that it had before your last
     decision, and the message that you decided about its former classification and review.
 
-    For 15 minutes, while nothing happened to the appeal since: triage decisions about a message or an appeal, and
-    moves to `assigned`, `closed` and `not_required`. Else, and where another person decided, 409: decide anew, or
-    move the appeal. An appeal that was in `triage` after a reply does not go back there. Clocks that the decision
-    started go on, for the citizen's time counts; nothing is overdue in `triage`. Returns the appeal; its timeline
-    has both, and `appeal.moved` has the reason «Решение отменено».
+    For 15 minutes, while nothing happened to the appeal since and no reply is under way: triage decisions about a
+    message or an appeal, and moves to `assigned`, `closed` and `not_required`. Else, and where another person
+    decided, 409: decide anew, or move the appeal. An appeal that was in `triage` after a reply does not go back
+    there. Clocks that the decision started go on, for the citizen's time counts; nothing is overdue in `triage`.
+    Returns the appeal; its timeline has both, and `appeal.moved` has the reason «Решение отменено».
     """
 
     async def undo() -> None:

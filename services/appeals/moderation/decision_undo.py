@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import delete
+from sqlalchemy import delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,6 +30,7 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden
 from shared.tables.appeals import Appeal, Assignment
 from shared.tables.appeals_classification import Classification, Review
+from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.appeals_work import UNDO_MINUTES, UndoableDecision
 
 UNDO_REASON = "Решение отменено"
@@ -154,6 +155,8 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
     decision = _restorable(
         await session.get(UndoableDecision, appeal_id, populate_existing=True), locked_message, appeal, caller
     )
+    if await _has_reply_under_way(session, appeal):
+        raise Conflict("A reply to the appeal is under way: decide about the appeal anew")
     former = FormerAppeal.model_validate(decision.former)
     await require_open_organisation(session, former.organisation_id)
     await _restore_reading(session, decision)
@@ -180,6 +183,12 @@ def _restorable(
     elif find_move(former_status, appeal.status, caller.role) is None:
         raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former_status}»")
     return decision
+
+
+async def _has_reply_under_way(session: AsyncSession, appeal: Appeal) -> bool:
+    """Return whether somebody is replying: a draft makes no version of the appeal."""
+    under_way = exists().where(Reply.appeal_id == appeal.id, Reply.status.in_(REPLY_STATUSES_UNDER_WAY))
+    return bool(await session.scalar(select(under_way)))
 
 
 async def _restore_reading(session: WriteSession, decision: UndoableDecision) -> None:

@@ -115,6 +115,18 @@ async def test_decision_is_not_taken_back_after_a_change(scenario: AppealsScenar
     assert "changed since" in _is_problem(await undo(scenario, appeal["id"], moved["version"]), 409)["detail"]
 
 
+async def test_decision_is_not_taken_back_while_a_reply_is_under_way(scenario: AppealsScenario) -> None:
+    message = await classified_message(scenario, UNCLEAR)
+    decided = await decide(scenario, message, organisation_id=str(scenario.organisation))
+    path = f"/appeals/{decided['appeal_id']}/replies"
+    draft = {"text": "Проверим", "status": "draft"}
+    assert (await scenario.post(path, draft, role="executor", org=scenario.organisation)).status_code == 201
+    version = (await scenario.appeal(decided["appeal_id"]))["version"]
+    assert version == decided["appeal_version"]
+    refused = _is_problem(await undo(scenario, decided["appeal_id"], version), 409)
+    assert "A reply to the appeal is under way" in refused["detail"]
+
+
 async def test_decision_is_taken_back_only_for_some_time(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario, UNCLEAR)
     decided = await decide(scenario, message, needs_answer=False)
