@@ -27,7 +27,7 @@ from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_rou
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
-from services.appeals.moderation.decision_undo import FormerState, remember
+from services.appeals.moderation.decision_undo import UNDO_REASON, FormerState, remember
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
@@ -492,11 +492,17 @@ async def _require_not_decided_by_another(
         select(TimelineEntry)
         .where(
             TimelineEntry.appeal_id == appeal.id,
-            TimelineEntry.kind.in_([kind for kind, differs in set_otherwise.items() if differs]),
+            TimelineEntry.kind.in_(["moved", *(kind for kind, differs in set_otherwise.items() if differs)]),
         )
         .order_by(TimelineEntry.at, TimelineEntry.id)
     )
-    for entry in {entry.kind: entry for entry in entries}.values():
+    standing: list[TimelineEntry] = []
+    for entry in entries:
+        if entry.kind != "moved":
+            standing.append(entry)
+        elif entry.data.get("reason") == UNDO_REASON:
+            standing = [one for one in standing if one.actor != entry.actor]
+    for entry in {entry.kind: entry for entry in standing}.values():
         if entry.actor not in {caller.actor, SYSTEM_ACTOR, NETWORK_ACTOR}:
             raise DecidedByAnother(
                 "Another person has decided about this appeal. Read it, and send If-Match with its version to "

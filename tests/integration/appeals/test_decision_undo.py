@@ -134,6 +134,18 @@ async def test_decision_is_taken_back_only_for_some_time(scenario: AppealsScenar
         _is_problem(await undo(scenario, decided["appeal_id"], decided["appeal_version"]), 409)
 
 
+async def test_decision_that_was_taken_back_stands_in_nobodys_way(scenario: AppealsScenario) -> None:
+    anna = await register(scenario, "Анна", "moderator")
+    message = await classified_message(scenario, UNCLEAR)
+    body = {"needs_answer": True, "organisation_id": str(scenario.organisation), "urgency": "high"}
+    decided = (await anna.post(f"/messages/{message}/triage", body)).json()
+    version = f'"{decided["appeal_version"]}"'
+    assert (await anna.post(f"/appeals/{decided['appeal_id']}/undo", None, If_Match=version)).status_code == 200
+    # Without If-Match, which would be refused after a decision of another person.
+    again = await decide(scenario, message, organisation_id=str(scenario.other_organisation))
+    assert again["organisation"]["id"] == str(scenario.other_organisation)
+
+
 async def test_decision_of_another_person_is_not_taken_back(scenario: AppealsScenario) -> None:
     anna = await register(scenario, "Анна", "moderator")
     message = await classified_message(scenario, UNCLEAR)
