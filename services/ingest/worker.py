@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from socket import gethostname
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from services.ingest.publishing.photo_uploads import attachment_reader
 from services.ingest.publishing.publisher import PUBLISH_JOB, UNFINISHED_STATUSES, Publisher, fail_dead_lettered
 from services.ingest.publishing.reply_changer import CHANGE_JOB, ReplyChanger, fail_dead_lettered_change
 from services.ingest.settings import ingest_settings
+from services.ingest.sources.reading_lease import ReadingLeaseHolder
 from services.ingest.sources.source_metrics import SourceMetrics
 from services.ingest.sync.backfill_runner import BackfillRunner
 from services.ingest.sync.reconciliation_runner import ReconciliationRunner
@@ -42,6 +44,8 @@ log = get_logger(__name__)
 # An unfinished publication that was not updated for this long has lost its job.
 STALLED_AFTER = timedelta(seconds=60)
 RESTART_BACKOFF = Backoff(5.0, 5.0)
+# A worker that was killed is replaced after this long and one refresh of the pages.
+LEASE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,13 @@ class CollectorRuntime:
     networks: dict[str, NetworkAdapter]
     publisher: Publisher
     changer: ReplyChanger
+
+
+async def _release(lease: ReadingLeaseHolder) -> None:
+    try:
+        await lease.release()
+    except TRANSIENT_ERRORS as error:  # it expires by itself
+        log.warning("reading lease not released", error=repr(error)[:300])
 
 
 def _log_bug(name: str, error: Exception) -> None:
@@ -96,19 +107,26 @@ class Worker:
                 attachment_reader(service),
             )
             publisher, changer = Publisher(*given), ReplyChanger(*given)
-            internal_loops: dict[str, SourceLoop] = {
+            lease = ReadingLeaseHolder(
+                service.database,
+                f"{gethostname()}:{service.settings.port}",
+                max(LEASE_SECONDS, 3 * settings.page_refresh_seconds),
+            )
+            loops_of_all: dict[str, SourceLoop] = {"source-metrics": SourceMetrics(service.database).run}
+            loops_of_reader: dict[str, SourceLoop] = {
                 "reconciliation": ReconciliationRunner(service.database, intake, networks, settings).run,
                 "backfill": BackfillRunner(service.database, intake, networks, settings).run,
-                "source-metrics": SourceMetrics(service.database).run,
             }
             self._service = service
 
             async def refresh() -> float:
                 await token_pool.refresh()
                 self._runtime = CollectorRuntime(token_pool, intake, networks, publisher, changer)
-                supervisor.set_tasks(
-                    internal_loops | {k: v for one in networks.values() for k, v in one.source_loops().items()}
-                )
+                loops = dict(loops_of_all)
+                if await lease.renew():
+                    loops |= loops_of_reader
+                    loops |= {k: v for one in networks.values() for k, v in one.source_loops().items()}
+                supervisor.set_tasks(loops)
                 await intake.flush()
                 service.report_worker("database", None)
                 return settings.page_refresh_seconds
@@ -125,6 +143,7 @@ class Worker:
             finally:
                 self._runtime = None
                 await supervisor.stop()
+                await _release(lease)
 
     async def _publish(self, payload: dict[str, Any]) -> None:
         if self._runtime is None:

@@ -168,7 +168,10 @@ UNAUDITED_TABLES: dict[str, str] = {
         ("messages", "message_versions", "authors", "pending_deletions", "processed_push_events"),
         "messages come from the networks; versions and events record their changes",
     ),
-    **dict.fromkeys(("sources", "threads", "poll_rates", "call_counts"), "internal state of the worker"),
+    **dict.fromkeys(
+        ("sources", "threads", "poll_rates", "call_counts", "call_turns", "reading_leases"),
+        "internal state of the worker",
+    ),
     "erased_keys": "follow from an erasure, which is recorded",
     "console_sessions": "registry audits the sign-in; a row holds its tokens for one browser",
     "stream_tickets": "end within a minute; reading events changes nothing",

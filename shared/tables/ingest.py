@@ -241,6 +241,25 @@ class CallCount(Base):
     calls: Mapped[int]
 
 
+class CallTurn(Base):
+    """When the next call of a token may be made, by the clock of the database; all processes reserve here."""
+
+    __tablename__ = "call_turns"
+
+    token_id: Mapped[UUID] = mapped_column(ForeignKey("network_tokens.id", ondelete="CASCADE"), primary_key=True)
+    next_at: Mapped[datetime]
+
+
+class ReadingLease(Base):
+    """Which worker reads the networks, and until when without a new claim, by the clock of the database."""
+
+    __tablename__ = "reading_leases"
+
+    part: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    expires_at: Mapped[datetime]
+
+
 class PollRate(Base):
     """Learned message rate of a page, saved so that it survives restarts."""
 

@@ -33,6 +33,8 @@ TABLE_OWNERS: dict[str, str] = {
             "quarantine",
             "network_tokens",
             "call_counts",
+            "call_turns",
+            "reading_leases",
             "poll_rates",
             "callback_registrations",
             "pending_deletions",

@@ -1,4 +1,4 @@
-"""Shared by all network clients: rate limiting per token, outcomes of a call, treatment of errors."""
+"""Shared by all network clients: call allowances, outcomes of a call, treatment of errors."""
 
 import asyncio
 import time
@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import aiohttp
-from aiolimiter import AsyncLimiter
 from prometheus_client import Counter, Histogram
 
 from services.ingest.networks.port import Credential, TokenPool, TokenState
@@ -126,26 +123,6 @@ def use_call_allowance(network: str, method: str) -> None:
         raise CallAllowanceExhausted(f"{network} {method}: no call is left")
     allowance.left -= 1
     allowance.made += 1
-
-
-# Keyed by event loop. The worker and the routes call with the same tokens: with separate limiters they would
-# exceed the limit together.
-_limiters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[UUID, float], AsyncLimiter]] = (
-    WeakKeyDictionary()
-)
-
-
-async def wait_for_rate_limit(token_id: UUID, calls_a_second: float) -> None:
-    """Wait until the token may make its next call in this process.
-
-    Calls are evenly spaced, because the network's limit applies to any one-second window.
-    """
-    of_loop = _limiters.setdefault(asyncio.get_running_loop(), {})
-    limiter = of_loop.get((token_id, calls_a_second))
-    if limiter is None:
-        # Slightly slower than allowed: network jitter can bring calls closer together.
-        limiter = of_loop[token_id, calls_a_second] = AsyncLimiter(1, 1.08 / calls_a_second)
-    await limiter.acquire()
 
 
 def boottime_seconds() -> float:

@@ -335,6 +335,9 @@ class TokenPool(Protocol):
     def calls_left(self, network: str, method: str) -> int | None:
         """Return how many of these calls are left now; None: no limit."""
 
+    async def wait_for_turn(self, credential: Credential, calls_per_second: float) -> None:
+        """Wait until the token may make its next call; calls of all processes are evenly spaced."""
+
     async def begin_call(self, credential: Credential, method: str) -> Mapping[str, str] | None:
         """Reserve a call right before it is made; return None if the token may no longer make it.
 

@@ -17,6 +17,7 @@ from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenS
 from services.ingest.polling.call_budget import CallBudget
 from services.ingest.settings import IngestSettings, ingest_settings
 from services.ingest.tokens import token_metrics
+from services.ingest.tokens.call_pacing import CallPacer
 from services.ingest.tokens.pooled_token import PooledToken, read_token
 from services.ingest.tokens.token_states import TokenFailure, clear_challenge, expire_limits, save_failure
 from shared import clock
@@ -39,6 +40,7 @@ class DatabaseTokenPool:
         self._database = database
         self._settings = settings or ingest_settings()
         self.budget = CallBudget(database, self._settings)
+        self._pacer = CallPacer(database)
         self._pages: dict[tuple[str, str], PageRef] = {}
         self._tokens: dict[UUID, PooledToken] = {}
         # Indexed by network, kind and page: 2,000 pages each select a token many times a minute.
@@ -167,6 +169,10 @@ class DatabaseTokenPool:
             for one in self._tokens.values()
             if one.credential.network == network and one.credential.kind in kinds and one.usable(None, now)
         ]
+
+    async def wait_for_turn(self, credential: Credential, calls_per_second: float) -> None:
+        """Wait until the token may make its next call; calls of all processes are evenly spaced."""
+        await self._pacer.wait_for_turn(credential.id, calls_per_second)
 
     async def begin_call(self, credential: Credential, method: str) -> Mapping[str, str] | None:
         """Reserve a call right before it is made; return None if the token may no longer make it.

@@ -60,6 +60,9 @@ class Tokens:
         """Return the token."""
         return Credential(id=uuid4(), network=network, kind=kind, page_id=page_id, token=f"{kind}-token")
 
+    async def wait_for_turn(self, *_: object) -> None:
+        """Let every call pass at once."""
+
     async def begin_call(self, *_: object) -> dict[str, str]:
         """Allow every call."""
         return {}
@@ -82,10 +85,7 @@ async def double() -> AsyncIterator[NetworkDouble]:
 async def networks(double: NetworkDouble) -> AsyncIterator[dict[str, NetworkAdapter]]:
     """Both adapters, connected to the network double."""
     keys: dict[str, Any] = {name.lower(): value for name, value in KEYS.items()}
-    quick: dict[str, Any] = dict.fromkeys(
-        ("vk_user_calls_per_second", "vk_group_calls_per_second", "ok_calls_per_second"), 5_000
-    )
-    settings = IngestSettings(vk_api_url=double.url, ok_api_url=double.url, **keys, **quick)
+    settings = IngestSettings(vk_api_url=double.url, ok_api_url=double.url, **keys)
     accounts, feed = cast("TokenPool", Tokens()), cast("IntakeStore", mock.Mock())
     async with aiohttp.ClientSession(trace_configs=[send_deadline_tracing()]) as http:
         yield {"vk": VkNetwork(http, accounts, feed, settings), "ok": OkNetwork(http, accounts, feed, settings)}

@@ -21,7 +21,6 @@ from services.ingest.networks.calls import (
     report_token_effect,
     transport_failure,
     use_call_allowance,
-    wait_for_rate_limit,
 )
 from services.ingest.networks.ok.ok_errors import EFFECTS, NETWORK, treatment
 from services.ingest.networks.port import Credential, TokenKind, TokenPool
@@ -148,7 +147,7 @@ class OkClient:
     async def _answer(
         self, credential: Credential, method: str, verb: str, url: str, not_after: float | None, **request: Any
     ) -> Any:
-        await wait_for_rate_limit(credential.id, self._settings.ok_calls_per_second)
+        await self._token_pool.wait_for_turn(credential, self._settings.ok_calls_per_second)
         if await self._token_pool.begin_call(credential, method) is None:
             raise TokenNotUsable(f"the token is not usable for {method} now")
         use_call_allowance(NETWORK, method)

@@ -21,7 +21,6 @@ from services.ingest.networks.calls import (
     report_token_effect,
     transport_failure,
     use_call_allowance,
-    wait_for_rate_limit,
 )
 from services.ingest.networks.port import Credential, TokenKind, TokenPool
 from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, call_treatment, extract_challenge
@@ -131,7 +130,7 @@ class VkClient:
         """
         group = credential.kind is TokenKind.GROUP
         a_second = self._settings.vk_group_calls_per_second if group else self._settings.vk_user_calls_per_second
-        await wait_for_rate_limit(credential.id, a_second)
+        await self._token_pool.wait_for_turn(credential, a_second)
         extra = await self._token_pool.begin_call(credential, method)
         if extra is None:
             raise TokenNotUsable(f"the token is not usable for {method} now")

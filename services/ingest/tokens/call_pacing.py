@@ -1,0 +1,87 @@
+"""Spacing of a token's calls over all processes: each call waits for a turn that is reserved in the database."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import case, extract, func, literal
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.database.sessions import Database
+from shared.logs import get_logger
+from shared.tables.ingest import CallTurn
+
+log = get_logger(__name__)
+
+# Slightly slower than allowed: network jitter can bring calls closer together.
+MARGIN = 1.08
+# A process reserves turns for the calls that wait in it, at most for this long: others wait no longer behind it.
+BLOCK_SECONDS = 0.25
+# Turns further ahead come from a clock that was set back, as after a failover: they are taken as never reserved.
+FURTHEST = timedelta(seconds=30)
+# A turn that nobody took in time is not used later, when it would follow the next one too closely.
+_LATE_SECONDS = 0.02
+_DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+@dataclass
+class _Queue:
+    """The calls of one token that wait in this process, and the turns reserved for them (event loop time)."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    turns: deque[float] = field(default_factory=deque)
+    last: float = 0.0
+
+
+class CallPacer:
+    """Lets the calls of a token follow each other evenly, because a network's limit applies to any one second."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queues: dict[UUID, _Queue] = {}
+
+    async def wait_for_turn(self, token_id: UUID, calls_per_second: float) -> None:
+        """Wait until the token may make its next call, in whichever process.
+
+        Without the database, the calls of this process are spaced by themselves: an outage stops no call.
+        """
+        queue = self._queues.setdefault(token_id, _Queue())
+        loop, interval = asyncio.get_running_loop(), MARGIN / calls_per_second
+        queue.waiting += 1
+        try:
+            async with queue.lock:
+                while queue.turns and queue.turns[0] < loop.time() - _LATE_SECONDS:
+                    queue.turns.popleft()
+                if not queue.turns:
+                    wanted = max(1, min(queue.waiting, int(calls_per_second * BLOCK_SECONDS)))
+                    first = loop.time() + await self._reserve(token_id, wanted, interval)
+                    # The local clock decides too: what the database says is late by the way of its answer.
+                    first = max(first, queue.last + interval)
+                    queue.turns.extend(first + number * interval for number in range(wanted))
+                queue.last = queue.turns.popleft()
+                await asyncio.sleep(queue.last - loop.time())
+        finally:
+            queue.waiting -= 1
+
+    async def _reserve(self, token_id: UUID, count: int, interval: float) -> float:
+        """Reserve turns one after the other; return the seconds until the first one."""
+        now, taken = func.clock_timestamp(), timedelta(seconds=count * interval)
+        free_at = case((CallTurn.next_at > now + FURTHEST, now), else_=func.greatest(CallTurn.next_at, now))
+        reserve = (
+            insert(CallTurn)
+            .values(token_id=token_id, next_at=now + literal(taken))
+            .on_conflict_do_update(index_elements=[CallTurn.token_id], set_={"next_at": free_at + literal(taken)})
+            .returning(extract("epoch", CallTurn.next_at - now))
+        )
+        try:
+            async with self._database.write() as session:
+                until_last = float((await session.execute(reserve)).scalar_one())
+        except _DATABASE_ERRORS as error:
+            log.warning("calls of a token are spaced without the database", error=type(error).__name__)
+            return 0.0
+        return max(until_last - taken.total_seconds(), 0.0)
