@@ -5,12 +5,16 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
 import time_machine
 
+from services.ingest.intake.store import DatabaseIntakeStore
+from services.ingest.networks.port import NetworkAdapter, OutgoingReply, PublishedReply
+from services.ingest.publishing.photo_uploads import attachment_reader
+from services.ingest.publishing.publisher import Publisher
 from services.ingest.schemas.publications import PublicationRequest
 from services.webhooks.notices.messages.due_messages import write_due_messages
 from services.webhooks.notices.messages.message_letters import hand_over_due
@@ -20,11 +24,18 @@ from shared.events.outbox import NewEvent, emit
 from shared.events.relay import number_committed_events
 from shared.service_client import ServiceRejected, ServiceUnavailable
 from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import KEYS
+from tests.integration.ingest.scripted_network import ScriptedNetwork
 from tests.integration.webhooks.conftest import WebhooksHarness
 from tests.integration.webhooks.notice_office import TUESDAY, Office
 from tests.integration.webhooks.test_notice_settings import Person
 from tests.support.mail_server import MailServer
-from tests.support.service_under_test import insert_organisation, insert_page, service_under_test
+from tests.support.service_under_test import (
+    ServiceUnderTest,
+    insert_organisation,
+    insert_page,
+    service_under_test,
+)
 
 ACCOUNTS = "/api/v1/me/notice-accounts"
 BY_VK = {"assignment": "vk", "mention": "vk"}
@@ -303,3 +314,55 @@ async def test_person_locked_before_the_handover_is_not_told(
     assert messenger.ingest.taken == {}
     await messenger.office.send()
     assert await messenger.office.outcomes() == [("suppressed", "no_access")]
+
+
+class ThroughIngest:
+    """The client of ingest, whose requests reach its routes."""
+
+    def __init__(self, ingest: ServiceUnderTest) -> None:
+        self.answers: list[Exception] = []
+        self._ingest = ingest
+
+    async def post(self, _callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Send the request as webhooks does."""
+        answer = await self._ingest.client.post(path, json=body, headers=self._ingest.service_headers("webhooks"))
+        assert answer.status_code in {200, 201}, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+async def test_message_is_published_by_ingest_and_its_outcome_comes_back(office: Office, keys_dir: Path) -> None:
+    harness = office.harness
+    centre = await insert_organisation(harness.test_database, name="Центр управления регионом")
+    messenger = Messenger(office, await insert_page(harness.test_database, centre), centre)
+    person = await messenger.person()
+    code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
+    await messenger.write(code)
+    async with service_under_test("ingest", harness.test_database, keys_dir, process="api", **KEYS) as ingest:
+        messenger.ingest = ThroughIngest(ingest)  # type: ignore[assignment]
+        await messenger.run()
+        ((publication_id, text),) = await harness.sql("SELECT id, text FROM publications")
+        sent: list[OutgoingReply] = []
+
+        async def publish(outgoing: OutgoingReply) -> PublishedReply:
+            sent.append(outgoing)
+            return PublishedReply("101_9_5", "https://vk.com/gim101?sel=9")
+
+        network = ScriptedNetwork()
+        network.on_publish = publish
+        network.max_text_length = lambda kind: 4_096  # type: ignore[method-assign]
+        database = ingest.service.database
+        publisher = Publisher(
+            database,
+            DatabaseIntakeStore(database),
+            {"vk": cast("NetworkAdapter", network)},
+            settle_seconds=0.1,
+            read_attachment=attachment_reader(ingest.service),
+        )
+        await publisher.process(publication_id)
+    assert [(one.kind, one.thread_key, one.text) for one in sent] == [("message", "vk:-101_9", text)]
+    await number_committed_events(harness.database)
+    while await messenger.consumer.process_batch(harness.database):
+        pass
+    (letter,) = await office.letters()
+    assert (letter["purpose"], letter["status"], letter["channel"]) == ("linked", "sent", "vk")
