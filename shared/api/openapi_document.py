@@ -11,21 +11,27 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.dependencies.models import Dependant
+from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
+from fastapi.security import OAuth2
 
 from shared.api import response_headers
 from shared.api.idempotency import idempotency_key
 from shared.api.openapi_examples import add_examples
 from shared.api.pagination import paging
 from shared.api.preconditions import required_version
-from shared.auth.callers import RequiredRight, get_caller
+from shared.auth.callers import SIGN_IN_SCHEMES, RequiredRight, get_caller
 from shared.http import problem_schemas, problems
 
 Document = dict[str, Any]
 
 _JSON = "application/json"
+_SECURITY_SCHEMES = {
+    scheme.scheme_name: jsonable_encoder(scheme.model, by_alias=True, exclude_none=True)
+    for scheme in SIGN_IN_SCHEMES
+}
 _READS = ("get", "head")
 
 
@@ -66,7 +72,9 @@ def _completed(made: Document, app: FastAPI) -> Document:
     for path, method, needed in _routes(app):
         operation = document["paths"].get(path, {}).get(method)
         if operation is not None:
-            _describe_access(operation, needed)
+            if get_caller in needed:
+                _describe_access(operation, needed)
+                document["components"]["securitySchemes"] = _SECURITY_SCHEMES
             _describe_parameters(operation, needed)
             used |= _describe_problems(operation, method, needed)
             _describe_headers(operation, needed, schemas)
@@ -96,12 +104,11 @@ def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 
 def _describe_access(operation: Document, needed: frozenset[Any]) -> None:
     rights = sorted(found.right.value for found in needed if isinstance(found, RequiredRight))
-    if not rights:
-        return
-    (operation["x-required-right"],) = rights
-    for requirement in operation["security"]:
-        if "oauth2" in requirement:
-            requirement["oauth2"] = rights
+    if rights:
+        (operation["x-required-right"],) = rights
+    operation["security"] = [
+        {scheme.scheme_name: rights if isinstance(scheme, OAuth2) else []} for scheme in SIGN_IN_SCHEMES
+    ]
 
 
 def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:

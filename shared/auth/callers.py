@@ -10,6 +10,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword, OAuthFlows
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer, OAuth2
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
 from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -135,7 +137,6 @@ class ServiceCaller:
 AUTHENTICATED = "gospablik.authenticated"
 _TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — the URL of the token endpoint
 _SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
-# For the OpenAPI document: how to get a token. `_bearer` reads the token.
 _oauth = OAuth2(
     flows=OAuthFlows(
         password=OAuthFlowPassword(tokenUrl=_TOKEN_URL, scopes=_SCOPES),
@@ -155,12 +156,12 @@ _cookie = APIKeyCookie(
 )
 
 
-async def get_caller(
-    request: Request,
-    _sign_in: Annotated[str | None, Depends(_oauth)],
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    cookie: Annotated[str | None, Depends(_cookie)],
-) -> Caller:
+# The ways to sign in, for the OpenAPI document. They are no dependencies of `get_caller`: FastAPI would solve them
+# again for each dependency of a route that needs the caller.
+SIGN_IN_SCHEMES: tuple[SecurityBase, ...] = (_oauth, _bearer, _cookie)
+
+
+async def get_caller(request: Request) -> Caller:
     """Return the caller of a public route, by the token in the header or else in the cookie.
 
     Raise `Unauthenticated` without a valid token, `Forbidden` for a cookie sent by a page of another origin; for a
@@ -170,17 +171,19 @@ async def get_caller(
     found: Caller | None = request.scope.get(AUTHENTICATED)
     if found is None:
         set_log_context(request, None)
-        found = await _of_token(request, _token(request, credentials, cookie))
+        found = await _of_token(request, _token(request))
     recorder.request_audit_context(request).actor = found.actor
     set_log_context(request, found.actor)
     check_rate_limit(request, found.subject)
     return found
 
 
-def _token(request: Request, credentials: HTTPAuthorizationCredentials | None, cookie: str | None) -> str:
-    if credentials is not None:
-        return credentials.credentials
-    if cookie is None:
+def _token(request: Request) -> str:
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    if token and scheme.lower() == "bearer":
+        return token
+    cookie = request.cookies.get(session_cookies.ACCESS_COOKIE)
+    if not cookie:
         raise Unauthenticated("The header «Authorization: Bearer …» is missing")
     session_cookies.require_same_origin(request)
     return cookie
