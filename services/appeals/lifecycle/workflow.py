@@ -7,6 +7,7 @@ into the documentation.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 from shared.auth.rights import Role
@@ -147,7 +148,12 @@ def allowed_moves(status: str, role: Role, *, returns: int = 0) -> list[str]:
 
     `returns` is how often staff have returned it.
     """
-    return [move.to for move in MOVES[status] if role in move.roles and not move.is_exhausted(role, returns)]
+    return list(_allowed_moves(status, role, returns))
+
+
+@lru_cache(maxsize=1024)
+def _allowed_moves(status: str, role: Role, returns: int) -> tuple[str, ...]:
+    return tuple(move.to for move in MOVES[status] if role in move.roles and not move.is_exhausted(role, returns))
 
 
 def is_centre_role(role: Role) -> bool:

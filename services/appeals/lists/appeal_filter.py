@@ -176,27 +176,27 @@ class AppealFilter(ListFilter):
 
     def _awaiting(self, caller: Caller) -> list[ColumnElement[bool]]:
         """Return the conditions of ready-made work lists."""
-        refused = Reply.approval["decision"].astext == inline_literal("refused")
-        reader = actor_id(caller.subject)
-        watching, marked = AppealWatcher.person_id == reader, UnreadAppeal.person_id == reader
-        states: tuple[tuple[ColumnElement[bool], bool | None], ...] = (
-            (Appeal.returns > literal_column("0"), self.returned),
-            (and_(Appeal.first_response_at.is_(None), is_with_somebody()), self.unanswered),
-            (Appeal.incident_id.is_not(None), self.in_incident),
-        )
-        conditions = [condition if wanted else ~condition for condition, wanted in states if wanted is not None]
-        lists: tuple[tuple[Select[UUID], bool | None], ...] = (
-            (_with_reply("on_approval"), self.on_approval),
-            (_with_reply("draft").where(refused), self.reply_refused),
-            (select(UnreadAppeal.appeal_id).where(marked), self.unread),
-            (select(AppealWatcher.appeal_id).where(watching), self.watched),
-        )
-        conditions += [
-            is_one_of_query(Appeal.id, found) if wanted else Appeal.id.not_in(found)
-            for found, wanted in lists
+        # Making the condition of a filter that is not set would take longer than the rest of the statement.
+        states = [
+            condition() if wanted else ~condition()
+            for condition, wanted in (
+                (_is_returned, self.returned),
+                (_is_unanswered, self.unanswered),
+                (_is_in_incident, self.in_incident),
+            )
             if wanted is not None
         ]
-        return conditions + ([overdue_condition(self.due_before)] if self.due_before is not None else [])
+        lists = [
+            is_one_of_query(Appeal.id, found(caller)) if wanted else Appeal.id.not_in(found(caller))
+            for found, wanted in (
+                (_on_approval, self.on_approval),
+                (_refused, self.reply_refused),
+                (_unread_by, self.unread),
+                (_watched_by, self.watched),
+            )
+            if wanted is not None
+        ]
+        return states + lists + ([overdue_condition(self.due_before)] if self.due_before is not None else [])
 
     def _noted(self) -> list[ColumnElement[bool]]:
         return [
@@ -222,6 +222,34 @@ class AppealFilter(ListFilter):
         until = [Appeal.opened_at < self.opened_to] if self.opened_to is not None else []
         changed = [Appeal.updated_at > self.updated_since] if self.updated_since is not None else []
         return since + until + changed
+
+
+def _is_returned() -> ColumnElement[bool]:
+    return Appeal.returns > literal_column("0")
+
+
+def _is_unanswered() -> ColumnElement[bool]:
+    return and_(Appeal.first_response_at.is_(None), is_with_somebody())
+
+
+def _is_in_incident() -> ColumnElement[bool]:
+    return Appeal.incident_id.is_not(None)
+
+
+def _on_approval(_caller: Caller) -> Select[UUID]:
+    return _with_reply("on_approval")
+
+
+def _refused(_caller: Caller) -> Select[UUID]:
+    return _with_reply("draft").where(Reply.approval["decision"].astext == inline_literal("refused"))
+
+
+def _unread_by(caller: Caller) -> Select[UUID]:
+    return select(UnreadAppeal.appeal_id).where(UnreadAppeal.person_id == actor_id(caller.subject))
+
+
+def _watched_by(caller: Caller) -> Select[UUID]:
+    return select(AppealWatcher.appeal_id).where(AppealWatcher.person_id == actor_id(caller.subject))
 
 
 def _with_reply(status: str) -> Select[UUID]:

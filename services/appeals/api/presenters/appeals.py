@@ -1,10 +1,12 @@
 """Presenters of appeals: rows to response models, with the names that they show."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy import Row, bindparam, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -13,7 +15,7 @@ from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.deadlines import deadline_out
 from services.appeals.api.presenters.promises import promise_out
 from services.appeals.api.presenters.replies import named_reply, people_in
-from services.appeals.assignees.directory import ActorNames, ActorRef, actor_id
+from services.appeals.assignees.directory import ActorNames, actor_id
 from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
@@ -27,10 +29,9 @@ from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
 from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.replies.reply_changes import changes_of
-from services.appeals.schemas import appeals, common
-from services.appeals.schemas.common import named_ref
+from services.appeals.schemas import appeals
+from services.appeals.schemas.common import NamedRef, named_ref
 from services.appeals.schemas.feedback import FeedbackOut
-from services.appeals.schemas.search import Fragment, Highlight
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.search.documents import MAX_TEXT
 from services.appeals.search.highlights import FoundText, extracts_of, found_texts
@@ -53,6 +54,8 @@ from shared.tables.registry import Organisation
 
 # Fields of timeline entries that hold the id of a person.
 _PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
+_LIST_ITEMS = TypeAdapter(list[appeals.AppealListItem])
+_shown_columns = attrgetter(*SHOWN_COLUMNS)
 # Making a statement takes longer than its execution.
 _MESSAGES = (
     select(Message, Classification)
@@ -123,7 +126,7 @@ async def appeal_detail(
 def _page(appeal: Appeal, names: Row[*tuple[Any, ...]]) -> appeals.AppealPage | None:
     if appeal.page_id is None or names.page_owner_id is None:
         return None
-    owner = common.NamedRef(id=names.page_owner_id, name=names.page_owner)
+    owner = NamedRef(id=names.page_owner_id, name=names.page_owner)
     return appeals.AppealPage(id=appeal.page_id, name=names.page_name, organisation=owner)
 
 
@@ -240,15 +243,18 @@ def _assignment(
 def summary_fields(
     appeal: Appeal | SimpleNamespace, names: Row[*tuple[Any, ...]] | SimpleNamespace, caller: Caller
 ) -> dict[str, Any]:
-    """Return the fields of `AppealSummary`, with the moves that this caller may make."""
-    return {name: getattr(appeal, name) for name in SHOWN_COLUMNS} | {
-        "organisation": named_ref(appeal.organisation_id, names.organisation),
+    """Return the fields of `AppealSummary`, with the moves that this caller may make.
+
+    Parts are dictionaries, which are validated with the whole: making a model for each takes several times longer.
+    """
+    return dict(zip(SHOWN_COLUMNS, _shown_columns(appeal), strict=True)) | {
+        "organisation": _named(appeal.organisation_id, names.organisation),
         "assignee": _assignee(appeal.assignee_id, names.assignee),
         "topic": _topic(appeal.topic_id, names),
         "location": topics.location_out(
             appeal.municipality, names.municipality_name, appeal.settlement, appeal.street, appeal.house
         ),
-        "channel": common.Channel(network=appeal.network, page_id=appeal.page_id, url=appeal.url),
+        "channel": {"network": appeal.network, "page_id": appeal.page_id, "url": appeal.url},
         "tags": names.tags,
         "unread": _unread(names),
         "next_due_at": breaches.next_due_at(appeal),
@@ -273,35 +279,39 @@ async def appeal_list_items(
         extracts = await extracts_of(session, texts, sought)
         texts = ["".join(part.text for part in extract) for extract in extracts]
         highlights = await found_texts(session, caller, [row.id for row in rows], sought)
-    found = []
-    for row, text in zip(rows, texts, strict=True):
-        route = routes.masked_route(routes.route_out(route_of(row), names)) if with_route else None
-        shown = appeals.AppealListItem(
-            **summary_fields(row, row, caller),
-            route=route,
-            highlights=[
-                Highlight(
-                    kind=one.kind, fragments=[Fragment(text=part.text, found=part.found) for part in one.fragments]
-                )
-                for one in highlights.get(row.id, ())
-            ],
-        )
-        for matter in shown.possible_other_matters:
-            matter.reason = mask(matter.reason)
-        shown.text = text
-        found.append(shown)
-    return found
+    return _LIST_ITEMS.validate_python(
+        [
+            summary_fields(row, row, caller)
+            | {
+                "text": text,
+                "possible_other_matters": [
+                    {**matter, "reason": mask(matter["reason"])} for matter in row.possible_other_matters or ()
+                ],
+                "route": routes.masked_route(routes.route_out(route_of(row), names)) if with_route else None,
+                "highlights": [_highlight(found) for found in highlights.get(row.id, ())],
+            }
+            for row, text in zip(rows, texts, strict=True)
+        ]
+    )
 
 
-def _topic(topic_id: UUID | None, names: Row[*tuple[Any, ...]] | SimpleNamespace) -> common.TopicRef | None:
-    if topic_id is None:
-        return None
-    return topics.topic_ref(topic_id, names.topic or "", names.topic_group_id, names.topic_group)
+def _highlight(found: FoundText) -> dict[str, Any]:
+    fragments = [{"text": part.text, "found": part.found} for part in found.fragments]
+    return {"kind": found.kind, "fragments": fragments}
 
 
-def _unread(row: Row[*tuple[Any, ...]] | SimpleNamespace) -> appeals.UnreadOut | None:
-    return None if row.unread_at is None else appeals.UnreadOut(reason=row.unread_reason, at=row.unread_at)
+def _named(found: UUID | None, name: str | None) -> dict[str, Any] | None:
+    return {"id": found, "name": name or ""} if found is not None else None
 
 
-def _assignee(person_id: UUID | None, name: str | None) -> ActorRef | None:
-    return ActorRef(id=person_id, name=name or "", kind="person") if person_id is not None else None
+def _topic(topic_id: UUID | None, names: Row[*tuple[Any, ...]] | SimpleNamespace) -> dict[str, Any] | None:
+    topic = _named(topic_id, names.topic)
+    return topic and topic | {"group": _named(names.topic_group_id, names.topic_group)}
+
+
+def _unread(row: Row[*tuple[Any, ...]] | SimpleNamespace) -> dict[str, Any] | None:
+    return None if row.unread_at is None else {"reason": row.unread_reason, "at": row.unread_at}
+
+
+def _assignee(person_id: UUID | None, name: str | None) -> dict[str, Any] | None:
+    return {"id": person_id, "name": name or "", "kind": "person"} if person_id is not None else None
