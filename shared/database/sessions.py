@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import stamina
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -50,14 +50,20 @@ class WriteSession(AsyncSession):
     sync_session_class = _SyncWriteSession
 
 
-def _set_read_timeout(readonly: AsyncEngine, seconds: float) -> None:
-    """Let the database cancel slower statements of reads, with SQLSTATE 57014."""
-    statement = f"SET LOCAL statement_timeout = {round(seconds * 1000)}"
-
+def _limiting_reads(seconds: float) -> type[asyncpg.Connection]:
+    """Return a class of connections whose database cancels slower statements of reads, with SQLSTATE 57014."""
     # Set in the transaction, not for the connection: a pooler does not allow that, and writers share the pool.
-    @event.listens_for(readonly.sync_engine, "begin")
-    def limit(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+    # Together with its begin: a statement of its own would take as long as a short read.
+    set_limit = f"SET LOCAL statement_timeout = {round(seconds * 1000)};"
+
+    class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+        async def execute(self, query: str, *values: Any, **options: Any) -> str:
+            if query.startswith("BEGIN") and " READ ONLY" in query:
+                query += set_limit
+            status: str = await super().execute(query, *values, **options)
+            return status
+
+    return Connection
 
 
 def split_hosts(url: str) -> list[str]:
@@ -84,12 +90,21 @@ async def connect(url: str, *, timeout_seconds: float = 5, **options: Any) -> as
     raise failures[0]
 
 
-def create_engine(url: str, *, command_timeout: float | None = None, name: str, **options: Any) -> AsyncEngine:
+def create_engine(
+    url: str,
+    *,
+    command_timeout: float | None = None,
+    name: str,
+    connection_class: type[asyncpg.Connection] = asyncpg.Connection,
+    **options: Any,
+) -> AsyncEngine:
     """Return an engine whose connections are made by `connect`."""
     settings = {"application_name": f"gospablik-{name}", "timezone": "UTC"}
 
     async def creator() -> asyncpg.Connection:
-        return await connect(url, command_timeout=command_timeout, server_settings=settings)
+        return await connect(
+            url, command_timeout=command_timeout, server_settings=settings, connection_class=connection_class
+        )
 
     return create_async_engine("postgresql+asyncpg://", async_creator=creator, **options)
 
@@ -102,10 +117,12 @@ class Database:
     """A connection pool with one service's role."""
 
     def __init__(self, url: str, pool_size: int, *, name: str, read_timeout_seconds: float | None = None) -> None:
+        limited = asyncpg.Connection if read_timeout_seconds is None else _limiting_reads(read_timeout_seconds)
         self.engine = create_engine(
             url,
             command_timeout=30,
             name=name,
+            connection_class=limited,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
@@ -113,8 +130,6 @@ class Database:
         )
         self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)
         readonly = self.engine.execution_options(postgresql_readonly=True)
-        if read_timeout_seconds is not None:
-            _set_read_timeout(readonly, read_timeout_seconds)
         self._readers = async_sessionmaker(readonly, class_=ReadSession, expire_on_commit=False)
         # Connections of an earlier generation are replaced at their next checkout.
         self._generation = 0
