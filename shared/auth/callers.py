@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVarTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -12,7 +12,7 @@ from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer, OAuth2
 from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared.audit import recorder
@@ -23,6 +23,8 @@ from shared.http.rate_limit import Quota
 from shared.http.request_log import ANSWER_HEADERS, WHO
 from shared.settings import ServiceName, settings
 from shared.tables.registry import Organisation
+
+Columns = TypeVarTuple("Columns")
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,13 @@ class Caller:
         # Use an alias, so that a query that joins organisations does not confuse the two.
         below = aliased(Organisation)
         return column.in_(select(below.id).where(below.lineage.contains([self.organisation_id])))
+
+    def restrict(self, query: "Select[*Columns]", column: "InstrumentedAttribute[Any]") -> "Select[*Columns]":
+        """Return the query with the condition of `scope`.
+
+        A query of the whole region stays the same object: SQLAlchemy finds its SQL without reading it again.
+        """
+        return query if self.is_region_wide else query.where(self.scope(column))
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Unauthenticated
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
+_RECHECKED = "rechecked_caller"
+
 
 async def load_callers(session: AsyncSession, subjects: Collection[UUID]) -> dict[UUID, Caller]:
     """Return the callers who have access now, with their current role, organisation and scopes, by id."""
@@ -83,10 +85,15 @@ def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
     of the token was ended. The check is deferred, because a route may do slow work before it takes a connection.
     """
 
-    def check(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-        _check(connection, caller)
+    session.info[_RECHECKED] = caller
 
-    event.listen(session.sync_session, "after_begin", check, once=True)
+
+# One listener for all sessions: adding one to each takes longer than its call.
+@event.listens_for(WriteSession.sync_session_class, "after_begin")
+def _recheck(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    caller: Caller | None = session.info.pop(_RECHECKED, None)
+    if caller is not None:
+        _check(connection, caller)
 
 
 def _check(connection: Connection, caller: Caller) -> None:

@@ -49,6 +49,7 @@ class _JsonText(TypeDecorator[str]):
         """Return no processor: the text is sent as it is."""
 
 
+_NOTIFY = select(func.pg_notify(EVENTS_WRITTEN, ""))
 _INSERT = insert_into(Event).values(data=bindparam("data", type_=_JsonText()))
 
 
@@ -78,5 +79,5 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
         ],
     )
     if not session.info.get("outbox_notified"):
-        await session.execute(select(func.pg_notify(EVENTS_WRITTEN, "")))
+        await session.execute(_NOTIFY)
         session.info["outbox_notified"] = True

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import raiseload
 
@@ -13,6 +13,10 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal
 
+# Making a statement takes longer than its execution.
+_LOCK = select(Appeal).where(Appeal.id == bindparam("appeal_id")).with_for_update()
+_LOCK_WITHOUT_CLOCKS = _LOCK.options(raiseload(Appeal.clocks))
+
 
 async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_clocks: bool = True) -> Appeal:
     """Return the appeal, locked until the transaction ends.
@@ -20,8 +24,8 @@ async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_c
     Without its clocks for a change that has nothing to do with deadlines. Raises `NotFound` when it does not exist
     or is out of the caller's scope.
     """
-    query = select(Appeal).where(Appeal.id == appeal_id, caller.scope(Appeal.organisation_id)).with_for_update()
-    appeal = await session.scalar(query if with_clocks else query.options(raiseload(Appeal.clocks)))
+    query = caller.restrict(_LOCK if with_clocks else _LOCK_WITHOUT_CLOCKS, Appeal.organisation_id)
+    appeal = await session.scalar(query, {"appeal_id": appeal_id})
     if appeal is None:
         raise NotFound("No such appeal")
     return appeal
