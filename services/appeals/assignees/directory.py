@@ -6,11 +6,11 @@ appeal that the caller may see. It is never logged.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, and_, bindparam, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
@@ -33,6 +33,8 @@ _UNKNOWN_PERSON = "Неизвестный сотрудник"
 # Making a statement takes longer than its execution.
 _PEOPLE = select(Person.id, Person.full_name).where(Person.id.in_(bindparam("ids", expanding=True)))
 _CLIENTS = select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(bindparam("ids", expanding=True)))
+
+STAFF_COLUMNS = (Person.id, Person.role, Person.organisation_id, Person.include_subordinates)
 
 
 class ActorRef(BaseModel):
@@ -126,9 +128,10 @@ async def load_staff(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, S
     wanted = set(ids)
     if not wanted:
         return {}
-    rows = await session.execute(
-        select(Person.id, Person.role, Person.organisation_id, Person.include_subordinates).where(
-            Person.id.in_(wanted), has_access()
-        )
-    )
-    return {row.id: Staff(row.id, Role(row.role), row.organisation_id, row.include_subordinates) for row in rows}
+    rows = await session.execute(select(*STAFF_COLUMNS).where(Person.id.in_(wanted), has_access()))
+    return {row.id: staff_of(row) for row in rows}
+
+
+def staff_of(row: Row[*tuple[Any, ...]]) -> Staff:
+    """Return the person of a row with `STAFF_COLUMNS`."""
+    return Staff(row.id, Role(row.role), row.organisation_id, row.include_subordinates)

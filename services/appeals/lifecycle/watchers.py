@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Uuid, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.assignees.directory import Staff, actor_id, load_staff
+from services.appeals.assignees.directory import STAFF_COLUMNS, Staff, actor_id, has_access, load_staff, staff_of
 from services.appeals.lifecycle import appeal_queries
 from shared import clock
 from shared.audit import recorder
@@ -21,8 +21,10 @@ from shared.tables.registry import Organisation, Person
 
 # Making a statement takes longer than its execution.
 _WATCHERS = (
-    select(AppealWatcher)
-    .where(AppealWatcher.appeal_id == bindparam("appeal_id"))
+    select(*STAFF_COLUMNS, Organisation.lineage)
+    .join(AppealWatcher, AppealWatcher.person_id == Person.id)
+    .outerjoin(Organisation, Organisation.id == bindparam("organisation_id", type_=Uuid))
+    .where(AppealWatcher.appeal_id == bindparam("appeal_id"), has_access())
     .order_by(AppealWatcher.created_at, AppealWatcher.person_id)
 )
 
@@ -43,11 +45,14 @@ async def may_read(
     }
 
 
-async def watchers_of(session: AsyncSession, appeal: Appeal) -> Sequence[AppealWatcher]:
+async def watchers_of(session: AsyncSession, appeal: Appeal) -> list[UUID]:
     """Return the watchers who may read the appeal now, the first first."""
-    rows = (await session.scalars(_WATCHERS, {"appeal_id": appeal.id})).all()
-    readers = await may_read(session, appeal.organisation_id, [row.person_id for row in rows])
-    return [row for row in rows if row.person_id in readers]
+    organisation_id = appeal.organisation_id
+    rows = await session.execute(_WATCHERS, {"appeal_id": appeal.id, "organisation_id": organisation_id})
+    found = [(staff_of(row), row.lineage or []) for row in rows]
+    return [
+        person.id for person, lineage in found if person.has_right(Right.APPEALS_READ, organisation_id, lineage)
+    ]
 
 
 async def add_watcher(

@@ -5,15 +5,18 @@
 
 from typing import Any
 
-from sqlalchemy import Label, Select, Text, Uuid, and_, bindparam, func, select, type_coerce
+from sqlalchemy import Label, Select, Text, Uuid, and_, bindparam, exists, func, select, type_coerce
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import InstrumentedAttribute, aliased, selectinload
+from sqlalchemy.orm import InstrumentedAttribute, aliased, raiseload
 
 from services.appeals.classification.topics import TopicGroup
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
+from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_lists import AppealTag, UnreadAppeal
-from shared.tables.appeals_sla import SlaClock
+from shared.tables.appeals_merges import AppealMerge
+from shared.tables.appeals_replies import Promise, Reply, ReplyChange
+from shared.tables.appeals_work import AppealWatcher
 from shared.tables.registry import Municipality, Organisation, Page, Person
 
 _PageOwner = aliased(Organisation)
@@ -72,16 +75,27 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
+# Which parts an appeal has that most have not: a statement for each would find nothing.
+_RARE_PARTS = {
+    "has_watchers": exists().where(AppealWatcher.appeal_id == Appeal.id),
+    "has_merges": exists().where(AppealMerge.into_id == Appeal.id, AppealMerge.undone_at.is_(None)),
+    "has_promises": exists().where(Promise.appeal_id == Appeal.id),
+    "has_feedback": exists().where(FeedbackRound.appeal_id == Appeal.id),
+    "has_reply_changes": exists().where(ReplyChange.reply_id == Reply.id, Reply.appeal_id == Appeal.id),
+}
 SELECT_APPEAL = (
     _with_names(select(Appeal))
     .add_columns(
         _label(Page.name, "page_name"),
         Page.organisation_id.label("page_owner_id"),
         _label(_PageOwner.name, "page_owner"),
+        *(condition.label(name) for name, condition in _RARE_PARTS.items()),
     )
     .outerjoin(Page, Page.id == Appeal.page_id)
     .outerjoin(_PageOwner, _PageOwner.id == Page.organisation_id)
-    .options(selectinload(Appeal.clocks).joinedload(SlaClock.events))
+    .where(Appeal.id == bindparam("appeal_id"))
+    .options(raiseload(Appeal.clocks))
+    .execution_options(populate_existing=True)
 )
 # Columns, not objects: making those takes as long as the statement itself.
 SELECT_LISTED = _with_names(select(*(getattr(Appeal, name) for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))

@@ -128,12 +128,16 @@ _MERGED = (
 )
 
 
-async def links_of(session: AsyncSession, appeal: Appeal) -> tuple[LinkRow | None, Sequence[LinkRow]]:
-    """Return the appeal that this one was merged into, or None, and those that were merged into it."""
-    parameters = {"appeal_id": appeal.id}
-    is_merged = appeal.status == MERGE.to
-    into = (await session.execute(_MERGED_INTO, parameters)).one_or_none() if is_merged else None
-    return into, (await session.execute(_MERGED, parameters)).all()
+async def merged_into(session: AsyncSession, appeal: Appeal) -> LinkRow | None:
+    """Return the appeal that this one was merged into, or None."""
+    if appeal.status != MERGE.to:
+        return None
+    return (await session.execute(_MERGED_INTO, {"appeal_id": appeal.id})).one_or_none()
+
+
+async def merged_appeals(session: AsyncSession, appeal_id: UUID) -> Sequence[LinkRow]:
+    """Return the appeals that were merged into this one, by number."""
+    return (await session.execute(_MERGED, {"appeal_id": appeal_id})).all()
 
 
 def _in_effect(column: InstrumentedAttribute[UUID], appeal_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -9,14 +9,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import inspect
-from sqlalchemy.orm import make_transient_to_detached, object_session
+from sqlalchemy import bindparam, inspect, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload, make_transient_to_detached, object_session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_sla import SlaClock
 
 _KEY = "opened_clocks"
+# By an option of the query of the appeal this statement would be made anew each time, which takes longer than its
+# execution.
+_CLOCKS = (
+    select(SlaClock)
+    .where(SlaClock.appeal_id == bindparam("appeal_id"))
+    .order_by(SlaClock.created_at, SlaClock.id)
+    .options(joinedload(SlaClock.events))
+    .execution_options(populate_existing=True)
+)
 _NO_VALUES: dict[str, Any] = dict.fromkeys(SlaClock.__table__.columns.keys())
 
 
@@ -38,6 +48,12 @@ def opened_clocks(appeal: Appeal) -> OpenedClocks | None:
     """Return the clocks that were inserted with the appeal, as long as nothing needed them as objects."""
     state = inspect(appeal)
     return state.info.get(_KEY) if "clocks" in state.unloaded else None
+
+
+async def load_clocks(session: AsyncSession, appeal: Appeal) -> None:
+    """Read the clocks of an appeal, an object of the session, with their events."""
+    rows = await session.scalars(_CLOCKS, {"appeal_id": appeal.id})
+    set_committed_value(appeal, "clocks", rows.unique().all())
 
 
 def clocks_of(appeal: Appeal) -> list[SlaClock]:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, bindparam, select, true
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -38,7 +38,7 @@ from services.appeals.search.highlights import FoundText, extracts_of, found_tex
 from services.appeals.sla import breaches
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.clock_rows import STARTED_STATES
-from services.appeals.sla.opened_clocks import clocks_of
+from services.appeals.sla.opened_clocks import clocks_of, load_clocks
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.callers import Caller
@@ -75,29 +75,26 @@ async def appeal_detail(
 
     Without the contact by default: stored responses to an `Idempotency-Key` are not encrypted.
     """
-    row = (
-        await session.execute(
-            SELECT_APPEAL.where(
-                Appeal.id == appeal_id, caller.scope(Appeal.organisation_id) if scoped else true()
-            ).execution_options(populate_existing=True),
-            {"reader": actor_id(caller.subject)},
-        )
-    ).one_or_none()
+    query = caller.restrict(SELECT_APPEAL, Appeal.organisation_id) if scoped else SELECT_APPEAL
+    found = await session.execute(query, {"appeal_id": appeal_id, "reader": actor_id(caller.subject)})
+    row = found.one_or_none()
     if row is None:
         raise NotFound("No such appeal")
     note_read(session, caller, "appeal", [appeal_id])
     appeal: Appeal = row.Appeal
+    await load_clocks(session, appeal)
     sent = await reply_queries.replies_of(session, appeal_id)
     attached = await attachments_of(session, sent)
     moved = await assignments.assignments_of(session, appeal_id)
     entries = await timeline.timeline_of(session, appeal_id)
     shows_contact = with_contact and Right.APPEALS_WORK in caller.rights
-    changes = await changes_of(session, sent)
+    changes = await changes_of(session, sent if row.has_reply_changes else ())
     actors = people_in(sent, changes) | {found[0].actor for found in moved}
-    watching = [watcher.person_id for watcher in await watchers.watchers_of(session, appeal)]
+    watching = await watchers.watchers_of(session, appeal) if row.has_watchers else []
     actors |= {entry.actor for entry in entries} | {found for entry in entries for found in _people_in(entry)}
-    said = await feedback_corrections.rounds_of(session, appeal_id)
+    said = await feedback_corrections.rounds_of(session, appeal_id) if row.has_feedback else []
     actors |= {corrector for found in said if (corrector := _corrector(found)) is not None}
+    promised = await promise_queries.promises_of(session, appeal_id) if row.has_promises else []
     names = await ActorNames.load(session, [*actors, *watching])
     sla = await _sla_context(session, appeal)
     return appeals.AppealOut(
@@ -109,8 +106,8 @@ async def appeal_detail(
         submission=await _submission(session, appeal_id, shows_contact) if appeal.source is not None else None,
         watchers=[names.ref(person_id) for person_id in watching],
         messages=await _messages(session, appeal_id),
-        **await _merges(session, appeal),
-        promises=[promise_out(found) for found in await promise_queries.promises_of(session, appeal_id)],
+        **await _merges(session, appeal, has_merged=row.has_merges),
+        promises=[promise_out(found) for found in promised],
         feedback=[_feedback(found, names) for found in said],
         replies=[named_reply(found, names, attached, changes) for found in sent],
         assignments=[_assignment(*found, names) for found in moved],
@@ -165,9 +162,10 @@ async def _sla_context(session: AsyncSession, appeal: Appeal) -> SlaContext:
     return SlaContext(policies=[], topic_groups={}, calendars=CalendarLookup())
 
 
-async def _merges(session: AsyncSession, appeal: Appeal) -> dict[str, Any]:
+async def _merges(session: AsyncSession, appeal: Appeal, *, has_merged: bool) -> dict[str, Any]:
     """Return the links between the appeal and those that it was merged with."""
-    into, merged = await merges.links_of(session, appeal)
+    into = await merges.merged_into(session, appeal)
+    merged = await merges.merged_appeals(session, appeal.id) if has_merged else []
     link = {"id": into.id, "number": into.number} if into is not None else None
     return {"merged_into": link, "merged_appeals": [{"id": row.id, "number": row.number} for row in merged]}
 
