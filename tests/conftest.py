@@ -1,7 +1,8 @@
 """Fixtures for every test: a real Postgres, a freshly migrated database of its own, signing keys."""
 
+import gc
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -98,6 +99,7 @@ class _SharedFixtureScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xd
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the longest stages first, so that at the end no process runs a long one while the others are idle."""
     order = (
+        "tests/integration/console/",
         "tests/integration/data_growth/",
         "tests/chaos/test_api_fuzzing.py",
         "tests/chaos/",
@@ -113,6 +115,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((place for place, folder in enumerate(order) if item.nodeid.startswith(folder)), len(order))
 
     items.sort(key=rank)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without the garbage collector: it would walk through all tests found so far again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:

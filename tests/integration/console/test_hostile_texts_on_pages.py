@@ -7,15 +7,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from services.console.api_calls.client import Answer, Api
-from tests.integration.access.all_services import CallerCase
 from tests.integration.access.sample_data import MARKS
 from tests.integration.console.all_pages import Parsed, Text, get_routes
-from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.console_under_test import MODERATOR, ConsoleUnderTest
 
-MODERATOR = CallerCase("moderator")
 TOKEN = "zqhostile"
 # Breaks out of texts, attributes with either quote and without, comments, scripts, styles, textareas, titles, SVG.
 MARKUP = (
@@ -82,9 +81,8 @@ def with_texts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
     return choose
 
 
-async def page(console: ConsoleUnderTest, route: str) -> Parsed | None:
-    """Return the page of a route as the moderator sees it; None if it leads on, or is a file."""
-    response = (await console.send(MODERATOR, "GET", console.filled(route))).response
+def page(response: httpx.Response) -> Parsed | None:
+    """Return the page that a response shows; None if it leads on, or is a file."""
     assert response.status_code in {200, 303}, response.text[-2000:]
     if response.status_code == 303 or not response.headers["content-type"].startswith("text/html"):
         return None
@@ -95,12 +93,12 @@ async def page(console: ConsoleUnderTest, route: str) -> Parsed | None:
 async def test_hostile_texts_are_shown_as_text(
     console: ConsoleUnderTest, with_texts: Callable[[str | None], None], route: str
 ) -> None:
-    plain = await page(console, route)
+    plain = page((await console.opened(route)).response)
     if plain is None:
         return
     for kind, text in HOSTILE.items():
         with_texts(text)
-        hostile = await page(console, route)
+        hostile = page((await console.send(MODERATOR, "GET", console.filled(route))).response)
         with_texts(None)
         assert hostile is not None
         assert hostile.elements - plain.elements == set(), kind
@@ -118,6 +116,6 @@ async def test_the_texts_reach_the_pages(
     console: ConsoleUnderTest, with_texts: Callable[[str | None], None], route: str
 ) -> None:
     with_texts(HOSTILE["markup"])
-    shown = await page(console, route)
+    shown = page((await console.send(MODERATOR, "GET", console.filled(route))).response)
     assert shown is not None
     assert TOKEN in shown.html

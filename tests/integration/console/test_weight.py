@@ -6,11 +6,9 @@ import re
 import pytest
 
 from services.console.site.static_files import static_url
-from tests.integration.access.all_services import CallerCase
 from tests.integration.console.all_pages import Parsed, get_routes
-from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.console_under_test import MODERATOR, ConsoleUnderTest
 
-MODERATOR = CallerCase("moderator")
 FIRST_LOAD, SWAP = 100_000, 15_000
 _FONT = re.compile(r'url\("(vendor/[^"]+)"\)')
 # Loaded only where a text has Buryat letters.
@@ -36,10 +34,9 @@ async def files(console: ConsoleUnderTest) -> int:
 
 @pytest.mark.parametrize("route", get_routes())
 async def test_pages_are_light(console: ConsoleUnderTest, files: int, route: str) -> None:
-    address = console.filled(route)
-    whole = (await console.send(MODERATOR, "GET", address)).response
+    whole = (await console.opened(route)).response
     if not whole.headers.get("content-type", "").startswith("text/html"):
         return
     assert files + len(gzip.compress(whole.content)) <= FIRST_LOAD
-    swap = (await console.send(MODERATOR, "GET", address, headers={"HX-Request": "true"})).response
+    swap = (await console.send(MODERATOR, "GET", console.filled(route), headers={"HX-Request": "true"})).response
     assert len(gzip.compress(swap.content)) <= SWAP
