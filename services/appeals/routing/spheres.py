@@ -39,6 +39,7 @@ def _codes_by_topic() -> Mapping[str, tuple[str, ...]]:
     return {topic: tuple(codes) for topic, codes in found.items()}
 
 
+@cache
 def spheres_of_topic(code: str) -> frozenset[str]:
     """Return all spheres of a topic or group by its code, with those of its group."""
     group = code.partition(".")[0]
