@@ -37,6 +37,8 @@ OPTIONS = (
 )
 # Loopback needs no encryption, and creating a TLS context takes longer than the rest of a connection.
 os.environ["PGSSLMODE"] = "disable"
+# The processes of a run share the cores: threads of numpy and sklearn would only wait for each other, spinning.
+os.environ["OMP_NUM_THREADS"] = "1"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2**31
 
