@@ -55,12 +55,15 @@ async def erase_publications(
     )
     changing = set(
         await session.scalars(
-            select(PublicationChange.publication_id).where(
+            select(Publication.reply_id)
+            .join(PublicationChange, PublicationChange.publication_id == Publication.id)
+            .where(
                 is_one_of(PublicationChange.publication_id, ids), PublicationChange.status.in_(UNFINISHED_STATUSES)
             )
         )
     )
-    finished = [row for row in rows if row.status not in UNFINISHED_STATUSES and row.id not in changing]
+    # A change names the first part, and writes into all parts of the reply.
+    finished = [row for row in rows if row.status not in UNFINISHED_STATUSES and row.reply_id not in changing]
     for row in finished:
         await _erase(session, row, subject)
     return {"publications": len(finished)}, len(ids) - len(finished)

@@ -272,6 +272,35 @@ async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarne
     assert await harness.found() == []
 
 
+async def test_every_part_of_a_reply_that_is_being_edited_is_waited_for(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    first = await insert_publication(harness, "published")
+    execute = harness.ingest.raw_connection.execute
+    await execute("UPDATE publications SET parts = 2")
+    await execute(
+        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+           SELECT $1, reply_id, 1, 2, page_id, organisation_id, network, kind, thread_key, 'Шорьки', on_behalf_of,
+           'published', 1, 1, now(), now() FROM publications""",
+        uuid4(),
+    )
+    await execute(
+        """INSERT INTO publication_changes (id, publication_id, kind, text, part_texts, on_behalf_of, status,
+           parts, parts_done, attempts, created_at, updated_at)
+           VALUES ($1, $2, 'edit', 'a b', ARRAY['a', 'b'], 'x', 'queued', 2, 0, 0, now(), now())""",
+        uuid4(), first,
+    )  # fmt: skip
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    assert await harness.ingest.raw_connection.fetchval("SELECT count(erased_at) FROM publications") == 0
+    await execute("UPDATE publication_changes SET status = 'done'")
+    await execute("UPDATE publications SET text = 'Шорьки исправлены'")
+    await harness.run(erasure_id)
+    assert await harness.ingest.raw_connection.fetchval("SELECT count(erased_at) FROM publications") == 2
+    assert await harness.found() == []
+
+
 async def test_reply_to_an_erased_message_is_refused(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     await harness.erase()
