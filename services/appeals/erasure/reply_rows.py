@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from services.appeals.erasure.statements import delete_rows, update_rows
 from services.appeals.erasure.stored_values import without_words
@@ -50,6 +50,6 @@ async def erase_replies(session: WriteSession, direct: Sequence[UUID], appeal_id
     await update_rows(session, ReplyChange, changes & ReplyChange.text.is_not(None), text="")
     unsent = changes & (ReplyChange.status == "queued") & ReplyChange.accepted_at.is_(None)
     await update_rows(session, ReplyChange, unsent, status="failed", ended_at=now, failure=AUTHOR_ERASED)
-    photos = select(func.unnest(Reply.attachment_ids)).where(Reply.appeal_id.in_(appeal_ids))
-    await update_rows(session, Attachment, Attachment.id.in_(photos), name="фото")
+    # By the photo's own link: an edit may have removed it from the reply, or not put it there yet.
+    await update_rows(session, Attachment, Attachment.reply_id.in_(of_appeals), name="фото")
     await delete_rows(session, ReplyLease, ReplyLease.appeal_id.in_(appeal_ids))

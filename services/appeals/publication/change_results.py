@@ -119,7 +119,7 @@ async def apply_result(session: WriteSession, event: Event, data: PublicationCha
             return
         failure = {"code": data.failure.code, "message": data.failure.message}
         if change.kind == "edit":
-            await _take_over_what_stands(session, reply, change)
+            await _take_over_what_stands(session, appeal, reply, change)
         _fail(appeal, reply, change, failure, at=event.occurred_at, recorder=recorder)
     else:
         change.status, change.ended_at, change.failure = "applied", event.occurred_at, None
@@ -179,8 +179,13 @@ async def _move_promise(
     await move_promise(session, appeal, reply, change, recorder)
 
 
-async def _take_over_what_stands(session: WriteSession, reply: Reply, change: ReplyChange) -> None:
-    """Show what the citizen reads after an edit that failed halfway: new parts beside former ones."""
+async def _take_over_what_stands(session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange) -> None:
+    """Show what the citizen reads after an edit that failed halfway: new parts beside former ones.
+
+    Not in an erased appeal: ingest erases its rows of the reply only after the change.
+    """
+    if appeal.erased_at is not None:
+        return
     begun = await session.scalar(select(PublicationChange.parts_done > 0).where(PublicationChange.id == change.id))
     parts = (
         await session.scalars(

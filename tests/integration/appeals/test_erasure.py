@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,12 +13,14 @@ from shared.database.sessions import Database
 from tests.integration.appeals import reply_helpers
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
-from tests.integration.appeals.test_reply_changes import EDIT, WITHDRAWAL, change, published
+from tests.integration.appeals.test_reply_attachments import upload
+from tests.integration.appeals.test_reply_changes import EDIT, WITHDRAWAL, change, ends, published
 
 WORD = "фырбаджик"
 TEXT = f"{QUESTION} Там {WORD} на улице Жердева, 20"
 PSEUDONYM = "erased-1"
 THREAD = "vk:101_5001"
+FAILURE = {"code": "vk:15", "message": "Сеть отказала.", "final": True}
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -167,6 +170,39 @@ async def test_published_reply_to_an_erased_appeal_can_only_be_withdrawn(scenari
     (reply,) = await reply_helpers.replies_of(scenario, found)
     assert (await change(scenario, found, reply, EDIT)).status_code == 409
     assert (await change(scenario, found, reply, WITHDRAWAL)).status_code < 300
+
+
+async def test_edit_that_ends_after_the_erasure_writes_no_words(scenario: AppealsScenario) -> None:
+    for outcome, data in (("change_failed", {"failure": FAILURE}), ("edited", {})):
+        found = await reply_helpers.appeal(scenario, thread=f"vk:-101_{len(outcome)}")
+        reply = await published(scenario, found)
+        asked = await change(scenario, found, reply, EDIT)
+        await scenario.ingest.execute("UPDATE publications SET text = $1", WORD)
+        await scenario.ingest.execute(
+            """INSERT INTO publication_changes (id, publication_id, kind, text, on_behalf_of, status, parts,
+               parts_done, attempts, created_at, updated_at)
+               SELECT $2, id, 'edit', 'x', 'x', 'failed', 2, 1, 2, now(), now() FROM publications
+               WHERE reply_id = $1""",
+            UUID(reply["id"]), UUID(asked.json()["changes"][0]["id"]),
+        )  # fmt: skip
+        await reply_helpers.execute(scenario, "UPDATE reply_changes SET accepted_at = now()")
+        await _erase(scenario)
+        await ends(scenario, reply, asked, outcome, **data)
+        (shown,) = await reply_helpers.replies_of(scenario, found)
+        assert (shown["text"], shown["changes"][0]["status"]) == ("", "failed" if data else "applied")
+        assert set(await _rows_with(scenario, WORD)) == {"publications"}
+
+
+@pytest.mark.usefixtures("images_in_process")
+async def test_photos_of_edits_lose_their_names(scenario: AppealsScenario) -> None:
+    found = await reply_helpers.appeal(scenario)
+    reply = await published(scenario, found)
+    photo = await upload(scenario)
+    asked = await change(scenario, found, reply, EDIT | {"attachments": [photo]})
+    await ends(scenario, reply, asked, "change_failed", failure=FAILURE)
+    await reply_helpers.execute(scenario, "UPDATE attachments SET name = $1", f"{WORD}.jpg")
+    await _erase(scenario)
+    assert await _rows_with(scenario, WORD) == []
 
 
 async def test_other_authors_keep_their_appeals(scenario: AppealsScenario) -> None:
