@@ -44,8 +44,8 @@ async def edit_reply(
     halfway, `text` is what stands then, and the same edit may be asked for again.
 
     The text is checked as a new one. `promised_at` moves the promise of an interim reply that the appeal still
-    waits for (409 otherwise), and the text must change with it; `attachments` replaces the photos, where the
-    network edits them. What is left out stays, as does the kind.
+    waits for (409 otherwise, and while another reply is under way), and the text must change with it;
+    `attachments` replaces the photos, where the network edits them. What is left out stays, as does the kind.
 
     If a rule requires approval, only an approver other than the author may edit: 409. So are a network that takes
     no edits, and an edit while another change is under way, which `change` names. A text that needs more comments

@@ -100,9 +100,11 @@ async def move_promise(
     )
     if last is None or last.status not in {"open", "broken"} or last.final_reply_at is not None:
         return
-    if last.status == "open":
-        last.status = promise_status(last.promised_at, reply.kind, change.ended_at)
-        last.ended_at = last.promised_at if last.status == "broken" else change.ended_at
+    # One recorded as broken may have been moved in time all the same.
+    status = promise_status(last.promised_at, reply.kind, change.ended_at)
+    if status != last.status:
+        last.status = status
+        last.ended_at = last.promised_at if status == "broken" else change.ended_at
         _record(last, appeal, change.requested_by, recorder)
     promise = _promise(appeal, reply, change.promised_at, change.ended_at)
     session.add(promise)

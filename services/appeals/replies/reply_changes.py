@@ -18,7 +18,7 @@ from services.appeals import jobs
 from services.appeals.replies import approval_rules, check_context, drafts, reply_attachments, reply_queries
 from services.appeals.replies.edit_lease import database_time
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.replies.submission import check_promise, without_whitespace
+from services.appeals.replies.submission import check_promise, require_none_under_way, without_whitespace
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -76,6 +76,8 @@ async def edit_reply(
     if promised_at is not None:
         check_promise(edited)
         await _require_promise_in_force(session, appeal, reply)
+        # That reply may be in the network already, and end only the promises made before it.
+        await require_none_under_way(session, appeal)
     attached: Sequence[Attachment] = ()
     if photos is not None:
         if not network.edits_photos:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.networks import NETWORKS
 from tests.integration.appeals.conftest import AppealsScenario
-from tests.integration.appeals.reply_helpers import appeal, execute, replies_of, request
+from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
 from tests.integration.appeals.test_reply_attachments import upload
 from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, ends, published, withdrawn
 
@@ -67,6 +67,19 @@ async def test_date_is_edited_only_with_the_text_and_while_it_is_awaited(scenari
     assert wrong.json()["errors"][0]["pointer"] == "/promised_at"
 
 
+async def test_date_is_not_edited_while_another_reply_is_under_way(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    await answer(scenario, found, "Починили.")
+    (shown, _) = await replies_of(scenario, found)
+    refused = await change(scenario, found, shown, EDIT | {"promised_at": NEXT_DATE})
+    assert refused.status_code == 409
+    assert (await change(scenario, found, shown, EDIT)).status_code == 202
+    assert shown["id"] == reply["id"]
+
+
 async def test_edit_that_ends_after_the_final_reply_moves_no_promise(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(
@@ -98,6 +111,22 @@ async def test_edit_after_the_broken_date_leaves_it_broken_and_promises_anew(
     assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "kept"]
     await withdrawn(scenario, found, final)
     assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "open"]
+
+
+async def test_edit_before_the_date_that_becomes_known_later_moves_the_promise(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    # The date is recorded as broken between the edit and its event.
+    await execute(scenario, "UPDATE promises SET status = 'broken', ended_at = promised_at")
+    await ends(scenario, reply, asked, "edited")
+    after = await scenario.appeal(found["id"])
+    assert [one["status"] for one in after["promises"]] == ["moved", "open"]
+    assert after["promises"][0]["ended_at"] == after["promises"][1]["made_at"]
 
 
 async def test_edit_that_failed_halfway_shows_what_stands(scenario: AppealsScenario) -> None:
