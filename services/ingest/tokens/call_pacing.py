@@ -23,6 +23,10 @@ MARGIN = 1.08
 BLOCK_SECONDS = 0.25
 # Turns further ahead come from a clock that was set back, as after a failover: they are taken as never reserved.
 FURTHEST = timedelta(seconds=30)
+# A slower reservation would hold up all calls of the token: they are spaced locally, and the database is asked again
+# after a while.
+RESERVE_SECONDS = 1.0
+LOCAL_SECONDS = 10.0
 # A turn that nobody took in time is not used later, when it would follow the next one too closely.
 _LATE_SECONDS = 0.02
 _DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
@@ -30,12 +34,16 @@ _DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceErr
 
 @dataclass
 class _Queue:
-    """The calls of one token that wait in this process, and the turns reserved for them (event loop time)."""
+    """The calls of one token that wait in this process, and the turns reserved for them (event loop time).
+
+    `local_until`: the database is not asked for turns before.
+    """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
     turns: deque[float] = field(default_factory=deque)
     last: float = 0.0
+    local_until: float = 0.0
 
 
 class CallPacer:
@@ -48,7 +56,8 @@ class CallPacer:
     async def wait_for_turn(self, token_id: UUID, calls_per_second: float) -> None:
         """Wait until the token may make its next call, in whichever process.
 
-        Without the database, the calls of this process are spaced by themselves: an outage stops no call.
+        While the database does not answer in time, the calls of this process are spaced by themselves: an outage
+        stops no call.
         """
         queue = self._queues.setdefault(token_id, _Queue())
         loop, interval = asyncio.get_running_loop(), MARGIN / calls_per_second
@@ -59,7 +68,7 @@ class CallPacer:
                     queue.turns.popleft()
                 if not queue.turns:
                     wanted = max(1, min(queue.waiting, int(calls_per_second * BLOCK_SECONDS)))
-                    first = loop.time() + await self._reserve(token_id, wanted, interval)
+                    first = loop.time() + await self._reserve(queue, token_id, wanted, interval)
                     # The local clock decides too: what the database says is late by the way of its answer.
                     first = max(first, queue.last + interval)
                     queue.turns.extend(first + number * interval for number in range(wanted))
@@ -68,8 +77,11 @@ class CallPacer:
         finally:
             queue.waiting -= 1
 
-    async def _reserve(self, token_id: UUID, count: int, interval: float) -> float:
-        """Reserve turns one after the other; return the seconds until the first one."""
+    async def _reserve(self, queue: _Queue, token_id: UUID, count: int, interval: float) -> float:
+        """Reserve turns one after the other; return the seconds until the first one, 0 without the database."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < queue.local_until:
+            return 0.0
         now, taken = func.clock_timestamp(), timedelta(seconds=count * interval)
         free_at = case((CallTurn.next_at > now + FURTHEST, now), else_=func.greatest(CallTurn.next_at, now))
         reserve = (
@@ -79,9 +91,10 @@ class CallPacer:
             .returning(extract("epoch", CallTurn.next_at - now))
         )
         try:
-            async with self._database.write() as session:
+            async with asyncio.timeout(RESERVE_SECONDS), self._database.write() as session:
                 until_last = float((await session.execute(reserve)).scalar_one())
         except _DATABASE_ERRORS as error:
+            queue.local_until = loop.time() + LOCAL_SECONDS
             log.warning("calls of a token are spaced without the database", error=type(error).__name__)
             return 0.0
         return max(until_last - taken.total_seconds(), 0.0)

@@ -14,7 +14,10 @@ import httpx
 import pytest
 
 from cli.embedded.temporary_postgres import free_port
+from services.ingest.schemas.tokens import NetworkTokenIn
+from services.ingest.tokens.token_admin import add_token
 from services.ingest.worker import Worker
+from shared.database.sessions import Database
 from tests.conftest import TestDatabase
 from tests.support.eventually import eventually_blocking
 from tests.support.forked_program import ForkedProgram
@@ -207,6 +210,21 @@ class Connected:
 
 
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
+
+
+@pytest.fixture
+async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Database]:
+    """Ingest's connection pool."""
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        yield ingest.service.database
+
+
+async def add_service_token(tables: Database, name: str = "one") -> UUID:
+    """Add a service token of VK and return its id."""
+    async with tables.write() as session:
+        given = NetworkTokenIn.model_validate({"network": "vk", "kind": "service", "token": name})
+        row, _ = await add_token(session, given, "test")
+        return row.id
 
 
 @asynccontextmanager

@@ -1,9 +1,7 @@
 """Daily call limits per method and token: reserved before calls, never exceeded, released over time."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from unittest import mock
 from uuid import UUID
 
@@ -12,30 +10,12 @@ import pytest
 
 from services.ingest.networks.port import TokenKind
 from services.ingest.polling.call_budget import CallBudget
-from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.settings import IngestSettings
-from services.ingest.tokens.token_admin import add_token
 from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared import clock
 from shared.database.sessions import Database
 from tests.conftest import TestDatabase
-from tests.integration.ingest.conftest import KEYS
-from tests.support.service_under_test import service_under_test
-
-
-@pytest.fixture
-async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Database]:
-    """Ingest's connection pool."""
-    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        yield ingest.service.database
-
-
-async def token(tables: Database, name: str = "one") -> UUID:
-    """Add a service token of VK and return its id."""
-    async with tables.write() as session:
-        given = NetworkTokenIn.model_validate({"network": "vk", "kind": "service", "token": name})
-        row, _ = await add_token(session, given, "test")
-        return row.id
+from tests.integration.ingest.conftest import add_service_token
 
 
 def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
@@ -49,7 +29,7 @@ async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
 
 
 async def test_limit_holds_across_processes(tables: Database) -> None:
-    token_id = await token(tables)
+    token_id = await add_service_token(tables)
     processes = [budget(tables, 300) for _ in range(3)]
     allowed = await asyncio.gather(*(taken(one, token_id, 200) for one in processes))
     assert sum(allowed) == 300
@@ -57,7 +37,7 @@ async def test_limit_holds_across_processes(tables: Database) -> None:
 
 
 async def test_unlimited_method_is_not_counted(tables: Database) -> None:
-    token_id = await token(tables)
+    token_id = await add_service_token(tables)
     one = budget(tables, 5)
     for _ in range(20):
         assert await one.reserve_call(token_id, "vk", "groups.getById")
@@ -66,7 +46,7 @@ async def test_unlimited_method_is_not_counted(tables: Database) -> None:
 
 
 async def test_killed_process_overcounts_at_most_one_block(tables: Database) -> None:
-    token_id = await token(tables)
+    token_id = await add_service_token(tables)
     killed = budget(tables, 1_000)
     assert await taken(killed, token_id, 7) == 7
     after = budget(tables, 1_000)
@@ -79,7 +59,7 @@ async def test_killed_process_overcounts_at_most_one_block(tables: Database) -> 
 
 @pytest.mark.usefixtures("stopped_clock")
 async def test_calls_older_than_a_day_do_not_count(tables: Database, database: TestDatabase) -> None:
-    token_id = await token(tables)
+    token_id = await add_service_token(tables)
     first = budget(tables, 10)
     assert await taken(first, token_id, 11) == 10
     assert first.calls_left(token_id, "vk", "wall.get") == 0
@@ -95,7 +75,7 @@ async def test_calls_older_than_a_day_do_not_count(tables: Database, database: T
 
 
 async def test_unused_reserved_calls_are_returned_in_a_short_day(tables: Database) -> None:
-    token_id = await token(tables)
+    token_id = await add_service_token(tables)
     one = budget(tables, 2_000, day=96.0)  # buckets of one second
     assert await taken(one, token_id, 1) == 1
     later = clock.now() + timedelta(seconds=2.1)
@@ -108,7 +88,7 @@ async def test_unused_reserved_calls_are_returned_in_a_short_day(tables: Databas
 
 
 async def test_pool_skips_exhausted_token_and_reports_calls_left(tables: Database) -> None:
-    spent, fresh = await token(tables, "spent"), await token(tables, "fresh")
+    spent, fresh = await add_service_token(tables, "spent"), await add_service_token(tables, "fresh")
     settings = IngestSettings(vk_calls_per_day={"wall.get": 4})
     accounts = DatabaseTokenPool(tables, settings)
     await accounts.refresh()
@@ -128,8 +108,8 @@ async def test_pool_skips_exhausted_token_and_reports_calls_left(tables: Databas
 
 
 async def test_invalid_token_does_not_count_in_budget(tables: Database, database: TestDatabase) -> None:
-    await token(tables, "dead")
-    await token(tables, "alive")
+    await add_service_token(tables, "dead")
+    await add_service_token(tables, "alive")
     raw_connection: asyncpg.Connection = await database.connect()
     accounts = DatabaseTokenPool(tables, IngestSettings(vk_calls_per_day={"wall.get": 4}))
     await raw_connection.execute(

@@ -8,7 +8,6 @@ from pathlib import Path
 from socket import gethostname
 
 import asyncpg
-import pytest
 from aiohttp import web
 
 from services.ingest.sources.reading_lease import ReadingLeaseHolder
@@ -17,13 +16,6 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import FAST, KEYS, Emulator, connected
 from tests.support.eventually import eventually, eventually_true
 from tests.support.service_under_test import service_under_test
-
-
-@pytest.fixture
-async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Database]:
-    """Ingest's connection pool."""
-    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
-        yield ingest.service.database
 
 
 async def _set_lease(database: TestDatabase, holder: str, lasts: timedelta) -> None:
