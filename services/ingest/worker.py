@@ -99,14 +99,21 @@ class Worker:
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, token_pool, intake, settings)
-            given = (
-                service.database,
-                intake,
-                networks,
-                settings.publish_settle_seconds,
-                attachment_reader(service),
+            read_attachment = attachment_reader(service)
+            publisher = Publisher(
+                database=service.database,
+                intake=intake,
+                networks=networks,
+                settle_seconds=settings.publish_settle_seconds,
+                read_attachment=read_attachment,
             )
-            publisher, changer = Publisher(*given), ReplyChanger(*given)
+            changer = ReplyChanger(
+                database=service.database,
+                intake=intake,
+                networks=networks,
+                settle_seconds=settings.publish_settle_seconds,
+                read_attachment=read_attachment,
+            )
             lease = ReadingLeaseHolder(
                 service.database,
                 f"{gethostname()}:{service.settings.port}",

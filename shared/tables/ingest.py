@@ -465,9 +465,9 @@ class PublicationChange(Base):
     by the database's clock; null: no call was made.
 
     `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted; null as a whole:
-    of all parts that of `text`. `parts` and `parts_done`: how many parts it changes, and how many stand as wanted.
-    `attachments`: the photos that an edit gives the reply; null: they stay. `uploaded_media`: the same photos as
-    the network names them, null until all of them are uploaded.
+    of all parts that of `text`. `parts` and `parts_done`: how many parts it changes, and how many of them have the
+    wanted text. `attachments`: the photos that an edit gives the reply; null: they stay. `uploaded_media`: the
+    same photos as the network names them, null until all of them are uploaded.
     """
 
     __tablename__ = "publication_changes"

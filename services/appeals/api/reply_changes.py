@@ -40,7 +40,7 @@ async def edit_reply(
 
     `changes` shows the edit as `queued`, and as `applied` once the new text stands in the network; until then
     `text` is the former one. If the network refuses (it is too old, or was deleted there), the edit is `failed`
-    with the reason. `progress` says how many parts of a long reply stand as wanted; if the network refuses
+    with the reason. `progress` says how many parts of a long reply have the wanted text; if the network refuses
     halfway, `text` is what stands then, and the same edit may be asked for again.
 
     The text is checked as a new one. `promised_at` moves the promise of an interim reply that the appeal still

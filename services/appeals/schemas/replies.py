@@ -66,7 +66,7 @@ class ReplyChangeProgress(BaseModel):
     """How far a change is in the network, part by part of a long reply."""
 
     parts: int = Field(description="How many parts it changes", examples=[3])
-    parts_done: int = Field(description="How many of them stand as wanted", examples=[1])
+    parts_done: int = Field(description="How many of them have the wanted text", examples=[1])
     failure: dict[str, Any] | None = Field(
         description="Why the last call did not succeed; while the change is `queued`, it is retried",
         examples=[None, {"code": "vk:9", "message": "Слишком часто: отправка повторится."}],

@@ -97,7 +97,6 @@ def sum_reactions(activity: PostActivity, found: Mapping[str, PostReactions]) ->
 class RefusedStatistics:
     """Pages whose statistics a token may not read. In memory only: after a restart they are asked for again."""
 
-    ask_again_after: timedelta = WEEK
     _until: dict[tuple[UUID, UUID], datetime] = field(default_factory=dict)
 
     def contains(self, page_id: UUID, token_id: UUID) -> bool:
@@ -107,7 +106,7 @@ class RefusedStatistics:
 
     def add(self, page_id: UUID, token_id: UUID) -> None:
         """Note a refusal."""
-        self._until[page_id, token_id] = clock.now() + self.ask_again_after
+        self._until[page_id, token_id] = clock.now() + WEEK
 
 
 class ReachReader:

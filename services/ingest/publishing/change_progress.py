@@ -1,4 +1,4 @@
-"""How far a change of a published reply is: which parts stand as wanted, and the end of the change.
+"""How far a change of a published reply is: which parts have the wanted text, and the end of the change.
 
 All functions take rows that are locked.
 """
@@ -45,7 +45,7 @@ def wanted_texts(change: PublicationChange, parts: Sequence[Publication]) -> lis
     return list(change.part_texts) if change.part_texts is not None else [change.text] * len(parts)
 
 
-def first_standing(parts: Sequence[Publication]) -> Publication | None:
+def first_published_part(parts: Sequence[Publication]) -> Publication | None:
     """Return the first part that is in the network: the one that has the photos."""
     return next((part for part in parts if part.withdrawn_at is None), None)
 
@@ -53,12 +53,14 @@ def first_standing(parts: Sequence[Publication]) -> Publication | None:
 def wants_other_photos(change: PublicationChange, part: Publication, parts: Sequence[Publication]) -> bool:
     """Return whether the change gives this part photos that it does not have yet."""
     return (
-        change.attachments is not None and part is first_standing(parts) and part.attachments != change.attachments
+        change.attachments is not None
+        and part is first_published_part(parts)
+        and part.attachments != change.attachments
     )
 
 
 def parts_left(change: PublicationChange, parts: Sequence[Publication]) -> list[tuple[Publication, str | None]]:
-    """Return the parts that do not stand as wanted yet, in the order of the calls, with their wanted text."""
+    """Return the parts without the wanted text or photos, in the order of the calls, with their wanted text."""
     return [
         (part, wanted)
         for part, wanted in zip(parts, wanted_texts(change, parts), strict=True)
@@ -75,7 +77,7 @@ def retry_period(change: PublicationChange) -> timedelta:
 async def finish_part(
     session: WriteSession, change: PublicationChange, parts: Sequence[Publication], part: Publication
 ) -> None:
-    """Record that a part stands as wanted, and the end of the change with its last one; else queue the rest."""
+    """Record that a part has the wanted text, and the end of the change with its last one; else queue the rest."""
     wanted = dict(parts_left(change, parts))[part]
     if wanted is None:
         values: dict[str, Any] = {"withdrawn_at": DATABASE_NOW}
@@ -91,26 +93,26 @@ async def finish_part(
 
 
 async def finish_if_done(session: WriteSession, change: PublicationChange, parts: Sequence[Publication]) -> None:
-    """End the change if all parts stand as wanted."""
+    """End the change if all parts have the wanted text."""
     if parts_left(change, parts):
         return
     await set_values(session, change, status="done", failure=None, updated_at=DATABASE_NOW)
     await emit(session, _event(change, parts, PublicationWithdrawn if change.text is None else PublicationEdited))
 
 
-async def adopt_standing(
+async def adopt_network_state(
     session: WriteSession,
     change: PublicationChange,
     parts: Sequence[Publication],
-    standing: Mapping[str | None, str],
+    texts: Mapping[str | None, str],
 ) -> None:
-    """Take over what a complete read of the network shows: `standing` has the texts by external id.
+    """Take over what a complete read of the network shows: the texts by external id.
 
     A part that is gone cannot be edited, so the change fails.
     """
     for part, wanted in parts_left(change, parts):
-        text = standing.get(part.external_id)
-        # A text does not tell which photos stand with it: that edit is made again.
+        text = texts.get(part.external_id)
+        # A text does not tell which photos are with it: that edit is made again.
         as_wanted = wanted is not None and text is not None and same_text(text, wanted)
         is_deleted = wanted is None and text is None
         if is_deleted or (as_wanted and not wants_other_photos(change, part, parts)):

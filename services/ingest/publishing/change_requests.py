@@ -9,8 +9,8 @@ from sqlalchemy import select
 from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.networks.catalogue import max_text_length
 from services.ingest.publishing.change_progress import UNFINISHED_STATUSES, parts_left
-from services.ingest.publishing.locked_rows import DATABASE_NOW
-from services.ingest.publishing.reply_changer import CHANGE_JOB, lock_parts
+from services.ingest.publishing.locked_rows import DATABASE_NOW, lock_parts
+from services.ingest.publishing.reply_changer import CHANGE_JOB
 from services.ingest.publishing.text_splitting import split_text
 from services.ingest.schemas.publications import PublicationChangeRequest
 from shared.contracts.values import MessageKind
@@ -28,7 +28,7 @@ async def request_change(
 
     Raises `NotFound`, `KeyReused` if the id was given to another change, `Invalid` for a text that needs more
     parts than the reply has, and `Conflict` if the reply is not published, is withdrawn, is being changed, or
-    stands in a network that takes no changes.
+    is in a network that takes no changes.
     """
     first = await session.get(Publication, publication_id)
     if first is None:
@@ -36,13 +36,7 @@ async def request_change(
     await lock_threads(session, [first.thread_key])
     parts = await lock_parts(session, first.reply_id)
     first = parts[0]
-    known = await session.get(PublicationChange, body.id)
-    if known is not None:
-        photos = None if body.attachments is None else _photos(body)
-        if (known.publication_id, known.text, known.attachments) != (first.id, body.text, photos):
-            raise KeyReused.field(
-                "/id", "This change was requested before with another text, photo or publication"
-            )
+    if (known := await _requested_before(session, first, body)) is not None:
         return known, False
     await _require_changeable(session, first, parts, body)
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
@@ -65,6 +59,19 @@ async def request_change(
     await session.flush()
     await enqueue_change(session, jobs, change.id)
     return change, True
+
+
+async def _requested_before(
+    session: WriteSession, first: Publication, body: PublicationChangeRequest
+) -> PublicationChange | None:
+    """Return the change with this id. Raises `KeyReused` if it is another change."""
+    known = await session.get(PublicationChange, body.id)
+    if known is None:
+        return None
+    photos = None if body.attachments is None else _photos(body)
+    if (known.publication_id, known.text, known.attachments) != (first.id, body.text, photos):
+        raise KeyReused.field("/id", "This change was requested before with another text, photo or publication")
+    return known
 
 
 async def enqueue_change(
@@ -99,18 +106,18 @@ async def _require_changeable(
 def _part_texts(parts: Sequence[Publication], text: str) -> list[str | None]:
     """Return the new text of each part, in order; None for those that are withdrawn or not needed any more.
 
-    Raises `Invalid` if the text needs more parts than stand in the network: a further one would come after what
+    Raises `Invalid` if the text needs more parts than the network has: a further one would come after what
     people wrote under the reply.
     """
-    standing = [part for part in parts if part.withdrawn_at is None]
-    texts = split_text(text, max_text_length(standing[0].network, _kind(standing[0])))
-    if len(texts) > len(standing):
+    published = [part for part in parts if part.withdrawn_at is None]
+    texts = split_text(text, max_text_length(published[0].network, _kind(published[0])))
+    if len(texts) > len(published):
         raise Invalid.field(
             "/text",
-            f"Needs {len(texts)} comments or messages, and the reply stands in {len(standing)}: the network adds "
+            f"Needs {len(texts)} comments or messages, and the reply has {len(published)}: the network adds "
             "a further one only at the end of the thread",
         )
-    wanted = dict(zip([part.id for part in standing], texts, strict=False))
+    wanted = dict(zip([part.id for part in published], texts, strict=False))
     return [wanted.get(part.id) for part in parts]
 
 

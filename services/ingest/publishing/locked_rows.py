@@ -1,9 +1,11 @@
-"""What publishing does with a locked row of a publication or a change, by the database's clock."""
+"""Locking rows of publications and changes, and what is done with a locked row, by the database's clock."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import func, literal, select, update
 
+from services.ingest.intake.own_reply_matching import lock_threads
 from shared.database.sessions import WriteSession
 from shared.jobs import RetryLater
 from shared.tables.ingest import Publication, PublicationChange
@@ -30,3 +32,37 @@ async def wait_for_call(session: WriteSession, since: datetime | None, lease: ti
     left = await session.scalar(select(literal(since) + lease - DATABASE_NOW))
     if left is not None and left > timedelta(0):
         raise RetryLater(left + timedelta(milliseconds=200), "a call is in flight or its response was lost")
+
+
+async def lock_change(session: WriteSession, change_id: UUID) -> tuple[PublicationChange, list[Publication]]:
+    """Return the change and the parts of its reply, all locked. Raises LookupError if it does not exist."""
+    first = await session.scalar(
+        select(Publication)
+        .join(PublicationChange, PublicationChange.publication_id == Publication.id)
+        .where(PublicationChange.id == change_id)
+    )
+    if first is None:
+        raise LookupError("the change does not exist")
+    await lock_threads(session, [first.thread_key])
+    parts = await lock_parts(session, first.reply_id)
+    change = await session.scalar(
+        select(PublicationChange)
+        .where(PublicationChange.id == change_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    assert change is not None, "changes are never deleted"
+    return change, parts
+
+
+async def lock_parts(session: WriteSession, reply_id: UUID) -> list[Publication]:
+    """Return the parts of a reply in order, locked."""
+    return list(
+        await session.scalars(
+            select(Publication)
+            .where(Publication.reply_id == reply_id)
+            .order_by(Publication.part)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )

@@ -2,10 +2,11 @@
 
 States: queued → `sending`, committed before the call → queued for the next part, or done, or failed. A call may be
 repeated: the same text twice is one text, and what is deleted stays deleted. After a crash, a timeout or a lost
-response (`uncertain`) the thread is read once that call can take no more effect. What stands there decides: a part
-that stands as wanted is done; one that is gone cannot be edited; otherwise the call is made again. A permanent
-refusal is checked likewise before the change fails. New photos are uploaded before the first call. What is left to
-do follows from the rows of the parts (`change_progress`), so that any process goes on where another one ended.
+response (`uncertain`) the thread is read once that call can take no more effect. What the network shows decides: a
+part that has the wanted text is done; one that is gone cannot be edited; otherwise the call is made again. A
+permanent refusal is checked likewise before the change fails. New photos are uploaded before the first call. What
+is left to do follows from the rows of the parts (`change_progress`), so that any process goes on where another one
+ended.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from services.ingest.intake.own_reply_matching import lock_threads
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
@@ -33,16 +33,22 @@ from services.ingest.networks.port import (
 )
 from services.ingest.publishing.change_progress import (
     UNFINISHED_STATUSES,
-    adopt_standing,
+    adopt_network_state,
     fail_change,
     finish_if_done,
     finish_part,
-    first_standing,
+    first_published_part,
     parts_left,
     retry_period,
     wants_other_photos,
 )
-from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values, wait_for_call
+from services.ingest.publishing.locked_rows import (
+    DATABASE_NOW,
+    is_older_than,
+    lock_change,
+    set_values,
+    wait_for_call,
+)
 from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from services.ingest.publishing.publisher import READ_BACK
 from shared import clock
@@ -145,13 +151,13 @@ class ReplyChanger:
         page: PageRef,
         network: NetworkAdapter,
     ) -> dict[str | None, str]:
-        """Return the texts of the parts that stand in the network, by external id.
+        """Return the texts of the parts that are in the network, by external id.
 
         Raises `RetryLater` if the thread could not be read completely; the change fails after a while. Empty then,
         and if another process has gone on with the change.
         """
         try:
-            return await self._standing_texts(parts, page, network)
+            return await self._network_texts(parts, page, network)
         except ReadFailed as error:
             async with self._locked(change_id) as (session, change, present_parts):
                 if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
@@ -161,7 +167,7 @@ class ReplyChanger:
                     return {}
             raise RetryLater(timedelta(seconds=10), f"the thread cannot be read: {error}") from error
 
-    async def _standing_texts(
+    async def _network_texts(
         self, parts: Sequence[Publication], page: PageRef, network: NetworkAdapter
     ) -> dict[str | None, str]:
         wanted = {part.external_id for part in parts if part.withdrawn_at is None}
@@ -180,18 +186,18 @@ class ReplyChanger:
                 break
         return found
 
-    async def _compare(self, change_id: UUID, since: datetime | None, standing: dict[str | None, str]) -> None:
+    async def _compare(self, change_id: UUID, since: datetime | None, texts: dict[str | None, str]) -> None:
         """Finish what the network shows as done; queue the rest again."""
         async with self._locked(change_id) as (session, change, parts):
             if change.status in UNFINISHED_STATUSES and change.sending_since == since:
-                await adopt_standing(session, change, parts, standing)
+                await adopt_network_state(session, change, parts, texts)
                 if change.status in UNFINISHED_STATUSES:
                     await set_values(session, change, status="queued", updated_at=DATABASE_NOW)
 
     async def _upload_photos(self, change_id: UUID, page: PageRef, network: NetworkAdapter) -> None:
         """Upload the photos that the change gives the reply, before the call that shows them."""
         async with self._locked(change_id) as (_, change, parts):
-            part = first_standing(parts)
+            part = first_published_part(parts)
             wanted = change.attachments
             if change.status != "queued" or part is None or wanted is None or change.uploaded_media is not None:
                 return
@@ -292,17 +298,17 @@ class ReplyChanger:
         self, call: ChangeCall, refusal: PublishRejected, parts: Sequence[Publication], network: NetworkAdapter
     ) -> None:
         """Fail the change unless the network shows it as done; raise `RetryLater` for a temporary refusal."""
-        standing = await self._after_refusal(call, refusal, parts, network)
+        texts = await self._after_refusal(call, refusal, parts, network)
         reason = {"code": refusal.code, "message": refusal.message}
         if refusal.code == NO_TOKEN["code"]:
             reason = NO_TOKEN
         async with self._locked(call.change_id) as (session, change, parts_now):
             if not _is_current(change, call):
                 return
-            if standing is not None:
-                await adopt_standing(session, change, parts_now, standing)
+            if texts is not None:
+                await adopt_network_state(session, change, parts_now, texts)
             if not _is_current(change, call):
-                return  # the network shows the part as wanted, or without it the change has failed
+                return  # the part has the wanted text in the network, or without it the change has failed
             attempt = change.attempts
             if refusal.permanent or await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts_now, reason)
@@ -315,51 +321,17 @@ class ReplyChanger:
     async def _after_refusal(
         self, call: ChangeCall, refusal: PublishRejected, parts: Sequence[Publication], network: NetworkAdapter
     ) -> dict[str | None, str] | None:
-        """Return the texts that stand after a permanent refusal; None: not known, the refusal alone counts."""
+        """Return the texts in the network after a permanent refusal; None: not known, the refusal alone counts."""
         if not (refusal.permanent and refusal.was_sent):
             return None
         if refusal.is_gone:
             own = call.standing.external_id
             return {part.external_id: part.text for part in parts if part.external_id != own}
         try:
-            return await self._standing_texts(parts, call.standing.page, network)
+            return await self._network_texts(parts, call.standing.page, network)
         except ReadFailed as error:
             log.warning("thread not read after a refusal", change_id=str(call.change_id), error=str(error))
             return None
-
-
-async def lock_change(session: WriteSession, change_id: UUID) -> tuple[PublicationChange, list[Publication]]:
-    """Return the change and the parts of its reply, all locked. Raises LookupError if it does not exist."""
-    first = await session.scalar(
-        select(Publication)
-        .join(PublicationChange, PublicationChange.publication_id == Publication.id)
-        .where(PublicationChange.id == change_id)
-    )
-    if first is None:
-        raise LookupError("the change does not exist")
-    await lock_threads(session, [first.thread_key])
-    parts = await lock_parts(session, first.reply_id)
-    change = await session.scalar(
-        select(PublicationChange)
-        .where(PublicationChange.id == change_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    assert change is not None, "changes are never deleted"
-    return change, parts
-
-
-async def lock_parts(session: WriteSession, reply_id: UUID) -> list[Publication]:
-    """Return the parts of a reply in order, locked."""
-    return list(
-        await session.scalars(
-            select(Publication)
-            .where(Publication.reply_id == reply_id)
-            .order_by(Publication.part)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    )
 
 
 async def fail_dead_lettered_change(session: WriteSession, change_id: UUID) -> None:

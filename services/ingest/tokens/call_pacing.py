@@ -23,8 +23,8 @@ MARGIN = 1.08
 BLOCK_SECONDS = 0.25
 # Turns further ahead come from a clock that was set back, as after a failover: they are taken as never reserved.
 FURTHEST = timedelta(seconds=30)
-# A slower reservation would hold up all calls of the token: they are spaced locally, and the database is asked again
-# after a while.
+# A slower reservation would hold up all calls of the token: they are spaced locally for a while, and then the
+# database is asked again.
 RESERVE_SECONDS = 1.0
 LOCAL_SECONDS = 10.0
 # A turn that nobody took in time is not used later, when it would follow the next one too closely.

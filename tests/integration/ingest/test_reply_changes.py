@@ -383,7 +383,7 @@ async def test_shorter_edit_deletes_the_parts_that_it_does_not_need(long_thread:
     # What is deleted does not come back: the reply stands in one comment from now on.
     refused = await long_thread.ask(" ".join(PARTS))
     assert refused.status_code == 422
-    assert "stands in 1" in refused.json()["errors"][0]["detail"]
+    assert "the reply has 1" in refused.json()["errors"][0]["detail"]
     await long_thread.run_to_end(await long_thread.asked(None))
     assert long_thread.texts == []
 

@@ -14,10 +14,10 @@ from services.ingest.networks.vk.wall_reader import id_suffix
 POSTS_PER_CALL = 30
 
 
-Call = tuple[str, dict[str, Any]]
+InnerCall = tuple[str, dict[str, Any]]
 
 
-def reach_calls(group_id: str, post_ids: Sequence[str], since: datetime, until: datetime) -> list[Call]:
+def reach_calls(group_id: str, post_ids: Sequence[str], since: datetime, until: datetime) -> list[InnerCall]:
     """Return the calls, with their parameters, that read the weeks of a time and the reach of posts.
 
     As many as one execute takes: of more posts the first ones are read.
@@ -30,14 +30,14 @@ def reach_calls(group_id: str, post_ids: Sequence[str], since: datetime, until: 
         "stats_groups": "reach",
         "extended": 0,
     }
-    calls: list[Call] = [("stats.get", week)]
+    calls: list[InnerCall] = [("stats.get", week)]
     for start in range(0, len(post_ids), POSTS_PER_CALL):
         numbers = ",".join(id_suffix(one) for one in post_ids[start : start + POSTS_PER_CALL])
         calls.append(("stats.getPostReach", {"owner_id": f"-{group_id}", "post_ids": numbers}))
     return calls[:EXECUTE_BATCH]
 
 
-def script(calls: Iterable[Call]) -> str:
+def script(calls: Iterable[InnerCall]) -> str:
     """Return the code of an execute that makes these calls."""
     return f"return [{','.join(f'API.{method}({json.dumps(params)})' for method, params in calls)}];"
 
