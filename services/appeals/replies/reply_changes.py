@@ -29,7 +29,6 @@ from shared.ids import new_id
 from shared.networks import NETWORKS, NetworkInfo
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyChange
-from shared.tables.attachments import Attachment
 from shared.tables.ingest import Publication
 
 
@@ -66,29 +65,17 @@ async def edit_reply(
     if photos is not None and list(photos) == reply.attachment_ids:
         photos = None
     promised_at = given.promised_at if given.promised_at != reply.promised_at else None
-    same_text = without_whitespace(given.text) == without_whitespace(reply.text)
-    if same_text and promised_at is not None:
-        raise Invalid.field("/text", "The citizen reads only the text: let it name the new date")
-    if same_text and photos is None:
-        raise Invalid.field("/text", "The reply has this text already")
+    _require_another_text(reply, given.text, promised_at, photos)
     message = await reply_queries.find_message(session, reply.in_reply_to)
     edited = NewReply(given.text, reply.kind, promised_at or reply.promised_at, reply.in_reply_to)
     if promised_at is not None:
         check_promise(edited)
         await _require_promise_in_force(session, appeal, reply)
-        # That reply may be in the network already, and end only the promises made before it.
-        await require_none_under_way(session, appeal)
-    attached: Sequence[Attachment] = ()
-    if photos is not None:
-        if not network.edits_photos:
-            raise Invalid.field("/attachments", f"«{network.title}» edits a text only: its photos stay")
-        attached = await reply_attachments.require_attachable(session, photos, message, caller, reply)
+    if photos is not None and not network.edits_photos:
+        raise Invalid.field("/attachments", f"«{network.title}» edits a text only: its photos stay")
+    attached = await reply_attachments.require_attachable(session, photos or (), message, caller, reply)
     hints = await check_context.require_publishable(session, appeal, edited, message)
-    may_approve = Right.REPLIES_APPROVE in caller.rights and caller.actor != reply.author
-    if not may_approve and await approval_rules.approval_reason(session, appeal) is not None:
-        raise Conflict(
-            "Replies to this appeal need approval: only an approver other than the reply's author may edit it"
-        )
+    await _require_approver(session, appeal, reply, caller)
     reply_attachments.link(attached, reply)
     await _request(
         session,
@@ -106,8 +93,34 @@ async def edit_reply(
     return reply
 
 
+def _require_another_text(
+    reply: Reply, text: str, promised_at: datetime | None, photos: Sequence[UUID] | None
+) -> None:
+    """Raise `Invalid` if the text is the same, unless only the photos change."""
+    if without_whitespace(text) != without_whitespace(reply.text):
+        return
+    if promised_at is not None:
+        raise Invalid.field("/text", "The citizen reads only the text: let it name the new date")
+    if photos is None:
+        raise Invalid.field("/text", "The reply has this text already")
+
+
+async def _require_approver(session: WriteSession, appeal: Appeal, reply: Reply, caller: Caller) -> None:
+    """Raise `Conflict` if a rule requires approval, and the caller is not an approver other than the author."""
+    may_approve = Right.REPLIES_APPROVE in caller.rights and caller.actor != reply.author
+    if not may_approve and await approval_rules.approval_reason(session, appeal) is not None:
+        raise Conflict(
+            "Replies to this appeal need approval: only an approver other than the reply's author may edit it"
+        )
+
+
 async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply: Reply) -> None:
-    """Raise `Conflict` unless the appeal waits for the date that this reply promised."""
+    """Raise `Conflict` unless the appeal waits for the date that this reply promised.
+
+    Also while another reply is under way: it may be in the network already, and ends only the promises that were
+    made before it.
+    """
+    await require_none_under_way(session, appeal)
     if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):
         raise Conflict(
             "The appeal does not wait for the date of this reply any more: another reply followed, or the citizen "
