@@ -1,8 +1,9 @@
 """Engagement and reach in percent: of a page in a week, and of the pages of each network."""
 
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
-from sqlalchemy import Integer, cast, func, select
+from sqlalchemy import Integer, Row, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week
@@ -77,31 +78,29 @@ async def read_audiences(session: AsyncSession, week: Week) -> list[NetworkAudie
         .group_by(Page.network)
     )
     found = {row.network: row for row in rows if row.pages or row.reach_pages}
-    audiences = []
-    for network in (name for name in NETWORKS if name in found):
-        row = found[network]
-        base: EngagementBase = "members" if row.views is None else "views"
-        if row.views is None:
-            engagement = _rate(row.member_interactions or 0, row.members, 2)
-        else:
-            engagement = _rate(row.viewed_interactions, row.views, 2)
-        mean = _quotient(row.post_reach or 0, row.reach_posts, 0)
-        audiences.append(
-            NetworkAudience(
-                network=network,
-                pages=row.pages,
-                posts=row.posts or 0,
-                views=row.views,
-                interactions=row.interactions or 0,
-                engagement=engagement,
-                engagement_of=None if engagement is None else base,
-                reach_pages=row.reach_pages,
-                reach=row.reach,
-                reach_share=_rate(row.member_reach or 0, row.reach_members, 1),
-                mean_post_reach=None if mean is None else int(mean),
-            )
-        )
-    return audiences
+    return [_network_audience(found[network]) for network in NETWORKS if network in found]
+
+
+def _network_audience(row: Row[*tuple[Any, ...]]) -> NetworkAudience:
+    base: EngagementBase = "members" if row.views is None else "views"
+    if row.views is None:
+        engagement = _rate(row.member_interactions or 0, row.members, 2)
+    else:
+        engagement = _rate(row.viewed_interactions, row.views, 2)
+    mean = _quotient(row.post_reach or 0, row.reach_posts, 0)
+    return NetworkAudience(
+        network=row.network,
+        pages=row.pages,
+        posts=row.posts or 0,
+        views=row.views,
+        interactions=row.interactions or 0,
+        engagement=engagement,
+        engagement_of=None if engagement is None else base,
+        reach_pages=row.reach_pages,
+        reach=row.reach,
+        reach_share=_rate(row.member_reach or 0, row.reach_members, 1),
+        mean_post_reach=None if mean is None else int(mean),
+    )
 
 
 def _rate(part: int, whole: int | None, places: int) -> float | None:

@@ -17,7 +17,7 @@ from services.metrics.indicators.weeks import requested_week
 from services.metrics.page_health.engagement import page_engagement, reach_share
 from services.metrics.page_health.score_run import newest_scored_week
 from services.metrics.page_health.scoring import WEEK_DAYS
-from services.metrics.schemas.page_formulas import WEEK_PATTERN
+from services.metrics.schemas.page_formulas import ScoredWeek
 from services.metrics.schemas.page_health import (
     EngagementBase,
     PageAmongPeers,
@@ -38,12 +38,7 @@ from shared.tables.registry import Organisation, Page
 class PagePeerFilter(ListFilter):
     """Which pages are compared."""
 
-    week: str | None = Field(
-        default=None,
-        pattern=WEEK_PATTERN,
-        description="An ISO week. Default: the last week with scores",
-        examples=["2026-W48"],
-    )
+    week: ScoredWeek = None
     network: NetworkName | None = None
     page_id: UUID | None = Field(default=None, description="Only the peers of this page, with its rank")
 
@@ -59,7 +54,7 @@ class ComparedPage:
     reach_share: float | None
 
 
-Class = tuple[PeerGroup, str]
+PeerClass = tuple[PeerGroup, str]
 
 
 async def compare_peers(session: AsyncSession, filters: PagePeerFilter, caller: Caller) -> PagePeers:
@@ -102,8 +97,8 @@ async def compare_peers(session: AsyncSession, filters: PagePeerFilter, caller: 
     return PagePeers(week=week.name, groups=[], page=None)
 
 
-def _classes(rows: Sequence[Row[Any]]) -> dict[Class, list[ComparedPage]]:
-    found: dict[Class, list[ComparedPage]] = defaultdict(list)
+def _classes(rows: Sequence[Row[Any]]) -> dict[PeerClass, list[ComparedPage]]:
+    found: dict[PeerClass, list[ComparedPage]] = defaultdict(list)
     for row in rows:
         inputs = PageInputs.model_validate(row.inputs)
         found[peer_group(row.kind, row.sphere, row.name), row.network].append(
@@ -118,12 +113,12 @@ def _classes(rows: Sequence[Row[Any]]) -> dict[Class, list[ComparedPage]]:
     return found
 
 
-def _groups(classes: dict[Class, list[ComparedPage]]) -> list[PagePeerGroup]:
+def _groups(classes: dict[PeerClass, list[ComparedPage]]) -> list[PagePeerGroup]:
     order = [(group, network) for group in PeerGroup for network in NETWORKS]
     return [describe_group(key, classes[key]) for key in order if key in classes]
 
 
-def describe_group(key: Class, pages: Sequence[ComparedPage]) -> PagePeerGroup:
+def describe_group(key: PeerClass, pages: Sequence[ComparedPage]) -> PagePeerGroup:
     """Return what is usual among the pages of a group."""
     group, network = key
     scores = sorted(page.score for page in pages if page.score is not None)

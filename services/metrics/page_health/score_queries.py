@@ -13,7 +13,7 @@ from sqlalchemy.orm import aliased
 from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.page_health.score_conditions import SILENT_DAYS, SORTED_SCORE, fell_silent, score_change
 from services.metrics.page_health.score_run import newest_scored_week
-from services.metrics.schemas.page_formulas import WEEK_PATTERN
+from services.metrics.schemas.page_formulas import ScoredWeek
 from services.metrics.schemas.page_health import PageLight
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
@@ -27,12 +27,7 @@ from shared.tables.registry import Organisation, Page
 class PageScoreFilter(ListFilter):
     """Which pages of a week are listed."""
 
-    week: str | None = Field(
-        default=None,
-        pattern=WEEK_PATTERN,
-        description="An ISO week. Default: the last week with scores",
-        examples=["2026-W48"],
-    )
+    week: ScoredWeek = None
     network: NetworkName | None = None
     organisation_id: UUID | None = None
     municipality: str | None = Field(

@@ -118,6 +118,14 @@ def _storable(value: str) -> str:
     return value
 
 
+ScoredWeek = Annotated[
+    str | None,
+    Field(
+        pattern=WEEK_PATTERN,
+        description="An ISO week. Default: the last week with scores",
+        examples=["2026-W48"],
+    ),
+]
 Week = Annotated[str, Field(pattern=WEEK_PATTERN, examples=["2026-W48"])]
 
 
