@@ -7,6 +7,7 @@ with the oldest check come first: those that yesterday's budget did not reach ar
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -105,7 +106,7 @@ class DailyCheck:
 
     def _batch_calls(self, network: str, pages: int, left: int, spare: int, reach: int) -> BatchCalls:
         """Return the calls for a batch of pages; after a failure of the network only those that describe them."""
-        describing = min(left, pages // BATCH_SIZE + 1)
+        describing = min(left, ceil(pages / BATCH_SIZE))
         if network in self._rests:
             return BatchCalls(describing)
         walls = max(min(pages, spare), 0)

@@ -161,6 +161,16 @@ async def test_one_call_is_reserved_for_page_descriptions(scenario: PageChecksSc
     assert (calls, walls) == (3, 2)
 
 
+async def test_full_batch_is_described_with_one_call(
+    scenario: PageChecksScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.registry.page_checks.daily_run.BATCH_SIZE", 2)
+    for number in range(2):
+        await scenario.page(str(101 + number))
+    await scenario.run(MONDAY)
+    assert scenario.networks.granted[-1].describing == 1
+
+
 async def test_reach_has_a_budget_of_its_own(scenario: PageChecksScenario) -> None:
     for number in range(3):
         await scenario.page(str(101 + number))
@@ -272,21 +282,21 @@ async def test_failed_network_is_retried_with_few_calls(scenario: PageChecksScen
     for minute in range(0, 120, 20):
         await scenario.run(MONDAY + timedelta(minutes=minute))
     granted = [calls for _, calls, _ in scenario.networks.asked]
-    assert granted[0] == 100
+    assert granted[0] == 99, "one call is left to describe the other pages"
     scenario.networks.asked.clear()
     await scenario.run(MONDAY + timedelta(hours=3))
     assert scenario.networks.asked == [], "the first lost response may have used up the day's budget"
     await scenario.raw_connection.execute("UPDATE page_check_calls SET calls = 50, reach_calls = 0")
     for minute in range(0, 60, 20):
         await scenario.run(MONDAY + timedelta(hours=4, minutes=minute))
-    assert [(len(ids), calls, walls) for ids, calls, walls in scenario.networks.asked] == [(100, 2, 0)] * 3
+    assert [(len(ids), calls, walls) for ids, calls, walls in scenario.networks.asked] == [(100, 1, 0)] * 3
     scenario.networks.away = False
     await scenario.run(MONDAY + timedelta(hours=6))
     await scenario.run(MONDAY + timedelta(hours=6, minutes=1))
     assert [len(ids) for ids, _, _ in scenario.networks.asked[-2:]] == [100, 20]
     assert {one for ids, _, _ in scenario.networks.asked[-2:] for one in ids} == set(pages)
     (day,) = (await scenario.get("/pages/checks/days"))["items"]
-    assert day["calls"] == 50 + 3 * 2 + 2, "lost responses count with all reserved calls"
+    assert day["calls"] == 50 + 3 * 1 + 2, "lost responses count with all reserved calls"
 
 
 @pytest.mark.parametrize("failure", [ServiceUnreachable("nobody listens"), ServiceRejected(422, {"detail": "no"})])
