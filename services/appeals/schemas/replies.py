@@ -68,6 +68,7 @@ class ReplyChangeProgress(BaseModel):
     parts: int = Field(description="How many parts it changes", examples=[3])
     parts_done: int = Field(description="How many of them have the wanted text", examples=[1])
     failure: dict[str, Any] | None = Field(
+        default=None,
         description="Why the last call did not succeed; while the change is `queued`, it is retried",
         examples=[None, {"code": "vk:9", "message": "Слишком часто: отправка повторится."}],
     )
@@ -106,7 +107,7 @@ class ReplyChangeOut(BaseModel):
     ended_at: datetime | None = Field(description="When it was carried out or failed")
     failure: ReplyChangeFailure | None = Field(examples=[None])
     progress: ReplyChangeProgress | None = Field(
-        description="Null until the network is asked", examples=[{"parts": 1, "parts_done": 1, "failure": None}]
+        description="Null until the network is asked", examples=[{"parts": 1, "parts_done": 1}]
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.console.site.visit import Visit
+from shared.text.normalize import sort_key
 
 Municipalities = Sequence[dict[str, Any]]
 
@@ -15,15 +16,11 @@ async def load_municipalities(visit: Visit) -> Municipalities:
 
 def find_municipalities(rows: Municipalities, typed: str) -> Municipalities:
     """Return the municipality of this name, or all whose names have each of the words, in any letter case."""
-    exact = [one for one in rows if _folded(one["name"]) == _folded(typed)]
-    return exact or [one for one in rows if all(word in _folded(one["name"]) for word in _folded(typed).split())]
+    exact = [one for one in rows if sort_key(one["name"]) == sort_key(typed)]
+    return exact or [one for one in rows if all(word in sort_key(one["name"]) for word in sort_key(typed).split())]
 
 
 def counted_municipalities(rows: Municipalities, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return all municipalities by name, with the number that each has in a facet of the API."""
     numbers = {one["value"]["oktmo"]: one["count"] for one in found}
     return [{"value": one, "count": numbers.get(one["oktmo"], 0)} for one in rows]
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().replace("ё", "е").split())

@@ -1,6 +1,8 @@
 """Routes of a person's accounts in networks, to which notices may go."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
 
 from services.webhooks.notices import preferences
 from services.webhooks.notices.messages import accounts
@@ -14,7 +16,6 @@ from services.webhooks.schemas.notices import (
 from services.webhooks.settings import webhooks_settings
 from shared.auth.callers import CallerDep
 from shared.http.problems import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, responses
-from shared.networks import NetworkName
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import Page
 
@@ -71,7 +72,9 @@ async def create_notice_account_code(
     summary="Unlink an account in a network",
     responses=responses(NotFound),
 )
-async def delete_notice_account(session: WriteTransaction, caller: CallerDep, network: NetworkName) -> Response:
+async def delete_notice_account(
+    session: WriteTransaction, caller: CallerDep, network: Annotated[str, Path(examples=["vk"])]
+) -> Response:
     """Send no more notices there: what waits, and what was chosen for the network, goes by e-mail."""
     await accounts.unlink(session, await preferences.own_id(session, caller), network)
     return Response(status_code=204)

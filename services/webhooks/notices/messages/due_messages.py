@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.webhooks.notices.claims import MAX_NOTICES, UNREADABLE_DELAY, lock_due_people, waiting_notices
 from services.webhooks.notices.messages import accounts, message_letters
-from services.webhooks.notices.messages.message_text import message_text
+from services.webhooks.notices.messages.notice_text import message_text
 from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import check_relevance
