@@ -28,7 +28,10 @@ async def list_messages(
     paging: PagingDep,
     response: Response,
 ) -> Page[MessageOut]:
-    """Return messages of citizens and of the community itself: comments, wall posts and direct messages."""
+    """Return messages of citizens and of the community itself: comments, wall posts and direct messages.
+
+    A conversation in which colleagues get notices is shown to the centre only.
+    """
     rows = await message_queries.list_messages(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.received_at, row.id), response)
     note_read(session, caller, "message", [row.id for row in kept])

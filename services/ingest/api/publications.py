@@ -41,7 +41,10 @@ async def list_publications(
     paging: PagingDep,
     response: Response,
 ) -> Page[PublicationOut]:
-    """Return publications, newest first. Those with `status=failed` need a person."""
+    """Return publications, newest first. Those with `status=failed` need a person.
+
+    Messages with notices to colleagues are shown to the centre only.
+    """
     rows = await publication_requests.list_publications(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
@@ -75,7 +78,8 @@ async def retry_publication(
     response: Response,
     body: PublicationRetry | None = None,
 ) -> PublicationOut:
-    """Queue all failed parts of the reply again. A publication that has not failed gets 409.
+    """Queue all failed parts of the reply again. A publication that has not failed gets 409, and so does a
+    message with notices, which may have been told by e-mail.
 
     A part that was ever sent becomes `uncertain` first: it is sent again only if the thread does not contain it.
 

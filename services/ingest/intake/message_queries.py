@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import load_only
 
+from services.ingest.intake.notice_messages import visible_messages
 from services.ingest.networks.sanitize import decode_exact_json
 from services.ingest.schemas.messages import MessageDetail, MessageOut, MessageVersionOut
 from shared.api.pagination import Paging, inline_literal
@@ -70,7 +71,7 @@ async def list_messages(
     query = (
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))
-        .where(caller.scope(Message.organisation_id), *_conditions(filters))
+        .where(*visible_messages(caller), *_conditions(filters))
         .order_by(Message.received_at.desc(), Message.id.desc())
         .limit(paging.limit + 1)
     )
@@ -85,7 +86,7 @@ async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -
     row = await session.scalar(
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))
-        .where(Message.id == message_id, caller.scope(Message.organisation_id))
+        .where(Message.id == message_id, *visible_messages(caller))
     )
     if row is None:
         raise NotFound("Message not found")

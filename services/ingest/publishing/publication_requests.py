@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.intake.notice_messages import visible_publications
 from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_threads
 from services.ingest.networks.catalogue import max_text_length
 from services.ingest.publishing.locked_rows import DATABASE_NOW
@@ -20,6 +21,7 @@ from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.audit import recorder
 from shared.auth.callers import Caller
+from shared.contracts.notice_codes import NOTICES_ACTOR
 from shared.contracts.values import MessageKind
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
@@ -143,15 +145,18 @@ async def retry_publication(
 
     `text`: the whole corrected reply. Published parts stay as they are, so the text has to begin with them; the
     rest is split again. If the text is unchanged and nothing failed, the call is a repeated request and changes
-    nothing. Raises `NotFound`, `Conflict` if nothing failed, `Invalid` if the text would change published parts or
-    leave nothing to send.
+    nothing. Raises `NotFound`, `Conflict` if nothing failed or it is a message with notices, `Invalid` if the text
+    would change published parts or leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
     if caller is not None:
-        query = query.where(caller.scope(Publication.organisation_id))
+        query = query.where(*visible_publications(caller))
     named = await session.scalar(query)
     if named is None:
         raise NotFound("Publication not found")
+    if named.on_behalf_of == NOTICES_ACTOR:
+        # Sent again, the person could be told twice.
+        raise Conflict("A message with notices is not retried: they may have been told by e-mail meanwhile")
     if named.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
     await lock_threads(session, [named.thread_key])
@@ -248,7 +253,7 @@ async def _correct(
 async def get_publication(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
     """Return a publication the caller may see. Raises `NotFound`."""
     row = await session.scalar(
-        select(Publication).where(Publication.id == publication_id, caller.scope(Publication.organisation_id))
+        select(Publication).where(Publication.id == publication_id, *visible_publications(caller))
     )
     if row is None:
         raise NotFound("Publication not found")
@@ -280,7 +285,7 @@ async def list_publications(
     """Return publications, newest first: one more than the page size, to tell whether another page follows."""
     query = (
         select(Publication)
-        .where(caller.scope(Publication.organisation_id), *_conditions(filters))
+        .where(*visible_publications(caller), *_conditions(filters))
         .order_by(Publication.created_at.desc(), Publication.id.desc())
         .limit(paging.limit + 1)
     )

@@ -10,6 +10,7 @@ import pytest
 
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
+from shared.contracts.notice_codes import NOTICES_ACTOR
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -20,7 +21,10 @@ MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
 class IngestApi:
     """Two organisations with a page each and five comments on each page."""
 
-    def __init__(self, ingest: ServiceUnderTest, organisations: list[UUID], pages: list[UUID]) -> None:
+    def __init__(
+        self, database: TestDatabase, ingest: ServiceUnderTest, organisations: list[UUID], pages: list[UUID]
+    ) -> None:
+        self.database = database
         self.ingest = ingest
         self.organisations = organisations
         self.pages = pages
@@ -69,7 +73,7 @@ async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestApi
             ]
             await feed.store(page, "long_poll", ParsedBatch(items))
             pages.append(page_id)
-        yield IngestApi(ingest, organisations, pages)
+        yield IngestApi(database, ingest, organisations, pages)
 
 
 async def test_lists_are_paged_newest_first_and_cursor_is_bound_to_filter(api: IngestApi) -> None:
@@ -235,6 +239,37 @@ async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
         f"/api/v1/publications/{listed[0]['id']}/retry", headers=api.ingest.headers("moderator")
     )
     assert early.status_code == 409
+
+
+async def test_notices_are_shown_to_the_centre_alone_and_never_retried(api: IngestApi) -> None:
+    (written,) = (await api.get("/messages?network=vk&kind=wall_post")).json()["items"]
+    body = {"reply_id": str(uuid4()), "message_id": written["id"], "text": "Просрочено № 7"}
+    asked = await api.ingest.client.post(
+        "/internal/publications",
+        json=body | {"on_behalf_of": NOTICES_ACTOR},
+        headers=api.ingest.service_headers("webhooks"),
+    )
+    path = f"/publications/{asked.json()['id']}"
+    connection = await api.database.connect("ingest")
+    await connection.execute("UPDATE publications SET status = 'failed'")
+    own = ("executor", api.organisations[0])
+    assert (await api.get("/publications", *own)).json()["items"] == []
+    assert (await api.get(path, *own)).status_code == 404
+    assert [one["text"] for one in (await api.get("/publications")).json()["items"]] == ["Просрочено № 7"]
+    for (role, organisation), status in ((own, 404), (("moderator", None), 409)):
+        headers = api.ingest.headers(role, organisation)
+        answer = await api.ingest.client.post(f"/api/v1{path}/retry", headers=headers)
+        assert answer.status_code == status, answer.text
+    # The conversation is hidden with them, and what the page wrote there also after they have expired.
+    assert (await api.get("/messages", *own)).json()["items"] == []
+    assert (await api.get(f"/messages/{written['id']}", *own)).status_code == 404
+    assert len((await api.get("/messages?network=vk")).json()["items"]) == 5
+    await connection.execute(
+        "UPDATE messages SET publication_id = (SELECT id FROM publications) WHERE from_community"
+    )
+    await connection.execute("DELETE FROM publications")
+    await connection.close()
+    assert len((await api.get("/messages", *own)).json()["items"]) == 4
 
 
 async def test_openapi_document_contains_every_public_route(api: IngestApi) -> None:
