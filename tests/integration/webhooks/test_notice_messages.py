@@ -19,10 +19,11 @@ from services.ingest.schemas.publications import PublicationRequest
 from services.webhooks.notices.messages.due_messages import write_due_messages
 from services.webhooks.notices.messages.message_letters import hand_over_due
 from services.webhooks.worker import accounts_consumer
+from shared import clock
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import number_committed_events
-from shared.service_client import ServiceRejected, ServiceUnavailable
+from shared.service_client import ServiceRejected, ServiceUnavailable, ServiceUnreachable
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.integration.ingest.scripted_network import ScriptedNetwork
@@ -191,8 +192,8 @@ async def test_code_that_has_expired_links_nothing(messenger: Messenger, now: ti
     code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
     now.shift(timedelta(minutes=31))
     await messenger.write(code)
-    later = Person(messenger.office, person.id)
-    assert (await later.get(ACCOUNTS))[0]["state"] == "pending"
+    rows = await messenger.office.harness.sql("SELECT state FROM notice_accounts")
+    assert [row["state"] for row in rows] == ["pending"]
 
 
 async def test_notice_is_told_once_in_the_conversation(
@@ -233,7 +234,13 @@ async def test_message_waits_for_working_hours(messenger: Messenger, now: time_m
 
 @pytest.mark.parametrize(
     ("code", "state", "by_email"),
-    [("vk:901", "ended", 1), ("no_response", "linked", 1), ("job_dead_lettered", "linked", 0)],
+    [
+        ("vk:901", "ended", 1),
+        ("vk:7", "linked", 1),
+        ("no_response", "linked", 1),
+        ("network_unreachable", "linked", 1),
+        ("job_dead_lettered", "linked", 0),
+    ],
 )
 async def test_refused_message_is_told_by_email(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller, *, code: str, state: str, by_email: int
@@ -258,18 +265,61 @@ async def test_refused_message_is_told_by_email(
     assert second["channel"] == ("email" if state == "ended" else "vk")
 
 
-async def test_conversation_that_ingest_does_not_know_ends_the_channel(
-    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+@pytest.mark.parametrize(
+    ("status", "state", "ended_reason"), [(422, "ended", "conversation_gone"), (403, "linked", None)]
+)
+async def test_message_that_ingest_refuses_is_told_by_email(
+    messenger: Messenger,
+    mail: MailServer,
+    now: time_machine.Traveller,
+    *,
+    status: int,
+    state: str,
+    ended_reason: str | None,
 ) -> None:
     person, _ = await messenger.linked()
     await messenger.assigned()
     now.shift(timedelta(minutes=2))
-    messenger.ingest.answers = [ServiceRejected(422, {"detail": "erased"})]
+    messenger.ingest.answers = [ServiceRejected(status, {"detail": "no"})]
     await messenger.run()
     (account,) = await person.get(ACCOUNTS)
-    assert (account["state"], account["ended_reason"]) == ("ended", "conversation_gone")
+    assert (account["state"], account["ended_reason"]) == (state, ended_reason)
     await messenger.office.send()
     assert len(mail.letters) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "later", "outcome"),
+    [
+        (ServiceUnavailable("no response"), "unlinked", ("failed", "uncertain")),
+        (ServiceUnavailable("no response"), "rejected", ("failed", "uncertain")),
+        (ServiceUnavailable("no response"), "too late", ("failed", "uncertain")),
+        (ServiceUnreachable("refused"), "unlinked", ("sent", None)),
+        (ServiceUnreachable("refused"), "too late", ("suppressed", "too_late")),
+    ],
+)
+async def test_message_that_ingest_may_have_is_not_told_by_email(
+    messenger: Messenger,
+    now: time_machine.Traveller,
+    *,
+    error: Exception,
+    later: str,
+    outcome: tuple[str, str | None],
+) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    now.shift(timedelta(minutes=2))
+    messenger.ingest.answers = [error]
+    await messenger.run()
+    if later == "unlinked":
+        await person.change(0, f"{ACCOUNTS}/vk", "DELETE")
+    elif later == "rejected":
+        messenger.ingest.answers = [ServiceRejected(422, {"detail": "erased"})]
+    now.shift(timedelta(days=4) if later == "too late" else timedelta(minutes=1))
+    await messenger.run()
+    await messenger.office.send()
+    assert messenger.ingest.taken == {}
+    assert await messenger.office.outcomes() == [outcome]
 
 
 async def test_unlinked_account_gets_nothing(
@@ -309,7 +359,7 @@ async def test_person_locked_before_the_handover_is_not_told(
     await messenger.assigned()
     now.shift(timedelta(minutes=2))
     await write_due_messages(messenger.office.harness.database, "https://api.example.ru")
-    await messenger.office.change("people", person.id, active=False)
+    await messenger.office.change("people", person.id, locked_at=clock.now())
     await messenger.run()
     assert messenger.ingest.taken == {}
     await messenger.office.send()

@@ -24,7 +24,7 @@ from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import get_logger
 from shared.networks import NETWORKS
-from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable
+from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavailable, ServiceUnreachable
 from shared.tables.notices import Notice, NoticeAccount, NoticeLetter
 from shared.tables.registry import Person
 
@@ -33,7 +33,16 @@ log = get_logger(__name__)
 UNAVAILABLE_DELAY = timedelta(seconds=30)
 _BATCH = 20
 # Failures after which the message certainly does not stand in the conversation, and the account is not to blame.
-_NOT_SENT = frozenset({"no_response", "too_long", "no_usable_token"})
+_NOT_SENT = frozenset(
+    {"no_response", "too_long", "no_usable_token", "network_unreachable", "send_deadline_passed"}
+)
+# Refusals that hold for this recipient: deleted, closed, blocked, or allows no messages. Others concern the page,
+# its token or the text.
+_RECIPIENT_REFUSES = frozenset(
+    {"vk:18", "vk:30", "vk:900", "vk:901", "vk:902", "ok:455", "ok:458", "ok:705", AUTHOR_ERASED["code"]}
+)
+# Ingest does not know the message with the code, or the data of its author was erased.
+_CONVERSATION_GONE = 422
 
 
 def add_letter(session: WriteSession, account: NoticeAccount, purpose: str, text: str) -> NoticeLetter:
@@ -80,18 +89,25 @@ async def hand_over_due(database: Database, client: ServiceClient) -> int:
 
 
 async def _may_begin(database: Database, letter_id: UUID, message_id: UUID | None) -> bool:
-    """Return whether the message may still be sent; otherwise its notices are told by e-mail, or not any more."""
+    """Return whether the message may still be sent; otherwise its notices are told by e-mail, or not any more.
+
+    The attempt is counted before it is made: its outcome may never be known.
+    """
     async with database.write() as session:
         letter = await _lock(session, letter_id)
         if letter is None or letter.handed_over_at is not None:
             return False
         active = exists(Person.id).where(Person.id == letter.person_id, Person.active, Person.locked_at.is_(None))
         if clock.now() - letter.created_at > TOO_LATE_AFTER:
-            await _end(session, letter, NoticeReason.TOO_LATE, NoticeStatus.SUPPRESSED)
+            if letter.attempts:
+                await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
+            else:
+                await _end(session, letter, NoticeReason.TOO_LATE, NoticeStatus.SUPPRESSED)
             return False
         if message_id is None or not await session.scalar(select(active)):
-            await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS)
+            await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS, earlier_attempts=letter.attempts)
             return False
+        letter.attempts += 1
     return True
 
 
@@ -106,16 +122,23 @@ async def _hand_over(
     }
     path = "/internal/publications"
     try:
-        await client.post("ingest", path, body, on_behalf_of=NOTICES_ACTOR, idempotency_key=str(letter_id))
+        # One attempt: of several, the last error would hide that an earlier one may have succeeded.
+        await client.post(
+            "ingest", path, body, on_behalf_of=NOTICES_ACTOR, idempotency_key=str(letter_id), attempts=1
+        )
     except ServiceUnavailable as error:
         log.warning("message not handed over", letter_id=str(letter_id), error=str(error))
         values: dict[str, Any] = {"next_attempt_at": clock.now() + UNAVAILABLE_DELAY}
+        if isinstance(error, ServiceUnreachable):
+            values["attempts"] = NoticeLetter.attempts - 1
     except ServiceRejected as refused:
         log.warning("message refused by ingest", letter_id=str(letter_id), status=refused.status)
         async with database.write() as session:
             if (letter := await _lock(session, letter_id)) is not None:
-                await accounts.end(session, letter.person_id, letter.channel, "conversation_gone")
-                await _tell_by_email(session, letter, NoticeReason.REFUSED)
+                earlier = letter.attempts - 1
+                if refused.status == _CONVERSATION_GONE and not earlier:
+                    await accounts.end(session, letter.person_id, letter.channel, "conversation_gone")
+                await _tell_by_email(session, letter, NoticeReason.REFUSED, earlier_attempts=earlier)
         return
     else:
         values = {"handed_over_at": func.clock_timestamp()}
@@ -139,13 +162,14 @@ async def record_sent(session: WriteSession, letter_id: UUID) -> None:
 async def record_failed(session: WriteSession, letter_id: UUID, failure: PublicationFailure) -> None:
     """Store that a message was not published.
 
-    A refusal of the network ends the account. What certainly did not arrive is told by e-mail.
+    A refusal that holds for the recipient ends the account. What certainly did not arrive is told by e-mail.
     """
     letter = await _lock(session, letter_id) if failure.final else None
     if letter is None:
         return
-    if failure.code.partition(":")[0] in NETWORKS or failure.code == AUTHOR_ERASED["code"]:
+    if failure.code in _RECIPIENT_REFUSES:
         await accounts.end(session, letter.person_id, letter.channel, failure.code)
+    if failure.code in _RECIPIENT_REFUSES or failure.code.partition(":")[0] in NETWORKS:
         await _tell_by_email(session, letter, NoticeReason.REFUSED)
     elif failure.code in _NOT_SENT:
         await _tell_by_email(session, letter, NoticeReason.UNDELIVERABLE)
@@ -153,8 +177,16 @@ async def record_failed(session: WriteSession, letter_id: UUID, failure: Publica
         await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
 
 
-async def _tell_by_email(session: WriteSession, letter: NoticeLetter, reason: NoticeReason) -> None:
-    """Fail the message; its notices wait for the next e-mail, each once as before."""
+async def _tell_by_email(
+    session: WriteSession, letter: NoticeLetter, reason: NoticeReason, *, earlier_attempts: int = 0
+) -> None:
+    """Fail the message; its notices wait for the next e-mail, each once as before.
+
+    After attempts of unknown outcome ingest may have the message: then it is not told again.
+    """
+    if earlier_attempts:
+        await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
+        return
     notices = await _notices(session, letter)
     letter.status, letter.reason = "failed", reason.value
     for notice in notices:
