@@ -72,33 +72,24 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 ~exists().where(Notice.letter_id == NoticeLetter.id),
             ],
         ),
-        purge_rule(
-            NoticeSettings,
-            NoticeSettings.created_at,
-            lambda: [
-                exists(
-                    select(Person.id).where(
-                        Person.id == NoticeSettings.person_id,
-                        ~Person.active,
-                        Person.updated_at < clock.now() - told,
-                    )
-                )
-            ],
-        ),
-        purge_rule(
-            NoticeAccount,
-            NoticeAccount.created_at,
-            lambda: [
-                exists(
-                    select(Person.id).where(
-                        Person.id == NoticeAccount.person_id,
-                        ~Person.active,
-                        Person.updated_at < clock.now() - told,
-                    )
-                )
-            ],
-        ),
+        _of_people_who_left(NoticeSettings, told),
+        _of_people_who_left(NoticeAccount, told),
         PurgeRule(Event.__tablename__, some_events),
+    )
+
+
+def _of_people_who_left(table: type[NoticeSettings | NoticeAccount], term: timedelta) -> PurgeRule:
+    """Return the rule of the rows of people who were deactivated longer than `term` ago."""
+    return purge_rule(
+        table,
+        table.created_at,
+        lambda: [
+            exists(
+                select(Person.id).where(
+                    Person.id == table.person_id, ~Person.active, Person.updated_at < clock.now() - term
+                )
+            )
+        ],
     )
 
 

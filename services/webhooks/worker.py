@@ -7,7 +7,7 @@ from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.notices import outcomes
-from services.webhooks.notices.messages.account_events import EVENT_TYPES, handle_account_events
+from services.webhooks.notices.messages.account_events import ACCOUNT_EVENT_TYPES, handle_account_events
 from services.webhooks.notices.messages.due_messages import write_due_messages
 from services.webhooks.notices.messages.message_letters import hand_over_due
 from services.webhooks.notices.recording import record_notices
@@ -63,7 +63,9 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
 
 def accounts_consumer(queue: Jobs | None = None) -> Consumer:
     """Return the consumer that links accounts by codes, and stores what became of messages to people."""
-    return Consumer("webhooks-notice-accounts", WebhooksConsumerOffset, EVENT_TYPES, handle_account_events, queue)
+    return Consumer(
+        "webhooks-notice-accounts", WebhooksConsumerOffset, ACCOUNT_EVENT_TYPES, handle_account_events, queue
+    )
 
 
 async def run_notice_messages(service: Service) -> None:

@@ -11,7 +11,8 @@ from shared.contracts.values import MessageKind
 
 # On whose behalf ingest publishes messages with notices: `on_behalf_of` of their publications.
 NOTICES_ACTOR = "notices"
-_CODE = re.compile(r"\s*гп[\s\-–—]*(\d{5})[\s\-–—]*(\d{5})[\s.!]*", re.IGNORECASE)
+# Digits of ASCII alone; the flag re.ASCII would also end the case folding of Cyrillic letters.
+_CODE = re.compile(r"\s*гп[\s\-–—]*([0-9]{5})[\s\-–—]*([0-9]{5})[\s.!]*", re.IGNORECASE)
 
 
 def new_code() -> str:

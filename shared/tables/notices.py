@@ -84,8 +84,9 @@ class NoticeAccount(Base):
 
 class NoticeLetter(Base):
     """An e-mail to one person: one or several notices (`purpose` notices), the link that confirms the address
-    (confirmation), or that somebody else replaced the address, sent to the former one (replaced). Or a message in
-    a network (`channel`): notices, or that the account is linked (linked).
+    (confirmation), that somebody else replaced the address, sent to the former one (replaced), or that an account
+    in a network was linked (linked). Or a message in a network (`channel`): notices, or that the account is linked
+    (linked).
 
     A message has its `text` from the beginning and is `sending` at once: ingest publishes it exactly once, under
     the id of the letter, from `handed_over_at` on.

@@ -51,6 +51,7 @@ async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdf
         round_ = await _Round.load(session, limit, pdfs)
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
         claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
+        claims += [found for letter in round_.warnings if (found := round_.claim_warning(letter, keys))]
         for letter, notices in round_.letters:
             if (found := await round_.claim_notices(letter, notices, keys)) is not None:
                 claims.append(found)
@@ -75,6 +76,7 @@ class _Round:
         self._lines: dict[UUID, Line | ReportLine] = {}
         self.links: list[NoticeLetter] = []
         self.farewells: list[NoticeLetter] = []
+        self.warnings: list[NoticeLetter] = []
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
 
     @staticmethod
@@ -103,6 +105,7 @@ class _Round:
         found = _Round(session, settings, hours, pdfs)
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
         found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
+        found.warnings = [letter for letter in letters if letter.purpose == "linked"]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
         of_people = [part for notices in by_person.values() for part in _letters_of(notices)]
         found.letters = [*of_letters, *((None, notices) for notices in of_people)]
@@ -136,6 +139,15 @@ class _Round:
         found = self._leased(letter, address, self._hours.default)
         letter.address_generation = None
         return found
+
+    def claim_warning(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
+        """Lease the letter that tells that an account in a network was linked."""
+        settings = self._settings.get(letter.person_id)
+        address = None if settings is None else preferences.address_of(settings, keys)
+        if settings is None or settings.address_state != AddressState.CONFIRMED or address is None:
+            letter.status = "cancelled"
+            return None
+        return self._leased(letter, address, self._hours.default, account_linked=True)
 
     async def claim_notices(
         self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr

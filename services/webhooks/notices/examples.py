@@ -12,6 +12,7 @@ from services.webhooks.notices.rendering import (
     Envelope,
     confirmation_message,
     envelope,
+    linked_message,
     notices_message,
     replaced_message,
 )
@@ -86,13 +87,14 @@ def example_lines() -> list[Line]:
 
 def example_messages() -> dict[str, EmailMessage]:
     """Return a letter for each type of event, a digest of all, the weekly report, and those about an
-    address, by name."""
+    address or account, by name."""
     lines = example_lines()
     letters = {line.event_type.replace(".", "-"): [line] for line in lines} | {"digest": lines}
     messages = {name: _message(told) for name, told in letters.items()}
     return messages | {
         "report": _report_message(),
         "confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation"),
+        "linked": linked_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
         "replaced": replaced_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
     }
 

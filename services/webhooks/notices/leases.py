@@ -25,8 +25,8 @@ LEASE = timedelta(minutes=15)
 class Claim:
     """A letter that this worker has until its lease ends.
 
-    It tells `lines` or a `report` with its PDF, or is the link of `nonce`; without all of them it tells a former
-    address that it was replaced.
+    It tells `lines` or a `report` with its PDF, is the link of `nonce`, or tells that an account in a network was
+    linked; without all of them it tells a former address that it was replaced.
     """
 
     letter_id: UUID
@@ -40,6 +40,7 @@ class Claim:
     # Of a report: the file, or why there is none.
     pdf: bytes | NoPdf | None = None
     nonce: UUID | None = None
+    account_linked: bool = False
 
 
 async def begin_sending(database: Database, claim: Claim) -> bool:

@@ -111,6 +111,11 @@ def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
     return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
 
 
+def linked_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
+    """Return the e-mail that tells that an account in a network was linked."""
+    return _message(addresses, "Уведомления связаны с перепиской в соцсети", "linked", settings_url=settings_url)
+
+
 def page(template: str, **values: Any) -> str:
     """Return an HTML page that a link of a letter opens."""
     return _templates().get_template(f"{template}.html").render(**values)

@@ -16,6 +16,7 @@ from services.webhooks.notices.rendering import (
     Envelope,
     confirmation_message,
     envelope,
+    linked_message,
     notices_message,
     replaced_message,
 )
@@ -195,6 +196,8 @@ class NoticeSender:
             token = links.confirmation_token(keys, claim.person_id, claim.nonce)
             return confirmation_message(addresses, confirm_url=f"{notices_url}/confirmation?token={token}")
         settings_url = f"{self._front_end_url.rstrip('/')}/settings/notices"
+        if claim.account_linked:
+            return linked_message(addresses, settings_url=settings_url)
         if claim.report is None and not claim.lines:
             return replaced_message(addresses, settings_url=settings_url)
         kinds = (NoticeKind.REPORT,) if claim.report else tuple(sorted({line.kind for line in claim.lines}))

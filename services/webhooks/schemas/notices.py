@@ -242,7 +242,8 @@ class NoticeAccount(BaseModel):
     linked_at: datetime | None
     ended_at: datetime | None
     ended_reason: str | None = Field(
-        description="The network's code: why it took no message; `vk:901`: the person does not allow messages",
+        description="Why it ended: the network's code with its name, such as `vk:901` (the person allows no "
+        "messages); `author_erased` or `conversation_gone`: the conversation is not there any more",
         examples=[None],
     )
 

@@ -70,16 +70,18 @@ class Messenger:
     async def person(self, **more: Any) -> Person:
         return Person(self.office, await self.office.person(**more))
 
-    async def write(self, text: str, *, page_id: UUID | None = None, kind: str = "message") -> UUID:
+    async def write(
+        self, text: str, *, page_id: UUID | None = None, kind: str = "message", network: str = "vk"
+    ) -> UUID:
         """Write to the page as ingest stores it; return the message's id."""
         message_id = uuid4()
         connection = await self.office.harness.test_database.connect("ingest")
         await connection.execute(
             """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, text,
                raw, attachments, url, history, from_community, written_at, received_at, version, source_kind)
-               VALUES ($1, 'vk', $2, $1::uuid::text, $3, $4, 'vk:-101_9', $5, '{}', '[]', '', false, false, now(),
+               VALUES ($1, $6, $2, $1::uuid::text, $3, $4, 'vk:-101_9', $5, '{}', '[]', '', false, false, now(),
                now(), 1, 'long_poll')""",
-            message_id, kind, page_id or self.page_id, self.centre, text,
+            message_id, kind, page_id or self.page_id, self.centre, text, network,
         )  # fmt: skip
         await connection.close()
         await self.event("message.received", message_id, kind=kind, from_community=False)
@@ -111,6 +113,8 @@ class Messenger:
         await self.run()
         (greeting,) = self.ingest.taken
         await self.published(UUID(greeting))
+        # The e-mail that tells of the link has a test of its own.
+        await self.office.harness.sql("DELETE FROM notice_letters WHERE purpose = 'linked' AND channel = 'email'")
         self.ingest.taken.clear()
         return person, message_id
 
@@ -172,7 +176,6 @@ async def test_code_links_the_account_from_which_it_is_written(messenger: Messen
     assert refused.json()["errors"][0]["pointer"] == "/channels/assignment"
     for wrong in ("ГП 00000 00000", f"Здравствуйте! {code}"):
         await messenger.write(wrong)
-    await messenger.write(code, kind="comment")
     assert (await person.get(ACCOUNTS))[0]["state"] == "pending"
     message_id = await messenger.write(code.lower().replace(" ", "-"))
     (linked,) = await person.get(ACCOUNTS)
@@ -185,6 +188,34 @@ async def test_code_links_the_account_from_which_it_is_written(messenger: Messen
     await messenger.write(code)
     await messenger.run()
     assert len(messenger.ingest.taken) == 1
+
+
+@pytest.mark.parametrize("where", ["another page", "another network", "comment"])
+async def test_code_that_others_may_have_read_ends(messenger: Messenger, where: str) -> None:
+    person = await messenger.person()
+    code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
+    if where == "comment":
+        await messenger.write(code, kind="comment")
+    else:
+        network = "vk" if where == "another page" else "ok"
+        database = messenger.office.harness.test_database
+        other = await insert_page(database, messenger.centre, network=network, external_id="202")
+        await messenger.write(code, page_id=other, network=network)
+    await messenger.write(code)
+    (account,) = await person.get(ACCOUNTS)
+    assert (account["state"], account["code_expires_at"]) == ("pending", None)
+
+
+async def test_person_is_told_by_email_that_an_account_was_linked(messenger: Messenger, mail: MailServer) -> None:
+    for address, letters in (("anna@example.ru", 1), (None, 0)):
+        person = await messenger.person(address=address)
+        code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
+        await messenger.write(code)
+        await messenger.office.send()
+        assert len(mail.letters) == letters
+        for letter in mail.letters:
+            assert "связана переписка в соцсети" in letter.body()
+        mail.letters.clear()
 
 
 async def test_code_that_has_expired_links_nothing(messenger: Messenger, now: time_machine.Traveller) -> None:
@@ -414,5 +445,5 @@ async def test_message_is_published_by_ingest_and_its_outcome_comes_back(office:
     await number_committed_events(harness.database)
     while await messenger.consumer.process_batch(harness.database):
         pass
-    (letter,) = await office.letters()
+    (letter,) = [one for one in await office.letters() if one["channel"] == "vk"]
     assert (letter["purpose"], letter["status"], letter["channel"]) == ("linked", "sent", "vk")

@@ -20,6 +20,7 @@ def test_new_code_is_read_as_people_write_it() -> None:
         ("message", "Мой номер ГП 12345 67890"),
         ("message", "ГП 1234 67890"),
         ("message", "12345 67890"),
+        ("message", "ГП ١٢٣٤٥ ٦٧٨٩٠"),
         ("message", ""),
     ],
 )

@@ -5,15 +5,22 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from services.webhooks.notices.messages import accounts, message_letters
+from services.webhooks.notices.messages.accounts import WrittenCode
+from services.webhooks.notices.preferences import settings_of
+from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import webhooks_settings
+from shared import clock
 from shared.contracts.ingest_events import MessageReceived, PublicationFailed, PublicationPublished
 from shared.contracts.notice_codes import read_code
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.common import Event
 from shared.tables.ingest import Message
+from shared.tables.notices import NoticeLetter
 
-EVENT_TYPES = tuple(model.event_type for model in (MessageReceived, PublicationPublished, PublicationFailed))
+ACCOUNT_EVENT_TYPES = tuple(
+    model.event_type for model in (MessageReceived, PublicationPublished, PublicationFailed)
+)
 
 
 async def handle_account_events(session: WriteSession, events: Sequence[Event]) -> None:
@@ -28,18 +35,26 @@ async def handle_account_events(session: WriteSession, events: Sequence[Event]) 
 
 
 async def _link(session: WriteSession, received: Sequence[tuple[Event, MessageReceived]]) -> None:
-    direct = [event.subject_id for event, data in received if data.kind == "message" and not data.from_community]
-    if not direct or not webhooks_settings().notices_pages:
+    by_people = [event.subject_id for event, data in received if not data.from_community]
+    if not by_people or not webhooks_settings().notices_pages:
         return
     pages = {page.id for page in (await accounts.pages_of_notices(session)).values()}
     rows = await session.execute(
-        select(Message.id, Message.network, Message.kind, Message.text).where(
-            Message.id.in_(direct), Message.page_id.in_(pages), Message.erased_at.is_(None)
+        select(Message.id, Message.network, Message.kind, Message.page_id, Message.text).where(
+            Message.id.in_(by_people), Message.erased_at.is_(None)
         )
     )
     codes = [
-        (row.id, row.network, digits) for row in rows if (digits := read_code(row.kind, row.text)) is not None
+        WrittenCode(row.id, row.network, digits, to_us=row.kind == "message" and row.page_id in pages)
+        for row in rows
+        if (digits := read_code("message", row.text)) is not None
     ]
-    keys = webhooks_settings().encryption_keys
-    for account in await accounts.link_by_codes(session, codes, keys):
+    linked = await accounts.link_by_codes(session, codes, webhooks_settings().encryption_keys)
+    settings = await settings_of(session, {account.person_id for account in linked})
+    for account in linked:
         message_letters.add_letter(session, account, "linked", accounts.linked_text(account.network))
+        known = settings.get(account.person_id)
+        if known is not None and known.address_state == AddressState.CONFIRMED:
+            # Whoever got hold of the code reads the person's notices from now on.
+            letter = NoticeLetter(person_id=account.person_id, purpose="linked", next_attempt_at=clock.now())
+            session.add(letter)

@@ -1,6 +1,7 @@
 """Accounts of people in networks: linked by a code that the person writes to a page of the centre."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,6 +24,16 @@ log = get_logger(__name__)
 
 CODE_LIFETIME = timedelta(minutes=30)
 _TITLES = {NoticeChannel.VK: "ВКонтакте", NoticeChannel.OK: "Одноклассниках"}
+
+
+@dataclass(frozen=True)
+class WrittenCode:
+    """A code that somebody wrote; `to_us`: as a direct message to a page of notices."""
+
+    message_id: UUID
+    network: str
+    digits: str
+    to_us: bool
 
 
 async def pages_of_notices(session: AsyncSession) -> Mapping[str, Page]:
@@ -128,19 +139,19 @@ async def fall_back(session: WriteSession, person_id: UUID, network: str) -> Non
 
 
 async def link_by_codes(
-    session: WriteSession, messages: Sequence[tuple[UUID, str, str]], keys: SecretStr
+    session: WriteSession, codes: Sequence[WrittenCode], keys: SecretStr
 ) -> list[NoticeAccount]:
-    """Link the accounts whose codes these messages are, (id, network, digits); return them.
+    """Link the accounts whose codes these are; return them.
 
-    A code works once and until it expires. A message that is read again links nothing.
+    A code works once and until it expires. A message that is read again links nothing. A code that was written
+    where others may read it ends.
     """
     linked = []
-    for message_id, network, digits in messages:
+    for written in codes:
         account = await session.scalar(
             select(NoticeAccount)
             .where(
-                NoticeAccount.code_digest.in_(links.code_digests(keys, digits)),
-                NoticeAccount.network == network,
+                NoticeAccount.code_digest.in_(links.code_digests(keys, written.digits)),
                 NoticeAccount.code_expires_at > clock.now(),
             )
             .with_for_update()
@@ -148,7 +159,10 @@ async def link_by_codes(
         if account is None:
             continue
         account.code_digest = account.code_expires_at = None
-        account.state, account.message_id = AccountState.LINKED.value, message_id
+        if not written.to_us or account.network != written.network:
+            log.warning("code of an account written elsewhere", person_id=str(account.person_id))
+            continue
+        account.state, account.message_id = AccountState.LINKED.value, written.message_id
         account.linked_at, account.ended_at, account.ended_reason = clock.now(), None, None
         linked.append(account)
     await session.flush()
