@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.networks import NETWORKS
 
 # 128 bits in base64; `gospablik generate-env` generates longer keys.
 MIN_KEY_LENGTH = 22
@@ -41,6 +43,20 @@ def _validate_fernet_keys(keys: SecretStr) -> SecretStr:
     return SecretStr(",".join(found))
 
 
+def _parse_notices_pages(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pages = [tuple(part.strip().split(":", 1)) for part in value.split(",") if part.strip()]
+    if any(len(page) != 2 or page[0] not in NETWORKS for page in pages):
+        raise ValueError("expected pages such as vk:101,ok:55")
+    if len({page[0] for page in pages}) < len(pages):
+        raise ValueError("at most one page of a network")
+    return tuple(pages)
+
+
+# Pages whose conversations people get notices in: network and id there. Webhooks links accounts by the codes that
+# are written to them, and appeals takes such a code for no appeal: both read the same variable.
+NoticesPages = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_parse_notices_pages)]
 # A secret for signatures or digests.
 StrongKey = Annotated[SecretStr, AfterValidator(_validate_strong_key)]
 # Fernet keys, newest first, separated by commas.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.settings import FernetKeys
+from shared.settings import FernetKeys, NoticesPages
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class AppealsSettings(BaseSettings):
         default="",
         max_length=300,
         description="What ends a final reply whose author wants to ask for a mark; empty: nobody is asked",
+    )
+
+    notices_pages: NoticesPages = Field(
+        default=(),
+        description="Pages to which colleagues write codes that link their account with notices, such as "
+        "`vk:101,ok:55`, as for webhooks: such a message opens no appeal",
     )
 
     attachments_dir: Path = Field(

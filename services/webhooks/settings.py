@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.networks import NETWORKS
-from shared.settings import FernetKeys
+from shared.settings import FernetKeys, NoticesPages
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -100,7 +99,7 @@ class WebhooksSettings(BaseSettings):
         "0: never attached",
     )
 
-    notices_pages: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+    notices_pages: NoticesPages = Field(
         default=(),
         description="Pages whose conversations people get notices in, and write the code to that links their "
         "account: network and id there, such as `vk:101,ok:55`, at most one of a network; empty: e-mail only",
@@ -127,18 +126,6 @@ class WebhooksSettings(BaseSettings):
             if address is not None and re.fullmatch(r"[!-?A-~]+@[!-?A-~]+", address) is None:
                 raise ValueError(f"{name} must be an address such as noreply@example.ru, without a name")
         return self
-
-    @field_validator("notices_pages", mode="before")
-    @classmethod
-    def _pages(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        pages = [tuple(part.strip().split(":", 1)) for part in value.split(",") if part.strip()]
-        if any(len(page) != 2 or page[0] not in NETWORKS for page in pages):
-            raise ValueError("expected pages such as vk:101,ok:55")
-        if len({page[0] for page in pages}) < len(pages):
-            raise ValueError("at most one page of a network")
-        return tuple(pages)
 
     @field_validator("webhooks_personal_data_hosts", mode="before")
     @classmethod

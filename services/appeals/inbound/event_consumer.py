@@ -1,9 +1,9 @@
 """Consumer of message events (received, edited, deleted) and publication events; one batch is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, tuple_
 
 from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.types import is_automatic
@@ -20,8 +20,9 @@ from services.appeals.publication import publication_events
 from services.appeals.replies.later_messages import reopen_after_staff_reply
 from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
+from services.appeals.settings import settings
 from shared import clock
-from shared.contracts.ingest_events import MessageDeleted, MessageEdited
+from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReceived
 from shared.contracts.notice_codes import read_code
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
@@ -29,6 +30,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Classification
 from shared.tables.common import Event
 from shared.tables.ingest import Message
+from shared.tables.registry import Page
 
 MESSAGE_EVENT_TYPES = ("message.received", "message.edited", "message.deleted")
 
@@ -39,17 +41,34 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
     messages = {
         message.id: message
         for message in await session.scalars(select_messages().where(Message.id.in_(ids)))
-        if not message.history
-        and (message.erased_at is None or message.from_community)
-        # A colleague links their account with their notices.
-        and read_code(message.kind, message.text) is None
+        if not message.history and (message.erased_at is None or message.from_community)
     }
-    if not messages:
+    codes = await _codes_of_colleagues(session, messages.values())
+    steps = [
+        (event, messages[event.subject_id])
+        for event in events
+        if event.subject_id in messages
+        and not (event.type == MessageReceived.event_type and event.subject_id in codes)
+    ]
+    if not steps:
         return
-    steps = [(event, messages[event.subject_id]) for event in events if event.subject_id in messages]
     for part in _divided_after_staff_replies(steps):
         batch = await _MessageBatch.load(session, list({message.id: message for _, message in part}.values()))
         await batch.run(part)
+
+
+async def _codes_of_colleagues(session: WriteSession, messages: Iterable[Message]) -> set[UUID]:
+    """Return the messages by which colleagues link an account with their notices: they are no citizen's matter."""
+    named = settings().notices_pages
+    written = [
+        message
+        for message in messages
+        if named and not message.attachments and read_code(message.kind, message.text) is not None
+    ]
+    if not written:
+        return set()
+    pages = set(await session.scalars(select(Page.id).where(tuple_(Page.network, Page.external_id).in_(named))))
+    return {message.id for message in written if message.page_id in pages}
 
 
 def _divided_after_staff_replies(

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from services.appeals.inbound.appeal_matching import AppealMatcher
+from services.appeals.settings import settings
 from shared.tables.appeals import Appeal
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 
@@ -49,13 +50,49 @@ async def test_further_message_joins_the_open_appeal(scenario: AppealsScenario) 
     assert len(await scenario.events("appeal.message_added")) == 2
 
 
+CODE = "ГП 12345 67890"
+
+
+@pytest.fixture
+def notices_page(monkeypatch: pytest.MonkeyPatch, scenario: AppealsScenario) -> None:
+    """Let people get notices in the conversations of the page of the scenario."""
+    monkeypatch.setattr(settings(), "notices_pages", (("vk", "101"),))
+
+
+@pytest.mark.usefixtures("notices_page")
 async def test_code_of_a_colleague_is_no_matter(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION, kind="message", thread="vk:-101_9")
-    await scenario.citizen_writes("ГП 12345 67890", kind="message", thread="vk:-101_9")
+    await scenario.citizen_writes(CODE, kind="message", thread="vk:-101_9")
     appeal = await scenario.single_appeal()
     assert [message["text"] for message in appeal["messages"]] == [QUESTION]
     await scenario.citizen_writes("гп-12345-67890", author="boris", kind="message", thread="vk:-101_10")
     await scenario.single_appeal()
+
+
+@pytest.mark.usefixtures("notices_page")
+async def test_appeal_keeps_the_edit_and_the_deletion_that_leave_a_code(scenario: AppealsScenario) -> None:
+    message_id = await scenario.citizen_writes(QUESTION, kind="message", thread="vk:-101_9")
+    await scenario.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message_id, CODE)
+    for event in ("message.edited", "message.deleted"):
+        await scenario.emit(event, message_id, scenario.organisation)
+    await scenario.process_events()
+    types = [entry["kind"] for entry in (await scenario.single_appeal())["timeline"]]
+    assert {"message_edited", "message_deleted"} <= set(types)
+
+
+async def test_ten_digits_are_a_matter_where_no_notices_are_sent(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = [{"type": "photo", "url": "https://example.invalid/1.jpg"}]
+    for pages, attachments in (((), []), ((("vk", "999"),), []), ((("vk", "101"),), photo)):
+        monkeypatch.setattr(settings(), "notices_pages", pages)
+        message_id = await scenario.citizen_writes(
+            CODE, kind="message", thread=f"vk:-101_{len(pages)}{len(attachments)}", attachments=attachments
+        )
+        found = await scenario.ingest.fetchval(
+            "SELECT count(*) FROM classifications WHERE message_id = $1", message_id
+        )
+        assert found == 1, pages
 
 
 async def test_other_authors_and_threads_open_their_own_appeals(scenario: AppealsScenario) -> None:
