@@ -48,7 +48,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 async def create_export(
     session: WriteTransaction, caller: Reader, body: ExportIn, once: Once, response: Response
 ) -> ExportOut:
-    """Let a job write the list down as a file. The appeals and their order are fixed with the request.
+    """Start a job that makes a file of the list. The appeals and their order are fixed with the request.
 
     `GET /exports/{id}` shows how far it is. More appeals than the format takes are a 409. A caller has two
     unfinished exports at a time, and ten in all: further ones get 429.
@@ -100,8 +100,9 @@ async def delete_export(session: WriteTransaction, caller: Reader, export_id: UU
 async def download_export(request: Request, caller: Reader, export_id: UUID) -> StreamingResponse:
     """Return the file, with personal data masked in the texts, until the export expires. Only its author may.
 
-    Appeals that the caller may not read any more are left out, and so is the text of a citizen whose data was
-    erased since. Each download is logged and recorded. 409: it is not ready.
+    Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports
+    with an appeal of theirs are deleted: 404, and a download breaks off. Each download is logged and recorded.
+    409: it is not ready.
     """
     service = get_service(request)
     async with service.database.read() as session:
@@ -109,13 +110,14 @@ async def download_export(request: Request, caller: Reader, export_id: UUID) -> 
         if export.status != "ready":
             raise Conflict(f"The export is «{export.status}»: {export.rows_done} of {export.total} rows are read")
         ids = await stored_rows.visible_ids(session, caller, export)
+        parts = await stored_rows.count_parts(session, export)
     security_log.log_security_event(
         "appeals_exported", actor=caller.actor, kind=export.format, count=len(ids), export_id=str(export.id)
     )
     context = recorder.request_audit_context(request)
     reads = [Read(caller, "appeal", tuple(ids))] if ids else []
     await personal_data_reads.record_reads(service.database, context, reads)
-    pages = stored_rows.pages(service.database, caller, export.id)
+    pages = stored_rows.pages(service.database, caller, export.id, parts)
     moment = export.created_at.astimezone(clock.REGION_TIME_ZONE)
     name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{export.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(len(ids))}

@@ -78,7 +78,14 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
 
 async def delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
     """Delete the exports that contain these appeals: their authors ask for new ones."""
-    exports = select(AppealExportPart.export_id).where(AppealExportPart.appeal_ids.overlap(ids))
+    with_appeals = select(AppealExportPart.export_id).where(AppealExportPart.appeal_ids.overlap(ids))
+    # The exports are locked before their parts, as their jobs do: otherwise they may deadlock.
+    exports = (
+        select(AppealExport.id)
+        .where(AppealExport.id.in_(with_appeals))
+        .order_by(AppealExport.id)
+        .with_for_update()
+    )
     found = set(await session.scalars(exports))
     await delete_rows(session, AppealExportPart, AppealExportPart.export_id.in_(found))
     await delete_rows(session, AppealExport, AppealExport.id.in_(found))

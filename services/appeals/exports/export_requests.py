@@ -70,7 +70,7 @@ async def _check_quota(session: WriteSession, caller: Caller) -> None:
     if sum(counts.get(status, 0) for status in UNFINISHED) >= MAX_UNFINISHED:
         raise TooManyRequests(f"{MAX_UNFINISHED} of your exports are not finished yet", headers=_RETRY_AFTER)
     if sum(counts.values()) >= MAX_KEPT:
-        raise TooManyRequests(f"You have {MAX_KEPT} exports: delete one", headers=_RETRY_AFTER)
+        raise TooManyRequests(f"You have {MAX_KEPT} exports: delete one")
 
 
 def _kept(caller: Caller) -> Sequence[ColumnElement[bool]]:
@@ -81,9 +81,12 @@ def _kept(caller: Caller) -> Sequence[ColumnElement[bool]]:
     ]
 
 
-async def get_own(session: AsyncSession, caller: Caller, export_id: UUID) -> AppealExport:
+async def get_own(
+    session: AsyncSession, caller: Caller, export_id: UUID, *, for_update: bool = False
+) -> AppealExport:
     """Return an export of the caller. Raises `NotFound`, also for one of others, and for one that has expired."""
-    found = await session.scalar(select(AppealExport).where(and_(AppealExport.id == export_id, *_kept(caller))))
+    query = select(AppealExport).where(and_(AppealExport.id == export_id, *_kept(caller)))
+    found = await session.scalar(query.with_for_update() if for_update else query)
     if found is None:
         raise NotFound("You have no such export, or it has expired")
     return found
@@ -104,7 +107,8 @@ async def list_own(session: AsyncSession, caller: Caller, paging: Paging) -> Seq
 
 async def delete_own(session: WriteSession, caller: Caller, export_id: UUID) -> None:
     """Delete an export of the caller with its rows, also one that is not finished. Raises as `get_own`."""
-    export = await get_own(session, caller, export_id)
+    # The export is locked before its parts, as its job does: otherwise they may deadlock.
+    export = await get_own(session, caller, export_id, for_update=True)
     await session.execute(delete(AppealExportPart).where(AppealExportPart.export_id == export.id))
     await session.delete(export)
     await session.flush()

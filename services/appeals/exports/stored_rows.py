@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -17,10 +17,15 @@ from shared.auth import token_recheck
 from shared.auth.callers import Caller
 from shared.contracts.erasures import ERASED_TEXT
 from shared.database.sessions import Database
+from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_exports import AppealExport, AppealExportPart
 
-_TEXT = HEADINGS.index("Текст")
+# What cells of an erased appeal contain instead, by number.
+_ERASED: Mapping[int, Cell] = {
+    HEADINGS.index(heading): ERASED_TEXT if heading == "Текст" else None
+    for heading in ("Место", "Метки", "Текст", "Ссылка")
+}
 
 
 @dataclass(frozen=True)
@@ -65,20 +70,28 @@ async def visible_ids(session: AsyncSession, caller: Caller, export: AppealExpor
     return list(rows)
 
 
-async def pages(database: Database, caller: Caller, export_id: UUID) -> AsyncIterator[Sequence[StoredRow]]:
-    """Yield the rows of an export, part by part, without those that the caller may not read now.
+async def count_parts(session: AsyncSession, export: AppealExport) -> int:
+    """Return how many parts the export has."""
+    count = select(func.count()).where(AppealExportPart.export_id == export.id)
+    return await session.scalar(count) or 0
 
-    The text of a citizen whose data was erased since is left out. Raises `Unauthenticated` when the caller has
-    lost the access that the token names, also between two parts.
+
+async def pages(
+    database: Database, caller: Caller, export_id: UUID, parts: int
+) -> AsyncIterator[Sequence[StoredRow]]:
+    """Yield the rows of an export of so many parts, part by part, without those that the caller may not read now.
+
+    What the erasure of a citizen's data empties in an appeal is left out. Raises `Unauthenticated` when the caller
+    has lost the access that the token names, and `NotFound` when the export was deleted, also between two parts:
+    the connection breaks, so that nobody takes the file for a whole one.
     """
-    number = 0
-    while True:
+    for number in range(parts):
         async with database.read() as session:
             if not await token_recheck.callers_with_access(session, [caller]):
                 raise token_recheck.access_changed()
             part = await session.get(AppealExportPart, (export_id, number))
             if part is None:
-                return
+                raise NotFound("The export was deleted while it was read")
             rows = await session.execute(
                 select(Appeal.id, Appeal.erased_at).where(
                     Appeal.id.in_(part.appeal_ids), caller.scope(Appeal.organisation_id)
@@ -88,10 +101,11 @@ async def pages(database: Database, caller: Caller, export_id: UUID) -> AsyncIte
             stored = part.rows
         if stored is not None:
             yield [_as_now(row, erased=erased[row.appeal_id]) for row in decode(stored) if row.appeal_id in erased]
-        number += 1
 
 
 def _as_now(row: StoredRow, *, erased: bool) -> StoredRow:
+    # An erasure deletes the exports that it finds. One that was requested at the same moment is not among them,
+    # and its job may have read the words before they were erased.
     if not erased:
         return row
-    return StoredRow(row.appeal_id, [*row.cells[:_TEXT], ERASED_TEXT, *row.cells[_TEXT + 1 :]])
+    return StoredRow(row.appeal_id, [_ERASED.get(number, cell) for number, cell in enumerate(row.cells)])

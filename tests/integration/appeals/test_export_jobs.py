@@ -1,26 +1,34 @@
 """Exports as jobs: read part by part, taken up after a kill, downloaded as their author may see them now."""
 
+import asyncio
+import contextlib
 import csv
 import io
+import threading
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import openpyxl
 import pytest
-from sqlalchemy import select
 
 from services.appeals import jobs
-from services.appeals.erasure.appeal_rows import delete_exports
-from services.appeals.exports import export_requests, export_runner
+from services.appeals.erasure.appeal_rows import delete_exports, erase_appeals
+from services.appeals.exports import export_requests, export_runner, stored_rows
 from services.appeals.exports.columns import HEADINGS
 from services.appeals.retention import purge_rules
-from shared.contracts.erasures import ERASED_TEXT
+from shared import clock
+from shared.auth import token_recheck
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
+from shared.contracts.erasures import ERASED_TEXT, EraseAuthor
 from shared.database.purge import RetentionSettings, purge_tables
-from shared.tables.appeals import Appeal
+from shared.http.problems import NotFound
+from shared.tables.appeals_exports import AppealExportPart
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.reply_helpers import COLLEAGUE, execute, request
 from tests.integration.appeals.test_exports import TEXTS, _insert
+from tests.support.eventually import eventually
 
 
 async def requested(scenario: AppealsScenario, **body: Any) -> dict[str, Any]:
@@ -49,6 +57,10 @@ async def finished(scenario: AppealsScenario, **body: Any) -> dict[str, Any]:
 async def downloaded(scenario: AppealsScenario, export: dict[str, Any], **who: Any) -> Any:
     who.setdefault("role", "moderator")
     return await request(scenario, "GET", f"/exports/{export['id']}/file", **who)
+
+
+async def _ready(value: Any) -> Any:
+    return value
 
 
 async def rows_of(scenario: AppealsScenario, export: dict[str, Any]) -> list[dict[str, str]]:
@@ -96,6 +108,9 @@ async def test_export_is_fixed_masked_and_a_workbook_too(scenario: AppealsScenar
 
 async def test_file_shows_what_its_author_may_read_now(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
+    await execute(
+        scenario, "UPDATE appeals SET street = 'Речная', url = 'https://vk.com/x' WHERE text LIKE 'Нет света%'"
+    )
     answer = await request(scenario, "POST", "/exports", {"format": "csv"})
     export = answer.json()
     await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
@@ -104,10 +119,12 @@ async def test_file_shows_what_its_author_may_read_now(scenario: AppealsScenario
         "UPDATE appeals SET organisation_id = $1 WHERE text LIKE 'Когда%'",
         scenario.other_organisation,
     )
+    # An export that was requested during the erasure.
     await execute(scenario, "UPDATE appeals SET erased_at = now() WHERE text LIKE 'Нет света%'")
     content = (await downloaded(scenario, export, role="executor")).content.decode()
     assert (content.count("\r\n"), "Жердева" in content, "второй день" in content) == (3, False, False)
     assert ERASED_TEXT in content
+    assert ("Речная" in content, "vk.com" in content) == (False, False)
     for role in ("executor", "moderator"):
         assert (await downloaded(scenario, export, subject=COLLEAGUE, role=role)).status_code == 404
         path = f"/exports/{export['id']}"
@@ -137,7 +154,9 @@ async def test_quota_counts_what_is_unfinished_and_what_is_kept(
     assert gone.status_code == 204
     monkeypatch.setattr(export_requests, "MAX_KEPT", 2)
     await finished(scenario)
-    assert (await request(scenario, "POST", "/exports", {"format": "csv"}, role="moderator")).status_code == 429
+    full = await request(scenario, "POST", "/exports", {"format": "csv"}, role="moderator")
+    # Waiting does not help.
+    assert (full.status_code, "retry-after" in full.headers) == (429, False)
     # The job of a deleted export has nothing to do.
     await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": first["id"]})
 
@@ -172,17 +191,85 @@ async def test_author_without_access_and_dead_lettered_job_fail_the_export(scena
 
 
 async def test_erasure_deletes_the_exports_with_the_citizens_words(scenario: AppealsScenario) -> None:
-    await _insert(scenario, list(TEXTS))
-    kept = await finished(scenario, filter={"urgency": "normal"})
+    await _insert(scenario, [TEXTS[0]])
+    kept = await finished(scenario)
+    await _insert(scenario, [TEXTS[1]])
     export = await finished(scenario)
+    await execute(scenario, "UPDATE appeals SET author_key = 'anna' WHERE text = $1", TEXTS[1])
+    command = EraseAuthor(author_key="anna", pseudonym="erased", until=clock.now(), threads={})
     async with scenario.appeals.service.database.write() as session:
-        ids = (await session.scalars(select(Appeal.id).limit(1))).all()
-        await delete_exports(session, ids)
+        assert not (await erase_appeals(session, command)).is_done
     assert (await downloaded(scenario, export)).status_code == 404
-    assert await rows_of(scenario, kept) == []
+    assert len(await rows_of(scenario, kept)) == 1
 
 
-async def test_expired_export_is_gone(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_download_breaks_off_when_the_export_is_deleted(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_requests, "PAGE_ROWS", 1)
+    await _insert(scenario, list(TEXTS))
+    export = await finished(scenario)
+    database = scenario.appeals.service.database
+    caller = Caller(subject=str(uuid4()), name="", role=Role.MODERATOR, organisation_id=None)
+    monkeypatch.setattr(token_recheck, "callers_with_access", lambda _session, callers: _ready(callers))
+    pages = stored_rows.pages(database, caller.with_right(Right.APPEALS_READ), UUID(export["id"]), len(TEXTS))
+    assert len(await anext(pages)) == 1
+    await request(scenario, "DELETE", f"/exports/{export['id']}", role="moderator")
+    with pytest.raises(NotFound):
+        await anext(pages)
+
+
+@pytest.mark.parametrize("by", ["author", "erasure"])
+async def test_deletion_locks_the_export_before_its_parts(scenario: AppealsScenario, by: str) -> None:
+    await _insert(scenario, list(TEXTS))
+    export = await requested(scenario)
+
+    async def erased() -> None:
+        async with scenario.appeals.service.database.write() as session:
+            part = await session.get_one(AppealExportPart, (UUID(export["id"]), 0))
+            await delete_exports(session, part.appeal_ids)
+
+    job = await scenario.database.connect("appeals")
+    async with job.transaction():
+        await job.execute("SELECT 1 FROM appeal_exports FOR UPDATE")
+        path = f"/exports/{export['id']}"
+        deletion = request(scenario, "DELETE", path, role="moderator") if by == "author" else erased()
+        deleting = asyncio.ensure_future(deletion)
+
+        async def waits() -> bool:
+            waiting = "SELECT datname FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            return bool(await job.fetch(f"{waiting} AND datname = current_database()"))
+
+        await eventually(waits, "the deletion to wait for the job")
+        # The job goes on to the part.
+        await job.execute("SELECT 1 FROM appeal_export_parts FOR UPDATE NOWAIT")
+    await deleting
+    assert await job.fetchval("SELECT count(*) FROM appeal_exports") == 0
+    await job.close()
+
+
+async def test_process_encodes_one_export_at_a_time(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _insert(scenario, list(TEXTS))
+    both, met = threading.Barrier(2), []
+    encode = stored_rows.encode
+
+    def observed(rows: Any) -> bytes:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.3)
+            met.append(rows)
+        return encode(rows)
+
+    monkeypatch.setattr(stored_rows, "encode", observed)
+    exports = [await requested(scenario) for _ in range(2)]
+    database = scenario.appeals.service.database
+    await asyncio.gather(*(export_runner.run_export(database, UUID(export["id"])) for export in exports))
+    assert met == []
+    assert [(await shown(scenario, export))["status"] for export in exports] == ["ready", "ready"]
+
+
+async def test_expired_export_is_gone(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     export = await finished(scenario)
     kept = datetime.fromisoformat(export["expires_at"]) - datetime.fromisoformat(export["completed_at"])
