@@ -4,6 +4,7 @@ import re
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.page_reading import note_of
 from tests.integration.console.test_registry_pages import changes, version_of
 
 EXECUTOR = CallerCase("executor")
@@ -56,3 +57,4 @@ async def test_code_is_shown_that_links_an_account_in_a_network(console: Console
     assert wrong.response.status_code == 404
     gone = await console.send(EXECUTOR, "POST", "/account/networks", data={"network": "vk", "do": "unlink"})
     assert (gone.response.status_code, changes(gone)[0][0]) == (303, "DELETE")
+    assert note_of(gone.response) == "Уведомления отключены"

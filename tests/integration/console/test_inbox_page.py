@@ -193,8 +193,9 @@ async def test_file_that_is_gone_leads_back_to_the_files(console: ConsoleUnderTe
     assert (gone.status_code, gone.headers["location"]) == (303, "/exports")
     assert "ещё нет или уже нет" in note_of(gone)
     form = {"export_id": console.filled("{export_id}")}
-    deleted = (await console.send(EXECUTOR, "POST", "/exports/delete", data=form)).response
-    assert deleted.headers["location"] == "/exports"
+    for more, note in (({}, "Файл удалён"), ({"do": "cancel"}, "Файл отменён")):
+        deleted = (await console.send(EXECUTOR, "POST", "/exports/delete", data=form | more)).response
+        assert (deleted.headers["location"], note_of(deleted)) == ("/exports", note)
     wrong = {"list": "urgency=so&sort=due", "format": "csv"}
     refused = (await console.send(EXECUTOR, "POST", "/exports", data=wrong)).response
     assert refused.status_code == 422

@@ -135,7 +135,7 @@ async def change_network(visit: VisitDep) -> Response:
         except ApiProblem as problem:
             if problem.status != 404:  # it was unlinked meanwhile
                 raise
-        return visit.redirect(PATH, note="Сюда больше ничего не пришлём")
+        return visit.redirect(PATH, note="Уведомления отключены")
     try:
         made = await visit.api.send("POST", "/me/notice-accounts", {"network": network})
     except ApiProblem as problem:

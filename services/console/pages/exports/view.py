@@ -78,15 +78,16 @@ async def request_file(visit: VisitDep) -> Response:
 
 @router.post(PATH + "/delete")
 async def delete_file(visit: VisitDep) -> Response:
-    """Delete a file; one that has expired meanwhile needs nothing."""
-    export_id = (await entered(visit.request)).get("export_id", "")
+    """Delete a file, or stop making it; one that has expired meanwhile needs nothing."""
+    form = await entered(visit.request)
+    export_id = form.get("export_id", "")
     if is_id(export_id):
         try:
             await visit.api.send("DELETE", f"/exports/{export_id}")
         except ApiProblem as problem:
             if problem.status != 404:
                 raise
-    return visit.redirect(PATH, note="Файл удалён")
+    return visit.redirect(PATH, note="Файл отменён" if form.get("do") == "cancel" else "Файл удалён")
 
 
 async def _show(visit: Visit, wanted: str, *, refusal: str = "", status: int = 200) -> HTMLResponse:
@@ -95,7 +96,6 @@ async def _show(visit: Visit, wanted: str, *, refusal: str = "", status: int = 2
         "exports/exports.html",
         status=status,
         query=query,
-        formats=_FORMATS,
         refusal=refusal,
         **await _found(visit),
     )
@@ -103,4 +103,5 @@ async def _show(visit: Visit, wanted: str, *, refusal: str = "", status: int = 2
 
 async def _found(visit: Visit) -> dict[str, Any]:
     found = (await visit.api.get("/exports", {"limit": _MOST}))["items"]
-    return {"exports": found, "unfinished": any(one["status"] in {"queued", "running"} for one in found)}
+    unfinished = any(one["status"] in {"queued", "running"} for one in found)
+    return {"exports": found, "unfinished": unfinished, "formats": _FORMATS}
