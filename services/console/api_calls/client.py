@@ -231,7 +231,10 @@ def _headers(version: str | int | None, key: str | None, content: Content | None
 
 
 def _etag(version: str | int | None) -> str | None:
-    text = str(version or "")
+    # 0 is a version: that of a classification before the first one.
+    if version in (None, ""):
+        return None
+    text = str(version)
     return f'"{text}"' if text.isdigit() else text
 
 
