@@ -232,6 +232,23 @@ async def test_appeal_that_needs_no_answer_is_ended(
     assert note["undo"]["path"].startswith(f"/queue/{waiting[name]}/take-back?version=")
 
 
+async def test_decision_about_an_answered_appeal_offers_no_undo(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    organisation_id = console.services.samples["own"]["organisation_id"]
+    connection = await console.services.services["appeals"].database.connect("appeals")
+    answered = "UPDATE appeals SET first_response_at = $2 WHERE id = $1"
+    try:
+        await connection.execute(answered, waiting["unclear"], THEN)
+        page = await shown(console, f"/queue?appeal={waiting['unclear']}")
+        visited = await decide(console, page, "assignment", organisation_id=organisation_id)
+    finally:
+        await connection.execute(answered, waiting["unclear"], None)
+        await connection.close()
+    assert changes(visited) == ["triage 200"]
+    assert note_of(visited.response)["undo"] is None
+
+
 @pytest.mark.parametrize("name", ["unclear", "by_hand"])
 async def test_corrected_topic_is_sent_to_the_rules(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID], name: str

@@ -11,11 +11,14 @@ from services.console.site.visit import Visit
 
 
 class Seen(BaseModel):
-    """What the person saw when they decided: the versions of the appeal and of the classification."""
+    """What the person saw when they decided: the versions of the appeal and of the classification, and whether the
+    appeal had an answer.
+    """
 
     message_id: str = ""
     version: int
     classification_version: int = 0
+    answered: bool = False
 
 
 class AssignmentForm(Seen):
@@ -75,11 +78,13 @@ _BY_VALUE = {one.value: one for one in NO_ANSWER_REASONS}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision did. `version` is that of the appeal after it, in which it can be taken back."""
+    """What a decision did. `version` is that of the appeal after it, in which it can be taken back; None where it
+    cannot: an answered appeal does not go back to the queue.
+    """
 
     note: str
     left_queue: bool
-    version: int
+    version: int | None
 
 
 def reasons_for(appeal: dict[str, Any]) -> list[NoAnswerReason]:
@@ -92,19 +97,19 @@ async def assign(visit: Visit, appeal_id: str, form: AssignmentForm) -> Outcome:
     body: dict[str, Any] = {"organisation_id": form.organisation_id or None}
     if form.urgent != form.was_urgent:
         body["urgency"] = "high" if form.urgent else "normal"
-    return _assigned((await _triage(visit, appeal_id, form, body)).data)
+    return _assigned((await _triage(visit, appeal_id, form, body)).data, form)
 
 
 async def correct_topic(visit: Visit, appeal_id: str, form: TopicForm) -> Outcome:
     """Name the topic; the rules may then name the organisation."""
     decided = (await _triage(visit, appeal_id, form, {"topic_id": form.topic_id})).data
-    return _routed(decided, "Тема исправлена.")
+    return _routed(decided, form, "Тема исправлена.")
 
 
 async def name_location(visit: Visit, appeal_id: str, form: LocationForm) -> Outcome:
     """Name the location; the rules may then name the organisation."""
     body = {"municipality": form.municipality, "settlement": form.settlement.strip() or None}
-    return _routed((await _triage(visit, appeal_id, form, body)).data, "Место указано.")
+    return _routed((await _triage(visit, appeal_id, form, body)).data, form, "Место указано.")
 
 
 async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -> Outcome:
@@ -123,7 +128,7 @@ async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -
                 version=form.version,
             )
         ).data
-    return _ended(decided)
+    return _ended(decided, form)
 
 
 async def take_back(visit: Visit, appeal_id: str, version: int) -> str:
@@ -144,22 +149,22 @@ async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]
     )
 
 
-def _routed(decided: dict[str, Any], words: str) -> Outcome:
+def _routed(decided: dict[str, Any], seen: Seen, words: str) -> Outcome:
     if _status(decided) == "triage":
-        return Outcome(f"{words} Выберите, кто ответит.", False, _version(decided))
-    return _assigned(decided, f"{words} По правилам назначено")
+        return Outcome(f"{words} Выберите, кто ответит.", False, _version(decided, seen))
+    return _assigned(decided, seen, f"{words} По правилам назначено")
 
 
-def _assigned(decided: dict[str, Any], words: str = "Назначено") -> Outcome:
+def _assigned(decided: dict[str, Any], seen: Seen, words: str = "Назначено") -> Outcome:
     organisation, status = decided["organisation"], _status(decided)
     if organisation is None or status == "triage":
-        return Outcome("Записано, что ответ нужен. Выберите, кто ответит.", False, _version(decided))
+        return Outcome("Записано, что ответ нужен. Выберите, кто ответит.", False, _version(decided, seen))
     note = f"{words}: {organisation['name']}. Обращение № {_number(decided)}."
-    return Outcome(note, True, _version(decided))
+    return Outcome(note, True, _version(decided, seen))
 
 
-def _ended(decided: dict[str, Any]) -> Outcome:
-    number, version = _number(decided), _version(decided)
+def _ended(decided: dict[str, Any], seen: Seen) -> Outcome:
+    number, version = _number(decided), _version(decided, seen)
     match _status(decided):
         case "not_required":
             return Outcome(f"Ответ не нужен: обращение № {number} закрыто.", True, version)
@@ -180,6 +185,8 @@ def _number(decided: dict[str, Any]) -> int:
     return number
 
 
-def _version(decided: dict[str, Any]) -> int:
+def _version(decided: dict[str, Any], seen: Seen) -> int | None:
+    if seen.answered:
+        return None
     version: int = decided["appeal_version"] if "appeal_version" in decided else decided["version"]
     return version

@@ -133,10 +133,10 @@ async def _decide(visit: Visit, appeal_id: str, decide: Callable[[], Awaitable[O
     outcome, screen = await together(_outcome(decide), ahead)
     if isinstance(outcome, ApiProblem):
         return await _after_problem(visit, state, found, appeal_id, outcome)
-    undo = {
-        "path": state.address(f"{PATH}/{appeal_id}/take-back", version=str(outcome.version)),
-        "label": "Отменить",
-    }
+    undo = None
+    if outcome.version is not None:
+        path = state.address(f"{PATH}/{appeal_id}/take-back", version=str(outcome.version))
+        undo = {"path": path, "label": "Отменить"}
     note = {"text": outcome.note, "kind": "done", "undo": undo}
     if not outcome.left_queue:
         return visit.redirect(state.address(appeal=appeal_id), note=outcome.note, undo=undo)
