@@ -210,7 +210,10 @@ async def test_photo_is_uploaded_shown_and_removed(console: ConsoleUnderTest) ->
     added = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("двор.jpg", jpeg(8, 8))})
     assert added.response.status_code == 200, added.response.text[-500:]
     assert "Фото добавлено" in added.response.text
-    assert 'name="photo_id"' in added.response.text
+    assert re.search(
+        r'name="photo_id" value="[^"]+"><input type="hidden" name="photo_name" value="двор.jpg"',
+        added.response.text,
+    )
     form = await _draft(console, text="", photo_id="1", photo_name="двор.jpg", photo_removed="1")
     removed = (await _post(console, EXECUTOR, DRAFT, form)).response.text
     assert 'name="photo_id"' not in removed
@@ -298,6 +301,19 @@ async def test_published_reply_is_edited_and_withdrawn_with_a_reason(console: Co
     stale = (await _post(console, MANAGER, path, form | {"do": "edit", "version": "77"})).response
     assert stale.status_code == 412
     assert "Уже чиним" in _written(stale.text)
+
+
+async def test_photo_of_a_refused_edit_is_sent_with_the_next_one(console: ConsoleUnderTest) -> None:
+    path = console.filled("/appeals/{draft_appeal_id}/replies/{published_reply_id}")
+    form = {"version": "77", "reason": "Не тот адрес", "text": "Уже чиним", "do": "edit", "chooses_photos": "1"}
+    photo = {"photo": ("двор.jpg", jpeg(), "image/jpeg")}
+    refused = (await console.send(MANAGER, "POST", path, data=form, files=photo)).response
+    assert refused.status_code == 412
+    uploaded = re.findall(r'name="(keep_[^"]+)" value="двор.jpg" checked', refused.text)
+    assert len(uploaded) == 1
+    # As often as the edit is refused.
+    again = (await console.send(MANAGER, "POST", path, data=form | {uploaded[0]: "двор.jpg"})).response
+    assert re.findall(r'name="(keep_[^"]+)" value="двор.jpg" checked', again.text) == uploaded
 
 
 async def test_recorded_answer_of_an_appeal_with_a_thread_is_refused(console: ConsoleUnderTest) -> None:

@@ -44,7 +44,9 @@ async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) 
     }
     entered["kept"] = None
     if form.get("chooses_photos"):
-        entered["kept"] = [name.removeprefix("keep_") for name in form if name.startswith("keep_")]
+        entered["kept"] = {
+            name.removeprefix("keep_"): str(value) for name, value in form.items() if name.startswith("keep_")
+        }
     withdraws = form.get("do") == "withdraw"
     names, route = (("ground", "reason"), "withdrawal") if withdraws else (("text", "reason"), "edits")
     body: dict[str, Any] = {name: entered[name] or None for name in names}
@@ -57,8 +59,9 @@ async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) 
                     raise
                 told = PHOTO_REFUSED[problem.status]
                 return await _show(visit, appeal_id, reply_id, entered=entered, refusal=told)
-            entered["kept"] = [*(entered["kept"] or ()), photo.id]
-        body |= {"promised_at": from_local(entered["promised"]), "attachments": entered["kept"]}
+            entered["kept"] = (entered["kept"] or {}) | {photo.id: photo.name}
+        kept = None if entered["kept"] is None else list(entered["kept"])
+        body |= {"promised_at": from_local(entered["promised"]), "attachments": kept}
     try:
         await visit.api.send(
             "POST",

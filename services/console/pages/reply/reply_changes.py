@@ -136,7 +136,8 @@ async def insert_template(visit: Visit, appeal_id: str, entered: EnteredReply, f
 
 async def upload_photo(visit: Visit, file: UploadFile) -> Photo:
     """Upload a photo, which belongs to no reply yet. `PHOTO_REFUSED` has the words of refusals by their status."""
-    upload = aiohttp.FormData()
+    # Percent-encoded, as aiohttp does by default, the name would be stored and shown so.
+    upload = aiohttp.FormData(quote_fields=False)
     content = BytesIO(await file.read())
     upload.add_field("file", content, filename=file.filename, content_type="application/octet-stream")
     answer = await visit.api.send("POST", "/attachments", form=upload)
