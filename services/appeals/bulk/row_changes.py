@@ -1,6 +1,7 @@
 """The change of one appeal by a bulk operation, made by the functions of the single routes."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -11,14 +12,18 @@ from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.bulk.changes import MOVE_TO, BulkChange
 from services.appeals.lifecycle import appeal_queries, assignee_changes
 from services.appeals.moderation import decisions
+from shared import clock
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
 
 
-class FormerState(BaseModel):
-    """The state of an appeal before a change, as far as the change can be taken back."""
+class FormerRowState(BaseModel):
+    """The state of an appeal before a change, as far as the change can be taken back.
+
+    `at` is the moment of the change: what it writes is not older. Rows of earlier versions have none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -26,11 +31,13 @@ class FormerState(BaseModel):
     organisation_id: UUID | None
     assignee_id: UUID | None
     transfers: int
+    at: datetime | None = None
 
     @staticmethod
-    def of(appeal: Appeal) -> "FormerState":
+    def of(appeal: Appeal) -> "FormerRowState":
         """Return the present state of the appeal."""
-        return FormerState.model_validate(appeal, from_attributes=True)
+        found = FormerRowState.model_validate(appeal, from_attributes=True)
+        return found.model_copy(update={"at": clock.now()})
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class RowChange:
     """
 
     number: int
-    former: FormerState | None = None
+    former: FormerRowState | None = None
     version: int | None = None
 
 
@@ -54,7 +61,7 @@ async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, 
     appeal = await appeal_queries.lock(session, caller.with_right(change.right), appeal_id)
     if _is_so(appeal, change):
         return RowChange(appeal.number)
-    former = FormerState.of(appeal)
+    former = FormerRowState.of(appeal)
     if change.action == "assign":
         wish = AssigneeWish(given=True, person_id=change.assignee_id)
         await assignee_changes.assign_person(session, appeal, wish, caller)

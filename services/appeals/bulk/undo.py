@@ -6,13 +6,13 @@ from uuid import UUID
 
 from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.bulk.changes import MOVE_TO
-from services.appeals.bulk.row_changes import FormerState, RowChange
+from services.appeals.bulk.row_changes import FormerRowState, RowChange
 from services.appeals.lifecycle import appeal_queries, assignee_changes, transitions
 from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move, is_centre_role
-from services.appeals.moderation.decision_undo import record_restored
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -24,7 +24,7 @@ from shared.http.problems import Conflict, Forbidden, PreconditionFailed
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperationRow
 
-UNDO_REASON = "Отмена массовой операции"
+BULK_UNDO_REASON = "Отмена массовой операции"
 # An appeal that was transferred from one of these gets its former status back with its former organisation.
 _RESTORED_AFTER_TRANSFER = frozenset({"assigned", "in_progress", "interim", "reopened"})
 
@@ -42,7 +42,7 @@ async def take_back(
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     if appeal.version != changed.version:
         raise PreconditionFailed("The appeal was changed since the operation: decide about it by itself")
-    former, before = FormerState.model_validate(changed.former), FormerState.of(appeal)
+    former, before = FormerRowState.model_validate(changed.former), FormerRowState.of(appeal)
     if action == "assign":
         wish = AssigneeWish(given=True, person_id=former.assignee_id)
         await assignee_changes.assign_person(session, appeal, wish, caller)
@@ -54,7 +54,7 @@ async def take_back(
     return RowChange(appeal.number, before, appeal.version)
 
 
-def _check_restorable(appeal: Appeal, action: str, former: FormerState, caller: Caller) -> None:
+def _check_restorable(appeal: Appeal, action: str, former: FormerRowState, caller: Caller) -> None:
     to = MOVE_TO[action]
     if find_move(former.status, to, caller.role) is None:
         raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former.status}» to «{to}»")
@@ -64,7 +64,7 @@ def _check_restorable(appeal: Appeal, action: str, former: FormerState, caller: 
         raise Conflict(f"A transfer from «{former.status}» cannot be taken back: move the appeal by itself")
 
 
-async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, caller: Caller) -> None:
+async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState, caller: Caller) -> None:
     """Give a locked appeal its former organisation, status and person; a running clock is computed again."""
     organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
@@ -77,12 +77,13 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerState, c
     clocks.follow_appeal(appeal, context.sla, caller.actor)
     await record_restored(
         session, appeal, caller, context, recorder,
-        lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=UNDO_REASON,
+        lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=BULK_UNDO_REASON,
+        undone_since=former.at,
     )  # fmt: skip
 
 
 def _return_organisation(
-    appeal: Appeal, former: FormerState, caller: Caller, context: RoutingContext, recorder: AppealRecorder
+    appeal: Appeal, former: FormerRowState, caller: Caller, context: RoutingContext, recorder: AppealRecorder
 ) -> None:
     if former.organisation_id is None:
         kind: transitions.AssignmentKind = "returned"
@@ -90,7 +91,7 @@ def _return_organisation(
         kind = "assigned" if is_centre_role(caller.role) else "transferred"
     recorder.add_assignment(
         appeal, kind, caller.actor, from_organisation_id=appeal.organisation_id,
-        to_organisation_id=former.organisation_id, reason=UNDO_REASON,
+        to_organisation_id=former.organisation_id, reason=BULK_UNDO_REASON,
     )  # fmt: skip
     appeal.organisation_id = former.organisation_id
     # A transfer that was taken back is none.
@@ -98,4 +99,4 @@ def _return_organisation(
     if former.organisation_id is None:
         transitions.keep_in_triage(appeal, context.route_appeal(appeal))
     else:
-        appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(UNDO_REASON)).dump()
+        appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(BULK_UNDO_REASON)).dump()

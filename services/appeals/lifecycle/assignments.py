@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, exists, select
+from sqlalchemy import ColumnElement, Row, bindparam, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from services.appeals.lifecycle.route_snapshot import route_of
 from shared import clock
+from shared.database.sessions import WriteSession
 from shared.http.problems import Invalid
 from shared.organisation_status import is_operating
 from shared.tables.appeals import Appeal, Assignment
@@ -65,6 +66,19 @@ async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
     if returned_by := route_of(appeal).returned_by:
         organisations.add(returned_by)
     return organisations | ({appeal.organisation_id} if appeal.organisation_id else set())
+
+
+async def last_assignment_id(session: AsyncSession, appeal: Appeal) -> UUID | None:
+    """Return the id of the appeal's last assignment, null if it has none."""
+    last_first = (Assignment.at.desc(), Assignment.id.desc())
+    rows = select(Assignment.id).where(Assignment.appeal_id == appeal.id).order_by(*last_first).limit(1)
+    found: UUID | None = await session.scalar(rows)
+    return found
+
+
+async def remove(session: WriteSession, assignment_ids: Sequence[UUID]) -> None:
+    """Remove assignments that were taken back: no organisation has transferred or returned the appeal."""
+    await session.execute(delete(Assignment).where(Assignment.id.in_(assignment_ids)))
 
 
 async def require_open_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:

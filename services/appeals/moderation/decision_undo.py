@@ -1,5 +1,5 @@
-"""Taking one decision back: the appeal, the reading of its message and its review become what they were before,
-unless something happened since.
+"""Taking one decision back: the appeal, the classification of its message and its review become what they were
+before, unless something happened since.
 """
 
 from collections.abc import Sequence
@@ -8,16 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import delete, exists, select
+from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.assignees.directory import load_staff
-from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.classification.types import LOCATION_PARTS
-from services.appeals.lifecycle import appeal_queries, transitions
+from services.appeals.lifecycle import appeal_queries, assignments, transitions
 from services.appeals.lifecycle.assignments import require_open_organisation
-from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.restored_appeals import record_restored
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move
 from services.appeals.moderation import reviews
 from services.appeals.routing.context import RoutingContext
@@ -25,15 +24,14 @@ from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
-from shared.contracts.appeal_events import AppealMoved
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden
-from shared.tables.appeals import Appeal, Assignment
+from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Classification, Review
 from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.appeals_work import UNDO_MINUTES, UndoableDecision
 
-UNDO_REASON = "Решение отменено"
+DECISION_UNDO_REASON = "Решение отменено"
 # Statuses that an appeal gets back; one in triage only before the first reply, since its clocks do not go back.
 _RESTORED = frozenset({"triage", "assigned", "in_progress", "interim", "reopened"})
 
@@ -96,9 +94,13 @@ class _FormerReview(_Former):
     reviewed_by: str
 
 
-class FormerState(_Former):
-    """An appeal, and the reading and the review of the message that a decision is about, before the decision."""
+class BeforeDecision(_Former):
+    """An appeal, and the classification and the review of the message that a decision is about, before it.
 
+    `at` is the moment of the decision: what it writes is not older.
+    """
+
+    at: datetime
     appeal: FormerAppeal
     message_id: UUID | None = None
     classification: _FormerClassification | None = None
@@ -107,9 +109,10 @@ class FormerState(_Former):
     @staticmethod
     def of(
         appeal: Appeal, classification: Classification | None = None, review: Review | None = None
-    ) -> "FormerState":
+    ) -> "BeforeDecision":
         """Return the present state."""
-        return FormerState(
+        return BeforeDecision(
+            at=clock.now(),
             appeal=FormerAppeal.model_validate(appeal),
             message_id=classification.message_id if classification else None,
             classification=_FormerClassification.model_validate(classification) if classification else None,
@@ -118,7 +121,7 @@ class FormerState(_Former):
 
 
 async def remember(
-    session: WriteSession, caller: Caller, appeal: Appeal, former: FormerState, assignment_ids: Sequence[UUID]
+    session: WriteSession, caller: Caller, appeal: Appeal, former: BeforeDecision, assignment_ids: Sequence[UUID]
 ) -> None:
     """Keep what a decision replaced, once it is written; what cannot be restored is not kept."""
     await session.flush()
@@ -129,7 +132,7 @@ async def remember(
     values = {
         "version": appeal.version,
         "decided_by": caller.actor,
-        "decided_at": clock.now(),
+        "decided_at": former.at,
         "former": state["appeal"],
         "message_id": former.message_id,
         "classification": state["classification"],
@@ -159,7 +162,7 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
         raise Conflict("A reply to the appeal is under way: decide about the appeal anew")
     former = FormerAppeal.model_validate(decision.former)
     await require_open_organisation(session, former.organisation_id)
-    await _restore_reading(session, decision)
+    await _restore_classification(session, decision)
     await _restore(session, appeal, former, decision, caller)
     await session.delete(decision)
     await session.flush()
@@ -191,7 +194,7 @@ async def _has_reply_under_way(session: AsyncSession, appeal: Appeal) -> bool:
     return bool(await session.scalar(select(under_way)))
 
 
-async def _restore_reading(session: WriteSession, decision: UndoableDecision) -> None:
+async def _restore_classification(session: WriteSession, decision: UndoableDecision) -> None:
     """Give the message its former classification, in a new version, and its former review, or none."""
     if decision.message_id is None:
         return
@@ -218,13 +221,13 @@ async def _restore(
         setattr(appeal, name, value)
     appeal.assignee_id = assignee_id
     appeal.updated_at = clock.now()
-    # An assignment that was taken back is none: no organisation has returned the appeal.
-    await session.execute(delete(Assignment).where(Assignment.id.in_(decision.assignment_ids)))
+    await assignments.remove(session, decision.assignment_ids)
     clocks.follow_appeal(appeal, context.sla, caller.actor)
     _record_classification(recorder, appeal, before, caller.actor)
     await record_restored(
         session, appeal, caller, context, recorder,
-        lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=UNDO_REASON,
+        lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=DECISION_UNDO_REASON,
+        undone_since=decision.decided_at,
     )  # fmt: skip
 
 
@@ -241,45 +244,3 @@ def _record_classification(
     if "urgency" in changed:
         recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency=appeal.urgency)
     transitions.record_reclassified(recorder, appeal, before, actor)
-
-
-async def record_restored(
-    session: WriteSession,
-    appeal: Appeal,
-    caller: Caller,
-    context: RoutingContext,
-    recorder: AppealRecorder,
-    *,
-    lost_by: UUID | None,
-    status: str,
-    assignee_id: UUID | None,
-    reason: str,
-) -> None:
-    """Record that a locked appeal has its former organisation and status again, and give it its former assignee.
-
-    `lost_by` and `status` are the organisation and the status that it had until now.
-    """
-    if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
-        transitions.record_assigned(recorder, appeal, context, caller.actor)
-    payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": reason}
-    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
-    moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=reason)
-    recorder.add_event(moved, caller.actor)
-    transitions.record_unassigned(recorder, appeal, lost_by, status, caller.actor, reason=reason)
-    if not await _may_work(session, appeal, assignee_id):
-        recorder.settle_assignee(appeal)
-    elif appeal.assignee_id != assignee_id:
-        recorder.change_assignee(appeal, assignee_id, caller.actor, reason=reason)
-    await recorder.choose_assignees(session)
-    await session.flush()
-    await recorder.write(session)
-
-
-async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:
-    """Return whether the former assignee, or nobody, may have the appeal again."""
-    if person_id is None:
-        return True
-    # Without a flush: the move and its assignee make one version of the appeal.
-    with session.no_autoflush:
-        staff = await load_staff(session, [person_id])
-    return person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal))

@@ -20,14 +20,14 @@ from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
-from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.erasure_lock import require_reading
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections, check_corrections, location_of
-from services.appeals.moderation.decision_undo import UNDO_REASON, FormerState, remember
+from services.appeals.moderation.decision_undo import BeforeDecision, remember
+from services.appeals.moderation.earlier_decisions import require_not_decided_by_another
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
@@ -38,8 +38,8 @@ from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMoved
 from shared.contracts.values import AppealOutcome
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, DecidedByAnother, Invalid, NotFound
-from shared.tables.appeals import Appeal, AppealMessage, TimelineEntry
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Review, Topic
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
@@ -243,10 +243,10 @@ async def _decide(
     previous_review = await session.get(Review, message.id, populate_existing=True)
     triage = await session.get(Classification, message.id, populate_existing=True)
     reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
-    former = FormerState.of(existing, triage, previous_review) if existing is not None and triage else None
+    former = BeforeDecision.of(existing, triage, previous_review) if existing is not None and triage else None
     if existing is not None and not seen.given:
         # A colleague who moved the appeal has reviewed no message, so no review records it.
-        await _require_not_decided_by_another(
+        await require_not_decided_by_another(
             session, caller, existing, Corrections(organisation_id=corrections.organisation_id)
         )
     before = reviews.classification_snapshot(triage) if triage else {}
@@ -477,45 +477,6 @@ def _change_classification(
     return changed
 
 
-async def _require_not_decided_by_another(
-    session: AsyncSession, caller: Caller, appeal: Appeal, corrections: Corrections
-) -> None:
-    """Raise `DecidedByAnother` where another person last set a field that the corrections would change."""
-    set_otherwise = {
-        "topic_changed": corrections.topic_id not in {None, appeal.topic_id},
-        "location_changed": corrections.sets_location
-        and corrections.merged_location(location_of(appeal)) != location_of(appeal),
-        "urgency_changed": corrections.urgency not in {None, appeal.urgency},
-        "assigned": corrections.organisation_id not in {None, appeal.organisation_id},
-    }
-    entries = await session.scalars(
-        select(TimelineEntry)
-        .where(
-            TimelineEntry.appeal_id == appeal.id,
-            TimelineEntry.kind.in_(["moved", *(kind for kind, differs in set_otherwise.items() if differs)]),
-        )
-        .order_by(TimelineEntry.at, TimelineEntry.id)
-    )
-    standing: list[TimelineEntry] = []
-    for entry in entries:
-        if entry.kind != "moved":
-            standing.append(entry)
-        elif entry.data.get("reason") == UNDO_REASON:
-            standing = [one for one in standing if one.actor != entry.actor]
-    for entry in {entry.kind: entry for entry in standing}.values():
-        if entry.actor not in {caller.actor, SYSTEM_ACTOR, NETWORK_ACTOR}:
-            raise DecidedByAnother(
-                "Another person has decided about this appeal. Read it, and send If-Match with its version to "
-                "decide otherwise",
-                decision={
-                    "by": entry.actor,
-                    "at": entry.at.isoformat(),
-                    "version": appeal.version,
-                    "kind": entry.kind,
-                },
-            )
-
-
 async def triage_appeal(
     session: WriteSession, caller: Caller, appeal: Appeal, corrections: Corrections, *, seen: Seen = UNSEEN
 ) -> None:
@@ -538,10 +499,10 @@ async def triage_appeal(
         )
     await check_corrections(session, corrections, needs_answer=True)
     if not seen.given:
-        await _require_not_decided_by_another(session, caller, appeal, corrections)
+        await require_not_decided_by_another(session, caller, appeal, corrections)
     organisations = {one for one in (appeal.organisation_id, corrections.organisation_id) if one is not None}
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
-    recorder, former = AppealRecorder(), FormerState.of(appeal)
+    recorder, former = AppealRecorder(), BeforeDecision.of(appeal)
     state = await _AppealState.load(session, appeal, None)
     _apply_corrections(state, corrections, None, caller, routing_context=routing_context, recorder=recorder)
     await session.flush()
@@ -595,7 +556,7 @@ async def move_appeal(
     if suggested := route_of(appeal).suggested_organisation_id:
         organisations.add(suggested)
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
-    recorder, former = AppealRecorder(), FormerState.of(appeal)
+    recorder, former = AppealRecorder(), BeforeDecision.of(appeal)
     transitions.apply_move(
         appeal, to, caller, routing_context, recorder, organisation_id=organisation_id, reason=reason,
         outcome=outcome, previous_organisations=await assignments.all_organisations(session, appeal),

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import time_machine
 
-from services.appeals.moderation.decision_undo import UNDO_REASON
+from services.appeals.moderation.decision_undo import DECISION_UNDO_REASON
 from shared import clock
 from shared.tables.appeals_work import UNDO_MINUTES
 from tests.integration.appeals.conftest import AppealsScenario
@@ -18,8 +18,6 @@ from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.integration.appeals.test_review_decisions import UNCLEAR, classified_message, decide, topic
 
 _CHANGED = ("version", "timeline", "updated_at", "messages", "deadlines", "presence")
-
-
 # A clock that was started counts the citizen's time, also while a moderator decides again.
 _DEADLINES = ("deadline", "first_response_due_at", "resolution_due_at")
 
@@ -29,7 +27,7 @@ def _state(appeal: dict[str, Any], *but: str) -> dict[str, Any]:
     return {name: value for name, value in appeal.items() if name not in {*_CHANGED, *but}}
 
 
-def _reading(appeal: dict[str, Any]) -> dict[str, Any]:
+def _classification(appeal: dict[str, Any]) -> dict[str, Any]:
     """Return the classification of the message, without its version."""
     found: dict[str, Any] = appeal["messages"][0]["classification"]
     return {name: value for name, value in found.items() if name not in {"version", "updated_at"}}
@@ -67,12 +65,15 @@ async def test_decision_about_a_message_in_triage_is_taken_back(
     assert answer.status_code == 200, answer.text
     after = answer.json()
     assert _state(after, *_DEADLINES) == _state(before, *_DEADLINES)
-    assert _reading(after) == _reading(before)
+    assert _classification(after) == _classification(before)
     assert after["messages"][0]["classification"]["version"] > decided["classification"]["version"]
     assert await reviews(scenario) == []
     moved = [one for one in after["timeline"] if one["kind"] == "moved"][-1]
-    assert moved["data"] == {"from": decided["appeal_status"], "to": "triage", "reason": UNDO_REASON}
-    assert UNDO_REASON in [json.loads(event["data"])["reason"] for event in await scenario.events("appeal.moved")]
+    assert moved["data"].pop("undone_since") >= before["updated_at"]
+    assert moved["data"] == {"from": decided["appeal_status"], "to": "triage", "reason": DECISION_UNDO_REASON}
+    assert DECISION_UNDO_REASON in [
+        json.loads(event["data"])["reason"] for event in await scenario.events("appeal.moved")
+    ]
     # The same decision is made again as if for the first time.
     again = await decide(scenario, message, **body)
     assert again["appeal_status"] == decided["appeal_status"]
@@ -134,7 +135,9 @@ async def test_decision_is_taken_back_only_for_some_time(scenario: AppealsScenar
         _is_problem(await undo(scenario, decided["appeal_id"], decided["appeal_version"]), 409)
 
 
-async def test_decision_that_was_taken_back_stands_in_nobodys_way(scenario: AppealsScenario) -> None:
+async def test_decision_that_was_taken_back_does_not_conflict_with_the_next_decision(
+    scenario: AppealsScenario,
+) -> None:
     anna = await register(scenario, "Анна", "moderator")
     message = await classified_message(scenario, UNCLEAR)
     body = {"needs_answer": True, "organisation_id": str(scenario.organisation), "urgency": "high"}
@@ -144,6 +147,21 @@ async def test_decision_that_was_taken_back_stands_in_nobodys_way(scenario: Appe
     # Without If-Match, which would be refused after a decision of another person.
     again = await decide(scenario, message, organisation_id=str(scenario.other_organisation))
     assert again["organisation"]["id"] == str(scenario.other_organisation)
+
+
+@pytest.mark.parametrize("undone", [True, False], ids=["an undo", "words of an undo"])
+async def test_earlier_decision_is_not_replaced_unread_after(scenario: AppealsScenario, *, undone: bool) -> None:
+    anna = await register(scenario, "Анна", "moderator")
+    message = await classified_message(scenario)
+    path = f"/appeals/{(await scenario.single_appeal())['id']}"
+    body = {"to": "assigned", "organisation_id": str(scenario.other_organisation), "reason": DECISION_UNDO_REASON}
+    assert (await anna.post(f"{path}/moves", body, If_Match="*")).is_success
+    if undone:
+        assert (await anna.post(f"{path}/moves", {"to": "closed", "reason": "Так"}, If_Match="*")).is_success
+        assert (await anna.post(f"{path}/undo", None, If_Match="*")).is_success
+    other = {"needs_answer": True, "organisation_id": str(scenario.organisation)}
+    refused = _is_problem(await scenario.post(f"/messages/{message}/triage", other), 409)
+    assert refused["decision"]["kind"] == "assigned"
 
 
 async def test_decision_of_another_person_is_not_taken_back(scenario: AppealsScenario) -> None:

@@ -1,1 +1,0 @@
-"""The page of what is overdue, by municipality and organisation."""

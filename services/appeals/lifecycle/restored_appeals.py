@@ -1,0 +1,63 @@
+"""Appeals whose last change is taken back: what is recorded, and who has them again."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.assignees.directory import load_staff
+from services.appeals.assignees.selection import owner_of_next_step
+from services.appeals.lifecycle import transitions
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.routing.context import RoutingContext
+from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealMoved
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal
+
+
+async def record_restored(
+    session: WriteSession,
+    appeal: Appeal,
+    caller: Caller,
+    context: RoutingContext,
+    recorder: AppealRecorder,
+    *,
+    lost_by: UUID | None,
+    status: str,
+    assignee_id: UUID | None,
+    reason: str,
+    undone_since: datetime | None,
+) -> None:
+    """Record that a locked appeal has its former organisation and status again, and give it its former assignee.
+
+    `lost_by` and `status` are the organisation and the status that it had until now; `undone_since` is the moment
+    of the change that is taken back, null where it was not kept.
+    """
+    if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
+        transitions.record_assigned(recorder, appeal, context, caller.actor)
+    payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": reason}
+    if undone_since is not None:
+        payload["undone_since"] = undone_since.isoformat()
+    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
+    moved = AppealMoved(**event_snapshot(appeal), from_status=status, to_status=appeal.status, reason=reason)
+    recorder.add_event(moved, caller.actor)
+    transitions.record_unassigned(recorder, appeal, lost_by, status, caller.actor, reason=reason)
+    if not await _may_work(session, appeal, assignee_id):
+        recorder.settle_assignee(appeal)
+    elif appeal.assignee_id != assignee_id:
+        recorder.change_assignee(appeal, assignee_id, caller.actor, reason=reason)
+    await recorder.choose_assignees(session)
+    await session.flush()
+    await recorder.write(session)
+
+
+async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:
+    """Return whether the former assignee, or nobody, may have the appeal again."""
+    if person_id is None:
+        return True
+    # Without a flush: the move and its assignee make one version of the appeal.
+    with session.no_autoflush:
+        staff = await load_staff(session, [person_id])
+    return person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal))

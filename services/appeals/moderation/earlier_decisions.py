@@ -1,0 +1,53 @@
+"""Earlier decisions of other people about an appeal, which nobody replaces unread."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.moderation.corrections import Corrections, location_of
+from shared.auth.callers import Caller
+from shared.http.problems import DecidedByAnother
+from shared.tables.appeals import Appeal, TimelineEntry
+
+
+async def require_not_decided_by_another(
+    session: AsyncSession, caller: Caller, appeal: Appeal, corrections: Corrections
+) -> None:
+    """Raise `DecidedByAnother` where another person last set a field that the corrections would change."""
+    set_otherwise = {
+        "topic_changed": corrections.topic_id not in {None, appeal.topic_id},
+        "location_changed": corrections.sets_location
+        and corrections.merged_location(location_of(appeal)) != location_of(appeal),
+        "urgency_changed": corrections.urgency not in {None, appeal.urgency},
+        "assigned": corrections.organisation_id not in {None, appeal.organisation_id},
+    }
+    entries = await session.scalars(
+        select(TimelineEntry)
+        .where(
+            TimelineEntry.appeal_id == appeal.id,
+            TimelineEntry.kind.in_(["moved", *(kind for kind, differs in set_otherwise.items() if differs)]),
+        )
+        .order_by(TimelineEntry.at, TimelineEntry.id)
+    )
+    standing: list[TimelineEntry] = []
+    for entry in entries:
+        if entry.kind != "moved":
+            standing.append(entry)
+        elif (since := entry.data.get("undone_since")) is not None:
+            # What was decided before the change that was taken back stands again. The reason does not mark an
+            # undo: people may write the same words.
+            standing = [one for one in standing if one.at < datetime.fromisoformat(since)]
+    for entry in {entry.kind: entry for entry in standing}.values():
+        if entry.actor not in {caller.actor, SYSTEM_ACTOR, NETWORK_ACTOR}:
+            raise DecidedByAnother(
+                "Another person has decided about this appeal. Read it, and send If-Match with its version to "
+                "decide otherwise",
+                decision={
+                    "by": entry.actor,
+                    "at": entry.at.isoformat(),
+                    "version": appeal.version,
+                    "kind": entry.kind,
+                },
+            )
