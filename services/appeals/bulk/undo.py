@@ -7,12 +7,12 @@ from uuid import UUID
 from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.bulk.changes import MOVE_TO
 from services.appeals.bulk.row_changes import FormerRowState, RowChange
-from services.appeals.lifecycle import appeal_queries, assignee_changes, transitions
+from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.lifecycle.workflow import find_move, is_centre_role
+from services.appeals.lifecycle.workflow import find_move
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -73,7 +73,7 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState
     appeal.outcome = await reply_queries.last_outcome(session, appeal) if former.status == "answered" else None
     appeal.updated_at = clock.now()
     if former.organisation_id != lost_by:
-        _return_organisation(appeal, former, caller, context, recorder)
+        await _return_organisation(session, appeal, former, context)
     clocks.follow_appeal(appeal, context.sla, caller.actor)
     await record_restored(
         session, appeal, caller, context, recorder,
@@ -82,17 +82,12 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState
     )  # fmt: skip
 
 
-def _return_organisation(
-    appeal: Appeal, former: FormerRowState, caller: Caller, context: RoutingContext, recorder: AppealRecorder
+async def _return_organisation(
+    session: WriteSession, appeal: Appeal, former: FormerRowState, context: RoutingContext
 ) -> None:
-    if former.organisation_id is None:
-        kind: transitions.AssignmentKind = "returned"
-    else:
-        kind = "assigned" if is_centre_role(caller.role) else "transferred"
-    recorder.add_assignment(
-        appeal, kind, caller.actor, from_organisation_id=appeal.organisation_id,
-        to_organisation_id=former.organisation_id, reason=BULK_UNDO_REASON,
-    )  # fmt: skip
+    # Nothing changed the appeal since the transfer, so that it made the last assignment.
+    transfer_id = await assignments.last_assignment_id(session, appeal)
+    await assignments.remove(session, [transfer_id] if transfer_id is not None else [])
     appeal.organisation_id = former.organisation_id
     # A transfer that was taken back is none.
     appeal.transfers = former.transfers

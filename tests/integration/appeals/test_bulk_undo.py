@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 import time_machine
 
+from services.metrics.indicators.period import Period
+from services.metrics.indicators.transfers import compute_transfers
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import change_access, register
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -171,8 +175,8 @@ async def test_transfer_and_closing_are_taken_back_to_the_former_state(scenario:
             if status not in refused:
                 assert moves[-1]["to"] == status
                 assert moves[-1]["reason"] == "Отмена массовой операции"
-            hands = found["assignments"]
-            assert hands[-1]["to_organisation"] == found["organisation"]
+            # As if the operation had not been: no figure counts a transfer.
+            assert found["assignments"] == before[status]["assignments"]
 
 
 async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(scenario: AppealsScenario) -> None:
@@ -186,7 +190,13 @@ async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(
     assert (refused["appeal_id"], refused["problem"]["status"]) == (owned, 409)
     found = await scenario.appeal(free)
     assert (found["status"], found["organisation"], found["transfers"]) == ("triage", None, 0)
-    assert found["assignments"][-1]["to_organisation"] is None
+    assert found["assignments"] == []
+    # Nobody has returned it, so that the rules may name the organisation again.
+    centre = Caller("centre", "Центр", Role.ANALYST, None).with_right(Right.METRICS_READ)
+    period = Period(WEDNESDAY - timedelta(days=1), WEDNESDAY + timedelta(days=1))
+    async with scenario.appeals.service.database.read() as session:
+        total, _ = await compute_transfers(session, period, centre)
+    assert (total.returns, total.transferred_in, total.transferred_out) == (0, 0, 0)
 
 
 async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisation(
