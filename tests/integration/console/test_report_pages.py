@@ -201,10 +201,11 @@ async def test_page_health_shows_engagement_and_reach_and_says_where_they_are_un
 
 async def test_pages_are_shown_among_their_peers(console: ConsoleUnderTest) -> None:
     groups = _words(await _text(console, MODERATOR, "/page-health-peers?week=2026-W09"))
-    assert "Страницы среди равных" in groups
+    assert "Страницы среди сопоставимых" in groups
     assert "мало данных" in groups
     page_id = console.services.samples["own"]["page_id"]
     page = _words(await _text(console, MODERATOR, f"/page-health/{page_id}?week=2026-W09"))
+    assert "Среди сопоставимых страниц" in page
     assert "места нет: мало данных: 3 страницы с баллом, а для сравнения нужно не меньше 5" in page
     assert 'role="alert"' in await _text(console, MODERATOR, "/page-health-peers?week=2026-W77", 422)
 
