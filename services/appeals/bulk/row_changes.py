@@ -12,6 +12,7 @@ from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.bulk.changes import MOVE_TO, BulkChange
 from services.appeals.lifecycle import appeal_queries, assignee_changes
 from services.appeals.moderation import decisions
+from services.appeals.moderation.corrected_results import MODERATOR_REASON
 from shared import clock
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
@@ -103,7 +104,7 @@ async def _decide(session: WriteSession, caller: Caller, appeal: Appeal, change:
     else:
         await decisions.move_appeal(
             session, caller, appeal, "not_required", organisation_id=None,
-            reason=decisions.MODERATOR_REASON, outcome=None,
+            reason=MODERATOR_REASON, outcome=None,
         )  # fmt: skip
 
 

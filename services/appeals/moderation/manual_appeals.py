@@ -15,8 +15,8 @@ from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.route_snapshot import manual_route
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import contacts
+from services.appeals.moderation.corrected_results import MODERATOR_REASON, classify_text, corrected_result
 from services.appeals.moderation.corrections import Corrections, check_corrections
-from services.appeals.moderation.decisions import MODERATOR_REASON, classify_text, corrected_result
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock

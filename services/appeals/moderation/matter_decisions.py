@@ -15,7 +15,7 @@ from services.appeals.lifecycle.other_matters import withdraw_suggestion
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import record_first_assignment
 from services.appeals.moderation import reviews
-from services.appeals.moderation.decisions import MODERATOR_REASON, stored_result
+from services.appeals.moderation.corrected_results import MODERATOR_REASON, stored_result
 from services.appeals.replies import reply_queries
 from services.appeals.replies.later_messages import first_waiting
 from services.appeals.routing.context import RoutingContext

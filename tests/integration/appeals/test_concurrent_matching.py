@@ -13,7 +13,7 @@ from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.thread_context import ThreadContext, select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.moderation.decisions import classify_text
+from services.appeals.moderation.corrected_results import classify_text
 from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import Database, WriteSession
 from shared.tables.ingest import Message

@@ -1,0 +1,220 @@
+"""What a decision of a moderator does to an appeal: its classification, organisation and status."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.appeals.classification.types import ClassificationResult
+from services.appeals.lifecycle import assignments, transitions
+from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
+from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.moderation.corrected_results import MODERATOR_REASON
+from services.appeals.moderation.corrections import Corrections, location_of
+from services.appeals.replies import reply_queries
+from services.appeals.routing.context import RoutingContext
+from services.appeals.routing.engine import Route
+from services.appeals.sla import clocks
+from shared import clock
+from shared.auth.callers import Caller
+from shared.contracts.appeal_events import AppealMoved
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
+from shared.tables.appeals_replies import Reply
+from shared.tables.ingest import Message
+
+
+@dataclass
+class AppealState:
+    """An appeal that a person decides about. `work_started`: the organisation works on it; `assigned_by_person`: a
+    person chose the organisation.
+
+    `returned_by`: the organisations that returned it; only a person who names one of them assigns it to them
+    again.
+    """
+
+    appeal: Appeal
+    work_started: bool
+    assigned_by_person: bool
+    other_message_needs_answer: bool
+    returned_by: Collection[UUID] = ()
+    rerouted: bool = False
+    suggested: Route | None = None
+
+    @staticmethod
+    async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "AppealState":
+        replies = exists().where(Reply.appeal_id == appeal.id)
+        # After a reply, what was written before the message that awaits one has its answer.
+        since = clocks.awaiting_since(appeal) if appeal.first_response_at is not None else None
+        others = (
+            select(AppealMessage.message_id)
+            .join(Message, Message.id == AppealMessage.message_id)
+            .join(Classification, Classification.message_id == AppealMessage.message_id)
+            .where(
+                AppealMessage.appeal_id == appeal.id,
+                AppealMessage.message_id != message_id,
+                Classification.needs_answer != "no",
+                Message.written_at >= since if since is not None else true(),
+            )
+            .exists()
+        )
+        replied, moved, others_need = (
+            await session.execute(select(replies, assignments.moved_by_person(appeal.id), others))
+        ).one()
+        begun = replied or appeal.status not in {"triage", "assigned"}
+        return AppealState(appeal, begun, moved, others_need, await assignments.returned_by(session, appeal))
+
+
+async def close_unneeded(
+    session: WriteSession,
+    state: AppealState,
+    caller: Caller,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    """Close the message's appeal as needing no answer, unless another of its messages needs one."""
+    appeal = state.appeal
+    if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:
+        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
+    elif (
+        appeal.status == "triage"
+        and appeal.first_response_at is not None
+        and await reply_queries.final_reply_stands(session, appeal)
+    ):
+        # The unclear message came after a reply: the appeal stays answered.
+        appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
+        clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
+        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
+    elif not state.work_started:
+        transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=MODERATOR_REASON)
+    else:
+        raise Conflict(
+            f"The appeal is «{appeal.status}»: move it to «not_required» if no answer is due",
+            appeal_id=str(appeal.id),
+        )
+
+
+def apply_corrections(
+    state: AppealState,
+    corrections: Corrections,
+    result: ClassificationResult | None,
+    caller: Caller,
+    *,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    """Apply the corrections to the appeal, and assign it to the organisation that they, or else the rules,
+    name.
+    """
+    appeal, actor = state.appeal, caller.actor
+    before = transitions.classification_fields(appeal)
+    changed = _change_classification(appeal, corrections, caller, routing_context, recorder)
+    if result is not None:
+        appeal.topic_id = appeal.topic_id or routing_context.topic_id(result)
+    _confirm_topic(appeal, corrections, routing_context.topic_id(result) if result is not None else None)
+    route = routing_context.route_appeal(appeal)
+    if corrections.organisation_id is not None and corrections.organisation_id != appeal.organisation_id:
+        if appeal.status in {"answered", "closed"}:
+            raise Conflict(
+                f"The appeal is «{appeal.status}»: only an open appeal can be assigned to another organisation"
+            )
+        transitions.assign(
+            appeal,
+            corrections.organisation_id,
+            routing_context,
+            recorder,
+            actor,
+            route=manual_route(MODERATOR_REASON),
+        )
+    elif appeal.status in {"triage", "not_required"}:
+        organisation_id = appeal.organisation_id or route.organisation_id
+        if organisation_id is not None and (
+            appeal.organisation_id is not None or organisation_id not in state.returned_by
+        ):
+            urgency = "high" if result is not None and result.urgency == "high" else None
+            transitions.assign(
+                appeal,
+                organisation_id,
+                routing_context,
+                recorder,
+                actor,
+                route=route.to_snapshot(),
+                urgency=urgency,
+                assignment_kind="routed",
+            )
+        else:
+            _keep_in_triage(appeal, route, actor, recorder)
+    elif changed and route.organisation_id is not None and not (state.work_started or state.assigned_by_person):
+        state.rerouted = route.organisation_id != appeal.organisation_id
+        if state.rerouted:
+            transitions.assign(
+                appeal,
+                route.organisation_id,
+                routing_context,
+                recorder,
+                actor,
+                route=route.to_snapshot(),
+                assignment_kind="rerouted",
+            )
+    if changed and route.organisation_id not in {None, appeal.organisation_id}:
+        state.suggested = route
+    appeal.updated_at = clock.now()
+    transitions.record_reclassified(recorder, appeal, before, actor)
+    if appeal.urgency == "high" != before["urgency"]:
+        recorder.add_alert("urgent", appeal, MODERATOR_REASON)
+
+
+def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRecorder) -> None:
+    """Keep the appeal in triage: an answer is due, and no organisation can be named."""
+    transitions.keep_in_triage(appeal, route)
+    if appeal.status != "triage":
+        before = appeal.status
+        appeal.status, appeal.closed_at = "triage", None
+        payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
+        recorder.add_timeline_entry(appeal, "moved", actor, **payload)
+        moved = AppealMoved(
+            **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
+        )
+        recorder.add_event(moved, actor)
+        recorder.settle_assignee(appeal)
+
+
+def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:
+    """Mark the topic as certain, if the person named it or confirmed the message's."""
+    topic_id = corrections.topic_id or (prediction if corrections.confirms_rest else None)
+    if topic_id is not None and topic_id == appeal.topic_id:
+        certain = PredictedTopic(id=topic_id, confidence=1.0, top3=[])
+        appeal.route = route_of(appeal).updated(topic=certain).dump()
+
+
+def _change_classification(
+    appeal: Appeal,
+    corrections: Corrections,
+    caller: Caller,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> bool:
+    """Set topic, location and urgency as the person named them; returns whether anything changed."""
+    changed, former = False, (appeal.topic_id, appeal.urgency)
+    if corrections.topic_id is not None and appeal.topic_id != corrections.topic_id:
+        appeal.topic_id = corrections.topic_id
+        recorder.add_timeline_entry(appeal, "topic_changed", caller.actor, topic_id=str(corrections.topic_id))
+        changed = True
+    before = location_of(appeal)
+    if corrections.sets_location and (location := corrections.merged_location(before)) != before:
+        for part, value in location.items():
+            setattr(appeal, part, value)
+        recorder.add_timeline_entry(appeal, "location_changed", caller.actor, location=location)
+        changed = True
+    if corrections.urgency is not None and appeal.urgency != corrections.urgency:
+        appeal.urgency = corrections.urgency
+        recorder.add_timeline_entry(appeal, "urgency_changed", caller.actor, urgency=corrections.urgency)
+        changed = True
+    if (appeal.topic_id, appeal.urgency) != former:
+        transitions.follow_classification(appeal, routing_context, caller.actor)
+    return changed
