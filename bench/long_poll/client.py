@@ -72,6 +72,9 @@ class FixedAccounts:
     def calls_left(self, network: str, method: str) -> int | None:
         return None
 
+    async def wait_for_turn(self, credential: Credential, calls_per_second: float) -> None:
+        return None  # every page has its own token and opens one session
+
     async def begin_call(self, credential: Credential, method: str) -> dict[str, str]:
         return {}
 
