@@ -83,7 +83,8 @@ class Person:
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Return the body of a successful GET."""
-        answer = await self.ask("GET", path, params=params)
+        # Empty parameters would remove those of the path.
+        answer = await self.ask("GET", path, params=params or None)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         found: dict[str, Any] = answer.json()
         return found
