@@ -253,7 +253,7 @@ class NewAccountCode(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    network: NetworkName
+    network: NetworkName = Field(examples=["vk"])
 
 
 class NoticeAccountCode(BaseModel):
