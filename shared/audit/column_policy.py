@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Text
+from sqlalchemy import ARRAY, LargeBinary, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
@@ -213,8 +213,10 @@ def audited_values(table: type[Base], subject_id: str, values: Mapping[str, Any]
 
 
 def may_hold_text(kind: TypeEngine[Any]) -> bool:
-    """Return whether a column of this type may hold free text."""
+    """Return whether a column of this type may hold free text, by itself or in an array."""
     inner = kind.impl if isinstance(kind, TypeDecorator) else kind
+    if isinstance(inner, ARRAY):
+        return may_hold_text(inner.item_type)
     return isinstance(inner, Text | JSON | JSONB)
 
 

@@ -10,7 +10,7 @@ import pytest
 from shared.audit.column_policy import audited_values
 from shared.audit.hash_chain import GENESIS, ChainHead, chain_hash
 from shared.settings import settings
-from shared.tables.ingest import NetworkToken
+from shared.tables.ingest import NetworkToken, PublicationChange
 from shared.tables.registry import Calendar, Organisation, Person
 
 ROW = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
@@ -42,6 +42,12 @@ def test_digest_depends_on_value_row_and_key(key: pytest.MonkeyPatch) -> None:
     key.setenv("GOSPABLIK_AUDIT_KEY", "another-key-of-the-tests")
     settings.cache_clear()
     assert name_digest() != first
+
+
+def test_texts_in_an_array_are_digested() -> None:
+    kept = audited_values(PublicationChange, ROW, {"part_texts": ["Починим завтра", None], "parts": 2})
+    assert kept["parts"] == 2
+    assert kept["part_texts"].keys() == {"digest"}
 
 
 def test_only_texts_are_digested_and_secrets_are_hidden() -> None:
