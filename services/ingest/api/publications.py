@@ -19,8 +19,9 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, ServiceCaller, require_right, require_service
 from shared.auth.rights import Right
+from shared.contracts.notice_codes import NOTICES_ACTOR
 from shared.http import problems
-from shared.http.problems import Conflict, Invalid
+from shared.http.problems import Conflict, Forbidden, Invalid
 from shared.service import ReadTransaction, ServiceDep, UncheckedWriteTransaction, WriteTransaction
 
 router = APIRouter()
@@ -101,7 +102,12 @@ async def request_publication(
     body: PublicationRequest,
     response: Response,
 ) -> PublicationRequested:
-    """Create the publications of a reply. Idempotent by `reply_id`: a repeated request gets 200."""
+    """Create the publications of a reply. Idempotent by `reply_id`: a repeated request gets 200.
+
+    Webhooks may send notices alone: its key publishes nothing in anybody's name.
+    """
+    if (caller.service == "webhooks") != (body.on_behalf_of == NOTICES_ACTOR):
+        raise Forbidden("Webhooks sends messages with notices, and nobody else does")
     row, new = await publication_requests.request_publication(session, jobs_of(service), body)
     if not new:
         response.status_code = 200

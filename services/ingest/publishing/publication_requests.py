@@ -69,6 +69,8 @@ async def request_publication(
         raise Invalid(detail, errors=[FieldError(pointer="/message_id", detail=detail)])
     if message.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
+    if body.on_behalf_of == NOTICES_ACTOR and message.kind != "message":
+        raise Invalid.field("/message_id", "Notices are told in a conversation, never in public")
     kind: MessageKind = "message" if message.kind == "message" else "comment"
     parts = split_text(body.text, max_text_length(message.network, kind))
     photos = [photo.model_dump(mode="json") for photo in body.attachments]
