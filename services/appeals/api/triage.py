@@ -127,7 +127,7 @@ async def undo_decision(
 
     For 15 minutes, while nothing happened to the appeal since and no reply is under way: triage decisions about a
     message or an appeal, and moves to `assigned`, `closed` and `not_required`. Else, and where another person
-    decided, 409: decide anew, or move the appeal. An appeal that was in `triage` after a reply does not go back
+    decided, 409: decide again, or move the appeal. An appeal that was in `triage` after a reply does not go back
     there. Clocks that the decision started go on, for the citizen's time counts; nothing is overdue in `triage`.
     Returns the appeal; its timeline has both, and `appeal.moved` has the reason «Решение отменено».
     """

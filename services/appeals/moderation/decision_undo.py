@@ -159,7 +159,7 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
         await session.get(UndoableDecision, appeal_id, populate_existing=True), locked_message, appeal, caller
     )
     if await _has_reply_under_way(session, appeal):
-        raise Conflict("A reply to the appeal is under way: decide about the appeal anew")
+        raise Conflict("A reply to the appeal is under way: decide about the appeal again")
     former = FormerAppeal.model_validate(decision.former)
     await require_open_organisation(session, former.organisation_id)
     await _restore_classification(session, decision)
@@ -179,7 +179,7 @@ def _restorable(
             f"You made no decision about the appeal within {UNDO_MINUTES} minutes that can be taken back"
         )
     if decision.version != appeal.version or decision.message_id != locked_message:
-        raise Conflict("The appeal was changed since the decision: decide about it anew")
+        raise Conflict("The appeal was changed since the decision: decide about it again")
     former_status = FormerAppeal.model_validate(decision.former).status
     if decision.message_id is not None or former_status == appeal.status:
         caller.require(Right.APPEALS_TRIAGE)

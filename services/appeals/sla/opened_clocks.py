@@ -18,8 +18,8 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_sla import SlaClock
 
 _KEY = "opened_clocks"
-# By an option of the query of the appeal this statement would be made anew each time, which takes longer than its
-# execution.
+# By an option of the query of the appeal this statement would be built for each request, which takes longer than
+# its execution.
 _CLOCKS = (
     select(SlaClock)
     .where(SlaClock.appeal_id == bindparam("appeal_id"))

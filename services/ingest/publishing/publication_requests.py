@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.ingest.intake.notice_messages import visible_publications
 from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_threads
 from services.ingest.networks.catalogue import max_text_length
-from services.ingest.publishing.locked_rows import DATABASE_NOW
+from services.ingest.publishing.locked_rows import DATABASE_NOW, lock_parts
 from services.ingest.publishing.publisher import PUBLISH_JOB
 from services.ingest.publishing.text_splitting import remaining_text, split_text
 from services.ingest.schemas.publications import PublicationRequest, PublicationStatus
@@ -111,7 +111,7 @@ async def request_publication(
         await insert_rows(session, Publication, rows[1:])
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
-    asked = await _parts(session, body.reply_id)
+    asked = await lock_parts(session, body.reply_id)
     await recorder.record(session, Publication, (recorder.inserted(row) for row in asked if made is not None))
     if not asked:
         raise Conflict("The publication was removed by a concurrent request; repeat the request")
@@ -119,18 +119,6 @@ async def request_publication(
     if not same or asked[0].thread_key != message.thread_key:
         raise KeyReused.field("/reply_id", "This reply was requested before with another text, photo or message")
     return asked[0], made is not None
-
-
-async def _parts(session: WriteSession, reply_id: UUID) -> list[Publication]:
-    return list(
-        await session.scalars(
-            select(Publication)
-            .where(Publication.reply_id == reply_id)
-            .order_by(Publication.part)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    )
 
 
 async def retry_publication(
@@ -162,7 +150,7 @@ async def retry_publication(
     if named.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
     await lock_threads(session, [named.thread_key])
-    rows = await _parts(session, named.reply_id)
+    rows = await lock_parts(session, named.reply_id)
     failed = [row for row in rows if row.status == "failed"]
     if not failed:
         if text is not None and _without_whitespace(text) == _without_whitespace(
@@ -173,7 +161,7 @@ async def retry_publication(
         raise Conflict(f"The publication is «{status}»; only a failed one can be retried")
     if text is not None:
         await _correct(session, rows, failed, text)
-        rows = await _parts(session, named.reply_id)
+        rows = await lock_parts(session, named.reply_id)
         failed = [row for row in rows if row.status == "failed"]
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
     busy = await _in_flight(session, named.thread_key)

@@ -11,6 +11,7 @@ import pytest
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
 from shared.contracts.notice_codes import NOTICES_ACTOR
+from shared.settings import ServiceName
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
@@ -213,6 +214,22 @@ async def test_invalid_publication_request_is_rejected(
     assert (await api.get("/publications")).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("service", "on_behalf_of", "status"),
+    [("webhooks", "x", 403), ("appeals", "notices", 403), ("webhooks", "notices", 422)],
+)
+async def test_webhooks_publishes_nothing_but_notices_and_never_in_public(
+    api: IngestApi, service: ServiceName, on_behalf_of: str, status: int
+) -> None:
+    post = (await api.get("/messages?kind=wall_post")).json()["items"][0]
+    body = {"reply_id": str(uuid4()), "message_id": post["id"], "text": "Ответ", "on_behalf_of": on_behalf_of}
+    answer = await api.ingest.client.post(
+        "/internal/publications", json=body, headers=api.ingest.service_headers(service)
+    )
+    assert answer.status_code == status
+    assert (await api.get("/publications")).json()["items"] == []
+
+
 async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
     messages = [
         (await api.get(f"/messages?network={name}&kind=wall_post")).json()["items"][0] for name in ("vk", "ok")
@@ -243,6 +260,9 @@ async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
 
 async def test_notices_are_shown_to_the_centre_alone_and_never_retried(api: IngestApi) -> None:
     (written,) = (await api.get("/messages?network=vk&kind=wall_post")).json()["items"]
+    connection = await api.database.connect("ingest")
+    # Notices are told in conversations alone.
+    await connection.execute("UPDATE messages SET kind = 'message' WHERE id = $1", UUID(written["id"]))
     body = {"reply_id": str(uuid4()), "message_id": written["id"], "text": "Просрочено № 7"}
     asked = await api.ingest.client.post(
         "/internal/publications",
@@ -250,7 +270,6 @@ async def test_notices_are_shown_to_the_centre_alone_and_never_retried(api: Inge
         headers=api.ingest.service_headers("webhooks"),
     )
     path = f"/publications/{asked.json()['id']}"
-    connection = await api.database.connect("ingest")
     await connection.execute("UPDATE publications SET status = 'failed'")
     own = ("executor", api.organisations[0])
     assert (await api.get("/publications", *own)).json()["items"] == []
