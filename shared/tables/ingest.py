@@ -390,6 +390,8 @@ class Publication(Base):
         Index("ix_publications_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_publications_network_created_at", "network", "created_at", "id"),
         Index("ix_publications_thread_key", "thread_key"),
+        # Lists of messages leave out the conversations of notices: few among all threads.
+        Index("ix_publications_of_notices", "thread_key", postgresql_where=text("on_behalf_of = 'notices'")),
         # Unfinished or failed publications: few rows.
         Index(
             "ix_publications_unpublished",

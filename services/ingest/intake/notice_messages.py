@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, exists, select
 
+from shared.api.pagination import inline_literal
 from shared.auth.callers import Caller
 from shared.contracts.notice_codes import NOTICES_ACTOR
 from shared.tables.ingest import Message, Publication
@@ -29,12 +30,15 @@ def visible_messages(caller: Caller) -> Sequence[ColumnElement[bool]]:
         return []
     of_notices = exists(
         select(Publication.id).where(
-            Publication.thread_key == Message.thread_key, Publication.on_behalf_of == NOTICES_ACTOR
+            Publication.thread_key == Message.thread_key,
+            # A literal: for a parameter the planner takes every thread for one of notices.
+            Publication.on_behalf_of == inline_literal(NOTICES_ACTOR),
         )
     )
-    is_known = exists(select(Publication.id).where(Publication.id == Message.publication_id))
+    # Not `exists`: the planner would hash all publications for it.
+    known = select(Publication.id).where(Publication.id == Message.publication_id).scalar_subquery()
     return [
         caller.scope(Message.organisation_id),
         ~of_notices,
-        Message.publication_id.is_(None) | is_known,
+        Message.publication_id.is_(None) | known.is_not(None),
     ]

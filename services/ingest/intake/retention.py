@@ -6,6 +6,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from shared import clock
+from shared.api.pagination import inline_literal
 from shared.contracts.notice_codes import NOTICES_ACTOR
 from shared.database.purge import PurgeRule, RetentionSettings, purge_rule
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
@@ -53,7 +54,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             Publication,
             Publication.created_at,
             lambda: [
-                Publication.on_behalf_of == NOTICES_ACTOR,
+                Publication.on_behalf_of == inline_literal(NOTICES_ACTOR),
                 Publication.status.in_(["published", "failed"]),
                 Publication.created_at < clock.now() - told,
             ],

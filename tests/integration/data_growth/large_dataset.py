@@ -46,9 +46,12 @@ CREATE TEMP TABLE source AS
     FROM made JOIN page ON page.n = made.page JOIN topic ON topic.n = made.topic;
 ANALYZE source;
 INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,
-        from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw)
+        from_community, publication_id, text, attachments, url, history, source_kind, written_at, received_at,
+        version, raw)
+    -- A quarter are our own publications.
     SELECT message_id, network, CASE WHEN rare THEN 'message' WHEN i % 3 = 0 THEN 'comment' ELSE 'wall_post' END,
         i || '/1', page_id, organisation_id, network || ':' || i / 3, 'author' || i % 50000, false,
+        CASE WHEN i % 4 = 0 THEN message_id END,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), '[]',
         'https://network.example/' || i,
         rare, 'poll', at, at + interval '1 minute', 1, json_build_object('id', i, 'text', repeat(md5(i::text), 4))
@@ -124,7 +127,7 @@ INSERT INTO promises (id, appeal_id, organisation_id, reply_id, promised_at, mad
 INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind, thread_key, reply_to, text,
         on_behalf_of, status, attempts, external_id, url, published_at, version, created_at, updated_at, part,
         parts)
-    SELECT gen_random_uuid(), reply_id, page_id, organisation_id, network, 'comment', network || ':' || i, 'x',
+    SELECT message_id, reply_id, page_id, organisation_id, network, 'comment', network || ':' || i, 'x',
         'Ответ ' || repeat(md5(i::text), 4), 'person', CASE WHEN rare THEN 'failed' ELSE 'published' END, 1,
         'p' || i, 'https://network.example/p' || i, at, 1, at, at, 0, 1
     FROM source ORDER BY i;
