@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
@@ -98,7 +98,9 @@ async def _walk(scenario: AppealsScenario, *, seed: int, appeals: int, moves: in
     team = await _team(scenario)
     for number in range(appeals):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", thread=f"vk:-101_{number}")
-    ids = [appeal["id"] for appeal in await scenario.all()]
+    rows = await scenario.ingest.fetch("SELECT id FROM appeals ORDER BY number")
+    ids = [str(row["id"]) for row in rows]
+    assert len(ids) == appeals
     opened = {appeal_id: (await scenario.appeal(appeal_id))["version"] for appeal_id in ids}
     done: Counter[str] = Counter()
 
@@ -118,15 +120,16 @@ async def _walk(scenario: AppealsScenario, *, seed: int, appeals: int, moves: in
 
     statuses = sum(await asyncio.gather(*(work(number) for number in range(WORKERS))), Counter())
     assert {200, 409} <= statuses.keys()
-    rows = await scenario.ingest.fetch(
+    told: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    for row in await scenario.ingest.fetch(
         "SELECT subject_id, type, data::text FROM events WHERE NOT data ? 'assignment_lost' ORDER BY write_order"
-    )
+    ):
+        told[str(row["subject_id"])].append((row["type"], json.loads(row["data"])))
     for appeal_id in ids:
         appeal = await scenario.appeal(appeal_id)
         # Every accepted change is one version: none was lost.
         assert appeal["version"] == opened[appeal_id] + done[appeal_id]
-        own = [(row["type"], json.loads(row["data"])) for row in rows if str(row["subject_id"]) == appeal_id]
-        _check(appeal, own, team)
+        _check(appeal, told[appeal_id], team)
     await _check_counts(scenario)
 
 
