@@ -9,8 +9,7 @@ from services.appeals.assignees.assignee_wish import UNCHANGED, AssigneeWish
 from services.appeals.classification.types import is_automatic
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
-from services.appeals.inbound.matter_readings import ClassifiedMessage
-from services.appeals.inbound.thread_context import ThreadContext, select_messages
+from services.appeals.inbound.thread_context import select_messages
 from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.erasure_lock import require_reading
@@ -20,6 +19,7 @@ from services.appeals.moderation import reviews
 from services.appeals.moderation.corrected_results import classify_text, corrected_result, stored_result
 from services.appeals.moderation.corrections import Corrections, check_corrections
 from services.appeals.moderation.decided_appeals import AppealState, apply_corrections, close_unneeded
+from services.appeals.moderation.decision_subject import DecisionSubject
 from services.appeals.moderation.decision_undo import BeforeDecision, remember
 from services.appeals.moderation.earlier_decisions import require_not_decided_by_another
 from services.appeals.routing.context import RoutingContext
@@ -101,87 +101,79 @@ async def _decide(
     appeal_version: int | None = None,
 ) -> TriageDecision:
     topic = await check_corrections(session, corrections, needs_answer=needs_answer)
-    thread_context = await ThreadContext.load(session, [message])
-    locked = await LockedAppeals.load(session, [message, *thread_context.parents.values()])
-    routing_context = await RoutingContext.load(
-        session,
-        {message.page_id} | locked.page_ids(),
-        locked.organisation_ids() | ({corrections.organisation_id} if corrections.organisation_id else set()),
-    )
-    existing = locked.appeals.get(locked.by_message.get(message.id, message.id))
-    if existing is not None:
-        await appeal_queries.check_version(session, existing, appeal_version)
-    state = await AppealState.load(session, existing, message.id) if existing else None
-    previous_review = await session.get(Review, message.id, populate_existing=True)
-    triage = await session.get(Classification, message.id, populate_existing=True)
-    reviews.check_not_stale(seen, triage, previous_review, caller, corrections, needs_answer=needs_answer)
-    former = BeforeDecision.of(existing, triage, previous_review) if existing is not None and triage else None
-    if existing is not None and not seen.given:
-        # A colleague who moved the appeal has reviewed no message, so no review records it.
-        await require_not_decided_by_another(
-            session, caller, existing, Corrections(organisation_id=corrections.organisation_id)
-        )
-    before = reviews.classification_snapshot(triage) if triage else {}
-    prediction, predicted_by = _first_prediction(
-        triage, before, await reviews.first_routed_organisation(session, existing)
-    )
-    seen_organisation_id = (
-        (existing.organisation_id or route_of(existing).suggested_organisation_id) if existing else None
-    )
-    base_prediction = _base_prediction(before, previous_review, needs_answer=needs_answer)
-    if base_prediction:
-        predicted = stored_result(base_prediction, routing_context)
+    subject = await DecisionSubject.load(session, message, corrections.organisation_id)
+    await _require_seen(
+        session, caller, subject, corrections,
+        needs_answer=needs_answer, seen=seen, appeal_version=appeal_version,
+    )  # fmt: skip
+    former = subject.before()
+    owner = await reviews.first_routed_organisation(session, subject.appeal)
+    prediction, predicted_by = _first_prediction(subject.classification, subject.classified, owner)
+    base = _base_prediction(subject.classified, subject.review, needs_answer=needs_answer)
+    if base:
+        predicted = stored_result(base, subject.routing)
     else:
-        predicted = await classify_text(thread_context.classifier_input(message))
-    result = corrected_result(predicted, corrections, topic, routing_context, needs_answer=needs_answer)
+        predicted = await classify_text(subject.thread.classifier_input(message))
+    result = corrected_result(predicted, corrections, topic, subject.routing, needs_answer=needs_answer)
     recorder = AppealRecorder()
-    opening = AppealMatcher(session, routing_context, recorder, locked)
+    opening = AppealMatcher(session, subject.routing, recorder, subject.locked)
     # The rules assign the appeal unless the person names its organisation; else the corrections assign it.
-    item = ClassifiedMessage(
-        message,
-        result,
-        caller.actor,
-        caller.actor,
-        assign_by_rules=corrections.organisation_id is None,
-        context=thread_context.message_context(message),
-        parent=thread_context.parent_of(message),
-    )
-    if existing is None:
+    item = subject.classified_message(result, caller.actor, by_rules=corrections.organisation_id is None)
+    if subject.appeal is None:
         await opening.place([item])
-    appeal = opening.match(item)
+    appeal, state = opening.match(item), subject.state
     if appeal is not None and needs_answer:
         state = state or await AppealState.load(session, appeal, message.id)
-        apply_corrections(state, corrections, result, caller, routing_context=routing_context, recorder=recorder)
+        apply_corrections(state, corrections, result, caller, routing_context=subject.routing, recorder=recorder)
     elif state is not None:
-        await close_unneeded(session, state, caller, routing_context, recorder)
+        await close_unneeded(session, state, caller, subject.routing, recorder)
     await session.flush()
-    assignment_ids = recorder.assignment_ids(existing) if existing is not None else []
+    assignment_ids = recorder.assignment_ids(subject.appeal) if subject.appeal is not None else []
     await opening.write()
     # A confirmation covers the organisation that the person saw, if the appeal still has it.
-    confirmed_organisation_id = (
-        seen_organisation_id if appeal is not None and appeal.organisation_id == seen_organisation_id else None
-    )
+    confirmed = appeal is not None and appeal.organisation_id == subject.organisation_id
     review = await reviews.store_review(
-        session,
-        message.id,
-        prediction,
-        predicted_by,
-        reviews.decided_values(corrections, base_prediction, confirmed_organisation_id, needs_answer=needs_answer),
-        groups=routing_context.groups,
+        session, message.id, prediction, predicted_by,
+        reviews.decided_values(
+            corrections, base, subject.organisation_id if confirmed else None, needs_answer=needs_answer
+        ),
+        groups=subject.routing.groups,
         organisation_id=(state.appeal.organisation_id if state else None) or message.organisation_id,
         reviewed_by=caller.actor,
-    )
-    if existing is not None and former is not None:
-        await remember(session, caller, existing, former, assignment_ids)
-    stored = await session.get_one(Classification, message.id, populate_existing=True)
+    )  # fmt: skip
+    if subject.appeal is not None and former is not None:
+        await remember(session, caller, subject.appeal, former, assignment_ids)
     return TriageDecision(
-        stored,
+        await session.get_one(Classification, message.id, populate_existing=True),
         review,
         appeal,
         opened=message.id in opening.opened,
         rerouted=state.rerouted if state else False,
         suggested=state.suggested if state else None,
     )
+
+
+async def _require_seen(
+    session: WriteSession,
+    caller: Caller,
+    subject: DecisionSubject,
+    corrections: Corrections,
+    *,
+    needs_answer: bool,
+    seen: Seen,
+    appeal_version: int | None,
+) -> None:
+    """Raise as `decide_message` does where the message or its appeal changed since the person saw them."""
+    if subject.appeal is not None:
+        await appeal_queries.check_version(session, subject.appeal, appeal_version)
+    reviews.check_not_stale(
+        seen, subject.classification, subject.review, caller, corrections, needs_answer=needs_answer
+    )
+    if subject.appeal is not None and not seen.given:
+        # A colleague who moved the appeal has reviewed no message, so no review records it.
+        await require_not_decided_by_another(
+            session, caller, subject.appeal, Corrections(organisation_id=corrections.organisation_id)
+        )
 
 
 def _base_prediction(
