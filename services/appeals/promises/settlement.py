@@ -58,14 +58,20 @@ def promise_status(promised_at: datetime, reply_kind: str, published_at: datetim
 async def settle_promises(session: WriteSession, appeal: Appeal, reply: Reply, recorder: AppealRecorder) -> None:
     """Apply a published reply to the promises of its locked appeal: end the earlier ones, open the reply's own.
 
-    A reply that was published before a promise was made does not end it.
+    A reply does not end the promises of replies published after it. It ends one that an edit made of an earlier
+    reply, even if the edit came after it: whoever edited did not know of it yet.
     """
     published_at = reply.published_at
     if published_at is None:
         raise ValueError(f"Reply {reply.id} is not published")
     promises = await session.scalars(
         select(Promise)
-        .where(Promise.appeal_id == appeal.id, Promise.made_at <= published_at, Promise.final_reply_at.is_(None))
+        .join(Reply, Reply.id == Promise.reply_id)
+        .where(
+            Promise.appeal_id == appeal.id,
+            Reply.published_at <= published_at,
+            Promise.final_reply_at.is_(None),
+        )
         .order_by(Promise.made_at, Promise.id)
     )
     for promise in promises:

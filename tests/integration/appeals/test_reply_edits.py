@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.networks import NETWORKS
-from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
 from tests.integration.appeals.test_reply_attachments import upload
 from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, ends, published, withdrawn
@@ -91,6 +91,22 @@ async def test_edit_that_ends_after_the_final_reply_moves_no_promise(scenario: A
     after = await scenario.appeal(found["id"])
     assert [one["status"] for one in after["promises"]] == ["kept"]
     assert (after["status"], after["promised_at"]) == ("answered", None)
+
+
+async def test_final_reply_that_becomes_known_after_a_later_edit_keeps_the_promise_of_the_edit(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    final = await answer(scenario, found, "Починили.")
+    await ends(scenario, reply, asked, "edited")
+    await scenario.emit_published(final, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    assert after["promises"][1]["made_at"] > after["promises"][1]["ended_at"] > reply["published_at"]
+    assert [one["status"] for one in after["promises"]] == ["moved", "kept"]
 
 
 async def test_edit_after_the_broken_date_leaves_it_broken_and_promises_anew(
