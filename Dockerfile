@@ -14,7 +14,7 @@ RUN /opt/gospablik/bin/pip install --no-cache-dir --no-deps --no-build-isolation
 
 FROM python:3.11-slim
 RUN useradd --system --home-dir /app --create-home --uid 10001 gospablik \
-    && install -d -o gospablik -g gospablik -m 0700 /keys /data /attachments \
+    && install -d -o gospablik -g gospablik -m 0700 /keys /data /attachments /etc/traefik /acme \
        /keys/registry /keys/ingest /keys/appeals /keys/metrics /keys/webhooks
 COPY --from=build /opt/gospablik /opt/gospablik
 ENV PATH=/opt/gospablik/bin:$PATH \

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from cli.commands import audit, erasures, ingest, notices, registry, report, topics
+from cli.commands.common import read_settings
 from shared.renamed_settings import RenamedVariableError, refuse_renamed_variables
 
 app = typer.Typer(
@@ -78,19 +79,12 @@ def up(
     demo: Annotated[bool, typer.Option(help="Fill the registry with a region and let citizens write")] = True,
 ) -> None:
     """Run everything on this machine; Ctrl-C stops it, the data stays in .data."""
-    from pydantic import ValidationError
     from rich.console import Console
 
     from cli.embedded.settings import EmbeddedSettings
     from cli.embedded.up import EmbeddedRun
 
-    try:
-        settings = EmbeddedSettings()
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            typer.echo(f"GOSPABLIK_{name}: {problem['msg']}", err=True)
-        raise typer.Exit(1) from error
+    settings = read_settings(EmbeddedSettings)
     try:
         code = EmbeddedRun(settings, with_demo=demo, console=Console()).run()
     except PermissionError as error:
@@ -138,6 +132,17 @@ def prepare() -> None:
     from cli.deployment import prepare as compose
 
     asyncio.run(compose.prepare(os.environ))
+
+
+@app.command()
+def gateway_config(
+    folder: Annotated[Path, typer.Argument(help="Where Traefik reads its configuration", file_okay=False)],
+) -> None:
+    """Write the configuration of the gateway: addresses, TLS, trusted proxies."""
+    from cli.deployment.gateway_config import write_gateway_config
+    from services.gateway.traefik.entry_point_settings import EntryPointSettings
+
+    write_gateway_config(folder, read_settings(EntryPointSettings))
 
 
 @app.command()

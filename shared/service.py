@@ -38,6 +38,7 @@ from shared.events.listen_notify import NotificationListener
 from shared.events.relay import relay
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
+from shared.http.client_tls import client_tls
 from shared.http.conditional_reads import ConditionalReads
 from shared.http.request_log import API_HEADERS, Observe
 from shared.http.server_protocol import HttpProtocol
@@ -172,7 +173,9 @@ class Service:
 
     def new_http(self) -> aiohttp.ClientSession:
         """Return an HTTP client with connections of its own, which is closed with the service."""
-        self._http_clients.append(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)))
+        connector = aiohttp.TCPConnector(ssl=client_tls())
+        timeout = aiohttp.ClientTimeout(total=30)
+        self._http_clients.append(aiohttp.ClientSession(connector=connector, timeout=timeout))
         return self._http_clients[-1]
 
     @cached_property

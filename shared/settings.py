@@ -1,7 +1,8 @@
 """Settings of all processes; a service adds its own in `services/<name>/settings.py`."""
 
+import ssl
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -57,6 +58,16 @@ def _parse_notices_pages(value: object) -> object:
 # Pages whose conversations people get notices in: network and id there. Webhooks links accounts by the codes that
 # are written to them, and appeals takes such a code for no appeal: both read the same variable.
 NoticesPages = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_parse_notices_pages)]
+
+
+def _parse_ip_networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+# Addresses and networks (CIDR), separated by commas.
+IpNetworks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_parse_ip_networks)]
 # A secret for signatures or digests.
 StrongKey = Annotated[SecretStr, AfterValidator(_validate_strong_key)]
 # Fernet keys, newest first, separated by commas.
@@ -89,7 +100,16 @@ class Settings(BaseSettings):
     console_url: str = "http://127.0.0.1:8106"
     gateway_networks: str = Field(
         default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
-        description="Networks of the gateway, comma-separated: `X-Real-Ip` is trusted only from these",
+        description="Networks of the gateway, comma-separated: the client's address is trusted only from these",
+    )
+    trusted_proxies: IpNetworks = Field(
+        default=(),
+        description="Proxies in front of the gateway, comma-separated: of the addresses in `X-Forwarded-For` the "
+        "last that is none of these is the client's",
+    )
+    ca_bundle: Path | None = Field(
+        default=None,
+        description="PEM file with authorities, besides the machine's own, that sign other systems' certificates",
     )
     clock_shift_seconds: float = Field(
         default=0.0, description="Shifts this process's clock; tests give all processes the same shift"
@@ -113,10 +133,22 @@ class Settings(BaseSettings):
     oidc_client_id: str | None = Field(default=None, description="The region's front end at that issuer")
     password_sign_in: bool = Field(default=True, description="Whether people may sign in with a password here")
 
-    @field_validator("oidc_issuer", "oidc_audience", "oidc_client_id", mode="before")
+    @field_validator(
+        "oidc_issuer", "oidc_audience", "oidc_client_id", "ca_bundle", "database_direct_url", mode="before"
+    )
     @classmethod
-    def _empty_is_none(cls, value: str | None) -> str | None:
+    def _empty_is_none(cls, value: object) -> object:
         return value or None
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _validate_ca_bundle(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
+            except OSError as error:  # also ssl.SSLError
+                raise ValueError(f"no certificates in PEM can be read from {value}: {error}") from error
+        return value
 
     @field_validator("gateway_networks")
     @classmethod

@@ -1,16 +1,20 @@
 """A client of a running system's API, for commands: signs in, retries after a lost connection, explains errors."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
 import stamina
+
+from shared.http.client_tls import tls_trusting
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 DEMO_PASSWORD = "demo"  # noqa: S105 — the documented password of the embedded run
@@ -202,7 +206,12 @@ async def _chunks(content: bytes, on_progress: Callable[[int], None]) -> AsyncIt
 async def signed_in(connection: Connection) -> AsyncIterator[ApiClient]:
     """Yield a client that is signed in as this person. Raise `ApiError`."""
     timeout = aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
+    bundle = os.environ.get("GOSPABLIK_CA_BUNDLE")
+    try:
+        tls = tls_trusting(Path(bundle) if bundle else None)
+    except OSError as error:
+        raise ApiError(f"GOSPABLIK_CA_BUNDLE: no certificates can be read from {bundle}: {error}") from error
+    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls)) as http:
         client = ApiClient(http, connection)
         await client.sign_in()
         yield client

@@ -4,9 +4,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
+
+S = TypeVar("S", bound="BaseSettings")
 
 Url = Annotated[str, typer.Option(help="The address of the system")]
 User = Annotated[str, typer.Option(help="The user name to sign in with")]
@@ -43,3 +48,17 @@ def run_command(work: Callable[[], Awaitable[int]], interrupted: str) -> None:
         typer.echo(interrupted, err=True)
         code = EXIT_INTERRUPTED
     raise typer.Exit(code)
+
+
+def read_settings(kind: "type[S]") -> "S":
+    """Return settings from the environment; print what is wrong with which variable, and exit with 1."""
+    from pydantic import ValidationError
+
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            message = problem["msg"].removeprefix("Value error, ")
+            typer.echo(f"GOSPABLIK_{name}: {message}" if name else message, err=True)
+        raise typer.Exit(1) from error

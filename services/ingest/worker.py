@@ -32,6 +32,7 @@ from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared.api.pagination import inline_literal
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import WriteSession
+from shared.http.client_tls import client_tls
 from shared.jobs import Jobs, RetryLater
 from shared.logs import get_logger
 from shared.service import Service
@@ -95,7 +96,7 @@ class Worker:
         supervisor = TaskSupervisor(RESTART_BACKOFF, service.report_worker, _log_bug)
         # Shorter than the servers' keep-alive: a call on a connection the server has just closed has no known
         # outcome.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, ssl=client_tls())
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, token_pool, intake, settings)

@@ -1,7 +1,7 @@
 """The address of the client, as the gateway saw it."""
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from fastapi import Request
 
@@ -9,15 +9,31 @@ from shared.settings import settings
 
 
 def client_address(request: Request) -> str | None:
-    """Return the caller's address. `X-Real-Ip` is used only if the gateway forwarded the request.
+    """Return the caller's address. Headers are used only if the gateway forwarded the request.
 
-    The gateway sets it to the address that it saw, whatever a client says; only the console tells it another one.
+    `X-Real-Ip` comes from the console alone: the gateway drops that of everybody else. Otherwise it is the last
+    address in `X-Forwarded-For` that is no proxy of the region: what stands before it, the client itself may have
+    written. The gateway lets the header pass from these proxies only.
     """
     peer = request.client.host if request.client else None
-    told = _address(request.headers.get("x-real-ip", ""))
-    if told is None or peer is None or not _is_gateway(peer, settings().gateway_networks):
+    config = settings()
+    if peer is None or not _is_gateway(peer, config.gateway_networks):
         return peer
-    return str(told)
+    told = request.headers.get("x-real-ip")
+    found = _address(told) if told else _last_outside(request, config.trusted_proxies)
+    return str(found) if found else peer
+
+
+def _last_outside(
+    request: Request, proxies: tuple[IPv4Network | IPv6Network, ...]
+) -> IPv4Address | IPv6Address | None:
+    """Return the last forwarded address that is no proxy; if all are, the first; None if it is no address."""
+    found = None
+    for part in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
+        found = _address(part)
+        if found is None or not any(found in network for network in proxies):
+            break
+    return found
 
 
 def counted_address(address: str | None) -> str:

@@ -1,6 +1,7 @@
 """A mail server on loopback that answers as told, with a real SMTP implementation."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,12 +76,21 @@ class MailServer:
 
 
 @asynccontextmanager
-async def mail_server() -> AsyncIterator[MailServer]:
-    """Run a mail server on a free port until the block ends."""
+async def mail_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[MailServer]:
+    """Run a mail server on a free port until the block ends; with `tls` it takes letters after STARTTLS only."""
     loop = asyncio.get_running_loop()
     found = MailServer()
     server = await loop.create_server(
-        lambda: SMTP(found, data_size_limit=found.max_bytes, hostname="mx.example.ru", loop=loop), "127.0.0.1", 0
+        lambda: SMTP(
+            found,
+            data_size_limit=found.max_bytes,
+            hostname="mx.example.ru",
+            loop=loop,
+            tls_context=tls,
+            require_starttls=tls is not None,
+        ),
+        "127.0.0.1",
+        0,
     )
     found.port = server.sockets[0].getsockname()[1]
     try:

@@ -18,6 +18,7 @@ from services.appeals.attachments.storage_port import (
 )
 from services.appeals.settings import settings
 from shared.ids import new_id
+from shared.settings import settings as common_settings
 
 
 class FolderStorage:
@@ -109,5 +110,5 @@ def file_storage() -> FileStorage:
     """Return the storage that the settings name."""
     config = settings()
     if (bucket := config.attachments_s3) is not None:
-        return _s3_storage(bucket)
+        return _s3_storage(bucket, common_settings().ca_bundle)
     return FolderStorage(config.attachments_dir)

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -60,7 +61,8 @@ _CAUSES = {
 class S3Storage:
     """Stores the files in a bucket under the same names as in a folder."""
 
-    def __init__(self, bucket: S3Bucket) -> None:
+    def __init__(self, bucket: S3Bucket, ca_bundle: Path | None = None) -> None:
+        """`ca_bundle` names authorities that are trusted besides those of the system."""
         self._bucket = bucket
         # All is given explicitly, since the library would take from the environment (AWS_…) what is not.
         self._store = S3Store(
@@ -77,6 +79,7 @@ class S3Storage:
                 "allow_http": bucket.endpoint.startswith("http://"),
                 "connect_timeout": CONNECT_TIMEOUT,
                 "timeout": REQUEST_TIMEOUT,
+                **({"root_certificate": ca_bundle.read_bytes()} if ca_bundle is not None else {}),
             },
             retry_config={
                 "max_retries": MAX_RETRIES,

@@ -25,6 +25,7 @@ from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.database.sessions import Database
+from shared.http.client_tls import client_tls
 from shared.logs import get_logger
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
@@ -139,7 +140,10 @@ class Dispatcher:
         """Return the HTTP client: no proxy, no cookies, and each address is checked when its socket is created."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._concurrency, socket_factory=guarded_socket_factory(self._allowed), use_dns_cache=False
+                limit=self._concurrency,
+                socket_factory=guarded_socket_factory(self._allowed),
+                use_dns_cache=False,
+                ssl=client_tls(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(5, self._timeout)),

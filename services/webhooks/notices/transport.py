@@ -13,6 +13,7 @@ from aiosmtplib import SMTP
 from services.webhooks.notices.rendering import Envelope
 from services.webhooks.settings import WebhooksSettings
 from shared.database.outages import is_outage
+from shared.http.client_tls import client_tls
 
 # Servers check a text before they answer: RFC 5321, 4.5.3.2.6, asks to wait so long.
 ANSWER_SECONDS = 600.0
@@ -129,6 +130,7 @@ class MailServer:
             port=config.smtp_port,
             use_tls=config.smtp_tls == "tls",
             start_tls=config.smtp_tls == "starttls",
+            tls_context=None if config.smtp_tls == "none" else client_tls(),
             username=config.smtp_user,
             password=config.smtp_password.get_secret_value() if config.smtp_user else None,
             timeout=config.smtp_timeout_seconds,

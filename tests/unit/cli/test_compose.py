@@ -1,5 +1,6 @@
 """The Compose file agrees with the settings and with itself."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,12 +10,15 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
+from typer.testing import CliRunner
 
 from cli.deployment.prepare import generate_environment, prepare
 from cli.embedded.settings import API_SERVICES, SERVICES
+from cli.main import app
 from services.appeals.settings import AppealsSettings
 from services.console.settings import ConsoleSettings
 from services.gateway.settings import GatewaySettings
+from services.gateway.traefik.entry_point_settings import EntryPointSettings
 from services.ingest.settings import IngestSettings
 from services.metrics.settings import MetricsSettings
 from services.registry.settings import RegistrySettings
@@ -116,13 +120,56 @@ def test_entry_point_that_believes_addresses_is_reached_by_the_console_alone(ser
     believing = {name: one["address"] for name, one in static["entryPoints"].items() if "forwardedHeaders" in one}
     assert believing == {"internal": ":8081"}
     assert services["console"]["environment"]["GOSPABLIK_GATEWAY_URL"] == "http://gateway:8081"
-    assert services["gateway"]["ports"] == ["${GOSPABLIK_PORT_GATEWAY:-8080}:8080"]
+    assert [port.rpartition(":")[2] for port in services["gateway"]["ports"]] == ["8080", "8443"]
+
+
+def test_ports_are_open_to_this_machine_alone_by_default(services: dict[str, Any]) -> None:
+    ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert ports.keys() == {"gateway", "vk", "ok"}
+    for name, published in ports.items():
+        bind = "${GOSPABLIK_BIND:-127.0.0.1}:" if name == "gateway" else "127.0.0.1:"
+        assert all(port.startswith(bind) for port in published), name
+
+
+def test_gateway_reads_the_configuration_that_is_written_for_it(services: dict[str, Any], tmp_path: Path) -> None:
+    writer, gateway = services["gateway-config"], services["gateway"]
+    assert gateway["depends_on"]["gateway-config"]["condition"] == "service_completed_successfully"
+    done = CliRunner().invoke(app, [writer["command"][0], str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    static = json.loads((tmp_path / "traefik.yml").read_text(encoding="utf-8"))
+    assert static["providers"]["file"]["filename"] == str(tmp_path / "dynamic.yml")
+    assert (tmp_path / "dynamic.yml").read_bytes() == (_ROOT / "services/gateway/traefik/dynamic.yml").read_bytes()
+    # Where Traefik looks for its configuration, and the same folders on both sides.
+    assert writer["command"][1] == "/etc/traefik"
+    assert [volume.removesuffix(":ro") for volume in gateway["volumes"]] == [
+        volume.removesuffix(":ro") for volume in writer["volumes"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"GOSPABLIK_TLS": "files", "GOSPABLIK_PUBLIC_URL": "https://x.example.ru"}, "/tls/certificate.pem"),
+        ({"GOSPABLIK_TRUSTED_PROXIES": "proxy"}, "GOSPABLIK_TRUSTED_PROXIES: 'proxy' does not appear to be"),
+    ],
+)
+def test_wrong_setting_of_the_gateway_stops_its_configuration(
+    given: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given)
+    assert (done.exit_code, said in done.stderr) == (1, True), done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
     gateway = (_ROOT / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
     in_gateway = dict(re.findall(r'env "(\w+)" \| default "(\w+)"', gateway))
     assert in_gateway
+    written = {
+        name.removeprefix("GOSPABLIK_").lower(): value
+        for name, value in _defaults(services["gateway-config"]).items()
+    }
+    assert EntryPointSettings.model_validate(written) == EntryPointSettings.model_validate({})
     assert in_gateway.items() <= _defaults(services["gateway"]).items()
     for container in (*SERVICES, "gateway-service"):
         common = {} if container == "gateway-service" else Settings.model_fields | _RETENTION_SETTINGS
@@ -185,7 +232,7 @@ def _defaults(service: dict[str, Any]) -> dict[str, str]:
 def test_emulators_are_a_profile_and_services_have_health_checks(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert (service.get("profiles") == ["emulators"]) == (name in ("vk", "ok")), name
-        if name not in ("vk", "ok", "prepare", "starter-rules"):
+        if name not in ("vk", "ok", "prepare", "starter-rules", "gateway-config"):
             assert service["healthcheck"]["test"], name
     for path in re.findall(r"\./([\w/.-]+):", (_ROOT / "docker-compose.yml").read_text()):
         assert (_ROOT / path).exists(), path

@@ -129,7 +129,7 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
             await _until_routed(found)
             yield found
     finally:
-        process.terminate()
+        process.kill()  # it would wait two seconds for idle connections
         await process.wait()
 
 
@@ -293,7 +293,7 @@ FORGED = {
 async def test_clients_cannot_choose_the_address_that_services_see(gateway: Gateway) -> None:
     for forged in (FORGED, *({name: value} for name, value in FORGED.items())):
         async with gateway.http.get(f"{gateway.base}/api/v1/appeals/address", headers=forged) as response:
-            assert await response.json() == {"X-Real-Ip": ["127.0.0.1"], "X-Forwarded-For": ["127.0.0.1"]}
+            assert await response.json() == {"X-Real-Ip": [], "X-Forwarded-For": ["127.0.0.1"]}
 
 
 async def test_console_names_the_address_of_a_person(gateway: Gateway) -> None:

@@ -1,5 +1,6 @@
 """The client address for rate limits and logs: what the gateway saw, not what the caller claims."""
 
+from ipaddress import ip_network
 from types import SimpleNamespace
 
 import pytest
@@ -8,10 +9,19 @@ from fastapi import Request
 from shared.http.client_address import client_address, counted_address
 
 GATEWAY = "10.1.0.0/24, fd00::/64"
+PROXIES = (ip_network("192.0.2.0/28"),)
 
 
-def _from(peer: str, told: str) -> Request:
-    return Request({"type": "http", "client": (peer, 1), "headers": [(b"x-real-ip", told.encode())]})
+def _from(peer: str, *, real: str | None = None, forwarded: str | None = None) -> Request:
+    given = ((b"x-real-ip", real), (b"x-forwarded-for", forwarded))
+    headers = [(name, value.encode()) for name, value in given if value is not None]
+    return Request({"type": "http", "client": (peer, 1), "headers": headers})
+
+
+@pytest.fixture(autouse=True)
+def _gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(gateway_networks=GATEWAY, trusted_proxies=PROXIES)
+    monkeypatch.setattr("shared.http.client_address.settings", lambda: found)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +29,7 @@ def _from(peer: str, told: str) -> Request:
     [
         ("10.1.0.7", "198.51.100.7", "198.51.100.7"),
         ("fd00::7", "198.51.100.7", "198.51.100.7"),
-        # The gateway names one address.
+        # The console names one address.
         ("10.1.0.7", "198.51.100.7, 203.0.113.9", "10.1.0.7"),
         ("10.1.0.7", "T. Ivanova", "10.1.0.7"),
         ("10.1.0.7", "", "10.1.0.7"),
@@ -27,11 +37,34 @@ def _from(peer: str, told: str) -> Request:
         ("10.1.1.7", "198.51.100.7", "10.1.1.7"),
     ],
 )
-def test_caller_cannot_choose_the_counted_address(
-    peer: str, told: str, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.http.client_address.settings", lambda: SimpleNamespace(gateway_networks=GATEWAY))
-    assert client_address(_from(peer, told)) == address
+def test_console_names_the_address_of_a_person(peer: str, told: str, address: str) -> None:
+    assert client_address(_from(peer, real=told)) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("10.1.0.7", "198.51.100.7", "198.51.100.7"),
+        # Proxies of the region are passed over, from the last one on.
+        ("10.1.0.7", "198.51.100.7, 192.0.2.1", "198.51.100.7"),
+        ("10.1.0.7", "198.51.100.7, 192.0.2.2, 192.0.2.1", "198.51.100.7"),
+        # What the client wrote stands before its address.
+        ("10.1.0.7", "203.0.113.9, 198.51.100.7, 192.0.2.1", "198.51.100.7"),
+        ("10.1.0.7", "192.0.2.9, 198.51.100.7", "198.51.100.7"),
+        # A proxy itself called.
+        ("10.1.0.7", "192.0.2.2, 192.0.2.1", "192.0.2.2"),
+        ("10.1.0.7", "T. Ivanova, 192.0.2.1", "10.1.0.7"),
+        ("10.1.0.7", "", "10.1.0.7"),
+        # A caller that bypasses the gateway cannot choose an address.
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+    ],
+)
+def test_caller_cannot_choose_the_counted_address(peer: str, forwarded: str, address: str) -> None:
+    assert client_address(_from(peer, forwarded=forwarded)) == address
+
+
+def test_address_that_the_console_names_goes_before_forwarded_ones() -> None:
+    assert client_address(_from("10.1.0.7", real="198.51.100.7", forwarded="10.1.0.9")) == "198.51.100.7"
 
 
 def test_addresses_of_one_ipv6_network_count_as_one() -> None:

@@ -10,6 +10,7 @@ from cli.embedded.secrets import load_secrets
 from services.ingest.settings import IngestSettings
 from services.webhooks.settings import WebhooksSettings
 from shared.settings import Settings
+from tests.support.certificates import make_authority
 from tests.unit.ingest.settings_keys import KEYS
 
 KEY = "a-key-of-the-tests-0123"
@@ -88,3 +89,21 @@ def test_keys_of_the_embedded_run_are_accepted(tmp_path: Path) -> None:
     )
     newest_first = [made_keys.encryption_key, KEYS["encryption_keys"]]
     assert ingest.encryption_keys.get_secret_value().split(",") == newest_first
+
+
+def test_ca_bundle_without_certificates_is_refused(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    assert made(ca_bundle=str(authority.bundle)).ca_bundle == authority.bundle
+    assert made(ca_bundle="").ca_bundle is None
+    (tmp_path / "empty.pem").write_text("none\n")
+    for name in ("empty.pem", "missing.pem"):
+        with pytest.raises(ValidationError, match=f"ca_bundle\n.*no certificates in PEM can be read .*{name}"):
+            made(ca_bundle=str(tmp_path / name))
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    found = made(trusted_proxies="10.0.0.5, 10.1.0.0/16,").trusted_proxies
+    assert [str(network) for network in found] == ["10.0.0.5/32", "10.1.0.0/16"]
+    assert made(trusted_proxies="").trusted_proxies == ()
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        made(trusted_proxies="proxy.example.ru")
