@@ -131,7 +131,11 @@ def prepare() -> None:
     """
     from cli.deployment import prepare as compose
 
-    asyncio.run(compose.prepare(os.environ))
+    try:
+        asyncio.run(compose.prepare(compose.read_variables()))
+    except compose.MissingVariableError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Settings of all processes; a service adds its own in `services/<name>/settings.py`."""
 
+import os
 import ssl
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -9,7 +10,13 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.networks import NETWORKS
 
@@ -76,7 +83,35 @@ FernetKeys = Annotated[SecretStr, AfterValidator(_validate_fernet_keys)]
 ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks", "console"]
 
 
-class Settings(BaseSettings):
+def secrets_folder() -> Path | None:
+    """Return the folder of secret files if there is one: where Compose and Kubernetes mount them, by default."""
+    folder = Path(os.environ.get("GOSPABLIK_SECRETS_DIR") or "/run/secrets")
+    return folder if folder.is_dir() else None
+
+
+class SecretFileSettings(BaseSettings):
+    """Settings that may also be files named like their variables, such as `/run/secrets/GOSPABLIK_CURSOR_KEY`.
+
+    A file goes before a variable.
+    """
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where values are looked for, in this order."""
+        usual = (env_settings, dotenv_settings, file_secret_settings)
+        if (folder := secrets_folder()) is None:
+            return init_settings, *usual
+        return init_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder), *usual
+
+
+class Settings(SecretFileSettings):
     """Read from `GOSPABLIK_*`; a missing required value stops the process with an error that names the field."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)

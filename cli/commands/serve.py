@@ -6,7 +6,7 @@ import uvicorn
 from cli.embedded.settings import SERVICES
 from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings
-from shared import service
+from shared import logs, service
 
 
 def serve(name: str, process: service.Process) -> None:
@@ -24,12 +24,14 @@ def serve(name: str, process: service.Process) -> None:
 def serve_gateway() -> None:
     """Serve the gateway's own service at GOSPABLIK_HOST and GOSPABLIK_PORT."""
     settings = GatewaySettings()
+    logs.configure("gateway", settings.log_level)
     uvicorn.run(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         loop="uvloop",
         http="httptools",
+        log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,

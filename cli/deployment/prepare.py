@@ -19,13 +19,33 @@ from cli.embedded.secrets import Secrets, new_password
 from cli.embedded.settings import SERVICES
 from migrations.lock import PREPARE_LOCK, hold_lock
 from shared.database.sessions import connect
+from shared.settings import secrets_folder
+
+PASSWORDS = ("GOSPABLIK_OWNER_PASSWORD", *(f"GOSPABLIK_{name.upper()}_PASSWORD" for name in SERVICES))
+_REQUIRED = ("GOSPABLIK_DATABASE_ADMIN_URL", "GOSPABLIK_KEYS_DIR", *PASSWORDS)
+
+
+class MissingVariableError(Exception):
+    """Variables are not set; the message names them."""
+
+
+def read_variables() -> dict[str, str]:
+    """Return the variables of the process; a file of that name in the folder of secrets goes before each."""
+    folder = secrets_folder()
+    files = sorted(folder.glob("GOSPABLIK_*")) if folder else []
+    return dict(os.environ) | {path.name: path.read_text(encoding="utf-8").strip() for path in files}
 
 
 async def prepare(environment: Mapping[str, str]) -> None:
     """Create owner, database, schema, login roles and signing keys; everything that exists is kept.
 
-    Raise KeyError with the name of a missing variable before anything is changed.
+    Raise MissingVariableError before anything is changed.
     """
+    if missing := [name for name in _REQUIRED if not environment.get(name)]:
+        raise MissingVariableError(
+            f"Not set: {', '.join(missing)}. Create .env by `gospablik generate-env`, as the head of "
+            "docker-compose.yml describes"
+        )
     admin_url = environment["GOSPABLIK_DATABASE_ADMIN_URL"]
     owner_password = environment["GOSPABLIK_OWNER_PASSWORD"]
     passwords = {name: environment[f"GOSPABLIK_{name.upper()}_PASSWORD"] for name in SERVICES}

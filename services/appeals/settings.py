@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from shared.settings import FernetKeys, NoticesPages
+from shared.settings import FernetKeys, NoticesPages, SecretFileSettings
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class S3Bucket:
     secret: SecretStr
 
 
-class AppealsSettings(BaseSettings):
+class AppealsSettings(SecretFileSettings):
     """Settings read from environment variables `GOSPABLIK_*`."""
 
     # The input of a failed validation contains the secret of S3.
@@ -158,7 +158,7 @@ class AppealsSettings(BaseSettings):
         return S3Bucket(endpoint, name, self.attachments_s3_region, key_id, secret)
 
 
-class ContactSettings(BaseSettings):
+class ContactSettings(SecretFileSettings):
     """The keys of contacts, read when one is stored or shown; `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)

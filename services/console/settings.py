@@ -3,12 +3,12 @@
 from functools import lru_cache
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.settings import FernetKeys
+from shared.settings import FernetKeys, SecretFileSettings
 
 
-class ConsoleSettings(BaseSettings):
+class ConsoleSettings(SecretFileSettings):
     """Read from `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)

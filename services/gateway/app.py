@@ -15,7 +15,6 @@ from services.gateway.aggregation.openapi_cache import OpenApiCache
 from services.gateway.api import docs_page
 from services.gateway.api.error_pages import error_page, error_page_for_people
 from services.gateway.settings import GatewaySettings
-from shared import logs
 from shared.api import openapi_document
 from shared.http import problems
 from shared.http.request_log import NOSNIFF, Observe
@@ -52,7 +51,6 @@ def create_app(settings: GatewaySettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        logs.configure("gateway", "INFO")
         refuse_renamed_variables(os.environ)
         async with aiohttp.ClientSession() as http:
             app.state.http = http

@@ -19,6 +19,7 @@ class GatewaySettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = 8100
+    log_level: str = "INFO"
     registry_url: str = "http://127.0.0.1:8101"
     ingest_url: str = "http://127.0.0.1:8102"
     appeals_url: str = "http://127.0.0.1:8103"

@@ -4,15 +4,15 @@ from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from shared.settings import FernetKeys, StrongKey
+from shared.settings import FernetKeys, SecretFileSettings, StrongKey
 
 # Methods of VK that the network limits per token and day.
 VK_CALLS_PER_DAY = {"wall.get": 5_000, "wall.search": 1_000, "newsfeed.search": 1_000}
 
 
-class IngestSettings(BaseSettings):
+class IngestSettings(SecretFileSettings):
     """Read from `GOSPABLIK_*`. Periods are in seconds; budgets in calls a day of one token."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)

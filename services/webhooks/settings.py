@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from shared.settings import FernetKeys, NoticesPages
+from shared.settings import FernetKeys, NoticesPages, SecretFileSettings
 
 IpNetwork = IPv4Network | IPv6Network
 
 
-class WebhooksSettings(BaseSettings):
+class WebhooksSettings(SecretFileSettings):
     """Read from `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)

@@ -23,8 +23,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from shared.database.outages import SQLSTATE_READ_ONLY, DependencyUnavailable, is_deadlock, is_outage, sqlstate
 
 T = TypeVar("T")
-# The pool size of each service process; a worker also has connections for jobs and one for LISTEN. The sum is
-# below Postgres' limit of 100 even if Compose runs API and worker of each service separately.
+# The pool size of each service process; a worker also has connections for jobs and one for LISTEN. The sum of API
+# and worker of each service is below 100, as in the embedded server, that of two of each below the 200 of Compose.
 POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5, "console": 4}
 JOB_CONNECTIONS = 2
 # A ping costs three round trips, so a connection used this recently is taken as alive unless it was closed.

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,17 @@ from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 from typer.testing import CliRunner
 
-from cli.deployment.prepare import generate_environment, prepare
+from cli.deployment.prepare import (
+    PASSWORDS,
+    MissingVariableError,
+    generate_environment,
+    prepare,
+    read_variables,
+)
+from cli.embedded.programs import CLI_COMMAND
 from cli.embedded.settings import API_SERVICES, SERVICES
 from cli.main import app
-from services.appeals.settings import AppealsSettings
+from services.appeals.settings import AppealsSettings, ContactSettings
 from services.console.settings import ConsoleSettings
 from services.gateway.settings import GatewaySettings
 from services.gateway.traefik.entry_point_settings import EntryPointSettings
@@ -24,6 +33,7 @@ from services.metrics.settings import MetricsSettings
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
 from shared.database.purge import RetentionSettings
+from shared.database.sessions import JOB_CONNECTIONS, POOL_SIZES
 from shared.settings import Settings
 
 _ROOT = Path(__file__).parents[3]
@@ -36,6 +46,7 @@ _SERVICE_SETTINGS: dict[str, type[BaseSettings]] = {
     "console": ConsoleSettings,
     "gateway-service": GatewaySettings,
 }
+_MAX_CONNECTIONS = re.compile("max_connections=(.*)")
 _RETENTION_SETTINGS = {f"keep_{name}": field for name, field in RetentionSettings.model_fields.items()}
 
 
@@ -178,12 +189,14 @@ def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
         )
         for name, default in _defaults(services[container]).items():
             field = fields.get(name.removeprefix("GOSPABLIK_").lower())
+            if field is None and container == "appeals":
+                field = ContactSettings.model_fields.get(name.removeprefix("GOSPABLIK_").lower())
             if field is None:
                 assert name in services["gateway"]["environment"], f"{container} does not read {name}"
             elif default:
                 kind = TypeAdapter[object](field.rebuild_annotation())
                 assert kind.validate_python(default) == field.default, name
-            else:
+            elif not field.is_required():
                 assert not field.default, name
 
 
@@ -248,13 +261,156 @@ def test_only_appeals_mounts_the_models_read_only(services: dict[str, Any]) -> N
             assert "keys-appeals:/keys:ro" in service["volumes"]
 
 
-def test_generate_env_creates_all_required_secrets(text: str) -> None:
-    asked = set(re.findall(r"\$\{(GOSPABLIK_\w+):\?", text))
+def test_generate_env_creates_all_required_secrets(text: str, services: dict[str, Any]) -> None:
+    kinds: list[type[BaseSettings]] = [Settings, *_SERVICE_SETTINGS.values()]
+    required = {
+        f"GOSPABLIK_{name.upper()}"
+        for kind in kinds
+        for name, field in kind.model_fields.items()
+        if field.is_required()
+    }
+    asked = {"GOSPABLIK_SUPERUSER_PASSWORD", *PASSWORDS} | (required & set(re.findall(r"\$\{(\w+)", text)))
     first, second = (dict(line.split("=", 1) for line in generate_environment().splitlines()) for _ in range(2))
     assert set(first) == asked
     assert not set(first.values()) & set(second.values())
 
 
-async def test_prepare_without_a_required_variable_is_refused() -> None:
-    with pytest.raises(KeyError, match="GOSPABLIK_OWNER_PASSWORD"):
-        await prepare({"GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x"})
+def test_documented_line_makes_a_private_file_and_never_replaces_it(text: str, tmp_path: Path) -> None:
+    line = re.search(r"\(umask.*generate-env > \.env\)", text)
+    assert line is not None
+    command = line[0].replace("docker run --rm gospablik", shlex.join(CLI_COMMAND))
+    for code in (0, 1):
+        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode != 0) == code, done.stderr
+        found = (tmp_path / ".env").read_text()
+        assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+        assert found.startswith("GOSPABLIK_SUPERUSER_PASSWORD=")
+        if code == 0:
+            first = found
+    assert found == first
+    assert ".env" in (_ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_nothing_is_required_before_the_file_of_secrets_exists(text: str) -> None:
+    # `docker compose build` fills in the variables of the whole file.
+    assert re.findall(r"\$\{\w+:?\?", text) == []
+
+
+async def test_prepare_without_required_variables_names_all_of_them() -> None:
+    given = dict.fromkeys(PASSWORDS[1:], "")
+    with pytest.raises(MissingVariableError) as refused:
+        await prepare({"GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x", **given})
+    assert all(name in str(refused.value) for name in (*PASSWORDS, "GOSPABLIK_KEYS_DIR"))
+
+
+def test_prepare_fails_in_words() -> None:
+    empty = dict.fromkeys((*PASSWORDS, "GOSPABLIK_DATABASE_ADMIN_URL"), "")
+    done = CliRunner().invoke(app, ["prepare"], env=empty)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Not set: GOSPABLIK_DATABASE_ADMIN_URL, ")
+
+
+def test_prepare_reads_passwords_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "GOSPABLIK_OWNER_PASSWORD").write_text("from-a-file\n")
+    monkeypatch.setenv("GOSPABLIK_OWNER_PASSWORD", "")
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
+    assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == "from-a-file"
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path / "missing"))
+    assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == ""
+
+
+def test_one_service_builds_the_image_of_all(services: dict[str, Any]) -> None:
+    ours = {name: service for name, service in services.items() if "GOSPABLIK_IMAGE" in service["image"]}
+    assert ours.keys() == services.keys() - {"postgres", "gateway"}
+    assert len({service["image"] for service in ours.values()}) == 1
+    assert [name for name, service in ours.items() if "build" in service] == ["prepare"]
+    # Docker must not look for it in a public registry.
+    assert {service["pull_policy"] for service in ours.values()} == {"${GOSPABLIK_PULL_POLICY:-never}"}
+
+
+def test_containers_have_no_more_rights_and_memory_than_they_need(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.get("privileged"), name
+        assert "cap_add" not in service, name
+        assert service["mem_limit"], name
+        assert service["cpus"] > 0, name
+        assert service["pids_limit"] > 0, name
+    # The images of others run as root by default; ours names its user itself.
+    assert {name for name, service in services.items() if "user" in service} == {"postgres", "gateway"}
+    image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "USER gospablik" in image
+    assert f"--uid {services['gateway']['user'].partition(':')[0]}" in image
+
+
+def test_two_of_each_process_stay_below_the_connections_of_the_server(services: dict[str, Any]) -> None:
+    limit = int(
+        next(found[1] for one in services["postgres"]["command"] if (found := _MAX_CONNECTIONS.match(one)))
+    )
+    needed = 0
+    for name in SERVICES:
+        containers = [
+            one for one, service in services.items() if service.get("command", [])[:2] == ["serve", name]
+        ]
+        # Each process may listen for notifications.
+        needed += len(containers) * (POOL_SIZES[name] + 1)
+        needed += JOB_CONNECTIONS if name in API_SERVICES else 0
+    # Superusers keep three; migrations, commands and people need some.
+    assert 2 * needed + 20 <= limit
+
+
+def test_services_wait_for_no_database_container_but_through_prepare(services: dict[str, Any]) -> None:
+    # An external server takes its place.
+    waiting = {name for name, service in services.items() if "postgres" in service.get("depends_on", {})}
+    assert waiting == {"prepare"}
+    assert services["prepare"]["depends_on"]["postgres"]["required"] is False
+    external = yaml.safe_load((_ROOT / "docker-compose.external-database.yml").read_text(encoding="utf-8"))
+    assert external == {"services": {"postgres": {"profiles": ["own-database"]}}}
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "direct"),
+    [
+        ({}, "postgres:5432/gospablik", "postgres:5432/gospablik"),
+        (
+            {"ADDRESS": "one:5432,two:5432", "OPTIONS": "?sslmode=verify-full&sslrootcert=/ca/region.pem"},
+            "one:5432,two:5432/gospablik?sslmode=verify-full&sslrootcert=/ca/region.pem",
+            "one:5432,two:5432/gospablik?sslmode=verify-full&sslrootcert=/ca/region.pem",
+        ),
+        (
+            {"ADDRESS": "pooler:6432", "DIRECT_ADDRESS": "server:5432"},
+            "pooler:6432/gospablik",
+            "server:5432/gospablik",
+        ),
+    ],
+)
+def test_database_outside_can_be_set(
+    services: dict[str, Any], given: dict[str, str], address: str, direct: str
+) -> None:
+    values = {f"GOSPABLIK_DATABASE_{name}": value for name, value in given.items()}
+    for name in SERVICES:
+        environment = services[name]["environment"]
+        filled = values | {f"GOSPABLIK_{name.upper()}_PASSWORD": "p"}
+        login = f"postgresql://{name}:p@"
+        assert _interpolate(environment["GOSPABLIK_DATABASE_URL"], filled) == login + address
+        assert _interpolate(environment["GOSPABLIK_DATABASE_DIRECT_URL"], filled) == login + direct
+    admin = _interpolate(services["prepare"]["environment"]["GOSPABLIK_DATABASE_ADMIN_URL"], values)
+    assert admin == f"postgresql://postgres:@{direct}".replace("/gospablik", "/postgres")
+
+
+def _interpolate(text: str, values: dict[str, str]) -> str:
+    """Return a text as Compose fills it in: `${NAME:-default}`, where the default may hold another one."""
+    while found := re.search(r"\$\{(\w+):-([^${}]*)\}", text):
+        text = text[: found.start()] + (values.get(found[1]) or found[2]) + text[found.end() :]
+    return text
+
+
+def test_example_for_prometheus_names_every_process(services: dict[str, Any]) -> None:
+    example = yaml.safe_load((_ROOT / "docs/operations/prometheus.yml").read_text(encoding="utf-8"))
+    (targets,) = (one["targets"] for one in example["scrape_configs"][0]["static_configs"])
+    serving = {name for name, one in services.items() if "serve" in one.get("command", [])}
+    # The gateway's own service has no metrics.
+    assert targets == sorted(set(targets), key=targets.index)
+    assert set(targets) == {f"{name}:8000" for name in serving - {"gateway-service"}} | {"gateway:8107"}

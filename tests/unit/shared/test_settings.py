@@ -107,3 +107,18 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
     assert made(trusted_proxies="").trusted_proxies == ()
     with pytest.raises(ValidationError, match="trusted_proxies"):
         made(trusted_proxies="proxy.example.ru")
+
+
+def test_secrets_may_be_files_which_go_before_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "GOSPABLIK_CURSOR_KEY").write_text(f"{KEY}-of-a-file\n")
+    (tmp_path / "GOSPABLIK_ENCRYPTION_KEYS").write_text(KEYS["encryption_keys"])
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", str(value))
+    # Compose passes variables that are not set as empty ones.
+    monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", "")
+    assert Settings().cursor_key.get_secret_value() == f"{KEY}-of-a-file"
+    assert Settings().audit_key.get_secret_value() == KEY
+    assert WebhooksSettings().encryption_keys.get_secret_value() == KEYS["encryption_keys"]
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path / "missing"))
+    assert Settings().cursor_key.get_secret_value() == KEY
