@@ -16,6 +16,7 @@ FROM python:3.11-slim
 RUN useradd --system --home-dir /app --create-home --uid 10001 gospablik \
     && install -d -o gospablik -g gospablik -m 0700 /keys /data /attachments /etc/traefik /acme \
        /keys/registry /keys/ingest /keys/appeals /keys/metrics /keys/webhooks
+COPY --chmod=755 cli/deployment/ready.bash /usr/local/bin/ready
 COPY --from=build /opt/gospablik /opt/gospablik
 ENV PATH=/opt/gospablik/bin:$PATH \
     PYTHONUNBUFFERED=1 \
