@@ -1,24 +1,51 @@
-# One image for every service, the gateway's service, the one-shot that prepares the database, and the emulators.
-FROM python:3.11-slim AS build
-WORKDIR /src
-RUN python -m venv /opt/gospablik
+# One image for every service, the gateway's service, the one-shots, and the emulators.
+#
+# What changes least comes first: a change of the code ships the last layer again, and nothing else. A mirror of the
+# package index, and the authority of its certificate, are secrets of the build: they stay in no layer.
+#   docker build --secret id=pip,src=pip.conf --secret id=ca,src=ca.pem -t gospablik .
+# where pip.conf has `index-url`, and `cert = /run/secrets/ca`.
+ARG PYTHON_IMAGE=python:3.11.14-slim-trixie
+
+FROM ${PYTHON_IMAGE} AS packages
+RUN python -m venv --without-pip /opt/gospablik
 COPY requirements.lock ./
-RUN /opt/gospablik/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+# Of the packages, what nothing here runs is left out: their tests, and natasha but for its word vectors.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
+    --mount=type=secret,id=ca,target=/run/secrets/ca,required=false \
+    pip --python /opt/gospablik/bin/python install --no-cache-dir --disable-pip-version-check \
+        --no-deps --require-hashes -r requirements.lock \
+    && cd /opt/gospablik/lib/python3.11/site-packages \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && rm -rf natasha/data/model natasha/data/dict
+
+# The code and its command, for the Python of the packages.
+FROM packages AS code
+WORKDIR /src
+COPY requirements-embedded.lock ./
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
+    --mount=type=secret,id=ca,target=/run/secrets/ca,required=false \
+    python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+        -r requirements-embedded.lock
 COPY pyproject.toml README.md ./
 COPY shared shared
 COPY services services
 COPY migrations migrations
 COPY emulators emulators
 COPY cli cli
-RUN /opt/gospablik/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir /wheels . \
+    && pip --python /opt/gospablik/bin/python install --no-deps --no-index --disable-pip-version-check \
+        --target /opt/code /wheels/*.whl
 
-FROM python:3.11-slim
-RUN useradd --system --home-dir /app --create-home --uid 10001 gospablik \
+FROM ${PYTHON_IMAGE}
+# The image of Python has no bytecode, and the root of a container is read-only: each process would compile.
+RUN python -m compileall -q -x '/(test|idlelib|lib2to3|tkinter|turtledemo|ensurepip|site-packages)/' /usr/local/lib/python3.11 \
+    && useradd --system --home-dir /app --create-home --uid 10001 gospablik \
     && install -d -o gospablik -g gospablik -m 0700 /keys /data /attachments /etc/traefik /acme \
        /keys/registry /keys/ingest /keys/appeals /keys/metrics /keys/webhooks
-COPY --chmod=755 cli/deployment/ready.bash /usr/local/bin/ready
-COPY --from=build /opt/gospablik /opt/gospablik
-ENV PATH=/opt/gospablik/bin:$PATH \
+COPY --from=packages /opt/gospablik /opt/gospablik
+ENV PATH=/opt/code/bin:/opt/gospablik/bin:$PATH \
+    PYTHONPATH=/opt/code \
     PYTHONUNBUFFERED=1 \
     GOSPABLIK_HOST=0.0.0.0 \
     GOSPABLIK_PORT=8000 \
@@ -28,3 +55,5 @@ WORKDIR /app
 EXPOSE 8000
 ENTRYPOINT ["gospablik"]
 CMD ["--help"]
+COPY --chmod=755 cli/deployment/ready.bash /usr/local/bin/ready
+COPY --from=code /opt/code /opt/code

@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 help: ## what can be done here
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.runtime: requirements.lock pyproject.toml
+$(VENV)/.runtime: requirements.lock requirements-embedded.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
 	@echo "installing the locked packages into $(VENV): about a minute, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock -r requirements-embedded.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -47,8 +47,13 @@ format: $(VENV)/.dev ## write the canonical format
 bench: $(VENV)/.dev ## every benchmark, each with its ratio to a floor
 	$(BIN)/python -m bench
 
+# What natasha needs to run; only a file of it is read.
+UNUSED := dawg-python docopt intervaltree ipymarkup pymorphy2 pymorphy2-dicts-ru razdel slovnet sortedcontainers yargy
+RESOLVE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+
 lock: ## resolve requirements*.in into hashed locks (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header requirements.in -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -c requirements.lock requirements-dev.in -o requirements-dev.lock
+	$(RESOLVE) $(UNUSED:%=--no-emit-package %) requirements.in -o requirements.lock
+	$(RESOLVE) -c requirements.lock requirements-embedded.in -o requirements-embedded.lock
+	$(RESOLVE) -c requirements.lock -c requirements-embedded.lock requirements-dev.in -o requirements-dev.lock
 
 .PHONY: help run test test-long lint format bench lock

