@@ -12,6 +12,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli.deployment.prepare import (
@@ -427,3 +428,37 @@ def test_example_for_prometheus_names_every_process(services: dict[str, Any]) ->
     # The gateway's own service has no metrics.
     assert targets == sorted(set(targets), key=targets.index)
     assert set(targets) == {f"{name}:8000" for name in serving - {"gateway-service"}} | {"gateway:8107"}
+
+
+@pytest.mark.parametrize("path", sorted((_ROOT / "docs/operations").glob("*.md")), ids=lambda path: path.name)
+def test_documented_commands_name_existing_containers_and_commands(path: Path, services: dict[str, Any]) -> None:
+    text = re.sub(r"\\?\n\s*", " ", path.read_text(encoding="utf-8"))
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    for subcommand, rest in re.findall(r"docker compose (exec|run|logs|restart) ([^`|<>]*)", text):
+        words = rest.replace("--entrypoint ", "--entrypoint=").split()
+        container = next((word for word in words if not word.startswith("-") and not re.match(r"\d+m$", word)), "")
+        # A placeholder is in capitals.
+        assert container in services or container.isupper() or subcommand == "restart", f"{subcommand} {rest}"
+        after = words[words.index(container) + 1 :] if container in words else []
+        if subcommand == "exec" and after[0] == "gospablik":
+            assert after[1] in commands | {"…"}, rest
+        if subcommand == "run":
+            # Without it, Compose runs `prepare` again.
+            assert "--no-deps" in words or container == "prepare", rest
+
+
+def test_documents_name_all_containers_that_are_rolled_back(services: dict[str, Any]) -> None:
+    text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
+    found = re.search(r"--wait --no-deps ((?:[a-z-]+\s+(?:\\\n\s+)?)+)", text)
+    assert found is not None
+    restarted = {name for name, one in services.items() if one["restart"] != "no" and "profiles" not in one}
+    assert set(found[1].replace("\\", "").split()) == restarted - {"postgres"}
+
+
+def test_every_key_and_password_has_its_rotation_documented() -> None:
+    text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
+    section = text[text.index("## Rotate keys") : text.index("## Scale")]
+    names = {line.split("=", 1)[0] for line in generate_environment().splitlines()}
+    # The text says of all but one: and those of the other services.
+    names -= {f"GOSPABLIK_{name.upper()}_PASSWORD" for name in SERVICES if name != "registry"}
+    assert {name for name in names if f"`{name}`" not in section} == set()
