@@ -4,12 +4,14 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from cli.demo.past.row_writer import RowWriter
+from shared.ids import new_id
 
 _HOURS = 3600
 
@@ -53,6 +55,28 @@ def add_pages(writer: RowWriter, organisations: Iterable[UUID]) -> None:
                 created_at=long_ago,
                 updated_at=long_ago,
             )
+
+
+async def add_page_scores(connection: asyncpg.Connection, weeks: Sequence[str], seed: int) -> None:
+    """Store scores of most pages in these weeks, by the formula that is there."""
+    rng = random.Random(seed)
+    formula = await connection.fetchrow("SELECT id, green_from, yellow_from FROM page_score_formulas")
+    pages = [row["id"] for row in await connection.fetch("SELECT id FROM pages ORDER BY id")]
+    for week in weeks:
+        for page_id in pages:
+            if rng.random() < 0.1:
+                continue
+            score = None if rng.random() < 0.1 else Decimal(rng.randint(0, 1000)) / 10
+            light = "unknown"
+            if score is not None:
+                light = "green" if score >= formula["green_from"] else "red"
+                light = "yellow" if formula["yellow_from"] <= score < formula["green_from"] else light
+            await connection.execute(
+                """INSERT INTO page_scores
+                       (id, page_id, week, formula_id, score, light, inputs, points, last_post_at, created_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, '{}', '[]', NULL, now())""",
+                new_id(), page_id, week, formula["id"], score, light,
+            )  # fmt: skip
 
 
 class GeneratedAppeals:

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,8 @@ Row = Mapping[str, str]
 Tables = Mapping[str, Sequence[Row]]
 TABLES = (
     "appeals", "sla_clocks", "sla_clock_events", "replies", "reply_versions", "promises", "feedback_rounds",
-    "messages", "classifications", "appeal_messages", "topics", "organisations",
+    "messages", "classifications", "appeal_messages", "topics", "organisations", "pages", "page_scores",
+    "page_score_formulas",
 )  # fmt: skip
 _NO_ANSWER = ("not_required", "merged")
 
@@ -349,6 +351,58 @@ class Recomputation:
             closed = _moment(row["closed_at"])
             if closed and row["status"] == "closed" and not row["first_response_at"] and start <= closed < end:
                 yield row["organisation_id"], "closed_unanswered", 1
+
+    def page_health(self) -> dict[str, Any] | None:
+        """Return the lights of the week's pages in all and by kind of organisation; None without scores."""
+        now, before = self._scored_pages(0), self._scored_pages(1)
+        if not any(score for _, _, score, _ in now):
+            return None
+        formulas = {formula for *_, formula in now}
+        compared = formulas == {formula for *_, formula in before}
+        kinds = {kind for kind, *_ in now + before}
+        return {
+            "formulas": sorted(
+                (int(row["number"]), row["name"], int(row["green_from"]), int(row["yellow_from"]))
+                for row in self.tables["page_score_formulas"]
+                if row["id"] in formulas
+            ),
+            "all": _compared_lights(now, before, compared),
+            **{
+                kind: _compared_lights(
+                    [one for one in now if one[0] == kind], [one for one in before if one[0] == kind], compared
+                )
+                for kind in kinds
+            },
+        }
+
+    def _scored_pages(self, weeks_before: int) -> list[tuple[str, str, str, str]]:
+        """Return kind of organisation, light, score and formula of each page that was scored."""
+        year, number, _ = self._monday(weeks_before).isocalendar()
+        owner = {row["id"]: row["organisation_id"] for row in self.tables["pages"]}
+        kind = {row["id"]: row["kind"] for row in self.tables["organisations"]}
+        return [
+            (kind[owner[row["page_id"]]], row["light"], row["score"], row["formula_id"])
+            for row in self.tables["page_scores"]
+            if row["week"] == f"{year}-W{number:02}"
+        ]
+
+
+def _compared_lights(now: Sequence[Any], before: Sequence[Any], compared: bool) -> dict[str, Any]:
+    lights = ("green", "yellow", "red", "unknown")
+    counts, former = (Counter(light for _, light, *_ in pages) for pages in (now, before))
+    mean, former_mean = (_mean([Decimal(score) for _, _, score, _ in pages if score]) for pages in (now, before))
+    change = mean - former_mean if compared and mean is not None and former_mean is not None else None
+    return {
+        "lights": {light: counts[light] for light in lights},
+        "last_week": {light: former[light] for light in lights} if before else None,
+        "changes": {light: counts[light] - former[light] for light in lights} if compared else None,
+        "mean_score": None if mean is None else float(round(mean, 1)),
+        "change": None if change is None else float(round(change, 1)),
+    }
+
+
+def _mean(scores: Sequence[Decimal]) -> Decimal | None:
+    return sum(scores, Decimal(0)) / len(scores) if scores else None
 
 
 def _required(text: str) -> datetime:

@@ -10,6 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from services.metrics.fairness.peer_groups import PeerGroup as PeerGroups
 from services.metrics.page_health.page_measures import PAGE_MEASURES
 from services.metrics.rendering import russian_format
 from services.metrics.schemas.weekly_report import (
@@ -18,9 +19,12 @@ from services.metrics.schemas.weekly_report import (
     CoverageRow,
     MunicipalityRow,
     PageFigures,
+    PageGroupFigures,
+    PageLights,
     PromiseFigures,
     ReportAudience,
     ReportDocument,
+    ReportFormula,
     ReportOut,
     ReportOutcomes,
     ReportSilentPage,
@@ -254,7 +258,30 @@ def _with_hostile_texts(document: ReportDocument) -> ReportDocument:
 def page_figures() -> PageFigures:
     """Return the health of 3,512 pages, of which two have fallen silent."""
     return PageFigures(
-        scored=3512, green=2387, yellow=811, red=314, mean_score=71.3, change=-0.4,
+        scored=3512, green=2387, yellow=811, red=314, unknown=41,
+        lights_last_week=PageLights(green=2371, yellow=836, red=309, unknown=33),
+        light_changes=PageLights(green=16, yellow=-25, red=5, unknown=8), mean_score=71.3, change=-0.4,
+        formulas=[ReportFormula(number=1, name="Светофор 2026", green_from=80, yellow_from=50)],
+        groups=[
+            PageGroupFigures(
+                code=group.value, title=group.label, green=green, yellow=yellow, red=red, unknown=unknown,
+                light_changes=PageLights(
+                    green=2 if place else 0, yellow=-3 if place else -1, red=int(1 <= place <= 5),
+                    unknown=int(place > 0),
+                ), mean_score=score, change=-0.4,
+            )
+            for place, (group, green, yellow, red, unknown, score) in enumerate((
+                (PeerGroups.REGIONAL_BODIES, 61, 4, 0, 0, 91.4),
+                (PeerGroups.DISTRICTS, 38, 6, 1, 0, 88.2),
+                (PeerGroups.SETTLEMENTS, 402, 178, 96, 12, 61.7),
+                (PeerGroups.KINDERGARTENS, 611, 214, 83, 11, 66.9),
+                (PeerGroups.EXTRA_EDUCATION, 118, 41, 12, 1, 70.3),
+                (PeerGroups.SCHOOLS, 702, 188, 47, 6, 76.8),
+                (PeerGroups.HEALTH, 141, 39, 11, 0, 74.0),
+                (PeerGroups.CULTURE, 248, 109, 49, 8, 68.8),
+                (PeerGroups.OTHER_INSTITUTIONS, 66, 32, 15, 3, 64.1),
+            ))
+        ],
         silent=[
             ReportSilentPage(
                 page_id=made_id(7000), name="Дом культуры села Верхний Жирим", network="vk",

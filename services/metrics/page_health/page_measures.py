@@ -5,11 +5,39 @@
 
 from services.metrics.schemas.weekly_report import PageMeasureDefinition
 
+_WEEK = "неделя региона; оценка ставится один раз, после её конца, и не меняется"
+_SCORED = "действующие страницы, заведённые до конца недели"
 _SEVEN_DAYS = "семь дней до последней проверки страницы с пятницы по воскресенье, в которой число известно"
 _POSTS = "собственные записи страниц за семь дней"
 _GONE = "записи, удалённые к проверке"
 
 PAGE_MEASURES: tuple[PageMeasureDefinition, ...] = (
+    PageMeasureDefinition(
+        code="page_score",
+        version=1,
+        name="Балл страницы",
+        formula=(
+            "100 × баллы критериев ÷ возможные баллы; критерии, веса и ступени – в версии формулы, действующей на "
+            "этой неделе; критерий без данных не входит ни в баллы, ни в возможные"
+        ),
+        unit="mark",
+        clock=_WEEK,
+        population=_SCORED,
+        exclusions="страницы, о которых известно слишком мало",
+    ),
+    PageMeasureDefinition(
+        code="page_light",
+        version=1,
+        name="Светофор",
+        formula=(
+            "число страниц, балл которых не ниже зелёной границы формулы (зелёные), не ниже жёлтой (жёлтые), ниже "
+            "её (красные); о страницах без балла мало данных"
+        ),
+        unit="count",
+        clock=_WEEK,
+        population=f"{_SCORED}; вид организации – как у сопоставимых организаций",
+        exclusions="нет",
+    ),
     PageMeasureDefinition(
         code="page_views",
         version=1,

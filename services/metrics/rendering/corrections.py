@@ -66,6 +66,12 @@ _NAMES: Final[Mapping[str, str]] = {
     "green": "зелёные",
     "yellow": "жёлтые",
     "red": "красные",
+    "unknown": "мало данных",
+    "lights_last_week": "прошлая неделя",
+    "light_changes": "изменение к прошлой неделе",
+    "number": "версия формулы",
+    "green_from": "зелёная от",
+    "yellow_from": "жёлтая от",
     "mean_score": "средний балл",
     "audience": "аудитория",
     "posts": "записей",
@@ -83,7 +89,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "reason": "причина",
 }
 # Steps that say nothing to a reader beside what follows them.
-_SILENT: Final = frozenset({"appeals", "measures", "organisations", "subtopics", "locations", "value"})
+_SILENT: Final = frozenset(
+    {"appeals", "measures", "organisations", "subtopics", "locations", "value", "groups", "formulas"}
+)
 _TITLES: Final = ("label", "title", "name", "text", "code", "network")
 
 

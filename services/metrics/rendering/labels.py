@@ -25,6 +25,7 @@ POPULATIONS: Final[dict[ReportPopulation, str]] = {
     ReportPopulation.DELETED: "вопросы, удалённые сообществом",
     ReportPopulation.CLOSED_UNANSWERED: "обращения, закрытые без ответа",
     ReportPopulation.FEEDBACK: "отзывы граждан об ответах",
+    ReportPopulation.PAGES: "страницы, оценённые за неделю",
 }
 ATTENTION: Final[dict[str, str]] = {
     "overdue": "Сроки",

@@ -12,13 +12,21 @@ from services.metrics.rendering.blocks import (
     Table,
     Value,
 )
-from services.metrics.schemas.weekly_report import PageFigures, ReportDocument
+from services.metrics.schemas.weekly_report import PageFigures, PageLights, ReportDocument
 from shared.networks import NETWORKS
 
 _VIEWS_ARE_NOT_REACH = (
     "Просмотры – сколько раз показаны записи, охват – сколько людей их увидели. Охват известен только у страниц, "
     "администратор которых дал ключ. Одноклассники не сообщают просмотры записей и охват недели: вовлечённость "
     "там считается на подписчиков, охват – сумма по дням."
+)
+_SCORED_LIGHTS = {"green": "Зелёные", "yellow": "Жёлтые", "red": "Красные"}
+_LIGHTS = _SCORED_LIGHTS | {"unknown": "Мало данных"}
+_LIGHT_CHANGES = (
+    "Красные – ниже жёлтой границы. «Мало данных» – страницы, о которых известно слишком мало. Изменение – "
+    "разность числа страниц: в нём и сменившие цвет, и новые, и закрытые. С неделей, оценённой по другой формуле, "
+    "ничего не сравнивается. Цвет каждой страницы, и каким он был неделей раньше, – на листе «Строки – страницы» "
+    "книги XLSX."
 )
 _BASES = {"views": "просмотров", "members": "подписчиков"}
 
@@ -46,7 +54,10 @@ def page_section(document: ReportDocument) -> Section:
     if document.pages is None:
         blocks.append(Paragraph("Состояние страниц за эту неделю не оценивалось."))
     else:
-        blocks += [_health(document.pages), _engagement(document.pages), _reach(document.pages)]
+        blocks.append(_health(document.pages))
+        if document.pages.groups:
+            blocks += [_groups(document.pages), _formulas(document.pages), Paragraph(_LIGHT_CHANGES, is_note=True)]
+        blocks += [_engagement(document.pages), _reach(document.pages)]
         if document.pages.audience:
             blocks.append(Paragraph(_VIEWS_ARE_NOT_REACH, is_note=True))
         blocks.append(_silent(document.pages))
@@ -54,21 +65,103 @@ def page_section(document: ReportDocument) -> Section:
 
 
 def _health(pages: PageFigures) -> Table:
-    parts = [("Зелёные", pages.green), ("Жёлтые", pages.yellow), ("Красные", pages.red)]
+    parts: list[tuple[str, int]] = [(label, getattr(pages, light)) for light, label in _SCORED_LIGHTS.items()]
     listed = "; ".join(f"{label.lower()} – {russian.count(value)}" for label, value in parts)
+    before = pages.lights_last_week
     chart = BarChart(
-        "Страницы по состоянию",
+        "Страницы по светофору",
         f"Оценено страниц: {russian.count(pages.scored)}; {listed}.",
-        [Bar(label, value, russian.count(value)) for label, value in parts],
+        [_light_bar(label, getattr(pages, light), before, light) for light, label in _SCORED_LIGHTS.items()],
+        legend=("эта неделя", "прошлая неделя") if before is not None else None,
     )
+    scored_before, scored_change = _scored(before), _scored(pages.light_changes)
+    lights = _SCORED_LIGHTS if pages.unknown is None else _LIGHTS
     rows: list[tuple[Value, ...]] = [
-        ("Оценено страниц", Measured(pages.scored, "count")),
-        *((label, Measured(value, "count")) for label, value in parts),
-        ("Средний балл (от 0 до 100)", Measured(pages.mean_score, "mark")),
-        ("Изменение среднего балла к прошлой неделе", Measured(pages.change, "mark", is_change=True)),
+        (
+            "Оценено страниц",
+            Measured(pages.scored, "count"),
+            Measured(scored_before, "count"),
+            Measured(scored_change, "count", is_change=True),
+        ),
+        *(
+            (
+                label,
+                Measured(getattr(pages, light), "count"),
+                Measured(None if before is None else getattr(before, light), "count"),
+                _light_change(pages.light_changes, light),
+            )
+            for light, label in lights.items()
+        ),
+        (
+            "Средний балл (от 0 до 100)",
+            Measured(pages.mean_score, "mark"),
+            None,
+            Measured(pages.change, "mark", is_change=True),
+        ),
     ]
-    columns = (Column("Состояние страниц («светофор»)", weight=4), Column("Значение", "measure"))
-    return Table("Состояние страниц", columns, rows, chart=chart, sheet="Состояние страниц")
+    columns = (
+        Column("Светофор", weight=3),
+        Column("За неделю", "measure"),
+        Column("Прошлая неделя", "measure", missing=russian.NOT_APPLICABLE),
+        Column("Изменение", "measure", missing=russian.NOT_APPLICABLE),
+    )
+    return Table("Светофор страниц", columns, rows, chart=chart, sheet="Светофор страниц")
+
+
+def _scored(lights: PageLights | None) -> int | None:
+    return None if lights is None else lights.green + lights.yellow + lights.red
+
+
+def _light_bar(label: str, value: int, before: PageLights | None, light: str) -> Bar:
+    if before is None:
+        return Bar(label, value, russian.count(value))
+    former = getattr(before, light)
+    return Bar(label, value, f"{russian.count(value)} (было {russian.count(former)})", former)
+
+
+def _light_change(changes: PageLights | None, light: str) -> Measured:
+    return Measured(None if changes is None else getattr(changes, light), "count", is_change=True)
+
+
+def _groups(pages: PageFigures) -> Table:
+    return Table(
+        "Светофор по видам организаций: страниц (изменение к прошлой неделе)",
+        (
+            Column("Вид организаций", weight=3.8),
+            *(Column(label, "compared", (label, f"{label}: изменение"), weight=1.3) for label in _LIGHTS.values()),
+            Column("Средний балл", "decimal"),
+            Column("Изменение балла", "signed", weight=1.2),
+        ),
+        [
+            (
+                group.title,
+                *(
+                    (getattr(group, light), None if changes is None else getattr(changes, light))
+                    for changes in [group.light_changes]
+                    for light in _LIGHTS
+                ),
+                group.mean_score,
+                group.change,
+            )
+            for group in pages.groups
+        ],
+        empty="Страниц по видам организаций нет.",
+        sheet="Светофор по видам",
+    )
+
+
+def _formulas(pages: PageFigures) -> Table:
+    return Table(
+        "По какой формуле",
+        (
+            Column("Формула", weight=4),
+            Column("Версия", "count"),
+            Column("Зелёная: баллов не меньше", "count", weight=1.5),
+            Column("Жёлтая: баллов не меньше", "count", weight=1.5),
+        ),
+        [(one.name, one.number, one.green_from, one.yellow_from) for one in pages.formulas],
+        sheet="Формула светофора",
+    )
 
 
 def _engagement(pages: PageFigures) -> Table:

@@ -19,6 +19,7 @@ from services.metrics.schemas.weekly_report import (
     ComparedCount,
     MeasureDefinition,
     MeasureValue,
+    PageFigures,
     ReportDocument,
 )
 
@@ -62,6 +63,8 @@ def top_section(document: ReportDocument) -> Section:
         outcomes,
         Points(axes, title="Три оси качества") if axes else Paragraph("Показатели качества не рассчитаны."),
     ]
+    if document.pages is not None:
+        blocks.append(Points([_page_line(document.pages)], title="Страницы"))
     attention = Table(
         "Требует внимания",
         (Column("О чём", weight=2), Column("Подробнее", weight=4), Column("Количество", "count")),
@@ -136,6 +139,16 @@ def _outcomes(document: ReportDocument) -> Table:
     ]
     columns = (Column("Исход на конец недели", weight=4), Column("Обращений", "count"))
     return Table("Исходы обращений недели", columns, rows, chart=chart, has_total_row=True)
+
+
+def _page_line(pages: PageFigures) -> tuple[str, str]:
+    changes = pages.light_changes
+    counted = (
+        ("зелёных", pages.green, None if changes is None else changes.green),
+        ("жёлтых", pages.yellow, None if changes is None else changes.yellow),
+        ("красных", pages.red, None if changes is None else changes.red),
+    )
+    return "Светофор", "; ".join(f"{label} {russian.compared(count, change)}" for label, count, change in counted)
 
 
 def _axis_line(axis: AxisValues, definitions: list[MeasureDefinition]) -> tuple[str, str]:

@@ -22,6 +22,7 @@ AttentionKind = TypeAliasType(
 )
 ReportStatus = TypeAliasType("ReportStatus", Literal["preliminary", "published"])
 MeasureUnit = TypeAliasType("MeasureUnit", Literal["percent", "count", "hours", "mark"])
+_LIGHT_CHANGES = "Less those of last week; null: no page was scored then, or by another formula"
 
 
 class ReportPopulation(StrEnum):
@@ -35,6 +36,7 @@ class ReportPopulation(StrEnum):
     DELETED = "deleted"
     CLOSED_UNANSWERED = "closed_unanswered"
     FEEDBACK = "feedback"
+    PAGES = "pages"
 
 
 class _Part(BaseModel):
@@ -252,15 +254,52 @@ class ReportAudience(NetworkAudience):
     reach_share_last_week: float | None = Field(examples=[61.2])
 
 
+class PageLights(_Part):
+    """How many pages have which light, or by how many they are more than last week."""
+
+    green: int = Field(examples=[2500])
+    yellow: int = Field(examples=[1000])
+    red: int = Field(examples=[400])
+    unknown: int = Field(description="Pages of which too little is known for a score", examples=[12])
+
+
+class PageGroupFigures(PageLights):
+    """The health of the pages of one peer group."""
+
+    code: str = Field(examples=["schools"])
+    title: str = Field(examples=["Школы"])
+    light_changes: PageLights | None = Field(description=_LIGHT_CHANGES)
+    mean_score: float | None = Field(description="0 to 100", examples=[68.4])
+    change: float | None = Field(description="Of the mean score, to last week", examples=[-1.2])
+
+
+class ReportFormula(_Part):
+    """The version of the formula that scored the pages, and from which score on a page is green or yellow."""
+
+    number: int = Field(examples=[1])
+    name: str = Field(examples=["Светофор 2026"])
+    green_from: int = Field(examples=[80])
+    yellow_from: int = Field(examples=[50])
+
+
 class PageFigures(_Part):
-    """The health of pages in the week."""
+    """The health of pages in the week. Reports of former versions lack the fields with a default."""
 
     scored: int = Field(examples=[3900])
     green: int = Field(examples=[2500])
     yellow: int = Field(examples=[1000])
     red: int = Field(examples=[400])
+    unknown: int | None = Field(
+        default=None, description="Pages of which too little is known for a score; not in `scored`", examples=[12]
+    )
+    lights_last_week: PageLights | None = Field(default=None, description="Null: no page was scored then")
+    light_changes: PageLights | None = Field(default=None, description=_LIGHT_CHANGES)
     mean_score: float | None = Field(description="0 to 100", examples=[71.3])
     change: float | None = Field(description="Of the mean score, to last week", examples=[0.4])
+    formulas: list[ReportFormula] = Field(
+        default=[], description="One, unless a formula was added while the week was scored"
+    )
+    groups: list[PageGroupFigures] = Field(default=[], description="By peer group; together they are all pages")
     silent: list[ReportSilentPage]
     audience: list[ReportAudience] = Field(
         default=[], description="By network, of the pages of which it is known; empty: of none"
@@ -374,17 +413,17 @@ class ReportSummary(_Part):
 class ReportRow(_Part):
     """A row that a figure counts."""
 
-    row_id: UUID = Field(description="Id of the appeal, clock, reply, promise, message or feedback")
-    appeal_id: UUID | None = Field(description="Null: a deleted question that belongs to no appeal")
+    row_id: UUID = Field(description="Id of the appeal, clock, reply, promise, message, feedback or page")
+    appeal_id: UUID | None = Field(description="Null: a page, or a deleted question that belongs to no appeal")
     number: int | None = Field(examples=[1024])
     at: datetime = Field(
-        description="When it was opened, given or due, published, promised, deleted, closed, said"
+        description="When it was opened, given or due, published, promised, deleted, closed, said, scored"
     )
     channel: str = Field(examples=["vk"])
     organisation_id: UUID | None
     oktmo: str | None
     topic_group_id: UUID | None
     topic_id: UUID | None
-    values: dict[str, bool | int | datetime | str | None] = Field(
+    values: dict[str, bool | int | float | datetime | str | None] = Field(
         description="What the population says of the row", examples=[{"state": "answered", "solved": True}]
     )

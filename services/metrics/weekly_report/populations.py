@@ -36,6 +36,7 @@ from services.metrics.indicators.period import Period
 from services.metrics.indicators.sla import EXCLUDED_STATUSES
 from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import ReportPopulation
+from services.metrics.weekly_report.page_population import pages
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Topic
 from shared.tables.appeals_feedback import FeedbackRound
@@ -467,4 +468,5 @@ POPULATIONS: Mapping[ReportPopulation, Callable[[], Select[Any]]] = {
     ReportPopulation.DELETED: deleted,
     ReportPopulation.CLOSED_UNANSWERED: closed_unanswered,
     ReportPopulation.FEEDBACK: feedback,
+    ReportPopulation.PAGES: pages,
 }

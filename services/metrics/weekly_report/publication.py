@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.indicators.weeks import Week, weeks_between
 from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.rendering.figure_pointers import figures
-from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument, ReportSummary
+from services.metrics.schemas.weekly_report import CorrectedFigure, PageFigures, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
 from services.metrics.weekly_report.populations import plan_for_a_week
 from shared.api.pagination import Paging
@@ -155,12 +155,22 @@ def due_week(now: datetime, publish_hour: int) -> Week:
 
 def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[CorrectedFigure]:
     """Return the figures that differ, in the order of their pointers. What is missing in one is null there."""
+    rebuilt = _without_later_fields(published, rebuilt)
     before, after = (dict(figures(one.model_dump(mode="json"), _NOT_COMPARED)) for one in (published, rebuilt))
     return [
         CorrectedFigure(pointer=pointer, published=before.get(pointer), now=after.get(pointer))
         for pointer in sorted(before.keys() | after.keys())
         if before.get(pointer) != after.get(pointer) and pointer.rpartition("/")[2] not in _DERIVED
     ]
+
+
+def _without_later_fields(published: ReportDocument, rebuilt: ReportDocument) -> ReportDocument:
+    """Return the rebuilt report without figures of pages that did not exist yet when the other was published."""
+    before, after = published.pages, rebuilt.pages
+    if before is None or after is None:
+        return rebuilt
+    later = {name: getattr(before, name) for name in PageFigures.model_fields.keys() - before.model_fields_set}
+    return rebuilt.model_copy(update={"pages": after.model_copy(update=later)})
 
 
 async def _last_correction(session: AsyncSession, report_id: UUID) -> WeeklyReportCorrection | None:

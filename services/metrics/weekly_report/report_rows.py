@@ -1,6 +1,6 @@
 """The rows behind the figures of a report: as a list, and as tables to recompute every figure from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,8 +9,11 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Row, Select, Text, cast, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.indicators.breakdown import NO_GROUP
+from services.metrics.schemas.page_health import PageLight
 from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
+from services.metrics.weekly_report.page_population import peer_group_parameters
 from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime, plan_for_a_week
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
@@ -31,6 +34,18 @@ class ReportRowFilter(ListFilter):
     oktmo: str | None = Field(default=None, pattern=_KEY)
     topic_group_id: str | None = Field(default=None, pattern=_KEY)
     status: PromiseStatus | None = Field(default=None, description="Only of `promises`")
+    light: PageLight | None = Field(default=None, description="Only of `pages`")
+    peer_group: str | None = Field(
+        default=None, pattern=_KEY, description="Code of a peer group; only of `pages`", examples=["schools"]
+    )
+
+
+# Which population has the column of a filter that not all have.
+_OWN_FILTERS: Mapping[str, ReportPopulation] = {
+    "status": ReportPopulation.PROMISES,
+    "light": ReportPopulation.PAGES,
+    "peer_group": ReportPopulation.PAGES,
+}
 
 
 def _conditions(rows: Any, filters: ReportRowFilter) -> list[ColumnElement[bool]]:
@@ -50,19 +65,37 @@ async def list_rows(
 ) -> Sequence[Row[Any]]:
     """Return the rows of a population, newest first, one more than the page holds.
 
-    Raise `Invalid` for a status where rows have none.
+    Raise `Invalid` for a filter that rows of the population do not have, and for an unknown peer group.
     """
+    _check(filters, population)
     rows = POPULATIONS[population]().subquery("listed")
-    if filters.status is not None and population is not ReportPopulation.PROMISES:
-        raise Invalid.field("query/status", f"Rows of «{population}» have no status: only promises have one")
     query: Select[Any] = select(rows).where(*_conditions(rows.c, filters))
     after = paging.after((rows.c.at, rows.c.row_id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)
     query = query.order_by(rows.c.at.desc(), rows.c.row_id.desc()).limit(paging.limit + 1)
     await plan_for_a_week(session)
-    found: Sequence[Row[Any]] = (await session.execute(query, time.parameters)).all()
+    found: Sequence[Row[Any]] = (await session.execute(query, await _parameters(session, population, time))).all()
     return found
+
+
+def _check(filters: ReportRowFilter, population: ReportPopulation) -> None:
+    for name, owner in _OWN_FILTERS.items():
+        if getattr(filters, name) is not None and population is not owner:
+            raise Invalid.field(
+                f"query/{name}", f"Rows of «{population}» have no {name}: only those of «{owner}» do"
+            )
+    known = [group.value for group in PeerGroup]
+    if filters.peer_group is not None and filters.peer_group not in known:
+        raise Invalid.field("query/peer_group", f"Unknown peer group; there are: {', '.join(known)}")
+
+
+async def _parameters(
+    session: AsyncSession, population: ReportPopulation, time: ReportedTime
+) -> Mapping[str, Any]:
+    if population is not ReportPopulation.PAGES:
+        return time.parameters
+    return time.parameters | await peer_group_parameters(session)
 
 
 def present_row(row: Row[Any]) -> ReportRow:
@@ -81,5 +114,5 @@ async def read_all_rows(
     rows = POPULATIONS[population]().subquery("listed")
     query: Select[Any] = select(rows).order_by(rows.c.at, rows.c.row_id).limit(max_rows)
     await plan_for_a_week(session)
-    found = await session.execute(query, time.parameters)
+    found = await session.execute(query, await _parameters(session, population, time))
     return list(found.keys()), found.all()

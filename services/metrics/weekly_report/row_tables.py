@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.indicators.channels import channel_name
 from services.metrics.rendering.xlsx import RowColumn, RowKind, RowTable, RowValue
 from services.metrics.schemas.weekly_report import ReportPopulation
@@ -27,6 +28,7 @@ TITLES: Mapping[ReportPopulation, str] = {
     ReportPopulation.DELETED: "Строки – удалённые вопросы",
     ReportPopulation.CLOSED_UNANSWERED: "Строки – закрыто без ответа",
     ReportPopulation.FEEDBACK: "Строки – отзывы граждан",
+    ReportPopulation.PAGES: "Строки – страницы",
 }
 _COMMON: tuple[tuple[str, str, RowKind], ...] = (
     ("number", "Обращение", "count"),
@@ -37,6 +39,8 @@ _COMMON: tuple[tuple[str, str, RowKind], ...] = (
     ("topic_group_id", "Группа тем", "text"),
     ("topic_id", "Тема", "text"),
 )
+# Empty for pages.
+_OF_APPEALS = ("number", "topic_group_id", "topic_id")
 _OWN: Mapping[str, tuple[str, RowKind]] = {
     "state": ("Состояние на конец недели", "text"),
     "final_answered": ("Есть окончательный ответ", "text"),
@@ -63,6 +67,14 @@ _OWN: Mapping[str, tuple[str, RowKind]] = {
     "canned": ("Текст повторяется", "text"),
     "status": ("Обещание", "text"),
     "page": ("Страница", "text"),
+    "peer_group": ("Вид организации", "text"),
+    "light": ("Светофор", "text"),
+    "score": ("Балл", "decimal"),
+    "light_last_week": ("Светофор неделей раньше", "text"),
+    "score_last_week": ("Балл неделей раньше", "decimal"),
+    "score_change": ("Изменение балла", "decimal"),
+    "last_post_at": ("Последняя запись", "moment"),
+    "formula": ("Версия формулы", "count"),
     "mark": ("Оценка", "count"),
 }
 _WORDS: Mapping[str, str] = {
@@ -85,6 +97,10 @@ _WORDS: Mapping[str, str] = {
     "broken": "не выполнено",
     "thanks": "благодарность",
     "mark": "оценка",
+    "green": "зелёный",
+    "yellow": "жёлтый",
+    "red": "красный",
+    "unknown": "мало данных",
 }
 
 
@@ -101,10 +117,11 @@ async def read_row_tables(session: AsyncSession, time: ReportedTime) -> dict[str
 def _table(
     population: ReportPopulation, names: Sequence[str], rows: Sequence[Row[Any]], labels: Labels
 ) -> RowTable:
+    common = [one for one in _COMMON if population is not ReportPopulation.PAGES or one[0] not in _OF_APPEALS]
     own = [name for name in names if name in _OWN]
-    columns = [RowColumn(heading, kind) for _, heading, kind in _COMMON]
+    columns = [RowColumn(heading, kind) for _, heading, kind in common]
     columns += [RowColumn(*_OWN[name]) for name in own]
-    shown = [*(name for name, _, _ in _COMMON), *own]
+    shown = [*(name for name, _, _ in common), *own]
     return RowTable(
         TITLES[population], columns, [[_cell(name, row._mapping[name], labels) for name in shown] for row in rows]
     )
@@ -142,5 +159,6 @@ _NAMED: Mapping[str, Callable[[Any, Labels], str]] = {
     "topic_group_id": _topic,
     "topic_id": _topic,
     "oktmo": lambda oktmo, labels: labels.municipality(oktmo),
-    **dict.fromkeys(("state", "kind", "outcome", "status"), _word),
+    "peer_group": lambda code, _labels: PeerGroup(code).label,
+    **dict.fromkeys(("state", "kind", "outcome", "status", "light", "light_last_week"), _word),
 }

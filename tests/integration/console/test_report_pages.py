@@ -43,6 +43,17 @@ async def test_number_of_report_opens_as_many_rows(console: ConsoleUnderTest) ->
     assert MARKS["own"] in rows
 
 
+async def test_number_of_pages_by_light_opens_as_many_pages(console: ConsoleUnderTest) -> None:
+    page = await _text(console, MODERATOR, "/reports/2026-W09")
+    groups = re.findall(r'<a href="(/reports/2026-W09/rows/pages\?light=\w+[^"]*)" aria-label="(\d+), ', page)
+    assert any("peer_group=" in address for address, _ in groups)
+    for address, number in groups:
+        rows = await _text(console, MODERATOR, html.unescape(address))
+        assert rows.count("<tr data-row>") == int(number) > 0, address
+        assert '<a href="/page-health/' in rows
+        assert "?week=2026-W09" in rows
+
+
 async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W10")
     group = re.search(r'href="(/reports/2026-W10/organisations\?group=[^"]+)"', page)

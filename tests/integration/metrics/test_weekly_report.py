@@ -24,7 +24,7 @@ from pypdf import PdfReader
 from cli.demo.past.row_writer import RowWriter
 from services.registry.coverage.history import record_day
 from tests.conftest import TestDatabase
-from tests.support.generated_reports import GeneratedAppeals, add_pages, read_surroundings
+from tests.support.generated_reports import GeneratedAppeals, add_page_scores, add_pages, read_surroundings
 from tests.support.large_size import REPORT_APPEALS
 from tests.support.recomputed_report import TABLES, Recomputation, percent
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
@@ -139,6 +139,7 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
     assert report["promises"] == {
         name: total.get(f"promises_{name}", 0) for name in ("due", "kept", "moved", "broken", "open")
     }
+    _compare_pages(report["pages"], again)
     rows = [row for group in report["peer_groups"] for row in group["organisations"]]
     opened = Counter(appeal["organisation_id"] for appeal in again.opened(again.bounds()))
     assert {row["organisation_id"] for row in rows} == (set(by_organisation) | set(opened)) - {""}
@@ -159,6 +160,45 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
             assert {name: row[name] for name in named} == {name: counts[name] for name in named}
             assert row["unanswered"] == counts["responses"] - counts["answered"]
             assert row["appeals"] == opened[row["organisation_id"]]
+
+
+# The peer groups of the organisations that are made here: none has a name or sphere that tells more.
+GROUPS = {
+    "regional": "regional_bodies", "municipality": "municipal_units", "institution": "other_institutions"
+}  # fmt: skip
+SCORED_WEEKS = ("2026-W44", "2026-W45", "2026-W46", "2026-W47")
+LIGHTS = ("green", "yellow", "red", "unknown")
+
+
+def _compare_pages(shown: Mapping[str, Any] | None, again: Recomputation) -> None:
+    expected = again.page_health()
+    if shown is None or expected is None:
+        assert shown is expected is None
+        return
+    formulas = expected.pop("formulas")
+    assert formulas == [
+        (one["number"], one["name"], one["green_from"], one["yellow_from"]) for one in shown["formulas"]
+    ]
+    total = expected.pop("all")
+    assert shown["lights_last_week"] == total["last_week"]
+    assert shown["scored"] == sum(total["lights"][light] for light in LIGHTS[:3])
+    assert _lights(shown) == _without_last_week(total)
+    assert {one["code"]: _lights(one) for one in shown["groups"]} == {
+        GROUPS[kind]: _without_last_week(figures) for kind, figures in expected.items()
+    }
+
+
+def _lights(shown: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "lights": {light: shown[light] for light in LIGHTS},
+        "changes": shown["light_changes"],
+        "mean_score": shown["mean_score"],
+        "change": shown["change"],
+    }
+
+
+def _without_last_week(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in figures.items() if name != "last_week"}
 
 
 def _names(by_organisation: Mapping[str, Mapping[str, int]]) -> set[str]:
@@ -217,6 +257,7 @@ def _compare_measures(shown: Mapping[str, Any], total: Mapping[str, int], again:
 
 async def test_every_number_equals_recomputation_from_exported_rows(reports: Reports) -> None:
     await _generate(reports, 1500, weeks=12)
+    await add_page_scores(reports.connection, SCORED_WEEKS, seed=7)
     await _compare(reports, "2026-W47", datetime(2026, 11, 16, tzinfo=ZONE))
     await _compare(reports, "2026-W48", datetime(2026, 11, 23, tzinfo=ZONE))
     # The system did not exist yet eight weeks before.
@@ -226,6 +267,7 @@ async def test_every_number_equals_recomputation_from_exported_rows(reports: Rep
 @pytest.mark.long
 async def test_every_number_over_many_appeals_equals_recomputation(reports: Reports) -> None:
     await _generate(reports, REPORT_APPEALS, weeks=60, seed=11)
+    await add_page_scores(reports.connection, SCORED_WEEKS, seed=11)
     await _compare(reports, "2026-W47", datetime(2026, 11, 16, tzinfo=ZONE))
     await _compare(reports, "2026-W45", datetime(2026, 11, 2, tzinfo=ZONE))
 
@@ -281,10 +323,17 @@ async def test_what_needs_attention_opens_exactly_its_rows(reports: Reports) -> 
     )
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "query/status"
+    for wrong in ("overdue?light=red", "pages?light=blue", "opened?peer_group=schools", "pages?peer_group=house"):
+        refused = await reports.metrics.client.get(
+            f"/api/v1/reports/weekly/2026-W47/rows/{wrong}", headers=reports.metrics.headers("head")
+        )
+        assert refused.status_code == 422, wrong
+        assert refused.json()["errors"][0]["pointer"] == "query/" + wrong.partition("?")[2].partition("=")[0]
 
 
 async def test_rows_of_each_population_are_listed_and_exported(reports: Reports) -> None:
     await _generate(reports, 600, weeks=3)
+    await add_page_scores(reports.connection, SCORED_WEEKS, seed=7)
     report = (await reports.get("/2026-W47"))["report"]
     figures = _figures(report["axes"])
     expected = {
@@ -302,6 +351,13 @@ async def test_rows_of_each_population_are_listed_and_exported(reports: Reports)
         )
         exported = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
         assert sorted(row["row_id"] for row in exported) == sorted(row["row_id"] for row in rows)
+    pages = report["pages"]
+    assert len(await _all_rows(reports, "pages")) == pages["scored"] + pages["unknown"]
+    for group in pages["groups"]:
+        for light in LIGHTS:
+            rows = await _all_rows(reports, "pages", light=light, peer_group=group["code"])
+            assert len(rows) == group[light]
+            assert all(row["values"]["light"] == light for row in rows)
     total = report["totals"][1]
     listed = await reports.get("/2026-W47/rows/opened", channel=total["channel"], limit=200)
     assert len(listed["items"]) == total["appeals"]["value"]
@@ -349,6 +405,25 @@ async def test_published_report_stays_and_differences_are_noted(reports: Reports
     await reports.run_job("note-report-corrections")
     again = {note["pointer"] for note in (await reports.get("/2026-W47"))["corrections"]}
     assert "/totals/all/appeals/value" not in again
+
+
+async def test_figures_of_pages_that_a_former_version_did_not_publish_are_no_corrections(reports: Reports) -> None:
+    await _generate(reports, 100, weeks=3)
+    await add_page_scores(reports.connection, SCORED_WEEKS, seed=7)
+    await reports.run_job("publish-weekly-report")
+    await reports.connection.execute(
+        """UPDATE weekly_reports SET document = (document::jsonb #- '{pages,groups}' #- '{pages,unknown}'
+           #- '{pages,lights_last_week}' #- '{pages,light_changes}' #- '{pages,formulas}')::text"""
+    )
+    await reports.run_job("note-report-corrections")
+    published = await reports.get("/2026-W47")
+    assert published["corrections"] == []
+    assert published["report"]["pages"]["groups"] == []
+    for kind in ("html", "pdf", "xlsx"):
+        answer = await reports.metrics.client.get(
+            f"/api/v1/reports/weekly/2026-W47.{kind}", headers=reports.metrics.headers("head")
+        )
+        assert answer.status_code == 200, kind
 
 
 async def test_text_of_a_hard_appeal_is_masked_and_gone_after_an_erasure(reports: Reports) -> None:

@@ -67,6 +67,31 @@ async def test_report_page_says_what_the_leadership_needs() -> None:
         assert all(one.reason in words for one in [*group.best, *group.worst])
 
 
+async def test_lights_of_pages_open_their_rows_by_kind_of_organisation() -> None:
+    page = await _report(sample_report())
+    words = _words(page)
+    assert "Все страницы 2 387 (+16) 811 (−25) 314 (+5) 41 (+8) 71,3 (−0,4)" in words
+    assert "Школы 702 (+2) 188 (−3) 47 (+1) 6 (+1) 76,8 (−0,4)" in words
+    assert 'href="/reports/2026-W47/rows/pages?light=red"' in page
+    assert 'href="/reports/2026-W47/rows/pages?light=red&amp;peer_group=schools"' in page
+    assert "зелёная страница — от 80 баллов, жёлтая — от 50" in words
+
+
+async def test_report_published_by_a_former_version_has_lights_without_groups() -> None:
+    report = sample_report()
+    assert report.report.pages is not None
+    later: dict[str, Any] = {
+        "unknown": None,
+        "lights_last_week": None,
+        "light_changes": None,
+        "formulas": [],
+        "groups": [],
+    }
+    pages = report.report.pages.model_copy(update=later)
+    former = report.model_copy(update={"report": report.report.model_copy(update={"pages": pages})})
+    assert "Все страницы 2 387 811 314 нет данных 71,3 (−0,4)" in _words(await _report(former))
+
+
 async def test_corrections_show_what_was_published_and_what_counts_now() -> None:
     report = sample_report()
     page = await _report(report)

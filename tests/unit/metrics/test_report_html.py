@@ -70,6 +70,17 @@ def test_numbers_of_the_week_are_in_words_of_an_official(sample: Page) -> None:
     assert "Каналы: Всего: обращений 508 509" in sample.text
 
 
+def test_lights_of_pages_are_compared_in_all_and_by_kind_of_organisation(sample: Page) -> None:
+    for text in (
+        "Светофор: зелёных 2 387 (+16); жёлтых 811 (−25); красных 314 (+5)",
+        "Оценено страниц 3 512 3 516 −4",
+        "Мало данных 41 33 +8",
+        "Школы 702 (+2) 188 (−3) 47 (+1) 6 (+1) 76,8 −0,4",
+        "Светофор 2026 1 80 50",
+    ):
+        assert text in sample.text
+
+
 def test_every_number_is_shown() -> None:
     report, numbers = report_of_distinct_numbers()
     assert missing_numbers(Page(report).text, numbers) == []

@@ -22,14 +22,16 @@ _NAMES = {
     "rank": "место среди сопоставимых", "due": "всего", "kept": "выполнены", "moved": "перенесены",
     "broken": "не выполнены", "open": "срок не наступил", "required": "должны вести", "exempt": "освобождены",
     "covered": "ведут", "live": "действуют", "percent": "охват", "scored": "оценено", "green": "зелёные",
-    "yellow": "жёлтые", "red": "красные", "mean_score": "средний балл", "mean": "средний балл",
+    "yellow": "жёлтые", "red": "красные", "unknown": "мало данных", "lights_last_week": "прошлая неделя",
+    "light_changes": "изменение к прошлой неделе", "number": "версия формулы", "green_from": "зелёная от",
+    "yellow_from": "жёлтая от", "mean_score": "средний балл", "mean": "средний балл",
     "audience": "аудитория", "posts": "записей", "views": "просмотров", "interactions": "реакций",
     "engagement": "вовлечённость", "engagement_of": "на сто", "reach_pages": "страниц с охватом",
     "reach": "охват", "reach_share": "охват в процентах подписчиков", "mean_post_reach": "средний охват записи",
     "graded": "оценено ответов", "kappa": "согласие экспертов", "text": "текст", "reason": "причина",
 }  # fmt: skip
 # Steps that say nothing beside what follows them.
-_SILENT = frozenset({"measures", "organisations", "subtopics", "locations", "value"})
+_SILENT = frozenset({"measures", "organisations", "subtopics", "locations", "value", "groups", "formulas"})
 # The first of these fields that an element has identifies it in its list.
 _KEYS = ("channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "name")
 _TITLES = ("label", "title", "name", "text", "code")

@@ -29,7 +29,7 @@ def report_charts(report: dict[str, Any]) -> dict[str, BarChart]:
     if report["promises"]["due"]:
         charts["promises"] = _parts("Что стало с обещаниями", PROMISE_PARTS, report["promises"])
     if report["pages"] is not None:
-        charts["pages"] = _parts("Страницы по светофору", _LIGHTS, report["pages"])
+        charts["pages"] = _parts("Страницы по светофору", SCORED_LIGHTS, report["pages"])
     return charts
 
 
@@ -45,7 +45,8 @@ PROMISE_PARTS = {
     "broken": "Не выполнены",
     "open": "Срок ещё не наступил",
 }
-_LIGHTS = {"green": "Зелёные", "yellow": "Жёлтые", "red": "Красные"}
+SCORED_LIGHTS = {"green": "Зелёные", "yellow": "Жёлтые", "red": "Красные"}
+LIGHTS = SCORED_LIGHTS | {"unknown": "Мало данных"}
 
 
 def _parts(title: str, names: dict[str, str], figures: dict[str, Any]) -> BarChart:

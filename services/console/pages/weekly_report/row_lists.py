@@ -10,7 +10,7 @@ from services.console.pages.weekly_report.week_names import known_week
 from services.console.site.downloads import download
 from services.console.site.page import page_router
 from services.console.site.visit import VisitDep, together
-from services.console.words.formats import count, moment
+from services.console.words.formats import count, decimal, moment
 from services.console.words.labels import label, options
 
 router = page_router()
@@ -23,6 +23,7 @@ POPULATIONS = {
     "deleted": "Вопросы, удалённые сообществом",
     "closed_unanswered": "Обращения, закрытые без ответа",
     "feedback": "Отзывы граждан об ответах",
+    "pages": "Страницы, оценённые за неделю",
 }
 MOMENTS = {
     "opened": "Открыто",
@@ -33,8 +34,9 @@ MOMENTS = {
     "deleted": "Удаление замечено",
     "closed_unanswered": "Закрыто",
     "feedback": "Написано",
+    "pages": "Оценена",
 }
-FILTERS = ("channel", "oktmo", "topic_group_id", "organisation_id", "status")
+FILTERS = ("channel", "oktmo", "topic_group_id", "organisation_id", "status", "light", "peer_group")
 _PAGE_SIZE = 50
 _STATES = {
     "answered": "отвечено",
@@ -42,6 +44,7 @@ _STATES = {
     "overdue": "просрочено",
     "closed_unanswered": "закрыто без ответа",
 }
+_LIGHTS = {"green": "зелёный", "yellow": "жёлтый", "red": "красный", "unknown": "мало данных"}
 _FLAGS = {
     "canned": "повтор текста",
     "without_substance": "нет действия или даты",
@@ -104,6 +107,8 @@ def _names(report: dict[str, Any], topics: list[dict[str, Any]]) -> dict[str, di
         "topic_group_id": {topic["id"]: topic["name"] for topic in topics},
         "organisation_id": {row["organisation_id"]: row["name"] for one in groups for row in one["organisations"]},
         "status": dict(options("promise_status")),
+        "light": _LIGHTS,
+        "peer_group": {one["code"]: one["title"] for one in (report["pages"] or {}).get("groups", [])},
     }
 
 
@@ -132,9 +137,17 @@ def described(population: str, values: dict[str, Any]) -> str:
                 label(values["kind"], "feedback"),
                 f"оценка {count(values['mark'])}" if values["mark"] else "",
             ]
+        case "pages":
+            words = [_light(values["light"], values["score"])]
+            if values["light_last_week"]:
+                words.append(f"неделей раньше {_light(values['light_last_week'], values['score_last_week'])}")
         case _:
             words = []
     return ", ".join(word for word in words if word)
+
+
+def _light(light: str, score: float | None) -> str:
+    return _LIGHTS[light] if score is None else f"{_LIGHTS[light]}, {decimal(score)}"
 
 
 def _late(values: dict[str, Any]) -> str:

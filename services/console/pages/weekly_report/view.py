@@ -66,6 +66,7 @@ async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
         axis_names=AXES,
         charts_of=report_charts.report_charts(report),
         deleting=_deleting(report),
+        lights=report_charts.LIGHTS,
     )
 
 
