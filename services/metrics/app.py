@@ -11,6 +11,7 @@ from services.metrics.api import (
     metrics,
     open_data,
     page_health,
+    page_tables,
     pulse,
     weekly_reports,
 )
@@ -34,6 +35,7 @@ def build_service() -> Service:
         pulse.router,
         embellishment_signs.router,
         page_health.router,
+        page_tables.router,
         grading.router,
         grading_figures.router,
         weekly_reports.router,

@@ -1,15 +1,19 @@
 """Routes of analytics: tables and time series, rankings among peers, the map, and the appeals behind figures."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
 from services.metrics.analytics import appeal_lists, appeal_tables, municipality_map, peer_rankings
 from services.metrics.analytics.map_file import configured_map
+from services.metrics.api.computed_responses import (
+    csv_file_response,
+    csv_response,
+    csv_responses,
+    json_response,
+)
 from services.metrics.api.metrics import COMMON_ERRORS, MetricsReader, PeriodFrom, PeriodTo, statement_timeout
 from services.metrics.indicators import row_files
 from services.metrics.indicators.dimensions import (
@@ -29,16 +33,14 @@ from services.metrics.schemas.analytics import (
 )
 from services.metrics.schemas.metrics import SlaAppeal, SlaFigure
 from shared import clock
-from shared.api.accepted_csv import CSV_MEDIA_TYPE, AcceptsCsv
+from shared.api.accepted_csv import AcceptsCsv
 from shared.api.pagination import Page, PagingDep
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller
 from shared.database.sessions import use_snapshot
-from shared.http.conditional_reads import CONTENT_ETAG
 from shared.http.problems import Invalid
 from shared.service import ReadTransaction
-from shared.tabular.writer import csv_bytes
 
 router = APIRouter(prefix="/metrics", tags=["metrics"], dependencies=[Depends(refuse_unknown_parameters)])
 
@@ -59,22 +61,6 @@ _FIGURES_HEADING = ",".join([*SlaFigure, "on_time_share", "on_time_low", "on_tim
 _FIGURES_EXAMPLE = "120,100,90,8,21,1,80,52,6,40,5,0.9184,0.8478,0.9580,/api/v1/metrics/appeals?week=2026-W48"
 TABLE_CSV = f"week,week_name,{_FIGURES_HEADING}\r\n2026-W48,,{_FIGURES_EXAMPLE}\r\n"
 RANKINGS_CSV = ",".join(peer_rankings.CSV_HEADING) + "\r\n"
-
-
-def _csv_responses(example: str) -> dict[int | str, dict[str, Any]]:
-    content = {CSV_MEDIA_TYPE: {"schema": {"type": "string"}, "example": example}}
-    return {200: {"content": content} | with_headers(200, "ETag")[200]}
-
-
-# Models are written in a thread and returned as they are: FastAPI would validate and serialise them again.
-async def _json(model: BaseModel, media_type: str = "application/json") -> Response:
-    content = await asyncio.to_thread(model.model_dump_json, by_alias=True)
-    return Response(content, media_type=media_type, headers={"ETag": CONTENT_ETAG, "Vary": "Accept"})
-
-
-def _csv(content: bytes, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "ETag": CONTENT_ETAG, "Vary": "Accept"}
-    return Response(content, media_type=CSV_MEDIA_TYPE, headers=headers)
 
 
 async def _selection(
@@ -127,7 +113,7 @@ ComputedTable = Annotated[AppealTable, Depends(_table)]
 @router.get(
     "/table",
     response_model=AppealTable,
-    responses=COMMON_ERRORS | _csv_responses(TABLE_CSV),
+    responses=COMMON_ERRORS | csv_responses(TABLE_CSV),
     summary="Figures by one or two dimensions",
 )
 async def get_appeal_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response:
@@ -136,12 +122,12 @@ async def get_appeal_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response
     Each cell has the link to its appeals. Organisation staff get their own. `Accept: text/csv` gives the same
     as `/metrics/table.csv`.
     """
-    return await (_table_csv(table) if as_csv else _json(table))
+    return await (_table_csv(table) if as_csv else json_response(table))
 
 
 @router.get(
     "/table.csv",
-    responses=COMMON_ERRORS | _csv_responses(TABLE_CSV),
+    responses=COMMON_ERRORS | csv_responses(TABLE_CSV),
     response_class=Response,
     summary="Figures by one or two dimensions as CSV",
 )
@@ -151,7 +137,7 @@ async def export_appeal_table(table: ComputedTable) -> Response:
 
 
 async def _table_csv(table: AppealTable) -> Response:
-    return _csv(await asyncio.to_thread(_csv_file, appeal_tables.csv_rows(table)), "appeals-table")
+    return await csv_response(appeal_tables.csv_rows(table), "appeals-table")
 
 
 @router.get("/appeals", responses=COMMON_ERRORS, summary="Appeals behind a figure of a table")
@@ -171,7 +157,7 @@ async def list_counted_appeals(
 
 @router.get(
     "/appeals.csv",
-    responses=COMMON_ERRORS | _csv_responses("id,number,status\r\n"),
+    responses=COMMON_ERRORS | csv_responses("id,number,status\r\n"),
     response_class=Response,
     summary="Appeals behind a figure of a table as CSV",
 )
@@ -183,7 +169,7 @@ async def export_counted_appeals(
         rows = await appeal_lists.read_appeals_of_figure(session, selection, figure, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
         raise Invalid.field("query/from", f"More than {MAX_CSV_ROWS:,} appeals: ask for a shorter period")
-    return _csv(
+    return csv_file_response(
         await asyncio.to_thread(row_files.csv_file, appeal_lists.LISTED_COLUMNS, rows), f"appeals-{figure}"
     )
 
@@ -201,7 +187,7 @@ ComputedRankings = Annotated[PeerRankings, Depends(_rankings)]
 @router.get(
     "/rankings",
     response_model=PeerRankings,
-    responses=COMMON_ERRORS | _csv_responses(RANKINGS_CSV),
+    responses=COMMON_ERRORS | csv_responses(RANKINGS_CSV),
     summary="Ranks among peers",
 )
 async def get_peer_rankings(rankings: ComputedRankings, as_csv: AcceptsCsv) -> Response:
@@ -210,12 +196,12 @@ async def get_peer_rankings(rankings: ComputedRankings, as_csv: AcceptsCsv) -> R
     Who has too few appeals or peers has no rank, and `note` says so. Organisation staff get the organisations that
     they may see, ranked among these. `Accept: text/csv` gives the same as `/metrics/rankings.csv`.
     """
-    return await (_rankings_csv(rankings) if as_csv else _json(rankings))
+    return await (_rankings_csv(rankings) if as_csv else json_response(rankings))
 
 
 @router.get(
     "/rankings.csv",
-    responses=COMMON_ERRORS | _csv_responses(RANKINGS_CSV),
+    responses=COMMON_ERRORS | csv_responses(RANKINGS_CSV),
     response_class=Response,
     summary="Ranks among peers as CSV",
 )
@@ -225,11 +211,7 @@ async def export_peer_rankings(rankings: ComputedRankings) -> Response:
 
 
 async def _rankings_csv(rankings: PeerRankings) -> Response:
-    return _csv(await asyncio.to_thread(_csv_file, peer_rankings.csv_rows(rankings)), "rankings")
-
-
-def _csv_file(rows: Iterable[Sequence[object]]) -> bytes:
-    return csv_bytes(rows, with_mark=True)
+    return await csv_response(peer_rankings.csv_rows(rankings), "rankings")
 
 
 @router.get(
@@ -249,4 +231,4 @@ async def get_municipality_map(session: ReadTransaction, selection: MapSelection
     await use_snapshot(session)
     async with statement_timeout(session):
         found = await municipality_map.compute_map(session, selection, configured_map())
-    return await _json(found, GeoJsonResponse.media_type)
+    return await json_response(found, GeoJsonResponse.media_type)

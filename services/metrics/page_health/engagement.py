@@ -3,7 +3,7 @@
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sqlalchemy import Integer, Row, cast, func, select
+from sqlalchemy import ColumnElement, Integer, Row, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week
@@ -44,6 +44,19 @@ def reach_share(reach: int | None, members: int | None) -> float | None:
 
 async def read_audiences(session: AsyncSession, week: Week) -> list[NetworkAudience]:
     """Return the audience of the scored pages of each network in which anything is known of a page."""
+    rows = await session.execute(
+        select(Page.network, *audience_columns())
+        .select_from(PageScore)
+        .join(Page, Page.id == PageScore.page_id)
+        .where(PageScore.week == week.name)
+        .group_by(Page.network)
+    )
+    found = {row.network: row for row in rows if row.pages or row.reach_pages}
+    return [network_audience(found[network]) for network in NETWORKS if network in found]
+
+
+def audience_columns() -> list[ColumnElement[Any]]:
+    """Return the sums over rows of `page_scores` from which `network_audience` divides."""
     inputs = {
         name: cast(PageScore.inputs[name].astext, Integer)
         for name in (
@@ -55,33 +68,25 @@ async def read_audiences(session: AsyncSession, week: Week) -> list[NetworkAudie
     has_posts = inputs["reacted_posts"] > 0
     has_views, has_reach = inputs["views"].is_not(None) & has_posts, inputs["reach"].is_not(None)
     has_mean = inputs["mean_post_reach"].is_not(None) & has_posts
-    rows = await session.execute(
-        select(
-            Page.network,
-            func.count(interactions).label("pages"),
-            func.sum(inputs["reacted_posts"]).filter(interactions.is_not(None)).label("posts"),
-            func.sum(interactions).label("interactions"),
-            func.sum(inputs["views"]).filter(has_posts).label("views"),
-            func.sum(interactions).filter(has_views).label("viewed_interactions"),
-            func.sum(interactions).filter(inputs["members"].is_not(None)).label("member_interactions"),
-            func.sum(inputs["members"]).filter(interactions.is_not(None), has_posts).label("members"),
-            func.count(inputs["reach"]).label("reach_pages"),
-            func.sum(inputs["reach"]).label("reach"),
-            func.sum(inputs["reach"]).filter(inputs["members"].is_not(None)).label("member_reach"),
-            func.sum(inputs["members"]).filter(has_reach).label("reach_members"),
-            func.sum(inputs["mean_post_reach"] * inputs["reacted_posts"]).filter(has_mean).label("post_reach"),
-            func.sum(inputs["reacted_posts"]).filter(has_mean).label("reach_posts"),
-        )
-        .select_from(PageScore)
-        .join(Page, Page.id == PageScore.page_id)
-        .where(PageScore.week == week.name)
-        .group_by(Page.network)
-    )
-    found = {row.network: row for row in rows if row.pages or row.reach_pages}
-    return [_network_audience(found[network]) for network in NETWORKS if network in found]
+    return [
+        func.count(interactions).label("pages"),
+        func.sum(inputs["reacted_posts"]).filter(interactions.is_not(None)).label("posts"),
+        func.sum(interactions).label("interactions"),
+        func.sum(inputs["views"]).filter(has_posts).label("views"),
+        func.sum(interactions).filter(has_views).label("viewed_interactions"),
+        func.sum(interactions).filter(inputs["members"].is_not(None)).label("member_interactions"),
+        func.sum(inputs["members"]).filter(interactions.is_not(None), has_posts).label("members"),
+        func.count(inputs["reach"]).label("reach_pages"),
+        func.sum(inputs["reach"]).label("reach"),
+        func.sum(inputs["reach"]).filter(inputs["members"].is_not(None)).label("member_reach"),
+        func.sum(inputs["members"]).filter(has_reach).label("reach_members"),
+        func.sum(inputs["mean_post_reach"] * inputs["reacted_posts"]).filter(has_mean).label("post_reach"),
+        func.sum(inputs["reacted_posts"]).filter(has_mean).label("reach_posts"),
+    ]
 
 
-def _network_audience(row: Row[*tuple[Any, ...]]) -> NetworkAudience:
+def network_audience(row: Row[*tuple[Any, ...]]) -> NetworkAudience:
+    """Return the audience of pages of one network from their sums, `audience_columns`."""
     base: EngagementBase = "members" if row.views is None else "views"
     if row.views is None:
         engagement = _rate(row.member_interactions or 0, row.members, 2)

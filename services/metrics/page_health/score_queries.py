@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from services.metrics.indicators.weeks import Week, requested_week
+from services.metrics.page_health.page_groups import PeerGroupCode, peer_group_parameters, peers_table
 from services.metrics.page_health.score_conditions import SILENT_DAYS, SORTED_SCORE, fell_silent, score_change
 from services.metrics.page_health.score_run import newest_scored_week
 from services.metrics.schemas.page_formulas import ScoredWeek
@@ -34,6 +35,7 @@ class PageScoreFilter(ListFilter):
         default=None, pattern=r"^[0-9]{8}$", description="OKTMO, of the organisation", examples=["81701000"]
     )
     light: PageLight | None = None
+    peer_group: PeerGroupCode | None = None
     silent: bool | None = Field(
         default=None,
         description=f"true: only pages that fell silent: {SILENT_DAYS} days without a post at the end of the "
@@ -53,6 +55,7 @@ async def list_page_scores(
     if week is None:
         return []
     before = aliased(PageScore)
+    parameters = {} if filters.peer_group is None else await peer_group_parameters(session)
     query = (
         select(
             PageScore,
@@ -71,7 +74,8 @@ async def list_page_scores(
         .limit(paging.limit + 1)
     )
     after = paging.after((SORTED_SCORE, PageScore.page_id), (Decimal, UUID), descending=False)
-    return (await session.execute(query if after is None else query.where(after))).all()
+    found = await session.execute(query if after is None else query.where(after), parameters)
+    return found.all()
 
 
 def _conditions(filters: PageScoreFilter, week: Week) -> list[ColumnElement[bool]]:
@@ -84,6 +88,11 @@ def _conditions(filters: PageScoreFilter, week: Week) -> list[ColumnElement[bool
         conditions.append(Organisation.municipality == filters.municipality)
     if filters.light is not None:
         conditions.append(PageScore.light == filters.light)
+    if filters.peer_group is not None:
+        peers = peers_table()
+        conditions.append(
+            Page.organisation_id.in_(select(peers.c.organisation_id).where(peers.c.code == filters.peer_group))
+        )
     if filters.silent is not None:
         silent = func.coalesce(fell_silent(week), false())
         conditions.append(silent if filters.silent else ~silent)

@@ -1,7 +1,5 @@
 """The scored pages of a week, which the page health of a report counts and lists."""
 
-import asyncio
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -10,9 +8,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     Interval,
-    Row,
     Select,
-    Text,
     Uuid,
     bindparam,
     cast,
@@ -21,11 +17,9 @@ from sqlalchemy import (
     null,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.metrics.fairness.peer_groups import peer_group
+from services.metrics.page_health.page_groups import peers_table
 from services.metrics.page_health.score_conditions import score_change
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.metrics_pages import PageScore, PageScoreFormula
@@ -38,15 +32,10 @@ _START = bindparam("period_start", type_=DateTime(timezone=True))
 def pages() -> Select[Any]:
     """Return the pages that were scored in the week of the period, beside their score of the week before.
 
-    Besides the times it is executed with `peer_group_parameters`: peer groups follow from names, which SQL does
-    not fold as Python does.
+    Besides the times it is executed with `peer_group_parameters`.
     """
     before = aliased(PageScore)
-    peers = (
-        func.unnest(bindparam("peer_organisations", type_=ARRAY(Uuid)), bindparam("peer_codes", type_=ARRAY(Text)))
-        .table_valued("organisation_id", "code")
-        .render_derived("peers")
-    )
+    peers = peers_table()
     columns: list[ColumnElement[Any]] = [
         Page.id.expression.label("row_id"),
         cast(null(), Uuid).label("appeal_id"),
@@ -83,18 +72,3 @@ def _week_name(days_before: int = 0) -> ColumnElement[str]:
     """Return the name of the period's first week, or of an earlier one, as `Week.name` gives it."""
     local = func.timezone(REGION_TIME_ZONE.key, _START) - cast(literal(f"{days_before} days"), Interval)
     return func.to_char(local, 'IYYY-"W"IW')
-
-
-async def peer_group_parameters(session: AsyncSession) -> dict[str, list[Any]]:
-    """Return the peer groups of the organisations with pages, as `pages` needs them."""
-    with_page = select(Page.organisation_id).distinct()
-    query = select(Organisation.id, Organisation.kind, Organisation.sphere, Organisation.name)
-    rows = (await session.execute(query.where(Organisation.id.in_(with_page)))).all()
-    return await asyncio.to_thread(_parameters, rows)
-
-
-def _parameters(rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, list[Any]]:
-    return {
-        "peer_organisations": [row.id for row in rows],
-        "peer_codes": [peer_group(row.kind, row.sphere, row.name).value for row in rows],
-    }

@@ -9,11 +9,10 @@ from pydantic import Field
 from sqlalchemy import ColumnElement, Row, Select, Text, cast, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.indicators.breakdown import NO_GROUP
+from services.metrics.page_health.page_groups import PeerGroupCode, peer_group_parameters
 from services.metrics.schemas.page_health import PageLight
 from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
-from services.metrics.weekly_report.page_population import peer_group_parameters
 from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime, plan_for_a_week
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
@@ -35,9 +34,7 @@ class ReportRowFilter(ListFilter):
     topic_group_id: str | None = Field(default=None, pattern=_KEY)
     status: PromiseStatus | None = Field(default=None, description="Only of `promises`")
     light: PageLight | None = Field(default=None, description="Only of `pages`")
-    peer_group: str | None = Field(
-        default=None, pattern=_KEY, description="Code of a peer group; only of `pages`", examples=["schools"]
-    )
+    peer_group: PeerGroupCode | None = Field(default=None, description="Code of a peer group; only of `pages`")
 
 
 # Which population has the column of a filter that not all have.
@@ -65,7 +62,7 @@ async def list_rows(
 ) -> Sequence[Row[Any]]:
     """Return the rows of a population, newest first, one more than the page holds.
 
-    Raise `Invalid` for a filter that rows of the population do not have, and for an unknown peer group.
+    Raise `Invalid` for a filter that rows of the population do not have.
     """
     _check(filters, population)
     rows = POPULATIONS[population]().subquery("listed")
@@ -85,9 +82,6 @@ def _check(filters: ReportRowFilter, population: ReportPopulation) -> None:
             raise Invalid.field(
                 f"query/{name}", f"Rows of «{population}» have no {name}: only those of «{owner}» do"
             )
-    known = [group.value for group in PeerGroup]
-    if filters.peer_group is not None and filters.peer_group not in known:
-        raise Invalid.field("query/peer_group", f"Unknown peer group; there are: {', '.join(known)}")
 
 
 async def _parameters(

@@ -321,6 +321,11 @@ def _ranked(found: Any) -> int:
     return sum(len(group["organisations"]) for group in found["groups"])
 
 
+def _pages_in_table(body: Any) -> int:
+    """Return how many pages the rows count."""
+    return sum(row["scored"] + row["unknown"] for row in body["rows"])
+
+
 def _pages_among_peers(found: Any) -> int:
     return sum(group["pages"] for group in found["groups"])
 
@@ -424,6 +429,10 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/page-peers": ListRoute(
         Right.METRICS_READ, counts=_pages_among_peers, query={"week": "2026-W09"}
     ),
+    "GET /api/v1/metrics/page-table": ListRoute(
+        Right.METRICS_READ, counts=_pages_in_table, query={"from": "2026-W09", "to": "2026-W09"}
+    ),
+    "GET /api/v1/metrics/page-table.csv": RouteCall(Right.METRICS_READ),
     "GET /api/v1/metrics/page-formulas": RouteCall(Right.METRICS_READ),
     "GET /api/v1/metrics/page-formulas/{formula_id}": RouteCall(Right.METRICS_READ),
     "POST /api/v1/metrics/page-formulas": RouteCall(

@@ -87,6 +87,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "external_id": ["А-1"],
     "on": ["2099-01-02"],
     "week": ["2026-W08", "2026-W09", "2026-W10"],
+    "peer_group": ["schools", "other_institutions", "districts"],
 }
 PAGED = {"limit", "cursor"}
 # Lists of the region's public directory, which everybody may read.

@@ -1,5 +1,7 @@
 """Weekly scores of pages: what they are computed from, when, and that nothing changes them later."""
 
+import csv
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -37,6 +39,7 @@ MONDAY = "2026-11-30T04:00:00+08:00"
 NEXT_MONDAY = "2026-12-07T04:11:00+08:00"
 OPEN: dict[str, Any] = {"avatar": True, "description": True, "cover": True, "comments_open": True, "members": 1000}
 NO_REACH = dict.fromkeys(("reach_7_days", "reach_counted_by", "mean_post_reach"))
+LIGHTS = ("green", "yellow", "red", "unknown")
 POSTS_ONLY = {"kind": "posts", "weight": 10, "days": 7, "levels": [{"threshold": 1, "points": 10}]}
 
 
@@ -328,6 +331,83 @@ async def test_pages_are_compared_with_those_of_similar_organisations_in_their_n
     hidden = await region.call("GET", f"/page-peers?page_id={worst}", organisation=region.ministry)
     assert (hidden["groups"], hidden["page"]) == ([], None)
     assert (await region.call("GET", "/page-peers?network=ok"))["groups"] == [ok]
+
+
+async def test_table_counts_pages_by_week_network_and_kind_and_links_to_them(region: Region) -> None:
+    pages = [await region.page(region.school, read=False) for _ in range(2)]
+    group = await region.page(region.school, network="ok", read=False)
+    foreign = await region.page(region.ministry, read=False)
+    for page in (*pages, foreign):
+        await region.check(page, "11-29", **OPEN | AUDIENCE)
+    await region.check(pages[0], "12-06", **OPEN | AUDIENCE | {"likes_7_days": 160, "reach_7_days": 250})
+    of_ok = {"views_7_days": None, "reach_counted_by": "days", "mean_post_reach": None}
+    await region.check(group, "11-29", **OPEN | AUDIENCE | of_ok)
+    await region.score()
+    await region.score(NEXT_MONDAY)
+    await region.raw.execute("UPDATE organisations SET municipality = '81701000' WHERE id = $1", region.school)
+
+    table = await region.call("GET", "/page-table?by=peer_group")
+    assert (table["first_week"], table["last_week"]) == ("2026-W38", "2026-W49")
+    shown = {(row["network"], row["key"], row["week"]): row for row in table["rows"]}
+    assert [key for key in shown if key[0] == "vk"] == [
+        ("vk", "schools", "2026-W48"), ("vk", "schools", "2026-W49"),
+        ("vk", "other_institutions", "2026-W48"), ("vk", "other_institutions", "2026-W49"),
+    ]  # fmt: skip
+    before, now = shown["vk", "schools", "2026-W48"], shown["vk", "schools", "2026-W49"]
+    assert (before["name"], before["pages"], before["views"], before["reach"]) == ("Школы", 2, 4000, 1000)
+    assert (before["engagement"], before["engagement_of"], before["reach_share"]) == (4.0, "views", 50.0)
+    # In the second week one page was not checked.
+    assert (now["pages"], now["interactions"], now["engagement"], now["reach_share"]) == (1, 180, 9.0, 25.0)
+    assert (shown["ok", "schools", "2026-W48"]["engagement_of"], now["scored"] + now["unknown"]) == ("members", 2)
+    for row in table["rows"]:
+        listed = (await region.call("GET", row["listed"].removeprefix("/api/v1/metrics")))["items"]
+        assert len(listed) == row["scored"] + row["unknown"] == sum(row[light] for light in LIGHTS)
+
+    by_place = (await region.call("GET", "/page-table?by=municipality&from=2026-W48&to=2026-W48&network=vk"))[
+        "rows"
+    ]
+    assert [(row["key"], row["scored"] + row["unknown"]) for row in by_place] == [("81701000", 2), ("none", 1)]
+    assert by_place[1]["listed"] is None
+    of_schools = await region.call("GET", "/page-table?by=organisation&peer_group=schools&to=2026-W48")
+    assert {row["key"] for row in of_schools["rows"]} == {str(region.school)}
+    own = await region.call("GET", "/page-table?by=organisation", organisation=region.ministry)
+    assert {row["name"] for row in own["rows"]} == {"Министерство"}
+    assert [row["network"] for row in (await region.call("GET", "/page-table?to=2026-W48"))["rows"]] == [
+        "vk",
+        "ok",
+    ]
+
+
+async def test_table_of_pages_is_a_csv_file_and_has_an_etag(region: Region) -> None:
+    assert (await region.call("GET", "/page-table"))["rows"] == []
+    page = await region.page(region.school, read=False)
+    await region.check(page, "11-29", **OPEN | AUDIENCE)
+    await region.score()
+    file = await region.request("GET", "/page-table.csv?by=peer_group")
+    accepted = await region.request("GET", "/page-table?by=peer_group", headers={"Accept": "text/csv"})
+    assert accepted.content == file.content
+    (row,) = csv.DictReader(io.StringIO(file.content.decode("utf-8-sig")))
+    assert (row["week"], row["key"], row["engagement"], row["reach"]) == ("2026-W48", "schools", "4.0", "500")
+    for path in ("/page-table.csv?by=peer_group", "/page-table?by=peer_group"):
+        first = await region.request("GET", path)
+        again = await region.request("GET", path, headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b""), path
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("from=2026-W49&to=2026-W48", "from"),
+        ("from=2020-W01&to=2026-W48", "from"),
+        ("to=2026-W60", "to"),
+        ("peer_group=houses", "peer_group"),
+        ("by=colour", "by"),
+        ("week=2026-W48", "week"),
+    ],
+)
+async def test_impossible_table_of_pages_is_refused(region: Region, query: str, parameter: str) -> None:
+    refused = await region.call("GET", f"/page-table?{query}", status=422)
+    assert refused["errors"][0]["pointer"] == f"query/{parameter}"
 
 
 async def test_closed_page_has_no_points(region: Region) -> None:

@@ -1,0 +1,51 @@
+"""The peer groups of pages: those of their organisations."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+from sqlalchemy import Row, TableValuedAlias, Text, Uuid, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.metrics.fairness.peer_groups import PeerGroup, peer_group
+from shared.tables.registry import Organisation, Page
+
+_CODES = [group.value for group in PeerGroup]
+
+
+def _known_group(code: str) -> str:
+    if code not in _CODES:
+        raise ValueError(f"There is no peer group {code}; there are {', '.join(_CODES)}")
+    return code
+
+
+PeerGroupCode = Annotated[
+    str, AfterValidator(_known_group), Field(description="Code of a peer group", examples=["schools"])
+]
+
+
+def peers_table() -> TableValuedAlias:
+    """Return a table of `organisation_id` and `code`, which is executed with `peer_group_parameters`.
+
+    Peer groups follow from names, which SQL does not fold as Python does.
+    """
+    organisations = bindparam("peer_organisations", type_=ARRAY(Uuid))
+    codes = bindparam("peer_codes", type_=ARRAY(Text))
+    return func.unnest(organisations, codes).table_valued("organisation_id", "code").render_derived("peers")
+
+
+async def peer_group_parameters(session: AsyncSession) -> dict[str, list[Any]]:
+    """Return the peer groups of the organisations with pages, as `peers_table` needs them."""
+    with_page = select(Page.organisation_id).distinct()
+    query = select(Organisation.id, Organisation.kind, Organisation.sphere, Organisation.name)
+    rows = (await session.execute(query.where(Organisation.id.in_(with_page)))).all()
+    return await asyncio.to_thread(_parameters, rows)
+
+
+def _parameters(rows: Sequence[Row[*tuple[Any, ...]]]) -> dict[str, list[Any]]:
+    return {
+        "peer_organisations": [row.id for row in rows],
+        "peer_codes": [peer_group(row.kind, row.sphere, row.name).value for row in rows],
+    }
