@@ -307,7 +307,11 @@ class TimelineEntry(Base):
     """A step in the history of an appeal, kept permanently: who did what, when, and why."""
 
     __tablename__ = "timeline"
-    __table_args__ = (Index("ix_timeline_appeal_id", "appeal_id", "at", "id"),)
+    __table_args__ = (
+        Index("ix_timeline_appeal_id", "appeal_id", "at", "id"),
+        # Closures of a past week: a reopening removes `closed_at` from the appeal.
+        Index("ix_timeline_closures", "at", postgresql_where=text("kind = 'moved' AND data ->> 'to' = 'closed'")),
+    )
 
     id: Mapped[Id]
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))

@@ -132,11 +132,30 @@ class GeneratedAppeals:
             created_at=opened_at,
             updated_at=opened_at,
         )
+        if closed_at is not None and status == "open":
+            self._reopen_some(appeal, closed_at, now)
         if status in ("open", "merged", "triage"):
             self._add_clocks(appeal, answered, final=final)
         self._add_message(appeal, page, now)
         if answered is not None:
             self._add_reply(appeal, answered, now, final=final)
+
+    def _reopen_some(self, appeal: dict[str, Any], closed_at: datetime, now: datetime) -> None:
+        """Write that the appeal was closed; reopen some, and close some of these again."""
+        rng = self._random
+        self._enter(appeal, closed_at, "moved", {"from": "assigned", "to": "closed"})
+        moments = [closed_at + timedelta(hours=rng.uniform(1, 200))]
+        moments.append(moments[0] + timedelta(hours=rng.uniform(1, 100)))
+        if rng.random() < 0.5 or moments[1] >= now:
+            return
+        self._enter(appeal, moments[0], "reopened", {"status": "reopened"})
+        appeal["status"], appeal["closed_at"] = "reopened", None
+        if rng.random() < 0.3:
+            self._enter(appeal, moments[1], "moved", {"from": "reopened", "to": "closed"})
+            appeal["status"], appeal["closed_at"] = "closed", moments[1]
+
+    def _enter(self, appeal: dict[str, Any], at: datetime, kind: str, data: dict[str, Any]) -> None:
+        self._writer.add("timeline", appeal_id=appeal["id"], at=at, kind=kind, actor="person:test", data=data)
 
     def _add_clocks(self, appeal: dict[str, Any], answered: datetime | None, *, final: bool) -> None:
         rng = self._random

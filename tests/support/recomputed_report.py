@@ -20,7 +20,7 @@ Tables = Mapping[str, Sequence[Row]]
 TABLES = (
     "appeals", "sla_clocks", "sla_clock_events", "replies", "reply_versions", "promises", "feedback_rounds",
     "messages", "classifications", "appeal_messages", "topics", "organisations", "pages", "page_scores",
-    "page_score_formulas",
+    "page_score_formulas", "timeline",
 )  # fmt: skip
 _NO_ANSWER = ("not_required", "merged")
 
@@ -82,6 +82,9 @@ class Recomputation:
         self.events_of: dict[str, list[Row]] = defaultdict(list)
         for row in tables["sla_clock_events"]:
             self.events_of[row["clock_id"]].append(row)
+        self.entries_of: dict[str, list[Row]] = defaultdict(list)
+        for row in sorted(tables["timeline"], key=lambda row: _required(row["at"])):
+            self.entries_of[row["appeal_id"]].append(row)
         self.messages_of: dict[str, list[Row]] = defaultdict(list)
         self.appeal_of = {}
         for row in tables["appeal_messages"]:
@@ -156,7 +159,7 @@ class Recomputation:
                 found["answered"] += 1
                 found["final_answered" if final else "interim"] += 1
                 found["solved"] += self._is_solved(row)
-            elif self._before(row["closed_at"]):
+            elif self._closing(row, self.as_of):
                 found["closed_unanswered"] += 1
             elif self._before(row["first_response_due_at"]):
                 found["overdue"] += 1
@@ -269,7 +272,7 @@ class Recomputation:
             due, stopped = _moment(clock["due_at"]), _moment(clock["stopped_at"])
             unfinished = clock["state"] in ("waiting", "running", "paused")
             appeal = self.appeals[clock["appeal_id"]]
-            if appeal["status"] == "triage" or self._closed_before(clock["appeal_id"], self.as_of):
+            if appeal["status"] == "triage" or self._closing(appeal, self.as_of):
                 continue
             if due is not None and due < self.as_of and (unfinished or (stopped and stopped >= self.as_of)):
                 yield clock, self.appeals[clock["appeal_id"]]
@@ -348,9 +351,27 @@ class Recomputation:
     def _closed(self) -> Iterator[tuple[str, str, int]]:
         start, end = self.bounds()
         for row in self.tables["appeals"]:
-            closed = _moment(row["closed_at"])
-            if closed and row["status"] == "closed" and not row["first_response_at"] and start <= closed < end:
+            closed = self._closing(row, end)
+            answered = _moment(row["first_response_at"])
+            if row["status"] in _NO_ANSWER or closed is None or (answered and answered < end):
+                continue
+            if row["closed_at"] and row["status"] != "closed":
+                continue
+            if start <= closed < end:
                 yield row["organisation_id"], "closed_unanswered", 1
+
+    def _closing(self, appeal: Row, moment: datetime) -> datetime | None:
+        """Return when the appeal was closed that was closed at this moment; None of one that was open."""
+        closed = _moment(appeal["closed_at"])
+        if closed and closed < moment:
+            return closed
+        found = None
+        for entry in self.entries_of[appeal["id"]]:
+            at = _required(entry["at"])
+            if at < moment and entry["kind"] in ("moved", "reopened"):
+                to_closed = entry["kind"] == "moved" and json.loads(entry["data"])["to"] == "closed"
+                found = at if to_closed else None
+        return found
 
     def page_health(self) -> dict[str, Any] | None:
         """Return the lights of the week's pages in all and by kind of organisation; None without scores."""

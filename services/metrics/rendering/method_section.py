@@ -30,6 +30,11 @@ def correction_notice(report: ReportOut) -> str | None:
     return f"После публикации {verb} {russian.count(number)} {noun}{when}: см. «Поправки после публикации»."
 
 
+_AS_OF = (
+    "Неделя посчитана по состоянию на её конец: что было отвечено, закрыто, просрочено и решено к этому времени. "
+    "История ведётся не у всего: нужен ли ответ, тема, место и организация обращения, сроки (если их продлили или "
+    "приостановили) и итог ответа взяты такими, какими они были при составлении отчёта."
+)
 _NO_GAPS = "Пробелов в данных недели не обнаружено."
 _FIGURES = ("показатель", "показателя", "показателей")
 
@@ -82,7 +87,7 @@ def method_section(report: ReportOut) -> Section:
     gaps: Block = Paragraph(_NO_GAPS)
     if document.gaps:
         gaps = Points([("", gap) for gap in document.gaps], title="Чего не хватает в данных")
-    blocks: list[Block] = [definitions, gaps]
+    blocks: list[Block] = [definitions, Paragraph(_AS_OF, is_note=True), gaps]
     corrections = _corrections(report)
     if report.corrections:
         blocks.append(corrections)

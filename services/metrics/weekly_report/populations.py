@@ -37,6 +37,7 @@ from services.metrics.indicators.sla import EXCLUDED_STATUSES
 from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import ReportPopulation
 from services.metrics.weekly_report.page_population import pages
+from services.metrics.weekly_report.past_closures import closed_in, was_closed_at
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Topic
 from shared.tables.appeals_feedback import FeedbackRound
@@ -129,7 +130,7 @@ _COUNTED = Appeal.status.not_in(_NEEDS_NO_ANSWER)
 
 
 def _open_at(moment: Any) -> ColumnElement[bool]:
-    """Return whether the appeal was not closed by then: nothing is awaited of a closed one."""
+    """Return whether the appeal was not closed by then, or is open again: nothing is awaited of a closed one."""
     return or_(Appeal.closed_at.is_(None), Appeal.closed_at >= moment)
 
 
@@ -144,7 +145,14 @@ def opened() -> Select[Any]:
     final = func.coalesce(Appeal.final_answer_at < _AS_OF, false())
     closed = func.coalesce(Appeal.closed_at < _AS_OF, false())
     late = func.coalesce(Appeal.first_response_due_at < _AS_OF, false())
-    state = case((answered, "answered"), (closed, "closed_unanswered"), (late, "overdue"), else_="waiting")
+    # The timeline is read of those only that are neither answered nor still closed: in this order.
+    state = case(
+        (answered, "answered"),
+        (closed, "closed_unanswered"),
+        (was_closed_at(_AS_OF), "closed_unanswered"),
+        (late, "overdue"),
+        else_="waiting",
+    )
     return _of_appeals(
         select(
             *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
@@ -280,6 +288,7 @@ def overdue() -> Select[Any]:
             SlaClock.state != "cancelled",
             Appeal.status.not_in(EXCLUDED_STATUSES),
             _open_at(_AS_OF),
+            ~was_closed_at(_AS_OF),
         )
     )
 
@@ -433,13 +442,18 @@ def deleted() -> Select[Any]:
 
 @cache
 def closed_unanswered() -> Select[Any]:
-    """Return the appeals closed in the period without a reply."""
-    return _of_appeals(
-        select(
-            *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
-            Appeal.closed_at.label("at"),
+    """Return the appeals closed in the period, closed and without a reply at its end, whatever became of them."""
+    closed = closed_in(_START, _END).subquery("closed")
+    return (
+        _of_appeals(
+            select(
+                *_appeal_dimensions(Appeal.id.expression, Appeal.organisation_id.expression),
+                closed.c.closed_at.label("at"),
+            )
         )
-    ).where(_in_period(Appeal.closed_at), Appeal.status == "closed", Appeal.first_response_at.is_(None))
+        .join(closed, closed.c.appeal_id == Appeal.id)
+        .where(_COUNTED, or_(Appeal.first_response_at.is_(None), Appeal.first_response_at >= _END))
+    )
 
 
 @cache

@@ -426,6 +426,45 @@ async def test_figures_of_pages_that_a_former_version_did_not_publish_are_no_cor
         assert answer.status_code == 200, kind
 
 
+async def test_appeal_that_is_reopened_later_stays_closed_in_the_week_of_its_closing(reports: Reports) -> None:
+    opened, due = datetime(2026, 11, 17, 10, tzinfo=ZONE), datetime(2026, 11, 19, 10, tzinfo=ZONE)
+    closed = datetime(2026, 11, 18, 10, tzinfo=ZONE)
+    writer = RowWriter()
+    appeal = writer.add(
+        "appeals", status="closed", text="Когда?", route={}, written_at=opened, opened_at=opened,
+        assigned_at=opened, first_response_due_at=due, closed_at=closed,
+        organisation_id=reports.organisations[0],
+    )  # fmt: skip
+    _write_entry(writer, appeal, closed, "moved", {"from": "assigned", "to": "closed"})
+    writer.add(
+        "sla_clocks", appeal_id=appeal["id"], kind="final_answer", state="running", written_at=opened,
+        received_at=opened, started_at=opened, due_at=due, unit="working", target_seconds=1,
+    )  # fmt: skip
+    await writer.write(reports.connection)
+    await reports.run_job("publish-weekly-report")
+    before = (await reports.get("/2026-W47"))["report"]
+    assert (before["outcomes"]["closed_unanswered"], before["outcomes"]["overdue"]) == (1, 0)
+    assert [_figures(before["axes"])[code]["value"] for code in ("closed_unanswered", "overdue")] == [1, 0]
+
+    reopened = datetime(2026, 11, 24, 10, tzinfo=ZONE)
+    _write_entry(writer, appeal, reopened, "reopened", {"status": "reopened"})
+    await writer.write(reports.connection)
+    await reports.connection.execute("UPDATE appeals SET status = 'reopened', closed_at = NULL")
+    await reports.run_job("note-report-corrections")
+    assert (await reports.get("/2026-W47"))["corrections"] == []
+    (row,) = await _all_rows(reports, "closed_unanswered")
+    assert (row["appeal_id"], datetime.fromisoformat(row["at"])) == (str(appeal["id"]), closed)
+    # Now it is awaited again.
+    now = _figures((await reports.get("/2026-W48"))["report"]["axes"])
+    assert [now[code]["value"] for code in ("closed_unanswered", "overdue")] == [0, 1]
+
+
+def _write_entry(
+    writer: RowWriter, appeal: Mapping[str, Any], at: datetime, kind: str, data: dict[str, Any]
+) -> None:
+    writer.add("timeline", appeal_id=appeal["id"], at=at, kind=kind, actor="person:test", data=data)
+
+
 async def test_text_of_a_hard_appeal_is_masked_and_gone_after_an_erasure(reports: Reports) -> None:
     await _generate(reports, 200, weeks=2)
     await reports.connection.execute("UPDATE appeals SET text = 'Третий день нет тепла, звоните 8 902 123-45-67'")

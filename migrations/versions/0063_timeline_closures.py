@@ -1,0 +1,20 @@
+"""Find the closures of a past week, also of appeals that were reopened since, by the time of their entries."""
+
+from collections.abc import Sequence
+
+from migrations.indexes import create_index_concurrently, drop_index_concurrently
+
+revision: str = "0063"
+down_revision: str | None = "0062"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+_INDEX = "ix_timeline_closures"
+
+
+def upgrade() -> None:
+    create_index_concurrently(_INDEX, "timeline", ["at"], where="kind = 'moved' AND data ->> 'to' = 'closed'")
+
+
+def downgrade() -> None:
+    drop_index_concurrently(_INDEX, "timeline")
