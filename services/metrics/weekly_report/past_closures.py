@@ -6,13 +6,13 @@ which has an entry of every move to «closed», and of everything that leads out
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, select
 from sqlalchemy.orm import aliased
 
 from shared.tables.appeals import Appeal, TimelineEntry
 
-# Entries of these kinds lead out of «closed», whatever they say of the status.
-_LEAVING = ("reopened", "assigned", "routed")
+# Entries of these kinds say, or imply, whether the appeal was closed from then on.
+_STATUS_KINDS = ("moved", "reopened", "assigned", "routed")
 
 
 def _closes(entry: Any) -> ColumnElement[bool]:
@@ -21,43 +21,32 @@ def _closes(entry: Any) -> ColumnElement[bool]:
     return and_(entry.kind == literal_column("'moved'"), to == literal_column("'closed'"))
 
 
-def _left_before(closure: Any, moment: Any) -> ColumnElement[bool]:
-    left = aliased(TimelineEntry)
-    return (
-        select(left.id)
-        .where(
-            left.appeal_id == closure.appeal_id,
-            left.at > closure.at,
-            left.at < moment,
-            or_(left.kind.in_(_LEAVING), and_(left.kind == "moved", ~_closes(left))),
-        )
-        .exists()
-    )
-
-
 def was_closed_at(moment: Any) -> ColumnElement[bool]:
-    """Return whether the appeal was closed at a moment by an entry of its timeline: a look-up for each appeal."""
-    closure = aliased(TimelineEntry)
-    return (
-        select(closure.id)
-        .where(
-            closure.appeal_id == Appeal.id,
-            closure.at < moment,
-            _closes(closure),
-            ~_left_before(closure, moment),
-        )
-        .exists()
+    """Return whether the appeal was closed at a moment by the last entry of its timeline before that says.
+
+    A subquery of a column, unlike `EXISTS`, is a look-up for each appeal: the database cannot make it a join with
+    all closures that ever were.
+    """
+    entry = aliased(TimelineEntry)
+    last = (
+        select(_closes(entry))
+        .where(entry.appeal_id == Appeal.id, entry.at < moment, entry.kind.in_(_STATUS_KINDS))
+        .order_by(entry.at.desc(), entry.id.desc())
+        .limit(1)
+        .correlate(Appeal)
+        .scalar_subquery()
     )
+    return func.coalesce(last, false())
 
 
 def closed_in(start: Any, end: Any) -> Select[Any]:
     """Return id and `closed_at` of the appeals closed in a period, and still closed at its end.
 
-    Those still closed today need no timeline; a change of the status by one of the others has removed the time.
+    Those that are closed today need no timeline; of the others a reopening has removed the time.
     """
-    closure = aliased(TimelineEntry)
     is_still = and_(Appeal.status == "closed", Appeal.closed_at >= start, Appeal.closed_at < end)
     still = select(Appeal.id.label("appeal_id"), Appeal.closed_at.label("closed_at")).where(is_still)
+    closure = aliased(TimelineEntry)
     reopened = (
         select(closure.appeal_id, func.max(closure.at))
         .join(Appeal, Appeal.id == closure.appeal_id)
@@ -66,7 +55,7 @@ def closed_in(start: Any, end: Any) -> Select[Any]:
             closure.at < end,
             _closes(closure),
             ~func.coalesce(is_still, false()),
-            ~_left_before(closure, end),
+            was_closed_at(end),
         )
         .group_by(closure.appeal_id)
     )
