@@ -262,3 +262,15 @@ async def test_bar_of_an_incident_counts_its_events_and_its_appeals(page: Page) 
         )
         await tell(page, {"type": "incident.grown", "subject_id": incident, "data": {}}, incident)
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
+
+
+async def test_help_opens_from_a_field(page: Page) -> None:
+    sheet = """<button data-opens="keyboard-help" data-key="?">?</button><textarea id="text"></textarea>
+      <dialog id="keyboard-help"><table><tbody><tr><td></td></tr></tbody></table></dialog>"""
+    await load(page, sheet)
+    await page.locator("#text").focus()
+    await page.keyboard.press("?")
+    assert await page.locator("#text").input_value() == "?"
+    assert await page.locator("dialog[open]").count() == 0
+    await page.keyboard.press("F1")
+    assert await page.locator("dialog[open]").count() == 1

@@ -134,7 +134,7 @@ def _in_words(row: ApprovalRuleRow) -> str:
     if rule.urgency is not None:
         parts.append("срочное обращение" if rule.urgency == "high" else "обычное обращение")
     if organisation is not None:
-        parts.append(f"организация «{organisation}»")
+        parts.append(f"организация {organisation}")
     if rule.organisation_kind is not None:
         parts.append(_KINDS[rule.organisation_kind])
     return "Нужно согласование: " + (", ".join(parts) or "все ответы")

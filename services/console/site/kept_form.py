@@ -1,10 +1,14 @@
-"""Forms in which people write much: whatever goes wrong, the answer has what was entered, to be sent again."""
+"""Forms in which people write much: whatever goes wrong, the answer has what was entered, to be sent again.
+
+A chosen file cannot be put back into its field: the answer names it, and asks for it again.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import UploadFile
 
 from services.console.api_calls.client import ApiProblem, ApiUnavailable, SignedOut
 from services.console.site.rendering import render
@@ -16,11 +20,12 @@ _SIGNED_OUT = "Сеанс закончился, поэтому ничего не
 
 @dataclass(frozen=True)
 class KeptForm:
-    """What the page with the form is called, and its button; `texts` are titles of the fields that it shows."""
+    """What the page with the form is called, and its button; `texts` and `files` are titles of its fields."""
 
     title: str
     button: str
     texts: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
 
     async def or_result(
         self, request: Request, visit: Visit | None, work: Callable[[Visit], Awaitable[Response]]
@@ -38,7 +43,7 @@ class KeptForm:
             return await self._page(request, explained(problem), problem.status)
 
     async def _page(self, request: Request, refusal: str, status: int) -> HTMLResponse:
-        form = await request.form(max_files=0)
+        form = await request.form(max_files=len(self.files))
         values = {name: value for name, value in form.items() if isinstance(value, str) and value}
         html = render(
             "kept_form.html",
@@ -47,8 +52,16 @@ class KeptForm:
             button=self.button,
             shown={name: (title, values[name]) for name, title in self.texts.items() if name in values},
             hidden={name: value for name, value in values.items() if name not in self.texts},
+            lost={
+                name: (title, file) for name, title in self.files.items() if (file := file_name(form.get(name)))
+            },
             action=request.url.path,
             refusal=refusal,
             signed_out=status == 401,
         )
         return HTMLResponse(html, status_code=status)
+
+
+def file_name(value: object) -> str:
+    """Return the name of the file that was chosen in a field; empty without one."""
+    return (value.filename or "") if isinstance(value, UploadFile) else ""

@@ -37,6 +37,13 @@
     document.getElementById("main").focus({ preventScroll: true });
   };
 
+  // A form that was refused: in the first field that is wrong, unless the focus is in one.
+  const begin = () => {
+    if (document.activeElement?.closest(".field.wrong")) return;
+    const wrong = [...document.querySelectorAll("#main .field.wrong")].flatMap((one) => [...one.querySelectorAll(FIELDS)]);
+    wrong.find((one) => one.checkVisibility())?.focus();
+  };
+
   document.addEventListener("htmx:after:swap", (event) => {
     enter();
     if (event.detail.ctx?.target?.id !== "main") return;
@@ -47,5 +54,6 @@
     }
     const note = document.querySelector("#main > .note");
     if (note) show(note);
+    else begin();
   });
 }

@@ -25,18 +25,31 @@ def moment(value: str | datetime | None, *, zone: ZoneInfo | None = None) -> str
 
 def day(value: str | date | datetime | None) -> str:
     """Return a day: «сегодня», «28 ноября», with the year where it is not the current one."""
-    if value is None:
-        return "—"
+    return "—" if value is None else _day(_date_of(value), clock.today())
+
+
+def dated(value: str | datetime | None) -> str:
+    """Return a moment for after «с», «до» or «на», where «сегодня» cannot stand: «28 ноября, 14:05»."""
+    return "—" if value is None else f"{dated_day(value)}, {parsed(value):%H:%M}"
+
+
+def dated_day(value: str | date | datetime | None) -> str:
+    """Return a day for after «с» or «по»: «28 ноября», with the year where it is not the current one."""
+    return "—" if value is None else _with_year(_date_of(value), clock.today())
+
+
+def _date_of(value: str | date | datetime) -> date:
     if isinstance(value, str):
         value = date.fromisoformat(value) if len(value) == 10 else parsed(value)
-    when = parsed(value).date() if isinstance(value, datetime) else value
-    return _day(when, clock.today())
+    return parsed(value).date() if isinstance(value, datetime) else value
 
 
 def _day(when: date, today: date) -> str:
     near = {0: "сегодня", 1: "завтра", -1: "вчера"}.get((when - today).days)
-    if near is not None:
-        return near
+    return _with_year(when, today) if near is None else near
+
+
+def _with_year(when: date, today: date) -> str:
     return russian.day_of_month(when) if when.year == today.year else russian.long_day(when)
 
 
@@ -132,6 +145,8 @@ def quoted(value: str) -> str:
 FILTERS = {
     "moment": moment,
     "day": day,
+    "dated": dated,
+    "dated_day": dated_day,
     "exact": exact,
     "until": until,
     "count": count,

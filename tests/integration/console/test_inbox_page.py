@@ -34,6 +34,12 @@ async def test_first_list_is_what_the_role_works_with(console: ConsoleUnderTest,
     assert re.search(r'aria-current="page"[^>]*>\s*([^<]+)<', tabs + "<").group(1).strip() == title  # type: ignore[union-attr]
 
 
+async def test_empty_list_of_ones_own_leads_to_that_of_nobody(console: ConsoleUnderTest) -> None:
+    response = (await console.send(CallerCase("approver"), "GET", "/inbox?assignee=me&sort=due")).response
+    assert "Возьмите обращение из списка" in response.text
+    assert links_of(response)["Без исполнителя"] == "/inbox?assignee=none&sort=-opened_at"
+
+
 async def test_tab_and_heading_have_the_number_of_appeals(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/inbox?overdue=true&sort=due")).response
     number = re.search(r"^Просрочены (\d+)$", heading_of(response))

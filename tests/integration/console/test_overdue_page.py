@@ -32,6 +32,9 @@ async def test_one_of_several_municipalities_is_offered(console: ConsoleUnderTes
     several = (await console.send(MODERATOR, "GET", "/overdue?district=район")).response
     assert several.status_code == 422
     assert "выберите нужный" in several.text
+    assert re.findall(r"<a [^>]* autofocus>([^<]*)<|<input [^>]* autofocus", several.text) == [
+        "Баргузинский район"
+    ]
     assert links_of(several)["Баргузинский район"] == "/overdue?municipality=81603000"
 
 

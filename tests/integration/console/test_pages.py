@@ -1,6 +1,7 @@
 """Every page as every kind of person: it opens, or says in words that it may not; and its calls are of the API."""
 
 import re
+from collections import Counter
 
 import pytest
 
@@ -29,6 +30,8 @@ async def test_page_opens_or_says_why_not(console: ConsoleUnderTest, route: str,
         assert console.documented(call) is not None, call
         assert call.status < 500, call
         assert call.status != 422, call
+    keys = Counter(re.findall(r' data-key="([^"]+)"', response.text))
+    assert [key for key, times in keys.items() if times > 1] == [], "one of the elements cannot be reached by it"
 
 
 @pytest.mark.parametrize("who", EVERYBODY, ids=str)

@@ -170,6 +170,36 @@ async def test_ended_session_loses_no_text_for_a_published_reply(console: Consol
     assert f'action="{console.filled(path)}"' in response.text
 
 
+async def test_photo_that_is_lost_with_the_session_is_named(console: ConsoleUnderTest) -> None:
+    photo = {"photo": ("яма <1>.jpg", jpeg(4, 4), "image/jpeg")}
+    form = await _draft(console, do="add_photo", text="Чиним")
+    draft = (await _post(console, None, DRAFT, form, files=photo)).response
+    assert draft.status_code == 401
+    assert "Фото «яма &lt;1&gt;.jpg» не сохранилось" in draft.text
+    path = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
+    edit = {"version": "1", "text": "Уже чиним", "reason": "Не тот адрес", "do": "edit", "key": "k-lost"}
+    published = (await _post(console, None, path, edit, files=photo)).response.text
+    assert "Файл «яма &lt;1&gt;.jpg» не сохранился" in published
+    assert re.search(r'<form [^>]*enctype="multipart/form-data"', published)
+    assert re.search(r'<input [^>]*name="photo" type="file"', published)
+    without = (await _post(console, None, path, edit)).response.text
+    assert "не сохранился" not in without
+    assert 'type="file"' not in without
+
+
+async def test_writing_begins_in_the_text(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
+    assert re.search(r'<textarea id="reply-text"[^>]* autofocus', page)
+    failed = (await console.send(EXECUTOR, "GET", console.filled(FAILED))).response.text
+    assert "Не опубликован" in failed
+    assert " autofocus" not in failed
+
+
+async def test_waiting_reply_says_who_approves(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
+    assert "Кто согласует: модератор центра, руководитель организации, согласующий." in page
+
+
 async def test_refused_person_keeps_the_text(console: ConsoleUnderTest) -> None:
     response = (await _post(console, AUDITOR, DRAFT, await _draft(console, do="save", text="Чужой"))).response
     assert response.status_code == 403

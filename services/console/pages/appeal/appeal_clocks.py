@@ -112,4 +112,5 @@ def _amount(seconds: float | None) -> str:
     if seconds is None:
         return ""
     hours, minutes = divmod(round(max(seconds, 0) / 60), 60)
-    return " ".join([f"{hours} ч"] * bool(hours) + [f"{minutes} мин"] * bool(minutes or not hours))
+    parts = [f"{hours} ч"] * bool(hours) + [f"{minutes} мин"] * bool(minutes or not hours)
+    return " ".join(parts).replace(" ", "\N{NO-BREAK SPACE}")

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.console.choices.appeal_list_query import ListQuery
-from services.console.words.formats import day, moment
+from services.console.words.formats import dated, dated_day
 from services.console.words.labels import label
 from shared.clock import REGION_TIME_ZONE
 
@@ -87,10 +87,10 @@ def _moment(name: str, value: str) -> str:
     except (ValueError, OverflowError):
         return f"{_MOMENTS[name]} {value}"
     if (when.hour, when.minute) != (0, 0):
-        return f"{_MOMENTS[name]} {moment(when)}"
+        return f"{_MOMENTS[name]} {dated(when)}"
     if name == "opened_to":
-        return f"по {day(when - timedelta(days=1))}"
-    return f"{_MOMENTS[name]} {day(when)}"
+        return f"по {dated_day(when - timedelta(days=1))}"
+    return f"{_MOMENTS[name]} {dated_day(when)}"
 
 
 def names_of(facets: dict[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ class WorkList:
     count_query: ListQuery | None = None
     counted_by: str = "total"
     empty: str = "В этом списке сейчас нет обращений."
+    then: "WorkList | None" = None  # the list to go on with when this one is empty
 
 
 def _list(query: str) -> ListQuery:
@@ -24,10 +25,6 @@ def _list(query: str) -> ListQuery:
 
 
 _EVERYTHING = _list("")
-MINE = WorkList(
-    "Мои", _list("assignee=me&sort=due"), _list("assignee=me&sort=due"),
-    empty="Вам сейчас ничего не назначено. Возьмите обращение из списка «Без исполнителя».",
-)  # fmt: skip
 DUE = WorkList("Скоро срок", _list("sort=due"), empty="Сейчас никто не ждёт ответа.")
 OVERDUE = WorkList(
     "Просрочены", _list("overdue=true&sort=due"), _EVERYTHING, "overdue", empty="Просроченных обращений нет."
@@ -38,6 +35,10 @@ NOBODY = WorkList(
     _list("assignee=none"),
     empty="Исполнитель есть у каждого обращения.",
 )
+MINE = WorkList(
+    "Мои", _list("assignee=me&sort=due"), _list("assignee=me&sort=due"),
+    empty="Вам сейчас ничего не назначено. Возьмите обращение из списка «Без исполнителя».", then=NOBODY,
+)  # fmt: skip
 TRIAGE = WorkList(
     "У модератора", _list("status=triage&sort=opened_at"), _EVERYTHING, "triage",
     empty="Ни одно обращение не ждёт решения модератора.",

@@ -18,7 +18,12 @@ from services.console.site.visit import OptionalVisitDep, Visit, VisitDep, toget
 
 PATH = "/appeals/{appeal_id}/replies/{reply_id}"
 router = page_router()
-_KEPT = KeptForm("Ответ в сети не изменён", "Отправить ещё раз", {"text": "Новый текст", "reason": "Причина"})
+_KEPT = KeptForm(
+    "Ответ в соцсети не изменён",
+    "Отправить ещё раз",
+    {"text": "Новый текст", "reason": "Почему исправляете"},
+    {"photo": "Фото"},
+)
 _SAME = "Текст не отличается от опубликованного."
 _REFUSED = frozenset({409, 412, 422})
 

@@ -11,7 +11,10 @@ from services.console.pages.reply.entered_reply import EnteredReply
 from services.console.pages.reply.line_diff import line_diff
 from services.console.site.visit import Visit, together
 from services.console.words.refusals import explained
+from services.console.words.right_labels import holders
+from shared.auth.rights import Right
 
+APPROVERS = holders(Right.REPLIES_APPROVE)
 UNDER_WAY = frozenset({"draft", "on_approval", "queued", "sending", "uncertain"})
 ON_ITS_WAY = frozenset({"queued", "sending", "uncertain"})
 _TAKES_NO_REPLY = frozenset({"triage", "closed", "not_required", "merged"})
@@ -166,6 +169,7 @@ async def screen_values(
         "thread": thread_of(appeal),
         "current": current,
         **outcome_of(appeal),
+        "approved_by": APPROVERS,
         "following": await following(visit, appeal_id) if current and current["status"] == "on_approval" else None,
         "form": form,
         "target": form.message_id or _target(appeal["messages"]),
@@ -209,11 +213,14 @@ def outcome_of(appeal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def following(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
-    """Return the other appeal of the person whose deadline comes first."""
+    """Return the appeal to answer next: the first due of the person, else of nobody in the organisation."""
     if not visit.may("appeals:work"):
         return None
-    listed = await visit.api.get("/appeals", {"assignee": "me", "sort": "due", "limit": 2})
-    return next((one for one in listed["items"] if one["id"] != appeal_id), None)
+    for assignee in ("me", "none") if visit.me["organisation"] else ("me",):
+        listed = await visit.api.get("/appeals", {"assignee": assignee, "sort": "due", "limit": 2})
+        if found := [one for one in listed["items"] if one["id"] != appeal_id]:
+            return dict(found[0])
+    return None
 
 
 def _target(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from services.console.pages.reply import published_reply
 from services.console.pages.reply.entered_reply import EnteredReply
 from services.console.pages.reply.reply_changes import CHANGES, store
 from services.console.pages.reply.reply_screen import (
+    APPROVERS,
     conflict_with,
     field_errors,
     following,
@@ -22,6 +23,7 @@ from services.console.pages.reply.reply_screen import (
     under_way,
 )
 from services.console.site.downloads import photo
+from services.console.site.kept_form import file_name
 from services.console.site.page import Page, page_router
 from services.console.site.rendering import render
 from services.console.site.visit import OptionalVisitDep, Visit, VisitDep
@@ -52,7 +54,7 @@ async def change(request: Request, visit: OptionalVisitDep, appeal_id: str) -> R
     async with request.form(max_files=1) as form:
         entered = EnteredReply.from_form(form)
         if entered.is_too_long:
-            return _kept(request, appeal_id, entered, _TOO_LONG, 422)
+            return _kept(request, appeal_id, form, _TOO_LONG, 422)
         return await _changed(request, visit, appeal_id, entered, form)
 
 
@@ -60,7 +62,7 @@ async def _changed(
     request: Request, visit: Visit | None, appeal_id: str, entered: EnteredReply, form: FormData
 ) -> Response:
     if visit is None:
-        return _kept(request, appeal_id, entered, _SIGNED_OUT, 401)
+        return _kept(request, appeal_id, form, _SIGNED_OUT, 401)
     try:
         do = "remove_photo" if "photo_removed" in form else str(form.get("do", ""))
         work = CHANGES.get(do, CHANGES["save"])
@@ -71,21 +73,22 @@ async def _changed(
                 raise
             return await show_reply(visit, appeal_id, entered=entered, problem=problem)
     except SignedOut:
-        return _kept(request, appeal_id, entered, _SIGNED_OUT, 401)
+        return _kept(request, appeal_id, form, _SIGNED_OUT, 401)
     except ApiUnavailable:
-        return _kept(request, appeal_id, entered, UNAVAILABLE, 503)
+        return _kept(request, appeal_id, form, UNAVAILABLE, 503)
     except ApiProblem as problem:
-        return _kept(request, appeal_id, entered, refusal_text(problem), problem.status)
+        return _kept(request, appeal_id, form, refusal_text(problem), problem.status)
 
 
-def _kept(request: Request, appeal_id: str, entered: EnteredReply, refusal: str, status: int) -> HTMLResponse:
+def _kept(request: Request, appeal_id: str, form: FormData, refusal: str, status: int) -> HTMLResponse:
     """Return a form with the text, to be sent again; it needs no call of the API."""
     layout = "bare_swap.html" if "hx-request" in request.headers else "bare.html"
     html = render(
         "reply/kept.html",
         layout=layout,
         appeal_id=appeal_id,
-        form=entered,
+        form=EnteredReply.from_form(form),
+        lost_photo=file_name(form.get("photo")),
         refusal=refusal,
         signed_out=status == 401,
     )
@@ -193,6 +196,7 @@ async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Re
         current=current,
         following=await following(visit, appeal_id) if current is None else None,
         **outcome_of(appeal),
+        approved_by=APPROVERS,
     )
 
 
