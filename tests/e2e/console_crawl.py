@@ -25,6 +25,10 @@ _OVERFLOW = """() => {
         .filter((e) => !within(e)).slice(0, 3)
         .map((e) => `${e.tagName.toLowerCase()}.${e.className}: ${Math.round(e.getBoundingClientRect().right)}`);
 }"""
+# What is closed is checked too.
+_OPEN_DETAILS = "() => { for (const one of document.querySelectorAll('main details')) one.open = true; }"
+# The pages from which others are found by links; no link of a page leads to that of the person.
+STARTS = ("/", "/account")
 # What a page consists of: two pages of one structure need not both be checked by axe.
 _STRUCTURE = """() => [...new Set([...document.querySelectorAll("body *")].map((e) =>
     e.tagName + "." + e.className.toString() + "[" + e.getAttributeNames().join() + "]"))].sort().join(" ")"""
@@ -52,13 +56,16 @@ class Crawl:
         await page.close()
         return context
 
-    async def pages_of(self, context: BrowserContext, who: str, *, details: bool, most: int = 80) -> None:
-        """Open one page of each kind that the navigation, and for `details` the pages themselves, lead to."""
+    async def pages_of(self, context: BrowserContext, who: str, *, details: bool, most: int = 150) -> None:
+        """Open one page of each kind that the navigation, and for `details` the pages themselves, lead to.
+
+        More kinds than `most` are a failure.
+        """
         page = await context.new_page()
         self._watch(page)
-        waiting, seen = ["/"], {"/"}
-        while waiting and most:
-            most -= 1
+        waiting, seen = list(STARTS), set(STARTS)
+        while waiting:
+            assert len(seen) - len(waiting) <= most, f"{who} is led to more kinds of pages than {most}"
             path = waiting.pop(0)
             self._where = f"{who} {path}"
             try:
@@ -76,6 +83,16 @@ class Crawl:
                 if (kind := kind_of(link)) not in seen and is_page(link):
                     seen.add(kind)
                     waiting.append(link.partition("#")[0])
+        await page.close()
+
+    async def state_of(self, context: BrowserContext, who: str, path: str, button: str | None = None) -> None:
+        """Open a page at this address, press the button, and check what is shown then."""
+        page = await context.new_page()
+        self._watch(page)
+        self._where = f"{who} {path} {button or ''}".rstrip()
+        await open_state(page, f"{self.base}{path}", button)
+        self.opened.append((who, f"{kind_of(path)} {button or ''}".rstrip()))
+        await self._check(page)
         await page.close()
 
     def _watch(self, page: Page) -> None:
@@ -98,6 +115,7 @@ class Crawl:
         self.wrong.append(f"{self._where}: {what}")
 
     async def _check(self, page: Page) -> None:
+        await page.evaluate(_OPEN_DETAILS)
         structure = await page.evaluate(_STRUCTURE)
         if structure not in self._structures:
             self._structures.add(structure)
@@ -116,6 +134,16 @@ class Crawl:
         for rule in results.response["violations"]:
             where = rule["nodes"][0]["html"][:200]
             self._note(f"axe {rule['id']} ({len(rule['nodes'])}): {where}")
+
+
+async def open_state(page: Page, address: str, button: str | None = None) -> None:
+    """Open the address; press the button with these words, and wait until its form has been answered."""
+    await page.goto(address)
+    if button is None:
+        return
+    async with page.expect_response(lambda response: response.request.method == "POST"):
+        await page.get_by_role("button", name=button).first.click()
+    await page.wait_for_load_state("networkidle")
 
 
 def kind_of(link: str) -> str:

@@ -1,7 +1,9 @@
 """Take screenshots of every page of the console for the documentation, of a running demo.
 
 `python -m tests.e2e.console_screenshots [GATEWAY]` writes `docs/frontend/screens/` and
-`docs/frontend/console-screens.md`. Each sheet shows a page at 1440 and 390 px, light above dark.
+`docs/frontend/console-screens.md`. Each sheet shows a page at 1440 and 390 px, light above dark. Pages are found
+by their links; `STATES` are those that look otherwise at another address, or after a button. Start the demo with
+`GOSPABLIK_NOTICES_PAGES=vk:200000001`: without pages of notices no account can be linked.
 """
 
 import asyncio
@@ -9,11 +11,12 @@ import io
 import re
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.async_api import BrowserContext, Error, Page
+from playwright.async_api import BrowserContext, Error, Page, TimeoutError
 
-from tests.e2e.console_crawl import Crawl, is_page, kind_of
+from tests.e2e.console_crawl import STARTS, Crawl, is_page, kind_of, open_state
 from tests.support.browser import headless_browser
 
 _ROOT = Path(__file__).parents[2]
@@ -21,6 +24,14 @@ _FOLDER = _ROOT / "docs" / "frontend" / "screens"
 _INDEX = _ROOT / "docs" / "frontend" / "console-screens.md"
 # Who sees most first; the others add what is theirs alone.
 PEOPLE = ("centre", "ops", "manager", "org", "approver", "auditor", "head")
+# The name of the sheet, the address, and the words of a button; as the moderator sees it.
+STATES = (
+    ("overdue-municipality", "/overdue?district=улан-удэ", None),
+    ("exports-request", "/exports?list=sort%3D-opened_at", None),
+    ("exports-files", "/exports?list=sort%3D-opened_at", "Подготовить Excel"),
+    ("page-health-peers-vk", "/page-health-peers?network=vk", None),
+    ("account-networks", "/account#networks", "Получить код"),
+)
 _HEIGHT, _SCALE, _GAP = 900, 0.6, 12
 _WIDTHS = (1440, 390)
 _LINKS = "() => [...document.querySelectorAll('#navigation a, main a[href]')].map((a) => a.getAttribute('href'))"
@@ -43,12 +54,19 @@ async def take(gateway: str) -> dict[str, str]:
         titles["sign-in"] = await _sheet(await context.new_page(), f"{gateway}/sign-in", "sign-in")
         for person in PEOPLE:
             await _pages_of(await crawl.sign_in(browser, person), gateway, seen, titles)
+        page = await (await crawl.sign_in(browser, PEOPLE[0])).new_page()
+        for name, path, button in STATES:
+            try:
+                titles[name] = await _sheet(page, f"{gateway}{path}", name, button)
+            except TimeoutError:
+                sys.stderr.write(f"{name} is not taken: {path} has no button «{button}»\n")
     return titles
 
 
 async def _pages_of(context: BrowserContext, gateway: str, seen: set[str], titles: dict[str, str]) -> None:
     page = await context.new_page()
-    waiting = ["/account"]
+    waiting = [path for path in STARTS if path not in seen]
+    seen.update(waiting)
     await page.goto(gateway)
     while True:
         for link in await page.evaluate(_LINKS):
@@ -67,15 +85,17 @@ async def _pages_of(context: BrowserContext, gateway: str, seen: set[str], title
     await context.close()
 
 
-async def _sheet(page: Page, address: str, name: str) -> str:
+async def _sheet(page: Page, address: str, name: str, button: str | None = None) -> str:
     shots: dict[tuple[int, str], Image.Image] = {}
     for width in _WIDTHS:
         await page.set_viewport_size({"width": width, "height": _HEIGHT})
         for scheme in ("light", "dark"):
             await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             if not shots:
-                await page.goto(address)
+                await open_state(page, address, button)
                 await page.wait_for_load_state("load")
+            if part := urlsplit(address).fragment:
+                await page.locator(f"[id='{part}']").evaluate("(part) => part.scrollIntoView()")
             taken = Image.open(io.BytesIO(await page.screenshot())).convert("RGB")
             size = (round(width * _SCALE), round(_HEIGHT * _SCALE))
             shots[width, scheme] = taken.resize(size, Image.Resampling.LANCZOS)

@@ -37,11 +37,13 @@
     document.getElementById("main").focus({ preventScroll: true });
   };
 
-  // A form that was refused: in the first field that is wrong, unless the focus is in one.
+  // A form that was refused: in the field that is wrong, of several the first; in its choice, if it has one.
   const begin = () => {
-    if (document.activeElement?.closest(".field.wrong")) return;
-    const wrong = [...document.querySelectorAll("#main .field.wrong")].flatMap((one) => [...one.querySelectorAll(FIELDS)]);
-    wrong.find((one) => one.checkVisibility())?.focus();
+    const active = document.activeElement;
+    const wrong = active?.closest(".field.wrong") ?? document.querySelector("#main .field.wrong");
+    const choice = wrong?.querySelector("[autofocus]");
+    if (!wrong || (!choice && wrong.contains(active))) return;
+    (choice ?? [...wrong.querySelectorAll(FIELDS)].find((one) => one.checkVisibility()))?.focus();
   };
 
   document.addEventListener("htmx:after:swap", (event) => {

@@ -212,7 +212,7 @@ async def test_page_health_shows_engagement_and_reach_and_says_where_they_are_un
 
 async def test_pages_are_shown_among_their_peers(console: ConsoleUnderTest) -> None:
     groups = _words(await _text(console, MODERATOR, "/page-health-peers?week=2026-W09"))
-    assert "Страницы среди сопоставимых" in groups
+    assert "Сопоставимые страницы" in groups
     assert "мало данных" in groups
     page_id = console.services.samples["own"]["page_id"]
     page = _words(await _text(console, MODERATOR, f"/page-health/{page_id}?week=2026-W09"))

@@ -18,7 +18,7 @@ PAGE = Page(
     (NavigationLink(Section.WORK, 65, "Файлы списков", PATH, rights=frozenset({"appeals:read"})),),
 )
 _MOST = 50
-_FORMATS = {"csv": "CSV", "xlsx": "Excel"}
+_FORMATS = {"xlsx": "Excel", "csv": "CSV"}
 _REFUSED = {
     409: "Столько обращений файл не вмещает: Excel до 50 000, CSV до 300 000. Сузьте отбор, например по периоду.",
     422: "Этот отбор нельзя превратить в файл: откройте список ещё раз.",
