@@ -17,6 +17,7 @@ from services.console.pages.appeal.appeal_move_forms import move_forms
 from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.integration.console.page_reading import links_of
 
 MODERATOR = CallerCase("moderator")
 EXECUTOR = CallerCase("executor")
@@ -96,6 +97,29 @@ async def test_each_offers_only_moves_that_the_api_allows(console: ConsoleUnderT
     for word in ("Ответить</a>", "Добавить заметку", "Исправить разбор", "Приостановить отсчёт", "Наблюдать<"):
         assert word not in head
         assert word in page, word
+
+
+@pytest.mark.parametrize(
+    ("role", "words", "leads"),
+    [("approver", "Рассмотреть ответ", "/approvals?reply="), ("executor", "Ответ на согласовании", "/reply")],
+)
+async def test_first_action_of_a_waiting_reply_is_its_approval(
+    console: ConsoleUnderTest, role: str, words: str, leads: str
+) -> None:
+    path = console.filled("/appeals/{on_approval_appeal_id}")
+    response = (await console.send(CallerCase(role), "GET", path)).response
+    assert leads in links_of(response)[words]
+    assert "Ответить" not in links_of(response)
+
+
+async def test_published_reply_leads_to_its_correction(console: ConsoleUnderTest) -> None:
+    path = console.filled("/appeals/{draft_appeal_id}")
+    edit = f"{path}/replies/{console.filled('{published_reply_id}')}"
+    executor = (await console.send(EXECUTOR, "GET", path)).response
+    assert links_of(executor)["Исправить ответ"] == edit
+    manager = (await console.send(CallerCase("manager"), "GET", path)).response
+    assert links_of(manager)["Исправить или удалить ответ"] == edit
+    assert edit not in links_of((await console.send(HEAD, "GET", path)).response).values()
 
 
 def test_forms_ask_for_what_the_workflow_wants() -> None:

@@ -1,4 +1,4 @@
-"""Forms begin in their first field, and go on in the one that is wrong: keys do nothing else than what is meant."""
+"""Forms begin in their first field, and go on in the one that is wrong."""
 
 import re
 from collections.abc import AsyncIterator

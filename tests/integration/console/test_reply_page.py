@@ -1,6 +1,7 @@
 """The page on which replies are written: what it shows, what its buttons do, and that no text is lost."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -198,6 +199,25 @@ async def test_writing_begins_in_the_text(console: ConsoleUnderTest) -> None:
 async def test_waiting_reply_says_who_approves(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
     assert "Кто согласует: модератор центра, руководитель организации, согласующий." in page
+
+
+@pytest.fixture
+async def assigned_to_nobody(console: ConsoleUnderTest) -> AsyncIterator[None]:
+    """No appeal has an assignee."""
+    connection = await console.services.services["appeals"].database.connect("gospablik_owner")
+    before = await connection.fetch("SELECT assignee_id, id FROM appeals WHERE assignee_id IS NOT NULL")
+    await connection.execute("UPDATE appeals SET assignee_id = NULL")
+    yield
+    await connection.executemany("UPDATE appeals SET assignee_id = $1 WHERE id = $2", before)
+    await connection.close()
+
+
+@pytest.mark.usefixtures("assigned_to_nobody")
+async def test_after_a_reply_the_next_appeal_of_nobody_is_offered(console: ConsoleUnderTest) -> None:
+    page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
+    offered = re.search(r'href="/appeals/([0-9a-f-]{36})" data-key="n"[^>]*>Следующее обращение', page)
+    assert offered is not None
+    assert offered[1] not in console.filled(WAITING)
 
 
 async def test_refused_person_keeps_the_text(console: ConsoleUnderTest) -> None:
