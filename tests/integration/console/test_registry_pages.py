@@ -82,7 +82,7 @@ async def test_parent_is_chosen_by_a_name_of_it(console: ConsoleUnderTest) -> No
     made = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
     assert (made.response.status_code, changes(made)) == (303, [("POST", 201)])
     similar = await console.send(MODERATOR, "POST", "/organisations-new", data=form | {"parent": "oblepih"})
-    assert '<select id="field-parent-id" name="parent_id">' in similar.response.text
+    assert '<select id="field-parent-id" name="parent_id" autofocus>' in similar.response.text
     assert changes(similar) == []
     refused = await console.send(MODERATOR, "POST", "/organisations-new", data=form | {"parent": "зюзюка"})
     assert "Такой организации в реестре нет" in refused.response.text
