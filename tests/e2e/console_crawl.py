@@ -25,8 +25,12 @@ _OVERFLOW = """() => {
         .filter((e) => !within(e)).slice(0, 3)
         .map((e) => `${e.tagName.toLowerCase()}.${e.className}: ${Math.round(e.getBoundingClientRect().right)}`);
 }"""
-# What is closed is checked too.
-_OPEN_DETAILS = "() => { for (const one of document.querySelectorAll('main details')) one.open = true; }"
+# What is closed is checked too, from the top: the header covers what is scrolled below it.
+_OPEN_DETAILS = """async () => {
+    for (const one of document.querySelectorAll("main details")) one.open = true;
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    scrollTo(0, 0);
+}"""
 # The pages from which others are found by links; no link of a page leads to that of the person.
 STARTS = ("/", "/account")
 # What a page consists of: two pages of one structure need not both be checked by axe.
