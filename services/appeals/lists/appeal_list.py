@@ -16,6 +16,7 @@ from services.appeals.lists.appeal_sorting import URGENCIES, AppealOrder, Appeal
 from services.appeals.search.matching import next_appeals
 from shared.api.pagination import Paging, beyond, inline_literal
 from shared.auth.callers import Caller
+from shared.database.id_conditions import is_one_of
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_lists import AppealTag
 
@@ -96,7 +97,7 @@ async def find_ids(
 
 async def read_rows(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) -> list[SimpleNamespace]:
     """Return the rows of these appeals in this order, without those that the caller may not see any more."""
-    query = SELECT_LISTED.where(Appeal.id.in_(ids), caller.scope(Appeal.organisation_id))
+    query = SELECT_LISTED.where(is_one_of(Appeal.id, ids), caller.scope(Appeal.organisation_id))
     rows = {row.id: row for row in await _listed(session, caller, query)}
     return [rows[appeal_id] for appeal_id in ids if appeal_id in rows]
 
@@ -115,7 +116,9 @@ async def _search(
         limit=paging.limit + 1,
         newest_first=newest_first,
     )
-    query = SELECT_LISTED.where(Appeal.id.in_(found), caller.scope(Appeal.organisation_id))
+    if not found:
+        return []
+    query = SELECT_LISTED.where(is_one_of(Appeal.id, found), caller.scope(Appeal.organisation_id))
     rows = await _listed(session, caller, query)
     return sorted(rows, key=lambda row: row.number, reverse=newest_first)
 
@@ -150,6 +153,7 @@ def _ordered(
 
 
 async def _listed(session: AsyncSession, caller: Caller, query: Select[*tuple[Any, ...]]) -> list[SimpleNamespace]:
-    rows = await session.execute(query, {"reader": actor_id(caller.subject)})
-    # The attributes of a row of the result are slow.
+    # Of the connection, because the session would make each row again, and the attributes of its rows are slow.
+    connection = await session.connection()
+    rows = await connection.execute(query, {"reader": actor_id(caller.subject)})
     return [SimpleNamespace(**dict(zip(LISTED_NAMES, row, strict=True))) for row in rows]

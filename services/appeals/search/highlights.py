@@ -1,5 +1,6 @@
 """Shows where the words of a search are: extracts of the texts that have them, with personal data masked."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,6 +14,7 @@ from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded,
 from services.appeals.search.matching import search_terms
 from services.appeals.search.readable_notes import is_readable_note
 from shared.auth.callers import Caller
+from shared.database.id_conditions import is_one_of
 from shared.masking import cut_around, mask
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
@@ -23,6 +25,7 @@ from shared.tables.ingest import Message
 MAX_HIGHLIGHTS = 3
 # Control characters around a found word; in the texts themselves they are replaced by spaces.
 _START, _STOP = "\x02", "\x03"
+_FOUND_WORD = re.compile(f"{_START}[^{_STOP}]*{_STOP}")
 _OPTIONS = f"StartSel={_START}, StopSel={_STOP}, HighlightAll=true"
 
 
@@ -80,15 +83,15 @@ def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
             Message.id.label("id"),
         )
         .join(Message, Message.id == AppealMessage.message_id)
-        .where(AppealMessage.appeal_id.in_(appeal_ids)),
+        .where(is_one_of(AppealMessage.appeal_id, appeal_ids)),
         select(Appeal.id, literal("message"), Appeal.text, Appeal.written_at, Appeal.id).where(
-            Appeal.id.in_(appeal_ids), is_opened_by_hand()
+            is_one_of(Appeal.id, appeal_ids), is_opened_by_hand()
         ),
         select(Reply.appeal_id, literal("reply"), Reply.text, Reply.created_at, Reply.id).where(
-            Reply.appeal_id.in_(appeal_ids), Reply.status.not_in(UNSENT)
+            is_one_of(Reply.appeal_id, appeal_ids), Reply.status.not_in(UNSENT)
         ),
         select(AppealNote.appeal_id, literal("note"), AppealNote.text, AppealNote.created_at, AppealNote.id).where(
-            AppealNote.appeal_id.in_(appeal_ids), AppealNote.deleted_at.is_(None), is_readable_note(caller)
+            is_one_of(AppealNote.appeal_id, appeal_ids), AppealNote.deleted_at.is_(None), is_readable_note(caller)
         ),
     )
 
@@ -106,17 +109,13 @@ async def extracts_of(session: AsyncSession, texts: Sequence[str], q: str) -> li
 
 def _fragments(text: str, marked: str) -> list[Fragment]:
     """Return the fragments of the extract: the marked text is as long as the text, its marks aside."""
-    spans: list[tuple[int, int]] = []
-    at = start = 0
-    for char in marked:
-        if char == _START:
-            start = at
-        elif char == _STOP:
-            spans.append((start, at))
-        else:
-            at += 1
+    # Each mark before a place moves it by one.
+    spans = [
+        (found.start() - 2 * place, found.end() - 2 * place - 2)
+        for place, found in enumerate(_FOUND_WORD.finditer(marked))
+    ]
     # The parser leaves out words of two thousand bytes; after them the marks would stand too early.
-    if at != len(text):
+    if len(marked) - 2 * len(spans) != len(text):
         spans = []
     first, last = cut_around(text, spans[0][0] if spans else 0)
     fragments = [Fragment("…", found=False)] if first else []
