@@ -82,6 +82,8 @@ class Crawl:
             if response.status >= 400:
                 self._note(f"status {response.status}")
             self.opened.append((who, kind_of(path)))
+            if not response.headers["content-type"].startswith("text/html"):
+                continue  # a photo: only what the browser says of it counts
             await self._check(page)
             for link in await page.evaluate(_LINKS if details else _NAVIGATION):
                 if (kind := kind_of(link)) not in seen and is_page(link):

@@ -358,6 +358,9 @@ async def test_photo_of_a_reply_is_passed_on_and_kept_nowhere(console: ConsoleUn
     assert response.headers["content-type"] == "image/jpeg"
     assert response.headers["cache-control"] == "no-store"
     assert response.content.startswith(b"\xff\xd8")
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
 
 
 async def test_appeal_of_another_organisation_is_not_found(console: ConsoleUnderTest) -> None:
