@@ -22,6 +22,12 @@ OURS = {"sec-fetch-site": "same-origin"}
 SIGNED_IN = OURS | {"cookie": f"{SESSION_COOKIE}=x"}
 
 
+@pytest.fixture(autouse=True)
+def _no_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(gateway_networks="", trusted_proxies=())
+    monkeypatch.setattr("shared.http.client_address.settings", lambda: found)
+
+
 class Reader:
     """An app that reads its request, once it may."""
 
