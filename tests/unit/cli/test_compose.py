@@ -350,7 +350,9 @@ def test_containers_have_no_more_rights_and_memory_than_they_need(services: dict
         assert not service.get("privileged"), name
         assert "cap_add" not in service, name
         assert service["mem_limit"], name
-        assert service["cpus"] > 0, name
+        # Docker refuses more cores than the machine has; it may have one.
+        assert service["cpu_shares"] > 0, name
+        assert not {"cpus", "cpuset", "deploy"} & service.keys(), name
         assert service["pids_limit"] > 0, name
     # The images of others run as root by default; ours names its user itself.
     assert {name for name, service in services.items() if "user" in service} == {"postgres", "gateway"}
