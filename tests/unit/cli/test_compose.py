@@ -265,6 +265,17 @@ def test_every_container_that_runs_on_has_a_health_check_that_costs_little(servi
     assert re.search(r"COPY .*cli/deployment/ready.bash /usr/local/bin/ready\n", image)
 
 
+def test_every_container_that_ends_is_awaited_by_another(services: dict[str, Any]) -> None:
+    # `docker compose up --wait` exits with 1 for one that has ended and that nobody waits for.
+    awaited = {
+        name
+        for service in services.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert awaited == {name for name, service in services.items() if service["restart"] == "no"}
+
+
 def test_only_appeals_mounts_the_models_read_only(services: dict[str, Any]) -> None:
     for name, service in services.items():
         models = [volume for volume in service.get("volumes", []) if ":/models" in volume]
