@@ -145,7 +145,12 @@ def test_ports_are_open_to_this_machine_alone_by_default(services: dict[str, Any
 
 def test_gateway_reads_the_configuration_that_is_written_for_it(services: dict[str, Any], tmp_path: Path) -> None:
     writer, gateway = services["gateway-config"], services["gateway"]
-    assert gateway["depends_on"]["gateway-config"]["condition"] == "service_completed_successfully"
+    assert gateway["depends_on"]["gateway-config"] == {
+        "condition": "service_completed_successfully",
+        "restart": True,
+    }
+    # Compose replaces a container only if its own settings change.
+    assert writer["environment"].items() <= gateway["environment"].items()
     done = CliRunner().invoke(app, [writer["command"][0], str(tmp_path)])
     assert done.exit_code == 0, done.output
     static = json.loads((tmp_path / "traefik.yml").read_text(encoding="utf-8"))
