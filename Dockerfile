@@ -4,7 +4,7 @@
 # package index, and the authority of its certificate, are secrets of the build: they stay in no layer.
 #   docker build --secret id=pip,src=pip.conf --secret id=ca,src=ca.pem -t gospablik .
 # where pip.conf has `index-url`, and `cert = /run/secrets/ca`.
-ARG PYTHON_IMAGE=python:3.11.14-slim-trixie
+ARG PYTHON_IMAGE=python:3.11.16-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS packages
 RUN python -m venv --without-pip /opt/gospablik
@@ -40,7 +40,8 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --disable-pip-versio
 FROM ${PYTHON_IMAGE}
 # The image of Python has no bytecode, and the root of a container is read-only: each process would compile.
 RUN python -m compileall -q -x '/(test|idlelib|lib2to3|tkinter|turtledemo|ensurepip|site-packages)/' /usr/local/lib/python3.11 \
-    && useradd --system --home-dir /app --create-home --uid 10001 gospablik \
+    && groupadd --system --gid 10001 gospablik \
+    && useradd --system --home-dir /app --create-home --uid 10001 --gid 10001 gospablik \
     && install -d -o gospablik -g gospablik -m 0700 /keys /data /attachments /etc/traefik /acme \
        /keys/registry /keys/ingest /keys/appeals /keys/metrics /keys/webhooks
 COPY --from=packages /opt/gospablik /opt/gospablik

