@@ -1,11 +1,18 @@
 """The address of the client, as the gateway saw it."""
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from fastapi import Request
 
+from shared import logs
 from shared.settings import settings
+
+log = logs.get_logger(__name__)
+
+# Some proxies append the port of the client: `203.0.113.9:51234`, `[2001:db8::1]:443`.
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
 
 
 def client_address(request: Request) -> str | None:
@@ -20,20 +27,29 @@ def client_address(request: Request) -> str | None:
     if peer is None or not _is_gateway(peer, config.gateway_networks):
         return peer
     told = request.headers.get("x-real-ip")
-    found = _address(told) if told else _last_outside(request, config.trusted_proxies)
+    found = _address(told) if told else _last_outside(request, config.trusted_proxies, peer)
     return str(found) if found else peer
 
 
 def _last_outside(
-    request: Request, proxies: tuple[IPv4Network | IPv6Network, ...]
+    request: Request, proxies: tuple[IPv4Network | IPv6Network, ...], peer: str
 ) -> IPv4Address | IPv6Address | None:
     """Return the last forwarded address that is no proxy; if all are, the first; None if it is no address."""
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+    if forwarded[-1].strip() and _address(forwarded[-1]) is None:
+        _warn_of_unreadable_address(peer)
     found = None
-    for part in reversed(",".join(request.headers.getlist("x-forwarded-for")).split(",")):
+    for part in reversed(forwarded):
         found = _address(part)
         if found is None or not any(found in network for network in proxies):
             break
     return found
+
+
+@lru_cache(maxsize=1024)
+def _warn_of_unreadable_address(peer: str) -> None:
+    """Log, once for each gateway, that all its clients count as one."""
+    log.warning("last address in X-Forwarded-For cannot be read: the gateway's own is used", gateway=peer)
 
 
 def counted_address(address: str | None) -> str:
@@ -45,10 +61,15 @@ def counted_address(address: str | None) -> str:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
+    text = text.strip()
+    if with_port := _WITH_PORT.fullmatch(text):
+        text = with_port[1] or with_port[2]
     try:
-        return ip_address(text.strip())
+        found = ip_address(text)
     except ValueError:
         return None
+    # A listener for both versions of IP names IPv4 clients as `::ffff:203.0.113.9`.
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from fastapi import Request
+from structlog.testing import capture_logs
 
+from shared.http import client_address as module
 from shared.http.client_address import client_address, counted_address
 
 GATEWAY = "10.1.0.0/24, fd00::/64"
@@ -55,12 +57,27 @@ def test_console_names_the_address_of_a_person(peer: str, told: str, address: st
         ("10.1.0.7", "192.0.2.2, 192.0.2.1", "192.0.2.2"),
         ("10.1.0.7", "T. Ivanova, 192.0.2.1", "10.1.0.7"),
         ("10.1.0.7", "", "10.1.0.7"),
+        # IPv4 addresses as a listener for both versions names them.
+        ("::ffff:10.1.0.7", "::ffff:198.51.100.7, ::ffff:192.0.2.1", "198.51.100.7"),
+        # Proxies that append ports.
+        ("10.1.0.7", "198.51.100.7:51234, 192.0.2.1:443", "198.51.100.7"),
+        ("10.1.0.7", "[2001:db8::1]:51234", "2001:db8::1"),
+        ("10.1.0.7", "[2001:db8::1]", "2001:db8::1"),
+        ("10.1.0.7", "198.51.100.7:port", "10.1.0.7"),
         # A caller that bypasses the gateway cannot choose an address.
         ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
     ],
 )
 def test_caller_cannot_choose_the_counted_address(peer: str, forwarded: str, address: str) -> None:
     assert client_address(_from(peer, forwarded=forwarded)) == address
+
+
+def test_address_that_cannot_be_read_is_logged_once() -> None:
+    module._warn_of_unreadable_address.cache_clear()
+    with capture_logs() as logged:
+        for forwarded in ("", "T. Ivanova, 198.51.100.7", "unknown", "203.0.113.9, _hidden"):
+            client_address(_from("10.1.0.7", forwarded=forwarded))
+    assert [(one["log_level"], one["gateway"]) for one in logged] == [("warning", "10.1.0.7")]
 
 
 def test_address_that_the_console_names_goes_before_forwarded_ones() -> None:
@@ -71,4 +88,5 @@ def test_addresses_of_one_ipv6_network_count_as_one() -> None:
     assert counted_address("2001:db8:1:2::1") == counted_address("2001:db8:1:2:ffff::9")
     assert counted_address("2001:db8:1:2::1") != counted_address("2001:db8:1:3::1")
     assert counted_address("198.51.100.7") != counted_address("198.51.100.8")
+    assert counted_address("::ffff:198.51.100.7") == counted_address("198.51.100.7")
     assert counted_address("testclient") == counted_address(None) == ""
