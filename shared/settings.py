@@ -73,8 +73,19 @@ def _parse_ip_networks(value: object) -> object:
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
+def _refuse_all_addresses(
+    networks: tuple[IPv4Network | IPv6Network, ...],
+) -> tuple[IPv4Network | IPv6Network, ...]:
+    for network in networks:
+        if network.prefixlen == 0:
+            raise ValueError(f"{network} holds all addresses, those of clients too: name the proxies alone")
+    return networks
+
+
 # Addresses and networks (CIDR), separated by commas.
 IpNetworks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_parse_ip_networks)]
+# Proxies whose word about addresses is taken.
+ProxyNetworks = Annotated[IpNetworks, AfterValidator(_refuse_all_addresses)]
 # A secret for signatures or digests.
 StrongKey = Annotated[SecretStr, AfterValidator(_validate_strong_key)]
 # Fernet keys, newest first, separated by commas.
@@ -137,7 +148,7 @@ class Settings(SecretFileSettings):
         default="127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7",
         description="Networks of the gateway, comma-separated: the client's address is trusted only from these",
     )
-    trusted_proxies: IpNetworks = Field(
+    trusted_proxies: ProxyNetworks = Field(
         default=(),
         description="Proxies in front of the gateway, comma-separated: of the addresses in `X-Forwarded-For` the "
         "last that is none of these is the client's",

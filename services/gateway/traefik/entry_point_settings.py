@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.settings import IpNetworks
+from shared.settings import ProxyNetworks
 
 
 class EntryPointSettings(BaseSettings):
@@ -35,7 +35,7 @@ class EntryPointSettings(BaseSettings):
     hsts_seconds: int = Field(
         default=31_536_000, ge=0, description="How long browsers then refuse plain HTTP at this name; 0: no HSTS"
     )
-    trusted_proxies: IpNetworks = Field(
+    trusted_proxies: ProxyNetworks = Field(
         default=(), description="Proxies in front of the gateway, whose `X-Forwarded-…` headers it lets pass"
     )
 

@@ -107,6 +107,10 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
     assert made(trusted_proxies="").trusted_proxies == ()
     with pytest.raises(ValidationError, match="trusted_proxies"):
         made(trusted_proxies="proxy.example.ru")
+    # The clients themselves would name their addresses.
+    for everybody in ("0.0.0.0/0", "10.0.0.5, ::/0"):
+        with pytest.raises(ValidationError, match=r"trusted_proxies\n.*/0 holds all addresses"):
+            made(trusted_proxies=everybody)
 
 
 def test_secrets_may_be_files_which_go_before_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
