@@ -133,7 +133,7 @@ def prepare() -> None:
 
     try:
         asyncio.run(compose.prepare(compose.read_variables()))
-    except compose.MissingVariableError as error:
+    except compose.VariablesRefusedError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

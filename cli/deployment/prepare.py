@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,10 +24,14 @@ from shared.settings import secrets_folder
 
 PASSWORDS = ("GOSPABLIK_OWNER_PASSWORD", *(f"GOSPABLIK_{name.upper()}_PASSWORD" for name in SERVICES))
 _REQUIRED = ("GOSPABLIK_DATABASE_ADMIN_URL", "GOSPABLIK_KEYS_DIR", *PASSWORDS)
+# Compose puts passwords into URLs as they are.
+_PASSWORD = re.compile(r"[A-Za-z0-9_.~-]*")
+# That of a server outside may be percent-encoded: it is used in a URL alone.
+_URL_PASSWORD = re.compile(r"([A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})*")
 
 
-class MissingVariableError(Exception):
-    """Variables are not set; the message names them."""
+class VariablesRefusedError(Exception):
+    """Variables are not set, or have values that cannot be used; the message names them."""
 
 
 def read_variables() -> dict[str, str]:
@@ -39,13 +44,9 @@ def read_variables() -> dict[str, str]:
 async def prepare(environment: Mapping[str, str]) -> None:
     """Create owner, database, schema, login roles and signing keys; everything that exists is kept.
 
-    Raise MissingVariableError before anything is changed.
+    Raise VariablesRefusedError before anything is changed.
     """
-    if missing := [name for name in _REQUIRED if not environment.get(name)]:
-        raise MissingVariableError(
-            f"Not set: {', '.join(missing)}. Create .env by `gospablik generate-env`, as the head of "
-            "docker-compose.yml describes"
-        )
+    _check_variables(environment)
     admin_url = environment["GOSPABLIK_DATABASE_ADMIN_URL"]
     owner_password = environment["GOSPABLIK_OWNER_PASSWORD"]
     passwords = {name: environment[f"GOSPABLIK_{name.upper()}_PASSWORD"] for name in SERVICES}
@@ -63,6 +64,22 @@ async def prepare(environment: Mapping[str, str]) -> None:
         ensure_keys(keys_folder)
     finally:
         await connection.close()
+
+
+def _check_variables(environment: Mapping[str, str]) -> None:
+    if missing := [name for name in _REQUIRED if not environment.get(name)]:
+        raise VariablesRefusedError(
+            f"Not set: {', '.join(missing)}. Create .env by `gospablik generate-env`, as the head of "
+            "docker-compose.yml describes"
+        )
+    wrong = [name for name in PASSWORDS if not _PASSWORD.fullmatch(environment[name])]
+    if not _URL_PASSWORD.fullmatch(environment.get("GOSPABLIK_SUPERUSER_PASSWORD", "")):
+        wrong.append("GOSPABLIK_SUPERUSER_PASSWORD")
+    if wrong:
+        raise VariablesRefusedError(
+            f"Characters that cannot stand in a URL: {', '.join(wrong)}. Passwords have Latin letters, digits "
+            "and _ . ~ - alone; `openssl rand -hex 24` makes one"
+        )
 
 
 def generate_environment() -> str:

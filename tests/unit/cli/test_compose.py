@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from cli.deployment.prepare import (
     PASSWORDS,
-    MissingVariableError,
+    VariablesRefusedError,
     generate_environment,
     prepare,
     read_variables,
@@ -328,9 +328,27 @@ def test_nothing_is_required_before_the_file_of_secrets_exists(text: str) -> Non
 
 async def test_prepare_without_required_variables_names_all_of_them() -> None:
     given = dict.fromkeys(PASSWORDS[1:], "")
-    with pytest.raises(MissingVariableError) as refused:
+    with pytest.raises(VariablesRefusedError) as refused:
         await prepare({"GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x", **given})
     assert all(name in str(refused.value) for name in (*PASSWORDS, "GOSPABLIK_KEYS_DIR"))
+
+
+async def test_prepare_refuses_passwords_that_break_a_url() -> None:
+    given = dict.fromkeys(PASSWORDS, "aB9_.~-") | {
+        "GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x",
+        "GOSPABLIK_KEYS_DIR": "keys",
+        "GOSPABLIK_SUPERUSER_PASSWORD": "a%2Fb",
+    }
+    wrong = {"GOSPABLIK_APPEALS_PASSWORD": "a/b", "GOSPABLIK_SUPERUSER_PASSWORD": "a%b"}
+    for name, value in wrong.items():
+        with pytest.raises(VariablesRefusedError, match=rf"in a URL: {name}\. "):
+            await prepare(given | {name: value})
+    with pytest.raises(VariablesRefusedError, match=r"in a URL: GOSPABLIK_OWNER_PASSWORD\. "):
+        await prepare(given | {"GOSPABLIK_OWNER_PASSWORD": "a%2Fb"})
+
+
+def test_superuser_password_is_checked_in_compose(services: dict[str, Any]) -> None:
+    assert "GOSPABLIK_SUPERUSER_PASSWORD" in services["prepare"]["environment"]
 
 
 def test_prepare_fails_in_words() -> None:
