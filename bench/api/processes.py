@@ -12,7 +12,7 @@ import aiohttp
 from cli.embedded.programs import traefik_program
 from cli.embedded.settings import SERVICES
 from cli.embedded.temporary_postgres import free_port
-from services.gateway.traefik.static_config import write_static_config
+from services.gateway.traefik.static_config import static_config
 
 _START_SECONDS = 60
 
@@ -24,11 +24,14 @@ async def measured_processes(folder: Path, recorded: Path, settings: Mapping[str
     address = dict.fromkeys(SERVICES, "http://127.0.0.1:1")
     address |= {"appeals": f"http://127.0.0.1:{appeals}", "metrics": f"http://127.0.0.1:{bare}"}
     urls = {f"GOSPABLIK_{name.upper()}_URL": url for name, url in address.items()}
-    static = write_static_config(
-        folder / "traefik.yml",
-        public_address=f"127.0.0.1:{gateway}",
-        internal_address=f"127.0.0.1:{internal}",
-        admin_address=f"127.0.0.1:{admin}",
+    static = folder / "traefik.yml"
+    static.write_text(
+        static_config(
+            public_address=f"127.0.0.1:{gateway}",
+            internal_address=f"127.0.0.1:{internal}",
+            admin_address=f"127.0.0.1:{admin}",
+        ),
+        encoding="utf-8",
     )
     service = (sys.executable, "-m", "cli.main", "serve", "appeals", "--process", "api")
     floor = (sys.executable, "-m", "bench.api.bare_route", str(recorded), str(bare))

@@ -11,7 +11,7 @@ from cli.deployment import provisioning as bootstrap
 from cli.embedded.programs import traefik_program
 from cli.embedded.settings import SERVICES
 from cli.embedded.temporary_postgres import TEST_PASSWORD, free_port
-from services.gateway.traefik.static_config import write_static_config
+from services.gateway.traefik.static_config import static_config
 
 CALLED = ("registry", "ingest", "appeals", "webhooks")
 
@@ -33,11 +33,14 @@ async def console_processes(folder: Path, server: str, settings: Mapping[str, st
         "GOSPABLIK_GATEWAY_URL": f"http://127.0.0.1:{internal}",
         "GOSPABLIK_GATEWAY_SERVICE_URL": "http://127.0.0.1:1",
     }
-    static = write_static_config(
-        folder / "traefik.yml",
-        public_address=f"127.0.0.1:{gateway}",
-        internal_address=f"127.0.0.1:{internal}",
-        admin_address=f"127.0.0.1:{admin}",
+    static = folder / "traefik.yml"
+    static.write_text(
+        static_config(
+            public_address=f"127.0.0.1:{gateway}",
+            internal_address=f"127.0.0.1:{internal}",
+            admin_address=f"127.0.0.1:{admin}",
+        ),
+        encoding="utf-8",
     )
     async with AsyncExitStack() as stack:
         for name, port in ports.items():

@@ -1,10 +1,10 @@
 """Write the configuration of the gateway of a deployment, before Traefik starts."""
 
-import shutil
 from pathlib import Path
 
+from cli.atomic_files import atomic_write
 from services.gateway.traefik.entry_point_settings import EntryPointSettings
-from services.gateway.traefik.static_config import DYNAMIC_CONFIG, write_static_config
+from services.gateway.traefik.static_config import DYNAMIC_CONFIG, static_config
 
 
 def write_gateway_config(folder: Path, settings: EntryPointSettings) -> None:
@@ -13,9 +13,7 @@ def write_gateway_config(folder: Path, settings: EntryPointSettings) -> None:
     Plain HTTP is at port 8080, HTTPS at 8443. The console calls 8081; 8107 has Traefik's own health and metrics.
     """
     dynamic = folder / DYNAMIC_CONFIG.name
-    shutil.copyfile(DYNAMIC_CONFIG, dynamic)
-    write_static_config(
-        folder / "traefik.yml",
+    static = static_config(
         public_address=":8080" if settings.tls == "off" else ":8443",
         plain_address=":8080",
         internal_address=":8081",
@@ -23,3 +21,7 @@ def write_gateway_config(folder: Path, settings: EntryPointSettings) -> None:
         dynamic_config=dynamic,
         entry_point=settings,
     )
+    # A gateway that runs may start again at any moment.
+    for path, content in ((dynamic, DYNAMIC_CONFIG.read_bytes()), (folder / "traefik.yml", static.encode())):
+        with atomic_write(path) as file:
+            file.write(content)

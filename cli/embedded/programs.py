@@ -11,7 +11,7 @@ from cli.embedded.postgres import SUPERUSER, Postgres
 from cli.embedded.secrets import Secrets
 from cli.embedded.settings import EMULATED_NETWORKS, SERVICES, EmbeddedSettings
 from cli.embedded.supervisord import Program
-from services.gateway.traefik.static_config import write_static_config
+from services.gateway.traefik.static_config import static_config
 
 CLI_COMMAND = (sys.executable, "-m", "cli.main")
 
@@ -121,11 +121,14 @@ class ProgramSpecs:
 
     def traefik(self) -> Program:
         """Return the program of the gateway, Traefik."""
-        static = write_static_config(
-            self._data_dir.run / "traefik.yml",
-            public_address=f"{self._settings.host}:{self._settings.port_gateway}",
-            internal_address=f"{self._settings.host}:{self._settings.port_gateway_internal}",
-            admin_address=f"{self._settings.host}:{self._settings.port_traefik}",
+        static = self._data_dir.run / "traefik.yml"
+        static.write_text(
+            static_config(
+                public_address=f"{self._settings.host}:{self._settings.port_gateway}",
+                internal_address=f"{self._settings.host}:{self._settings.port_gateway_internal}",
+                admin_address=f"{self._settings.host}:{self._settings.port_traefik}",
+            ),
+            encoding="utf-8",
         )
         environment = {
             "GOSPABLIK_GATEWAY_SERVICE_URL": self._settings.url("gateway-service"),

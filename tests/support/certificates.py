@@ -21,13 +21,15 @@ class Authority:
     _certificate: x509.Certificate
     _key: ec.EllipticCurvePrivateKey
 
-    def issue(self, folder: Path) -> ssl.SSLContext:
+    def issue(self, folder: Path, *, valid_for: timedelta = timedelta(days=30)) -> ssl.SSLContext:
         """Write `certificate.pem` and `key.pem` for 127.0.0.1; return the TLS context of a server with them."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        made = _unsigned("localhost", self._certificate.subject, key).add_extension(names, critical=False)
+        made = _unsigned("localhost", self._certificate.subject, key, valid_for).add_extension(
+            names, critical=False
+        )
         signed = (
             made.add_extension(usage, critical=False)
             .add_extension(issuer, critical=False)
@@ -72,7 +74,9 @@ def make_authority(folder: Path) -> Authority:
     return Authority(bundle, certificate, key)
 
 
-def _unsigned(subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _unsigned(
+    subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, valid_for: timedelta = timedelta(days=30)
+) -> x509.CertificateBuilder:
     # TLS libraries compare with the machine's own clock.
     now = datetime.now(UTC)
     return (
@@ -82,6 +86,6 @@ def _unsigned(subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) 
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
+        .not_valid_after(now + valid_for)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from cryptography import x509
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared import clock
 from shared.settings import ProxyNetworks
 
 
@@ -38,6 +40,12 @@ class EntryPointSettings(BaseSettings):
     trusted_proxies: ProxyNetworks = Field(
         default=(), description="Proxies in front of the gateway, whose `X-Forwarded-…` headers it lets pass"
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _validate_port(cls, value: str) -> str:
+        _ = urlsplit(value).port  # raises ValueError for a port that cannot be
+        return value
 
     @field_validator("ca_bundle", mode="before")
     @classmethod
@@ -76,3 +84,6 @@ class EntryPointSettings(BaseSettings):
                 f"GOSPABLIK_TLS is files, but {self.certificate} and {self.key} are not a certificate and its "
                 f"private key, or cannot be read: {error}"
             ) from error
+        expiry = x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
+        if expiry <= clock.now():
+            raise ValueError(f"GOSPABLIK_TLS is files, but {self.certificate} expired at {expiry.isoformat()}")

@@ -1,4 +1,4 @@
-"""Write Traefik's static configuration with the addresses and TLS of an installation.
+"""Build Traefik's static configuration with the addresses and TLS of an installation.
 
 Traefik fills in templates only in the dynamic configuration.
 """
@@ -16,8 +16,7 @@ DYNAMIC_CONFIG = _FOLDER / "dynamic.yml"
 _CERTIFICATE_RESOLVER = "acme"
 
 
-def write_static_config(
-    path: Path,
+def static_config(
     *,
     public_address: str,
     internal_address: str,
@@ -25,11 +24,12 @@ def write_static_config(
     plain_address: str | None = None,
     dynamic_config: Path = DYNAMIC_CONFIG,
     entry_point: EntryPointSettings | None = None,
-) -> Path:
-    """Write the static configuration to `path` (.yml).
+) -> str:
+    """Return the static configuration, for a file that ends in `.yml`.
 
     Its entry points listen at `public_address`, `internal_address` and `admin_address` (host:port), with TLS also
-    at `plain_address`, where plain HTTP is redirected to the public URL.
+    at `plain_address`, where plain HTTP is redirected to HTTPS at the port of the public URL, under the name that
+    was asked for.
     """
     document = tomllib.loads((_FOLDER / "traefik.toml").read_text(encoding="utf-8"))
     entry_points = document["entryPoints"]
@@ -44,8 +44,7 @@ def write_static_config(
         if entry_point.tls != "off":
             _add_tls(document, entry_point, plain_address)
     # JSON is valid YAML and needs no library.
-    path.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    return path
+    return json.dumps(document, indent=2)
 
 
 def _add_tls(document: dict[str, Any], entry_point: EntryPointSettings, plain_address: str | None) -> None:

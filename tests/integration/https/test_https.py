@@ -14,7 +14,7 @@ import pytest
 from cli.embedded.programs import traefik_program
 from cli.embedded.temporary_postgres import free_port
 from services.gateway.traefik.entry_point_settings import EntryPointSettings
-from services.gateway.traefik.static_config import write_static_config
+from services.gateway.traefik.static_config import static_config
 from services.registry.access import people
 from services.registry.authentication import throttle
 from tests.conftest import TestDatabase
@@ -68,13 +68,16 @@ async def _gateway(registry: ServiceUnderTest, authority: Authority, folder: Pat
     entry_point = EntryPointSettings(
         public_url=f"https://127.0.0.1:{port}", tls="files", tls_folder=folder, trusted_proxies=PROXY
     )
-    static = write_static_config(
-        folder / "traefik.yml",
-        public_address=f"127.0.0.1:{port}",
-        plain_address=f"127.0.0.1:{plain}",
-        internal_address=f"127.0.0.1:{free_port()}",
-        admin_address=f"127.0.0.1:{admin}",
-        entry_point=entry_point,
+    static = folder / "traefik.yml"
+    static.write_text(
+        static_config(
+            public_address=f"127.0.0.1:{port}",
+            plain_address=f"127.0.0.1:{plain}",
+            internal_address=f"127.0.0.1:{free_port()}",
+            admin_address=f"127.0.0.1:{admin}",
+            entry_point=entry_point,
+        ),
+        encoding="utf-8",
     )
     async with served(registry.client._transport.app) as url:  # type: ignore[attr-defined]
         names = ("registry", "ingest", "appeals", "metrics", "webhooks", "console", "gateway_service")

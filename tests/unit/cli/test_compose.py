@@ -1,6 +1,7 @@
 """The Compose file agrees with the settings and with itself."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -167,6 +168,7 @@ def test_gateway_reads_the_configuration_that_is_written_for_it(services: dict[s
     ("given", "said"),
     [
         ({"GOSPABLIK_TLS": "files", "GOSPABLIK_PUBLIC_URL": "https://x.example.ru"}, "/tls/certificate.pem"),
+        ({"GOSPABLIK_PUBLIC_URL": "https://host:99999"}, "GOSPABLIK_PUBLIC_URL: Port out of range"),
         ({"GOSPABLIK_TRUSTED_PROXIES": "proxy"}, "GOSPABLIK_TRUSTED_PROXIES: 'proxy' does not appear to be"),
     ],
 )
@@ -176,6 +178,19 @@ def test_wrong_setting_of_the_gateway_stops_its_configuration(
     done = CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given)
     assert (done.exit_code, said in done.stderr) == (1, True), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_configuration_of_a_gateway_that_runs_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    static, dynamic = tmp_path / "traefik.yml", tmp_path / "dynamic.yml"
+    assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)]).exit_code == 0
+    former = static.read_text(encoding="utf-8")
+    with static.open(encoding="utf-8") as reader, dynamic.open("rb") as other:
+        given = {"GOSPABLIK_TRUSTED_PROXIES": "10.0.0.5"}
+        assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given).exit_code == 0
+        # Whoever has opened a file reads the former one to its end.
+        assert reader.read() == former != static.read_text(encoding="utf-8")
+        assert not os.path.samestat(os.fstat(other.fileno()), dynamic.stat())
+    assert {path.name for path in tmp_path.iterdir()} == {"dynamic.yml", "traefik.yml"}
 
 
 def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 from cli.embedded.programs import traefik_program
 from cli.embedded.temporary_postgres import free_port
 from services.gateway.traefik.entry_point_settings import EntryPointSettings
-from services.gateway.traefik.static_config import write_static_config
+from services.gateway.traefik.static_config import static_config
 from tests.support.certificates import make_authority
 from tests.support.eventually import eventually
 
@@ -22,13 +23,16 @@ URL = "https://feedback.example.ru"
 
 
 def _static(folder: Path, **given: str) -> dict[str, Any]:
-    path = write_static_config(
-        folder / "traefik.yml",
-        public_address=":8443",
-        plain_address=":8080",
-        internal_address=":8081",
-        admin_address=":8107",
-        entry_point=EntryPointSettings.model_validate(given),
+    path = folder / "traefik.yml"
+    path.write_text(
+        static_config(
+            public_address=":8443",
+            plain_address=":8080",
+            internal_address=":8081",
+            admin_address=":8107",
+            entry_point=EntryPointSettings.model_validate(given),
+        ),
+        encoding="utf-8",
     )
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
@@ -79,6 +83,7 @@ def test_only_named_proxies_are_trusted(tmp_path: Path) -> None:
         ({"tls": "files", "public_url": "http://feedback.example.ru"}, "GOSPABLIK_PUBLIC_URL must be an https"),
         ({"tls": "acme", "public_url": URL}, "GOSPABLIK_ACME_EMAIL is required"),
         ({"tls": "on"}, "tls"),
+        ({"public_url": "https://feedback.example.ru:99999"}, r"public_url\n.*Port out of range"),
         ({"trusted_proxies": "proxy.example.ru"}, "trusted_proxies"),
         ({"hsts_seconds": "-1"}, "hsts_seconds"),
     ],
@@ -102,6 +107,12 @@ def test_certificate_must_belong_to_the_key(tmp_path: Path) -> None:
         EntryPointSettings.model_validate(given)
 
 
+def test_expired_certificate_is_refused(tmp_path: Path) -> None:
+    make_authority(tmp_path).issue(tmp_path, valid_for=-timedelta(seconds=1))
+    with pytest.raises(ValidationError, match=r"certificate\.pem expired at 20"):
+        EntryPointSettings.model_validate({"tls": "files", "public_url": URL, "tls_folder": str(tmp_path)})
+
+
 def test_defaults_of_the_dynamic_configuration_are_those_of_the_settings() -> None:
     text = (Path(__file__).parents[3] / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
     defaults = dict(re.findall(r'env "GOSPABLIK_(\w+)" \| default "([^"]+)"', text))
@@ -123,13 +134,16 @@ async def test_traefik_accepts_the_configuration_for_acme(tmp_path: Path) -> Non
         ca_bundle=make_authority(tmp_path).bundle,
         trusted_proxies="10.0.0.0/8",
     )
-    static = write_static_config(
-        tmp_path / "traefik.yml",
-        public_address=f"127.0.0.1:{port}",
-        plain_address=f"127.0.0.1:{plain}",
-        internal_address=f"127.0.0.1:{free_port()}",
-        admin_address=f"127.0.0.1:{free_port()}",
-        entry_point=entry_point,
+    static = tmp_path / "traefik.yml"
+    static.write_text(
+        static_config(
+            public_address=f"127.0.0.1:{port}",
+            plain_address=f"127.0.0.1:{plain}",
+            internal_address=f"127.0.0.1:{free_port()}",
+            admin_address=f"127.0.0.1:{free_port()}",
+            entry_point=entry_point,
+        ),
+        encoding="utf-8",
     )
     with (tmp_path / "traefik.log").open("wb") as output:
         process = await asyncio.create_subprocess_exec(

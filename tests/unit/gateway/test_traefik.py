@@ -14,7 +14,7 @@ from aiohttp import web
 
 from cli.embedded.programs import traefik_program
 from cli.embedded.temporary_postgres import free_port
-from services.gateway.traefik.static_config import write_static_config
+from services.gateway.traefik.static_config import static_config
 from tests.support.eventually import HANG_SECONDS
 from tests.unit.gateway.conftest import Serve
 
@@ -108,11 +108,14 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
         "GOSPABLIK_CORS_ORIGINS": ", ".join(CORS_ORIGINS),
     }
     port, internal = free_port(), free_port()
-    static = write_static_config(
-        tmp_path / "traefik.yml",
-        public_address=f"127.0.0.1:{port}",
-        internal_address=f"127.0.0.1:{internal}",
-        admin_address=f"127.0.0.1:{free_port()}",
+    static = tmp_path / "traefik.yml"
+    static.write_text(
+        static_config(
+            public_address=f"127.0.0.1:{port}",
+            internal_address=f"127.0.0.1:{internal}",
+            admin_address=f"127.0.0.1:{free_port()}",
+        ),
+        encoding="utf-8",
     )
     log = tmp_path / "traefik.log"
     with log.open("wb") as output:
