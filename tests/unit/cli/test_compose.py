@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ from cli.deployment.prepare import (
 from cli.embedded.programs import CLI_COMMAND
 from cli.embedded.settings import API_SERVICES, SERVICES
 from cli.main import app
+from services.appeals.api.attachments import MAX_UPLOAD_BODY
 from services.appeals.settings import AppealsSettings, ContactSettings
+from services.console.pages.reply.view import PAGE as REPLY_PAGE
 from services.console.settings import ConsoleSettings
 from services.gateway.settings import GatewaySettings
 from services.gateway.traefik.entry_point_settings import EntryPointSettings
 from services.ingest.settings import IngestSettings
 from services.metrics.settings import MetricsSettings
+from services.registry.import_export.importer import MAX_IMPORT_BYTES
 from services.registry.settings import RegistrySettings
 from services.webhooks.settings import WebhooksSettings
 from shared.database.purge import RetentionSettings
@@ -136,6 +140,16 @@ def test_entry_point_that_believes_addresses_is_reached_by_the_console_alone(ser
     assert [port.rpartition(":")[2] for port in services["gateway"]["ports"]] == ["8080", "8443"]
 
 
+def test_subnet_of_the_containers_is_fixed_and_trusted_as_that_of_the_gateway(text: str) -> None:
+    (config,) = yaml.safe_load(text)["networks"]["default"]["ipam"]["config"]
+    subnet = ip_network(_interpolate(config["subnet"], {}))
+    trusted = [ip_network(one) for one in Settings.model_fields["gateway_networks"].default.split(",")]
+    assert any(subnet[0] in one and subnet[-1] in one for one in trusted)
+    # The example for a proxy on the same machine.
+    docs = (_ROOT / "docs/operations/deployment.md").read_text(encoding="utf-8")
+    assert f"`GOSPABLIK_TRUSTED_PROXIES={subnet[1]}`" in docs
+
+
 def test_ports_are_open_to_this_machine_alone_by_default(services: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert ports.keys() == {"gateway", "vk", "ok"}
@@ -219,6 +233,13 @@ def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
                 assert kind.validate_python(default) == field.default, name
             elif not field.is_required():
                 assert not field.default, name
+
+
+def test_gateway_takes_the_largest_body_of_a_service_and_has_room_for_several(services: dict[str, Any]) -> None:
+    limit = GatewaySettings().gateway_body_bytes
+    assert max(MAX_UPLOAD_BODY, MAX_IMPORT_BYTES, *REPLY_PAGE.body_limits.values()) < limit
+    (size,) = re.findall(r"^/tmp:size=(\d+)m$", "\n".join(services["gateway"]["tmpfs"]))
+    assert int(size) * 1024 * 1024 >= 10 * limit
 
 
 def test_documented_settings_reach_the_containers(services: dict[str, Any]) -> None:
