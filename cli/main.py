@@ -50,12 +50,20 @@ class JobService(StrEnum):
 
 @app.callback()
 def check_environment() -> None:
-    """Refuse to start with a variable that was renamed."""
+    """Refuse to start with a variable that was renamed, or without the folder of secrets that is named."""
     try:
         refuse_renamed_variables(os.environ)
     except RenamedVariableError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+    if os.environ.get("GOSPABLIK_SECRETS_DIR"):
+        from shared.settings import SecretsFolderError, secrets_folder
+
+        try:
+            secrets_folder()
+        except SecretsFolderError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from error
 
 
 @app.command()

@@ -94,10 +94,22 @@ FernetKeys = Annotated[SecretStr, AfterValidator(_validate_fernet_keys)]
 ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks", "console"]
 
 
+class SecretsFolderError(ValueError):
+    """The folder of secret files that is named does not exist."""
+
+
 def secrets_folder() -> Path | None:
-    """Return the folder of secret files if there is one: where Compose and Kubernetes mount them, by default."""
-    folder = Path(os.environ.get("GOSPABLIK_SECRETS_DIR") or "/run/secrets")
-    return folder if folder.is_dir() else None
+    """Return the folder of secret files if there is one: where Compose and Kubernetes mount them, by default.
+
+    Raise SecretsFolderError if GOSPABLIK_SECRETS_DIR names another one, which is not there.
+    """
+    named = os.environ.get("GOSPABLIK_SECRETS_DIR")
+    folder = Path(named or "/run/secrets")
+    if folder.is_dir():
+        return folder
+    if named:
+        raise SecretsFolderError(f"GOSPABLIK_SECRETS_DIR: {folder} is not a folder, or cannot be read")
+    return None
 
 
 class SecretFileSettings(BaseSettings):

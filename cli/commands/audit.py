@@ -3,7 +3,6 @@
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,13 +52,15 @@ def verify(
 
 
 def _database_url() -> str:
-    if url := os.environ.get("GOSPABLIK_DATABASE_DIRECT_URL") or os.environ.get("GOSPABLIK_DATABASE_URL"):
-        return url
     import json
 
+    from cli.deployment.prepare import read_variables
     from cli.embedded.data_dir import DataDir
     from cli.embedded.settings import EmbeddedSettings
 
+    variables = read_variables()
+    if url := variables.get("GOSPABLIK_DATABASE_DIRECT_URL") or variables.get("GOSPABLIK_DATABASE_URL"):
+        return url
     data_dir = DataDir(EmbeddedSettings().data_dir.absolute())
     if not data_dir.run_info.exists():
         raise typer.BadParameter(f"set GOSPABLIK_DATABASE_URL: no embedded run uses {data_dir.root} now")

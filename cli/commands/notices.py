@@ -31,6 +31,7 @@ def bounce() -> None:
     code is always 0 for it, so that the mail server does not return it. Without the database it is 75: the mail
     server tries again. Reads GOSPABLIK_DATABASE_URL and GOSPABLIK_ENCRYPTION_KEYS of webhooks.
     """
+    from cli.deployment.prepare import read_variables
     from services.webhooks.notices.bounces import parse_bounce
     from services.webhooks.settings import webhooks_settings
     from shared.database.outages import is_outage
@@ -40,7 +41,9 @@ def bounce() -> None:
         typer.echo("not the report of a letter that could not be delivered: nothing changes")
         return
     try:
-        known = asyncio.run(_record(os.environ["GOSPABLIK_DATABASE_URL"], found.letter_id, found.smtp_status))
+        known = asyncio.run(
+            _record(read_variables()["GOSPABLIK_DATABASE_URL"], found.letter_id, found.smtp_status)
+        )
     except Exception as error:
         if not is_outage(error):
             raise

@@ -9,14 +9,18 @@ import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
+from uuid import UUID
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from cryptography.fernet import Fernet
 from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from cli.commands import audit, notices
 from cli.deployment.prepare import (
     PASSWORDS,
     VariablesRefusedError,
@@ -37,6 +41,7 @@ from services.ingest.settings import IngestSettings
 from services.metrics.settings import MetricsSettings
 from services.registry.import_export.importer import MAX_IMPORT_BYTES
 from services.registry.settings import RegistrySettings
+from services.webhooks.notices.bounces import Bounce
 from services.webhooks.settings import WebhooksSettings
 from shared.database.purge import RetentionSettings
 from shared.database.sessions import JOB_CONNECTIONS, POOL_SIZES
@@ -399,8 +404,36 @@ def test_prepare_reads_passwords_from_files(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("GOSPABLIK_OWNER_PASSWORD", "")
     monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
     assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == "from-a-file"
-    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path / "missing"))
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", "")
     assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == ""
+
+
+def test_commands_without_the_named_folder_of_secrets_stop_in_words(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["prepare"], env={"GOSPABLIK_SECRETS_DIR": str(tmp_path / "missing")})
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"GOSPABLIK_SECRETS_DIR: {tmp_path}/missing is not a folder")
+
+
+def test_audit_is_verified_with_the_url_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "GOSPABLIK_DATABASE_URL").write_text("postgresql://of-a-file/x\n")
+    monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", "")
+    monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "")
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
+    assert audit._database_url() == "postgresql://of-a-file/x"
+
+
+def test_returned_letter_is_recorded_with_the_url_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "GOSPABLIK_DATABASE_URL").write_text("postgresql://of-a-file/x\n")
+    monkeypatch.delenv("GOSPABLIK_DATABASE_URL", raising=False)
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", Fernet.generate_key().decode())
+    record = AsyncMock(return_value=True)
+    monkeypatch.setattr(notices, "_record", record)
+    monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
+    assert CliRunner().invoke(notices.app, ["bounce"], input="").exit_code == 0
+    record.assert_awaited_once_with("postgresql://of-a-file/x", UUID(int=5), "5.1.1")
 
 
 def test_one_service_builds_the_image_of_all(services: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 from cli.embedded.secrets import load_secrets
 from services.ingest.settings import IngestSettings
 from services.webhooks.settings import WebhooksSettings
-from shared.settings import Settings
+from shared.settings import SecretsFolderError, Settings
 from tests.support.certificates import make_authority
 from tests.unit.ingest.settings_keys import KEYS
 
@@ -124,5 +124,8 @@ def test_secrets_may_be_files_which_go_before_variables(tmp_path: Path, monkeypa
     assert Settings().cursor_key.get_secret_value() == f"{KEY}-of-a-file"
     assert Settings().audit_key.get_secret_value() == KEY
     assert WebhooksSettings().encryption_keys.get_secret_value() == KEYS["encryption_keys"]
-    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path / "missing"))
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", "")
     assert Settings().cursor_key.get_secret_value() == KEY
+    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path / "missing"))
+    with pytest.raises(SecretsFolderError, match=r"GOSPABLIK_SECRETS_DIR: .*/missing is not a folder"):
+        Settings()
