@@ -557,10 +557,25 @@ def test_documented_commands_name_existing_containers_and_commands(path: Path, s
 
 def test_documents_name_all_containers_that_are_rolled_back(services: dict[str, Any]) -> None:
     text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
-    found = re.search(r"--wait --no-deps ((?:[a-z-]+\s+(?:\\\n\s+)?)+)", text)
+    found = re.search(r"--wait --no-deps ((?:[a-z-]+ *(?:\\\n\s+)?)+)\n", text)
     assert found is not None
+    # Traefik reads its configuration, which the former version writes, once.
+    assert text[: found.start()].endswith("run --rm --no-deps gateway-config\n    docker compose up -d ")
+    assert text[found.end() :].lstrip().startswith("docker compose restart gateway\n")
     restarted = {name for name, one in services.items() if one["restart"] != "no" and "profiles" not in one}
     assert set(found[1].replace("\\", "").split()) == restarted - {"postgres"}
+
+
+def test_documented_upgrade_checks_everything_before_containers_are_replaced(services: dict[str, Any]) -> None:
+    text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
+    section = text[text.index("## Upgrade") : text.index("Back, if")]
+    lines = [line.strip() for line in section.splitlines() if line.startswith("    docker compose")]
+    checked = [
+        f"docker compose run --rm --no-deps {name}"
+        for name, one in services.items()
+        if one["restart"] == "no" and name != "starter-rules"
+    ]
+    assert lines == ["docker compose build", *checked, "docker compose up -d --wait"]
 
 
 def test_every_key_and_password_has_its_rotation_documented() -> None:
