@@ -1,34 +1,23 @@
 """The Compose file agrees with the settings and with itself."""
 
 import json
-import os
 import re
-import shlex
-import subprocess
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from unittest.mock import AsyncMock
-from uuid import UUID
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from cryptography.fernet import Fernet
 from pydantic import TypeAdapter
 from pydantic_settings import BaseSettings
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from cli.commands import audit, notices
 from cli.deployment.prepare import (
     PASSWORDS,
-    VariablesRefusedError,
     generate_environment,
-    prepare,
-    read_variables,
 )
-from cli.embedded.programs import CLI_COMMAND
 from cli.embedded.settings import API_SERVICES, SERVICES
 from cli.main import app
 from services.appeals.api.attachments import MAX_UPLOAD_BODY
@@ -41,7 +30,6 @@ from services.ingest.settings import IngestSettings
 from services.metrics.settings import MetricsSettings
 from services.registry.import_export.importer import MAX_IMPORT_BYTES
 from services.registry.settings import RegistrySettings
-from services.webhooks.notices.bounces import Bounce
 from services.webhooks.settings import WebhooksSettings
 from shared.database.purge import RetentionSettings
 from shared.database.sessions import JOB_CONNECTIONS, POOL_SIZES
@@ -183,35 +171,6 @@ def test_gateway_reads_the_configuration_that_is_written_for_it(services: dict[s
     ]
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"GOSPABLIK_TLS": "files", "GOSPABLIK_PUBLIC_URL": "https://x.example.ru"}, "/tls/certificate.pem"),
-        ({"GOSPABLIK_PUBLIC_URL": "https://host:99999"}, "GOSPABLIK_PUBLIC_URL: Port out of range"),
-        ({"GOSPABLIK_TRUSTED_PROXIES": "proxy"}, "GOSPABLIK_TRUSTED_PROXIES: 'proxy' does not appear to be"),
-    ],
-)
-def test_wrong_setting_of_the_gateway_stops_its_configuration(
-    given: dict[str, str], said: str, tmp_path: Path
-) -> None:
-    done = CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given)
-    assert (done.exit_code, said in done.stderr) == (1, True), done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_configuration_of_a_gateway_that_runs_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    static, dynamic = tmp_path / "traefik.yml", tmp_path / "dynamic.yml"
-    assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)]).exit_code == 0
-    former = static.read_text(encoding="utf-8")
-    with static.open(encoding="utf-8") as reader, dynamic.open("rb") as other:
-        given = {"GOSPABLIK_TRUSTED_PROXIES": "10.0.0.5"}
-        assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given).exit_code == 0
-        # Whoever has opened a file reads the former one to its end.
-        assert reader.read() == former != static.read_text(encoding="utf-8")
-        assert not os.path.samestat(os.fstat(other.fileno()), dynamic.stat())
-    assert {path.name for path in tmp_path.iterdir()} == {"dynamic.yml", "traefik.yml"}
-
-
 def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
     gateway = (_ROOT / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
     in_gateway = dict(re.findall(r'env "(\w+)" \| default "(\w+)"', gateway))
@@ -346,94 +305,13 @@ def test_generate_env_creates_all_required_secrets(text: str, services: dict[str
     assert not set(first.values()) & set(second.values())
 
 
-def test_documented_line_makes_a_private_file_and_never_replaces_it(text: str, tmp_path: Path) -> None:
-    line = re.search(r"\(umask.*generate-env > \.env\)", text)
-    assert line is not None
-    command = line[0].replace("docker run --rm gospablik", shlex.join(CLI_COMMAND))
-    for code in (0, 1):
-        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert (done.returncode != 0) == code, done.stderr
-        found = (tmp_path / ".env").read_text()
-        assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
-        assert found.startswith("GOSPABLIK_SUPERUSER_PASSWORD=")
-        if code == 0:
-            first = found
-    assert found == first
-    assert ".env" in (_ROOT / ".gitignore").read_text().splitlines()
-
-
 def test_nothing_is_required_before_the_file_of_secrets_exists(text: str) -> None:
     # `docker compose build` fills in the variables of the whole file.
     assert re.findall(r"\$\{\w+:?\?", text) == []
 
 
-async def test_prepare_without_required_variables_names_all_of_them() -> None:
-    given = dict.fromkeys(PASSWORDS[1:], "")
-    with pytest.raises(VariablesRefusedError) as refused:
-        await prepare({"GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x", **given})
-    assert all(name in str(refused.value) for name in (*PASSWORDS, "GOSPABLIK_KEYS_DIR"))
-
-
-async def test_prepare_refuses_passwords_that_break_a_url() -> None:
-    given = dict.fromkeys(PASSWORDS, "aB9_.~-") | {
-        "GOSPABLIK_DATABASE_ADMIN_URL": "postgresql://nobody@127.0.0.1:1/x",
-        "GOSPABLIK_KEYS_DIR": "keys",
-        "GOSPABLIK_SUPERUSER_PASSWORD": "a%2Fb",
-    }
-    wrong = {"GOSPABLIK_APPEALS_PASSWORD": "a/b", "GOSPABLIK_SUPERUSER_PASSWORD": "a%b"}
-    for name, value in wrong.items():
-        with pytest.raises(VariablesRefusedError, match=rf"in a URL: {name}\. "):
-            await prepare(given | {name: value})
-    with pytest.raises(VariablesRefusedError, match=r"in a URL: GOSPABLIK_OWNER_PASSWORD\. "):
-        await prepare(given | {"GOSPABLIK_OWNER_PASSWORD": "a%2Fb"})
-
-
 def test_superuser_password_is_checked_in_compose(services: dict[str, Any]) -> None:
     assert "GOSPABLIK_SUPERUSER_PASSWORD" in services["prepare"]["environment"]
-
-
-def test_prepare_fails_in_words() -> None:
-    empty = dict.fromkeys((*PASSWORDS, "GOSPABLIK_DATABASE_ADMIN_URL"), "")
-    done = CliRunner().invoke(app, ["prepare"], env=empty)
-    assert done.exit_code == 1
-    assert done.stderr.startswith("Not set: GOSPABLIK_DATABASE_ADMIN_URL, ")
-
-
-def test_prepare_reads_passwords_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "GOSPABLIK_OWNER_PASSWORD").write_text("from-a-file\n")
-    monkeypatch.setenv("GOSPABLIK_OWNER_PASSWORD", "")
-    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
-    assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == "from-a-file"
-    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", "")
-    assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == ""
-
-
-def test_commands_without_the_named_folder_of_secrets_stop_in_words(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["prepare"], env={"GOSPABLIK_SECRETS_DIR": str(tmp_path / "missing")})
-    assert done.exit_code == 1
-    assert done.stderr.startswith(f"GOSPABLIK_SECRETS_DIR: {tmp_path}/missing is not a folder")
-
-
-def test_audit_is_verified_with_the_url_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "GOSPABLIK_DATABASE_URL").write_text("postgresql://of-a-file/x\n")
-    monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", "")
-    monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "")
-    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
-    assert audit._database_url() == "postgresql://of-a-file/x"
-
-
-def test_returned_letter_is_recorded_with_the_url_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "GOSPABLIK_DATABASE_URL").write_text("postgresql://of-a-file/x\n")
-    monkeypatch.delenv("GOSPABLIK_DATABASE_URL", raising=False)
-    monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
-    monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", Fernet.generate_key().decode())
-    record = AsyncMock(return_value=True)
-    monkeypatch.setattr(notices, "_record", record)
-    monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
-    assert CliRunner().invoke(notices.app, ["bounce"], input="").exit_code == 0
-    record.assert_awaited_once_with("postgresql://of-a-file/x", UUID(int=5), "5.1.1")
 
 
 def test_one_service_builds_the_image_of_all(services: dict[str, Any]) -> None:
