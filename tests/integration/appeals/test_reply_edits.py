@@ -93,20 +93,28 @@ async def test_edit_that_ends_after_the_final_reply_moves_no_promise(scenario: A
     assert (after["status"], after["promised_at"]) == ("answered", None)
 
 
-async def test_final_reply_that_becomes_known_after_a_later_edit_keeps_the_promise_of_the_edit(
-    scenario: AppealsScenario,
+@pytest.mark.parametrize(
+    ("given", "statuses"),
+    [
+        ({"kind": "final"}, ["moved", "kept"]),
+        ({"kind": "interim", "promised_at": "2099-03-01T10:00:00+08:00"}, ["moved", "moved", "open"]),
+    ],
+)
+async def test_reply_that_becomes_known_after_a_later_edit_ends_the_promise_of_the_edit(
+    scenario: AppealsScenario, given: dict[str, str], statuses: list[str]
 ) -> None:
     found = await appeal(scenario)
     reply = await published(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
     )
     asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
-    final = await answer(scenario, found, "Починили.")
+    later = await answer(scenario, found, "Работа идёт.", **given)
     await ends(scenario, reply, asked, "edited")
-    await scenario.emit_published(final, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
-    after = await scenario.appeal(found["id"])
-    assert after["promises"][1]["made_at"] > after["promises"][1]["ended_at"] > reply["published_at"]
-    assert [one["status"] for one in after["promises"]] == ["moved", "kept"]
+    await scenario.emit_published(later, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
+    promises = (await scenario.appeal(found["id"]))["promises"]
+    of_edit = next(one for one in promises if one["promised_at"] == "2099-02-01T02:00:00Z")
+    assert of_edit["made_at"] > of_edit["ended_at"] > reply["published_at"]
+    assert sorted(one["status"] for one in promises) == sorted(statuses)
 
 
 async def test_edit_after_the_broken_date_leaves_it_broken_and_promises_anew(
