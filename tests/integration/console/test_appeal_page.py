@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 from urllib.parse import unquote
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from services.console.pages.appeal.appeal_conflict import conflict_of, seen
 from services.console.pages.appeal.appeal_locations import location_words
 from services.console.pages.appeal.appeal_move_forms import move_forms
 from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
+from shared import clock
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
 from tests.integration.console.page_reading import links_of
@@ -101,15 +103,43 @@ async def test_each_offers_only_moves_that_the_api_allows(console: ConsoleUnderT
 
 @pytest.mark.parametrize(
     ("role", "words", "leads"),
-    [("approver", "Рассмотреть ответ", "/approvals?reply="), ("executor", "Ответ на согласовании", "/reply")],
+    [
+        (
+            "approver",
+            "Рассмотреть ответ",
+            "/approvals?reply={on_approval_reply_id}&appeal={on_approval_appeal_id}",
+        ),
+        ("executor", "Ответ на согласовании", "/reply"),
+    ],
 )
 async def test_first_action_of_a_waiting_reply_is_its_approval(
     console: ConsoleUnderTest, role: str, words: str, leads: str
 ) -> None:
     path = console.filled("/appeals/{on_approval_appeal_id}")
     response = (await console.send(CallerCase(role), "GET", path)).response
-    assert leads in links_of(response)[words]
+    assert links_of(response)[words].endswith(console.filled(leads))
     assert "Ответить" not in links_of(response)
+
+
+@pytest.mark.parametrize("changed", ["author", "status", "erased_at"])
+async def test_waiting_reply_that_one_cannot_approve_does_not_lead_to_its_approval(
+    console: ConsoleUnderTest, changed: str
+) -> None:
+    approver = CallerCase("approver")
+    appeal_id = console.filled("{on_approval_appeal_id}")
+    connection = await console.services.services["appeals"].database.connect("gospablik_owner")
+    table, key = ("replies", "appeal_id") if changed == "author" else ("appeals", "id")
+    values = {"author": console.services.subject(approver), "status": "closed", "erased_at": clock.now()}
+    before = await connection.fetchval(f"SELECT {changed} FROM {table} WHERE {key} = $1", UUID(appeal_id))
+    update = f"UPDATE {table} SET {changed} = $1 WHERE {key} = $2"
+    try:
+        await connection.execute(update, values[changed], UUID(appeal_id))
+        for path in (f"/appeals/{appeal_id}", f"/appeals/{appeal_id}/reply")[: 2 if changed == "author" else 1]:
+            response = (await console.send(approver, "GET", path)).response
+            assert not [link for link in links_of(response).values() if link.startswith("/approvals?")]
+    finally:
+        await connection.execute(update, before, UUID(appeal_id))
+        await connection.close()
 
 
 async def test_published_reply_leads_to_its_correction(console: ConsoleUnderTest) -> None:

@@ -1,9 +1,14 @@
 """Replies on approval, and the templates of replies: who sees what, and what the buttons do."""
 
 import re
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
+from tests.integration.console.page_reading import links_of
 
 MODERATOR = CallerCase("moderator")
 APPROVER = CallerCase("approver")
@@ -75,10 +80,52 @@ async def test_outdated_decision_is_refused_and_keeps_the_remarks(console: Conso
     assert "<img src=x" not in response.text
 
 
-async def test_reply_that_was_decided_meanwhile_is_named(console: ConsoleUnderTest) -> None:
-    response = (await console.send(APPROVER, "GET", "/approvals?reply=gone")).response
-    assert "уже рассмотрен" in response.text
+async def test_reply_that_was_decided_meanwhile_is_named_and_no_other_shown(console: ConsoleUnderTest) -> None:
+    decided = console.filled("/approvals?reply={published_reply_id}&appeal={draft_appeal_id}")
+    for address in ("/approvals?reply=gone", decided):
+        response = (await console.send(APPROVER, "GET", address)).response
+        assert "уже рассмотрен" in response.text
+        assert 'value="approve"' not in response.text
+        assert links_of(response)["Показать следующий"] == console.filled(
+            "/approvals?reply={on_approval_reply_id}"
+        )
+
+
+@pytest.fixture
+async def older_replies(console: ConsoleUnderTest) -> AsyncIterator[None]:
+    """More replies than a list has wait longer than that of the sample."""
+    connection = await console.services.services["appeals"].database.connect("gospablik_owner")
+    appeals = await connection.fetch(
+        """INSERT INTO appeals SELECT (jsonb_populate_record(one, jsonb_build_object(
+            'id', gen_random_uuid(), 'number', 1000000 + n, 'matter_number', 1000 + n))).*
+        FROM appeals one, generate_series(1, 50) n WHERE one.id = $1 RETURNING id""",
+        UUID(console.filled("{on_approval_appeal_id}")),
+    )
+    made = [row["id"] for row in appeals]
+    await connection.execute(
+        """INSERT INTO replies SELECT (jsonb_populate_record(one, jsonb_build_object(
+            'id', gen_random_uuid(), 'appeal_id', made, 'submitted_at', one.submitted_at - interval '1 day'))).*
+        FROM replies one, unnest($2::uuid[]) made WHERE one.id = $1""",
+        UUID(console.filled("{on_approval_reply_id}")),
+        made,
+    )
+    yield
+    await connection.execute("DELETE FROM replies WHERE appeal_id = ANY($1)", made)
+    await connection.execute("DELETE FROM appeals WHERE id = ANY($1)", made)
+    await connection.close()
+
+
+@pytest.mark.usefixtures("older_replies")
+async def test_chosen_reply_is_shown_when_many_wait_longer(console: ConsoleUnderTest) -> None:
+    appeal = (await console.send(APPROVER, "GET", console.filled("/appeals/{on_approval_appeal_id}"))).response
+    assert "Рассмотреть ответ" in links_of(appeal)
+    address = console.filled("/approvals?reply={on_approval_reply_id}&appeal={on_approval_appeal_id}")
+    response = (await console.send(APPROVER, "GET", address)).response
+    assert "уже рассмотрен" not in response.text
+    assert f'name="reply_id" value="{console.filled("{on_approval_reply_id}")}"' in response.text
     assert "Включим: bagulnik" in response.text
+    alone = (await console.send(APPROVER, "GET", address.partition("&")[0])).response
+    assert 'value="approve"' not in alone.text
 
 
 async def test_remarks_for_a_reply_that_is_gone_are_not_shown_with_another(console: ConsoleUnderTest) -> None:
@@ -87,7 +134,7 @@ async def test_remarks_for_a_reply_that_is_gone_are_not_shown_with_another(conso
     response = (await console.send(APPROVER, "POST", "/approvals", data=form)).response
     assert response.status_code in {404, 409, 412}
     assert "уже рассмотрен" in response.text
-    assert "Включим: bagulnik" in response.text
+    assert 'value="approve"' not in response.text
     assert "Назовите дату" not in response.text
 
 

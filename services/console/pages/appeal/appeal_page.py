@@ -113,12 +113,14 @@ def _read(appeal: Document, deadlines: Document) -> dict[str, Any]:
 def _offered(visit: Visit, appeal: Document, deadlines: Document, entered: Entered) -> dict[str, Any]:
     """Return what the person may do."""
     works = visit.may("appeals:work")
+    takes_reply = appeal["status"] not in _ENDED and not appeal["erased_at"]
     may_ask = works and appeal["organisation"] is not None
     return {
         "moves": move_forms(appeal, of_centre=visit.me["organisation"] is None) if works else [],
         "organisations": proposed_organisations(appeal, entered.organisations),
         "extendable": extendable(clocks_of(deadlines)) if may_ask else [],
-        "can_answer": visit.may("appeals:answer") and appeal["status"] not in _ENDED and not appeal["erased_at"],
+        "can_answer": visit.may("appeals:answer") and takes_reply,
+        "may_decide": visit.may("replies:approve") and takes_reply,
         "watches": any(watcher["id"] == visit.me["person"]["id"] for watcher in appeal["watchers"]),
     }
 

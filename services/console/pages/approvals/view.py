@@ -29,9 +29,9 @@ _REFUSED = {
 
 
 @router.get(PATH)
-async def show_approvals(visit: VisitDep, reply: str = "", cursor: str = "") -> HTMLResponse:
-    """Show what waits, and the chosen or the oldest reply in full."""
-    return await _show(visit, reply, cursor=cursor)
+async def show_approvals(visit: VisitDep, reply: str = "", appeal: str = "", cursor: str = "") -> HTMLResponse:
+    """Show what waits, and the chosen or the oldest reply in full; `appeal` is that of the chosen one."""
+    return await _show(visit, reply, appeal, cursor=cursor)
 
 
 @router.post(PATH)
@@ -44,7 +44,7 @@ async def decide(request: Request, visit: VisitDep) -> Response:
         raise HTTPException(404)
     remarks = form.get("remarks", "").strip()
     if refuses and not remarks:
-        return await _show(visit, chosen, cursor=cursor, refusal=_NO_REMARKS, status=422)
+        return await _show(visit, chosen, appeal_id, cursor=cursor, refusal=_NO_REMARKS, status=422)
     try:
         await visit.api.send(
             "POST",
@@ -57,31 +57,38 @@ async def decide(request: Request, visit: VisitDep) -> Response:
         if problem.status not in _SHOWN:
             raise
         refusal = _REFUSED.get(problem.status) or explained(problem)
-        return await _show(visit, chosen, cursor=cursor, refusal=refusal, remarks=remarks, status=problem.status)
+        return await _show(
+            visit, chosen, appeal_id, cursor=cursor, refusal=refusal, remarks=remarks, status=problem.status
+        )
     following = form.get("next", "")
     note = "Ответ возвращён автору" if refuses else "Ответ согласован и публикуется"
     return visit.redirect(_address(following, cursor) if following else PATH, note=note)
 
 
 async def _show(
-    visit: Visit, chosen: str, *, cursor: str = "", refusal: str = "", remarks: str = "", status: int = 200
+    visit: Visit,
+    chosen: str,
+    appeal_id: str,
+    *,
+    cursor: str = "",
+    refusal: str = "",
+    remarks: str = "",
+    status: int = 200,
 ) -> HTMLResponse:
     listed = await visit.api.get("/reply-approvals", {"cursor": cursor})
     waiting = listed["items"]
     if cursor and not waiting:  # all after it are decided
-        return await _show(visit, chosen, refusal=refusal, remarks=remarks, status=status)
-    at = next((number for number, one in enumerate(waiting) if one["reply"]["id"] == chosen), None)
-    is_gone = bool(chosen) and at is None
-    current = await _in_full(visit, waiting[at or 0]) if waiting else None
+        return await _show(visit, chosen, appeal_id, refusal=refusal, remarks=remarks, status=status)
+    one, following = await _shown_of(visit, waiting, chosen, appeal_id)
+    is_gone = bool(chosen) and one is None
     return visit.render(
         "approvals/approvals.html",
         status=status,
         waiting=waiting,
-        current=current,
-        following=_following(waiting, at or 0),
-        # Another reply is shown then: neither the refusal nor the remarks are about it.
+        current=None if one is None else await _in_full(visit, one),
+        following=following["reply"]["id"] if following else "",
         refusal="" if is_gone else refusal,
-        remarks="" if is_gone else remarks,
+        remarks=remarks,
         gone=_GONE if is_gone else "",
         address=lambda reply_id: _address(reply_id, cursor),
         cursor=cursor,
@@ -95,9 +102,30 @@ def _address(reply_id: str, cursor: str) -> str:
     return f"{PATH}?{urlencode({name: value for name, value in pairs.items() if value})}"
 
 
-def _following(waiting: list[dict[str, Any]], at: int) -> str:
+async def _shown_of(
+    visit: Visit, waiting: list[dict[str, Any]], chosen: str, appeal_id: str
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Return the chosen or the oldest reply and the next; never another in place of the chosen one."""
+    at = next((number for number, one in enumerate(waiting) if one["reply"]["id"] == chosen or not chosen), None)
+    if at is None:
+        return await _not_listed(visit, chosen, appeal_id), next(iter(waiting), None)
     rest = waiting[at + 1 :] or waiting[:at]
-    return str(rest[0]["reply"]["id"]) if rest else ""
+    return waiting[at], next(iter(rest), None)
+
+
+async def _not_listed(visit: Visit, chosen: str, appeal_id: str) -> dict[str, Any] | None:
+    """Return the chosen reply by its appeal: the list has only the oldest. None if it does not wait any more."""
+    if not (is_id(chosen) and is_id(appeal_id)):
+        return None
+    try:
+        appeal = await visit.api.get(f"/appeals/{appeal_id}")
+    except ApiProblem as problem:
+        if problem.status != 404:
+            raise
+        return None
+    waiting = (reply for reply in appeal["replies"] if reply["status"] == "on_approval")
+    reply = next((reply for reply in waiting if reply["id"] == chosen), None)
+    return None if reply is None else {"appeal_id": appeal_id, "reply": reply}
 
 
 async def _in_full(visit: Visit, one: dict[str, Any]) -> dict[str, Any]:
