@@ -20,7 +20,7 @@ _SIGNED_OUT = "Сеанс закончился, поэтому ничего не
 
 @dataclass(frozen=True)
 class KeptForm:
-    """What the page with the form is called, and its button; `texts` and `files` are titles of its fields."""
+    """What the page with the form is called, and its button; `texts` and `files` (photos) title its fields."""
 
     title: str
     button: str

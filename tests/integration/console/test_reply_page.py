@@ -171,6 +171,17 @@ async def test_ended_session_loses_no_text_for_a_published_reply(console: Consol
     assert f'action="{console.filled(path)}"' in response.text
 
 
+async def test_reason_of_a_withdrawal_comes_back_as_such(console: ConsoleUnderTest) -> None:
+    form = {"version": "1", "ground": "insult", "reason": "Грубо", "do": "withdraw", "key": "k-withdrawal"}
+    path = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
+    response = (await _post(console, None, path, form)).response
+    assert response.status_code == 401
+    assert re.search(r'<label for="kept-reason">Что не так</label>\s*<textarea [^>]*>\nГрубо<', response.text)
+    assert "Почему исправляете" not in response.text
+    for text in ('name="ground" value="insult"', 'name="do" value="withdraw"', "Ответ не удалён из соцсети"):
+        assert text in response.text
+
+
 async def test_photo_that_is_lost_with_the_session_is_named(console: ConsoleUnderTest) -> None:
     photo = {"photo": ("яма <1>.jpg", jpeg(4, 4), "image/jpeg")}
     form = await _draft(console, do="add_photo", text="Чиним")
@@ -182,7 +193,7 @@ async def test_photo_that_is_lost_with_the_session_is_named(console: ConsoleUnde
     published = (await _post(console, None, path, edit, files=photo)).response.text
     assert "Файл «яма &lt;1&gt;.jpg» не сохранился" in published
     assert re.search(r'<form [^>]*enctype="multipart/form-data"', published)
-    assert re.search(r'<input [^>]*name="photo" type="file"', published)
+    assert re.search(r'<input [^>]*name="photo" type="file" accept="image/jpeg,', published)
     without = (await _post(console, None, path, edit)).response.text
     assert "не сохранился" not in without
     assert 'type="file"' not in without

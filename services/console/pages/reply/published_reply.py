@@ -18,12 +18,13 @@ from services.console.site.visit import OptionalVisitDep, Visit, VisitDep, toget
 
 PATH = "/appeals/{appeal_id}/replies/{reply_id}"
 router = page_router()
-_KEPT = KeptForm(
+_KEPT_EDIT = KeptForm(
     "Ответ в соцсети не изменён",
     "Отправить ещё раз",
     {"text": "Новый текст", "reason": "Почему исправляете"},
     {"photo": "Фото"},
 )
+_KEPT_WITHDRAWAL = KeptForm("Ответ не удалён из соцсети", "Удалить ответ из соцсети", {"reason": "Что не так"})
 _SAME = "Текст не отличается от опубликованного."
 _REFUSED = frozenset({409, 412, 422})
 
@@ -38,7 +39,8 @@ async def show_published(visit: VisitDep, appeal_id: str, reply_id: str) -> HTML
 async def change_published(request: Request, visit: OptionalVisitDep, appeal_id: str, reply_id: str) -> Response:
     """Edit the reply in the network, or withdraw it from there."""
     async with request.form(max_files=1) as form:
-        return await _KEPT.or_result(
+        kept = _KEPT_WITHDRAWAL if form.get("do") == "withdraw" else _KEPT_EDIT
+        return await kept.or_result(
             request, visit, lambda signed_in: _changed(signed_in, appeal_id, reply_id, form)
         )
 
