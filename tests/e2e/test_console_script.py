@@ -272,5 +272,12 @@ async def test_help_opens_from_a_field(page: Page) -> None:
     await page.keyboard.press("?")
     assert await page.locator("#text").input_value() == "?"
     assert await page.locator("dialog[open]").count() == 0
+    pressed = """([shiftKey, repeat]) => !document.activeElement.dispatchEvent(new KeyboardEvent(
+      "keydown", {key: "F1", shiftKey, repeat, bubbles: true, cancelable: true}))"""
+    assert not await page.evaluate(pressed, [True, False])  # the browser's own help
+    assert await page.evaluate(pressed, [False, True])
+    assert await page.locator("dialog[open]").count() == 0
     await page.keyboard.press("F1")
+    assert await page.locator("dialog[open]").count() == 1
+    assert await page.evaluate(pressed, [False, False])
     assert await page.locator("dialog[open]").count() == 1

@@ -26,9 +26,10 @@ function acts(event) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (event.key === "Escape" && typing(event.target)) return event.target.blur();
-  if (event.key === "F1" && !document.querySelector("dialog[open]")) {
+  if (event.key === "F1" && !event.shiftKey) {
     event.preventDefault();
-    return keyed("?")?.click();
+    if (!event.repeat && !document.querySelector("dialog[open]")) keyed("?")?.click();
+    return;
   }
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
   const pressed = latin(event);

@@ -46,6 +46,15 @@
     (choice ?? [...wrong.querySelectorAll(FIELDS)].find((one) => one.checkVisibility()))?.focus();
   };
 
+  // What stands above such a field has to be read first: the page is shown from its top.
+  const write = () => {
+    const field = document.querySelector("#main [data-begins]");
+    if (!field) return;
+    field.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  };
+  write();
+
   document.addEventListener("htmx:after:swap", (event) => {
     enter();
     if (event.detail.ctx?.target?.id !== "main") return;
@@ -54,6 +63,7 @@
       sections.hidePopover();
       document.getElementById("main").focus({ preventScroll: true });
     }
+    write();
     const note = document.querySelector("#main > .note");
     if (note) show(note);
     else begin();

@@ -16,7 +16,7 @@ MANAGER, OPERATIONS = CallerCase("manager"), CallerCase("operations")
 FIRST_FIELDS = {
     "/pages-new": (MODERATOR, "address"),
     "/pages/{page_id}/token": (MODERATOR, "token"),
-    "/appeals-new": (MODERATOR, "source"),
+    "/appeals-new": (MODERATOR, "text"),
     "/organisations-new": (MODERATOR, "name"),
     "/organisations/{organisation_id}/names-new": (MODERATOR, "name"),
     "/calendars-new": (MODERATOR, "name"),
@@ -58,6 +58,23 @@ async def test_refused_form_goes_on_in_the_wrong_field(page: Page) -> None:
     await page.get_by_role("button", name="Завести календарь").press("Enter")
     await expect(page.get_by_label("Среда")).to_be_focused(timeout=30_000)
     await expect(page.get_by_label("Название")).to_have_value("Свой календарь")
+
+
+@pytest.mark.long
+@pytest.mark.enable_socket
+async def test_reply_is_written_at_once_below_the_words_of_the_citizen(
+    console: ConsoleUnderTest, page: Page
+) -> None:
+    await page.set_viewport_size({"width": 1000, "height": 500})
+    path = console.filled("/appeals/{draft_appeal_id}")
+    await page.goto(path)
+    await page.evaluate("scrollTo(0, 700)")
+    await page.locator("body").press("r")
+    await expect(page.locator("#reply-text")).to_be_focused(timeout=30_000)
+    await expect(page.locator(".reply-thread .citizen").first).to_be_in_viewport()
+    await page.goto(f"{path}/reply")
+    await expect(page.locator("#reply-text")).to_be_focused()
+    await expect(page.locator(".reply-thread .citizen").first).to_be_in_viewport()
 
 
 @pytest.mark.long

@@ -201,10 +201,13 @@ async def test_photo_that_is_lost_with_the_session_is_named(console: ConsoleUnde
 
 async def test_writing_begins_in_the_text(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
-    assert re.search(r'<textarea id="reply-text"[^>]* autofocus', page)
+    assert re.search(r'<textarea id="reply-text"[^>]* data-begins', page)
     failed = (await console.send(EXECUTOR, "GET", console.filled(FAILED))).response.text
     assert "Не опубликован" in failed
     assert " autofocus" not in failed
+    assert " data-begins" not in failed
+    refused = (await _post(console, EXECUTOR, DRAFT, await _draft(console, do="save", text=" "))).response.text
+    assert re.search(r'<textarea id="reply-text"[^>]* autofocus', refused)
 
 
 async def test_waiting_reply_says_who_approves(console: ConsoleUnderTest) -> None:
