@@ -104,10 +104,19 @@ class GeneratedAppeals:
         closed_at = opened_at + timedelta(hours=rng.uniform(1, 60)) if closed else None
         if closed_at is not None and closed_at >= now:
             closed_at = None
+        given, given_final = answered, final
+        withdrawn_at = None
+        if answered is not None and status == "open" and rng.random() < 0.08:
+            withdrawn_at = answered + timedelta(hours=rng.uniform(2, 250))
+            withdrawn_at = withdrawn_at if withdrawn_at < now else None
+        if withdrawn_at is not None:
+            answered, final = None, False  # type: ignore[assignment]
         outcome = rng.choice(("solved", "explained", "not_solved", None)) if final else None
         current = status
         if status == "open":
             current = "closed" if closed_at else "answered" if final else "interim" if answered else "assigned"
+        if withdrawn_at is not None:
+            current = "reopened"
         appeal = self._writer.add(
             "appeals",
             status=current,
@@ -137,8 +146,10 @@ class GeneratedAppeals:
         if status in ("open", "merged", "triage"):
             self._add_clocks(appeal, answered, final=final)
         self._add_message(appeal, page, now)
-        if answered is not None:
-            self._add_reply(appeal, answered, now, final=final)
+        if given is not None:
+            reply = self._add_reply(appeal, given, now, final=given_final)
+            if withdrawn_at is not None:
+                self._withdraw(appeal, reply, withdrawn_at)
 
     def _reopen_some(self, appeal: dict[str, Any], closed_at: datetime, now: datetime) -> None:
         """Write that the appeal was closed; reopen some, and close some of these again."""
@@ -148,11 +159,34 @@ class GeneratedAppeals:
         moments.append(moments[0] + timedelta(hours=rng.uniform(1, 100)))
         if rng.random() < 0.5 or moments[1] >= now:
             return
-        self._enter(appeal, moments[0], "reopened", {"status": "reopened"})
+        if rng.random() < 0.4:
+            undone = {"from": "closed", "to": "assigned", "undone_since": closed_at.isoformat()}
+            self._enter(appeal, moments[0], "moved", undone)
+        else:
+            self._enter(appeal, moments[0], "reopened", {"status": "reopened"})
         appeal["status"], appeal["closed_at"] = "reopened", None
         if rng.random() < 0.3:
             self._enter(appeal, moments[1], "moved", {"from": "reopened", "to": "closed"})
             appeal["status"], appeal["closed_at"] = "closed", moments[1]
+
+    def _withdraw(self, appeal: dict[str, Any], reply: dict[str, Any], at: datetime) -> None:
+        """Withdraw the reply, after which some appeals had been closed: they wait for an answer again."""
+        reply["status"] = "withdrawn"
+        self._writer.add(
+            "reply_changes",
+            reply_id=reply["id"],
+            kind="withdrawal",
+            status="applied",
+            former_text=reply["text"],
+            reason="Ошибка",
+            requested_by="person:test",
+            requested_at=at,
+            ended_at=at,
+        )
+        if self._random.random() < 0.7:
+            closed_at = reply["published_at"] + (at - reply["published_at"]) * self._random.random()
+            self._enter(appeal, closed_at, "moved", {"from": "answered", "to": "closed"})
+        self._enter(appeal, at, "reopened", {"status": "reopened"})
 
     def _enter(self, appeal: dict[str, Any], at: datetime, kind: str, data: dict[str, Any]) -> None:
         self._writer.add("timeline", appeal_id=appeal["id"], at=at, kind=kind, actor="person:test", data=data)
@@ -250,7 +284,7 @@ class GeneratedAppeals:
             "appeal_messages", message_id=message["id"], appeal_id=appeal["id"], created_at=appeal["opened_at"]
         )
 
-    def _add_reply(self, appeal: dict[str, Any], at: datetime, now: datetime, *, final: bool) -> None:
+    def _add_reply(self, appeal: dict[str, Any], at: datetime, now: datetime, *, final: bool) -> dict[str, Any]:
         rng = self._random
         text = (
             rng.choice(self._texts) if rng.random() < 0.3 else f"Ответ на обращение {appeal['id']}: работы ведутся"
@@ -289,6 +323,7 @@ class GeneratedAppeals:
             self._add_promise(appeal, reply, at, now)
         elif rng.random() < 0.4:
             self._add_feedback(appeal, reply, at, now)
+        return reply
 
     def _add_promise(self, appeal: dict[str, Any], reply: dict[str, Any], at: datetime, now: datetime) -> None:
         promised = at + timedelta(days=self._random.randrange(1, 12))

@@ -20,7 +20,7 @@ Tables = Mapping[str, Sequence[Row]]
 TABLES = (
     "appeals", "sla_clocks", "sla_clock_events", "replies", "reply_versions", "promises", "feedback_rounds",
     "messages", "classifications", "appeal_messages", "topics", "organisations", "pages", "page_scores",
-    "page_score_formulas", "timeline",
+    "page_score_formulas", "timeline", "reply_changes",
 )  # fmt: skip
 _NO_ANSWER = ("not_required", "merged")
 
@@ -79,6 +79,11 @@ class Recomputation:
         self.replies_of: dict[str, list[Row]] = defaultdict(list)
         for row in tables["replies"]:
             self.replies_of[row["appeal_id"]].append(row)
+        self.withdrawn_at = {
+            row["reply_id"]: _required(row["ended_at"])
+            for row in tables["reply_changes"]
+            if row["kind"] == "withdrawal" and row["status"] == "applied"
+        }
         self.events_of: dict[str, list[Row]] = defaultdict(list)
         for row in tables["sla_clock_events"]:
             self.events_of[row["clock_id"]].append(row)
@@ -159,7 +164,7 @@ class Recomputation:
                 found["answered"] += 1
                 found["final_answered" if final else "interim"] += 1
                 found["solved"] += self._is_solved(row)
-            elif self._closing(row, self.as_of):
+            elif self._closing(row, self.as_of) and not self._had_reply(row, self.as_of):
                 found["closed_unanswered"] += 1
             elif self._before(row["first_response_due_at"]):
                 found["overdue"] += 1
@@ -357,6 +362,8 @@ class Recomputation:
                 continue
             if row["closed_at"] and row["status"] != "closed":
                 continue
+            if self._had_reply(row, end):
+                continue
             if start <= closed < end:
                 yield row["organisation_id"], "closed_unanswered", 1
 
@@ -366,12 +373,25 @@ class Recomputation:
         if closed and closed < moment:
             return closed
         found = None
-        for entry in self.entries_of[appeal["id"]]:
-            at = _required(entry["at"])
-            if at < moment and entry["kind"] in ("moved", "reopened"):
-                to_closed = entry["kind"] == "moved" and json.loads(entry["data"])["to"] == "closed"
-                found = at if to_closed else None
+        entries = [(_required(one["at"]), json.loads(one["data"])) for one in self.entries_of[appeal["id"]]]
+        for at, data in entries:
+            undone = any(
+                later > at and "undone_since" in other and _required(other["undone_since"]) <= at
+                for later, other in entries
+            )
+            if at < moment and not undone:
+                found = at if data.get("to") == "closed" else None
         return found
+
+    def _had_reply(self, appeal: Row, moment: datetime) -> bool:
+        """Return whether a reply was public at this moment, also if it was withdrawn later."""
+        for reply in self.replies_of[appeal["id"]]:
+            published = _moment(reply["published_at"])
+            if published and published < moment:
+                withdrawn = self.withdrawn_at.get(reply["id"])
+                if reply["status"] == "published" or (withdrawn and withdrawn >= moment):
+                    return True
+        return False
 
     def page_health(self) -> dict[str, Any] | None:
         """Return the lights of the week's pages in all and by kind of organisation; None without scores."""

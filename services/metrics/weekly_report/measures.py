@@ -147,6 +147,7 @@ MEASURES: tuple[Measure, ...] = (
         "Закрыто без ответа",
         "обращения, закрытые за неделю, закрытые и без ответа и на её конец, даже если позже открыты вновь",
         ReportPopulation.CLOSED_UNANSWERED,
+        exclusions="закрытия, которые позже отменены; обращения, ответ на которые отозван после конца недели",
         version=2,
         unit="count",
         numerator="closed_unanswered",

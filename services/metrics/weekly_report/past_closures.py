@@ -1,15 +1,17 @@
 """Which appeals were closed at a past moment: those that were reopened later are not closed any more.
 
 An appeal that is still closed says when by `closed_at`. What a reopening removed from there is in the timeline,
-which has an entry of every move to «closed», and of everything that leads out of it.
+which has an entry of every move to «closed», and of everything that leads out of it. A closing that somebody took
+back was none. A reply that was withdrawn later is still an answer at a moment before that.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, select
+from sqlalchemy import ColumnElement, DateTime, Select, and_, cast, false, func, literal_column, or_, select, true
 from sqlalchemy.orm import aliased
 
 from shared.tables.appeals import Appeal, TimelineEntry
+from shared.tables.appeals_replies import Reply, ReplyChange
 
 # Entries of these kinds say, or imply, whether the appeal was closed from then on.
 _STATUS_KINDS = ("moved", "reopened", "assigned", "routed")
@@ -21,6 +23,20 @@ def _closes(entry: Any) -> ColumnElement[bool]:
     return and_(entry.kind == literal_column("'moved'"), to == literal_column("'closed'"))
 
 
+def _was_taken_back(entry: Any) -> ColumnElement[bool]:
+    """Return whether a later entry undoes what an entry says: all since its `undone_since`."""
+    undo = aliased(TimelineEntry)
+    since = cast(undo.data.op("->>")("undone_since"), DateTime(timezone=True))
+    found = (
+        select(true())
+        .where(undo.appeal_id == entry.appeal_id, undo.at > entry.at, undo.kind == "moved", since <= entry.at)
+        .limit(1)
+        .correlate(entry)
+        .scalar_subquery()
+    )
+    return func.coalesce(found, false())
+
+
 def was_closed_at(moment: Any) -> ColumnElement[bool]:
     """Return whether the appeal was closed at a moment by the last entry of its timeline before that says.
 
@@ -30,13 +46,41 @@ def was_closed_at(moment: Any) -> ColumnElement[bool]:
     entry = aliased(TimelineEntry)
     last = (
         select(_closes(entry))
-        .where(entry.appeal_id == Appeal.id, entry.at < moment, entry.kind.in_(_STATUS_KINDS))
+        .where(
+            entry.appeal_id == Appeal.id,
+            entry.at < moment,
+            entry.kind.in_(_STATUS_KINDS),
+            ~_was_taken_back(entry),
+        )
         .order_by(entry.at.desc(), entry.id.desc())
         .limit(1)
         .correlate(Appeal)
         .scalar_subquery()
     )
     return func.coalesce(last, false())
+
+
+def had_reply_at(moment: Any) -> ColumnElement[bool]:
+    """Return whether a reply to the appeal was public at a moment: published, and not withdrawn by then."""
+    withdrawn_at = (
+        select(ReplyChange.ended_at)
+        .where(ReplyChange.reply_id == Reply.id, ReplyChange.kind == "withdrawal", ReplyChange.status == "applied")
+        .limit(1)
+        .correlate(Reply)
+        .scalar_subquery()
+    )
+    found = (
+        select(true())
+        .where(
+            Reply.appeal_id == Appeal.id,
+            Reply.published_at < moment,
+            or_(Reply.status == "published", and_(Reply.status == "withdrawn", withdrawn_at >= moment)),
+        )
+        .limit(1)
+        .correlate(Appeal)
+        .scalar_subquery()
+    )
+    return func.coalesce(found, false())
 
 
 def closed_in(start: Any, end: Any) -> Select[Any]:
@@ -54,6 +98,7 @@ def closed_in(start: Any, end: Any) -> Select[Any]:
             closure.at >= start,
             closure.at < end,
             _closes(closure),
+            ~_was_taken_back(closure),
             ~func.coalesce(is_still, false()),
             was_closed_at(end),
         )

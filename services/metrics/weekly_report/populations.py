@@ -37,7 +37,7 @@ from services.metrics.indicators.sla import EXCLUDED_STATUSES
 from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import ReportPopulation
 from services.metrics.weekly_report.page_population import pages
-from services.metrics.weekly_report.past_closures import closed_in, was_closed_at
+from services.metrics.weekly_report.past_closures import closed_in, had_reply_at, was_closed_at
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Topic
 from shared.tables.appeals_feedback import FeedbackRound
@@ -149,7 +149,7 @@ def opened() -> Select[Any]:
     state = case(
         (answered, "answered"),
         (closed, "closed_unanswered"),
-        (was_closed_at(_AS_OF), "closed_unanswered"),
+        (and_(was_closed_at(_AS_OF), ~had_reply_at(_AS_OF)), "closed_unanswered"),
         (late, "overdue"),
         else_="waiting",
     )
@@ -452,7 +452,11 @@ def closed_unanswered() -> Select[Any]:
             )
         )
         .join(closed, closed.c.appeal_id == Appeal.id)
-        .where(_COUNTED, or_(Appeal.first_response_at.is_(None), Appeal.first_response_at >= _END))
+        .where(
+            _COUNTED,
+            or_(Appeal.first_response_at.is_(None), Appeal.first_response_at >= _END),
+            ~had_reply_at(_END),
+        )
     )
 
 

@@ -459,6 +459,60 @@ async def test_appeal_that_is_reopened_later_stays_closed_in_the_week_of_its_clo
     assert [now[code]["value"] for code in ("closed_unanswered", "overdue")] == [0, 1]
 
 
+async def test_reply_that_is_withdrawn_later_makes_no_closing_without_answer(reports: Reports) -> None:
+    opened, due, answered, closed = (datetime(2026, 11, day, 10, tzinfo=ZONE) for day in (16, 24, 17, 18))
+    writer = RowWriter()
+    appeal = writer.add(
+        "appeals", status="closed", text="Когда?", route={}, written_at=opened, opened_at=opened,
+        assigned_at=opened, first_response_due_at=due, first_response_at=answered, final_answer_at=answered,
+        closed_at=closed, organisation_id=reports.organisations[0],
+    )  # fmt: skip
+    reply = writer.add(
+        "replies", appeal_id=appeal["id"], origin="gospablik", kind="final", text="Сделано", status="published",
+        author="person:test", published_at=answered,
+    )  # fmt: skip
+    _write_entry(writer, appeal, closed, "moved", {"from": "answered", "to": "closed"})
+    await writer.write(reports.connection)
+    await reports.run_job("publish-weekly-report")
+    published = (await reports.get("/2026-W47"))["report"]
+    assert (published["outcomes"]["answered"], published["outcomes"]["closed_unanswered"]) == (1, 0)
+
+    withdrawn = datetime(2026, 11, 24, 10, tzinfo=ZONE)
+    writer.add(
+        "reply_changes", reply_id=reply["id"], kind="withdrawal", status="applied", former_text="Сделано",
+        reason="Ошибка", requested_by="person:test", requested_at=withdrawn, ended_at=withdrawn,
+    )  # fmt: skip
+    _write_entry(writer, appeal, withdrawn, "reopened", {"status": "reopened"})
+    await writer.write(reports.connection)
+    await reports.connection.execute("UPDATE replies SET status = 'withdrawn'")
+    await reports.connection.execute(
+        """UPDATE appeals SET status = 'reopened', closed_at = NULL, first_response_at = NULL,
+                  final_answer_at = NULL"""
+    )
+    await reports.run_job("note-report-corrections")
+    corrected = (await reports.get("/2026-W47"))["corrections"]
+    assert [one["pointer"] for one in corrected if "closed_unanswered" in one["pointer"]] == []
+    assert await _all_rows(reports, "closed_unanswered") == []
+    (row,) = await _all_rows(reports, "opened")
+    assert row["values"]["state"] == "waiting"
+
+
+async def test_closing_that_was_taken_back_is_none(reports: Reports) -> None:
+    opened, due, closed, undone = (datetime(2026, 11, day, 10, tzinfo=ZONE) for day in (16, 19, 18, 24))
+    writer = RowWriter()
+    appeal = writer.add(
+        "appeals", status="assigned", text="Когда?", route={}, written_at=opened, opened_at=opened,
+        assigned_at=opened, first_response_due_at=due, organisation_id=reports.organisations[0],
+    )  # fmt: skip
+    _write_entry(writer, appeal, closed, "moved", {"from": "assigned", "to": "closed"})
+    taken_back = {"from": "closed", "to": "assigned", "undone_since": closed.isoformat()}
+    _write_entry(writer, appeal, undone, "moved", taken_back)
+    await writer.write(reports.connection)
+    assert await _all_rows(reports, "closed_unanswered") == []
+    (row,) = await _all_rows(reports, "opened")
+    assert row["values"]["state"] == "overdue"
+
+
 def _write_entry(
     writer: RowWriter, appeal: Mapping[str, Any], at: datetime, kind: str, data: dict[str, Any]
 ) -> None:
