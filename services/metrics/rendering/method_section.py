@@ -1,12 +1,13 @@
 """The last section: what each measure counts, what is missing, what changed after publication."""
 
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from services.metrics.rendering import labels
 from services.metrics.rendering import russian_format as russian
 from services.metrics.rendering.blocks import Block, Column, Paragraph, Points, Section, Table
 from services.metrics.rendering.corrections import figure_names, figure_value
-from services.metrics.schemas.weekly_report import ReportOut
+from services.metrics.schemas.weekly_report import ReportDocument, ReportOut
 from shared.russian import period, plural
 
 
@@ -30,10 +31,22 @@ def correction_notice(report: ReportOut) -> str | None:
     return f"После публикации {verb} {russian.count(number)} {noun}{when}: см. «Поправки после публикации»."
 
 
-_AS_OF = (
-    "Неделя посчитана по состоянию на её конец: что было отвечено, закрыто, просрочено и решено к этому времени. "
+_AT_END = (
+    "Неделя посчитана по состоянию на её конец: что было отвечено, закрыто, просрочено и решено к этому времени."
+)
+# Of measures before version 2.
+_CLOSED_LATER = (
+    "Неделя посчитана по состоянию на её конец: что было отвечено, просрочено и решено к этому времени; закрытые "
+    "обращения – по состоянию на время составления."
+)
+_UNFINISHED = (
+    "Неделя не закончилась и посчитана по состоянию на время составления: что было отвечено, закрыто, просрочено "
+    "и решено к этому времени."
+)
+_WITHOUT_HISTORY = (
     "История ведётся не у всего: нужен ли ответ, тема, место и организация обращения, сроки (если их продлили или "
-    "приостановили) и итог ответа взяты такими, какими они были при составлении отчёта."
+    "приостановили) и итог ответа взяты такими, какими они были при составлении отчёта. Ответ, отозванный до "
+    "этого времени, не считается данным."
 )
 _NO_GAPS = "Пробелов в данных недели не обнаружено."
 _FIGURES = ("показатель", "показателя", "показателей")
@@ -87,7 +100,7 @@ def method_section(report: ReportOut) -> Section:
     gaps: Block = Paragraph(_NO_GAPS)
     if document.gaps:
         gaps = Points([("", gap) for gap in document.gaps], title="Чего не хватает в данных")
-    blocks: list[Block] = [definitions, Paragraph(_AS_OF, is_note=True), gaps]
+    blocks: list[Block] = [definitions, Paragraph(_as_of(document), is_note=True), gaps]
     corrections = _corrections(report)
     if report.corrections:
         blocks.append(corrections)
@@ -108,6 +121,19 @@ def method_section(report: ReportOut) -> Section:
         is_wide=bool(document.definitions),
         sheet_tables=[about, missing, corrections, definitions],
     )
+
+
+def _as_of(document: ReportDocument) -> str:
+    """Return for which time the week was counted, and what was taken as it was when the report was made."""
+    end = datetime.combine(document.last_day + timedelta(days=1), time.min, ZoneInfo(document.time_zone))
+    versions = {known.code: known.version for known in document.definitions}
+    if document.as_of < end:
+        counted = _UNFINISHED
+    elif versions.get("closed_unanswered") == 1:
+        counted = _CLOSED_LATER
+    else:
+        counted = _AT_END
+    return f"{counted} {_WITHOUT_HISTORY}"
 
 
 def _corrections(report: ReportOut) -> Table:

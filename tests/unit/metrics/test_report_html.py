@@ -1,6 +1,7 @@
 """The weekly report as one HTML file."""
 
 import itertools
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
@@ -167,3 +168,19 @@ def test_thirty_topics_are_all_listed() -> None:
 
 def test_same_report_gives_the_same_bytes() -> None:
     assert html.render(sample_report()) == html.render(sample_report())
+
+
+def test_note_says_for_which_time_the_week_was_counted() -> None:
+    sample = sample_report()
+    document = sample.report
+    former = [one.model_copy(update={"version": 1}) for one in document.definitions]
+    unfinished = document.model_copy(update={"as_of": document.as_of - timedelta(hours=1)})
+    for changed, said in (
+        (document, "по состоянию на её конец: что было отвечено, закрыто, просрочено и решено"),
+        (unfinished, "не закончилась и посчитана по состоянию на время составления"),
+        (
+            document.model_copy(update={"definitions": former}),
+            "закрытые обращения – по состоянию на время составления",
+        ),
+    ):
+        assert said in Page(sample.model_copy(update={"report": changed})).text
