@@ -438,6 +438,7 @@ def _compared_lights(now: Sequence[Any], before: Sequence[Any], compared: bool) 
         "last_week": {light: former[light] for light in lights} if before else None,
         "changes": {light: counts[light] - former[light] for light in lights} if compared else None,
         "mean_score": None if mean is None else float(round(mean, 1)),
+        "mean_last_week": float(round(former_mean, 1)) if compared and former_mean is not None else None,
         "change": None if change is None else float(round(change, 1)),
     }
 

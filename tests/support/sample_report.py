@@ -260,7 +260,8 @@ def page_figures() -> PageFigures:
     return PageFigures(
         scored=3512, green=2387, yellow=811, red=314, unknown=41,
         lights_last_week=PageLights(green=2371, yellow=836, red=309, unknown=33),
-        light_changes=PageLights(green=16, yellow=-25, red=5, unknown=8), mean_score=71.3, change=-0.4,
+        light_changes=PageLights(green=16, yellow=-25, red=5, unknown=8), mean_score=71.3,
+        mean_score_last_week=71.7, change=-0.4,
         formulas=[ReportFormula(number=1, name="Светофор 2026", green_from=80, yellow_from=50)],
         groups=[
             PageGroupFigures(

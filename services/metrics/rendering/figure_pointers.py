@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # The first of these fields that an element has identifies it in its list.
-_KEYS = ("channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "name")
+_KEYS = (
+    "channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "number",
+    "name",
+)  # fmt: skip
 # The key of an element that is about appeals without a topic, a location and the like.
 NONE = "none"
 

@@ -67,7 +67,7 @@ def page_section(document: ReportDocument) -> Section:
 def _health(pages: PageFigures) -> Table:
     parts: list[tuple[str, int]] = [(label, getattr(pages, light)) for light, label in _SCORED_LIGHTS.items()]
     listed = "; ".join(f"{label.lower()} – {russian.count(value)}" for label, value in parts)
-    before = pages.lights_last_week
+    before = pages.lights_last_week if pages.light_changes is not None else None
     chart = BarChart(
         "Страницы по светофору",
         f"Оценено страниц: {russian.count(pages.scored)}; {listed}.",
@@ -95,15 +95,15 @@ def _health(pages: PageFigures) -> Table:
         (
             "Средний балл (от 0 до 100)",
             Measured(pages.mean_score, "mark"),
-            None,
+            Measured(pages.mean_score_last_week, "mark"),
             Measured(pages.change, "mark", is_change=True),
         ),
     ]
     columns = (
         Column("Светофор", weight=3),
         Column("За неделю", "measure"),
-        Column("Прошлая неделя", "measure", missing=russian.NOT_APPLICABLE),
-        Column("Изменение", "measure", missing=russian.NOT_APPLICABLE),
+        Column("Прошлая неделя", "measure"),
+        Column("Изменение", "measure"),
     )
     return Table("Светофор страниц", columns, rows, chart=chart, sheet="Светофор страниц")
 

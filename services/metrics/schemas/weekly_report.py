@@ -295,6 +295,9 @@ class PageFigures(_Part):
     lights_last_week: PageLights | None = Field(default=None, description="Null: no page was scored then")
     light_changes: PageLights | None = Field(default=None, description=_LIGHT_CHANGES)
     mean_score: float | None = Field(description="0 to 100", examples=[71.3])
+    mean_score_last_week: float | None = Field(
+        default=None, description="Null: unknown, or by another formula", examples=[70.9]
+    )
     change: float | None = Field(description="Of the mean score, to last week", examples=[0.4])
     formulas: list[ReportFormula] = Field(
         default=[], description="One, unless a formula was added while the week was scored"

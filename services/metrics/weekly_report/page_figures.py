@@ -78,6 +78,7 @@ async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | 
         lights_last_week=_lights(before.lights) if before.lights else None,
         light_changes=_light_changes(total, before) if compared else None,
         mean_score=float(round(mean, 1)),
+        mean_score_last_week=float(round(before.mean, 1)) if compared and before.mean is not None else None,
         change=total.mean_change(before),
         formulas=await _formulas(session, total.formulas),
         groups=[

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week, weeks_between
 from services.metrics.rendering.canonical_json import digest, encode
-from services.metrics.rendering.figure_pointers import figures
+from services.metrics.rendering.figure_pointers import figures, steps
 from services.metrics.schemas.weekly_report import CorrectedFigure, PageFigures, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
 from services.metrics.weekly_report.populations import plan_for_a_week
@@ -34,7 +34,13 @@ _NOT_COMPARED = frozenset(
 # What follows from counts that are compared themselves: one late row would change the scores of all peers.
 _DERIVED = frozenset(
     {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
-    | {"engagement_last_week", "reach_share_last_week"}
+    | {
+        "engagement_last_week",
+        "reach_share_last_week",
+        "mean_score_last_week",
+        "lights_last_week",
+        "light_changes",
+    }
 )
 
 
@@ -160,7 +166,7 @@ def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[Corr
     return [
         CorrectedFigure(pointer=pointer, published=before.get(pointer), now=after.get(pointer))
         for pointer in sorted(before.keys() | after.keys())
-        if before.get(pointer) != after.get(pointer) and pointer.rpartition("/")[2] not in _DERIVED
+        if before.get(pointer) != after.get(pointer) and not _DERIVED.intersection(steps(pointer))
     ]
 
 

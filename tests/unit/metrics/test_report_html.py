@@ -76,10 +76,23 @@ def test_lights_of_pages_are_compared_in_all_and_by_kind_of_organisation(sample:
         "Светофор: зелёных 2 387 (+16); жёлтых 811 (−25); красных 314 (+5)",
         "Оценено страниц 3 512 3 516 −4",
         "Мало данных 41 33 +8",
+        "Средний балл (от 0 до 100) 71,3 71,7 −0,4",
         "Школы 702 (+2) 188 (−3) 47 (+1) 6 (+1) 76,8 −0,4",
         "Светофор 2026 1 80 50",
     ):
         assert text in sample.text
+
+
+def test_lights_by_another_formula_are_not_shown_beside_those_of_this_week() -> None:
+    sample = sample_report()
+    pages = sample.report.pages
+    assert pages is not None
+    other = pages.model_copy(update={"light_changes": None, "mean_score_last_week": None, "change": None})
+    document = sample.report.model_copy(update={"pages": other})
+    text = Page(sample.model_copy(update={"report": document})).text
+    assert "Мало данных 41 нет данных нет данных" in text
+    assert "Оценено страниц 3 512 нет данных нет данных" in text
+    assert "(было 2 371)" not in text
 
 
 def test_every_number_is_shown() -> None:

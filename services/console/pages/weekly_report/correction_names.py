@@ -33,7 +33,10 @@ _NAMES = {
 # Steps that say nothing beside what follows them.
 _SILENT = frozenset({"measures", "organisations", "subtopics", "locations", "value", "groups", "formulas"})
 # The first of these fields that an element has identifies it in its list.
-_KEYS = ("channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "name")
+_KEYS = (
+    "channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "number",
+    "name",
+)  # fmt: skip
 _TITLES = ("label", "title", "name", "text", "code")
 
 
