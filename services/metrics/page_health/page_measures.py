@@ -35,7 +35,7 @@ PAGE_MEASURES: tuple[PageMeasureDefinition, ...] = (
         ),
         unit="count",
         clock=_WEEK,
-        population=f"{_SCORED}; вид организации – как у сопоставимых организаций",
+        population=f"{_SCORED}; по группам сопоставимых организаций, какие они сейчас",
         exclusions="нет",
     ),
     PageMeasureDefinition(

@@ -125,9 +125,9 @@ def _light_change(changes: PageLights | None, light: str) -> Measured:
 
 def _groups(pages: PageFigures) -> Table:
     return Table(
-        "Светофор по видам организаций: страниц (изменение к прошлой неделе)",
+        "Светофор по группам сопоставимых организаций: страниц (изменение к прошлой неделе)",
         (
-            Column("Вид организаций", weight=3.8),
+            Column("Группа сопоставимых организаций", weight=3.8),
             *(Column(label, "compared", (label, f"{label}: изменение"), weight=1.3) for label in _LIGHTS.values()),
             Column("Средний балл", "decimal"),
             Column("Изменение балла", "signed", weight=1.2),
@@ -145,8 +145,8 @@ def _groups(pages: PageFigures) -> Table:
             )
             for group in pages.groups
         ],
-        empty="Страниц по видам организаций нет.",
-        sheet="Светофор по видам",
+        empty="Страниц по группам организаций нет.",
+        sheet="Светофор по группам",
     )
 
 

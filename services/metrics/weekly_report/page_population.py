@@ -48,6 +48,7 @@ def pages() -> Select[Any]:
         PageScore.created_at.label("at"),
         peers.c.code.label("peer_group"),
         Page.name.label("page"),
+        Organisation.name.label("organisation"),
         PageScore.light.label("light"),
         cast(PageScore.score, Float).label("score"),
         before.light.label("light_last_week"),

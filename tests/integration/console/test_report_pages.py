@@ -52,6 +52,8 @@ async def test_number_of_pages_by_light_opens_as_many_pages(console: ConsoleUnde
         assert rows.count("<tr data-row>") == int(number) > 0, address
         assert '<a href="/page-health/' in rows
         assert "?week=2026-W09" in rows
+        for row in re.findall(r"<tr data-row>.*?</tr>", rows, re.DOTALL):
+            assert "Организация" in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)[2], row
 
 
 async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest) -> None:

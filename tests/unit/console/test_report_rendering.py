@@ -67,7 +67,7 @@ async def test_report_page_says_what_the_leadership_needs() -> None:
         assert all(one.reason in words for one in [*group.best, *group.worst])
 
 
-async def test_lights_of_pages_open_their_rows_by_kind_of_organisation() -> None:
+async def test_lights_of_pages_open_their_rows_by_peer_group() -> None:
     page = await _report(sample_report())
     words = _words(page)
     assert "Все страницы 2 387 (+16) 811 (−25) 314 (+5) 41 (+8) 71,3 (−0,4)" in words

@@ -71,7 +71,7 @@ def test_numbers_of_the_week_are_in_words_of_an_official(sample: Page) -> None:
     assert "Каналы: Всего: обращений 508 509" in sample.text
 
 
-def test_lights_of_pages_are_compared_in_all_and_by_kind_of_organisation(sample: Page) -> None:
+def test_lights_of_pages_are_compared_in_all_and_by_peer_group(sample: Page) -> None:
     for text in (
         "Светофор: зелёных 2 387 (+16); жёлтых 811 (−25); красных 314 (+5)",
         "Оценено страниц 3 512 3 516 −4",

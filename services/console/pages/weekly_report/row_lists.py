@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
+from services.console.choices.municipality_names import Municipalities, load_municipalities
 from services.console.pages.weekly_report.week_names import known_week
 from services.console.site.downloads import download
 from services.console.site.page import page_router
@@ -71,15 +72,16 @@ async def show_rows(visit: VisitDep, week: str, population: str) -> HTMLResponse
     week = known_week(week)
     asked = visit.request.query_params
     filters = {name: asked[name] for name in FILTERS if asked.get(name)}
-    listed, answer, topics = await together(
+    listed, answer, topics, municipalities = await together(
         visit.api.get(
             f"/reports/weekly/{week}/rows/{population}",
             {**filters, "limit": _PAGE_SIZE, "cursor": asked.get("cursor")},
         ),
         visit.api.get(f"/reports/weekly/{week}"),
         visit.api.get("/topics", {"level": "group", "limit": "200"}),
+        load_municipalities(visit),
     )
-    names = _names(answer["report"], topics["items"])
+    names = _names(answer["report"], topics["items"], municipalities)
     path = f"/reports/{week}/rows/{population}"
     return visit.render(
         "weekly_report/rows.html",
@@ -98,12 +100,18 @@ async def show_rows(visit: VisitDep, week: str, population: str) -> HTMLResponse
     )
 
 
-def _names(report: dict[str, Any], topics: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """Return the names of channels, municipalities, topics and organisations by their keys."""
+def _names(
+    report: dict[str, Any], topics: list[dict[str, Any]], municipalities: Municipalities
+) -> dict[str, dict[str, str]]:
+    """Return the names of channels, municipalities, topics and organisations by their keys.
+
+    The report has no municipality without appeals; pages are also in these.
+    """
     groups = report["peer_groups"]
     return {
         "channel": {total["channel"]: total["label"] for total in report["totals"]},
-        "oktmo": {row["oktmo"] or "none": row["name"] for row in report["municipalities"]},
+        "oktmo": {one["oktmo"]: one["name"] for one in municipalities}
+        | {row["oktmo"] or "none": row["name"] for row in report["municipalities"]},
         "topic_group_id": {topic["id"]: topic["name"] for topic in topics},
         "organisation_id": {row["organisation_id"]: row["name"] for one in groups for row in one["organisations"]},
         "status": dict(options("promise_status")),
