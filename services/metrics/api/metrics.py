@@ -57,16 +57,17 @@ COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavaila
 
 
 @asynccontextmanager
-async def statement_timeout(session: AsyncSession) -> AsyncIterator[None]:
+async def statement_timeout(
+    session: AsyncSession,
+    detail: str = "The period contains too many appeals to count in time: request a shorter one",
+) -> AsyncIterator[None]:
     """Limit statements of the block to `STATEMENT_TIMEOUT_MS`. Raise `Unavailable` when one exceeds it."""
     await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     try:
         yield
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) == QUERY_CANCELED:
-            raise Unavailable(
-                "The period contains too many appeals to count in time: request a shorter one"
-            ) from error
+            raise Unavailable(detail) from error
         raise
 
 

@@ -12,6 +12,7 @@ from services.metrics.schemas.page_formulas import WEEK_PATTERN
 from services.metrics.schemas.page_table import PageDimension, PageTable
 from shared.api.accepted_csv import AcceptsCsv
 from shared.api.query_parameters import refuse_unknown_parameters
+from shared.database.sessions import use_snapshot
 from shared.service import ReadTransaction
 
 router = APIRouter(prefix="/metrics", tags=["page health"], dependencies=[Depends(refuse_unknown_parameters)])
@@ -21,7 +22,8 @@ FirstWeek = Annotated[
     Query(
         alias="from",
         pattern=WEEK_PATTERN,
-        description=f"The first ISO week. Default: {page_table.DEFAULT_WEEKS} weeks up to the last",
+        description=f"The first ISO week. Default: {page_table.DEFAULT_WEEKS} weeks up to the last, by "
+        "organisation the last alone",
         examples=["2026-W37"],
     ),
 ]
@@ -47,7 +49,9 @@ async def _table(
     from_: FirstWeek = None,
     to: LastWeek = None,
 ) -> PageTable:
-    async with statement_timeout(session):
+    # Peer groups, figures and names of one state of the database.
+    await use_snapshot(session)
+    async with statement_timeout(session, "There are too many pages and weeks to count in time: request fewer"):
         return await page_table.compute_page_table(session, caller, filters, by, (from_, to))
 
 

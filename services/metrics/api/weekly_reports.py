@@ -189,6 +189,7 @@ async def export_report_rows(
 
     UTF-8 with a byte order mark; times of the region. More than 50,000 rows get 422.
     """
+    await use_snapshot(session)
     time = reported_time(week, clock.now())
     names, rows = await report_rows.read_all_rows(session, population, time, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
@@ -212,6 +213,8 @@ async def list_report_rows(
     response: Response,
 ) -> Page[ReportRow]:
     """Return the rows of a population that the report of the week counts, as they are now, newest first."""
+    # The peer groups of pages and their rows of one state of the database.
+    await use_snapshot(session)
     time = reported_time(week, clock.now())
     rows = await report_rows.list_rows(session, population, time, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.at, row.row_id), response)

@@ -29,7 +29,11 @@ from shared.tables.registry import Organisation, Page
 DEFAULT_WEEKS = 12
 MAX_WEEKS = 106
 MAX_ROWS = 5_000
-CSV_HEADING = tuple(PageTableRow.model_fields)
+# A region has some two thousand organisations with a page in each network.
+_DEFAULT_WEEKS: Mapping[PageDimension | None, int] = {PageDimension.ORGANISATION: 1}
+# What a row is about stands first.
+_KEYS = ("week", "network", "key", "name", "total")
+CSV_HEADING = (*_KEYS, *(name for name in PageTableRow.model_fields if name not in _KEYS))
 _LIGHTS = ("green", "yellow", "red", "unknown")
 # What lists the pages of a key: the parameter of `GET /metrics/pages`.
 _FILTERS: Mapping[PageDimension, str] = {
@@ -59,10 +63,10 @@ async def compute_page_table(
 ) -> PageTable:
     """Return the figures of the pages that the caller may see, from the first to the last week, both included.
 
-    Without a last week it is the newest with scores; without a first one, there are twelve. Raise `Invalid` for a
-    week that does not exist, too many weeks, and a table that is too large.
+    Without a last week it is the newest with scores; without a first one, there are twelve, by organisation one.
+    Raise `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
     """
-    first, last = await _bounds(session, *weeks)
+    first, last = await _bounds(session, *weeks, default=_DEFAULT_WEEKS.get(by, DEFAULT_WEEKS))
     if first is None or last is None:
         return PageTable(first_week=None, last_week=None, by=by, rows=[])
     query = _query(by, filters, first, last).where(caller.scope(Page.organisation_id)).limit(MAX_ROWS + 1)
@@ -74,12 +78,14 @@ async def compute_page_table(
     return await asyncio.to_thread(_table, rows=rows, names=names, by=by, filters=filters, first=first, last=last)
 
 
-async def _bounds(session: AsyncSession, first: str | None, last: str | None) -> tuple[Week | None, Week | None]:
+async def _bounds(
+    session: AsyncSession, first: str | None, last: str | None, *, default: int
+) -> tuple[Week | None, Week | None]:
     end = requested_week(last, "query/to") if last else await newest_scored_week(session)
     start = requested_week(first, "query/from") if first else None
     if end is None:
         return None, None
-    start = start or end.shifted(1 - DEFAULT_WEEKS)
+    start = start or end.shifted(1 - default)
     if start.monday > end.monday:
         raise Invalid.field("query/from", f"«from» is later than «to»: {start.name} to {end.name}")
     if (end.monday - start.monday).days // 7 >= MAX_WEEKS:
@@ -156,6 +162,7 @@ def _table(
                 week=row.week,
                 key=row.key,
                 name=names[row.key],
+                total=sum(getattr(row, light) for light in _LIGHTS),
                 scored=row.green + row.yellow + row.red,
                 **{light: getattr(row, light) for light in _LIGHTS},
                 mean_score=None if row.mean_score is None else float(round(row.mean_score, 1)),

@@ -31,6 +31,9 @@ class PageTableRow(NetworkAudience):
         examples=["schools"],
     )
     name: str | None = Field(examples=["Школы"])
+    total: int = Field(
+        description="All pages, scored or not; `pages` are those whose reactions are known", examples=[340]
+    )
     scored: int = Field(description="Pages with a score", examples=[332])
     green: int = Field(examples=[210])
     yellow: int = Field(examples=[80])

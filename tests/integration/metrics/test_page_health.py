@@ -361,7 +361,8 @@ async def test_table_counts_pages_by_week_network_and_kind_and_links_to_them(reg
     assert (shown["ok", "schools", "2026-W48"]["engagement_of"], now["scored"] + now["unknown"]) == ("members", 2)
     for row in table["rows"]:
         listed = (await region.call("GET", row["listed"].removeprefix("/api/v1/metrics")))["items"]
-        assert len(listed) == row["scored"] + row["unknown"] == sum(row[light] for light in LIGHTS)
+        assert len(listed) == row["total"] == row["scored"] + row["unknown"]
+        assert row["total"] == sum(row[light] for light in LIGHTS)
 
     by_place = (await region.call("GET", "/page-table?by=municipality&from=2026-W48&to=2026-W48&network=vk"))[
         "rows"
@@ -370,6 +371,7 @@ async def test_table_counts_pages_by_week_network_and_kind_and_links_to_them(reg
     assert by_place[1]["listed"] is None
     of_schools = await region.call("GET", "/page-table?by=organisation&peer_group=schools&to=2026-W48")
     assert {row["key"] for row in of_schools["rows"]} == {str(region.school)}
+    assert of_schools["first_week"] == "2026-W48"
     own = await region.call("GET", "/page-table?by=organisation", organisation=region.ministry)
     assert {row["name"] for row in own["rows"]} == {"Министерство"}
     assert [row["network"] for row in (await region.call("GET", "/page-table?to=2026-W48"))["rows"]] == [
@@ -387,6 +389,7 @@ async def test_table_of_pages_is_a_csv_file_and_has_an_etag(region: Region) -> N
     accepted = await region.request("GET", "/page-table?by=peer_group", headers={"Accept": "text/csv"})
     assert accepted.content == file.content
     (row,) = csv.DictReader(io.StringIO(file.content.decode("utf-8-sig")))
+    assert list(row)[:5] == ["week", "network", "key", "name", "total"]
     assert (row["week"], row["key"], row["engagement"], row["reach"]) == ("2026-W48", "schools", "4.0", "500")
     for path in ("/page-table.csv?by=peer_group", "/page-table?by=peer_group"):
         first = await region.request("GET", path)
