@@ -106,7 +106,7 @@ class Crawl:
 
         def said(message: ConsoleMessage) -> None:
             if message.type in {"error", "warning"}:
-                self._note(f"console: {message.text}")
+                self._note(f"console: {message.text} {urlsplit(message.location['url']).path}")
 
         def asked(request: Request) -> None:
             if urlsplit(request.url).netloc != host:

@@ -15,6 +15,7 @@ _STATIC = _CONSOLE / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _BUNDLED = {".css": ("console.css",), ".js": ("console.js", "focus.js")}
 _KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+_KEPT_A_DAY = {"Cache-Control": "public, max-age=86400"}
 _FILES = {str(path.relative_to(_STATIC)): path for path in _STATIC.rglob("*") if path.suffix in _TYPES}
 
 router = APIRouter(include_in_schema=False)
@@ -50,3 +51,9 @@ async def static_file(version: str, name: str) -> Response:
     if name in {"console.css", "console.js"}:
         return Response(_bundle(path.suffix), media_type=kind, headers=_KEPT)
     return FileResponse(path, media_type=kind, headers=_KEPT)
+
+
+@router.get("/favicon.ico")
+async def icon() -> Response:
+    """Return the icon where no page names it: a browser that shows a photo by itself asks for this address."""
+    return FileResponse(_STATIC / "icon.svg", media_type=_TYPES[".svg"], headers=_KEPT_A_DAY)

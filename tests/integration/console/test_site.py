@@ -58,6 +58,12 @@ async def test_static_file_is_kept_for_ever(console: ConsoleUnderTest, name: str
     assert "set-cookie" not in response.headers
 
 
+async def test_icon_is_found_where_no_page_names_it(console: ConsoleUnderTest) -> None:
+    response = (await console.send(None, "GET", "/favicon.ico")).response
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
+    assert response.headers["cache-control"] == "public, max-age=86400"
+
+
 @pytest.mark.parametrize(
     "path",
     [
