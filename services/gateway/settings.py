@@ -32,7 +32,7 @@ class GatewaySettings(BaseSettings):
     metrics_worker_url: str = Field(default="", description=_WORKER)
     webhooks_worker_url: str = Field(default="", description=_WORKER)
     gateway_body_bytes: int = Field(
-        default=22 * 1024 * 1024,
+        default=64 * 1024 * 1024,
         description="Maximum size of a request body at the gateway; services have lower limits, at most 21 MiB",
     )
     health_timeout_seconds: float = 3.0
