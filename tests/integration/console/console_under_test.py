@@ -187,8 +187,14 @@ async def running_console(
     """Run the console on these services."""
     async with (
         served(_Dispatch(list(services.apps.values()))) as gateway,
+        # The first calls load what the services need late: on a busy machine that takes long.
         service_under_test(
-            "console", database, keys_dir, encryption_keys=sample_data.KEY, gateway_url=gateway
+            "console",
+            database,
+            keys_dir,
+            encryption_keys=sample_data.KEY,
+            gateway_url=gateway,
+            api_timeout_seconds="60",
         ) as running,
     ):
         app: FastAPI = running.client._transport.app  # type: ignore[attr-defined]
