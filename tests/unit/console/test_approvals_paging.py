@@ -51,7 +51,7 @@ async def _decided(**form: str) -> str:
 
 
 async def test_links_keep_the_page_of_the_list() -> None:
-    values = cast(dict[str, Any], await show_approvals(_visit(), TWO, "later"))
+    values = cast(dict[str, Any], await show_approvals(_visit(), TWO, cursor="later"))
     assert values["address"](ONE) == f"/approvals?reply={ONE}&cursor=later"
     assert (values["cursor"], values["first"], values["gone"]) == ("later", "/approvals", "")
 
@@ -62,6 +62,6 @@ async def test_decision_leads_to_the_next_of_the_page() -> None:
 
 
 async def test_page_after_which_all_is_decided_shows_the_first() -> None:
-    values = cast(dict[str, Any], await show_approvals(_visit(), "", "last"))
+    values = cast(dict[str, Any], await show_approvals(_visit(), cursor="last"))
     assert [one["reply"]["id"] for one in values["waiting"]] == [ONE, TWO]
     assert values["first"] is None
