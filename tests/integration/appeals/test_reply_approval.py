@@ -220,8 +220,8 @@ async def test_list_of_waiting_replies_is_that_of_the_organisation(scenario: App
     assert {item["reply"]["text"] for item in items} == {TEXT}
     await execute(scenario, "UPDATE replies SET text = 'Звоните: 8 914 123-45-67'")
     centre = await request(scenario, "GET", "/reply-approvals", role="moderator")
-    assert "914" not in centre.text
-    assert len(centre.json()["items"]) == 3
+    items = centre.json()["items"]
+    assert [item["reply"]["text"] for item in items] == ["Звоните: [телефон]"] * 3
 
 
 async def test_waiting_reply_blocks_another_and_can_be_discarded(scenario: AppealsScenario) -> None:
