@@ -35,7 +35,7 @@ from services.metrics.weekly_report.populations import reported_time
 from services.metrics.weekly_report.publication import build_in_snapshot
 from services.metrics.weekly_report.row_tables import read_row_tables
 from services.metrics.weekly_report.shown_report import read_report
-from shared import clock
+from shared import clock, gc_tuning
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.database.sessions import Database, use_snapshot
@@ -107,6 +107,8 @@ async def _measure(appeals: int, runs: int) -> Results:
         await admin.execute("VACUUM (ANALYZE) sla_rollups")
         this_month = month_of(now)
         await _change_last_months(admin, this_month)
+        # As every service does when it has started.
+        gc_tuning.freeze_startup_objects()
         year = Period(midnight(month_of(midnight(this_month) - timedelta(days=330))), month_period(this_month).end)
         first = await admin.fetchval("SELECT min(opened_at) FROM appeals")
         results = Results(

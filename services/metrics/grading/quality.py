@@ -27,6 +27,7 @@ from services.metrics.schemas.grading_figures import (
     QualityGroup,
     QualityGroupBy,
 )
+from shared.database.id_conditions import is_one_of_query
 from shared.tables.metrics_grading import GradingItem, GradingSample
 from shared.tables.registry import Organisation
 
@@ -102,13 +103,17 @@ def mean_score(scores: Sequence[tuple[float, float]], minimum: int) -> MeanScore
 async def _scored_items(
     session: AsyncSession, period: Period, scope: ColumnElement[bool]
 ) -> tuple[Sequence[ScoredItem], set[UUID]]:
-    published = and_(GradingItem.published_at >= period.start, GradingItem.published_at < period.end)
+    graded = and_(
+        GradingItem.graded_at.is_not(None),
+        GradingItem.published_at >= period.start,
+        GradingItem.published_at < period.end,
+    )
     # A period that cuts a week has a part of a stratum only: the weight is that of the whole.
     of_stratum = aliased(GradingItem)
     strata = (
         select(of_stratum.sample_id, of_stratum.organisation_id, func.count().label("graded"))
         .where(
-            of_stratum.sample_id.in_(select(GradingItem.sample_id).where(published, scope)),
+            is_one_of_query(of_stratum.sample_id, select(GradingItem.sample_id.distinct()).where(graded, scope)),
             of_stratum.graded_at.is_not(None),
         )
         .group_by(of_stratum.sample_id, of_stratum.organisation_id)
@@ -132,7 +137,7 @@ async def _scored_items(
                     strata.c.organisation_id == GradingItem.organisation_id,
                 ),
             )
-            .where(GradingItem.graded_at.is_not(None), published, scope)
+            .where(graded, scope)
             .order_by(Organisation.sort_key, Organisation.id, GradingItem.published_at, GradingItem.id)
         )
     ).all()
