@@ -21,7 +21,7 @@ class FaultProxy:
     `refuse`: no connection is accepted. `hang`: requests are read and not answered. `slow_down`: they are answered
     by S3's 503. `cut`: the connection ends in the middle of a request or its response.
 
-    `requests` counts those that met a fault.
+    `requests` counts those that met a fault, `hanging` those that hang now.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -32,6 +32,7 @@ class FaultProxy:
         self._left = 0
         self.port = 0
         self.requests = 0
+        self.hanging = 0
 
     async def start(self) -> None:
         """Accept connections, on the same port as before."""
@@ -75,7 +76,11 @@ class FaultProxy:
                 writer.write(head.encode() + SLOW_DOWN)
                 await writer.drain()
             else:
-                await reader.read()  # until the client gives up
+                self.hanging += 1
+                try:
+                    await reader.read()  # until the client gives up
+                finally:
+                    self.hanging -= 1
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client or a change of the fault has ended the connection
         finally:

@@ -42,6 +42,7 @@ from tests.integration.appeals.attachment_helpers import (
 from tests.integration.appeals.conftest import AppealsScenario, build_scenario
 from tests.integration.appeals.reply_helpers import appeal, draft
 from tests.support import s3_server as keys
+from tests.support.eventually import eventually_true
 from tests.support.fault_proxy import Fault, FaultProxy, fault_proxy
 from tests.support.s3_server import S3Server, s3_server, s3_settings
 from tests.support.sample_images import jpeg
@@ -367,23 +368,24 @@ async def test_s3_that_is_away_at_the_start_does_not_stop_it(
         assert (await scenario.appeals.client.get("/health/ready")).json()["status"] == "pass"
 
 
-async def test_slow_storage_holds_no_connection_of_the_database(behind: Behind, proxy: FaultProxy) -> None:
-    scenario, http = behind.scenario, behind.http
-    made = await uploaded(scenario, http, jpeg())
-    await proxy.set("hang")
-    waiting = asyncio.gather(
-        *(upload(scenario, http, jpeg()) for _ in range(6)),
-        *(http.get(f"{PATH}/{made['id']}", headers=headers(scenario)) for _ in range(6)),
-    )
-    await _until_waiting(proxy, 12)
-    pool = scenario.appeals.service.database.engine.pool
-    assert pool.checkedout() == 0  # type: ignore[attr-defined]
-    assert {answer.status_code for answer in await waiting} == {503}
-
-
-async def _until_waiting(proxy: FaultProxy, count: int) -> None:
-    while proxy.requests < count:
-        await asyncio.sleep(0.01)
+async def test_slow_storage_holds_no_connection_of_the_database(
+    proxy: FaultProxy, database: TestDatabase, keys_dir: Path
+) -> None:
+    async with (
+        running_scenario(database, keys_dir, **s3_settings(proxy.port)) as scenario,
+        http_client(scenario) as http,
+    ):
+        made = await uploaded(scenario, http, jpeg())
+        await proxy.set("hang")
+        waiting = asyncio.gather(
+            *(upload(scenario, http, jpeg()) for _ in range(6)),
+            *(http.get(f"{PATH}/{made['id']}", headers=headers(scenario)) for _ in range(6)),
+        )
+        await eventually_true(lambda: proxy.hanging == 12, "all wait for the storage")
+        pool = scenario.appeals.service.database.engine.pool
+        assert pool.checkedout() == 0  # type: ignore[attr-defined]
+        await proxy.set(None)
+        assert {answer.status_code for answer in await waiting} == {200, 201}
 
 
 async def test_more_files_than_a_page_are_listed_and_only_unknown_old_ones_removed(

@@ -146,7 +146,7 @@ def statements(pool: Database) -> Iterator[list[str]]:
 @pytest.mark.timeout(1_500)
 async def test_search_and_clustering_among_many_read_few_rows(many: Database, keys_dir: Path) -> None:
     async with many.read() as session:
-        ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.id).limit(60)))
+        ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.number).limit(60)))
         asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
     for appeal in asked:
         buffers, plan = await explained(many, similar_appeals.candidates(appeal, timedelta(days=14)))

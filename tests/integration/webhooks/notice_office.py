@@ -58,7 +58,7 @@ class Office:
                 "smtp_tls": "none",
                 "smtp_from": "noreply@example.ru",
                 "smtp_bounce_address": "returned@example.ru",
-                "smtp_timeout_seconds": 5.0,
+                "smtp_timeout_seconds": 60.0,
                 "smtp_letters_per_minute": 100_000,
                 "front_end_url": "https://api.example.ru",
             }

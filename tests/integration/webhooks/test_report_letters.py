@@ -35,7 +35,7 @@ WEEK = "2026-W47"
 PUBLISHED = local("2026-11-23 07:07")
 MORNING = local("2026-11-23 09:00")
 PDF = b"%PDF-1.7 made for a test"
-WAIT = timedelta(seconds=0.2)
+WAIT = timedelta(seconds=1)
 
 
 async def announce(office: Office, week: str = WEEK) -> None:

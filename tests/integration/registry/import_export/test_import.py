@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from bench.generated_region.csv_file import region_csv
 from tests.conftest import TestDatabase
-from tests.integration.registry.conftest import make, pointers
+from tests.integration.registry.conftest import make, pointers, wait_until_blocked
 from tests.integration.registry.import_export.conftest import (
     IMPORT,
     counted,
@@ -286,11 +286,7 @@ async def test_concurrent_registration_fails_the_import(
         ["Код", "Наименование", "Вид"], ["s1", "Школа", "учреждение"], ["s2", "Музей", "учреждение"]
     )
     importing = asyncio.create_task(send(registry, content))
-    while not await raw_connection.fetchval(
-        "SELECT exists(SELECT FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted)"
-    ):
-        assert not importing.done()
-        await asyncio.sleep(0.02)
+    assert await wait_until_blocked(raw_connection, importing)
     await other.execute("COMMIT")
     answer = await importing
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
