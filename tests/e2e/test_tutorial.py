@@ -31,7 +31,7 @@ def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
         assert default in script
         script = script.replace(default, here)
     # A busy machine may need longer than the pauses of the document.
-    return f"set -euo pipefail\nsleep() {{ command sleep $(($1 * 3)); }}\n{script}"
+    return f"set -euo pipefail\nsleep() {{ command sleep $(($1 * 6)); }}\n{script}"
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ async def test_urgent_appeal_comes_first_with_owners_by_number(
     assert f"/queue/{waiting['urgent']}/assignment" in page
     assert "осталось 3" in page
     assert re.search(r'value="[0-9a-f-]{36}" data-key="1"[^>]*Организация bagulnik', page)
-    assert "62" in page
+    assert "тема «Дороги», 62" in page
     assert "Страница bagulnik 1" in page
     for key in ("0", "n", "o", "t", "x", "z", "e", "m"):
         assert f'data-key="{key}"' in page

@@ -22,7 +22,7 @@ from shared.service_client import ServiceUnavailable
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import IngestHarness
 
-NATIVE_ID = "5001777"
+NATIVE_ID = "1500177734"
 
 WORDS = "Бармаглот варкалось хливкие шорьки"
 
@@ -152,7 +152,7 @@ async def write_everything(harness: ErasureHarness) -> None:
             "Ответ: хливкие шорьки", 2, author=None, from_community=True, raw={"peer": NATIVE_ID}
         ),
         harness.ingest.item(
-            "[id5001777|Мурзилка], варкалось!",
+            "[id1500177734|Мурзилка], варкалось!",
             external_id="-101_8",
             author=None,
             from_community=True,

@@ -13,7 +13,7 @@ from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import add_service_token
 from tests.support.eventually import HANG_SECONDS
 
-CALLS_PER_SECOND = 100
+CALLS_PER_SECOND = 20
 
 
 async def seconds_of(pacers: list[CallPacer], token_id: UUID, calls: int) -> float:
@@ -28,8 +28,9 @@ async def seconds_of(pacers: list[CallPacer], token_id: UUID, calls: int) -> flo
 
 async def test_processes_share_the_rate_of_a_token(tables: Database) -> None:
     pacers = [CallPacer(tables) for _ in range(3)]
-    # Twelve calls have eleven pauses; with a rate of its own each process would need three.
-    assert await seconds_of(pacers, await add_service_token(tables), 4) >= 11 / CALLS_PER_SECOND
+    # Twelve calls have eleven pauses, which a slow reservation shortens; with a rate of its own each process would
+    # need three.
+    assert await seconds_of(pacers, await add_service_token(tables), 4) >= 8 / CALLS_PER_SECOND
 
 
 async def test_no_token_waits_for_another(tables: Database) -> None:
@@ -46,13 +47,13 @@ async def test_cancelled_calls_leave_no_turns_for_a_burst(tables: Database) -> N
     for task in waiting[2:]:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    await asyncio.sleep(0.1)  # longer than the turns that were reserved for the cancelled calls
-    assert await seconds_of([pacer], token_id, 4) >= 3 / CALLS_PER_SECOND
+    await asyncio.sleep(0.5)  # longer than the turns that were reserved for the cancelled calls
+    assert await seconds_of([pacer], token_id, 4) >= 2 / CALLS_PER_SECOND
 
 
 async def test_calls_are_spaced_where_the_database_refuses(tables: Database) -> None:
     # There is no such token, so the database stores no turn.
-    assert await seconds_of([CallPacer(tables)], uuid4(), 4) >= 3 / CALLS_PER_SECOND
+    assert await seconds_of([CallPacer(tables)], uuid4(), 4) >= 2 / CALLS_PER_SECOND
 
 
 @pytest.mark.parametrize(("pause", "asks"), [(3_600.0, False), (0.0, True)])
@@ -67,7 +68,7 @@ async def test_hanging_database_delays_no_call_and_is_asked_again_later(
     async with raw_connection.transaction():
         reserved = await raw_connection.fetchval("SELECT next_at FROM call_turns FOR UPDATE")
         async with asyncio.timeout(20):  # the connection itself gives up after 30 s
-            assert await seconds_of([pacer], token_id, 4) >= 3 / CALLS_PER_SECOND
+            assert await seconds_of([pacer], token_id, 4) >= 2 / CALLS_PER_SECOND
     monkeypatch.setattr(call_pacing, "RESERVE_SECONDS", HANG_SECONDS)
     await seconds_of([pacer], token_id, 1)
     assert (await raw_connection.fetchval("SELECT next_at FROM call_turns") != reserved) == asks

@@ -42,7 +42,7 @@ async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarne
         harness.direct_message(change=change),
         harness.direct_message("Ответ: хливкие шорьки", 2, author=None, from_community=True, change=change),
         harness.ingest.item(
-            "[id5001777|Мурзилка], варкалось!",
+            "[id1500177734|Мурзилка], варкалось!",
             change=change,
             external_id="-101_8",
             author=None,
@@ -117,7 +117,7 @@ async def test_unparsed_payload_of_an_erased_person_is_not_quarantined_again(har
 
 
 async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -> None:
-    page, chat, discussion = replace(harness.ingest.page, network="ok"), "chat:C5001777", "GROUP_TOPIC:1"
+    page, chat, discussion = replace(harness.ingest.page, network="ok"), "chat:C1500177734", "GROUP_TOPIC:1"
 
     def written(change: str) -> list[IncomingItem]:
         return [
@@ -225,7 +225,7 @@ async def test_states_of_erased_conversations_do_not_name_the_person(harness: Er
 
 
 async def test_closed_chat_of_an_erased_conversation_leaves_the_cursor(harness: ErasureHarness) -> None:
-    page, chat = replace(harness.ingest.page, network="ok"), "chat:C5001777"
+    page, chat = replace(harness.ingest.page, network="ok"), "chat:C1500177734"
     harness.key = author_key("ok", NATIVE_ID)
     await harness.ingest.take(
         harness.direct_message(external_id=f"{chat}/mid:1", thread_key=f"ok:{chat}", url=""), page=page

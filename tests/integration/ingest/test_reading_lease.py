@@ -8,6 +8,7 @@ from pathlib import Path
 from socket import gethostname
 
 import asyncpg
+import pytest
 from aiohttp import web
 
 from services.ingest.sources.reading_lease import ReadingLeaseHolder
@@ -79,14 +80,16 @@ async def _counting_network() -> AsyncIterator[tuple[str, list[str]]]:
 
 
 async def test_second_worker_calls_nothing_until_the_first_one_stops(
-    vk: Emulator, database: TestDatabase, keys_dir: Path
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Neither a slow start nor a stall of the first worker hands the lease over.
+    monkeypatch.setattr("services.ingest.worker.LEASE_SECONDS", 600.0)
     page = vk.page("two_workers")
+    await _set_lease(database, f"{gethostname()}:9000", timedelta(minutes=10))
     async with _counting_network() as (url, called):
         other = KEYS | FAST | {"port": "9001", "vk_api_url": url}
         async with service_under_test("ingest", database, keys_dir, process="worker", **other):
             async with connected(database, keys_dir, vk_api_url=vk.url, port="9000") as system:
-                await _set_lease(database, f"{gethostname()}:9000", timedelta(seconds=10))
                 await system.connect_page("vk", vk, page)
                 for number in range(3):
                     written = vk.citizen(page, f"Кто читает? {number}")

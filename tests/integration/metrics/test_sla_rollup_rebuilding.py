@@ -1,6 +1,7 @@
 """Which months are rolled up again, and when; two workers; the nightly recount."""
 
 from datetime import date, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -42,10 +43,11 @@ async def test_change_of_every_counted_column_is_noted(region: Region) -> None:
     queries = [packed_rows(kind, true()) for kind in KINDS]
     used = {element.name for query in queries for element in iterate(query) if isinstance(element, Column)}
     assert {"status", "topic_id"} < used
-    for name in used:
+    for name in sorted(used):
         await region.connection.execute("DELETE FROM sla_rollup_changes")
-        values = [value for value in (region.values()[name] for _ in range(20)) if value is not None]
-        await region.connection.execute(f"UPDATE appeals SET {name} = $1", values[0])
+        drawn = (region.values()[name] for _ in count())
+        value = next(one for one in drawn if one is not None)
+        await region.connection.execute(f"UPDATE appeals SET {name} = $1", value)
         assert await region.changes() != [], name
 
 

@@ -19,6 +19,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.database.sessions import Database, ReadSession, use_snapshot
 from tests.integration.metrics.conftest import CENTRE, END, JANUARY, NOW, Region
+from tests.support.eventually import HANG_SECONDS
 
 MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
 GROUPINGS = (None, *SlaGroupBy)
@@ -156,7 +157,7 @@ class Worker:
         session.execute = stopping  # type: ignore[method-assign]
         self._work = asyncio.create_task(rebuild_month(session, MARCH, NOW))
         counted = asyncio.create_task(self._counted.wait())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             await asyncio.wait([self._work, counted], return_when=asyncio.FIRST_COMPLETED)
         assert counted.done(), f"the work ended before it had counted: {self._work}"
 

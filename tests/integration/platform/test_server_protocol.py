@@ -13,7 +13,7 @@ from tests.support.stuck_reader import stuck_reader
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such limit")
 async def test_response_that_nobody_takes_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 1)
+    monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 3)
     async with served(Response(b"x" * 10_000_000)) as base, stuck_reader(base, "/") as reader:
         await eventually_true(lambda: reader.is_served, "it is connected")
         await eventually_true(lambda: not reader.is_served, "its connection is freed")
