@@ -39,8 +39,8 @@ FAST = {
     "ok_discussion_poll_seconds": "0.3",
     "ok_chat_poll_seconds": "0.4",
     "ok_closed_retry_seconds": "2",
-    "vk_call_timeout_seconds": "3",
-    "ok_call_timeout_seconds": "3",
+    "vk_call_timeout_seconds": "10",
+    "ok_call_timeout_seconds": "10",
     "publish_settle_seconds": "0.5",
     "vk_long_poll_wait_seconds": "5",
 }
