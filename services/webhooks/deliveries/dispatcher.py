@@ -17,6 +17,7 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import DateTime, Integer, bindparam, select, text, update
 
+from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, next_attempt_at, requested_wait
 from services.webhooks.endpoints import entitlements, pending_deliveries
 from services.webhooks.endpoints.endpoints import deactivate
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
@@ -31,19 +32,6 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 log = get_logger(__name__)
 
-# Delays after the first, second, … failed attempt; after the last one the delivery has failed. Published in
-# docs/integrator/webhooks.md.
-RETRY_DELAYS = (
-    timedelta(seconds=5),
-    timedelta(seconds=30),
-    timedelta(minutes=2),
-    timedelta(minutes=10),
-    timedelta(hours=1),
-    timedelta(hours=5),
-    timedelta(hours=10),
-    timedelta(hours=24),
-    timedelta(hours=24),
-)
 IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 RESPONSE_EXCERPT_BYTES = 200
@@ -115,11 +103,15 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True)
 class AttemptResult:
-    """Result of one attempt; without an error the receiver has accepted the delivery."""
+    """Result of one attempt; without an error the receiver has accepted the delivery.
+
+    `requested_wait`: how long the receiver asks to wait before the next attempt.
+    """
 
     claim: ClaimedDelivery
     response_status: int | None = None
     error: str | None = None
+    requested_wait: timedelta | None = None
 
 
 class Dispatcher:
@@ -230,8 +222,11 @@ class Dispatcher:
             ) as response:
                 if 200 <= response.status < 300:
                     return AttemptResult(claim, response.status)
+                wait = None
+                if response.status in ASKS_TO_WAIT:
+                    wait = requested_wait(response.headers.get("Retry-After"), clock.now())
                 excerpt = await _excerpt(response)
-                return AttemptResult(claim, response.status, f"HTTP {response.status}{excerpt}")
+                return AttemptResult(claim, response.status, f"HTTP {response.status}{excerpt}", wait)
         except TimeoutError:
             return AttemptResult(claim, error=f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
@@ -304,10 +299,11 @@ def _row(outcome: AttemptResult, now: datetime) -> dict[str, Any]:
     row = {"of": claim.id, "claimed_at": claim.claimed_at, "response": outcome.response_status}
     if outcome.error is None:
         return row | {"new_status": "delivered", "next": now, "error": None, "delivered": now}
-    last = claim.attempts > len(RETRY_DELAYS) or outcome.response_status == HTTP_GONE
+    gone = outcome.response_status == HTTP_GONE
+    again = None if gone else next_attempt_at(now, claim.attempts, outcome.requested_wait)
     return row | {
-        "new_status": "failed" if last else "pending",
-        "next": now if last else now + RETRY_DELAYS[claim.attempts - 1],
+        "new_status": "failed" if again is None else "pending",
+        "next": again or now,
         "error": outcome.error,
         "delivered": None,
     }

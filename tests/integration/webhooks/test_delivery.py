@@ -10,8 +10,9 @@ import pytest
 import standardwebhooks
 import svix
 
-from services.webhooks.deliveries.dispatcher import FAILING_ENDPOINT_CONCURRENCY, RETRY_DELAYS
+from services.webhooks.deliveries.dispatcher import FAILING_ENDPOINT_CONCURRENCY
 from services.webhooks.deliveries.fanout import fan_out
+from services.webhooks.deliveries.retry_schedule import JITTER, RETRY_DELAYS
 from shared import clock
 from shared.events.consumer import Consumer
 from shared.tables.common import Event
@@ -89,7 +90,7 @@ async def test_delivery_fails_after_the_published_schedule(harness: WebhooksHarn
             assert await harness.deliver() == []
         [delivery] = await harness.deliveries()
         assert delivery["status"] == "pending"
-        assert moment(delivery["next_attempt_at"]) - at == pause
+        assert pause <= moment(delivery["next_attempt_at"]) - at <= pause * (1 + JITTER)
         await harness.make_due()
     await harness.deliver()
     [delivery] = await harness.deliveries()
@@ -108,6 +109,25 @@ async def test_delivery_fails_after_the_published_schedule(harness: WebhooksHarn
     [delivery] = await harness.deliveries(status="delivered")
     assert delivery["attempts"] == 1
     assert {request.id for request in receiver.received} == {delivery["event_id"]}
+
+
+@pytest.mark.parametrize(("status", "followed"), [(429, True), (503, True), (500, False)])
+async def test_receiver_that_asks_to_wait_is_not_called_before(
+    harness: WebhooksHarness, receiver: Receiver, *, status: int, followed: bool
+) -> None:
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    receiver.statuses = [status]
+    receiver.headers = {"Retry-After": "7200"}
+    at = clock.now()
+    with mock.patch("shared.clock.now", return_value=at):
+        await harness.deliver()
+    [delivery] = await harness.deliveries()
+    waits = moment(delivery["next_attempt_at"]) - at
+    assert (delivery["status"], waits == timedelta(hours=2), waits < timedelta(seconds=6)) == (
+        "pending", followed, not followed,
+    )  # fmt: skip
 
 
 async def test_response_410_deactivates_the_endpoint(harness: WebhooksHarness, receiver: Receiver) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.webhooks.deliveries.dispatcher import RETRY_DELAYS
+from services.webhooks.deliveries.retry_schedule import RETRY_DELAYS
 from services.webhooks.endpoints.signing import new_secret, signed_headers
 from services.webhooks.event_catalogue.documentation import DOCUMENT, with_current_tables
 from shared.contracts.catalogue import EVENT_MODELS

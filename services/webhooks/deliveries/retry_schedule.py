@@ -1,0 +1,56 @@
+"""When a delivery is tried again: the published schedule, and what the receiver asks for by `Retry-After`."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+# Pauses after the first, second, … failed attempt; after the last one the delivery has failed. Published in
+# docs/integrator/webhooks.md.
+RETRY_DELAYS = (
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+# A pause is longer by up to this share: deliveries that failed together do not return together.
+JITTER = 0.1
+LONGEST_REQUESTED = timedelta(hours=24)
+# The statuses whose `Retry-After` is followed (RFC 9110 §10.2.3, RFC 6585 §4).
+ASKS_TO_WAIT = frozenset({429, 503})
+
+
+def next_attempt_at(now: datetime, attempts: int, requested: timedelta | None) -> datetime | None:
+    """Return when a delivery that has failed so often is tried again, or None.
+
+    It is not tried before the time that the receiver asks to wait.
+    """
+    if attempts > len(RETRY_DELAYS):
+        return None
+    pause = RETRY_DELAYS[attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 — spreads load, no secret
+    return now + max(pause, requested or timedelta())
+
+
+def requested_wait(header: str | None, now: datetime) -> timedelta | None:
+    """Return how long a receiver asks to wait by `Retry-After`, in seconds or until a date; at most 24 hours.
+
+    What cannot be read, or has passed, is no request.
+    """
+    if header is None:
+        return None
+    value = header.strip()
+    if value.isascii() and value.isdigit():
+        # More digits than this are a wait beyond the limit, however many there are.
+        wait = timedelta(seconds=int(value[:9]))
+    else:
+        try:
+            until = parsedate_to_datetime(value)
+        except (ValueError, OverflowError):
+            return None
+        # A date in the form of asctime, which names no zone, is in UTC (RFC 9110 §5.6.7).
+        wait = (until if until.tzinfo else until.replace(tzinfo=UTC)) - now
+    return min(wait, LONGEST_REQUESTED) if wait > timedelta() else None

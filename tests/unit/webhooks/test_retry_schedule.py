@@ -1,0 +1,46 @@
+"""When a failed delivery is tried again."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.webhooks.deliveries.retry_schedule import JITTER, RETRY_DELAYS, next_attempt_at, requested_wait
+
+NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ("120", timedelta(minutes=2)),
+        (" 1 ", timedelta(seconds=1)),
+        ("1000000000", timedelta(hours=24)),
+        ("9" * 4_000, timedelta(hours=24)),
+        ("Mon, 30 Nov 2026 12:30:00 GMT", timedelta(minutes=30)),
+        ("Mon Nov 30 12:30:00 2026", timedelta(minutes=30)),
+        ("Mon, 30 Nov 2026 15:30:00 +0300", timedelta(minutes=30)),
+        ("Mon, 30 Nov 2099 12:30:00 GMT", timedelta(hours=24)),
+        ("Mon, 30 Nov 2026 11:59:59 GMT", None),
+        *(
+            (garbage, None)
+            for garbage in (None, "", "0", "-5", "1.5", "soon", "٣", "1e3", "\x00", "Mon, 99 Nov 2026")
+        ),
+    ],
+)
+def test_receiver_asks_to_wait_in_seconds_or_until_a_date(header: str | None, wait: timedelta | None) -> None:
+    assert requested_wait(header, NOW) == wait
+
+
+def test_pauses_follow_the_schedule_and_are_spread() -> None:
+    for attempts, pause in enumerate(RETRY_DELAYS, 1):
+        waits = [at - NOW for _ in range(50) if (at := next_attempt_at(NOW, attempts, None))]
+        assert len(waits) == 50
+        assert pause <= min(waits) < max(waits) <= pause * (1 + JITTER)
+    assert next_attempt_at(NOW, len(RETRY_DELAYS) + 1, timedelta(hours=1)) is None
+
+
+def test_longer_of_pause_and_requested_wait_counts() -> None:
+    assert next_attempt_at(NOW, 1, timedelta(hours=3)) == NOW + timedelta(hours=3)
+    later = next_attempt_at(NOW, 9, timedelta(seconds=1))
+    assert later is not None
+    assert later >= NOW + timedelta(hours=24)
