@@ -1,0 +1,79 @@
+"""Requests with one `Idempotency-Key`: at once, while the first one runs, and after one that was cut off."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.integration.appeals.conftest import AppealsScenario
+from tests.support.eventually import HANG_SECONDS, eventually
+
+BODY = {"text": "Позвонили: на улице Гагарина не горят фонари", "source": "phone"}
+WAITING = "SELECT pid FROM pg_locks WHERE relation = 'appeals'::regclass AND NOT granted"
+
+
+async def _post(scenario: AppealsScenario, **changes: Any) -> Any:
+    return await scenario.post("/appeals", BODY | changes, Idempotency_Key="one")
+
+
+async def _appeals(scenario: AppealsScenario) -> int:
+    return int(await scenario.ingest.fetchval("SELECT count(*) FROM appeals"))
+
+
+async def _blocked(connection: Any) -> Any:
+    """Return the process of the database in which a request waits, when it does."""
+    return await eventually(lambda: connection.fetchval(WAITING), "a request that waits for the table")
+
+
+@pytest.mark.parametrize("requests", [30, pytest.param(1_000, marks=pytest.mark.long)])
+async def test_many_requests_at_once_open_one_appeal(scenario: AppealsScenario, *, requests: int) -> None:
+    at_once = asyncio.Semaphore(50)  # each one notes the access of its caller in a connection of its own
+
+    async def post() -> Any:
+        async with at_once:
+            return await _post(scenario)
+
+    async with asyncio.timeout(HANG_SECONDS):
+        answers = await asyncio.gather(*(post() for _ in range(requests)))
+    counts = Counter((answer.status_code, answer.json().get("type")) for answer in answers)
+    assert counts.keys() <= {(201, None), (409, "/problems/idempotent-request-in-progress")}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert sum("idempotent-replay" not in answer.headers for answer in answers if answer.status_code == 201) == 1
+    assert await _appeals(scenario) == 1
+    assert len(await scenario.events("appeal.opened")) == 1
+
+
+async def test_request_that_is_running_is_not_waited_for(scenario: AppealsScenario) -> None:
+    connection = await scenario.database.connect()
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE appeals IN SHARE MODE")
+        first = asyncio.create_task(_post(scenario))
+        await _blocked(connection)
+        second = await _post(scenario)
+        assert (second.status_code, second.json()["type"]) == (409, "/problems/idempotent-request-in-progress")
+        other = await _post(scenario, text="Другое")
+        assert (other.status_code, other.json()["type"]) == (409, "/problems/idempotent-request-in-progress")
+    opened = await first
+    again, changed = await _post(scenario), await _post(scenario, text="Другое")
+    assert (opened.status_code, again.status_code, changed.status_code) == (201, 201, 422)
+    assert again.json() == opened.json()
+    assert changed.json()["type"] == "/problems/idempotency-key-reused"
+    assert await _appeals(scenario) == 1
+    await connection.close()
+
+
+async def test_request_that_was_cut_off_leaves_nothing_and_its_repetition_opens_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    connection = await scenario.database.connect()
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE appeals IN SHARE MODE")
+        first = asyncio.create_task(_post(scenario))
+        await connection.execute("SELECT pg_terminate_backend($1)", await _blocked(connection))
+        assert (await first).status_code == 503
+    assert await _appeals(scenario) == 0
+    opened = await _post(scenario)
+    assert (opened.status_code, "idempotent-replay" in opened.headers) == (201, False)
+    assert await _appeals(scenario) == 1
+    await connection.close()
