@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
@@ -74,10 +75,18 @@ Things = Mapping[str, Any]
 class SampleData(dict[str, Things]):
     """The things of each organisation by name."""
 
-    def identifying(self, relation: str) -> set[str]:
-        """Return the values that no response may contain if the caller may not see this organisation's things."""
-        ids = {str(value) for value in self[relation].values() if isinstance(value, UUID)}
-        return (ids & self._distinguished()) | {MARKS[relation]}
+    @cached_property
+    def identifying(self) -> Mapping[str, frozenset[str]]:
+        """The values that no response may contain if the caller may not see an organisation's things, by relation.
+
+        Read it when the sample data is complete: it is asked for at each response, and is computed once.
+        """
+        distinguished = self._distinguished()
+        return {
+            relation: frozenset(str(value) for value in things.values() if isinstance(value, UUID)) & distinguished
+            | {MARKS[relation]}
+            for relation, things in self.items()
+        }
 
     def _distinguished(self) -> set[str]:
         counted: dict[str, int] = {}

@@ -138,7 +138,7 @@ def leaks(
     if reached is None or reached == set(RELATIONS):
         return []
     hidden: set[str] = set().union(
-        *(all_services.samples.identifying(relation) for relation in RELATIONS if relation not in reached)
+        *(all_services.samples.identifying[relation] for relation in RELATIONS if relation not in reached)
     )
     return [name for name in hidden if name in text and not asked.names(name)]
 

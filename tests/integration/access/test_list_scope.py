@@ -253,10 +253,13 @@ async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str
             name = parameter["name"]
             if name in PAGED:
                 continue
+            sent: set[str] = set()
             for relation in set(RELATIONS) - reached:
                 tried = list(values(all_services, route, parameter, all_services.samples[relation]))
                 assert tried, f"{route}: add a value for the filter «{name}» to {__name__}"
-                for value in tried:
+                # Values of an enumeration are the same for every relation: one request tells about all.
+                for value in [value for value in tried if value not in sent]:
+                    sent.add(value)
                     answer = await all_services.send(route, asked, all_services.token(who), **{name: value})
                     # Some filters are valid only together with others.
                     assert answer.status_code in {200, 422}, answer.text
