@@ -1,11 +1,15 @@
 """OK discussions: closed, removed and edited content is found by polls and scans."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
+from services.ingest.networks.ok.topic_poll import TopicPoller
 from services.ingest.networks.port import NetworkAdapter, PageRef
 from shared import clock
 from tests.conftest import TestDatabase
@@ -174,8 +178,13 @@ async def test_closed_group_shows_reason_and_recovers(
 
 
 async def test_unreadable_discussion_does_not_block_others(
-    ok: Emulator, database: TestDatabase, keys_dir: Path
+    ok: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def idle(_poller: TopicPoller) -> None:
+        await asyncio.Event().wait()
+
+    # The other reader of comments would meet the fault now and then.
+    monkeypatch.setattr(TopicPoller, "run", idle)
     page = ok.page("ok_refused")
     settings = {"ok_api_url": ok.url, "ok_closed_retry_seconds": "2"}
     async with connected(database, keys_dir, **settings) as system:
