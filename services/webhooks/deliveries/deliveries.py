@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import AwareDatetime, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +26,8 @@ class DeliveryFilter(ListFilter):
     status: WebhookDeliveryStatus | None = None
     event_type: DeliveredEventType | None = None
     event_id: UUID | None = None
+    created_from: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, included")
+    created_to: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, not included")
 
 
 async def list_deliveries(
@@ -40,6 +43,10 @@ async def list_deliveries(
         query = query.where(WebhookDelivery.event_id == filters.event_id)
     if filters.event_type is not None:
         query = query.where(WebhookDelivery.event_type == filters.event_type)
+    if filters.created_from is not None:
+        query = query.where(WebhookDelivery.created_at >= filters.created_from)
+    if filters.created_to is not None:
+        query = query.where(WebhookDelivery.created_at < filters.created_to)
     after = paging.after((WebhookDelivery.created_at, WebhookDelivery.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

@@ -62,6 +62,8 @@ NAMES_NOBODY: dict[str, list[str]] = {
         "started_from",
         "made_from",
         "made_to",
+        "created_from",
+        "created_to",
     )
 } | {
     "from": ["2026-03-02T00:00:00Z"],

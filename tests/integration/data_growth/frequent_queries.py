@@ -398,5 +398,6 @@ FREQUENT_QUERIES = [
     _reads("of an appeal", "ix_personal_data_reads_subject_ids", subject_id=UUID(int=1)),
     _deliveries("all", "ix_webhook_deliveries_created_at"),
     _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),
+    _deliveries("of a week", "ix_webhook_deliveries_created_at", created_from=LAST_WEEK),
     _deliveries("pending", "ix_webhook_deliveries_due", status="pending"),
 ]

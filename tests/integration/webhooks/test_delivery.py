@@ -130,6 +130,26 @@ async def test_receiver_that_asks_to_wait_is_not_called_before(
     )  # fmt: skip
 
 
+async def test_deliveries_of_a_time_are_listed(harness: WebhooksHarness, receiver: Receiver) -> None:
+    await harness.endpoint(receiver.url)
+    for _ in range(3):
+        await harness.emit()
+    await harness.fan_out()
+    for day, delivery in enumerate(await harness.deliveries(), 1):
+        await harness.sql(
+            f"UPDATE webhook_deliveries SET created_at = '2026-11-0{day}T00:00:00Z' WHERE id = '{delivery['id']}'"
+        )
+    one, two, three = ("2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "2026-11-03T00:00:00Z")
+
+    async def days(**query: str) -> list[str]:
+        return [delivery["created_at"] for delivery in await harness.deliveries(**query)]
+
+    assert await days() == [three, two, one]
+    assert await days(created_from=two) == [three, two]
+    assert await days(created_to=two) == [one]
+    assert await days(created_from=two, created_to=three) == [two]
+
+
 async def test_response_410_deactivates_the_endpoint(harness: WebhooksHarness, receiver: Receiver) -> None:
     endpoint = await harness.endpoint(receiver.url)
     for _ in range(3):
