@@ -1,0 +1,24 @@
+"""The command lines of the documentation of operations, as they are written there."""
+
+import re
+from pathlib import Path
+
+_OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
+
+
+def documented_lines(page: str, heading: str) -> list[str]:
+    """Return the command lines of a section in their order, each with the lines that it continues on.
+
+    `page` is the name of a file without `.md`. Raise LookupError for a missing section, or one without
+    commands.
+    """
+    text = (_OPERATIONS / f"{page}.md").read_text(encoding="utf-8")
+    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    if section is None:
+        raise LookupError(f"{page}.md has no section «{heading}»")
+    commands = re.sub(r"\\\n +", "", "\n".join(re.findall(r"^    (.+)$", section[1], re.MULTILINE))).splitlines()
+    # Blocks of settings for `.env` and of YAML are indented alike.
+    found = [line for line in commands if re.match(r"(\(|docker |git |curl |sudo )", line)]
+    if not found:
+        raise LookupError(f"the section «{heading}» of {page}.md has no commands")
+    return found

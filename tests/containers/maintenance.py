@@ -1,0 +1,77 @@
+"""Steps of an operator: backup and restore, upgrade and roll back, by the documented lines."""
+
+import time
+
+from tests.containers import citizens
+from tests.containers.api import wait_until
+from tests.containers.documented import documented_lines
+from tests.containers.engine import StepFailedError
+from tests.containers.first_start import people
+from tests.containers.installation import Installation
+
+_WRITERS = "ingest-worker appeals-worker metrics-worker registry-worker webhooks-worker"
+
+
+def backup(installation: Installation) -> str:
+    """Back up, delete everything but `.env` and the backup, restore: the same rows, and the main job works."""
+    # Reading of the networks goes on otherwise, and the counts with it.
+    installation.command(f"docker compose stop {_WRITERS}")
+    before = citizens.counts(installation)
+    began = time.monotonic()
+    for line in documented_lines("maintenance", "Back up"):
+        installation.command(line)
+    saved = time.monotonic() - began
+    size = (installation.folder / "gospablik.dump").stat().st_size / 1e6
+    installation.command("docker compose down --volumes")
+    began = time.monotonic()
+    *restore, start = documented_lines("maintenance", "Restore")
+    for line in restore:
+        installation.command(line)
+    after = citizens.counts(installation)
+    if after != before:
+        raise StepFailedError(f"before the backup {before}, after the restore {after}")
+    installation.command(start)
+    wait_until(installation.passes, "/health says pass after the restore", seconds=60)
+    restored = time.monotonic() - began
+    installation.gospablik("registry", "audit verify")
+    return (
+        f"saved in {saved:.0f} s ({size:.1f} MB), restored on an empty installation in {restored:.0f} s: "
+        f"{before['messages']} messages, {before['appeals']} appeals, {before['audit']} rows of the audit trail"
+    )
+
+
+def upgrade(installation: Installation, former: str) -> str:
+    """Install a former version, upgrade it by the documented lines while citizens write, and go back."""
+    lines = documented_lines("maintenance", "Upgrade and roll back")
+    back_at = next(number for number, line in enumerate(lines) if "FORMER_TAG" in line)
+    new = installation.engine.output("git rev-parse HEAD", folder=installation.folder)
+    installation.remove()
+    installation.clone(former)
+    installation.build()
+    installation.configure("(umask 077; set -C; docker run --rm gospablik generate-env > .env)")
+    installation.up()
+    people(installation)
+    citizens.connect_region(installation)
+    took = {}
+    for direction, commands in (("upgrade", lines[:back_at]), ("back", lines[back_at:])):
+        if direction == "back":
+            with (installation.folder / ".env").open("a", encoding="utf-8") as file:
+                file.write("GOSPABLIK_IMAGE=gospablik:before\n")
+
+        def change(commands: list[str] = commands, direction: str = direction) -> None:
+            began = time.monotonic()
+            for line in commands:
+                if line == "docker compose build":
+                    installation.build()
+                else:
+                    installation.command(line.replace("NEW_TAG", new).replace("FORMER_TAG", former))
+            took[direction] = time.monotonic() - began
+
+        citizens.run_flow(installation, 6, while_writing=change)
+        wait_until(installation.passes, f"/health says pass after {direction}", seconds=60)
+        citizens.run_flow(installation, 2)
+    installation.gospablik("registry", "audit verify")
+    return (
+        f"from {former[:8]} to {new[:8]} in {took['upgrade']:.0f} s with the build, back in {took['back']:.0f} s, "
+        "citizens writing meanwhile: all messages opened appeals, each reply stands once, the audit chain is whole"
+    )
