@@ -18,7 +18,16 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && rm -rf natasha/data/model natasha/data/dict
 
-# The code and its command, for the Python of the packages.
+# What no container runs but that of the target `training`: it teaches the classifier, and reads no network.
+FROM packages AS services
+RUN cd /opt/gospablik/lib/python3.11/site-packages \
+    && rm -rf sklearn scikit_learn* joblib* narwhals* threadpoolctl* holidays* \
+    && cd scipy \
+    && rm -rf cluster datasets differentiate fft fftpack integrate interpolate io misc ndimage odr optimize signal \
+        spatial stats \
+    && find .. -regex '.*\.\(c\|h\|cpp\|hpp\|pyx\|pxd\|pxi\|pyi\|f\|f90\)' -delete
+
+# The code and its command, for the Python of the packages; without the demo of the embedded run.
 FROM packages AS code
 WORKDIR /src
 COPY requirements-embedded.lock ./
@@ -35,16 +44,16 @@ COPY emulators emulators
 COPY cli cli
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir /wheels . \
     && pip --python /opt/gospablik/bin/python install --no-deps --no-index --disable-pip-version-check \
-        --target /opt/code /wheels/*.whl
+        --target /opt/code /wheels/*.whl \
+    && rm -rf /opt/code/cli/demo
 
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS base
 # The image of Python has no bytecode, and the root of a container is read-only: each process would compile.
 RUN python -m compileall -q -x '/(test|idlelib|lib2to3|tkinter|turtledemo|ensurepip|site-packages)/' /usr/local/lib/python3.11 \
-    && groupadd --system --gid 10001 gospablik \
-    && useradd --system --home-dir /app --create-home --uid 10001 --gid 10001 gospablik \
+    && groupadd --gid 10001 gospablik \
+    && useradd --no-log-init --home-dir /app --create-home --uid 10001 --gid 10001 gospablik \
     && install -d -o gospablik -g gospablik -m 0700 /keys /data /attachments /etc/traefik /acme \
        /keys/registry /keys/ingest /keys/appeals /keys/metrics /keys/webhooks
-COPY --from=packages /opt/gospablik /opt/gospablik
 ENV PATH=/opt/code/bin:/opt/gospablik/bin:$PATH \
     PYTHONPATH=/opt/code \
     PYTHONUNBUFFERED=1 \
@@ -57,4 +66,12 @@ EXPOSE 8000
 ENTRYPOINT ["gospablik"]
 CMD ["--help"]
 COPY --chmod=755 cli/deployment/ready.bash /usr/local/bin/ready
+
+# `docker build --target training -t gospablik-training .`: the command `gospablik topics train` and its packages.
+FROM base AS training
+COPY --from=packages /opt/gospablik /opt/gospablik
+COPY --from=code /opt/code /opt/code
+
+FROM base
+COPY --from=services /opt/gospablik /opt/gospablik
 COPY --from=code /opt/code /opt/code

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -33,6 +34,22 @@ TargetAccuracy = Annotated[
 ]
 
 
+def _load_training() -> ModuleType:
+    """Return the module of training; exit with 1 in the image of the services, which has no packages for it."""
+    try:
+        from cli.commands import topic_training
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("scipy", "sklearn"):
+            raise
+        typer.echo(
+            "This image has no packages for training. Build the one that has: "
+            "docker build --target training -t gospablik-training .",
+            err=True,
+        )
+        raise typer.Exit(1) from error
+    return topic_training
+
+
 @app.command()
 def train(
     *,
@@ -44,8 +61,7 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Activate it even if it is not better")] = False,
 ) -> None:
     """Train on a file, store the result as a new version, and activate it if it beats the current one."""
-    from cli.commands import topic_training
-
+    topic_training = _load_training()
     topic_training.report_errors(lambda: topic_training.train(data, text, label, model, names, force=force))
 
 
@@ -67,8 +83,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
     """Print the scores of a model on a file; without a model, those of training on it, beside a baseline."""
-    from cli.commands import topic_training
-
+    topic_training = _load_training()
     if model is not None:
         topic_training.report_errors(
             lambda: topic_training.evaluate_model(data, text, label, model, target_accuracy, as_json=as_json)
@@ -102,8 +117,7 @@ def predict(
     ] = None,
 ) -> None:
     """Write the rows of a file with the added columns `label, top3, confidence`, in their order."""
-    from cli.commands import topic_training
-
+    topic_training = _load_training()
     topic_training.report_errors(lambda: topic_training.predict(data, text, label, model, out))
 
 

@@ -17,11 +17,12 @@ from dataclasses import astuple, dataclass, fields
 from datetime import date, datetime, time, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TextIO
-
-import holidays
+from typing import TYPE_CHECKING, Any, TextIO
 
 from shared.working_time import format_intervals, shorten
+
+if TYPE_CHECKING:
+    import holidays
 
 YEARS = range(2025, 2028)
 NATIONAL = "holidays: RU"
@@ -71,6 +72,8 @@ def read_regional_days() -> list[RegionalDay]:
 
 def generate(years: Iterable[int] = YEARS) -> list[CalendarDayRow]:
     """Return all days that differ from the weekly pattern, in order."""
+    import holidays  # noqa: PLC0415 - migrations read the file, and images have no such package
+
     wanted_years = list(years)
     # The public holidays on the first days of the next year shorten the last day of this one.
     russia = holidays.country_holidays("RU", years=[*wanted_years, max(wanted_years) + 1], language="ru")

@@ -48,8 +48,14 @@ def _steps(installation: Installation, arguments: argparse.Namespace) -> dict[st
         "outages": on(faults.outages, installation),
         "safety": on(faults.safety, installation),
         "upgrade": on(maintenance.upgrade, installation, arguments.former or _former_version()),
+        "remove": on(_remove, installation),
         "clean": on(_clean, installation),
     }
+
+
+def _remove(installation: Installation) -> str:
+    installation.remove()
+    return "containers, data and settings are removed"
 
 
 def _clean(installation: Installation) -> str:

@@ -95,6 +95,10 @@ class Person(Caller):
         self.name, self.password = name, password
         self._token, self._valid_until = "", 0.0
 
+    def sign_out(self) -> None:
+        """Forget the token: the next call signs in."""
+        self._valid_until = 0.0
+
     def token(self) -> str:
         """Return an access token that is valid for a minute at least."""
         if time.monotonic() > self._valid_until:

@@ -17,6 +17,10 @@ from tests.containers.installation import Installation
 
 _REGION = Path(__file__).parents[2] / "cli" / "demo" / "region.csv"
 _TOKEN_FIELDS = ("kind", "token", "application_key", "application_secret_key", "session_secret_key")
+_COLUMNS = (
+    *("code", "kind", "sphere", "sphere_2", "sphere_3", "municipality", "parent", "name", "short_name"),
+    *("vk_id", "vk_screen_name", "ok_id", "ok_screen_name"),
+)
 _FOLLOWED = {"long_poll", "discussions_poll"}
 
 
@@ -25,20 +29,10 @@ def connect_region(installation: Installation) -> tuple[int, int]:
     moderator = installation.moderator
     rows = list(csv.DictReader(io.StringIO(_REGION.read_text(encoding="utf-8"))))
     file = io.StringIO()
-    columns = [
-        "code",
-        "kind",
-        "parent",
-        "name",
-        "short_name",
-        "vk_id",
-        "vk_screen_name",
-        "ok_id",
-        "ok_screen_name",
-    ]
-    writer = csv.DictWriter(file, columns, extrasaction="ignore")
+    writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore")
     writer.writeheader()
     for row in rows:
+        row |= dict(zip(("sphere", "sphere_2", "sphere_3"), row["spheres"].split(";"), strict=False))
         for network in installation.networks.values():
             if row[network.name]:
                 body = {"name": row["short_name"], "screen_name": row[network.name], "description": row["name"]}

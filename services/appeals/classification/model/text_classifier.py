@@ -4,6 +4,8 @@ Training holds out each fold in turn; the margins of the held-out rows are calib
 (calibration.py). A label's name is also used as a training text, which helps labels with few examples.
 """
 
+# ruff: noqa: PLC0415 - services read texts with a trained model, and do not load what only training needs
+
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from sklearn.svm import LinearSVC
 
 from services.appeals.classification.model.calibration import Calibration, Floats, Ints
 from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
@@ -83,6 +84,8 @@ def _fit(rows: Matrix, targets: Ints, weights: Floats, classes: int, counts: Int
     """Return weights (classes × columns) and intercepts of one-vs-rest SVMs. A class without rows gets margin
     −1.
     """
+    from sklearn.svm import LinearSVC
+
     present = np.unique(targets)
     found = np.zeros((classes, rows.shape[1]))
     intercepts = np.full(classes, -1.0)

@@ -3,14 +3,15 @@
 Character n-grams are robust against typos and swallowed endings.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
 from services.appeals.classification.text.tokenizer import CleanText
@@ -47,39 +48,83 @@ def char_ngrams(text: str | CleanText) -> list[str]:
     return found + [sign for sign in source.cleaned if sign in _SIGNS]
 
 
+class _WeightedTerms:
+    """Texts as rows of their terms' weights, (1 + ln count) · idf, each row of length 1.
+
+    The same numbers as scikit-learn's `TfidfVectorizer(sublinear_tf=True)`, without the library and its memory:
+    services only read texts.
+    """
+
+    def __init__(self, terms_of: Callable[[str | CleanText], list[str]]) -> None:
+        self._terms_of = terms_of
+        self.terms: list[str] = []
+        self.idf: npt.NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._columns: dict[str, int] = {}
+
+    def fit(self, texts: Sequence[str], least: int) -> None:
+        """Take the terms of at least so many texts. Raise `ValueError` if there are none."""
+        texts_with = Counter(term for text in texts for term in set(self._terms_of(text)))
+        terms = sorted(term for term, count in texts_with.items() if count >= least)
+        if not terms:
+            raise ValueError(f"no word occurs in {least} texts")
+        found = np.array([texts_with[term] for term in terms], dtype=np.float32)
+        self.take(terms, np.log(np.float32(len(texts) + 1) / (found + 1)) + np.float32(1))
+
+    def take(self, terms: list[str], idf: npt.NDArray[np.float32]) -> None:
+        """Use terms and weights that were fitted before."""
+        self.terms, self.idf = terms, idf
+        self._columns = {term: at for at, term in enumerate(terms)}
+
+    def rows(self, texts: Sequence[str | CleanText]) -> Matrix:
+        """Return one row per text."""
+        columns: list[int] = []
+        counts: list[int] = []
+        ends = [0]
+        for text in texts:
+            known = Counter(at for term in self._terms_of(text) if (at := self._columns.get(term)) is not None)
+            for at in sorted(known):
+                columns.append(at)
+                counts.append(known[at])
+            ends.append(len(columns))
+        indices = np.array(columns, dtype=np.int32)
+        data = (np.log(np.array(counts, dtype=np.float32)) + np.float32(1)) * self.idf[indices]
+        for start, end in pairwise(ends):
+            length = np.sqrt(np.sum(data[start:end].astype(np.float64) ** 2))
+            data[start:end] /= length or 1.0
+        return sparse.csr_matrix((data, indices, np.array(ends)), shape=(len(texts), len(self.terms)))
+
+
 class TfidfFeatures:
     """Converts texts to rows of weights. Trained by `fit`; `state` returns its words and weights to save."""
 
     def __init__(self, least: int = 2) -> None:
         """`least`: the minimum number of texts with a word."""
-        self._parts = [
-            TfidfVectorizer(analyzer=lemma_ngrams, sublinear_tf=True, min_df=least, dtype=np.float32),
-            TfidfVectorizer(analyzer=char_ngrams, sublinear_tf=True, min_df=least, dtype=np.float32),
-        ]
+        self._least = least
+        self._parts = [_WeightedTerms(lemma_ngrams), _WeightedTerms(char_ngrams)]
 
     def fit(self, texts: Sequence[str]) -> "TfidfFeatures":
         """Fit words and weights. Raises `ValueError` when no word occurs in `least` texts."""
         for part in self._parts:
-            part.fit(texts)
+            part.fit(texts, self._least)
         return self
 
     def rows(self, texts: Sequence[str | CleanText]) -> Matrix:
         """Return one row per text."""
         read = [CleanText.of(text) for text in texts]
-        return sparse.hstack([part.transform(read) for part in self._parts], format="csr", dtype=np.float32)
+        return sparse.hstack([part.rows(read) for part in self._parts], format="csr", dtype=np.float32)
 
     @property
     def names(self) -> list[str]:
         """Return the name of each column; character n-grams begin with `#`."""
         words, parts = self._parts
-        return [*words.get_feature_names_out(), *("#" + name for name in parts.get_feature_names_out())]
+        return [*words.terms, *("#" + name for name in parts.terms)]
 
     def state(self) -> dict[str, Any]:
         """Return vocabulary and weights, as arrays without Python objects."""
         kept: dict[str, Any] = {}
         for name, part in zip(("lemmas", "pieces"), self._parts, strict=True):
-            kept[f"{name}_words"] = np.array("\n".join(part.get_feature_names_out()))
-            kept[f"{name}_idf"] = part.idf_.astype(np.float32)
+            kept[f"{name}_words"] = np.array("\n".join(part.terms))
+            kept[f"{name}_idf"] = part.idf
         return kept
 
     @staticmethod
@@ -87,7 +132,5 @@ class TfidfFeatures:
         """Return the inverse of `state`."""
         made = TfidfFeatures()
         for name, part in zip(("lemmas", "pieces"), made._parts, strict=True):
-            words = str(state[f"{name}_words"]).split("\n")
-            part.set_params(vocabulary={word: at for at, word in enumerate(words)})
-            part.idf_ = state[f"{name}_idf"]
+            part.take(str(state[f"{name}_words"]).split("\n"), state[f"{name}_idf"])
         return made
