@@ -22,12 +22,14 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
 FROM packages AS services
 RUN cd /opt/gospablik/lib/python3.11/site-packages \
     && rm -rf sklearn scikit_learn* joblib* narwhals* threadpoolctl* holidays* \
+    && rm -rf sqlalchemy/testing sqlalchemy/dialects/mssql sqlalchemy/dialects/mysql sqlalchemy/dialects/oracle \
+    && find pygments/lexers -type f ! -name '__init__*' ! -name '_mapping*' -delete \
     && cd scipy \
     && rm -rf cluster datasets differentiate fft fftpack integrate interpolate io misc ndimage odr optimize signal \
         spatial stats \
     && find .. -regex '.*\.\(c\|h\|cpp\|hpp\|pyx\|pxd\|pxi\|pyi\|f\|f90\)' -delete
 
-# The code and its command, for the Python of the packages; without the demo of the embedded run.
+# The code and its command, for the Python of the packages. Migrations run once: nothing is compiled for them.
 FROM packages AS code
 WORKDIR /src
 COPY requirements-embedded.lock ./
@@ -45,7 +47,8 @@ COPY cli cli
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir /wheels . \
     && pip --python /opt/gospablik/bin/python install --no-deps --no-index --disable-pip-version-check \
         --target /opt/code /wheels/*.whl \
-    && rm -rf /opt/code/cli/demo
+    && rm -rf /opt/code/cli/demo /opt/code/*.dist-info/RECORD \
+    && find /opt/code/migrations -name __pycache__ -prune -exec rm -rf {} +
 
 FROM ${PYTHON_IMAGE} AS base
 # The image of Python has no bytecode, and the root of a container is read-only: each process would compile.

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 
 help: ## what can be done here
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.runtime: requirements.lock requirements-embedded.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
@@ -33,6 +33,10 @@ test: $(VENV)/.dev ## unit, integration, contract and end-to-end tests (10 minut
 test-long: $(VENV)/.dev ## seeded kill and fault runs, API fuzzing, short benchmarks (40 minutes at most)
 	$(BIN)/python -m pytest -m long --timeout 1800 -n 3 --no-loadscope-reorder --durations 40
 
+# OPTIONS=--stand-ins asks no registry; STEPS="image start" runs these steps alone.
+test-containers: $(VENV)/.dev ## build the image, try everything that operators do (root, Podman or Docker; 40 minutes)
+	$(BIN)/python -m tests.containers $(OPTIONS) $(STEPS)
+
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, squawk on migrations
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -56,4 +60,4 @@ lock: ## resolve requirements*.in into hashed locks (needs uv)
 	$(RESOLVE) -c requirements.lock requirements-embedded.in -o requirements-embedded.lock
 	$(RESOLVE) -c requirements.lock -c requirements-embedded.lock requirements-dev.in -o requirements-dev.lock
 
-.PHONY: help run test test-long lint format bench lock
+.PHONY: help run test test-long test-containers lint format bench lock
