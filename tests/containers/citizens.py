@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,26 +81,38 @@ def run_flow(
     *,
     while_writing: Callable[[], None] | None = None,
     while_replying: Callable[[], None] | None = None,
+    until_done: Callable[[], None] | None = None,
 ) -> Flow:
     """Let citizens write to both networks and reply to each; check that nothing is lost or doubled.
 
-    `while_writing` and `while_replying` are called in the middle. Raise StepFailedError for a message that did not
-    open exactly one appeal, or a reply that does not stand exactly once in its thread.
+    `while_writing` and `while_replying` are called in the middle; citizens write on while `until_done` runs.
+    Raise StepFailedError for a message that did not open exactly one appeal, or a reply that does not stand
+    exactly once in its thread.
     """
     moderator, mark = installation.moderator, uuid.uuid4().hex[:8]
     moderator.called_again.clear()
     pages = {
-        name: [page["external_id"] for page in moderator.every("/pages", network=name)]
+        name: [str(page["external_id"]) for page in moderator.every("/pages", network=name)]
         for name in installation.networks
     }
     written: dict[str, tuple[str, str, Any]] = {}  # text: network, page, thread
-    for number in range(per_network):
+
+    def write(number: int) -> None:
         for name, network in installation.networks.items():
-            page = str(pages[name][number % len(pages[name])])
+            page = pages[name][number % len(pages[name])]
             text = f"Когда починят фонари на улице Бабушкина? Третий день не горят. {mark} {name}{number:03d}"
             written[text] = (name, page, network.write(page, text)["thread"])
+
+    for number in range(per_network):
+        write(number)
         if while_writing is not None and number == per_network // 2:
             while_writing()
+    if until_done is not None:
+        with ThreadPoolExecutor(1) as executor:
+            work = executor.submit(until_done)
+            while not wait([work], timeout=3).done:
+                write(len(written))
+        work.result()
     last = time.monotonic()
     appeals = wait_until(
         lambda: _appeals(installation, mark, len(written)), f"{len(written)} appeals", seconds=240
