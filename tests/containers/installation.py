@@ -13,7 +13,7 @@ from cli.atomic_files import write_private
 from tests.containers.api import Network, Person, wait_until
 from tests.containers.engine import Engine, NotPossibleError, StepFailedError
 
-_ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 _PORTS = {"GOSPABLIK_PORT_GATEWAY": 28080, "GOSPABLIK_PORT_GATEWAY_TLS": 28443}
 _NETWORK_PORTS = {"vk": 28090, "ok": 28091}
 _GATEWAY = f"http://127.0.0.1:{_PORTS['GOSPABLIK_PORT_GATEWAY']}"
@@ -45,8 +45,8 @@ class Installation:
     def clone(self, version: str = "HEAD") -> None:
         """Check out a version of this repository, without what is not committed."""
         if not self.folder.exists():
-            self.engine.run(f"git clone --quiet --no-checkout {_ROOT} {self.folder}")
-        commit = self.engine.output(f"git rev-parse --verify {version}^{{commit}}", folder=_ROOT)
+            self.engine.run(f"git clone --quiet --no-checkout {ROOT} {self.folder}")
+        commit = self.engine.output(f"git rev-parse --verify {version}^{{commit}}", folder=ROOT)
         self.engine.run(f"git fetch --quiet origin && git checkout --quiet {commit}", folder=self.folder)
 
     def refuse_foreign(self) -> None:

@@ -1,0 +1,58 @@
+"""The lines that `make test-containers` reads from the documentation of operations."""
+
+import pytest
+
+from tests.containers.base_images import base_images
+from tests.containers.documented import documented_lines
+from tests.containers.installation import ROOT
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "programs"),
+    [
+        (
+            "deployment",
+            "The first start",
+            ["docker compose build", "(umask", "docker compose up", "docker compose exec"],
+        ),
+        ("maintenance", "Back up", ["(umask"] * 3),
+        (
+            "maintenance",
+            "Restore",
+            [
+                "docker compose up",
+                "docker compose run",
+                "docker compose exec",
+                "docker compose run",
+                "docker compose up",
+            ],
+        ),
+    ],
+)
+def test_sections_have_the_lines_that_the_steps_expect(page: str, heading: str, programs: list[str]) -> None:
+    lines = documented_lines(page, heading)
+    assert len(lines) == len(programs)
+    for line, program in zip(lines, programs, strict=True):
+        assert line.startswith(program)
+
+
+def test_continued_line_is_one_command() -> None:
+    (restore,) = [line for line in documented_lines("maintenance", "Restore") if "pg_restore" in line]
+    assert restore.endswith("< gospablik.dump")
+    assert "\\" not in restore
+
+
+def test_roll_back_follows_the_upgrade() -> None:
+    lines = documented_lines("maintenance", "Upgrade and roll back")
+    versions = [line for line in lines if line.startswith("git checkout")]
+    assert versions == ["git checkout NEW_TAG", "git checkout FORMER_TAG"]
+    assert "docker compose build" in lines
+
+
+def test_missing_section_is_an_error() -> None:
+    with pytest.raises(LookupError, match="no section «Nothing»"):
+        documented_lines("maintenance", "Nothing")
+
+
+def test_base_images_are_those_of_dockerfile_and_compose() -> None:
+    assert [name.partition(":")[0] for name in base_images(ROOT)] == ["python", "postgres", "traefik"]
