@@ -45,6 +45,7 @@ def _steps(installation: Installation, arguments: argparse.Namespace) -> dict[st
         "stats": on(measures.stats, installation),
         "backup": on(maintenance.backup, installation),
         "job-again": on(first_start.main_job, installation),
+        "rotate": on(maintenance.rotate, installation),
         "outages": on(faults.outages, installation),
         "safety": on(faults.safety, installation),
         "upgrade": on(maintenance.upgrade, installation, arguments.former or _former_version()),

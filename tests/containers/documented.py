@@ -6,19 +6,29 @@ from pathlib import Path
 _OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
 
+def documented_snippets(page: str, heading: str) -> list[str]:
+    """Return the commands within the sentences and tables of a section, in their order."""
+    return [found for found in re.findall(r"`([^`\n]+)`", _section(page, heading)) if found.startswith("docker ")]
+
+
 def documented_lines(page: str, heading: str) -> list[str]:
     """Return the command lines of a section in their order, each with the lines that it continues on.
 
     `page` is the name of a file without `.md`. Raise LookupError for a missing section, or one without
     commands.
     """
-    text = (_OPERATIONS / f"{page}.md").read_text(encoding="utf-8")
-    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
-    if section is None:
-        raise LookupError(f"{page}.md has no section «{heading}»")
-    commands = re.sub(r"\\\n +", "", "\n".join(re.findall(r"^    (.+)$", section[1], re.MULTILINE))).splitlines()
+    indented = re.findall(r"^    (.+)$", _section(page, heading), re.MULTILINE)
+    commands = re.sub(r"\\\n +", "", "\n".join(indented)).splitlines()
     # Blocks of settings for `.env` and of YAML are indented alike.
     found = [line for line in commands if re.match(r"(\(|docker |git |curl |sudo )", line)]
     if not found:
         raise LookupError(f"the section «{heading}» of {page}.md has no commands")
     return found
+
+
+def _section(page: str, heading: str) -> str:
+    text = (_OPERATIONS / f"{page}.md").read_text(encoding="utf-8")
+    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    if section is None:
+        raise LookupError(f"{page}.md has no section «{heading}»")
+    return section[1]

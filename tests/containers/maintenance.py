@@ -1,15 +1,20 @@
 """Steps of an operator: backup and restore, upgrade and roll back, by the documented lines."""
 
+import secrets
 import time
 
+from cryptography.fernet import Fernet
+
+from cli.atomic_files import write_private
 from tests.containers import citizens
 from tests.containers.api import wait_until
-from tests.containers.documented import documented_lines
+from tests.containers.documented import documented_lines, documented_snippets
 from tests.containers.engine import StepFailedError
 from tests.containers.first_start import people
 from tests.containers.installation import Installation
 
 _VOLUMES = "docker volume ls --quiet --filter label=com.docker.compose.project=gospablik"
+_ROTATE = "Rotate keys and passwords"
 _WRITERS = "ingest-worker appeals-worker metrics-worker registry-worker webhooks-worker"
 
 
@@ -44,6 +49,36 @@ def backup(installation: Installation) -> str:
         f"saved in {saved:.0f} s ({size:.1f} MB), restored on an empty installation in {restored:.0f} s: "
         f"{before['messages']} messages, {before['appeals']} appeals, {before['audit']} rows of the audit trail"
     )
+
+
+def rotate(installation: Installation) -> str:
+    """Rotate a signing key, passwords and keys of `.env` by the documented lines; then the main job works."""
+    replace, *_ = [line for line in documented_snippets("maintenance", _ROTATE) if "--entrypoint rm" in line]
+    prepare, restart = "docker compose run --rm prepare", "docker compose restart"
+    if not {prepare, restart} <= set(documented_snippets("maintenance", _ROTATE)):
+        raise StepFailedError("the documented lines for a signing key have changed")
+    took = {}
+    began = time.monotonic()
+    for key in ("registry", "people"):
+        installation.command(replace.replace("registry.jwk", f"{key}.jwk"))
+    installation.command(prepare)
+    installation.command(restart)
+    wait_until(installation.passes, "/health says pass with new signing keys", seconds=120)
+    # Nobody is signed out: the former public key stays.
+    installation.moderator.get("/me")
+    took["signing keys"] = time.monotonic() - began
+    began = time.monotonic()
+    file = installation.folder / ".env"
+    lines = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines())
+    for name in ("GOSPABLIK_APPEALS_PASSWORD", "GOSPABLIK_INGEST_PASSWORD", "GOSPABLIK_CURSOR_KEY"):
+        lines[name] = secrets.token_hex(24)
+    newest = Fernet.generate_key().decode()
+    lines["GOSPABLIK_ENCRYPTION_KEYS"] = f"{newest},{lines['GOSPABLIK_ENCRYPTION_KEYS']}"
+    write_private(file, "".join(f"{name}={value}\n" for name, value in lines.items()))
+    installation.up()
+    took["passwords and keys of .env"] = time.monotonic() - began
+    flow = citizens.run_flow(installation, 2)
+    return f"{', '.join(f'{what} {seconds:.0f} s' for what, seconds in took.items())}; then {flow}"
 
 
 def upgrade(installation: Installation, former: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.containers.base_images import base_images
-from tests.containers.documented import documented_lines
+from tests.containers.documented import documented_lines, documented_snippets
 from tests.containers.installation import ROOT
 
 
@@ -47,6 +47,12 @@ def test_roll_back_follows_the_upgrade() -> None:
     versions = [line for line in lines if line.startswith("git checkout")]
     assert versions == ["git checkout NEW_TAG", "git checkout FORMER_TAG"]
     assert "docker compose build" in lines
+
+
+def test_rotation_names_the_commands_for_a_signing_key() -> None:
+    found = documented_snippets("maintenance", "Rotate keys and passwords")
+    assert "docker compose run --rm --no-deps --entrypoint rm prepare /keys/registry.jwk" in found
+    assert {"docker compose run --rm prepare", "docker compose restart"} <= set(found)
 
 
 def test_missing_section_is_an_error() -> None:

@@ -1,0 +1,46 @@
+"""Weights of terms: the numbers of scikit-learn, which trained models were fitted with."""
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
+
+from bench import labelled_messages
+from services.appeals.classification.model.tfidf_features import TfidfFeatures, char_ngrams, lemma_ngrams
+from services.appeals.incidents.similarity import content_words, text_vectors
+
+TEXTS = [
+    row.text
+    for path in sorted(labelled_messages.MESSAGE_SETS_DIR.glob("*.csv"))
+    for row in labelled_messages.read(path)
+][:300]
+ODD = ["", "яма", "яма яма яма", "слово которого нет", "🙏", "а", "1" * 500]
+
+
+def test_weights_are_those_of_scikit_learn() -> None:
+    ours = TfidfFeatures().fit(TEXTS)
+    restored = TfidfFeatures.restored(ours.state()) if hasattr(TfidfFeatures, "restored") else ours
+    parts = [
+        TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, min_df=2, dtype=np.float32).fit(TEXTS)
+        for analyzer in (lemma_ngrams, char_ngrams)
+    ]
+    theirs = np.hstack([part.transform([*TEXTS, *ODD]).toarray() for part in parts])
+    assert ours.names == [
+        *parts[0].get_feature_names_out(),
+        *("#" + name for name in parts[1].get_feature_names_out()),
+    ]
+    np.testing.assert_allclose(restored.rows([*TEXTS, *ODD]).toarray(), theirs, atol=1e-6)
+
+
+def test_no_common_word_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no word occurs in 2 texts"):
+        TfidfFeatures().fit(["яма"])
+
+
+def test_similarities_are_those_of_scikit_learn() -> None:
+    texts = [*TEXTS, *ODD]
+    theirs = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(3, 4), n_features=2**18, alternate_sign=False, norm="l2", lowercase=False
+    ).transform([content_words(text) for text in texts])
+    ours = text_vectors(texts)
+    # Hashes differ, and with them which few n-grams share a column.
+    np.testing.assert_allclose((ours @ ours.T).toarray(), (theirs @ theirs.T).toarray(), atol=0.02)
