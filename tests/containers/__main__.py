@@ -48,7 +48,12 @@ def _steps(installation: Installation, arguments: argparse.Namespace) -> dict[st
         "rotate": on(maintenance.rotate, installation),
         "outages": on(faults.outages, installation),
         "safety": on(faults.safety, installation),
-        "upgrade": on(maintenance.upgrade, installation, arguments.former or _former_version()),
+        "upgrade": on(
+            maintenance.upgrade,
+            installation,
+            arguments.former or _former_version(),
+            ask_registry=not arguments.stand_ins,
+        ),
         "remove": on(_remove, installation),
         "clean": on(_clean, installation),
     }

@@ -8,6 +8,7 @@ from cryptography.fernet import Fernet
 from cli.atomic_files import write_private
 from tests.containers import citizens
 from tests.containers.api import wait_until
+from tests.containers.base_images import ensure_base_images
 from tests.containers.documented import documented_lines, documented_snippets
 from tests.containers.engine import StepFailedError
 from tests.containers.first_start import people
@@ -81,13 +82,14 @@ def rotate(installation: Installation) -> str:
     return f"{', '.join(f'{what} {seconds:.0f} s' for what, seconds in took.items())}; then {flow}"
 
 
-def upgrade(installation: Installation, former: str) -> str:
+def upgrade(installation: Installation, former: str, *, ask_registry: bool) -> str:
     """Install a former version, upgrade it by the documented lines while citizens write, and go back."""
     lines = documented_lines("maintenance", "Upgrade and roll back")
     back_at = next(number for number, line in enumerate(lines) if "FORMER_TAG" in line)
     new = installation.engine.output("git rev-parse HEAD", folder=installation.folder)
     installation.remove()
     installation.clone(former)
+    ensure_base_images(installation.engine, installation.folder, ask_registry=ask_registry)
     installation.build()
     installation.configure("(umask 077; set -C; docker run --rm gospablik generate-env > .env)")
     installation.up()
