@@ -1,7 +1,8 @@
 """Build the image, run everything from Compose, and try what operators do: `python -m tests.containers [STEP…]`.
 
 Needs root, and Podman with docker-compose or Docker. What lies in the folder is kept after single steps, so that
-the next ones go on from there; after all steps, or by the step `clean`, nothing is left but the base images.
+the next ones go on from there; after all steps, or by the step `clean`, nothing is left but the base
+images and the cache of builds.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def _remove(installation: Installation) -> str:
 def _clean(installation: Installation) -> str:
     installation.remove()
     installation.remove_images()
-    return "everything is removed but the base images"
+    return "all is removed but the base images and the cache of builds"
 
 
 def _run(name: str, step: Callable[[], str]) -> Literal["ok", "bar", "failed"]:

@@ -75,7 +75,8 @@ def find_engine(folder: Path) -> Engine:
     """Return Docker if its server answers, else Podman behind Docker's command line and Compose."""
     if os.geteuid() != 0:
         raise NotPossibleError("run it as root: containers get volumes, limits and a network of their own")
-    folder.mkdir(parents=True, exist_ok=True)
+    # The log of commands has passwords of the installation.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("GOSPABLIK_", "COMPOSE_"))
     }

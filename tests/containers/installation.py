@@ -164,7 +164,6 @@ class Installation:
         self.people.clear()
 
     def remove_images(self) -> None:
-        """Delete all images that were built, and the clone."""
+        """Delete the images that were built, and the clone."""
         self.engine.run("docker rmi --force gospablik:latest gospablik:before", check=False)
-        self.engine.run("docker image prune --force", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
