@@ -68,7 +68,8 @@ class Engine:
 
 
 def _without_secrets(output: str) -> str:
-    return "\n".join("…" if "PASSWORD=" in line or "_KEY" in line else line for line in output.splitlines())
+    secret = ("PASSWORD", "_KEY", "postgresql://")
+    return "\n".join("…" if any(name in line for name in secret) else line for line in output.splitlines())
 
 
 def find_engine(folder: Path) -> Engine:
