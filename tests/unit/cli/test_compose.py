@@ -342,7 +342,7 @@ def test_containers_have_no_more_rights_and_memory_than_they_need(services: dict
     # The gateway reads files of this user and group.
     user, _, group = services["gateway"]["user"].partition(":")
     assert f"--uid {user} --gid {group}" in image
-    assert f"groupadd --system --gid {group}" in image
+    assert f"groupadd --gid {group}" in image
 
 
 def test_two_of_each_process_stay_below_the_connections_of_the_server(services: dict[str, Any]) -> None:
