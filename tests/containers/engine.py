@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROJECT_LABEL = "label=com.docker.compose.project=gospablik"
+LIST_VOLUMES = f"docker volume ls --quiet --filter {_PROJECT_LABEL}"
 _DEBIAN_PACKAGES = "podman runc netavark aardvark-dns docker-compose debootstrap git openssl"
 
 

@@ -11,7 +11,7 @@ import httpx
 
 from cli.atomic_files import write_private
 from tests.containers.api import Network, Person, wait_until
-from tests.containers.engine import Engine, NotPossibleError, StepFailedError
+from tests.containers.engine import LIST_VOLUMES, Engine, NotPossibleError, StepFailedError
 
 ROOT = Path(__file__).parents[2]
 _PORTS = {"GOSPABLIK_PORT_GATEWAY": 28080, "GOSPABLIK_PORT_GATEWAY_TLS": 28443}
@@ -53,10 +53,7 @@ class Installation:
         """Raise NotPossibleError if this machine has an installation that these tests did not make."""
         if (self.folder / ".env").exists():
             return
-        volumes = self.engine.output(
-            "docker volume ls --quiet --filter label=com.docker.compose.project=gospablik"
-        )
-        if volumes:
+        if self.engine.output(LIST_VOLUMES):
             raise NotPossibleError("this machine has an installation of gospablik, which the tests would replace")
 
     def command(self, line: str, *, timeout: float = 900) -> str:

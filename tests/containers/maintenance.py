@@ -10,17 +10,16 @@ from tests.containers import citizens
 from tests.containers.api import wait_until
 from tests.containers.base_images import ensure_base_images
 from tests.containers.documented import documented_lines, documented_snippets
-from tests.containers.engine import StepFailedError
+from tests.containers.engine import LIST_VOLUMES, StepFailedError
 from tests.containers.first_start import people
 from tests.containers.installation import Installation
 
-_VOLUMES = "docker volume ls --quiet --filter label=com.docker.compose.project=gospablik"
 _ROTATE = "Rotate keys and passwords"
 _WRITERS = "ingest-worker appeals-worker metrics-worker registry-worker webhooks-worker"
 
 
 def backup(installation: Installation) -> str:
-    """Back up, delete everything but `.env` and the backup, restore: the same rows, and the main job works."""
+    """Back up, delete everything but `.env` and the backup, restore: the same rows, and healthy."""
     # Reading of the networks goes on otherwise, and the counts with it.
     installation.command(f"docker compose stop {_WRITERS}")
     before = citizens.counts(installation)
@@ -30,8 +29,8 @@ def backup(installation: Installation) -> str:
     saved = time.monotonic() - began
     size = (installation.folder / "gospablik.dump").stat().st_size / 1e6
     installation.command("docker compose down")
-    # All volumes but that of the emulators, which are the world outside.
-    installation.command(f"docker volume rm $({_VOLUMES} | grep -v emulators)")
+    # What the networks know is not lost with an installation: the volume of the emulators stays.
+    installation.command(f"docker volume rm $({LIST_VOLUMES} | grep -v emulators)")
     began = time.monotonic()
     *restore, start = documented_lines("maintenance", "Restore")
     for line in restore:
