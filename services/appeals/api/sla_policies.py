@@ -53,7 +53,9 @@ async def add_sla_policy(
     """
 
     async def work() -> sla_policies.SlaPolicyOut:
-        return _policy(await policies.add_policy(session, body, caller.actor))
+        return _policy(
+            await policies.add_policy(session, _row(body), valid_from=body.valid_from, actor=caller.actor)
+        )
 
     added = await once(sla_policies.SlaPolicyOut, work)
     response.headers["Location"] = f"/api/v1/sla-policies/{added.policy_key}"
@@ -88,7 +90,9 @@ async def change_sla_policy(
     """Give the policy a new version from now, or from `valid_from`, in place of what was planned for that time.
     Earlier versions stay, and the clocks that they started keep them. 409 if some appeals would have no policy.
     """
-    changed = await policies.change_policy(session, policy_key, version, body, caller.actor)
+    changed = await policies.change_policy(
+        session, policy_key, version, _row(body), valid_from=body.valid_from, actor=caller.actor
+    )
     set_etag(response, changed.version)
     return _policy(changed)
 
@@ -112,6 +116,10 @@ async def end_sla_policy(
     ended = await policies.end_policy(session, policy_key, version)
     set_etag(response, ended.version)
     return _policy(ended)
+
+
+def _row(body: sla_policies.SlaPolicyIn) -> SlaPolicy:
+    return SlaPolicy(**body.model_dump(exclude={"valid_from"}))
 
 
 def _policy(row: SlaPolicy) -> sla_policies.SlaPolicyOut:

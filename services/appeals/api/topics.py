@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.appeals.api.dependencies import READ_PROBLEMS, RegistryReader
+from services.appeals.api.presenters.topics import topic_details, topic_out
 from services.appeals.classification import topics
 from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
@@ -31,7 +32,7 @@ async def list_topics(
         lambda row: (row[0].position, row[0].id),
         response,
     )
-    return Page(items=[topics.topic_out(row[0], row[1]) for row in rows], next_cursor=cursor)
+    return Page(items=[topic_out(row[0], row[1]) for row in rows], next_cursor=cursor)
 
 
 @router.get(
@@ -41,4 +42,5 @@ async def get_topic(session: ReadTransaction, caller: RegistryReader, topic_id: 
     """Return what the topic includes, which neighbours it excludes, its other names, and the taxonomy's
     version.
     """
-    return await topics.get_topic(session, topic_id)
+    topic, group = await topics.get_topic(session, topic_id)
+    return topic_details(topic, group)

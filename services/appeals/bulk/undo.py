@@ -7,7 +7,7 @@ from uuid import UUID
 from services.appeals.assignees.assignee_wish import AssigneeWish
 from services.appeals.bulk.changes import MOVE_TO
 from services.appeals.bulk.row_changes import FormerRowState, RowChange
-from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
+from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
@@ -15,6 +15,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
+from services.appeals.routing.triage import keep_in_triage
 from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
@@ -76,7 +77,7 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState
         await _return_organisation(session, appeal, former, context)
     clocks.follow_appeal(appeal, context.sla, caller.actor)
     await record_restored(
-        session, appeal, caller, context, recorder,
+        session, appeal, caller, context.sla, recorder,
         lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=BULK_UNDO_REASON,
         undone_since=former.at,
     )  # fmt: skip
@@ -92,6 +93,6 @@ async def _return_organisation(
     # A transfer that was taken back is none.
     appeal.transfers = former.transfers
     if former.organisation_id is None:
-        transitions.keep_in_triage(appeal, context.route_appeal(appeal))
+        keep_in_triage(appeal, context.route_appeal(appeal))
     else:
         appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(BULK_UNDO_REASON)).dump()

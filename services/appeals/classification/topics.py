@@ -1,8 +1,8 @@
-"""Queries of the topic taxonomy: listing, finding by any name, and the names that responses show."""
+"""Queries of the topic taxonomy: listing, finding by any name, and names of topics and municipalities."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -11,8 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from typing_extensions import TypeAliasType
 
-from services.appeals.schemas import common
-from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.http.problems import Invalid, NotFound
@@ -75,8 +73,8 @@ async def find(session: AsyncSession, filters: TopicFilter, paging: Paging) -> S
     return matching[: paging.limit + 1]
 
 
-async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:
-    """Return a topic with its definition, also a retired one. Raises `NotFound`."""
+async def get_topic(session: AsyncSession, topic_id: UUID) -> Row[Topic, str | None]:
+    """Return a topic, also a retired one, with the name of its group. Raises `NotFound`."""
     row = (
         await session.execute(
             select(Topic, TopicGroup.name)
@@ -86,27 +84,7 @@ async def get_topic(session: AsyncSession, topic_id: UUID) -> TopicDetails:
     ).one_or_none()
     if row is None:
         raise NotFound("No such topic")
-    topic: Topic = row[0]
-    return TopicDetails(
-        **dict(topic_out(topic, row[1])),
-        taxonomy_version=topic.taxonomy_version,
-        active=topic.active,
-        includes=topic.includes,
-        excludes=topic.excludes,
-        aliases=topic.aliases,
-    )
-
-
-def topic_out(topic: Topic, group: str | None) -> TopicOut:
-    """Return a topic as lists show it."""
-    return TopicOut(
-        id=topic.id,
-        code=topic.code,
-        name=topic.name,
-        position=topic.position,
-        level="group" if topic.group_id is None else "topic",
-        group=common.NamedRef(id=topic.group_id, name=group or "") if topic.group_id else None,
-    )
+    return row
 
 
 def in_topic(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[bool]:
@@ -115,11 +93,20 @@ def in_topic(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElemen
     return column.in_(select(beneath.id).where(or_(beneath.id == topic_id, beneath.group_id == topic_id)))
 
 
+class TopicName(NamedTuple):
+    """The name of a topic with its group; a group has none."""
+
+    topic_id: UUID
+    name: str
+    group_id: UUID | None
+    group: str | None
+
+
 @dataclass(frozen=True)
 class TopicAndMunicipalityNames:
-    """Names of topics with their groups, and of municipalities, for a response."""
+    """Names of topics with their groups, by id, and of municipalities, by OKTMO."""
 
-    topics: dict[UUID, common.TopicRef]
+    topics: dict[UUID, TopicName]
     municipalities: dict[str, str]
 
     @staticmethod
@@ -127,14 +114,14 @@ class TopicAndMunicipalityNames:
         session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]
     ) -> "TopicAndMunicipalityNames":
         """Load these names, with one statement per kind that is needed."""
-        named: dict[UUID, common.TopicRef] = {}
+        named: dict[UUID, TopicName] = {}
         if topics:
             rows = await session.execute(
                 select(Topic.id, Topic.name, Topic.group_id, TopicGroup.name)
                 .outerjoin(TopicGroup, TopicGroup.id == Topic.group_id)
                 .where(Topic.id.in_(topics))
             )
-            named = {row[0]: topic_ref(*row) for row in rows}
+            named = {row[0]: TopicName(*row) for row in rows}
         places: dict[str, str] = {}
         if municipalities:
             found = await session.execute(
@@ -142,33 +129,6 @@ class TopicAndMunicipalityNames:
             )
             places = {row.oktmo: row.name for row in found}
         return TopicAndMunicipalityNames(named, places)
-
-    def location(
-        self, municipality: str | None, settlement: str | None, street: str | None, house: str | None
-    ) -> common.Location | None:
-        """Return a location as responses show it; None when nothing is known of it."""
-        return location_out(municipality, self.municipalities.get(municipality or ""), settlement, street, house)
-
-
-def topic_ref(topic_id: UUID, name: str, group_id: UUID | None, group: str | None) -> common.TopicRef:
-    """Return a topic with its group as responses show it."""
-    return common.TopicRef(
-        id=topic_id, name=name, group=common.NamedRef(id=group_id, name=group or "") if group_id else None
-    )
-
-
-def location_out(
-    oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
-) -> common.Location | None:
-    """Return a location as responses show it; None when nothing is known of it."""
-    if not any((oktmo, settlement, street, house)):
-        return None
-    return common.Location(
-        municipality=common.MunicipalityRef(oktmo=oktmo, name=name or "") if oktmo else None,
-        settlement=settlement,
-        street=street,
-        house=house,
-    )
 
 
 async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:

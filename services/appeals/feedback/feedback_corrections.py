@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from services.appeals.feedback.feedback_reading import LOWEST_CONTENT_MARK
 from services.appeals.feedback.recording import feedback_data, last_round, reopen_unsolved
+from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -80,7 +80,7 @@ async def correct_feedback(
         appeal, "feedback_corrected", caller.actor, **feedback_data(row), former=before["feedback"]
     )
     if given.kind == "not_solved":
-        reopen_unsolved(appeal, await _message(session, row), context, recorder, caller.actor)
+        reopen_unsolved(appeal, await _message(session, row), context.sla, recorder, caller.actor)
     elif was_unsolved:
         await _answer_again(session, appeal, row, context=context, recorder=recorder, caller=caller)
     recorder.add_event(
@@ -113,7 +113,7 @@ async def _is_withdrawn(session: AsyncSession, row: FeedbackRound) -> bool:
 async def _message(session: AsyncSession, row: FeedbackRound) -> Message | None:
     if row.message_id is None:
         return None
-    return await session.get(Message, row.message_id, options=[defer(Message.raw, raiseload=True)])
+    return await session.get(Message, row.message_id, options=[WITHOUT_RAW_PAYLOAD])
 
 
 async def _answer_again(

@@ -14,7 +14,7 @@ from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import is_reopened_by_dissatisfaction
-from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealFeedbackReceived
 from shared.database.sessions import WriteSession
@@ -38,7 +38,7 @@ def record_feedback(
     reading: FeedbackReading,
     message: Message,
     *,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
     """Record what a message says about the answer of this round. Dissatisfaction reopens the appeal."""
@@ -50,13 +50,13 @@ def record_feedback(
     appeal.feedback_kind = row.kind
     _record_received(appeal, row, recorder)
     if row.kind == "not_solved":
-        reopen_unsolved(appeal, message, routing_context, recorder, SYSTEM_ACTOR)
+        reopen_unsolved(appeal, message, sla, recorder, SYSTEM_ACTOR)
 
 
 def reopen_unsolved(
     appeal: Appeal,
     message: Message | None,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     actor: str,
 ) -> None:
@@ -68,7 +68,7 @@ def reopen_unsolved(
         transitions.reopen(
             appeal,
             "reopened",
-            routing_context,
+            sla,
             recorder,
             actor,
             message=message,

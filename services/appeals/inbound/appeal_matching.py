@@ -29,7 +29,6 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import (
     assign,
     classification_fields,
-    keep_in_triage,
     raise_urgency,
     record_first_assignment,
     record_reclassified,
@@ -38,6 +37,7 @@ from services.appeals.lifecycle.transitions import (
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_message
 from services.appeals.routing import engine
 from services.appeals.routing.context import RoutingContext
+from services.appeals.routing.triage import keep_in_triage
 from services.appeals.sla.opened_clocks import OpenedClocks, remember_opened
 from services.appeals.sla.opening import open_clocks
 from services.appeals.sla.policy_selection import DEFAULT_LEGAL_REGIME
@@ -214,7 +214,7 @@ class AppealMatcher:
         if appeal.urgency == "high":
             self._recorder.add_alert("urgent", appeal, item.result.why)
         if appeal.status == "assigned":
-            record_first_assignment(self._recorder, appeal, self._routing_context, item.actor)
+            record_first_assignment(self._recorder, appeal, self._routing_context.sla, item.actor)
 
     def _join(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement) -> None:
         message, result, comparison = item.message, item.result, placement.comparison
@@ -244,7 +244,7 @@ class AppealMatcher:
                 awaited,
                 placement.feedback,
                 message,
-                routing_context=self._routing_context,
+                sla=self._routing_context.sla,
                 recorder=self._recorder,
             )
             record_reclassified(self._recorder, appeal, before, item.actor)
@@ -253,7 +253,7 @@ class AppealMatcher:
         if appeal.status == "triage" and result.needs_answer == "yes":
             self._resolve_triage(appeal, item, placement)
         elif (after := status_after_message(appeal.status, result.needs_answer)) != appeal.status:
-            reopen(appeal, after, self._routing_context, self._recorder, item.actor, message=message)
+            reopen(appeal, after, self._routing_context.sla, self._recorder, item.actor, message=message)
             if appeal.status == "triage":
                 waiting = route_of(appeal).updated(triage_reason=engine.unclear_need_reason(result))
                 appeal.route = waiting.dump()
@@ -274,7 +274,7 @@ class AppealMatcher:
         if only_alert or appeal.urgency == "high":
             self._recorder.add_alert("urgent", appeal, result.why)
         else:
-            raise_urgency(appeal, self._routing_context, self._recorder, item.actor, why=result.why)
+            raise_urgency(appeal, self._routing_context.sla, self._recorder, item.actor, why=result.why)
 
     def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement | None = None) -> None:
         """Use a clear message to decide about an unclear appeal; one that was returned waits for a person."""
@@ -299,7 +299,7 @@ class AppealMatcher:
             assign(
                 appeal,
                 organisation_id,
-                self._routing_context,
+                self._routing_context.sla,
                 self._recorder,
                 item.actor,
                 route=route.to_snapshot(),

@@ -12,8 +12,9 @@ from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.staff_replies import StaffReplyMatcher, find_earlier_staff_replies
-from services.appeals.inbound.thread_context import ThreadContext, select_messages
+from services.appeals.inbound.thread_context import ThreadContext
 from services.appeals.lifecycle.erasure_lock import lock_reading
+from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.settlement import settle_promises
 from services.appeals.publication import publication_events
@@ -158,7 +159,7 @@ class _MessageBatch:
         await self._matcher.write()
         for appeal, reply in self._staff_replies.answered:
             await settle_promises(self._session, appeal, reply, self._recorder)
-            await reopen_after_staff_reply(self._session, appeal, reply, self._routing_context, self._recorder)
+            await reopen_after_staff_reply(self._session, appeal, reply, self._routing_context.sla, self._recorder)
         if self._staff_replies.answered:
             await self._recorder.write(self._session)
 

@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import defer
 
 from services.appeals.inbound.locked_appeals import LockedAppeals, only_one, thread_author
 from services.appeals.inbound.matter import most_related
 from services.appeals.lifecycle.actors import NETWORK_ACTOR
+from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import published_replies
 from services.appeals.routing.context import RoutingContext
@@ -169,8 +169,7 @@ async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[App
     since = min((appeal.written_at for appeal in opened), default=clock.now())
     return list(
         await session.scalars(
-            select(Message)
-            .options(defer(Message.raw, raiseload=True))
+            select_messages()
             .where(
                 Message.thread_key.in_(threads),
                 Message.from_community,

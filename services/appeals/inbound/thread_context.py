@@ -5,19 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from services.appeals.classification.classifier_pool import ClassifierInput
 from services.appeals.classification.types import MessageContext
+from services.appeals.lifecycle.message_queries import select_messages
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation, Page
-
-
-def select_messages() -> Select[Message]:
-    """Return the query of messages without their raw payload, which only ingest may read."""
-    return select(Message).options(defer(Message.raw, raiseload=True))
 
 
 @dataclass(frozen=True)

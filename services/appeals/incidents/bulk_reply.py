@@ -239,7 +239,7 @@ class _ReplyBatch:
             return False
         reason = f"Ответ на инцидент № {incident.number}"
         route = route_of(appeal).replaced_by(manual_route(reason))
-        assign(appeal, organisation_id, routing_context, self._recorder, self._reply.author, route=route)
+        assign(appeal, organisation_id, routing_context.sla, self._recorder, self._reply.author, route=route)
         return True
 
     async def _send(self, appeal: Appeal) -> bool:

@@ -10,7 +10,7 @@ from services.appeals.assignees.directory import load_staff
 from services.appeals.assignees.selection import owner_of_next_step
 from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.sla_context import SlaContext
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMoved
 from shared.database.sessions import WriteSession
@@ -21,7 +21,7 @@ async def record_restored(
     session: WriteSession,
     appeal: Appeal,
     caller: Caller,
-    context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     *,
     lost_by: UUID | None,
@@ -36,7 +36,7 @@ async def record_restored(
     of the change that is taken back, null where it was not kept.
     """
     if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
-        transitions.record_assigned(recorder, appeal, context, caller.actor)
+        transitions.record_assigned(recorder, appeal, sla, caller.actor)
     payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": reason}
     if undone_since is not None:
         payload["undone_since"] = undone_since.isoformat()

@@ -15,15 +15,13 @@ from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import (
     RouteSnapshot,
     manual_route,
-    returned_by_organisation,
     route_of,
 )
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves, find_move, is_centre_role
-from services.appeals.routing.context import RoutingContext
-from services.appeals.routing.engine import Route
 from services.appeals.sla import clocks
 from services.appeals.sla.limits import return_until
+from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import (
@@ -49,13 +47,7 @@ _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
 
 
-def keep_in_triage(appeal: Appeal, route: Route) -> None:
-    """Keep the appeal in triage and store the present route."""
-    triage = route.to_triage_snapshot(excluding=returned_by_organisation(appeal))
-    appeal.route = route_of(appeal).replaced_by(triage).dump()
-
-
-def record_assigned(recorder: AppealRecorder, appeal: Appeal, routing_context: RoutingContext, actor: str) -> None:
+def record_assigned(recorder: AppealRecorder, appeal: Appeal, sla: SlaContext, actor: str) -> None:
     """Record that the appeal was assigned: timeline entry and event."""
     recorder.add_timeline_entry(
         appeal,
@@ -63,7 +55,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, routing_context: R
         actor,
         organisation_id=str(appeal.organisation_id),
         reason=route_of(appeal).reason,
-        deadline=clocks.first_response_text(appeal, routing_context.sla),
+        deadline=clocks.first_response_text(appeal, sla),
     )
     recorder.add_event(AppealAssigned(**event_snapshot(appeal)), actor)
 
@@ -71,7 +63,7 @@ def record_assigned(recorder: AppealRecorder, appeal: Appeal, routing_context: R
 def record_first_assignment(
     recorder: AppealRecorder,
     appeal: Appeal,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     actor: str,
     *,
     assignment_kind: AssignmentKind = "routed",
@@ -87,14 +79,14 @@ def record_first_assignment(
         rule_id=route.rule_id,
         reason=route.reason,
     )
-    record_assigned(recorder, appeal, routing_context, actor)
+    record_assigned(recorder, appeal, sla, actor)
     recorder.settle_assignee(appeal)
 
 
 def assign(
     appeal: Appeal,
     organisation_id: UUID,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     actor: str,
     *,
@@ -125,18 +117,18 @@ def assign(
     appeal.assigned_at = appeal.assigned_at or clock.now()
     if appeal.first_response_at is None:
         appeal.status = "assigned"
-        clocks.start_first_response_clock(appeal, routing_context.sla, actor)
-        record_assigned(recorder, appeal, routing_context, actor)
+        clocks.start_first_response_clock(appeal, sla, actor)
+        record_assigned(recorder, appeal, sla, actor)
     elif appeal.status == "triage" and clocks.has_message_to_answer(appeal):
-        clocks.start_next_response_clock(appeal, routing_context.sla, actor)
+        clocks.start_next_response_clock(appeal, sla, actor)
         appeal.status = "reopened"
-        deadline = clocks.next_response_text(appeal, routing_context.sla)
+        deadline = clocks.next_response_text(appeal, sla)
         recorder.add_timeline_entry(appeal, "reopened", actor, deadline=deadline)
         recorder.add_event(AppealReopened(**event_snapshot(appeal)), actor)
     else:
         appeal.status = "assigned"
-        clocks.follow_appeal(appeal, routing_context.sla, actor)
-        record_assigned(recorder, appeal, routing_context, actor)
+        clocks.follow_appeal(appeal, sla, actor)
+        record_assigned(recorder, appeal, sla, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
     recorder.settle_assignee(appeal)
 
@@ -199,7 +191,7 @@ def record_unassigned(
 def reopen(
     appeal: Appeal,
     status: str,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     actor: str,
     *,
@@ -214,7 +206,7 @@ def reopen(
     now = clock.now()
     clocks.await_reply(
         appeal,
-        routing_context.sla,
+        sla,
         message_id=message.id if message else None,
         written_at=message.written_at if message else now,
         received_at=message.received_at if message else now,
@@ -225,11 +217,11 @@ def reopen(
     appeal.status = status
     if status == "reopened" and appeal.first_response_at is not None:
         kept = "ответ дан, но вопрос не решён" if not_solved else None
-        clocks.start_next_response_clock(appeal, routing_context.sla, actor, keeps_final_answer=kept)
+        clocks.start_next_response_clock(appeal, sla, actor, keeps_final_answer=kept)
     elif status == "reopened":
         # Warnings and changes of calendars passed by the appeal while it was closed.
-        clocks.follow_appeal(appeal, routing_context.sla, actor)
-    deadline = clocks.next_response_text(appeal, routing_context.sla)
+        clocks.follow_appeal(appeal, sla, actor)
+    deadline = clocks.next_response_text(appeal, sla)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
     recorder.settle_assignee(appeal)
@@ -268,30 +260,28 @@ def _published_classification(fields: Mapping[str, str | None]) -> AppealClassif
     return AppealClassification(**{name: fields[name] for name in AppealClassification.model_fields})
 
 
-def raise_urgency(
-    appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str, *, why: str
-) -> None:
+def raise_urgency(appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, actor: str, *, why: str) -> None:
     """Make the appeal urgent and alert moderators.
 
     A running clock gets the shorter deadline of urgent appeals, from the same start.
     """
     appeal.urgency = "high"
-    follow_classification(appeal, routing_context, actor)
+    follow_classification(appeal, sla, actor)
     recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency="high", why=why)
     recorder.add_alert("urgent", appeal, why)
 
 
-def follow_classification(appeal: Appeal, routing_context: RoutingContext, actor: str) -> None:
+def follow_classification(appeal: Appeal, sla: SlaContext, actor: str) -> None:
     """Give the running clocks of an assigned appeal the policy for its topic and urgency, from their start."""
     if appeal.organisation_id is not None and appeal.status != "triage":
-        clocks.follow_appeal(appeal, routing_context.sla, actor)
+        clocks.follow_appeal(appeal, sla, actor)
 
 
 def apply_move(
     appeal: Appeal,
     to: str,
     caller: Caller,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     *,
     organisation_id: UUID | None = None,
@@ -327,13 +317,13 @@ def apply_move(
     if to == "assigned" and not is_centre_role(caller.role):
         _check_transfer(appeal, organisation_id, previous_organisations)
     if step.takes_owner_away:
-        _check_return_limit(appeal, caller, routing_context)
+        _check_return_limit(appeal, caller, sla)
     before = appeal.status
     _apply(
         appeal,
         to,
         caller,
-        routing_context,
+        sla,
         recorder,
         organisation_id=organisation_id,
         reason=reason,
@@ -362,9 +352,9 @@ def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Colle
         )
 
 
-def _check_return_limit(appeal: Appeal, caller: Caller, routing_context: RoutingContext) -> None:
+def _check_return_limit(appeal: Appeal, caller: Caller, sla: SlaContext) -> None:
     """Raise `Conflict` where the SLA policy no longer lets staff return or transfer the appeal."""
-    until = None if is_centre_role(caller.role) else return_until(appeal, routing_context.sla)
+    until = None if is_centre_role(caller.role) else return_until(appeal, sla)
     if until is not None and until < clock.now():
         raise Conflict(
             f"The SLA policy allows to return or transfer the appeal only until {until.isoformat()}",
@@ -376,7 +366,7 @@ def _apply(
     appeal: Appeal,
     to: str,
     caller: Caller,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     *,
     organisation_id: UUID | None,
@@ -395,16 +385,16 @@ def _apply(
         assign(
             appeal,
             target_id,
-            routing_context,
+            sla,
             recorder,
             caller.actor,
             route=route,
             assignment_kind=assignment_kind,
         )
     elif to == "reopened":
-        reopen(appeal, "reopened", routing_context, recorder, caller.actor, reason=reason)
+        reopen(appeal, "reopened", sla, recorder, caller.actor, reason=reason)
     elif to == "triage":
-        _return_to_centre(appeal, caller, routing_context, recorder, reason)
+        _return_to_centre(appeal, caller, sla, recorder, reason)
     else:
         appeal.status = to
         if to in FINAL_STATUSES:
@@ -416,7 +406,7 @@ def _apply(
 def _return_to_centre(
     appeal: Appeal,
     caller: Caller,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     reason: str | None,
 ) -> None:
@@ -443,14 +433,14 @@ def _return_to_centre(
     appeal.route = returned.dump()
     appeal.organisation_id = None
     appeal.status = "triage"
-    clocks.follow_appeal(appeal, routing_context.sla, caller.actor)
+    clocks.follow_appeal(appeal, sla, caller.actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status, caller.actor, reason=reason)
     recorder.settle_assignee(appeal)
 
 
 def unassign(
     appeal: Appeal,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
     actor: str,
     *,
@@ -472,6 +462,6 @@ def unassign(
     appeal.organisation_id = None
     appeal.status = "triage"
     appeal.route = route.updated(unassigned_from=previous_organisation_id).dump()
-    clocks.follow_appeal(appeal, routing_context.sla, actor)
+    clocks.follow_appeal(appeal, sla, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.reason)
     recorder.settle_assignee(appeal)

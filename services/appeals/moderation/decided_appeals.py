@@ -17,6 +17,7 @@ from services.appeals.moderation.corrections import Corrections, location_of
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
+from services.appeals.routing.triage import keep_in_triage
 from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
@@ -91,7 +92,9 @@ async def close_unneeded(
         clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif not state.work_started:
-        transitions.apply_move(appeal, "not_required", caller, routing_context, recorder, reason=MODERATOR_REASON)
+        transitions.apply_move(
+            appeal, "not_required", caller, routing_context.sla, recorder, reason=MODERATOR_REASON
+        )
     else:
         raise Conflict(
             f"The appeal is «{appeal.status}»: move it to «not_required» if no answer is due",
@@ -126,7 +129,7 @@ def apply_corrections(
         transitions.assign(
             appeal,
             corrections.organisation_id,
-            routing_context,
+            routing_context.sla,
             recorder,
             actor,
             route=manual_route(MODERATOR_REASON),
@@ -140,7 +143,7 @@ def apply_corrections(
             transitions.assign(
                 appeal,
                 organisation_id,
-                routing_context,
+                routing_context.sla,
                 recorder,
                 actor,
                 route=route.to_snapshot(),
@@ -155,7 +158,7 @@ def apply_corrections(
             transitions.assign(
                 appeal,
                 route.organisation_id,
-                routing_context,
+                routing_context.sla,
                 recorder,
                 actor,
                 route=route.to_snapshot(),
@@ -171,7 +174,7 @@ def apply_corrections(
 
 def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRecorder) -> None:
     """Keep the appeal in triage: an answer is due, and no organisation can be named."""
-    transitions.keep_in_triage(appeal, route)
+    keep_in_triage(appeal, route)
     if appeal.status != "triage":
         before = appeal.status
         appeal.status, appeal.closed_at = "triage", None
@@ -216,5 +219,5 @@ def _change_classification(
         recorder.add_timeline_entry(appeal, "urgency_changed", caller.actor, urgency=corrections.urgency)
         changed = True
     if (appeal.topic_id, appeal.urgency) != former:
-        transitions.follow_classification(appeal, routing_context, caller.actor)
+        transitions.follow_classification(appeal, routing_context.sla, caller.actor)
     return changed

@@ -225,7 +225,7 @@ async def _restore(
     clocks.follow_appeal(appeal, context.sla, caller.actor)
     _record_classification(recorder, appeal, before, caller.actor)
     await record_restored(
-        session, appeal, caller, context, recorder,
+        session, appeal, caller, context.sla, recorder,
         lost_by=lost_by, status=status, assignee_id=former.assignee_id, reason=DECISION_UNDO_REASON,
         undone_since=decision.decided_at,
     )  # fmt: skip

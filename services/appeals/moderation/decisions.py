@@ -9,10 +9,10 @@ from services.appeals.assignees.assignee_wish import UNCHANGED, AssigneeWish
 from services.appeals.classification.types import is_automatic
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
-from services.appeals.inbound.thread_context import select_messages
 from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.erasure_lock import require_reading
+from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.moderation import reviews
@@ -278,7 +278,7 @@ async def move_appeal(
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, former = AppealRecorder(), BeforeDecision.of(appeal)
     transitions.apply_move(
-        appeal, to, caller, routing_context, recorder, organisation_id=organisation_id, reason=reason,
+        appeal, to, caller, routing_context.sla, recorder, organisation_id=organisation_id, reason=reason,
         outcome=outcome, previous_organisations=await assignments.all_organisations(session, appeal),
     )  # fmt: skip
     if assignee.given:

@@ -117,7 +117,7 @@ async def open_from_text(
     if organisation_id is not None:
         assignment_kind: transitions.AssignmentKind = "assigned" if corrections.organisation_id else "routed"
         transitions.record_first_assignment(
-            recorder, appeal, routing_context, caller.actor, assignment_kind=assignment_kind
+            recorder, appeal, routing_context.sla, caller.actor, assignment_kind=assignment_kind
         )
     if appeal.urgency == "high":
         recorder.add_alert("urgent", appeal, predicted.why if predicted.urgency == "high" else MODERATOR_REASON)

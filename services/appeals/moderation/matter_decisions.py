@@ -10,7 +10,7 @@ from services.appeals.feedback.recording import forget_word
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals, thread_author
 from services.appeals.inbound.matter_readings import ClassifiedMessage
-from services.appeals.inbound.thread_context import select_messages
+from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.other_matters import withdraw_suggestion
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import record_first_assignment
@@ -102,7 +102,7 @@ async def split_off(
     if new.urgency == "high":
         recorder.add_alert("urgent", new, result.why)
     if new.status == "assigned":
-        record_first_assignment(recorder, new, routing_context, actor)
+        record_first_assignment(recorder, new, routing_context.sla, actor)
     await recorder.write(session)
     return new
 

@@ -206,7 +206,7 @@ def _keep_earlier_deadline(
     """
     if merged.urgency == "high" != into.urgency:
         why = f"Срочным было присоединённое обращение № {merged.number}"
-        transitions.raise_urgency(into, context, recorder, caller.actor, why=why)
+        transitions.raise_urgency(into, context.sla, recorder, caller.actor, why=why)
     why = f"Присоединено обращение № {merged.number}: его вопрос ждёт ответа"
     if clocks.end_pause_by_question(into, merged, context.sla, caller.actor, message_id=question, reason=why):
         clock_pauses.record_resumed(into, context.sla, recorder, caller, why)

@@ -110,7 +110,7 @@ def _line(row: TrainingRow, names: TopicAndMunicipalityNames) -> list[Any]:
     review, text, written_at, network, language, number, organisation = row
     decided = review.decided
     topic = names.topics.get(UUID(decided["topic_id"])) if decided.get("topic_id") else None
-    group = (topic.group or topic).name if topic else None
+    group = (topic.group or topic.name) if topic else None
     location = decided.get("location") or dict.fromkeys(LOCATION_PARTS)
     return [
         number,

@@ -134,7 +134,7 @@ async def _publish(
         )
     if not overtaken:
         await settle_promises(session, appeal, reply, recorder)
-        await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context, recorder)
+        await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context.sla, recorder)
 
 
 async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:

@@ -1,14 +1,14 @@
 """Messages of the citizen that a published reply does not answer, because its author could not have seen them."""
 
 from sqlalchemy import ColumnElement, Row, func, select
-from sqlalchemy.orm import defer
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.route_snapshot import TriageReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import reopen
 from services.appeals.lifecycle.workflow import status_after_message
-from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.sla_context import SlaContext
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
@@ -17,35 +17,35 @@ from shared.tables.ingest import Message
 
 
 async def reopen_after_own_reply(
-    session: WriteSession, appeal: Appeal, reply: Reply, routing_context: RoutingContext, recorder: AppealRecorder
+    session: WriteSession, appeal: Appeal, reply: Reply, sla: SlaContext, recorder: AppealRecorder
 ) -> None:
     """Reopen an appeal that a citizen wrote to after the reply was submitted and before its publication was known.
 
     Both moments are the database's, taken under the lock of the appeal's row, so no two clocks are compared.
     """
     submitted_at = reply.submitted_at or reply.created_at
-    await _reopen(session, appeal, AppealMessage.created_at > submitted_at, routing_context, recorder)
+    await _reopen(session, appeal, AppealMessage.created_at > submitted_at, sla, recorder)
 
 
 async def reopen_after_staff_reply(
     session: WriteSession,
     appeal: Appeal,
     reply: Reply,
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
     """Reopen an appeal that a citizen wrote to after the staff reply, if the staff reply was received later.
 
     Both times are the network's.
     """
-    await _reopen(session, appeal, Message.written_at > reply.published_at, routing_context, recorder)
+    await _reopen(session, appeal, Message.written_at > reply.published_at, sla, recorder)
 
 
 async def _reopen(
     session: WriteSession,
     appeal: Appeal,
     is_later: ColumnElement[bool],
-    routing_context: RoutingContext,
+    sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
     if appeal.status != "answered":
@@ -54,7 +54,7 @@ async def _reopen(
         return
     message, needs_answer, language = row
     status = status_after_message(appeal.status, needs_answer)
-    reopen(appeal, status, routing_context, recorder, SYSTEM_ACTOR, message=message)
+    reopen(appeal, status, sla, recorder, SYSTEM_ACTOR, message=message)
     if status == "triage":
         reason: TriageReason = "buryat_text" if language == "bxr" else "need_unclear"
         appeal.route = route_of(appeal).updated(triage_reason=reason).dump()
@@ -71,7 +71,7 @@ async def first_waiting(
         select(Message, Classification.needs_answer, Classification.language)
         .join(AppealMessage, AppealMessage.message_id == Message.id)
         .join(Classification, Classification.message_id == Message.id)
-        .options(defer(Message.raw, raiseload=True))  # not granted to this service
+        .options(WITHOUT_RAW_PAYLOAD)
         .where(
             AppealMessage.appeal_id == appeal.id,
             is_later,

@@ -98,7 +98,7 @@ def _assign_by_reply(
     page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
     organisation_id: UUID | None = page_owner.organisation_id if page_owner else route.organisation_id
     if organisation_id is not None:
-        assign(appeal, organisation_id, routing_context, recorder, actor, route=route.to_snapshot())
+        assign(appeal, organisation_id, routing_context.sla, recorder, actor, route=route.to_snapshot())
 
 
 async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:

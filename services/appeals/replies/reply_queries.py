@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.inbound.thread_context import select_messages
+from services.appeals.lifecycle.message_queries import select_messages
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.appeals import Appeal, AppealMessage

@@ -148,14 +148,14 @@ def reroute_appeal(
         transitions.assign(
             appeal,
             route.organisation_id,
-            routing_context,
+            routing_context.sla,
             recorder,
             SYSTEM_ACTOR,
             route=route.to_snapshot(),
             assignment_kind="rerouted",
         )
     else:
-        transitions.unassign(appeal, routing_context, recorder, SYSTEM_ACTOR, route=route.to_triage_snapshot())
+        transitions.unassign(appeal, routing_context.sla, recorder, SYSTEM_ACTOR, route=route.to_triage_snapshot())
     appeal.updated_at = clock.now()
     return True
 

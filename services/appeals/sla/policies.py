@@ -10,7 +10,6 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.field_types import BoundedDatetime
-from services.appeals.schemas.sla_policies import SlaPolicyIn
 from services.appeals.sla.policy_selection import is_general, is_in_effect
 from services.appeals.sla.sla_context import load_policies
 from shared import clock
@@ -56,21 +55,29 @@ async def latest_version(session: AsyncSession, policy_key: UUID) -> SlaPolicy:
     return found
 
 
-async def add_policy(session: WriteSession, wanted: SlaPolicyIn, actor: str) -> SlaPolicy:
-    """Add a policy that starts now or later.
+async def add_policy(
+    session: WriteSession, policy: SlaPolicy, *, valid_from: datetime | None, actor: str
+) -> SlaPolicy:
+    """Add a policy, given as a row without key, version and validity, that starts now or later.
 
     Raises `Invalid` for a start in the past: the explanations of deadlines already computed must remain true.
     """
-    key = new_id()
-    policy = await _new_version(session, wanted, key, 1, actor)
+    policy.policy_key, policy.version = new_id(), 1
+    await _add(session, policy, valid_from, actor)
     await session.flush()
     return policy
 
 
 async def change_policy(
-    session: WriteSession, policy_key: UUID, seen_version: int | None, wanted: SlaPolicyIn, actor: str
+    session: WriteSession,
+    policy_key: UUID,
+    seen_version: int | None,
+    policy: SlaPolicy,
+    *,
+    valid_from: datetime | None,
+    actor: str,
 ) -> SlaPolicy:
-    """Give the policy a new version from now or later; what was planned for that time is replaced by it.
+    """Give the policy a new version, given as in `add_policy`; what was planned for that time is replaced by it.
 
     Clocks that run keep the version by which they started. Raise `NotFound`, `Invalid`, or `Conflict` if some
     appeals would have no policy.
@@ -78,11 +85,12 @@ async def change_policy(
     await _lock(session)
     latest = await latest_version(session, policy_key)
     check_version(latest.version, seen_version)
-    added = await _new_version(session, wanted, policy_key, latest.version + 1, actor)
-    await _end(session, policy_key, added.valid_from, except_for=added)
+    policy.policy_key, policy.version = policy_key, latest.version + 1
+    await _add(session, policy, valid_from, actor)
+    await _end(session, policy_key, policy.valid_from, except_for=policy)
     await session.flush()
     await _require_coverage(session)
-    return added
+    return policy
 
 
 async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int | None) -> SlaPolicy:
@@ -99,33 +107,24 @@ async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int 
     return latest
 
 
-async def _new_version(
-    session: WriteSession, wanted: SlaPolicyIn, policy_key: UUID, version: int, actor: str
-) -> SlaPolicy:
+async def _add(session: WriteSession, policy: SlaPolicy, valid_from: datetime | None, actor: str) -> None:
     now = clock.now()
-    if wanted.valid_from is not None and wanted.valid_from < now:
+    if valid_from is not None and valid_from < now:
         raise Invalid.field("/valid_from", "A policy cannot start in the past")
-    if wanted.first_response_unit == wanted.resolution_unit and (
-        wanted.resolution_hours < wanted.first_response_hours
+    if policy.first_response_unit == policy.resolution_unit and (
+        policy.resolution_hours < policy.first_response_hours
     ):
         raise Invalid.field("/resolution_hours", "The resolution cannot be due before the first response")
-    if wanted.warn_at != sorted(set(wanted.warn_at)):
+    if policy.warn_at != sorted(set(policy.warn_at)):
         raise Invalid.field("/warn_at", "The shares must increase")
-    late = [wanted.escalation.manager_hours, wanted.escalation.centre_hours, wanted.escalation.deputy_head_hours]
+    late = (policy.escalation[level] for level in ("manager_hours", "centre_hours", "deputy_head_hours"))
     hours = [found for found in late if found is not None]
     if hours != sorted(hours):
         raise Invalid.field("/escalation", "The manager is told first, then the centre, then the deputy head")
-    if wanted.topic_id is not None and await session.get(Topic, wanted.topic_id) is None:
+    if policy.topic_id is not None and await session.get(Topic, policy.topic_id) is None:
         raise Invalid.field("/topic_id", "No such topic")
-    policy = SlaPolicy(
-        **wanted.model_dump(exclude={"valid_from"}),
-        policy_key=policy_key,
-        version=version,
-        valid_from=wanted.valid_from or now,
-        created_by=actor,
-    )
+    policy.valid_from, policy.created_by = valid_from or now, actor
     session.add(policy)
-    return policy
 
 
 async def _lock(session: WriteSession) -> None:

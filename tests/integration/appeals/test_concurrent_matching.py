@@ -11,7 +11,8 @@ import pytest
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
-from services.appeals.inbound.thread_context import ThreadContext, select_messages
+from services.appeals.inbound.thread_context import ThreadContext
+from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.moderation.corrected_results import classify_text
 from services.appeals.routing.context import RoutingContext

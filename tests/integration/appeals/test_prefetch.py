@@ -4,6 +4,7 @@ import pytest
 
 from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
 from services.appeals.inbound import prefetch, thread_context
+from services.appeals.lifecycle.message_queries import select_messages
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
 from shared.events.relay import number_committed_events
@@ -31,7 +32,7 @@ async def test_prefetched_inputs_are_those_requested_later(
         reached = await prefetch.prefetch_backlog(database, 0)
         assert await prefetch.prefetch_backlog(database, reached) == reached
         async with database.read() as session:
-            query = thread_context.select_messages().where(Message.id.in_(written[BATCH:]))
+            query = select_messages().where(Message.id.in_(written[BATCH:]))
             messages = list(await session.scalars(query))
             around = await thread_context.ThreadContext.load(session, messages)
             asked = {around.classifier_input(message) for message in messages}

@@ -9,17 +9,17 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from sqlalchemy import Row, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from services.appeals.api.presenters import classifications, routes
 from services.appeals.api.presenters.deadlines import deadline_out
 from services.appeals.api.presenters.promises import promise_out
 from services.appeals.api.presenters.replies import named_reply, people_in
+from services.appeals.api.presenters.topics import location_out
 from services.appeals.assignees.directory import ActorNames, actor_id
-from services.appeals.classification import topics
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
 from services.appeals.lifecycle import assignments, timeline, watchers
+from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
@@ -59,7 +59,7 @@ _shown_columns = attrgetter(*SHOWN_COLUMNS)
 # Making a statement takes longer than its execution.
 _MESSAGES = (
     select(Message, Classification)
-    .options(defer(Message.raw, raiseload=True))
+    .options(WITHOUT_RAW_PAYLOAD)
     .join(AppealMessage, AppealMessage.message_id == Message.id)
     .outerjoin(Classification, Classification.message_id == Message.id)
     .where(AppealMessage.appeal_id == bindparam("appeal_id"))
@@ -249,7 +249,7 @@ def summary_fields(
         "organisation": _named(appeal.organisation_id, names.organisation),
         "assignee": _assignee(appeal.assignee_id, names.assignee),
         "topic": _topic(appeal.topic_id, names),
-        "location": topics.location_out(
+        "location": location_out(
             appeal.municipality, names.municipality_name, appeal.settlement, appeal.street, appeal.house
         ),
         "channel": {"network": appeal.network, "page_id": appeal.page_id, "url": appeal.url},

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.api.presenters import routes
+from services.appeals.api.presenters.topics import location_of, topic_ref
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.classification.classification_queries import ClassificationRow
 from services.appeals.classification.topics import TopicAndMunicipalityNames
@@ -40,17 +41,22 @@ async def classifications_out(
 def _classification_out(
     row: Classification, names: TopicAndMunicipalityNames
 ) -> classifications.ClassificationOut:
-    candidates = ((names.topics.get(UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
+    candidates = ((_topic(names, UUID(one["topic_id"])), one["confidence"]) for one in row.top3)
     return classifications.ClassificationOut(
         **{name: getattr(row, name) for name in _SAME},
-        topic=names.topics.get(row.topic_id) if row.topic_id else None,
+        topic=_topic(names, row.topic_id),
         top3=[
             classifications.TopicCandidate(topic=topic, confidence=probability)
             for topic, probability in candidates
             if topic is not None
         ],
-        location=names.location(row.municipality, row.settlement, row.street, row.house),
+        location=location_of(names, row.municipality, row.settlement, row.street, row.house),
     )
+
+
+def _topic(names: TopicAndMunicipalityNames, topic_id: UUID | None) -> common.TopicRef | None:
+    name = names.topics.get(topic_id) if topic_id else None
+    return topic_ref(name) if name is not None else None
 
 
 async def triage_result(session: AsyncSession, decided: TriageDecision) -> classifications.TriageResult:
@@ -118,8 +124,8 @@ def _location_parts(side: ReviewSnapshot) -> dict[str, Any]:
 def _verdict(side: ReviewSnapshot, names: TopicAndMunicipalityNames) -> ReviewSide:
     return ReviewSide(
         **{name: side.get(name) for name in ("needs_answer", "type", "urgency", "organisation_id")},
-        topic=names.topics.get(UUID(side["topic_id"])) if side.get("topic_id") else None,
-        location=names.location(*(_location_parts(side)[part] for part in LOCATION_PARTS)),
+        topic=_topic(names, UUID(side["topic_id"]) if side.get("topic_id") else None),
+        location=location_of(names, *(_location_parts(side)[part] for part in LOCATION_PARTS)),
     )
 
 

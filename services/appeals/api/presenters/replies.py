@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.api.presenters.topics import topic_ref
 from services.appeals.assignees.directory import ActorNames
-from services.appeals.classification import topics
+from services.appeals.classification.topics import TopicName
 from services.appeals.replies.approval_rules import ApprovalRuleRow
 from services.appeals.replies.checks.hints import Hint
 from services.appeals.replies.reply_attachments import attachments_of
@@ -127,7 +128,7 @@ def template_out(row: ReplyTemplateRow) -> ReplyTemplateOut:
     return ReplyTemplateOut(
         **{name: getattr(template, name) for name in same},
         organisation=named_ref(template.organisation_id, organisation),
-        topic=topics.topic_ref(template.topic_id, topic or "", group_id, group) if template.topic_id else None,
+        topic=topic_ref(TopicName(template.topic_id, topic or "", group_id, group)) if template.topic_id else None,
     )
 
 
@@ -138,5 +139,5 @@ def approval_rule_out(row: ApprovalRuleRow) -> ApprovalRuleOut:
     return ApprovalRuleOut(
         **{name: getattr(rule, name) for name in same},
         organisation=named_ref(rule.organisation_id, organisation),
-        topic=topics.topic_ref(rule.topic_id, topic or "", group_id, group) if rule.topic_id else None,
+        topic=topic_ref(TopicName(rule.topic_id, topic or "", group_id, group)) if rule.topic_id else None,
     )
