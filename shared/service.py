@@ -24,11 +24,11 @@ from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 from starlette.types import ASGIApp
 
-from shared import gc_tuning, logs, personal_data_reads
+from shared import gc_tuning, identity, logs, personal_data_reads
 from shared.api import idempotency, openapi_document
 from shared.api.query_parameters import refuse_repeated_parameters
 from shared.audit import recorder
-from shared.auth import identity, oidc, token_recheck, tokens
+from shared.auth import oidc, token_recheck, tokens
 from shared.auth.callers import CallerDep
 from shared.database.outages import is_outage
 from shared.database.purge import RetentionSettings

@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.callbacks import repository
+from services.ingest import callback_registrations
 from services.ingest.networks import catalogue
 from services.ingest.networks.port import CallbackState, RegisteredCallback
 from services.ingest.schemas.callbacks import CallbackIn, CallbackOut
@@ -33,7 +33,7 @@ _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
 async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
     """Return the registration of a page without its secret. Raises `NotFound`."""
     page = await _page(session, caller, page_id)
-    kept = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
+    kept = (await callback_registrations.registrations_by_page(session, page.network, [page_id])).get(page_id)
     if kept is None:
         raise NotFound("No callback is registered for this page")
     return _out(page, kept)
@@ -54,7 +54,7 @@ async def register_manually(
     if not _SECRET.fullmatch(secret):
         raise _wrong("/secret", "Expected 6 to 50 characters: letters, digits and - . _ ~")
     code = _code(given.confirmation_code)
-    before = (await repository.registrations_by_page(session, page.network, [page_id])).get(page_id)
+    before = (await callback_registrations.registrations_by_page(session, page.network, [page_id])).get(page_id)
     same = before is not None and before.manual and before.secret == secret
     fresh = RegisteredCallback(
         page_id=page_id,
@@ -68,7 +68,7 @@ async def register_manually(
     )
     try:
         async with session.begin_nested():
-            await repository.save_registration(session, page.network, fresh)
+            await callback_registrations.save_registration(session, page.network, fresh)
     except IntegrityError as error:
         raise Conflict("Another page already uses this secret") from error
     if before is not None:

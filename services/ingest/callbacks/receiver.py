@@ -10,8 +10,8 @@ from uuid import UUID
 from prometheus_client import Counter
 from sqlalchemy import update
 
+from services.ingest.callback_registrations import CallbackRepository, confirmation_expected, record_events
 from services.ingest.callbacks.endpoint_cache import EndpointCache
-from services.ingest.callbacks.repository import CallbackRepository, confirmation_expected, record_events
 from services.ingest.callbacks.sender_rate_limit import RejectedSenderLimit
 from services.ingest.callbacks.write_batcher import EventNotStored, WriteBatcher
 from services.ingest.intake.store import DatabaseIntakeStore

@@ -12,7 +12,7 @@ from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DBAPIError
 
-from services.ingest.callbacks.repository import CallbackRepository
+from services.ingest.callback_registrations import CallbackRepository
 from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
 from services.ingest.intake.thread_state import (
     read_thread_states,

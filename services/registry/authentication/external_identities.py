@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import select
 
 from services.registry.authentication import sign_in
-from shared.auth.identity import FindPerson
 from shared.auth.oidc import VerifiedIdentity
 from shared.database.sessions import WriteSession
+from shared.identity import FindPerson
 from shared.service import Service
 from shared.tables.registry import Person
 

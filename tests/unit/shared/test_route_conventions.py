@@ -18,13 +18,13 @@ from shared.api.preconditions import RequiredVersion, check_version, required_ve
 from shared.api.query_parameters import ListFilter, refuse_repeated_parameters
 from shared.auth import tokens
 from shared.auth.callers import Caller, require_right
-from shared.auth.identity import PersonCache, TokenReader
 from shared.auth.oidc import VerifiedIdentity
 from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
 from shared.http.conditional_reads import ConditionalReads
 from shared.http.problems import Conflict, Problem
+from shared.identity import PersonCache, TokenReader
 from shared.settings import settings
 
 PEOPLE = tokens.new_key("gospablik.1")
