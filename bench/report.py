@@ -27,11 +27,11 @@ from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_se
 from services.metrics.indicators.period import Period, midnight
 from services.metrics.indicators.weeks import Week
 from services.metrics.rendering import html, pdf, xlsx
+from services.metrics.report_populations.reported_time import reported_time
 from services.metrics.schemas.metrics import SlaGroupBy
 from services.metrics.sla_rollups.months import month_of, month_period
 from services.metrics.sla_rollups.reading import compute_sla
 from services.metrics.sla_rollups.rebuilding import rebuild_due_months
-from services.metrics.weekly_report.populations import reported_time
 from services.metrics.weekly_report.publication import build_in_snapshot
 from services.metrics.weekly_report.row_tables import read_row_tables
 from services.metrics.weekly_report.shown_report import read_report

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from services.metrics.indicators import row_files
 from services.metrics.indicators.weeks import Week, requested_week
 from services.metrics.rendering import html, pdf, xlsx
+from services.metrics.report_populations import report_rows
+from services.metrics.report_populations.report_rows import ReportRowFilter
+from services.metrics.report_populations.reported_time import reported_time
 from services.metrics.schemas.weekly_report import ReportOut, ReportPopulation, ReportRow, ReportSummary
-from services.metrics.weekly_report import publication, report_rows
-from services.metrics.weekly_report.populations import reported_time
-from services.metrics.weekly_report.report_rows import ReportRowFilter
+from services.metrics.weekly_report import publication
 from services.metrics.weekly_report.row_tables import read_row_tables
 from services.metrics.weekly_report.shown_report import read_report
 from shared import clock

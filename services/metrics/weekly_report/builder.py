@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.indicators.channels import channel_name
 from services.metrics.indicators.weeks import Week
 from services.metrics.page_health.page_measures import PAGE_MEASURES
+from services.metrics.report_populations.reported_time import ReportedTime, reported_time
+from services.metrics.report_populations.responses import overdue
 from services.metrics.schemas.weekly_report import (
     ChannelTotal,
     CoverageRow,
@@ -24,7 +26,7 @@ from services.metrics.schemas.weekly_report import (
     ReportOutcomes,
     TopicRow,
 )
-from services.metrics.weekly_report import data_gaps, opened_counts, populations
+from services.metrics.weekly_report import data_gaps, opened_counts
 from services.metrics.weekly_report.attention import attention_items
 from services.metrics.weekly_report.grade_figures import read_grade_figures
 from services.metrics.weekly_report.hard_appeals import choose_hard_appeals
@@ -33,7 +35,6 @@ from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.opened_counts import ComparedWeeks, most_frequent
 from services.metrics.weekly_report.page_figures import read_page_figures
 from services.metrics.weekly_report.peers import peer_groups
-from services.metrics.weekly_report.populations import ReportedTime, reported_time
 from services.metrics.weekly_report.printed_names import Labels, read_labels
 from services.metrics.weekly_report.week_figures import WeekFigures, read_week_figures
 from shared.clock import REGION_TIME_ZONE
@@ -179,7 +180,7 @@ async def _municipalities(
 
 @cache
 def _overdue_query() -> Select[Any]:
-    rows = populations.overdue().subquery("overdue")
+    rows = overdue().subquery("overdue")
     return select(rows.c.oktmo, func.count()).group_by(rows.c.oktmo)
 
 

@@ -12,9 +12,10 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.channels import NO_CHANNEL, channel_name
+from services.metrics.report_populations.feedback import feedback
+from services.metrics.report_populations.reported_time import ReportedTime
+from services.metrics.report_populations.responses import overdue
 from services.metrics.schemas.weekly_report import HardAppeal
-from services.metrics.weekly_report import populations
-from services.metrics.weekly_report.populations import ReportedTime
 from services.metrics.weekly_report.printed_names import Labels
 from shared.clock import REGION_TIME_ZONE
 from shared.database.id_conditions import is_one_of
@@ -82,7 +83,7 @@ async def _late_since(session: AsyncSession, time: ReportedTime) -> Mapping[UUID
 
 @cache
 def _late_query() -> Select[Any]:
-    rows = populations.overdue().subquery("overdue")
+    rows = overdue().subquery("overdue")
     first = func.min(rows.c.at).label("first")
     return select(rows.c.appeal_id, first).group_by(rows.c.appeal_id).order_by(first, rows.c.appeal_id)
 
@@ -95,7 +96,7 @@ async def _disputes(session: AsyncSession, time: ReportedTime) -> Counter[UUID]:
 
 @cache
 def _disputes_query() -> Select[Any]:
-    rows = populations.feedback().subquery("feedback")
+    rows = feedback().subquery("feedback")
     return select(rows.c.appeal_id, func.count()).where(rows.c.kind == "not_solved").group_by(rows.c.appeal_id)
 
 

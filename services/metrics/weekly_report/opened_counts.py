@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.period import Period
 from services.metrics.indicators.weeks import Week
+from services.metrics.report_populations.appeal_columns import NEVER_ASSIGNED
+from services.metrics.report_populations.opened import opened
+from services.metrics.report_populations.reported_time import ReportedTime
 from services.metrics.schemas.weekly_report import ComparedCount
-from services.metrics.weekly_report import populations
-from services.metrics.weekly_report.populations import ReportedTime
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal
 
@@ -111,7 +112,7 @@ async def read_opened(session: AsyncSession, time: ReportedTime) -> Sequence[Row
 
 @cache
 def _detailed_query() -> Select[Any]:
-    rows = populations.opened().subquery("opened")
+    rows = opened().subquery("opened")
     columns = [rows.c[name] for name in _DETAILS]
     return select(*columns, func.count().label("appeals")).group_by(*columns)
 
@@ -133,7 +134,7 @@ async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime)
 
 @cache
 def _weekly_query() -> Select[Any]:
-    rows = populations.opened().subquery("opened")
+    rows = opened().subquery("opened")
     monday = cast(func.date_trunc("week", func.timezone(REGION_TIME_ZONE.key, rows.c.at)), Date).label("monday")
     keys = (monday, rows.c.channel, rows.c.topic_group_id, rows.c.oktmo)
     return select(*keys, func.count().label("count")).group_by(*keys)
@@ -146,7 +147,7 @@ async def count_uncounted(session: AsyncSession, period: Period) -> Counter[str]
         .where(
             Appeal.opened_at >= period.start,
             Appeal.opened_at < period.end,
-            or_(Appeal.status == "not_required", populations.NEVER_ASSIGNED),
+            or_(Appeal.status == "not_required", NEVER_ASSIGNED),
         )
         .group_by(Appeal.status)
     )

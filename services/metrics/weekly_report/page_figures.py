@@ -15,6 +15,7 @@ from services.metrics.indicators.weeks import Week
 from services.metrics.page_health.engagement import read_audiences
 from services.metrics.page_health.health_summary import summarize_page_health
 from services.metrics.page_health.page_groups import peer_group_parameters
+from services.metrics.report_populations.pages import pages
 from services.metrics.schemas.weekly_report import (
     PageFigures,
     PageGroupFigures,
@@ -23,7 +24,6 @@ from services.metrics.schemas.weekly_report import (
     ReportFormula,
     ReportSilentPage,
 )
-from services.metrics.weekly_report.page_population import pages
 from shared.clock import REGION_TIME_ZONE
 from shared.tables.metrics_pages import PageScoreFormula
 

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.indicators.weeks import Week, weeks_between
 from services.metrics.rendering.canonical_json import digest, encode
 from services.metrics.rendering.figure_pointers import figures, steps
+from services.metrics.report_populations.reported_time import plan_for_a_week
 from services.metrics.schemas.weekly_report import CorrectedFigure, PageFigures, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
-from services.metrics.weekly_report.populations import plan_for_a_week
 from shared.api.pagination import Paging
 from shared.contracts.metrics_events import ReportReady
 from shared.database.sessions import Database, use_snapshot

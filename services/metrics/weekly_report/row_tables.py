@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.indicators.channels import channel_name
 from services.metrics.rendering.xlsx import RowColumn, RowKind, RowTable, RowValue
+from services.metrics.report_populations.catalogue import POPULATIONS
+from services.metrics.report_populations.report_rows import read_all_rows
+from services.metrics.report_populations.reported_time import ReportedTime
 from services.metrics.schemas.weekly_report import ReportPopulation
-from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
 from services.metrics.weekly_report.printed_names import Labels, read_labels
-from services.metrics.weekly_report.report_rows import read_all_rows
 from shared.clock import REGION_TIME_ZONE
 
 # A workbook with more rows takes programs long to open; CSV has them all.

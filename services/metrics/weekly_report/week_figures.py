@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.metrics.report_populations.catalogue import POPULATIONS
+from services.metrics.report_populations.reported_time import ReportedTime
 from services.metrics.schemas.weekly_report import ReportPopulation
-from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime
 
 Conditions = Mapping[str, ColumnElement[bool] | None]
 

@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.breakdown import NO_GROUP
 from services.metrics.page_health.page_groups import PeerGroupCode, peer_group_parameters
+from services.metrics.report_populations.catalogue import POPULATIONS
+from services.metrics.report_populations.reported_time import ReportedTime, plan_for_a_week
 from services.metrics.schemas.page_health import PageLight
 from services.metrics.schemas.weekly_report import ReportPopulation, ReportRow
-from services.metrics.weekly_report.populations import POPULATIONS, ReportedTime, plan_for_a_week
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.contracts.values import PromiseStatus

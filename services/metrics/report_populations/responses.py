@@ -1,0 +1,113 @@
+"""The responses that were decided or given in a period, and those that are overdue."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, false, func, or_, select, true
+
+from services.metrics.indicators.sla import EXCLUDED_STATUSES
+from services.metrics.report_populations.appeal_columns import COUNTED, appeal_dimensions, of_appeals, open_at
+from services.metrics.report_populations.past_closures import was_closed_at
+from services.metrics.report_populations.reported_time import AS_OF, in_period
+from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
+from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock, SlaClockEvent
+
+RESPONSES = ("first_response", "next_response")
+
+
+@cache
+def responses() -> Select[Any]:
+    """Return the responses that were decided or given in the period.
+
+    A response is decided once: when it is given in time, or when its deadline passes. `given` says that it was
+    given in the period, decided or not. The organisation is the one that gave it, or that let the deadline pass.
+    """
+    in_time = or_(SlaClock.due_at.is_(None), SlaClock.stopped_at <= SlaClock.due_at)
+    given = in_period(SlaClock.stopped_at)
+    late = and_(
+        in_period(SlaClock.due_at),
+        SlaClock.due_at < AS_OF,
+        or_(SlaClock.stopped_at.is_(None), SlaClock.stopped_at > SlaClock.due_at),
+        open_at(SlaClock.due_at),
+    )
+    on_time = and_(given, in_time)
+    owner = _owner_at_deadline(late)
+    # Whoever let the deadline pass, although the appeal may be somebody else's by now.
+    responsible = case((owner.c.known, owner.c.organisation_id), else_=SlaClock.organisation_id)
+    return (
+        of_appeals(
+            select(
+                *appeal_dimensions(SlaClock.id.expression, responsible),
+                func.coalesce(SlaClock.stopped_at, SlaClock.due_at).label("at"),
+                SlaClock.kind.label("kind"),
+                SlaClock.due_at.label("due_at"),
+                SlaClock.stopped_at.label("stopped_at"),
+                or_(on_time, late).label("decided"),
+                on_time.label("on_time"),
+                func.coalesce(SlaClock.stopped_at < AS_OF, false()).label("answered"),
+                func.coalesce(given, false()).label("given"),
+                case((SlaClock.unit == "working", SlaClock.used_seconds)).label("working_seconds"),
+                func.coalesce(_opening_type() == "complaint", false()).label("complaint"),
+            )
+        )
+        .join(SlaClock, SlaClock.appeal_id == Appeal.id)
+        .outerjoin(owner, true())
+        .where(
+            or_(given, late),
+            SlaClock.kind.in_(RESPONSES),
+            SlaClock.state != "cancelled",
+            COUNTED,
+        )
+    )
+
+
+def _owner_at_deadline(late: ColumnElement[bool]) -> Any:
+    """Return which organisation had a late clock at its deadline, if its events tell (`known`)."""
+    return (
+        select(SlaClockEvent.organisation_id, true().label("known"))
+        .where(
+            late,
+            SlaClockEvent.clock_id == SlaClock.id,
+            SlaClockEvent.kind.in_(("started", "restarted", "moved")),
+            SlaClockEvent.at <= SlaClock.due_at,
+        )
+        .order_by(SlaClockEvent.sequence.desc())
+        .limit(1)
+        .lateral("owner_at_deadline")
+    )
+
+
+def _opening_type() -> Any:
+    """Return the type of the message that opened the appeal, as it is classified."""
+    return (
+        select(Classification.type)
+        .join(AppealMessage, AppealMessage.message_id == Classification.message_id)
+        .where(AppealMessage.appeal_id == Appeal.id)
+        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+@cache
+def overdue() -> Select[Any]:
+    """Return the answers awaited at `as_of` whose deadline had passed: responses and final answers."""
+    return (
+        of_appeals(
+            select(
+                *appeal_dimensions(SlaClock.id.expression, SlaClock.organisation_id.expression),
+                SlaClock.due_at.label("at"),
+                SlaClock.kind.label("kind"),
+            )
+        )
+        .join(SlaClock, SlaClock.appeal_id == Appeal.id)
+        .where(
+            SlaClock.due_at < AS_OF,
+            or_(SlaClock.state.in_(UNFINISHED_CLOCK_STATES), SlaClock.stopped_at >= AS_OF),
+            SlaClock.state != "cancelled",
+            Appeal.status.not_in(EXCLUDED_STATUSES),
+            open_at(AS_OF),
+            ~was_closed_at(AS_OF),
+        )
+    )
