@@ -23,17 +23,15 @@ from services.appeals.inbound.locked_appeals import LockedAppeals, ThreadAuthor
 from services.appeals.inbound.matter import Comparison
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.placement import MessagePlacer, Placement, joined
+from services.appeals.lifecycle.classification_changes import (
+    classification_fields,
+    raise_urgency,
+    record_reclassified,
+)
 from services.appeals.lifecycle.other_matters import suggest_other_matter
 from services.appeals.lifecycle.route_snapshot import returned_by_organisation, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.transitions import (
-    assign,
-    classification_fields,
-    raise_urgency,
-    record_first_assignment,
-    record_reclassified,
-    reopen,
-)
+from services.appeals.lifecycle.transitions import assign, record_first_assignment, reopen
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_message
 from services.appeals.routing import engine
 from services.appeals.routing.context import RoutingContext

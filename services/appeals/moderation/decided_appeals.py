@@ -9,7 +9,7 @@ from sqlalchemy import exists, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import ClassificationResult
-from services.appeals.lifecycle import assignments, transitions
+from services.appeals.lifecycle import assignments, classification_changes, moves, transitions
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation.corrected_results import MODERATOR_REASON
@@ -92,9 +92,7 @@ async def close_unneeded(
         clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif not state.work_started:
-        transitions.apply_move(
-            appeal, "not_required", caller, routing_context.sla, recorder, reason=MODERATOR_REASON
-        )
+        moves.apply_move(appeal, "not_required", caller, routing_context.sla, recorder, reason=MODERATOR_REASON)
     else:
         raise Conflict(
             f"The appeal is «{appeal.status}»: move it to «not_required» if no answer is due",
@@ -115,7 +113,7 @@ def apply_corrections(
     name.
     """
     appeal, actor = state.appeal, caller.actor
-    before = transitions.classification_fields(appeal)
+    before = classification_changes.classification_fields(appeal)
     changed = _change_classification(appeal, corrections, caller, routing_context, recorder)
     if result is not None:
         appeal.topic_id = appeal.topic_id or routing_context.topic_id(result)
@@ -167,7 +165,7 @@ def apply_corrections(
     if changed and route.organisation_id not in {None, appeal.organisation_id}:
         state.suggested = route
     appeal.updated_at = clock.now()
-    transitions.record_reclassified(recorder, appeal, before, actor)
+    classification_changes.record_reclassified(recorder, appeal, before, actor)
     if appeal.urgency == "high" != before["urgency"]:
         recorder.add_alert("urgent", appeal, MODERATOR_REASON)
 
@@ -219,5 +217,5 @@ def _change_classification(
         recorder.add_timeline_entry(appeal, "urgency_changed", caller.actor, urgency=corrections.urgency)
         changed = True
     if (appeal.topic_id, appeal.urgency) != former:
-        transitions.follow_classification(appeal, routing_context.sla, caller.actor)
+        classification_changes.follow_classification(appeal, routing_context.sla, caller.actor)
     return changed

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.types import LOCATION_PARTS
-from services.appeals.lifecycle import appeal_queries, assignments, transitions
+from services.appeals.lifecycle import appeal_queries, assignments, classification_changes
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.timeline import AppealRecorder
@@ -216,7 +216,7 @@ async def _restore(
     organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status
-    before, assignee_id = transitions.classification_fields(appeal), appeal.assignee_id
+    before, assignee_id = classification_changes.classification_fields(appeal), appeal.assignee_id
     for name, value in former:
         setattr(appeal, name, value)
     appeal.assignee_id = assignee_id
@@ -234,7 +234,7 @@ async def _restore(
 def _record_classification(
     recorder: AppealRecorder, appeal: Appeal, before: dict[str, str | None], actor: str
 ) -> None:
-    after = transitions.classification_fields(appeal)
+    after = classification_changes.classification_fields(appeal)
     changed = {name for name, value in after.items() if value != before[name]}
     if "topic_id" in changed:
         recorder.add_timeline_entry(appeal, "topic_changed", actor, topic_id=after["topic_id"])
@@ -243,4 +243,4 @@ def _record_classification(
         recorder.add_timeline_entry(appeal, "location_changed", actor, location=location)
     if "urgency" in changed:
         recorder.add_timeline_entry(appeal, "urgency_changed", actor, urgency=appeal.urgency)
-    transitions.record_reclassified(recorder, appeal, before, actor)
+    classification_changes.record_reclassified(recorder, appeal, before, actor)

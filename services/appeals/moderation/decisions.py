@@ -9,7 +9,7 @@ from services.appeals.assignees.assignee_wish import UNCHANGED, AssigneeWish
 from services.appeals.classification.types import is_automatic
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
-from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, transitions
+from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, moves
 from services.appeals.lifecycle.assignments import require_open_organisation
 from services.appeals.lifecycle.erasure_lock import require_reading
 from services.appeals.lifecycle.message_queries import select_messages
@@ -268,7 +268,7 @@ async def move_appeal(
 ) -> None:
     """Move a locked appeal by a person, and assign it to one.
 
-    Raises as `transitions.apply_move` and `assignee_changes.apply_wish` do, and `Invalid` for an unknown
+    Raises as `moves.apply_move` and `assignee_changes.apply_wish` do, and `Invalid` for an unknown
     organisation.
     """
     await require_open_organisation(session, organisation_id)
@@ -277,7 +277,7 @@ async def move_appeal(
         organisations.add(suggested)
     routing_context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, former = AppealRecorder(), BeforeDecision.of(appeal)
-    transitions.apply_move(
+    moves.apply_move(
         appeal, to, caller, routing_context.sla, recorder, organisation_id=organisation_id, reason=reason,
         outcome=outcome, previous_organisations=await assignments.all_organisations(session, appeal),
     )  # fmt: skip

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.appeals.lifecycle import appeal_queries, clock_pauses, transitions
+from services.appeals.lifecycle import appeal_queries, classification_changes, clock_pauses
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.lifecycle.workflow import MERGE
 from services.appeals.replies import submission
@@ -64,9 +64,9 @@ async def merge(
             merged_by=caller.actor, merged_at=now,
         )
     )  # fmt: skip
-    before = transitions.classification_fields(into)
+    before = classification_changes.classification_fields(into)
     _keep_earlier_deadline(into, appeal, context, recorder, caller, question=question)
-    transitions.record_reclassified(recorder, into, before, caller.actor)
+    classification_changes.record_reclassified(recorder, into, before, caller.actor)
     appeal.status, appeal.closed_at, appeal.updated_at, into.updated_at = MERGE.to, now, now, now
     _record(recorder, caller, "merged", appeal, into, reason=reason)
     _record(recorder, caller, "merged_in", into, appeal, reason=reason)
@@ -206,7 +206,7 @@ def _keep_earlier_deadline(
     """
     if merged.urgency == "high" != into.urgency:
         why = f"Срочным было присоединённое обращение № {merged.number}"
-        transitions.raise_urgency(into, context.sla, recorder, caller.actor, why=why)
+        classification_changes.raise_urgency(into, context.sla, recorder, caller.actor, why=why)
     why = f"Присоединено обращение № {merged.number}: его вопрос ждёт ответа"
     if clocks.end_pause_by_question(into, merged, context.sla, caller.actor, message_id=question, reason=why):
         clock_pauses.record_resumed(into, context.sla, recorder, caller, why)
