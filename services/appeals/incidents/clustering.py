@@ -7,26 +7,18 @@ an appeal handled outside the batch (a retried dead letter) opens no second inci
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     ColumnElement,
-    DateTime,
-    Engine,
     Select,
-    Text,
     and_,
-    column,
     exists,
-    func,
     select,
     text,
     true,
-    values,
 )
 
 from services.appeals.incidents import service, subject
@@ -39,6 +31,14 @@ from services.appeals.incidents.cluster_candidates import (
 )
 from services.appeals.incidents.service import NewMember
 from services.appeals.incidents.similar_appeals import FORCE_CUSTOM_PLAN
+from services.appeals.incidents.spike_counts import (
+    RECENT_WINDOW,
+    count_by_municipality,
+    count_region,
+    counted,
+    read_baseline,
+    topic_group,
+)
 from services.appeals.incidents.spike_detection import (
     MAX_SAMPLE_TEXTS,
     Counts,
@@ -49,7 +49,6 @@ from services.appeals.incidents.spike_detection import (
     find_related,
     find_spikes,
     is_concentrated,
-    is_significant,
     may_concern,
     text_similarities,
 )
@@ -64,12 +63,7 @@ from shared.tables.appeals_incidents import Incident, IncidentMember
 from shared.tables.common import Event
 
 CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")
-# Pages that are polled deliver messages hours after they were written.
-RECENT_WINDOW = timedelta(hours=3)
-BASELINE_WINDOW = timedelta(days=14)
-BASELINE_CACHE_FOR = timedelta(minutes=10)
-# Maximum number of rows read for one municipality, for the region, and for one spike.
-MAX_COUNTED = 2_000
+# Maximum number of rows read for one spike.
 MAX_APPEALS_PER_SPIKE = 1_000
 _LOCK = 0x6275  # "bu"
 # Locks are taken in one order, so that two batches wait for each other instead of deadlocking.
@@ -86,26 +80,6 @@ async def handle_appeal_events(session: WriteSession, events: Sequence[Event]) -
     await ClusteringBatch(session, settings()).run({event.subject_id for event in events})
 
 
-@dataclass(frozen=True)
-class _Baseline:
-    """Counts of the last weeks, taken at `at`."""
-
-    at: datetime
-    region: Counts
-    municipalities: dict[str, Counts]
-
-
-# Counted every ten minutes instead of for every batch; keyed by database, of which a process has one.
-_BASELINES: WeakKeyDictionary[Engine, _Baseline] = WeakKeyDictionary()
-
-_group_id = func.coalesce(Topic.group_id, Topic.id)
-
-
-def _counted() -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of appeals that are in no incident and may still belong to one."""
-    return Appeal.incident_id.is_(None), Appeal.status.not_in(("not_required", "merged"))
-
-
 def _never_joined() -> ColumnElement[bool]:
     """Return the condition of appeals that never joined an incident: one that a person removed stays out."""
     return ~exists().where(IncidentMember.appeal_id == Appeal.id)
@@ -119,15 +93,9 @@ def _select_appeals() -> Select[Any]:
         Appeal.thread_key, Appeal.urgency, Appeal.written_at, Appeal.opened_at,
     )  # fmt: skip
     # Any: SQLAlchemy's overloads do not type this many columns.
-    query: Any = select(*same, _group_id.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
+    query: Any = select(*same, topic_group.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
     found: Select[Any] = query
     return found
-
-
-def _spike_key(utility_failure: str | None, group_id: UUID | None) -> SpikeKey | None:
-    if utility_failure is not None:
-        return "utility_failure", utility_failure
-    return ("group", str(group_id)) if group_id is not None else None
 
 
 class ClusteringBatch:
@@ -142,9 +110,7 @@ class ClusteringBatch:
     async def run(self, appeal_ids: Collection[UUID]) -> None:
         """Join these appeals to open incidents, and open incidents for the spikes they are part of."""
         await self._session.execute(FORCE_CUSTOM_PLAN)
-        appeals = await self._read(
-            _select_appeals().where(Appeal.id.in_(appeal_ids), *_counted(), _never_joined())
-        )
+        appeals = await self._read(_select_appeals().where(Appeal.id.in_(appeal_ids), *counted(), _never_joined()))
         appeals = [appeal for appeal in appeals if appeal.municipality is not None]
         if not appeals:
             return
@@ -203,7 +169,7 @@ class ClusteringBatch:
 
     async def _groups(self, incidents: Sequence[Incident]) -> dict[UUID | None, UUID]:
         rows = await self._session.execute(
-            select(Topic.id, _group_id).where(Topic.id.in_({one.topic_id for one in incidents if one.topic_id}))
+            select(Topic.id, topic_group).where(Topic.id.in_({one.topic_id for one in incidents if one.topic_id}))
         )
         return {row[0]: row[1] for row in rows}
 
@@ -246,10 +212,10 @@ class ClusteringBatch:
         if not municipalities:
             return
         coming = [appeal.id for candidate in candidates for appeal, _ in candidate.new_members]
-        tallies = await self._count_by_municipality(municipalities, coming)
+        tallies = await count_by_municipality(self._session, municipalities, coming)
         latest = max(municipalities.values())
-        baseline = await self._baseline(latest)
-        around = await self._count_region(latest, coming)
+        baseline = await read_baseline(self._session, latest)
+        around = await count_region(self._session, latest, coming)
         for municipality in sorted(municipalities):
             here = tallies.get(municipality)
             if here is None:
@@ -309,7 +275,7 @@ class ClusteringBatch:
                 Appeal.municipality == municipality,
                 Appeal.opened_at > until - RECENT_WINDOW,
                 Appeal.opened_at <= until,
-                *_counted(),
+                *counted(),
                 _never_joined(),
                 *about,
             )
@@ -327,7 +293,7 @@ class ClusteringBatch:
         unsaid = (
             (Appeal.utility_failure.is_(None),)
             if spike.subject.utility_failure is not None
-            else (_group_id == spike.group_id,)
+            else (topic_group == spike.group_id,)
         )
         return [
             appeal
@@ -336,8 +302,6 @@ class ClusteringBatch:
             and compatible_settlements(appeal.settlement, spike.subject.settlement)
             and may_concern(appeal, spike.subject.utility_failure, spike.group_id)
         ]
-
-    # Writing.
 
     async def _store(self, candidates: Sequence[ClusterCandidate]) -> None:
         """Write the result; all appeals are locked at once in id order, against deadlocks."""
@@ -377,146 +341,18 @@ class ClusteringBatch:
             return set()
         query = (
             select(Appeal.id)
-            .where(Appeal.id.in_(appeal_ids), *_counted())
+            .where(Appeal.id.in_(appeal_ids), *counted())
             .order_by(Appeal.id)
             .with_for_update(key_share=True)
         )
         return set(await self._session.scalars(query))
-
-    # Counting.
-
-    async def _count_by_municipality(
-        self, municipalities: dict[str, datetime], coming: Sequence[UUID]
-    ) -> dict[str, "_LocationCounts"]:
-        """Return how many appeals of each key and settlement came recently in each municipality, up to its latest
-        appeal.
-
-        Those that are about to join an incident are not counted.
-        """
-        asked = values(column("place", Text), column("until", DateTime(timezone=True)), name="asked").data(
-            sorted(municipalities.items())
-        )
-        recent = (
-            select(Appeal.utility_failure, Appeal.topic_id, Appeal.settlement, Appeal.author_key)
-            .where(
-                Appeal.municipality == asked.c.place,
-                Appeal.opened_at > asked.c.until - RECENT_WINDOW,
-                Appeal.opened_at <= asked.c.until,
-                *_counted(),
-                Appeal.id.not_in(coming),
-            )
-            .order_by(Appeal.opened_at.desc())
-            .limit(MAX_COUNTED)
-            .lateral()
-        )
-        rows = await self._session.execute(
-            select(
-                asked.c.place,
-                recent.c.utility_failure,
-                _group_id,
-                recent.c.settlement,
-                func.count(),
-                func.count(recent.c.author_key.distinct()),
-            )
-            .select_from(asked)
-            .join(recent, true())
-            .outerjoin(Topic, Topic.id == recent.c.topic_id)
-            .group_by(asked.c.place, recent.c.utility_failure, _group_id, recent.c.settlement)
-        )
-        found: dict[str, _LocationCounts] = defaultdict(_LocationCounts)
-        for municipality, utility_failure, group_id, settlement, count, authors in rows:
-            found[municipality].add(_spike_key(utility_failure, group_id), settlement, count, authors)
-        return found
-
-    async def _count_region(
-        self, until: datetime, coming: Sequence[UUID]
-    ) -> list[tuple[str | None, SpikeKey | None, int]]:
-        """Return the recent counts of the whole region, by municipality and key."""
-        recent = (
-            select(Appeal.municipality, Appeal.utility_failure, Appeal.topic_id)
-            .where(
-                Appeal.opened_at > until - RECENT_WINDOW,
-                Appeal.opened_at <= until,
-                *_counted(),
-                Appeal.id.not_in(coming),
-            )
-            .order_by(Appeal.opened_at.desc())
-            .limit(MAX_COUNTED)
-            .subquery()
-        )
-        rows = await self._session.execute(
-            select(recent.c.municipality, recent.c.utility_failure, _group_id, func.count())
-            .outerjoin(Topic, Topic.id == recent.c.topic_id)
-            .group_by(recent.c.municipality, recent.c.utility_failure, _group_id)
-        )
-        return [
-            (municipality, _spike_key(utility_failure, group_id), count)
-            for municipality, utility_failure, group_id, count in rows
-        ]
-
-    async def _baseline(self, now: datetime) -> _Baseline:
-        engine = self._session.get_bind()
-        assert isinstance(engine, Engine)
-        known = _BASELINES.get(engine)
-        if known is None or abs(now - known.at) > BASELINE_CACHE_FOR:
-            known = _BASELINES[engine] = await self._count_baseline(now)
-        return known
-
-    async def _count_baseline(self, now: datetime) -> _Baseline:
-        rows = await self._session.execute(
-            select(Appeal.municipality, Appeal.utility_failure, _group_id, func.count())
-            .outerjoin(Topic, Topic.id == Appeal.topic_id)
-            .where(Appeal.opened_at > now - BASELINE_WINDOW, Appeal.opened_at <= now - RECENT_WINDOW, *_counted())
-            .group_by(Appeal.municipality, Appeal.utility_failure, _group_id)
-        )
-        region: list[tuple[SpikeKey | None, int]] = []
-        municipalities: dict[str, list[tuple[SpikeKey | None, int]]] = defaultdict(list)
-        for municipality, utility_failure, group_id, count in rows:
-            region.append((_spike_key(utility_failure, group_id), count))
-            if municipality is not None:
-                municipalities[municipality].append(region[-1])
-        return _Baseline(
-            now,
-            Counts.of(region),
-            {municipality: Counts.of(found) for municipality, found in municipalities.items()},
-        )
-
-
-class _LocationCounts:
-    """Recent counts of one municipality."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._settlements: dict[str, int] = defaultdict(int)
-        self._cells: dict[tuple[SpikeKey, str | None], tuple[int, int]] = defaultdict(lambda: (0, 0))
-
-    def add(self, key: SpikeKey | None, settlement: str | None, count: int, authors: int) -> None:
-        """Count appeals of a key in a settlement; null: no settlement is named."""
-        self.total += count
-        if settlement is not None:
-            self._settlements[settlement] += count
-        if key is not None:
-            before = self._cells[key, settlement]
-            self._cells[key, settlement] = before[0] + count, before[1] + authors
-
-    def is_hot(self, key: SpikeKey, min_authors: int, share: float) -> bool:
-        """Return whether the key is significant in the municipality, or in one of its settlements."""
-        cells = {where: cell for (what, where), cell in self._cells.items() if what == key}
-        count, authors = (sum(cell[at] for cell in cells.values()) for at in (0, 1))
-        if authors >= min_authors and is_significant(count, self.total, share):
-            return True
-        return any(
-            cell[1] >= min_authors and is_significant(cell[0], self._settlements[where], share)
-            for where, cell in cells.items()
-            if where is not None
-        )
 
 
 def _has_key(key: SpikeKey) -> ColumnElement[bool]:
     kind, name = key
     if kind == "utility_failure":
         return Appeal.utility_failure == name
-    return and_(Appeal.utility_failure.is_(None), _group_id == UUID(name))
+    return and_(Appeal.utility_failure.is_(None), topic_group == UUID(name))
 
 
 def _similarities(candidate: ClusterCandidate, appeals: Sequence[RecentAppeal]) -> dict[UUID, float]:
