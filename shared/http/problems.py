@@ -385,11 +385,14 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 def _detail(item: Any) -> str:
     where, *path = item["loc"]
+    # What a validator of ours says; the prefix is pydantic's.
+    said = str(item["msg"]).removeprefix("Value error, ")
+    said = said[:1].upper() + said[1:]
     # A parameter that may be repeated.
     if where == "query" and len(path) == 2 and isinstance(item["input"], str) and "," in item["input"]:
         one, other, *_ = item["input"].split(",")
-        return f"{item['msg']}. Repeat the parameter for several: {path[0]}={one}&{path[0]}={other}"
-    return str(item["msg"])
+        return f"{said}. Repeat the parameter for several: {path[0]}={one}&{path[0]}={other}"
+    return said
 
 
 _BY_STATUS: dict[int, type[Problem]] = {

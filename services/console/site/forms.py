@@ -38,7 +38,7 @@ def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str
     wrong = {}
     for pointer, detail in problem.fields.items():
         name = pointer.removeprefix("query").strip("/").split("/")[0]
-        said = problem.texts.get(pointer) or detail.removeprefix("Value error, ")
+        said = problem.texts.get(pointer) or detail
         russian = None if _LATIN.search(said) else said
         wrong[name] = russian or _REPEATED.get(problem.slug) or texts.get(name, "Проверьте это поле.")
     return wrong
