@@ -1,6 +1,6 @@
 """Absences: the days on which a person gets no appeals by a rule."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -110,3 +110,17 @@ async def _require_manageable(session: AsyncSession, caller: Caller, person_id: 
     query = select(Person.id).where(Person.id == person_id, manager.scope(Person.organisation_id))
     if await session.scalar(query) is None:
         raise Invalid.field("/person_id", "No such person")
+
+
+async def absences_today(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID | None]:
+    """Return those of these people who are absent today, each with the substitute or null."""
+    if not people:
+        return {}
+    today = clock.today()
+    rows = await session.execute(
+        select(Absence.person_id, Absence.substitute_id)
+        .where(Absence.person_id.in_(people), Absence.starts_on <= today, Absence.ends_on >= today)
+        # Where absences overlap, one with a substitute takes precedence.
+        .order_by(Absence.substitute_id.is_not(None), Absence.id)
+    )
+    return {row.person_id: row.substitute_id for row in rows}

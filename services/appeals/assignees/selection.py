@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.absences import absences_today
 from services.appeals.assignees.directory import Staff, load_staff
-from shared import clock
 from shared.audit import recorder
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, TimelineEntry
 from shared.tables.appeals_classification import Topic
-from shared.tables.appeals_work import Absence, AssigneeRule
+from shared.tables.appeals_work import AssigneeRule
 
 ASSIGNEE_CHANGED = "assignee_changed"
 BY_RULE = "По правилу распределения"
@@ -133,20 +133,6 @@ async def _without_assignee(session: AsyncSession, appeals: Iterable[Appeal]) ->
         return present is not None and present.may_work_for(owner_of_next_step(appeal))
 
     return [appeal for appeal in found if not keeps_assignee(appeal)]
-
-
-async def absences_today(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Return those of these people who are absent today, each with the substitute or null."""
-    if not people:
-        return {}
-    today = clock.today()
-    rows = await session.execute(
-        select(Absence.person_id, Absence.substitute_id)
-        .where(Absence.person_id.in_(people), Absence.starts_on <= today, Absence.ends_on >= today)
-        # Where absences overlap, one with a substitute takes precedence.
-        .order_by(Absence.substitute_id.is_not(None), Absence.id)
-    )
-    return {row.person_id: row.substitute_id for row in rows}
 
 
 async def _former_assignees(session: AsyncSession, appeals: Sequence[Appeal]) -> dict[UUID, list[UUID]]:

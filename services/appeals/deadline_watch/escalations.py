@@ -15,8 +15,8 @@ from uuid import UUID
 from sqlalchemy import Table, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.absences import absences_today
 from services.appeals.assignees.directory import STAFF_ROLES, has_access
-from services.appeals.assignees.selection import absences_today
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla.deadlines import next_working_moment

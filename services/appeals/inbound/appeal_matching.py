@@ -33,9 +33,8 @@ from services.appeals.lifecycle.route_snapshot import returned_by_organisation, 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import assign, record_first_assignment, reopen
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_message
-from services.appeals.routing import engine
 from services.appeals.routing.context import RoutingContext
-from services.appeals.routing.triage import keep_in_triage
+from services.appeals.routing.triage import keep_in_triage, unclear_need_reason
 from services.appeals.sla.opened_clocks import OpenedClocks, remember_opened
 from services.appeals.sla.opening import open_clocks
 from services.appeals.sla.policy_selection import DEFAULT_LEGAL_REGIME
@@ -148,7 +147,7 @@ class AppealMatcher:
             self._opened_clocks[appeal.id] = open_clocks(appeal, self._routing_context.sla, item.actor)
         else:
             appeal.status = "triage"
-            appeal.route = route.to_triage_snapshot(engine.unclear_need_reason(result)).dump()
+            appeal.route = route.to_triage_snapshot(unclear_need_reason(result)).dump()
         attributes = vars(appeal)
         for name in _DRAFTED:
             attributes.setdefault(name, None)
@@ -253,7 +252,7 @@ class AppealMatcher:
         elif (after := status_after_message(appeal.status, result.needs_answer)) != appeal.status:
             reopen(appeal, after, self._routing_context.sla, self._recorder, item.actor, message=message)
             if appeal.status == "triage":
-                waiting = route_of(appeal).updated(triage_reason=engine.unclear_need_reason(result))
+                waiting = route_of(appeal).updated(triage_reason=unclear_need_reason(result))
                 appeal.route = waiting.dump()
         elif clearer:
             self._clarifier.route_again(appeal)

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from services.appeals.classification.types import ClassificationResult
 from services.appeals.lifecycle.route_snapshot import (
     PredictedTopic,
     RouteSnapshot,
@@ -274,12 +273,3 @@ def _predicted_topic(facts: RoutingFacts, candidates: Sequence[tuple[UUID, float
     if facts.topic_id is None and not candidates:
         return None
     return PredictedTopic(id=facts.topic_id, confidence=facts.confidence, top3=list(candidates))
-
-
-def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | None:
-    """Return why a person must decide whether an answer is due; None where the result is clear."""
-    if result.needs_answer != "unsure":
-        return None
-    if result.language == "bxr":
-        return "buryat_text"
-    return "other_region" if result.other_region else "need_unclear"

@@ -6,7 +6,6 @@ What a person has decided or started is kept. Work is done in batches of one tra
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast, get_args
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
@@ -14,11 +13,12 @@ from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 from services.appeals import jobs
 from services.appeals.lifecycle import transitions
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.route_snapshot import UnclearNeedReason, route_of
+from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing import dry_run, repository
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
+from services.appeals.routing.triage import stored_unclear_need_reason
 from shared import clock
 from shared.contracts.event_base import EventData
 from shared.contracts.registry_events import (
@@ -136,7 +136,7 @@ def reroute_appeal(
     """
     route = routing_context.route_appeal(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):
-        triage = route.to_triage_snapshot(None if clear else _unclear_need_reason(appeal))
+        triage = route.to_triage_snapshot(None if clear else stored_unclear_need_reason(appeal))
         waiting = route_of(appeal).replaced_by(triage).dump()
         if waiting != appeal.route:
             appeal.route = waiting
@@ -158,12 +158,6 @@ def reroute_appeal(
         transitions.unassign(appeal, routing_context.sla, recorder, SYSTEM_ACTOR, route=route.to_triage_snapshot())
     appeal.updated_at = clock.now()
     return True
-
-
-def _unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
-    """Return why it is unclear that the appeal needs an answer."""
-    stored = route_of(appeal).triage_reason
-    return cast(UnclearNeedReason, stored) if stored in get_args(UnclearNeedReason) else "need_unclear"
 
 
 def _note(appeal: Appeal, route: Route, recorder: AppealRecorder) -> None:

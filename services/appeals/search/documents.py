@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from services.appeals.search.readable_notes import is_for_everyone
+from services.appeals.note_access import is_for_everyone
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply

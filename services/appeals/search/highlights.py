@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
+from services.appeals.note_access import is_readable_note
 from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded, is_opened_by_hand
 from services.appeals.search.matching import search_terms
-from services.appeals.search.readable_notes import is_readable_note
 from shared.auth.callers import Caller
 from shared.database.id_conditions import is_one_of
 from shared.masking import cut_around, mask

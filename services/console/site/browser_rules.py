@@ -1,4 +1,4 @@
-"""Headers that tell browsers what a page may do, and the check that a change comes from a page of ours."""
+"""Headers that tell browsers what a page may do."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

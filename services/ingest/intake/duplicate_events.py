@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.ingest.intake.statements import BatchItem, IntakeBatch
+from services.ingest.intake.batches import BatchItem, IntakeBatch
 from services.ingest.networks.sanitize import without_nul
 from shared import clock
 

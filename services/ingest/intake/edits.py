@@ -8,16 +8,9 @@ from typing import Any
 
 from sqlalchemy import and_, exists, insert, select, update
 
+from services.ingest.intake.batches import BatchItem, EarlyDeletion, IntakeBatch, MessageKey, NewMessage
 from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.intake.statements import (
-    BatchItem,
-    EarlyDeletion,
-    IntakeBatch,
-    MessageKey,
-    NewMessage,
-    save_pending_deletions,
-    take_pending_deletions,
-)
+from services.ingest.intake.statements import save_pending_deletions, take_pending_deletions
 from services.ingest.networks.port import IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, same_text
 from shared import clock

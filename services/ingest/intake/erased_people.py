@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.intake.batches import BatchItem, IntakeBatch
 from services.ingest.intake.erased_digests import (
     ERASURE_LOCK,
     author_digest,
@@ -24,7 +25,6 @@ from services.ingest.intake.erased_digests import (
 )
 from services.ingest.intake.found_conversations import FoundConversation, is_group_chat, remember_conversations
 from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.intake.statements import BatchItem, IntakeBatch
 from services.ingest.networks.port import Author, IncomingItem
 from shared.tables.ingest_erasure import ErasedKey
 

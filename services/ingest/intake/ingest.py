@@ -13,20 +13,16 @@ from uuid import UUID
 
 from sqlalchemy import tuple_, update
 
+from services.ingest.intake.batches import BatchItem, IntakeBatch, MessageKey, NewMessage, message_key
 from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.erased_people import without_erased_words
+from services.ingest.intake.history import is_historical
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
 from services.ingest.intake.quarantine_writes import quarantine_payloads
 from services.ingest.intake.statements import (
-    BatchItem,
-    IntakeBatch,
-    MessageKey,
-    NewMessage,
     insert_messages,
-    is_historical,
     lock_pages,
-    message_key,
     save_original_texts,
     take_pending_deletions,
     upsert_authors,

@@ -5,15 +5,22 @@ Lock order: processed events, pages, threads, authors, messages, publications, s
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from services.ingest.intake.batches import (
+    BatchItem,
+    EarlyDeletion,
+    IntakeBatch,
+    MessageKey,
+    NewMessage,
+)
+from services.ingest.intake.history import is_historical
 from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.networks.port import Author, IncomingItem, PageRef, UnparsedPayload
+from services.ingest.networks.port import Author, IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
 from services.ingest.tokens.crypto import encrypt
 from shared import clock
@@ -67,67 +74,6 @@ USING unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id
 WHERE (t.network, t.kind, t.external_id) = (u.network, u.kind, u.external_id)
 RETURNING t.network, t.kind, t.external_id, t.deleter_key, t.created_at
 """
-
-MessageKey = tuple[str, str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntakeBatch:
-    """Items of one page from one source.
-
-    `open_appeals`: messages written before the page's go-live time do not count as history.
-    """
-
-    page: PageRef
-    source: str
-    items: Sequence[IncomingItem]
-    unreadable: Sequence[UnparsedPayload] = ()
-    observed_at: datetime | None = None
-    open_appeals: bool = False
-
-    def is_historical(self, item: IncomingItem) -> bool:
-        """Return whether the item was written before the page's go-live time and must not open an appeal."""
-        return not self.open_appeals and item.written_at < self.page.go_live_at
-
-
-@dataclass(frozen=True, slots=True)
-class BatchItem:
-    """An item and the index of its batch.
-
-    `erased`: of an erased person, without words and names. `original`: the item with them, only to recognise a
-    reply of ours that is being published.
-    """
-
-    batch: int
-    item: IncomingItem
-    erased: bool = field(default=False, kw_only=True)
-    original: IncomingItem | None = field(default=None, kw_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage(BatchItem):
-    """An item to insert as a message unless the message is already stored."""
-
-    message_id: UUID
-    author_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class EarlyDeletion:
-    """A deletion that arrived before its message."""
-
-    deleter_key: str | None
-    at: datetime
-
-
-def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
-    """Return the unique key of a message: network, kind, external id."""
-    return batch.page.network, item.kind, item.external_id
-
-
-def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
-    """Return whether the message may open no appeal: written before the go-live time, or by an erased person."""
-    return one.erased or batches[one.batch].is_historical(one.item)
 
 
 async def lock_pages(

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.presenters import routes
 from services.appeals.routing import rule_sets
 from services.appeals.routing.dry_run import DryRunOutcome
-from services.appeals.routing.engine import Router, unclear_need_reason
+from services.appeals.routing.engine import Router
 from services.appeals.routing.preview import PreviewResult
 from services.appeals.routing.repository import RuleCatalogue, organisations_in
 from services.appeals.routing.rules import RuleIndex
+from services.appeals.routing.triage import unclear_need_reason
 from services.appeals.schemas.common import NamedRef
 from services.appeals.schemas.rule_sets import (
     ChangedRule,

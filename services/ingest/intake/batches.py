@@ -1,0 +1,60 @@
+"""Batches of items that intake stores, and their items on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from services.ingest.networks.port import IncomingItem, PageRef, UnparsedPayload
+
+MessageKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeBatch:
+    """Items of one page from one source.
+
+    `open_appeals`: messages written before the page's go-live time do not count as history.
+    """
+
+    page: PageRef
+    source: str
+    items: Sequence[IncomingItem]
+    unreadable: Sequence[UnparsedPayload] = ()
+    observed_at: datetime | None = None
+    open_appeals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """An item and the index of its batch.
+
+    `erased`: of an erased person, without words and names. `original`: the item with them, only to recognise a
+    reply of ours that is being published.
+    """
+
+    batch: int
+    item: IncomingItem
+    erased: bool = field(default=False, kw_only=True)
+    original: IncomingItem | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage(BatchItem):
+    """An item to insert as a message unless the message is already stored."""
+
+    message_id: UUID
+    author_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyDeletion:
+    """A deletion that arrived before its message."""
+
+    deleter_key: str | None
+    at: datetime
+
+
+def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
+    """Return the unique key of a message: network, kind, external id."""
+    return batch.page.network, item.kind, item.external_id
