@@ -5,7 +5,7 @@ from services.metrics.open_data.published_weeks import publish_missing_weeks
 from services.metrics.page_health.score_run import score_due_weeks
 from services.metrics.settings import metrics_settings
 from services.metrics.sla_rollups.rebuilding import rebuild_due_months, recount_oldest_rollup
-from services.metrics.weekly_report import publication
+from services.metrics.weekly_report import corrections, publication
 from shared import clock
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.jobs import Jobs
@@ -36,8 +36,8 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     @queue.schedule("note-report-corrections", "23 19 * * *")
     async def note_report_corrections() -> None:
         now = clock.now()
-        for week in publication.weeks_to_compare(now):
-            if changed := await publication.note_corrections(service.database, week, now):
+        for week in corrections.weeks_to_compare(now):
+            if changed := await corrections.note_corrections(service.database, week, now):
                 log.info("published figures differ from their rows", week=week.name, figures=changed)
 
     @queue.schedule("purge", "43 * * * *")

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from services.metrics.rendering import labels
 from services.metrics.rendering import russian_format as russian
 from services.metrics.rendering.blocks import Block, Column, Paragraph, Points, Section, Table
-from services.metrics.rendering.corrections import figure_names, figure_value
+from services.metrics.rendering.corrected_figures import figure_names, figure_value
 from services.metrics.schemas.weekly_report import ReportDocument, ReportOut
 from shared.russian import period, plural
 

@@ -1,4 +1,4 @@
-"""Published reports: stored once, never changed; later differences are noted beside them."""
+"""Published reports: stored once, never changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.indicators.weeks import Week, weeks_between
 from services.metrics.rendering.canonical_json import digest, encode
-from services.metrics.rendering.figure_pointers import figures, steps
 from services.metrics.report_populations.reported_time import plan_for_a_week
-from services.metrics.schemas.weekly_report import CorrectedFigure, PageFigures, ReportDocument, ReportSummary
+from services.metrics.schemas.weekly_report import CorrectedFigure, ReportDocument, ReportSummary
 from services.metrics.weekly_report.builder import build_report
 from shared.api.pagination import Paging
 from shared.contracts.metrics_events import ReportReady
@@ -25,23 +24,6 @@ from shared.tables.appeals import Appeal
 from shared.tables.metrics import WeeklyReport, WeeklyReportCorrection
 
 ACTOR = "metrics"
-# Rows of older weeks hardly change, and comparing a week takes as long as building it.
-COMPARED_WEEKS = 8
-# Texts, choices that follow from the figures, and grades, which people go on to give.
-_NOT_COMPARED = frozenset(
-    {"hard_appeals", "attention", "definitions", "page_definitions", "gaps", "as_of", "cells", "grades"}
-)
-# What follows from counts that are compared themselves: one late row would change the scores of all peers.
-_DERIVED = frozenset(
-    {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
-    | {
-        "engagement_last_week",
-        "reach_share_last_week",
-        "mean_score_last_week",
-        "lights_last_week",
-        "light_changes",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ async def read_published(session: AsyncSession, week: Week) -> PublishedReport |
     stored = await session.scalar(select(WeeklyReport).where(WeeklyReport.week == week.name))
     if stored is None:
         return None
-    correction = await _last_correction(session, stored.id)
+    correction = await last_correction(session, stored.id)
     return PublishedReport(
         stored.id,
         # A field that a later version dropped is no error.
@@ -121,26 +103,6 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
         return report_id is not None
 
 
-async def note_corrections(database: Database, week: Week, now: datetime) -> int:
-    """Compare a published week with its rows as they are now, and store what differs. Return how many figures do.
-
-    Nothing is stored if the same figures differ as at the last comparison.
-    """
-    async with database.read() as reading:
-        published = await read_published(reading, week)
-    if published is None:
-        return 0
-    rebuilt = await build_in_snapshot(database, week, now)
-    changes = [change.model_dump(mode="json") for change in differences(published.document, rebuilt)]
-    async with database.write() as session:
-        # One comparison at a time: two could store the same differences twice.
-        await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(published.digest, 0))))
-        last = await _last_correction(session, published.id)
-        if changes != ([] if last is None else last.changes):
-            session.add(WeeklyReportCorrection(report_id=published.id, changes=changes, created_at=now))
-    return len(changes)
-
-
 async def build_in_snapshot(database: Database, week: Week, now: datetime) -> ReportDocument:
     """Return the report of a week, all of it from one state of the database."""
     async with database.read() as session:
@@ -149,37 +111,13 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
         return await build_report(session, week, now)
 
 
-def weeks_to_compare(now: datetime) -> list[Week]:
-    """Return the weeks whose published figures are compared with their rows."""
-    return [Week.containing(now).shifted(-weeks) for weeks in range(1, COMPARED_WEEKS + 1)]
-
-
 def due_week(now: datetime, publish_hour: int) -> Week:
     """Return the last week whose report is due: on Monday from `publish_hour` on, in the region's time."""
     return Week.containing(now - timedelta(hours=publish_hour)).shifted(-1)
 
 
-def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[CorrectedFigure]:
-    """Return the figures that differ, in the order of their pointers. What is missing in one is null there."""
-    rebuilt = _without_later_fields(published, rebuilt)
-    before, after = (dict(figures(one.model_dump(mode="json"), _NOT_COMPARED)) for one in (published, rebuilt))
-    return [
-        CorrectedFigure(pointer=pointer, published=before.get(pointer), now=after.get(pointer))
-        for pointer in sorted(before.keys() | after.keys())
-        if before.get(pointer) != after.get(pointer) and not _DERIVED.intersection(steps(pointer))
-    ]
-
-
-def _without_later_fields(published: ReportDocument, rebuilt: ReportDocument) -> ReportDocument:
-    """Return the rebuilt report without figures of pages that did not exist yet when the other was published."""
-    before, after = published.pages, rebuilt.pages
-    if before is None or after is None:
-        return rebuilt
-    later = {name: getattr(before, name) for name in PageFigures.model_fields.keys() - before.model_fields_set}
-    return rebuilt.model_copy(update={"pages": after.model_copy(update=later)})
-
-
-async def _last_correction(session: AsyncSession, report_id: UUID) -> WeeklyReportCorrection | None:
+async def last_correction(session: AsyncSession, report_id: UUID) -> WeeklyReportCorrection | None:
+    """Return the differences of a published report that were stored last, if there are any."""
     query = (
         select(WeeklyReportCorrection)
         .where(WeeklyReportCorrection.report_id == report_id)

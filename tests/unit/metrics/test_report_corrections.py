@@ -1,8 +1,8 @@
 """Figures that differ from the published ones."""
 
-from services.metrics.rendering.corrections import figure_names
+from services.metrics.rendering.corrected_figures import figure_names
 from services.metrics.schemas.weekly_report import PageFigures, ReportDocument
-from services.metrics.weekly_report.publication import differences
+from services.metrics.weekly_report.corrections import differences
 from tests.support.sample_report import sample_report
 
 
