@@ -2,6 +2,7 @@
 
 from services.webhooks import worker
 from services.webhooks.api import erasures, events, notice_accounts, notice_links, notices, stream, webhooks
+from services.webhooks.event_catalogue.openapi_webhooks import add_webhooks
 from services.webhooks.notices.sender import MailServerState
 from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
@@ -36,6 +37,7 @@ def build_service() -> Service:
         dependencies={"mail-server": check_mail_server},
         api_parts=[LiveStream()],
         answers=WebhooksIdempotency,
+        install=add_webhooks,
     )
     worker.register_schedules(service, queue)
     return service

@@ -41,7 +41,11 @@ def install(app: FastAPI) -> None:
     def document() -> Document:
         if app.openapi_schema is None:
             made = get_openapi(
-                title=app.title, version=app.version, description=app.description or None, routes=app.routes
+                title=app.title,
+                version=app.version,
+                description=app.description or None,
+                routes=app.routes,
+                webhooks=app.webhooks.routes,
             )
             app.openapi_schema = _completed(made, app)
         return app.openapi_schema
@@ -80,6 +84,7 @@ def _completed(made: Document, app: FastAPI) -> Document:
             _describe_headers(operation, needed, schemas)
             if method == "get":
                 _describe_conditional_read(operation)
+    _restore_webhook_examples(document, app)
     schemas |= problem_schemas.components(used)
     add_examples(document)
     document["components"]["headers"] = response_headers.COMPONENTS
@@ -100,6 +105,16 @@ def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         if found.call is not None:
             yield found.call
         yield from _dependencies(found)
+
+
+def _restore_webhook_examples(document: Document, app: FastAPI) -> None:
+    """Put the declared examples of webhooks into the document: FastAPI leaves out what is null in them."""
+    for webhook in iter_route_contexts(app.webhooks.routes):
+        declared = (webhook.openapi_extra or {}).get("requestBody", {}).get("content", {})
+        for method in webhook.methods or ():
+            content = document["webhooks"][webhook.path][method.lower()]["requestBody"]["content"]
+            for media_type, media in declared.items():
+                content[media_type] |= media
 
 
 def _describe_access(operation: Document, needed: frozenset[Any]) -> None:

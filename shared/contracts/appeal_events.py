@@ -1,6 +1,6 @@
 """Events of the appeals service: appeals, replies, incidents and alerts."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +11,10 @@ from shared.contracts.values import (
     AlertKind,
     AppealOutcome,
     AppealStatus,
+    AwaitedClock,
+    ClassificationField,
+    CountedClock,
+    EscalationStep,
     ExtendableClock,
     ExtensionEndReason,
     FeedbackKind,
@@ -24,8 +28,6 @@ from shared.contracts.values import (
     WithdrawalGround,
 )
 from shared.networks import NetworkName
-
-ClassificationField = Literal["topic_id", "municipality", "settlement", "street", "house", "urgency"]
 
 _APPEAL: dict[str, Any] = {
     "id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10",
@@ -247,7 +249,7 @@ class AppealOverdue(AppealSnapshot):
     }
 
     promised_at: Moment | None = Field(description="The date that an interim reply promised, if there is one")
-    clock: Literal["first_response", "next_response", "final_answer", "promise"] | None = Field(
+    clock: AwaitedClock | None = Field(
         default=None, description="What is late; absent from older events, which are of a response or a promise"
     )
     due_at: Moment | None = Field(default=None, description="The deadline, or the promised date")
@@ -292,7 +294,7 @@ class AppealDeadlineNear(AppealSnapshot):
         "left_seconds": 6480,
     }
 
-    clock: Literal["first_response", "next_response", "final_answer"] = Field(description="What is due")
+    clock: CountedClock = Field(description="What is due")
     share: float = Field(description="The share of the time that is used")
     due_at: Moment = Field(description="The deadline")
     left_seconds: int = Field(description="What is left, in the working or calendar time of the policy")
@@ -311,8 +313,8 @@ class AppealEscalated(AppealSnapshot):
         "told": ["0198f3a0-5555-7000-8000-000000000003"],
     }
 
-    step: Literal["executor", "manager", "centre", "deputy_head"] = Field(description="The level")
-    clock: Literal["first_response", "next_response", "final_answer", "promise"] = Field(description="What is due")
+    step: EscalationStep = Field(description="The level")
+    clock: AwaitedClock = Field(description="What is due")
     due_at: Moment = Field(description="The deadline, or the promised date")
     told: Annotated[list[UUID], FeedOnly()] = Field(
         description="The people who hold the role; none: nobody does, and the step was skipped"

@@ -4,14 +4,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from shared.auth.rights import Right
 from shared.contracts.event_base import EventData, FeedOnly, Moment
 from shared.contracts.values import DeletedBy, MessageKind
 from shared.networks import NetworkName
 
-TokenKind = Literal["group", "service", "user"]
-TokenState = Literal["healthy", "limited", "captcha", "revoked", "blocked", "deleted"]
+TokenKind = TypeAliasType("TokenKind", Literal["group", "service", "user"])
+TokenState = TypeAliasType("TokenState", Literal["healthy", "limited", "captcha", "revoked", "blocked", "deleted"])
 
 _MESSAGE: dict[str, Any] = {
     "page_id": "0198f3a0-3333-7000-8000-000000000004",

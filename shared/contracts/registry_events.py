@@ -5,17 +5,22 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from shared.auth.rights import Right
 from shared.contracts.event_base import EventData, FeedOnly, Moment
 from shared.networks import NetworkName
 
-Badge = Literal["verified", "gov_badge"]
-OtherPageStep = Literal["created", "connected", "widgets", "live"]
-PageStep = Literal["created", "verified", "gov_badge", "connected", "widgets", "live"]
-EvidenceKind = Literal["network", "document", "screenshot", "manual"]
-SuccessionKind = Literal["renamed", "merged", "split", "reorganised"]
-TakeoverSignal = Literal["name_and_screen_name_changed", "badge_lost_with_rename"]
+OfficialBadge = TypeAliasType("OfficialBadge", Literal["verified", "gov_badge"])
+OtherPageStep = TypeAliasType("OtherPageStep", Literal["created", "connected", "widgets", "live"])
+ReachedPageStep = TypeAliasType(
+    "ReachedPageStep", Literal["created", "verified", "gov_badge", "connected", "widgets", "live"]
+)
+StepEvidenceKind = TypeAliasType("StepEvidenceKind", Literal["network", "document", "screenshot", "manual"])
+OrganisationSuccessionKind = TypeAliasType(
+    "OrganisationSuccessionKind", Literal["renamed", "merged", "split", "reorganised"]
+)
+TakeoverSignal = TypeAliasType("TakeoverSignal", Literal["name_and_screen_name_changed", "badge_lost_with_rename"])
 
 _PAGE: dict[str, Any] = {"network": "vk", "external_id": "101", "url": "https://vk.com/club101"}
 _REGISTERED = _PAGE | {"active": True, "go_live_at": "2026-11-20T01:00:00+00:00", "version": 1}
@@ -80,9 +85,9 @@ class PageStepReached(PageReference):
     event_type = "page.step_reached"
     example = _PAGE | {"step": "connected", "reached_on": "2026-10-01", "evidence_kind": "document"}
 
-    step: PageStep = Field(description="The step")
+    step: ReachedPageStep = Field(description="The step")
     reached_on: date = Field(description="The day it was reached")
-    evidence_kind: EvidenceKind = Field(description="How the step is known")
+    evidence_kind: StepEvidenceKind = Field(description="How the step is known")
 
 
 class PageStepLost(PageReference):
@@ -115,7 +120,9 @@ class PageBadgeLost(PageReference):
         "reason": "Сеть больше не показывает отметку",
     }
 
-    step: Badge = Field(description="`verified`: the network's own badge; `gov_badge`: the badge of state pages")
+    step: OfficialBadge = Field(
+        description="`verified`: the network's own badge; `gov_badge`: the badge of state pages"
+    )
     reached_on: date | None = Field(default=None, description="The day it was reached")
     lost_on: date | None = Field(default=None, description="The day it was lost")
     reason: str = Field(description="What the daily check or a person says")
@@ -214,7 +221,7 @@ class SuccessionRecorded(OrganisationReference):
         "successor_ids": ["0198f3a0-0000-7000-8000-000000000009"],
     }
 
-    kind: SuccessionKind = Field(description="How the organisation ended")
+    kind: OrganisationSuccessionKind = Field(description="How the organisation ended")
     effective_on: date = Field(description="The first day of the successors")
     successor_ids: list[UUID] = Field(description="Ids of the successors")
 

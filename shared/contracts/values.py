@@ -10,6 +10,8 @@ from typing_extensions import TypeAliasType
 
 AlertKind = TypeAliasType("AlertKind", Literal["urgent", "spike", "repeated_transfers"])
 AnswerChannel = TypeAliasType("AnswerChannel", Literal["phone", "reception", "letter", "email", "system"])
+# What an appeal waits for: an answer that a clock counts, or one that an interim reply promised.
+AwaitedClock = TypeAliasType("AwaitedClock", Literal["first_response", "next_response", "final_answer", "promise"])
 AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 AppealStatus = TypeAliasType(
     "AppealStatus",
@@ -17,7 +19,12 @@ AppealStatus = TypeAliasType(
         "triage", "assigned", "in_progress", "interim", "answered", "reopened", "closed", "not_required", "merged"
     ],
 )
+ClassificationField = TypeAliasType(
+    "ClassificationField", Literal["topic_id", "municipality", "settlement", "street", "house", "urgency"]
+)
+CountedClock = TypeAliasType("CountedClock", Literal["first_response", "next_response", "final_answer"])
 DeletedBy = TypeAliasType("DeletedBy", Literal["author", "community", "unknown"])
+EscalationStep = TypeAliasType("EscalationStep", Literal["executor", "manager", "centre", "deputy_head"])
 ExtendableClock = TypeAliasType("ExtendableClock", Literal["first_response", "next_response", "final_answer"])
 ExtensionEndReason = TypeAliasType(
     "ExtensionEndReason",

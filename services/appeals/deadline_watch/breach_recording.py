@@ -17,10 +17,10 @@ from services.appeals.sla.breaches import (
     late_response_condition,
 )
 from services.appeals.sla.clock_rows import deadline_text, unfinished
-from services.appeals.sla.escalation_steps import AwaitedClock
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.contracts.appeal_events import AppealOverdue
+from shared.contracts.values import AwaitedClock
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_sla import SlaClock

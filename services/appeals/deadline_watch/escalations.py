@@ -21,11 +21,12 @@ from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla.deadlines import next_working_moment
 from services.appeals.sla.due_dates import awaited_deadlines
-from services.appeals.sla.escalation_steps import AwaitedDeadline, EscalationStep
+from services.appeals.sla.escalation_steps import AwaitedDeadline
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.rights import Role
 from shared.contracts.appeal_events import AppealEscalated
+from shared.contracts.values import EscalationStep
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.ids import new_id

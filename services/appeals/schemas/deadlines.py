@@ -12,7 +12,7 @@ from services.appeals.field_types import SingleLine
 from services.appeals.schemas.common import RequestBody
 from services.appeals.schemas.extensions import ExtensionRequestOut
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
-from services.appeals.sla.escalation_steps import AwaitedClock, EscalationStep
+from shared.contracts.values import AwaitedClock, EscalationStep
 
 ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer", "promise"])
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from sqlalchemy import ColumnElement, DateTime, and_, case, func, or_
 
-from services.appeals.sla.escalation_steps import AwaitedClock
 from shared.api.pagination import inline_literal
+from shared.contracts.values import AwaitedClock
 from shared.tables.appeals import WITH_SOMEBODY_STATUSES, Appeal
 from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
 

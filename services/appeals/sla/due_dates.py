@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from services.appeals.sla.clock_rows import continued_at, events_of, last_of_kind, unfinished
-from services.appeals.sla.escalation_steps import AwaitedClock, AwaitedDeadline, first_moment, near_moment
+from services.appeals.sla.escalation_steps import AwaitedDeadline, first_moment, near_moment
 from services.appeals.sla.sla_context import SlaContext
+from shared.contracts.values import AwaitedClock
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_sla import SlaClock
 

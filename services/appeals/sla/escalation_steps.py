@@ -3,17 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
-
-from typing_extensions import TypeAliasType
 
 from services.appeals.sla.deadlines import ClockEvent, counting_calendar, next_working_moment, warning_moment
 from services.appeals.sla.named_calendar import NamedCalendar
+from shared.contracts.values import AwaitedClock, EscalationStep
 from shared.tables.appeals_sla import SlaPolicy
 from shared.working_time import add_working_time
 
-EscalationStep = TypeAliasType("EscalationStep", Literal["executor", "manager", "centre", "deputy_head"])
-AwaitedClock = TypeAliasType("AwaitedClock", Literal["first_response", "next_response", "final_answer", "promise"])
 # Each level is told so many working hours of the organisation after the deadline.
 _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
     ("manager", "manager_hours"),

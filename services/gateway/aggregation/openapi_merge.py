@@ -26,12 +26,15 @@ def merge_documents(
     """
     renamed = _rename_clashes(documents)
     paths: dict[str, OpenApiDocument] = {}
+    webhooks: dict[str, OpenApiDocument] = {}
     components: dict[str, OpenApiDocument] = {}
     tags: dict[str, OpenApiDocument] = {}
     for service, document in renamed.items():
         for path, item in document.get("paths", {}).items():
             if path.startswith(_PUBLIC):
                 _add_path(paths, path, item, service, document)
+        for name, item in document.get("webhooks", {}).items():
+            _add_path(webhooks, name, item, service, document)
         for section, entries in document.get("components", {}).items():
             components.setdefault(section, {}).update(entries)
         tags |= {tag["name"]: tag for tag in document.get("tags", [])}
@@ -40,7 +43,9 @@ def merge_documents(
     for section, entries in gateway_document.get("components", {}).items():
         for name, entry in entries.items():
             components.setdefault(section, {}).setdefault(name, entry)
-    for operation in (operation for item in paths.values() for operation in _operations(item)):
+    for operation in (
+        operation for item in (*paths.values(), *webhooks.values()) for operation in _operations(item)
+    ):
         for name in operation.get("tags", []):
             tags.setdefault(name, {"name": name})
     merged: OpenApiDocument = {
@@ -49,17 +54,19 @@ def merge_documents(
         "servers": [{"url": "/", "description": "This gateway"}],
         "tags": [tags[name] for name in sorted(tags)],
         "paths": dict(sorted(paths.items())),
-        "components": _reachable(components, paths),
+        "components": _reachable(components, {"paths": paths, "webhooks": webhooks}),
     }
+    if webhooks:
+        merged["webhooks"] = webhooks
     if missing:
         merged["x-missing"] = missing
     return merged
 
 
-def _reachable(components: dict[str, OpenApiDocument], paths: OpenApiDocument) -> OpenApiDocument:
-    """Return the components that the paths refer to, in order: those of internal routes are left out."""
+def _reachable(components: dict[str, OpenApiDocument], published: OpenApiDocument) -> OpenApiDocument:
+    """Return the components that what is published refers to, in order: those of internal routes are left out."""
     needed: set[tuple[str, str]] = set()
-    found = set(_references(paths))
+    found = set(_references(published))
     while found - needed:
         needed |= found
         found = {

@@ -37,8 +37,8 @@ TEST_EVENT_TYPE = WebhookTest.event_type
 WITH_TEXT = (AppealOpened, AppealMessageAdded)
 
 
-class OrganisationRef(BaseModel):
-    """An organisation."""
+class DeliveredOrganisation(BaseModel):
+    """The organisation that an event concerns."""
 
     id: UUID = Field(description="Id of the organisation")
     name: str | None = Field(description="Its name; null: it is not registered any more")
@@ -50,7 +50,7 @@ class DeliveredData(BaseModel):
     model_config = ConfigDict(validate_by_name=True)
 
     id: UUID = Field(description="Id of the event's subject")
-    organisation: OrganisationRef | None = Field(
+    organisation: DeliveredOrganisation | None = Field(
         description="The organisation that the event concerns; null: it is for the centre"
     )
 
@@ -78,10 +78,11 @@ class Delivery(BaseModel):
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One type of the catalogue: description, model of its `data`, and JSON Schema and example of its bodies."""
+    """One type of the catalogue: description, models of its `data` and body, JSON Schema and example of bodies."""
 
     description: str
     data: type[BaseModel]
+    body: type[Delivery]
     json_schema: Mapping[str, Any]
     example: Mapping[str, Any]
 
@@ -105,12 +106,15 @@ def _delivered_model(model: type[EventData]) -> type[BaseModel]:
     return create_model(model.__name__, __base__=base, __doc__=description_of(model), **fields)
 
 
-def _json_schema(event_type: str, data: type[BaseModel]) -> dict[str, Any]:
-    """Return the schema of a body; every `$ref` in it points into its own `$defs`."""
+def _body_model(event_type: str, data: type[BaseModel]) -> type[Delivery]:
     fields: dict[str, Any] = {"type": (Literal[event_type], ...), "data": (data, ...)}
     name, description = f"{data.__name__}Delivery", f"Delivery of `{event_type}`."
-    delivery = create_model(name, __base__=Delivery, __doc__=description, **fields)
-    return {"$schema": GenerateJsonSchema.schema_dialect, **delivery.model_json_schema()}
+    return create_model(name, __base__=Delivery, __doc__=description, **fields)
+
+
+def _json_schema(body: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a body; every `$ref` in it points into its own `$defs`."""
+    return {"$schema": GenerateJsonSchema.schema_dialect, **body.model_json_schema()}
 
 
 _EXAMPLE_SUBJECT = "0198f3a0-3333-7000-8000-000000000004"
@@ -143,10 +147,12 @@ def _delivered(data: type[BaseModel], values: Mapping[str, Any]) -> dict[str, An
 def _entry(event_type: str) -> CatalogueEntry:
     model = EVENT_MODELS[event_type]
     data = _delivered_model(model)
+    body = _body_model(event_type, data)
     return CatalogueEntry(
         description=description_of(model),
         data=data,
-        json_schema=_json_schema(event_type, data),
+        body=body,
+        json_schema=_json_schema(body),
         example=_example(model, data),
     )
 

@@ -16,7 +16,6 @@ from services.appeals.schemas.replies import ReplyChangeStatus, ReplyStatus
 from services.appeals.schemas.rule_sets import RuleSetStatus
 from services.appeals.schemas.sla_policies import DeadlineStart
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
-from services.appeals.sla.escalation_steps import EscalationStep
 from services.console.pages.appeal.appeal_words import WORDS
 from services.console.words.labels import LABELS, joined
 from services.ingest.networks.port import CallbackState
@@ -103,7 +102,7 @@ APPEAL_WORDS: dict[str, Any] = {
     "clock_state": ClockState,
     "clock_event": ClockEventKind,
     "not_counted": NotCounted,
-    "escalation": EscalationStep,
+    "escalation": values.EscalationStep,
     "extension_status": values.ExtensionStatus,
     "extension_ended": values.ExtensionEndReason,
     "unit": TimeUnit,

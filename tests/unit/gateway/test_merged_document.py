@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from shared.auth.rights import Right
 from tests.support.merged_document import Operation, merged_document, operations, service_documents
 
@@ -206,6 +208,26 @@ def test_examples_of_problems_and_requests_are_valid() -> None:
             examples = [one["value"] for one in media.get("examples", {}).values()]
             for example in [*examples, *([media["example"]] if "example" in media else [])]:
                 _valid(example, media.get("schema", {}))
+
+
+def test_webhooks_are_those_of_the_catalogue_with_valid_examples() -> None:
+    webhooks = merged_document()["webhooks"]
+    assert list(webhooks) == list(CATALOGUE)
+    for event_type, item in webhooks.items():
+        operation = item["post"]
+        headers = {header["name"] for header in operation["parameters"] if header["required"]}
+        assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+        assert {"204", "410", "429", "503", "default"} == operation["responses"].keys()
+        media = operation["requestBody"]["content"]["application/json"]
+        assert media["example"] == CATALOGUE[event_type].example
+        _valid(media["example"], media["schema"])
+
+
+def test_example_of_another_webhook_is_invalid() -> None:
+    webhooks = merged_document()["webhooks"]
+    opened = webhooks["appeal.opened"]["post"]["requestBody"]["content"]["application/json"]
+    with pytest.raises(ValidationError):
+        _valid(CATALOGUE["page.renamed"].example, opened["schema"])
 
 
 def test_examples_of_fields_are_valid() -> None:

@@ -54,6 +54,15 @@ def test_methods_of_one_path_from_two_services_are_merged() -> None:
     assert item["post"]["operationId"] == "write"
 
 
+def test_webhooks_are_kept_with_what_they_refer_to() -> None:
+    webhooks = _service("/internal/erasures", {"Body": _ref("Part"), "Part": {}, "Other": {}})
+    webhooks["webhooks"] = {"page.closed": {"post": {"requestBody": _ref("Body")}}}
+    merged = merge_documents({"webhooks": webhooks}, OWN, missing=[])
+    assert merged["webhooks"] == {"page.closed": {"post": {"requestBody": _ref("Body"), "tags": ["webhooks"]}}}
+    assert list(merged["components"]["schemas"]) == ["Body", "Part"]
+    assert "webhooks" not in merge_documents({}, OWN, missing=[])
+
+
 def test_equal_components_are_shared() -> None:
     problem = {"type": "object", "properties": {"title": {"type": "string"}}}
     documents = {

@@ -102,10 +102,10 @@ def test_undeclared_value_is_refused() -> None:
 
 
 def test_values_are_those_of_the_emitting_services() -> None:
-    assert set(get_args(ingest_events.TokenKind)) == set(port.TokenKind)
-    assert set(get_args(ingest_events.TokenState)) == {*port.TokenState, "deleted"}
-    assert set(get_args(registry_events.PageStep)) == set(PageStepKind)
-    assert set(get_args(registry_events.Badge)) == set(BADGES)
-    assert set(get_args(registry_events.OtherPageStep)) == set(PageStepKind) - BADGES
-    assert set(get_args(registry_events.EvidenceKind)) == set(EvidenceKind)
-    assert set(get_args(registry_events.SuccessionKind)) == set(SuccessionKind)
+    assert set(get_args(ingest_events.TokenKind.__value__)) == set(port.TokenKind)
+    assert set(get_args(ingest_events.TokenState.__value__)) == {*port.TokenState, "deleted"}
+    assert set(get_args(registry_events.ReachedPageStep.__value__)) == set(PageStepKind)
+    assert set(get_args(registry_events.OfficialBadge.__value__)) == set(BADGES)
+    assert set(get_args(registry_events.OtherPageStep.__value__)) == set(PageStepKind) - BADGES
+    assert set(get_args(registry_events.StepEvidenceKind.__value__)) == set(EvidenceKind)
+    assert set(get_args(registry_events.OrganisationSuccessionKind.__value__)) == set(SuccessionKind)

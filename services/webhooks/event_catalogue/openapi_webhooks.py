@@ -1,0 +1,67 @@
+"""The `webhooks` section of the OpenAPI document: one entry for each type of the catalogue."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import FastAPI, Header
+
+from services.webhooks.event_catalogue.catalogue import CATALOGUE, CatalogueEntry
+
+WebhookId = Annotated[
+    UUID,
+    Header(
+        description="Id of the event, the same in all attempts: store it to recognise a delivery that comes twice",
+        examples=["0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d"],
+    ),
+]
+WebhookTimestamp = Annotated[
+    int,
+    Header(
+        description="Unix time of this attempt: refuse one that is older than five minutes", examples=[1795399204]
+    ),
+]
+WebhookSignature = Annotated[
+    str,
+    Header(
+        description="`v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`; while a "
+        "secret is rotated several, separated by spaces, of which one must match",
+        examples=["v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="],
+    ),
+]
+# Responses that mean something; the keys are those of an operation in OpenAPI.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    204: {"description": "Taken. Every 2xx means the same; the body is ignored. It is awaited for 15 seconds"},
+    410: {"description": "The endpoint is disabled at once"},
+    429: {"description": "Sent again, not before the time that `Retry-After` names"},
+    503: {"description": "Sent again, not before the time that `Retry-After` names"},
+    "default": {"description": "Sent again by the published schedule. Redirects are not followed"},
+}
+
+
+def add_webhooks(app: FastAPI) -> None:
+    """Describe the requests that receivers get in the app's OpenAPI document."""
+    for event_type, entry in CATALOGUE.items():
+        app.webhooks.add_api_route(
+            event_type,
+            _receiver(entry),
+            methods=["POST"],
+            tags=["webhooks"],
+            operation_id=f"receive_{event_type.replace('.', '_')}",
+            summary=f"Delivery of {event_type}",
+            description=entry.description,
+            status_code=204,
+            responses=RESPONSES,
+            openapi_extra={"requestBody": {"content": {"application/json": {"example": dict(entry.example)}}}},
+        )
+
+
+def _receiver(entry: CatalogueEntry) -> Callable[..., Any]:
+    """Return a function with the parameters of a receiver; it is described and never called."""
+
+    async def receive(
+        body: Any, webhook_id: WebhookId, webhook_timestamp: WebhookTimestamp, webhook_signature: WebhookSignature
+    ) -> None: ...
+
+    receive.__annotations__["body"] = entry.body
+    return receive

@@ -1,0 +1,11 @@
+// Gives a delivery to the receiver of the guide, as it is and with a changed byte.
+const { verify, describe } = require("./compiled/receiver.js");
+
+const { secret, headers, body } = JSON.parse(process.argv[2]);
+let changed = "accepted";
+try {
+  verify(secret, headers, body.replace("1024", "1025"));
+} catch (error) {
+  changed = error.constructor.name;
+}
+console.log(JSON.stringify({ described: describe(verify(secret, headers, body)), changed }));
