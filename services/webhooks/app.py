@@ -1,7 +1,16 @@
 """Build the webhooks service: its routes, event streams, jobs, event consumers and worker loops."""
 
 from services.webhooks import worker
-from services.webhooks.api import erasures, events, notice_accounts, notice_links, notices, stream, webhooks
+from services.webhooks.api import (
+    asyncapi,
+    erasures,
+    events,
+    notice_accounts,
+    notice_links,
+    notices,
+    stream,
+    webhooks,
+)
 from services.webhooks.event_catalogue.openapi_webhooks import add_webhooks
 from services.webhooks.notices.sender import MailServerState
 from services.webhooks.stream.live_stream import LiveStream
@@ -26,7 +35,7 @@ def build_service() -> Service:
         "Gospablik: webhooks and events",
         root=[erasures.internal],
         routers=[webhooks.router, events.router, stream.router, notices.router, notice_accounts.router],
-        public=[notice_links.router],
+        public=[notice_links.router, asyncapi.router],
         jobs=queue,
         consumers=[worker.fanout_consumer(queue), worker.notices_consumer(queue), worker.accounts_consumer(queue)],
         workers={

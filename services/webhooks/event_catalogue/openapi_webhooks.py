@@ -5,31 +5,31 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import FastAPI, Header
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.webhooks.event_catalogue.catalogue import CATALOGUE, CatalogueEntry
 
-WebhookId = Annotated[
-    UUID,
-    Header(
+
+class DeliveryHeaders(BaseModel):
+    """The headers of a delivery by Standard Webhooks."""
+
+    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
+
+    webhook_id: UUID = Field(
         description="Id of the event, the same in all attempts: store it to recognise a delivery that comes twice",
         examples=["0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d"],
-    ),
-]
-WebhookTimestamp = Annotated[
-    int,
-    Header(
+    )
+    webhook_timestamp: int = Field(
         description="Unix time of this attempt: refuse one that is older than five minutes", examples=[1795399204]
-    ),
-]
-WebhookSignature = Annotated[
-    str,
-    Header(
+    )
+    webhook_signature: str = Field(
         description="`v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`; while a "
         "secret is rotated several, separated by spaces, of which one must match",
         examples=["v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="],
-    ),
-]
-# Responses that mean something; the keys are those of an operation in OpenAPI.
+    )
+
+
+# What a receiver's responses mean; the keys are those of an operation in OpenAPI.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     204: {"description": "Taken. Every 2xx means the same; the body is ignored. It is awaited for 15 seconds"},
     410: {"description": "The endpoint is disabled at once"},
@@ -59,9 +59,7 @@ def add_webhooks(app: FastAPI) -> None:
 def _receiver(entry: CatalogueEntry) -> Callable[..., Any]:
     """Return a function with the parameters of a receiver; it is described and never called."""
 
-    async def receive(
-        body: Any, webhook_id: WebhookId, webhook_timestamp: WebhookTimestamp, webhook_signature: WebhookSignature
-    ) -> None: ...
+    async def receive(body: Any, headers: Annotated[DeliveryHeaders, Header()]) -> None: ...
 
     receive.__annotations__["body"] = entry.body
     return receive

@@ -29,10 +29,10 @@ def _frame(shown: FeedEvent) -> bytes:
     return format_sse_event(data_str=shown.model_dump_json(), event=shown.type, id=shown.position)
 
 
-def example() -> str:
-    """Return an example of a stream, for its documentation."""
+def example_event() -> FeedEvent:
+    """Return an example of an event, for documentation."""
     # Nothing to mask: the dictionary of names that masking loads takes 25 MB.
-    event = FeedEvent(
+    return FeedEvent(
         id=UUID("0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d"),
         position=format_position(43),
         type=AppealOpened.event_type,
@@ -41,9 +41,13 @@ def example() -> str:
         occurred_at=datetime(2026, 11, 23, 2, 0, 4, tzinfo=UTC),
         data=dict(AppealOpened.example),
     )
+
+
+def example() -> str:
+    """Return an example of a stream, for its documentation."""
     messages = (
         opened_frame(42, retry_ms=3_000),
-        _frame(event),
+        _frame(example_event()),
         heartbeat_frame(45),
         ended_frame(StreamEndReason.TOKEN_EXPIRED),
     )

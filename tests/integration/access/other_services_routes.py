@@ -475,6 +475,7 @@ WEBHOOKS: dict[str, Row] = {
         Right.PEOPLE_MANAGE, body(address="sadik5@example.ru")
     ),
     "GET /api/v1/notices": ListRoute(Right.WEBHOOKS_READ, shows="notice_id", has_text=False),
+    "GET /api/v1/asyncapi.json": PublicRoute("the AsyncAPI document, which holds no data"),
     "GET /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter; it changes nothing"),
     "POST /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter, for its reader's notices"),
     "GET /api/v1/notices/confirmation": PublicRoute("a signed token of a letter; it changes nothing"),

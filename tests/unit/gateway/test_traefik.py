@@ -183,6 +183,8 @@ _ROUTES = {
     "/api/v1/classifier": "appeals",
     "/api/v1/webhooks/endpoints": "webhooks",
     "/api/v1/events": "webhooks",
+    "/api/v1/asyncapi.json": "webhooks",
+    "/api/v1/asyncapi-json": "gateway-service",
     "/api/v1/stream/tickets": "webhooks",
     "/api/v1/notices/unsubscription": "webhooks",
     "/api/v1/me/notices": "webhooks",
