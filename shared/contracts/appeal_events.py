@@ -32,6 +32,7 @@ from shared.networks import NetworkName
 _APPEAL: dict[str, Any] = {
     "id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10",
     "number": 1024,
+    "version": 3,
     "status": "assigned",
     "urgency": "normal",
     "network": "vk",
@@ -70,6 +71,11 @@ class AppealSnapshot(EventData):
 
     id: UUID = Field(description="Id of the appeal")
     number: int = Field(description="Number of the appeal, as people quote it")
+    version: int | None = Field(
+        default=None,
+        description="Version of the appeal after the event, as in its `ETag`: a body with a lower version than "
+        "one that you have is older. Absent in events from before this field",
+    )
     status: AppealStatus = Field(description="Status after the event")
     urgency: Urgency = Field(description="`high`: answer first")
     network: NetworkName | None = Field(description="Where it was written; null: entered by hand")

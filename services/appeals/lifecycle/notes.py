@@ -80,7 +80,11 @@ async def add_note(session: WriteSession, caller: Caller, appeal_id: UUID, new: 
     mentioned = [found for found in new.mentions if str(found) != caller.actor]
     await unread_marks.mark_unread(session, [(found, appeal_id, "mention") for found in mentioned])
     added = AppealNoteAdded(
-        **event_snapshot(appeal), note_id=note.id, visibility=new.visibility, mentions=list(new.mentions)
+        **event_snapshot(appeal),
+        version=appeal.version,
+        note_id=note.id,
+        visibility=new.visibility,
+        mentions=list(new.mentions),
     )
     recipient = appeal.organisation_id if new.visibility == "everyone_on_appeal" else note.organisation_id
     await emit(session, NewEvent(data=added, subject_id=appeal_id, organisation_id=recipient, actor=caller.actor))

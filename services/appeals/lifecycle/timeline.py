@@ -3,13 +3,15 @@
 They are collected in memory and written together, in the transaction of the change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.util import identity_key
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import ActorNames
@@ -44,9 +46,14 @@ TimelineEntryKind = TypeAliasType(
 )  # fmt: skip
 
 
+_SNAPSHOT_FIELDS = tuple(name for name in AppealSnapshot.model_fields if name != "version")
+
+
 def event_snapshot(appeal: Appeal) -> dict[str, Any]:
-    """Return the fields that every event about an appeal carries: its present state."""
-    return {name: getattr(appeal, name) for name in AppealSnapshot.model_fields}
+    """Return the fields that every event about an appeal carries: its present state, without the version, which
+    only the flush of the change decides.
+    """
+    return {name: getattr(appeal, name) for name in _SNAPSHOT_FIELDS}
 
 
 class AppealRecorder:
@@ -200,12 +207,23 @@ class AppealRecorder:
         await insert_rows(session, TimelineEntry, self._entries)
         await insert_rows(session, Assignment, self._assignments)
         await self._write_feedback_rounds(session)
-        await emit(session, *self._events)
+        await emit(session, *await self._versioned_events(session))
         await self._write_unread_marks(session)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
         self._changed = {}
+
+    async def _versioned_events(self, session: WriteSession) -> list[NewEvent]:
+        """Return the events with the versions that their appeals have after the change."""
+        if not self._events:
+            return []
+        await session.flush()
+        versions = await _current_versions(session, {event.subject_id for event in self._events})
+        return [
+            replace(event, data=event.data.model_copy(update={"version": versions[event.subject_id]}))
+            for event in self._events
+        ]
 
     def end_extension_requests(self, appeal: Appeal) -> None:
         """Let `write` end the open extension requests of the appeal that nobody can approve any more; it does so
@@ -247,6 +265,16 @@ class AppealRecorder:
             row.ended_at = clock.now()
         session.add_all(rounds)
         await session.flush()
+
+
+async def _current_versions(session: WriteSession, appeal_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the versions of flushed appeals by id; those that the session has are not read again."""
+    known = (session.identity_map.get(identity_key(Appeal, appeal_id)) for appeal_id in appeal_ids)
+    versions = {appeal.id: appeal.version for appeal in known if appeal is not None}
+    if missing := [appeal_id for appeal_id in appeal_ids if appeal_id not in versions]:
+        rows = await session.execute(select(Appeal.id, Appeal.version).where(Appeal.id.in_(missing)))
+        versions |= {row.id: row.version for row in rows}
+    return versions
 
 
 # Making a statement takes longer than its execution.
