@@ -38,16 +38,17 @@ async def list_events(
         list[str] | None,
         Query(
             max_length=100,
-            description="Repeated or separated by commas; left out: all types that the caller may read",
-            examples=[["appeal.opened,appeal.answered"]],
+            description="Repeated or separated by commas; `appeal.*`: all types of a subject; left out: all types "
+            "that the caller may read",
+            examples=[["appeal.opened,appeal.answered", "reply.*"]],
         ),
     ] = None,
 ) -> EventFeed:
     """Return events in order of position, each exactly once. Organisation staff see events of their organisation.
 
-    An unknown type answers 422, a type that needs a right the caller lacks 403. `after=now` returns no items and
-    the `next_after` from which only newer events follow. Events are kept for at least a year: a reader that was
-    away longer gets 410, which says where to continue.
+    An unknown type or pattern answers 422, a type that needs a right the caller lacks 403, also one that a pattern
+    names. `after=now` returns no items and the `next_after` from which only newer events follow. Events are kept
+    for at least a year: a reader that was away longer gets 410, which says where to continue.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     event_types = event_feed.resolve_types(caller, asked)

@@ -100,8 +100,9 @@ async def stream_events(
         Query(
             alias="type",
             max_length=100,
-            description="Repeated or separated by commas; left out: all types that the caller may read",
-            examples=[["appeal.opened,appeal.answered"]],
+            description="Repeated or separated by commas; `appeal.*`: all types of a subject; left out: all types "
+            "that the caller may read",
+            examples=[["appeal.opened,appeal.answered", "reply.*"]],
         ),
     ] = None,
     appeal_id: Annotated[UUID | None, Query(description="Only events of this appeal")] = None,

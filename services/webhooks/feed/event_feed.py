@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.feed.positions import format_position
+from services.webhooks.feed.type_patterns import expand_types
 from shared.auth.callers import Caller
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import Forbidden, Gone, Invalid
@@ -14,21 +15,22 @@ from shared.tables.common import Event
 
 
 def resolve_types(caller: Caller, requested: Sequence[str], parameter: str = "types") -> list[str]:
-    """Return the event types to read: the requested ones, or all that the caller may read.
+    """Return the event types to read: the requested ones, with patterns expanded, or all that the caller may read.
 
-    Raise `Invalid` for an unknown type, `Forbidden` for one that needs a right the caller lacks; both name the
-    query parameter.
+    Raise `Invalid` for an unknown type or pattern, `Forbidden` for a type that needs a right the caller lacks;
+    both name the query parameter.
     """
     pointer = f"query/{parameter}"
     if not requested:
         return [kind for kind, right in EVENT_RIGHTS.items() if right in caller.rights]
-    if unknown := sorted(set(requested) - EVENT_RIGHTS.keys()):
+    types = expand_types(requested, EVENT_RIGHTS.keys())
+    if unknown := sorted(set(types) - EVENT_RIGHTS.keys()):
         named = ", ".join(f"«{kind}»" for kind in unknown)
         raise Invalid.field(pointer, f"Unknown type: {named}. Known types: {', '.join(EVENT_RIGHTS)}")
-    for kind in requested:
+    for kind in types:
         if EVENT_RIGHTS[kind] not in caller.rights:
             raise Forbidden.field(pointer, f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
-    return list(requested)
+    return types
 
 
 async def last_position(session: AsyncSession) -> int:

@@ -69,6 +69,25 @@ async def test_types_are_filtered(harness: WebhooksHarness) -> None:
     assert await read(harness, types="appeal.closed") == {"items": [], "next_after": "0.3"}
 
 
+async def test_pattern_selects_all_types_of_a_subject(harness: WebhooksHarness) -> None:
+    for kind in ("appeal.opened", "message.received", "appeal.note_added", "reply.queued"):
+        await harness.emit(kind)
+    page = await read(harness, types="appeal.*")
+    assert [event["type"] for event in page["items"]] == ["appeal.opened", "appeal.note_added"]
+    page = await read(harness, types="appeal.*,reply.queued,appeal.opened")
+    assert [event["type"] for event in page["items"]] == ["appeal.opened", "appeal.note_added", "reply.queued"]
+
+
+async def test_pattern_that_names_a_type_without_its_right_is_refused(harness: WebhooksHarness) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    headers = harness.headers("executor", school)
+    answer = await harness.app.client.get("/api/v1/events", params={"types": "client.*"}, headers=headers)
+    assert answer.status_code == 403, answer.text
+    assert answer.json()["errors"] == [
+        {"pointer": "query/types", "detail": "«client.changed» needs the right «clients:read»"}
+    ]
+
+
 @pytest.mark.parametrize(
     ("query", "pointer"),
     [
@@ -78,7 +97,9 @@ async def test_types_are_filtered(harness: WebhooksHarness) -> None:
         ({"limit": "0"}, "query/limit"),
         ({"limit": "1001"}, "query/limit"),
         ({"types": ""}, "query/types"),
-        ({"types": "appeal.*"}, "query/types"),
+        ({"types": "appeals.*"}, "query/types"),
+        ({"types": "*"}, "query/types"),
+        ({"types": "appeal.open*"}, "query/types"),
         ({"after": "1.2.3"}, "query/after"),
         ({"after": f"0.{2**32}"}, "query/after"),
         ({"after": ".3"}, "query/after"),
