@@ -55,7 +55,7 @@ class WebhooksSettings(SecretFileSettings):
     stream_send_timeout_seconds: float = Field(
         default=30, gt=0, description="How long one send may wait for the reader before the stream is cut off"
     )
-    stream_per_caller: int = Field(default=10, ge=1, description="Maximum number of open streams of one caller")
+    stream_per_caller: int = Field(default=10, ge=1, description="Open streams and waiting reads of one caller")
     stream_per_process: int = Field(
         default=500, ge=0, description="Maximum number of open streams of one process; 0: streams are off"
     )

@@ -7,11 +7,21 @@ from fastapi import APIRouter, Depends, Query
 from services.webhooks.feed import event_feed
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.events import EventFeed, FeedEvent
+from services.webhooks.stream.live_stream import LiveStream
+from services.webhooks.stream.long_poll import MAX_WAIT_SECONDS, next_events
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.http.problems import Forbidden, Gone, Invalid, Unauthenticated, responses
-from shared.service import ReadTransaction
+from shared.http.problems import (
+    Forbidden,
+    Gone,
+    Invalid,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    responses,
+)
+from shared.service import ServiceDep
 
 router = APIRouter(tags=["events"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
@@ -21,11 +31,12 @@ EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
 @router.get(
     "/events",
     summary="The numbered feed of events",
-    responses=responses(Gone),
+    responses=responses(Gone, TooManyRequests, Unavailable),
     dependencies=[Depends(refuse_unknown_parameters)],
 )
 async def list_events(
-    session: ReadTransaction,
+    *,
+    service: ServiceDep,
     caller: EventReader,
     after: Annotated[
         str,
@@ -43,18 +54,43 @@ async def list_events(
             examples=[["appeal.opened,appeal.answered", "reply.*"]],
         ),
     ] = None,
+    wait: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=MAX_WAIT_SECONDS,
+            description="Seconds to wait for the next event if there is none after the position",
+        ),
+    ] = 0,
 ) -> EventFeed:
     """Return events in order of position, each exactly once. Organisation staff see events of their organisation.
 
     An unknown type or pattern answers 422, a type that needs a right the caller lacks 403, also one that a pattern
-    names. `after=now` returns no items and the `next_after` from which only newer events follow. Events are kept
-    for at least a year: a reader that was away longer gets 410, which says where to continue.
+    names. `after=now` starts after the newest event. Events are kept for at least a year: a reader that was away
+    longer gets 410, which says where to continue.
+
+    With `wait` the response comes as soon as there is an event that the caller may read, at the latest after so
+    many seconds with no items. A waiting request counts as an open event stream: too many get 429 (of one caller)
+    or 503 (of the process) with `Retry-After`.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     event_types = event_feed.resolve_types(caller, asked)
-    if after == "now":
-        return EventFeed(items=[], next_after=format_position(await event_feed.last_position(session)))
-    events_read, reached = await event_feed.read_events(
-        session, caller, after=parse_position(after), limit=limit, types=event_types
+    start = None if after == "now" else parse_position(after)
+    if wait:
+        page = await next_events(
+            service.part(LiveStream),
+            service.database,
+            caller,
+            after=start,
+            limit=limit,
+            types=event_types,
+            seconds=wait,
+        )
+    else:
+        async with service.database.read() as session:
+            if start is None:
+                start = await event_feed.last_position(session)
+            page = await event_feed.read_events(session, caller, after=start, limit=limit, types=event_types)
+    return EventFeed(
+        items=[FeedEvent.of_row(event) for event in page.events], next_after=format_position(page.reached)
     )
-    return EventFeed(items=[FeedEvent.of_row(event) for event in events_read], next_after=format_position(reached))

@@ -1,6 +1,7 @@
 """The event feed: numbered events that the caller may read."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -31,6 +32,19 @@ def resolve_types(caller: Caller, requested: Sequence[str], parameter: str = "ty
         if EVENT_RIGHTS[kind] not in caller.rights:
             raise Forbidden.field(pointer, f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
     return types
+
+
+@dataclass(frozen=True)
+class FeedPage:
+    """Events in order, and the position to continue from, which skips invisible events.
+
+    `last` is the position of the newest event when the page was read. It is less than `reached` for a reader whose
+    position is beyond it.
+    """
+
+    events: Sequence[Event]
+    reached: int
+    last: int
 
 
 async def last_position(session: AsyncSession) -> int:
@@ -77,8 +91,8 @@ async def read_range(
 
 async def read_events(
     session: AsyncSession, caller: Caller, *, after: int, limit: int, types: Sequence[str]
-) -> tuple[list[Event], int]:
-    """Return events after a position in order, and the position to continue from, which skips invisible events.
+) -> FeedPage:
+    """Return the events after a position.
 
     Position 0 starts at the oldest event that is kept. Raise `Gone` when events after the position were deleted.
     """
@@ -88,5 +102,5 @@ async def read_events(
     last = await last_position(session)
     events = await read_range(session, caller, after=after, until=last, types=types, limit=limit)
     if len(events) == limit and events[-1].position is not None:
-        return events, events[-1].position
-    return events, max(after, last)
+        return FeedPage(events, events[-1].position, last)
+    return FeedPage(events, max(after, last), last)

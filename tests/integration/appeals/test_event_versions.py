@@ -12,7 +12,8 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 async def _event_versions(scenario: AppealsScenario, appeal_id: str) -> list[tuple[str, int]]:
     """Return the types and versions of the appeal's events, in their order."""
     rows = await scenario.ingest.fetch(
-        "SELECT type, data FROM events WHERE subject_id = $1::text::uuid AND data ? 'number' ORDER BY position, write_order",
+        """SELECT type, data FROM events WHERE subject_id = $1::text::uuid AND data ? 'number'
+           ORDER BY position, write_order""",
         appeal_id,
     )
     return [(row["type"], json.loads(row["data"])["version"]) for row in rows]

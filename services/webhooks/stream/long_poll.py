@@ -1,0 +1,61 @@
+"""A read of the feed that waits for the next event, with the live tail of the event streams."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from services.webhooks.feed import event_feed
+from services.webhooks.feed.event_feed import FeedPage
+from services.webhooks.schemas.stream import StreamEndReason
+from services.webhooks.stream.listener import Listener
+from services.webhooks.stream.live_stream import POLL_SECONDS, READ_WAIT_SECONDS, LiveStream
+from shared.auth import token_recheck
+from shared.auth.callers import Caller
+from shared.database.sessions import Database
+from shared.http.problems import Unauthenticated
+
+# The gateway waits 30 seconds for the head of a response.
+MAX_WAIT_SECONDS = 25
+
+
+async def next_events(
+    live: LiveStream,
+    database: Database,
+    caller: Caller,
+    *,
+    after: int | None,
+    limit: int,
+    types: Sequence[str],
+    seconds: float,
+) -> FeedPage:
+    """Return the events after a position (None: the last one), and wait for the first one if there is none.
+
+    An empty page means that none came in this time, or that the process stops. While it waits it holds no
+    connection of the pool, and counts as an open stream of the caller. Raise `Unauthenticated` when the token
+    expires or the caller's access changes meanwhile.
+    """
+    until = monotonic() + seconds
+    with live.reserve(caller.subject) as slot:
+        reached = None
+        while True:
+            async with live.reading(within=READ_WAIT_SECONDS), database.read() as session:
+                if after is None:
+                    after = await event_feed.last_position(session)
+                page = await event_feed.read_events(session, caller, after=after, limit=limit, types=types)
+                # Last: a later change of access has an event after the page.
+                if reached is not None and not await token_recheck.callers_with_access(session, [caller]):
+                    raise token_recheck.access_changed()
+            left = until - monotonic()
+            if page.events or left <= 0 or (slot.listener is not None and slot.listener.end is not None):
+                return page
+            listener = Listener(caller, types)
+            live.look_after(slot, listener)
+            if live.tail.attach(listener, page.reached, end=page.last):
+                await listener.take(left)
+                live.tail.detach(listener)
+            elif page.reached == reached:  # the tail is ahead of what this database shows
+                await listener.take(min(left, POLL_SECONDS))
+            if listener.end is StreamEndReason.TOKEN_EXPIRED:
+                raise Unauthenticated("The access token has expired: get a new one")
+            if listener.end is StreamEndReason.ACCESS_CHANGED:
+                raise token_recheck.access_changed()
+            reached = page.reached
