@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from cli.commands import audit, erasures, ingest, notices, registry, report, topics
+from cli.commands import audit, erasures, ingest, notices, registry, report, topics, webhooks
 from cli.commands.common import read_settings
 from shared.renamed_settings import RenamedVariableError, refuse_renamed_variables
 
@@ -28,6 +28,7 @@ app.command("erase")(erasures.erase)
 app.command("erasures")(erasures.list_erasures)
 app.add_typer(notices.app, name="notices")
 app.add_typer(report.app, name="report")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 class Process(StrEnum):
@@ -246,17 +247,6 @@ def dead_letters(
         asyncio.run(commands.requeue(service.value, requeue))
     for line in asyncio.run(commands.list_dead_letters(service.value)):
         typer.echo(line)
-
-
-@app.command()
-def receive_webhooks(
-    port: Annotated[int, typer.Option(help="The port to receive on, at 127.0.0.1")] = 9099,
-    secret: Annotated[str | None, typer.Option(help="The endpoint's secret, whsec_…")] = None,
-) -> None:
-    """Receive webhooks and print whether their signatures are valid, to try an integration."""
-    from cli.commands.webhook_receiver import receive
-
-    receive(port, secret)
 
 
 if __name__ == "__main__":

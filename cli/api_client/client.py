@@ -36,11 +36,15 @@ class _ApiUnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """The address of the system and the user. Without a password: the embedded run's is tried, then a prompt."""
+    """The address of the system and the user. Without a password: the embedded run's is tried, then a prompt.
+
+    `token`: an access token, instead of user and password.
+    """
 
     url: str
     user: str
     password: str | None
+    token: str | None = None
 
     def passwords(self) -> list[str]:
         """Return the passwords to try, in order; an empty list if none is known."""
@@ -61,6 +65,11 @@ class ApiClient:
 
     async def sign_in(self) -> None:
         """Sign in; at a terminal, ask for the password if no known one is accepted."""
+        if self._connection.token is not None:
+            if self._headers:
+                raise ApiError("The access token was refused: it has expired, or is not of this system")
+            self._headers = {"Authorization": f"Bearer {self._connection.token}"}
+            return
         for password in [self._password] if self._password else self._connection.passwords():
             if await self._try_password(password):
                 return
