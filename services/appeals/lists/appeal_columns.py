@@ -97,6 +97,6 @@ SELECT_APPEAL = (
     .options(raiseload(Appeal.clocks))
     .execution_options(populate_existing=True)
 )
-# Columns, not objects: making those takes as long as the statement itself.
-SELECT_LISTED = _with_names(select(*(getattr(Appeal, name) for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
+# Columns of the table, not objects: making those takes as long as the statement itself.
+SELECT_LISTED = _with_names(select(*(Appeal.__table__.c[name] for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
 LISTED_NAMES = SELECT_LISTED.selected_columns.keys()
