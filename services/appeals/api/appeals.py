@@ -60,12 +60,11 @@ async def list_appeals(
     Personal data is masked in `text` and in the quotes of `route`; the appeal itself has the full text. With `q`
     the order is that of the numbers, `text` is an extract, and `highlights` shows where the words are.
     """
+    found = await appeal_list.find(session, caller, filters, paging, sort)
     rows, following, previous = paging.two_way_page(
-        await appeal_list.find(session, caller, filters, paging, sort),
-        lambda row: position_of(row, sort, filters),
-        response,
+        found.rows, lambda row: position_of(row, sort, filters), response
     )
-    items = await appeal_list_items(session, rows, caller, filters.q, with_route="route" in (expand or ()))
+    items = await appeal_list_items(session, rows, caller, found.search, with_route="route" in (expand or ()))
     return TwoWayPage(items=items, next_cursor=following, prev_cursor=previous)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, select
@@ -13,7 +13,7 @@ from services.appeals.assignees.directory import actor_id
 from services.appeals.lists.appeal_columns import LISTED_NAMES, SELECT_LISTED
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import URGENCIES, AppealOrder, AppealSort, check_sort, order_of
-from services.appeals.search.matching import next_appeals
+from services.appeals.search.matching import Search, next_appeals, parse_search
 from shared.api.pagination import Paging, beyond, inline_literal
 from shared.auth.callers import Caller
 from shared.database.id_conditions import is_one_of
@@ -23,6 +23,17 @@ from shared.tables.appeals_lists import AppealTag
 Conditions = Sequence[ColumnElement[bool]]
 # Up to so many appeals with a tag are read and sorted, whatever page of them is wanted.
 MAX_SORTED = 5_000
+
+
+class ListedAppeals(NamedTuple):
+    """Appeals of a list, and with `q` its search.
+
+    A row has the columns of an appeal, and the names of its organisation, topic, topic group, municipality and
+    assignee.
+    """
+
+    rows: Sequence[SimpleNamespace]
+    search: Search | None = None
 
 
 def list_query(
@@ -50,20 +61,21 @@ async def find(
     filters: AppealFilter,
     paging: Paging,
     sort: AppealSort = "-opened_at",
-) -> list[SimpleNamespace]:
+) -> ListedAppeals:
     """Return a page of appeals and one more in the order of `sort`, with `q` by number; backward in reverse.
 
-    A row has the columns of an appeal, and the names of its organisation, topic, topic group, municipality and
-    assignee. Raises `Invalid` for an order that does not go with the filter.
+    Raises `Invalid` for an order that does not go with the filter, and for a search without words.
     """
     check_sort(sort, filters)
     order = order_of(sort, reverse=paging.is_backward)
     if filters.q:
-        return await _search(session, caller, filters, paging, newest_first=order.descending)
+        search = await parse_search(session, filters.q)
+        found = await _search(session, caller, filters, search, paging, newest_first=order.descending)
+        return ListedAppeals(found, search)
     conditions = await conditions_of(session, caller, filters)
     if order.by_urgency:
-        return await _find_by_urgency(session, caller, conditions, paging, order)
-    return await _listed(session, caller, list_query(conditions, paging, sort))
+        return ListedAppeals(await _find_by_urgency(session, caller, conditions, paging, order))
+    return ListedAppeals(await _listed(session, caller, list_query(conditions, paging, sort)))
 
 
 async def find_ids(
@@ -76,7 +88,7 @@ async def find_ids(
         return await next_appeals(
             session,
             caller,
-            filters.q,
+            await parse_search(session, filters.q),
             filters.conditions_without_words(caller),
             organisation_id=filters.organisation_id,
             after=None,
@@ -103,13 +115,19 @@ async def read_rows(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) 
 
 
 async def _search(
-    session: AsyncSession, caller: Caller, filters: AppealFilter, paging: Paging, *, newest_first: bool
+    session: AsyncSession,
+    caller: Caller,
+    filters: AppealFilter,
+    search: Search,
+    paging: Paging,
+    *,
+    newest_first: bool,
 ) -> list[SimpleNamespace]:
     position = paging.position((int,))
     found = await next_appeals(
         session,
         caller,
-        filters.q or "",
+        search,
         filters.conditions_without_words(caller),
         organisation_id=filters.organisation_id,
         after=None if position is None else position[0],

@@ -5,16 +5,28 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CompoundSelect, Text, func, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from services.appeals.note_access import is_readable_note
 from services.appeals.search.documents import MAX_TEXT, RUSSIAN, UNSENT, folded, is_opened_by_hand
-from services.appeals.search.matching import search_terms
+from services.appeals.search.matching import TERMS, Search
 from shared.auth.callers import Caller
-from shared.database.id_conditions import is_one_of
 from shared.masking import cut_around, mask
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
@@ -43,37 +55,15 @@ class FoundText(NamedTuple):
     fragments: list[Fragment]
 
 
-def _marked(text: SQLCoreOperations[str], q: str) -> ColumnElement[str]:
+def _marked(text: SQLCoreOperations[str]) -> ColumnElement[str]:
     """Return the whole text with its found words between control characters."""
     plain = func.translate(folded(text), _START + _STOP, "  ")
-    return func.ts_headline(RUSSIAN, plain, search_terms(q), _OPTIONS)
+    return func.ts_headline(RUSSIAN, plain, TERMS, _OPTIONS)
 
 
-async def found_texts(
-    session: AsyncSession, caller: Caller, appeal_ids: Sequence[UUID], q: str
-) -> dict[UUID, list[FoundText]]:
-    """Return extracts of the texts of these appeals that have words of the search, at most three of each.
-
-    The caller must be allowed to read the appeals; of the notes, only those that they may read are shown.
-    """
-    if not appeal_ids:
-        return {}
-    texts = _texts(caller, appeal_ids).subquery()
-    has_words = func.strpos(_marked(func.left(texts.c.text, MAX_TEXT), q), _START) > 0
-    rows = (
-        await session.execute(
-            select(texts.c.appeal_id, texts.c.kind, texts.c.text).where(has_words).order_by(texts.c.at, texts.c.id)
-        )
-    ).all()
-    chosen: dict[UUID, list[tuple[str, str]]] = {}
-    for appeal_id, kind, text in rows:
-        if len(kept := chosen.setdefault(appeal_id, [])) < MAX_HIGHLIGHTS:
-            kept.append((kind, mask(text)[:MAX_TEXT]))
-    extracts = iter(await extracts_of(session, [text for kept in chosen.values() for _, text in kept], q))
-    return {appeal_id: [FoundText(kind, next(extracts)) for kind, _ in kept] for appeal_id, kept in chosen.items()}
-
-
-def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
+def _texts(readable_note: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """Return the query of all texts of `appeal_ids`, of the notes those that are readable."""
+    wanted = any_(bindparam("appeal_ids", type_=ARRAY(Uuid)))
     return union_all(
         select(
             AppealMessage.appeal_id,
@@ -83,27 +73,62 @@ def _texts(caller: Caller, appeal_ids: Sequence[UUID]) -> CompoundSelect[Any]:
             Message.id.label("id"),
         )
         .join(Message, Message.id == AppealMessage.message_id)
-        .where(is_one_of(AppealMessage.appeal_id, appeal_ids)),
+        .where(AppealMessage.appeal_id == wanted),
         select(Appeal.id, literal("message"), Appeal.text, Appeal.written_at, Appeal.id).where(
-            is_one_of(Appeal.id, appeal_ids), is_opened_by_hand()
+            Appeal.id == wanted, is_opened_by_hand()
         ),
         select(Reply.appeal_id, literal("reply"), Reply.text, Reply.created_at, Reply.id).where(
-            is_one_of(Reply.appeal_id, appeal_ids), Reply.status.not_in(UNSENT)
+            Reply.appeal_id == wanted, Reply.status.not_in(UNSENT)
         ),
         select(AppealNote.appeal_id, literal("note"), AppealNote.text, AppealNote.created_at, AppealNote.id).where(
-            is_one_of(AppealNote.appeal_id, appeal_ids), AppealNote.deleted_at.is_(None), is_readable_note(caller)
+            AppealNote.appeal_id == wanted, AppealNote.deleted_at.is_(None), readable_note
         ),
     )
 
 
-async def extracts_of(session: AsyncSession, texts: Sequence[str], q: str) -> list[list[Fragment]]:
+def _having_words(readable_note: ColumnElement[bool]) -> Select[Any]:
+    texts = _texts(readable_note).subquery()
+    has_words = func.strpos(_marked(func.left(texts.c.text, MAX_TEXT)), _START) > 0
+    return select(texts.c.appeal_id, texts.c.kind, texts.c.text).where(has_words).order_by(texts.c.at, texts.c.id)
+
+
+_given = (
+    func.unnest(bindparam("texts", type_=ARRAY(Text)))
+    .table_valued("text", with_ordinality="place")
+    .render_derived()
+)
+# Making a statement takes longer than its execution.
+_EXTRACTS = select(_marked(_given.c.text)).order_by(_given.c.place)
+_HAVING_WORDS_FOR_CENTRE = _having_words(true())
+
+
+async def found_texts(
+    session: AsyncSession, caller: Caller, appeal_ids: Sequence[UUID], search: Search
+) -> dict[UUID, list[FoundText]]:
+    """Return extracts of the texts of these appeals that have words of the search, at most three of each.
+
+    The caller must be allowed to read the appeals; of the notes, only those that they may read are shown.
+    """
+    if not appeal_ids:
+        return {}
+    query = _HAVING_WORDS_FOR_CENTRE if caller.is_region_wide else _having_words(is_readable_note(caller))
+    rows = (await session.execute(query, {"appeal_ids": list(appeal_ids), "terms": search.terms})).all()
+    chosen: dict[UUID, list[tuple[str, str]]] = {}
+    for appeal_id, kind, text in rows:
+        if len(kept := chosen.setdefault(appeal_id, [])) < MAX_HIGHLIGHTS:
+            kept.append((kind, mask(text)[:MAX_TEXT]))
+    texts = [text for kept in chosen.values() for _, text in kept]
+    extracts = iter(await extracts_of(session, texts, search))
+    return {appeal_id: [FoundText(kind, next(extracts)) for kind, _ in kept] for appeal_id, kept in chosen.items()}
+
+
+async def extracts_of(session: AsyncSession, texts: Sequence[str], search: Search) -> list[list[Fragment]]:
     """Return an extract of each text around the first found word, at most 300 characters long."""
     if not texts:
         return []
     # The database's texts have no NUL.
-    given = func.unnest(literal([text.replace("\x00", " ") for text in texts], ARRAY(Text)))
-    rows = given.table_valued("text", with_ordinality="place").render_derived()
-    marked = await session.scalars(select(_marked(rows.c.text, q)).order_by(rows.c.place))
+    given = [text.replace("\x00", " ") for text in texts]
+    marked = await session.scalars(_EXTRACTS, {"texts": given, "terms": search.terms})
     return [_fragments(text, found) for text, found in zip(texts, marked, strict=True)]
 
 

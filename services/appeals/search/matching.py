@@ -3,9 +3,24 @@
 import math
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, bindparam, func, literal, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import SQLCoreOperations
 
@@ -18,6 +33,8 @@ from shared.tables.appeals_search import RANGE_SIZE, SearchDocument
 
 # How many times more ranges one query may read than the one before.
 GROWTH = 4
+# `Search.terms`, a parameter of the statements of a search.
+TERMS = cast(bindparam("terms", type_=TSQUERY), TSQUERY)
 
 
 # As documents, but for the hyphen: before a word it excludes the word, within one it is a space.
@@ -25,7 +42,17 @@ _FOLDED = str.maketrans(FOLDED_LETTERS | dict.fromkeys(LOOKED_BEYOND, " "))
 _HYPHEN_IN_WORD = re.compile(r"(?<=\w)-(?=\w)")
 
 
-def search_terms(q: str) -> ColumnElement[str]:
+class Search(NamedTuple):
+    """A search that the database has parsed: its query as text, and the greatest number of an appeal.
+
+    Parsed once: to make the query from the words in each statement takes longer than the statement.
+    """
+
+    terms: str
+    last_number: int
+
+
+def _search_terms(q: str) -> ColumnElement[str]:
     """Return the query of a search: words in any form, "an exact phrase", -without, one or another.
 
     A name of a place with a typo is searched for as it is written and as it is spelt.
@@ -38,19 +65,15 @@ def search_terms(q: str) -> ColumnElement[str]:
     return query
 
 
-def found_by(caller: Caller, q: str) -> ColumnElement[bool]:
+def _found_by(caller: Caller, terms: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that a document has the words, and that the caller may read it."""
     readable = or_(SearchDocument.kind == "appeal", caller.scope(SearchDocument.written_by))
-    return (
-        SearchDocument.words.bool_op("@@")(search_terms(q))
-        & caller.scope(SearchDocument.organisation_id)
-        & readable
-    )
+    return SearchDocument.words.bool_op("@@")(terms) & caller.scope(SearchDocument.organisation_id) & readable
 
 
 async def require_words(session: AsyncSession, q: str, *, pointer: str = "query/q") -> None:
     """Raise `Invalid` naming `pointer` unless there is a word to search for, not excluded and not a stop word."""
-    _require_words(await session.scalar(select(func.querytree(search_terms(q)))), pointer)
+    _require_words(await session.scalar(select(func.querytree(_search_terms(q)))), pointer)
 
 
 def _require_words(searchable: str | None, pointer: str) -> None:
@@ -62,13 +85,22 @@ def _require_words(searchable: str | None, pointer: str) -> None:
 
 def found_appeals(caller: Caller, q: str) -> Select[UUID]:
     """Return the query of all appeals with the words, in no order."""
-    return select(SearchDocument.appeal_id).where(found_by(caller, q))
+    return select(SearchDocument.appeal_id).where(_found_by(caller, _search_terms(q)))
+
+
+async def parse_search(session: AsyncSession, q: str) -> Search:
+    """Return the search for these words. Raises `Invalid` for a search without words."""
+    terms = _search_terms(q)
+    last_number = select(func.coalesce(func.max(Appeal.number), 0)).scalar_subquery()
+    row = (await session.execute(select(cast(terms, Text), func.querytree(terms), last_number))).one()
+    _require_words(row[1], "query/q")
+    return Search(row[0], row[2])
 
 
 async def next_appeals(
     session: AsyncSession,
     caller: Caller,
-    q: str,
+    search: Search,
     conditions: Sequence[ColumnElement[bool]],
     *,
     organisation_id: UUID | None,
@@ -81,16 +113,13 @@ async def next_appeals(
     `organisation_id`: only those of this organisation, for the index; `conditions` must say so too.
 
     Ranges of numbers are read one after the other, more at a time the longer nothing is found, so that a frequent
-    word costs one range and a rare one a few probes of the index. Raises `Invalid` for a search without words.
+    word costs one range and a rare one a few probes of the index.
     """
-    greatest = select(func.coalesce(func.max(Appeal.number), 0)).scalar_subquery()
-    searchable, last = (await session.execute(select(func.querytree(search_terms(q)), greatest))).one()
-    _require_words(searchable, "query/q")
     step = -1 if newest_first else 1
-    end = 0 if newest_first else last // RANGE_SIZE
-    start = (last if newest_first else 0) if after is None else after
+    end = 0 if newest_first else search.last_number // RANGE_SIZE
+    start = (search.last_number if newest_first else 0) if after is None else after
     start //= RANGE_SIZE
-    match = found_by(caller, q)
+    match = _found_by(caller, TERMS)
     if organisation_id is not None:
         match = match & (SearchDocument.organisation_id == organisation_id)
     # Making a statement takes longer than its execution.
@@ -101,8 +130,8 @@ async def next_appeals(
         ranges = min(ranges, abs(end - start) + 1)
         stop = start + (ranges - 1) * step
         wanted = limit - len(found)
-        bounds = {"start": start, "stop": stop, "wanted": wanted}
-        rows = [(number, appeal_id) for number, appeal_id in await session.execute(query, bounds)]
+        values = {"terms": search.terms, "start": start, "stop": stop, "wanted": wanted}
+        rows = [(number, appeal_id) for number, appeal_id in await session.execute(query, values)]
         found += rows
         start = stop + step
         ranges = _next_ranges(ranges, len(rows), wanted - len(rows))

@@ -35,6 +35,7 @@ from services.appeals.schemas.feedback import FeedbackOut
 from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.search.documents import MAX_TEXT
 from services.appeals.search.highlights import FoundText, extracts_of, found_texts
+from services.appeals.search.matching import Search
 from services.appeals.sla import breaches
 from services.appeals.sla.calendar_lookup import CalendarLookup
 from services.appeals.sla.clock_rows import STARTED_STATES
@@ -264,19 +265,24 @@ def summary_fields(
 
 
 async def appeal_list_items(
-    session: AsyncSession, rows: Sequence[SimpleNamespace], caller: Caller, sought: str | None, *, with_route: bool
+    session: AsyncSession,
+    rows: Sequence[SimpleNamespace],
+    caller: Caller,
+    search: Search | None,
+    *,
+    with_route: bool,
 ) -> list[appeals.AppealListItem]:
     """Return appeals as lists show them: personal data masked, and with `q` extracts of texts with its words."""
     kept = [route_of(row) for row in rows] if with_route else []
     names = await routes.organisation_names(
         session, [one for route in kept for one in routes.suggested_ids(route)]
     )
-    texts = [mask(row.text)[:MAX_TEXT] if sought else mask(row.text) for row in rows]
+    texts = [mask(row.text)[:MAX_TEXT] if search else mask(row.text) for row in rows]
     highlights: dict[UUID, list[FoundText]] = {}
-    if sought:
-        extracts = await extracts_of(session, texts, sought)
+    if search:
+        extracts = await extracts_of(session, texts, search)
         texts = ["".join(part.text for part in extract) for extract in extracts]
-        highlights = await found_texts(session, caller, [row.id for row in rows], sought)
+        highlights = await found_texts(session, caller, [row.id for row in rows], search)
     return _LIST_ITEMS.validate_python(
         [
             summary_fields(row, row, caller)
