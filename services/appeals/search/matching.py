@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -119,18 +120,22 @@ async def next_appeals(
     end = 0 if newest_first else search.last_number // RANGE_SIZE
     start = (search.last_number if newest_first else 0) if after is None else after
     start //= RANGE_SIZE
-    match = _found_by(caller, TERMS)
-    if organisation_id is not None:
-        match = match & (SearchDocument.organisation_id == organisation_id)
+    continued = after is not None
     # Making a statement takes longer than its execution.
-    query = _in_ranges(match, conditions, after=after, newest_first=newest_first)
+    if caller.is_region_wide and all(condition is true() for condition in conditions):
+        query = _in_region(continued=continued, newest_first=newest_first)
+    else:
+        match = _found_by(caller, TERMS)
+        if organisation_id is not None:
+            match = match & (SearchDocument.organisation_id == organisation_id)
+        query = _in_ranges(match, conditions, continued=continued, newest_first=newest_first)
     found: list[tuple[int, UUID]] = []
     ranges = 1
     while len(found) < limit and (end - start) * step >= 0:
         ranges = min(ranges, abs(end - start) + 1)
         stop = start + (ranges - 1) * step
         wanted = limit - len(found)
-        values = {"terms": search.terms, "start": start, "stop": stop, "wanted": wanted}
+        values = {"terms": search.terms, "after": after, "start": start, "stop": stop, "wanted": wanted}
         rows = [(number, appeal_id) for number, appeal_id in await session.execute(query, values)]
         found += rows
         start = stop + step
@@ -144,14 +149,23 @@ def _next_ranges(ranges: int, found: int, wanted: int) -> int:
     return min(expected, ranges * GROWTH)
 
 
+@lru_cache
+def _in_region(*, continued: bool, newest_first: bool) -> Select[int, UUID]:
+    """Return the query of a search without a filter in the whole region."""
+    match = SearchDocument.words.bool_op("@@")(TERMS)
+    return _in_ranges(match, (), continued=continued, newest_first=newest_first)
+
+
 def _in_ranges(
     match: ColumnElement[bool],
     conditions: Sequence[ColumnElement[bool]],
     *,
-    after: int | None,
+    continued: bool,
     newest_first: bool,
 ) -> Select[int, UUID]:
-    """Return the query of the next `wanted` appeals in the ranges from `start` to `stop`, its parameters."""
+    """Return the query of the next `wanted` appeals in the ranges from `start` to `stop`, its parameters; if
+    `continued`, of those after the number `after`.
+    """
     step = literal(-1 if newest_first else 1, BigInteger)
     # The index compares 64-bit numbers only.
     start, stop = bindparam("start", type_=BigInteger), bindparam("stop", type_=BigInteger)
@@ -164,7 +178,8 @@ def _in_ranges(
         .where(SearchDocument.number_range == number_range.c.number_range, match)
         .distinct()
     )
-    if after is not None:
+    if continued:
+        after = bindparam("after", type_=BigInteger)
         matched = matched.where(SearchDocument.number < after if newest_first else SearchDocument.number > after)
     sorted_documents = matched.order_by(_order(SearchDocument.number, newest_first)).offset(0)
     in_order = sorted_documents.correlate(number_range).lateral("matched")
