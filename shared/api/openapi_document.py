@@ -7,9 +7,9 @@ once for all routes: they are derived from a route's dependencies, so that nothi
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Query, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
@@ -22,6 +22,7 @@ from shared.api.idempotency import idempotency_key
 from shared.api.openapi_examples import add_examples
 from shared.api.pagination import paging
 from shared.api.preconditions import required_version
+from shared.api.query_parameters import FilterFromQuery
 from shared.auth.callers import SIGN_IN_SCHEMES, RequiredRight, get_caller
 from shared.http import problem_schemas, problems
 
@@ -33,6 +34,8 @@ _SECURITY_SCHEMES = {
     for scheme in SIGN_IN_SCHEMES
 }
 _READS = ("get", "head")
+# FastAPI's own schemas of errors, in place of which there are problems.
+_OTHER_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
 def install(app: FastAPI) -> None:
@@ -68,8 +71,8 @@ def serve(app: FastAPI) -> None:
 
 def _completed(made: Document, app: FastAPI) -> Document:
     schemas = made.setdefault("components", {}).setdefault("schemas", {})
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
+    for name in _OTHER_ERRORS:
+        schemas.pop(name, None)
     document = _with_plain_names(made)
     schemas = document["components"]["schemas"]
     used: set[type[problems.Problem]] = set()
@@ -79,6 +82,7 @@ def _completed(made: Document, app: FastAPI) -> Document:
             if get_caller in needed:
                 _describe_access(operation, needed)
                 document["components"]["securitySchemes"] = _SECURITY_SCHEMES
+            _describe_filters(operation, needed, schemas)
             _describe_parameters(operation, needed)
             used |= _describe_problems(operation, method, needed)
             _describe_headers(operation, needed, schemas)
@@ -124,6 +128,22 @@ def _describe_access(operation: Document, needed: frozenset[Any]) -> None:
     operation["security"] = [
         {scheme.scheme_name: rights if isinstance(scheme, OAuth2) else []} for scheme in SIGN_IN_SCHEMES
     ]
+
+
+def _describe_filters(operation: Document, needed: frozenset[Any], schemas: Document) -> None:
+    """Describe the filters of `from_query` as FastAPI describes those that it reads."""
+    for model in (found.model for found in needed if isinstance(found, FilterFromQuery)):
+        router = APIRouter()
+
+        @router.get("/")
+        async def described(_filter: Annotated[model, Query()]) -> None:  # type: ignore[valid-type]
+            """Take the filter."""
+
+        document = get_openapi(title="", version="", routes=router.routes)
+        parameters = document["paths"]["/"]["get"]["parameters"]
+        operation["parameters"] = [*parameters, *operation.get("parameters", ())]
+        components = document["components"]["schemas"]
+        schemas |= {name: schema for name, schema in components.items() if name not in _OTHER_ERRORS}
 
 
 def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:

@@ -5,12 +5,15 @@ Both would be ignored otherwise: a misspelt filter has no effect, and of two val
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from pydantic import BaseModel, ConfigDict
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.http.problems import FieldError, Invalid
 
@@ -26,6 +29,41 @@ class ListFilter(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+
+
+@dataclass(frozen=True)
+class FilterFromQuery:
+    """A dependency that returns the filter in the query, whose fields the OpenAPI document describes."""
+
+    model: type[ListFilter]
+
+    @cached_property
+    def takes_several(self) -> dict[str, bool]:
+        """Return the names of the parameters, and whether each may be repeated."""
+        return {name: takes_several(annotation) for name, annotation in _fields(self.model)}
+
+    async def __call__(self, request: Request) -> ListFilter:
+        """Return the filter. Raises `RequestValidationError` as FastAPI does."""
+        query = request.query_params
+        given = {
+            name: query.getlist(name) if self.takes_several[name] else query[name]
+            for name in query
+            if name in self.takes_several
+        }
+        try:
+            return self.model.model_validate(given)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            raise RequestValidationError([{**one, "loc": ("query", *one["loc"])} for one in found]) from error
+
+
+def from_query(model: type[ListFilter]) -> Any:
+    """Return the dependency that returns a filter of many fields: `Annotated[Filter, from_query(Filter)]`.
+
+    As `Annotated[Filter, Query()]`, for which FastAPI looks for each field, whether it is given or not: that takes
+    as long for forty fields as a tenth of the request.
+    """
+    return Depends(FilterFromQuery(model))
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -72,9 +110,15 @@ def _parameters(dependant: Dependant) -> Iterator[tuple[str, Any]]:
     for field in dependant.query_params:
         annotation = field.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            for name, part in annotation.model_fields.items():
-                yield part.alias or name, part.annotation
+            yield from _fields(annotation)
         else:
             yield field.alias, annotation
+    if isinstance(dependant.call, FilterFromQuery):
+        yield from _fields(dependant.call.model)
     for needed in dependant.dependencies:
         yield from _parameters(needed)
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        yield field.alias or name, field.annotation

@@ -19,7 +19,7 @@ from services.appeals.schemas.appeals import AppealExpansion
 from services.appeals.schemas.facets import AppealFacets
 from shared.api.pagination import PagingDep, TwoWayPage
 from shared.api.preconditions import RequiredVersion, set_etag
-from shared.api.query_parameters import refuse_unknown_parameters
+from shared.api.query_parameters import from_query, refuse_unknown_parameters
 from shared.api.response_headers import declared, with_headers
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -39,7 +39,7 @@ from shared.tables.appeals import Appeal
 router = APIRouter(tags=["appeals"])
 
 
-AppealQuery = Annotated[AppealFilter, Query()]
+AppealQuery = Annotated[AppealFilter, from_query(AppealFilter)]
 
 
 @router.get("/appeals", responses=problems.responses(*READ_PROBLEMS), summary="List appeals")

@@ -10,7 +10,7 @@ from services.appeals.exports import files, listed_rows
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort
 from shared import clock, personal_data_reads, security_log
-from shared.api.query_parameters import refuse_unknown_parameters
+from shared.api.query_parameters import from_query, refuse_unknown_parameters
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.http import problems
@@ -23,7 +23,7 @@ router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parame
 
 # A row takes about a millisecond, most of it for masking. A workbook has to be complete before it can be sent.
 MAX_CSV_ROWS, MAX_XLSX_ROWS = 100_000, 20_000
-AppealQuery = Annotated[AppealFilter, Query()]
+AppealQuery = Annotated[AppealFilter, from_query(AppealFilter)]
 Sort = Annotated[AppealSort, Query(description=SORT_HELP)]
 
 

@@ -2,11 +2,20 @@
 
 import asyncio
 import threading
+from typing import Annotated
 
 import httpx
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
+from pydantic import Field
 
 from shared.api import openapi_document
+from shared.api.query_parameters import ListFilter, from_query
+from shared.contracts.values import Urgency
+
+
+class LetterFilter(ListFilter):
+    urgency: list[Urgency] | None = Field(default=None, description="One or more")
+    number: int | None = Field(default=None, ge=1, alias="no")
 
 
 async def test_other_requests_are_answered_while_the_document_is_built() -> None:
@@ -36,3 +45,23 @@ async def test_other_requests_are_answered_while_the_document_is_built() -> None
         assert (await document).json() == {"openapi": "3.1.0"}
         assert (await client.get("/openapi.json")).json() == {"openapi": "3.1.0"}
     assert calls == [1]
+
+
+def test_filters_are_described_alike_whoever_reads_them() -> None:
+    def document(filter_type: object) -> openapi_document.Document:
+        app = FastAPI(openapi_url=None)
+        openapi_document.install(app)
+
+        @app.get("/letters")
+        async def list_letters(_filters: filter_type, limit: int = 50) -> int:  # type: ignore[valid-type]
+            return limit
+
+        return app.openapi()
+
+    described = document(Annotated[LetterFilter, from_query(LetterFilter)])
+    assert described == document(Annotated[LetterFilter, Query()])
+    assert [one["name"] for one in described["paths"]["/letters"]["get"]["parameters"]] == [
+        "urgency",
+        "no",
+        "limit",
+    ]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from shared.api.pagination import Page, PagingDep, decode_cursor, encode_cursor, paging
 from shared.api.preconditions import RequiredVersion, check_version, required_version, set_etag
-from shared.api.query_parameters import ListFilter, refuse_repeated_parameters
+from shared.api.query_parameters import ListFilter, from_query, refuse_repeated_parameters
 from shared.auth import tokens
 from shared.auth.callers import Caller, require_right
 from shared.auth.oidc import VerifiedIdentity
@@ -73,6 +73,10 @@ def routes() -> APIRouter:
 
     @router.get("/letters")
     async def found(_paging: PagingDep, wanted: Annotated[LetterFilter, Query()]) -> LetterFilter:
+        return wanted
+
+    @router.get("/sent-letters")
+    async def sent(_paging: PagingDep, wanted: Annotated[LetterFilter, from_query(LetterFilter)]) -> LetterFilter:
         return wanted
 
     @router.get("/thing")
@@ -269,9 +273,12 @@ async def test_repeated_parameter_that_takes_one_value_is_refused(client: httpx.
     assert (await client.get("/numbers", params=several, headers=token("moderator"))).status_code == 200
 
 
-async def test_parameters_of_a_model_are_known_and_single_unless_they_are_lists(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("path", ["/letters", "/sent-letters"])
+async def test_parameters_of_a_model_are_known_and_single_unless_they_are_lists(
+    client: httpx.AsyncClient, path: str
+) -> None:
     async def ask(**params: Any) -> httpx.Response:
-        return await client.get("/letters", params=params, headers=token("moderator"))
+        return await client.get(path, params=params, headers=token("moderator"))
 
     assert (await ask(text="a", pages=["1", "2"], limit="5")).json() == {"text": "a", "pages": [1, 2]}
     for params in ({"text": ["a", "b"]}, {"subject": "a"}, {"pages": "many"}):
