@@ -17,18 +17,19 @@ from shared.tables.common import Event
 from shared.tables.ingest import IngestConsumerOffset
 from shared.tables.notices import Notice, NoticeAccount, NoticeLetter, NoticeSettings
 from shared.tables.registry import Person
-from shared.tables.webhooks import StreamTicket, WebhookDelivery, WebhooksConsumerOffset
+from shared.tables.webhooks import StreamTicket, WebhookAttempt, WebhookDelivery, WebhooksConsumerOffset
 
 log = get_logger(__name__)
 
 
 def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of webhooks tables. A delivery that awaits an attempt is kept, whatever its age."""
-    delivered, failed, events_age, told = (
+    delivered, failed, attempted, events_age, told = (
         timedelta(days=count)
         for count in (
             terms.deliveries_days,
             terms.failed_deliveries_days,
+            terms.delivery_attempts_days,
             terms.events_days,
             terms.notices_days,
         )
@@ -54,6 +55,11 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
                 WebhookDelivery.created_at < clock.now() - failed,
                 func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) < clock.now() - failed,
             ],
+        ),
+        purge_rule(
+            WebhookAttempt,
+            WebhookAttempt.started_at,
+            lambda: [WebhookAttempt.started_at < clock.now() - attempted],
         ),
         purge_rule(
             StreamTicket, StreamTicket.expires_at, lambda: [StreamTicket.expires_at < func.clock_timestamp()]

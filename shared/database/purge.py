@@ -31,6 +31,7 @@ class RetentionSettings(BaseSettings):
     quarantine_days: int = Field(default=90, ge=14)
     message_versions_days: int = Field(default=365, ge=90)
     deliveries_days: int = Field(default=30, ge=7)
+    delivery_attempts_days: int = Field(default=30, ge=7)
     failed_deliveries_days: int = Field(default=90, ge=30)
     events_days: int = Field(default=400, ge=120)
     seen_alerts_days: int = Field(default=365, ge=30)

@@ -105,6 +105,7 @@ TABLE_OWNERS: dict[str, str] = {
         (
             "webhook_endpoints",
             "webhook_deliveries",
+            "webhook_attempts",
             "stream_tickets",
             "notice_settings",
             "notice_accounts",
@@ -144,6 +145,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "appeal_search_documents": {"words"},
     "reply_leases": {"holder_name"},
     "webhook_endpoints": {"secret"},
+    "webhook_attempts": {"response_head", "response_body", "error"},
     "stream_tickets": {"digest"},
     "notice_settings": {"address", "former_address", "confirmation_nonce"},
     "notice_accounts": {"code_digest", "message_id"},

@@ -78,6 +78,29 @@ class WebhookDelivery(Base):
     created_at: Mapped[CreatedAt]
 
 
+class WebhookAttempt(Base):
+    """One attempt of a delivery; `number` counts from 1 since the delivery was made or last queued again.
+
+    The response is what its receiver chose to answer, cut off: it may repeat a citizen's words, which webhooks
+    alone may read. `error` is null if the receiver accepted it.
+    """
+
+    __tablename__ = "webhook_attempts"
+    __table_args__ = (Index("ix_webhook_attempts_started_at", "started_at"),)
+
+    delivery_id: Mapped[UUID] = mapped_column(
+        ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), primary_key=True
+    )
+    id: Mapped[Id]
+    number: Mapped[int]
+    started_at: Mapped[datetime]
+    duration_ms: Mapped[int]
+    response_status: Mapped[int | None]
+    response_head: Mapped[str | None]
+    response_body: Mapped[str | None]
+    error: Mapped[str | None]
+
+
 class StreamTicket(Base):
     """A ticket that opens one event stream until `expires_at`, by the database's clock; deleted when it is used.
 

@@ -13,6 +13,7 @@ from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecre
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE, mask_personal_data
 from services.webhooks.schemas.webhooks import (
+    WebhookAttempt,
     WebhookDelivery,
     WebhookDeliveryStatus,
     WebhookDeliveryWithPayload,
@@ -43,6 +44,7 @@ from shared.http.problems import (
     Unauthenticated,
     responses,
 )
+from shared.masking import mask
 from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.settings import settings
 from shared.tables import webhooks as tables
@@ -97,6 +99,17 @@ def _delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWit
     if shown.status is not WebhookDeliveryStatus.PENDING:
         shown.next_attempt_at = None
     return shown
+
+
+def _attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAttempt:
+    """Return the attempt as it is shown; a receiver may have repeated what it got."""
+    shown = WebhookAttempt.model_validate(row, from_attributes=True)
+    masked = {
+        name: mask(value)
+        for name in ("response_head", "response_body", "error")
+        if (value := getattr(shown, name))
+    }
+    return shown.model_copy(update=masked if may_read else masked | {"response_head": None, "response_body": None})
 
 
 @router.get("/event-types", summary="Event types that an endpoint can subscribe to")
@@ -321,6 +334,25 @@ async def get_webhook_delivery(
 ) -> WebhookDeliveryWithPayload:
     """Return the delivery with its body and the result of its last attempt."""
     return _delivery(caller, await deliveries.get(session, caller, delivery_id))
+
+
+@router.get(
+    "/deliveries/{delivery_id}/attempts", responses=NOT_FOUND_ERROR, summary="Every attempt of one delivery"
+)
+async def list_webhook_attempts(
+    *,
+    session: ReadTransaction,
+    caller: EndpointReader,
+    delivery_id: UUID,
+    paging: PagingDep,
+    response: Response,
+) -> Page[WebhookAttempt]:
+    """Return the attempts of the last 30 days, newest first, with the start of each response."""
+    delivery = await deliveries.get(session, caller, delivery_id)
+    rows = await deliveries.list_attempts(session, delivery, paging)
+    kept, cursor = paging.page(rows, lambda row: (row.id,), response)
+    may_read = EVENT_RIGHTS[delivery.event_type] in caller.rights
+    return Page(items=[_attempt(row, may_read=may_read) for row in kept], next_cursor=cursor)
 
 
 @router.post(

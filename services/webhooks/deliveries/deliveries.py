@@ -1,4 +1,4 @@
-"""Deliveries of the caller's endpoints: list, get, and retry by hand."""
+"""Deliveries of the caller's endpoints: list, get, their attempts, and retry by hand."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
-from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 
 class DeliveryFilter(ListFilter):
@@ -64,6 +64,17 @@ async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> Webho
     if delivery is None:
         raise NotFound(f"No delivery {delivery_id}")
     return delivery
+
+
+async def list_attempts(
+    session: AsyncSession, delivery: WebhookDelivery, paging: Paging
+) -> Sequence[WebhookAttempt]:
+    """Return the attempts of the delivery that are kept, newest first, one more than the page holds."""
+    query = select(WebhookAttempt).where(WebhookAttempt.delivery_id == delivery.id)
+    after = paging.after((WebhookAttempt.id,), (UUID,))
+    if after is not None:
+        query = query.where(after)
+    return (await session.scalars(query.order_by(WebhookAttempt.id.desc()).limit(paging.limit + 1))).all()
 
 
 async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:

@@ -7,17 +7,26 @@ lost. `last_attempt_at` is the time of the claim: a result is recorded only whil
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import aiohttp
-from sqlalchemy import DateTime, Integer, bindparam, select, text, update
+from sqlalchemy import DateTime, Integer, bindparam, text
 
-from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, next_attempt_at, requested_wait
+from services.webhooks.deliveries.attempts import (
+    HTTP_GONE,
+    RESPONSE_EXCERPT,
+    RESPONSE_KEPT,
+    Answer,
+    AttemptResult,
+    ClaimedDelivery,
+    record_results,
+)
+from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, requested_wait
 from services.webhooks.endpoints import entitlements, pending_deliveries
 from services.webhooks.endpoints.endpoints import deactivate
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
@@ -34,9 +43,7 @@ log = get_logger(__name__)
 
 IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
-RESPONSE_EXCERPT_BYTES = 200
 LEASE_MARGIN = timedelta(seconds=30)
-HTTP_GONE = 410
 # One endpoint gets at most half of all concurrent attempts. An endpoint whose last attempt failed gets only this
 # many, so that a receiver that always times out does not delay the others.
 FAILING_ENDPOINT_CONCURRENCY = 4
@@ -83,35 +90,6 @@ _CLAIM = (
         WebhookDelivery.attempts,
     )
 )
-
-
-@dataclass(frozen=True)
-class ClaimedDelivery:
-    """A delivery that this worker holds until its lease ends."""
-
-    id: UUID
-    endpoint_id: UUID
-    event_id: UUID
-    event_type: str
-    url: str
-    secret: bytes
-    payload: dict[str, Any]
-    attempts: int
-    claimed_at: datetime
-    personal_data: bool = False
-
-
-@dataclass(frozen=True)
-class AttemptResult:
-    """Result of one attempt; without an error the receiver has accepted the delivery.
-
-    `requested_wait`: how long the receiver asks to wait before the next attempt.
-    """
-
-    claim: ClaimedDelivery
-    response_status: int | None = None
-    error: str | None = None
-    requested_wait: timedelta | None = None
 
 
 class Dispatcher:
@@ -199,6 +177,11 @@ class Dispatcher:
 
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
         """Send the delivery once. Every failure of the receiver or the connection becomes a result."""
+        started_at, begun = clock.now(), time.perf_counter()
+        answer = await self._send(http, claim)
+        return AttemptResult(claim, started_at, time.perf_counter() - begun, answer)
+
+    async def _send(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> Answer:
         # jsonb does not keep the order of keys; put the type first for human readers.
         ordered = {
             "type": claim.payload["type"],
@@ -220,49 +203,23 @@ class Dispatcher:
                 headers=signed_headers(claim.event_id, body, keys),
                 allow_redirects=False,
             ) as response:
-                if 200 <= response.status < 300:
-                    return AttemptResult(claim, response.status)
-                wait = None
-                if response.status in ASKS_TO_WAIT:
-                    wait = requested_wait(response.headers.get("Retry-After"), clock.now())
-                excerpt = await _excerpt(response)
-                return AttemptResult(claim, response.status, f"HTTP {response.status}{excerpt}", wait)
+                return await _answer(response)
         except TimeoutError:
-            return AttemptResult(claim, error=f"no answer within {self._timeout:g} s")
+            return Answer(error=f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
-            return AttemptResult(claim, error=_printable(str(error) or type(error).__name__))
+            return Answer(error=_printable(str(error) or type(error).__name__)[:RESPONSE_EXCERPT].strip())
 
-    async def record(self, outcomes: Sequence[AttemptResult]) -> None:
-        """Store the results in one transaction; deactivate endpoints that answered 410."""
-        now = clock.now()
-        for outcome in outcomes:
-            of = outcome.claim.endpoint_id
-            (self._failing_endpoints.discard if outcome.error is None else self._failing_endpoints.add)(of)
-        gone = [outcome.claim.endpoint_id for outcome in outcomes if outcome.response_status == HTTP_GONE]
-        endpoints = sorted({outcome.claim.endpoint_id for outcome in outcomes})
-        rows = WebhookDelivery.__table__
-        statement = (
-            update(WebhookDelivery)
-            .where(rows.c.id == bindparam("of"), rows.c.last_attempt_at == bindparam("claimed_at"))
-            .values(
-                status=bindparam("new_status"),
-                next_attempt_at=bindparam("next"),
-                response_status=bindparam("response"),
-                last_error=bindparam("error"),
-                delivered_at=bindparam("delivered"),
-            )
-        )
+    async def record(self, results: Sequence[AttemptResult]) -> None:
+        """Store the attempts and their results; deactivate endpoints that answered 410."""
+        for result in results:
+            of = result.claim.endpoint_id
+            (self._failing_endpoints.discard if result.error is None else self._failing_endpoints.add)(of)
+        gone = [result.claim.endpoint_id for result in results if result.answer.status == HTTP_GONE]
         async with self._database.write() as session:
-            # Lock order: endpoints before deliveries, by id, to avoid deadlocks.
-            await session.execute(
-                select(WebhookEndpoint.id)
-                .where(WebhookEndpoint.id.in_(endpoints))
-                .order_by(WebhookEndpoint.id)
-                .with_for_update(read=not gone)
-            )
-            connection = await session.connection()
-            await connection.execute(statement, [_row(outcome, now) for outcome in outcomes])
-            if gone:
+            await record_results(session, results, clock.now())
+        if gone:
+            # A transaction of its own: the first one holds shared locks of the endpoints, as others may do.
+            async with self._database.write() as session:
                 await deactivate(session, gone, "the receiver answered 410 Gone: the endpoint was deactivated")
 
     async def run(self) -> None:
@@ -294,29 +251,26 @@ class Dispatcher:
                 await asyncio.gather(*in_flight, return_exceptions=True)
 
 
-def _row(outcome: AttemptResult, now: datetime) -> dict[str, Any]:
-    claim = outcome.claim
-    row = {"of": claim.id, "claimed_at": claim.claimed_at, "response": outcome.response_status}
-    if outcome.error is None:
-        return row | {"new_status": "delivered", "next": now, "error": None, "delivered": now}
-    gone = outcome.response_status == HTTP_GONE
-    again = None if gone else next_attempt_at(now, claim.attempts, outcome.requested_wait)
-    return row | {
-        "new_status": "failed" if again is None else "pending",
-        "next": again or now,
-        "error": outcome.error,
-        "delivered": None,
-    }
-
-
-async def _excerpt(response: aiohttp.ClientResponse) -> str:
-    # An excerpt is enough for the receiver's owner; the rest of the response is not read.
-    excerpt_bytes = await response.content.read(RESPONSE_EXCERPT_BYTES)
-    text = _printable(excerpt_bytes.decode("utf-8", errors="replace"))
-    return f": {text}" if text else ""
+async def _answer(response: aiohttp.ClientResponse) -> Answer:
+    accepted = 200 <= response.status < 300
+    # Of an accepted delivery what has come with the head: nothing is waited for. An excerpt is enough for the
+    # receiver's owner; the rest of the response is not read.
+    content = response.content
+    start = content.read_nowait(RESPONSE_KEPT) if accepted else await content.read(RESPONSE_KEPT)
+    head = "\n".join(
+        _printable(f"{name}: {value}") for name, value in response.headers.items() if name.lower() != "set-cookie"
+    )
+    kept = Answer(
+        status=response.status,
+        head=head[:RESPONSE_KEPT],
+        body=_printable(start.decode("utf-8", errors="replace"))[:RESPONSE_KEPT].strip() or None,
+    )
+    if accepted:
+        return kept
+    asks = response.status in ASKS_TO_WAIT
+    wait = requested_wait(response.headers.get("Retry-After"), clock.now()) if asks else None
+    return replace(kept, error=f"HTTP {response.status}", requested_wait=wait)
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in text)[
-        :RESPONSE_EXCERPT_BYTES
-    ].strip()
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from services.webhooks.deliveries.fanout import CONSUMER
 from shared.api.idempotency import delete_responses_about
 from shared.audit import recorder
+from shared.contracts.erasures import ERASED_TEXT
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.common import Event
-from shared.tables.webhooks import WebhookDelivery, WebhooksConsumerOffset, WebhooksIdempotency
+from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhooksConsumerOffset, WebhooksIdempotency
 
 # Fields that the erasure of an event replaces (`erase_events` in the database), as far as deliveries contain them.
 ERASED_FIELDS = frozenset({"url", "reply_url", "reason", "external_ids", "thread_key", "author_key", "reply_to"})
 
 
 async def erase_deliveries(session: WriteSession, subject_ids: Sequence[UUID]) -> int:
-    """Erase the text in the bodies of deliveries, and what their events lost; return how many there are.
+    """Erase the text in deliveries, what their events lost, and the responses; return how many there are.
 
     Waits for the batch of events of which deliveries are being made. Idempotent.
     """
@@ -28,18 +30,34 @@ async def erase_deliveries(session: WriteSession, subject_ids: Sequence[UUID]) -
         .with_for_update()
     )
     rows = await session.execute(
-        select(WebhookDelivery.id, WebhookDelivery.payload, Event)
+        select(WebhookDelivery, Event.data)
         .join(Event, Event.id == WebhookDelivery.event_id)
         .where(Event.subject_id.in_(subject_ids))
         .order_by(WebhookDelivery.id)
         .with_for_update(of=WebhookDelivery)
     )
     erased = [
-        {"id": delivery_id, "payload": _without_words(payload, event.data), "last_error": None}
-        for delivery_id, payload, event in rows.all()
+        {
+            "id": delivery.id,
+            "payload": _without_words(delivery.payload, event_data),
+            "last_error": None,
+            # The result of an attempt that is under way is not stored: its receiver may answer with the words.
+            "last_attempt_at": None if delivery.status == "pending" else delivery.last_attempt_at,
+        }
+        for delivery, event_data in rows.all()
     ]
     if erased:
         await session.execute(update(WebhookDelivery), erased)
+        await session.execute(
+            update(WebhookAttempt)
+            .where(is_one_of(WebhookAttempt.delivery_id, [row["id"] for row in erased]))
+            .values(
+                response_head=None,
+                response_body=None,
+                error=case((WebhookAttempt.error.is_not(None), ERASED_TEXT)),
+            )
+            .execution_options(synchronize_session=False)
+        )
     await recorder.record(session, WebhookDelivery)
     await recorder.record_action(session, WebhookDelivery.__tablename__, *(str(row["id"]) for row in erased))
     await delete_responses_about(session, WebhooksIdempotency, subject_ids)

@@ -142,6 +142,26 @@ class WebhookDeliveryWithPayload(WebhookDelivery):
     )
 
 
+class WebhookAttempt(BaseModel):
+    """One attempt of a delivery. The response is cut off, and masked as texts of citizens are."""
+
+    id: UUID
+    number: int = Field(description="Its number since the delivery was created or last queued again")
+    started_at: datetime
+    duration_ms: int = Field(examples=[84])
+    response_status: int | None = Field(description="Null: there was no response", examples=[500])
+    response_head: str | None = Field(
+        description="The first 1,024 characters of the response's header fields, without cookies",
+        examples=["content-type: text/plain\nretry-after: 120"],
+    )
+    response_body: str | None = Field(
+        description="The start of the response's body, at most 1,024 characters; null without the right to read "
+        "the event",
+        examples=["try later"],
+    )
+    error: str | None = Field(description="Why it failed; null: the receiver accepted it", examples=["HTTP 500"])
+
+
 class WebhookEventTypeInfo(BaseModel):
     """One entry of the catalogue."""
 

@@ -459,6 +459,7 @@ WEBHOOKS: dict[str, Row] = {
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": RouteCall(Right.WEBHOOKS_MANAGE),
     "GET /api/v1/webhooks/deliveries": ListRoute(Right.WEBHOOKS_READ, shows="delivery_id"),
     "GET /api/v1/webhooks/deliveries/{delivery_id}": RouteCall(Right.WEBHOOKS_READ),
+    "GET /api/v1/webhooks/deliveries/{delivery_id}/attempts": RouteCall(Right.WEBHOOKS_READ),
     "POST /api/v1/webhooks/deliveries/{delivery_id}/retry": RouteCall(Right.WEBHOOKS_MANAGE),
     "GET /api/v1/events": ListRoute(Right.EVENTS_READ, shows="event_id"),
     # Streams do not end, so they are off here: tests/integration/webhooks/test_event_stream.py shows their scope.

@@ -119,6 +119,27 @@ async def test_job_log_is_purged_except_for_dead_letters(
     assert await raw_connection.fetchval("SELECT count(*) FROM ingest_jobs.pgqueuer_statistics") == 4
 
 
+async def test_attempts_are_purged_before_their_failed_delivery(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
+    await raw_connection.execute("""
+        INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
+                next_attempt_at, last_attempt_at, created_at)
+            SELECT md5(age::text)::uuid, gen_random_uuid(), gen_random_uuid(), '', '{}', 'failed', age, now(),
+                now() - age * interval '1 day', now() - age * interval '1 day'
+            FROM unnest(ARRAY[28, 31, 91]) age;
+        INSERT INTO webhook_attempts (delivery_id, id, number, started_at, duration_ms)
+            SELECT id, id, attempts, last_attempt_at, 1 FROM webhook_deliveries;
+        UPDATE webhook_attempts SET started_at = now() WHERE number = 91;
+        SET session_replication_role = origin;
+    """)
+    await purged("webhooks")
+    kept = await raw_connection.fetchval("SELECT array_agg(attempts ORDER BY attempts) FROM webhook_deliveries")
+    assert kept == [28, 31]
+    attempts = await raw_connection.fetchval("SELECT array_agg(number ORDER BY number) FROM webhook_attempts")
+    assert attempts == [28], "an attempt does not outlive its delivery"
+
+
 async def test_pending_delivery_is_kept(raw_connection: asyncpg.Connection, purged: Purge) -> None:
     await raw_connection.execute("""
         INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,

@@ -14,7 +14,8 @@ import time_machine
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from services.webhooks.deliveries.dispatcher import AttemptResult, Dispatcher
+from services.webhooks.deliveries.attempts import AttemptResult
+from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.settings import webhooks_settings
 from shared.contracts.appeal_events import AppealSnapshot
 from shared.contracts.catalogue import EVENT_MODELS

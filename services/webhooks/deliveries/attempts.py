@@ -1,0 +1,147 @@
+"""Attempts of deliveries: what one claimed, how the receiver answered, and what is stored of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, select, text, update
+
+from services.webhooks.deliveries.retry_schedule import next_attempt_at
+from shared.database.sessions import WriteSession
+from shared.ids import new_id
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+HTTP_GONE = 410
+# As much of the response is kept for the history of attempts, head and body each.
+RESPONSE_KEPT = 1_024
+# As much of the body is in the error of the delivery.
+RESPONSE_EXCERPT = 200
+
+# The delivery of a stale claim may have been purged meanwhile, or its words erased: then the response is not kept.
+_INSERT_ATTEMPT = text(
+    """
+    INSERT INTO webhook_attempts (delivery_id, id, number, started_at, duration_ms, response_status, response_head,
+        response_body, error)
+    SELECT delivery.id, :id, :number, :started_at, :duration_ms, :response_status,
+        CASE WHEN last_attempt_at = :claimed_at THEN :response_head END,
+        CASE WHEN last_attempt_at = :claimed_at THEN :response_body END,
+        :error
+    FROM webhook_deliveries AS delivery WHERE delivery.id = :delivery_id FOR KEY SHARE
+    """
+).bindparams(
+    bindparam("id", type_=Uuid),
+    bindparam("delivery_id", type_=Uuid),
+    *(bindparam(name, type_=DateTime(timezone=True)) for name in ("started_at", "claimed_at")),
+    *(bindparam(name, type_=Integer) for name in ("number", "duration_ms", "response_status")),
+    *(bindparam(name, type_=Text) for name in ("response_head", "response_body", "error")),
+)
+
+
+@dataclass(frozen=True)
+class ClaimedDelivery:
+    """A delivery that this worker holds until its lease ends."""
+
+    id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    event_type: str
+    url: str
+    secret: bytes
+    payload: dict[str, Any]
+    attempts: int
+    claimed_at: datetime
+    personal_data: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How the receiver answered; without an error it has accepted the delivery.
+
+    `head` and `body` are the start of the response. `requested_wait`: how long the receiver asks to wait before
+    the next attempt.
+    """
+
+    status: int | None = None
+    head: str | None = None
+    body: str | None = None
+    error: str | None = None
+    requested_wait: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class AttemptResult:
+    """One attempt: when it started, how many seconds it took, and the answer."""
+
+    claim: ClaimedDelivery
+    started_at: datetime
+    seconds: float
+    answer: Answer
+
+    @property
+    def error(self) -> str | None:
+        """Return why it failed; None for an accepted delivery."""
+        answer = self.answer
+        if answer.status is not None and answer.error is not None and answer.body:
+            return f"{answer.error}: {answer.body[:RESPONSE_EXCERPT].strip()}"
+        return answer.error
+
+
+async def record_results(session: WriteSession, results: Sequence[AttemptResult], now: datetime) -> None:
+    """Store the attempts, and their results in the deliveries that have not been claimed again.
+
+    Lock order: endpoints before deliveries, each by id, to avoid deadlocks.
+    """
+    await session.execute(
+        select(WebhookEndpoint.id)
+        .where(WebhookEndpoint.id.in_({result.claim.endpoint_id for result in results}))
+        .order_by(WebhookEndpoint.id)
+        .with_for_update(read=True)
+    )
+    ordered = sorted(results, key=lambda result: result.claim.id)
+    rows = WebhookDelivery.__table__
+    statement = (
+        update(WebhookDelivery)
+        .where(rows.c.id == bindparam("of"), rows.c.last_attempt_at == bindparam("claimed_at"))
+        .values(
+            status=bindparam("new_status"),
+            next_attempt_at=bindparam("next"),
+            response_status=bindparam("response"),
+            last_error=bindparam("error"),
+            delivered_at=bindparam("delivered"),
+        )
+    )
+    connection = await session.connection()
+    await connection.execute(statement, [_delivery_row(result, now) for result in ordered])
+    await connection.execute(_INSERT_ATTEMPT, [_attempt_row(result) for result in ordered])
+
+
+def _delivery_row(result: AttemptResult, now: datetime) -> dict[str, Any]:
+    claim, answer = result.claim, result.answer
+    row = {"of": claim.id, "claimed_at": claim.claimed_at, "response": answer.status}
+    if answer.error is None:
+        return row | {"new_status": "delivered", "next": now, "error": None, "delivered": now}
+    gone = answer.status == HTTP_GONE
+    again = None if gone else next_attempt_at(now, claim.attempts, answer.requested_wait)
+    return row | {
+        "new_status": "failed" if again is None else "pending",
+        "next": again or now,
+        "error": result.error,
+        "delivered": None,
+    }
+
+
+def _attempt_row(result: AttemptResult) -> dict[str, Any]:
+    return {
+        "delivery_id": result.claim.id,
+        "claimed_at": result.claim.claimed_at,
+        "id": new_id(),
+        "number": result.claim.attempts,
+        "started_at": result.started_at,
+        "duration_ms": round(result.seconds * 1_000),
+        "response_status": result.answer.status,
+        "response_head": result.answer.head,
+        "response_body": result.answer.body,
+        "error": result.answer.error,
+    }
