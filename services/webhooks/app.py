@@ -9,6 +9,7 @@ from services.webhooks.api import (
     notice_links,
     notices,
     stream,
+    webhook_deliveries,
     webhooks,
 )
 from services.webhooks.event_catalogue.openapi_webhooks import add_webhooks
@@ -34,7 +35,14 @@ def build_service() -> Service:
         "webhooks",
         "Gospablik: webhooks and events",
         root=[erasures.internal],
-        routers=[webhooks.router, events.router, stream.router, notices.router, notice_accounts.router],
+        routers=[
+            webhooks.router,
+            webhook_deliveries.router,
+            events.router,
+            stream.router,
+            notices.router,
+            notice_accounts.router,
+        ],
         public=[notice_links.router, asyncapi.router],
         jobs=queue,
         consumers=[worker.fanout_consumer(queue), worker.notices_consumer(queue), worker.accounts_consumer(queue)],

@@ -36,6 +36,9 @@ class WebhooksSettings(SecretFileSettings):
     webhooks_tests_per_minute: int = Field(
         default=10, ge=1, description="Maximum number of test deliveries per minute of one organisation"
     )
+    webhooks_replays_per_second: float = Field(
+        default=20, gt=0, le=1000, description="How many replayed deliveries of one endpoint become due per second"
+    )
     webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="Timeout of one attempt")
     webhooks_concurrency: int = Field(
         default=128, ge=1, le=1000, description="Maximum number of concurrent attempts"

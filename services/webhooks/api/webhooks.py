@@ -1,21 +1,20 @@
-"""Routes of webhooks: each parses the request, authorises the caller and calls one function of a capability."""
+"""Routes of endpoints: each parses the request, authorises the caller and calls one function of a capability."""
 
 from collections.abc import Sequence
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.deliveries import deliveries
+from services.webhooks.api.dependencies import EndpointReader, WebhooksConsenter, WebhooksManager
+from services.webhooks.api.webhook_deliveries import present_delivery
+from services.webhooks.deliveries.replay import replay
 from services.webhooks.endpoints import endpoints, entitlements
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
-from services.webhooks.event_catalogue.catalogue import CATALOGUE, mask_personal_data
+from services.webhooks.event_catalogue.catalogue import CATALOGUE
+from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayRequest
 from services.webhooks.schemas.webhooks import (
-    WebhookAttempt,
-    WebhookDelivery,
-    WebhookDeliveryStatus,
     WebhookDeliveryWithPayload,
     WebhookEndpoint,
     WebhookEndpointCreate,
@@ -28,8 +27,6 @@ from services.webhooks.settings import webhooks_settings
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
-from shared.auth.callers import Caller, require_right
-from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import (
     Conflict,
@@ -44,16 +41,12 @@ from shared.http.problems import (
     Unauthenticated,
     responses,
 )
-from shared.masking import mask
 from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.settings import settings
 from shared.tables import webhooks as tables
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
-EndpointReader = Annotated[Caller, require_right(Right.WEBHOOKS_READ)]
-WebhooksManager = Annotated[Caller, require_right(Right.WEBHOOKS_MANAGE)]
-WebhooksConsenter = Annotated[Caller, require_right(Right.WEBHOOKS_CONSENT)]
 NOT_FOUND_ERROR = responses(NotFound)
 UPDATE_ERRORS = responses(NotFound, PreconditionFailed, PreconditionRequired)
 IDEMPOTENCY_ERRORS = responses(InFlight, Conflict, KeyReused)
@@ -90,26 +83,6 @@ async def _all_shown(session: AsyncSession, rows: Sequence[tables.WebhookEndpoin
         if endpoint_model.id in by_endpoint:
             endpoint_model.personal_data_masking_reason = by_endpoint[endpoint_model.id].masking_reason
     return models
-
-
-def _delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
-    shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
-    may_read = EVENT_RIGHTS[row.event_type] in caller.rights
-    shown.payload = mask_personal_data(row.payload) if may_read else None
-    if shown.status is not WebhookDeliveryStatus.PENDING:
-        shown.next_attempt_at = None
-    return shown
-
-
-def _attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAttempt:
-    """Return the attempt as it is shown; a receiver may have repeated what it got."""
-    shown = WebhookAttempt.model_validate(row, from_attributes=True)
-    masked = {
-        name: mask(value)
-        for name in ("response_head", "response_body", "error")
-        if (value := getattr(shown, name))
-    }
-    return shown.model_copy(update=masked if may_read else masked | {"response_head": None, "response_body": None})
 
 
 @router.get("/event-types", summary="Event types that an endpoint can subscribe to")
@@ -305,67 +278,32 @@ async def send_webhook_test(
         limit = webhooks_settings().webhooks_tests_per_minute
         delivery, left = await endpoints.send_test(session, caller, endpoint_id, limit)
         response.headers.update(endpoints.test_rate_limit_headers(limit, left, 60))
-        return _delivery(caller, delivery)
+        return present_delivery(caller, delivery)
 
     return await once(WebhookDeliveryWithPayload, work)
 
 
-@router.get("/deliveries", summary="Deliveries to the caller's endpoints")
-async def list_webhook_deliveries(
-    *,
-    session: ReadTransaction,
-    caller: EndpointReader,
-    filters: Annotated[deliveries.DeliveryFilter, Query()],
-    paging: PagingDep,
-    response: Response,
-) -> Page[WebhookDelivery]:
-    """Return deliveries, newest first."""
-    rows = await deliveries.list_deliveries(session, caller, filters, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(
-        items=[WebhookDelivery(**_delivery(caller, row).model_dump(exclude={"payload"})) for row in kept],
-        next_cursor=cursor,
-    )
-
-
-@router.get("/deliveries/{delivery_id}", responses=NOT_FOUND_ERROR, summary="One delivery with its body")
-async def get_webhook_delivery(
-    session: ReadTransaction, caller: EndpointReader, delivery_id: UUID
-) -> WebhookDeliveryWithPayload:
-    """Return the delivery with its body and the result of its last attempt."""
-    return _delivery(caller, await deliveries.get(session, caller, delivery_id))
-
-
-@router.get(
-    "/deliveries/{delivery_id}/attempts", responses=NOT_FOUND_ERROR, summary="Every attempt of one delivery"
-)
-async def list_webhook_attempts(
-    *,
-    session: ReadTransaction,
-    caller: EndpointReader,
-    delivery_id: UUID,
-    paging: PagingDep,
-    response: Response,
-) -> Page[WebhookAttempt]:
-    """Return the attempts of the last 30 days, newest first, with the start of each response."""
-    delivery = await deliveries.get(session, caller, delivery_id)
-    rows = await deliveries.list_attempts(session, delivery, paging)
-    kept, cursor = paging.page(rows, lambda row: (row.id,), response)
-    may_read = EVENT_RIGHTS[delivery.event_type] in caller.rights
-    return Page(items=[_attempt(row, may_read=may_read) for row in kept], next_cursor=cursor)
-
-
 @router.post(
-    "/deliveries/{delivery_id}/retry",
+    "/endpoints/{endpoint_id}/replay",
     status_code=202,
-    responses=responses(NotFound, Conflict),
-    summary="Send a delivery again",
+    responses=NOT_FOUND_ERROR | IDEMPOTENCY_ERRORS,
+    summary="Send events to an endpoint again",
 )
-async def retry_webhook_delivery(
-    session: WriteTransaction, caller: WebhooksManager, delivery_id: UUID
-) -> WebhookDeliveryWithPayload:
-    """Send the delivery now, with the same `webhook-id` and a new round of attempts.
+async def replay_webhook_events(
+    *,
+    session: WriteTransaction,
+    caller: WebhooksManager,
+    endpoint_id: UUID,
+    body: WebhookReplayRequest,
+    once: Once,
+) -> WebhookReplay:
+    """Queue what failed, every event of a time, or one event, with the same `webhook-id` as before.
 
-    A delivered one is sent again too.
+    `all` includes events that were never sent because the endpoint was inactive or suspended, or did not exist.
+    Replayed deliveries are spread over time, so that new events go ahead of them.
     """
-    return _delivery(caller, await deliveries.retry(session, caller, delivery_id))
+
+    async def work() -> WebhookReplay:
+        return await replay(session, caller, webhooks_settings(), endpoint_id, body)
+
+    return await once(WebhookReplay, work)

@@ -4,20 +4,16 @@ Deliveries are written in the transaction that moves the consumer's offset.
 """
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from sqlalchemy import select
 
+from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.endpoints import entitlements
-from services.webhooks.event_catalogue import message_text
-from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.ids import new_id
 from shared.tables.common import Event
-from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 # The name of the consumer that calls `fan_out`.
@@ -50,50 +46,9 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     ).all()
     if not endpoints:
         return
-    names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
-    event_types = {kind for endpoint in endpoints for kind in endpoint.event_types}
-    texts = await message_text.load_message_texts(
-        session, [event for event in events if event.type in event_types]
-    )
-    now = clock.now()
-    rows = []
-    for event in events:
-        subscribed = [
-            endpoint
-            for endpoint in endpoints
-            if event.type in endpoint.event_types and endpoint.organisation_id in {None, event.organisation_id}
-        ]
-        if not subscribed:
-            continue
-        payloads = {
-            full: delivery_body_of_event(event, names, texts.get(event.id), personal_data=full)
-            for full in {entitled[endpoint.id].masking_reason is None for endpoint in subscribed}
-        }
-        rows += [
-            {
-                "id": new_id(),
-                "endpoint_id": endpoint.id,
-                "event_id": event.id,
-                "event_type": event.type,
-                "organisation_id": endpoint.organisation_id,
-                "payload": payloads[entitled[endpoint.id].masking_reason is None],
-                "status": "pending",
-                "attempts": 0,
-                "next_attempt_at": now,
-                "created_at": now,
-            }
-            for endpoint in subscribed
-        ]
+    subscribers = [Subscriber(row.id, row.organisation_id, row.event_types) for row in endpoints]
+    rows = await delivery_rows(session, events, subscribers, entitled, clock.now())
     await insert_rows(session, WebhookDelivery, rows, skip_conflicts=True)
-
-
-async def _names(session: WriteSession, organisations: set[UUID]) -> dict[UUID, str]:
-    if not organisations:
-        return {}
-    rows = await session.execute(
-        select(Organisation.id, Organisation.name).where(Organisation.id.in_(organisations))
-    )
-    return {row.id: row.name for row in rows}
 
 
 # Events about changed access: they suspend endpoints whose owner has lost the rights, even without other events.

@@ -457,6 +457,9 @@ WEBHOOKS: dict[str, Row] = {
     ),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": RouteCall(Right.WEBHOOKS_MANAGE),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": RouteCall(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/replay": RouteCall(
+        Right.WEBHOOKS_MANAGE, body(what="failed", since="2026-03-01T00:00:00Z")
+    ),
     "GET /api/v1/webhooks/deliveries": ListRoute(Right.WEBHOOKS_READ, shows="delivery_id"),
     "GET /api/v1/webhooks/deliveries/{delivery_id}": RouteCall(Right.WEBHOOKS_READ),
     "GET /api/v1/webhooks/deliveries/{delivery_id}/attempts": RouteCall(Right.WEBHOOKS_READ),

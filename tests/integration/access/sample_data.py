@@ -603,10 +603,12 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     )  # fmt: skip
     sample_ids["author_key"] = f"author-{mark}-1"
     sample_ids["read_id"] = await _add(session, read)
+    # The owner, who is added with the people.
+    sample_ids["deputy_id"] = new_id()
     endpoint = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())),
-        event_types=["page.changed"], created_by="matrix",
+        event_types=["page.changed"], created_by="matrix", owner_id=sample_ids["deputy_id"],
     )  # fmt: skip
     sample_ids["endpoint_id"] = await _add(session, endpoint)
     # An endpoint that receives citizens' texts unmasked.
@@ -782,9 +784,10 @@ async def _people(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
     )
     sample_ids["person_id"] = await _add(session, person)
     deputy = registry.Person(
-        username=f"deputy-{mark}", full_name=f"Заместитель {mark}", role="manager", organisation_id=organisation_id
-    )
-    sample_ids["deputy_id"] = await _add(session, deputy)
+        id=sample_ids["deputy_id"], username=f"deputy-{mark}", full_name=f"Заместитель {mark}", role="manager",
+        organisation_id=organisation_id,
+    )  # fmt: skip
+    await _add(session, deputy)
     await _assignees(session, sample_ids)
     await _notices(session, sample_ids)
     await _notes(session, sample_ids, mark)

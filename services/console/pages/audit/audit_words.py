@@ -119,6 +119,7 @@ ACTIONS = {
     "change_view": "изменил сохранённый список",
     "delete_view": "удалил сохранённый список",
     "retry_webhook_delivery": "повторил доставку",
+    "replay_webhook_events": "повторил события для подписки",
     "create_webhook_endpoint": "подписал систему",
     "update_webhook_endpoint": "изменил подписку",
     "delete_webhook_endpoint": "удалил подписку",

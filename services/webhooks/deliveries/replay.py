@@ -1,0 +1,251 @@
+"""Replay of events to one endpoint: of all that failed, of a time, or of one event.
+
+Each replayed delivery is due a little after the one before: the endpoint's new events, which are due at once, go
+ahead of those that are not due yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
+from services.webhooks.deliveries.event_range import DISORDER, first_position
+from services.webhooks.deliveries.fanout import CONSUMER
+from services.webhooks.endpoints import endpoints, entitlements
+from services.webhooks.feed.positions import format_position, parse_position
+from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayKind, WebhookReplayRequest
+from services.webhooks.settings import WebhooksSettings
+from shared import clock
+from shared.api.pagination import inline_literal
+from shared.audit import recorder
+from shared.auth.callers import Caller
+from shared.database.bulk_insert import insert_rows
+from shared.database.id_conditions import is_one_of
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, Invalid, NotFound
+from shared.tables.common import Event
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksConsumerOffset
+
+# How many deliveries one request queues, and how many events it looks through for them.
+REPLAYED_AT_ONCE = 1_000
+LOOKED_THROUGH_AT_ONCE = 20_000
+
+# A new round of attempts, also of what was delivered.
+REQUEUED = {"status": "pending", "attempts": 0, "delivered_at": None}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What to replay: deliveries that exist, in order, or events, some of which have none; where to continue."""
+
+    deliveries: Sequence[UUID] = ()
+    events: Sequence[Event] = ()
+    has_more: bool = False
+    next_after: int | None = None
+
+
+async def replay(
+    session: WriteSession,
+    caller: Caller,
+    settings: WebhooksSettings,
+    endpoint_id: UUID,
+    request: WebhookReplayRequest,
+) -> WebhookReplay:
+    """Queue what the request names for the endpoint, with the ids of the events; what is pending already stays.
+
+    Raise `Invalid` for a request that does not fit its kind, `NotFound` for an unknown endpoint or event,
+    `Conflict` for an endpoint that may not receive.
+    """
+    _check(request)
+    # Lock order: the offset of the fan-out before endpoints, as in the fan-out itself, to avoid deadlocks. It also
+    # keeps an erasure out, which would miss a delivery that is written with the words it has just erased.
+    fanned_out = await session.scalar(
+        select(WebhooksConsumerOffset.position)
+        .where(WebhooksConsumerOffset.consumer == CONSUMER)
+        .with_for_update(read=True)
+    )
+    endpoint = await endpoints.get(session, caller, endpoint_id, lock=True)
+    endpoints.require_receiving(endpoint)
+    entitled = await entitlements.load_entitlements(session, settings.webhooks_personal_data_hosts, {endpoint.id})
+    if (reason := entitled[endpoint.id].suspension_reason) is not None:
+        raise Conflict(f"The endpoint may not receive, because {reason}: take it over first")
+    now = clock.now()
+    match request.what:
+        case WebhookReplayKind.FAILED:
+            found = await _failed(session, endpoint, request)
+        case WebhookReplayKind.ALL:
+            found = await _of_time(session, endpoint, request, fanned_out or 0)
+        case WebhookReplayKind.EVENT:
+            found = await _one(session, endpoint, request)
+    spread = timedelta(seconds=1 / settings.webhooks_replays_per_second)
+    first_due = now if request.what is WebhookReplayKind.EVENT else await _end_of_queue(session, endpoint, now)
+    missing = await _missing(session, endpoint, found.events, entitled, now)
+    existing = await _lock_finished(session, endpoint, found)
+    in_order = found.deliveries or [event.id for event in found.events]
+    due = {
+        key: first_due + spread * number
+        for number, key in enumerate((key for key in in_order if key in existing or key in missing), 1)
+    }
+    await insert_rows(
+        session,
+        WebhookDelivery,
+        [row | {"next_attempt_at": due[key]} for key, row in missing.items()],
+    )
+    if existing:
+        await session.execute(
+            update(WebhookDelivery),
+            [{"id": of, "next_attempt_at": due[key]} | REQUEUED for key, of in existing.items()],
+        )
+    # The audit entry of the endpoint is enough: what was queued follows from the request.
+    await recorder.record(session, WebhookDelivery)
+    await recorder.record_action(session, WebhookEndpoint.__tablename__, str(endpoint.id))
+    return WebhookReplay(
+        queued=len(due),
+        last_due_at=max(due.values(), default=None),
+        has_more=found.has_more,
+        next_after=None if found.next_after is None else format_position(found.next_after),
+    )
+
+
+def _check(request: WebhookReplayRequest) -> None:
+    """Raise `Invalid` naming the field that is missing, or does not belong to this kind of replay."""
+    of_event = request.what is WebhookReplayKind.EVENT
+    fields = {"since", "until", "after", "event_id"}
+    allowed = {"event_id"} if of_event else {"since", "until"}
+    if request.what is WebhookReplayKind.ALL:
+        allowed |= {"after"}
+    for name in sorted(fields - allowed):
+        if getattr(request, name) is not None:
+            raise Invalid.field(f"/{name}", f"Leave it out with `what: {request.what}`")
+    needed = "event_id" if of_event else "since"
+    if getattr(request, needed) is None:
+        raise Invalid.field(f"/{needed}", f"It is needed with `what: {request.what}`")
+    if request.since is not None and request.until is not None and request.until <= request.since:
+        raise Invalid.field("/until", "It must be later than `since`")
+
+
+async def _failed(session: AsyncSession, endpoint: WebhookEndpoint, request: WebhookReplayRequest) -> _Found:
+    query = select(WebhookDelivery.id).where(
+        WebhookDelivery.endpoint_id == endpoint.id,
+        WebhookDelivery.status == inline_literal("failed"),
+        WebhookDelivery.created_at >= request.since,
+    )
+    if request.until is not None:
+        query = query.where(WebhookDelivery.created_at < request.until)
+    oldest_first = query.order_by(WebhookDelivery.created_at, WebhookDelivery.id).limit(REPLAYED_AT_ONCE + 1)
+    ids = (await session.scalars(oldest_first)).all()
+    return _Found(deliveries=ids[:REPLAYED_AT_ONCE], has_more=len(ids) > REPLAYED_AT_ONCE)
+
+
+async def _of_time(
+    session: AsyncSession, endpoint: WebhookEndpoint, request: WebhookReplayRequest, fanned_out: int
+) -> _Found:
+    """Return the next events of the time; those that are not fanned out yet are new, and sent anyway."""
+    assert request.since is not None
+    if request.after is None:
+        after = await first_position(session, request.since - DISORDER) - 1
+    else:
+        after = parse_position(request.after, "/after", "Expected `next_after` of the previous response")
+    last = fanned_out
+    if request.until is not None:
+        last = min(last, await first_position(session, request.until + DISORDER) - 1)
+    window = (
+        select(Event.position)
+        .where(Event.position > after, Event.position <= last)
+        .order_by(Event.position)
+        .limit(LOOKED_THROUGH_AT_ONCE)
+        .subquery()
+    )
+    end = await session.scalar(select(func.max(window.c.position)))
+    if end is None:
+        return _Found()
+    query = select(Event).where(
+        Event.position > after,
+        Event.position <= end,
+        Event.created_at >= request.since,
+        Event.type.in_(endpoint.event_types),
+    )
+    if request.until is not None:
+        query = query.where(Event.created_at < request.until)
+    if endpoint.organisation_id is not None:
+        query = query.where(Event.organisation_id == endpoint.organisation_id)
+    events = (await session.scalars(query.order_by(Event.position).limit(REPLAYED_AT_ONCE))).all()
+    reached = end
+    if len(events) == REPLAYED_AT_ONCE and events[-1].position is not None:
+        reached = events[-1].position
+    return _Found(events=events, has_more=reached < last, next_after=reached if reached < last else None)
+
+
+async def _one(session: AsyncSession, endpoint: WebhookEndpoint, request: WebhookReplayRequest) -> _Found:
+    existing = await session.scalar(
+        select(WebhookDelivery.id).where(
+            WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == request.event_id
+        )
+    )
+    if existing is not None:
+        return _Found(deliveries=[existing])
+    event = await session.scalar(select(Event).where(Event.id == request.event_id, Event.position.is_not(None)))
+    if event is None or not _subscriber(endpoint).receives(event):
+        raise NotFound(f"No event {request.event_id} that the endpoint subscribes to")
+    return _Found(events=[event])
+
+
+def _subscriber(endpoint: WebhookEndpoint) -> Subscriber:
+    return Subscriber(endpoint.id, endpoint.organisation_id, endpoint.event_types)
+
+
+async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: datetime) -> datetime:
+    """Return when the last delivery of an earlier replay is due, at the earliest now."""
+    last = await session.scalar(
+        select(func.max(WebhookDelivery.next_attempt_at)).where(
+            WebhookDelivery.endpoint_id == endpoint.id,
+            WebhookDelivery.status == inline_literal("pending"),
+            # Others wait for another attempt.
+            WebhookDelivery.attempts == 0,
+        )
+    )
+    return max(now, last or now)
+
+
+async def _missing(
+    session: WriteSession,
+    endpoint: WebhookEndpoint,
+    events: Sequence[Event],
+    entitled: Mapping[UUID, entitlements.Entitlement],
+    now: datetime,
+) -> dict[UUID, dict[str, Any]]:
+    """Return by event the rows of those without a delivery."""
+    if not events:
+        return {}
+    known = set(
+        await session.scalars(
+            select(WebhookDelivery.event_id).where(
+                WebhookDelivery.endpoint_id == endpoint.id,
+                is_one_of(WebhookDelivery.event_id, [event.id for event in events]),
+            )
+        )
+    )
+    fresh = [event for event in events if event.id not in known]
+    rows = await delivery_rows(session, fresh, [_subscriber(endpoint)], entitled, now)
+    return {row["event_id"]: row for row in rows}
+
+
+async def _lock_finished(session: AsyncSession, endpoint: WebhookEndpoint, found: _Found) -> dict[UUID, UUID]:
+    """Lock the deliveries that are not pending; return their ids, by delivery or by event as they were found."""
+    key = WebhookDelivery.event_id if found.events else WebhookDelivery.id
+    rows = await session.execute(
+        select(key, WebhookDelivery.id)
+        .where(
+            WebhookDelivery.endpoint_id == endpoint.id,
+            is_one_of(key, [event.id for event in found.events] or found.deliveries),
+            WebhookDelivery.status != "pending",
+        )
+        .order_by(WebhookDelivery.id)
+        .with_for_update()
+    )
+    return {row[0]: row[1] for row in rows}
