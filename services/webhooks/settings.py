@@ -39,6 +39,12 @@ class WebhooksSettings(SecretFileSettings):
     webhooks_replays_per_second: float = Field(
         default=20, gt=0, le=1000, description="How many replayed deliveries of one endpoint become due per second"
     )
+    webhooks_disable_after_days: float = Field(
+        default=5,
+        ge=1,
+        le=90,
+        description="After so many days of failures without one success an endpoint is disabled",
+    )
     webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="Timeout of one attempt")
     webhooks_concurrency: int = Field(
         default=128, ge=1, le=1000, description="Maximum number of concurrent attempts"

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.auth.rights import Right
-from shared.contracts.event_base import EventData
+from shared.contracts.event_base import EventData, Moment
 
 
 class WebhookEndpointSuspended(EventData):
@@ -17,6 +17,23 @@ class WebhookEndpointSuspended(EventData):
     example: ClassVar = {"reason": "its owner lacks the right «appeals:read», which «appeal.opened» needs"}
 
     reason: str = Field(description="Why")
+
+
+class WebhookEndpointDisabled(EventData):
+    """An endpoint was disabled, because its receiver answered 410 or accepted nothing for days."""
+
+    event_type = "webhook.endpoint_disabled"
+    required_right = Right.WEBHOOKS_READ
+    sent_by_webhooks = True
+    example: ClassVar = {
+        "reason": "no delivery succeeded for 5 days",
+        "failing_since": "2026-11-18T02:00:04+00:00",
+        "failed_deliveries": 240,
+    }
+
+    reason: str = Field(description="Why")
+    failing_since: Moment | None = Field(description="When its first failure after the last success was")
+    failed_deliveries: int = Field(description="Its failed deliveries, the waiting ones included; at most 10,000")
 
 
 class WebhookTest(EventData):

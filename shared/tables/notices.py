@@ -84,8 +84,9 @@ class NoticeAccount(Base):
 
 class NoticeLetter(Base):
     """An e-mail to one person: one or several notices (`purpose` notices), the link that confirms the address
-    (confirmation), that somebody else replaced the address, sent to the former one (replaced), or that an account
-    in a network was linked (linked). Or a message in a network (`channel`): notices, or that the account is linked
+    (confirmation), that somebody else replaced the address, sent to the former one (replaced), that an account
+    in a network was linked (linked), or that the person's webhook endpoint `endpoint_id` was disabled
+    (endpoint_disabled). Or a message in a network (`channel`): notices, or that the account is linked
     (linked).
 
     A message has its `text` from the beginning and is `sending` at once: ingest publishes it exactly once, under
@@ -130,6 +131,7 @@ class NoticeLetter(Base):
     handed_over_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     text: Mapped[str | None]
+    endpoint_id: Mapped[UUID | None]
 
 
 class Notice(Base):

@@ -106,6 +106,7 @@ TABLE_OWNERS: dict[str, str] = {
             "webhook_endpoints",
             "webhook_deliveries",
             "webhook_attempts",
+            "webhook_endpoint_health",
             "stream_tickets",
             "notice_settings",
             "notice_accounts",

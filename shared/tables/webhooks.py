@@ -34,9 +34,29 @@ class WebhookEndpoint(Base):
     consent_at: Mapped[datetime | None]
     suspended_at: Mapped[datetime | None]
     suspended_reason: Mapped[str | None]
+    # Why the worker made it inactive; null if a person did.
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
+
+
+class WebhookEndpointHealth(Base):
+    """The health of an endpoint that has been called; times are the database's.
+
+    `failing_since` is that of the first failure after the last success; `last_delivery_id` had the last attempt.
+    """
+
+    __tablename__ = "webhook_endpoint_health"
+
+    endpoint_id: Mapped[UUID] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True
+    )
+    failing_since: Mapped[datetime | None]
+    consecutive_failures: Mapped[int]
+    last_success_at: Mapped[datetime | None]
+    last_delivery_id: Mapped[UUID | None]
 
 
 class WebhookDelivery(Base):
@@ -60,6 +80,13 @@ class WebhookDelivery(Base):
         Index("ix_webhook_deliveries_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_webhook_deliveries_created_at", "created_at", "id"),
         Index("ix_webhook_deliveries_failed", "created_at", "id", postgresql_where=text("status = 'failed'")),
+        Index(
+            "ix_webhook_deliveries_endpoint_id_failed",
+            "endpoint_id",
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'failed'"),
+        ),
     )
 
     id: Mapped[Id]

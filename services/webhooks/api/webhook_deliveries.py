@@ -6,48 +6,23 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from services.webhooks.api.dependencies import EndpointReader, WebhooksManager
+from services.webhooks.api.presenters import present_attempt, present_delivery
 from services.webhooks.deliveries import deliveries
-from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.schemas.webhooks import (
     WebhookAttempt,
     WebhookDelivery,
-    WebhookDeliveryStatus,
     WebhookDeliveryWithPayload,
 )
 from shared.api.pagination import Page, PagingDep
-from shared.auth.callers import Caller
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, responses
-from shared.masking import mask
 from shared.service import ReadTransaction, WriteTransaction
-from shared.tables import webhooks as tables
 
 router = APIRouter(
     prefix="/webhooks/deliveries", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid)
 )
 
 NOT_FOUND_ERROR = responses(NotFound)
-
-
-def present_delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
-    """Return the delivery as it is shown: its body is masked, and null without the right to read the event."""
-    shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
-    may_read = EVENT_RIGHTS[row.event_type] in caller.rights
-    shown.payload = mask_personal_data(row.payload) if may_read else None
-    if shown.status is not WebhookDeliveryStatus.PENDING:
-        shown.next_attempt_at = None
-    return shown
-
-
-def _attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAttempt:
-    """Return the attempt as it is shown; a receiver may have repeated what it got."""
-    shown = WebhookAttempt.model_validate(row, from_attributes=True)
-    masked = {
-        name: mask(value)
-        for name in ("response_head", "response_body", "error")
-        if (value := getattr(shown, name))
-    }
-    return shown.model_copy(update=masked if may_read else masked | {"response_head": None, "response_body": None})
 
 
 @router.get("", summary="Deliveries to the caller's endpoints")
@@ -90,7 +65,7 @@ async def list_webhook_attempts(
     rows = await deliveries.list_attempts(session, delivery, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
     may_read = EVENT_RIGHTS[delivery.event_type] in caller.rights
-    return Page(items=[_attempt(row, may_read=may_read) for row in kept], next_cursor=cursor)
+    return Page(items=[present_attempt(row, may_read=may_read) for row in kept], next_cursor=cursor)
 
 
 @router.post(

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.api.dependencies import EndpointReader, WebhooksConsenter, WebhooksManager
-from services.webhooks.api.webhook_deliveries import present_delivery
+from services.webhooks.api.presenters import present_delivery, present_health
 from services.webhooks.deliveries.replay import replay
-from services.webhooks.endpoints import endpoints, entitlements
+from services.webhooks.endpoints import endpoints, entitlements, health
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
@@ -19,6 +19,7 @@ from services.webhooks.schemas.webhooks import (
     WebhookEndpoint,
     WebhookEndpointCreate,
     WebhookEndpointUpdate,
+    WebhookEndpointWithHealth,
     WebhookEndpointWithSecret,
     WebhookEventTypeInfo,
     WebhookEventTypeList,
@@ -164,9 +165,12 @@ async def list_webhook_endpoints(
 @router.get("/endpoints/{endpoint_id}", responses=NOT_FOUND_ERROR, summary="One endpoint")
 async def get_webhook_endpoint(
     session: ReadTransaction, caller: EndpointReader, endpoint_id: UUID, response: Response
-) -> WebhookEndpoint:
-    """Return the endpoint without its secret."""
-    return await _shown(session, await endpoints.get(session, caller, endpoint_id), response)
+) -> WebhookEndpointWithHealth:
+    """Return the endpoint without its secret, and its health."""
+    endpoint = await endpoints.get(session, caller, endpoint_id)
+    found = await health.load_health(session, endpoint.id)
+    shown = await _shown(session, endpoint, response)
+    return WebhookEndpointWithHealth(**shown.model_dump(), health=present_health(endpoint, found))
 
 
 @router.patch("/endpoints/{endpoint_id}", responses=UPDATE_ERRORS, summary="Change an endpoint")
@@ -179,7 +183,9 @@ async def update_webhook_endpoint(
     version: RequiredVersion,
     response: Response,
 ) -> WebhookEndpoint:
-    """Change the given fields. Deactivation fails pending deliveries; they can be retried after reactivation.
+    """Change the given fields. Deactivation fails pending deliveries; they can be replayed after reactivation.
+
+    `active: true` enables an endpoint again that was disabled because its receiver was dead.
 
     A caller who changes the URL or the event types, or asks for personal data, needs the rights for it and becomes
     the endpoint's owner. A new URL needs a new consent to personal data.

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Text, Uuid, bindparam, select, text, update
+from sqlalchemy import DateTime, Integer, Text, Uuid, and_, bindparam, case, select, text, update
 
 from services.webhooks.deliveries.retry_schedule import next_attempt_at
+from services.webhooks.endpoints import health
+from services.webhooks.endpoints.health import AttemptOutcomes
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
@@ -89,7 +91,7 @@ class AttemptResult:
 
 
 async def record_results(session: WriteSession, results: Sequence[AttemptResult], now: datetime) -> None:
-    """Store the attempts, and their results in the deliveries that have not been claimed again.
+    """Store the attempts, their results in deliveries that have not been claimed again, and the endpoints' health.
 
     Lock order: endpoints before deliveries, each by id, to avoid deadlocks.
     """
@@ -101,11 +103,14 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
     )
     ordered = sorted(results, key=lambda result: result.claim.id)
     rows = WebhookDelivery.__table__
+    new_status = bindparam("new_status", type_=Text)
+    # The endpoint was deactivated during the attempt: a failed one is not tried again.
+    stays_failed = and_(new_status == "pending", rows.c.status == "failed")
     statement = (
         update(WebhookDelivery)
         .where(rows.c.id == bindparam("of"), rows.c.last_attempt_at == bindparam("claimed_at"))
         .values(
-            status=bindparam("new_status"),
+            status=case((stays_failed, "failed"), else_=new_status),
             next_attempt_at=bindparam("next"),
             response_status=bindparam("response"),
             last_error=bindparam("error"),
@@ -115,6 +120,22 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
     connection = await session.connection()
     await connection.execute(statement, [_delivery_row(result, now) for result in ordered])
     await connection.execute(_INSERT_ATTEMPT, [_attempt_row(result) for result in ordered])
+    await health.record_outcomes(session, outcomes_by_endpoint(results))
+
+
+def outcomes_by_endpoint(results: Sequence[AttemptResult]) -> list[AttemptOutcomes]:
+    """Return what became of the attempts of each endpoint, in the order in which they ended."""
+    found: dict[UUID, AttemptOutcomes] = {}
+    for result in sorted(results, key=lambda one: one.started_at + timedelta(seconds=one.seconds)):
+        endpoint_id, accepted = result.claim.endpoint_id, result.error is None
+        before = found.get(endpoint_id)
+        found[endpoint_id] = AttemptOutcomes(
+            endpoint_id=endpoint_id,
+            delivery_id=result.claim.id,
+            succeeded=accepted or (before is not None and before.succeeded),
+            failures=0 if accepted else 1 + (before.failures if before is not None else 0),
+        )
+    return list(found.values())
 
 
 def _delivery_row(result: AttemptResult, now: datetime) -> dict[str, Any]:

@@ -27,8 +27,7 @@ from services.webhooks.deliveries.attempts import (
     record_results,
 )
 from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, requested_wait
-from services.webhooks.endpoints import entitlements, pending_deliveries
-from services.webhooks.endpoints.endpoints import deactivate
+from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
@@ -101,6 +100,7 @@ class Dispatcher:
         self._allowed = settings.webhooks_allowed_networks
         self._hosts = settings.webhooks_personal_data_hosts
         self._timeout = settings.webhooks_timeout_seconds
+        self._disable_after = timedelta(days=settings.webhooks_disable_after_days)
         self._concurrency = settings.webhooks_concurrency
         self._share = max(self._concurrency // 2, 1)
         self._failing_endpoints: set[UUID] = set()
@@ -210,17 +210,20 @@ class Dispatcher:
             return Answer(error=_printable(str(error) or type(error).__name__)[:RESPONSE_EXCERPT].strip())
 
     async def record(self, results: Sequence[AttemptResult]) -> None:
-        """Store the attempts and their results; deactivate endpoints that answered 410."""
+        """Store the attempts and their results; disable endpoints that are gone or have failed for too long."""
         for result in results:
             of = result.claim.endpoint_id
             (self._failing_endpoints.discard if result.error is None else self._failing_endpoints.add)(of)
-        gone = [result.claim.endpoint_id for result in results if result.answer.status == HTTP_GONE]
+        gone = {result.claim.endpoint_id for result in results if result.answer.status == HTTP_GONE}
+        failing = {result.claim.endpoint_id for result in results if result.error is not None} - gone
         async with self._database.write() as session:
             await record_results(session, results, clock.now())
-        if gone:
+            dead = await health.failing_for(session, failing, self._disable_after) if failing else ()
+        if gone or dead:
             # A transaction of its own: the first one holds shared locks of the endpoints, as others may do.
             async with self._database.write() as session:
-                await deactivate(session, gone, "the receiver answered 410 Gone: the endpoint was deactivated")
+                await disabling.disable_gone(session, gone)
+                await disabling.disable_failing(session, dead, self._disable_after)
 
     async def run(self) -> None:
         """Deliver until cancelled, at most `webhooks_concurrency` attempts at a time."""

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.endpoints import entitlements, pending_deliveries
+from services.webhooks.endpoints import entitlements, health, pending_deliveries
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body
 from services.webhooks.settings import WebhooksSettings
@@ -164,7 +164,8 @@ async def change(
     version: int | None,
     changes: dict[str, Any],
 ) -> WebhookEndpoint:
-    """Update the given fields. Deactivation fails pending deliveries, which can be retried.
+    """Update the given fields. Deactivation fails pending deliveries, which can be retried; activation enables a
+    disabled endpoint again.
 
     A caller who changes the destination or the content becomes the owner. A new URL needs a new consent to
     personal data.
@@ -178,6 +179,10 @@ async def change(
     changed = {name for name, value in changes.items() if getattr(endpoint, name) != value}
     for name in changed:
         setattr(endpoint, name, changes[name])
+    if changes.get("active") is True:
+        endpoint.disabled_at = endpoint.disabled_reason = None
+    if {"active", "url"} & changed:
+        await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
         lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
         _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
@@ -209,6 +214,7 @@ async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) ->
     lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
     _set_owner(endpoint, caller)
+    await health.restart(session, endpoint.id)
     endpoint.version += 1
     await session.flush()
     return endpoint
@@ -307,7 +313,9 @@ async def send_test(
 
 
 def require_receiving(endpoint: WebhookEndpoint) -> None:
-    """Raise `Conflict` for an endpoint that is inactive or suspended."""
+    """Raise `Conflict` for an endpoint that is inactive, disabled or suspended."""
+    if endpoint.disabled_reason is not None:
+        raise Conflict(f"The endpoint is disabled because {endpoint.disabled_reason}: activate it first")
     if not endpoint.active:
         raise Conflict("The endpoint is inactive: activate it first")
     if endpoint.suspended_at is not None:
@@ -341,14 +349,3 @@ async def _remaining_tests(session: AsyncSession, organisation_id: UUID | None, 
             headers={"Retry-After": str(wait), **test_rate_limit_headers(limit, 0, wait)},
         )
     return limit - len(sent) - 1
-
-
-async def deactivate(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
-    """Deactivate endpoints whose receivers asked for it, and fail their pending deliveries."""
-    await session.execute(
-        update(WebhookEndpoint)
-        .where(WebhookEndpoint.id.in_(ids), WebhookEndpoint.active)
-        .values(active=False, version=WebhookEndpoint.version + 1, updated_at=clock.now())
-        .execution_options(synchronize_session=False)
-    )
-    await pending_deliveries.fail_for_endpoints(session, ids, reason)

@@ -91,8 +91,47 @@ class WebhookEndpoint(BaseModel):
     suspended_reason: str | None = Field(
         default=None, examples=["its owner lacks the right «appeals:read», which «appeal.opened» needs"]
     )
+    disabled_at: datetime | None = Field(
+        default=None, description="Since when it is inactive because its receiver is dead; null: not disabled"
+    )
+    disabled_reason: str | None = Field(default=None, examples=["no delivery succeeded for 5 days"])
     created_at: datetime
     updated_at: datetime
+
+
+class WebhookHealthState(StrEnum):
+    """`ok`: the last attempt succeeded, or there was none; `failing`: it failed; `disabled`: nothing is sent."""
+
+    OK = "ok"
+    FAILING = "failing"
+    DISABLED = "disabled"
+
+
+class WebhookLastAttempt(BaseModel):
+    """The last attempt of an endpoint."""
+
+    delivery_id: UUID
+    started_at: datetime
+    response_status: int | None = Field(description="Null: there was no response", examples=[200])
+    error: str | None = Field(description="Why it failed; null: the receiver accepted it")
+
+
+class WebhookHealth(BaseModel):
+    """Whether an endpoint works, and what waits for it. Of each status at most 10,000 deliveries are counted."""
+
+    state: WebhookHealthState
+    failing_since: datetime | None = Field(description="The first failure after the last success")
+    consecutive_failures: int = Field(description="Failed attempts since the last success", examples=[0])
+    last_success_at: datetime | None
+    last_attempt: WebhookLastAttempt | None = Field(description="Null: there was none in 30 days")
+    waiting: int = Field(description="Deliveries that await an attempt", examples=[0])
+    failed: int = Field(description="Deliveries that have failed and can be replayed", examples=[0])
+
+
+class WebhookEndpointWithHealth(WebhookEndpoint):
+    """An endpoint and its health."""
+
+    health: WebhookHealth
 
 
 class WebhookEndpointWithSecret(WebhookEndpoint):

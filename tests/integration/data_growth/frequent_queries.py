@@ -35,6 +35,7 @@ from services.metrics.grading.graded_items import GradedItemFilter
 from services.metrics.indicators.period import Period
 from services.registry.audit import personal_data_reads
 from services.webhooks.deliveries import deliveries
+from services.webhooks.endpoints.health import load_health
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -42,6 +43,7 @@ from shared.contracts.values import AppealStatus
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Calendar
+from shared.tables.webhooks import WebhookEndpoint
 from tests.integration.data_growth.large_dataset import OPEN, Region
 from tests.integration.data_growth.query_plans import MODES
 
@@ -146,12 +148,24 @@ def _quarantined(name: str, *indexes: str, staff: bool = False, of_page: bool = 
     return FrequentQuery(f"quarantine: {name}", "ingest", work, frozenset(indexes))
 
 
-def _deliveries(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
+def _deliveries(name: str, *indexes: str, of_endpoint: bool = False, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.WEBHOOKS_MANAGE, region, False)
+        if of_endpoint:
+            wanted["endpoint_id"] = await _an_endpoint(session)
         await deliveries.list_deliveries(session, caller, deliveries.DeliveryFilter(**wanted), PAGE)
 
     return FrequentQuery(f"deliveries: {name}", "webhooks", work, frozenset(indexes))
+
+
+async def _an_endpoint(session: WriteSession) -> UUID:
+    found = await session.scalar(select(WebhookEndpoint.id).order_by(WebhookEndpoint.id).limit(1))
+    assert found is not None
+    return found
+
+
+async def _health(session: WriteSession, _: Region) -> None:
+    await load_health(session, await _an_endpoint(session))
 
 
 def _reads(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
@@ -398,6 +412,19 @@ FREQUENT_QUERIES = [
     _reads("of an appeal", "ix_personal_data_reads_subject_ids", subject_id=UUID(int=1)),
     _deliveries("all", "ix_webhook_deliveries_created_at"),
     _deliveries("failed", "ix_webhook_deliveries_failed", status="failed"),
+    _deliveries(
+        "failed, of an endpoint", "ix_webhook_deliveries_endpoint_id_failed", of_endpoint=True, status="failed"
+    ),
+    _deliveries(
+        "failed, of an endpoint and week",
+        "ix_webhook_deliveries_endpoint_id_failed",
+        of_endpoint=True,
+        status="failed",
+        created_from=LAST_WEEK,
+    ),
+    FrequentQuery(
+        "health of an endpoint", "webhooks", _health, frozenset({"ix_webhook_deliveries_endpoint_id_failed"})
+    ),
     _deliveries("of a week", "ix_webhook_deliveries_created_at", created_from=LAST_WEEK),
     _deliveries("pending", "ix_webhook_deliveries_due", status="pending"),
 ]

@@ -63,6 +63,7 @@ EVENTS = {
         "organisation.succession_recorded": "записано правопреемство",
     },
     "Отчёты": {"report.ready": "опубликован недельный отчёт"},
+    "Подписки": {"webhook.endpoint_disabled": "другая подписка отключена: получатель не отвечает"},
 }
 _WORDS = {name: words for group in EVENTS.values() for name, words in group.items()} | {"webhook.test": "проверка"}
 

@@ -1,0 +1,59 @@
+"""What callers see of deliveries, attempts and the health of endpoints: citizens' words are masked."""
+
+from services.webhooks.endpoints.health import EndpointHealth
+from services.webhooks.event_catalogue.catalogue import mask_personal_data
+from services.webhooks.schemas.webhooks import (
+    WebhookAttempt,
+    WebhookDeliveryStatus,
+    WebhookDeliveryWithPayload,
+    WebhookHealth,
+    WebhookHealthState,
+    WebhookLastAttempt,
+)
+from shared.auth.callers import Caller
+from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.masking import mask
+from shared.tables import webhooks as tables
+
+
+def present_delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
+    """Return the delivery as it is shown: its body is masked, and null without the right to read the event."""
+    shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
+    may_read = EVENT_RIGHTS[row.event_type] in caller.rights
+    shown.payload = mask_personal_data(row.payload) if may_read else None
+    if shown.status is not WebhookDeliveryStatus.PENDING:
+        shown.next_attempt_at = None
+    return shown
+
+
+def present_attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAttempt:
+    """Return the attempt as it is shown; a receiver may have repeated what it got."""
+    shown = WebhookAttempt.model_validate(row, from_attributes=True)
+    masked = {
+        name: mask(value)
+        for name in ("response_head", "response_body", "error")
+        if (value := getattr(shown, name))
+    }
+    return shown.model_copy(update=masked if may_read else masked | {"response_head": None, "response_body": None})
+
+
+def present_health(endpoint: tables.WebhookEndpoint, found: EndpointHealth) -> WebhookHealth:
+    """Return the health of an endpoint as it is shown."""
+    stored, last = found.stored, found.last_attempt
+    failures = stored.consecutive_failures if stored is not None else 0
+    state = WebhookHealthState.FAILING if failures else WebhookHealthState.OK
+    if endpoint.disabled_at is not None:
+        state = WebhookHealthState.DISABLED
+    last_attempt = None
+    if last is not None:
+        last_attempt = WebhookLastAttempt.model_validate(last, from_attributes=True)
+        last_attempt.error = mask(last.error) if last.error else None
+    return WebhookHealth(
+        state=state,
+        failing_since=stored.failing_since if stored is not None else None,
+        consecutive_failures=failures,
+        last_success_at=stored.last_success_at if stored is not None else None,
+        last_attempt=last_attempt,
+        waiting=found.waiting,
+        failed=found.failed,
+    )

@@ -1,0 +1,56 @@
+"""Disabling of endpoints whose receiver is gone, or has failed for days. What waited can be replayed."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from services.webhooks.endpoints import health, pending_deliveries
+from shared.contracts.webhook_events import WebhookEndpointDisabled
+from shared.database.sessions import WriteSession
+from shared.events.outbox import NewEvent, emit
+from shared.tables.webhooks import WebhookEndpoint, WebhookEndpointHealth
+
+GONE_REASON = "the receiver answered 410 Gone"
+
+
+async def disable_gone(session: WriteSession, ids: Collection[UUID]) -> None:
+    """Disable endpoints whose receivers answered 410."""
+    for endpoint in await _lock_active(session, ids):
+        await _disable(session, endpoint, GONE_REASON)
+
+
+async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: timedelta) -> None:
+    """Disable those of the endpoints that have failed for the limit without one success."""
+    locked = {endpoint.id: endpoint for endpoint in await _lock_active(session, ids)}
+    # Read under the lock, which results of other workers wait for: one of them may have been a success.
+    for endpoint_id in await health.failing_for(session, locked, limit):
+        await _disable(
+            session, locked[endpoint_id], f"no delivery succeeded for {limit / timedelta(days=1):g} days"
+        )
+
+
+async def _lock_active(session: WriteSession, ids: Collection[UUID]) -> list[WebhookEndpoint]:
+    """Lock the endpoints that are still active: of two workers, the second finds none."""
+    query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_(ids), WebhookEndpoint.active)
+    return list(await session.scalars(query.order_by(WebhookEndpoint.id).with_for_update()))
+
+
+async def _disable(session: WriteSession, endpoint: WebhookEndpoint, reason: str) -> None:
+    endpoint.active = False
+    endpoint.disabled_reason = reason
+    endpoint.disabled_at = await session.scalar(select(func.now()))
+    endpoint.version += 1
+    await session.flush()
+    await pending_deliveries.fail_for_endpoints(session, [endpoint.id], f"the endpoint was disabled: {reason}")
+    stored = await session.get(WebhookEndpointHealth, endpoint.id)
+    event = WebhookEndpointDisabled(
+        reason=reason,
+        failing_since=stored.failing_since if stored is not None else None,
+        failed_deliveries=await health.count_deliveries(session, endpoint.id, "failed"),
+    )
+    await emit(
+        session,
+        NewEvent(data=event, subject_id=endpoint.id, organisation_id=endpoint.organisation_id, actor="webhooks"),
+    )
