@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints.endpoints import require_receiving
-from services.webhooks.schemas.webhooks import DeliveredEventType, WebhookDeliveryStatus
+from services.webhooks.schemas.webhooks import BoundedMoment, DeliveredEventType, WebhookDeliveryStatus
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
@@ -26,8 +26,8 @@ class DeliveryFilter(ListFilter):
     status: WebhookDeliveryStatus | None = None
     event_type: DeliveredEventType | None = None
     event_id: UUID | None = None
-    created_from: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, included")
-    created_to: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, not included")
+    created_from: BoundedMoment | None = Field(default=None, description="RFC 3339 with offset, included")
+    created_to: BoundedMoment | None = Field(default=None, description="RFC 3339 with offset, not included")
 
 
 async def list_deliveries(

@@ -5,7 +5,9 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.webhooks.schemas.webhooks import BoundedMoment
 
 
 class WebhookReplayKind(StrEnum):
@@ -25,12 +27,12 @@ class WebhookReplayRequest(BaseModel):
     )
 
     what: WebhookReplayKind
-    since: AwareDatetime | None = Field(
+    since: BoundedMoment | None = Field(
         default=None,
         description="Included; needed with `failed` and `all`",
         examples=["2026-11-23T00:00:00+08:00"],
     )
-    until: AwareDatetime | None = Field(default=None, description="Not included; null: until now")
+    until: BoundedMoment | None = Field(default=None, description="Not included; null: until now")
     after: Annotated[str, Field(max_length=50)] | None = Field(
         default=None, description="With `all`: `next_after` of the previous response, to continue"
     )

@@ -1,14 +1,17 @@
 """API models of webhooks."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType
 from shared.auth.rights import Right
+
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def _no_control_characters(value: str) -> str:
@@ -17,6 +20,14 @@ def _no_control_characters(value: str) -> str:
     return value
 
 
+def _bounded(value: datetime) -> datetime:
+    if not _EARLIEST <= value <= _LATEST:
+        raise ValueError("Expected a date between 2000 and 2100")
+    return value
+
+
+# A moment that can be computed with and stored.
+BoundedMoment = Annotated[AwareDatetime, AfterValidator(_bounded)]
 MultilineText = Annotated[str, AfterValidator(_no_control_characters)]
 Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://crm.example.org/hooks/gospablik"])]
 EventTypes = Annotated[

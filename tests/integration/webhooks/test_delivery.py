@@ -148,6 +148,12 @@ async def test_deliveries_of_a_time_are_listed(harness: WebhooksHarness, receive
     assert await days(created_from=two) == [three, two]
     assert await days(created_to=two) == [one]
     assert await days(created_from=two, created_to=three) == [two]
+    refused = await harness.app.client.get(
+        "/api/v1/webhooks/deliveries",
+        params={"created_from": "0001-01-01T00:00:00+14:00"},
+        headers=harness.headers("moderator"),
+    )
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "query/created_from")
 
 
 async def test_response_410_deactivates_the_endpoint(harness: WebhooksHarness, receiver: Receiver) -> None:

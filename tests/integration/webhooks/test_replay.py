@@ -237,6 +237,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"what": "all", "since": LONG_AGO, "after": "yesterday"}, "/after"),
     ({"what": "all", "since": LONG_AGO, "until": LONG_AGO}, "/until"),
     ({"what": "all", "since": "2026-01-01T00:00:00"}, "/since"),
+    ({"what": "all", "since": "0001-01-01T00:00:00+14:00"}, "/since"),
+    ({"what": "all", "since": LONG_AGO, "until": "9999-12-31T23:59:59-14:00"}, "/until"),
     ({"what": "some", "since": LONG_AGO}, "/what"),
 ]
 
