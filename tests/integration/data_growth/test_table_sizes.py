@@ -50,6 +50,7 @@ SIZE_LIMITS = {
     "ingest_jobs.pgqueuer_statistics": SizeLimit(APPEALS * 8, RETENTION.job_log_days, 30),
     "appeals_jobs.pgqueuer_log": SizeLimit(APPEALS * 6, RETENTION.job_log_days, 25),
     "webhook_deliveries": SizeLimit(APPEALS * 16, RETENTION.deliveries_days + 2, 120),
+    "webhook_attempts": SizeLimit(APPEALS * 16, RETENTION.delivery_attempts_days, 80),
     "events": SizeLimit(MESSAGES + APPEALS * 8, RETENTION.events_days, 1_200),
     "page_checks": SizeLimit(PAGES, RETENTION.page_checks_days, 400),
     "personal_data_reads": SizeLimit(READS, RETENTION.personal_data_reads_days, 1_200),
@@ -96,6 +97,9 @@ BEGIN
         SELECT gen_random_uuid(), md5(system::text)::uuid, id, type, data,
             CASE WHEN position % 50 = 0 THEN 'failed' ELSE 'delivered' END, 1, created_at, created_at, created_at
         FROM events CROSS JOIN generate_series(1, 2) system WHERE position > before AND type = 'appeal.moved';
+    INSERT INTO webhook_attempts (delivery_id, id, number, started_at, duration_ms, response_status, response_head)
+        SELECT id, id, 1, created_at, 80, 200, repeat(md5(id::text), 6)
+        FROM webhook_deliveries WHERE created_at > since;
     INSERT INTO page_checks (id, page_id, day, checked_at, state, snapshot, changes, calls)
         SELECT gen_random_uuid(), md5(page::text)::uuid, since::date + day, since, 'ok',
             jsonb_build_object('followers', page), '[]', 1
