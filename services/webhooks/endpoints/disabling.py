@@ -1,17 +1,23 @@
 """Disabling of endpoints whose receiver is gone, or has failed for days. What waited can be replayed."""
 
 from collections.abc import Collection
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import health, pending_deliveries
+from shared import clock
 from shared.contracts.webhook_events import WebhookEndpointDisabled
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
+from shared.tables.notices import NoticeLetter, NoticeSettings
 from shared.tables.webhooks import WebhookEndpoint, WebhookEndpointHealth
 
+# Its owner is told by a letter with this purpose.
+LETTER_PURPOSE = "endpoint_disabled"
 GONE_REASON = "the receiver answered 410 Gone"
 
 
@@ -31,6 +37,37 @@ async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: t
         )
 
 
+@dataclass(frozen=True)
+class DisabledEndpoint:
+    """What a letter tells of a disabled endpoint; `failing_since` is null if its receiver is gone."""
+
+    id: UUID
+    failing_since: datetime | None
+    failed_deliveries: int
+
+
+async def load_disabled(
+    session: AsyncSession, owner_id: UUID, endpoint_id: UUID | None
+) -> DisabledEndpoint | None:
+    """Return the owner's endpoint; None if it is not disabled any more, or belongs to another owner."""
+    row = (
+        await session.execute(
+            select(WebhookEndpoint.disabled_reason, WebhookEndpointHealth.failing_since)
+            .outerjoin(WebhookEndpointHealth, WebhookEndpointHealth.endpoint_id == WebhookEndpoint.id)
+            .where(
+                WebhookEndpoint.id == endpoint_id,
+                WebhookEndpoint.owner_id == owner_id,
+                WebhookEndpoint.disabled_at.is_not(None),
+            )
+        )
+    ).one_or_none()
+    if row is None or endpoint_id is None:
+        return None
+    gone = row.disabled_reason == GONE_REASON
+    failed = await health.count_deliveries(session, endpoint_id, "failed")
+    return DisabledEndpoint(endpoint_id, None if gone else row.failing_since, failed)
+
+
 async def _lock_active(session: WriteSession, ids: Collection[UUID]) -> list[WebhookEndpoint]:
     """Lock the endpoints that are still active: of two workers, the second finds none."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_(ids), WebhookEndpoint.active)
@@ -44,6 +81,20 @@ async def _disable(session: WriteSession, endpoint: WebhookEndpoint, reason: str
     endpoint.version += 1
     await session.flush()
     await pending_deliveries.fail_for_endpoints(session, [endpoint.id], f"the endpoint was disabled: {reason}")
+    owner_is_reached = await session.scalar(
+        select(NoticeSettings.person_id).where(
+            NoticeSettings.person_id == endpoint.owner_id, NoticeSettings.address_state == "confirmed"
+        )
+    )
+    if owner_is_reached is not None:
+        session.add(
+            NoticeLetter(
+                person_id=owner_is_reached,
+                purpose=LETTER_PURPOSE,
+                endpoint_id=endpoint.id,
+                next_attempt_at=clock.now(),
+            )
+        )
     stored = await session.get(WebhookEndpointHealth, endpoint.id)
     event = WebhookEndpointDisabled(
         reason=reason,

@@ -14,11 +14,12 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Uuid, bindparam, exists, func, not_, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from services.webhooks.endpoints.disabling import LETTER_PURPOSE, load_disabled
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import LEASE, Claim
 from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.preferences import may_wake, settings_of
-from services.webhooks.notices.relevance import Line, check_relevance
+from services.webhooks.notices.relevance import TOO_LATE_AFTER, Line, check_relevance
 from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
@@ -52,6 +53,9 @@ async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdf
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
         claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
         claims += [found for letter in round_.warnings if (found := round_.claim_warning(letter, keys))]
+        for told in round_.of_endpoints:
+            if (found := await round_.claim_of_endpoint(told, keys)) is not None:
+                claims.append(found)
         for letter, notices in round_.letters:
             if (found := await round_.claim_notices(letter, notices, keys)) is not None:
                 claims.append(found)
@@ -77,6 +81,7 @@ class _Round:
         self.links: list[NoticeLetter] = []
         self.farewells: list[NoticeLetter] = []
         self.warnings: list[NoticeLetter] = []
+        self.of_endpoints: list[NoticeLetter] = []
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
 
     @staticmethod
@@ -106,6 +111,7 @@ class _Round:
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
         found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         found.warnings = [letter for letter in letters if letter.purpose == "linked"]
+        found.of_endpoints = [letter for letter in letters if letter.purpose == LETTER_PURPOSE]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
         of_people = [part for notices in by_person.values() for part in _letters_of(notices)]
         found.letters = [*of_letters, *((None, notices) for notices in of_people)]
@@ -142,12 +148,27 @@ class _Round:
 
     def claim_warning(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
         """Lease the letter that tells that an account in a network was linked."""
-        settings = self._settings.get(letter.person_id)
-        address = None if settings is None else preferences.address_of(settings, keys)
-        if settings is None or settings.address_state != AddressState.CONFIRMED or address is None:
+        address = self._confirmed_address(letter, keys)
+        if address is None:
             letter.status = "cancelled"
             return None
         return self._leased(letter, address, self._hours.default, account_linked=True)
+
+    async def claim_of_endpoint(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
+        """Lease the letter that tells an owner that their endpoint was disabled, if it still is."""
+        address = self._confirmed_address(letter, keys)
+        endpoint = await load_disabled(self._session, letter.person_id, letter.endpoint_id)
+        is_old = self._now - letter.created_at > TOO_LATE_AFTER
+        if address is None or endpoint is None or is_old:
+            letter.status = "cancelled"
+            return None
+        return self._leased(letter, address, self._hours.default, endpoint=endpoint)
+
+    def _confirmed_address(self, letter: NoticeLetter, keys: SecretStr) -> str | None:
+        settings = self._settings.get(letter.person_id)
+        if settings is None or settings.address_state != AddressState.CONFIRMED:
+            return None
+        return preferences.address_of(settings, keys)
 
     async def claim_notices(
         self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr

@@ -11,6 +11,7 @@ from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.rendering import (
     Envelope,
     confirmation_message,
+    endpoint_disabled_message,
     envelope,
     linked_message,
     notices_message,
@@ -95,6 +96,12 @@ def example_messages() -> dict[str, EmailMessage]:
         "report": _report_message(),
         "confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation"),
         "linked": linked_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
+        "endpoint-disabled": endpoint_disabled_message(
+            _addresses(),
+            failing_since="ср, 18 ноября, 10:00",
+            failed=240,
+            endpoint_url=f"{_URL}/webhooks/{_LETTER_ID}",
+        ),
         "replaced": replaced_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
     }
 

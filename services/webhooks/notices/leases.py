@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import CursorResult, exists, func, update
 
+from services.webhooks.endpoints.disabling import DisabledEndpoint
 from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.notices.reports.report_pdf import NoPdf
@@ -26,7 +27,7 @@ class Claim:
     """A letter that this worker has until its lease ends.
 
     It tells `lines` or a `report` with its PDF, is the link of `nonce`, or tells that an account in a network was
-    linked; without all of them it tells a former address that it was replaced.
+    linked, or an endpoint disabled; without all of them it tells a former address that it was replaced.
     """
 
     letter_id: UUID
@@ -41,6 +42,7 @@ class Claim:
     pdf: bytes | NoPdf | None = None
     nonce: UUID | None = None
     account_linked: bool = False
+    endpoint: DisabledEndpoint | None = None
 
 
 async def begin_sending(database: Database, claim: Claim) -> bool:

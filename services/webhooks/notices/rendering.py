@@ -12,6 +12,7 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from services.webhooks.endpoints.health import MAX_COUNTED
 from services.webhooks.notices.letters import Letter
 from services.webhooks.notices.reports.report_letter import ReportLetter
 from shared import clock
@@ -114,6 +115,23 @@ def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
 def linked_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
     """Return the e-mail that tells that an account in a network was linked."""
     return _message(addresses, "Уведомления связаны с перепиской в соцсети", "linked", settings_url=settings_url)
+
+
+def endpoint_disabled_message(
+    addresses: Envelope, *, failing_since: str | None, failed: int, endpoint_url: str
+) -> EmailMessage:
+    """Return the e-mail that tells an owner that their webhook endpoint was disabled.
+
+    `failing_since` is a time in words, None if the receiver is gone; `failed` is how many deliveries failed.
+    """
+    return _message(
+        addresses,
+        "Подписка на события отключена",
+        "endpoint_disabled",
+        failing_since=failing_since,
+        failed=f"{failed} или больше" if failed >= MAX_COUNTED else str(failed),
+        endpoint_url=endpoint_url,
+    )
 
 
 def page(template: str, **values: Any) -> str:

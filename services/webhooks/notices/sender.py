@@ -11,10 +11,11 @@ from aiolimiter import AsyncLimiter
 
 from services.webhooks.notices import claims, leases, links, outcomes
 from services.webhooks.notices.leases import Claim
-from services.webhooks.notices.letters import Letter, compose
+from services.webhooks.notices.letters import Letter, compose, local_time
 from services.webhooks.notices.rendering import (
     Envelope,
     confirmation_message,
+    endpoint_disabled_message,
     envelope,
     linked_message,
     notices_message,
@@ -198,6 +199,14 @@ class NoticeSender:
         settings_url = f"{self._front_end_url.rstrip('/')}/settings/notices"
         if claim.account_linked:
             return linked_message(addresses, settings_url=settings_url)
+        if claim.endpoint is not None:
+            since = claim.endpoint.failing_since
+            return endpoint_disabled_message(
+                addresses,
+                failing_since=local_time(since, claim.calendar.zone) if since else None,
+                failed=claim.endpoint.failed_deliveries,
+                endpoint_url=f"{self._front_end_url.rstrip('/')}/webhooks/{claim.endpoint.id}",
+            )
         if claim.report is None and not claim.lines:
             return replaced_message(addresses, settings_url=settings_url)
         kinds = (NoticeKind.REPORT,) if claim.report else tuple(sorted({line.kind for line in claim.lines}))

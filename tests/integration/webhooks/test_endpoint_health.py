@@ -6,9 +6,13 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
+import pytest
+
 from services.webhooks.endpoints import disabling
 from shared import clock
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
+from tests.integration.webhooks.notice_office import Office
+from tests.support.mail_server import MailServer
 from tests.support.service_under_test import insert_organisation
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
@@ -209,3 +213,40 @@ async def test_enabled_endpoint_starts_afresh_and_can_be_replayed(
     await harness.deliver()
     numbers = [request.json["data"]["number"] for request in receiver.received]
     assert set(numbers) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(500, "получатель не принял ни одного события"), (410, "больше не принимает события (410)"), (500, None)],
+    ids=["failing", "gone", "enabled again before the letter"],
+)
+async def test_owner_is_told_by_letter(
+    receiver: Receiver, office: Office, mail: MailServer, status: int, said: str | None
+) -> None:
+    harness = office.harness
+    owner = await office.person("manager", address="anna@example.ru")
+    stranger = await office.person("manager", address=None)
+    for owner_id in (owner, stranger):
+        endpoint = await harness.endpoint(receiver.url, organisation_id=office.organisation_id, role="manager")
+        await harness.sql(
+            "UPDATE webhook_endpoints SET owner_id = $1 WHERE id = $2", owner_id, UUID(endpoint["id"])
+        )
+    for _ in range(2):
+        await harness.emit("appeal.opened", office.organisation_id)
+    await harness.fan_out()
+    await fails(harness, receiver)
+    await has_failed_for(harness, FIVE_DAYS * 2)
+    receiver.statuses = [status] * 4
+    await harness.deliver()
+    [row] = await harness.sql("SELECT endpoint_id, person_id FROM notice_letters")
+    assert row["person_id"] == owner
+    if said is None:
+        await activate(harness, {"id": row["endpoint_id"]})
+    await office.send()
+    assert len(mail.letters) == (0 if said is None else 1)
+    assert [letter["status"] for letter in await office.letters()] == ["cancelled" if said is None else "sent"]
+    if said is not None:
+        words = " ".join(mail.letters[0].body().split())
+        assert said in words
+        assert "Не доставлено событий: 2." in words
+        assert f"https://api.example.ru/webhooks/{row['endpoint_id']}" in words
