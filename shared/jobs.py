@@ -152,6 +152,10 @@ async def _run_cancellable(work: Coroutine[Any, Any, None], stopping: asyncio.Ev
     task.result()
 
 
+async def _keep_session(_connection: asyncpg.Connection) -> None:
+    """Reset nothing when a connection goes back to the pool: single statements leave no state in its session."""
+
+
 class RetryLater(Exception):  # noqa: N818 — a request, not an error
     """Raised by a job to be run again `after` a time without counting a failure."""
 
@@ -252,6 +256,7 @@ class Jobs(JobQueue):
             min_size=1,
             max_size=JOB_CONNECTIONS,
             command_timeout=30,
+            reset=_keep_session,
             server_settings={"application_name": f"gospablik-{self.service}-jobs"},
         ) as pool:
             queries = _OutcomeWriter(pool, self.service, stopping)

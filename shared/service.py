@@ -135,7 +135,7 @@ class Service:
         self._large_bodies = large_bodies
         self._body_limit = body_limit
         self._before_bodies = before_bodies
-        self.wakeups = NotificationListener()
+        self.wakeups = NotificationListener(polls_outbox=with_relay)
         self.worker_errors: dict[str, str] = {}
         self._database: Database | None = None
         self._http_clients: list[aiohttp.ClientSession] = []

@@ -7,6 +7,7 @@ from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.notices import outcomes
+from services.webhooks.notices.claims import is_any_due
 from services.webhooks.notices.messages.account_events import ACCOUNT_EVENT_TYPES, handle_account_events
 from services.webhooks.notices.messages.due_messages import write_due_messages
 from services.webhooks.notices.messages.message_letters import hand_over_due
@@ -73,8 +74,10 @@ async def run_notice_messages(service: Service) -> None:
     config = webhooks_settings()
     front_end_url = config.front_end_url or service.settings.public_url
     while True:
-        count = await write_due_messages(service.database, front_end_url)
-        count += await hand_over_due(service.database, service.client())
+        count = 0
+        if await is_any_due(service.database):
+            count = await write_due_messages(service.database, front_end_url)
+            count += await hand_over_due(service.database, service.client())
         if not count:
             await asyncio.sleep(IDLE_SECONDS)
 

@@ -1,11 +1,12 @@
 """Consumers read numbered events after their offset, which is stored in the transaction of their changes."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ARRAY, BigInteger, String, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,7 +29,18 @@ BATCH = 500
 MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
+# For a notification that was lost together with the listener's connection.
+FALLBACK_SECONDS = 10.0
+# Events of other types are passed over; the offset in the database follows after this time at the latest.
+STORE_SECONDS = 2.0
 BACKOFF = Backoff(0.2, 30.0)
+
+# More than any position: nothing is looked for after it.
+_UNKNOWN = 2**63 - 1
+_LOOK = text(
+    """SELECT coalesce((SELECT max(position) FROM events), 0) AS last,
+        EXISTS (SELECT FROM events WHERE position > :reached AND type = ANY(:types)) AS wanted"""
+).bindparams(bindparam("reached", type_=BigInteger), bindparam("types", type_=ARRAY(String)))
 
 Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
 
@@ -48,6 +60,36 @@ async def read_after(
     if types is not None:
         query = query.where(Event.type.in_(types))
     return list(await session.scalars(query))
+
+
+class _Progress:
+    """What a running consumer knows of its offset: without work it begins no transaction."""
+
+    def __init__(self) -> None:
+        self.reached = _UNKNOWN
+        self._stored = _UNKNOWN
+        self._stored_at = 0.0
+
+    @property
+    def seconds_to_wait(self) -> float:
+        """Return how long to wait for a notification."""
+        return FALLBACK_SECONDS if self.reached == self._stored else STORE_SECONDS
+
+    def has_work(self, last: int, *, is_wanted: bool) -> bool:
+        """Return whether to read: an event after `reached` is wanted, or the stored offset is old.
+
+        Otherwise all events up to `last` are passed over.
+        """
+        is_behind = self._stored != last and time.monotonic() - self._stored_at >= STORE_SECONDS
+        if is_wanted or is_behind or self.reached == _UNKNOWN:
+            return True
+        self.reached = last
+        return False
+
+    def stored(self, last: int) -> None:
+        """Note that the offset in the database is at least `last`."""
+        self.reached = self._stored = last
+        self._stored_at = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -96,10 +138,11 @@ class Consumer:
 
     async def _advance(self, session: WriteSession, limit: int, handler: Handler) -> int:
         offsets = self.offsets_table
-        await session.execute(upsert(offsets).values(consumer=self.name, position=0).on_conflict_do_nothing())
-        position = await session.scalar(
-            select(offsets.position).where(offsets.consumer == self.name).with_for_update()
-        )
+        own_offset = select(offsets.position).where(offsets.consumer == self.name).with_for_update()
+        position = await session.scalar(own_offset)
+        if position is None:
+            await session.execute(upsert(offsets).values(consumer=self.name, position=0).on_conflict_do_nothing())
+            position = await session.scalar(own_offset)
         # Read the last position before the events: later ones belong to the next batch.
         last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
         if last == position:
@@ -116,13 +159,18 @@ class Consumer:
     ) -> None:
         """Handle events until cancelled; `report(name, error or None)` feeds the readiness check."""
         limit, failures, timeouts = BATCH, 0, 0
+        progress = _Progress()
         async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
-                await wait_for_notification(notified, seconds=2)
+                await wait_for_notification(notified, progress.seconds_to_wait)
                 try:
                     if self._exhausted(failures, timeouts):
                         await self.dead_letter_next(database)
                         failures = timeouts = 0
+                    looked = {"reached": progress.reached, "types": self.types}
+                    found = await database.execute_alone(_LOOK, looked)
+                    if not progress.has_work(found.last, is_wanted=found.wanted):
+                        continue
                     handled = 1
                     while handled:
                         handled = await self.process_batch(database, limit)
@@ -130,9 +178,11 @@ class Consumer:
                         report(self.name, None)
                         failures = timeouts = 0
                         limit = min(limit * 4, BATCH)
+                    progress.stored(found.last)
                 except Exception as error:  # reported and retried
                     report(self.name, repr(error))
                     notified.set()
+                    progress = _Progress()
                     if not await is_application_error(error, database.ping):
                         log.warning("consumer waiting for database", consumer=self.name, error=repr(error)[:300])
                         failures = timeouts = 0

@@ -12,18 +12,30 @@ from shared.supervision import Backoff
 
 EVENTS_WRITTEN = "gospablik_outbox"  # events were written and have to be numbered
 EVENTS_NUMBERED = "gospablik_events"  # events were numbered and can be read
+# Told in this process alone: rows of the outbox have waited for a whole second, so no relay works on them.
+OUTBOX_WAITS = "outbox waits"
 
 log = get_logger(__name__)
 
 PROBE_SECONDS = 10.0
+OUTBOX_SECONDS = 1.0
+_OUTBOX = """SELECT (SELECT max(position) FROM events), EXISTS (SELECT FROM events WHERE position IS NULL)
+    OR EXISTS (SELECT FROM audit WHERE position IS NULL)"""
 RECONNECT_BACKOFF = Backoff(0.2, 5.0)
 
 
 class NotificationListener:
-    """Lets coroutines wait for a channel. Notifications may be lost, so every waiter also polls after a time."""
+    """Lets coroutines wait for a channel. Notifications may be lost, so every waiter also polls after a time.
 
-    def __init__(self) -> None:
+    With `polls_outbox` its connection also asks each second what the outbox has, once for all waiters: audit rows
+    are written without a notification.
+    """
+
+    def __init__(self, *, polls_outbox: bool = False) -> None:
+        self._polls_outbox = polls_outbox
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._last_position: int | None = None
+        self._outbox_waited = False
 
     @asynccontextmanager
     async def subscribe(self, *channels: str) -> AsyncIterator[asyncio.Event]:
@@ -75,16 +87,31 @@ class NotificationListener:
                 self.notify_all_local()
                 while not closed.is_set():
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(closed.wait(), PROBE_SECONDS)
+                        async with asyncio.timeout(OUTBOX_SECONDS if self._polls_outbox else PROBE_SECONDS):
+                            await closed.wait()
                         break
                     # A server that disappeared does not close the connection, so probe it.
-                    await connection.fetchval("SELECT 1", timeout=PROBE_SECONDS)
+                    if self._polls_outbox:
+                        self._compare(*await connection.fetchrow(_OUTBOX, timeout=PROBE_SECONDS))
+                    else:
+                        await connection.fetchval("SELECT 1", timeout=PROBE_SECONDS)
             except Exception as error:
                 if not is_outage(error):
                     raise
                 log.warning("listen connection lost", error=repr(error))
             finally:
                 connection.terminate()
+
+    def _compare(self, last_position: int | None, outbox_waits: bool) -> None:
+        """Wake those who wait for what is new since the last second."""
+        if last_position != self._last_position:
+            self._last_position = last_position
+            self.notify_local(EVENTS_NUMBERED)
+        if outbox_waits:
+            self.notify_local(EVENTS_WRITTEN)
+            if self._outbox_waited:
+                self.notify_local(OUTBOX_WAITS)
+        self._outbox_waited = outbox_waits
 
 
 async def wait_for_notification(event: asyncio.Event, seconds: float) -> None:

@@ -1,8 +1,9 @@
 """The outbox relay: numbers committed events, in one process at a time."""
 
 import asyncio
+from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import BigInteger, Integer, Row, bindparam, func, select, text, update
 
 from shared import clock
 from shared.audit.hash_chain import number_and_chain
@@ -12,6 +13,7 @@ from shared.events.consumer import AFTER_OUTAGE_SECONDS, log
 from shared.events.listen_notify import (
     EVENTS_NUMBERED,
     EVENTS_WRITTEN,
+    OUTBOX_WAITS,
     NotificationListener,
     wait_for_notification,
 )
@@ -20,11 +22,36 @@ from shared.tables.common import Event, FeedEpoch
 RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
 EPOCH_BITS = 32
-_SERVER = text(
-    """SELECT system_identifier, CASE WHEN NOT pg_is_in_recovery() THEN
-        ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END
-    FROM pg_control_system()"""
+# The listener tells what waits; this is for the time while it has no connection.
+FALLBACK_SECONDS = 10.0
+_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
+# A promotion or a restored backup starts a new timeline; the one in the checkpoint is updated only later.
+_OUTBOX = text(
+    """SELECT coalesce((SELECT max(position) FROM events), 0) AS last,
+        EXISTS (SELECT FROM events WHERE position IS NULL) AS events_wait,
+        EXISTS (SELECT FROM audit WHERE position IS NULL) AS audit_waits,
+        system_identifier AS system, CASE WHEN NOT pg_is_in_recovery() THEN
+        ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END AS timeline,
+        feed.epoch, feed.server
+    FROM pg_control_system()
+    LEFT JOIN LATERAL (SELECT epoch, server FROM feed_epochs ORDER BY epoch DESC LIMIT 1) AS feed ON true"""
 )
+_ORDER = (Event.write_order.nulls_first(), Event.created_at, Event.id)
+_WAITING = (
+    select(Event.id, func.row_number().over(order_by=_ORDER).label("nth"))
+    .where(Event.position.is_(None))
+    .order_by(*_ORDER)
+    .limit(bindparam("limit", type_=Integer))
+    .subquery()
+)
+_NUMBER = (
+    update(Event)
+    .where(Event.id == _WAITING.c.id)
+    .values(position=bindparam("last", type_=BigInteger) + _WAITING.c.nth)
+    # The session holds none of the rows; synchronising would read all their ids.
+    .execution_options(synchronize_session=False)
+)
+_NOTIFY = select(func.pg_notify(EVENTS_NUMBERED, ""))
 
 
 async def number_committed_events(database: Database, limit: int = 5_000) -> int:
@@ -32,60 +59,61 @@ async def number_committed_events(database: Database, limit: int = 5_000) -> int
 
     Audit rows are chained in the same step. Return 0 if another relay holds the lock.
     """
+    return await _number(database, limit) or 0
+
+
+async def _number(database: Database, limit: int = 5_000) -> int | None:
+    """Number rows as above; None: another relay holds the lock."""
     async with database.write() as session:
-        if not await session.scalar(select(func.pg_try_advisory_xact_lock(RELAY_ADVISORY_LOCK))):
-            return 0
-        last = await _last_position(session)
-        order = (Event.write_order.nulls_first(), Event.created_at, Event.id)
-        waiting = (
-            select(Event.id, func.row_number().over(order_by=order).label("nth"))
-            .where(Event.position.is_(None))
-            .order_by(*order)
-            .limit(limit)
-            .subquery()
-        )
-        numbered = await session.execute(
-            update(Event).where(Event.id == waiting.c.id).values(position=last + waiting.c.nth),
-            # The session holds none of the rows; synchronising would read all their ids.
-            execution_options={"synchronize_session": False},
-        )
-        count: int = numbered.rowcount  # type: ignore[attr-defined]
-        if count:
-            await session.execute(select(func.pg_notify(EVENTS_NUMBERED, "")))
-        return count + await number_and_chain(session)
+        # A statement of its own: the next one sees what the holder of the lock before committed.
+        if not await session.scalar(_LOCK):
+            return None
+        outbox = (await session.execute(_OUTBOX)).one()
+        last = _last_position(session, outbox)
+        count = 0
+        if outbox.events_wait:
+            numbered = await session.execute(_NUMBER, {"last": last, "limit": limit})
+            count = numbered.rowcount  # type: ignore[attr-defined]
+            await session.execute(_NOTIFY)
+        return count + (await number_and_chain(session) if outbox.audit_waits else 0)
 
 
-async def _last_position(session: WriteSession) -> int:
+def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
     """Return the last position; after a failover, the one before the first of a new epoch.
 
     Consumers may have read positions of the lost server that are missing here, so these are not reused.
     """
-    last = await session.scalar(select(func.coalesce(func.max(Event.position), 0))) or 0
-    # A promotion or a restored backup starts a new timeline; the one in the checkpoint is updated only later.
-    system, timeline = (await session.execute(_SERVER)).one()
-    if timeline is None:
+    last = int(outbox.last)
+    if outbox.timeline is None:
         raise ReadOnlyServerError("the server is a standby")
-    server = f"{system}/{timeline}"
-    last_epoch = await session.scalar(select(FeedEpoch).order_by(FeedEpoch.epoch.desc()).limit(1))
-    if last_epoch is not None and last_epoch.server == server:
-        return max(last, last_epoch.epoch << EPOCH_BITS)
-    epoch = 0 if last_epoch is None else max(timeline, (last >> EPOCH_BITS) + 1)
-    if last_epoch is not None:
-        log.warning("event epoch changed", server=server, before=last_epoch.server, epoch=epoch)
+    server = f"{outbox.system}/{outbox.timeline}"
+    if outbox.server == server:
+        return max(last, int(outbox.epoch) << EPOCH_BITS)
+    epoch = 0 if outbox.server is None else max(int(outbox.timeline), (last >> EPOCH_BITS) + 1)
+    if outbox.server is not None:
+        log.warning("event epoch changed", server=server, before=outbox.server, epoch=epoch)
     session.add(FeedEpoch(epoch=epoch, server=server, created_at=clock.now()))
     return max(last, epoch << EPOCH_BITS)
 
 
 async def relay(database: Database, wakeups: NotificationListener) -> None:
-    """Number events until cancelled. Every worker runs a relay; the lock allows one at a time."""
-    async with wakeups.subscribe(EVENTS_WRITTEN) as notified:
+    """Number events until cancelled. Every worker runs a relay; the lock allows one at a time.
+
+    One that finds the lock taken stands by: it leaves notifications to the holder, until rows have waited for more
+    than a second because the holder is gone.
+    """
+    async with wakeups.subscribe(EVENTS_WRITTEN) as written, wakeups.subscribe(OUTBOX_WAITS) as waits:
+        stands_by = False
         while True:
-            await wait_for_notification(notified, seconds=1)
+            await wait_for_notification(waits if stands_by else written, FALLBACK_SECONDS)
             try:
-                while await number_committed_events(database):
-                    pass
+                while (count := await _number(database)) or count is None:
+                    stands_by = count is None
+                    if stands_by:
+                        break
             except Exception as error:
                 if not is_outage(error):
                     raise
+                stands_by = False
                 log.warning("relay waiting for database", error=repr(error)[:300])
                 await asyncio.sleep(AFTER_OUTAGE_SECONDS)

@@ -6,13 +6,13 @@ It writes nothing. A prefetched result whose context has changed meanwhile is re
 import asyncio
 from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
 from services.appeals.inbound import event_consumer, thread_context
 from shared.database.sessions import Database
-from shared.events.consumer import BATCH
+from shared.events.consumer import BATCH, FALLBACK_SECONDS
 from shared.events.listen_notify import EVENTS_NUMBERED, wait_for_notification
 from shared.service import Service
 from shared.tables.appeals import AppealsConsumerOffset
@@ -27,6 +27,12 @@ _MESSAGE_COLUMNS = (
     Message.id, Message.text, Message.kind, Message.network, Message.thread_key, Message.reply_to, Message.page_id,
     Message.attachments, Message.author_key,
 )  # fmt: skip
+
+# Positions are dense but for failovers, so this is at least the number of waiting events.
+_WAITING = text(
+    """SELECT coalesce((SELECT max(position) FROM events), 0)
+        - coalesce((SELECT position FROM appeals_consumer_offsets WHERE consumer = 'appeals'), 0)"""
+)
 
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
@@ -100,5 +106,7 @@ async def run_prefetch(service: Service) -> None:
     reached = 0
     async with service.wakeups.subscribe(EVENTS_NUMBERED) as woken:
         while True:
-            await wait_for_notification(woken, seconds=2)
-            reached = await prefetch_backlog(service.database, reached)
+            await wait_for_notification(woken, FALLBACK_SECONDS)
+            (waiting,) = await service.database.execute_alone(_WAITING)
+            if waiting > BATCH:
+                reached = await prefetch_backlog(service.database, reached)

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import asyncpg
 import stamina
-from sqlalchemy import case, func, select, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DBAPIError
 
 from services.ingest.callback_registrations import CallbackRepository
 from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
+from services.ingest.intake.source_statuses import SourceStatuses
 from services.ingest.intake.thread_state import (
     read_thread_states,
     save_thread_states,
@@ -34,6 +35,7 @@ from services.ingest.networks.sanitize import without_nul
 from services.ingest.polling.rate_repository import RateRepository
 from shared import clock
 from shared.contracts.values import MessageKind
+from shared.database.bulk_insert import insert_into
 from shared.database.outages import is_deadlock, sqlstate
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
@@ -46,14 +48,6 @@ log = get_logger(__name__)
 ExtraWork = Callable[[WriteSession, StoreResult], Awaitable[None]]
 
 DATA_ERRORS = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, RecursionError)
-
-
-@dataclass(frozen=True)
-class _SourceStatus:
-    """Result of the last check of a source."""
-
-    at: datetime
-    error: str | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ class DatabaseIntakeStore:
     def __init__(self, database: Database) -> None:
         self.callbacks: CallbackRegistrations = CallbackRepository(database)
         self._database = database
-        self._statuses: dict[tuple[UUID, str], _SourceStatus] = {}
+        self._statuses = SourceStatuses(database)
 
     async def store(
         self,
@@ -125,7 +119,7 @@ class DatabaseIntakeStore:
             # Intake is idempotent, so each delivery can be stored alone to find the one with invalid data.
             stored = [await self._store_one_by_one(delivery, deliveries) for delivery in deliveries]
         for delivery in deliveries:
-            self._statuses.pop((delivery.batch.page.id, delivery.batch.source), None)
+            self._statuses.forget(delivery.batch.page, delivery.batch.source)
         return stored
 
     async def _store(self, deliveries: Sequence[_Delivery]) -> list[StoreResult]:
@@ -241,49 +235,15 @@ class DatabaseIntakeStore:
 
     def report_success(self, page: PageRef, source: str) -> None:
         """Record a check that found nothing new, or an open connection."""
-        self._statuses[page.id, source] = _SourceStatus(clock.now(), None)
+        self._statuses.report(page, source, None)
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """Record a failed check; `/sources` shows it."""
-        self._statuses[page.id, source] = _SourceStatus(clock.now(), without_nul(error)[:500])
+        self._statuses.report(page, source, without_nul(error)[:500])
 
     async def flush(self) -> None:
         """Write the results of the last checks to the database."""
-        looks = dict(self._statuses)
-        if not looks:
-            return
-        rows: list[dict[str, Any]] = [
-            {
-                "id": new_id(),
-                "page_id": page_id,
-                "kind": kind,
-                "cursor": {},
-                "last_success_at": None if look.error else look.at,
-                "last_error_at": look.at if look.error else None,
-                "last_error": look.error,
-                "consecutive_failures": int(look.error is not None),
-                "updated_at": look.at,
-            }
-            for (page_id, kind), look in sorted(looks.items())
-        ]
-        upsert = insert(Source)
-        given = upsert.excluded
-        failed = given.last_error.is_not(None)
-        upsert = upsert.on_conflict_do_update(
-            index_elements=[Source.page_id, Source.kind],
-            set_={
-                "last_success_at": case((failed, Source.last_success_at), else_=given.last_success_at),
-                "last_error_at": case((failed, given.last_error_at), else_=Source.last_error_at),
-                "last_error": case((failed, given.last_error), else_=Source.last_error),
-                "consecutive_failures": case((failed, Source.consecutive_failures + 1), else_=0),
-                "updated_at": given.updated_at,
-            },
-        )
-        async with self._database.write() as session:
-            await session.execute(upsert, rows)
-        for key, look in looks.items():
-            if self._statuses.get(key) is look:
-                del self._statuses[key]
+        await self._statuses.flush()
 
 
 def is_data_error(error: Exception) -> bool:
@@ -346,7 +306,7 @@ async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery,
 
 
 def _well(*, moved: bool) -> Insert:
-    upsert = insert(Source)
+    upsert = insert_into(Source)
     given = upsert.excluded
     changes: dict[str, Any] = {
         "last_success_at": given.last_success_at,

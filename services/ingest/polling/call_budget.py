@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.ingest.settings import IngestSettings
@@ -22,6 +22,12 @@ BLOCK_SHARE = 200
 MAX_BLOCK = 25
 
 Key = tuple[UUID, str]
+
+_COUNTED = (
+    select(CallCount.token_id, CallCount.method, func.sum(CallCount.calls).label("calls"))
+    .where(CallCount.bucket > bindparam("after"))
+    .group_by(CallCount.token_id, CallCount.method)
+)
 
 
 @dataclass
@@ -66,11 +72,7 @@ class CallBudget:
     async def refresh(self) -> None:
         """Reload the counts of all processes."""
         async with self._database.read() as session:
-            rows = await session.execute(
-                select(CallCount.token_id, CallCount.method, func.sum(CallCount.calls).label("calls"))
-                .where(CallCount.bucket > self._horizon(clock.now()))
-                .group_by(CallCount.token_id, CallCount.method)
-            )
+            rows = await session.execute(_COUNTED, {"after": self._horizon(clock.now())})
             self._counted = {(row.token_id, row.method): int(row.calls) for row in rows}
 
     async def reserve_call(self, token_id: UUID, network: str, method: str) -> bool:

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from prometheus_client import Gauge
-from sqlalchemy import func, literal, or_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Interval, bindparam, func, or_, update
 
+from shared.database.bulk_insert import insert_into
 from shared.database.sessions import Database
 from shared.logs import get_logger
 from shared.tables.ingest import ReadingLease
@@ -15,6 +15,20 @@ log = get_logger(__name__)
 READING = Gauge("gospablik_reads_networks", "1 in the worker that reads the networks, 0 in one that stands by")
 # The only lease there is; a table of one row for each part of the pages when workers divide them.
 _PART = "all"
+_TERM = bindparam("term", type_=Interval)
+_NEW = insert_into(ReadingLease).values(
+    part=_PART, holder=bindparam("holder"), expires_at=func.clock_timestamp() + _TERM
+)
+_CLAIM = _NEW.on_conflict_do_update(
+    index_elements=[ReadingLease.part],
+    set_={"holder": _NEW.excluded.holder, "expires_at": _NEW.excluded.expires_at},
+    where=or_(
+        ReadingLease.holder == _NEW.excluded.holder,
+        ReadingLease.expires_at < func.clock_timestamp(),
+        # Longer than any claim: the database's clock was set back.
+        ReadingLease.expires_at > func.clock_timestamp() + bindparam("implausible", type_=Interval),
+    ),
+).returning(ReadingLease.part)
 
 
 class ReadingLeaseHolder:
@@ -33,21 +47,9 @@ class ReadingLeaseHolder:
 
     async def renew(self) -> bool:
         """Take the lease if it is free or expired, or extend it; return whether this worker reads."""
-        claim = insert(ReadingLease).values(
-            part=_PART, holder=self._holder, expires_at=func.clock_timestamp() + literal(self._term)
-        )
-        claim = claim.on_conflict_do_update(
-            index_elements=[ReadingLease.part],
-            set_={"holder": claim.excluded.holder, "expires_at": claim.excluded.expires_at},
-            where=or_(
-                ReadingLease.holder == claim.excluded.holder,
-                ReadingLease.expires_at < func.clock_timestamp(),
-                # Longer than any claim: the database's clock was set back.
-                ReadingLease.expires_at > func.clock_timestamp() + literal(2 * self._term),
-            ),
-        )
         async with self._database.write() as session:
-            held = (await session.execute(claim.returning(ReadingLease.part))).first() is not None
+            terms = {"term": self._term, "implausible": 2 * self._term}
+            held = (await session.execute(_CLAIM, {"holder": self._holder, **terms})).first() is not None
         if held is not self._held:
             log.info("this worker reads the networks" if held else "another worker reads the networks")
             self._held = held

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.calls import CallError, ErrorTreatment
@@ -23,6 +24,9 @@ log = get_logger(__name__)
 
 SOURCE = "backfill"
 UNFINISHED_STATUSES = ("queued", "running")
+_UNFINISHED = select(func.array_agg(aggregate_order_by(Backfill.id, Backfill.created_at))).where(
+    Backfill.status.in_(UNFINISHED_STATUSES)
+)
 # Errors that a retry cannot solve: the network denies access, or the request is invalid.
 PERMANENT_TREATMENTS = {
     ErrorTreatment.DENIED,
@@ -71,9 +75,8 @@ class BackfillRunner:
         await self._rota.run()
 
     async def _waiting(self) -> list[UUID]:
-        async with self._database.read() as session:
-            unfinished = select(Backfill.id).where(Backfill.status.in_(UNFINISHED_STATUSES))
-            return list(await session.scalars(unfinished.order_by(Backfill.created_at)))
+        (ids,) = await self._database.execute_alone(_UNFINISHED)
+        return list(ids or ())
 
     async def _carry_out(self, row_id: UUID) -> None:
         row = await self._begin(row_id)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, select, true, update
+from sqlalchemy import and_, delete, exists, func, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.store import DatabaseIntakeStore
@@ -32,6 +32,7 @@ SCHEDULE_LOCK = 0x7265636F  # "reco"
 # Reconciliations are deleted after this; the gap counts of pages are kept.
 KEPT_FOR = timedelta(days=90)
 PAGE_INACTIVE_TEXT = "the page is no longer active"
+_ANY_UNFINISHED = select(exists().where(Reconciliation.finished_at.is_(None)))
 # Token states that only a person can end.
 UNUSABLE_TOKEN_STATES = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, TokenState.BLOCKED})
 
@@ -82,6 +83,8 @@ class ReconciliationRunner:
     async def _waiting(self) -> list[UUID]:
         """Return the oldest unfinished reconciliation of each page, after adding one that is due."""
         now = asyncio.get_running_loop().time()
+        if now < self._next_at and not any(await self._database.execute_alone(_ANY_UNFINISHED)):
+            return []
         async with self._database.write() as session:
             await session.execute(
                 update(Reconciliation)

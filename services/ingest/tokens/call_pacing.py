@@ -7,10 +7,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import case, extract, func, literal
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Interval, Uuid, bindparam, case, extract, func
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.database.bulk_insert import insert_into
 from shared.database.sessions import Database
 from shared.logs import get_logger
 from shared.tables.ingest import CallTurn
@@ -29,6 +29,15 @@ RESERVE_SECONDS = 1.0
 LOCAL_SECONDS = 10.0
 # A turn that nobody took in time is not used later, when it would follow the next one too closely.
 _LATE_SECONDS = 0.02
+_NOW = func.clock_timestamp()
+_TAKEN = bindparam("taken", type_=Interval)
+_FREE_AT = case((CallTurn.next_at > _NOW + FURTHEST, _NOW), else_=func.greatest(CallTurn.next_at, _NOW))
+_RESERVE = (
+    insert_into(CallTurn)
+    .values(token_id=bindparam("token", type_=Uuid), next_at=_NOW + _TAKEN)
+    .on_conflict_do_update(index_elements=[CallTurn.token_id], set_={"next_at": _FREE_AT + _TAKEN})
+    .returning(extract("epoch", CallTurn.next_at - _NOW).label("until_last"))
+)
 _DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -82,19 +91,12 @@ class CallPacer:
         loop = asyncio.get_running_loop()
         if loop.time() < queue.local_until:
             return 0.0
-        now, taken = func.clock_timestamp(), timedelta(seconds=count * interval)
-        free_at = case((CallTurn.next_at > now + FURTHEST, now), else_=func.greatest(CallTurn.next_at, now))
-        reserve = (
-            insert(CallTurn)
-            .values(token_id=token_id, next_at=now + literal(taken))
-            .on_conflict_do_update(index_elements=[CallTurn.token_id], set_={"next_at": free_at + literal(taken)})
-            .returning(extract("epoch", CallTurn.next_at - now))
-        )
+        taken = timedelta(seconds=count * interval)
         try:
-            async with asyncio.timeout(RESERVE_SECONDS), self._database.write() as session:
-                until_last = float((await session.execute(reserve)).scalar_one())
+            async with asyncio.timeout(RESERVE_SECONDS):
+                found = await self._database.execute_alone(_RESERVE, {"token": token_id, "taken": taken})
         except _DATABASE_ERRORS as error:
             queue.local_until = loop.time() + LOCAL_SECONDS
             log.warning("calls of a token are spaced without the database", error=type(error).__name__)
             return 0.0
-        return max(until_last - taken.total_seconds(), 0.0)
+        return max(float(found.until_last) - taken.total_seconds(), 0.0)

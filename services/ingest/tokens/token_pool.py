@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,8 @@ log = get_logger(__name__)
 
 CLEANUP_INTERVAL = timedelta(hours=1)
 # A database error must not change the outcome of a call; the next refresh retries.
+_PAGES = select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.go_live_at).where(Page.active)
+_VERSIONS = select(NetworkToken.id, NetworkToken.updated_at).order_by(NetworkToken.created_at.desc())
 DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -55,15 +57,16 @@ class DatabaseTokenPool:
         await self._save_left_over()
         await expire_limits(self._database)
         async with self._database.read() as session:
-            pages = await session.execute(
-                select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.go_live_at).where(
-                    Page.active
-                )
-            )
+            pages = await session.execute(_PAGES)
             found = {(row.network, row.external_id): PageRef.of(row) for row in pages}
-            rows = list(await session.scalars(select(NetworkToken).order_by(NetworkToken.created_at.desc())))
+            versions = [(row.id, row.updated_at) for row in await session.execute(_VERSIONS)]
+            changed = [token_id for token_id, updated_at in versions if not self._is_current(token_id, updated_at)]
+            rows = {}
+            if changed:
+                read = select(NetworkToken).where(NetworkToken.id.in_(changed))
+                rows = {row.id: row for row in await session.scalars(read)}
         self._pages = found
-        self._tokens = dict(self._renewed(rows))
+        self._tokens = dict(self._renewed([token_id for token_id, _ in versions], rows))
         self._by_page = defaultdict(list)
         for token in self._tokens.values():
             self._by_page[token.credential.network, token.credential.kind, token.credential.page_id].append(token)
@@ -73,17 +76,24 @@ class DatabaseTokenPool:
             self._swept = clock.now()
             await self.budget.delete_expired()
 
-    def _renewed(self, rows: Sequence[NetworkToken]) -> Iterator[tuple[UUID, PooledToken]]:
-        for row in rows:
-            before = self._tokens.get(row.id)
-            # Failures seen by this process and not saved yet are newer than the row.
-            if before is not None and (before.unsaved_failures or before.updated_at == row.updated_at):
-                yield row.id, before
-                continue
-            try:
-                yield row.id, read_token(row, before)
-            except (InvalidToken, ValueError, KeyError) as error:
-                log.warning("token could not be decrypted", token_id=str(row.id), error=type(error).__name__)
+    def _is_current(self, token_id: UUID, updated_at: datetime) -> bool:
+        before = self._tokens.get(token_id)
+        # Failures seen by this process and not saved yet are newer than the row.
+        return before is not None and bool(before.unsaved_failures or before.updated_at == updated_at)
+
+    def _renewed(
+        self, token_ids: Sequence[UUID], changed: Mapping[UUID, NetworkToken]
+    ) -> Iterator[tuple[UUID, PooledToken]]:
+        for token_id in token_ids:
+            before, row = self._tokens.get(token_id), changed.get(token_id)
+            # A failure may have been seen while the row was read.
+            if before is not None and (row is None or before.unsaved_failures):
+                yield token_id, before
+            elif row is not None:
+                try:
+                    yield token_id, read_token(row, before)
+                except (InvalidToken, ValueError, KeyError) as error:
+                    log.warning("token could not be decrypted", token_id=str(token_id), error=type(error).__name__)
 
     def _update_metrics(self) -> None:
         tokens = self._tokens.values()

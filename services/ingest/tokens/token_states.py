@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, exists, select
 
 from services.ingest.networks.port import TokenState
 from services.ingest.tokens.crypto import decrypt, encrypt
@@ -16,6 +16,10 @@ from shared.database.sessions import Database, WriteSession
 from shared.events.outbox import emit
 from shared.tables.ingest import NetworkToken
 from shared.tables.registry import Page
+
+_ANY_OVER = select(
+    exists().where(NetworkToken.state == TokenState.LIMITED.value, NetworkToken.limited_until <= bindparam("now"))
+)
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,8 @@ async def expire_limits(database: Database) -> None:
     """Set tokens whose limit has expired back to healthy."""
     now = clock.now()
     over = (NetworkToken.state == TokenState.LIMITED.value, NetworkToken.limited_until <= now)
-    async with database.read() as session:
-        if not await session.scalar(select(func.count()).where(*over)):
-            return
+    if not any(await database.execute_alone(_ANY_OVER, {"now": now})):
+        return
     async with database.write() as session:
         rows = await session.scalars(select(NetworkToken).where(*over).with_for_update(skip_locked=True))
         for row in rows:

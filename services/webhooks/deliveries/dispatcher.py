@@ -47,6 +47,12 @@ LEASE_MARGIN = timedelta(seconds=30)
 # many, so that a receiver that always times out does not delay the others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 
+_ANY_DUE = text(
+    """SELECT EXISTS (SELECT FROM webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+        SELECT FROM webhook_deliveries
+        WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now LIMIT 1
+    ) AS due) AS is_any_due"""
+).bindparams(bindparam("now", type_=DateTime(timezone=True)))
 _CLAIM = (
     text(
         """
@@ -175,6 +181,9 @@ class Dispatcher:
             if claim.id not in refused
         ]
 
+    async def _is_any_due(self) -> bool:
+        return bool((await self._database.execute_alone(_ANY_DUE, {"now": clock.now()})).is_any_due)
+
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
         """Send the delivery once. Every failure of the receiver or the connection becomes a result."""
         started_at, begun = clock.now(), time.perf_counter()
@@ -232,6 +241,9 @@ class Dispatcher:
             try:
                 while True:
                     room = self._concurrency - len(in_flight)
+                    if not in_flight and not await self._is_any_due():
+                        await asyncio.sleep(IDLE_SECONDS)
+                        continue
                     claims = await self.claim(room, Counter(in_flight.values())) if room else []
                     for claim in claims:
                         in_flight[asyncio.create_task(self.attempt(http, claim))] = claim.endpoint_id

@@ -43,6 +43,21 @@ UNREADABLE_DELAY = timedelta(hours=1)
 _BY_EMAIL = Notice.channel == NoticeChannel.EMAIL.value
 
 
+_ANY_DUE = select(
+    or_(
+        exists().where(NoticeLetter.status == "waiting", NoticeLetter.next_attempt_at <= bindparam("now")),
+        # Interrupted letters of any worker, and messages to be handed over.
+        exists().where(NoticeLetter.status == "sending"),
+        exists().where(Notice.status == "waiting", Notice.letter_id.is_(None), Notice.send_at <= bindparam("now")),
+    ).label("is_any_due")
+)
+
+
+async def is_any_due(database: Database) -> bool:
+    """Return whether a round of any sender may find something: nothing is locked or read for most of them."""
+    return bool((await database.execute_alone(_ANY_DUE, {"now": clock.now()})).is_any_due)
+
+
 async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdfs) -> list[Claim]:
     """Lease up to `limit` letters that are due, and commit. Notices not worth telling any more are suppressed.
 

@@ -106,7 +106,7 @@ class NoticeSender:
     async def run(self) -> None:
         """Send letters until cancelled."""
         while True:
-            count = await self.send_due()
+            count = await self.send_due() if await claims.is_any_due(self._database) else 0
             if not count:
                 await asyncio.sleep(IDLE_SECONDS)
             elif self._state.error is not None:

@@ -1,0 +1,100 @@
+"""Results of the checks of sources that brought nothing, written every few seconds for all together."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case
+from sqlalchemy.dialects.postgresql import Insert
+
+from services.ingest.networks.port import PageRef
+from shared import clock
+from shared.database.bulk_insert import insert_into
+from shared.database.sessions import Database
+from shared.ids import new_id
+from shared.tables.ingest import Source
+
+# A further success is written after this time at the latest, a failure or the end of failures at once.
+SUCCESS_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class _Status:
+    """Result of the last check of a source."""
+
+    at: datetime
+    error: str | None
+
+
+class SourceStatuses:
+    """The last results that are not written yet, by page and source."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[tuple[UUID, str], _Status] = {}
+        # When a success of a source was last written, after which no failure was (event loop time).
+        self._succeeded: dict[tuple[UUID, str], float] = {}
+
+    def report(self, page: PageRef, source: str, error: str | None) -> None:
+        """Record a check; without an error it succeeded."""
+        self._waiting[page.id, source] = _Status(clock.now(), error)
+
+    def forget(self, page: PageRef, source: str) -> None:
+        """Drop the result of a source whose success was stored with its messages."""
+        self._waiting.pop((page.id, source), None)
+
+    async def flush(self) -> None:
+        """Write the results to the database."""
+        now = asyncio.get_running_loop().time()
+        looks = {key: look for key, look in self._waiting.items() if look.error or self._is_due(key, now)}
+        if not looks:
+            return
+        rows: list[dict[str, Any]] = [
+            {
+                "id": new_id(),
+                "page_id": page_id,
+                "kind": kind,
+                "cursor": {},
+                "last_success_at": None if look.error else look.at,
+                "last_error_at": look.at if look.error else None,
+                "last_error": look.error,
+                "consecutive_failures": int(look.error is not None),
+                "updated_at": look.at,
+            }
+            for (page_id, kind), look in sorted(looks.items())
+        ]
+        async with self._database.write() as session:
+            await session.execute(_STATUS, rows)
+        for key, look in looks.items():
+            if self._waiting.get(key) is look:
+                del self._waiting[key]
+            if look.error:
+                self._succeeded.pop(key, None)
+            else:
+                self._succeeded[key] = now
+
+    def _is_due(self, key: tuple[UUID, str], now: float) -> bool:
+        """Return whether to write one more success of a source: most sources are checked every few seconds."""
+        return now - self._succeeded.get(key, -inf) >= SUCCESS_SECONDS
+
+
+def _upsert() -> Insert:
+    upsert = insert_into(Source)
+    given = upsert.excluded
+    failed = given.last_error.is_not(None)
+    return upsert.on_conflict_do_update(
+        index_elements=[Source.page_id, Source.kind],
+        set_={
+            "last_success_at": case((failed, Source.last_success_at), else_=given.last_success_at),
+            "last_error_at": case((failed, given.last_error_at), else_=Source.last_error_at),
+            "last_error": case((failed, given.last_error), else_=Source.last_error),
+            "consecutive_failures": case((failed, Source.consecutive_failures + 1), else_=0),
+            "updated_at": given.updated_at,
+        },
+    )
+
+
+_STATUS = _upsert()
