@@ -18,16 +18,23 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && rm -rf natasha/data/model natasha/data/dict
 
-# What no container runs but that of the target `training`: it teaches the classifier, and reads no network.
+# Without what no container runs, and without the names of symbols in libraries, which only debuggers read.
 FROM packages AS services
+COPY cli/deployment/strip_symbols.py /opt/
 RUN cd /opt/gospablik/lib/python3.11/site-packages \
-    && rm -rf sklearn scikit_learn* joblib* narwhals* threadpoolctl* holidays* \
+    && rm -rf holidays* numpy/f2py \
     && rm -rf sqlalchemy/testing sqlalchemy/dialects/mssql sqlalchemy/dialects/mysql sqlalchemy/dialects/oracle \
     && find pygments/lexers -type f ! -name '__init__*' ! -name '_mapping*' -delete \
-    && cd scipy \
-    && rm -rf cluster datasets differentiate fft fftpack integrate interpolate io misc ndimage odr optimize signal \
-        spatial stats \
-    && find .. -regex '.*\.\(c\|h\|cpp\|hpp\|pyx\|pxd\|pxi\|pyi\|f\|f90\)' -delete
+    && find . -regex '.*\.\(a\|c\|h\|cpp\|hpp\|pyx\|pxd\|pxi\|pyi\|f\|f90\)' -delete \
+    && python /opt/strip_symbols.py .
+
+# What teaches the classifier: it reads no network.
+FROM packages AS teaching
+COPY requirements-training.lock ./
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
+    --mount=type=secret,id=ca,target=/run/secrets/ca,required=false \
+    pip --python /opt/gospablik/bin/python install --no-cache-dir --disable-pip-version-check \
+        --no-deps --require-hashes -r requirements-training.lock
 
 # The code and its command, for the Python of the packages. Migrations run once: nothing is compiled for them.
 FROM packages AS code
@@ -72,7 +79,7 @@ COPY --chmod=755 cli/deployment/ready.bash /usr/local/bin/ready
 
 # `docker build --target training -t gospablik-training .`: the command `gospablik topics train` and its packages.
 FROM base AS training
-COPY --from=packages /opt/gospablik /opt/gospablik
+COPY --from=teaching /opt/gospablik /opt/gospablik
 COPY --from=code /opt/code /opt/code
 
 FROM base

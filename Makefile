@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 help: ## what can be done here
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.runtime: requirements.lock requirements-embedded.lock pyproject.toml
+$(VENV)/.runtime: requirements.lock requirements-training.lock requirements-embedded.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
 	@echo "installing the locked packages into $(VENV): about a minute, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock -r requirements-embedded.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		-r requirements.lock -r requirements-training.lock -r requirements-embedded.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -57,7 +58,8 @@ RESOLVE := uv pip compile -q --universal --python-version 3.11 --generate-hashes
 
 lock: ## resolve requirements*.in into hashed locks (needs uv)
 	$(RESOLVE) $(UNUSED:%=--no-emit-package %) requirements.in -o requirements.lock
+	$(RESOLVE) -c requirements.lock --no-emit-package numpy requirements-training.in -o requirements-training.lock
 	$(RESOLVE) -c requirements.lock requirements-embedded.in -o requirements-embedded.lock
-	$(RESOLVE) -c requirements.lock -c requirements-embedded.lock requirements-dev.in -o requirements-dev.lock
+	$(RESOLVE) -c requirements.lock -c requirements-training.lock -c requirements-embedded.lock requirements-dev.in -o requirements-dev.lock
 
 .PHONY: help run test test-long test-containers lint format bench lock

@@ -17,14 +17,12 @@ from uuid import UUID
 
 import numpy as np
 from rapidfuzz import fuzz
-from scipy import sparse
 
+from services.appeals.classification.model.sparse_rows import SparseRows
 from services.appeals.classification.rules.urgency_signals import utility_failure_names
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
-# A sparse matrix of scipy, whose stubs are not installed.
-Matrix = Any
 # From this score on an appeal is shown as similar.
 MIN_SHOWN_SCORE = 0.45
 # Ratio from which texts are the same apart from typos, and the minimum number of characters: many people write
@@ -125,7 +123,7 @@ def mentions_name(text: str, name: str) -> bool:
     return any(word.startswith(start) for word in tokenize(clean_text(text)) for start in starts)
 
 
-def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Matrix:
+def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> SparseRows:
     """Return each text as a row of length 1 (0 without content words).
 
     The product of two rows is their cosine similarity. Names of `places` are left out: naming the same location
@@ -141,7 +139,7 @@ def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> Mat
     for start, end in pairwise(ends):
         data[start:end] /= np.linalg.norm(data[start:end]) or 1.0
     indices = np.array([column for counts in counted for column in counts], dtype=np.int32)
-    return sparse.csr_matrix((data, indices, ends), shape=(len(texts), _COLUMN_COUNT))
+    return SparseRows(data, indices, ends, _COLUMN_COUNT)
 
 
 def normalized_words(text: str) -> str:
@@ -167,7 +165,7 @@ def compare(
     if not others:
         return []
     rows = text_vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
-    alike = np.asarray((rows[1:] @ rows[0].T).todense()).ravel()
+    alike = (rows[1:] @ rows[:1].T).ravel()
     words = normalized_words(asked.text)
     return [
         _compare(asked, other, float(text), same_words(words, normalized_words(other.text)), groups)
@@ -252,10 +250,10 @@ def _subject_score(
     return 0.0, []
 
 
-def mean_top_similarity(rows: Matrix, others: Matrix, *, best: int = 3) -> Any:
+def mean_top_similarity(rows: SparseRows, others: SparseRows, *, best: int = 3) -> Any:
     """Return for each row the mean similarity to its `best` most similar others (0 where there are none)."""
     if others.shape[0] == 0:
         return np.zeros(rows.shape[0])
-    alike = np.asarray((rows @ others.T).todense())
+    alike = rows @ others.T
     kept = min(best, alike.shape[1])
     return np.sort(alike, axis=1)[:, -kept:].mean(axis=1)

@@ -4,6 +4,7 @@ The key is the utility failure, else the topic group. Appeals that name a utilit
 one thing; a topic group is broad, so its texts must be similar as well.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from scipy.sparse.csgraph import connected_components
-from scipy.special import gammainc
+import numpy as np
 
 from services.appeals.classification.rules.urgency_signals import utility_failure_index
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from services.appeals.incidents.similarity import (
-    Matrix,
     distinctive_text,
     mean_top_similarity,
     mentions_name,
@@ -34,6 +33,7 @@ _MIN_RATIO, _MAX_P_VALUE = 1.5, 1e-4
 _PRIOR_SHARE = {"utility_failure": 0.02, "group": 0.04}
 _PRIOR_WEIGHT = 50
 _BESIDE = 2
+_NEGLIGIBLE = 1e-16
 # How many members' texts represent an incident.
 MAX_SAMPLE_TEXTS = 40
 # The same problem elsewhere at the same time raises the baseline by at most this share: it may be a storm, or a
@@ -124,7 +124,21 @@ def is_significant(count: int, among: int, share: float) -> bool:
     """Return whether `count` of `among` appeals is significantly above the expected share."""
     expected = share * among
     # Poisson probability of as many or more by chance, if appeals are independent.
-    return count >= _MIN_RATIO * expected and float(gammainc(count, expected)) <= _MAX_P_VALUE
+    return count >= _MIN_RATIO * expected and poisson_at_least(count, expected) <= _MAX_P_VALUE
+
+
+def poisson_at_least(count: int, mean: float) -> float:
+    """Return the probability of `count` or more where `mean` are expected."""
+    if count <= 0 or mean <= 0:
+        return float(count <= 0)
+    term = math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
+    total = term
+    # Terms grow up to the mean; above it each is smaller than the one before.
+    while count < mean or term > total * _NEGLIGIBLE:
+        count += 1
+        term *= mean / count
+        total += term
+    return min(total, 1.0)
 
 
 def count_authors(appeals: Iterable[RecentAppeal]) -> int:
@@ -188,12 +202,22 @@ def group_by_text(appeals: Sequence[RecentAppeal]) -> Iterator[list[RecentAppeal
     if not appeals:
         return
     rows = text_vectors([appeal.text for appeal in appeals], location_names(appeals))
-    near: Matrix = (rows @ rows.T) >= MIN_SIMILARITY
-    _, labels = connected_components(near, directed=False)
-    parts: dict[int, list[RecentAppeal]] = defaultdict(list)
-    for appeal, label in zip(appeals, labels, strict=True):
-        parts[int(label)].append(appeal)
-    yield from sorted(parts.values(), key=len, reverse=True)
+    others = rows.T
+    left = np.ones(len(appeals), dtype=bool)
+    parts: list[list[RecentAppeal]] = []
+    for first in range(len(appeals)):
+        if not left[first]:
+            continue
+        left[first] = False
+        found = [first]
+        # It grows meanwhile: a text is compared with others when it is reached.
+        for at in found:
+            near = (rows[at : at + 1] @ others)[0] >= MIN_SIMILARITY
+            reached = np.flatnonzero(near & left)
+            left[reached] = False
+            found += reached.tolist()
+        parts.append([appeals[at] for at in sorted(found)])
+    yield from sorted(parts, key=len, reverse=True)
 
 
 def find_spikes(

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
+
+from services.metrics.pulse.beta_function import incomplete_beta
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class Expected:
     def at_least(self, counts: Array) -> Array:
         """Return the probability of this count or a higher one."""
         share = self.mean / (self.mean + self.size)
-        return np.where(counts > 0, betainc(np.maximum(counts, 1), self.size, share), 1.0)
+        return np.where(counts > 0, incomplete_beta(np.maximum(counts, 1), self.size, share), 1.0)
 
     def at_most(self, counts: Array) -> Array:
         """Return the probability of this count or a lower one."""

@@ -6,8 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from scipy.sparse.csgraph import connected_components
+from scipy.special import gammainc
 
+from bench import labelled_messages
+from services.appeals.incidents.similarity import text_vectors
 from services.appeals.incidents.spike_detection import (
+    MIN_SIMILARITY,
     Counts,
     RecentAppeal,
     SpikeKey,
@@ -15,9 +20,11 @@ from services.appeals.incidents.spike_detection import (
     count_authors,
     find_related,
     find_spikes,
+    group_by_text,
     is_concentrated,
     is_significant,
     may_concern,
+    poisson_at_least,
 )
 
 NOON = datetime(2026, 3, 4, 4, tzinfo=UTC)
@@ -54,6 +61,28 @@ def test_minimum_authors_must_write_within_the_window(apart: int, sudden: bool) 
     appeals = [said(f"нет света {n}", n * apart) for n in range(5)]
     assert is_concentrated(appeals, 5, HOUR) is sudden
     assert not is_concentrated([*appeals[:4], said("ещё", 500)], 5, HOUR)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 40, 300])
+@pytest.mark.parametrize("mean", [0.01, 0.7, 4.0, 60.0, 400.0])
+def test_probability_of_a_count_is_that_of_scipy(count: int, mean: float) -> None:
+    expected = 1.0 if count == 0 else float(gammainc(count, mean))
+    assert poisson_at_least(count, mean) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+def test_texts_are_grouped_through_others_between_them() -> None:
+    texts = [row["text"] for row in labelled_messages.read(min(labelled_messages.MESSAGE_SETS_DIR.glob("*.csv")))]
+    appeals = [
+        said(text) for text in [*texts[:150], "нет света в селе", "света в селе нет с утра", "с утра сидим", ""]
+    ]
+    rows = text_vectors([appeal.text for appeal in appeals])
+    count, labels = connected_components(rows @ rows.T >= MIN_SIMILARITY, directed=False)
+    groups = list(group_by_text(appeals))
+    assert 1 < count < len(appeals)
+    assert len(groups) == count
+    label_of = {appeal.id: label for appeal, label in zip(appeals, labels, strict=True)}
+    assert all(len({label_of[appeal.id] for appeal in group}) == 1 for group in groups)
+    assert [len(group) for group in groups] == sorted(map(len, groups), reverse=True)
 
 
 def test_count_clearly_above_the_baseline_is_significant() -> None:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from services.appeals.classification.model.rule_features import need_features, urgency_features
-from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
+from services.appeals.classification.model.sparse_rows import SparseRows
+from services.appeals.classification.model.tfidf_features import TfidfFeatures
 from services.appeals.classification.rules.keyword_classifier import KeywordMatches
 from services.appeals.classification.rules.urgency_signals import UrgencySignals, detect_urgency_signals
 from services.appeals.classification.text.text_limits import truncate_input, truncation_note
@@ -56,15 +56,15 @@ class ClassificationHead:
     """A linear head: `labels` by `weights` (columns × labels) and `intercepts`, margins multiplied by `scale`."""
 
     labels: tuple[str, ...]
-    weights: Matrix
+    weights: SparseRows
     intercepts: Floats
     scale: float
 
-    def margins(self, rows: Matrix) -> Floats:
+    def margins(self, rows: SparseRows) -> Floats:
         """Return one margin per row and label."""
-        return np.asarray((rows @ self.weights).toarray() + self.intercepts, dtype=np.float32)
+        return np.asarray(rows @ self.weights + self.intercepts, dtype=np.float32)
 
-    def probabilities(self, rows: Matrix) -> Floats:
+    def probabilities(self, rows: SparseRows) -> Floats:
         """Return one probability per row and label."""
         return softmax(self.margins(rows) * self.scale)
 
@@ -80,23 +80,23 @@ def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def text_features(features: TfidfFeatures, seen: Sequence[PreparedText]) -> Matrix:
+def text_features(features: TfidfFeatures, seen: Sequence[PreparedText]) -> SparseRows:
     """Return the word and character features of the texts."""
     return features.rows([item.keywords.source for item in seen])
 
 
-def with_need_features(rows: Matrix, seen: Sequence[PreparedText]) -> Matrix:
+def with_need_features(rows: SparseRows, seen: Sequence[PreparedText]) -> SparseRows:
     """Return the rows with the need features appended."""
     return _beside(rows, [need_features(item.text, item.context, item.keywords) for item in seen])
 
 
-def with_urgency_features(rows: Matrix, seen: Sequence[PreparedText]) -> Matrix:
+def with_urgency_features(rows: SparseRows, seen: Sequence[PreparedText]) -> SparseRows:
     """Return the rows with the urgency features appended."""
     return _beside(rows, [urgency_features(item.signs, item.text, item.context) for item in seen])
 
 
-def _beside(rows: Matrix, signs: list[list[float]]) -> Matrix:
-    return sparse.hstack([rows, sparse.csr_matrix(np.array(signs, dtype=np.float32))], format="csr")
+def _beside(rows: SparseRows, signs: list[list[float]]) -> SparseRows:
+    return SparseRows.beside([rows, SparseRows.of_dense(np.array(signs, dtype=np.float32))])
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,11 @@ class BuiltinModel:
             **{
                 name: ClassificationHead(
                     tuple(str(state[f"{name}_labels"]).split("\n")),
-                    sparse.csr_matrix(
-                        (
-                            state[f"{name}_data"].astype(np.float32),
-                            state[f"{name}_indices"],
-                            state[f"{name}_indptr"],
-                        ),
-                        shape=(len(state[f"{name}_indptr"]) - 1, len(state[f"{name}_intercepts"])),
+                    SparseRows(
+                        state[f"{name}_data"].astype(np.float32),
+                        state[f"{name}_indices"],
+                        state[f"{name}_indptr"],
+                        len(state[f"{name}_intercepts"]),
                     ),
                     state[f"{name}_intercepts"],
                     float(state[f"{name}_scale"]),

@@ -27,7 +27,7 @@ from services.appeals.classification.model.builtin_model import (
     with_need_features,
     with_urgency_features,
 )
-from services.appeals.classification.model.tfidf_features import Matrix
+from services.appeals.classification.model.sparse_rows import Places, SparseRows
 from services.appeals.classification.rules.keyword_classifier import KeywordMatches, classify_without_words
 from services.appeals.classification.rules.urgency_signals import UrgencySignals, utility_failure_names
 from services.appeals.classification.text.language_detection import detect_language
@@ -65,7 +65,7 @@ _REPLY_TO_PAGE = 0.3
 log = get_logger(__name__)
 
 # Column indexes of a row and their values.
-_Row = tuple[npt.NDArray[np.int32], Floats]
+_Row = tuple[Places, Floats]
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ class MessageClassifier:
             found.append(self._understood(item, scores))
         return found
 
-    def _subjects(self, rows: Matrix, seen: Sequence[PreparedText]) -> tuple[Floats, Floats]:
+    def _subjects(self, rows: SparseRows, seen: Sequence[PreparedText]) -> tuple[Floats, Floats]:
         """Return the probabilities of groups and of topics."""
         heads = self._heads
         groups = _under_posts(

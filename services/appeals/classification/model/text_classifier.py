@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from services.appeals.classification.model.calibration import Calibration, Floats, Ints
-from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
+from services.appeals.classification.model.sparse_rows import SparseRows
+from services.appeals.classification.model.tfidf_features import TfidfFeatures
 from services.appeals.classification.model.word_vectors import mean_vectors
 from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.text.tokenizer import CleanText, clean_text, tokenize
@@ -75,15 +75,16 @@ class _FeatureExtractor:
             )
         )
 
-    def rows(self, texts: Sequence[str]) -> Matrix:
+    def rows(self, texts: Sequence[str]) -> SparseRows:
         read = [CleanText.of(mask_digits_and_mail(text[:MAX_TEXT_LENGTH])) for text in texts]
-        return sparse.hstack([self.features.rows(read), mean_vectors(read)], format="csr", dtype=np.float32)
+        return SparseRows.beside([self.features.rows(read), mean_vectors(read)])
 
 
-def _fit(rows: Matrix, targets: Ints, weights: Floats, classes: int, counts: Ints) -> tuple[Floats, Floats]:
+def _fit(rows: SparseRows, targets: Ints, weights: Floats, classes: int, counts: Ints) -> tuple[Floats, Floats]:
     """Return weights (classes × columns) and intercepts of one-vs-rest SVMs. A class without rows gets margin
     −1.
     """
+    from scipy.sparse import csr_matrix
     from sklearn.svm import LinearSVC
 
     present = np.unique(targets)
@@ -96,7 +97,7 @@ def _fit(rows: Matrix, targets: Ints, weights: Floats, classes: int, counts: Int
     shares = (counts.sum() / len(present) / np.maximum(counts, 1)) ** power
     machine = LinearSVC(
         C=_C, tol=_TOLERANCE, class_weight={int(at): float(shares[at]) for at in present}, random_state=_SEED
-    ).fit(rows, targets, sample_weight=weights)
+    ).fit(csr_matrix((rows.data, rows.indices, rows.indptr), rows.shape), targets, sample_weight=weights)
     if len(present) == 2:
         found[present[1]], intercepts[present[1]] = machine.coef_[0], machine.intercept_[0]
         found[present[0]], intercepts[present[0]] = -machine.coef_[0], -machine.intercept_[0]

@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
+from services.appeals.classification.model.sparse_rows import SparseRows
 from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
 from services.appeals.classification.text.tokenizer import CleanText
-
-# A sparse matrix of scipy, which has no type stubs.
-Matrix = Any
 
 _PIECES = (2, 3, 4, 5)
 _SIGNS = frozenset("?!)")
@@ -75,7 +72,7 @@ class _WeightedTerms:
         self.terms, self.idf = terms, idf
         self._columns = {term: at for at, term in enumerate(terms)}
 
-    def rows(self, texts: Sequence[str | CleanText]) -> Matrix:
+    def rows(self, texts: Sequence[str | CleanText]) -> SparseRows:
         """Return one row per text."""
         columns: list[int] = []
         counts: list[int] = []
@@ -91,7 +88,7 @@ class _WeightedTerms:
         for start, end in pairwise(ends):
             length = np.sqrt(np.sum(data[start:end].astype(np.float64) ** 2))
             data[start:end] /= length or 1.0
-        return sparse.csr_matrix((data, indices, np.array(ends)), shape=(len(texts), len(self.terms)))
+        return SparseRows(data, indices, np.array(ends), len(self.terms))
 
 
 class TfidfFeatures:
@@ -108,10 +105,10 @@ class TfidfFeatures:
             part.fit(texts, self._least)
         return self
 
-    def rows(self, texts: Sequence[str | CleanText]) -> Matrix:
+    def rows(self, texts: Sequence[str | CleanText]) -> SparseRows:
         """Return one row per text."""
         read = [CleanText.of(text) for text in texts]
-        return sparse.hstack([part.rows(read) for part in self._parts], format="csr", dtype=np.float32)
+        return SparseRows.beside([part.rows(read) for part in self._parts])
 
     @property
     def names(self) -> list[str]:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from navec.pq import PQ
 from navec.tar import Tar
 from navec.vocab import Vocab
-from scipy import sparse
 
+from services.appeals.classification.model.sparse_rows import SparseRows
 from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
 from services.appeals.classification.text.tokenizer import CleanText
 
@@ -67,7 +67,7 @@ def _vector(word: str) -> Embedding | None:
     return None if at is None else np.asarray(codes[at], dtype=np.float32)
 
 
-def mean_vectors(texts: Sequence[str | CleanText]) -> sparse.csr_matrix:
+def mean_vectors(texts: Sequence[str | CleanText]) -> SparseRows:
     """Return one row of length 1 per text; zeros where no word is known."""
     found = np.zeros((len(texts), EMBEDDING_SIZE), dtype=np.float32)
     for at, text in enumerate(texts):
@@ -77,4 +77,4 @@ def mean_vectors(texts: Sequence[str | CleanText]) -> sparse.csr_matrix:
         if vectors:
             total = np.sum(vectors, axis=0)
             found[at] = total / max(float(np.linalg.norm(total)), 1e-9)
-    return sparse.csr_matrix(found)
+    return SparseRows.of_dense(found)

@@ -29,7 +29,8 @@ from services.appeals.classification.model.builtin_model import (
     with_urgency_features,
 )
 from services.appeals.classification.model.calibration import fit_temperature
-from services.appeals.classification.model.tfidf_features import Matrix, TfidfFeatures
+from services.appeals.classification.model.sparse_rows import SparseRows
+from services.appeals.classification.model.tfidf_features import TfidfFeatures
 from services.appeals.classification.text import word_lists
 from services.appeals.classification.training.examples import TrainingExample, examples_digest, load_examples
 from shared.topic_taxonomy import VERSION, entries
@@ -44,6 +45,8 @@ _GROUPS_EVENED = 0.5
 _KEEP_FEW = 10_000
 _KEEP_MANY = 1_500
 
+# A sparse matrix of scipy, which has no type stubs.
+Matrix = Any
 LabelledTexts = Sequence[tuple[str, str, str]]
 
 
@@ -62,7 +65,7 @@ def fit_binary_head(rows: Matrix, yes: npt.NDArray[np.bool_]) -> ClassificationH
     """Return a calibrated binary head; both classes have equal weight however rare one is."""
     machine = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1_000).fit(rows, yes)
     half = machine.coef_[0].astype(np.float32) / 2
-    weights = sparse.csr_matrix(np.stack([-half, half], axis=1))
+    weights = SparseRows.of_dense(np.stack([-half, half], axis=1))
     offset = float(machine.intercept_[0]) / 2
     return ClassificationHead(("no", "yes"), weights, np.array([-offset, offset], dtype=np.float32), 1.0)
 
@@ -96,12 +99,12 @@ def _class_weights(labels: Sequence[str], evened: float) -> dict[str, float]:
     return {label: (len(labels) / (len(counted) * rows)) ** evened for label, rows in counted.items()}
 
 
-def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> Matrix:
+def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> SparseRows:
     """Return the greatest weights of each class, columns × classes."""
     if keep < weights.shape[1]:
         edges = -np.partition(-np.abs(weights), keep, axis=1)[:, [keep]]
         weights = np.where(np.abs(weights) > edges, weights, 0.0)
-    return sparse.csr_matrix(weights.T.astype(np.float32))
+    return SparseRows.of_dense(weights.T.astype(np.float32))
 
 
 def fit_model(learnt: Sequence[TrainingExample]) -> BuiltinModel:
@@ -110,20 +113,20 @@ def fit_model(learnt: Sequence[TrainingExample]) -> BuiltinModel:
     words = taxonomy_texts()
     features = TfidfFeatures().fit([item.text for item in learnt] + [text for text, _, _ in words])
     rows = text_features(features, seen)
-    wanting = with_need_features(rows, seen)
+    wanting = _scipy_matrix(with_need_features(rows, seen))
     need = fit_binary_head(wanting, np.array([item.needs_answer for item in learnt]))
     kind = fit_multiclass_head(wanting, [item.type for item in learnt], max_weights=_KEEP_FEW)
     asking = [at for at, item in enumerate(learnt) if item.needs_answer]
-    urgent = fit_binary_head(
-        with_urgency_features(rows, seen)[asking], np.array([learnt[at].urgency == "high" for at in asking])
-    )
-    described = features.rows([text for text, _, _ in words])
+    alarming = _scipy_matrix(with_urgency_features(rows, seen))[asking]
+    urgent = fit_binary_head(alarming, np.array([learnt[at].urgency == "high" for at in asking]))
+    described = _scipy_matrix(features.rows([text for text, _, _ in words]))
+    known = _scipy_matrix(rows)
     return BuiltinModel(
         features=features,
         need=need,
         type=kind,
-        group=_grouped(rows, described, learnt, asking, words),
-        topic=_topical(rows, described, learnt, asking, words),
+        group=_grouped(known, described, learnt, asking, words),
+        topic=_topical(known, described, learnt, asking, words),
         urgent=urgent,
     )
 
@@ -148,6 +151,10 @@ def _topical(
     known = [at for at in asking if learnt[at].topic]
     labels = [learnt[at].topic for at in known] + [topic for _, _, topic in words]
     return fit_multiclass_head(_stacked(rows[known], described), labels, max_weights=_KEEP_MANY)
+
+
+def _scipy_matrix(rows: SparseRows) -> Matrix:
+    return sparse.csr_matrix((rows.data, rows.indices, rows.indptr), rows.shape)
 
 
 def _stacked(rows: Matrix, described: Matrix) -> Matrix:

@@ -1,0 +1,98 @@
+"""Matrices with few values in each row: what services need of scipy's `csr_matrix`, on numpy alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[Any]
+Places = npt.NDArray[np.integer[Any]]
+
+# A product looks at so many pairs of values at a time, so that its memory is bounded.
+_PAIRS = 100_000
+
+
+class SparseRows:
+    """The values of row i, and their columns, are those from `indptr[i]` to `indptr[i + 1]`."""
+
+    def __init__(self, data: Values, indices: Places, indptr: Places, column_count: int) -> None:
+        self.data = data
+        self.indices = indices
+        self.indptr = indptr
+        self.shape = (len(indptr) - 1, column_count)
+
+    @staticmethod
+    def of_dense(values: Values) -> "SparseRows":
+        """Return a matrix that is given with its zeros."""
+        rows, columns = np.nonzero(values)
+        return SparseRows(values[rows, columns], columns, _ends(rows, values.shape[0]), values.shape[1])
+
+    @staticmethod
+    def beside(parts: Sequence["SparseRows"]) -> "SparseRows":
+        """Return matrices of equally many rows side by side."""
+        offsets = np.cumsum([0, *(part.shape[1] for part in parts)])
+        rows = np.concatenate([part._row_of_each() for part in parts])
+        order = np.argsort(rows, kind="stable")
+        columns = np.concatenate([part.indices + offset for part, offset in zip(parts, offsets, strict=False)])
+        data = np.concatenate([part.data for part in parts])
+        return SparseRows(data[order], columns[order], _ends(rows, parts[0].shape[0]), int(offsets[-1]))
+
+    def __getitem__(self, rows: slice) -> "SparseRows":
+        """Return neighbouring rows."""
+        start, stop, _ = rows.indices(self.shape[0])
+        ends = self.indptr[start : max(start, stop) + 1]
+        values = slice(ends[0], ends[-1])
+        return SparseRows(self.data[values], self.indices[values], ends - ends[0], self.shape[1])
+
+    @property
+    def T(self) -> "SparseRows":  # noqa: N802 - the name that numpy has for it
+        """Return the matrix with rows and columns exchanged."""
+        order = np.argsort(self.indices, kind="stable")
+        return SparseRows(
+            self.data[order], self._row_of_each()[order], _ends(self.indices, self.shape[1]), self.shape[0]
+        )
+
+    def __matmul__(self, other: "SparseRows | Values") -> Values:
+        """Return the product, with its zeros."""
+        if isinstance(other, SparseRows):
+            parts = list(self._products(other))
+            return np.concatenate(parts) if parts else np.zeros((0, other.shape[1]))
+        found = np.zeros((self.shape[0], other.shape[1]), dtype=np.result_type(self.data, other))
+        for at in range(self.shape[0]):
+            values = slice(self.indptr[at], self.indptr[at + 1])
+            found[at] = self.data[values] @ other[self.indices[values]]
+        return found
+
+    def _products(self, other: "SparseRows") -> Iterator[Values]:
+        """Yield the rows of the product, some at a time."""
+        counts = np.diff(other.indptr)[self.indices]
+        pairs_before = np.concatenate([[0], np.cumsum(counts)])[self.indptr]
+        start = 0
+        while start < self.shape[0]:
+            end = int(np.searchsorted(pairs_before, pairs_before[start] + _PAIRS, side="right")) - 1
+            end = max(end, start + 1)
+            values = slice(self.indptr[start], self.indptr[end])
+            many = counts[values]
+            firsts = other.indptr[self.indices[values]] - (np.cumsum(many) - many)
+            pairs = np.repeat(firsts, many) + np.arange(many.sum())
+            rows = np.repeat(np.arange(end - start), np.diff(self.indptr[start : end + 1]))
+            cells = np.repeat(rows, many) * other.shape[1] + other.indices[pairs]
+            products = np.repeat(self.data[values], many) * other.data[pairs]
+            size = (end - start) * other.shape[1]
+            yield np.bincount(cells, products, minlength=size).reshape(end - start, other.shape[1])
+            start = end
+
+    def toarray(self) -> Values:
+        """Return the matrix with its zeros."""
+        found = np.zeros(self.shape, dtype=self.data.dtype)
+        found[self._row_of_each(), self.indices] = self.data
+        return found
+
+    def _row_of_each(self) -> Places:
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+
+def _ends(rows: Places, row_count: int) -> Places:
+    """Return where the values of each row end, for values with these rows, in order."""
+    return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=row_count))])
