@@ -20,7 +20,7 @@ def documented_lines(page: str, heading: str) -> list[str]:
     indented = re.findall(r"^    (.+)$", _section(page, heading), re.MULTILINE)
     commands = re.sub(r"\\\n +", "", "\n".join(indented)).splitlines()
     # Blocks of settings for `.env` and of YAML are indented alike.
-    found = [line for line in commands if re.match(r"(\(|docker |git |curl |sudo )", line)]
+    found = [line for line in commands if re.match(r"(\(|docker |for |git |curl |sudo )", line)]
     if not found:
         raise LookupError(f"the section «{heading}» of {page}.md has no commands")
     return found
