@@ -67,6 +67,7 @@ RUN python -m compileall -q -x '/(test|idlelib|lib2to3|tkinter|turtledemo|ensure
 ENV PATH=/opt/code/bin:/opt/gospablik/bin:$PATH \
     PYTHONPATH=/opt/code \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
     GOSPABLIK_HOST=0.0.0.0 \
     GOSPABLIK_PORT=8000 \
     GOSPABLIK_KEYS_DIR=/keys

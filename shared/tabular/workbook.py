@@ -1,13 +1,12 @@
-"""Reader and writer of workbooks (XLSX). Apart from CSV, because openpyxl is slow to import."""
+"""Reader and writer of workbooks (XLSX)."""
+
+# ruff: noqa: PLC0415 - openpyxl loads numpy and Pillow, 18 MB in each process, and most never see a workbook
 
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from typing import Any
-
-import openpyxl
-from openpyxl.cell import WriteOnlyCell
 
 from shared.tabular.formula_escaping import escaped, unescaped
 from shared.tabular.reader import UnreadableTableError
@@ -18,6 +17,8 @@ def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iter
 
     Raises `UnreadableTableError` if the file is not a workbook, or unpacks to more than `max_unpacked_bytes`.
     """
+    import openpyxl
+
     try:
         _check_size(content, file, max_unpacked_bytes)
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
@@ -62,6 +63,8 @@ def _check_size(content: bytes, file: str, max_unpacked_bytes: int) -> None:
 
 def workbook_bytes(rows: Iterable[Sequence[str]], *, sheet_title: str) -> bytes:
     """Return the rows as a workbook (XLSX) with one sheet. All cells are text: no number loses leading zeros."""
+    import openpyxl
+
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet(sheet_title)
     sheet.freeze_panes = "A2"
@@ -75,6 +78,8 @@ def workbook_bytes(rows: Iterable[Sequence[str]], *, sheet_title: str) -> bytes:
 def _text_cell(sheet: Any, text: str) -> Any:
     if not text:
         return None
+    from openpyxl.cell import WriteOnlyCell
+
     # A text cell runs no formula; an apostrophe is doubled only if the import would remove it.
     cell = WriteOnlyCell(sheet, text if unescaped(text) == text else escaped(text))
     cell.data_type = "s"

@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
-from services.appeals.attachments.s3_storage import S3Storage
 from services.appeals.attachments.storage_port import (
     PART,
     FileStorage,
@@ -16,7 +15,7 @@ from services.appeals.attachments.storage_port import (
     file_name,
     id_of,
 )
-from services.appeals.settings import settings
+from services.appeals.settings import S3Bucket, settings
 from shared.ids import new_id
 from shared.settings import settings as common_settings
 
@@ -103,7 +102,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 # One client keeps its connections for all requests.
-_s3_storage = lru_cache(maxsize=1)(S3Storage)
+@lru_cache(maxsize=1)
+def _s3_storage(bucket: S3Bucket, ca_bundle: Path | None) -> FileStorage:
+    # Its library takes 5 MB, which only an installation with a bucket needs.
+    from services.appeals.attachments.s3_storage import S3Storage  # noqa: PLC0415
+
+    return S3Storage(bucket, ca_bundle)
 
 
 def file_storage() -> FileStorage:

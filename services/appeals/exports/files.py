@@ -1,16 +1,13 @@
 """Files of exported rows: CSV, sent while it is read, and a workbook for spreadsheet programs."""
 
+# ruff: noqa: PLC0415 - openpyxl loads Pillow: 7 MB in each process, most of which never write a workbook
+
 import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
-
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
 
 from services.appeals.exports.columns import COLUMNS, HEADINGS, Cell, cells
 from shared.tabular.writer import csv_bytes
@@ -60,6 +57,9 @@ async def xlsx_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[
 
 
 async def _write_workbook(pages: Pages, file: Any, cells_of: CellsOf = cells) -> None:
+    from openpyxl import Workbook
+    from openpyxl.utils import get_column_letter
+
     workbook = Workbook(write_only=True)
     sheet: Any = workbook.create_sheet("Обращения")
     try:
@@ -86,6 +86,9 @@ def _append(sheet: Any, rows: Sequence[Any], cells_of: CellsOf) -> None:
 
 
 def _cell(sheet: Any, value: Cell, *, bold: bool = False) -> Any:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
     if value is None:
         return None
     if isinstance(value, str):

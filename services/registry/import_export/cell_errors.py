@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from openpyxl.utils import get_column_letter
-
 MAX_SHOWN_VALUE_LENGTH = 200
 
 
@@ -25,7 +23,12 @@ class CellError:
 
 def cell_name(row: int, index: int) -> str:
     """Return for example «C17» for row 17 and the third column (`index` counts from 0)."""
-    return f"{get_column_letter(index + 1)}{row}"
+    letters = ""
+    left = index + 1
+    while left:
+        left, letter = divmod(left - 1, 26)
+        letters = chr(ord("A") + letter) + letters
+    return f"{letters}{row}"
 
 
 class InvalidCellValue(ValueError):  # noqa: N818 — reads better where it is raised
