@@ -219,6 +219,35 @@ async def test_item_rejected_by_database_does_not_block_others(harness: IngestHa
     assert await feed.cursor(harness.page, "long_poll") == {"ts": "7"}
 
 
+async def test_one_more_success_is_written_later_and_the_first_after_a_failure_at_once(
+    harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = DatabaseIntakeStore(harness.ingest.service.database)
+
+    async def stored(error: str | None = None) -> tuple[datetime | None, int]:
+        if error is None:
+            feed.report_success(harness.page, "wall_poll")
+        else:
+            feed.report_failure(harness.page, "wall_poll", error)
+        await feed.flush()
+        row = await harness.raw_connection.fetchrow("SELECT last_success_at, consecutive_failures FROM sources")
+        return row["last_success_at"], row["consecutive_failures"]
+
+    first = await stored()
+    assert await stored() == first
+    monkeypatch.setattr("services.ingest.intake.source_statuses.SUCCESS_SECONDS", 0.0)
+    later, _ = await stored()
+    assert later is not None
+    assert first[0] is not None
+    assert later > first[0]
+    monkeypatch.setattr("services.ingest.intake.source_statuses.SUCCESS_SECONDS", 1_000.0)
+    assert await stored("no answer in time") == (later, 1)
+    after, failures = await stored()
+    assert after is not None
+    assert after > later
+    assert failures == 0
+
+
 async def test_check_results_are_shown_in_sources(harness: IngestHarness) -> None:
     feed = DatabaseIntakeStore(harness.ingest.service.database)
     feed.report_success(harness.page, "wall_poll")
