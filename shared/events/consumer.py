@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, String, bindparam, func, select, text, update
+from sqlalchemy import BigInteger, Select, bindparam, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,11 +37,6 @@ BACKOFF = Backoff(0.2, 30.0)
 
 # More than any position: nothing is looked for after it.
 _UNKNOWN = 2**63 - 1
-_LOOK = text(
-    """SELECT coalesce((SELECT max(position) FROM events), 0) AS last,
-        EXISTS (SELECT FROM events WHERE position > :reached AND type = ANY(:types)) AS wanted"""
-).bindparams(bindparam("reached", type_=BigInteger), bindparam("types", type_=ARRAY(String)))
-
 Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
 
 
@@ -75,13 +70,15 @@ class _Progress:
         """Return how long to wait for a notification."""
         return FALLBACK_SECONDS if self.reached == self._stored else STORE_SECONDS
 
-    def has_work(self, last: int, *, is_wanted: bool) -> bool:
-        """Return whether to read: an event after `reached` is wanted, or the stored offset is old.
+    def has_work(self, last: int, stored: int | None, *, is_wanted: bool) -> bool:
+        """Return whether to read: an event after `reached` is wanted, or the stored offset is old or went back.
 
         Otherwise all events up to `last` are passed over.
         """
         is_behind = self._stored != last and time.monotonic() - self._stored_at >= STORE_SECONDS
-        if is_wanted or is_behind or self.reached == _UNKNOWN:
+        # A promoted standby may have lost the last batch together with its offset.
+        has_gone_back = stored is None or stored < self._stored
+        if is_wanted or is_behind or has_gone_back:
             return True
         self.reached = last
         return False
@@ -154,12 +151,21 @@ class Consumer:
         await session.execute(update(offsets).where(offsets.consumer == self.name).values(position=reached))
         return len(events)
 
+    def _look(self) -> Select[int, bool, int | None]:
+        """Return the query of what `_Progress.has_work` asks for, in one round trip."""
+        offsets, reached = self.offsets_table, bindparam("reached", type_=BigInteger)
+        return select(
+            select(func.coalesce(func.max(Event.position), 0)).scalar_subquery().label("last"),
+            exists().where(Event.position > reached, Event.type.in_(self.types)).label("wanted"),
+            select(offsets.position).where(offsets.consumer == self.name).scalar_subquery().label("stored"),
+        )
+
     async def run(
         self, database: Database, wakeups: NotificationListener, report: Callable[[str, str | None], None]
     ) -> None:
         """Handle events until cancelled; `report(name, error or None)` feeds the readiness check."""
         limit, failures, timeouts = BATCH, 0, 0
-        progress = _Progress()
+        progress, look = _Progress(), self._look()
         async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
                 await wait_for_notification(notified, progress.seconds_to_wait)
@@ -167,9 +173,8 @@ class Consumer:
                     if self._exhausted(failures, timeouts):
                         await self.dead_letter_next(database)
                         failures = timeouts = 0
-                    looked = {"reached": progress.reached, "types": self.types}
-                    found = await database.execute_alone(_LOOK, looked)
-                    if not progress.has_work(found.last, is_wanted=found.wanted):
+                    found = await database.execute_alone(look, {"reached": progress.reached})
+                    if not progress.has_work(found.last, found.stored, is_wanted=found.wanted):
                         continue
                     handled = 1
                     while handled:

@@ -167,3 +167,38 @@ async def test_statement_alone_is_a_transaction_of_its_own(appeals_database: Dat
             raise RuntimeError
     found = await appeals_database.execute_alone(text("SELECT count(*) AS total FROM appeals_consumer_offsets"))
     assert found.total == 1
+
+
+async def test_events_are_handled_again_when_the_stored_offset_went_back(
+    appeals_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer_module, "STORE_SECONDS", 1_000.0)
+    handled: list[UUID] = []
+
+    async def take(_session: WriteSession, events: Sequence[Event]) -> None:
+        handled.extend(found.subject_id for found in events)
+
+    consumer = Consumer("reader", AppealsConsumerOffset, ("appeal.opened",), take)
+    wakeups = NotificationListener()
+    opened = event()
+    async with running(asyncio.create_task(consumer.run(appeals_database, wakeups, lambda *_: None))):
+        await write(appeals_database, opened)
+        await number_committed_events(appeals_database)
+        wakeups.notify_all_local()
+
+        async def stored() -> bool:
+            async with appeals_database.read() as reader:
+                return await reader.scalar(select(AppealsConsumerOffset.position)) == 1
+
+        await eventually(stored, "the event is handled")
+        # As after a failover to a standby that had not got the last batch yet.
+        await appeals_database.execute_alone(
+            text("UPDATE appeals_consumer_offsets SET position = 0 RETURNING position")
+        )
+
+        async def handled_again() -> bool:
+            wakeups.notify_all_local()
+            return len(handled) > 1
+
+        await eventually(handled_again, "the event is handled again")
+    assert set(handled) == {opened.subject_id}
