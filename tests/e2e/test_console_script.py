@@ -130,7 +130,7 @@ async def test_brackets_and_letters_of_the_russian_layout(page: Page) -> None:
     assert await done(page) == ["next", "before", "approve"]
 
 
-async def test_after_the_prefix_only_its_keys_act(page: Page) -> None:
+async def test_prefix_key_disables_all_keys_but_its_own(page: Page) -> None:
     await load(page, KEYS)
     for key in ("g", "s", "g", "j"):
         await press(page, key)
@@ -163,7 +163,7 @@ async def test_decision_is_sent_once(page: Page) -> None:
     assert sent == ["first", "other", "first"]
 
 
-async def test_decision_whose_form_is_gone_ends(page: Page) -> None:
+async def test_decision_ends_when_its_form_is_replaced(page: Page) -> None:
     await load(page, "<main><form data-decides id=first></form></main>")
     sent = await page.evaluate(
         """async () => {
@@ -192,7 +192,7 @@ async def tell(page: Page, event: dict[str, Any], position: str) -> None:
     await page.evaluate("([event, at]) => streams.at(-1).tell(event.type, event, at)", [event, position])
 
 
-async def test_swap_of_a_part_leaves_the_stream_and_the_count(page: Page) -> None:
+async def test_partial_swap_keeps_the_stream_and_the_count(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"') + '<p id="part"></p>')
     await streams(page, 1)
     await tell(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.1")

@@ -42,7 +42,7 @@ async def test_feedback_on_a_withdrawn_answer_is_not_corrected(scenario: Appeals
     assert (old["status"], old["outcome"]) == ("reopened", None)
 
 
-async def test_withdrawn_answer_leaves_the_word_about_the_answer_before_to_be_corrected(
+async def test_withdrawn_answer_leaves_feedback_on_the_previous_answer_correctable(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)

@@ -97,7 +97,7 @@ async def test_rollback_and_uncommitted_changes_are_not_counted(scenario: Appeal
     assert await _recounted(scenario) == []
 
 
-async def test_sum_that_is_wrong_is_corrected(scenario: AppealsScenario) -> None:
+async def test_count_that_differs_from_the_rows_is_corrected(scenario: AppealsScenario) -> None:
     await _open(scenario)
     connection: asyncpg.Connection = await scenario.database.connect()
     try:

@@ -106,7 +106,7 @@ async def test_only_staff_of_the_organisation_are_assigned(scenario: AppealsScen
     assert (await scenario.appeal(appeal["id"]))["assignee"] is None
 
 
-async def test_move_names_a_status_or_a_person(scenario: AppealsScenario) -> None:
+async def test_move_without_a_status_or_a_person_is_refused(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     executor = await register(scenario, "Борис")
     _is_problem(await executor.move(appeal), 422, "/to")
@@ -115,7 +115,7 @@ async def test_move_names_a_status_or_a_person(scenario: AppealsScenario) -> Non
     _is_problem(await executor.move(appeal, assignee_id=executor.ref), 409)
 
 
-async def test_whoever_starts_a_free_appeal_has_it(scenario: AppealsScenario) -> None:
+async def test_staff_who_start_an_unassigned_appeal_become_its_assignee(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     executor, other = await register(scenario, "Борис"), await register(scenario, "Вера")
     assert _holder(await executor.move(appeal, to="in_progress")) == executor.ref
@@ -162,7 +162,7 @@ async def test_returned_appeal_belongs_to_a_moderator(scenario: AppealsScenario)
     assert _steps(given.json())[-1] == ("Модератор", None)
 
 
-async def test_reopened_appeal_returns_to_whoever_answered_it(scenario: AppealsScenario) -> None:
+async def test_reopened_appeal_returns_to_the_person_who_answered_it(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     executor = await register(scenario, "Борис")
     await executor.move(appeal, to="in_progress")
@@ -270,7 +270,7 @@ async def _release_jobs(scenario: AppealsScenario) -> list[dict[str, Any]]:
     return [json.loads(row["payload"]) for row in rows]
 
 
-async def test_two_assignments_at_once_leave_one_and_name_it(scenario: AppealsScenario) -> None:
+async def test_second_concurrent_assignment_is_refused_and_names_the_first(scenario: AppealsScenario) -> None:
     for attempt in range(6):
         appeal = await _assigned(scenario, author=f"a{attempt}", thread=f"vk:-101_{attempt}")
         people = [await register(scenario, name) for name in ("Борис", "Вера")]

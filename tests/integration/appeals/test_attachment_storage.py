@@ -175,7 +175,7 @@ def bucket(port: int, **changed: str) -> S3Bucket:
     ],
     ids=["wrong secret", "unknown key", "key that may not write", "no bucket"],
 )
-async def test_wrong_setting_of_s3_stops_the_start_and_is_named(
+async def test_invalid_s3_setting_stops_the_start_and_is_named(
     server: S3Server,
     database: TestDatabase,
     keys_dir: Path,
@@ -352,7 +352,7 @@ async def test_lost_bucket_is_an_outage_and_not_a_missing_file(server: S3Server)
     assert await S3Storage(bucket(server.port)).read(new_id()) is None
 
 
-async def test_s3_that_is_away_at_the_start_does_not_stop_it(
+async def test_s3_outage_at_the_start_does_not_stop_the_service(
     proxy: FaultProxy,
     impatient: None,
     database: TestDatabase,
@@ -405,7 +405,7 @@ async def test_more_files_than_a_page_are_listed_and_only_unknown_old_ones_remov
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "{id}.jpg", "00/{id}.jpg", "backup/{name}", "{name}.txt", "{name}/x"])
-def test_file_of_others_has_no_id(name: str) -> None:
+def test_foreign_file_name_gives_no_id(name: str) -> None:
     file_id = UUID("0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11")
     assert id_of(file_name(file_id)) == file_id
     assert id_of(name.format(id=file_id, name=file_name(file_id))) is None

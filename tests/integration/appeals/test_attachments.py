@@ -103,7 +103,7 @@ async def test_photo_is_stored_and_returned_with_safe_headers(
     ],
     ids=["html", "program", "pdf", "svg", "gif"],
 )
-async def test_wrong_type_behind_a_right_name_is_refused(
+async def test_content_other_than_a_photo_is_refused_whatever_its_name(
     scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, name: str
 ) -> None:
     before = await stored_ids()
@@ -229,7 +229,7 @@ async def test_program_for_images_gets_no_secret(
     assert "GOSPABLIK" not in refusal(await upload(scenario, http, jpeg()))
 
 
-async def test_position_camera_and_comments_are_removed_and_the_photo_is_turned_upright(
+async def test_metadata_is_removed_and_the_photo_is_turned_upright(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     original = photo_with_position()

@@ -117,7 +117,7 @@ async def _records(scenario: AppealsScenario) -> tuple[int, int, int]:
 @pytest.mark.parametrize(
     ("total", "refused"), [(30, 6), pytest.param(1_000, 37, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
-async def test_reassignment_by_filter_names_each_refused_appeal_and_does_nothing_twice(
+async def test_reassignment_by_filter_names_each_refused_appeal_and_changes_nothing_when_repeated(
     scenario: AppealsScenario, total: int, refused: int
 ) -> None:
     manager = await register(scenario, "Анна", "manager")
@@ -301,7 +301,7 @@ async def test_operation_is_shown_to_its_author_managers_and_the_centre(scenario
     assert (await boris.get("/appeals/bulk")).json()["items"] == []
 
 
-async def test_wrong_request_names_the_field(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invalid_request_names_the_field(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = await insert_appeals(scenario, 2)
     manager, approver = await register(scenario, "Анна", "manager"), await register(scenario, "А", "approver")
     moderator = await register(scenario, "Модератор", "moderator")

@@ -71,7 +71,7 @@ async def test_assignment_is_taken_back_except_where_somebody_changed_the_appeal
     assert (shown["undoable"], shown["undone_by_id"]) == (False, undone["id"])
 
 
-async def test_undo_whose_job_failed_is_asked_for_again(scenario: AppealsScenario) -> None:
+async def test_undo_with_a_failed_job_can_be_requested_again(scenario: AppealsScenario) -> None:
     """The job fails for good after one of three appeals; somebody changed another one."""
     manager = await register(scenario, "Анна", "manager")
     ids = await insert_appeals(scenario, 3)

@@ -398,7 +398,7 @@ async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> N
     assert (await scenario.appeal(out))["replies"] == []
 
 
-async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_others(region: Region) -> None:
+async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_other_organisations(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     scenario, (first, *_) = region.scenario, messages
     own = await scenario.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)

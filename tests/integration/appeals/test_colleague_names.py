@@ -82,7 +82,7 @@ async def test_reviewer_is_named(scenario: AppealsScenario) -> None:
     assert review["reviewed_by"] == {"id": moderator.ref, "name": NAME, "kind": "person"}
 
 
-async def test_who_asked_for_approval_decided_and_paused_is_named(scenario: AppealsScenario) -> None:
+async def test_people_who_requested_approval_decided_and_paused_are_named(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()

@@ -47,7 +47,7 @@ async def test_each_share_is_warned_of_once_and_outside_hours_never(
     assert (await deadlines(scenario, appeal))["first_response"]["next_warning_at"] is None
 
 
-async def test_of_shares_that_passed_together_only_the_last_is_recorded(
+async def test_only_the_last_of_several_passed_shares_is_recorded(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     await opened(scenario, set_time)

@@ -87,7 +87,7 @@ async def _written_about(scenario: AppealsScenario, *, thread: str = THREAD) -> 
     return appeal
 
 
-async def test_erased_appeal_keeps_what_was_done_and_loses_words(scenario: AppealsScenario) -> None:
+async def test_erased_appeal_keeps_its_history_and_loses_its_text(scenario: AppealsScenario) -> None:
     appeal = await _written_about(scenario)
     before = await scenario.appeal(appeal["id"])
     await reply_helpers.answer(scenario, before, f"Здравствуйте! По вопросу о {WORD}е приедем завтра.")
@@ -140,7 +140,7 @@ async def test_nobody_can_decide_that_an_erased_message_needs_an_answer(scenario
     assert len(await scenario.all()) == 1
 
 
-async def test_decision_does_not_read_words_during_an_erasure(scenario: AppealsScenario) -> None:
+async def test_decision_during_an_erasure_is_refused(scenario: AppealsScenario) -> None:
     message_id = await scenario.insert_message(TEXT, author="anna")
     async with Database(scenario.database.url("appeals"), 1, name="test").write() as session:
         await lock_erasure(session)
@@ -172,7 +172,7 @@ async def test_published_reply_to_an_erased_appeal_can_only_be_withdrawn(scenari
     assert (await change(scenario, found, reply, WITHDRAWAL)).status_code < 300
 
 
-async def test_edit_that_ends_after_the_erasure_writes_no_words(scenario: AppealsScenario) -> None:
+async def test_edit_finished_after_the_erasure_restores_no_text(scenario: AppealsScenario) -> None:
     for outcome, data in (("change_failed", {"failure": FAILURE}), ("edited", {})):
         found = await reply_helpers.appeal(scenario, thread=f"vk:-101_{len(outcome)}")
         reply = await published(scenario, found)
@@ -194,7 +194,7 @@ async def test_edit_that_ends_after_the_erasure_writes_no_words(scenario: Appeal
 
 
 @pytest.mark.usefixtures("images_in_process")
-async def test_photos_of_edits_lose_their_names(scenario: AppealsScenario) -> None:
+async def test_photos_of_edits_lose_their_names_on_erasure(scenario: AppealsScenario) -> None:
     found = await reply_helpers.appeal(scenario)
     reply = await published(scenario, found)
     photo = await upload(scenario)
@@ -228,6 +228,6 @@ async def test_only_ingest_may_command_an_erasure(scenario: AppealsScenario) -> 
         ({"added": ["крыльцо"], "failure": {"code": "vk:15"}}, {"added": [""], "failure": {"code": "vk:15"}}),
     ],
 )
-def test_words_leave_stored_values(stored: Any, kept: Any) -> None:
+def test_text_is_removed_from_stored_values(stored: Any, kept: Any) -> None:
     message_id = {"message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}
     assert without_words(stored | message_id) == kept | message_id

@@ -36,7 +36,7 @@ async def shown(scenario: AppealsScenario, appeal: dict[str, Any]) -> dict[str, 
     return found
 
 
-async def test_each_level_is_told_once_at_its_time(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario, set_time: SetTime) -> None:
     people = {
         role: await register(scenario, f"Сотрудник {role}", role)
         for role in ("executor", "manager", "moderator", "head")
@@ -67,7 +67,7 @@ async def test_each_level_is_told_once_at_its_time(scenario: AppealsScenario, se
     assert await scenario.ingest.fetchval(changed_at, appeal["number"]) < NEAR
 
 
-async def test_nobody_is_told_at_night_and_a_role_without_people_is_skipped(
+async def test_nobody_is_notified_at_night_and_a_role_without_people_is_skipped(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
@@ -82,7 +82,7 @@ async def test_nobody_is_told_at_night_and_a_role_without_people_is_skipped(
     assert [row["skipped"] for row in (await shown(scenario, appeal))["escalations"]] == [True, False]
 
 
-async def test_assignee_is_told_instead_of_all_executors(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_assignee_is_notified_instead_of_all_executors(scenario: AppealsScenario, set_time: SetTime) -> None:
     await register(scenario, "Анна")
     boris = await register(scenario, "Борис")
     appeal = await opened(scenario, set_time)
@@ -92,7 +92,7 @@ async def test_assignee_is_told_instead_of_all_executors(scenario: AppealsScenar
     assert await told(scenario) == [("executor", [boris.ref])]
 
 
-async def test_substitute_of_an_absent_assignee_is_told(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_substitute_of_an_absent_assignee_is_notified(scenario: AppealsScenario, set_time: SetTime) -> None:
     anna, boris = await register(scenario, "Анна"), await register(scenario, "Борис")
     appeal = await opened(scenario, set_time)
     assert (await boris.move(appeal, assignee_id=boris.ref)).status_code == 200
@@ -104,7 +104,7 @@ async def test_substitute_of_an_absent_assignee_is_told(scenario: AppealsScenari
     assert await told(scenario) == [("executor", [anna.ref])]
 
 
-async def test_without_a_substitute_executors_who_are_there_are_told(
+async def test_present_executors_are_notified_if_there_is_no_substitute(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     anna, boris = await register(scenario, "Анна"), await register(scenario, "Борис")
@@ -134,9 +134,7 @@ async def test_transfer_restarts_and_an_answer_ends_escalation(
     assert await escalate(scenario) == 0
 
 
-async def test_paused_and_returned_appeals_are_told_to_nobody(
-    scenario: AppealsScenario, set_time: SetTime
-) -> None:
+async def test_paused_and_returned_appeals_are_not_escalated(scenario: AppealsScenario, set_time: SetTime) -> None:
     await register(scenario, "Руководитель", "manager")
     appeal = await opened(scenario, set_time)
     assert (await pause(scenario, appeal, "pause", reason="Ждём адрес")).status_code == 200
@@ -174,7 +172,7 @@ async def test_late_clock_that_goes_on_gives_each_level_its_time(
     assert [step for step, _ in await told(scenario)] == ["manager", "centre", "deputy_head"]
 
 
-async def test_passed_promise_is_told_to_the_manager(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_broken_promise_is_escalated_to_the_manager(scenario: AppealsScenario, set_time: SetTime) -> None:
     manager = await register(scenario, "Руководитель", "manager")
     appeal = await opened(scenario, set_time)
     promised = WEDNESDAY + 48 * HOUR

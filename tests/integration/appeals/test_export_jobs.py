@@ -161,7 +161,7 @@ async def test_quota_counts_what_is_unfinished_and_what_is_kept(
     await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": first["id"]})
 
 
-async def test_too_long_list_and_wrong_filter_are_refused(
+async def test_too_long_list_unknown_format_and_unknown_filter_are_refused(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _insert(scenario, list(TEXTS))
@@ -190,7 +190,7 @@ async def test_author_without_access_and_dead_lettered_job_fail_the_export(scena
     assert (row["status"], "доступа" in row["failure"]) == ("failed", True)
 
 
-async def test_erasure_deletes_the_exports_with_the_citizens_words(scenario: AppealsScenario) -> None:
+async def test_erasure_deletes_the_exports_with_the_citizens_text(scenario: AppealsScenario) -> None:
     await _insert(scenario, [TEXTS[0]])
     kept = await finished(scenario)
     await _insert(scenario, [TEXTS[1]])

@@ -189,7 +189,7 @@ async def test_too_long_list_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("query", [{"q": "и"}, {"q": "дорога", "sort": "due"}, {"unknown": "1"}])
-async def test_wrong_filter_is_refused_and_named(scenario: AppealsScenario, query: dict[str, Any]) -> None:
+async def test_invalid_filter_is_refused_and_named(scenario: AppealsScenario, query: dict[str, Any]) -> None:
     for kind in ("csv", "xlsx"):
         answer = await scenario.get(f"/appeals.{kind}", **query)
         assert answer.status_code == 422, answer.text

@@ -362,9 +362,7 @@ async def test_retry_with_the_same_key_requests_and_approves_once(
     assert (await final_clock(scenario, found))["extension_seconds"] == 16 * 3600
 
 
-async def test_of_two_moderators_at_the_same_instant_one_decides(
-    scenario: AppealsScenario, set_time: SetTime
-) -> None:
+async def test_only_one_of_two_concurrent_moderators_decides(scenario: AppealsScenario, set_time: SetTime) -> None:
     for number, actions in enumerate((("approve", "approve"), ("approve", "refuse")), start=1):
         found = await opened(scenario, set_time, author=f"author-{number}", thread=f"vk:-101_{number}")
         made = await asked(scenario, found)
@@ -408,7 +406,7 @@ async def test_approval_at_the_same_instant_as_the_final_answer_has_one_order(
     await stored_results_equal_recomputed(scenario)
 
 
-async def test_warnings_and_escalations_move_and_what_was_told_stays(
+async def test_extension_moves_later_warnings_and_escalations_and_keeps_the_recorded_ones(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY - HOUR)

@@ -118,7 +118,7 @@ async def test_dissatisfaction_reopens_with_the_old_clock(scenario: AppealsScena
     assert after["resolution_due_at"] == clock["due_at"] > before["due_at"]
 
 
-async def test_next_answer_stops_the_old_clock_and_awaits_new_words(scenario: AppealsScenario) -> None:
+async def test_next_answer_stops_the_old_clock_and_awaits_new_feedback(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Так и не сделали")
     again = await published(scenario, found, "Бригада была в пятницу, ямы засыпаны.", hours=50)
     assert (again["status"], again["feedback_kind"]) == ("answered", None)
@@ -141,7 +141,7 @@ async def test_next_answer_stops_the_old_clock_and_awaits_new_words(scenario: Ap
         pytest.param(["Спасибо за «работу» 🤦"], None, None, "answered", marks=pytest.mark.long),
     ],
 )
-async def test_last_word_about_the_answer_counts(
+async def test_last_feedback_on_the_answer_counts(
     scenario: AppealsScenario, words: list[str], kind: str | None, mark: int | None, status: str
 ) -> None:
     found = await answered(scenario)
@@ -223,7 +223,7 @@ async def test_thanks_that_may_be_about_two_answers_are_an_ordinary_message(scen
 @pytest.mark.parametrize(
     ("hours", "kind"), [(0.5, None), pytest.param(29 * 24, "thanks", marks=pytest.mark.long), (32 * 24, None)]
 )
-async def test_words_before_the_answer_or_long_after_it_are_not_feedback(
+async def test_message_before_the_answer_or_long_after_it_is_not_feedback(
     scenario: AppealsScenario, hours: float, kind: str | None
 ) -> None:
     after = await says(scenario, await answered(scenario), "Спасибо!", at=WEDNESDAY + hours * HOUR)
@@ -231,7 +231,7 @@ async def test_words_before_the_answer_or_long_after_it_are_not_feedback(
 
 
 @pytest.mark.long
-async def test_words_of_another_citizen_are_not_feedback(scenario: AppealsScenario) -> None:
+async def test_message_of_another_citizen_is_not_feedback(scenario: AppealsScenario) -> None:
     found = await answered(scenario)
     after = await says(scenario, found, "Спасибо!", author="boris")
     assert (after["feedback_kind"], len(after["messages"])) == (None, 1)
@@ -268,7 +268,7 @@ async def test_own_reply_first_taken_for_a_staff_reply_keeps_its_feedback(scenar
     assert (after["feedback_kind"], after["outcome"]) == ("thanks", "solved")
 
 
-async def test_silence_is_recorded_after_the_window_and_ends_with_a_word(
+async def test_silence_is_recorded_after_the_window_and_ends_with_feedback(
     scenario: AppealsScenario, set_time: Any
 ) -> None:
     found = await answered(scenario)
@@ -288,7 +288,7 @@ async def test_silence_is_recorded_after_the_window_and_ends_with_a_word(
     assert late["feedback_kind"] == "thanks"
 
 
-async def test_no_silence_is_recorded_about_an_appeal_reopened_by_another_question(
+async def test_silence_is_not_recorded_for_an_appeal_reopened_by_another_question(
     scenario: AppealsScenario,
 ) -> None:
     found = await says(scenario, await answered(scenario), FURTHER_QUESTION)
@@ -298,7 +298,7 @@ async def test_no_silence_is_recorded_about_an_appeal_reopened_by_another_questi
     assert (after["feedback_kind"], after["feedback"][0]["kind"]) == (None, None)
 
 
-async def test_concurrent_words_are_recorded_one_after_the_other(workers: Workers) -> None:
+async def test_concurrent_feedback_is_recorded_one_message_after_the_other(workers: Workers) -> None:
     scenario = workers.scenario
     found = await answered(scenario)
     messages = [await scenario.insert_message(text, at=NEXT_DAY) for text in ("Спасибо!", "Не решено!")]

@@ -36,7 +36,7 @@ async def opened_and_promised(scenario: AppealsScenario, set_time: SetTime) -> d
     return await scenario.single_appeal()
 
 
-async def test_final_answer_alone_is_warned_of_overdue_and_escalated_once(
+async def test_late_final_answer_is_warned_recorded_and_escalated_once(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     executor = await register(scenario, "Исполнитель")
@@ -71,7 +71,7 @@ async def test_final_answer_alone_is_warned_of_overdue_and_escalated_once(
     assert await scenario.all(overdue=True) == []
 
 
-async def test_nobody_is_told_twice_of_one_breach(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_breach_is_escalated_once_to_each_person(scenario: AppealsScenario, set_time: SetTime) -> None:
     """The other organisation gets the appeal after the centre was told of the breach."""
     first, centre = (
         await register(scenario, "Первый", "manager"),

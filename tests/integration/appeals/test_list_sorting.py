@@ -150,7 +150,7 @@ async def test_search_is_read_backward_too(scenario: AppealsScenario) -> None:
         assert len(numbers) == 5
 
 
-async def test_page_before_has_what_was_added_and_a_link(scenario: AppealsScenario) -> None:
+async def test_previous_page_has_later_appeals_and_a_link(scenario: AppealsScenario) -> None:
     for number in range(3):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
     first = await scenario.get("/appeals", limit=2)

@@ -59,7 +59,7 @@ async def test_page_without_heartbeats_lapses_by_the_clock_of_the_database(scena
     assert (await vera.get(path)).json()["others"][0]["since"] > since
 
 
-async def test_who_is_locked_is_not_shown(scenario: AppealsScenario) -> None:
+async def test_locked_person_is_not_shown_as_present(scenario: AppealsScenario) -> None:
     path = await _path(scenario)
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     await boris.request("PUT", path)
@@ -82,7 +82,7 @@ async def test_heartbeat_changes_its_row_in_place(scenario: AppealsScenario) -> 
         await connection.close()
 
 
-async def test_only_who_may_read_the_appeal_takes_part(scenario: AppealsScenario) -> None:
+async def test_only_readers_of_the_appeal_see_and_record_presence(scenario: AppealsScenario) -> None:
     path = await _path(scenario)
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     for method in ("GET", "PUT", "DELETE"):

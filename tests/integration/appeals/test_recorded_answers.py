@@ -144,7 +144,7 @@ async def test_same_answer_is_recorded_once(scenario: AppealsScenario, key: str 
     assert len(await scenario.events("appeal.answered")) == 1
 
 
-async def test_two_answers_at_once_keep_the_figures_of_one(scenario: AppealsScenario) -> None:
+async def test_concurrent_answers_stop_the_clock_once(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     appeal = await _called(scenario, executor)
     opened = datetime.fromisoformat(appeal["opened_at"])

@@ -92,7 +92,7 @@ async def test_rule_with_role_conditions_and_reason_is_stored_and_shown(
     assert founded["organisation"] == {"id": str(region.kabansk), "name": "Администрация Кабанского района"}
 
 
-async def test_changed_reason_is_no_change_of_the_target(scenario: AppealsScenario) -> None:
+async def test_changed_reason_is_not_a_change_of_the_rule(scenario: AppealsScenario) -> None:
     rule = {"urgency": "high", "send_to": "municipality_administration"}
     one, other = await made(scenario, rule), await made(scenario, rule | {"reason": "Новая причина"})
     changes = (await scenario.get(f"/rule-sets/{other['id']}/changes", against=one["id"])).json()

@@ -111,7 +111,7 @@ async def test_refused_reply_is_a_draft_again_that_shows_the_remarks(scenario: A
     assert [one["text"] for one in versions.json()["items"]] == [better, TEXT]
 
 
-async def test_executor_author_foreigner_and_stranger_do_not_approve(scenario: AppealsScenario) -> None:
+async def test_executor_author_other_organisation_and_anonymous_cannot_approve(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     for action in ("approve", "refuse"):

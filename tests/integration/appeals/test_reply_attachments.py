@@ -174,7 +174,7 @@ async def test_more_photos_than_a_comment_of_vk_takes_are_refused(
         ),
     ],
 )
-async def test_place_that_takes_no_photo_refuses_the_draft(
+async def test_draft_with_a_photo_is_refused_where_the_network_takes_none(
     scenario: AppealsScenario, kind: str, thread: str, refusal: str | None
 ) -> None:
     page = next(page for page, (_, network) in scenario.pages.items() if network == "ok")

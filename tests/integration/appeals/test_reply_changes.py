@@ -90,7 +90,7 @@ async def withdrawn(scenario: AppealsScenario, found: dict[str, Any], reply: dic
     return await scenario.appeal(found["id"])
 
 
-async def test_edit_shows_the_new_text_once_it_stands_in_the_network(scenario: AppealsScenario) -> None:
+async def test_edit_shows_the_new_text_once_it_is_published(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     asked = await change(scenario, found, reply, EDIT)
@@ -168,7 +168,7 @@ async def test_edit_needs_an_approver_where_a_rule_requires_one(scenario: Appeal
     assert by_approver.status_code == 202
 
 
-async def test_withdrawal_needs_the_right_the_version_a_ground_and_words(scenario: AppealsScenario) -> None:
+async def test_withdrawal_needs_the_right_the_version_a_ground_and_a_reason(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     for body in (EDIT, WITHDRAWAL):
@@ -346,7 +346,7 @@ async def test_withdrawn_interim_reply_leaves_the_final_one_before_it(scenario: 
 
 
 @pytest.mark.parametrize("promised", [False, True])
-async def test_answer_that_was_taken_for_one_of_staff_is_withdrawn(
+async def test_answer_mistaken_for_a_staff_reply_is_withdrawn(
     scenario: AppealsScenario, *, promised: bool
 ) -> None:
     found = await appeal(scenario)

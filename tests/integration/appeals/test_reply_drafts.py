@@ -188,7 +188,7 @@ async def test_discarded_draft_makes_room_and_keeps_its_versions(scenario: Appea
     assert (await answer(scenario, found, TEXT))["status"] == "queued"
 
 
-async def test_published_reply_is_no_draft(scenario: AppealsScenario) -> None:
+async def test_published_reply_is_not_a_draft(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     sent = await answer(scenario, found, TEXT)
     for method, action in (("PUT", ""), ("POST", "/submit"), ("DELETE", "")):

@@ -153,7 +153,7 @@ async def test_edit_before_the_date_that_becomes_known_later_moves_the_promise(
     assert after["promises"][0]["ended_at"] == after["promises"][1]["made_at"]
 
 
-async def test_edit_that_failed_halfway_shows_what_stands(scenario: AppealsScenario) -> None:
+async def test_edit_that_failed_halfway_shows_the_published_text(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found, parts=2)
     asked = await change(scenario, found, reply, EDIT)

@@ -382,7 +382,7 @@ async def fake_ingest(keys_dir: Path) -> AsyncIterator[tuple[FakeIngest, str]]:
     await runner.cleanup()
 
 
-async def test_publication_request_names_the_author_once(
+async def test_reply_is_requested_once_on_behalf_of_its_writer(
     database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
 ) -> None:
     fake, url = fake_ingest

@@ -24,7 +24,7 @@ async def _suggested(scenario: AppealsScenario, q: str) -> list[tuple[str, str]]
         ("гусиноозе", ("settlement", "Гусиноозёрск")),
     ],
 )
-async def test_names_that_begin_so_come_first(
+async def test_names_with_the_typed_prefix_come_first(
     scenario: AppealsScenario, typed: str, first: tuple[str, str]
 ) -> None:
     found = await _suggested(scenario, typed)
@@ -39,7 +39,7 @@ async def test_words_inside_names_and_topics_are_found(scenario: AppealsScenario
     assert ("topic", name) in await _suggested(scenario, name.split()[0][:5])
 
 
-async def test_municipality_is_told_where_it_is_one(scenario: AppealsScenario) -> None:
+async def test_suggestion_names_its_municipality_if_there_is_only_one(scenario: AppealsScenario) -> None:
     items = (await scenario.get("/appeals/suggestions", q="усть-баргузин")).json()["items"]
     assert items[0]["municipality"] == "Баргузинский район"
     streets = (await scenario.get("/appeals/suggestions", q="ленина")).json()["items"]
@@ -47,11 +47,11 @@ async def test_municipality_is_told_where_it_is_one(scenario: AppealsScenario) -
 
 
 @pytest.mark.parametrize("typed", ["ъъъ", "…", "бабушкина кабанск"])
-async def test_nothing_is_suggested_for_what_no_name_has(scenario: AppealsScenario, typed: str) -> None:
+async def test_text_that_no_name_contains_gets_no_suggestions(scenario: AppealsScenario, typed: str) -> None:
     assert await _suggested(scenario, typed) == []
 
 
 @pytest.mark.parametrize("query", [{}, {"q": ""}, {"q": "x" * 201}, {"q": "a\x00"}, {"q": "а", "sort": "due"}])
-async def test_wrong_query_is_refused(scenario: AppealsScenario, query: dict[str, Any]) -> None:
+async def test_invalid_query_is_refused(scenario: AppealsScenario, query: dict[str, Any]) -> None:
     answer = await scenario.get("/appeals/suggestions", **query)
     assert answer.status_code == 422

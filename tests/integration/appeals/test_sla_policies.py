@@ -106,7 +106,7 @@ async def test_new_version_replaces_what_was_planned_for_later(scenario: Appeals
     assert (await write_now(scenario, author="boris", thread="vk:-101_2"))["deadline"]["hours"] == 3
 
 
-async def test_policy_with_a_ceiling_and_calendar_hours_is_applied_and_wrong_ones_are_refused(
+async def test_policy_with_a_ceiling_and_calendar_hours_is_applied_and_invalid_ones_are_refused(
     scenario: AppealsScenario,
 ) -> None:
     for wrong, pointer in (

@@ -189,7 +189,7 @@ async def test_appeal_without_an_organisation_is_routed_or_decided(scenario: App
     assert (await scenario.appeal(found["id"]))["source"] == "phone"
 
 
-async def test_opener_does_not_learn_who_works_on_it_elsewhere(scenario: AppealsScenario) -> None:
+async def test_opener_does_not_see_the_assignee_in_another_organisation(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager", scenario.other_organisation)
     foreign = await register(scenario, "Чужая Фамилия", organisation=scenario.other_organisation)
     assert (await manager.post("/assignee-rules", {"person_ids": [foreign.ref]})).status_code == 201

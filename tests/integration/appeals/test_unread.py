@@ -55,7 +55,7 @@ async def test_message_is_unread_for_assignee_and_watchers_until_they_read_it(sc
     assert await _unread(watcher, appeal) is not None
 
 
-async def test_what_came_since_stays_unread(scenario: AppealsScenario) -> None:
+async def test_message_received_after_the_last_read_one_stays_unread(scenario: AppealsScenario) -> None:
     appeal, watcher = await _open(scenario), await register(scenario, "Наблюдатель")
     await watcher.post(f"/appeals/{appeal['id']}/watchers", {})
     await _writes_again(scenario)

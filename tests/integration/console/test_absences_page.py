@@ -44,7 +44,9 @@ async def test_absence_is_recorded_for_oneself_and_a_colleague(console: ConsoleU
         ({"substitute_id": "00000000-0000-0000-0000-000000000000"}, "Замещать может другой сотрудник"),
     ],
 )
-async def test_wrong_absence_is_shown_again(console: ConsoleUnderTest, fields: dict[str, str], words: str) -> None:
+async def test_invalid_absence_is_shown_again_with_the_reason(
+    console: ConsoleUnderTest, fields: dict[str, str], words: str
+) -> None:
     response = (await _record(console, EXECUTOR, **fields)).response
     assert response.status_code == 422
     assert words in response.text
@@ -90,6 +92,6 @@ async def test_rule_is_created_for_a_topic_once(console: ConsoleUnderTest) -> No
     assert (again.status_code, "Для этой темы правило уже есть" in again.text) == (409, True)
 
 
-async def test_centre_is_told_who_creates_rules(console: ConsoleUnderTest) -> None:
+async def test_centre_reads_that_managers_create_rules(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/absences/rules/new")).response
     assert note_of(response) == "Новые правила создаёт руководитель организации"

@@ -28,7 +28,7 @@ async def test_choices_are_saved_in_the_version_that_was_shown(console: ConsoleU
     assert "Настройки изменились" in stale.response.text
 
 
-async def test_wrong_address_is_shown_again(console: ConsoleUnderTest) -> None:
+async def test_invalid_address_is_shown_again_with_the_reason(console: ConsoleUnderTest) -> None:
     form = {"address": "не адрес", "version": await version_of(console, EXECUTOR, "/account")}
     refused = (await console.send(EXECUTOR, "POST", "/account/address", data=form)).response
     assert refused.status_code == 422

@@ -91,7 +91,7 @@ async def test_page_makes_its_calls_in_two_rounds(console: ConsoleUnderTest) -> 
     assert paths[6:] == ["/incidents/*"]
 
 
-async def test_each_offers_only_moves_that_the_api_allows(console: ConsoleUnderTest, page: str) -> None:
+async def test_each_role_is_offered_only_allowed_moves(console: ConsoleUnderTest, page: str) -> None:
     assert moves_of(page) == ["assigned", "triage", "closed", "not_required"]
     assert moves_of(await opened(console, EXECUTOR)) == ["assigned", "triage"]
     head = await opened(console, HEAD)
@@ -208,7 +208,9 @@ async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(
     assert "<b>вчера" not in response.text
 
 
-async def test_move_that_is_gone_is_refused_in_words(console: ConsoleUnderTest, version: str) -> None:
+async def test_move_that_is_no_longer_allowed_is_not_refused_in_english(
+    console: ConsoleUnderTest, version: str
+) -> None:
     fields = {"to": "reopened", "reason": "Снова темно", "version": version}
     response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response
     assert response.status_code == 409
@@ -288,7 +290,7 @@ async def test_change_leads_back_with_a_note(
         (MANAGER, "/clocks/pause", {"reason": ""}, "Напишите причину"),
     ],
 )
-async def test_wrong_field_is_named_beside_the_form(
+async def test_invalid_field_is_named_beside_the_form(
     *, console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], shown: str, version: str
 ) -> None:
     seen_version = "1" if "refuse" in action else version
@@ -301,7 +303,7 @@ async def test_wrong_field_is_named_beside_the_form(
     assert "<i>Акт" not in response.text
 
 
-async def test_second_request_for_time_is_refused_in_words(console: ConsoleUnderTest, version: str) -> None:
+async def test_second_extension_request_is_refused_with_a_message(console: ConsoleUnderTest, version: str) -> None:
     fields = {"hours": "16", "ground": "Ждём подрядчика", "version": version}
     response = (await posted(console, EXECUTOR, PAGE + "/extension-requests", fields)).response
     assert response.status_code == 409
@@ -309,7 +311,7 @@ async def test_second_request_for_time_is_refused_in_words(console: ConsoleUnder
     assert "Ждём подрядчика</textarea>" in response.text
 
 
-async def test_what_a_person_may_not_do_is_said_on_the_page(console: ConsoleUnderTest, version: str) -> None:
+async def test_forbidden_action_is_explained_on_the_page(console: ConsoleUnderTest, version: str) -> None:
     response = (
         await posted(console, EXECUTOR, PAGE + "/clocks/pause", {"reason": "Ждём", "version": version})
     ).response
@@ -417,7 +419,7 @@ def test_location_does_not_name_a_city_twice() -> None:
     assert location_words(None) == ""
 
 
-def test_broken_memory_of_what_was_seen_shows_the_last_entry() -> None:
+def test_conflict_without_a_readable_seen_state_shows_the_last_entry() -> None:
     appeal: dict[str, Any] = {
         "status": "assigned", "organisation": None, "assignee": None, "topic": None, "location": None,
         "urgency": "normal", "next_due_at": None, "outcome": None, "messages": [], "replies": [],

@@ -46,7 +46,7 @@ async def test_approving_sends_the_shown_version_and_leads_on(console: ConsoleUn
     assert last.path == console.filled("/appeals/{on_approval_appeal_id}/replies/{on_approval_reply_id}/approve")
 
 
-async def test_what_is_no_id_never_becomes_a_path(console: ConsoleUnderTest) -> None:
+async def test_invalid_id_never_becomes_a_path(console: ConsoleUnderTest) -> None:
     for wrong in ({"reply_id": "../.."}, {"appeal_id": "../../appeals"}, {"reply_id": ""}):
         form = await _decision(console, do="approve", **wrong)
         visited = await console.send(APPROVER, "POST", "/approvals", data=form)

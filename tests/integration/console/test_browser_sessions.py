@@ -227,7 +227,7 @@ async def test_all_calls_name_the_address_and_the_browser_of_the_person(site: Ru
     assert (row["address"], row["user_agent"]) == named
 
 
-async def test_passwords_beyond_those_that_are_checked_are_refused_in_words(site: Running) -> None:
+async def test_sign_in_beyond_the_concurrent_password_checks_is_refused_with_a_message(site: Running) -> None:
     part = site.console.service.part(Site)
     part.passwords = asyncio.Semaphore(1)
     async with site.browser() as browser:
@@ -239,7 +239,7 @@ async def test_passwords_beyond_those_that_are_checked_are_refused_in_words(site
 
 
 @pytest.mark.parametrize(("length", "status"), [(15 * 1024, 422), (1024 * 1024, 413)])
-async def test_large_form_of_a_stranger_is_not_parsed(site: Running, length: int, status: int) -> None:
+async def test_large_form_without_a_session_is_not_parsed(site: Running, length: int, status: int) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     async with site.browser() as browser:
         response = await browser.post(SIGN_IN, content=b"%" * length, headers=headers)
@@ -431,7 +431,7 @@ async def test_session_of_a_locked_person_ends(site: Running) -> None:
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 4000, "%00", "кириллица", "' OR 1=1 --"])
-async def test_made_up_secret_is_no_session(site: Running, cookie: str) -> None:
+async def test_forged_session_cookie_signs_nobody_in(site: Running, cookie: str) -> None:
     async with site.browser() as browser:
         headers = {b"Cookie": f"{SESSION_COOKIE}={cookie}".encode()}
         assert not is_signed_in(await browser.get("/", headers=headers))

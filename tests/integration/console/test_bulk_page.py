@@ -58,7 +58,7 @@ async def test_whole_list_starts_an_operation(console: ConsoleUnderTest) -> None
     assert _started(await _start(console, EXECUTOR, "close", whole="yes", reason="Решено", outcome="solved"))
 
 
-async def test_assignment_to_nobody_chosen_is_asked_again(console: ConsoleUnderTest) -> None:
+async def test_assignment_without_a_person_is_asked_for_again(console: ConsoleUnderTest) -> None:
     response = (await _start(console, MANAGER, "assign")).response
     assert response.status_code == 422
     assert "Выберите сотрудника." in response.text
@@ -101,7 +101,7 @@ async def test_tags_are_changed_at_once(console: ConsoleUnderTest) -> None:
 
 
 @pytest.mark.parametrize(("add", "words"), [("", "Введите метку"), ("я" * 60, "Метки не изменены")])
-async def test_tags_that_are_none_are_asked_again(console: ConsoleUnderTest, add: str, words: str) -> None:
+async def test_invalid_tag_is_asked_for_again(console: ConsoleUnderTest, add: str, words: str) -> None:
     response = (await _start(console, EXECUTOR, "tags", add=add)).response
     assert response.status_code == 422
     assert words in response.text
@@ -128,7 +128,7 @@ async def test_operation_shows_its_result_and_is_taken_back(console: ConsoleUnde
     assert undone.response.headers["location"] != path
 
 
-async def test_progress_is_a_part_of_the_page_for_htmx(console: ConsoleUnderTest) -> None:
+async def test_htmx_gets_only_the_progress_of_an_operation(console: ConsoleUnderTest) -> None:
     path = console.filled("/bulk/{bulk_operation_id}/progress")
     part = (await console.send(MANAGER, "GET", path, headers={"HX-Request": "true"})).response
     assert part.text.strip().startswith('<div id="bulk-progress"')

@@ -30,7 +30,7 @@ FIRST_FIELDS = {
 
 
 @pytest.mark.parametrize("route", FIRST_FIELDS)
-async def test_form_begins_in_its_first_field(console: ConsoleUnderTest, route: str) -> None:
+async def test_form_focuses_its_first_field(console: ConsoleUnderTest, route: str) -> None:
     who, name = FIRST_FIELDS[route]
     page = (await console.send(who, "GET", console.filled(route))).response
     assert page.status_code == 200
@@ -51,7 +51,7 @@ async def page(console: ConsoleUnderTest) -> AsyncIterator[Page]:
 
 @pytest.mark.long
 @pytest.mark.enable_socket
-async def test_refused_form_goes_on_in_the_wrong_field(page: Page) -> None:
+async def test_refused_form_focuses_its_invalid_field(page: Page) -> None:
     await page.goto("/calendars-new")
     await page.keyboard.type("Свой календарь")
     await page.get_by_label("Среда").fill("когда как")
@@ -79,7 +79,7 @@ async def test_reply_is_written_at_once_below_the_words_of_the_citizen(
 
 @pytest.mark.long
 @pytest.mark.enable_socket
-async def test_several_organisations_are_chosen_from_at_once(page: Page) -> None:
+async def test_ambiguous_organisation_focuses_the_choice(page: Page) -> None:
     await page.goto("/organisations-new")
     await page.keyboard.type("Новая школа")
     await page.get_by_label("Вид", exact=True).select_option(index=1)

@@ -27,7 +27,7 @@ async def test_answer_to_grade_is_shown_without_its_organisation(console: Consol
     assert "/appeals/" not in main
 
 
-async def test_who_does_not_grade_gets_the_graded_answers(console: ConsoleUnderTest) -> None:
+async def test_executor_is_redirected_to_the_graded_answers(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", "/grading")).response
     assert (response.status_code, response.headers["location"]) == (303, "/grading/items")
     page = (await console.send(EXECUTOR, "GET", "/grading/items")).response.text
@@ -61,7 +61,7 @@ async def test_answer_of_somebody_else_cannot_be_graded(console: ConsoleUnderTes
     assert "failed" in response.headers["set-cookie"]
 
 
-async def test_answers_are_taken(console: ConsoleUnderTest) -> None:
+async def test_moderator_takes_answers_to_grade_and_executor_is_refused(console: ConsoleUnderTest) -> None:
     visited = await console.send(MODERATOR, "POST", "/grading/take", data={"key": "take-1"})
     assert visited.response.status_code == 303
     assert visited.calls[-1].path == "/grading/assignments"

@@ -112,7 +112,7 @@ async def test_hostile_texts_are_shown_as_text(
 
 
 @pytest.mark.parametrize("route", ["/inbox", "/account"])
-async def test_the_texts_reach_the_pages(
+async def test_hostile_texts_reach_the_pages(
     console: ConsoleUnderTest, with_texts: Callable[[str | None], None], route: str
 ) -> None:
     with_texts(HOSTILE["markup"])

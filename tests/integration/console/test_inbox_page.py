@@ -34,7 +34,7 @@ async def test_first_list_is_what_the_role_works_with(console: ConsoleUnderTest,
     assert re.search(r'aria-current="page"[^>]*>\s*([^<]+)<', tabs + "<").group(1).strip() == title  # type: ignore[union-attr]
 
 
-async def test_empty_list_of_ones_own_leads_to_that_of_nobody(console: ConsoleUnderTest) -> None:
+async def test_empty_own_list_links_to_the_unassigned_appeals(console: ConsoleUnderTest) -> None:
     response = (await console.send(CallerCase("approver"), "GET", "/inbox?assignee=me&sort=due")).response
     assert "Возьмите обращение из списка" in response.text
     assert links_of(response)["Без исполнителя"] == "/inbox?assignee=none&sort=-opened_at"
@@ -76,7 +76,7 @@ async def test_filter_by_a_name_that_matches_nothing_is_named(console: ConsoleUn
     assert "Ничего не нашлось" in response.text
 
 
-async def test_address_of_the_form_is_led_to_one_without_empty_fields(console: ConsoleUnderTest) -> None:
+async def test_filter_form_redirects_to_an_address_without_empty_fields(console: ConsoleUnderTest) -> None:
     address = "/inbox?q=&status=assigned&from=2026-03-01&to=2026-03-31&tag=&sort=due"
     response = (await console.send(MODERATOR, "GET", address)).response
     assert response.status_code == 303
@@ -131,20 +131,20 @@ async def test_search_without_a_word_says_so(console: ConsoleUnderTest) -> None:
 
 
 @pytest.mark.parametrize("query", ["colour=red", "status=lost", "opened_to=yesterday", "organisation_id=7"])
-async def test_filter_that_is_wrong_can_be_reset(console: ConsoleUnderTest, query: str) -> None:
+async def test_invalid_filter_can_be_reset(console: ConsoleUnderTest, query: str) -> None:
     response = (await console.send(MODERATOR, "GET", f"/inbox?{query}")).response
     assert response.status_code == 422
     assert "Этот отбор составлен неверно" in response.text
 
 
-async def test_hostile_words_are_shown_as_text(console: ConsoleUnderTest) -> None:
+async def test_hostile_text_in_the_list_is_shown_as_text(console: ConsoleUnderTest) -> None:
     for parameter in ("q", HOSTILE):
         response = (await console.send(MODERATOR, "GET", "/inbox", params={parameter: HOSTILE})).response
         assert "<script>alert" not in response.text
         assert "alert(1)" in response.text
 
 
-async def test_only_those_who_work_can_mark_rows(console: ConsoleUnderTest) -> None:
+async def test_only_people_who_process_appeals_can_select_rows(console: ConsoleUnderTest) -> None:
     reader = (await console.send(HEAD, "GET", "/inbox?sort=-opened_at")).response.text
     worker = (await console.send(EXECUTOR, "GET", "/inbox?sort=-opened_at")).response.text
     assert 'name="appeal"' not in reader

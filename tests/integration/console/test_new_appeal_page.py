@@ -80,7 +80,7 @@ async def test_centre_names_the_organisation(console: ConsoleUnderTest) -> None:
         ({"house": "5\n6"}, "Проверьте место"),
     ],
 )
-async def test_wrong_field_is_named_and_what_was_entered_stays(
+async def test_invalid_field_is_named_and_the_entered_values_stay(
     console: ConsoleUnderTest, fields: dict[str, str], words: str
 ) -> None:
     hostile = {

@@ -48,12 +48,12 @@ async def test_navigation_offers_only_pages_that_open(console: ConsoleUnderTest,
             assert heading[1].startswith(link.title)
 
 
-async def test_who_does_no_work_with_appeals_starts_at_the_state_of_the_system(console: ConsoleUnderTest) -> None:
+async def test_operations_start_at_the_system_page(console: ConsoleUnderTest) -> None:
     response = (await console.send(CallerCase("operations"), "GET", "/")).response
     assert response.headers["location"] == "/system"
 
 
-async def test_nobody_is_led_to_the_sign_in_and_back(console: ConsoleUnderTest) -> None:
+async def test_anonymous_visitor_is_redirected_to_the_sign_in_and_back(console: ConsoleUnderTest) -> None:
     response = (await console.send(None, "GET", "/inbox?overdue=true")).response
     assert response.status_code == 303
     assert response.headers["location"] == "/sign-in?next=/inbox%3Foverdue%3Dtrue"
@@ -61,7 +61,7 @@ async def test_nobody_is_led_to_the_sign_in_and_back(console: ConsoleUnderTest) 
     assert (swap.status_code, swap.headers["hx-redirect"]) == (204, "/sign-in?next=/inbox")
 
 
-async def test_page_for_htmx_is_its_content_alone(console: ConsoleUnderTest) -> None:
+async def test_htmx_gets_only_the_content_of_a_page(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/inbox", headers={"HX-Request": "true"})).response
     assert response.text.startswith("<title>")
     assert "<main" in response.text

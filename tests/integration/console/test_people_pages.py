@@ -54,7 +54,9 @@ async def test_access_is_given_with_a_password_shown_once(console: ConsoleUnderT
     assert visited.response.headers["cache-control"] == "no-store"
 
 
-async def test_role_and_organisation_have_to_fit(console: ConsoleUnderTest) -> None:
+async def test_new_person_without_an_organisation_or_with_an_invalid_name_is_refused(
+    console: ConsoleUnderTest,
+) -> None:
     form = {"full_name": "Пробная", "username": "Не то", "role": "executor", "key": "k-fit"}
     visited = await console.send(OPERATIONS, "POST", "/people-new", data=form)
     assert "Назовите организацию." in visited.response.text
@@ -152,7 +154,7 @@ async def test_second_click_makes_no_second_client_or_secret(console: ConsoleUnd
     assert "Секрет уже выдали" in stale.response.text
 
 
-async def test_organisation_that_is_no_id_is_not_chosen(console: ConsoleUnderTest) -> None:
+async def test_organisation_without_a_valid_id_is_not_chosen(console: ConsoleUnderTest) -> None:
     form = {"name": "Витрина", "role": "executor", "organisation": "oblepih", "organisation_id": "../people"}
     visited = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
     assert "выберите из похожих" in visited.response.text

@@ -298,7 +298,7 @@ async def test_classification_changed_meanwhile_is_shown_again(
     assert visited.response.headers["hx-replace-url"] == "/queue"
 
 
-async def test_impossible_decision_is_explained_beside_the_form(
+async def test_assignment_to_an_unknown_organisation_is_explained_beside_the_form(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     page = await shown(console)
@@ -332,7 +332,7 @@ async def test_decision_is_taken_back_and_the_appeal_shown_again(console: Consol
     assert note_of(changed.response)["kind"] == "failed"
 
 
-async def test_what_was_not_decided_is_not_taken_back(console: ConsoleUnderTest) -> None:
+async def test_undo_without_a_decision_is_refused(console: ConsoleUnderTest) -> None:
     appeal_id = console.filled("{second_assigned_appeal_id}")
     visited = await console.send(MODERATOR, "POST", f"/queue/{appeal_id}/take-back?version=1")
     assert changes(visited) == ["undo 409"]
@@ -378,7 +378,9 @@ async def test_search_without_script_opens_the_results(
 @pytest.mark.parametrize(
     ("decision", "status", "words"), [("keep", 303, ""), ("split_off", 409, "состояние записи изменилось")]
 )
-async def test_other_matter_is_decided(console: ConsoleUnderTest, decision: str, status: int, words: str) -> None:
+async def test_message_on_another_matter_is_kept_or_split_off(
+    console: ConsoleUnderTest, decision: str, status: int, words: str
+) -> None:
     page = await shown(console, "/queue/matters")
     assert "Другая тема" in page
     visited = await decide(console, page, "/matter", decision=decision)

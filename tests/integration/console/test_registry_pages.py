@@ -44,7 +44,7 @@ async def test_organisation_is_registered_and_shown(console: ConsoleUnderTest) -
     assert changes(visited) == [("POST", 201)]
 
 
-async def test_wrong_fields_are_explained_beside_what_was_entered(console: ConsoleUnderTest) -> None:
+async def test_invalid_fields_are_explained_beside_the_entered_values(console: ConsoleUnderTest) -> None:
     form = {"name": HOSTILE, "kind": "institution", "inn": "123", "code": "Код", "key": "k"}
     visited = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
     text = visited.response.text
@@ -149,7 +149,7 @@ async def test_page_is_found_by_its_address(console: ConsoleUnderTest) -> None:
     assert (unknown.status_code, "Ничего не нашлось" in unknown.text) == (200, True)
 
 
-async def test_who_may_connect_a_page_is_said_to_others(console: ConsoleUnderTest) -> None:
+async def test_list_of_pages_says_to_staff_who_connects_pages(console: ConsoleUnderTest) -> None:
     assert "Подключает страницы модератор центра" in (await console.send(EXECUTOR, "GET", "/pages")).response.text
     assert "Подключает страницы" not in (await console.send(MODERATOR, "GET", "/pages")).response.text
 
@@ -228,7 +228,7 @@ async def test_faults_of_a_table_are_named_by_cell_in_russian(console: ConsoleUn
     ("content", "words"),
     [(b"", "Выберите файл"), ("Название столбца\nа\n".encode(), "нет столбца «Наименование»")],
 )
-async def test_file_that_is_no_table_is_refused(console: ConsoleUnderTest, content: bytes, words: str) -> None:
+async def test_file_other_than_a_table_is_refused(console: ConsoleUnderTest, content: bytes, words: str) -> None:
     file = {"file": ("registry.csv", content, "text/csv")}
     response = (await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})).response
     assert response.status_code == 422

@@ -43,7 +43,7 @@ def _written(page: str) -> list[str]:
     return [text.strip() for text in re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", page, re.DOTALL)]
 
 
-async def test_editor_shows_words_draft_photo_and_hints(console: ConsoleUnderTest) -> None:
+async def test_editor_shows_message_draft_photo_and_hints(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
     assert "Темно: bagulnik 3" in page
     assert _written(page)[0].startswith("Включим: bagulnik")
@@ -199,7 +199,7 @@ async def test_photo_that_is_lost_with_the_session_is_named(console: ConsoleUnde
     assert 'type="file"' not in without
 
 
-async def test_writing_begins_in_the_text(console: ConsoleUnderTest) -> None:
+async def test_reply_editor_focuses_the_text(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
     assert re.search(r'<textarea id="reply-text"[^>]* data-begins', page)
     failed = (await console.send(EXECUTOR, "GET", console.filled(FAILED))).response.text
@@ -227,14 +227,14 @@ async def assigned_to_nobody(console: ConsoleUnderTest) -> AsyncIterator[None]:
 
 
 @pytest.mark.usefixtures("assigned_to_nobody")
-async def test_after_a_reply_the_next_appeal_of_nobody_is_offered(console: ConsoleUnderTest) -> None:
+async def test_next_unassigned_appeal_is_offered_after_a_reply(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
     offered = re.search(r'href="/appeals/([0-9a-f-]{36})" data-key="n"[^>]*>Следующее обращение', page)
     assert offered is not None
     assert offered[1] not in console.filled(WAITING)
 
 
-async def test_refused_person_keeps_the_text(console: ConsoleUnderTest) -> None:
+async def test_text_is_kept_when_saving_is_forbidden(console: ConsoleUnderTest) -> None:
     response = (await _post(console, AUDITOR, DRAFT, await _draft(console, do="save", text="Чужой"))).response
     assert response.status_code == 403
     assert "Чужой" in _written(response.text)
@@ -290,7 +290,7 @@ async def test_photo_over_the_limit_of_other_forms_reaches_the_page(console: Con
     assert "Мой текст" in refused.response.text
 
 
-async def test_what_is_no_photo_is_refused_in_words(console: ConsoleUnderTest) -> None:
+async def test_file_other_than_a_photo_is_refused_and_the_text_stays(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="add_photo", text="Мой текст")
     refused = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("a.svg", b"<svg/>")})
     assert refused.response.status_code == 422
@@ -420,7 +420,7 @@ async def test_texts_that_differ_too_much_are_shown_whole(
         {"do": "discard", "reply_id": "../../close"},
     ],
 )
-async def test_what_is_no_id_never_becomes_a_path(console: ConsoleUnderTest, fields: dict[str, str]) -> None:
+async def test_invalid_id_never_becomes_a_path(console: ConsoleUnderTest, fields: dict[str, str]) -> None:
     visited = await _post(console, EXECUTOR, DRAFT, {"text": "Текст", "kind": "final"} | fields)
     assert visited.response.status_code == 404
     assert [call.path for call in visited.calls] == ["/me"]

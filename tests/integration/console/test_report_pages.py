@@ -145,7 +145,7 @@ async def test_cross_table_has_a_column_for_each_key(console: ConsoleUnderTest) 
     assert "<caption>Просрочено</caption>" in page
 
 
-async def test_wrong_period_is_refused_beside_what_was_entered(console: ConsoleUnderTest) -> None:
+async def test_period_that_ends_before_it_starts_is_refused_beside_the_form(console: ConsoleUnderTest) -> None:
     for path in ("/analytics", "/analytics/rankings", "/analytics/map", "/analytics/appeals"):
         page = await _text(console, MODERATOR, f"{path}?from=2026-03-09&to=2026-03-02", 422)
         assert "начало не может быть позже конца" in page
@@ -259,7 +259,7 @@ async def test_promises_open_from_their_counts(console: ConsoleUnderTest, who: C
     assert (MARKS["foreign"] in page) == (who == MODERATOR)
 
 
-async def test_filter_that_is_no_id_is_not_set(console: ConsoleUnderTest) -> None:
+async def test_filter_without_a_valid_id_is_not_set(console: ConsoleUnderTest) -> None:
     for path in ("/analytics?organisation=../people", "/analytics?topic=..%2Fpeople"):
         visited = await console.send(MODERATOR, "GET", path)
         assert visited.response.status_code == 200

@@ -68,7 +68,7 @@ async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: 
     assert [call.path for call in visited.calls if call.path.endswith("/preview")]
 
 
-async def test_bench_without_anything_to_try_is_refused(console: ConsoleUnderTest) -> None:
+async def test_bench_without_a_text_is_refused(console: ConsoleUnderTest) -> None:
     visited = await _post(console, f"/rules/{await _active(console)}/bench", text=" ", kind="comment")
     assert visited.response.status_code == 422
     assert "Введите текст сообщения" in text_of(visited.response)
@@ -186,7 +186,7 @@ async def test_changed_rule_takes_the_place_of_the_former(console: ConsoleUnderT
     ],
     ids=["no condition", "no organisation", "vague organisation", "no municipality", "vague topic", "no topic"],
 )
-async def test_wrong_rule_is_shown_again_with_what_is_wrong(
+async def test_invalid_rule_is_shown_again_with_the_reason(
     console: ConsoleUnderTest, form: dict[str, str], said: str
 ) -> None:
     path = f"/rules/{await _active(console)}/edit/rules"
@@ -217,7 +217,7 @@ async def test_set_that_the_api_refuses_names_the_rule(console: ConsoleUnderTest
     assert "Conflicts" not in response.text
 
 
-async def test_address_with_nonsense_changes_nothing(console: ConsoleUnderTest) -> None:
+async def test_unreadable_rules_in_the_address_are_ignored(console: ConsoleUnderTest) -> None:
     query = urlencode([("rule", "{"), ("rule", "[1]"), ("rule", json.dumps({"organisation_id": "x"}))])
     response = (await _get(console, f"/rules/{await _active(console)}/edit?{query}")).response
     assert response.status_code == 200
@@ -269,7 +269,9 @@ async def test_policy_of_a_form_is_added(console: ConsoleUnderTest) -> None:
         ("topic", "щщщ", "Такой темы нет"),
     ],
 )
-async def test_wrong_policy_is_shown_again(console: ConsoleUnderTest, name: str, value: str, said: str) -> None:
+async def test_invalid_policy_is_shown_again_with_the_reason(
+    console: ConsoleUnderTest, name: str, value: str, said: str
+) -> None:
     sent = POLICY | {"resolution_unit": "working", "name": HOSTILE, name: value}
     response = (await _post(console, "/sla-policies/new", key=str(uuid4()), **sent)).response
     assert response.status_code == 422

@@ -111,7 +111,7 @@ async def test_unknown_address_says_so(console: ConsoleUnderTest, headers: dict[
 
 
 @pytest.mark.parametrize("headers", [{}, SWAP], ids=["whole", "swap"])
-async def test_unexpected_error_says_what_to_tell(
+async def test_unexpected_error_page_shows_the_request_id(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
     def fail(*_: Any, **__: Any) -> Api:
@@ -124,7 +124,7 @@ async def test_unexpected_error_says_what_to_tell(
     assert "secret of the code" not in response.text
 
 
-async def test_database_that_is_away_is_said_in_words(
+async def test_database_outage_is_explained_on_the_page(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: Database) -> Any:
@@ -149,7 +149,7 @@ async def test_unavailable_api_says_what_to_do(
     is_page(response, 503, "Система не ответила", swap=bool(headers))
 
 
-async def test_request_that_no_route_sees_is_refused_in_words(console: ConsoleUnderTest) -> None:
+async def test_request_refused_before_routing_is_explained_on_a_page(console: ConsoleUnderTest) -> None:
     large = (await console.send(MODERATOR, "POST", "/sign-in", content=b"x" * 3_000_000)).response
     is_page(large, 413, "слишком большой")
     null = (await console.send(MODERATOR, "GET", "/account?a=%00")).response
@@ -223,7 +223,7 @@ async def test_live_bar_is_for_those_who_may_read_events(console: ConsoleUnderTe
         assert (response.status_code, "data-live=" in response.text) == (200, shown)
 
 
-async def test_part_of_an_address_leads_nowhere_else(console: ConsoleUnderTest) -> None:
+async def test_part_of_an_address_cannot_change_the_path_of_a_call(console: ConsoleUnderTest) -> None:
     for part in ("5a%3Fx=1", "5a%23x", "..%5cpeople", "5a%0a", "%25"):
         visited = await console.send(MODERATOR, "GET", f"/incidents/{part}")
         is_page(visited.response, 404, "Такой страницы нет")
@@ -259,7 +259,7 @@ async def test_ticket_for_the_stream_is_given_to_a_page_of_the_console(console: 
 
 
 @pytest.mark.parametrize("address", ["/appeals/abc", "/appeals/abc/reply", "/pages/abc"])
-async def test_address_that_is_no_id_is_not_found(console: ConsoleUnderTest, address: str) -> None:
+async def test_address_without_a_valid_id_is_not_found(console: ConsoleUnderTest, address: str) -> None:
     response = (await console.send(CallerCase("moderator"), "GET", address)).response
     assert response.status_code == 404
     assert "Такой страницы нет" in response.text

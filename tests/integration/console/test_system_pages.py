@@ -43,7 +43,9 @@ async def test_trail_is_narrowed_by_its_address(console: ConsoleUnderTest, own: 
     assert "Таких записей нет" in text_of(nothing)
 
 
-async def test_trail_with_a_wrong_day_or_organisation_is_still_shown(console: ConsoleUnderTest) -> None:
+async def test_trail_with_an_invalid_day_and_unknown_organisation_is_still_shown(
+    console: ConsoleUnderTest,
+) -> None:
     response = (await _get(console, "/audit?from=вчера&organisation=нетакойорганизации")).response
     assert response.status_code == 200
     assert "Такой организации в реестре нет" in text_of(response)
@@ -91,7 +93,7 @@ async def test_erasure_is_asked_for_with_its_ground(console: ConsoleUnderTest, o
     ],
     ids=["not confirmed", "no document", "path", "hostile"],
 )
-async def test_erasure_without_what_it_needs_calls_nothing(
+async def test_incomplete_erasure_request_calls_nothing(
     console: ConsoleUnderTest, own: dict[str, str], changed: dict[str, Any], said: str
 ) -> None:
     form = {"author_key": own["author_key"], "ground": "other", "reference": HOSTILE, "confirmed": "yes"}

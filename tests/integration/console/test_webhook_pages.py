@@ -87,7 +87,7 @@ async def test_new_secret_is_in_the_answer_alone(console: ConsoleUnderTest, own:
     ],
     ids=["no address", "no events", "address with password", "host not listed"],
 )
-async def test_wrong_subscription_is_shown_again(
+async def test_invalid_subscription_is_shown_again_with_the_reason(
     console: ConsoleUnderTest, changed: dict[str, Any], said: str
 ) -> None:
     response = (await _post(console, "/webhooks/new", **_fields(description=HOSTILE, **changed))).response
@@ -129,7 +129,7 @@ async def test_endpoint_is_changed_by_the_version_that_was_seen(
         ("removal", {}, ("DELETE", "", 204)),
     ],
 )
-async def test_actions_make_their_calls(
+async def test_each_endpoint_action_calls_its_route(
     console: ConsoleUnderTest, own: dict[str, str], action: str, form: dict[str, Any], call: tuple[str, str, int]
 ) -> None:
     visited = await _post(console, f"/webhooks/{own['endpoint_id']}/{action}", **form)

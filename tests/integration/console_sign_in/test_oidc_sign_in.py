@@ -157,7 +157,7 @@ async def test_refusal_at_the_issuer_is_explained(console: OidcConsole) -> None:
         assert SESSION_COOKIE not in browser.client.cookies
 
 
-async def test_person_without_access_is_told_so(console: OidcConsole) -> None:
+async def test_person_without_access_gets_an_explanation(console: OidcConsole) -> None:
     await console.issuer.signs_in("f:1:stranger")
     async with console.browser() as browser:
         refused = await browser.signed_in()
@@ -167,7 +167,7 @@ async def test_person_without_access_is_told_so(console: OidcConsole) -> None:
         assert await console.issuer.refresh_tokens() == {}
 
 
-async def test_return_of_another_browser_signs_nobody_in(console: OidcConsole) -> None:
+async def test_sign_in_cannot_be_completed_in_another_browser(console: OidcConsole) -> None:
     async with console.browser() as browser, console.browser() as other:
         address = await browser.returned()
         await other.returned()
@@ -211,7 +211,7 @@ async def test_begun_sign_in_is_kept_by_the_browser_alone_and_unreadable(console
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "кириллица", "gAAAAA=="])
-async def test_made_up_sign_in_is_none(console: OidcConsole, cookie: str) -> None:
+async def test_forged_sign_in_cookie_is_refused(console: OidcConsole, cookie: str) -> None:
     async with console.browser() as browser:
         headers = {b"Cookie": f"{SIGN_IN_COOKIE}={cookie}".encode()} | {
             name.encode(): value.encode() for name, value in COMES_BACK.items()
@@ -257,7 +257,7 @@ async def test_silent_issuer_is_explained(console: OidcConsole) -> None:
         await console.issuer.fail(None)
 
 
-async def test_foreign_address_is_no_place_to_return_to(console: OidcConsole) -> None:
+async def test_sign_in_never_returns_to_another_site(console: OidcConsole) -> None:
     async with console.browser() as browser:
         back = await browser.client.get(await browser.returned("//evil.example"), headers=COMES_BACK)
         assert back.headers["location"] == "/"

@@ -33,7 +33,7 @@ async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Erasu
 
 
 @pytest.mark.parametrize("change", ["new", "observed", "edited", "restored"])
-async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarness, change: str) -> None:
+async def test_collection_does_not_restore_erased_text(harness: ErasureHarness, change: str) -> None:
     await write_everything(harness)
     await harness.erase()
     before = await harness.ingest.raw_connection.fetch("SELECT id, external_id, version FROM messages ORDER BY id")
@@ -56,7 +56,7 @@ async def test_collection_does_not_bring_erased_words_back(harness: ErasureHarne
     assert await harness.found() == []
 
 
-async def test_late_message_from_before_the_erasure_is_stored_without_words(harness: ErasureHarness) -> None:
+async def test_late_message_from_before_the_erasure_is_stored_without_text(harness: ErasureHarness) -> None:
     await write_everything(harness)
     await harness.erase()
     for _ in range(2):
@@ -87,7 +87,7 @@ async def test_deletion_by_the_erased_author_reaches_the_erased_message(harness:
     assert await harness.found() == []
 
 
-async def test_what_is_written_after_the_erasure_is_collected(harness: ErasureHarness) -> None:
+async def test_message_written_after_the_erasure_is_collected(harness: ErasureHarness) -> None:
     await write_everything(harness)
     first = await harness.erase()
     later = MOMENT + timedelta(days=3650)

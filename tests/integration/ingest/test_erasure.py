@@ -37,7 +37,7 @@ async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Erasu
         yield ErasureHarness(ingest, OtherServices(database), author_key("vk", NATIVE_ID))
 
 
-async def test_erased_messages_stay_as_rows_without_words_and_ids(harness: ErasureHarness) -> None:
+async def test_erased_messages_stay_as_rows_without_text_and_ids(harness: ErasureHarness) -> None:
     await write_everything(harness)
     assert await harness.found()
     before = await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM messages")
@@ -422,7 +422,7 @@ async def test_reply_sent_after_the_request_is_erased_with_its_message(harness: 
     assert "Шорьки" not in await harness.dump()
 
 
-async def test_words_in_grades_of_answers_are_erased_and_counted(harness: ErasureHarness) -> None:
+async def test_text_in_grades_of_answers_is_erased_and_counted(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     appeal_id, reply_id, item_id = uuid4(), uuid4(), uuid4()
     execute = harness.ingest.raw_connection.execute

@@ -95,7 +95,7 @@ async def test_vk_thread_of_several_pages_is_read_completely(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_invalid_token_is_shown_and_new_one_reads_missed_messages(
+async def test_revoked_token_is_recorded_and_a_new_one_reads_missed_messages(
     request: pytest.FixtureRequest, database: TestDatabase, keys_dir: Path, network: str
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)

@@ -93,7 +93,7 @@ async def test_payload_requires_source_right(harness: IngestHarness) -> None:
     assert (await call(harness, f"/{uuid4()}")).status_code == 404
 
 
-async def test_organisation_does_not_see_quarantine_of_others(
+async def test_organisation_does_not_see_quarantine_of_other_organisations(
     harness: IngestHarness, database: TestDatabase
 ) -> None:
     await quarantine(harness, MESSAGE, page=await ok_page(harness, database))

@@ -274,7 +274,7 @@ async def test_change_of_reply_deleted_by_hand(thread: ThreadUnderChange, words:
     assert words is None or "reply_gone" in ended["failure"]
 
 
-async def test_second_change_waits_for_no_first_one(thread: ThreadUnderChange) -> None:
+async def test_second_change_is_refused_while_the_first_is_unfinished(thread: ThreadUnderChange) -> None:
     first = uuid4()
     assert (await thread.ask(NEW, first)).status_code == 201
     assert (await thread.ask(NEW, first)).status_code == 200
@@ -388,7 +388,9 @@ async def test_shorter_edit_deletes_the_parts_that_it_does_not_need(long_thread:
     assert long_thread.texts == []
 
 
-async def test_half_made_edit_is_retried_longer_then_says_what_stands(long_thread: ThreadUnderChange) -> None:
+async def test_partly_made_edit_is_retried_longer_then_reports_the_published_text(
+    long_thread: ThreadUnderChange,
+) -> None:
     new = [letter * 4_000 for letter in "где"]
     later = PublishRejected("vk:9", "Позже.", permanent=False)
     long_thread.answers = [cast("Exception", None), *[later] * 3]

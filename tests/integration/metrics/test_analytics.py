@@ -253,7 +253,7 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
-async def test_wrong_parameters_are_refused_by_field(region: Region) -> None:
+async def test_invalid_parameters_are_refused_by_field(region: Region) -> None:
     for path, query, pointer in WRONG:
         answer = await region.metrics.client.get(
             f"{API}/{path}", params=query, headers=region.metrics.headers("moderator")

@@ -122,7 +122,7 @@ async def test_scheduled_sample_is_drawn_once_for_the_last_week(week: GradingWee
         assert await draw_last_week(session, off) is None
 
 
-async def test_sample_has_only_answers_of_the_week_by_whoever_had_the_appeal(week: GradingWeek) -> None:
+async def test_sample_has_only_answers_of_the_week_by_the_organisation_of_that_time(week: GradingWeek) -> None:
     others: dict[str, dict[str, Any]] = {
         "recorded": {"origin": "recorded"},
         "draft": {"status": "draft"},
@@ -170,7 +170,7 @@ async def test_sample_has_only_answers_of_the_week_by_whoever_had_the_appeal(wee
     assert sample["answers"] == 7
 
 
-async def test_grader_sees_words_and_rubric_and_nothing_of_the_organisation(week: GradingWeek) -> None:
+async def test_grader_sees_text_and_rubric_and_nothing_of_the_organisation(week: GradingWeek) -> None:
     await week.draw()
     ids = await week.claim(count=2)
     assert await week.assignments(SECOND) == {"items": [], "rubrics": []}

@@ -27,7 +27,9 @@ SECOND_SCORES = {0: (0, 0, 0, 1), 1: (1, 1, 2, 1), 2: (2, 2, 2, 2, 1)}
 
 
 @pytest.mark.long
-async def test_made_up_week_of_400_grades(database: TestDatabase, keys_dir: Path) -> None:
+async def test_grading_a_sample_of_400_answers_gives_the_expected_figures(
+    database: TestDatabase, keys_dir: Path
+) -> None:
     """Two people grade 320 answers, 80 of them both."""
     async with grading_week(database, keys_dir, grading_second_share="0.25") as week:
         for name, answers in SIZES.items():

@@ -199,7 +199,7 @@ async def test_week_of_real_rows_is_published_after_its_report(
     assert [(row["key"], row["total"]) for row in tables["channels"]["rows"]] == [("_other", 21)]
 
 
-async def test_wrong_weeks_and_too_many_requests_are_refused(
+async def test_invalid_week_and_too_many_requests_are_refused(
     open_data: OpenData, settings: MetricsSettings
 ) -> None:
     settings.open_data = True

@@ -408,7 +408,7 @@ async def test_table_of_pages_is_a_csv_file_and_has_an_etag(region: Region) -> N
         ("week=2026-W48", "week"),
     ],
 )
-async def test_impossible_table_of_pages_is_refused(region: Region, query: str, parameter: str) -> None:
+async def test_invalid_page_table_query_names_the_parameter(region: Region, query: str, parameter: str) -> None:
     refused = await region.call("GET", f"/page-table?{query}", status=422)
     assert refused["errors"][0]["pointer"] == f"query/{parameter}"
 
@@ -645,7 +645,7 @@ async def test_formula_is_added_once_per_key_and_listed(region: Region) -> None:
         ({"colour": "blue"}, ["/colour"]),
     ],
 )
-async def test_wrong_formula_is_refused_with_its_fields(
+async def test_invalid_formula_is_refused_with_its_fields(
     region: Region, change: dict[str, Any], pointers: list[str]
 ) -> None:
     with time_machine.travel("2026-11-25T12:00:00+08:00", tick=False):

@@ -139,7 +139,7 @@ async def test_day_that_waits_in_triage_is_not_calmer(region: Region) -> None:
     assert body["verdict"]["level"] == "usual"
 
 
-async def test_pulse_is_of_one_state_of_the_rows(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pulse_is_read_from_one_snapshot(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = await region.database.connect()
     _, heating, _ = await add_topics(connection)
     here, _ = await oktmo_of(connection)
@@ -256,7 +256,7 @@ async def test_staff_get_the_pulse_of_their_own_organisation(region: Region) -> 
 
 
 @pytest.mark.parametrize("day", ["2026-11-25", "2026-11-26", "1999-12-31", "yesterday", "2026-02-30"])
-async def test_day_that_has_not_ended_or_is_none_is_refused(region: Region, day: str) -> None:
+async def test_unfinished_or_invalid_day_is_refused(region: Region, day: str) -> None:
     answer = await region.metrics.client.get(
         PATH, params={"day": day}, headers=region.metrics.headers("moderator")
     )

@@ -114,7 +114,7 @@ async def test_worker_leaves_months_to_another_that_rebuilds(region: Region) -> 
 
 
 @pytest.mark.parametrize("state", ["missing", "changed"])
-async def test_worker_accepts_that_another_was_first(
+async def test_worker_skips_a_month_that_another_commits_first(
     region: Region, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     """The other commits a month between this one's snapshot and its lock."""
@@ -155,7 +155,7 @@ async def test_nightly_recount_corrects_what_changed_without_triggers(region: Re
     assert CORRECTED._value.get() == corrected + 1
 
 
-async def test_nightly_recount_accepts_that_another_was_first(
+async def test_nightly_recount_skips_a_month_that_another_commits_first(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other rolls the month up between this one's snapshot and its lock."""

@@ -310,7 +310,7 @@ async def _all_rows(reports: Reports, population: str, **filters: str) -> list[A
     return rows
 
 
-async def test_what_needs_attention_opens_exactly_its_rows(reports: Reports) -> None:
+async def test_attention_item_opens_exactly_its_rows(reports: Reports) -> None:
     await _generate(reports, 600, weeks=3)
     report = (await reports.get("/2026-W47"))["report"]
     kinds = {item["kind"]: item for item in report["attention"]}
@@ -499,7 +499,7 @@ async def test_reply_that_is_withdrawn_later_makes_no_closing_without_answer(rep
     assert row["values"]["state"] == "waiting"
 
 
-async def test_closing_that_was_taken_back_is_none(reports: Reports) -> None:
+async def test_undone_closing_is_not_listed(reports: Reports) -> None:
     opened, due, closed, undone = (datetime(2026, 11, day, 10, tzinfo=ZONE) for day in (16, 19, 18, 24))
     writer = RowWriter()
     appeal = writer.add(
@@ -607,7 +607,7 @@ async def test_formats_by_ending_and_by_accept_show_the_same_total(reports: Repo
 
 
 @pytest.mark.parametrize("week", ["2026-W00", "2026-W54", "2027-W01", "2026-47", "x"])
-async def test_impossible_or_future_week_is_refused(reports: Reports, week: str) -> None:
+async def test_nonexistent_or_future_week_is_refused(reports: Reports, week: str) -> None:
     answer = await reports.metrics.client.get(
         f"/api/v1/reports/weekly/{week}", headers=reports.metrics.headers("head")
     )

@@ -19,7 +19,7 @@ def test_every_table_has_an_owner() -> None:
     }
 
 
-async def test_role_cannot_write_tables_of_others(database: TestDatabase) -> None:
+async def test_role_cannot_write_tables_of_other_services(database: TestDatabase) -> None:
     for role in API_SERVICES:
         connection = await database.connect(role)
         try:

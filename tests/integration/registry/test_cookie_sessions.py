@@ -205,7 +205,7 @@ async def test_wrong_password_is_counted_and_throttled(registry_with_people: Ser
         (DEMO | {"grant_type": "password"}, "/grant_type"),
     ],
 )
-async def test_wrong_fields_are_named(
+async def test_invalid_sign_in_fields_are_named(
     registry_with_people: ServiceUnderTest, body: dict[str, str], pointer: str
 ) -> None:
     answer = await registry_with_people.client.post(

@@ -144,7 +144,7 @@ async def test_empty_registry_has_no_required_pages(registry: ServiceUnderTest) 
     assert found["groups"] == []
 
 
-async def test_figures_are_grouped(registry: ServiceUnderTest, region: Region) -> None:
+async def test_coverage_is_counted_in_each_grouping(registry: ServiceUnderTest, region: Region) -> None:
     names = dict(await region.connection.fetch("SELECT oktmo, name FROM municipalities"))
     # required, exempt, covered, live in any network
     expected: dict[str, dict[str | None, tuple[int, int, int, int]]] = {

@@ -188,7 +188,7 @@ async def test_reach_has_a_budget_of_its_own(scenario: PageChecksScenario) -> No
     assert scenario.networks.granted[-1].reach == 0, "the day's calls for reach are made"
 
 
-async def test_checks_tell_the_audience_of_posts(scenario: PageChecksScenario) -> None:
+async def test_checks_return_the_audience_of_posts(scenario: PageChecksScenario) -> None:
     page, unknown = await scenario.page("101"), await scenario.page("102")
     told = {
         "views_7_days": 2100,

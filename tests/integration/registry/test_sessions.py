@@ -98,7 +98,7 @@ async def test_list_of_sessions_is_paged(registry_with_people: ServiceUnderTest)
     assert len(set(seen)) == len(seen) == 3
 
 
-async def test_operations_list_and_end_sessions_of_others(registry_with_people: ServiceUnderTest) -> None:
+async def test_operations_list_and_end_sessions_of_other_people(registry_with_people: ServiceUnderTest) -> None:
     operations = registry_with_people.headers("operations")
     one, other = await signed_in(registry_with_people, "head"), await signed_in(registry_with_people, "head")
     path = f"{PEOPLE}/{await person_id(registry_with_people, 'head')}/sessions"
@@ -153,7 +153,7 @@ async def test_unlocking_clears_failed_sign_ins(registry_with_people: ServiceUnd
     assert (await sign_in(registry_with_people, username="head", password="demo")).status_code == 200
 
 
-async def test_locking_oneself_or_staff_of_others_is_refused(
+async def test_locking_oneself_or_staff_of_another_organisation_is_refused(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     own, foreign = await insert_organisation(database), await insert_organisation(database, name="Чужая")

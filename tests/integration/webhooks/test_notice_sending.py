@@ -557,7 +557,7 @@ async def test_notice_that_cannot_be_read_stops_nobody_else(
     assert ("suppressed", "too_late") in await office.outcomes()
 
 
-async def test_link_that_was_not_sent_for_a_day_is_not_sent(
+async def test_confirmation_link_unsent_for_a_day_is_cancelled(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person(address=None)

@@ -34,7 +34,9 @@ ASKED, OTHER = UUID(int=1), UUID(int=2)
         ("running", NOW - timedelta(hours=1), "assigned", OTHER, "transferred"),
     ],
 )
-def test_reason_of_the_end(state: str, due_at: Any, status: str, organisation_id: Any, reason: str | None) -> None:
+def test_extension_request_ends_for_the_expected_reason(
+    state: str, due_at: Any, status: str, organisation_id: Any, reason: str | None
+) -> None:
     appeal = Appeal(status=status, organisation_id=organisation_id)
     with time_machine.travel(NOW, tick=False):
         found = end_reason(appeal, SlaClock(state=state, due_at=due_at), ExtensionRequest(organisation_id=ASKED))

@@ -146,7 +146,7 @@ def test_denied_results_and_low_marks_are_dissatisfaction(text: str, mark: int |
 
 
 @pytest.mark.parametrize("text", SOMETHING_ELSE)
-def test_what_is_not_certain_is_read_as_nothing(text: str) -> None:
+def test_uncertain_text_is_read_as_no_feedback(text: str) -> None:
     assert read_feedback(text) is None
 
 
@@ -164,7 +164,7 @@ def test_what_is_not_certain_is_read_as_nothing(text: str) -> None:
         "5" * 10_000,
     ],
 )
-def test_empty_and_endless_texts_are_read_as_nothing(text: str) -> None:
+def test_empty_and_very_long_texts_are_read_as_no_feedback(text: str) -> None:
     assert read_feedback(text) is None
 
 

@@ -70,7 +70,7 @@ def test_only_an_address_is_an_addition_whatever_its_topic() -> None:
         ("В Соколе тоже дорогу разбили", {"settlement": "Сокол", "location_source": "text"}),
     ],
 )
-def test_same_trouble_in_another_location_is_another_matter(text: str, places: dict[str, Any]) -> None:
+def test_same_problem_in_another_location_is_another_matter(text: str, places: dict[str, Any]) -> None:
     found = compare(read(text, ("roads", 0.98), **places), ROAD)
     assert found.relation == "other"
     assert "друго" in found.reason.lower()
@@ -117,7 +117,7 @@ def test_clarifying_words_keep_a_message_with_another_topic() -> None:
     assert found.relation == "addition"
 
 
-def test_anything_makes_a_vague_appeal_clearer_except_one_more_question() -> None:
+def test_clear_message_completes_a_vague_appeal_and_a_further_question_does_not() -> None:
     question = read("Когда отремонтируют дорогу по Жердева?", ("roads", 0.99), street="Жердева")
     assert VAGUE.is_vague
     assert compare(question, VAGUE).relation == "addition"

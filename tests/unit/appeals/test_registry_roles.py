@@ -95,7 +95,7 @@ SCHOOL = entry("Школа", kind="institution", spheres=["дороги"])
         ([AGENCY, entry("Вторая служба", kind="regional", spheres=["дороги"])], None),
     ],
 )
-def test_regional_body_of_the_sphere(
+def test_regional_body_of_the_sphere_is_found(
     bodies: list[OrganisationEntry], found: list[OrganisationEntry] | None
 ) -> None:
     holders = roles_of(bodies, TOPICS).holders("sphere_body", RoutingFacts(ROADS))

@@ -53,7 +53,7 @@ def route(facts: RoutingFacts, *rules: Rule, **more: Any) -> Route:
     return router(*rules, **more).route(facts)
 
 
-def test_administration_of_the_location_answers_with_the_reason_in_words() -> None:
+def test_administration_of_the_location_is_chosen_with_a_readable_reason() -> None:
     lamps = rule("municipality_administration", topic_id=ROADS, reason="Улицы содержит местная администрация")
     facts = RoutingFacts(LAMP, DISTRICT, page_owner=PAGE, confidence=0.8, location_source="text")
     found = route(facts, lamps)

@@ -29,9 +29,7 @@ _ROOT = Path(__file__).parents[3]
         ({"GOSPABLIK_TRUSTED_PROXIES": "proxy"}, "GOSPABLIK_TRUSTED_PROXIES: 'proxy' does not appear to be"),
     ],
 )
-def test_wrong_setting_of_the_gateway_stops_its_configuration(
-    given: dict[str, str], said: str, tmp_path: Path
-) -> None:
+def test_invalid_gateway_setting_writes_no_configuration(given: dict[str, str], said: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given)
     assert (done.exit_code, said in done.stderr) == (1, True), done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -88,7 +86,7 @@ async def test_prepare_refuses_passwords_that_break_a_url() -> None:
         await prepare(given | {"GOSPABLIK_OWNER_PASSWORD": "a%2Fb"})
 
 
-def test_prepare_fails_in_words() -> None:
+def test_prepare_names_the_unset_variables() -> None:
     empty = dict.fromkeys((*PASSWORDS, "GOSPABLIK_DATABASE_ADMIN_URL"), "")
     done = CliRunner().invoke(app, ["prepare"], env=empty)
     assert done.exit_code == 1
@@ -104,7 +102,7 @@ def test_prepare_reads_passwords_from_files(tmp_path: Path, monkeypatch: pytest.
     assert read_variables()["GOSPABLIK_OWNER_PASSWORD"] == ""
 
 
-def test_commands_without_the_named_folder_of_secrets_stop_in_words(tmp_path: Path) -> None:
+def test_missing_secrets_folder_stops_the_command_and_is_named(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["prepare"], env={"GOSPABLIK_SECRETS_DIR": str(tmp_path / "missing")})
     assert done.exit_code == 1
     assert done.stderr.startswith(f"GOSPABLIK_SECRETS_DIR: {tmp_path}/missing is not a folder")

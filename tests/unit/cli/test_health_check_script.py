@@ -56,5 +56,5 @@ async def test_only_an_answer_of_200_is_healthy(answer: bytes, code: int) -> Non
     assert requests[0].startswith(b"GET /health/ready HTTP/1.0\r\n")
 
 
-async def test_nobody_at_the_port_is_unhealthy() -> None:
+async def test_closed_port_is_unhealthy() -> None:
     assert await _exit_code("/health/ready", str(free_port())) == 1

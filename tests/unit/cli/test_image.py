@@ -148,7 +148,7 @@ def test_everything_that_is_copied_is_in_the_build_context(dockerfile: str) -> N
         assert source.partition("/")[0] in allowed, source
 
 
-def test_mirror_of_a_region_stays_in_no_layer(dockerfile: str) -> None:
+def test_package_mirror_is_left_in_no_image_layer(dockerfile: str) -> None:
     for command in re.findall(r"^RUN (?:.*\\\n)*.*", dockerfile, re.MULTILINE):
         if "-r requirements" in command:
             assert "--mount=type=secret,id=pip,target=/etc/pip.conf,required=false" in command

@@ -34,14 +34,14 @@ def _api() -> tuple[Api, Mock]:
         "\x7f",
     ],
 )
-async def test_part_of_an_address_does_not_lead_elsewhere(part: str) -> None:
+async def test_parameter_cannot_change_the_path_of_a_call(part: str) -> None:
     api, http = _api()
     with pytest.raises(NoSuchPath):
         await api.get(f"/appeals/{part}")
     assert http.request.call_count == 0
 
 
-async def test_other_parts_are_asked_for() -> None:
+async def test_valid_parameter_is_requested_from_the_api() -> None:
     api, http = _api()
     for part in ("5a", "2026-W47", "appeals.csv", "дорога"):
         with pytest.raises(ApiUnavailable):
@@ -49,7 +49,7 @@ async def test_other_parts_are_asked_for() -> None:
     assert http.request.call_count == 4
 
 
-async def test_key_of_an_author_is_not_told() -> None:
+async def test_author_key_is_in_no_error_or_log() -> None:
     api, _ = _api()
     with pytest.raises(ApiUnavailable) as failed:
         await api.send("POST", "/authors/KEY/erasure")

@@ -15,7 +15,7 @@ def test_days_become_moments_of_the_region_and_the_last_one_is_included() -> Non
 
 
 @pytest.mark.parametrize("day", ["вчера", "2026-13-40", "9999-12-31"])
-def test_day_that_is_none_is_left_for_the_api_to_refuse(day: str) -> None:
+def test_invalid_day_is_left_for_the_api_to_refuse(day: str) -> None:
     assert ListQuery.of([("to", day)]).value("opened_to") == day
 
 
@@ -65,6 +65,6 @@ def test_address_without_a_filter_begins_at_the_first_page() -> None:
 @pytest.mark.parametrize(
     "text", ["", "../me", "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10/../x", "0193f0a47c117d0e9d5b3f1f5a4f2b10"]
 )
-def test_text_that_is_no_id_never_becomes_a_path(text: str) -> None:
+def test_only_a_hyphenated_uuid_is_an_id(text: str) -> None:
     assert not is_id(text)
     assert is_id("0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10")

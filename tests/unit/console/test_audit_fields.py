@@ -43,7 +43,7 @@ def test_known_values_are_shown_in_russian() -> None:
     ]
 
 
-def test_a_field_without_a_name_gets_neutral_words() -> None:
+def test_field_without_a_label_gets_a_generic_label() -> None:
     entry: dict[str, object] = {
         "subject_kind": "pages",
         "before": None,

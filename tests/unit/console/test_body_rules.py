@@ -137,7 +137,7 @@ def test_limit_is_of_exactly_this_path(path: str, limit: int | None) -> None:
     assert PathLimits({LARGE: 7, "/sign-in": 3}).of(path) == limit
 
 
-def test_limits_of_the_console(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_console_body_limit_depends_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.service.settings", lambda: SimpleNamespace(max_body_bytes=1 << 20))
     middleware: list[Any] = build_service().build().user_middleware
     (found,) = [one for one in middleware if one.cls is BodyLimit]

@@ -43,7 +43,7 @@ class _Visit:
         return nullcontext()
 
 
-async def test_file_may_take_longer_than_a_page() -> None:
+async def test_download_is_read_with_the_timeout_of_files() -> None:
     api = _Api()
     response = await download(cast("Visit", _Visit(api)), "/table.csv", "table-1.csv")
     assert [chunk async for chunk in response.body_iterator] == [b"a;b"]

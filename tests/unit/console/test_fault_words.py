@@ -37,5 +37,5 @@ def test_unknown_reason_is_not_shown_in_english() -> None:
     assert in_russian("ИНН состоит из 10 или 12 цифр") == "ИНН состоит из 10 или 12 цифр"
 
 
-def test_braces_of_a_file_are_no_placeholders() -> None:
+def test_braces_in_quoted_values_are_not_placeholders() -> None:
     assert in_russian("belongs to «{1} {x}»") == "Этот код уже у организации «{1} {x}»."

@@ -130,7 +130,7 @@ def test_each_value_has_a_label(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", APPEAL_WORDS)
-def test_each_value_of_the_page_of_an_appeal_has_words(kind: str) -> None:
+def test_each_value_on_the_appeal_page_has_a_label(kind: str) -> None:
     assert set(WORDS[kind]) == values_of(APPEAL_WORDS[kind])
 
 
@@ -138,6 +138,6 @@ def test_each_kind_of_labels_is_compared_with_the_api() -> None:
     assert set(LABELS) == LISTS.keys() | OPEN_LISTS
 
 
-def test_a_list_that_is_defined_twice_is_refused() -> None:
+def test_list_that_is_defined_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="defined twice: channel"):
         joined({"channel": {"vk": "ВКонтакте"}}, {"channel": {"vk": "ВК"}})

@@ -5,7 +5,7 @@ import time
 from services.console.pages.reply.line_diff import DiffLine, line_diff
 
 
-def test_marks_what_only_one_text_has() -> None:
+def test_line_diff_marks_lines_of_only_one_text() -> None:
     assert line_diff("a\nb\nc", "a\nd\nc\ne") == [
         DiffLine("same", "a"),
         DiffLine("del", "b"),

@@ -33,7 +33,7 @@ def test_long_label_is_wrapped_above_its_bar() -> None:
     assert bar.y > bar.lines[-1][0]
 
 
-def test_line_is_broken_where_nothing_is_known() -> None:
+def test_line_chart_is_broken_at_unknown_values() -> None:
     chart = line_chart(
         "Балл", [("1", 10, "10"), ("2", None, "мало данных"), ("3", 30, "30"), ("4", 0, "0")], most=100
     )
@@ -42,7 +42,7 @@ def test_line_is_broken_where_nothing_is_known() -> None:
     assert "2: мало данных" in chart.description
 
 
-def test_line_of_nothing_is_empty() -> None:
+def test_line_chart_without_values_is_empty() -> None:
     chart = line_chart("Балл", [])
     assert (chart.points, chart.segments, chart.first) == ([], [], "")
 
@@ -98,7 +98,7 @@ def test_days_of_a_week_name_the_year_if_it_is_another() -> None:
     assert days_of_week("2020-W53").replace("\N{NO-BREAK SPACE}", " ") == "28 декабря 2020 г. – 3 января 2021 г."
 
 
-def test_correction_is_named_in_words() -> None:
+def test_corrected_figure_is_named_in_russian() -> None:
     topic = {"topic_group_id": "a/b", "label": "Здравоохранение", "appeals": {"value": 3, "last_week": 5}}
     report = {
         "definitions": [{"code": "answered", "name": "Доля вопросов с ответом"}],

@@ -20,5 +20,5 @@ from services.console.site.return_addresses import return_address
         (None, "/"),
     ],
 )
-def test_return_address(target: str | None, path: str) -> None:
+def test_return_address_keeps_the_site_and_drops_search_text(target: str | None, path: str) -> None:
     assert return_address(target) == path

@@ -4,7 +4,7 @@ from services.console.words.right_labels import RIGHT_WORDS, holders, lacking_ri
 from shared.auth.rights import RIGHTS, Right, Role
 
 
-def test_every_right_has_words() -> None:
+def test_every_right_has_a_label() -> None:
     assert set(RIGHT_WORDS) == set(Right)
 
 

@@ -18,7 +18,7 @@ from services.ingest.networks.port import describe_parse_error
         (ValueError("something else"), "Данные записаны не так, как ожидает система"),
     ],
 )
-def test_why_a_payload_was_not_read(error: Exception, words: str) -> None:
+def test_parse_error_is_explained_in_russian(error: Exception, words: str) -> None:
     assert unreadable_words(describe_parse_error(error)) == words
 
 
@@ -32,9 +32,9 @@ def test_why_a_payload_was_not_read(error: Exception, words: str) -> None:
         ("Server disconnected", "Система прервала соединение"),
     ],
 )
-def test_why_an_event_was_not_sent(error: str, words: str) -> None:
+def test_delivery_error_is_explained_in_russian(error: str, words: str) -> None:
     assert unsent_words(error) == words
 
 
-def test_an_unknown_error_is_not_shown_in_english() -> None:
+def test_unknown_error_is_not_shown_in_english() -> None:
     assert not re.search("[a-z]", unsent_words("a new kind of error {0}"))

@@ -20,12 +20,12 @@ def test_hours_are_parsed(text: str, intervals: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize("text", ["с утра", "9-18", "09:00", "09:00–13:00–15:00"])
-def test_other_words_are_no_hours(text: str) -> None:
+def test_text_other_than_hours_is_refused(text: str) -> None:
     with pytest.raises(NotHours):
         parse_hours(text)
 
 
-def test_wrong_day_of_a_week_is_named() -> None:
+def test_invalid_hours_name_their_day() -> None:
     week, wrong = parse_week({"day_1": "09:00–18:00", "day_3": "утром"})
     assert week["1"] == [["09:00", "18:00"]]
     assert list(wrong) == ["day_3"]

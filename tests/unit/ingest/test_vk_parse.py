@@ -59,7 +59,7 @@ def test_community_comment_is_from_community() -> None:
     assert not other.from_community
 
 
-def test_a_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -> None:
+def test_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -> None:
     bare = {"id": 31, "date": 1767225600, "parents_stack": [], "thread": {"count": 2}, "deleted": True}
     item = vk_payloads.parse_comment(bare, PAGE, 12, {}, "observed")
     assert (item.change, item.text, item.external_id) == ("deleted", None, "-900001_31")

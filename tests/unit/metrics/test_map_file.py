@@ -56,12 +56,12 @@ def test_geometry_and_population_are_read_by_oktmo(tmp_path: Path) -> None:
         ([feature(), feature()], "two features have the same OKTMO code"),
     ],
 )
-def test_wrong_file_is_refused_with_the_place(tmp_path: Path, features: list[Any], message: str) -> None:
+def test_invalid_feature_is_refused_with_its_pointer(tmp_path: Path, features: list[Any], message: str) -> None:
     with pytest.raises(MapFileError, match=message):
         read_map_file(written(tmp_path, *features))
 
 
-def test_absent_and_too_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_and_too_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MapFileError, match="cannot be read"):
         read_map_file(tmp_path / "absent.geojson")
     monkeypatch.setattr(map_file, "MAX_FILE_BYTES", 10)
@@ -69,7 +69,9 @@ def test_absent_and_too_large_files_are_refused(tmp_path: Path, monkeypatch: pyt
         read_map_file(written(tmp_path, feature()))
 
 
-async def test_wrong_file_stops_api_processes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreadable_map_file_stops_only_processes_with_an_api(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics_settings(), "map_file", tmp_path / "absent.geojson")
     configured_map.cache_clear()
     serving: tuple[Process, ...] = ("api", "all")

@@ -259,7 +259,7 @@ def test_advice_names_the_criterion_that_would_add_most(page: str, said: str | N
         ({"kind": "step", "step": "verified"}, {}, "Получите отметку соцсети"),
     ],
 )
-def test_advice_says_what_is_wanted_and_what_is(criterion: dict[str, Any], known: Any, said: str) -> None:
+def test_advice_names_the_wanted_and_the_present_value(criterion: dict[str, Any], known: Any, said: str) -> None:
     used, inputs = formula(**criterion), PageInputs(**known)
     assert said in (page_advice(used, earned(used, inputs), inputs) or "")
 
@@ -292,6 +292,6 @@ def test_advice_says_what_is_wanted_and_what_is(criterion: dict[str, Any], known
         ),
     ],
 )
-def test_wrong_formula_is_refused_at_its_field(change: dict[str, Any], pointer: str) -> None:
+def test_invalid_formula_is_refused_at_its_field(change: dict[str, Any], pointer: str) -> None:
     wrong = PageFormula.model_validate(AMUR.model_dump() | change)
     assert [error.pointer for error in formula_errors(wrong)] == [pointer]

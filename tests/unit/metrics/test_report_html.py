@@ -118,7 +118,7 @@ def test_policy_allows_only_the_style_of_the_file(sample: Page) -> None:
     assert stated == [policy]
 
 
-def test_page_is_accessible_by_its_structure(sample: Page) -> None:
+def test_report_page_has_an_accessible_structure(sample: Page) -> None:
     assert sample.all("html")[0][1]["lang"] == "ru"
     levels = [int(tag[1]) for tag, _ in sample.all("h1", "h2", "h3", "h4")]
     assert levels.count(1) == 1

@@ -17,7 +17,7 @@ from tests.support.sample_report import (
 
 
 @pytest.mark.parametrize("build", [sample_report, empty_report, report_without_measurements])
-def test_document_survives_its_bytes(build: Callable[[], ReportOut]) -> None:
+def test_document_round_trips_through_canonical_json(build: Callable[[], ReportOut]) -> None:
     document = build().report
     content = canonical_json.encode(document)
     assert ReportDocument.model_validate_json(content) == document

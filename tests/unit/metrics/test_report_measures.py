@@ -59,7 +59,7 @@ def test_week_of_the_year_before_has_the_same_number_or_is_the_last(week: str, y
 @pytest.mark.parametrize(
     "label", ["2026-W00", "2026-W54", "2025-W53", "2026-W1", "2026W47", "1999-W10", "2026-W4７"]
 )
-def test_label_that_is_no_week_is_refused(label: str) -> None:
+def test_invalid_week_label_is_refused(label: str) -> None:
     with pytest.raises(ValueError, match="week"):
         Week.parse(label)
 

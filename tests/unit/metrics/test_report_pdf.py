@@ -40,7 +40,7 @@ def sample() -> PdfReader:
     return read(sample_report(organisations=20))
 
 
-def test_first_page_says_what_matters(sample: PdfReader) -> None:
+def test_first_page_has_the_main_figures(sample: PdfReader) -> None:
     first = spaced(sample.pages[0].extract_text())
     for text in (
         "Обратная связь жителей: отчёт за неделю",

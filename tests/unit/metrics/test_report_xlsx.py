@@ -71,7 +71,7 @@ def test_first_sheet_has_the_totals_as_numbers(sample: Workbook) -> None:
     assert ("Сроки", "12 ответов просрочено на конец недели", 12) in [row[:3] for row in rows]
 
 
-def test_every_number_is_a_number() -> None:
+def test_every_number_is_a_numeric_cell() -> None:
     report, numbers = report_of_distinct_numbers()
     shown = values(opened(report))
     named = {str(appeal.number) for appeal in report.report.hard_appeals}

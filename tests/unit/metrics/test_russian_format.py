@@ -47,7 +47,7 @@ def test_count_with_its_change() -> None:
     assert russian.compared(None, None) == "нет данных"
 
 
-def test_parts_and_intervals() -> None:
+def test_shares_and_intervals_are_formatted_in_russian() -> None:
     assert russian.share_of(478, 508) == "478 из 508"
     assert russian.share_of(None, 470) == "измерено 470"
     assert russian.share_of(None, None) == "—"

@@ -14,7 +14,7 @@ DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
 DIGESTS = {1: "7e217ae7d6507dd74cbdda54394466231eb8e3ec4bad61fc8d3efe1971d4d213"}
 
 
-def test_queries_of_rollups_are_those_of_their_definition() -> None:
+def test_rollup_queries_match_the_digest_of_their_definition() -> None:
     """If figures mean something else now, raise `SLA_DEFINITION`; either way, note the new digest."""
     compiled = [packed_rows(kind, true()).compile(dialect=DIALECT) for kind in KINDS]
     text = "\n".join(f"{one} {sorted(one.params.items())}" for one in compiled)

@@ -77,7 +77,7 @@ def test_four_times_as_many_people_as_on_other_tuesdays_are_unusual() -> None:
     assert found.probability < 1e-5
 
 
-def test_what_is_usual_on_a_weekday_is_not_unusual() -> None:
+def test_usual_count_of_the_weekday_is_not_unusual() -> None:
     """24 people are four times the mean of a day, and what every Tuesday brings."""
     usual = steady(lambda day: 24 if day.weekday() == 1 else 2)
     assert unusual([*usual, today(24)]).topics == ()

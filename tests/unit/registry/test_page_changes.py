@@ -44,7 +44,7 @@ def alarmed(before: PreviousCheck, today: PageDescription) -> dict[str, Any]:
     }
 
 
-def test_members_and_posts_are_not_changes() -> None:
+def test_changed_member_and_post_counts_are_not_reported() -> None:
     today = said(members=1000, posts_7_days=4)
     assert changed(YESTERDAY, today) == {}
     assert change_detection.snapshot_of(today)["members"] == 1000

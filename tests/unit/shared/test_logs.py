@@ -49,7 +49,7 @@ from tests.support.regex_step_counter import Steps
         ("OSError: [Errno 111] Connect call failed", "OSError: [Errno 111] Connect call failed"),
     ],
 )
-def test_only_values_are_removed_from_errors(said: str, kept: str) -> None:
+def test_row_values_are_removed_from_database_errors(said: str, kept: str) -> None:
     assert strip_database_values(said) == kept
 
 

@@ -113,14 +113,14 @@ def test_old_link_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     "changes",
     [{"action": "delayed", "status": "4.4.1"}, {"action": "delivered", "status": "2.0.0"}, {"status": "4.2.2"}],
 )
-def test_delay_is_no_bounce(changes: dict[str, str]) -> None:
+def test_delay_is_not_a_bounce(changes: dict[str, str]) -> None:
     assert parse_bounce(report(**changes), KEYS) is None
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"\xff\xfe", b"Subject: out of office\n\nBack on Monday", b"Action: failed\n\n"]
 )
-def test_other_mail_is_no_bounce(raw: bytes) -> None:
+def test_other_mail_is_not_a_bounce(raw: bytes) -> None:
     assert parse_bounce(raw, KEYS) is None
 
 
@@ -152,6 +152,6 @@ def test_address_is_stored_as_servers_read_it(given: str, stored: str) -> None:
         "a@.ru",
     ],
 )
-def test_what_is_no_single_address_is_refused(given: str) -> None:
+def test_text_other_than_one_address_is_refused(given: str) -> None:
     with pytest.raises(ValidationError):
         NoticeAddressUpdate(address=given)

@@ -80,7 +80,7 @@ def test_figures_of_the_top_sheet_are_in_the_letter() -> None:
     assert "нет" not in " ".join(letter.summary)
 
 
-def test_overdue_answers_are_told_once_if_all_are_of_the_week() -> None:
+def test_overdue_answers_are_reported_once_if_all_are_of_the_week() -> None:
     overdue = TopSheetAttention(kind="overdue", count=12, text="12 ответов просрочено на конец недели")
     assert composed(sheet(attention=[overdue])).attention == []
 

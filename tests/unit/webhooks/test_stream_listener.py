@@ -137,7 +137,7 @@ def test_heartbeat_is_a_comment_with_the_position() -> None:
 
 
 @pytest.mark.parametrize("reason", StreamEndReason)
-def test_end_has_a_reason_and_no_id(reason: StreamEndReason) -> None:
+def test_stream_end_has_a_reason_and_no_id(reason: StreamEndReason) -> None:
     written = frames.ended_frame(reason, "удалены", "0.7").decode()
     assert written.startswith(f'event: stream.ended\ndata: {{"reason":"{reason}"')
     assert "\nid:" not in written

@@ -58,7 +58,7 @@ def test_official_contacts_and_plain_numbers_are_allowed(text: str) -> None:
         ("[id123|Анна], здравствуйте", "person_link"),
     ],
 )
-def test_personal_data_is_found_with_its_place(text: str, code: str) -> None:
+def test_personal_data_is_found_with_its_offsets(text: str, code: str) -> None:
     (hint,) = blocking_hints("Здравствуйте! " + text, OFFICIAL)
     assert hint.code == code
     assert hint.start is not None

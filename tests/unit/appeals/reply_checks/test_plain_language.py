@@ -30,6 +30,6 @@ def test_sentences_end_at_marks_and_lines_but_not_inside_numbers() -> None:
     assert [len(sentence) for sentence in words.sentences] == [8, 1, 1]
 
 
-def test_places_of_words_are_those_of_the_text() -> None:
+def test_word_offsets_point_into_the_original_text() -> None:
     text = "Ёлка  «у» дома № 5"
     assert [text[word.start : word.end] for word in ReplyWords.of(text).words] == ["Ёлка", "у", "дома", "5"]

@@ -40,7 +40,7 @@ def test_forms_with_another_stem_are_found(word: str, form: str) -> None:
         ("сосновоозерск", "сосново <-> озерск"),
     ],
 )
-def test_misspelt_name_of_a_place_is_found_as_it_is_spelt(misspelt: str, name: str) -> None:
+def test_misspelt_location_name_is_found_as_it_is_spelt(misspelt: str, name: str) -> None:
     assert name in alternatives(misspelt)[misspelt.lower()]
 
 
@@ -61,7 +61,7 @@ def test_other_words_are_searched_as_they_are(word: str) -> None:
     assert alternatives(word) == {}
 
 
-def test_other_names_of_a_place_are_not_meant() -> None:
+def test_former_name_of_a_settlement_is_not_an_alternative() -> None:
     # The town of Babushkin was called Mysovaya.
     assert alternatives("бабушкна") == {"бабушкна": ("бабушкина",)}
 

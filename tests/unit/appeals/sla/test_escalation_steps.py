@@ -52,7 +52,7 @@ def test_clock_goes_on_after_a_pause_an_answer_and_a_withdrawn_answer(kind: str)
     assert continued_at(SlaClock(events=row.events[:1])) is None
 
 
-def test_deadline_at_night_is_told_in_the_morning() -> None:
+def test_deadline_at_night_is_escalated_in_the_morning() -> None:
     step, moment = next(awaited(datetime(2026, 2, 16, 15, 0, tzinfo=UTC)).steps())
     assert (step, moment) == ("manager", datetime(2026, 2, 17, 1, 0, tzinfo=UTC))
 
@@ -62,7 +62,7 @@ def test_level_without_a_time_is_left_out() -> None:
     assert awaited(manager_hours=None, centre_hours=None, deputy_head_hours=None).first_moment() is None
 
 
-def test_executor_is_told_when_the_share_is_used() -> None:
+def test_executor_is_notified_when_the_share_is_used() -> None:
     start = datetime(2026, 2, 16, 1, 0, tzinfo=UTC)
     target = Target(timedelta(hours=5))
     events = [ClockEvent(1, "started", start, start, calendars()["region"], target)]
@@ -72,7 +72,7 @@ def test_executor_is_told_when_the_share_is_used() -> None:
     assert near_moment(events, SlaPolicy(escalation=DEFAULT_ESCALATION | {"executor_share": None})) is None
 
 
-def test_organisation_without_working_time_is_told_in_that_of_the_default_calendar() -> None:
+def test_organisation_without_working_time_is_notified_by_the_default_calendar() -> None:
     idle = NamedCalendar(None, "Без рабочего времени", WorkingCalendar(REGION_TIME_ZONE, {}))
     evening, morning = datetime(2026, 2, 16, 15, 0, tzinfo=UTC), datetime(2026, 2, 17, 1, 0, tzinfo=UTC)
     assert next_working_moment(idle, evening) == morning

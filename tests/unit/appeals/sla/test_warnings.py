@@ -34,7 +34,7 @@ CALENDARS = read_calendars()
         ("region", "9w", [("start", "03-17 10:00"), ("extend", "03-17 12:00")], 0.5, "03-18 10:30"),
     ],
 )
-def test_moment_of_a_warning(
+def test_warning_is_due_in_working_time_or_not_at_all(
     calendar: str, target: str, events: list[tuple[str, str]], share: float, warned: str | None
 ) -> None:
     zone = CALENDARS[calendar].zone

@@ -29,7 +29,7 @@ async def test_each_day_has_a_value_for_each_field(network: Network) -> None:
     assert abs(sum(row["value"] for row in found["likes"]) - likes) <= 1
 
 
-async def test_other_users_and_wrong_fields_are_refused(network: Network) -> None:
+async def test_other_users_and_unknown_fields_are_refused(network: Network) -> None:
     other = (await network.control("pages", {"name": "Школа № 2", "screen_name": "school2"}))["id"]
     user: dict[str, Any] = await network.control("tokens", {"kind": "user", "page": other})
     refused = await network.call("group.getStatTrends", user, gid=network.page, fields="reach")

@@ -38,7 +38,7 @@ def test_posts_and_comments_share_one_id_sequence(world: EmulatedVk) -> None:
     assert (first, post["id"]) == (POST + 1, POST + 2)
 
 
-def test_a_reply_to_a_reply_stays_in_the_thread_of_the_root(world: EmulatedVk) -> None:
+def test_reply_to_a_reply_stays_in_the_thread_of_the_root(world: EmulatedVk) -> None:
     root = comment(world, "Корень")
     reply = comment(world, "Ответ", root)
     deep = comment(world, "Ответ на ответ", reply)
@@ -47,7 +47,7 @@ def test_a_reply_to_a_reply_stays_in_the_thread_of_the_root(world: EmulatedVk) -
     assert (item["reply_to_comment"], item["reply_to_user"]) == (reply, 700_000_005)
 
 
-def test_a_deleted_comment_remains_only_while_it_has_replies(world: EmulatedVk) -> None:
+def test_deleted_comment_remains_only_while_it_has_replies(world: EmulatedVk) -> None:
     lone, root = comment(world, "Одинокий"), comment(world, "Корень")
     reply = comment(world, "Ответ", root)
     for number in (lone, root):
