@@ -1,4 +1,4 @@
-"""How much longer sign-ins of others take during a password guessing attack: `python -m bench.sign_in`.
+"""How much longer sign-ins of other people take during a password guessing attack: `python -m bench.sign_in`.
 
 Floor: sign-ins per second at the 95th percentile of their duration, one after another, in an embedded run. Ours:
 the same while another process guesses over 18 connections, with new user names and with one existing name. Two

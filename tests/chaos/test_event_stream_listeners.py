@@ -205,7 +205,8 @@ async def test_five_hundred_listeners_lose_nothing(database: TestDatabase, keys_
         ) as http,
     ):
         report(f"\nlisteners: {LISTENERS}")
-        for api in apis:  # what the first stream loads is not the memory of a listener
+        # Warm-up: what the first stream loads must not be counted as a listener's memory.
+        for api in apis:
             async with open_stream(http, api.base, readers[0].headers):
                 pass
         before = [api.memory() for api in apis]
@@ -244,10 +245,10 @@ async def test_five_hundred_listeners_lose_nothing(database: TestDatabase, keys_
             await writing
             await everything_arrived(database, readers)
             await apis[0].stop()
-            told = len(readers) // 2
+            connected = len(readers) // 2
             await eventually_true(
-                lambda: sum(reader.ended == "shutdown" for reader in readers) == told,
-                "each is told of the shutdown",
+                lambda: sum(reader.ended == "shutdown" for reader in readers) == connected,
+                "each is notified of the shutdown",
             )
     await pool.close()
 

@@ -205,7 +205,7 @@ async def _try_to_get_confirmation_code(demo: RunningDemo, attackers: Attackers)
     ):
         answer = await http.post("/callbacks/vk", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, answer.text
-    # Messages of others are still received.
+    # Messages of other authors are still received.
     text = f"{QUESTION}, и после вложенных тел"
     await citizen_writes(demo, text)
     await demo.centre.appeal_about(text)

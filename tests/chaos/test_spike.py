@@ -107,9 +107,10 @@ async def test_power_cut_messages_become_one_incident_with_one_reply_each(demo: 
     precision, recall = len(members & true) / len(members), len(reached) / len(power_cut_texts)
     wrong_members = [text for text, (appeal, _) in found.items() if appeal in members - true]
     missed = sorted(set(power_cut_texts) - set(reached))
-    told = [(one["title"], one["member_count"]) for one in listed]
+    incidents = [(one["title"], one["member_count"]) for one in listed]
     sys.stdout.write(
-        f"precision {precision:.3f}, recall {recall:.3f}; {told}\nstrangers {wrong_members}\nmissed {missed}\n"
+        f"precision {precision:.3f}, recall {recall:.3f}; {incidents}\n"
+        f"strangers {wrong_members}\nmissed {missed}\n"
     )
     assert precision >= PRECISION
     assert recall >= RECALL

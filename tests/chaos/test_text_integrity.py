@@ -90,7 +90,7 @@ async def test_every_text_is_stored_once_and_unchanged_despite_kills(demo: Runni
 
 
 async def check_counts(demo: RunningDemo) -> None:
-    """The counts of appeals, kept with each change, are those of a full recount."""
+    """Assert that the counts kept with each change equal a full recount."""
     database = Database(demo.system.service_database_url("appeals"), 1, name="tests")
     try:
         async with database.write() as session:

@@ -42,7 +42,7 @@ class Outcome:
         self.wordless.append(kind)
 
     @property
-    def told(self) -> dict[str, list[str]]:
+    def by_kind(self) -> dict[str, list[str]]:
         """Return the result in a form that tests compare."""
         return {
             "messages": [f"{one.change} {one.kind} {one.external_id}" for one in self.parsed.items],

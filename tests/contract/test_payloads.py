@@ -34,9 +34,9 @@ def _read(path: Path, raw: Any) -> Outcome:
 
 def _check(outcome: Outcome) -> None:
     """Assert that no part is lost, every reason is text, and every message can be stored."""
-    told = outcome.told
-    assert any(told.values()), "the payload gave neither a message, a quarantined part nor a known kind"
-    assert all(len(reason) > len("KeyError") for reason in told["quarantined"]), told["quarantined"]
+    found = outcome.by_kind
+    assert any(found.values()), "the payload gave neither a message, a quarantined part nor a known kind"
+    assert all(len(reason) > len("KeyError") for reason in found["quarantined"]), found["quarantined"]
     for item in outcome.parsed.items:
         assert item.external_id
         assert item.thread_key
@@ -50,11 +50,11 @@ def test_own_payloads_are_parsed(path: Path) -> None:
     document = json.loads(path.read_text("utf-8"))
     outcome = _read(path, document["payload"])
     _check(outcome)
-    told, expected = outcome.told, document["expected"]
-    assert told["messages"] == expected.get("messages", [])
-    assert told["wordless"] == expected.get("wordless", [])
-    assert len(told["quarantined"]) == len(expected.get("quarantined", []))
-    for reason, wanted in zip(told["quarantined"], expected.get("quarantined", []), strict=True):
+    found, expected = outcome.by_kind, document["expected"]
+    assert found["messages"] == expected.get("messages", [])
+    assert found["wordless"] == expected.get("wordless", [])
+    assert len(found["quarantined"]) == len(expected.get("quarantined", []))
+    for reason, wanted in zip(found["quarantined"], expected.get("quarantined", []), strict=True):
         assert wanted in reason
 
 
@@ -74,7 +74,7 @@ def test_recorded_payloads_are_parsed() -> None:
             _check(outcome)
         except Exception as error:
             raise AssertionError(_name(path)) from error
-        for kind, found in outcome.told.items():
+        for kind, found in outcome.by_kind.items():
             totals[kind] += len(found)
     assert all(totals.values()), totals
 

@@ -42,16 +42,16 @@ STREAM = """async ([gateway, address, headers]) => {
         source.addEventListener(name, (message) => resolve(JSON.parse(message.data)));
         source.addEventListener("error", () => reject(new Error("the stream failed")));
     });
-    const opened = once("stream.opened"), told = once("appeal.opened");
+    const opened = once("stream.opened"), received = once("appeal.opened");
     await opened;
     const answer = await fetch(gateway + "/api/v1/appeals", {
         method: "POST",
         headers: {...headers, "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID()},
         body: JSON.stringify({text: "Позвонили: не вывозят мусор."}),
     });
-    const appeal = await answer.json(), event = await told;
+    const appeal = await answer.json(), event = await received;
     source.close();
-    return {opened: appeal.id, told: event.subject_id};
+    return {opened: appeal.id, received: event.subject_id};
 }"""
 
 
@@ -161,7 +161,7 @@ async def test_page_of_a_named_origin_follows_the_stream_with_a_ticket(fronts: F
     made = await page.evaluate(ASK, [fronts.gateway, "POST", "/api/v1/stream/tickets", bearer, None])
     address = f"/api/v1/stream?ticket={made['body']['ticket']}"
     seen = await page.evaluate(STREAM, [fronts.gateway, address, bearer])
-    assert seen["told"] == seen["opened"]
+    assert seen["received"] == seen["opened"]
     again = await page.evaluate(ASK, [fronts.gateway, "GET", address, {}, None])
     assert again["status"] == 401
 
@@ -171,7 +171,7 @@ async def test_page_of_the_same_origin_follows_the_stream_with_its_cookie(fronts
     page = await own_page(context, fronts.gateway)
     await sign_in_with_cookies(page)
     seen = await page.evaluate(STREAM, ["", "/api/v1/stream", {}])
-    assert seen["told"] == seen["opened"]
+    assert seen["received"] == seen["opened"]
     await context.close()
 
 

@@ -15,7 +15,7 @@ from tests.support.embedded_stack import running_stack
 from tests.support.eventually import eventually
 from tests.support.sample_images import photo_with_position
 
-pytestmark = pytest.mark.long  # a browser, and all pages
+pytestmark = pytest.mark.long  # opens all pages in a browser, so it is slow
 
 # The others see the same details as one of these, or fewer.
 SEE_DETAILS = ("centre", "org", "ops")

@@ -13,7 +13,7 @@ from tests.e2e.conftest import PAGE_OWNERS, RunningDemo, activate_rules
 from tests.e2e.console_crawl import Crawl
 from tests.support.browser import headless_browser
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600)]  # a browser
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600)]  # drives a browser, so it is slow
 
 # QUEUE_DECISIONS=1000 in the environment takes about a quarter of an hour.
 DECISIONS = int(os.environ.get("QUEUE_DECISIONS", "40"))

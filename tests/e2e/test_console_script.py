@@ -9,7 +9,7 @@ from playwright.async_api import Browser, Page, Route
 
 from tests.support.browser import headless_browser
 
-pytestmark = pytest.mark.long  # a browser
+pytestmark = pytest.mark.long  # drives a browser, so it is slow
 
 SCRIPT = Path("services/console/static/console.js").read_text(encoding="utf-8")
 ORIGIN = "http://console.test"
@@ -22,7 +22,7 @@ window.EventSource = class extends EventTarget {
   static CLOSED = 2;
   constructor(url) { super(); this.url = new URL(url, location); this.readyState = 1; window.streams.push(this); }
   close() { this.readyState = 2; }
-  tell(type, data, id) {
+  emit(type, data, id) {
     this.dispatchEvent(new MessageEvent(type, { data: JSON.stringify({ type, ...data }), lastEventId: id }));
   }
 };
@@ -147,15 +147,15 @@ async def test_decision_is_sent_once(page: Page) -> None:
         """async () => {
             const form = document.getElementById("first"), sent = [];
             document.addEventListener("submit", (one) => { one.preventDefault(); sent.push(one.target.id); });
-            const tell = (name) => form.dispatchEvent(
+            const emit = (name) => form.dispatchEvent(
                 new CustomEvent(name, {detail: {ctx: {sourceElement: form}}, bubbles: true}));
             form.requestSubmit();
             form.requestSubmit(); // at once: a double press
-            tell("htmx:before:request");
+            emit("htmx:before:request");
             await new Promise((done) => setTimeout(done, 350));
             form.requestSubmit(); // the answer has not come
             document.getElementById("other").requestSubmit();
-            tell("htmx:finally:request");
+            emit("htmx:finally:request");
             form.requestSubmit();
             return sent;
         }"""
@@ -187,28 +187,28 @@ async def streams(page: Page, count: int) -> Any:
     return await page.evaluate("streams.map((one) => [one.url.searchParams.get('after'), one.readyState])")
 
 
-async def tell(page: Page, event: dict[str, Any], position: str) -> None:
+async def emit(page: Page, event: dict[str, Any], position: str) -> None:
     """Send an event on the newest stream."""
-    await page.evaluate("([event, at]) => streams.at(-1).tell(event.type, event, at)", [event, position])
+    await page.evaluate("([event, at]) => streams.at(-1).emit(event.type, event, at)", [event, position])
 
 
 async def test_partial_swap_keeps_the_stream_and_the_count(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"') + '<p id="part"></p>')
     await streams(page, 1)
-    await tell(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.1")
+    await emit(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.1")
     await page.evaluate("document.getElementById('part').textContent = 'found'; swapped(); swapped();")
-    await tell(page, {"type": "appeal.opened", "subject_id": "2", "data": {}}, "0.2")
+    await emit(page, {"type": "appeal.opened", "subject_id": "2", "data": {}}, "0.2")
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
     assert await page.evaluate("[streams.length, tickets]") == [1, 1]
     await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # read again
-    await tell(page, {"type": "appeal.opened", "subject_id": "3", "data": {}}, "0.3")
+    await emit(page, {"type": "appeal.opened", "subject_id": "3", "data": {}}, "0.3")
     assert await page.inner_text("[data-live-show]") == "Новых: 1"
 
 
 async def test_another_bar_starts_again_and_quick_swaps_leave_one_stream(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
-    await tell(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")
+    await emit(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")
     await page.evaluate(
         "const bar = document.querySelector('[data-live]');"
         "bar.dataset.live = 'alert.raised'; swapped(); bar.dataset.live = 'incident.opened'; swapped();"
@@ -223,7 +223,7 @@ async def test_another_bar_starts_again_and_quick_swaps_leave_one_stream(page: P
 async def test_broken_stream_goes_on_after_the_last_event(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
-    await tell(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")
+    await emit(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")
     await page.evaluate("streams[0].readyState = 0; streams[0].onerror();")
     assert (await streams(page, 2))[1] == ["0.7", 1]
 
@@ -257,10 +257,10 @@ async def test_bar_of_an_incident_counts_its_events_and_its_appeals(page: Page) 
     await load(page, bar(asks))
     await streams(page, 1)
     for subject, incident in (("1", "7"), ("2", "8")):
-        await tell(
+        await emit(
             page, {"type": "reply.failed", "subject_id": subject, "data": {"incident_id": incident}}, subject
         )
-        await tell(page, {"type": "incident.grown", "subject_id": incident, "data": {}}, incident)
+        await emit(page, {"type": "incident.grown", "subject_id": incident, "data": {}}, incident)
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
 
 

@@ -15,7 +15,7 @@ from tests.e2e.console_crawl import Crawl
 from tests.support.browser import headless_browser
 from tests.support.eventually import eventually
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a browser
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # drives a browser, so it is slow
 
 MODERATORS = "Решают модераторы"
 PEOPLE = ("centre", "manager", "org", "approver")

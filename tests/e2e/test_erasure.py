@@ -1,4 +1,4 @@
-"""After the erasure of a citizen nothing in the database and the logs has their words and ids (a byte search)."""
+"""After the erasure of a citizen nothing in the database and the logs has their text and ids (a byte search)."""
 
 import json
 import os

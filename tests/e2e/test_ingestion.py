@@ -165,10 +165,10 @@ async def test_message_removed_by_the_page_is_visible_to_the_centre(demo: Runnin
     removed = {"page": page["external_id"], "id": written["id"], "by": "community"}
     assert (await demo.vk.http.post("/_control/delete", json=removed)).status_code == 200
 
-    async def told() -> dict[str, Any] | None:
+    async def listed() -> dict[str, Any] | None:
         listed = await demo.centre.get("/messages", deleted_by="community")
         return next((item for item in listed["items"] if item["text"] == text), None)
 
-    found = await eventually(told, "the removed question is listed")
+    found = await eventually(listed, "the removed question is listed")
     assert found["deleted_at"] is not None
     assert found["page_id"] == page["id"]

@@ -79,8 +79,8 @@ async def test_upload_over_the_limits_is_refused_by_the_service_or_the_gateway(d
     length = len(HEAD) + 200 * MEGABYTE + len(TAIL)
     # This client reads the response while it still sends: the gateway closes without reading the rest.
     async with aiohttp.ClientSession(demo.system.gateway) as client:
-        for told in ({}, {"Content-Length": str(length)}):
-            async with client.post("/api/v1/attachments", data=body(), headers=headers | told) as answer:
+        for declared in ({}, {"Content-Length": str(length)}):
+            async with client.post("/api/v1/attachments", data=body(), headers=headers | declared) as answer:
                 assert answer.status == 413
                 assert limit in (await answer.json(content_type=None))["detail"]
     folder = demo.system.data_dir / "attachments"

@@ -36,7 +36,7 @@ def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
 
 @pytest.fixture
 async def starter_rules(demo: RunningDemo) -> AsyncIterator[None]:
-    """The rules of a new installation."""
+    """Activate the rules of a new installation; restore the page-owner rules afterwards."""
     await activate_rules(demo.centre, STARTER_RULES)
     yield
     await activate_rules(demo.centre, PAGE_OWNERS)

@@ -1,4 +1,4 @@
-"""The weekly report in a real browser: accessible, without errors, on a desk and on a phone."""
+"""The weekly report in a real browser: accessible, without errors, on a wide screen and on a phone."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from tests.support.sample_report import (
     sample_report,
 )
 
-pytestmark = pytest.mark.long  # a browser
+pytestmark = pytest.mark.long  # drives a browser, so it is slow
 
 ADDRESS = "https://report.invalid/weekly.html"
-DESK, PHONE = 1280, 375
+WIDE, PHONE = 1280, 375
 # Texts of charts that reach beyond their drawing, and would be clipped.
 CLIPPED = """() => [...document.querySelectorAll("svg text")].filter((text) => {
     const box = text.getBBox(), view = text.ownerSVGElement.viewBox.baseVal;
@@ -67,7 +67,7 @@ async def opened(browser: Browser, report: ReportOut, width: int) -> Opened:
     return found
 
 
-@pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.parametrize("width", [WIDE, PHONE])
 @pytest.mark.parametrize(
     "build", [sample_report, empty_report, report_without_measurements, report_with_many_topics]
 )
@@ -79,7 +79,7 @@ async def test_axe_finds_nothing(browser: Browser, build: Callable[[], ReportOut
 
 
 @pytest.mark.parametrize("hostile", [False, True], ids=["usual", "hostile"])
-@pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.parametrize("width", [WIDE, PHONE])
 async def test_page_fits_loads_nothing_and_runs_nothing(browser: Browser, width: int, hostile: bool) -> None:
     found = await opened(browser, sample_report(hostile=hostile), width)
     assert await found.page.evaluate("document.documentElement.scrollWidth") == width

@@ -1,4 +1,4 @@
-"""A mail server on loopback that answers as told, with a real SMTP implementation."""
+"""A mail server on loopback that answers as a test sets it, with a real SMTP implementation."""
 
 import asyncio
 import ssl

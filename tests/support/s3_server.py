@@ -85,7 +85,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
 def _has_started(process: subprocess.Popen[bytes], log: Path, port: int) -> bool:
     text = log.read_text(errors="replace")
     assert process.poll() is None, text
-    # Said once all parts, and the bucket, are there.
+    # The server logs this once all its parts have started and the bucket exists.
     if "All enabled components are running" not in text:
         return False
     with socket.create_connection(("127.0.0.1", port), timeout=5):

@@ -246,7 +246,7 @@ def _with_texts(document: ReportDocument, change: Callable[[str], str]) -> Repor
 
 
 def _with_hostile_texts(document: ReportDocument) -> ReportDocument:
-    """Return the document with every free text replaced, by the hostile ones in turn."""
+    """Return the document with each free text replaced by the next of `HOSTILE_TEXTS`, one name by `LONG_NAME`."""
     turns = cycle(HOSTILE_TEXTS)
     changed = _with_texts(document, lambda _text: next(turns))
     group = changed.peer_groups[0]

@@ -24,8 +24,8 @@ async def _edited(system: IngestUnderTest, written: WrittenMessage) -> asyncpg.R
     assert row["version"] == 2
     assert row["edited_at"] is not None
     assert await system.texts_before(row) == [written.text]
-    (told,) = await system.events(row["id"], "message.edited")
-    assert told["version"] == 2
+    (event,) = await system.events(row["id"], "message.edited")
+    assert event["version"] == 2
     assert len(await system.events(row["id"], "message.received")) == 1
     return row
 
@@ -66,7 +66,7 @@ async def second_edit_keeps_both_previous_texts(system: IngestUnderTest) -> None
         row = await system.wait_until_stored(written, text=text)
     assert row["version"] == 3
     assert await system.texts_before(row) == [written.text, between]
-    assert [told["version"] for told in await system.events(row["id"], "message.edited")] == [2, 3]
+    assert [event["version"] for event in await system.events(row["id"], "message.edited")] == [2, 3]
 
 
 @behaviour()
@@ -94,8 +94,8 @@ async def _deleted(system: IngestUnderTest, written: WrittenMessage, by: str) ->
     row = await system.wait_until_deleted(written)
     assert row["text"] == written.text, "the text is kept"
     assert row["deleted_by"] == (by if "deleter" in system.driver.capabilities else "unknown")
-    (told,) = await system.events(row["id"], "message.deleted")
-    assert told["deleted_by"] == row["deleted_by"]
+    (event,) = await system.events(row["id"], "message.deleted")
+    assert event["deleted_by"] == row["deleted_by"]
     await system.later_comment_arrived()
     row = await system.wait_until_deleted(written)
     assert len(await system.events(row["id"], "message.deleted")) == 1

@@ -32,9 +32,9 @@ async def _received_once(system: IngestUnderTest, written: WrittenMessage) -> as
     assert row["version"] == 1
     assert row["url"].startswith("https://")
     assert abs(row["written_at"] - datetime.now(UTC)) < timedelta(minutes=10)
-    (told,) = await system.events(row["id"], "message.received")
-    assert told["kind"] == written.kind
-    assert told["author_key"] == row["author_key"]
+    (event,) = await system.events(row["id"], "message.received")
+    assert event["kind"] == written.kind
+    assert event["author_key"] == row["author_key"]
     return row
 
 

@@ -42,8 +42,8 @@ async def _is_published_once(
     assert own["external_id"] == done["external_id"]
     rows = await system.raw_connection.fetch("SELECT publication_id FROM messages WHERE text = $1", text)
     assert [row["publication_id"] for row in rows] == [publication]
-    (told,) = await system.events(publication, "publication.published")
-    assert told["external_ids"] == [done["external_id"]]
+    (event,) = await system.events(publication, "publication.published")
+    assert event["external_ids"] == [done["external_id"]]
     assert done["url"].startswith("https://")
     return shown
 
@@ -154,12 +154,12 @@ async def long_reply_is_published_in_parts_in_order(system: IngestUnderTest) -> 
         async def complete(first: UUID = first) -> list[Any]:
             return await system.events(first, "publication.published")
 
-        (told,) = await system.eventually(complete, "not all parts are published")
+        (event,) = await system.eventually(complete, "not all parts are published")
         shown = await _shown(system, written.thread)
         assert len(shown) >= parts
         assert " ".join(one.text for one in shown).split() == text.split()
         assert all(len(one.text) <= longest for one in shown)
-        assert len(told["external_ids"]) == len(shown)
+        assert len(event["external_ids"]) == len(shown)
 
 
 @behaviour()

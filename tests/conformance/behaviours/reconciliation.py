@@ -168,7 +168,7 @@ async def reconciliation_stores_and_counts_missing_messages(system: IngestUnderT
     for _ in range(5):
         # As if no source had delivered them. A poll that has just read them may store some or all of them again.
         await system.raw_connection.execute(
-            "WITH told AS (DELETE FROM events WHERE subject_id = ANY($1)) DELETE FROM messages WHERE id = ANY($1)",
+            "WITH gone AS (DELETE FROM events WHERE subject_id = ANY($1)) DELETE FROM messages WHERE id = ANY($1)",
             gone,
         )
         found = await _compared(system, page_id)

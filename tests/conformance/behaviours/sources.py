@@ -111,13 +111,13 @@ async def new_token_fetches_what_was_missed_without_one(system: IngestUnderTest)
     if system.driver.network == "vk":
         await system.driver.drop_push(page)  # until then Long Poll's own key still works
 
-    async def told() -> bool:
+    async def reported() -> bool:
         state = await system.raw_connection.fetchval(
             "SELECT state FROM network_tokens WHERE page_id = $1", page_id
         )
         return bool(state == "revoked")
 
-    await system.eventually(told, "the revoked token is not reported")
+    await system.eventually(reported, "the revoked token is not reported")
     await system.source_state(page_id, "failing", "no_token")
     await system.add_token(await system.driver.new_token(page), page_id)
     await _arrived_once(system, [missed])
@@ -189,7 +189,7 @@ async def inactive_page_is_not_read(system: IngestUnderTest) -> None:
     page, page_id = await system.connected("left")
     await system.wait_until_stored(await system.driver.citizen(page, words("До")))
     await _follow(system, page_id, follow=False)
-    # The refresh of the page list that finds this newer page has also dropped the page that is no longer followed.
+    # The newer page is read only after the page list was refreshed, so the inactive page is off the list by then.
     newer, _ = await system.connected("newer")
     await system.wait_until_stored(await system.driver.citizen(newer, words("После")))
     written = await system.driver.citizen(page, words("Никому"))

@@ -46,7 +46,7 @@ class Page:
     keys: dict[str, Item] = field(default_factory=dict)
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def tell(self, what: str, item: Item, by: str | None = None) -> None:
+    def record_change(self, what: str, item: Item, by: str | None = None) -> None:
         """Write a change to the log and wake the waiting readers."""
         shown = {key: value for key, value in item.items() if what != "deleted" or key != "text"}
         self.log({"id": f"{len(self.changes) + 1}", "what": what, "by": by, "item": shown})
@@ -74,7 +74,7 @@ class Page:
             "at": _now(),
         }
         self.items[number] = item
-        self.tell("new", item)
+        self.record_change("new", item)
         return item
 
 
@@ -184,13 +184,13 @@ async def control(what: str, request: Request) -> dict[str, Any]:  # noqa: PLR09
             return {"id": item["number"], "thread": item["thread"], "author": item["author"]}
         case "edit" if item:
             item["text"] = body["text"]
-            page.tell("edited", item)
+            page.record_change("edited", item)
         case "delete" if item:
             GONE[name].add(item["number"])
-            page.tell("deleted", item, item["author"] if body.get("by") == "author" else "page")
+            page.record_change("deleted", item, item["author"] if body.get("by") == "author" else "page")
         case "restore" if item:
             GONE[name].discard(item["number"])
-            page.tell("restored", item)
+            page.record_change("restored", item)
         case "say":  # the change as given: possibly repeated, out of order or unreadable
             page.log(body["change"])
         case "forget":

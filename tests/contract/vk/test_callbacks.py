@@ -254,16 +254,16 @@ async def test_invalid_servers_are_refused(page: VkPage, server: Receiver) -> No
 async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Receiver) -> None:
     api = vkbottle.API(page.group)
     api.API_URL = f"{page.emulator.url}/method/"
-    heard: list[str | None] = []
+    received: list[str | None] = []
     try:
         callback = callbacks.BotCallback(url=server.url, title="vkbottle", api=api, group_id=page.id)
         bot = vkbottle.Bot(api=api, callback=callback)
 
         async def on_comment(event: Any) -> None:
-            heard.append(event.object.text)
+            received.append(event.object.text)
 
         async def on_message(message: Any) -> None:
-            heard.append(message.text)
+            received.append(message.text)
 
         comment = event_types.GroupEventType.WALL_REPLY_NEW
         bot.on.raw_event(comment, dataclass=bot_events.WallReplyNew)(on_comment)
@@ -283,8 +283,8 @@ async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Recei
         assert sorted(wanted) == ["message_new", "wall_reply_new"]
         await page.citizen("Комментарий")
         await page.citizen("Сообщение", kind="message")
-        await eventually_true(lambda: len(heard) == 2, "two handled events")
-        assert heard == ["Комментарий", "Сообщение"]
+        await eventually_true(lambda: len(received) == 2, "two handled events")
+        assert received == ["Комментарий", "Сообщение"]
         await callback.delete_callback_server(number)
         assert await callback.get_callback_servers() == []
     finally:

@@ -154,12 +154,16 @@ async def test_closed_comments_and_forbidden_links_are_refused(page: VkPage) -> 
 
 
 async def test_page_returns_its_own_data(page: VkPage) -> None:
-    told = {"contacts": [{"desc": "Приёмная", "phone": "8 800"}], "site": "https://example.invalid", "verified": 0}
-    await page.emulator.control("page", {"page": page.id, "description": "О нас", "fields": told})
+    profile = {
+        "contacts": [{"desc": "Приёмная", "phone": "8 800"}],
+        "site": "https://example.invalid",
+        "verified": 0,
+    }
+    await page.emulator.control("page", {"page": page.id, "description": "О нас", "fields": profile})
     fields = "description,contacts,site,verified,has_photo,cover,members_count,activity,can_post,wall"
     answer = await page.api("groups.getById", page.service, group_id=page.id, fields=fields)
     group = answer["response"]["groups"][0]
-    assert {name: group[name] for name in told} == told
+    assert {name: group[name] for name in profile} == profile
     assert (group["description"], group["has_photo"], group["can_post"]) == ("О нас", 1, 1)
     assert set(fields.split(",")) <= set(group)
 

@@ -204,7 +204,7 @@ class AppealsScenario:
         )
 
     async def emit_published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
-        """Emit the event that our reply was published."""
+        """Emit the event saying that our reply was published."""
         await self.emit(
             "publication.published",
             uuid4(),

@@ -41,7 +41,7 @@ async def test_people_take_turns_at_new_appeals(scenario: AppealsScenario) -> No
         await scenario.citizen_writes(QUESTION, author=f"a{number}", thread=f"vk:-101_{number}")
     assert await _holders(scenario) == ["Борис", "Вера", "Галина", "Борис"]
     (shown,) = (await manager.get("/assignee-rules")).json()["items"]
-    # The turns are no part of the version.
+    # Turns do not raise the version of the rule.
     assert (shown["last_person"]["name"], shown["version"]) == ("Борис", 1)
     appeal = await scenario.appeal((await scenario.all(limit=1))[0]["id"])
     (entry,) = [one for one in appeal["timeline"] if one["kind"] == "assignee_changed"]

@@ -95,7 +95,7 @@ async def test_only_staff_of_the_organisation_are_assigned(scenario: AppealsScen
     await change_access(scenario, locked, "locked_at = now()")
     for person in (foreign.ref, moderator.ref, locked.ref, str(uuid4())):
         _is_problem(await manager.move(appeal, assignee_id=person), 422, "/assignee_id")
-    # Another organisation cannot even see the appeal; whoever only reads cannot assign.
+    # Another organisation cannot even see the appeal; a read-only role cannot assign.
     _is_problem(await foreign.move(appeal, assignee_id=foreign.ref), 404)
     head = await register(scenario, "Глава", "head")
     _is_problem(await head.move(appeal, assignee_id=head.ref), 403)
@@ -156,7 +156,7 @@ async def test_returned_appeal_belongs_to_a_moderator(scenario: AppealsScenario)
     assert _holder(await executor.move(appeal, to="triage", reason="Не наше")) is None
     _is_problem(await moderator.move(appeal, assignee_id=executor.ref), 422, "/assignee_id")
     assert _holder(await moderator.move(appeal, assignee_id=moderator.ref)) == moderator.ref
-    # With the organisation the moderator's turn ends.
+    # When an organisation gets the appeal, the moderator is no longer its assignee.
     given = await moderator.move(appeal, to="assigned", organisation_id=str(scenario.organisation))
     assert _holder(given) is None
     assert _steps(given.json())[-1] == ("Модератор", None)

@@ -239,13 +239,13 @@ async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsSce
     manager = await register(scenario, "Анна", "manager")
     refused = await rows_of(manager, hidden)
     assert reasons(refused) == {"forbidden": 5}
-    # Nothing tells the number of an appeal that its author could not see.
+    # The number of an appeal that the author could not see is nowhere.
     assert sorted(row["number"] is None for row in refused) == [False, False, False, True, True]
     assert all((row["appeal"] is None) == (row["number"] is None) for row in refused)
     mine = next(row["appeal"] for row in refused if row["appeal_id"] == ids[1])
     shown = await scenario.appeal(ids[1])
     assert mine == {name: shown[name] for name in ("text", "status", "organisation")}
-    # Whoever only reads now changes nothing either.
+    # A person who may now only read changes nothing either.
     later = await submitted(vera, body | {"assignee_id": None})
     await change_access(scenario, vera, "role = 'head', organisation_id = NULL")
     await run(scenario, later)
@@ -295,7 +295,7 @@ async def test_operation_is_shown_to_its_author_managers_and_the_centre(scenario
     second = (await moderator.get(f"/appeals/bulk?limit=1&cursor={first['next_cursor']}")).json()
     assert [one["id"] for one in second["items"]] == [own["id"]]
     assert (own["author"]["name"], own["assignee"]["name"]) == ("Борис", "Борис")
-    # Whoever moved to another organisation sees nothing of the former one.
+    # A person who moved to another organisation sees nothing of the former one.
     await change_access(scenario, boris, f"organisation_id = '{scenario.other_organisation}'")
     boris.organisation = scenario.other_organisation
     assert (await boris.get("/appeals/bulk")).json()["items"] == []

@@ -63,7 +63,7 @@ async def test_assignment_is_taken_back_except_where_somebody_changed_the_appeal
     assert (refused["appeal_id"], refused["problem"]["type"]) == (ids[2], "/problems/precondition-failed")
     holders = [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids]
     assert [one and one["name"] for one in holders] == ["Борис", None, "Вера", "Вера"]
-    # Once, and an undo itself is not taken back.
+    # An operation is undone once, and an undo cannot be undone.
     again = _is_problem(await manager.post(f"/appeals/bulk/{operation['id']}/undo"), 409)
     assert (again["type"], again["operation_id"]) == ("/problems/duplicate", undone["id"])
     _is_problem(await manager.post(f"/appeals/bulk/{undone['id']}/undo"), 409)
@@ -79,7 +79,7 @@ async def test_undo_with_a_failed_job_can_be_requested_again(scenario: AppealsSc
     operation = await completed(scenario, manager, body)
     path = f"/appeals/bulk/{operation['id']}/undo"
     first = (await manager.post(path)).json()
-    # While it runs, no other is begun.
+    # No second undo starts while one runs.
     assert _is_problem(await manager.post(path), 409)["operation_id"] == first["id"]
     connection = await scenario.database.connect("appeals")
     try:
@@ -97,7 +97,7 @@ async def test_undo_with_a_failed_job_can_be_requested_again(scenario: AppealsSc
     shown = (await manager.get(f"/appeals/bulk/{operation['id']}")).json()
     assert (shown["undoable"], shown["undone_by_id"]) == (True, first["id"])
     second = await undo(scenario, manager, operation)
-    # Only those that the job left.
+    # The second undo changes only the appeals that the failed job left.
     assert counts(second) == (0, 2, 0, 0)
     assert {row["appeal_id"] for row in await rows_of(manager, second)} == set(ids[1:])
     holders = [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids]
@@ -225,10 +225,10 @@ async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisa
         before["first_response_due_at"],
         before["deadline"],
     )
-    # So do the events tell it: to the former organisation, which has it again, and to the one that lost it.
-    told = (await scenario.events("appeal.moved", "appeal.assigned"))[-3:]
-    assert {row["organisation_id"] for row in told} == {scenario.organisation, scenario.other_organisation}
-    due = {datetime.fromisoformat(json.loads(row["data"])["first_response_due_at"]) for row in told}
+    # Events go to the former organisation, which has the appeal again, and to the one that lost it.
+    sent = (await scenario.events("appeal.moved", "appeal.assigned"))[-3:]
+    assert {row["organisation_id"] for row in sent} == {scenario.organisation, scenario.other_organisation}
+    due = {datetime.fromisoformat(json.loads(row["data"])["first_response_due_at"]) for row in sent}
     assert due == {datetime.fromisoformat(before["first_response_due_at"])}
 
 

@@ -87,7 +87,7 @@ async def test_running_clock_is_explained_in_words_and_figures(
 
 
 async def test_clocks_of_an_appeal_that_ended_are_not_paused(scenario: AppealsScenario) -> None:
-    """Its clock judges how late it was closed."""
+    """Its clock shows how late it was closed."""
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     closed = (await scenario.move(appeal, "closed", reason="Повтор")).json()

@@ -36,7 +36,7 @@ class Workers:
     two: Database
 
     async def place(self, session: WriteSession, message_id: UUID) -> tuple[AppealMatcher, ClassifiedMessage]:
-        """Lock the appeals of a message and return what is needed to place it."""
+        """Lock the appeals of a message; return their matcher and the message."""
         message = await session.scalar(select_messages().where(Message.id == message_id))
         assert message is not None
         context = await ThreadContext.load(session, [message])

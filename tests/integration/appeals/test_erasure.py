@@ -1,4 +1,4 @@
-"""Erasure of a citizen's words in appeals, as ingest commands it."""
+"""Erasure of a citizen's texts in appeals, as ingest commands it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,7 +109,7 @@ async def test_erased_appeal_keeps_its_history_and_loses_its_text(scenario: Appe
     assert after["erased_at"] is not None
     assert after["version"] > before["version"]
     assert [entry["kind"] for entry in after["timeline"]] == [entry["kind"] for entry in before["timeline"]]
-    # What was not handed over yet is never sent.
+    # A reply that ingest did not have yet is never published.
     assert [(reply["text"], reply["status"]) for reply in after["replies"]] == [("", "failed")]
     found = await scenario.get("/appeals", q=WORD)
     assert found.json()["items"] == []

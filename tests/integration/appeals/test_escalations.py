@@ -1,4 +1,4 @@
-"""Late and nearly late appeals are told to the next level once, in working hours, until somebody answers."""
+"""Late and nearly late appeals are escalated to the next level once, in working hours, until they are answered."""
 
 import json
 from datetime import timedelta
@@ -25,7 +25,7 @@ async def escalate(scenario: AppealsScenario) -> int:
         return await record_escalations(session)
 
 
-async def told(scenario: AppealsScenario) -> list[tuple[str, list[str]]]:
+async def escalated(scenario: AppealsScenario) -> list[tuple[str, list[str]]]:
     """Return the step and the people of each event, in order."""
     events = [json.loads(event["data"]) for event in await scenario.events("appeal.escalated")]
     return [(event["step"], event["told"]) for event in events]
@@ -47,8 +47,8 @@ async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario
         assert await escalate(scenario) == 0
         set_time(moment)
         assert (await escalate(scenario), await escalate(scenario)) == (1, 0)
-        assert (await told(scenario))[-1][1] == [people[role].ref]
-    assert [step for step, _ in await told(scenario)] == ["executor", "manager", "centre", "deputy_head"]
+        assert (await escalated(scenario))[-1][1] == [people[role].ref]
+    assert [step for step, _ in await escalated(scenario)] == ["executor", "manager", "centre", "deputy_head"]
     found = await shown(scenario, appeal)
     # Of the final answer four fifths of 56 hours are used then.
     assert found["next_escalation_at"] == "2026-03-12T07:49:00Z"
@@ -61,7 +61,7 @@ async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario
     assert [entry["data"]["told"][0]["name"] for entry in entries][:2] == [
         "Сотрудник executor", "Сотрудник manager",
     ]  # fmt: skip
-    # Nobody's edit is refused because others were told, and the appeal is not the last changed one of its author.
+    # A notice changes neither the version, so no edit is refused, nor when the appeal was last changed.
     assert after["version"] == appeal["version"]
     changed_at = "SELECT updated_at FROM appeals WHERE number = $1"
     assert await scenario.ingest.fetchval(changed_at, appeal["number"]) < NEAR
@@ -74,11 +74,11 @@ async def test_nobody_is_notified_at_night_and_a_role_without_people_is_skipped(
     appeal = await opened(scenario, set_time)
     set_time(WEDNESDAY + 34 * HOUR)
     assert (await escalate(scenario), await escalate(scenario)) == (1, 0)
-    assert await told(scenario) == []
+    assert await escalated(scenario) == []
     assert (await shown(scenario, appeal))["next_escalation_at"] == "2026-03-06T01:00:00Z"
     set_time(WEDNESDAY + 47.5 * HOUR)
     assert await escalate(scenario) == 1
-    assert await told(scenario) == [("manager", []), ("centre", [moderator.ref])]
+    assert await escalated(scenario) == [("manager", []), ("centre", [moderator.ref])]
     assert [row["skipped"] for row in (await shown(scenario, appeal))["escalations"]] == [True, False]
 
 
@@ -89,7 +89,7 @@ async def test_assignee_is_notified_instead_of_all_executors(scenario: AppealsSc
     assert (await boris.move(appeal, assignee_id=boris.ref)).status_code == 200
     set_time(NEAR)
     assert await escalate(scenario) == 1
-    assert await told(scenario) == [("executor", [boris.ref])]
+    assert await escalated(scenario) == [("executor", [boris.ref])]
 
 
 async def test_substitute_of_an_absent_assignee_is_notified(scenario: AppealsScenario, set_time: SetTime) -> None:
@@ -101,7 +101,7 @@ async def test_substitute_of_an_absent_assignee_is_notified(scenario: AppealsSce
     assert (await boris.post("/absences", away)).status_code == 201
     set_time(NEAR)
     assert await escalate(scenario) == 1
-    assert await told(scenario) == [("executor", [anna.ref])]
+    assert await escalated(scenario) == [("executor", [anna.ref])]
 
 
 async def test_present_executors_are_notified_if_there_is_no_substitute(
@@ -113,7 +113,7 @@ async def test_present_executors_are_notified_if_there_is_no_substitute(
     assert (await boris.post("/absences", {"starts_on": "2026-03-05", "ends_on": "2026-03-05"})).status_code == 201
     set_time(NEAR)
     assert await escalate(scenario) == 1
-    assert await told(scenario) == [("executor", [anna.ref])]
+    assert await escalated(scenario) == [("executor", [anna.ref])]
 
 
 async def test_transfer_restarts_and_an_answer_ends_escalation(
@@ -127,7 +127,7 @@ async def test_transfer_restarts_and_an_answer_ends_escalation(
     moved = await scenario.move(appeal, "assigned", organisation_id=str(scenario.other_organisation))
     assert moved.status_code == 200, moved.text
     assert (await escalate(scenario), await escalate(scenario)) == (1, 0)
-    assert await told(scenario) == [("manager", [first.ref]), ("manager", [second.ref])]
+    assert await escalated(scenario) == [("manager", [first.ref]), ("manager", [second.ref])]
     await scenario.citizen_writes("Отремонтировали", from_community=True, at=LATE)
     assert (await shown(scenario, appeal))["next_escalation_at"] is None
     set_time(LATE + 30 * HOUR)
@@ -145,7 +145,7 @@ async def test_paused_and_returned_appeals_are_not_escalated(scenario: AppealsSc
     assert returned.status_code == 200, returned.text
     set_time(LATE + 50 * HOUR)
     await escalate(scenario)
-    assert await told(scenario) == []
+    assert await escalated(scenario) == []
     assert (await shown(scenario, appeal))["next_escalation_at"] is None
 
 
@@ -162,14 +162,14 @@ async def test_late_clock_that_goes_on_gives_each_level_its_time(
     set_time(resumed)
     assert (await pause(scenario, appeal, "resume")).status_code == 200
     await escalate(scenario)
-    assert [step for step, _ in await told(scenario)] == ["manager"]
-    # The centre is told after four working hours, with lunch between.
+    assert [step for step, _ in await escalated(scenario)] == ["manager"]
+    # The centre is notified after four working hours, with lunch between.
     set_time(resumed + 5.5 * HOUR)
     await escalate(scenario)
-    assert [step for step, _ in await told(scenario)] == ["manager", "centre"]
+    assert [step for step, _ in await escalated(scenario)] == ["manager", "centre"]
     set_time(resumed + 30 * HOUR)
     await escalate(scenario)
-    assert [step for step, _ in await told(scenario)] == ["manager", "centre", "deputy_head"]
+    assert [step for step, _ in await escalated(scenario)] == ["manager", "centre", "deputy_head"]
 
 
 async def test_broken_promise_is_escalated_to_the_manager(scenario: AppealsScenario, set_time: SetTime) -> None:
@@ -182,7 +182,7 @@ async def test_broken_promise_is_escalated_to_the_manager(scenario: AppealsScena
     assert await escalate(scenario) == 0
     set_time(promised + HOUR)
     assert await escalate(scenario) == 1
-    assert await told(scenario) == [("manager", [manager.ref])]
+    assert await escalated(scenario) == [("manager", [manager.ref])]
     assert (await shown(scenario, appeal))["escalations"][0]["clock"] == "promise"
 
 

@@ -155,7 +155,7 @@ async def test_quota_counts_what_is_unfinished_and_what_is_kept(
     monkeypatch.setattr(export_requests, "MAX_KEPT", 2)
     await finished(scenario)
     full = await request(scenario, "POST", "/exports", {"format": "csv"}, role="moderator")
-    # Waiting does not help.
+    # Kept exports are not gone in a minute, so there is no `Retry-After`.
     assert (full.status_code, "retry-after" in full.headers) == (429, False)
     # The job of a deleted export has nothing to do.
     await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": first["id"]})
@@ -241,7 +241,7 @@ async def test_deletion_locks_the_export_before_its_parts(scenario: AppealsScena
             return bool(await job.fetch(f"{waiting} AND datname = current_database()"))
 
         await eventually(waits, "the deletion to wait for the job")
-        # The job goes on to the part.
+        # The job locks the part next: NOWAIT fails if the deletion already holds it.
         await job.execute("SELECT 1 FROM appeal_export_parts FOR UPDATE NOWAIT")
     await deleting
     assert await job.fetchval("SELECT count(*) FROM appeal_exports") == 0

@@ -171,9 +171,9 @@ async def test_export_is_logged_with_what_was_asked(scenario: AppealsScenario) -
     await scenario.index_texts()
     with capture_logs() as lines:
         await scenario.get("/appeals.csv", q="Светлана", urgency="high")
-    (told,) = [line for line in lines if line["event"] == "appeals_exported"]
-    assert (told["kind"], told["count"], told["filters"]) == ("csv", 0, ["q", "urgency"])
-    assert "Светлана" not in str(told)
+    (logged,) = [line for line in lines if line["event"] == "appeals_exported"]
+    assert (logged["kind"], logged["count"], logged["filters"]) == ("csv", 0, ["q", "urgency"])
+    assert "Светлана" not in str(logged)
 
 
 async def test_too_long_list_is_refused_before_anything_is_sent(

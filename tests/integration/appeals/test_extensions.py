@@ -257,7 +257,7 @@ async def test_policy_limits_which_clock_is_extended_how_often_and_how_far(
     for made in (response, final):
         assert (await decide(scenario, made, "approve")).status_code == 200
     now = await scenario.appeal(found["id"])
-    # Thursday at 11:01, four hours later: at 16:01.
+    # Four working hours after Thursday 11:01, with an hour of lunch: 16:01.
     assert (now["first_response_due_at"], now["extensions"]) == ("2026-03-05T08:01:00Z", 2)
     used_up = await ask(scenario, now, hours=1)
     _is_problem(used_up, 409)
@@ -418,20 +418,20 @@ async def test_extension_moves_later_warnings_and_escalations_and_keeps_the_reco
     await register(scenario, "Мария Исполнитель")
     found = await opened(scenario, set_time)
     made = await asked(scenario, found, hours=8, clock="first_response")
-    # On Thursday at 10:00 local time 8 of 9 hours are used: both shares are told, and the executor.
+    # On Thursday at 10:00 local time 8 of 9 hours are used: both warnings are sent, the executor is notified.
     set_time(WEDNESDAY + timedelta(days=1))
     for job in ("warn-of-deadlines", "escalate-appeals"):
         await scenario.handle_schedule(job)
-    told = (await deadlines(scenario, found))["escalations"]
-    assert [row["step"] for row in told] == ["executor"]
+    escalated = (await deadlines(scenario, found))["escalations"]
+    assert [row["step"] for row in escalated] == ["executor"]
     assert (await decide(scenario, made, "approve")).status_code == 200
-    # The manager was to be told on Thursday at 11:01; now all comes a working day later.
+    # The manager was to be notified on Thursday at 11:01; now every step is a working day later.
     set_time(WEDNESDAY + timedelta(days=1, hours=2))
     for job in ("warn-of-deadlines", "escalate-appeals", "record-breaches"):
         await scenario.handle_schedule(job)
     shown = await deadlines(scenario, found)
     assert [row["step"] for row in shown["escalations"]] == ["executor"]
-    # Of 17 hours 0.8 are 13 h 36 min: Thursday at 16:37, told of the new deadline.
+    # Of 17 hours 0.8 are 13 h 36 min: Thursday at 16:37, with the new deadline.
     assert shown["next_escalation_at"].startswith("2026-03-05T08:37:00")
     kinds = await timeline_kinds(scenario, found)
     assert (kinds.count("deadline_near"), kinds.count("overdue")) == (1, 0)

@@ -72,7 +72,7 @@ async def test_late_final_answer_is_warned_recorded_and_escalated_once(
 
 
 async def test_breach_is_escalated_once_to_each_person(scenario: AppealsScenario, set_time: SetTime) -> None:
-    """The other organisation gets the appeal after the centre was told of the breach."""
+    """The other organisation gets the appeal after the breach was escalated to the centre."""
     first, centre = (
         await register(scenario, "Первый", "manager"),
         await register(scenario, "Модератор", "moderator"),
@@ -85,9 +85,9 @@ async def test_breach_is_escalated_once_to_each_person(scenario: AppealsScenario
     moved = await scenario.move(appeal, "assigned", organisation_id=str(scenario.other_organisation))
     assert moved.status_code == 200, moved.text
     await run_jobs(scenario)
-    told = [(step["step"], step["told"]) for step in await recorded(scenario, "appeal.escalated")]
-    # Whoever moved the appeal is a moderator too.
-    assert told == [
+    escalations = [(step["step"], step["told"]) for step in await recorded(scenario, "appeal.escalated")]
+    # The person who moved the appeal is a moderator too.
+    assert escalations == [
         ("manager", [first.ref]), ("centre", sorted([CENTRE_SUBJECT, centre.ref])), ("manager", [second.ref]),
     ]  # fmt: skip
     assert len(await recorded(scenario, "appeal.overdue")) == 1

@@ -23,8 +23,8 @@ async def test_question_before_the_publication_is_known_reopens_the_appeal(scena
     assert after["status"] == "reopened"
     assert after["first_response_at"] is not None
     assert after["next_response_due_at"] is not None
-    told = [event["type"] for event in await scenario.events("appeal.answered", "appeal.reopened")]
-    assert told == ["appeal.answered", "appeal.reopened"]
+    events = [event["type"] for event in await scenario.events("appeal.answered", "appeal.reopened")]
+    assert events == ["appeal.answered", "appeal.reopened"]
     assert json.loads((await scenario.events("appeal.reopened"))[0]["data"])["status"] == "reopened"
 
 

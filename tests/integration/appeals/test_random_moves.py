@@ -75,9 +75,9 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
     moves = [entry["data"] for entry in entries if entry["kind"] == "moved"]
     assert [one["from"] for one in moves] == ["assigned", *(one["to"] for one in moves[:-1])][: len(moves)]
     assert (moves[-1]["to"] if moves else "assigned") == appeal["status"]
-    # The feed tells the same as the timeline.
-    told = [(data["from"], data["to"]) for kind, data in events if kind == "appeal.moved"]
-    assert told == [(one["from"], one["to"]) for one in moves]
+    # The feed has the same moves as the timeline.
+    emitted = [(data["from"], data["to"]) for kind, data in events if kind == "appeal.moved"]
+    assert emitted == [(one["from"], one["to"]) for one in moves]
     assert [data["assignee_id"] for kind, data in events if kind == "appeal.assignee_changed"] == [
         one["assignee_id"] for one in changes
     ]
@@ -109,7 +109,7 @@ async def _walk(scenario: AppealsScenario, *, seed: int, appeals: int, moves: in
         for _ in range(moves // WORKERS):
             appeal_id, body = chance.choice(ids), _step(scenario, chance, team)
             read = await team[number].get(f"/appeals/{appeal_id}")
-            # Whoever cannot read the appeal, because another organisation has it, tries with a wrong version.
+            # A person who cannot read the appeal, because another organisation has it, sends an outdated version.
             seen = read.json()["version"] if read.status_code == 200 else 0
             answer = await team[number].post(f"/appeals/{appeal_id}/moves", body, If_Match=f'"{seen}"')
             assert answer.status_code in REFUSED | {200}, f"{body}: {answer.text}"
@@ -120,20 +120,20 @@ async def _walk(scenario: AppealsScenario, *, seed: int, appeals: int, moves: in
 
     statuses = sum(await asyncio.gather(*(work(number) for number in range(WORKERS))), Counter())
     assert {200, 409} <= statuses.keys()
-    told: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    emitted: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     for row in await scenario.ingest.fetch(
         "SELECT subject_id, type, data::text FROM events WHERE NOT data ? 'assignment_lost' ORDER BY write_order"
     ):
-        told[str(row["subject_id"])].append((row["type"], json.loads(row["data"])))
+        emitted[str(row["subject_id"])].append((row["type"], json.loads(row["data"])))
     for appeal_id in ids:
         appeal = await scenario.appeal(appeal_id)
         # Every accepted change is one version: none was lost.
         assert appeal["version"] == opened[appeal_id] + done[appeal_id]
-        _check(appeal, told[appeal_id], team)
+        _check(appeal, emitted[appeal_id], team)
     await _check_counts(scenario)
 
 
 async def _check_counts(scenario: AppealsScenario) -> None:
-    """The counts that were kept with each change are those of the appeals."""
+    """Assert that the counts kept with each change equal those of the appeals."""
     async with scenario.appeals.service.database.write() as session:
         assert await appeal_counts.differences(session) == []

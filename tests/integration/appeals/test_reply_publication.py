@@ -198,7 +198,7 @@ async def test_unclear_message_after_the_reply_goes_to_triage(scenario: AppealsS
 @pytest.mark.parametrize(
     ("text", "statuses"),
     [
-        # Surely about a school: an appeal of its own, for whoever reads Buryat.
+        # Surely about a school: an appeal of its own, for a person who reads Buryat.
         ("Би мүнөөдэр һургуулида ошооб", ["answered", "triage"]),
         # About nothing that the classifier is sure of.
         ("Мүнөө хүрэтэр үгы", ["triage"]),

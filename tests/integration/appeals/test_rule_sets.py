@@ -41,7 +41,7 @@ async def topic_of_group(scenario: AppealsScenario, code: str) -> str:
 async def made(
     scenario: AppealsScenario, *rules: dict[str, Any], default: Any = PAGE_OWNER, **more: Any
 ) -> dict[str, Any]:
-    """Create a draft, which must be accepted."""
+    """Create a draft and assert that it is accepted."""
     answer = await scenario.post("/rule-sets", {"default": default, "rules": list(rules), **more})
     assert answer.status_code == 201, answer.text
     assert answer.headers["ETag"] == '"1"'

@@ -57,7 +57,7 @@ async def written(scenario: AppealsScenario) -> AppealsScenario:
         ("яма or фонарь -жёлтый", [ROAD]),
         # The stem changes with the form.
         ("дождь", [ROAD]),
-        # Typos in names of places.
+        # Typos in names of locations.
         ("Бабушкна", [LAMPS]),
         ("улица Жердёва", [ROAD]),
         ("жердива фонари", []),

@@ -80,7 +80,7 @@ async def test_contact_is_encrypted_and_shown_only_to_those_who_work_on_the_appe
     path = f"/appeals/{made.json()['id']}"
     assert (await executor.get(path)).json()["submission"]["contact"]["phone"] == PHONE
     assert (await head.get(path)).json()["submission"]["contact"] is None
-    # Nor has that to a later change.
+    # The response to a later change shows no contact either.
     decided = await scenario.post(f"{path}/triage", {"urgency": "high"})
     assert (decided.status_code, decided.json()["submission"]["contact"]) == (200, None), decided.text
     admin = await scenario.database.connect()

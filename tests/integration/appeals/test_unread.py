@@ -42,7 +42,7 @@ async def test_message_is_unread_for_assignee_and_watchers_until_they_read_it(sc
     other = await register(scenario, "Коллега")
     assert (await assignee.move(appeal, to="in_progress")).json()["assignee"]["id"] == assignee.ref
     await watcher.post(f"/appeals/{appeal['id']}/watchers", {})
-    # They did it themselves.
+    # Their own actions leave nothing unread for them.
     assert await _unread(assignee, appeal) is None
     await _writes_again(scenario)
     for reader in (assignee, watcher):

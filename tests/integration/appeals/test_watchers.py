@@ -48,7 +48,7 @@ async def test_only_colleagues_who_may_read_the_appeal_are_added(scenario: Appea
     _is_problem(await foreign.post(path), 404)
     _is_problem(await foreign.request("DELETE", f"{path}/{vera.ref}"), 404)
     _is_problem(await head.post(path), 403)
-    # The centre adds whoever may read the appeal.
+    # The centre adds anybody who may read the appeal.
     _is_problem(await moderator.post(path, {"person_id": foreign.ref}), 422, "/person_id")
     assert (await moderator.post(path, {"person_id": head.ref})).status_code == 201
     assert await _watching(scenario, appeal) == ["Вера", "Глава"]

@@ -52,18 +52,18 @@ async def test_moves_are_made_by_their_roles_with_their_events(scenario: Appeals
     rows = [(status, move) for status, moves in MOVES.items() for move in moves]
     appeals = await _appeals_in(scenario, [status for status, _ in rows])
     for (status, move), appeal_id in zip(rows, appeals, strict=True):
-        told = f"{status} → {move.to}"
+        case = f"{status} → {move.to}"
         before = await _events(scenario, appeal_id)
         answer = await scenario.post(
             f"/appeals/{appeal_id}/moves", _body(scenario, move, role), role=role, org=org, If_Match="*"
         )
         after = await _events(scenario, appeal_id)
         if role not in move.roles:
-            assert answer.status_code in {404, 409}, f"{told}: {answer.text}"
-            assert after == before, told
+            assert answer.status_code in {404, 409}, f"{case}: {answer.text}"
+            assert after == before, case
             continue
-        assert (answer.status_code, answer.json()["status"]) == (200, move.to), f"{told}: {answer.text}"
-        # Whoever starts to work on a free appeal of their organisation gets it.
+        assert (answer.status_code, answer.json()["status"]) == (200, move.to), f"{case}: {answer.text}"
+        # Staff who start an unassigned appeal of their organisation become its assignee.
         takes = ["appeal.assignee_changed"] if move.to == "in_progress" and org is not None else []
         own = [move.event.event_type] if move.event is not None else []
-        assert after == sorted([*before, "appeal.moved", *own, *takes]), told
+        assert after == sorted([*before, "appeal.moved", *own, *takes]), case

@@ -1,4 +1,4 @@
-"""The person's own page: sessions, notices by mail, and what they were told."""
+"""The person's own page: sessions, notices by mail, and the notices that were sent."""
 
 import re
 

@@ -430,5 +430,5 @@ def test_conflict_without_a_readable_seen_state_shows_the_last_entry() -> None:
         ],
     }  # fmt: skip
     for broken in ("", "[]", "{", '{"entries": null}'):
-        assert [told.text for told in conflict_of(broken, appeal).happened] == ["Отсчёт срока приостановлен"]
+        assert [one.text for one in conflict_of(broken, appeal).happened] == ["Отсчёт срока приостановлен"]
     assert conflict_of(seen(appeal), appeal).differences == []

@@ -93,7 +93,7 @@ async def test_reply_that_was_decided_meanwhile_is_named_and_no_other_shown(cons
 
 @pytest.fixture
 async def older_replies(console: ConsoleUnderTest) -> AsyncIterator[None]:
-    """More replies than a list has wait longer than that of the sample."""
+    """Insert more replies on approval than a page shows, all older than the sample's."""
     connection = await console.services.services["appeals"].database.connect("gospablik_owner")
     appeals = await connection.fetch(
         """INSERT INTO appeals SELECT (jsonb_populate_record(one, jsonb_build_object(

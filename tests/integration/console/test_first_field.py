@@ -1,4 +1,4 @@
-"""Forms begin in their first field, and go on in the one that is wrong."""
+"""Forms focus their first field, and after a refusal the invalid one."""
 
 import re
 from collections.abc import AsyncIterator

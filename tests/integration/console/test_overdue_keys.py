@@ -11,13 +11,13 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.support.browser import headless_browser
 from tests.support.served_app import served
 
-pytestmark = [pytest.mark.long, pytest.mark.enable_socket]  # a browser
+pytestmark = [pytest.mark.long, pytest.mark.enable_socket]  # drives a browser, so it is slow
 CITY = "81701000"
 
 
 @pytest.fixture
 async def overdue_in_the_city(console: ConsoleUnderTest) -> AsyncIterator[None]:
-    """All appeals are of one city."""
+    """Give every appeal the same municipality."""
     connection = await console.services.services["appeals"].database.connect("gospablik_owner")
     before = await connection.fetch("SELECT municipality, id FROM appeals")
     await connection.execute("UPDATE appeals SET municipality = $1", CITY)

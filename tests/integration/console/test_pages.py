@@ -1,4 +1,4 @@
-"""Every page as every kind of person: it opens, or says in words that it may not; and its calls are of the API."""
+"""Every page as every kind of person: it opens, or explains the refusal; and its calls are of the API."""
 
 import re
 from collections import Counter

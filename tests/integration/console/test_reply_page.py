@@ -217,7 +217,7 @@ async def test_waiting_reply_says_who_approves(console: ConsoleUnderTest) -> Non
 
 @pytest.fixture
 async def assigned_to_nobody(console: ConsoleUnderTest) -> AsyncIterator[None]:
-    """No appeal has an assignee."""
+    """Remove the assignee of every appeal."""
     connection = await console.services.services["appeals"].database.connect("gospablik_owner")
     before = await connection.fetch("SELECT assignee_id, id FROM appeals WHERE assignee_id IS NOT NULL")
     await connection.execute("UPDATE appeals SET assignee_id = NULL")
@@ -375,7 +375,7 @@ async def test_photo_of_a_refused_edit_is_sent_with_the_next_one(console: Consol
     assert refused.status_code == 412
     uploaded = re.findall(r'name="(keep_[^"]+)" value="двор.jpg" checked', refused.text)
     assert len(uploaded) == 1
-    # As often as the edit is refused.
+    # The photo stays after each further refusal.
     again = (await console.send(MANAGER, "POST", path, data=form | {uploaded[0]: "двор.jpg"})).response
     assert re.findall(r'name="(keep_[^"]+)" value="двор.jpg" checked', again.text) == uploaded
 

@@ -21,7 +21,7 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR = CallerCase("moderator")
 STATIC = Path(console_package.__path__[0]) / "static"
-# Files of others, byte by byte as they were published; of the Latin letters a subset (decision 0032).
+# Third-party files, byte for byte as published; of the Latin font only a subset (decision 0032).
 FONT = "golos-text-{}-wght-normal.woff2"
 VENDORED = {
     "golos-text-LICENSE.txt": "54dcae300688bccf111e43c818a6ee2261d10fc8d7eb5b9c9aa2a1e9b03189c9",

@@ -86,14 +86,14 @@ async def test_versions_are_kept_while_the_appeal_is_open(
     raw_connection: asyncpg.Connection, purged: Purge
 ) -> None:
     await raw_connection.execute("""
-        CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, status
+        CREATE TEMP TABLE made AS SELECT gen_random_uuid() AS message_id, gen_random_uuid() AS appeal_id, status
             FROM unnest(ARRAY['interim', 'closed']) status;
         INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, transfers, returns, route,
                 created_at, updated_at)
-            SELECT appeal_id, status, 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now() FROM told;
-        INSERT INTO appeal_messages SELECT message_id, appeal_id, now() FROM told;
+            SELECT appeal_id, status, 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now() FROM made;
+        INSERT INTO appeal_messages SELECT message_id, appeal_id, now() FROM made;
         INSERT INTO message_versions (message_id, version, text, attachments, raw, replaced_at)
-            SELECT message_id, 1, status, '[]', '{}', now() - interval '3 years' FROM told;
+            SELECT message_id, 1, status, '[]', '{}', now() - interval '3 years' FROM made;
     """)
     await purged("ingest")
     assert await raw_connection.fetchval("SELECT array_agg(text) FROM message_versions") == ["interim"]
@@ -224,16 +224,16 @@ async def test_seen_alert_is_purged_after_its_appeal_is_closed(
     raw_connection: asyncpg.Connection, purged: Purge
 ) -> None:
     await raw_connection.execute("""
-        CREATE TEMP TABLE told AS SELECT gen_random_uuid() AS id, status
+        CREATE TEMP TABLE made AS SELECT gen_random_uuid() AS id, status
             FROM unnest(ARRAY['assigned', 'closed', 'unseen']) status;
         INSERT INTO appeals (id, status, urgency, text, version, written_at, opened_at, transfers, returns, route,
                 created_at, updated_at)
             SELECT id, replace(status, 'unseen', 'closed'), 'normal', '', 1, now(), now(), 0, 0, '{}', now(), now()
-            FROM told;
+            FROM made;
         INSERT INTO alerts (id, kind, appeal_id, why, seen_at, created_at)
             SELECT gen_random_uuid(), 'urgent', id, status,
                 CASE WHEN status <> 'unseen' THEN now() - interval '2 years' END, now() - interval '2 years'
-            FROM told;
+            FROM made;
     """)
     await purged("appeals")
     assert await raw_connection.fetchval("SELECT array_agg(why ORDER BY why) FROM alerts") == [

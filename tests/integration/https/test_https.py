@@ -144,11 +144,11 @@ async def test_plain_http_is_redirected_and_reaches_no_service(region: Region) -
 
 async def test_client_behind_a_trusted_proxy_is_seen_with_its_own_address(region: Region) -> None:
     async with region.client() as http:
-        told = {"X-Forwarded-For": "198.51.100.7"}
-        assert await region.seen_address(http, **told) == "198.51.100.7"
+        headers = {"X-Forwarded-For": "198.51.100.7"}
+        assert await region.seen_address(http, **headers) == "198.51.100.7"
         # What a client wrote before the proxy appended its address, and other headers of a client, change nothing.
-        told = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Real-Ip": "203.0.113.9"}
-        assert await region.seen_address(http, **told) == "198.51.100.7"
+        headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Real-Ip": "203.0.113.9"}
+        assert await region.seen_address(http, **headers) == "198.51.100.7"
         assert await region.seen_address(http) == PROXY
 
 
@@ -158,8 +158,8 @@ async def test_forged_address_from_elsewhere_changes_nothing(region: Region) -> 
         assert await region.seen_address(http, **dict.fromkeys(forged, "198.51.100.7")) == ELSEWHERE
         # An attacker that names another address each time is counted as one.
         for number in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
-            told = dict.fromkeys(forged, f"203.0.113.{number}")
-            assert (await region.sign_in(http, "ops", "guess", **told))[1]["error"] == "invalid_grant"
+            headers = dict.fromkeys(forged, f"203.0.113.{number}")
+            assert (await region.sign_in(http, "ops", "guess", **headers))[1]["error"] == "invalid_grant"
         _, refused = await region.sign_in(http, "ops", **{"X-Forwarded-For": "203.0.113.200"})
         assert refused["error"] == "temporarily_unavailable"
     async with region.client() as http:

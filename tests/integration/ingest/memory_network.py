@@ -51,14 +51,14 @@ def comment(number: int, age: timedelta, *, text: str | None = None, change: Any
 
 @dataclass
 class MemoryNetwork(NetworkAdapter):
-    """Holds `items`; `trouble` lists errors that the next steps raise, each step waits until `gate` is set.
+    """Holds `items`; `errors` are those that the next steps raise, each step waits until `gate` is set.
 
     After `stop_after` steps of a scan `gate` is cleared.
     """
 
     items: list[IncomingItem] = field(default_factory=list)
     name: str = "vk"
-    trouble: list[Exception] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     stop_after: int | None = None
     asked: list[tuple[datetime, Mapping[str, Any]]] = field(default_factory=list)
@@ -109,8 +109,8 @@ class MemoryNetwork(NetworkAdapter):
         steps = 0
         while start < len(held):
             await self.gate.wait()
-            if self.trouble:
-                raise self.trouble.pop(0)
+            if self.errors:
+                raise self.errors.pop(0)
             upto = start + STEP
             yield ScanStep(
                 batch=ParsedBatch(held[start:upto]),

@@ -195,7 +195,7 @@ class PublicationScenario:
 async def build_scenario(
     database: TestDatabase, keys_dir: Path, words: str = "Ответ", *, photos: Sequence[UUID] = (), **env: str
 ) -> AsyncIterator[PublicationScenario]:
-    """Queue a reply with this text and these photos, and yield the scene."""
+    """Queue a reply with this text and these photos, and yield the scenario."""
     raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="api", **(KEYS | env)) as ingest:

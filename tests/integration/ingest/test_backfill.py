@@ -138,7 +138,7 @@ async def test_stopped_backfill_resumes_from_cursor(
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "error",
     [
         NoUsableToken("no calls of wall.get are left today"),
         NoValidResponse("vk", "wall.get", "no answer in time"),
@@ -146,11 +146,11 @@ async def test_stopped_backfill_resumes_from_cursor(
     ],
 )
 async def test_transient_errors_delay_backfill(
-    database: TestDatabase, api: ServiceUnderTest, trouble: Exception
+    database: TestDatabase, api: ServiceUnderTest, error: Exception
 ) -> None:
     async with seeded_pages(database) as here:
         here.network.items = [comment(1, DAY)]
-        here.network.trouble = [trouble]
+        here.network.errors = [error]
         asked = await ask(api, here.page.id)
         here.network.gate.clear()
         async with running(backfiller(here)):
@@ -159,7 +159,7 @@ async def test_transient_errors_delay_backfill(
             async def waits() -> Any:
                 return (await read(api, asked["id"]))["error"]
 
-            assert str(trouble) in await eventually(waits)
+            assert str(error) in await eventually(waits)
             done = await until(api, asked["id"], "done")
         assert (done["messages_added"], done["error"]) == (1, None)
 
@@ -167,7 +167,7 @@ async def test_transient_errors_delay_backfill(
 async def test_permanent_errors_fail_backfill_with_reason(database: TestDatabase, api: ServiceUnderTest) -> None:
     async with seeded_pages(database) as here:
         here.network.items = [comment(1, DAY)]
-        here.network.trouble = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
+        here.network.errors = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
         asked = await ask(api, here.page.id)
         async with running(backfiller(here)):
             failed = await until(api, asked["id"], "failed")

@@ -1,4 +1,4 @@
-"""Erasure of a citizen's data in ingest: rows lose words and ids."""
+"""Erasure of a citizen's data in ingest: rows lose text and ids."""
 
 import json
 from collections.abc import AsyncIterator

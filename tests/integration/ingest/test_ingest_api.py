@@ -261,7 +261,7 @@ async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
 async def test_notices_are_shown_to_the_centre_alone_and_never_retried(api: IngestApi) -> None:
     (written,) = (await api.get("/messages?network=vk&kind=wall_post")).json()["items"]
     connection = await api.database.connect("ingest")
-    # Notices are told in conversations alone.
+    # Notices are sent only in conversations.
     await connection.execute("UPDATE messages SET kind = 'message' WHERE id = $1", UUID(written["id"]))
     body = {"reply_id": str(uuid4()), "message_id": written["id"], "text": "Просрочено № 7"}
     asked = await api.ingest.client.post(

@@ -24,7 +24,7 @@ PARTS = ["Ямы засыплем завтра.", "Потом положим", "
 
 @pytest.fixture(autouse=True)
 def short_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The network accepts at most twenty characters."""
+    """Let the network accept at most twenty characters."""
     entry = NetworkSpec(catalogue.NETWORKS["vk"].create_adapter, {"comment": LIMIT, "message": LIMIT})
     monkeypatch.setitem(catalogue.NETWORKS, "vk", entry)
 
@@ -71,7 +71,7 @@ async def carry_all(scenario: PublicationScenario) -> list[dict[str, Any]]:
     return await scenario.parts()
 
 
-async def told(scenario: PublicationScenario, kind: str) -> list[tuple[UUID, dict[str, Any]]]:
+async def emitted(scenario: PublicationScenario, kind: str) -> list[tuple[UUID, dict[str, Any]]]:
     """Return the subjects and data of events of a type."""
     return [(row["subject_id"], json.loads(row["data"])) for row in await scenario.system.events(kind)]
 
@@ -84,7 +84,7 @@ async def test_long_reply_is_published_in_order_with_one_event(scenario: Publica
     done = await carry_all(scenario)
     assert taken == PARTS
     assert {one["status"] for one in done} == {"published"}
-    ((subject, data),) = await told(scenario, "publication.published")
+    ((subject, data),) = await emitted(scenario, "publication.published")
     assert subject == scenario.publication_id
     assert data["url"] == done[0]["url"] == "https://vk.com/wall-101_3?reply=31"
     assert data["external_ids"] == ["-101_31", "-101_32", "-101_33", "-101_34"]
@@ -120,12 +120,12 @@ async def test_parts_with_lost_responses_are_found_by_push_or_reading_and_not_re
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
         calls.append(outgoing.text)
-        heard = scenario.citizen_message(40 + len(calls), text=outgoing.text)
+        received = scenario.citizen_message(40 + len(calls), text=outgoing.text)
         if len(calls) % 2:
-            await scenario.receive(heard)
+            await scenario.receive(received)
         else:
             assert scenario.network.thread is not None
-            scenario.network.thread.items.append(heard)
+            scenario.network.thread.items.append(received)
         raise PublishOutcomeUnknown("lost")
 
     scenario.network.on_publish = publish
@@ -149,7 +149,7 @@ async def test_failed_part_fails_later_parts_and_retry_sends_all(scenario: Publi
     assert done[2]["failure"] == done[3]["failure"] == {
         "code": "vk:222", "message": "Ссылки запрещены.", "final": True,
     }  # fmt: skip
-    ((subject, data),) = await told(scenario, "publication.failed")
+    ((subject, data),) = await emitted(scenario, "publication.failed")
     assert (subject, data["part"], data["parts"]) == (scenario.publication_id, 2, 4)
     assert await scenario.system.events("publication.published") == []
     taken = takes(scenario)
@@ -179,7 +179,7 @@ async def test_corrected_text_is_split_again(scenario: PublicationScenario, text
     parts = await carry_all(scenario)
     assert " ".join(taken).split() == text.split()
     assert [(one["part"], one["parts"]) for one in parts] == [(n, len(taken)) for n in range(len(taken))]
-    ((_, data),) = await told(scenario, "publication.published")
+    ((_, data),) = await emitted(scenario, "publication.published")
     assert len(data["external_ids"]) == len(taken)
 
 
@@ -232,7 +232,7 @@ async def test_temporary_rejection_is_reported_once_and_retried(scenario: Public
             await scenario.publisher.process(scenario.publication_id)
         delays.append(later.value.after)
     assert max(delays) <= timedelta(seconds=30)
-    ((subject, data),) = await told(scenario, "publication.retry_scheduled")
+    ((subject, data),) = await emitted(scenario, "publication.retry_scheduled")
     assert subject == scenario.publication_id
     assert data["failure"] == {"code": "no_usable_token", "message": "У страницы нет ключа.", "final": False}
     assert (await scenario.system.publication(str(scenario.publication_id)))["status"] == "queued"
@@ -260,7 +260,7 @@ async def test_later_reply_waits_for_one_being_retried(scenario: PublicationScen
         await scenario.publisher.process(UUID(later["id"]))
     await asyncio.gather(scenario.run_to_end(UUID(later["id"])), carry_all(scenario))
     assert taken == [*PARTS, "Коротко"]
-    ((_, data),) = await told(scenario, "publication.uncertain")
+    ((_, data),) = await emitted(scenario, "publication.uncertain")
     assert any("а" <= letter <= "я" for letter in data["failure"]["message"])
 
 

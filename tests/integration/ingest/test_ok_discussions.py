@@ -199,10 +199,10 @@ async def test_unreadable_discussion_does_not_block_others(
             ok.citizen(page, text, thread=topic)
         for text in texts:
             await _row(system, "text = $1", text)
-        told = "page_id = $1 AND kind = 'discussions_poll' AND last_error LIKE '%приватности%'"
-        row = await _source(system, told, page_id)
+        closed = "page_id = $1 AND kind = 'discussions_poll' AND last_error LIKE '%приватности%'"
+        row = await _source(system, closed, page_id)
         assert "ошибка 458" in row["last_error"]
-        await _source(system, f"{told} AND consecutive_failures = 0", page_id)
+        await _source(system, f"{closed} AND consecutive_failures = 0", page_id)
 
 
 async def test_comment_without_ms_has_moscow_time_and_deleted_author_keeps_text(

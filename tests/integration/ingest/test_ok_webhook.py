@@ -87,8 +87,8 @@ async def test_message_pushed_and_polled_is_stored_once(
         rows = await system.raw_connection.fetch("SELECT text, source_kind FROM messages WHERE kind = 'message'")
         assert sorted(row["text"] for row in rows) == sorted(texts)
         assert "callback" in {row["source_kind"] for row in rows}
-        told = [row for row in await system.events("message.received") if '"message"' in str(row["data"])]
-        assert len(told) == len(texts)
+        received = [row for row in await system.events("message.received") if '"message"' in str(row["data"])]
+        assert len(received) == len(texts)
         kept = await system.raw_connection.fetchrow("SELECT * FROM callback_registrations")
         assert kept["last_event_at"] is not None
         assert url.rpartition("/")[2].encode() not in kept["secret"] + kept["digest"].encode()

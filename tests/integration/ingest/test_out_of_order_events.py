@@ -335,7 +335,7 @@ async def test_history_allowed_to_open_appeals_is_emitted_again(harness: IngestH
         row["external_id"]: row["history"] for row in await harness.raw_connection.fetch("SELECT * FROM messages")
     }
     assert marks == {"-101_7": False, "-101_8": True, "-101_9": True, "-101_10": False}
-    told = await harness.emitted_events("message.received")
-    assert [one["history"] for one in told] == [True, True, True, False, False]
+    events = await harness.emitted_events("message.received")
+    assert [one["history"] for one in events] == [True, True, True, False, False]
     assert (await harness.take(harness.item(external_id="-101_11", written_at=before))).new == 1
     assert (await harness.row("-101_11"))["history"] is True

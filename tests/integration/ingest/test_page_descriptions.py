@@ -231,9 +231,9 @@ async def test_closed_and_missing_pages_are_reported(
     emulator.post("page", page=pages[0], **change)
     ids = [await described.page(network, page) for page in pages]
     answer = await described.describe(*ids, wall_read_budget=2)
-    told = {item["page_id"]: item for item in answer["items"]}
-    assert (told[str(ids[0])]["state"], told[str(ids[0])]["reason"]) == (state, reason)
-    assert told[str(ids[1])]["state"] == "open"
+    described_by_id = {item["page_id"]: item for item in answer["items"]}
+    assert (described_by_id[str(ids[0])]["state"], described_by_id[str(ids[0])]["reason"]) == (state, reason)
+    assert described_by_id[str(ids[1])]["state"] == "open"
     assert answer["calls"] == 2, "walls of closed pages must not be requested"
 
 
@@ -269,11 +269,11 @@ async def test_response_without_any_of_many_pages_is_an_error(
     network: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     request.getfixturevalue(network)
-    told = await described.describe(
+    response = await described.describe(
         *[await described.page(network, str(998_000_000_000_001 + n)) for n in range(3)]
     )
-    assert told["items"] == []
-    assert network in str(told["error"])
+    assert response["items"] == []
+    assert network in str(response["error"])
 
 
 @pytest.mark.parametrize("granted", [1, 2, 5])

@@ -193,10 +193,10 @@ async def test_too_long_text_is_published_in_parts(
         message = await question(system, emulator, page, kind)
         asked = await system.answer(message, text)
 
-        async def told() -> Any:
+        async def emitted() -> Any:
             return await system.events("publication.published")
 
-        (event,) = await eventually(told)
+        (event,) = await eventually(emitted)
         first = await system.publication(asked["id"])
         answers = [shown["text"] for shown in emulator.answers(page)]
         assert len(answers) == first["parts"] > 1

@@ -193,7 +193,7 @@ async def test_reconciliation_without_token_waits_and_resumes(
     monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
     async with seeded_pages(database) as here:
         here.network.items = [comment(1, HOUR)]
-        here.network.trouble = [NoUsableToken("no usable token for wall.get")]
+        here.network.errors = [NoUsableToken("no usable token for wall.get")]
         row_id = await ask(here)
         here.network.gate.clear()
         async with running(reconciler(here)):
@@ -261,10 +261,10 @@ async def test_unreachable_network_does_not_block_other_pages(
 
             await eventually(one_is_done)
 
-            async def told() -> Any:
+            async def last_error() -> Any:
                 return await raw_connection.fetchval("SELECT error FROM reconciliations WHERE finished_at IS NULL")
 
-            assert await eventually(told) == "there is no adapter for the network «ok»"
+            assert await eventually(last_error) == "there is no adapter for the network «ok»"
 
 
 async def test_every_page_is_reconciled_once_per_period(

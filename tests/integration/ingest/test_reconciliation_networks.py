@@ -118,8 +118,8 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         found = await _compared(system, page_id)
         assert (found["gaps"], found["within_grace"], found["deleted"], found["error"]) == (2, 0, 0, None)
         assert await all_stored()
-        (told,) = await system.events("source.gap_found")
-        assert told["subject_id"] == page_id
+        (event,) = await system.events("source.gap_found")
+        assert event["subject_id"] == page_id
         again = await _compared(system, page_id)
         assert (again["gaps"], again["compared"]) == (0, found["compared"])
         await _lose(system, *comments)

@@ -108,5 +108,5 @@ async def test_revoked_token_is_unused_and_new_one_resumes_page(at_work: Connect
     await eventually(lambda: written(at_work, page_id, "во время"))
     # Calls in flight at the revocation may have been refused too; later calls do not use the token.
     assert calls(vk, token)["after_revoked"] <= 3
-    told = [event["data"] for event in await at_work.events("network_token.state_changed")]
-    assert any('"revoked"' in data for data in told)
+    events = [event["data"] for event in await at_work.events("network_token.state_changed")]
+    assert any('"revoked"' in data for data in events)

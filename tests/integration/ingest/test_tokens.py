@@ -90,7 +90,7 @@ class Pool:
 
 @pytest.fixture
 async def pool(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Pool]:
-    """An empty pool."""
+    """An empty token pool."""
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     async with AsyncExitStack() as stack:
@@ -396,8 +396,8 @@ async def test_secrets_are_in_no_log_error_or_repr(
             credential = pool.accounts.select(network, kind)
             assert credential is not None
             # A network that repeats the token in its error messages.
-            told = {"error_code": code, "error_msg": f"invalid {credential.token}"}
-            pool.network.answer = partial(_always, {"error": told} if network == "vk" else told)
+            error = {"error_code": code, "error_msg": f"invalid {credential.token}"}
+            pool.network.answer = partial(_always, {"error": error} if network == "vk" else error)
             with pytest.raises(CallError) as caught:
                 await (pool.vk if network == "vk" else pool.ok).call(credential, "some.method")
             said += [repr(credential), repr(caught.value), str(caught.value)]

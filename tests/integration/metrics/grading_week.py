@@ -27,7 +27,7 @@ PERIOD = {"from": "2026-11-16", "to": "2026-11-22"}
 NOW = "2026-11-25T12:00:00+08:00"
 FIRST, SECOND, THIRD = (str(UUID(int=number)) for number in (101, 102, 103))
 CRITERIA = ("question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words")
-# No organisation, no appeal, no address, and no grade of others.
+# No organisation, no appeal, no address, and no grade by other people.
 SHOWN_TO_GRADERS = {
     "item_id", "week", "kind", "topic", "question", "answer", "attachment_ids", "rubric_version", "criteria",
     "claimed_until",

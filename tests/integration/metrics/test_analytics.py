@@ -16,7 +16,7 @@ from services.metrics.settings import metrics_settings
 from tests.integration.metrics.test_sla import WEEK, Region, add, cases, region
 from tests.support.service_under_test import insert_organisation
 
-__all__ = ["cases", "region"]  # the fixtures
+__all__ = ["cases", "region"]  # re-exported so that pytest finds the fixtures here
 API = "/api/v1/metrics"
 
 

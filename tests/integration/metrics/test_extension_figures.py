@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.metrics.test_sla import WEEK, Region, add, local, region
 
-__all__ = ["region"]  # the fixture
+__all__ = ["region"]  # re-exported so that pytest finds the fixture here
 PATH = "/api/v1/metrics/extensions"
 NAMES = (
     "requested",

@@ -11,7 +11,7 @@ from services.metrics.fairness.gaming_signs import Sign
 from services.metrics.schemas.embellishment_signs import SignCode
 from tests.integration.metrics.test_sla import Region, add, local, region
 
-__all__ = ["region"]  # the fixture
+__all__ = ["region"]  # re-exported so that pytest finds the fixture here
 START, END = local("11-23 00:00"), local("11-30 00:00")
 
 

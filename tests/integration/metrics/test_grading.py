@@ -1,4 +1,4 @@
-"""Judging answers: the sample, blind grading, claims, objections, and what comes of them."""
+"""Grading of answers: the sample, blind grading, claims, objections, and what comes of them."""
 
 import asyncio
 import json
@@ -134,7 +134,7 @@ async def test_sample_has_only_answers_of_the_week_by_the_organisation_of_that_t
         await week.add_organisation(name, 1, **changes)
     await week.add_organisation("Последняя минута", 1, published_at=local("11-22 23:59"), kind="interim")
     moved = week.replies["Детский сад"][0]
-    # After the answer the appeal goes to another organisation; the kindergarten is judged all the same.
+    # After the answer the appeal goes to another organisation; the kindergarten's answer is still graded.
     await week.rows(
         """INSERT INTO assignments (id, appeal_id, at, kind, to_organisation_id, actor)
            SELECT $1, appeal_id, published_at + interval '1 hour', 'transferred', $2, 'x'
@@ -193,7 +193,7 @@ async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> No
     await week.rows("UPDATE grading_items SET graders_wanted = 2")
     (item_id,) = await week.claim()
     assert (await week.grade(item_id, comment="первая оценка", question=0)).status_code == 201
-    # The first grader does not get it again, and nobody sees a grade before the last one.
+    # The item is not offered to its first grader again, and no grade is shown until all are given.
     assert await week.claim() == []
     assert await week.claim(SECOND) == [item_id]
     seen = [

@@ -86,7 +86,7 @@ async def _check_agreement(week: GradingWeek, given: dict[UUID, list[int]]) -> N
     assert question["kappa"] == pytest.approx(float(_kappa(pairs, lambda i, j: Fraction(int(i != j)))))
     assert question["weighted_kappa"] == pytest.approx(float(_kappa(pairs, lambda i, j: Fraction(abs(i - j), 2))))
     assert question["trusted"] is True
-    # All other scores are the same: there is nothing by which to tell agreement from chance.
+    # All other scores are the same: agreement cannot be distinguished from chance.
     assert (found["proof"]["n"], found["proof"]["kappa"], found["proof"]["trusted"]) == (80, None, None)
 
 

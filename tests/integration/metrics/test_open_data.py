@@ -22,7 +22,7 @@ from tests.integration.metrics.test_sla import Region, add, region
 from tests.support.sample_report import sample_report
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
-__all__ = ["region"]  # the fixture
+__all__ = ["region"]  # re-exported so that pytest finds the fixture here
 WEEKS = "/api/v1/open-data/weeks"
 MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
 

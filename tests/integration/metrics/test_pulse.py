@@ -17,7 +17,7 @@ from shared.clock import REGION_TIME_ZONE
 from tests.integration.data_growth.query_plans import MODES, explain
 from tests.integration.metrics.test_sla import Region, add, local, region
 
-__all__ = ["region"]  # the fixture
+__all__ = ["region"]  # re-exported so that pytest finds the fixture here
 PATH = "/api/v1/metrics/pulse"
 TUESDAY = date(2026, 11, 24)  # `region` lives on the Wednesday after it
 

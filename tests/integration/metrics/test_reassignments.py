@@ -9,7 +9,7 @@ import pytest
 from tests.integration.metrics.test_sla import WEEK, Region, add, local, region
 from tests.support.service_under_test import insert_organisation
 
-__all__ = ["region"]  # the fixture
+__all__ = ["region"]  # re-exported so that pytest finds the fixture here
 PATH = "/api/v1/metrics/transfers"
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.metrics.test_sla import WEEK, Region, local, region
 from tests.support.service_under_test import insert_page
 
-__all__ = ["region"]  # the fixture
+__all__ = ["region"]  # re-exported so that pytest finds the fixture here
 PATH = "/api/v1/metrics/classifier-agreement"
 NOTHING = {"compared": 0, "agreed": 0, "share": None, "low": None, "high": None}
 

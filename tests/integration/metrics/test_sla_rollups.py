@@ -168,7 +168,7 @@ class Worker:
 
 
 async def test_no_order_of_transactions_shows_a_stale_figure(region: Region, read_months: list[int]) -> None:
-    """A writer and the worker, each with two steps, and a reader, who reads one state of the database."""
+    """A writer and the worker, each with two steps, and a reader, who reads one snapshot."""
     await region.rebuild()
     period = Period(midnight(MARCH), midnight(APRIL))
     changed = await region.connection.fetchval(

@@ -162,7 +162,7 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
             assert row["appeals"] == opened[row["organisation_id"]]
 
 
-# The peer groups of the organisations that are made here: none has a name or sphere that tells more.
+# The peer groups of the organisations that are made here: none has a name or sphere that says more.
 GROUPS = {
     "regional": "regional_bodies", "municipality": "municipal_units", "institution": "other_institutions"
 }  # fmt: skip
@@ -615,7 +615,7 @@ async def test_nonexistent_or_future_week_is_refused(reports: Reports, week: str
     assert answer.json()["errors"][0]["pointer"] == "path/week"
 
 
-# The week of 19 to 25 June 2023 as it was told in public: appeals of the week, and of the week before.
+# The week of 19 to 25 June 2023 as it was reported in public: appeals of the week, and of the week before.
 CHANNELS = {"pos": (264, 270), "vk": (150, 170), "ok": (94, 118)}
 TOPICS = {"health": (201, 171), "roads": (62, 70), "military": (33, 40), "social": (25, 30), "waste": (23, 35)}
 OTHERS = ("safety", "amenities", "utilities", "education", "transport", "communications", "energy", "ecology")

@@ -280,7 +280,7 @@ async def test_stopping_worker_finishes_the_running_job(
     async def long(_payload: dict[str, Any]) -> None:
         started.set()
         await stopping.wait()
-        await asyncio.sleep(0.1)  # the worker is told to stop meanwhile
+        await asyncio.sleep(0.1)  # meanwhile the worker receives the signal to stop
         done.set()
 
     await enqueue(appeals_database, jobs, "long")

@@ -34,7 +34,6 @@ RENAMED_TABLES = {
     "callback_servers": "callback_registrations", "ingest_cursors": "ingest_consumer_offsets",
     "appeals_cursors": "appeals_consumer_offsets", "webhooks_cursors": "webhooks_consumer_offsets",
 }  # fmt: skip
-# Filled by migrations from other tables.
 # Responses kept for an Idempotency-Key are deleted, and a worker creates its schedules when it starts.
 EMPTIED = ("_idempotency", "pgqueuer_schedules", "alembic_version")
 TABLES = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables

@@ -8,7 +8,7 @@ from tests.integration.registry.conftest import sign_in
 from tests.support.service_under_test import ServiceUnderTest
 
 
-async def told(database: TestDatabase, subject: str) -> list[dict[str, Any]]:
+async def emitted(database: TestDatabase, subject: str) -> list[dict[str, Any]]:
     connection = await database.connect()
     rows = await connection.fetch(
         "SELECT type, data::text FROM events WHERE subject_id = $1::text::uuid ORDER BY created_at, id", subject
@@ -30,7 +30,7 @@ async def test_change_of_a_persons_access_emits_an_event(
     assert locked.status_code == 200
     assert (await registry.client.post(f"{path}/unlock", headers=operations)).status_code == 200
     assert (await registry.client.post(f"{path}/unlock", headers=operations)).status_code == 200
-    assert await told(database, subject) == [
+    assert await emitted(database, subject) == [
         {"type": "person.changed", "changed": ["role"], "version": 2},
         {"type": "person.changed", "changed": ["password"], "version": 4},
         {"type": "person.changed", "changed": ["locked_at"], "version": 5},
@@ -49,7 +49,7 @@ async def test_change_of_a_clients_access_emits_an_event(
     narrowed = await registry.client.patch(path, json={"scopes": ["metrics:read"]}, headers=operations)
     assert narrowed.status_code == 200, narrowed.text
     assert (await registry.client.delete(path, headers=operations)).status_code == 204
-    assert await told(database, made["id"]) == [
+    assert await emitted(database, made["id"]) == [
         {"type": "client.changed", "changed": ["scopes"], "version": 2},
         {"type": "client.changed", "changed": ["active"], "version": 3},
     ]

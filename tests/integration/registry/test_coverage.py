@@ -77,7 +77,7 @@ class Region:
 
 @pytest.fixture(autouse=True)
 def two_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures below are those of two networks, whatever the registry knows."""
+    """Limit coverage to two networks: the figures below are of these."""
     monkeypatch.setattr(coverage_query, "NETWORKS", ("vk", "ok"))
     monkeypatch.setattr(coverage_schemas, "_NETWORKS", ("any", "vk", "ok"))
 

@@ -87,7 +87,7 @@ class PageChecksScenario:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def told(self) -> list[tuple[str, UUID, UUID]]:
+    async def emitted(self) -> list[tuple[str, UUID, UUID]]:
         """Return events about pages in order: type, page, organisation."""
         rows = await self.raw_connection.fetch(
             "SELECT * FROM events WHERE type LIKE 'page.%' ORDER BY created_at, type"
@@ -190,7 +190,7 @@ async def test_reach_has_a_budget_of_its_own(scenario: PageChecksScenario) -> No
 
 async def test_checks_return_the_audience_of_posts(scenario: PageChecksScenario) -> None:
     page, unknown = await scenario.page("101"), await scenario.page("102")
-    told = {
+    described = {
         "views_7_days": 2100,
         "likes_7_days": 64,
         "comments_7_days": 12,
@@ -199,15 +199,15 @@ async def test_checks_return_the_audience_of_posts(scenario: PageChecksScenario)
         "reach_counted_by": "week",
         "mean_post_reach": 310,
     }
-    scenario.networks.says[page] = told
+    scenario.networks.says[page] = described
     await scenario.run(MONDAY)
-    scenario.networks.says[page] = told | {"views_7_days": 2200}
+    scenario.networks.says[page] = described | {"views_7_days": 2200}
     await scenario.run(MONDAY + DAY)
     newest, _ = (await scenario.get(f"/pages/{page}/checks"))["items"]
-    assert newest["snapshot"].items() >= (told | {"views_7_days": 2200}).items()
+    assert newest["snapshot"].items() >= (described | {"views_7_days": 2200}).items()
     assert newest["changes"] == [], "figures that change by themselves are no change"
     (other, _) = (await scenario.get(f"/pages/{unknown}/checks"))["items"]
-    assert {other["snapshot"][name] for name in told} == {None}
+    assert {other["snapshot"][name] for name in described} == {None}
 
 
 async def test_calls_are_recorded_with_their_pages(scenario: PageChecksScenario) -> None:
@@ -232,7 +232,7 @@ async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(
     await scenario.run(MONDAY + timedelta(seconds=5))
     assert len(scenario.networks.asked) == 1, "the network is paused"
     assert await scenario.raw_connection.fetchval("SELECT count(*) FROM page_checks") == 0
-    assert await scenario.told() == []
+    assert await scenario.emitted() == []
     setattr(scenario.networks, silent, False if silent == "away" else None)
     await scenario.run(MONDAY + timedelta(seconds=20))
     assert (await scenario.get(f"/pages/{page}"))["state"] == "open"
@@ -353,12 +353,12 @@ async def test_page_that_lost_its_badge_yesterday_is_listed_today(scenario: Page
     assert item["snapshot"]["verified"] is False
     (lost,) = (await scenario.get("/pages/lost-steps?since=2026-11-24", MONDAY + 2 * DAY))["items"]
     assert (lost["page_id"], lost["step"], lost["lost_on"]) == (str(page), "verified", "2026-11-24")
-    assert (await scenario.told())[-1] == ("page.badge_lost", page, scenario.organisation)
+    assert (await scenario.emitted())[-1] == ("page.badge_lost", page, scenario.organisation)
     assert "verified" not in (await scenario.get(f"/pages/{page}"))["steps"]
     assert "verified" in (await scenario.get(f"/pages/{other}"))["steps"]
     await scenario.run(MONDAY + 2 * DAY)
     assert (await scenario.get("/pages/checks?changed=true", MONDAY + 2 * DAY))["items"] == []
-    assert [kind for kind, _, _ in await scenario.told()].count("page.badge_lost") == 1
+    assert [kind for kind, _, _ in await scenario.emitted()].count("page.badge_lost") == 1
 
 
 async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_badge(
@@ -398,18 +398,18 @@ async def test_changes_emit_events(
     page = await scenario.page("101")
     await scenario.run(MONDAY)
     before = await scenario.get(f"/pages/{page}")
-    silence = len(await scenario.told())
+    silence = len(await scenario.emitted())
     scenario.networks.says[page] = says
     await scenario.run(MONDAY + DAY)
-    told = (await scenario.told())[silence:]
-    assert told == [(kind, page, scenario.organisation) for kind in events]
+    emitted = (await scenario.emitted())[silence:]
+    assert emitted == [(kind, page, scenario.organisation) for kind in events]
     after = await scenario.get(f"/pages/{page}")
     assert (after["state"], after["name"]) == (state, before["name"]), (
         "only people change the name in the registry"
     )
     assert (after["version"], after["updated_at"]) == (before["version"], before["updated_at"])
     await scenario.run(MONDAY + 2 * DAY)
-    assert len(await scenario.told()) == silence + len(events), "a change must be emitted once"
+    assert len(await scenario.emitted()) == silence + len(events), "a change must be emitted once"
 
 
 async def test_checks_of_a_page_are_listed_by_day(scenario: PageChecksScenario) -> None:

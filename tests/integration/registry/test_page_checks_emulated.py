@@ -220,11 +220,11 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     assert {item["page"]["external_id"]: [one["field"] for one in item["changes"]] for item in listed} == changed
     lost = await region.get("/pages/lost-steps?since=2026-11-25")
     assert {item["external_id"] for item in lost} == {ids["vk"][7], ids["ok"][3]}
-    told = await region.raw_connection.fetch(
+    events = await region.raw_connection.fetch(
         "SELECT type, external_id FROM events JOIN pages ON pages.id = subject_id WHERE type IN"
         " ('page.badge_lost', 'page.closed', 'page.gone', 'page.renamed', 'page.takeover_suspected')"
     )
-    assert sorted((one["type"], one["external_id"]) for one in told) == sorted(
+    assert sorted((one["type"], one["external_id"]) for one in events) == sorted(
         [
             ("page.badge_lost", ids["vk"][7]),
             ("page.badge_lost", ids["ok"][3]),

@@ -148,8 +148,8 @@ async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(
     assert blocked.json()["error"] == "temporarily_unavailable"
     assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
     # An address that the client itself claims is ignored.
-    told = ATTACKER | {"X-Forwarded-For": OTHER["X-Real-Ip"]}
-    assert (await try_sign_in(registry_with_people, "ops", "demo", **told)).json()[
+    forged = ATTACKER | {"X-Forwarded-For": OTHER["X-Real-Ip"]}
+    assert (await try_sign_in(registry_with_people, "ops", "demo", **forged)).json()[
         "error"
     ] == "temporarily_unavailable"
 
@@ -378,7 +378,7 @@ async def test_refresh_token_can_be_used_once(
     await after_grace_period(database)
     again = await sign_in(registry_with_people, **REFRESH, refresh_token=first["refresh_token"])
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-    # The copy has ended the session: the owner's token is refused too.
+    # Reuse of the copied token ended the session: the owner's token is refused too.
     honest = await sign_in(registry_with_people, **REFRESH, refresh_token=second["refresh_token"])
     assert (honest.status_code, honest.json()["error"]) == (400, "invalid_grant")
 

@@ -70,9 +70,9 @@ async def test_merger_ends_the_predecessor_and_keeps_its_appeals(
     answer = await post(registry, old, took_over("2024-09-01", "merged", new, document="Приказ № 5"))
     assert answer.status_code == 201, answer.text
     assert [item["document"] for item in answer.json()["items"]] == ["Приказ № 5"]
-    told = [("Школа № 1", "merged", "Школа № 2", "2024-09-01")]
-    assert await seen(registry, old) == told
-    assert await seen(registry, new) == told
+    expected = [("Школа № 1", "merged", "Школа № 2", "2024-09-01")]
+    assert await seen(registry, old) == expected
+    assert await seen(registry, new) == expected
     assert await state(registry, old) == (False, "2024-08-31")
     assert await state(registry, new) == (True, None)
     kept = await registry.client.get(f"/api/v1/pages/{page['id']}", headers=registry.headers("head"))

@@ -17,23 +17,23 @@ BILLS = ("Почему так выросли тарифы?", "Откуда та�
 HOME = ("Селенгинск", "Каменск")
 
 
-def told(*texts: str, **more: Any) -> ClusterCandidate:
+def candidate(*texts: str, **more: Any) -> ClusterCandidate:
     return ClusterCandidate.from_spike([said(text, at, **more) for at, text in enumerate(texts)])
 
 
 @pytest.mark.parametrize(
     ("spike", "one"),
     [
-        (told("Электричества нет"), True),
-        (told("Нет воды", utility_failure="water"), False),
-        (told(*DARK, municipality="81701000"), False),
-        (told(*ASKING, utility_failure=None), True),
-        (told(*BILLS, utility_failure=None, topic_id=GROUP), True),
-        (told(*ASKING, utility_failure=None, topic_id=OTHER_TOPIC), True),
-        (told(*BILLS, utility_failure=None, topic_id=OTHER_TOPIC), False),
-        (told(*ASKING, utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP), False),
+        (candidate("Электричества нет"), True),
+        (candidate("Нет воды", utility_failure="water"), False),
+        (candidate(*DARK, municipality="81701000"), False),
+        (candidate(*ASKING, utility_failure=None), True),
+        (candidate(*BILLS, utility_failure=None, topic_id=GROUP), True),
+        (candidate(*ASKING, utility_failure=None, topic_id=OTHER_TOPIC), True),
+        (candidate(*BILLS, utility_failure=None, topic_id=OTHER_TOPIC), False),
+        (candidate(*ASKING, utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP), False),
         (
-            told(
+            candidate(
                 "Включите свет, сидим в темноте", utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP
             ),
             True,
@@ -41,41 +41,43 @@ def told(*texts: str, **more: Any) -> ClusterCandidate:
     ],
 )
 def test_spike_beside_an_outage_merges_unless_it_names_another_fault(spike: ClusterCandidate, one: bool) -> None:
-    outage = told(*DARK)
+    outage = candidate(*DARK)
     assert is_same_problem(outage, spike) is one
     assert is_same_problem(spike, outage) is one
 
 
 def test_spikes_without_a_fault_merge_by_topic_but_not_by_group() -> None:
-    bridge = told("Мост рухнул", "Когда починят мост?", utility_failure=None)
-    assert is_same_problem(bridge, told("Как ехать в школу?", utility_failure=None))
-    assert not is_same_problem(bridge, told("Яма у школы", utility_failure=None, topic_id=OTHER_TOPIC))
-    assert is_same_problem(bridge, told("Мост рухнул, объезда нет", utility_failure=None, topic_id=OTHER_TOPIC))
+    bridge = candidate("Мост рухнул", "Когда починят мост?", utility_failure=None)
+    assert is_same_problem(bridge, candidate("Как ехать в школу?", utility_failure=None))
+    assert not is_same_problem(bridge, candidate("Яма у школы", utility_failure=None, topic_id=OTHER_TOPIC))
+    assert is_same_problem(
+        bridge, candidate("Мост рухнул, объезда нет", utility_failure=None, topic_id=OTHER_TOPIC)
+    )
     assert not is_same_problem(
-        bridge, told("Мост рухнул", utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP)
+        bridge, candidate("Мост рухнул", utility_failure=None, topic_id=OTHER_TOPIC, group_id=OTHER_GROUP)
     )
 
 
 def test_two_settlements_have_separate_candidates() -> None:
-    first, second = (told(*DARK, settlement=name) for name in HOME)
+    first, second = (candidate(*DARK, settlement=name) for name in HOME)
     assert not is_same_problem(first, second)
-    assert is_same_problem(first, told(*DARK))
+    assert is_same_problem(first, candidate(*DARK))
     assert not matches_candidate(said("Нет света", settlement=HOME[1]), first, 1.0)
 
 
 def test_merged_candidate_takes_over_the_fault() -> None:
-    asking = told(*ASKING, utility_failure=None)
-    asking.merge(told(*DARK))
+    asking = candidate(*ASKING, utility_failure=None)
+    asking.merge(candidate(*DARK))
     assert asking.subject.utility_failure == "power"
     assert len(asking.new_members) == len(ASKING) + len(DARK)
     assert matches_candidate(said("Нет света"), asking, 0.0)
 
 
 def test_messages_long_before_or_after_do_not_overlap() -> None:
-    trouble = replace(told(*DARK), first_written_at=NOON, last_written_at=NOON)
+    outage = replace(candidate(*DARK), first_written_at=NOON, last_written_at=NOON)
     for apart, near in ((-2 * HOUR, False), (-HOUR, True), (6 * HOUR, True), (7 * HOUR, False)):
         at = NOON + apart
-        assert trouble.overlaps(at, at, window=HOUR, quiet=timedelta(hours=6)) is near
+        assert outage.overlaps(at, at, window=HOUR, quiet=timedelta(hours=6)) is near
 
 
 def test_street_is_set_only_when_most_texts_name_it() -> None:

@@ -271,8 +271,8 @@ def test_truncated_text_is_noted_and_left_to_a_person() -> None:
     for found in (blank, by_rule):
         assert found.needs_answer == "unsure"
         assert "Прочитано начало" in found.why
-    (told,) = model.predict([(repeated(asking, 64_000), MessageContext())])
-    assert "8000 знаков из 64000" in told.why
+    (predicted,) = model.predict([(repeated(asking, 64_000), MessageContext())])
+    assert "8000 знаков из 64000" in predicted.why
 
 
 def test_truncated_rest_does_not_change_the_result() -> None:

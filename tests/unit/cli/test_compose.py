@@ -335,7 +335,7 @@ def test_containers_have_no_more_rights_and_memory_than_they_need(services: dict
         assert service["cpu_shares"] > 0, name
         assert not {"cpus", "cpuset", "deploy"} & service.keys(), name
         assert service["pids_limit"] > 0, name
-    # The images of others run as root by default; ours names its user itself.
+    # Third-party images run as root by default; our Dockerfile sets its user.
     assert {name for name, service in services.items() if "user" in service} == {"postgres", "gateway"}
     image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "USER gospablik" in image
@@ -361,8 +361,8 @@ def test_two_of_each_process_stay_below_the_connections_of_the_server(services: 
     assert 2 * needed + 20 <= limit
 
 
-def test_services_wait_for_no_database_container_but_through_prepare(services: dict[str, Any]) -> None:
-    # An external server takes its place.
+def test_only_prepare_waits_for_the_database_container(services: dict[str, Any]) -> None:
+    # Not required: an external server may replace the container.
     waiting = {name for name, service in services.items() if "postgres" in service.get("depends_on", {})}
     assert waiting == {"prepare"}
     assert services["prepare"]["depends_on"]["postgres"]["required"] is False
@@ -411,8 +411,8 @@ def test_example_for_prometheus_names_every_process(services: dict[str, Any]) ->
     example = yaml.safe_load((_ROOT / "docs/operations/prometheus.yml").read_text(encoding="utf-8"))
     (targets,) = (one["targets"] for one in example["scrape_configs"][0]["static_configs"])
     serving = {name for name, one in services.items() if "serve" in one.get("command", [])}
-    # The gateway's own service has no metrics.
     assert targets == sorted(set(targets), key=targets.index)
+    # Traefik (8107) serves the gateway's metrics; its own service has none.
     assert set(targets) == {f"{name}:8000" for name in serving - {"gateway-service"}} | {"gateway:8107"}
 
 
@@ -429,7 +429,7 @@ def test_documented_commands_name_existing_containers_and_commands(path: Path, s
         if subcommand == "exec" and after[0] == "gospablik":
             assert after[1] in commands | {"…"}, rest
         if subcommand == "run":
-            # Without it, Compose runs `prepare` again.
+            # Without `--no-deps` Compose runs `prepare` again.
             assert "--no-deps" in words or container == "prepare", rest
 
 

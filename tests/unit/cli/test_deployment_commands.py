@@ -42,7 +42,7 @@ def test_configuration_of_a_gateway_that_runs_is_replaced_as_a_whole(tmp_path: P
     with static.open(encoding="utf-8") as reader, dynamic.open("rb") as other:
         given = {"GOSPABLIK_TRUSTED_PROXIES": "10.0.0.5"}
         assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given).exit_code == 0
-        # Whoever has opened a file reads the former one to its end.
+        # A process that has opened a file reads the former one to its end.
         assert reader.read() == former != static.read_text(encoding="utf-8")
         assert not os.path.samestat(os.fstat(other.fileno()), dynamic.stat())
     assert {path.name for path in tmp_path.iterdir()} == {"dynamic.yml", "traefik.yml"}

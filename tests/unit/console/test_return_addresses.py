@@ -1,4 +1,4 @@
-"""Where a person is led after signing in, without words of citizens."""
+"""Where a person is redirected after signing in; search text of citizens is dropped."""
 
 import pytest
 

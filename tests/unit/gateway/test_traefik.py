@@ -201,7 +201,7 @@ _ROUTES = {
     "/api/v1/meetings": "gateway-service",
     "/api/v1/pagesX": "gateway-service",
     "/api/v1/appeals.exe": "gateway-service",
-    # Of the services behind it, not for the outside.
+    # Routes of the services that are not reachable from outside.
     "/health/ready": "gateway-service",
     "/metrics": "gateway-service",
     "/problems/not-found": "gateway-service",
@@ -302,8 +302,8 @@ async def test_clients_cannot_choose_the_address_that_services_see(gateway: Gate
 
 
 async def test_console_names_the_address_of_a_person(gateway: Gateway) -> None:
-    told = {"X-Real-Ip": "198.51.100.7"}
-    async with gateway.http.get(f"{gateway.internal}/api/v1/appeals/address", headers=told) as response:
+    headers = {"X-Real-Ip": "198.51.100.7"}
+    async with gateway.http.get(f"{gateway.internal}/api/v1/appeals/address", headers=headers) as response:
         assert (await response.json())["X-Real-Ip"] == ["198.51.100.7"]
     async with gateway.http.get(f"{gateway.internal}/api/v1/appeals/address") as response:
         assert (await response.json())["X-Real-Ip"] == ["127.0.0.1"]

@@ -46,17 +46,17 @@ def _row(number: int, age: timedelta, count: int = 1) -> dict[str, Any]:
 
 @dataclass
 class FakeApi:
-    """The network: `rows` is the list; calls are recorded; `trouble` returns the error of a call, if any."""
+    """The network: `rows` is the list; calls are recorded; `failure` returns the error of a call, if any."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
-    trouble: Callable[[str], Exception | None] = lambda _: None
+    failure: Callable[[str], Exception | None] = lambda _: None
     pages: list[str | None] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
 
     async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
         """Return a page of the list, and the next anchor."""
         self.pages.append(anchor)
-        if (error := self.trouble(f"page {anchor}")) is not None:
+        if (error := self.failure(f"page {anchor}")) is not None:
             raise error
         start = int(anchor or 0)
         rows = self.rows[start : start + PAGE_SIZE]
@@ -65,7 +65,7 @@ class FakeApi:
     async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
         """Return no comments of a discussion, or raise its error."""
         self.read.append(place)
-        if (error := self.trouble(place)) is not None:
+        if (error := self.failure(place)) is not None:
             raise error
         return ParsedBatch(), "end"
 
@@ -164,14 +164,14 @@ async def test_unchanged_list_costs_one_call() -> None:
 
 async def test_closed_discussion_is_reported_and_retried_later() -> None:
     wire, memory = FakeApi([_row(n, timedelta(hours=1)) for n in range(4)]), FakeThreadStates()
-    wire.trouble = lambda name: _refused(name) if name == "2" else None
+    wire.failure = lambda name: _refused(name) if name == "2" else None
     _, polling = _made(wire, memory, ok_closed_retry_seconds=3_600)
     for _ in range(5):
         await polling._round()
     assert set(memory.kept) == {"ok:0", "ok:1", "ok:3"}
     assert wire.read.count("2") == 1
     assert any("приватности" in error and "обсуждение 2" in error for error in memory.errors)
-    wire.trouble = lambda _: None
+    wire.failure = lambda _: None
     polling.request_check(PAGE)
     await polling._round()
     assert "ok:2" in memory.kept
@@ -181,13 +181,13 @@ async def test_full_pass_resumes_after_error() -> None:
     wire, memory = FakeApi([_row(n, timedelta(hours=1 + n)) for n in range(40)]), FakeThreadStates()
     stopped = {"page 20", "page 25"}
 
-    def trouble(name: str) -> Exception | None:
+    def failure(name: str) -> Exception | None:
         if name in stopped:
             stopped.discard(name)
             return NoValidResponse("ok", "discussions.getList", "cut")
         return None
 
-    wire.trouble = trouble
+    wire.failure = failure
     _, polling = _made(wire, memory)
     failures = 0
     for _ in range(30):
@@ -203,7 +203,7 @@ async def test_full_pass_resumes_after_error() -> None:
 async def test_unknown_anchor_restarts_full_pass() -> None:
     wire, memory = FakeApi([_row(n, timedelta(hours=1 + n)) for n in range(40)]), FakeThreadStates()
     bad = ["page 20"]
-    wire.trouble = lambda name: (
+    wire.failure = lambda name: (
         _refused(name, 100, ErrorTreatment.CLIENT_ERROR) if bad and bad[0] == name and bad.pop() else None
     )
     _, polling = _made(wire, memory)

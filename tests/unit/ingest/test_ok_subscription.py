@@ -1,4 +1,4 @@
-"""The subscription monitor of OK: our subscriptions are kept, those of others are not touched."""
+"""The subscription monitor of OK: our subscriptions are kept, those of other programs are not touched."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -27,18 +27,18 @@ FOREIGN = "https://somebody.example/hook"
 
 @dataclass
 class FakeApi:
-    """The network: the subscribed URLs; `trouble` is raised when they are read."""
+    """The network: the subscribed URLs; `failure` is raised when they are read."""
 
     urls: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    trouble: Exception | None = None
+    failure: Exception | None = None
     confirms: bool = True
 
     async def read_bot_api(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         """Return the current subscriptions."""
         self.calls.append(path)
-        if self.trouble is not None:
-            raise self.trouble
+        if self.failure is not None:
+            raise self.failure
         return {"subscriptions": [{"url": url, "time": 1} for url in self.urls]}
 
     async def call_bot_api(
@@ -146,25 +146,25 @@ async def test_new_url_replaces_only_our_subscription(wire: FakeApi) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         NoValidResponse("ok", "graph.subscriptions", "cut"),
         CallError("ok", "graph.subscriptions", 456, "closed", ErrorTreatment.DENIED),
     ],
 )
-async def test_failed_check_switches_to_polling(wire: FakeApi, trouble: Exception) -> None:
+async def test_failed_check_switches_to_polling(wire: FakeApi, failure: Exception) -> None:
     kept = FakeRepository()
     watch, missed = _watch(kept)
     await watch._watched(PAGE)
     missed.clear()
-    wire.trouble = trouble
+    wire.failure = failure
     rest = await watch._watched(PAGE)
     assert (watch.is_working(PAGE), missed) == (False, [PAGE])
     assert kept.one is not None
     assert kept.one.state is CallbackState.FAILED
     assert kept.one.reason
-    assert rest == 3_600 if isinstance(trouble, CallError) else rest < 60
-    wire.trouble = None
+    assert rest == 3_600 if isinstance(failure, CallError) else rest < 60
+    wire.failure = None
     await watch._watched(PAGE)
     assert watch.is_working(PAGE)
 

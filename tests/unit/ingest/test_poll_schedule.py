@@ -199,7 +199,7 @@ def test_forecast_matches_simulation() -> None:
     schedule = schedule_of(40, 300)
     live(schedule, 10, regular(rates))
     now = START + 10 * DAY
-    told = schedule.forecast(now)
+    forecast = schedule.forecast(now)
     waits: list[float] = []
     last = {page: schedule.page_forecast(page).last_at or now for page in range(40)}
     while now < START + 14 * DAY:
@@ -211,9 +211,9 @@ def test_forecast_matches_simulation() -> None:
         waits += [now - moment for moment in found]
         schedule.record_poll(page, now, found)
         last[page] = now
-    assert told.pages == 40
-    assert told.left_today + told.used_today == pytest.approx(300, abs=1)
-    assert told.mean_delay_seconds == pytest.approx(sum(waits) / len(waits), rel=0.2)
+    assert forecast.pages == 40
+    assert forecast.left_today + forecast.used_today == pytest.approx(300, abs=1)
+    assert forecast.mean_delay_seconds == pytest.approx(sum(waits) / len(waits), rel=0.2)
 
 
 def test_smaller_budget_applies_from_now_on() -> None:

@@ -37,7 +37,7 @@ class FakeStore:
         self.batches: list[list[tuple[PageRef, str, ParsedBatch]]] = []
         self.marked: list[str] = []
         self.forgotten: list[str] = []
-        self.heard: list[set[UUID]] = []
+        self.notified: list[set[UUID]] = []
         self.away: Exception | None = None
         self.free = asyncio.Event()
         self.free.set()
@@ -64,7 +64,7 @@ class FakeStore:
 
     async def stored(self, pages: set[UUID]) -> None:
         """Record the pages of a stored batch."""
-        self.heard.append(pages)
+        self.notified.append(pages)
 
 
 async def test_concurrent_events_are_stored_in_one_batch() -> None:
@@ -74,7 +74,7 @@ async def test_concurrent_events_are_stored_in_one_batch() -> None:
     assert sum(len(parsed.items) for batch in store.batches for _, _, parsed in batch) == 120
     assert len(store.batches) <= 2
     assert all(len(batch) <= 3 for batch in store.batches)
-    assert set().union(*store.heard) == {UUID(int=n) for n in (1, 2, 3)}
+    assert set().union(*store.notified) == {UUID(int=n) for n in (1, 2, 3)}
 
 
 async def test_announced_change_invalidates_thread() -> None:

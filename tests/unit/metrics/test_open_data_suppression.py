@@ -176,7 +176,7 @@ def test_names_of_other_systems_are_not_published() -> None:
 
 def test_organisations_are_counted_by_appeals_and_not_by_responses() -> None:
     report = sample_report().report
-    # Whoever reopens an appeal five times gets five responses.
+    # A person who reopens an appeal five times gets five responses.
     groups = [
         group.model_copy(
             update={

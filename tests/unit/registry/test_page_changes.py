@@ -27,8 +27,8 @@ YESTERDAY = PreviousCheck("open", KNOWN)
 
 def said(state: str = "open", reason: str | None = None, **more: Any) -> PageDescription:
     """Return today's description of a page from ingest: yesterday's with the given fields replaced."""
-    told = KNOWN if state == "open" else {}
-    return PageDescription(page_id=UUID(int=1), state=PageState(state), reason=reason, calls=0, **(told | more))
+    known = KNOWN if state == "open" else {}
+    return PageDescription(page_id=UUID(int=1), state=PageState(state), reason=reason, calls=0, **(known | more))
 
 
 def changed(before: PreviousCheck, today: PageDescription) -> dict[str, tuple[Any, Any]]:
@@ -113,9 +113,11 @@ def test_closed_group_still_shows_name_and_badge() -> None:
 def test_takeover_is_suspected_when_two_fields_change_together(
     today: dict[str, Any], signals: list[str] | None
 ) -> None:
-    told = alarmed(YESTERDAY, said(**today))
-    assert (told["page.takeover_suspected"]["signals"] if "page.takeover_suspected" in told else None) == signals
-    assert ("page.renamed" in told) is bool({"name", "screen_name"} & set(today))
+    events = alarmed(YESTERDAY, said(**today))
+    assert (
+        events["page.takeover_suspected"]["signals"] if "page.takeover_suspected" in events else None
+    ) == signals
+    assert ("page.renamed" in events) is bool({"name", "screen_name"} & set(today))
     assert change_detection.badge_lost(change_detection.diff(YESTERDAY, said(**today))) is ("verified" in today)
 
 

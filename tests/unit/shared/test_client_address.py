@@ -27,7 +27,7 @@ def _gateway(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("peer", "told", "address"),
+    ("peer", "real", "address"),
     [
         ("10.1.0.7", "198.51.100.7", "198.51.100.7"),
         ("fd00::7", "198.51.100.7", "198.51.100.7"),
@@ -39,8 +39,8 @@ def _gateway(monkeypatch: pytest.MonkeyPatch) -> None:
         ("10.1.1.7", "198.51.100.7", "10.1.1.7"),
     ],
 )
-def test_console_names_the_address_of_a_person(peer: str, told: str, address: str) -> None:
-    assert client_address(_from(peer, real=told)) == address
+def test_console_names_the_address_of_a_person(peer: str, real: str, address: str) -> None:
+    assert client_address(_from(peer, real=real)) == address
 
 
 @pytest.mark.parametrize(

@@ -101,12 +101,12 @@ def test_withheld_fields_are_not_sent(name: str, withheld: set[str]) -> None:
 @pytest.mark.parametrize("name", ["appeal.opened", "appeal.message_added"])
 def test_texts_are_masked_unless_requested(name: str) -> None:
     said = "Нет света на Жердева 20. Мария Ивановна, 8-924-123-45-67"
-    told = stored_event(name, number=7, message_id=str(uuid4()), url="https://vk.com/wall-1_2")
-    body = delivery_body_of_event(told, {SCHOOL: "Школа имени Марии Ивановны"}, said)
+    event = stored_event(name, number=7, message_id=str(uuid4()), url="https://vk.com/wall-1_2")
+    body = delivery_body_of_event(event, {SCHOOL: "Школа имени Марии Ивановны"}, said)
     assert body["data"]["text"] == "Нет света на Жердева 20. [имя], [телефон]"
     assert body["data"]["organisation"]["name"] == "Школа имени Марии Ивановны"
-    assert (body["data"]["message_id"], body["data"]["url"]) == (told.data["message_id"], told.data["url"])
-    assert delivery_body_of_event(told, {}, said, personal_data=True)["data"]["text"] == said
+    assert (body["data"]["message_id"], body["data"]["url"]) == (event.data["message_id"], event.data["url"])
+    assert delivery_body_of_event(event, {}, said, personal_data=True)["data"]["text"] == said
 
 
 def test_reason_in_free_text_is_masked() -> None:

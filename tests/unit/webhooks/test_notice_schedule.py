@@ -1,4 +1,4 @@
-"""When notices are told: in working hours, at once or with the digest of a working morning."""
+"""When notices are sent: in working hours, at once or with the digest of a working morning."""
 
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ def local(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("calendar", "moment", "told"),
+    ("calendar", "moment", "sent_at"),
     [
         (OFFICE_HOURS, "2026-03-03 10:15", "2026-03-03 10:15"),  # a Tuesday
         (OFFICE_HOURS, "2026-03-03 13:20", "2026-03-03 14:00"),
@@ -36,8 +36,8 @@ def local(text: str) -> datetime:
         (NEVER, "2026-03-07 12:00", "2026-03-09 09:00"),
     ],
 )
-def test_notice_at_once_waits_for_working_hours(calendar: WorkingCalendar, moment: str, told: str) -> None:
-    assert next_working_moment(calendar, local(moment)) == local(told)
+def test_notice_at_once_waits_for_working_hours(calendar: WorkingCalendar, moment: str, sent_at: str) -> None:
+    assert next_working_moment(calendar, local(moment)) == local(sent_at)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_listener_behind_the_tail_must_read_on_first(monkeypatch: pytest.MonkeyP
     assert not tail.attach(second, 9, end=9)
     assert tail.attach(second, 12, end=None)
     assert tail.position == 10
-    # It has got events 11 and 12 already.
+    # The listener already has events 11 and 12.
     assert [second.wants(event(position), ()) for position in (12, 13)] == [False, True]
     for each in (first, second, second):
         tail.detach(each)

@@ -55,7 +55,7 @@ async def test_branch_can_be_reversed(
     moved = [code for code in before if before[code] != after[code]]
     assert answer["organisations"]["changed"] == len(moved)
     connection = await database.connect()
-    told = await connection.fetch(
+    events = await connection.fetch(
         "SELECT data->>'code' AS code FROM events WHERE type = 'organisation.changed' "
         "AND data->'changed' = '[\"parent_id\"]' ORDER BY code"
     )
@@ -67,6 +67,6 @@ async def test_branch_can_be_reversed(
         json.dumps(before),
     )
     await connection.close()
-    assert [row["code"] for row in told] == moved
+    assert [row["code"] for row in events] == moved
     # One audit row per organisation, with its old parent.
     assert [(row["code"], row["truly"] is not False) for row in kept] == [(code, True) for code in moved]

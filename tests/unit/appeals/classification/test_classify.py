@@ -179,5 +179,5 @@ def test_unseen_sets_share_no_text_with_the_examples() -> None:
     """Apart from texts that everyone writes alike («спасибо», «+»)."""
     learnt = {example.text.strip().lower() for example in load_examples()}
     for path in labelled_messages.MESSAGE_SETS_DIR.glob("*.csv"):
-        told = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)
-        assert not [row["id"] for row in told if row["text"].strip().lower() in learnt]
+        long_rows = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)
+        assert not [row["id"] for row in long_rows if row["text"].strip().lower() in learnt]

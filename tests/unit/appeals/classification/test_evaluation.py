@@ -17,7 +17,7 @@ from tests.unit.appeals.classification import sample_rows
 
 def test_calibration_error_is_the_mean_distance_over_bins_of_equal_size() -> None:
     confidences = np.array([0.9, 0.1, 0.9, 0.1])
-    # The uncertain half is right once in two (distance .4), the certain half always (distance .1).
+    # The uncertain half is right half the time (distance .4), the certain half always (distance .1).
     right = np.array([True, True, True, False])
     assert calibration_error(confidences, right, bins=2) == pytest.approx(0.25)
     assert calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0
@@ -72,9 +72,9 @@ def test_macro_f1_is_the_mean_over_all_or_given_labels() -> None:
 def test_splits_score_held_out_rows_and_the_baseline() -> None:
     texts, labels = sample_rows.rows(60)
     data = LabelledData(texts, labels, [""] * 60, None, list(range(1, 61)), [], [])
-    told: list[int] = []
-    splits = evaluate_splits(data, range(2), 0.9, lambda seed, ours, plain: told.append(seed))
-    assert told == [0, 1]
+    reported: list[int] = []
+    splits = evaluate_splits(data, range(2), 0.9, lambda seed, ours, plain: reported.append(seed))
+    assert reported == [0, 1]
     assert [one.rows for one in splits.ours + splits.baseline] == [12] * 4
     accuracy = mean_and_spread(splits.ours, "accuracy")
     assert accuracy is not None

@@ -60,8 +60,8 @@ def test_mixed_text_is_detected(text: str) -> None:
 @pytest.mark.skipif(not REFERENCE.exists(), reason="the reference data is not beside the project: not tried")
 def test_treebank_sentences_and_real_posts_are_classified_by_language() -> None:
     sentences = (REFERENCE / "buryat" / "sentences.txt").read_text(encoding="utf-8").splitlines()
-    told = [detect_language(sentence) == "bxr" for sentence in sentences if sentence.strip()]
-    assert sum(told) / len(told) >= 0.90
+    recognised = [detect_language(sentence) == "bxr" for sentence in sentences if sentence.strip()]
+    assert sum(recognised) / len(recognised) >= 0.90
     with (REFERENCE / "chatter" / "rusentiment-sample.csv").open(encoding="utf-8", newline="") as file:
         taken = [detect_language(row["text"]) != "ru" for row in csv.DictReader(file)]
     assert sum(taken) / len(taken) <= 0.005

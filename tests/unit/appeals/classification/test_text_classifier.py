@@ -63,10 +63,10 @@ def test_label_with_one_row_is_trained() -> None:
 def test_label_names_are_trained_on() -> None:
     labels = [str("ВДМ".index(label[0])) for label in LABELS]
     names = ["Уличное освещение: фонари, лампы, столбы" if label == "0" else "" for label in labels]
-    told = TextClassifier.train(TEXTS, labels, names=names)
+    named = TextClassifier.train(TEXTS, labels, names=names)
     asked = ["фонари и лампы на столбах, освещение"]
-    assert told.rank(asked)[0].labels[0] == "0"
-    chance = told.probabilities(asked)[0, told.labels.index("0")]
+    assert named.rank(asked)[0].labels[0] == "0"
+    chance = named.probabilities(asked)[0, named.labels.index("0")]
     without = TextClassifier.train(TEXTS, labels)
     assert chance > without.probabilities(asked)[0, without.labels.index("0")] + 0.1
 

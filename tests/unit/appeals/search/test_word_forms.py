@@ -1,4 +1,4 @@
-"""Forms of a searched word that the stemmer takes for other words, and misspelt names of places."""
+"""Forms of a searched word that the stemmer takes for other words, and misspelt names of locations."""
 
 import pytest
 from snowballstemmer import stemmer

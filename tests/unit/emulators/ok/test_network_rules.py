@@ -321,14 +321,19 @@ async def test_profile_address_of_a_deleted_person_is_unknown(network: Network) 
     assert await network.call("url.getInfo", url=f"https://ok.ru/profile/{author}") == {"type": "UNKNOWN"}
 
 
-async def test_only_the_community_can_delete_texts_of_others(network: Network) -> None:
+async def test_stranger_cannot_delete_or_edit_a_comment(network: Network) -> None:
     other = await stranger(network)
     asked = await network.citizen("Вопрос")
-    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
-    target = {**place, "comment_id": asked["id"]}
+    target = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC", "comment_id": asked["id"]}
     assert code(await network.call("discussions.deleteDiscussionComment", other, **target)) == 50
     assert code(await network.call("discussions.editDiscussionComment", other, **target, comment="x")) == 701
     assert (await network.comments())["comments"][0]["text"] == "Вопрос"
+
+
+async def test_edited_comment_is_new_until_marked_as_read_and_is_deleted_once(network: Network) -> None:
+    asked = await network.citizen("Вопрос")
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
+    target = {**place, "comment_id": asked["id"]}
     await network.control("edit", {"page": network.page, "id": asked["id"], "text": "Вопрос точнее"})
     listed = await network.call("discussions.getList", category="GROUP")
     seen = next(item for item in listed["discussions"] if item["object_id"] == network.topic)

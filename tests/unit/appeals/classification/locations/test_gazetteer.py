@@ -36,8 +36,8 @@ def test_every_row_has_a_known_municipality(name: str) -> None:
 @pytest.mark.parametrize("name", ["localities", "landmarks", "streets"])
 def test_every_row_has_a_settlement_of_its_municipality(name: str) -> None:
     known = {(row["name"], row["municipality"]) for row in _rows("settlements")}
-    told = {(row["settlement"], row["municipality"]) for row in _rows(name) if row["settlement"]}
-    assert told <= known
+    named = {(row["settlement"], row["municipality"]) for row in _rows(name) if row["settlement"]}
+    assert named <= known
 
 
 def test_at_most_one_namesake_is_the_default() -> None:
