@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.endpoints import entitlements
+from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.bulk_insert import insert_rows
@@ -46,7 +47,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     ).all()
     if not endpoints:
         return
-    subscribers = [Subscriber(row.id, row.organisation_id, row.event_types) for row in endpoints]
+    subscribers = [Subscriber(row.id, row.organisation_id, subscribed_types(row.event_types)) for row in endpoints]
     rows = await delivery_rows(session, events, subscribers, entitled, clock.now())
     await insert_rows(session, WebhookDelivery, rows, skip_conflicts=True)
 

@@ -17,6 +17,7 @@ from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.deliveries.event_range import DISORDER, first_position
 from services.webhooks.deliveries.fanout import CONSUMER
 from services.webhooks.endpoints import endpoints, entitlements
+from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayKind, WebhookReplayRequest
 from services.webhooks.settings import WebhooksSettings
@@ -168,7 +169,7 @@ async def _of_time(
         Event.position > after,
         Event.position <= end,
         Event.created_at >= request.since,
-        Event.type.in_(endpoint.event_types),
+        Event.type.in_(subscribed_types(endpoint.event_types)),
     )
     if request.until is not None:
         query = query.where(Event.created_at < request.until)
@@ -196,7 +197,7 @@ async def _one(session: AsyncSession, endpoint: WebhookEndpoint, request: Webhoo
 
 
 def _subscriber(endpoint: WebhookEndpoint) -> Subscriber:
-    return Subscriber(endpoint.id, endpoint.organisation_id, endpoint.event_types)
+    return Subscriber(endpoint.id, endpoint.organisation_id, subscribed_types(endpoint.event_types))
 
 
 async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: datetime) -> datetime:

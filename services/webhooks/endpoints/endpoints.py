@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import entitlements, health, pending_deliveries
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
-from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body
+from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body, subscribed_types
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.api.pagination import Paging
@@ -97,7 +97,8 @@ def _require_types(
     """Raise `Forbidden` naming each event type that the caller may not read in this organisation."""
     errors = [
         FieldError(pointer=f"/event_types/{index}", detail=f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
-        for index, kind in enumerate(event_types)
+        for index, subscription in enumerate(event_types)
+        for kind in subscribed_types([subscription])
         if not caller.may_access(EVENT_RIGHTS[kind], organisation_id, lineage)
     ]
     if errors:

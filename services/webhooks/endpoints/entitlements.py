@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
 from services.webhooks.endpoints import pending_deliveries
+from services.webhooks.event_catalogue.catalogue import subscribed_types
 from shared import clock
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
@@ -53,7 +54,7 @@ def refusal_reason(
         return "its owner no longer has access"
     if not owner.may_access(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
         return f"its owner lacks the right «{Right.WEBHOOKS_MANAGE}» for this organisation"
-    for event_type in event_types:
+    for event_type in subscribed_types(event_types):
         right = EVENT_RIGHTS[event_type]
         if not owner.may_access(right, organisation_id, lineage):
             return f"its owner lacks the right «{right}», which «{event_type}» needs"

@@ -6,7 +6,7 @@ for an endpoint that asks for unmasked texts.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from services.webhooks.feed.positions import format_position
+from services.webhooks.feed.type_patterns import expand_types
 from shared.contracts.appeal_events import AlertRaised, AppealMessageAdded, AppealOpened
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData, FeedOnly
@@ -32,9 +33,22 @@ _SUBSCRIBABLE = {
 WebhookEventType = StrEnum("WebhookEventType", _SUBSCRIBABLE)  # type: ignore[misc]
 WebhookEventType.__doc__ = "Event types that an endpoint can subscribe to."
 
+# What an endpoint asks for: types, or all types of a subject. A type that a later version adds is sent too.
+_PATTERNS = {f"{kind.partition('.')[0]}.*" for kind in _SUBSCRIBABLE.values()}
+WebhookSubscription = StrEnum(  # type: ignore[misc]
+    "WebhookSubscription",
+    _SUBSCRIBABLE | {f"ALL_OF_{pattern.partition('.')[0].upper()}": pattern for pattern in sorted(_PATTERNS)},
+)
+WebhookSubscription.__doc__ = "Event types that an endpoint can subscribe to; `appeal.*`: all types of a subject."
+
 TEST_EVENT_TYPE = WebhookTest.event_type
 # Events about a message of a citizen: their deliveries contain its text.
 WITH_TEXT = (AppealOpened, AppealMessageAdded)
+
+
+def subscribed_types(subscriptions: Iterable[str]) -> list[str]:
+    """Return the event types that an endpoint with these subscriptions receives now."""
+    return expand_types(subscriptions, tuple(WebhookEventType))
 
 
 class DeliveredOrganisation(BaseModel):

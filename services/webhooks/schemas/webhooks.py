@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
-from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType
+from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType, WebhookSubscription
 from shared.auth.rights import Right
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ BoundedMoment = Annotated[AwareDatetime, AfterValidator(_bounded)]
 MultilineText = Annotated[str, AfterValidator(_no_control_characters)]
 Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://crm.example.org/hooks/gospablik"])]
 EventTypes = Annotated[
-    list[WebhookEventType], Field(min_length=1, max_length=50, examples=[["appeal.opened", "appeal.answered"]])
+    list[WebhookSubscription], Field(min_length=1, max_length=50, examples=[["appeal.opened", "reply.*"]])
 ]
 Description = Annotated[MultilineText, Field(max_length=500, examples=["Приёмная главы"])]
 
@@ -84,7 +84,7 @@ class WebhookEndpoint(BaseModel):
         description="The organisation whose events it receives; null: all events of the region"
     )
     url: str = Field(examples=["https://crm.example.org/hooks/gospablik"])
-    event_types: list[WebhookEventType] = Field(examples=[["appeal.opened", "appeal.answered"]])
+    event_types: list[WebhookSubscription] = Field(examples=[["appeal.opened", "reply.*"]])
     description: str = Field(examples=["Приёмная главы"])
     personal_data: PersonalData
     personal_data_masking_reason: str | None = Field(
