@@ -36,7 +36,7 @@ def grouped(text: str) -> str:
 
 
 def long_day(value: date) -> str:
-    """Return a date of a sentence: «22 ноября 2026 г.»."""
+    """Return a date as a sentence contains it: «22 ноября 2026 г.»."""
     return f"{day_of_month(value)} {value.year}\N{NO-BREAK SPACE}г."
 
 

@@ -143,7 +143,10 @@ def _day_share(calendar: WorkingCalendar, day: date, worked: timedelta) -> DaySh
 
 
 def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
-    """Parse `[["09:00", "13:00"], …]`. Raise `ValueError` unless the intervals are in order and do not overlap."""
+    """Parse `[["09:00", "13:00"], …]`.
+
+    Raise `ValueError` unless each interval ends after it starts and begins later than the previous one ends.
+    """
     found = tuple(
         (time.fromisoformat(start), time.min if end == END_OF_DAY else time.fromisoformat(end))
         for start, end in pairs
@@ -154,7 +157,9 @@ def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
         for moment in (_since_midnight(start), ONE_DAY if written == END_OF_DAY else _since_midnight(end))
     ]
     if flat != sorted(flat) or len(set(flat)) != len(flat):
-        raise ValueError("intervals must follow each other without overlap")
+        raise ValueError(
+            "each interval must end after it starts and begin later than the previous one ends: join adjacent ones"
+        )
     return found
 
 

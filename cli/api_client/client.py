@@ -36,9 +36,10 @@ class _ApiUnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Connection:
-    """The address of the system and the user. Without a password: the embedded run's is tried, then a prompt.
+    """The address of the system and the user.
 
-    `token`: an access token, instead of user and password.
+    Without a password, the demo password is tried on loopback; then a terminal user is asked. `token`: an access
+    token, instead of user and password.
     """
 
     url: str

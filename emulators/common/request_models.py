@@ -33,7 +33,7 @@ class RequestBody(BaseModel):
 
 
 class PageProfileIn(RequestBody):
-    """A page's profile; omitted fields stay unchanged, an empty text removes a value."""
+    """A page's profile; omitted fields stay; an empty description, phone, address or site is removed."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     screen_name: str | None = Field(default=None, min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.]*$")

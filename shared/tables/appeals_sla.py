@@ -108,7 +108,7 @@ class SlaClock(Base):
             "id",
             postgresql_where=text("next_warning_at IS NOT NULL"),
         ),
-        # Clocks with an open extension request, which ends with the deadline.
+        # Clocks with an open extension request, which lapses when the deadline passes.
         Index(
             "ix_sla_clocks_extension_requested",
             "due_at",

@@ -89,7 +89,7 @@ class AuditEntry(Base):
 
 
 class PersonalDataRead(Base):
-    """That somebody read citizens' unmasked texts or exported appeals; committed before the response is sent.
+    """A record that somebody read unmasked texts of citizens, or exported appeals; committed before the response.
 
     `actor` read them, with this role and organisation at that time; `action` is the operation of the request.
     `subject_kind`: appeal | message | payload. `subject_ids` are the ids of those that were read,

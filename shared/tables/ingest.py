@@ -481,7 +481,7 @@ class PublicationChange(Base):
             unique=True,
             postgresql_where=text("status IN ('queued', 'sending', 'uncertain')"),
         ),
-        # Changes whose job may be lost.
+        # Unfinished changes, oldest first: finds those whose job was lost.
         Index(
             "ix_publication_changes_unfinished",
             "updated_at",

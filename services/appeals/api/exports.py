@@ -77,7 +77,7 @@ async def _listed(
 async def export_appeals_csv(
     *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
 ) -> StreamingResponse:
-    """Return all appeals of the list as CSV (UTF-8), without pages; personal data is masked in the texts.
+    """Return all appeals of the list, unpaginated, as CSV (UTF-8); personal data is masked in the texts.
 
     Rows are sent as they are read; `X-Total-Count` says how many there are now. More than 100,000 get 409. The
     export is logged.

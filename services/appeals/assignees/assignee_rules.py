@@ -77,7 +77,9 @@ async def create_rule(
     """
     organisation_id = organisation_id or caller.organisation_id
     if organisation_id is None:
-        raise Invalid.field("/organisation_id", "Name the organisation")
+        raise Invalid.field(
+            "/organisation_id", "Give `organisation_id`: you belong to no organisation that could be the default"
+        )
     known = await session.scalar(select(caller.scope(Organisation.id)).where(Organisation.id == organisation_id))
     if known is None:
         raise Invalid.field("/organisation_id", "No such organisation")

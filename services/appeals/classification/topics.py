@@ -137,5 +137,5 @@ async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic |
         return None
     topic = await session.get(Topic, topic_id)
     if topic is None or not topic.active:
-        raise Invalid.field("/topic_id", "No such topic")
+        raise Invalid.field("/topic_id", "No such topic, or it is no longer active")
     return topic

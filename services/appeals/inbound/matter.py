@@ -73,7 +73,7 @@ def compare(new: MessageReading, appeal: AppealReading) -> Comparison:
     """Return how a new message of the author relates to the appeal."""
     signals = _Signals()
     place = _compare_locations(new, appeal, signals)
-    # The same trouble in another location has the same topic and words.
+    # The same problem in another location has the same topic and words, so these prove nothing there.
     if place != "differs":
         _compare_topics(new, appeal, place, signals)
         _compare_words(new, appeal, signals)

@@ -95,7 +95,8 @@ def _named_location(text: CleanText, alone: ClassificationResult) -> NamedLocati
     in_text = alone.location_source == "text"
     settlement = alone.settlement
     if settlement is not None and not in_text:
-        # A municipality of the page does not tell whether the settlement is the page's too.
+        # `location_source` covers the municipality only: the settlement may come from the page or the text, so
+        # look for it in the text.
         starts = [matter_words.stem_of(word) for word in fold_text(settlement).split()]
         if not any(word.startswith(start) for word in text.tokens for start in starts):
             settlement = None

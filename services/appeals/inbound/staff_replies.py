@@ -119,7 +119,10 @@ class StaffReplyMatcher:
         return _answered_one(waiting, message.text)
 
     def _of_post(self, appeal: Appeal, text: str) -> Appeal | None:
-        """Return what a comment under a citizen's post answers: the post, or another appeal of its author."""
+        """Return the appeal that a comment under a citizen's post answers: the post's or another of its author's.
+
+        None if the post's awaits no reply.
+        """
         if not awaits_reply(appeal):
             return None
         options = [appeal, *(one for one in self._siblings(appeal) if awaits_reply(one))]

@@ -123,13 +123,13 @@ def mentions_name(text: str, name: str) -> bool:
     return any(word.startswith(start) for word in tokenize(clean_text(text)) for start in starts)
 
 
-def text_vectors(texts: Sequence[str], places: Iterable[str | None] = ()) -> SparseRows:
-    """Return each text as a row of length 1 (0 without content words).
+def text_vectors(texts: Sequence[str], location_names: Iterable[str | None] = ()) -> SparseRows:
+    """Return a matrix with a unit vector per text (a zero row without content words).
 
-    The product of two rows is their cosine similarity. Names of `places` are left out: naming the same location
+    The product of two rows is their cosine similarity. `location_names` are left out: naming the same location
     does not make two texts similar.
     """
-    besides = word_stems(places)
+    besides = word_stems(location_names)
     counted = [
         Counter(column for word in content_words(text, besides).split() for column in _columns(word))
         for text in texts

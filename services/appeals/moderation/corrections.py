@@ -54,7 +54,9 @@ class Corrections:
             elif changed:
                 merged[part] = None
         if "settlement" in self.location and merged["municipality"] is None:
-            raise Invalid.field("/municipality", "Also name the municipality of the settlement")
+            raise Invalid.field(
+                "/municipality", "Give the municipality too: settlements in several have the same name"
+            )
         return merged
 
 

@@ -77,7 +77,7 @@ async def decide_message(
     if message is None:
         raise NotFound("No such message")
     if message.from_community:
-        raise Conflict("A message of the page itself needs no answer")
+        raise Conflict("The page itself wrote this message: only citizens' messages are decided on")
     if needs_answer:
         _require_not_erased(message)
     return await _decide(
@@ -244,7 +244,9 @@ async def open_from_message(
     if message is None:
         raise Invalid.field("/message_id", "No such message")
     if message.from_community:
-        raise Invalid.field("/message_id", "A message of the page itself opens no appeal")
+        raise Invalid.field(
+            "/message_id", "The page itself wrote this message: only a citizen's message can open an appeal"
+        )
     _require_not_erased(message)
     locked = await LockedAppeals.load(session, [message])
     if (present := locked.by_message.get(message.id)) is not None:

@@ -134,7 +134,11 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
             )
         return
     if submission.source in NETWORKS:
-        raise Invalid.field("/source", "What is written in a network is collected from there")
+        raise Invalid.field(
+            "/source",
+            f"`{submission.source}` is a network, whose messages are collected automatically: give phone, "
+            "reception, letter or a system",
+        )
     if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
         raise Invalid.field(
             "/external_id", "A system gives its id, so that a repeated request opens nothing twice"

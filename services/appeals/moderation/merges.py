@@ -166,7 +166,7 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
             raise Conflict(f"The {what} is «{one.status}»: only appeals that await their first reply are merged")
     if appeal.author_key is None or appeal.thread_key is None or appeal.author_key != into.author_key:
         raise Conflict(
-            "Only appeals of one author are merged, so that one reply answers both: use an incident for others"
+            "Only appeals that one author wrote in a network can be merged; group others in an incident"
         )
     if (into.opened_at, into.number) > (appeal.opened_at, appeal.number):
         raise Conflict(

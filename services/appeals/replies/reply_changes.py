@@ -149,7 +149,9 @@ async def withdraw_reply(
 async def _require_changeable(session: WriteSession, reply: Reply) -> NetworkInfo:
     """Return the network of a published reply. Raises `Conflict` unless it can be changed in the network now."""
     if reply.origin != "gospablik":
-        raise Conflict("Only a reply that was published from here can be edited or withdrawn")
+        raise Conflict(
+            "Only a reply published through this system can be edited or withdrawn; change this one in the network"
+        )
     if reply.status != "published":
         raise Conflict(f"Only a published reply can be edited or withdrawn; this one is «{reply.status}»")
     first = await session.scalar(

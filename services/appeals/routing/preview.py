@@ -83,7 +83,9 @@ async def _check(session: AsyncSession, preview: PreviewInput) -> None:
     if preview.municipality is not None and await session.get(Municipality, preview.municipality) is None:
         raise Invalid.field("/municipality", "No such municipality")
     if preview.settlement is not None and preview.municipality is None:
-        raise Invalid.field("/municipality", "Also name the municipality of the settlement")
+        raise Invalid.field(
+            "/municipality", "Give the municipality too: settlements in several have the same name"
+        )
     if preview.page_id is not None and await session.get(Page, preview.page_id) is None:
         raise Invalid.field("/page_id", "No such page")
 

@@ -267,7 +267,7 @@ class AppealIn(LocationIn):
         if self.source is None:
             for name in ("external_id", "written_at", "contact", "metadata"):
                 if getattr(self, name) is not None:
-                    raise Invalid.field(f"/{name}", "Also name the source")
+                    raise Invalid.field(f"/{name}", f"Give `source` too: `{name}` describes a submission from it")
             return None
         request = self.model_dump(mode="json", exclude={"contact"}, exclude_none=True)
         return NewSubmission(

@@ -35,7 +35,7 @@ class FeedbackOut(BaseModel):
 
 
 class FeedbackIn(RequestBody):
-    """What the citizen said, as a moderator reads it."""
+    """A moderator's correction of how the citizen's feedback was classified."""
 
     kind: FeedbackKind | None = Field(description=KIND_HELP, examples=["not_solved"])
     mark: int | None = Field(default=None, ge=1, le=5, description="1 or 2 with `not_solved`, 3 to 5 with `mark`")

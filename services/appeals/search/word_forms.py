@@ -100,7 +100,7 @@ def _forms_of_names() -> Mapping[str, Sequence[str]]:
     for same in cases.values():
         for word in same:
             endings = 3 if len(word) >= _MIN_LENGTH else 1
-            # A location has also other names, which are not meant by this one.
+            # A location may have several names: keep only spellings close to this one, its case forms.
             alike = [form for form in same if OSA.distance(word, form, score_cutoff=endings) <= endings]
             forms.setdefault(word, set()).update(alike)
     for words in names:

@@ -12,7 +12,7 @@ from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
 
 
 def next_due() -> ColumnElement[datetime | None]:
-    """Return the earliest deadline that an appeal owes in SQL, as `next_due_at`: the expression of its indexes."""
+    """Return the SQL expression of `next_due_at`, the earliest deadline that an appeal owes; indexes have it."""
     first = case((Appeal.first_response_at.is_(None), Appeal.first_response_due_at))
     # A promise holds until the final reply is published, whatever else happens to the appeal.
     awaited = (first, Appeal.next_response_due_at, Appeal.promised_at, Appeal.final_answer_due_at)
@@ -20,31 +20,31 @@ def next_due() -> ColumnElement[datetime | None]:
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
-    """Return the condition in SQL that an appeal owes something before this moment: for now, `is_overdue`."""
-    # The first follows from the second. It tells the planner how few these are: the statistics of the expression
+    """Return the SQL condition for appeals that owe something before this moment: for now, `is_overdue`."""
+    # The first follows from the second. It shows the planner how few these are: the statistics of the expression
     # are those of its partial indexes.
     return and_(is_with_somebody(), next_due() < moment)
 
 
 def late_response_condition(moment: datetime) -> ColumnElement[bool]:
-    """Return the condition in SQL that the first or the next reply is late."""
-    # What is late is owed, too, and has an index.
+    """Return the SQL condition for appeals whose first or next reply is late."""
+    # `next_due() < moment` is implied; it lets the planner use the partial index.
     return and_(is_with_somebody(), next_due() < moment, _is_response_late(moment))
 
 
 def late_final_answer_condition(moment: datetime) -> ColumnElement[bool]:
-    """Return the condition in SQL that the final answer is late."""
+    """Return the SQL condition for appeals whose final answer is late."""
     return and_(is_with_somebody(), next_due() < moment, Appeal.final_answer_due_at < moment)
 
 
 def is_clock_of_final_answer() -> ColumnElement[bool]:
-    """Return the condition in SQL that a clock is that of the final answer that its appeal awaits."""
+    """Return the SQL condition that a clock is that of the final answer that its appeal awaits."""
     unfinished = SlaClock.state.in_([inline_literal(state) for state in UNFINISHED_CLOCK_STATES])
     return and_(SlaClock.appeal_id == Appeal.id, SlaClock.kind == "final_answer", unfinished)
 
 
 def is_with_somebody() -> ColumnElement[bool]:
-    """Return the condition in SQL that an appeal is open and an organisation or person has it."""
+    """Return the SQL condition that an appeal is open and an organisation or person has it."""
     return Appeal.status.in_([inline_literal(status) for status in WITH_SOMEBODY_STATUSES])
 
 

@@ -219,7 +219,8 @@ def store_results(row: SlaClock, sla: SlaContext) -> None:
     row.next_warning_at, row.explanation = found.next_warning_at, None
     row.unextended_due_at = found.unextended_due_at
     if row.due_at is not None and row.due_at > time_source.now():
-        # It was late until another policy or calendar moved its deadline: that may pass too.
+        # A new policy or calendar moved the deadline into the future: it can be missed, and must then be recorded,
+        # again.
         row.overdue_recorded_at = None
     if found.target is not None:
         _set_target(row, found.target)

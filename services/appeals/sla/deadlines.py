@@ -310,7 +310,8 @@ def traces_of_withdrawn_answers(events: Sequence[tuple[str, datetime]]) -> set[i
         if kind != "answer_withdrawn":
             continue
         stops = [number for number in range(place) if number not in traces and events[number][0] == "stopped"]
-        # A clock that was reopened by mistake was stopped once more, at the same moment.
+        # A clock stopped by the answer, reopened by mistake and stopped again has two stops at the moment of the
+        # answer: neither counts.
         stops = [number for number in stops if events[number][1] == events[stops[-1]][1]]
         reopenings = {number + 1 for number in stops if events[number + 1][0] == "reopened"}
         traces |= {place, *stops} | reopenings

@@ -120,7 +120,7 @@ async def _add(session: WriteSession, policy: SlaPolicy, valid_from: datetime | 
     late = (policy.escalation[level] for level in ("manager_hours", "centre_hours", "deputy_head_hours"))
     hours = [found for found in late if found is not None]
     if hours != sorted(hours):
-        raise Invalid.field("/escalation", "The manager is told first, then the centre, then the deputy head")
+        raise Invalid.field("/escalation", "The hours must not decrease from manager to centre to deputy head")
     if policy.topic_id is not None and await session.get(Topic, policy.topic_id) is None:
         raise Invalid.field("/topic_id", "No such topic")
     policy.valid_from, policy.created_by = valid_from or now, actor

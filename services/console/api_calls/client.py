@@ -19,7 +19,7 @@ log = get_logger(__name__)
 PREFIX = "/api/v1"
 # A parameter with several values is repeated; None is left out.
 Parameters = Mapping[str, str | int | bool | Sequence[str] | None]
-# A file may take longer than a page, but does not hold its connection without end.
+# A file may take longer than a page, but must not hold its connection forever.
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=5, sock_read=120)
 # What would make another path of this one, or a query.
 _NO_PATH = re.compile(r"\.\.|[?#%\\\x00-\x1f\x7f]")

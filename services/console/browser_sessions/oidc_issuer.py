@@ -37,7 +37,10 @@ class OidcIssuer:
         self._document_until = 0.0
 
     async def authorization_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
-        """Return the address where the person signs in. Raise EndpointUnavailable."""
+        """Return the address where the person signs in.
+
+        Raise `EndpointUnavailable` if the issuer's configuration cannot be read or has no such endpoint.
+        """
         query = {
             "response_type": "code",
             "client_id": self._client_id,
@@ -51,7 +54,10 @@ class OidcIssuer:
         return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
-        """Return the tokens for a code. Raise CodeRefused or EndpointUnavailable."""
+        """Return the tokens for a code.
+
+        Raises `CodeRefused` if the issuer refuses it, `EndpointUnavailable` if it does not respond with tokens.
+        """
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -64,7 +70,11 @@ class OidcIssuer:
         return self._tokens(document)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
+        """Return the successors of these tokens.
+
+        Raises `SessionEnded` without a refresh token or if the issuer refuses it, `EndpointUnavailable` if it does
+        not respond with tokens.
+        """
         if not tokens.refresh:
             raise SessionEnded
         form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh}
@@ -74,7 +84,7 @@ class OidcIssuer:
         return self._tokens({"refresh_token": tokens.refresh} | document)
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens, if the issuer can. Raise EndpointUnavailable."""
+        """End the session of these tokens, if the issuer can. Raises `EndpointUnavailable` without a response."""
         if tokens.refresh and (await self._discovered()).get("revocation_endpoint"):
             form = {"token": tokens.refresh, "token_type_hint": "refresh_token"}
             await self._sent("revocation_endpoint", form)
@@ -133,10 +143,10 @@ class OidcIssuer:
                 if response.status in _REFUSALS:
                     return None
                 if response.status != 200:
-                    raise EndpointUnavailable(f"{endpoint}: status {response.status}")
+                    raise EndpointUnavailable(f"the issuer's {endpoint} responded with status {response.status}")
                 document = await response.json(content_type=None) if content else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"{endpoint}: {error!r}") from error
+            raise EndpointUnavailable(f"the issuer's {endpoint}: {error!r}") from error
         if not isinstance(document, dict):
-            raise EndpointUnavailable(f"{endpoint}: not a JSON object")
+            raise EndpointUnavailable(f"the issuer's {endpoint} did not return a JSON object")
         return document

@@ -58,14 +58,17 @@ class Tokens:
 
 
 class TokenIssuer(Protocol):
-    """Whoever gave the tokens of a session."""
+    """The issuer of a session's tokens: the API, or the region's OIDC issuer."""
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
+        """Return the successors of these tokens.
+
+        Raise `SessionEnded` if the issuer refuses them, `EndpointUnavailable` if it cannot be asked.
+        """
         ...
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens. Raise EndpointUnavailable."""
+        """End the session of these tokens. Raise `EndpointUnavailable` if the issuer cannot be asked."""
         ...
 
 
@@ -86,28 +89,35 @@ class TokenEndpoint:
         self._base = base
 
     async def methods(self) -> SignInMethods:
-        """Return how people sign in. Raise EndpointUnavailable."""
+        """Return how people sign in. Raise `EndpointUnavailable` if the API does not say."""
         try:
             async with self._http.get(
                 f"{self._base}/methods", headers=browser_headers(), timeout=_TIMEOUT
             ) as response:
                 if response.status != 200:
-                    raise EndpointUnavailable(f"status {response.status}")
+                    raise EndpointUnavailable(f"/auth/methods responded with status {response.status}")
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(repr(error)) from error
+            raise EndpointUnavailable(f"/auth/methods: {error!r}") from error
         external = document["external"]
         if external is None or external["client_id"] is None:
             return SignInMethods(document["password"])
         return SignInMethods(document["password"], external["issuer"], external["client_id"])
 
     async def sign_in(self, username: str, password: str) -> Tokens:
-        """Return a person's tokens. Raise SignInRefused or EndpointUnavailable."""
+        """Return a person's tokens.
+
+        Raise `SignInRefused` for a wrong password or after too many failures, `EndpointUnavailable` if the API
+        does not respond.
+        """
         form = {"grant_type": "password", "username": username, "password": password}
         return await self._tokens(form, _SIGN_IN_TIMEOUT)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors. Raise SessionEnded or EndpointUnavailable."""
+        """Return the successors of these tokens.
+
+        Raise `SessionEnded` if the API refuses them, `EndpointUnavailable` if it does not respond or throttles.
+        """
         try:
             return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh}, _TIMEOUT)
         except SignInRefused as refused:
@@ -116,7 +126,7 @@ class TokenEndpoint:
             raise SessionEnded from refused
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens. Raise EndpointUnavailable."""
+        """End the session of these tokens. Raise `EndpointUnavailable` if the API does not respond."""
         try:
             async with self._http.post(
                 f"{self._base}/revoke",
@@ -126,9 +136,9 @@ class TokenEndpoint:
             ) as response:
                 await response.read()
                 if response.status != 200:
-                    raise EndpointUnavailable(f"status {response.status}")
+                    raise EndpointUnavailable(f"/auth/revoke responded with status {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise EndpointUnavailable(repr(error)) from error
+            raise EndpointUnavailable(f"/auth/revoke: {error!r}") from error
 
     async def _tokens(self, form: dict[str, str], timeout: aiohttp.ClientTimeout) -> Tokens:  # noqa: ASYNC109
         try:
@@ -139,8 +149,8 @@ class TokenEndpoint:
                     after = response.headers.get("Retry-After", "")
                     raise SignInRefused(response.status, int(after) if after.isdigit() else None)
                 if response.status != 200:
-                    raise EndpointUnavailable(f"status {response.status}")
+                    raise EndpointUnavailable(f"/auth/token responded with status {response.status}")
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(repr(error)) from error
+            raise EndpointUnavailable(f"/auth/token: {error!r}") from error
         return Tokens(document["access_token"], document["refresh_token"], int(document["expires_in"]))

@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class DrawnBar:
-    """A bar where it is drawn: `lines` are the label with their baselines, `y` the upper edge of the bar."""
+    """A bar with its coordinates: `lines` are the lines of its label with their baselines, `y` its upper edge."""
 
     lines: Sequence[tuple[float, str]]
     text: str

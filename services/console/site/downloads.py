@@ -14,7 +14,7 @@ from services.console.site.visit import Visit
 _CHUNK = 64 * 1024
 _PHOTO_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    # A browser that opens the photo by itself styles it inline; a photo runs no script.
+    # A browser that opens the photo as a page of its own adds inline styles; scripts stay forbidden.
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
     ),
@@ -30,7 +30,7 @@ async def download(
     that would have to be quoted in the header.
     """
     if re.fullmatch(r"[\w.-]+", name, re.ASCII) is None:
-        raise ValueError(f"not the name of a file: {name!r}")
+        raise ValueError(f"a download name may contain only ASCII letters, digits, _, . and -: {name!r}")
     async with AsyncExitStack() as opening:
         opening.enter_context(visit.file())
         response = await opening.enter_async_context(

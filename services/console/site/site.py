@@ -122,12 +122,16 @@ def _refuse_repeated(links: Sequence[NavigationLink]) -> None:
     """Raise ValueError where two links have the same key, or the same order in a section."""
     seen: dict[object, str] = {}
     for link in links:
-        for what in (link.key, (link.section, link.order)):
-            if what is None:
+        uses = (
+            (link.key, f"key {link.key}"),
+            ((link.section, link.order), f"order {link.order} in the section {link.section}"),
+        )
+        for value, what in uses:
+            if value is None:
                 continue
-            if what in seen:
-                raise ValueError(f"{seen[what]} and {link.path} have the same key or order: {what}")
-            seen[what] = link.path
+            if value in seen:
+                raise ValueError(f"{seen[value]} and {link.path} have the same {what}")
+            seen[value] = link.path
 
 
 def get_site(request: Request) -> Site:

@@ -93,7 +93,7 @@ async def remove_registration(session: WriteSession, caller: Caller, page_id: UU
 async def _page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
-        raise NotFound("Page not found")
+        raise NotFound("No such page")
     return page
 
 

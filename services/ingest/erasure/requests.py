@@ -159,7 +159,7 @@ async def get_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure:
     """Return an erasure. Raises `NotFound`."""
     row = await session.get(Erasure, erasure_id)
     if row is None:
-        raise NotFound("Erasure not found")
+        raise NotFound("No such erasure")
     return row
 
 

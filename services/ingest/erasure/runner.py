@@ -133,7 +133,7 @@ class ErasureRunner:
         async with self.service.database.write() as session:
             if alone:
                 await lock_intake(session)
-            # Without the key: intake refers to erasures meanwhile.
+            # FOR NO KEY UPDATE: intake inserts rows with foreign keys to erasures meanwhile and must not wait.
             erasure = await session.get_one(Erasure, erasure_id, with_for_update={"key_share": True})
             erasure.updated_at = clock.now()
             yield session, erasure

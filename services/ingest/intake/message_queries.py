@@ -89,7 +89,7 @@ async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -
         .where(Message.id == message_id, *visible_messages(caller))
     )
     if row is None:
-        raise NotFound("Message not found")
+        raise NotFound("No such message")
     note_read(session, caller, "message", [message_id])
     versions = await session.execute(
         select(

@@ -32,7 +32,7 @@ async def request_change(
     """
     first = await session.get(Publication, publication_id)
     if first is None:
-        raise NotFound("Publication not found")
+        raise NotFound("No such publication")
     await lock_threads(session, [first.thread_key])
     parts = await lock_parts(session, first.reply_id)
     first = parts[0]
@@ -114,8 +114,8 @@ def _part_texts(parts: Sequence[Publication], text: str) -> list[str | None]:
     if len(texts) > len(published):
         raise Invalid.field(
             "/text",
-            f"Needs {len(texts)} comments or messages, and the reply has {len(published)}: the network adds "
-            "a further one only at the end of the thread",
+            f"The text needs {len(texts)} comments or messages, but the reply has {len(published)} and more "
+            "cannot be inserted: shorten it",
         )
     wanted = dict(zip([part.id for part in published], texts, strict=False))
     return [wanted.get(part.id) for part in parts]

@@ -143,7 +143,7 @@ async def retry_publication(
         query = query.where(*visible_publications(caller))
     named = await session.scalar(query)
     if named is None:
-        raise NotFound("Publication not found")
+        raise NotFound("No such publication")
     if named.on_behalf_of == NOTICES_ACTOR:
         # Sent again, the person could be told twice.
         raise Conflict("A message with notices is not retried: they may have been told by e-mail meanwhile")
@@ -246,7 +246,7 @@ async def get_publication(session: AsyncSession, caller: Caller, publication_id:
         select(Publication).where(Publication.id == publication_id, *visible_publications(caller))
     )
     if row is None:
-        raise NotFound("Publication not found")
+        raise NotFound("No such publication")
     return row
 
 

@@ -23,7 +23,7 @@ PublicationChangeStatus = TypeAliasType(
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise ValueError("is empty")
+        raise ValueError("The text is empty")
     return text
 
 
@@ -83,7 +83,7 @@ class PublicationOut(RowModel):
 
 
 class PublicationRequest(RequestModel):
-    """Request of appeals to publish a reply."""
+    """A request by the appeals service to publish a reply."""
 
     reply_id: UUID
     appeal_id: UUID | None = Field(default=None, description="The appeal of the reply")
@@ -107,7 +107,7 @@ class PublicationRetry(RequestModel):
 
 
 class PublicationChangeRequest(RequestModel):
-    """Request of appeals to edit a published reply, or, without a text, to withdraw it."""
+    """A request by the appeals service to edit a published reply or, without `text`, to withdraw it."""
 
     id: UUID
     text: ReplyText | None

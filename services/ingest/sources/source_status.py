@@ -90,7 +90,7 @@ async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> Pa
     query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
     page = (await session.execute(query)).one_or_none()
     if page is None:
-        raise NotFound("Page not found")
+        raise NotFound("No such page")
     known = await _known(session, [page_id])
     compared = await session.scalars(
         select(Reconciliation)

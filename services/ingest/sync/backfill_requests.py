@@ -64,7 +64,7 @@ async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID)
     """Return a backfill the caller may see. Raises `NotFound`."""
     row = await session.scalar(_visible(caller, backfill_id))
     if row is None:
-        raise NotFound("Backfill not found")
+        raise NotFound("No such backfill")
     return row
 
 
@@ -88,7 +88,7 @@ async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UU
     """Cancel a backfill; stored messages are kept. Raises `NotFound`, or `Conflict` if it has finished."""
     row = await session.scalar(_visible(caller, backfill_id).with_for_update())
     if row is None:
-        raise NotFound("Backfill not found")
+        raise NotFound("No such backfill")
     if row.status not in UNFINISHED_STATUSES:
         raise Conflict(f"The backfill is already «{row.status}»")
     row.status, row.finished_at = "cancelled", clock.now()

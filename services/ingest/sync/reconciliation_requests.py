@@ -112,7 +112,7 @@ async def get_active_page(session: AsyncSession, caller: Caller, page_id: UUID) 
     """Return an active page the caller may see. Raises `NotFound`, or `Conflict` if the page is not active."""
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
-        raise NotFound("Page not found")
+        raise NotFound("No such page")
     if not page.active:
         raise Conflict("The page is inactive; activate it first")
     return page

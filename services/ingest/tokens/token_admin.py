@@ -101,7 +101,7 @@ async def delete_token(session: WriteSession, token_id: UUID, actor: str) -> Non
 async def _locked(session: WriteSession, token_id: UUID) -> NetworkToken:
     row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
     if row is None:
-        raise NotFound("Token not found")
+        raise NotFound("No such token")
     return row
 
 
@@ -165,7 +165,7 @@ async def _check_page(session: AsyncSession, given: NetworkTokenIn) -> None:
         return
     network = await session.scalar(select(Page.network).where(Page.id == given.page_id))
     if network is None:
-        raise _wrong("/page_id", "Page not found")
+        raise _wrong("/page_id", "No such page")
     if network != given.network:
         raise _wrong("/network", f"The page is in the network «{network}»")
 

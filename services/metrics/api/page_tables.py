@@ -49,7 +49,7 @@ async def _table(
     from_: FirstWeek = None,
     to: LastWeek = None,
 ) -> PageTable:
-    # Peer groups, figures and names of one state of the database.
+    # Read peer groups, figures and names from one snapshot.
     await use_snapshot(session)
     async with statement_timeout(session, "There are too many pages and weeks to count in time: request fewer"):
         return await page_table.compute_page_table(session, caller, filters, by, (from_, to))

@@ -18,7 +18,7 @@ _SOURCES: Mapping[str, str] = {
     "letter": "Письма",
     NO_CHANNEL: "Внесены вручную",
 }
-# Channels whose names are ours.
+# Channels that this system names; other systems are shown by their own name.
 NAMED_CHANNELS = frozenset({*NETWORKS, *_SOURCES})
 
 

@@ -50,7 +50,7 @@ async def get_formula(session: AsyncSession, formula_id: UUID) -> PageScoreFormu
     """Return a version. Raise `NotFound`."""
     found = await session.get(PageScoreFormula, formula_id)
     if found is None:
-        raise NotFound("There is no such formula")
+        raise NotFound("No such formula")
     return found
 
 

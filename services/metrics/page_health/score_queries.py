@@ -109,7 +109,7 @@ async def list_weeks(
     """
     seen = select(Page.id).where(Page.id == page_id, caller.scope(Page.organisation_id))
     if await session.scalar(seen) is None:
-        raise NotFound("There is no such page")
+        raise NotFound("No such page")
     other = aliased(PageScore)
     before = (
         select(other.week, other.score, other.formula_id)

@@ -88,7 +88,7 @@ def measure_change(change: float | None, unit: MeasureUnit) -> str:
 
 
 def day(value: date | None) -> str:
-    """Return a date of a table: «22.11.2026»."""
+    """Return a date as tables show it: «22.11.2026»."""
     return NO_DATA if value is None else f"{value:%d.%m.%Y}"
 
 
@@ -98,7 +98,7 @@ def moment(value: datetime | None, zone: ZoneInfo) -> str:
 
 
 def long_moment(value: datetime, zone: ZoneInfo) -> str:
-    """Return a moment of a sentence: «23 ноября 2026 г. в 08:05»."""
+    """Return a moment as a sentence contains it: «23 ноября 2026 г. в 08:05»."""
     local = value.astimezone(zone)
     return f"{long_day(local.date())} в{NO_BREAK_SPACE}{local:%H:%M}"
 

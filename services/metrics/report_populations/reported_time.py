@@ -48,5 +48,5 @@ async def plan_for_a_week(session: AsyncSession) -> None:
 
 
 def in_period(moment: Any) -> ColumnElement[bool]:
-    """Return whether a moment is in the period."""
+    """Return the SQL condition that the moment is in the period."""
     return and_(moment >= START, moment < END)

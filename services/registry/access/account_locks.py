@@ -1,4 +1,4 @@
-"""Account locks: a locked person cannot sign in until somebody unlocks them."""
+"""Account locks: a person whose account is locked cannot sign in until somebody unlocks it."""
 
 from uuid import UUID
 
@@ -15,16 +15,17 @@ from shared.tables.registry import Person
 
 
 async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: str) -> Person:
-    """Lock the person and end all their sessions.
+    """Lock the person's account and end all their sessions.
 
-    Raise `NotFound`, `Forbidden`, or `Conflict` for the caller's own account and for one that is already locked.
+    Raise `NotFound` for an unknown person, `Forbidden` for one whose scope is wider than the caller's, and
+    `Conflict` for the caller's own account and for one that is already locked.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
     if str(person_id) == caller.subject:
         raise Conflict("You cannot lock your own account: ask a colleague")
     if person.locked_at is not None:
-        raise Conflict("The person is already locked")
+        raise Conflict("The account is already locked")
     versioned_update.apply_changes(person, {"locked_at": clock.now(), "locked_reason": reason})
     await session.flush()
     await sessions.end_all(session, person_id)
@@ -33,9 +34,9 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
 
 
 async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
-    """Unlock the person and clear their sign-in failures; return unchanged a person who is not locked.
+    """Unlock the person's account, if it is locked, and clear their sign-in failures.
 
-    Raise `NotFound` or `Forbidden`.
+    Raise `NotFound` for an unknown person, `Forbidden` for one whose scope or rights go beyond the caller's.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)

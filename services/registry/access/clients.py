@@ -48,7 +48,7 @@ async def get(session: AsyncSession, caller: Caller, client_id: UUID) -> ApiClie
         select(ApiClient).where(ApiClient.id == client_id, caller.scope(ApiClient.organisation_id))
     )
     if client is None:
-        raise NotFound("There is no such client")
+        raise NotFound("No such client")
     return client
 
 
@@ -59,7 +59,7 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
         .with_for_update()
     )
     if client is None:
-        raise NotFound("There is no such client, or it was deactivated")
+        raise NotFound("No such client, or it was deactivated")
     require_scope_not_wider(caller, client)
     return client
 

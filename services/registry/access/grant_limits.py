@@ -51,7 +51,7 @@ async def require_grantable_scope(
             "/organisation_id", f"The role «{role}» belongs to an organisation: name the organisation"
         )
     if await session.scalar(select(Organisation.id).where(Organisation.id == organisation_id)) is None:
-        raise Invalid.field("/organisation_id", "There is no such organisation")
+        raise Invalid.field("/organisation_id", "No such organisation")
     if caller is None:
         return
     within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))

@@ -65,7 +65,7 @@ async def get(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: b
     query = select(Person).where(Person.id == person_id, caller.scope(Person.organisation_id))
     person = await session.scalar(query.with_for_update() if lock else query)
     if person is None:
-        raise NotFound("There is no such person")
+        raise NotFound("No such person")
     return person
 
 

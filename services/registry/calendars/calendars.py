@@ -42,7 +42,7 @@ async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
     """Return a calendar with its days. Raise `NotFound`."""
     rows = await calendars.load_calendar_rows(session, [calendar_id])
     if calendar_id not in rows:
-        raise NotFound("There is no such calendar")
+        raise NotFound("No such calendar")
     return CalendarDetails(
         rows[calendar_id], (await calendars.build_working_calendars(session, rows))[calendar_id]
     )
@@ -87,7 +87,7 @@ async def change(
 async def _locked(session: WriteSession, calendar_id: UUID, version: int | None) -> Calendar:
     calendar = await session.get(Calendar, calendar_id, with_for_update=True)
     if calendar is None:
-        raise NotFound("There is no such calendar")
+        raise NotFound("No such calendar")
     check_version(calendar.version, version)
     return calendar
 
@@ -99,7 +99,7 @@ async def _base(session: AsyncSession, new: CalendarCreate) -> Calendar | None:
         return None
     base = await session.get(Calendar, new.base_id)
     if base is None:
-        raise Invalid.field("/base_id", "There is no such calendar")
+        raise Invalid.field("/base_id", "No such calendar")
     return base
 
 

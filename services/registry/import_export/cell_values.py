@@ -133,7 +133,9 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise InvalidCellValue("is not an id: the column is for files that this system exported") from error
+        raise InvalidCellValue(
+            "is not an id: leave the cell empty, or copy the id from an exported file"
+        ) from error
 
 
 PARSERS: dict[str, Callable[[str], Any]] = {

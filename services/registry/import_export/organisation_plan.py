@@ -162,7 +162,7 @@ def _calendar(parsed: ParsedOrganisation, snapshot: RegistrySnapshot, errors: Ce
     if len(candidates) == 1:
         return candidates.pop()
     reason = (
-        f"{len(candidates)} calendars have this name: give an id" if candidates else "There is no such calendar"
+        f"{len(candidates)} calendars have this name: give an id" if candidates else "No such calendar"
     )
     errors.add(parsed.cells["calendar"].error(reason))
     return None

@@ -55,7 +55,7 @@ async def record_rename(session: WriteSession, organisation: Organisation, field
 async def list_names(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
     """Return all names of an organisation, newest entry first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Organisation, organisation_id) is None:
-        raise NotFound("There is no such organisation")
+        raise NotFound("No such organisation")
     query = (
         select(OrganisationName)
         .where(OrganisationName.organisation_id == organisation_id)
@@ -152,7 +152,7 @@ async def _locked(session: WriteSession, organisation_id: UUID) -> Organisation:
         Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE
     )
     if organisation is None:
-        raise NotFound("There is no such organisation")
+        raise NotFound("No such organisation")
     return organisation
 
 

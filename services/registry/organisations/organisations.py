@@ -90,7 +90,7 @@ async def get(session: AsyncSession, organisation_id: UUID) -> Organisation:
     """Return the organisation. Raise `NotFound`."""
     organisation = await session.get(Organisation, organisation_id)
     if organisation is None:
-        raise NotFound("There is no such organisation")
+        raise NotFound("No such organisation")
     return organisation
 
 
@@ -131,7 +131,7 @@ async def change(
         Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE
     )
     if organisation is None:
-        raise NotFound("There is no such organisation")
+        raise NotFound("No such organisation")
     check_version(organisation.version, version)
     _check_fields({name: getattr(organisation, name) for name in CROSS_CHECKED_FIELDS} | values, frozenset(values))
     await _check_references(session, values)
@@ -201,8 +201,8 @@ async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | No
 async def _check_references(session: AsyncSession, values: dict[str, Any]) -> None:
     referred: tuple[tuple[str, Any, str], ...] = (
         ("municipality", Municipality, "There is no municipality with this OKTMO code"),
-        ("parent_id", Organisation, "There is no such organisation"),
-        ("calendar_id", Calendar, "There is no such calendar"),
+        ("parent_id", Organisation, "No such organisation"),
+        ("calendar_id", Calendar, "No such calendar"),
     )
     errors = [
         FieldError(pointer=f"/{name}", detail=detail)

@@ -36,7 +36,7 @@ async def list_successions(
 ) -> Sequence[NamedSuccession]:
     """Return successions in both directions, latest first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Organisation, organisation_id) is None:
-        raise NotFound("There is no such organisation")
+        raise NotFound("No such organisation")
     about = or_(Succession.predecessor_id == organisation_id, Succession.successor_id == organisation_id)
     newest_first = (Succession.effective_on.desc(), Succession.id.desc())
     query = _named().where(about).order_by(*newest_first).limit(paging.limit + 1)
@@ -57,7 +57,7 @@ async def record(
     await lock_tree(session)
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if body is None:
-        raise NotFound("There is no such organisation")
+        raise NotFound("No such organisation")
     successor_ids = [successor.organisation_id for successor in new.successors]
     earlier = list(await session.scalars(select(Succession).where(Succession.predecessor_id == organisation_id)))
     _check_ended_once(earlier, new, successor_ids)
@@ -157,7 +157,7 @@ async def _check_successors(session: AsyncSession, organisation_id: UUID, succes
     for place, successor in enumerate(successor_ids):
         detail = None
         if successor not in known:
-            detail = "There is no such organisation"
+            detail = "No such organisation"
         elif successor == organisation_id:
             detail = "An organisation cannot succeed itself"
         elif successor in before:

@@ -62,7 +62,7 @@ async def list_of_day(
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
     """Return all checks of a page, newest first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Page, page_id) is None:
-        raise NotFound("There is no such page")
+        raise NotFound("No such page")
     query = (
         select(PageCheck)
         .where(PageCheck.page_id == page_id)

@@ -176,7 +176,7 @@ async def mark_lost(
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
     """Return all steps of a page, lost ones too, newest first, one more than the page holds. Raise `NotFound`."""
     if await session.get(Page, page_id) is None:
-        raise NotFound("There is no such page")
+        raise NotFound("No such page")
     query = (
         select(PageStep)
         .where(PageStep.page_id == page_id)
@@ -230,7 +230,7 @@ async def list_lost(
 async def _locked(session: WriteSession, page_id: UUID, within: Caller | None) -> Page:
     page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if page is None:
-        raise NotFound("There is no such page")
+        raise NotFound("No such page")
     if within is not None:
         reached = select(Page.id).where(Page.id == page_id, within.scope(Page.organisation_id))
         if await session.scalar(reached) is None:

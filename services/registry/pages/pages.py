@@ -83,7 +83,7 @@ async def get(session: AsyncSession, page_id: UUID) -> Page:
     """Return the page. Raise `NotFound`."""
     page = await session.get(Page, page_id)
     if page is None:
-        raise NotFound("There is no such page")
+        raise NotFound("No such page")
     return page
 
 
@@ -165,7 +165,7 @@ async def change(
     """Update the given fields. Raise `NotFound`, `PreconditionFailed` or `Invalid`."""
     page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if page is None:
-        raise NotFound("There is no such page")
+        raise NotFound("No such page")
     check_version(page.version, version)
     values = update.given_values()
     if "organisation_id" in values:
@@ -202,7 +202,7 @@ def page_event(model: type[PageRegistration], page: Page, actor: str, /, **data:
 
 async def _check_organisation(session: AsyncSession, organisation_id: UUID) -> None:
     if await session.get(Organisation, organisation_id) is None:
-        raise Invalid.field("/organisation_id", "There is no such organisation")
+        raise Invalid.field("/organisation_id", "No such organisation")
 
 
 @dataclass(frozen=True)

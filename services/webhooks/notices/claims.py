@@ -162,7 +162,7 @@ class _Round:
         return found
 
     def claim_warning(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter that tells that an account in a network was linked."""
+        """Lease the letter saying that an account in a network was linked."""
         address = self._confirmed_address(letter, keys)
         if address is None:
             letter.status = "cancelled"

@@ -26,8 +26,8 @@ LEASE = timedelta(minutes=15)
 class Claim:
     """A letter that this worker has until its lease ends.
 
-    It tells `lines` or a `report` with its PDF, is the link of `nonce`, or tells that an account in a network was
-    linked, or an endpoint disabled; without all of them it tells a former address that it was replaced.
+    It contains `lines`, a `report` with its PDF, or the link of `nonce`, or says that an account in a network was
+    linked, or an endpoint disabled; without all of them it says to a former address that it was replaced.
     """
 
     letter_id: UUID

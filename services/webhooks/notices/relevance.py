@@ -31,7 +31,7 @@ from shared.tables.registry import Organisation
 
 log = get_logger(__name__)
 
-# A notice that nobody could send for so long after it was due tells nothing new.
+# A notice still unsent this long after it was due tells its reader nothing new.
 TOO_LATE_AFTER = timedelta(days=3)
 # Time to correct the program.
 UNREADABLE_AFTER = timedelta(days=7)

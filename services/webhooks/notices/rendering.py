@@ -108,12 +108,12 @@ def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessa
 
 
 def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
-    """Return the e-mail that tells a former address that somebody else replaced it."""
+    """Return the e-mail to a former address saying that somebody else replaced it."""
     return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
 
 
 def linked_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
-    """Return the e-mail that tells that an account in a network was linked."""
+    """Return the e-mail saying that an account in a network was linked."""
     return _message(addresses, "Уведомления связаны с перепиской в соцсети", "linked", settings_url=settings_url)
 
 

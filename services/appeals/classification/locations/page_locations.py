@@ -85,7 +85,7 @@ def page_location(owner: str | None, municipality: str | None) -> PageLocation:
     named = _one(places)
     scope = owner_scope(owner)
     if scope in ("republic", "region"):
-        # A republican body's office in a district serves that district; its seat in the capital implies nothing.
+        # The district office of a republic-level body serves that district; a seat in the capital implies nothing.
         told = named if named != _CAPITAL else None
         return PageLocation(told, None, owner)
     told = given or named

@@ -127,7 +127,7 @@ class BuiltinModel:
 
     @staticmethod
     def of(state: Any) -> "BuiltinModel":
-        """Return the inverse of `state`."""
+        """Return the model that `state` describes."""
         return BuiltinModel(
             TfidfFeatures.of(state),
             **{

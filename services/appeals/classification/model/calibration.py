@@ -70,7 +70,7 @@ class Calibration:
 
     @staticmethod
     def of(state: Mapping[str, Any]) -> "Calibration":
-        """Return the inverse of `state`."""
+        """Return the calibration that `state` describes."""
         temperature, scale, sure_offset = (float(value) for value in state["calibration"])
         return Calibration(
             temperature, scale, state["calibration_offsets"], state["calibration_sureness"], sure_offset

@@ -278,7 +278,7 @@ class TextClassifier:
 
     @staticmethod
     def of(state: Mapping[str, Any]) -> "TextClassifier":
-        """Return the inverse of `state`. Raises `ValueError` for an unknown format."""
+        """Return the classifier that `state` describes. Raises `ValueError` for an unknown format."""
         if int(state["format"]) != FORMAT_VERSION:
             raise ValueError(
                 f"the classifier has format {int(state['format'])}, not {FORMAT_VERSION}: train it again"

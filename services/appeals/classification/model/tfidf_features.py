@@ -126,7 +126,7 @@ class TfidfFeatures:
 
     @staticmethod
     def of(state: Any) -> "TfidfFeatures":
-        """Return the inverse of `state`."""
+        """Return the features that `state` describes."""
         made = TfidfFeatures()
         for name, part in zip(("lemmas", "pieces"), made._parts, strict=True):
             part.take(str(state[f"{name}_words"]).split("\n"), state[f"{name}_idf"])

@@ -100,13 +100,15 @@ class StemIndex:
     """Stems by label, found in one pass over a text's words whatever their number."""
 
     def __init__(self, stems: Mapping[str, Iterable[str]]) -> None:
-        """`stems`: label → stems. Raises `ValueError` for an empty stem."""
+        """`stems`: label → stems. Raises `ValueError` for an empty or too short stem."""
         self._by_start: dict[str, list[_Entry]] = {}
         for label, written in stems.items():
             for stem in written:
                 parts = tuple(fold_text(stem).split())
                 if not parts or (len(parts) == 1 and len(parts[0]) < _SHORTEST_ALONE):
-                    raise ValueError(f"stem too short: {stem!r}")
+                    raise ValueError(
+                        f"stem {stem!r} is too short: a single word needs at least {_SHORTEST_ALONE} characters"
+                    )
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
         self._longest = max((len(start) for start in self._by_start), default=0)
         # The same words recur in every message: the stems that begin at a word are cached.

@@ -43,7 +43,7 @@ async def suggest_searches(visit: VisitDep, q: Typed = "") -> HTMLResponse:
 
 @router.get("/suggest/organisations")
 async def suggest_organisations(visit: VisitDep, field: Name = "organisation") -> HTMLResponse:
-    """Offer organisations by name, for a field of this name."""
+    """Suggest organisations for what was typed into the form field `field`."""
     found = await search_organisations(visit.api, _typed(visit, field))
     return _options(
         visit, [(one["name"], one["matched_name"] if one["matched_name"] != one["name"] else "") for one in found]
@@ -52,7 +52,7 @@ async def suggest_organisations(visit: VisitDep, field: Name = "organisation") -
 
 @router.get("/suggest/topics")
 async def suggest_topics(visit: VisitDep, field: Name = "topic") -> HTMLResponse:
-    """Offer topics and their groups by name, for a field of this name."""
+    """Suggest topics and topic groups for what was typed into the form field `field`."""
     typed = _typed(visit, field)
     found = (await load_topics(visit)).found(typed)[:_MOST_TOPICS] if len(typed) > 1 else []
     return _options(visit, [(name, "") for name in dict.fromkeys(one["name"] for one in found)])

@@ -52,7 +52,7 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"email": "почта"}, "email", "pattern"),
     ({"site": "сайт"}, "site", "URL"),
     ({"pos_opa_id": "№ 1"}, "pos_opa_id", "pattern"),
-    ({"calendar": "Лунный"}, "calendar", "no such calendar"),
+    ({"calendar": "Лунный"}, "calendar", "No such calendar"),
     ({"valid_from": "31.02.2024"}, "valid_from", "is not a date"),
     ({"valid_from": "2024-02-01", "valid_to": "2024-01-01"}, "valid_to", "before the first"),
     ({"valid_to": "0001-01-01"}, "valid_to", "greater than"),
