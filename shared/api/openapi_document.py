@@ -65,7 +65,7 @@ def serve(app: FastAPI) -> None:
         nonlocal building
         if building is None or (building.done() and building.exception() is not None):
             building = asyncio.create_task(asyncio.to_thread(lambda: bytes(JSONResponse(app.openapi()).body)))
-        # Whoever does not wait for it any more leaves it to others.
+        # A cancelled request must not cancel the task that other requests wait for.
         return Response(await asyncio.shield(building), media_type="application/json")
 
 

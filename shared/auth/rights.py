@@ -74,7 +74,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.METRICS_READ: "read figures",
     Right.REPORTS_READ: "read the weekly report of the region, the rows behind it, and signs of embellished "
     "figures",
-    Right.ANSWERS_GRADE: "grade answers of weekly samples, and decide about objections to the grades of others",
+    Right.ANSWERS_GRADE: "grade answers of weekly samples, and decide about objections to other people's grades",
     Right.GRADES_OBJECT: "object to the grades of the organisation's answers",
     Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
     Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",

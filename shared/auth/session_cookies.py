@@ -1,7 +1,7 @@
 """Cookies of a front end that is served from the gateway's own origin, and the check that a request comes from it.
 
-A browser sends cookies whoever asked for the request, so a request that they authenticate must say that a page of
-this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older browsers, by `Origin`.
+A browser sends cookies whichever site asked for the request, so a request that they authenticate must say that a
+page of this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older browsers, by `Origin`.
 """
 
 from datetime import timedelta
@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from shared.http.problems import Forbidden
 
 # Browsers accept `__Host-` only from this host itself, with `Secure` and for every path: so no other host of the
-# domain can put its own session in the place of ours.
+# domain can replace our session with its own.
 ACCESS_COOKIE = "__Host-gospablik-access"
 REFRESH_COOKIE = "__Host-gospablik-refresh"
 _READS = ("GET", "HEAD")

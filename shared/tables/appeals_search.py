@@ -19,7 +19,7 @@ class SearchDocument(Base):
     kind appeal (messages, sent replies, notes for everyone, address, organisation, number) | note (one that only
     its organisation reads: `written_by`, null: the centre). `id` is that of the appeal or the note.
     `organisation_id` and `number` are the appeal's. There are no foreign keys: checking them would wait for
-    whoever has locked one of the appeals, and lock the others meanwhile.
+    the transaction that has locked one of the appeals, and lock the others meanwhile.
     """
 
     __tablename__ = "appeal_search_documents"

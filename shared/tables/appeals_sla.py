@@ -136,7 +136,7 @@ class SlaClock(Base):
     due_at: Mapped[datetime | None]
     # Of a clock that was extended: its deadline without the extensions.
     unextended_due_at: Mapped[datetime | None]
-    # The open request to extend it, which whoever ends the clock ends too; the request refers to the clock.
+    # The open request to extend it, which is ended with the clock; the request refers to the clock.
     extension_request_id: Mapped[UUID | None]
     stopped_at: Mapped[datetime | None]
     used_seconds: Mapped[int | None] = mapped_column(BigInteger)
@@ -157,7 +157,7 @@ class SlaClock(Base):
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
-    # Whoever changes an appeal needs its clocks; lists of appeals leave them out.
+    # Changes of an appeal need its clocks; lists of appeals leave them out.
     events: Mapped[list["SlaClockEvent"]] = relationship(
         order_by="SlaClockEvent.sequence", lazy="selectin", cascade="save-update, merge"
     )

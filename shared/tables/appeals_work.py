@@ -57,7 +57,7 @@ class Absence(Base):
 
 
 class AppealWatcher(Base):
-    """A person who follows an appeal. Whoever may not read it any more is kept, and not shown."""
+    """A person who follows an appeal. People who may not read it any more are kept, and not shown."""
 
     __tablename__ = "appeal_watchers"
     __table_args__ = (Index("ix_appeal_watchers_person_id", "person_id", "appeal_id"),)
@@ -95,7 +95,7 @@ class AppealNote(Base):
 class AppealPresence(Base):
     """Who has the page of an appeal open until `expires_at`, by the database's clock.
 
-    No foreign key: a heartbeat must not wait for whoever changes the appeal. No index of `expires_at`, and pages
+    No foreign key: a heartbeat must not wait for a change of the appeal. No index of `expires_at`, and pages
     with room: heartbeats change rows in place, and the purge reads a small table.
     """
 

@@ -35,7 +35,7 @@ def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iter
 
 def _trimmed(row: Sequence[Any]) -> Sequence[Any]:
     """Return the row without trailing empty cells."""
-    return row[: next((place for place in range(len(row), 0, -1) if row[place - 1] is not None), 0)]
+    return row[: next((index for index in range(len(row), 0, -1) if row[index - 1] is not None), 0)]
 
 
 def _cell(value: Any) -> str:

@@ -62,7 +62,7 @@ class NetworkRows:
         self._messages: list[Message] = []
 
     def choose_page(self, owner: Body, district: Body) -> OfficialPage | None:
-        """Return the page that a citizen writes on: mostly of whoever answers; None if neither has one."""
+        """Return the page that a citizen writes on: mostly of the body that answers; None if neither has one."""
         own = self._rng.random() < _OWN_PAGE
         pages = (owner.pages or district.pages) if own else (district.pages or owner.pages)
         weights = [_NETWORK_WEIGHTS[page.network] for page in pages]

@@ -263,7 +263,7 @@ class DiscussionStore:
             )
 
     def unread(self, uid: str, topic: int) -> int:
-        """Return how many comments of others the user has not read."""
+        """Return how many comments of other users the user has not read."""
         number, _ = self.read_position(uid, topic)
         count = self.store.value(
             "SELECT count(*) FROM comments WHERE topic = ? AND number > ? AND author <> ? AND deleted_by IS NULL",

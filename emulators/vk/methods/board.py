@@ -54,10 +54,10 @@ def get_comments(call: MethodCall) -> dict[str, Any]:
     offset = call.number("offset", 0, least=None if start else 0)
     answer: dict[str, Any] = {"count": total}
     if start:
-        place = next((place for place, row in enumerate(rows) if row["id"] == start), None)
-        if place is None:
+        index = next((index for index, row in enumerate(rows) if row["id"] == start), None)
+        if index is None:
             raise vk_error(100, "start_comment_id is invalid")
-        offset = answer["real_offset"] = max(place + offset, 0)
+        offset = answer["real_offset"] = max(index + offset, 0)
     rows = rows[offset:][: min(call.number("count", 20, least=0), MAX_COUNT)]
     answer["items"] = [_comment_view(call, row) for row in rows]
     if call.flag("extended"):

@@ -201,8 +201,8 @@ def _slice(call: MethodCall, level: list[Row]) -> tuple[list[Row], int | None]:
     offset = call.number("offset", 0, least=None if start else 0)
     real = None
     if start:
-        place = next((place for place, row in enumerate(level) if row["id"] == start), None)
-        if place is None:
+        index = next((index for index, row in enumerate(level) if row["id"] == start), None)
+        if index is None:
             raise vk_error(100, "start_comment_id is invalid")
-        offset = real = max(place + offset, 0)
+        offset = real = max(index + offset, 0)
     return level[offset : offset + count], real

@@ -156,7 +156,7 @@ def _splice(owner: list[Any], start: Any, count: Any = None, *items: Any) -> lis
 
 
 def _index(owner: list[Any], item: Any) -> int:
-    return next((place for place, other in enumerate(owner) if _same(item, other)), -1)
+    return next((index for index, other in enumerate(owner) if _same(item, other)), -1)
 
 
 def _concat(owner: list[Any], *more: Any) -> list[Any]:

@@ -213,7 +213,7 @@ async def move_appeal(
 
 
 async def _after_change(session: WriteSession, caller: Caller, appeal_id: UUID) -> appeals.AppealOut:
-    """Return the appeal to whoever changed it, also if it is now out of their scope."""
+    """Return the appeal to the person who changed it, also if it is now out of their scope."""
     detail = await appeal_detail(session, caller, appeal_id, scoped=False)
     return detail if await appeal_queries.is_visible(session, caller, appeal_id) else without_colleagues(detail)
 
@@ -235,10 +235,10 @@ async def _move(
             assignee=body.assignee(),
         )
     elif not body.assignee().given:
-        raise Invalid.field("/to", "Name the new status, or a person as assignee_id")
+        raise Invalid.field("/to", "Give `to`, the new status, or `assignee_id`, a person")
     elif body.model_fields_set - {"to", "assignee_id"}:
         raise Invalid.field(
-            "/to", "Name the new status: only a move takes a reason, an organisation or an outcome"
+            "/to", "Give `to`, the new status: only a move takes a reason, an organisation or an outcome"
         )
     else:
         await assignee_changes.assign_person(session, appeal, body.assignee(), caller)

@@ -93,7 +93,7 @@ async def change_assignee_rule(
     version: RequiredVersion,
     response: Response,
 ) -> assignees.AssigneeRuleOut:
-    """Replace the people of the rule. The turns go on after whoever had the last one."""
+    """Replace the people of the rule. The turns go on after the person who had the last one."""
     await assignee_rules.change_people(session, caller, rule_id, version, body.person_ids)
     (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, rule_id)])
     set_etag(response, shown.version)

@@ -96,7 +96,7 @@ async def approve_extension(
     once: Once,
     response: Response,
 ) -> extensions.ExtensionRequestOut:
-    """Extend the deadline as requested. `If-Match` is the request's version. Whoever made it may not: 403.
+    """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made it.
 
     409 if it is not open any more, or the deadline has passed.
     """
@@ -129,7 +129,7 @@ async def refuse_extension(
     once: Once,
     response: Response,
 ) -> extensions.ExtensionRequestOut:
-    """Refuse the request with remarks; the deadline stays. Whoever made the request may not: 403."""
+    """Refuse the request with remarks; the deadline stays. 403 for the person who made the request."""
 
     async def work() -> extensions.ExtensionRequestOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
@@ -160,8 +160,8 @@ async def withdraw_extension_request(
 ) -> extensions.ExtensionRequestOut:
     """Take the request back before the centre decides; the deadline stays, and another request may be made.
 
-    `If-Match` is the request's version. Only whoever made it may, or a manager of the organisation: others get
-    403. 409 if it is not open any more.
+    `If-Match` is the request's version. 403 for everybody but the person who made it and the managers of the
+    organisation; 409 if it is not open any more.
     """
 
     async def work() -> extensions.ExtensionRequestOut:

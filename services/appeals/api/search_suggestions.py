@@ -25,7 +25,7 @@ async def list_search_suggestions(
     caller: Reader,
     q: Annotated[StorableText, Query(min_length=1, max_length=200, examples=["бабу"])],
 ) -> SearchSuggestions:
-    """Return names of places and topics that begin with the typed words; send the chosen one as `q` of the list.
+    """Return names of locations and topics that begin with the typed words. Send the chosen one as the list's `q`.
 
     Organisations have a search of their own: `GET /organisations/search`.
     """

@@ -25,10 +25,10 @@ router = APIRouter(tags=["appeals"])
 async def change_appeal_tags(
     session: WriteTransaction, caller: Worker, appeal_id: UUID, body: TagChange
 ) -> TagsOut:
-    """Add and remove tags, and return those that the appeal has now. It needs no version: others' tags stay.
+    """Add and remove tags, and return those that the appeal has now.
 
-    Tags are stored in lower case, with е for ё and single spaces. Whoever may read the appeal sees them: they are
-    no place for personal data.
+    It needs no version: tags that colleagues added stay. Tags are stored in lower case, with е for ё and single
+    spaces. Everyone who may read the appeal sees them: they must not contain personal data.
     """
     return TagsOut(tags=await tags.change_tags(session, caller, appeal_id, add=body.add, remove=body.remove))
 

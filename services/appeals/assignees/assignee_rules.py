@@ -105,7 +105,7 @@ async def create_rule(
 async def change_people(
     session: WriteSession, caller: Caller, rule_id: UUID, version: int | None, person_ids: Sequence[UUID]
 ) -> None:
-    """Replace the people of a rule; whoever had the last turn is kept. Raises as `create_rule`, and 412."""
+    """Replace the people of a rule; who had the last turn is kept. Raises as `create_rule`, and 412."""
     rule = await _locked(session, caller, rule_id)
     check_version(rule.version, version)
     await _require_staff(session, rule.organisation_id, person_ids)

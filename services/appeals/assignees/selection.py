@@ -91,8 +91,9 @@ async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> 
     """Return the locked appeals whose assignee changes: because nobody has them, or because the assignee may not
     work on them now.
 
-    Whoever worked for the same organisation on an answered appeal before gets it again; else the organisation's
-    rules choose. The organisation's rules stay locked, so that concurrent choices take one turn after the other.
+    A person who worked for the same organisation on an answered appeal before gets it again; else the
+    organisation's rules choose. The organisation's rules stay locked, so that concurrent choices take one turn
+    after the other.
     """
     waiting = await _without_assignee(session, appeals)
     if not waiting:

@@ -54,7 +54,7 @@ def file_name(file_id: UUID) -> str:
 def id_of(name: str) -> UUID | None:
     """Return the id in the name of a file, also of one whose writing was interrupted; None if it is not ours.
 
-    Only names that `file_name` gives count: a file of others must not be deleted as one without a row.
+    Only names that `file_name` gives count: another system's file must not be deleted as one without a row.
     """
     stem, _, suffix = name.rpartition(".")
     try:

@@ -81,7 +81,7 @@ async def check_change(session: AsyncSession, caller: Caller, change: BulkChange
             Person.id == change.assignee_id, has_access(), caller.scope(Person.organisation_id)
         )
         if await session.scalar(query) is None:
-            raise Invalid.field("/assignee_id", "Name a person with access, of an organisation within your scope")
+            raise Invalid.field("/assignee_id", "Give a person with access, of an organisation within your scope")
     elif change.action == "triage":
         await check_corrections(session, change.corrections(), needs_answer=bool(change.needs_answer))
     elif change.action in MOVE_TO:

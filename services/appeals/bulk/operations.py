@@ -139,7 +139,7 @@ def change_of(operation: BulkOperation) -> BulkChange:
 
 def visible(caller: Caller) -> ColumnElement[bool]:
     """Return the condition of the operations that the caller may see: the centre's moderators all, others their
-    own, and whoever manages assignees those of their organisation.
+    own, and managers of assignees those of their organisation.
 
     One that reached into subordinate organisations is shown only to a colleague who sees these too.
     """

@@ -35,9 +35,9 @@ async def take_back(
 ) -> RowChange:
     """Take back what the operation's row `changed` did to the appeal.
 
-    Whoever may make the move may take it back. Raises `NotFound`, `Forbidden`, `PreconditionFailed` when somebody
-    changed the appeal since, `Conflict` when its former state cannot be restored, `Invalid` when the former
-    organisation has closed.
+    Everybody who may make the move may take it back. Raises `NotFound`, `Forbidden`, `PreconditionFailed` when
+    somebody changed the appeal since, `Conflict` when its former state cannot be restored, `Invalid` when the
+    former organisation has closed.
     """
     caller = caller.with_right(Right.APPEALS_WORK)
     appeal = await appeal_queries.lock(session, caller, appeal_id)

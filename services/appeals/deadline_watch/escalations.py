@@ -1,9 +1,10 @@
 """Escalation of late and nearly late appeals: executor, manager, centre, deputy head, at the times of the policy.
 
 A step is taken once for each organisation that has the appeal and each deadline, that of the response and that of
-the final answer: a transfer or another deadline starts them again. Nobody is told twice of one breach: whoever was
-told before the transfer is left out. People are told in the working hours of the organisation. A step whose role
-nobody holds is skipped. Instead of an absent assignee the substitute is told, or the executors who are there.
+the final answer: a transfer or another deadline starts them again. Nobody is notified twice of one breach: people
+notified before the transfer are left out. People are notified in the working hours of the organisation. A step
+whose role nobody holds is skipped. Instead of an absent assignee the substitute is notified, or the executors who
+are there.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

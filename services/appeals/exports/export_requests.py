@@ -84,7 +84,7 @@ def _kept(caller: Caller) -> Sequence[ColumnElement[bool]]:
 async def get_own(
     session: AsyncSession, caller: Caller, export_id: UUID, *, for_update: bool = False
 ) -> AppealExport:
-    """Return an export of the caller. Raises `NotFound`, also for one of others, and for one that has expired."""
+    """Return an export of the caller. Raises `NotFound`, also for another person's and for an expired one."""
     query = select(AppealExport).where(and_(AppealExport.id == export_id, *_kept(caller)))
     found = await session.scalar(query.with_for_update() if for_update else query)
     if found is None:

@@ -90,7 +90,7 @@ async def approve(
 ) -> ExtensionRequest:
     """Extend the clock as requested; its deadline is computed again.
 
-    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for whoever made the request, and `Conflict` unless it is
+    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the person who asked, and `Conflict` unless it is
     open, or when the deadline has passed or the policy that applies now does not allow it.
     """
     request = await _get_open(session, appeal, request_id, version)
@@ -136,13 +136,13 @@ async def withdraw(
 ) -> ExtensionRequest:
     """Take the request back; the deadline stays, and another request may be made.
 
-    Raises `NotFound`, `PreconditionFailed`, `Conflict` unless it is open, and `Forbidden` for all but whoever made
-    it and the managers of their organisation.
+    Raises `NotFound`, `PreconditionFailed`, `Conflict` unless it is open, and `Forbidden` for all but the person
+    who made it and the managers of their organisation.
     """
     request = await _get_open(session, appeal, request_id, version)
     is_manager = caller.role is Role.MANAGER and caller.organisation_id == request.organisation_id
     if request.requested_by != caller.actor and not is_manager:
-        raise Forbidden("Only whoever made the request, or a manager of the organisation, may take it back")
+        raise Forbidden("Only the person who made the request, or a manager of the organisation, may take it back")
     _decide(request, _clock_of(appeal, request), caller, "withdrawn", None)
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "extension_withdrawn", caller.actor, **_entry(request))

@@ -158,4 +158,4 @@ def _unexplained(tokens: list[str], *known: StemIndex) -> list[str]:
     for index in known:
         for match in index.find(tokens):
             explained.update(range(match.start, match.start + len(match.words.split())))
-    return [word for place, word in enumerate(tokens) if place not in explained]
+    return [word for number, word in enumerate(tokens) if number not in explained]

@@ -89,7 +89,8 @@ async def record_silence(session: WriteSession) -> int:
         .where(FeedbackRound.ended_at.is_(None), FeedbackRound.silent_after < now)
         .order_by(FeedbackRound.silent_after, FeedbackRound.id)
         .limit(_BATCH)
-        # Whoever handles a message or a reply of the appeal meanwhile decides; the next round takes the rest.
+        # A message or a reply that is being handled has locked the rows that are skipped: it decides, and the next
+        # round takes the rest.
         .with_for_update(skip_locked=True)
     )
     recorder = AppealRecorder()

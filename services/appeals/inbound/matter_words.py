@@ -50,7 +50,7 @@ _CUES = StemIndex(
         ),
     }
 )  # fmt: skip
-# «В Сокол тоже приезжайте», «а на Модогоева …»: the same trouble, in another location.
+# «В Сокол тоже приезжайте», «а на Модогоева …»: the same problem in another location.
 _ELSEWHERE = StemIndex({"elsewhere": ("тоже$", "также$", "такая же", "такой же", "такое же", "такие же")})
 _LEADING = frozenset({"а", "и"})
 _PREPOSITIONS = frozenset({"в", "во", "на", "у", "по", "под", "за", "около", "возле"})

@@ -120,7 +120,7 @@ class MessagePlacer:
             author.appeals |= {appeal.id: loaded[appeal.id] for appeal in self._candidates(key)}
 
     def _candidates(self, key: ThreadAuthor) -> list[Appeal]:
-        order = {appeal_id: place for place, appeal_id in enumerate(self._authors[key].latest)}
+        order = {appeal_id: index for index, appeal_id in enumerate(self._authors[key].latest)}
         found = self._locked.candidates(key)
         found.sort(key=lambda appeal: (appeal.status == "answered", -order.get(appeal.id, -1)))
         return found[:_MAX_COMPARED]

@@ -68,7 +68,7 @@ async def apply_wish(
         raise Conflict(f"The appeal is «{appeal.status}»: nobody owes a next step")
     moved = appeal.organisation_id != former_organisation_id
     if moved and not caller.is_region_wide and wish.person_id is not None:
-        raise Invalid.field("/assignee_id", "Whoever gets the appeal decides which of their people works on it")
+        raise Invalid.field("/assignee_id", "The receiver of the appeal decides which of its people works on it")
     if wish.person_id == appeal.assignee_id:
         return
     has_it = appeal.assignee_id is not None and not moved
@@ -82,7 +82,7 @@ async def apply_wish(
         if wish.person_id not in staff or not staff[wish.person_id].may_work_for(owner):
             whose = "the centre" if owner is None else "its organisation"
             raise Invalid.field(
-                "/assignee_id", f"Name a person of {whose} with access and the right to work on it"
+                "/assignee_id", f"Give a person of {whose} with access and the right to work on the appeal"
             )
     recorder.change_assignee(appeal, wish.person_id, caller.actor)
 

@@ -130,7 +130,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
     if submission is None:
         if Right.APPEALS_TRIAGE not in caller.rights:
             raise Invalid.field(
-                "/source", "Say how the citizen got in touch: phone, reception, letter, or a system"
+                "/source", "Give how the citizen got in touch: phone, reception, letter or a system"
             )
         return
     if submission.source in NETWORKS:
@@ -153,7 +153,7 @@ async def _require_own_organisation(session: AsyncSession, caller: Caller, organ
         return
     query = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(query) is None:
-        raise Forbidden("Name your own organisation, or none: then the rules or the moderators decide")
+        raise Forbidden("Give your own organisation, or none: then the rules or the moderators decide")
 
 
 def _submission_row(appeal: Appeal, caller: Caller, submission: NewSubmission) -> AppealSubmission:

@@ -43,7 +43,7 @@ async def merge(
     the merged appeal, and `Conflict` when the two cannot be merged.
     """
     if appeal_id == into_id:
-        raise Invalid.field("/into", "Name another appeal")
+        raise Invalid.field("/into", "Give another appeal: one cannot be merged into itself")
     locked = await _lock_both(session, caller, appeal_id, into_id)
     if appeal_id not in locked:
         raise NotFound("No such appeal")

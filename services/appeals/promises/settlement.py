@@ -59,7 +59,7 @@ async def settle_promises(session: WriteSession, appeal: Appeal, reply: Reply, r
     """Apply a published reply to the promises of its locked appeal: end the earlier ones, open the reply's own.
 
     A reply does not end the promises of replies published after it. It ends one that an edit made of an earlier
-    reply, even if the edit came after it: whoever edited did not know of it yet.
+    reply, even if the edit came after it: the editor did not know of it yet.
     """
     published_at = reply.published_at
     if published_at is None:
@@ -161,7 +161,8 @@ async def record_broken_promises(session: WriteSession) -> int:
         .where(Promise.status == inline_literal("open"), Promise.promised_at < now)
         .order_by(Promise.promised_at, Promise.id)
         .limit(BATCH)
-        # Whoever publishes or moves the appeal meanwhile settles the promise; the next round takes the rest.
+        # A publication or a move of the appeal has locked the rows that are skipped; the next round takes the
+        # rest.
         .with_for_update(skip_locked=True)
     )
     recorder = AppealRecorder()

@@ -93,7 +93,7 @@ def _record_final_answer(
 def _assign_by_reply(
     appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str
 ) -> None:
-    """Assign an appeal in triage to whoever answered: by answering they decided that an answer was due."""
+    """Assign an appeal in triage to the organisation that answered: by answering it decided that one was due."""
     route = routing_context.route_appeal(appeal)
     page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
     organisation_id: UUID | None = page_owner.organisation_id if page_owner else route.organisation_id

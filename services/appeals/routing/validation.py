@@ -79,7 +79,7 @@ def _target(
     elif organisation_id is None:
         yield FieldError(
             pointer=here,
-            detail="Name the organisation that must answer",
+            detail="Give the organisation that must answer",
             text="не названа организация, которая отвечает",
         )
     elif organisation_id not in organisations:
@@ -124,7 +124,7 @@ def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldE
     if rule.settlement is not None and rule.municipality is None:
         yield FieldError(
             pointer=f"{pointer}/municipality",
-            detail="Also name the municipality: settlements of this name exist in several",
+            detail="Give the municipality too: settlements in several have the same name",
             text="к населённому пункту выберите муниципалитет",
         )
     elif (

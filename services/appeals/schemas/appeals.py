@@ -67,7 +67,7 @@ class AppealSummary(BaseModel):
     )
     urgency: Urgency = Field(examples=["normal"])
     outcome: AppealOutcome | None = Field(
-        description="How the matter ended, as the final answer or whoever closed the appeal says"
+        description="How the matter ended, as the final answer or the person who closed the appeal says"
     )
     feedback_kind: FeedbackKind | None = Field(
         description=f"What the citizen said about the last final answer. {KIND_HELP}", examples=[None]

@@ -23,7 +23,7 @@ class NoteIn(RequestBody):
     visibility: NoteVisibility = Field(
         default="organisation",
         description="`organisation`: its author's organisation, or the centre; the centre reads all notes. "
-        "`everyone_on_appeal`: whoever may read the appeal, also organisations that get it later",
+        "`everyone_on_appeal`: everyone who may read the appeal, also organisations that get it later",
     )
     mentions: list[UUID] = Field(
         default=[], max_length=MAX_MENTIONS, description="People to notify; they become watchers", examples=[[]]

@@ -30,7 +30,7 @@ class SearchSuggestion(BaseModel):
     kind: SuggestionKind = Field(description="`locality`: a part of a town; `landmark`: a known building or site")
     name: str = Field(examples=["Бабушкина"])
     municipality: str | None = Field(
-        description="Of a place; null for a topic, and for a name that is in several municipalities",
+        description="Of a location; null for a topic, and for a name that is in several municipalities",
         examples=["город Улан-Удэ"],
     )
 

@@ -46,7 +46,7 @@ _SPACES = f"{LOOKED_BEYOND}-"
 
 
 def folded(text: SQLCoreOperations[str]) -> ColumnElement[str]:
-    """Return the text as it is parsed, of the same length: with е for ё, since people write either."""
+    """Return the SQL expression of the text as it is parsed, of the same length: with е for ё."""
     letters, folded_letters = "".join(FOLDED_LETTERS), "".join(FOLDED_LETTERS.values())
     return func.translate(text, letters + _SPACES, folded_letters + " " * len(_SPACES))
 
@@ -95,7 +95,7 @@ def _appeal_documents(appeal_ids: Sequence[UUID]) -> Select[Any]:
 
 
 def _details(appeal_ids: Sequence[UUID]) -> Select[Any]:
-    """Return what else people search by, with the text of appeals that were opened by hand."""
+    """Return the query of what else people search by, with the text of appeals that were opened by hand."""
     words = func.concat_ws(
         " ",
         Appeal.number,

@@ -56,7 +56,7 @@ class FoundText(NamedTuple):
 
 
 def _marked(text: SQLCoreOperations[str]) -> ColumnElement[str]:
-    """Return the whole text with its found words between control characters."""
+    """Return the SQL expression of the whole text with its found words between control characters."""
     plain = func.translate(folded(text), _START + _STOP, "  ")
     return func.ts_headline(RUSSIAN, plain, TERMS, _OPTIONS)
 

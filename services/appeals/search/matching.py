@@ -56,7 +56,7 @@ class Search(NamedTuple):
 def _search_terms(q: str) -> ColumnElement[str]:
     """Return the query of a search: words in any form, "an exact phrase", -without, one or another.
 
-    A name of a place with a typo is searched for as it is written and as it is spelt.
+    A location's name with a typo is searched for as it is written and as it is spelt.
     """
     written = _HYPHEN_IN_WORD.sub(" ", q).translate(_FOLDED)
     query: ColumnElement[str] = func.websearch_to_tsquery(RUSSIAN, literal(written))

@@ -1,4 +1,4 @@
-"""What somebody who is typing a search may mean: names of places and topics that begin with the typed words."""
+"""What somebody who is typing a search may mean: names of locations and topics that begin with the typed words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _KINDS: Sequence[SuggestionKind] = get_args(SuggestionKind.__value__)
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A name, and the municipality of the place if it is in one only."""
+    """A name, and the municipality of the location if it is in one only."""
 
     kind: SuggestionKind
     name: str
@@ -37,15 +37,15 @@ async def suggest(session: AsyncSession, typed: str) -> list[Suggestion]:
         return []
     topics = [Suggestion("topic", name) for name in await session.scalars(select(Topic.name).where(Topic.active))]
     found = [
-        (place, suggestion)
-        for name_words, suggestion in (*_places(), *_with_words(topics))
-        if (place := _place(words, name_words)) is not None
+        (start, suggestion)
+        for name_words, suggestion in (*_locations(), *_with_words(topics))
+        if (start := _start(words, name_words)) is not None
     ]
     found.sort(key=lambda one: (one[0], _KINDS.index(one[1].kind), one[1].name))
     return [suggestion for _, suggestion in found[:MAX_SUGGESTIONS]]
 
 
-def _place(typed: Sequence[str], words: Sequence[str]) -> int | None:
+def _start(typed: Sequence[str], words: Sequence[str]) -> int | None:
     """Return from which word on the name has the typed words in order, the last one begun; None if it has not."""
     last = len(typed) - 1
     for start in range(len(words) - last):
@@ -55,7 +55,7 @@ def _place(typed: Sequence[str], words: Sequence[str]) -> int | None:
 
 
 @lru_cache(maxsize=1)
-def _places() -> Sequence[tuple[tuple[str, ...], Suggestion]]:
+def _locations() -> Sequence[tuple[tuple[str, ...], Suggestion]]:
     municipalities: dict[tuple[SuggestionKind, str], set[str]] = {}
     for entries in gazetteer().names.values():
         for entry, _ in entries:

@@ -1,4 +1,4 @@
-"""What else a word of a search may be written as: its other forms, and the name of a place that it misspells.
+"""What else a word of a search may be written as: its other forms, and a location's name that it misspells.
 
 The stemmer of Postgres cuts endings, and so misses forms whose stem changes («остановка», «остановок»; «рынок»,
 «рынка»). The dictionary of pymorphy3 knows all forms; of those with the same stem one is enough.
@@ -22,7 +22,7 @@ _WORD = re.compile(r"(?<!\w)[а-я]{3,30}(?!\w)")
 _REMEMBERED = 10_000
 # A rarer reading of a form, such as «стали» from «сталь», would find other words.
 _MIN_SCORE = 0.2
-# Names of places are corrected by one edit, and long ones by two.
+# Names of locations are corrected by one edit, and long ones by two.
 _MIN_LENGTH, _LONG = 5, 9
 
 
@@ -74,7 +74,7 @@ def _dictionary_forms(word: str) -> list[str]:
 
 
 def _similar_names(word: str) -> list[str]:
-    """Return the words of names of places that are spelt most like the word."""
+    """Return the words of location names that are spelt most like the word."""
     if len(word) < _MIN_LENGTH:
         return []
     edits = 1 if len(word) < _LONG else 2
@@ -86,7 +86,7 @@ def _similar_names(word: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _forms_of_names() -> Mapping[str, Sequence[str]]:
-    """Return the words of all names of places, each with its other cases.
+    """Return the words of all location names, each with its other cases.
 
     A name that people write in one word and in two has the words in order as one more form.
     """
@@ -94,8 +94,8 @@ def _forms_of_names() -> Mapping[str, Sequence[str]]:
     cases: dict[tuple[str, int, int], set[str]] = {}
     for words, entries in names.items():
         for entry, _ in entries:
-            for place, word in enumerate(words):
-                cases.setdefault((entry.name, len(words), place), set()).add(word)
+            for index, word in enumerate(words):
+                cases.setdefault((entry.name, len(words), index), set()).add(word)
     forms: dict[str, set[str]] = {}
     for same in cases.values():
         for word in same:

@@ -193,12 +193,12 @@ def reopened_after(row: SlaClock) -> datetime | None:
     was withdrawn.
     """
     traces = traces_of_withdrawn_answers([(event.kind, event.at) for event in row.events])
-    events = [event for place, event in enumerate(row.events) if place not in traces]
+    events = [event for index, event in enumerate(row.events) if index not in traces]
     kinds = [event.kind for event in events]
     if "reopened" not in kinds:
         return None
-    place = len(kinds) - 1 - kinds[::-1].index("reopened")
-    return None if "restarted" in kinds[place:] else events[place - 1].at
+    index = len(kinds) - 1 - kinds[::-1].index("reopened")
+    return None if "restarted" in kinds[index:] else events[index - 1].at
 
 
 def extensions_of(row: SlaClock) -> list[SlaClockEvent]:

@@ -302,7 +302,7 @@ def has_message_to_answer(appeal: Appeal) -> bool:
 
 
 def runs_next_response_clock() -> ColumnElement[bool]:
-    """Return the condition in SQL that the clock of a next response runs or is paused."""
+    """Return the SQL condition that the clock of a next response runs or is paused."""
     return exists().where(
         SlaClock.appeal_id == Appeal.id, SlaClock.kind == "next_response", SlaClock.state.in_(STARTED_STATES)
     )

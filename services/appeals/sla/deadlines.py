@@ -301,26 +301,26 @@ def _history(events: Sequence[ClockEvent]) -> _History:
 
 
 def traces_of_withdrawn_answers(events: Sequence[tuple[str, datetime]]) -> set[int]:
-    """Return the places of the events, given by kind and time, that do not count because an answer was withdrawn.
+    """Return the indexes of the events, given by kind and time, that do not count because an answer was withdrawn.
 
     These are the stops at the moment of the answer, the reopenings after them, and the withdrawal itself.
     """
     traces: set[int] = set()
-    for place, (kind, _) in enumerate(events):
+    for index, (kind, _) in enumerate(events):
         if kind != "answer_withdrawn":
             continue
-        stops = [number for number in range(place) if number not in traces and events[number][0] == "stopped"]
+        stops = [number for number in range(index) if number not in traces and events[number][0] == "stopped"]
         # A clock stopped by the answer, reopened by mistake and stopped again has two stops at the moment of the
         # answer: neither counts.
         stops = [number for number in stops if events[number][1] == events[stops[-1]][1]]
         reopenings = {number + 1 for number in stops if events[number + 1][0] == "reopened"}
-        traces |= {place, *stops} | reopenings
+        traces |= {index, *stops} | reopenings
     return traces
 
 
 def _without_withdrawn_answers(events: Sequence[ClockEvent]) -> list[ClockEvent]:
     traces = traces_of_withdrawn_answers([(event.kind, event.at) for event in events])
-    return [event for place, event in enumerate(events) if place not in traces]
+    return [event for index, event in enumerate(events) if index not in traces]
 
 
 def _with_reopenings_as_pauses(events: Sequence[ClockEvent]) -> list[ClockEvent]:

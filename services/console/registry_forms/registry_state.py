@@ -45,7 +45,7 @@ async def registry_state(visit: Visit) -> RegistryState:
 async def needs_first_run(visit: Visit) -> bool:
     """Return whether the home page leads to the first run: it is not done, and the person may do it.
 
-    Whoever has several organisations has set up more than the first run does.
+    A registry with several organisations is set up further than the first run goes.
     """
     if not may_set_up(visit):
         return False

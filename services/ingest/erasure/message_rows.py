@@ -174,7 +174,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 
 
 async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:
-    """Erase the payloads of others' comments in the person's threads that name the person, as replies to them do.
+    """Erase the payloads of other authors' comments in the person's threads that name the person, as replies do.
 
     What others wrote stays.
     """
@@ -201,7 +201,7 @@ async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, nati
 
 
 def _own_threads(erasure: Erasure) -> Select[str]:
-    """Return the public threads that the person wrote in."""
+    """Return the query of the public threads that the person wrote in."""
     own = (Message.author_key == erasure.pseudonym) & (Message.kind != "message")
     return select(Message.thread_key).where(own).distinct()
 

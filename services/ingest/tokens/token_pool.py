@@ -241,30 +241,30 @@ class DatabaseTokenPool:
             reason=reason,
             method=method,
         )
-        trouble = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
+        failure = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
         token.unsaved_failures += 1
         # In a task of its own: the supervisor may cancel the loop that made this call once the token is unusable.
-        task = asyncio.create_task(self._save(trouble))
+        task = asyncio.create_task(self._save(failure))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
         await asyncio.shield(task)
 
-    async def _save(self, trouble: TokenFailure) -> None:
+    async def _save(self, failure: TokenFailure) -> None:
         try:
-            await save_failure(self._database, trouble)
+            await save_failure(self._database, failure)
         except DATABASE_ERRORS as error:
-            self._unsaved.append(trouble)
+            self._unsaved.append(failure)
             log.warning("token failure not stored yet", error=type(error).__name__)
         else:
-            self._saved(trouble)
+            self._saved(failure)
 
     async def _save_left_over(self) -> None:
         while self._unsaved:
-            trouble = self._unsaved[0]
-            await save_failure(self._database, trouble)
+            failure = self._unsaved[0]
+            await save_failure(self._database, failure)
             self._unsaved.pop(0)
-            self._saved(trouble)
+            self._saved(failure)
 
-    def _saved(self, trouble: TokenFailure) -> None:
-        if (token := self._tokens.get(trouble.token_id)) is not None:
+    def _saved(self, failure: TokenFailure) -> None:
+        if (token := self._tokens.get(failure.token_id)) is not None:
             token.unsaved_failures = max(token.unsaved_failures - 1, 0)

@@ -63,30 +63,30 @@ async def emit_state_changed(
     )
 
 
-async def save_failure(database: Database, trouble: TokenFailure) -> None:
+async def save_failure(database: Database, failure: TokenFailure) -> None:
     """Save the failure and emit its event, unless it is already saved."""
     async with database.write() as session:
         row = await session.scalar(
-            select(NetworkToken).where(NetworkToken.id == trouble.token_id).with_for_update()
+            select(NetworkToken).where(NetworkToken.id == failure.token_id).with_for_update()
         )
         if row is None:
             return
-        if trouble.method is not None and trouble.until is not None:
+        if failure.method is not None and failure.until is not None:
             known = False
             before: dict[str, str] = row.limited_methods
             still = {name: until for name, until in before.items() if datetime.fromisoformat(until) > clock.now()}
-            row.limited_methods = {**still, trouble.method: trouble.until.isoformat()}
-            row.reason = trouble.reason
+            row.limited_methods = {**still, failure.method: failure.until.isoformat()}
+            row.reason = failure.reason
             state = TokenState.LIMITED.value
         else:
-            known = row.state == trouble.state
-            row.state, row.reason, row.limited_until = trouble.state.value, trouble.reason, trouble.until
-            row.challenge = dict(trouble.challenge) if trouble.challenge else None
+            known = row.state == failure.state
+            row.state, row.reason, row.limited_until = failure.state.value, failure.reason, failure.until
+            row.challenge = dict(failure.challenge) if failure.challenge else None
             drop_solution(row)
             state = row.state
         row.updated_at = clock.now()
         if not known:
-            await emit_state_changed(session, row, state=state, reason=trouble.reason, method=trouble.method)
+            await emit_state_changed(session, row, state=state, reason=failure.reason, method=failure.method)
 
 
 async def expire_limits(database: Database) -> None:

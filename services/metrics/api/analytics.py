@@ -227,7 +227,7 @@ async def get_municipality_map(session: ReadTransaction, selection: MapSelection
     Geometry and population come from the region's map file; without one `geometry` is null. There is no filter by
     location: the map shows all.
     """
-    # The table and the municipalities of one state of the database.
+    # Read the table and the municipalities from one snapshot.
     await use_snapshot(session)
     async with statement_timeout(session):
         found = await municipality_map.compute_map(session, selection, configured_map())

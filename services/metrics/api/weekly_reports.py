@@ -214,7 +214,7 @@ async def list_report_rows(
     response: Response,
 ) -> Page[ReportRow]:
     """Return the rows of a population that the report of the week counts, as they are now, newest first."""
-    # The peer groups of pages and their rows of one state of the database.
+    # Read the peer groups of pages and their rows from one snapshot.
     await use_snapshot(session)
     time = reported_time(week, clock.now())
     rows = await report_rows.list_rows(session, population, time, filters, paging)

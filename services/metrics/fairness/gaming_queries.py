@@ -1,8 +1,8 @@
 """Read what the signs of embellished figures are computed from: one query for each sign.
 
-The rows are those of all organisations, because a sign compares an organisation with its peers: whoever shows
-signs limits them to what the caller may see. Appeals belong to their current organisation and to the period in
-which they were opened.
+The rows are those of all organisations, because a sign compares an organisation with its peers: the caller of a
+query limits the signs to what the reader may see. Appeals belong to their current organisation and to the period
+in which they were opened.
 """
 
 from collections.abc import Sequence

@@ -167,7 +167,7 @@ def _lists(
     for share in found:
         if share.rank is None or share.score is None or prior is None:
             continue
-        # Whoever is at an end was selected among all: the interval of one would be too narrow.
+        # An organisation at an end was selected among all: the interval of a single one would be too narrow.
         interval = wilson_interval(share.successes, share.trials, 1 - LISTED_BY_CHANCE / len(ordered))
         assert interval is not None
         low, high = interval

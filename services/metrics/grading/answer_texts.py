@@ -68,7 +68,7 @@ def _texts(row: Any, question: Sequence[str] | None) -> AnswerTexts:
 
 
 def _sampled_text() -> ScalarSelect[str | None]:
-    """Return what stood in the network before the first edit or withdrawal after the draw; null: nothing changed.
+    """Return the subquery of the text before the first edit or withdrawal after the draw; null: nothing changed.
 
     Changes are counted, since the clocks of services differ.
     """

@@ -19,8 +19,8 @@ async def erase_grades(session: WriteSession, appeal_ids: Sequence[UUID]) -> int
     """Empty the texts about answers to these appeals; return how many there are. Scores stay. Idempotent.
 
     An answer that waits for a second grade is complete with the first: nobody can grade it any more.
-    The replies are erased already: whoever grades an answer or objects locks the item, as here, and reads the
-    reply afterwards, so no text comes back.
+    The replies are erased already: a grade or an objection locks the item, as here, and reads the reply
+    afterwards, so no text comes back.
     """
     of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
     items = (

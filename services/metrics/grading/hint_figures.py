@@ -86,7 +86,7 @@ def _share(part: int, whole: int) -> HintShare:
 
 
 def _hints_of_submission() -> ScalarSelect[Any]:
-    """Return the hints of the version that was published first; null: nobody checked it.
+    """Return the subquery of the hints of the version that was published first; null: nobody checked it.
 
     An edit stores its text as a further version, and before it the former text if that had none: they have one
     time of saving.
@@ -116,7 +116,7 @@ def _hints_of_submission() -> ScalarSelect[Any]:
 
 
 def _hints_of_edit() -> ScalarSelect[Any]:
-    """Return the hints of the last edit that had been applied when the sample was drawn."""
+    """Return the subquery of the hints of the last edit that had been applied when the sample was drawn."""
     numbered = (
         select(
             ReplyChange.hints,

@@ -31,8 +31,8 @@ async def object_to_grades(
 ) -> ObjectionOut:
     """Store the objection of the caller's organisation to the grades of its answer.
 
-    Raises `NotFound` for an answer of others or without all grades, and `Conflict` for a second objection, after
-    `days`, or if the citizen's data was erased.
+    Raises `NotFound` for an answer of another organisation or without all grades, and `Conflict` for a second
+    objection, after `days`, or if the citizen's data was erased.
     """
     visible = select(GradingItem.id).where(
         GradingItem.id == item_id, GradingItem.graded_at.is_not(None), caller.scope(GradingItem.organisation_id)
@@ -75,7 +75,7 @@ async def reject(
     """Leave the grades as they are.
 
     Raises `NotFound`, `PreconditionFailed`, `Conflict` unless the objection is open or if the citizen's data was
-    erased, and `Forbidden` for an API client and for whoever graded the answer, wrote, edited or approved it.
+    erased, and `Forbidden` for an API client and for a person who graded, wrote, edited or approved the answer.
     """
     objection, _ = await _lock_open(session, caller, objection_id, version)
     return await _decide(session, caller, objection, "rejected", given.reason)
@@ -126,9 +126,9 @@ async def _lock_open(
         raise Conflict(f"The objection is decided: it was {found.status}")
     check_version(found.version, version)
     if any(grade.grader == caller.actor for grade in await grades_of(session, item.id)):
-        raise Forbidden("Whoever graded the answer may not decide about an objection to it: another person may")
+        raise Forbidden("You graded the answer: another person must decide about an objection to it")
     if await session.scalar(select(Reply.id).where(Reply.id == item.reply_id, took_part(caller.actor))):
-        raise Forbidden("Whoever wrote, edited or approved the answer may not decide about its grades")
+        raise Forbidden("You wrote, edited or approved the answer: another person must decide about its grades")
     await require_texts(session, item)
     return found, item
 

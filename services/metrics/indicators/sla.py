@@ -52,7 +52,7 @@ _COUNTED_COLUMNS = (
     "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
     "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind",
 )  # fmt: skip
-# Whoever changes what is counted here raises it: rollups of another definition are not read, but counted again.
+# Raise it with each change of what is counted here: rollups of another definition are counted again.
 SLA_DEFINITION = 1
 # A merged appeal is counted as the one that it was merged into.
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
@@ -109,7 +109,7 @@ def breakdown_by(group_by: SlaGroupBy | None, columns: GroupedBy) -> Breakdown:
 
 
 def join_names(query: Select[Any], group_by: SlaGroupBy | None, columns: GroupedBy) -> Select[Any]:
-    """Join what the group's key, name and order need."""
+    """Return the query joined with what the group's key, name and order need."""
     if group_by in {SlaGroupBy.ORGANISATION, SlaGroupBy.MUNICIPALITY}:
         query = query.outerjoin(Organisation, Organisation.id == columns.organisation_id)
     if group_by == SlaGroupBy.MUNICIPALITY:

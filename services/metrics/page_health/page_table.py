@@ -150,7 +150,7 @@ def _table(
     first: Week,
     last: Week,
 ) -> PageTable:
-    networks, keys = list(NETWORKS), {key: place for place, key in enumerate(names)}
+    networks, keys = list(NETWORKS), {key: index for index, key in enumerate(names)}
     ordered = sorted(rows, key=lambda row: (networks.index(row.network), keys[row.key], row.week))
     return PageTable(
         first_week=first.name,

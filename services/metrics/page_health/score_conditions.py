@@ -25,5 +25,8 @@ def fell_silent(week: Week, days: int = SILENT_DAYS) -> ColumnElement[bool]:
 
 
 def score_change(before: Any) -> ColumnElement[Decimal | None]:
-    """Return the difference to an earlier row; null if one of the scores is missing or another formula gave it."""
+    """Return the SQL expression of the difference to an earlier row.
+
+    Null if one of the scores is missing or another formula gave it.
+    """
     return case((before.formula_id == PageScore.formula_id, PageScore.score - before.score))

@@ -1,6 +1,6 @@
 """Pointers to figures of a report: as JSON pointers, but elements of lists by what identifies them.
 
-The place of an element in its list may change: «/topics/<id of the topic group>/appeals/value».
+The index of an element in its list may change: «/topics/<id of the topic group>/appeals/value».
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ def figures(document: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[t
 def child(node: Any, step: str) -> Any:
     """Return what a step of a pointer leads to; None if the document has no such element."""
     if isinstance(node, list):
-        return next((one for place, one in enumerate(node) if _key(one, place) == step), None)
+        return next((one for index, one in enumerate(node) if _key(one, index) == step), None)
     return node.get(step) if isinstance(node, Mapping) else None
 
 
@@ -41,19 +41,19 @@ def _figures(value: Any, pointer: str) -> Iterator[tuple[str, Figure]]:
         for name, inner in value.items():
             yield from _figures(inner, f"{pointer}/{_escaped(name)}")
     elif isinstance(value, list):
-        for place, element in enumerate(value):
-            yield from _figures(element, f"{pointer}/{_escaped(_key(element, place))}")
+        for index, element in enumerate(value):
+            yield from _figures(element, f"{pointer}/{_escaped(_key(element, index))}")
     elif value is None or isinstance(value, int | float):
         yield pointer, value
 
 
-def _key(element: Any, place: int) -> str:
-    """Return what identifies an element of a list; its place if nothing does."""
+def _key(element: Any, index: int) -> str:
+    """Return what identifies an element of a list; its index if nothing does."""
     if isinstance(element, Mapping):
         for name in _KEYS:
             if name in element:
                 return NONE if element[name] is None else str(element[name])
-    return str(place)
+    return str(index)
 
 
 def _escaped(step: str) -> str:

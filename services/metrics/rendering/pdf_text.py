@@ -1,4 +1,4 @@
-"""Texts of a PDF: only characters that the embedded fonts have, with places to break very long words.
+"""Texts of a PDF: only characters that the embedded fonts have, with break points in very long words.
 
 PDF/UA forbids characters without a glyph. A citizen's emoji becomes «[эмодзи]» instead of an empty box.
 """

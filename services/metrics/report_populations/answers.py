@@ -37,7 +37,7 @@ NOT_TO_THE_POINT = ("off_topic", "when_unanswered", "why_unanswered", "where_una
 
 @cache
 def answers() -> Select[Any]:
-    """Return the replies published in the period, with the signs of their texts.
+    """Return the query of replies published in the period, with the signs of their texts.
 
     `checked`: the text was checked when it was submitted here. A reply to all appeals of an incident is not
     canned.
@@ -103,7 +103,7 @@ def _text_digest(reply: Any) -> ColumnElement[Any]:
 
 
 def _repeated_texts() -> CTE:
-    """Return the texts that an organisation gave to several appeals shortly before or in the period."""
+    """Return the query of texts that an organisation gave to several appeals shortly before or in the period."""
     texts = (
         select(Reply.appeal_id, _text_digest(Reply).label("digest"))
         .where(

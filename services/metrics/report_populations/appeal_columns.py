@@ -35,7 +35,7 @@ def appeal_dimensions(row_id: ColumnElement[Any], organisation_id: ColumnElement
 
 
 def of_appeals(query: Select[Any]) -> Select[Any]:
-    """Join what the dimensions of appeals need."""
+    """Return the query joined with what the dimensions of appeals need."""
     return (
         query.select_from(Appeal)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
@@ -44,5 +44,5 @@ def of_appeals(query: Select[Any]) -> Select[Any]:
 
 
 def open_at(moment: Any) -> ColumnElement[bool]:
-    """Return whether the appeal was not closed by then, or is open again: nothing is awaited of a closed one."""
+    """Return the condition that the appeal was open at the moment or is open again."""
     return or_(Appeal.closed_at.is_(None), Appeal.closed_at >= moment)

@@ -13,7 +13,7 @@ from shared.tables.appeals import Appeal
 
 @cache
 def closed_unanswered() -> Select[Any]:
-    """Return the appeals closed in the period, closed and without a reply at its end, whatever became of them."""
+    """Return the query of appeals closed in the period that were closed and without a reply at its end."""
     closed = closed_in(START, END).subquery("closed")
     return (
         of_appeals(

@@ -17,7 +17,7 @@ _PageOwner = aliased(Organisation)
 
 @cache
 def deleted() -> Select[Any]:
-    """Return the citizens' questions that the community deleted in the period, by the owner of the page."""
+    """Return the query of citizens' questions that the page deleted in the period, with the page's owner."""
     columns: list[ColumnElement[Any]] = [
         Message.id.label("row_id"),
         AppealMessage.appeal_id.label("appeal_id"),

@@ -13,7 +13,7 @@ from shared.tables.appeals_feedback import FeedbackRound
 
 @cache
 def feedback() -> Select[Any]:
-    """Return what citizens said in the period about final answers; silence is not said."""
+    """Return the query of citizens' feedback on final answers in the period; silence is none."""
     return (
         of_appeals(
             select(

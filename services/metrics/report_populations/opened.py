@@ -20,7 +20,7 @@ from shared.tables.appeals_replies import Reply
 
 @cache
 def opened() -> Select[Any]:
-    """Return the appeals opened in the period that need an answer, with what became of them by `as_of`."""
+    """Return the query of appeals opened in the period that need an answer, with their outcome by `as_of`."""
     answered = func.coalesce(Appeal.first_response_at < AS_OF, false())
     final = func.coalesce(Appeal.final_answer_at < AS_OF, false())
     closed = func.coalesce(Appeal.closed_at < AS_OF, false())

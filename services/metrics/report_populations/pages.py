@@ -30,7 +30,7 @@ _START = bindparam("period_start", type_=DateTime(timezone=True))
 
 @cache
 def pages() -> Select[Any]:
-    """Return the pages that were scored in the week of the period, beside their score of the week before.
+    """Return the query of pages that were scored in the week of the period, beside their score of the week before.
 
     Besides the times it is executed with `peer_group_parameters`.
     """
@@ -70,6 +70,6 @@ def pages() -> Select[Any]:
 
 
 def _week_name(days_before: int = 0) -> ColumnElement[str]:
-    """Return the name of the period's first week, or of an earlier one, as `Week.name` gives it."""
+    """Return the SQL expression of `Week.name` for the period's first week, or for an earlier one."""
     local = func.timezone(REGION_TIME_ZONE.key, _START) - cast(literal(f"{days_before} days"), Interval)
     return func.to_char(local, 'IYYY-"W"IW')

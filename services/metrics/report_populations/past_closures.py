@@ -24,7 +24,7 @@ def _closes(entry: Any) -> ColumnElement[bool]:
 
 
 def _was_taken_back(entry: Any) -> ColumnElement[bool]:
-    """Return whether a later entry undoes what an entry says: all since its `undone_since`."""
+    """Return the condition that a later entry undoes what an entry says: all since its `undone_since`."""
     undo = aliased(TimelineEntry)
     since = cast(undo.data.op("->>")("undone_since"), DateTime(timezone=True))
     found = (
@@ -38,7 +38,7 @@ def _was_taken_back(entry: Any) -> ColumnElement[bool]:
 
 
 def was_closed_at(moment: Any) -> ColumnElement[bool]:
-    """Return whether the appeal was closed at a moment by the last entry of its timeline before that says.
+    """Return the condition that the appeal was closed at a moment: its last status by then says so.
 
     A subquery of a column, unlike `EXISTS`, is a look-up for each appeal: the database cannot make it a join with
     all closures that ever were.
@@ -61,7 +61,7 @@ def was_closed_at(moment: Any) -> ColumnElement[bool]:
 
 
 def had_reply_at(moment: Any) -> ColumnElement[bool]:
-    """Return whether a reply to the appeal was public at a moment: published, and not withdrawn by then."""
+    """Return the condition that a reply to the appeal was public at a moment: published and not withdrawn."""
     withdrawn_at = (
         select(ReplyChange.ended_at)
         .where(ReplyChange.reply_id == Reply.id, ReplyChange.kind == "withdrawal", ReplyChange.status == "applied")
@@ -84,7 +84,7 @@ def had_reply_at(moment: Any) -> ColumnElement[bool]:
 
 
 def closed_in(start: Any, end: Any) -> Select[Any]:
-    """Return id and `closed_at` of the appeals closed in a period, and still closed at its end.
+    """Return the query of id and `closed_at` of the appeals closed in a period, and still closed at its end.
 
     Those that are closed today need no timeline; of the others a reopening has removed the time.
     """

@@ -13,7 +13,7 @@ from shared.tables.appeals_replies import Promise
 
 @cache
 def promises() -> Select[Any]:
-    """Return the promises whose date is in the period."""
+    """Return the query of promises whose date is in the period."""
     return (
         of_appeals(
             select(

@@ -18,7 +18,7 @@ RESPONSES = ("first_response", "next_response")
 
 @cache
 def responses() -> Select[Any]:
-    """Return the responses that were decided or given in the period.
+    """Return the query of responses that were decided or given in the period.
 
     A response is decided once: when it is given in time, or when its deadline passes. `given` says that it was
     given in the period, decided or not. The organisation is the one that gave it, or that let the deadline pass.
@@ -33,7 +33,7 @@ def responses() -> Select[Any]:
     )
     on_time = and_(given, in_time)
     owner = _owner_at_deadline(late)
-    # Whoever let the deadline pass, although the appeal may be somebody else's by now.
+    # The organisation that let the deadline pass, although another one may have the appeal by now.
     responsible = case((owner.c.known, owner.c.organisation_id), else_=SlaClock.organisation_id)
     return (
         of_appeals(
@@ -92,7 +92,7 @@ def _opening_type() -> Any:
 
 @cache
 def overdue() -> Select[Any]:
-    """Return the answers awaited at `as_of` whose deadline had passed: responses and final answers."""
+    """Return the query of answers awaited at `as_of` whose deadline had passed: responses and final answers."""
     return (
         of_appeals(
             select(

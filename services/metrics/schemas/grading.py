@@ -112,7 +112,7 @@ class Rubrics(BaseModel):
 class SampleIn(_RequestBody):
     """Which week to draw a sample of. Without a size the configured one is drawn, without a seed a random one.
 
-    Whoever gives a size or a seed needs the right `rules:manage`.
+    A size or a seed needs the right `rules:manage`.
     """
 
     week: str = Field(pattern=r"^20\d{2}-W\d{2}$", description="ISO week, in the region", examples=[_WEEK])

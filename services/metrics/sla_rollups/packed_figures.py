@@ -53,7 +53,7 @@ _NO_BYTES: ColumnElement[bytes] = literal_column("''::bytea", LargeBinary)
 
 
 def concatenated(values: ColumnElement[Any], condition: ColumnElement[bool] | None = None) -> ColumnElement[bytes]:
-    """Return the bytes of all rows, or of those that meet the condition, one after the other."""
+    """Return the SQL expression of the bytes of all rows, or of those that meet the condition, concatenated."""
     joined = func.string_agg(values, _NO_BYTES)
     return func.coalesce(joined if condition is None else joined.filter(condition), _NO_BYTES)
 

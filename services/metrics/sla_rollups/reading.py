@@ -63,7 +63,7 @@ async def compute_sla(
 ) -> tuple[SlaFigures, list[SlaGroup]]:
     """Return totals and groups of the appeals that the caller may see.
 
-    `session` must read one state of the database (`use_snapshot`): which months are current is read before their
+    `session` must read one snapshot (`use_snapshot`): which months are current is read before their
     figures. Rollups have no figures of one organisation within a municipality or topic, so its staff get theirs
     from rows.
     """

@@ -88,7 +88,7 @@ def _ended(month: date, now: datetime) -> bool:
 
 
 async def rebuild_month(session: WriteSession, month: date, now: datetime) -> bool:
-    """Roll up a month and consume its changes, both as of one state of the database.
+    """Roll up a month and consume its changes, both as of one snapshot.
 
     A change that this state does not have keeps its row, so the month stays changed. Return False if the month has
     not ended, or another worker rebuilds months at the moment.

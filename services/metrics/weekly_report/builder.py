@@ -48,7 +48,7 @@ _DETAILS = 5
 async def build_report(session: AsyncSession, week: Week, now: datetime) -> ReportDocument:
     """Return the report of a week; of one that has not ended, as far as it is known at `now`.
 
-    `session` must read one state of the database (repeatable read): all figures are of the same rows.
+    `session` must read one snapshot (repeatable read): all figures are of the same rows.
     """
     time = reported_time(week, now)
     as_of = time.as_of
@@ -127,8 +127,8 @@ def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) 
     for row in opened:
         by_group[row.topic_group_id].append(row)
     return [
-        _topic_row(group, by_group[group] if place < TOPICS_IN_DETAIL else (), total, earlier, labels)
-        for place, group in enumerate(earlier.topic_groups())
+        _topic_row(group, by_group[group] if index < TOPICS_IN_DETAIL else (), total, earlier, labels)
+        for index, group in enumerate(earlier.topic_groups())
     ]
 
 

@@ -104,7 +104,7 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
 
 
 async def build_in_snapshot(database: Database, week: Week, now: datetime) -> ReportDocument:
-    """Return the report of a week, all of it from one state of the database."""
+    """Return the report of a week, all of it from one snapshot."""
     async with database.read() as session:
         await use_snapshot(session)
         await plan_for_a_week(session)

@@ -110,7 +110,7 @@ async def rotate(
 ) -> tuple[ApiClient, str]:
     """Issue a new secret; earlier ones expire after `overlap`. Raise `NotFound`, `Forbidden` or `Conflict`."""
     client = await _get_active_for_update(session, caller, client_id)
-    # Whoever receives the secret gains the client's rights, so the caller must be allowed to grant them.
+    # The receiver of the secret gains the client's rights, so the caller must be allowed to grant them.
     _check_limits(caller, Role(client.role), client.scopes, None)
     return client, await client_secrets.rotate(session, client.id, overlap)
 

@@ -66,7 +66,7 @@ async def require_grantable_scope(
 def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
     """Raise `Forbidden` when the target's scope is wider than the caller's.
 
-    Whoever changes a password or secret could sign in with it and gain that scope.
+    A caller who changes a password or secret could sign in with it and gain that scope.
     """
     if target.include_subordinates and not (caller.include_subordinates or caller.is_region_wide):
         raise Forbidden(

@@ -160,7 +160,7 @@ async def change(
     ):
         raise Conflict("You cannot change your own access: ask a colleague")
     role = Role(values.get("role", person.role))
-    # Whoever sets the password can sign in as the person and has their rights, old and new.
+    # A caller who sets the password can sign in as the person and has their rights, old and new.
     for granted_role in (Role(person.role), role):
         require_grantable_rights(caller, granted_role)
     if {"role", "organisation_id", "include_subordinates"} & values.keys():

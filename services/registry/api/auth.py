@@ -161,7 +161,7 @@ def token_issuer(service: ServiceDep) -> TokenIssuer:
 
 
 def client_info(request: Request) -> ClientInfo:
-    """Return the address and the program of whoever signs in."""
+    """Return the address and the program of the person who signs in."""
     agent = request.headers.get("user-agent", "").strip()[:300]
     return ClientInfo(
         recorder.request_audit_context(request).ip_address, agent if agent.isprintable() and agent else None

@@ -109,7 +109,7 @@ def _in_order(
 
 
 def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """Return the newest ids within the caller's scope, from the newest of each organisation.
+    """Return the query of the newest ids within the caller's scope, from the newest of each organisation.
 
     A single scan in the order of time would read far back for organisations with few rows.
     """

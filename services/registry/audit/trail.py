@@ -56,7 +56,7 @@ def _in_order(query: Select[Any], conditions: Sequence[ColumnElement[bool]], lim
 
 
 def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """Return the newest positions within the caller's scope, from the newest positions of each organisation.
+    """Return the query of the newest positions within the caller's scope, from the newest of each organisation.
 
     A single scan in the trail's order would read it to the beginning for an organisation with few rows.
     """
@@ -80,11 +80,11 @@ async def _time(session: AsyncSession, filters: AuditFilter) -> list[ColumnEleme
     if (start := filters.start) is not None:
         conditions.append(at >= start)
         before = edge.where(at < start - _MAX_COMMIT_DELAY).order_by(at.desc(), position.desc())
-        if (place := await session.scalar(before)) is not None:
-            conditions.append(position > place)
+        if (boundary := await session.scalar(before)) is not None:
+            conditions.append(position > boundary)
     if (end := filters.end) is not None:
         conditions.append(at < end)
         behind = edge.where(at > end + _MAX_COMMIT_DELAY).order_by(at, position)
-        if (place := await session.scalar(behind)) is not None:
-            conditions.append(position < place)
+        if (boundary := await session.scalar(behind)) is not None:
+            conditions.append(position < boundary)
     return conditions

@@ -27,17 +27,18 @@ def one_line(text: str) -> str:
 
 
 def title(event: Any) -> str:
-    """Return the title of the event. Raise `IcalError`."""
+    """Return the title of the event. Raises `IcalError` if it has several."""
     summary = event.get("SUMMARY")
     if isinstance(summary, list):
-        raise IcalError("SUMMARY", "is given twice")
+        raise IcalError("SUMMARY", "the event has more than one title")
     return one_line(str(summary or ""))
 
 
 def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | None]]:
-    """Return each date of the event with its working interval, or None for a day off. Raise `IcalError`.
+    """Return each date of the event with its working interval, or None for a day off.
 
-    A cancelled event has no dates. Times without a zone are in the calendar's zone.
+    A cancelled event has no dates. Times without a zone are in the calendar's zone. Raises `IcalError` for a
+    recurring event, and for times that are missing, malformed or out of order.
     """
     for name, detail in event.errors:
         raise IcalError(name, detail)
@@ -53,9 +54,9 @@ def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | No
     last = "DTEND" if lasts is None else "DURATION"
     if lasts is not None:
         if end is not None or not isinstance(lasts, timedelta):
-            raise IcalError("DURATION", "is not a valid duration, or is given together with DTEND")
+            raise IcalError("DURATION", "the duration is not valid, or the event has DTEND too: give one of them")
         if abs(lasts) > MAX_DAYS_OF_EVENT * ONE_DAY:
-            raise IcalError("DURATION", f"is longer than {MAX_DAYS_OF_EVENT} days")
+            raise IcalError("DURATION", f"the duration is longer than {MAX_DAYS_OF_EVENT} days")
         end = start + lasts
     if isinstance(start, datetime):
         return [_working_time(start, end, last, zone)]
@@ -65,7 +66,7 @@ def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | No
 def _value(event: Any, name: str) -> Any:
     value = event.get(name)
     if isinstance(value, list):
-        raise IcalError(name, "is given twice")
+        raise IcalError(name, "the event has this property more than once")
     if value is None:
         return None
     moment = value.dt if hasattr(value, "dt") else None
@@ -75,7 +76,7 @@ def _value(event: Any, name: str) -> Any:
         if isinstance(moment, datetime) and moment.tzinfo is None and "TZID" in value.params:
             raise IcalError(name, f"the time zone «{value.params['TZID']}» is not known")
     elif not isinstance(moment, timedelta):
-        raise IcalError(name, "is not a date, time or duration")
+        raise IcalError(name, "the value is not a date, time or duration")
     return moment
 
 
@@ -89,7 +90,7 @@ def _working_time(start: datetime, end: Any, last: str, zone: ZoneInfo) -> tuple
     if any(moment.second or moment.microsecond for moment in (opens, closes)):
         raise IcalError("DTSTART", "working time must begin and end at whole minutes")
     if closes <= opens:
-        raise IcalError(last, "is not after the start")
+        raise IcalError(last, "the end is not after the start")
     if closes == datetime.combine(day + ONE_DAY, time.min):
         return day, (f"{opens:%H:%M}", END_OF_DAY)
     if closes.date() != day:
@@ -107,4 +108,4 @@ def _whole_days(start: date, end: Any, last: str) -> list[date]:
         raise IcalError(
             last, f"a day off lasts from 1 to {MAX_DAYS_OF_EVENT} days; the end is the day after the last"
         )
-    return [start + timedelta(days=place) for place in range(count)]
+    return [start + timedelta(days=index) for index in range(count)]

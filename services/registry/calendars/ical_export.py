@@ -29,9 +29,9 @@ def to_ical(details: CalendarDetails, *, own_only: bool = False) -> bytes:
             )
             for start, end in special.intervals
         ] or [(day, day + ONE_DAY)]
-        for place, (start, end) in enumerate(moments):
+        for index, (start, end) in enumerate(moments):
             event = Event()
-            event.add("uid", f"{day:%Y%m%d}-{place}@{details.row.id}")
+            event.add("uid", f"{day:%Y%m%d}-{index}@{details.row.id}")
             event.add("dtstamp", details.row.updated_at.astimezone(UTC))
             event.add("dtstart", start)
             event.add("dtend", end)

@@ -56,7 +56,7 @@ class ParsedCalendar:
         start = start or date((min(named, default=end) or date.min).year, 1, 1)
         end = end or date((max(named, default=start) or date.max).year, 12, 31)
         if end < start:
-            raise Invalid.field("query/end", "is before the start")
+            raise Invalid.field("query/end", "The end is before the start")
         errors = [
             FieldError(
                 pointer=f"/VEVENT/{self.event_index_by_day[day]}/DTSTART",
@@ -75,13 +75,13 @@ def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
     feed = _parsed(body)
     errors = [_error("/VCALENDAR", name, detail) for name, detail in feed.errors]
     days: dict[date, _Day] = {}
-    for place, event in enumerate(feed.walk("VEVENT")):
+    for index, event in enumerate(feed.walk("VEVENT")):
         try:
             called = title(event)
             for day, interval in dates_of_event(event, zone):
-                days.setdefault(day, _Day(place)).add(interval, called)
+                days.setdefault(day, _Day(index)).add(interval, called)
         except IcalError as fault:
-            errors.append(_error(f"/VEVENT/{place}", fault.property_name, fault.detail, event))
+            errors.append(_error(f"/VEVENT/{index}", fault.property_name, fault.detail, event))
     parsed_days = [made for day in sorted(days) if (made := _made(day, days[day], errors)) is not None]
     if len(days) > MAX_DAYS:
         errors.append(FieldError(pointer="/VEVENT", detail=f"The file has more than {MAX_DAYS} days"))

@@ -72,7 +72,7 @@ def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnEleme
 
 
 def _pages() -> Subquery:
-    """Return each page with the rank of its stage."""
+    """Return the query of all pages with the rank of their stage."""
     steps = (
         select(
             PageStep.page_id,
@@ -101,7 +101,7 @@ def _networks() -> Values:
 
 
 def best_pages_query(today: date, filters: CoverageFilter, name_query: str | None = None) -> Subquery:
-    """Return a row per organisation and network, `any` included: identity, exemption, best page and its `rank`.
+    """Return the query of a row per organisation and network, or `any`: identity, exemption, best page, `rank`.
 
     `name_query`: only organisations whose name contains these words.
     """

@@ -36,7 +36,7 @@ def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
 
 
 def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
-    """Return the counts by group and network; groups are ordered by name, the one without a key is last."""
+    """Return the query of the counts by group and network, groups ordered by name, the one without a key last."""
     key: ColumnElement[Any] = literal(NO_GROUP)
     name: ColumnElement[Any] = literal(None, Text)
     order: ColumnElement[Any] = literal("")

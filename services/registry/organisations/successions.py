@@ -154,7 +154,7 @@ async def _check_successors(session: AsyncSession, organisation_id: UUID, succes
     known = set(await session.scalars(select(Organisation.id).where(Organisation.id.in_(successor_ids))))
     before = await _all_predecessors(session, organisation_id)
     errors = []
-    for place, successor in enumerate(successor_ids):
+    for index, successor in enumerate(successor_ids):
         detail = None
         if successor not in known:
             detail = "No such organisation"
@@ -163,7 +163,7 @@ async def _check_successors(session: AsyncSession, organisation_id: UUID, succes
         elif successor in before:
             detail = "The other organisation is a predecessor of this one: the succession would form a cycle"
         if detail is not None:
-            errors.append(FieldError(pointer=f"/successors/{place}/organisation_id", detail=detail))
+            errors.append(FieldError(pointer=f"/successors/{index}/organisation_id", detail=detail))
     if errors:
         raise Invalid("; ".join(f"{error.pointer}: {error.detail}" for error in errors), errors=errors)
 

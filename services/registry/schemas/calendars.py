@@ -119,7 +119,7 @@ class SpecialDaysReplace(StrictModel):
     @classmethod
     def _after_start(cls, value: date, info: ValidationInfo) -> date:
         if value < info.data.get("start", value):
-            raise ValueError("is before the start")
+            raise ValueError("The end is before the start")
         return value
 
     @field_validator("days")

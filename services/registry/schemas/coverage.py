@@ -55,7 +55,7 @@ _NETWORKS = (ANY_NETWORK, *NETWORKS)
 
 def _known(name: str) -> str:
     if name not in _NETWORKS:
-        raise ValueError(f"is not one of {', '.join(_NETWORKS)}")
+        raise ValueError(f"The network is not one of {', '.join(_NETWORKS)}")
     return name
 
 

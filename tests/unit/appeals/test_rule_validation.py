@@ -72,7 +72,7 @@ def test_valid_set_has_no_errors() -> None:
     [
         (rule(1, CLOSED, topic_id=TOPIC), "/rules/0/organisation_id", "closed: Организация 104"),
         (rule(1, NOBODY, topic_id=TOPIC), "/rules/0/organisation_id", "No such organisation"),
-        (rule(1, topic_id=TOPIC), "/rules/0/organisation_id", "Name the organisation"),
+        (rule(1, topic_id=TOPIC), "/rules/0/organisation_id", "Give the organisation"),
         (
             rule(1, A, send_to="moderators", topic_id=TOPIC),
             "/rules/0/organisation_id",

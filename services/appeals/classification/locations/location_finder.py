@@ -56,7 +56,7 @@ def find_location(
 ) -> DetectedLocation:
     """Return the location of a message's problem: from its text, else from the post above, else from the page.
 
-    Nothing is guessed: a text without a location on the page of a republican body gives an empty
+    Nothing is guessed: a text without a location on the page of a republic-level body gives an empty
     `DetectedLocation`.
     """
     page = page_location(page_owner, page_municipality)

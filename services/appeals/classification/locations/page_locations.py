@@ -1,6 +1,6 @@
 """The location that a page implies.
 
-The page of a district, a town or a local institution implies one, that of a republican body none.
+The page of a district, a town or a local institution implies one, that of a republic-level body none.
 """
 
 import re

@@ -22,7 +22,7 @@ CONTENT = frozenset({"NOUN", "VERB", "INFN", "ADJF", "PRTF", "PRTS", "GRND"})
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word: its place in the text, its form in lower case with `е` for `ё`, and what the dictionary says."""
+    """A word: its span in the text, its form in lower case with `е` for `ё`, and what the dictionary says."""
 
     start: int
     end: int
@@ -58,7 +58,7 @@ class ReplyWords:
         return frozenset(word.lemma for word in self.words)
 
     def find(self, stems: StemIndex) -> list[tuple[str, tuple[int, int]]]:
-        """Return the label and the place of each phrase that begins in the text."""
+        """Return the label, and the start and end, of each phrase that begins in the text."""
         return [
             (hit.label, (self.words[hit.start].start, self.words[hit.start + hit.weight - 1].end))
             for hit in stems.find([word.folded for word in self.words])

@@ -38,6 +38,6 @@ async def show_sources(visit: VisitDep) -> HTMLResponse:
     )
 
 
-# `source_page` has a route with an id in the place of the others' names.
+# `source_page` has a route with an id where the other routes have names.
 for part in (source_tokens, source_jobs, source_page):
     router.include_router(part.router)

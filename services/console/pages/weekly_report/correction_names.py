@@ -1,4 +1,4 @@
-"""Figures that changed after publication, named in words in place of their pointers into the document."""
+"""Figures that changed after publication, named in words instead of their pointers into the document."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def _name(pointer: str, node: Any, names: dict[str, str]) -> str:
     words = []
     for step in (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]):
         if isinstance(node, list):
-            node = next((one for place, one in enumerate(node) if _key(one, place) == step), None)
+            node = next((one for index, one in enumerate(node) if _key(one, index) == step), None)
             words.append(names.get(step) or _title(node) or _NAMES.get(step, "запись, которой больше нет"))
             continue
         node = node.get(step) if isinstance(node, dict) else None
@@ -69,12 +69,12 @@ def _name(pointer: str, node: Any, names: dict[str, str]) -> str:
     return ": ".join(words)
 
 
-def _key(element: Any, place: int) -> str:
+def _key(element: Any, index: int) -> str:
     if isinstance(element, dict):
         for name in _KEYS:
             if name in element:
                 return "none" if element[name] is None else str(element[name])
-    return str(place)
+    return str(index)
 
 
 def _title(node: Any) -> str | None:

@@ -97,10 +97,10 @@ class DiscussionPoller:
         self._pages = pages
         now = asyncio.get_running_loop().time()
         try:
-            trouble = await self._list()
+            failed = await self._list()
             left = await self._take()  # the discussions found so far are read without the list
-            if trouble is not None:
-                raise trouble
+            if failed is not None:
+                raise failed
         except TRANSIENT_ERRORS as error:
             for page in self._token_pool.pages(NETWORK):
                 self._intake.report_failure(page, SOURCE, str(error))
@@ -165,10 +165,10 @@ class DiscussionPoller:
             return False
         await self._unknown_topics([one for one in now if one.stored_state is None])
         gate = asyncio.Semaphore(CONCURRENCY)
-        troubles = await asyncio.gather(*(self._one(one, gate) for one in now))
-        for trouble in troubles:
-            if trouble is not None:
-                raise trouble
+        errors = await asyncio.gather(*(self._one(one, gate) for one in now))
+        for failed in errors:
+            if failed is not None:
+                raise failed
         return len(due) > len(now)
 
     async def _one(self, one: ChangedDiscussion, gate: asyncio.Semaphore) -> Exception | None:
@@ -177,13 +177,13 @@ class DiscussionPoller:
             try:
                 await self._comments(one)
             except TRANSIENT_ERRORS as error:
-                return self._troubled(one, error)
+                return self._handle_error(one, error)
         self._rests.clear(one.key)
         if self._todo.get(one.key) is one:
             del self._todo[one.key]
         return None
 
-    def _troubled(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
+    def _handle_error(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
         told = str(error)
         alone = is_object_error(error)
         if isinstance(error, CallError) and alone:

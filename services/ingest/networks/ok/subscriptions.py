@@ -1,6 +1,6 @@
 """Monitor the groups' webhook subscriptions, which OK drops silently after hours of failed deliveries.
 
-Each group's messages are pushed to a URL with its own secret. Subscriptions of others are not touched.
+Each group's messages are pushed to a URL with its own secret. Subscriptions of other applications are not touched.
 """
 
 import asyncio

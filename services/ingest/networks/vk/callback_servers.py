@@ -56,7 +56,7 @@ async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None
 
 
 class CallbackServerMonitor:
-    """Creates and repairs callback servers; does not touch servers of others or those set up manually."""
+    """Creates and repairs callback servers; does not touch servers of other systems or those set up manually."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Upload photos to VK: ask for a server, send the file, save it.
 
 For comments VK takes only a token of a user, as for everything on walls; for messages the token of the community.
-A saved photo can be attached by whoever knows its access key.
+A saved photo can be attached by everyone who knows its access key.
 """
 
 from typing import Any

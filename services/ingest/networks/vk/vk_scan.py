@@ -115,13 +115,13 @@ class VkPageScan:
         except NoUsableToken:
             return
         fresh = [one for one in topics if one.updated_at >= self._since]
-        for place, topic in enumerate(sorted(fresh, key=lambda one: one.id)):
+        for index, topic in enumerate(sorted(fresh, key=lambda one: one.id)):
             if topic.id <= done:
                 continue
             observed_at = clock.now()
             parsed = await self._boards.comments_with_deletions(self._page, topic.id, self._intake)
             parsed.items = self._since_start(parsed)
-            share = PROGRESS_BEFORE_STEP["boards"] + (place + 1) / len(fresh) * (
+            share = PROGRESS_BEFORE_STEP["boards"] + (index + 1) / len(fresh) * (
                 PROGRESS_BEFORE_STEP["suggests"] - PROGRESS_BEFORE_STEP["boards"]
             )
             yield ScanStep(
