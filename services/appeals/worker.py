@@ -24,7 +24,7 @@ from services.appeals.incidents.bulk_reply import create_all_replies, create_del
 from services.appeals.lifecycle import access_changes
 from services.appeals.lists import appeal_counts
 from services.appeals.moderation import contacts
-from services.appeals.promises import settlement
+from services.appeals.promises import promise_lifecycle
 from services.appeals.publication import change_results, publication_events, publication_requests
 from services.appeals.publication.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
@@ -149,11 +149,11 @@ def register(service: Service, queue: Jobs) -> None:
 
     @queue.schedule("record-broken-promises", "* * * * *")
     async def record_broken_promises() -> None:
-        await _repeat(service.database, settlement.record_broken_promises)
+        await _repeat(service.database, promise_lifecycle.record_broken_promises)
 
     @queue.schedule("remind-of-promises", "*/5 * * * *")
     async def remind_of_promises() -> None:
-        await _repeat(service.database, settlement.remind_of_promises)
+        await _repeat(service.database, promise_lifecycle.remind_of_promises)
 
     @queue.schedule("record-silence", "*/5 * * * *")
     async def record_silence() -> None:

@@ -113,7 +113,7 @@ class Answering:
             on_time=on_time,
             url=message.url if message is not None else None,
         )
-        self._promises.settle(planned, reply_id, actor, at)
+        self._promises.apply_reply(planned, reply_id, actor, at)
 
     def _published(self, planned: PlannedReply, at: datetime, publication_id: UUID | None) -> Message | None:
         if self._appeal.network is None:

@@ -7,7 +7,7 @@ from cli.demo.past.appeal_draft import AppealDraft
 from cli.demo.past.fates import PlannedReply
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import TimelineEntryKind
-from services.appeals.promises.settlement import promise_status
+from services.appeals.promises.promise_lifecycle import promise_status
 from shared.tables.appeals_replies import Promise
 
 _ENTRIES: dict[str, TimelineEntryKind] = {
@@ -24,7 +24,7 @@ class PromiseRows:
         self._draft = draft
         self._last: Promise | None = None
 
-    def settle(self, planned: PlannedReply, reply_id: UUID, actor: str, at: datetime) -> None:
+    def apply_reply(self, planned: PlannedReply, reply_id: UUID, actor: str, at: datetime) -> None:
         """End the promise that the reply keeps or moves, and add the one that it makes."""
         promise, self._last = self._last, None
         if promise is not None:

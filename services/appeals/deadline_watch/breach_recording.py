@@ -1,6 +1,6 @@
 """Recording of SLA breaches: each late response and each late final answer once.
 
-Promises are settled in their own package.
+Promises are ended in their own package.
 """
 
 from collections.abc import Collection, Sequence

@@ -138,4 +138,4 @@ async def _answer_again(
         AppealMoved(**event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=row.reason),
         caller.actor,
     )
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)

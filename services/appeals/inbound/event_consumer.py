@@ -16,7 +16,7 @@ from services.appeals.inbound.thread_context import ThreadContext
 from services.appeals.lifecycle.erasure_lock import lock_reading
 from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.promises.settlement import settle_promises
+from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.publication import publication_events
 from services.appeals.replies.later_messages import reopen_after_staff_reply
 from services.appeals.routing import repository
@@ -158,7 +158,7 @@ class _MessageBatch:
         await self._attach_earlier_staff_replies()
         await self._matcher.write()
         for appeal, reply in self._staff_replies.answered:
-            await settle_promises(self._session, appeal, reply, self._recorder)
+            await apply_reply_to_promises(self._session, appeal, reply, self._recorder)
             await reopen_after_staff_reply(self._session, appeal, reply, self._routing_context.sla, self._recorder)
         if self._staff_replies.answered:
             await self._recorder.write(self._session)

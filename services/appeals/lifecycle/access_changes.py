@@ -67,7 +67,7 @@ async def release_batch(session: WriteSession, person_id: UUID | None = None) ->
     former = {appeal: appeal.assignee_id for appeal in appeals}
     recorder = AppealRecorder()
     for appeal in former:
-        recorder.settle_assignee(appeal)
+        recorder.queue_assignee_choice(appeal)
     await recorder.write(session)
     return sum(appeal.assignee_id != person for appeal, person in former.items())
 

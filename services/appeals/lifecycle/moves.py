@@ -177,4 +177,4 @@ def _return_to_centre(
     appeal.status = "triage"
     clocks.follow_appeal(appeal, sla, caller.actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status, caller.actor, reason=reason)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)

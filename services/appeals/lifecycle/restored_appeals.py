@@ -45,7 +45,7 @@ async def record_restored(
     recorder.add_event(moved, caller.actor)
     transitions.record_unassigned(recorder, appeal, lost_by, status, caller.actor, reason=reason)
     if not await _may_work(session, appeal, assignee_id):
-        recorder.settle_assignee(appeal)
+        recorder.queue_assignee_choice(appeal)
     elif appeal.assignee_id != assignee_id:
         recorder.change_assignee(appeal, assignee_id, caller.actor, reason=reason)
     await recorder.choose_assignees(session)

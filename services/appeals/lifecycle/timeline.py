@@ -65,7 +65,7 @@ class AppealRecorder:
         self._assignments: list[dict[str, Any]] = []
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
         self._feedback_rounds: list[FeedbackRound] = []
-        self._unsettled: dict[UUID, Appeal] = {}
+        self._awaiting_assignee: dict[UUID, Appeal] = {}
         self._changed: dict[UUID, Appeal] = {}
         self._with_message: dict[UUID, tuple[Appeal, str]] = {}
         self._unread: list[unread_marks.Mark] = []
@@ -156,9 +156,9 @@ class AppealRecorder:
             )
         )
 
-    def settle_assignee(self, appeal: Appeal) -> None:
+    def queue_assignee_choice(self, appeal: Appeal) -> None:
         """Let `write` choose who owes the next step, unless the present assignee still may."""
-        self._unsettled[appeal.id] = appeal
+        self._awaiting_assignee[appeal.id] = appeal
 
     def change_assignee(
         self, appeal: Appeal, person_id: UUID | None, actor: str = SYSTEM_ACTOR, *, reason: str | None = None
@@ -188,14 +188,14 @@ class AppealRecorder:
             self._unread.append((person_id, appeal.id, reason))
 
     async def choose_assignees(self, session: WriteSession) -> None:
-        """Choose who owes the next step of the appeals of `settle_assignee`; `write` does it otherwise.
+        """Choose who owes the next step of the appeals of `queue_assignee_choice`; `write` does it otherwise.
 
         Nothing is flushed, so that a change and the choice that follows from it make one version.
         """
         with session.no_autoflush:
-            for choice in await choose_assignees(session, self._unsettled.values()):
+            for choice in await choose_assignees(session, self._awaiting_assignee.values()):
                 self.change_assignee(choice.appeal, choice.person_id, reason=choice.reason)
-        self._unsettled = {}
+        self._awaiting_assignee = {}
 
     async def write(self, session: WriteSession) -> None:
         """Write everything collected; assignees are chosen, extension requests that became pointless ended, and

@@ -68,7 +68,7 @@ def record_first_assignment(
         reason=route.reason,
     )
     record_assigned(recorder, appeal, sla, actor)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)
 
 
 def assign(
@@ -118,7 +118,7 @@ def assign(
         clocks.follow_appeal(appeal, sla, actor)
         record_assigned(recorder, appeal, sla, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)
 
 
 def _record_assignment(
@@ -212,7 +212,7 @@ def reopen(
     deadline = clocks.next_response_text(appeal, sla)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)
 
 
 def unassign(
@@ -241,4 +241,4 @@ def unassign(
     appeal.route = route.updated(unassigned_from=previous_organisation_id).dump()
     clocks.follow_appeal(appeal, sla, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status, actor, reason=route.reason)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)

@@ -182,7 +182,7 @@ def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRe
             **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
         )
         recorder.add_event(moved, actor)
-        recorder.settle_assignee(appeal)
+        recorder.queue_assignee_choice(appeal)
 
 
 def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:

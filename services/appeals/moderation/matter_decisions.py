@@ -182,4 +182,4 @@ async def _withdraw_reopening(
     )
     recorder.add_event(moved, actor)
     # A moderator who had it in triage does not work for the organisation.
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)

@@ -111,7 +111,7 @@ async def unmerge(
     unmerged = AppealUnmerged(**event_snapshot(appeal), from_id=into.id, from_number=into.number)
     _emit_to_both(recorder, unmerged, appeal, into, caller)
     # The former assignee may work elsewhere by now.
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)
     await recorder.write(session)
     return appeal
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.promises.settlement import move_promise
+from services.appeals.promises.promise_lifecycle import move_promise
 from services.appeals.publication.withdrawn_answers import take_answer_back
 from services.appeals.replies.published_replies import lock_with_appeal
 from services.appeals.replies.reply_attachments import named_for_ingest

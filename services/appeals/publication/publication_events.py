@@ -8,7 +8,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.promises.settlement import settle_promises
+from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.publication import change_results
 from services.appeals.replies import later_messages, published_replies
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
@@ -133,7 +133,7 @@ async def _publish(
             appeal, reply, data.published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
         )
     if not overtaken:
-        await settle_promises(session, appeal, reply, recorder)
+        await apply_reply_to_promises(session, appeal, reply, recorder)
         await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context.sla, recorder)
 
 

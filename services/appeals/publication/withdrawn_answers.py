@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from services.appeals.feedback import recording
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import status_after_withdrawal, status_with_final_reply
-from services.appeals.promises.settlement import reopen_promises
+from services.appeals.promises.promise_lifecycle import reopen_promises
 from services.appeals.replies.reply_queries import last_outcome
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
@@ -65,7 +65,7 @@ async def take_answer_back(
         appeal, "reopened", actor, status=appeal.status, reason=reason, deadline=deadline, reply_id=str(reply.id)
     )
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)
 
 
 async def _taken_back_at(
@@ -104,7 +104,7 @@ async def _stand_by_final_reply(
     recorder.add_timeline_entry(appeal, "moved", actor, reply_id=str(reply.id), **payload)
     moved = AppealMoved(**event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=reason)
     recorder.add_event(moved, actor)
-    recorder.settle_assignee(appeal)
+    recorder.queue_assignee_choice(appeal)
 
 
 async def _forget_final_answer(session: WriteSession, appeal: Appeal, reply: Reply) -> None:

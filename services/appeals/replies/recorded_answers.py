@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
-from services.appeals.promises.settlement import settle_promises
+from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.replies.mark_question import check_outcome
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.published_replies import record_published_reply
@@ -79,7 +79,7 @@ async def record_answer(
     appeal.updated_at = now
     recorder = AppealRecorder()
     record_published_reply(appeal, reply, new.answered_at, routing_context, recorder, actor=caller.actor)
-    await settle_promises(session, appeal, reply, recorder)
+    await apply_reply_to_promises(session, appeal, reply, recorder)
     await recorder.write(session)
     return reply
 

@@ -161,9 +161,7 @@ def _calendar(parsed: ParsedOrganisation, snapshot: RegistrySnapshot, errors: Ce
     candidates = set(snapshot.calendars.get(sort_key(text), ()))
     if len(candidates) == 1:
         return candidates.pop()
-    reason = (
-        f"{len(candidates)} calendars have this name: give an id" if candidates else "No such calendar"
-    )
+    reason = f"{len(candidates)} calendars have this name: give an id" if candidates else "No such calendar"
     errors.add(parsed.cells["calendar"].error(reason))
     return None
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_list import list_query
-from services.appeals.promises import settlement
+from services.appeals.promises import promise_lifecycle
 from services.appeals.publication import publication_requests
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from shared.tables.common import Event
@@ -116,7 +116,7 @@ async def test_late_interim_reply_does_not_supersede_the_final_one(scenario: App
 
 async def note_overdue(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await settlement.record_broken_promises(session)
+        return await promise_lifecycle.record_broken_promises(session)
 
 
 async def promise_passes(scenario: AppealsScenario) -> None:

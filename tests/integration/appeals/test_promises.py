@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
-from services.appeals.promises import settlement
+from services.appeals.promises import promise_lifecycle
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import execute
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -53,12 +53,12 @@ async def opened(scenario: AppealsScenario) -> dict[str, Any]:
 
 async def record_broken(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await settlement.record_broken_promises(session)
+        return await promise_lifecycle.record_broken_promises(session)
 
 
 async def remind(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await settlement.remind_of_promises(session)
+        return await promise_lifecycle.remind_of_promises(session)
 
 
 async def statuses(scenario: AppealsScenario) -> list[str]:
@@ -204,7 +204,7 @@ async def test_reminder_comes_a_working_day_before_in_working_time(
 async def test_promise_of_a_closed_organisation_does_not_hold_up_the_reminder_of_another(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settlement, "BATCH", 1)
+    monkeypatch.setattr(promise_lifecycle, "BATCH", 1)
     thursday = PROMISED_AT - DAY + 2 * HOUR
     day_off: dict[str, Any] = {f"d{thursday:%Y%m%d}": []}
     for author, due in (("anna", PROMISED_AT - HOUR), ("boris", PROMISED_AT)):

@@ -166,16 +166,16 @@ class ChatPoller:
             cursor = self._cursors[name] = await self._intake.cursor(page, SOURCE)
         missed = name in self._missed
         since = int(cursor.get("since", 0))
-        settled = bool(cursor.get("settled")) and not missed
-        floor = since if settled else max(since - (LOSS_LOOKBACK_MS if missed else OVERLAP_MS), 0)
+        is_caught_up = bool(cursor.get("settled")) and not missed
+        floor = since if is_caught_up else max(since - (LOSS_LOOKBACK_MS if missed else OVERLAP_MS), 0)
         # An interrupted poll left unread chats further back.
         floor = min(floor, int(cursor.get("floor", floor)))
         observed_at = clock.now()
-        moved = await self._moved(page, since=since, floor=floor, settled=settled)
+        moved = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
         again = {chat: at for chat, at in closed.items() if not self._rests.is_active(f"{name}/{chat}")}
         self._missed.discard(name)
-        if not moved and not again and settled:
+        if not moved and not again and is_caught_up:
             self._intake.report_success(page, SOURCE)
             return
         # Oldest first, a few at a time: chats left by an interruption still differ from the cursor.
@@ -186,7 +186,7 @@ class ChatPoller:
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
             last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
-            # The cursor counts as `settled` once a second poll finds no newer messages.
+            # `settled` (the stored name): caught up, once a second poll finds no newer messages.
             after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
             if not last:
                 after["floor"] = floor
@@ -230,7 +230,7 @@ class ChatPoller:
             parsed.extend(found)
         return parsed
 
-    async def _moved(self, page: PageRef, *, since: int, floor: int, settled: bool) -> dict[str, int]:
+    async def _moved(self, page: PageRef, *, since: int, floor: int, is_caught_up: bool) -> dict[str, int]:
         """Return the time of the last event, in ms, of chats that changed after the cursor."""
         moved: dict[str, int] = {}
         marker: str | None = None
@@ -238,7 +238,7 @@ class ChatPoller:
             rows, marker = await self.list_chats(page, marker)
             older = 0
             for chat_id, at in rows:
-                if at > since or (not settled and at >= floor):
+                if at > since or (not is_caught_up and at >= floor):
                     moved[chat_id] = at
                 else:
                     older += 1

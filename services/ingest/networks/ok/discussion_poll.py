@@ -26,8 +26,8 @@ SOURCE = "discussions_poll"
 DISCUSSIONS_PER_ROUND = 50
 CONCURRENCY = 4
 # Prefix of a marker whose second has not ended: more comments may come in the same second.
-UNSETTLED_PREFIX = "~"
-SETTLED_AFTER = timedelta(minutes=5)
+OPEN_SECOND_PREFIX = "~"
+SECOND_ENDED_AFTER = timedelta(minutes=5)
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
 BACKOFF = Backoff(2.0, 120.0)
@@ -97,10 +97,10 @@ class DiscussionPoller:
         self._pages = pages
         now = asyncio.get_running_loop().time()
         try:
-            failed = await self._list()
+            failure = await self._list()
             left = await self._take()  # the discussions found so far are read without the list
-            if failed is not None:
-                raise failed
+            if failure is not None:
+                raise failure
         except TRANSIENT_ERRORS as error:
             for page in self._token_pool.pages(NETWORK):
                 self._intake.report_failure(page, SOURCE, str(error))
@@ -147,7 +147,7 @@ class DiscussionPoller:
             if waiting is not None:
                 self._rests.cancel(one.key)
             # Fewer comments than stored, or already read to the end and the count still differs.
-            here = (marker or "").removeprefix(UNSETTLED_PREFIX) == one.marker
+            here = (marker or "").removeprefix(OPEN_SECOND_PREFIX) == one.marker
             whole = living is not None and (living > one.count or here)
             self._todo[one.key] = ChangedDiscussion(page, one, mark, whole)
             news = True
@@ -166,9 +166,9 @@ class DiscussionPoller:
         await self._unknown_topics([one for one in now if one.stored_state is None])
         gate = asyncio.Semaphore(CONCURRENCY)
         errors = await asyncio.gather(*(self._one(one, gate) for one in now))
-        for failed in errors:
-            if failed is not None:
-                raise failed
+        for failure in errors:
+            if failure is not None:
+                raise failure
         return len(due) > len(now)
 
     async def _one(self, one: ChangedDiscussion, gate: asyncio.Semaphore) -> Exception | None:
@@ -242,9 +242,9 @@ class DiscussionPoller:
             else:
                 parsed, anchor = await self._reader.comments(one.page, one.key, anchor)
         marker = one.row.marker
-        old = one.row.active_at is not None and one.row.active_at < observed_at - SETTLED_AFTER
-        if not old and (one.stored_state is None or one.stored_state.marker != UNSETTLED_PREFIX + marker):
-            marker = UNSETTLED_PREFIX + marker
+        old = one.row.active_at is not None and one.row.active_at < observed_at - SECOND_ENDED_AFTER
+        if not old and (one.stored_state is None or one.stored_state.marker != OPEN_SECOND_PREFIX + marker):
+            marker = OPEN_SECOND_PREFIX + marker
         mark = ThreadState(one.thread_key, marker, anchor, count)
         await self._intake.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
 

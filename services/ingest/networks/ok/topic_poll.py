@@ -9,7 +9,7 @@ from uuid import UUID
 from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
-from services.ingest.networks.ok.discussion_poll import UNSETTLED_PREFIX, comment_count
+from services.ingest.networks.ok.discussion_poll import OPEN_SECOND_PREFIX, comment_count
 from services.ingest.networks.ok.discussion_reader import DiscussionReader, TopicPage, deletion
 from services.ingest.networks.ok.ok_errors import NETWORK
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenPool
@@ -211,7 +211,7 @@ class TopicPoller:
 
 def _said(mark: ThreadState | None) -> str:
     """Return the time of the last comment from a marker."""
-    return "" if mark is None else (mark.marker or "").removeprefix(UNSETTLED_PREFIX).rpartition("|")[0]
+    return "" if mark is None else (mark.marker or "").removeprefix(OPEN_SECOND_PREFIX).rpartition("|")[0]
 
 
 def _moment(said: str) -> datetime | None:

@@ -55,7 +55,9 @@ def promise_status(promised_at: datetime, reply_kind: str, published_at: datetim
     return "kept" if reply_kind == "final" else "moved"
 
 
-async def settle_promises(session: WriteSession, appeal: Appeal, reply: Reply, recorder: AppealRecorder) -> None:
+async def apply_reply_to_promises(
+    session: WriteSession, appeal: Appeal, reply: Reply, recorder: AppealRecorder
+) -> None:
     """Apply a published reply to the promises of its locked appeal: end the earlier ones, open the reply's own.
 
     A reply does not end the promises of replies published after it. It ends one that an edit made of an earlier
