@@ -148,7 +148,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "grading_items": "follow from the sample, the grades and the objections, which are audited",
     "appeal_search_documents": "made from other rows",
     "appeal_export_parts": "the rows of an export, which is recorded; written by the worker",
-    **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was told"),
+    **dict.fromkeys(("notices", "notice_letters"), "written by the worker; the record of who was notified"),
     "appeal_counts": "sums of other rows, written by triggers",
     **dict.fromkeys(
         ("sla_rollups", "sla_rollup_months", "sla_rollup_changes"),

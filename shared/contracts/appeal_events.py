@@ -307,8 +307,8 @@ class AppealDeadlineNear(AppealSnapshot):
 
 
 class AppealEscalated(AppealSnapshot):
-    """The next level was told of a late or nearly late appeal: executor, manager, centre, deputy head. Sent in the
-    working hours of the organisation, once for each step.
+    """The next level was notified of a late or nearly late appeal: executor, manager, centre, deputy head. Sent in
+    the working hours of the organisation, once for each step.
     """
 
     event_type = "appeal.escalated"

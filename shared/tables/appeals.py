@@ -240,7 +240,7 @@ class Appeal(Base):
     next_response_due_at: Mapped[datetime | None]
     # Of the awaited response or promise; that of the final answer is recorded in its clock.
     overdue_recorded_at: Mapped[datetime | None]
-    # When to look whether somebody has to be told that an awaited answer is late or nearly late.
+    # When to look whether somebody has to be notified that an awaited answer is late or nearly late.
     next_escalation_at: Mapped[datetime | None]
     # The deadline of the last final answer, given or not, and of the one that is awaited.
     resolution_due_at: Mapped[datetime | None]

@@ -69,7 +69,7 @@ class SlaPolicy(Base):
     starts_from: Mapped[str] = mapped_column(default="received")
     # The shares of the time after which the organisation is warned, in order.
     warn_at: Mapped[list[float]] = mapped_column(JSONB, default=lambda: [0.5, 0.8])
-    # When to tell whom, as in `DEFAULT_ESCALATION`; null: never.
+    # When to notify whom, as in `DEFAULT_ESCALATION`; null: never.
     escalation: Mapped[dict[str, float | None]] = mapped_column(JSONB, default=lambda: dict(DEFAULT_ESCALATION))
     # How far the deadline of each clock may be extended, as in `DEFAULT_EXTENSIONS`; null: not.
     extensions: Mapped[dict[str, dict[str, float] | None]] = mapped_column(
@@ -196,11 +196,11 @@ class SlaClockEvent(Base):
 
 
 class Escalation(Base):
-    """A step of the escalation of a late or nearly late appeal: whom this system told, and when.
+    """A step of the escalation of a late or nearly late appeal: whom this system notified, and when.
 
     step executor | manager | centre | deputy_head. `told` is empty if nobody holds the role: then the step was
     skipped. A transfer or another deadline starts them again: both are part of the key. A step whose people were
-    all told of the same breach before is not stored.
+    all notified of the same breach before is not stored.
     """
 
     __tablename__ = "escalations"

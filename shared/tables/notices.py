@@ -24,8 +24,10 @@ _NO_CHANNELS = text("'{}'")
 
 
 class NoticeSettings(Base):
-    """How a person is told: the encrypted address, when each kind of notice is told (`choices`, by kind; a kind
-    that is not there has its default), and where (`channels`, by kind: email or a network; by default email).
+    """How a person is notified.
+
+    The encrypted address, when each kind of notice is sent (`choices`, by kind; a kind that is not there has its
+    default), and where (`channels`, by kind: email or a network; by default email).
 
     `address_state`: none | unconfirmed | confirmed | bouncing. The link that confirms the address contains
     `confirmation_nonce`, which is null once it was used. `bounces` counts refused letters since the confirmation.
@@ -37,11 +39,11 @@ class NoticeSettings(Base):
     person_id: Mapped[UUID] = mapped_column(primary_key=True)
     choices: Mapped[dict[str, Any]]
     channels: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=_NO_CHANNELS)
-    # Escalations of urgent appeals are told at any hour.
+    # Notices of escalations of urgent appeals are sent at any hour.
     urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_state: Mapped[str] = mapped_column(default="none")
-    # Encrypted: a confirmed one that somebody else replaced, until it was told.
+    # Encrypted: a confirmed one that somebody else replaced, until the letter about it was sent.
     former_address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_generation: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     confirmation_nonce: Mapped[UUID | None]
@@ -135,14 +137,14 @@ class NoticeLetter(Base):
 
 
 class Notice(Base):
-    """One person told of one event: at most one row for each event, person and kind.
+    """The notice of one event to one person: at most one row for each event, person and kind.
 
     Its subject is either an appeal or, by `report_week`, the weekly report; of a week at most one for each person.
     `organisation_id` is that of the person and determines who may see the row; `details` says what the letter
     needs beside the present state of the appeal: ids, steps and dates, never words that somebody wrote. `status`:
     waiting | sending | sent | failed | suppressed, with the `reason` of the last two. `digest`: it waits for the
     digest of the next working morning. `send_at` lies in the person's working hours. `channel`: email or a
-    network; what cannot be told there any more falls back to email.
+    network; what cannot be sent there any more falls back to email.
     """
 
     __tablename__ = "notices"

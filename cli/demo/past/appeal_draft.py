@@ -1,4 +1,4 @@
-"""A made-up appeal while its history is told: the appeal itself, and what rows about it need."""
+"""A made-up appeal while its history is written: the appeal itself, and what rows about it need."""
 
 import random
 from dataclasses import dataclass

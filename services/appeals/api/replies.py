@@ -94,10 +94,10 @@ async def record_answer(
     seen: OptionalVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """Record what the citizen was told by phone, in person or in writing, for an appeal that has no thread. It
-    is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other.
+    """Record an answer given by phone, in person or in writing, for an appeal that has no thread.
 
-    An appeal with a thread takes no recorded answer (409): there only a public reply counts. The same text at the
+    It is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other. An
+    appeal with a thread takes no recorded answer (409): there only a public reply counts. The same text at the
     same moment is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
     """
 

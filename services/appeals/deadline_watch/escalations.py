@@ -49,7 +49,7 @@ class _Holder:
 
 
 async def record_escalations(session: WriteSession) -> int:
-    """Tell of the next appeals that are late or nearly late; return how many were handled."""
+    """Escalate the next appeals that are late or nearly late; return how many were handled."""
     now = clock.now()
     ids = await session.scalars(
         select(Appeal.id)
@@ -80,7 +80,7 @@ async def record_escalations(session: WriteSession) -> int:
 
 
 async def escalations_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Escalation]:
-    """Return the steps of an appeal that were told or skipped, oldest first."""
+    """Return the steps of an appeal that were taken or skipped, oldest first."""
     return list(
         await session.scalars(
             select(Escalation)
@@ -97,16 +97,16 @@ class _Escalating:
         self,
         sla: SlaContext,
         holders: Sequence[_Holder],
-        told: Iterable[Escalation],
+        former: Iterable[Escalation],
         absent: Mapping[UUID, UUID | None],
     ) -> None:
         self._sla = sla
         self._holders = holders
         self._absent = absent
-        # Steps that were taken, and who was told of a passed deadline.
+        # Steps that were taken, and who was notified of a passed deadline.
         self._taken: set[tuple[object, ...]] = set()
         self._know: dict[tuple[object, ...], set[UUID]] = {}
-        for one in told:
+        for one in former:
             self._taken.add((one.appeal_id, one.clock, one.organisation_id, one.due_at, one.step))
             if one.step != "executor":
                 self._know.setdefault((one.appeal_id, one.clock, one.due_at), set()).update(one.told)
@@ -115,7 +115,7 @@ class _Escalating:
         self._recorder = AppealRecorder()
 
     def escalate(self, appeal: Appeal) -> None:
-        """Tell of the steps that are due, and find when the next one is."""
+        """Take the steps that are due, and find when the next one is."""
         self._next[appeal.id] = None
         # In triage nobody has the appeal, and an appeal that has ended waits for nothing.
         if appeal.organisation_id is None or appeal.status == "triage" or appeal.status in FINAL_STATUSES:
@@ -129,7 +129,7 @@ class _Escalating:
     def _escalate_deadline(
         self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline
     ) -> datetime | None:
-        """Tell of the steps of a deadline that are due, and return when the next one is."""
+        """Take the steps of a deadline that are due, and return when the next one is."""
         now = clock.now()
         works_from = next_working_moment(awaited.calendar, now)
         for step, moment in awaited.steps():
@@ -138,16 +138,18 @@ class _Escalating:
             if moment > now or works_from is None or works_from > now:
                 return max(moment, works_from) if works_from is not None else None
             if step == "executor" and awaited.due_at <= now:
-                continue  # the manager is told instead that the deadline has passed
-            self._tell(appeal, organisation_id, awaited, step)
+                continue  # the manager is notified instead that the deadline has passed
+            self._take_step(appeal, organisation_id, awaited, step)
         return None
 
-    def _tell(self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline, step: EscalationStep) -> None:
+    def _take_step(
+        self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline, step: EscalationStep
+    ) -> None:
         holders = self._people(appeal, organisation_id, step)
         know = self._know.setdefault((appeal.id, awaited.clock, awaited.due_at), set())
         people = sorted(holders - know)
         if holders and not people:
-            return  # all were told before the transfer
+            return  # all were notified before the transfer
         if step != "executor":
             know.update(people)
         self._rows.append(
@@ -209,7 +211,7 @@ async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> Sequence[Es
 
 
 async def _holders(session: AsyncSession, organisations: Collection[UUID | None]) -> list[_Holder]:
-    """Return the people with access who may have to be told: staff of these organisations, and of the centre."""
+    """Return the people with access who may have to be notified: of these organisations, and of the centre."""
     of_centre = Person.organisation_id.is_(None) & Person.role.in_([Role.MODERATOR, Role.HEAD])
     of_staff = Person.organisation_id.in_([found for found in organisations if found is not None])
     rows = await session.execute(

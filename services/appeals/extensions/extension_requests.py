@@ -1,6 +1,7 @@
 """Requests to extend the deadline of an appeal: made by the organisation that has it, decided by the centre.
 
-All functions take a locked appeal. A deadline that has passed is not extended: the breach was recorded and told.
+All functions take a locked appeal. A deadline that has passed is not extended: the breach was recorded and
+reported.
 """
 
 from collections.abc import Sequence

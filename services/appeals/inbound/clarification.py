@@ -1,6 +1,6 @@
 """Changes of an appeal by a message that makes its matter clearer: topic, location, start of the clock and route.
 
-Nothing changes once a reply is published, and what a person has decided is kept. The timeline tells each change
+Nothing changes once a reply is published, and what a person has decided is kept. The timeline records each change
 with the message that caused it.
 """
 
@@ -141,7 +141,7 @@ class Clarifier:
         whole: ClassificationResult,
         relation: Relation,
     ) -> bool:
-        """Fill in the parts that the message names; a named part replaces one that only the page told."""
+        """Fill in the parts that the message names; a named part replaces one that only the page implied."""
         if (appeal.id, "location_changed") in self.standings.decided:
             return False
         before = {part: getattr(appeal, part) for part in LOCATION_PARTS}

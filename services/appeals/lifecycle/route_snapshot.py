@@ -54,7 +54,7 @@ class SuggestedOrganisation(_Part):
 class RouteSnapshot(_Part):
     """Why the appeal is where it is. A field that was not given is absent from the stored JSON.
 
-    `rule` describes the rule; `why` quotes the words that told topic and location. `unassigned_from` is the
+    `rule` describes the rule; `why` quotes the words that named topic and location. `unassigned_from` is the
     organisation that the rules took the appeal from.
     """
 

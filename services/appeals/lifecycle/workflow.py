@@ -90,7 +90,7 @@ MOVES: dict[str, tuple[AllowedMove, ...]] = {
 
 @dataclass(frozen=True)
 class AutomaticTransition:
-    """A change of status that no person requests as such: what causes it, and the event that tells of it."""
+    """A change of status that no person requests as such: what causes it, and its event."""
 
     cause: str
     statuses: tuple[AppealStatus, ...]

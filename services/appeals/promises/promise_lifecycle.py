@@ -187,7 +187,7 @@ async def remind_of_promises(session: WriteSession) -> int:
     Only in the organisation's working time: a reminder at night would be read too late, or wake somebody.
     """
     now = clock.now()
-    # The calendars tell which are due. Only those are locked: messages and replies of the others would wait.
+    # The calendars decide which are due. Only those are locked: messages and replies of the others would wait.
     waiting = (
         await session.execute(
             select(Promise.id, Promise.organisation_id, Promise.promised_at)

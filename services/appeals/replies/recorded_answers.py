@@ -1,4 +1,4 @@
-"""Recorded answers: what the citizen was told by phone, in person or in writing, for appeals without a thread."""
+"""Recorded answers: those given by phone, in person or in writing, for appeals without a thread."""
 
 from dataclasses import dataclass
 from datetime import datetime

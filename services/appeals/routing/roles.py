@@ -38,7 +38,7 @@ class RegistryRoles:
         return found.union(*self.sphere_bodies.values())
 
     def holders(self, role: str, facts: RoutingFacts) -> Sequence[UUID]:
-        """Return who has the role for an appeal: one organisation, none, or several that cannot be told apart."""
+        """Return who has the role for an appeal: one organisation, none, or several candidates."""
         match role:
             case "municipality_administration":
                 return self._administrations(facts)

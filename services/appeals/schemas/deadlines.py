@@ -103,14 +103,14 @@ class ClockOut(BaseModel):
 
 
 class EscalationOut(BaseModel):
-    """A step of the escalation: who was told when that the reply is late or nearly late."""
+    """A step of the escalation: who was notified, and when, that the reply is late or nearly late."""
 
     step: EscalationStep = Field(examples=["manager"])
     clock: AwaitedClock = Field(description="What was due", examples=["first_response"])
     organisation_id: UUID = Field(description="The organisation that had the appeal", examples=[_ID])
     due_at: datetime = Field(description="The deadline, or the promised date")
-    at: datetime = Field(description="When they were told")
-    told: list[ActorRef]
+    at: datetime = Field(description="When they were notified")
+    told: list[ActorRef] = Field(description="Who was notified")
     skipped: bool = Field(description="Nobody held the role", examples=[False])
 
 
@@ -126,7 +126,9 @@ class DeadlinesOut(BaseModel):
     latest_promise_at: datetime | None = Field(
         description="The latest date that an interim reply should promise now; null: without limit"
     )
-    next_escalation_at: datetime | None = Field(description="When the next level is told, unless a reply comes")
+    next_escalation_at: datetime | None = Field(
+        description="When the next level is notified, unless a reply comes"
+    )
     clocks: list[ClockOut]
     escalations: list[EscalationOut] = Field(description="Oldest first")
     extension_requests: list[ExtensionRequestOut] = Field(

@@ -305,7 +305,7 @@ class RecordedAnswerIn(RequestBody):
 
     channel: AnswerChannel = Field(examples=["phone"])
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
-        description="What the citizen was told", examples=["Бригада выедет в понедельник."]
+        description="The answer that the citizen got", examples=["Бригада выедет в понедельник."]
     )
     answered_at: BoundedDatetime = Field(
         description="When the answer was given: after the appeal was opened, not in the future",

@@ -28,7 +28,7 @@ def _hours_late(level: str) -> Any:
 
 
 class EscalationTimes(RequestBody):
-    """When to tell whom that a reply is late or nearly late; null: never.
+    """When to notify whom that a reply is late or nearly late; null: never.
 
     Hours are working hours of the organisation after the deadline.
     """
@@ -38,7 +38,7 @@ class EscalationTimes(RequestBody):
         gt=0,
         lt=1,
         allow_inf_nan=False,
-        description="The share of the time after which the executor is told",
+        description="The share of the time after which the executor is notified",
         examples=[0.8],
     )
     manager_hours: float | None = _hours_late("manager_hours")

@@ -1,4 +1,4 @@
-"""When to tell whom that an answer is late or nearly late: a pure function of deadline, policy and calendar."""
+"""When to notify whom that an answer is late or nearly late: a pure function of deadline, policy and calendar."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from shared.contracts.values import AwaitedClock, EscalationStep
 from shared.tables.appeals_sla import SlaPolicy
 from shared.working_time import add_working_time
 
-# Each level is told so many working hours of the organisation after the deadline.
+# Each level is notified so many working hours of the organisation after the deadline.
 _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
     ("manager", "manager_hours"),
     ("centre", "centre_hours"),
@@ -58,6 +58,6 @@ def first_moment(awaited: Iterable[AwaitedDeadline]) -> datetime | None:
 
 
 def near_moment(events: list[ClockEvent], policy: SlaPolicy) -> datetime | None:
-    """Return when the share of the time is used after which the executor is told."""
+    """Return when the share of the time is used after which the executor is notified."""
     share = policy.escalation.get("executor_share")
     return warning_moment(events, share) if share is not None else None

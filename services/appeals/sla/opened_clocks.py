@@ -32,7 +32,7 @@ _NO_VALUES: dict[str, Any] = dict.fromkeys(SlaClock.__table__.columns.keys())
 
 @dataclass(frozen=True)
 class OpenedClocks:
-    """The rows of the clocks of a new appeal, its first deadline in words, and when to tell of it first."""
+    """The rows of the clocks of a new appeal, its first deadline in words, and when to notify of it first."""
 
     rows: Sequence[dict[str, Any]] = ()
     first_response_text: str | None = None

@@ -27,7 +27,7 @@ from shared.service import ReadTransaction, ServiceDep, UncheckedWriteTransactio
 router = APIRouter()
 internal = APIRouter(prefix="/internal/publications", include_in_schema=False)
 AppealsService = Annotated[ServiceCaller, require_service("appeals")]
-# Webhooks tells people of events in the conversation in which they linked their account.
+# The webhooks service notifies people of events in the conversation in which they linked their account.
 PublishingService = Annotated[ServiceCaller, require_service("appeals", "webhooks")]
 
 PublicationReader = Annotated[Caller, require_right(Right.APPEALS_READ)]
@@ -80,7 +80,7 @@ async def retry_publication(
     body: PublicationRetry | None = None,
 ) -> PublicationOut:
     """Queue all failed parts of the reply again. A publication that has not failed gets 409, and so does a
-    message with notices, which may have been told by e-mail.
+    message with notices, which may have been sent by e-mail.
 
     A part that was ever sent becomes `uncertain` first: it is sent again only if the thread does not contain it.
 

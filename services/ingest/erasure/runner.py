@@ -2,7 +2,7 @@
 
 Every step is a transaction, or a command to another service, that finds what is left: after a kill at any moment
 the job runs again and completes the rest. Messages come first, so that nobody reads the words again meanwhile.
-Publications that are being sent are waited for. The event that tells other systems is written last, once.
+Publications that are being sent are waited for. The event for other systems is written last, once.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -241,7 +241,7 @@ class ErasureRunner:
 
 
 async def _conclude(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> None:
-    """Forget who it was, and tell other systems."""
+    """Remove who it was, and write the event for other systems."""
     erasure.status, erasure.subject, erasure.error = "done", None, None
     erasure.finished_at = erasure.updated_at = clock.now()
     events = [

@@ -1,6 +1,6 @@
 """Messages with notices to colleagues: they stand in a page's conversation, but only the centre may read them.
 
-A notice tells of appeals of the reader's own organisation, which is seldom the one that owns the page.
+A notice is about appeals of the reader's own organisation, which is seldom the one that owns the page.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def visible_publications(caller: Caller) -> Sequence[ColumnElement[bool]]:
 def visible_messages(caller: Caller) -> Sequence[ColumnElement[bool]]:
     """Return the conditions of the messages that the caller may see.
 
-    A conversation in which notices are told is left out as a whole, with the codes that colleagues write. What is
+    A conversation in which notices are sent is left out as a whole, with the codes that colleagues write. What is
     left when the publications have expired names a publication that is gone: only those of notices are deleted.
     """
     if caller.is_region_wide:

@@ -70,7 +70,7 @@ async def request_publication(
     if message.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
     if body.on_behalf_of == NOTICES_ACTOR and message.kind != "message":
-        raise Invalid.field("/message_id", "Notices are told in a conversation, never in public")
+        raise Invalid.field("/message_id", "Notices are sent in a conversation, never in public")
     kind: MessageKind = "message" if message.kind == "message" else "comment"
     parts = split_text(body.text, max_text_length(message.network, kind))
     photos = [photo.model_dump(mode="json") for photo in body.attachments]
@@ -145,8 +145,8 @@ async def retry_publication(
     if named is None:
         raise NotFound("No such publication")
     if named.on_behalf_of == NOTICES_ACTOR:
-        # Sent again, the person could be told twice.
-        raise Conflict("A message with notices is not retried: they may have been told by e-mail meanwhile")
+        # Sent again, the person could be notified twice.
+        raise Conflict("A message with notices is not retried: they may have been sent by e-mail meanwhile")
     if named.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
     await lock_threads(session, [named.thread_key])

@@ -120,7 +120,7 @@ def answers_query(period: Period) -> Select[UUID, str, datetime, UUID, UUID]:
     """Return the query of the answers published in a period, with the organisation that had the appeal then, or
     was the first to get it.
 
-    Left out: what was told by phone or on paper, of which there is only a note; answers of the centre, which
+    Left out: answers given by phone or on paper, of which there is only a note; answers of the centre, which
     grades; answers to citizens whose data was erased.
     """
     # The last assignment before the answer. Staff may answer before the appeal is assigned: then the first one.

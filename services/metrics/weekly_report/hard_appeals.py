@@ -1,4 +1,4 @@
-"""The appeals that the leadership should read in full: chosen by rule, told with the reason."""
+"""The appeals that the leadership should read in full: chosen by rule, shown with the reason."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Routes of notices: what people were told, and how they want to be told."""
+"""Routes of notices: what people were notified of, and how they want to be notified."""
 
 from typing import Annotated
 from uuid import UUID
@@ -62,14 +62,14 @@ def _settings(settings: tables.NoticeSettings, response: Response) -> NoticeSett
     )
 
 
-@router.get("/me/notice-settings", summary="How the caller wants to be told")
+@router.get("/me/notice-settings", summary="How the caller wants to be notified")
 async def get_notice_settings(session: ReadTransaction, caller: CallerDep, response: Response) -> NoticeSettings:
     """Return the choices for all kinds, defaults included, and the address; for people only."""
     person_id = await preferences.own_id(session, caller)
     return _settings(await preferences.get(session, person_id), response)
 
 
-@router.patch("/me/notice-settings", summary="Change how the caller is told", responses=_CHANGE_ERRORS)
+@router.patch("/me/notice-settings", summary="Change how the caller is notified", responses=_CHANGE_ERRORS)
 async def update_notice_settings(
     *,
     body: NoticeSettingsUpdate,
@@ -81,8 +81,8 @@ async def update_notice_settings(
     """Change the given fields. A new address is used once its owner has opened the link that is sent there.
     `channels` names a network only for a linked account (`/me/notice-accounts`).
 
-    Nobody is told outside the working hours of their organisation, except of escalations of urgent appeals with
-    `urgent_at_any_hour`.
+    Nobody is notified outside the working hours of their organisation, except of escalations of urgent appeals
+    with `urgent_at_any_hour`.
     """
     person_id = await preferences.own_id(session, caller)
     settings = await preferences.lock(session, person_id, version)
@@ -129,7 +129,7 @@ async def set_notice_address(
     return _address(settings, response)
 
 
-@router.get("/me/notices", summary="What the caller was told, newest first")
+@router.get("/me/notices", summary="List the caller's notices, newest first")
 async def list_own_notices(
     *,
     session: ReadTransaction,
@@ -138,14 +138,14 @@ async def list_own_notices(
     paging: PagingDep,
     response: Response,
 ) -> Page[Notice]:
-    """Return the caller's notices with their outcomes, also those that no letter told."""
+    """Return the caller's notices with their outcomes, also those that no letter contained."""
     person_id = await preferences.own_id(session, caller)
     rows = await notice_lists.list_own(session, person_id, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=_NOTICES.validate_python(items, from_attributes=True), next_cursor=cursor)
 
 
-@router.get("/notices", summary="What people were told, newest first")
+@router.get("/notices", summary="List people's notices, newest first")
 async def list_notices(
     *,
     session: ReadTransaction,

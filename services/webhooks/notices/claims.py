@@ -33,7 +33,7 @@ from shared.working_time import WorkingCalendar
 
 # More than one person's notices are read to find people who are due, since they may be locked by another worker.
 _CANDIDATES = 500
-# A letter tells so many; those left come with the next one.
+# A letter contains so many; those left come with the next one.
 MAX_NOTICES = 1000
 # A link that was asked for longer ago surprises whoever gets it.
 LINK_AGE = timedelta(days=1)
@@ -151,7 +151,7 @@ class _Round:
         return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
 
     def claim_farewell(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter that tells a former address that somebody else replaced it."""
+        """Lease the letter to a former address saying that somebody else replaced it."""
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.former_address_of(settings, keys)
         if address is None:
@@ -283,7 +283,7 @@ async def _due_letters(
 async def lock_due_people(
     session: WriteSession, limit: int, now: datetime, is_ready: ColumnElement[bool]
 ) -> list[UUID]:
-    """Return people with due notices that are ready, those told at once first, with their settings locked, so that
+    """Return people with due notices that are ready, those sent at once first, with their settings locked, so that
     one letter gets them all.
     """
     if limit <= 0:

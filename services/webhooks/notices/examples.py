@@ -22,7 +22,7 @@ from services.webhooks.schemas.notices import NoticeKind
 from shared import clock
 from shared.contracts.report_top_sheet import ReportTopSheet
 
-# What each type of event tells in a letter; types with the same kind stand together in a digest.
+# What a letter says of each type of event; types with the same kind are together in a digest.
 EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
     (NoticeKind.ASSIGNMENT, "appeal.assigned", {}),
     (NoticeKind.ASSIGNMENT, "appeal.assignee_changed", {}),

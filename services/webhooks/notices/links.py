@@ -26,7 +26,7 @@ CONFIRM_AGE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Unsubscription:
-    """Who does not want to be told, and of which kinds."""
+    """Who does not want to be notified, and of which kinds."""
 
     person_id: UUID
     kinds: tuple[NoticeKind, ...]

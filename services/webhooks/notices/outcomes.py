@@ -85,7 +85,7 @@ async def _record(
 
 
 async def resolve_interrupted(database: Database) -> int:
-    """Fail letters whose worker ended while it sent them: they may have arrived, and nobody is told twice.
+    """Fail letters whose worker ended while it sent them: they may have arrived, and nobody is notified twice.
 
     Return how many there were.
     """

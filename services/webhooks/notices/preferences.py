@@ -1,4 +1,4 @@
-"""What a person chose: how each kind of notice is told, and to which address once it is confirmed."""
+"""What a person chose: how each kind of notice is sent, and to which address once it is confirmed."""
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -42,7 +42,7 @@ _ADDRESS_REASONS = {
 
 
 async def own_id(session: AsyncSession, caller: Caller) -> UUID:
-    """Return the id of the calling person. Raise `Forbidden` for an API client: only people are told."""
+    """Return the id of the calling person. Raise `Forbidden` for an API client: only people are notified."""
     person_id = UUID(caller.subject)
     if await session.scalar(select(ApiClient.id).where(ApiClient.id == person_id)) is not None:
         raise Forbidden("Only people get notices; an API client subscribes to events")
@@ -105,7 +105,7 @@ async def change(
 
 
 async def _tell_waiting_there(session: WriteSession, person_id: UUID, channels: Mapping[str, str]) -> None:
-    """Let the waiting notices of a person be told by the channels of their kinds from now on."""
+    """Let the waiting notices of a person be sent by the channels of their kinds from now on."""
     for kind, channel in channels.items():
         await session.execute(
             update(Notice)
@@ -136,8 +136,8 @@ async def set_address(
 ) -> None:
     """Set the address of locked settings, and let a link be sent there that confirms it; null: none.
 
-    A confirmed address that stays the same stays confirmed; one that another person replaces is told so. Raise
-    `TooManyRequests` after several links in a day: nobody may use this system to send letters to others.
+    A confirmed address that stays the same stays confirmed; one that another person replaces gets a letter about
+    it. Raise `TooManyRequests` after several links in a day: nobody may use this system to send letters to others.
     """
     same = address_of(settings, keys) == address
     if by_another and not same and settings.address_state == AddressState.CONFIRMED:
@@ -180,7 +180,7 @@ async def set_address(
 
 
 async def _tell_former_address(session: WriteSession, settings: NoticeSettings) -> None:
-    """Let the address be told that it is replaced, unless an earlier one still has to be."""
+    """Let the address get a letter that it is replaced, unless an earlier address still has to get its own."""
     waiting = select(NoticeLetter.id).where(
         NoticeLetter.person_id == settings.person_id,
         NoticeLetter.purpose == "replaced",
@@ -203,7 +203,7 @@ async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
 
 
 async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[NoticeKind]) -> None:
-    """Let the person no longer be told of these kinds."""
+    """Let the person no longer get notices of these kinds."""
     settings = await lock(session, person_id)
     choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
     if choices != settings.choices:
@@ -251,13 +251,13 @@ async def settings_of(session: AsyncSession, people: Collection[UUID]) -> dict[U
 
 
 def choices_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeDelivery]:
-    """Return how each kind is told."""
+    """Return when each kind is sent."""
     chosen = {} if settings is None else settings.choices
     return DEFAULT_DELIVERY | {NoticeKind(kind): NoticeDelivery(how) for kind, how in chosen.items()}
 
 
 def channels_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeChannel]:
-    """Return where each kind is told, as the person chose."""
+    """Return where each kind is sent, as the person chose."""
     chosen = {} if settings is None else settings.channels
     by_email = dict.fromkeys(NoticeKind, NoticeChannel.EMAIL)
     return by_email | {NoticeKind(kind): NoticeChannel(channel) for kind, channel in chosen.items()}
@@ -266,7 +266,7 @@ def channels_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeCh
 def suppression_reason(
     settings: NoticeSettings | None, kind: NoticeKind, channel: NoticeChannel = NoticeChannel.EMAIL
 ) -> NoticeReason | None:
-    """Return why the person is not told of this kind by the channel; None: they are."""
+    """Return why the person gets no notices of this kind by the channel; None: they do."""
     if choices_of(settings)[kind] is NoticeDelivery.NEVER:
         return NoticeReason.UNSUBSCRIBED
     if channel is not NoticeChannel.EMAIL:
@@ -276,7 +276,7 @@ def suppression_reason(
 
 
 def may_wake(settings: NoticeSettings | None, kind: NoticeKind, details: Mapping[str, Any]) -> bool:
-    """Return whether the person wants to be told of this at any hour."""
+    """Return whether the person wants to be notified of this at any hour."""
     urgent = kind is NoticeKind.ESCALATION and details.get("urgent") is True
     return urgent and settings is not None and settings.urgent_at_any_hour
 

@@ -41,7 +41,7 @@ class Addressee:
 
 @dataclass(frozen=True)
 class NewNotice:
-    """Whom to tell of an event. `details` is what the letter needs beside the present state of the appeal."""
+    """Whom to notify of an event. `details` is what the letter needs beside the present state of the appeal."""
 
     event: Event
     data: AppealSnapshot | ReportReady
@@ -51,7 +51,7 @@ class NewNotice:
 
 
 async def find_recipients(session: AsyncSession, stored: Sequence[Event]) -> list[NewNotice]:
-    """Return whom to tell of these events of appeals. Nobody is told of what they did."""
+    """Return whom to notify of these events of appeals. Nobody is notified of what they did."""
     if not stored:
         return []
     parsed = [(event, cast("AppealSnapshot", parse_event(event))) for event in stored]

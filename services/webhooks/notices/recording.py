@@ -84,7 +84,7 @@ def _row(
     elif choices_of(settings)[new.kind] is NoticeDelivery.DIGEST:
         digest_at = next_digest(calendar, now, config.notices_digest_time)
         due_at = datetime.fromisoformat(details["due_at"]) if "due_at" in details else None
-        # A deadline that passes before the digest is told at once.
+        # A notice of a deadline that passes before the digest is sent at once.
         if due_at is None or not now < due_at <= digest_at:
             digest, send_at = True, digest_at
     return {
@@ -107,7 +107,7 @@ def _row(
 
 
 def _reason(new: NewNotice, settings: NoticeSettings | None, channel: NoticeChannel) -> NoticeReason | None:
-    """Return why the person will not be told; None: the choice in force when it is due decides.
+    """Return why the person will not be notified; None: the choice in force when it is due decides.
 
     A report is published hours before it is due: whoever confirms an address meanwhile gets it.
     """

@@ -57,7 +57,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Relevance:
-    """The lines to tell, by notice, and why the other notices are not told."""
+    """The lines to send, by notice, and why the other notices are not sent."""
 
     lines: Mapping[UUID, Line | ReportLine]
     suppressed: Mapping[UUID, NoticeReason]
@@ -90,7 +90,7 @@ async def check_relevance(
         if line is None:
             suppressed[notice.id] = reason or NoticeReason.SETTLED
             continue
-        # Of notices that say the same, the newest is told.
+        # Of notices that say the same, the newest is sent.
         former = newest.get(key := _same_matter(notice))
         if former is not None:
             del lines[former]
@@ -123,7 +123,7 @@ class _State:
     newest_report: str | None
 
     def refusal(self, notice: Notice) -> NoticeReason | None:
-        """Return why the notice is not told any more."""
+        """Return why the notice is not sent any more."""
         caller = self.callers.get(notice.person_id)
         if notice.report_week is not None:
             if caller is None or not caller.may_access(Right.REPORTS_READ, None, ()):

@@ -1,4 +1,4 @@
-"""When a notice is told: in the working hours of the person's organisation, at once or with the next digest."""
+"""When a notice is sent: in the working hours of the person's organisation, at once or with the next digest."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

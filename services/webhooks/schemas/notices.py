@@ -1,4 +1,4 @@
-"""API models of notices: what people are told, how each of them wants it, and what became of it."""
+"""API models of notices: what people are notified of, how each of them wants it, and what became of it."""
 
 from datetime import datetime
 from email.errors import HeaderParseError
@@ -35,11 +35,11 @@ _EVENTS = (
 NoticeEventType = StrEnum(  # type: ignore[misc]
     "NoticeEventType", {model.event_type.replace(".", "_").upper(): model.event_type for model in _EVENTS}
 )
-NoticeEventType.__doc__ = "Event types that people are told of."
+NoticeEventType.__doc__ = "Event types that people are notified of."
 
 
 class NoticeKind(StrEnum):
-    """What a person is told of."""
+    """What a person is notified of."""
 
     ASSIGNMENT = "assignment"
     WARNING = "warning"
@@ -52,7 +52,7 @@ class NoticeKind(StrEnum):
 
 
 class NoticeDelivery(StrEnum):
-    """How notices of a kind are told. `at_once` still waits for working hours."""
+    """When notices of a kind are sent. `at_once` still waits for working hours."""
 
     AT_ONCE = "at_once"
     DIGEST = "digest"
@@ -90,7 +90,7 @@ class NoticeStatus(StrEnum):
 
 
 class NoticeReason(StrEnum):
-    """Why a notice was not told, or failed.
+    """Why a notice was not sent, or failed.
 
     `uncertain`: the connection or the process broke while the server had the letter; it is not sent again.
     """
@@ -169,11 +169,11 @@ class NoticeAddressUpdate(BaseModel):
 
 
 class NoticeSettings(NoticeAddress):
-    """How the caller wants to be told."""
+    """How the caller wants to be notified."""
 
-    choices: Choices = Field(description="When each kind is told")
+    choices: Choices = Field(description="When each kind is sent")
     channels: Channels = Field(
-        description="Where each kind is told, as chosen; without a linked account by e-mail"
+        description="Where each kind is sent, as chosen; without a linked account by e-mail"
     )
     urgent_at_any_hour: bool = Field(
         description="true: escalations of urgent appeals come at any hour, not only in working hours"
@@ -218,7 +218,7 @@ class Notice(BaseModel):
     channel: NoticeChannel
     status: NoticeStatus
     reason: NoticeReason | None = Field(description="Why it failed or was suppressed")
-    digest: bool = Field(description="true: told in the digest of a working morning")
+    digest: bool = Field(description="true: sent in the digest of a working morning")
     send_at: datetime = Field(description="When it is due; in the working hours of the person")
     letter_id: UUID | None = Field(description="Notices of one letter have the same")
     sent_at: datetime | None

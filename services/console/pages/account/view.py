@@ -1,4 +1,4 @@
-"""The person's own page: where they are signed in, how and where they are told of things, what they were told."""
+"""The person's own page: where they are signed in, how and where they are notified, and their notices."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _ADDRESS_REFUSED = {
 
 @router.get(PATH)
 async def show_account(visit: VisitDep) -> HTMLResponse:
-    """Show the person, their sessions and how they are told."""
+    """Show the person, their sessions and how they are notified."""
     return await _account_page(visit)
 
 
@@ -61,7 +61,7 @@ async def _account_page(
 
 
 def _offered_kinds(visit: Visit, choices: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Return kind, its words and the choice; the report is told only to those who may read it."""
+    """Return kind, its words and the choice; only those who may read the report are notified of it."""
     return [
         (kind, LABELS["notice_kind"][kind], choice)
         for kind, choice in choices.items()
@@ -77,7 +77,7 @@ async def lead_to_settings(visit: VisitDep) -> Response:
 
 @router.get(NOTICES)
 async def show_notices(visit: VisitDep) -> HTMLResponse:
-    """Show what the person was told."""
+    """Show the person's notices."""
     cursor = visit.request.query_params.get("cursor")
     query = {"kind": visit.request.query_params.get("kind", "")}
     listed = await visit.api.get("/me/notices", {**query, "limit": 30, "cursor": cursor})
@@ -147,7 +147,7 @@ async def change_network(visit: VisitDep) -> Response:
 
 @router.post(f"{PATH}/notices")
 async def change_choices(visit: VisitDep) -> Response:
-    """Set how the person is told of each kind."""
+    """Set how the person is notified of each kind."""
     form = await entered(visit.request)
     choices = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"kind_{kind}"))}
     channels = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"channel_{kind}"))}

@@ -33,7 +33,7 @@ async def retry(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormD
 
 
 async def record(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Record what the citizen was told by phone, in person or in writing."""
+    """Record an answer that was given by phone, in person or in writing."""
     answered, channel = str(form.get("answered_at", "")), str(form.get("channel", ""))
     body = {name: value for name, value in entered.body().items() if name in _RECORDED} | {
         "channel": channel or None,

@@ -1,4 +1,4 @@
-"""Webhooks: systems that are told when something happens."""
+"""Webhooks: systems that are notified when something happens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
