@@ -26,8 +26,8 @@ class FileNotWrittenError(Exception):
 def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """Yield a file that replaces `target` when the block ends without an error.
 
-    Until then, and after an error, `target` stays as it is. A device or a pipe is written directly. Raise
-    `FileNotWrittenError`.
+    Until then, and after an error, `target` stays as it is. A device or a pipe is written directly. Raises
+    `FileNotWrittenError` if the file cannot be written.
     """
     try:
         if str(target).startswith(_OPEN_ALREADY) or (target.exists() and not target.is_file()):

@@ -64,8 +64,8 @@ class TokenReader:
     async def claims(self, token: str) -> Claims:
         """Return the claims that `Caller.from_claims` reads.
 
-        Raise `InvalidToken`; `Forbidden` for a person of the external issuer without access here; `Unavailable` if
-        the issuer or registry cannot be reached.
+        Raises `InvalidToken`; `Forbidden` for a person of the external issuer without access here; `Unavailable`
+        if the issuer or registry cannot be reached.
         """
         if self.external is None or oidc.unverified_issuer(token) != self.external.name:
             return self._own.verify(token, audience=tokens.PEOPLE_AUDIENCE, issuer=tokens.PEOPLE_ISSUER)

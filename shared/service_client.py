@@ -63,7 +63,7 @@ class ServiceClient:
     ) -> dict[str, Any]:
         """Send a command on behalf of a person and return the response; `call_timeout` applies to each attempt.
 
-        Raise `ServiceRejected` for a 4xx that concerns the command, `ServiceUnavailable` if all attempts failed.
+        Raises `ServiceRejected` for a 4xx that concerns the command, `ServiceUnavailable` if all attempts failed.
         """
         url = f"{self._settings.service_url(callee)}{path}"
         async for attempt in stamina.retry_context(
@@ -97,7 +97,7 @@ class ServiceClient:
     ) -> bytes:
         """Return the file that another service serves, of at most `max_bytes`; `call_timeout` is of each attempt.
 
-        Raise `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed,
+        Raises `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed,
         `FileTooLarge` at once if the file is larger.
         """
         url = f"{self._settings.service_url(callee)}{path}"

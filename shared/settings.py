@@ -101,7 +101,7 @@ class SecretsFolderError(ValueError):
 def secrets_folder() -> Path | None:
     """Return the folder of secret files if there is one: where Compose and Kubernetes mount them, by default.
 
-    Raise SecretsFolderError if GOSPABLIK_SECRETS_DIR names another one, which is not there.
+    Raises SecretsFolderError if GOSPABLIK_SECRETS_DIR names another one, which is not there.
     """
     named = os.environ.get("GOSPABLIK_SECRETS_DIR")
     folder = Path(named or "/run/secrets")

@@ -100,7 +100,7 @@ def add_working_time(
 ) -> tuple[datetime, list[DayShare]]:
     """Return the moment when `duration` of working time has passed since `start`, and its shares by date.
 
-    `start` is timezone-aware; the result is in UTC. Raise `ValueError` for a calendar without working time.
+    `start` is timezone-aware; the result is in UTC. Raises `ValueError` for a calendar without working time.
     """
     left = duration
     shares: list[DayShare] = []
@@ -145,7 +145,7 @@ def _day_share(calendar: WorkingCalendar, day: date, worked: timedelta) -> DaySh
 def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
     """Parse `[["09:00", "13:00"], …]`.
 
-    Raise `ValueError` unless each interval ends after it starts and begins later than the previous one ends.
+    Raises `ValueError` unless each interval ends after it starts and begins later than the previous one ends.
     """
     found = tuple(
         (time.fromisoformat(start), time.min if end == END_OF_DAY else time.fromisoformat(end))

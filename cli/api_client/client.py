@@ -214,7 +214,10 @@ async def _chunks(content: bytes, on_progress: Callable[[int], None]) -> AsyncIt
 
 @asynccontextmanager
 async def signed_in(connection: Connection) -> AsyncIterator[ApiClient]:
-    """Yield a client that is signed in as this person. Raise `ApiError`."""
+    """Yield a client that is signed in as this person.
+
+    Raises `ApiError` if the certificates cannot be read or the sign-in fails.
+    """
     timeout = aiohttp.ClientTimeout(total=30)
     bundle = os.environ.get("GOSPABLIK_CA_BUNDLE")
     try:

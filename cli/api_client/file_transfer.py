@@ -104,7 +104,7 @@ async def export(connection: Connection, file: Path, headings: str) -> int:
 
 
 async def save(connection: Connection, path: str, file: Path, **query: str) -> int:
-    """Download into a file as `download` does, and return the exit code. Raise only `ApiError`."""
+    """Download into a file as `download` does, and return the exit code. Raises only `ApiError`."""
     try:
         return await download(connection, path, file, **query)
     except FileNotWrittenError as error:
@@ -114,7 +114,8 @@ async def save(connection: Connection, path: str, file: Path, **query: str) -> i
 async def download(connection: Connection, path: str, file: Path, **query: str) -> int:
     """Replace a file with a download from the API and return the exit code.
 
-    Raise `ApiError`, and `FileNotWrittenError` before the request is sent.
+    Raises `FileNotWrittenError` if the file cannot be written, mostly before the request is sent, and `ApiError`
+    if the download fails.
     """
     with atomic_write(file) as out:
         async with signed_in(connection) as client:

@@ -8,7 +8,7 @@ from shared.networks import NETWORKS
 
 
 async def find_page(client: ApiClient, text: str) -> dict[str, Any]:
-    """Return the registered page. Raise `ApiError` if there is none, or more than one."""
+    """Return the registered page. Raises `ApiError` if there is none, or more than one."""
     try:
         return await client.get(f"/pages/{UUID(text)}")
     except ValueError:

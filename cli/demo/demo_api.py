@@ -105,7 +105,7 @@ class DemoApi:
     async def wait_until_followed(self, timeout_seconds: float = 180) -> None:
         """Wait until ingest follows every page: from then on messages arrive within seconds.
 
-        Raise DemoError with the name of a page that is not followed if none was followed for `timeout_seconds`.
+        Raises DemoError with the name of a page that is not followed if none was followed for `timeout_seconds`.
         """
         left, deadline = None, 0.0
         while unfollowed := await self._unfollowed_pages():

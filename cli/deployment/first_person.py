@@ -22,7 +22,7 @@ async def add_person(username: str, full_name: str, role: str, subject: str | No
     """Create a person of the centre and return the generated password, which is stored only as a hash.
 
     A person with a `subject` signs in at the region's OIDC issuer and gets no password: the result is None. Run as
-    registry's role. Raise `PersonRefusedError` for a name in use or a role that is not of the centre.
+    registry's role. Raises `PersonRefusedError` for a name in use or a role that is not of the centre.
     """
     password = None if subject else secrets.token_urlsafe(18)
     try:

@@ -44,7 +44,7 @@ def read_variables() -> dict[str, str]:
 async def prepare(environment: Mapping[str, str]) -> None:
     """Create owner, database, schema, login roles and signing keys; everything that exists is kept.
 
-    Raise VariablesRefusedError before anything is changed.
+    Raises `VariablesRefusedError` for missing or unusable variables, before anything is changed.
     """
     _check_variables(environment)
     admin_url = environment["GOSPABLIK_DATABASE_ADMIN_URL"]

@@ -41,7 +41,7 @@ async def wait_until_ready(
 ) -> None:
     """Wait until the server accepts connections; a recovery after a crash may take minutes.
 
-    `progress` gets the server's message every few seconds. Raise DatabaseError once `is_alive` returns False.
+    `progress` gets the server's message every few seconds. Raises DatabaseError once `is_alive` returns False.
     """
     last_progress = time.monotonic()
     while True:
@@ -64,7 +64,7 @@ async def wait_until_ready(
 async def ensure_database(admin_url: str, owner_password: str) -> bool:
     """Create the owner role and the database. Return whether the database was created now.
 
-    Raise DatabaseError for a database whose locale does not support Cyrillic.
+    Raises DatabaseError for a database whose locale does not support Cyrillic.
     """
     connection = await connect(admin_url)
     try:

@@ -102,7 +102,7 @@ class DataDir:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the data folder. Raise AlreadyRunningError with the process id of the holder."""
+        """Lock the data folder. Raises AlreadyRunningError with the process id of the holder."""
         descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:

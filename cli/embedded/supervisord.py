@@ -118,7 +118,7 @@ class Supervisor:
 
     @classmethod
     def start(cls, data_dir: DataDir, programs: Sequence[Program], wait_seconds: float = 20) -> "Supervisor":
-        """Start supervisord without starting its programs. Raise SupervisorError with its output."""
+        """Start supervisord without starting its programs. Raises SupervisorError with its output."""
         socket = data_dir.run / "supervisor.sock"
         temporary = None
         if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:

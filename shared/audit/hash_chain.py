@@ -92,7 +92,7 @@ class ChainHead:
 
     @classmethod
     def parse(cls, noted: str) -> "ChainHead":
-        """Parse a head as `str` writes it. Raise `ValueError` if it is malformed."""
+        """Parse a head as `str` writes it. Raises `ValueError` if it is malformed."""
         position, _, chain = noted.partition(":")
         found = cls(int(position), bytes.fromhex(chain))
         if found.position < 1 or len(found.chain) != len(GENESIS):

@@ -48,7 +48,7 @@ class Caller:
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any]) -> "Caller":
-        """Return the caller of verified claims. Raise `InvalidToken` or `ValueError` for inconsistent claims."""
+        """Return the caller of verified claims. Raises `InvalidToken` or `ValueError` for inconsistent claims."""
         scope = claims.get("scope")
         found = cls(
             subject=str(claims["sub"]),
@@ -84,7 +84,7 @@ class Caller:
             raise Forbidden(f"The role «{self.role}» has no right «{right}»")
 
     def with_right(self, right: Right) -> "Caller":
-        """Return the caller with this right, which determines `scope`. Raise `Forbidden` without the right."""
+        """Return the caller with this right, which determines `scope`. Raises `Forbidden` without the right."""
         self.require(right)
         return replace(self, right=right)
 
@@ -107,7 +107,7 @@ class Caller:
     def is_region_wide(self) -> bool:
         """Return whether the current right applies to the whole region.
 
-        Raise `RuntimeError` in a route that requires no right.
+        Raises `RuntimeError` in a route that requires no right.
         """
         if self.right is None:
             raise RuntimeError("a route that uses the scope must require a right: `require_right(Right.…)`")
@@ -116,7 +116,7 @@ class Caller:
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
         """Return the condition that every query must use to return only what the caller may see.
 
-        `column` is the organisation of the rows. Raise `RuntimeError` in a route that requires no right.
+        `column` is the organisation of the rows. Raises `RuntimeError` in a route that requires no right.
         """
         if self.is_region_wide:
             return true()
@@ -173,8 +173,8 @@ SIGN_IN_SCHEMES: tuple[SecurityBase, ...] = (_oauth, _bearer, _cookie)
 async def get_caller(request: Request) -> Caller:
     """Return the caller of a public route, by the token in the header or else in the cookie.
 
-    Raise `Unauthenticated` without a valid token, `Forbidden` for a cookie sent by a page of another origin; for a
-    token of an external issuer, `Forbidden` if the person has no access here, `Unavailable` if that cannot be
+    Raises `Unauthenticated` without a valid token, `Forbidden` for a cookie sent by a page of another origin; for
+    a token of an external issuer, `Forbidden` if the person has no access here, `Unavailable` if that cannot be
     checked.
     """
     found: Caller | None = request.scope.get(AUTHENTICATED)
@@ -214,7 +214,7 @@ def set_log_context(request: Request, actor: str | None, on_behalf_of: str | Non
 def check_rate_limit(request: Request, subject: str, limiter: Quota | None = None) -> None:
     """Count a request of the caller, by default against the common limit of those who have signed in.
 
-    Raise `TooManyRequests` with the time to wait.
+    Raises `TooManyRequests` with the time to wait.
     """
     if ANSWER_HEADERS in request.scope:  # counted already by another dependency
         return

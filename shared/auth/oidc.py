@@ -76,7 +76,7 @@ class IssuerKeys:
         self._last_error: str | None = None
 
     async def containing(self, kid: str | None) -> KeySet:
-        """Return the keys, including the one named. Raise `InvalidToken` if the issuer has no such key, or
+        """Return the keys, including the one named. Raises `InvalidToken` if the issuer has no such key, or
         `IssuerUnavailable` if the keys cannot be fetched.
         """
         if (found := self._cached(kid, KEYS_TTL)) is not None:
@@ -157,7 +157,7 @@ class ExternalIssuer:
         self._keys = keys
 
     async def verify(self, token: str) -> VerifiedIdentity:
-        """Return the identity in a valid token. Raise `InvalidToken`, without the token in it, or
+        """Return the identity in a valid token. Raises `InvalidToken`, without the token in it, or
         `IssuerUnavailable`.
         """
         try:

@@ -89,7 +89,7 @@ class Verifier:
         )
 
     def verify(self, token: str, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-        """Return the claims of a valid token. Raise `InvalidToken` with the reason but without the token."""
+        """Return the claims of a valid token. Raises `InvalidToken` with the reason but without the token."""
         try:
             decoded = self._decode(token)
             now = int(clock.now().timestamp())
@@ -114,7 +114,7 @@ class Verifier:
 
 
 def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-    """Return the claims of a valid token that is used once. Raise `InvalidToken` as `Verifier.verify`."""
+    """Return the claims of a valid token that is used once. Raises `InvalidToken` as `Verifier.verify`."""
     return Verifier(keys).verify(token, audience=audience, issuer=issuer)
 
 
@@ -126,7 +126,7 @@ def _issued_at(issued_at: object, now: int) -> object:
 
 
 def optional_uuid(value: object) -> UUID | None:
-    """Return a claim as a UUID, or None if it is absent. Raise `InvalidToken` otherwise."""
+    """Return a claim as a UUID, or None if it is absent. Raises `InvalidToken` otherwise."""
     if value is None:
         return None
     try:

@@ -132,7 +132,7 @@ async def _copy(session: AsyncSession, writer: RowWriter) -> None:
 async def write_configured_history(weeks: int) -> str:
     """Write the history into the database of `GOSPABLIK_DATABASE_URL`, which names the owner of the tables.
 
-    Return one line about what was written. Raise `RuntimeError` in production.
+    Return one line about what was written. Raises `RuntimeError` in production.
     """
     if settings().environment == "production":
         raise RuntimeError("made-up history is not written in production")

@@ -79,7 +79,7 @@ def body_quality(code: str, seed: int) -> float:
 
 
 async def read_region(session: AsyncSession, seed: int, feedback_window_hours: int) -> RegionFacts:
-    """Return the facts of the database's region. Raise `LookupError` if no district of the demo is in it."""
+    """Return the facts of the database's region. Raises `LookupError` if no district of the demo is in it."""
     pages: dict[UUID, list[OfficialPage]] = {}
     for page in await session.scalars(select(Page).where(Page.active).order_by(Page.network, Page.external_id)):
         pages.setdefault(page.organisation_id, []).append(

@@ -88,7 +88,11 @@ async def create_absence(
 
 
 async def delete_absence(session: WriteSession, caller: Caller, absence_id: UUID) -> None:
-    """Delete an absence: one's own, or a colleague's with `assignees:manage`. Raises `NotFound`, `Forbidden`."""
+    """Delete an absence: one's own, or a colleague's with `assignees:manage`.
+
+    Raises `NotFound` for an unknown id or one out of the caller's scope, `Forbidden` for a colleague's without the
+    right.
+    """
     absence = await session.scalar(
         select(Absence)
         .join(Person, Person.id == Absence.person_id)

@@ -114,7 +114,10 @@ async def change_people(
 
 
 async def delete_rule(session: WriteSession, caller: Caller, rule_id: UUID) -> None:
-    """Delete a rule; appeals keep their assignees. Raises `NotFound`."""
+    """Delete a rule; appeals keep their assignees.
+
+    Raises `NotFound` for an unknown id or one out of the caller's scope.
+    """
     await session.delete(await _locked(session, caller, rule_id))
     await session.flush()
 

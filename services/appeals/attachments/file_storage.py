@@ -27,7 +27,7 @@ class FolderStorage:
         self._folder = folder
 
     async def prepare(self) -> None:
-        """Create the folder and check that it can be written. Raises `StorageMisconfigured`."""
+        """Create the folder and check that it can be written. Raises `StorageMisconfigured` if it cannot."""
         try:
             await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
             await asyncio.to_thread(self._probe)
@@ -42,7 +42,10 @@ class FolderStorage:
             raise StorageUnavailable(f"the folder of attachments cannot be written: {error}") from error
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file; it appears under its name once all of it is on the disk. Raises OSError."""
+        """Store a file; it appears under its name once all of it is on the disk.
+
+        Raises `OSError` if the disk refuses it.
+        """
         await asyncio.to_thread(self._write, file_id, content)
 
     async def read(self, file_id: UUID) -> bytes | None:

@@ -37,7 +37,10 @@ def limit_resources() -> None:
 
 
 def reencode(content: bytes) -> tuple[bytes, int, int]:
-    """Return a JPEG of the image, upright and without metadata, with its width and height. Raises `Refused`."""
+    """Return a JPEG of the image, upright and without metadata, with its width and height.
+
+    Raises `Refused` if it is no image of a known format, damaged or too large.
+    """
     Image.MAX_IMAGE_PIXELS = None  # checked below, before anything is decoded
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:

@@ -97,9 +97,10 @@ class S3Storage:
         }
 
     async def prepare(self) -> None:
-        """List the bucket, then store, read and delete a file. Raises `StorageMisconfigured`.
+        """List the bucket, then store, read and delete a file.
 
-        A server that does not answer is logged only.
+        A server that does not answer is logged only. Raises `StorageMisconfigured` if the server refuses a step or
+        returns another content.
         """
         probe, content = new_id(), b"Gospablik may write here"
         try:

@@ -115,14 +115,14 @@ def _is_readable(caller: Caller) -> ColumnElement[bool]:
 
 
 async def get_readable(session: AsyncSession, caller: Caller, attachment_id: UUID) -> Attachment:
-    """Return an attachment that the caller may read. Raises `NotFound`."""
+    """Return an attachment that the caller may read. Raises `NotFound` if there is no such one."""
     return _found(
         await session.scalar(select(Attachment).where(Attachment.id == attachment_id, _is_readable(caller)))
     )
 
 
 async def get_attached(session: AsyncSession, attachment_id: UUID) -> Attachment:
-    """Return an attachment of a reply, for its publication. Raises `NotFound`."""
+    """Return an attachment of a reply, for its publication. Raises `NotFound` if there is no such one."""
     return _found(
         await session.scalar(
             select(Attachment).where(Attachment.id == attachment_id, Attachment.reply_id.is_not(None))

@@ -182,7 +182,10 @@ class ClassifierPool:
             )
 
     async def info(self) -> ClassifierInfo:
-        """Return the classifier that this process loaded. Raises `ClassifierUnavailableError`."""
+        """Return the classifier that this process loaded.
+
+        Raises `ClassifierUnavailableError` if it cannot load one.
+        """
         if settings().classifier == "rule":
             return ClassifierInfo(keyword_classifier.KEYWORD_CLASSIFIER)
         return await self._in_process(_load_info)

@@ -74,7 +74,7 @@ async def find(session: AsyncSession, filters: TopicFilter, paging: Paging) -> S
 
 
 async def get_topic(session: AsyncSession, topic_id: UUID) -> Row[Topic, str | None]:
-    """Return a topic, also a retired one, with the name of its group. Raises `NotFound`."""
+    """Return a topic, also a retired one, with the name of its group. Raises `NotFound` for an unknown id."""
     row = (
         await session.execute(
             select(Topic, TopicGroup.name)

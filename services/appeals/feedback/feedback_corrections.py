@@ -54,7 +54,7 @@ async def correct_feedback(
     """Correct what was read about the last final answer of a locked appeal, with a trace.
 
     Dissatisfaction reopens the appeal. An appeal that was reopened by what turns out to be none is answered again,
-    unless somebody has begun to work on it. Raise `NotFound`, `Invalid` for a mark that contradicts the kind,
+    unless somebody has begun to work on it. Raises `NotFound`, `Invalid` for a mark that contradicts the kind,
     `Conflict` for a withdrawn or an earlier answer, or what is read so already.
     """
     row = await session.get(FeedbackRound, round_id)

@@ -108,7 +108,7 @@ async def find(
 
 
 async def get_incident_row(session: AsyncSession, caller: Caller, incident_id: UUID) -> IncidentRow:
-    """Return the incident as the caller sees it. Raises `NotFound`."""
+    """Return the incident as the caller sees it. Raises `NotFound` for one that the caller may not see."""
     row = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
     if row is None:
         raise NotFound("No such incident")
@@ -125,7 +125,7 @@ async def members(session: AsyncSession, caller: Caller, incident_id: UUID, pagi
     """Return the visible members (member, appeal, organisation's name, topic's name), last joined first, one more
     than the page takes.
 
-    Raises `NotFound`.
+    Raises `NotFound` for an incident that the caller may not see.
     """
     await require_visible_incident(session, caller, incident_id)
     query = (

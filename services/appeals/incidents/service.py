@@ -329,7 +329,10 @@ async def _enqueue_reply_to_new_members(session: WriteSession, incident: Inciden
 
 
 async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:
-    """Remove an appeal from the incident; clustering never adds it again. Raises `NotFound`."""
+    """Remove an appeal from the incident; clustering never adds it again.
+
+    Raises `NotFound` for an incident that the caller may not see, and for an appeal that is not in it.
+    """
     incident = await lock(session, caller, incident_id)
     row = (
         await session.execute(

@@ -56,7 +56,7 @@ async def like(
     """Return the appeals similar to this one, most similar first, and how many were compared.
 
     Compares appeals of the same organisation, unless `all_organisations` or the appeal has none; always within the
-    caller's scope. Raises `NotFound`.
+    caller's scope. Raises `NotFound` for an appeal out of it.
     """
     asked = await session.scalar(
         select(Appeal)

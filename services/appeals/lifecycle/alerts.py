@@ -146,8 +146,9 @@ def _query() -> Any:
 
 
 async def mark_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> AlertRow:
-    """Mark the alert as seen by the caller and return it; a second call keeps the first viewer. Raises
-    `NotFound`.
+    """Mark the alert as seen by the caller and return it; a second call keeps the first viewer.
+
+    Raises `NotFound` for an unknown id.
     """
     alert = await session.scalar(select(Alert).where(Alert.id == alert_id).with_for_update())
     if alert is None:

@@ -41,7 +41,7 @@ def automatic_table() -> str:
 
 
 def with_current_tables(document: str) -> str:
-    """Return the document with the part between the marks replaced. Raise `ValueError` without the marks."""
+    """Return the document with the part between the marks replaced. Raises `ValueError` without the marks."""
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -48,7 +48,7 @@ async def list_rules(session: AsyncSession, paging: Paging) -> Sequence[Approval
 
 
 async def get_rule(session: AsyncSession, rule_id: UUID) -> ApprovalRuleRow:
-    """Return a rule. Raises `NotFound`."""
+    """Return a rule. Raises `NotFound` for an unknown id."""
     row = (await session.execute(_rows().where(ApprovalRule.id == rule_id))).one_or_none()
     if row is None:
         raise NotFound("No such approval rule")
@@ -98,7 +98,7 @@ async def add_rule(
 
 
 async def remove_rule(session: WriteSession, rule_id: UUID) -> None:
-    """Remove a rule; replies that wait for approval still need it. Raises `NotFound`."""
+    """Remove a rule; replies that wait for approval still need it. Raises `NotFound` for an unknown id."""
     rule = await session.get(ApprovalRule, rule_id)
     if rule is None:
         raise NotFound("No such approval rule")

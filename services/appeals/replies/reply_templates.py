@@ -94,7 +94,7 @@ async def list_templates(
 
 
 async def get_template(session: AsyncSession, caller: Caller, template_id: UUID) -> ReplyTemplateRow:
-    """Return a template that the caller may use. Raises `NotFound`."""
+    """Return a template that the caller may use. Raises `NotFound` if there is no such one."""
     row = (await session.execute(_rows().where(ReplyTemplate.id == template_id, _visible(caller)))).one_or_none()
     if row is None:
         raise NotFound("No such reply template")
@@ -133,7 +133,11 @@ async def change_template(
 
 
 async def delete_template(session: WriteSession, caller: Caller, template_id: UUID, version: int | None) -> None:
-    """Delete a template. Raises `NotFound`, `Forbidden`, `PreconditionFailed`."""
+    """Delete a template.
+
+    Raises `NotFound` for one that the caller may not use, `Forbidden` for one of the centre unless the caller is
+    of it, and `PreconditionFailed` for another version.
+    """
     template = await _lock_own(session, caller, template_id)
     check_version(template.version, version)
     await session.delete(template)

@@ -52,7 +52,7 @@ async def list_rule_sets(
 
 
 async def get_rule_set(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
-    """Return the set. Raises `NotFound`."""
+    """Return the set. Raises `NotFound` for an unknown id."""
     rule_set = await session.get(RuleSet, rule_set_id)
     if rule_set is None:
         raise NotFound("No such rule set")

@@ -222,7 +222,10 @@ class _LoopFinder:
         self._cost = 0
 
     def first(self) -> list[Rule]:
-        """Return the rules of the first loop; empty when there is none. Raises `_TooManyError`."""
+        """Return the rules of the first loop; empty when there is none.
+
+        Raises `_TooManyError` if the search takes too long.
+        """
         onward = self._looping(
             [rule for rule in self._rules if rule.organisation_id not in {None, rule.page_owner_id}]
         )

@@ -28,7 +28,7 @@ class CalendarLookup:
         return self._by_id[chosen] if chosen is not None else self.default
 
     def by_id(self, calendar_id: UUID | None) -> NamedCalendar:
-        """Return a calendar by its id; null is the program's default. Raise `KeyError` if it is not loaded."""
+        """Return a calendar by its id; null is the program's default. Raises `KeyError` if it is not loaded."""
         return self._by_id[calendar_id] if calendar_id is not None else DEFAULT_CALENDAR
 
     def kind(self, organisation_id: UUID | None) -> str | None:

@@ -159,7 +159,7 @@ def _is_start_written(row: SlaClock) -> bool:
 
 
 def events_of(row: SlaClock, calendars: CalendarLookup) -> list[ClockEvent]:
-    """Return the events of a started clock for the computation. Raise `KeyError` if a calendar is not loaded."""
+    """Return the events of a started clock for the computation. Raises `KeyError` if a calendar is not loaded."""
     return [
         ClockEvent(
             sequence=event.sequence,

@@ -168,7 +168,8 @@ class _Due:
 def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> ClockReading:
     """Return the clock at the moment; None: where it stopped, else where it was paused, else at its start.
 
-    The order of `events` does not matter: their sequence numbers do. Raise `ValueError` if none started the clock.
+    The order of `events` does not matter: their sequence numbers do. Raises `ValueError` if none started the
+    clock.
     """
     history = _history([_in_utc(event) for event in events])
     moment = moment.astimezone(UTC) if moment is not None else None
@@ -199,7 +200,7 @@ def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> 
 
 def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()) -> ClockDeadline:
     """Return the deadline without its explanation, as `read_clock` does, and the first moment to warn of one of
-    these shares. Raise `ValueError` if none started the clock.
+    these shares. Raises `ValueError` if none started the clock.
     """
     history = _history([_in_utc(event) for event in events])
     if history.target is None:

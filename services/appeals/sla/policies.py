@@ -46,7 +46,7 @@ async def list_policies(session: AsyncSession, filters: SlaPolicyFilter, paging:
 
 
 async def latest_version(session: AsyncSession, policy_key: UUID) -> SlaPolicy:
-    """Return the latest version of a policy. Raise `NotFound`."""
+    """Return the latest version of a policy. Raises `NotFound` for an unknown key."""
     found = await session.scalar(
         select(SlaPolicy).where(SlaPolicy.policy_key == policy_key).order_by(SlaPolicy.version.desc()).limit(1)
     )
@@ -79,7 +79,7 @@ async def change_policy(
 ) -> SlaPolicy:
     """Give the policy a new version, given as in `add_policy`; what was planned for that time is replaced by it.
 
-    Clocks that run keep the version by which they started. Raise `NotFound`, `Invalid`, or `Conflict` if some
+    Clocks that run keep the version by which they started. Raises `NotFound`, `Invalid`, or `Conflict` if some
     appeals would have no policy.
     """
     await _lock(session)
@@ -96,7 +96,7 @@ async def change_policy(
 async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int | None) -> SlaPolicy:
     """End the policy now, with all that was planned; return its latest version.
 
-    Clocks that run keep it. Raise `NotFound`, or `Conflict` if some appeals would have no policy.
+    Clocks that run keep it. Raises `NotFound`, or `Conflict` if some appeals would have no policy.
     """
     await _lock(session)
     latest = await latest_version(session, policy_key)

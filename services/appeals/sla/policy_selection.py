@@ -29,7 +29,7 @@ def policy_in_effect(policies: Sequence[SlaPolicy], facts: PolicyFacts, moment: 
     """Return the most specific policy that is in effect at the moment and matches.
 
     The policy with most conditions wins; then one that names the urgency, so that danger is never answered later
-    because of its topic; then one for the topic before one for its group; then the latest `valid_from`. Raise
+    because of its topic; then one for the topic before one for its group; then the latest `valid_from`. Raises
     `LookupError` when there is none.
     """
     found = [policy for policy in policies if is_in_effect(policy, moment) and _matches(policy, facts)]

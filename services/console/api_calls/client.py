@@ -108,7 +108,11 @@ class Api:
         self._page = page
 
     async def get(self, path: str, parameters: Parameters | None = None) -> Any:
-        """Return the document at `path`, given without `/api/v1`. Raise ApiProblem, ApiUnavailable, SignedOut."""
+        """Return the document at `path`, given without `/api/v1`.
+
+        Raises `ApiProblem` if the API refuses it, `ApiUnavailable` if it does not answer, `SignedOut` without a
+        session.
+        """
         return (await self.send("GET", path, parameters=parameters)).data
 
     async def get_all(self, path: str, parameters: Parameters | None = None, *, pages: int = 5) -> list[Any]:
@@ -162,9 +166,10 @@ class Api:
         content: Content | None = None,
         is_file: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one request as `send` does and give the response itself. Raise NoSuchPath too.
+        """Send one request as `send` does and give the response itself.
 
-        With `is_file` it has the time of a file, and a connection that no page waits for.
+        With `is_file` it has the time of a file, and a connection that no page waits for. Raises `NoSuchPath` too,
+        if `path` has a part that leads to another path.
         """
         if _NO_PATH.search(path):
             raise NoSuchPath(path)

@@ -39,7 +39,7 @@ class OidcIssuer:
     async def authorization_url(self, *, redirect_uri: str, state: str, challenge: str) -> str:
         """Return the address where the person signs in.
 
-        Raise `EndpointUnavailable` if the issuer's configuration cannot be read or has no such endpoint.
+        Raises `EndpointUnavailable` if the issuer's configuration cannot be read or has no such endpoint.
         """
         query = {
             "response_type": "code",

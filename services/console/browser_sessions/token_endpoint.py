@@ -63,12 +63,12 @@ class TokenIssuer(Protocol):
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors of these tokens.
 
-        Raise `SessionEnded` if the issuer refuses them, `EndpointUnavailable` if it cannot be asked.
+        Raises `SessionEnded` if the issuer refuses them, `EndpointUnavailable` if it cannot be asked.
         """
         ...
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens. Raise `EndpointUnavailable` if the issuer cannot be asked."""
+        """End the session of these tokens. Raises `EndpointUnavailable` if the issuer cannot be asked."""
         ...
 
 
@@ -89,7 +89,7 @@ class TokenEndpoint:
         self._base = base
 
     async def methods(self) -> SignInMethods:
-        """Return how people sign in. Raise `EndpointUnavailable` if the API does not say."""
+        """Return how people sign in. Raises `EndpointUnavailable` if the API does not say."""
         try:
             async with self._http.get(
                 f"{self._base}/methods", headers=browser_headers(), timeout=_TIMEOUT
@@ -107,7 +107,7 @@ class TokenEndpoint:
     async def sign_in(self, username: str, password: str) -> Tokens:
         """Return a person's tokens.
 
-        Raise `SignInRefused` for a wrong password or after too many failures, `EndpointUnavailable` if the API
+        Raises `SignInRefused` for a wrong password or after too many failures, `EndpointUnavailable` if the API
         does not respond.
         """
         form = {"grant_type": "password", "username": username, "password": password}
@@ -116,7 +116,7 @@ class TokenEndpoint:
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors of these tokens.
 
-        Raise `SessionEnded` if the API refuses them, `EndpointUnavailable` if it does not respond or throttles.
+        Raises `SessionEnded` if the API refuses them, `EndpointUnavailable` if it does not respond or throttles.
         """
         try:
             return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh}, _TIMEOUT)
@@ -126,7 +126,7 @@ class TokenEndpoint:
             raise SessionEnded from refused
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens. Raise `EndpointUnavailable` if the API does not respond."""
+        """End the session of these tokens. Raises `EndpointUnavailable` if the API does not respond."""
         try:
             async with self._http.post(
                 f"{self._base}/revoke",

@@ -48,7 +48,7 @@ def refused(values: Mapping[str, str], organisation: Choice, problem: ApiProblem
 
 
 async def register(visit: Visit, form: Mapping[str, str], organisation: Choice) -> Any:
-    """Register the page that was looked up; return it. Raise ApiProblem."""
+    """Register the page that was looked up; return it. Raises `ApiProblem` if the API refuses it."""
     body = {
         "organisation_id": organisation.id,
         "network": form.get("network", ""),

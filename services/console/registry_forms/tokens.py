@@ -33,7 +33,7 @@ async def collection_of(visit: Visit, page_id: str) -> Any:
 
 
 async def add_token(visit: Visit, network: str, page_id: str, form: Mapping[str, str]) -> None:
-    """Give the token of a community to ingest. Raise ApiProblem."""
+    """Give the token of a community to ingest. Raises `ApiProblem` if the API refuses it."""
     body: dict[str, Any] = {name: value for name in _SECRETS if (value := form.get(name))}
     body |= {"network": network, "kind": "group", "page_id": page_id, "token": form.get("token", "")}
     await visit.api.send("POST", "/sources/tokens", body)

@@ -26,7 +26,7 @@ async def download(
 ) -> StreamingResponse:
     """Return the file at a path of the API, to be saved under the name. Refusals are raised before it begins.
 
-    `passed_on` are headers of the API that the browser gets as well. Raise ValueError for a name
+    `passed_on` are headers of the API that the browser gets as well. Raises ValueError for a name
     that would have to be quoted in the header.
     """
     if re.fullmatch(r"[\w.-]+", name, re.ASCII) is None:

@@ -89,7 +89,10 @@ class Site:
 
     @contextmanager
     def file_of(self, person_id: str) -> Iterator[None]:
-        """Count one more file that the person gets, until the block ends. Raise TooManyFiles."""
+        """Count one more file that the person gets, until the block ends.
+
+        Raises `TooManyFiles` if the person gets `FILES_OF_A_PERSON` already.
+        """
         if self._files[person_id] >= FILES_OF_A_PERSON:
             raise TooManyFiles
         self._files[person_id] += 1

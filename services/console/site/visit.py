@@ -42,12 +42,12 @@ class Visit:
         return right in self.rights
 
     def require(self, right: str) -> None:
-        """Refuse the page to who lacks the right, as the API would. Raise ApiProblem."""
+        """Refuse the page to who lacks the right, as the API would. Raises `ApiProblem` with the status 403."""
         if not self.may(right):
             raise ApiProblem(403, {}, {})
 
     def file(self) -> AbstractContextManager[None]:
-        """Count a file that the person gets until the block ends. Raise TooManyFiles."""
+        """Count a file that the person gets until the block ends. Raises `TooManyFiles` if there are too many."""
         return self._site.file_of(str(self.me["person"]["id"]))
 
     @property

@@ -31,7 +31,10 @@ _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
 
 
 async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID) -> CallbackOut:
-    """Return the registration of a page without its secret. Raises `NotFound`."""
+    """Return the registration of a page without its secret.
+
+    Raises `NotFound` for a page out of the caller's scope or without a registration.
+    """
     page = await _page(session, caller, page_id)
     kept = (await callback_registrations.registrations_by_page(session, page.network, [page_id])).get(page_id)
     if kept is None:
@@ -77,7 +80,10 @@ async def register_manually(
 
 
 async def remove_registration(session: WriteSession, caller: Caller, page_id: UUID) -> None:
-    """Delete the registration of a page; a monitored page is registered again. Raises `NotFound`."""
+    """Delete the registration of a page; a monitored page is registered again.
+
+    Raises `NotFound` for a page out of the caller's scope or without a registration.
+    """
     page = await _page(session, caller, page_id)
     gone = await session.scalar(
         delete(CallbackRegistration)

@@ -70,9 +70,12 @@ class PushReceiver:
         self._told_at: dict[UUID, tuple[float, str]] = {}
 
     async def receive(self, network: str, body: bytes, sender: str | None, *, path_secret: str | None) -> str:
-        """Process an event; return the response text. Raises `EventNotStored` or a problem.
+        """Process an event; return the response text.
 
         `path_secret`: the last part of the path, None if the network sends its secret in the body.
+
+        Raises `EventNotStored` if the network must deliver the event again, `BadRequest` if it is malformed, and
+        `Forbidden` or `TooManyRequests` if it is not authenticated.
         """
         push = catalogue.push_spec(network)
         if push is None or not _sender_allowed(sender, push.sender_networks(self._settings)):

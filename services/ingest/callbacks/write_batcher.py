@@ -73,7 +73,10 @@ class WriteBatcher:
         self._task: asyncio.Task[None] | None = None
 
     async def store(self, page: PageRef, parsed: ParsedBatch) -> None:
-        """Store an event; return once it is committed. Raises `EventNotStored`."""
+        """Store an event; return once it is committed.
+
+        Raises `EventNotStored` if too many events wait or the database refuses it.
+        """
         if len(self._queue) >= self._backlog:
             raise EventNotStored("too many events wait to be stored")
         if self._waiting[page.id] >= self._of_one_page:

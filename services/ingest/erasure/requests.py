@@ -156,7 +156,7 @@ async def _is_known(session: AsyncSession, author_key: str) -> bool:
 
 
 async def get_erasure(session: AsyncSession, erasure_id: UUID) -> Erasure:
-    """Return an erasure. Raises `NotFound`."""
+    """Return an erasure. Raises `NotFound` for an unknown id."""
     row = await session.get(Erasure, erasure_id)
     if row is None:
         raise NotFound("No such erasure")

@@ -82,7 +82,7 @@ async def list_messages(
 
 
 async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
-    """Return a message the caller may see, with its earlier texts. Raises `NotFound`."""
+    """Return a message the caller may see, with its earlier texts. Raises `NotFound` if there is no such one."""
     row = await session.scalar(
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))

@@ -56,7 +56,7 @@ async def list_quarantined(
 
 
 async def get_quarantined(session: AsyncSession, caller: Caller, payload_id: UUID) -> QuarantinedPayloadDetail:
-    """Return one entry with its payload. Raises `NotFound`."""
+    """Return one entry with its payload. Raises `NotFound` for an unknown id or one out of the caller's scope."""
     row = (
         await session.execute(
             _visible(caller, *_SHOWN, QuarantinedPayload.raw).where(QuarantinedPayload.id == payload_id)

@@ -15,9 +15,10 @@ METHOD = "upload"
 async def upload_file(
     http: aiohttp.ClientSession, network: str, url: object, field: str, photo: Photo, *, timeout_seconds: float
 ) -> dict[str, Any]:
-    """Upload a photo as one part of a form; return the server's JSON object. Raises `NoValidResponse`.
+    """Upload a photo as one part of a form; return the server's JSON object.
 
-    The address contains a key of its own, so that no token is sent.
+    The address contains a key of its own, so that no token is sent. Raises `NoValidResponse` without an address or
+    a JSON object in the response, and if the server cannot be reached.
     """
     started = time.perf_counter()
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):

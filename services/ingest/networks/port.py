@@ -465,19 +465,19 @@ class NetworkAdapter(Protocol):
         """Upload a photo and return what `OutgoingReply.media` names it by. Nothing is published yet, so that it
         may be repeated freely.
 
-        Raises `PublishRejected` or `PublishOutcomeUnknown`.
+        Raises `PublishRejected` if the upload was refused, `PublishOutcomeUnknown` if the response was lost.
         """
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply as the community; send nothing after `outgoing.send_deadline`.
 
-        Raises `PublishRejected` or `PublishOutcomeUnknown`.
+        Raises `PublishRejected` if nothing was published, `PublishOutcomeUnknown` if the response was lost.
         """
 
     async def edit_reply(self, standing: StandingReply, text: str) -> None:
         """Replace the text and photos of a published reply; doing it twice leaves the same.
 
-        Raises `PublishRejected` or `PublishOutcomeUnknown`.
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
 
     async def delete_reply(self, standing: StandingReply) -> None:

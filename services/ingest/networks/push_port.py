@@ -77,8 +77,8 @@ class PushSpec:
     """How a network pushes events to `POST /callbacks/<network>`, or `/callbacks/<network>/<secret>`.
 
     `read_claim` reads page and secret from the body; None: the secret is the last part of the path. It removes the
-    secret from the event, which may be stored. Raises `InvalidPush`. `parse` returns the item of an event, None if
-    it has none; it raises like a parser of `ParsedBatch.parse`.
+    secret from the event, which may be stored. Raises `InvalidPush` if a field is missing or wrong. `parse`
+    returns the item of an event, None if it has none; it raises like a parser of `ParsedBatch.parse`.
 
     `create_confirmation`: None if the network does not ask to confirm addresses. `sender_networks`: the IP
     networks that may send, separated by commas; empty: any. `thread_states` and `threads_to_reread` return what

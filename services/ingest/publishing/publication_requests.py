@@ -241,7 +241,7 @@ async def _correct(
 
 
 async def get_publication(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
-    """Return a publication the caller may see. Raises `NotFound`."""
+    """Return a publication the caller may see. Raises `NotFound` if there is no such one."""
     row = await session.scalar(
         select(Publication).where(Publication.id == publication_id, *visible_publications(caller))
     )

@@ -86,7 +86,10 @@ async def list_sources(
 
 
 async def get_source(session: AsyncSession, caller: Caller, page_id: UUID) -> PageSourcesDetail:
-    """Return the full status of one page, active or not. Raises `NotFound`."""
+    """Return the full status of one page, active or not.
+
+    Raises `NotFound` for an unknown id or one out of the caller's scope.
+    """
     query = select(*_PAGE).where(Page.id == page_id, caller.scope(Page.organisation_id))
     page = (await session.execute(query)).one_or_none()
     if page is None:

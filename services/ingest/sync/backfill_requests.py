@@ -61,7 +61,7 @@ def _visible(caller: Caller, backfill_id: UUID) -> Select[Backfill]:
 
 
 async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Backfill:
-    """Return a backfill the caller may see. Raises `NotFound`."""
+    """Return a backfill the caller may see. Raises `NotFound` if there is no such one."""
     row = await session.scalar(_visible(caller, backfill_id))
     if row is None:
         raise NotFound("No such backfill")

@@ -121,7 +121,11 @@ async def get_active_page(session: AsyncSession, caller: Caller, page_id: UUID) 
 async def request_reconciliation(
     session: WriteSession, caller: Caller, page_id: UUID, since: datetime | None, overlap_seconds: float
 ) -> Reconciliation:
-    """Queue a reconciliation of one page. Raises `NotFound`, `Conflict` or `Invalid`."""
+    """Queue a reconciliation of one page.
+
+    Raises `NotFound` for a page out of the caller's scope, `Conflict` for an inactive one, and `Invalid` for a
+    `since` in the future or before the networks existed.
+    """
     validate_since(since)
     await get_active_page(session, caller, page_id)
     (row_id,) = await create_reconciliations(session, [Page.id == page_id], overlap_seconds, since)

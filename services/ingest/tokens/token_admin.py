@@ -92,7 +92,7 @@ async def recover_token(
 
 
 async def delete_token(session: WriteSession, token_id: UUID, actor: str) -> None:
-    """Delete a token. Raises `NotFound`."""
+    """Delete a token. Raises `NotFound` for an unknown id."""
     row = await _locked(session, token_id)
     await emit_state_changed(session, row, state="deleted", reason="a person deleted it", actor=actor)
     await session.delete(row)

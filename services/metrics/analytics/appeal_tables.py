@@ -63,7 +63,7 @@ def counts_of(row: Row[Any]) -> Mapping[str, int]:
 async def compute_table(
     session: AsyncSession, selection: AppealSelection, rows: AppealDimension, columns: AppealDimension | None
 ) -> AppealTable:
-    """Return the table of the selected appeals. Raise `Invalid` if it is too large."""
+    """Return the table of the selected appeals. Raises `Invalid` if it is too large."""
     if rows == columns:
         raise Invalid.field("query/columns", "«columns» must be another dimension than «rows»")
     dimensions = [rows] if columns is None else [rows, columns]

@@ -108,7 +108,7 @@ class MapFile:
 
 
 def read_map_file(path: Path) -> MapFile:
-    """Return the map of a file. Raise `MapFileError` that names what is wrong."""
+    """Return the map of a file. Raises `MapFileError` that names what is wrong."""
     try:
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise MapFileError(f"{path} has {size:,} bytes, more than {MAX_FILE_BYTES:,}: simplify the borders")

@@ -61,7 +61,7 @@ async def statement_timeout(
     session: AsyncSession,
     detail: str = "The period contains too many appeals to count in time: request a shorter one",
 ) -> AsyncIterator[None]:
-    """Limit statements of the block to `STATEMENT_TIMEOUT_MS`. Raise `Unavailable` when one exceeds it."""
+    """Limit statements of the block to `STATEMENT_TIMEOUT_MS`. Raises `Unavailable` when one exceeds it."""
     await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     try:
         yield

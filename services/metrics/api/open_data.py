@@ -37,7 +37,7 @@ _FOR_SCRIPTS = (
 async def _admit(request: Request) -> None:
     """Count the request by the client's address, and let scripts of every origin read the response.
 
-    Raise `TooManyRequests` above the limit, `NotFound` if open data are switched off.
+    Raises `TooManyRequests` above the limit, `NotFound` if open data are switched off.
     """
     config = metrics_settings()
     set_log_context(request, None)

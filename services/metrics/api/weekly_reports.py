@@ -43,7 +43,7 @@ COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavaila
 async def _week(
     week: Annotated[str, Path(description="ISO week in the region", examples=["2026-W47"])],
 ) -> Week:
-    """Return the week of the path, which must have begun. Raise `Invalid` otherwise."""
+    """Return the week of the path, which must have begun. Raises `Invalid` otherwise."""
     found = requested_week(week, "path/week")
     if found.period.start > clock.now():
         raise Invalid.field("path/week", f"The week {found.name} has not begun")

@@ -87,7 +87,10 @@ def graded_item_out(row: Row[GradingItem, UUID, str, str, int, str]) -> GradedIt
 async def get_graded_item(
     session: AsyncSession, caller: Caller, item_id: UUID, objection_days: int
 ) -> GradedItemDetails:
-    """Return a graded answer with its texts, grades and objection. Raises `NotFound`, also before all grades."""
+    """Return a graded answer with its texts, grades and objection.
+
+    Raises `NotFound` for an answer out of the caller's scope or without all grades.
+    """
     row = (await session.execute(_select_graded(caller).where(GradingItem.id == item_id))).one_or_none()
     if row is None:
         raise NotFound("No such graded answer")

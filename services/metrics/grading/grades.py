@@ -47,7 +47,10 @@ def mean_scores(scores: Sequence[Mapping[str, int]]) -> dict[str, float]:
 
 
 async def lock_item(session: WriteSession, item_id: UUID) -> GradingItem:
-    """Return the item, locked: grades, objections and erasures of an item take turns. Raises `NotFound`."""
+    """Return the item, locked: grades, objections and erasures of an item take turns.
+
+    Raises `NotFound` for an unknown id.
+    """
     item = await session.get(GradingItem, item_id, with_for_update=True, populate_existing=True)
     if item is None:
         raise NotFound("No such answer")

@@ -43,7 +43,7 @@ def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
 
     A date stands for the whole day, so a period up to a date includes it; a time ends the period exactly. Without
     `end` the period ends with the current week; without `start` it begins on the Monday of the week in which it
-    ends. Raise `Invalid` naming `query/from` or `query/to`.
+    ends. Raises `Invalid` naming `query/from` or `query/to`.
     """
     errors: list[FieldError] = []
     first = _boundary("from", start, errors, whole_day=False)

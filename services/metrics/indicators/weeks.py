@@ -26,7 +26,7 @@ class Week:
 
     @classmethod
     def parse(cls, name: str) -> "Week":
-        """Return the week of this name. Raise `ValueError` if there is none."""
+        """Return the week of this name. Raises `ValueError` if there is none."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"{name} is not an ISO week")
@@ -77,7 +77,7 @@ def weeks_between(first: Week, last: Week) -> Iterator[Week]:
 
 
 def requested_week(name: str, pointer: str) -> Week:
-    """Return the week that a request names. Raise `Invalid` naming the field."""
+    """Return the week that a request names. Raises `Invalid` naming the field."""
     try:
         return Week.parse(name)
     except ValueError as error:

@@ -84,7 +84,7 @@ class PublishedWeeks:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[ReadSession]:
-        """Run a read-only transaction. Raise `Unavailable` if too many others run."""
+        """Run a read-only transaction. Raises `Unavailable` if too many others run."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._at_once.acquire()

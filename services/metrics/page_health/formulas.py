@@ -22,7 +22,7 @@ _LOCK_KEY = 0x7073666F  # "psfo"
 
 
 async def formula_of_week(session: AsyncSession, week: Week) -> PageScoreFormula:
-    """Return the formula that scores a week. Raise `LookupError` if there is none."""
+    """Return the formula that scores a week. Raises `LookupError` if there is none."""
     found: PageScoreFormula | None = await session.scalar(
         select(PageScoreFormula)
         .where(PageScoreFormula.valid_from <= week.name)
@@ -47,7 +47,7 @@ async def list_formulas(session: AsyncSession, paging: Paging) -> Sequence[PageS
 
 
 async def get_formula(session: AsyncSession, formula_id: UUID) -> PageScoreFormula:
-    """Return a version. Raise `NotFound`."""
+    """Return a version. Raises `NotFound` for an unknown id."""
     found = await session.get(PageScoreFormula, formula_id)
     if found is None:
         raise NotFound("No such formula")
@@ -57,7 +57,8 @@ async def get_formula(session: AsyncSession, formula_id: UUID) -> PageScoreFormu
 async def add_formula(session: WriteSession, wanted: PageFormulaIn, actor: str) -> PageScoreFormula:
     """Add a version that scores the current week or a later one, and those that follow.
 
-    A week is scored after its end, so scores that exist stay as they are. Raise `Invalid` naming each wrong field.
+    A week is scored after its end, so scores that exist stay as they are. Raises `Invalid` naming each wrong
+    field.
     """
     errors = formula_errors(wanted)
     current = Week.containing(clock.now())

@@ -60,7 +60,7 @@ PeerClass = tuple[PeerGroup, str]
 async def compare_peers(session: AsyncSession, filters: PagePeerFilter, caller: Caller) -> PagePeers:
     """Return the groups of the pages of a week that the caller may see; none for a page that is not among them.
 
-    Raise `Invalid` for a week that does not exist.
+    Raises `Invalid` for a week that does not exist.
     """
     week = requested_week(filters.week, "query/week") if filters.week else await newest_scored_week(session)
     if week is None:

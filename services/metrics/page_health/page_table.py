@@ -64,7 +64,7 @@ async def compute_page_table(
     """Return the figures of the pages that the caller may see, from the first to the last week, both included.
 
     Without a last week it is the newest with scores; without a first one, there are twelve, by organisation one.
-    Raise `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
+    Raises `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
     """
     first, last = await _bounds(session, *weeks, default=_DEFAULT_WEEKS.get(by, DEFAULT_WEEKS))
     if first is None or last is None:

@@ -48,8 +48,8 @@ async def list_page_scores(
 ) -> Sequence[Row[*tuple[Any, ...]]]:
     """Return the pages of a week that the caller may see, worst first, one more than the page takes.
 
-    Rows have `PageScore`, `Page`, `Organisation`, `PageScoreFormula`, `change` and `sorted_score`. Raise `Invalid`
-    for a week that does not exist.
+    Rows have `PageScore`, `Page`, `Organisation`, `PageScoreFormula`, `change` and `sorted_score`. Raises
+    `Invalid` for a week that does not exist.
     """
     week = requested_week(filters.week, "query/week") if filters.week else await newest_scored_week(session)
     if week is None:
@@ -105,7 +105,7 @@ async def list_weeks(
     """Return the scores of a page, newest first, one more than the page takes.
 
     Rows have `PageScore`, `PageScoreFormula`, `change` to the newest earlier score, and its week as `week_before`.
-    Raise `NotFound` for a page that does not exist or that the caller may not see.
+    Raises `NotFound` for a page that does not exist or that the caller may not see.
     """
     seen = select(Page.id).where(Page.id == page_id, caller.scope(Page.organisation_id))
     if await session.scalar(seen) is None:

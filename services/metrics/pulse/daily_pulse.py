@@ -45,7 +45,7 @@ _Counts = Mapping[tuple[str, date], int]
 
 
 def parse_day(day: date | None, now: datetime) -> date:
-    """Return the day of a request, by default yesterday in the region. Raise `Invalid` unless it has ended."""
+    """Return the day of a request, by default yesterday in the region. Raises `Invalid` unless it has ended."""
     yesterday = now.astimezone(REGION_TIME_ZONE).date() - timedelta(days=1)
     if day is None:
         return yesterday

@@ -63,7 +63,7 @@ async def list_rows(
 ) -> Sequence[Row[Any]]:
     """Return the rows of a population, newest first, one more than the page holds.
 
-    Raise `Invalid` for a filter that rows of the population do not have.
+    Raises `Invalid` for a filter that rows of the population do not have.
     """
     _check(filters, population)
     rows = POPULATIONS[population]().subquery("listed")

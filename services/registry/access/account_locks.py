@@ -17,7 +17,7 @@ from shared.tables.registry import Person
 async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: str) -> Person:
     """Lock the person's account and end all their sessions.
 
-    Raise `NotFound` for an unknown person, `Forbidden` for one whose scope is wider than the caller's, and
+    Raises `NotFound` for an unknown person, `Forbidden` for one whose scope is wider than the caller's, and
     `Conflict` for the caller's own account and for one that is already locked.
     """
     person = await people.get(session, caller, person_id, lock=True)
@@ -36,7 +36,7 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
 async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
     """Unlock the person's account, if it is locked, and clear their sign-in failures.
 
-    Raise `NotFound` for an unknown person, `Forbidden` for one whose scope or rights go beyond the caller's.
+    Raises `NotFound` for an unknown person, `Forbidden` for one whose scope or rights go beyond the caller's.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)

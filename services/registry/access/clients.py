@@ -43,7 +43,7 @@ async def list_clients(
 
 
 async def get(session: AsyncSession, caller: Caller, client_id: UUID) -> ApiClient:
-    """Return the client. Raise `NotFound` when it does not exist or the caller may not see it."""
+    """Return the client. Raises `NotFound` when it does not exist or the caller may not see it."""
     client = await session.scalar(
         select(ApiClient).where(ApiClient.id == client_id, caller.scope(ApiClient.organisation_id))
     )
@@ -67,7 +67,8 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
 async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> tuple[ApiClient, str]:
     """Create a client; return it and its secret, which is stored only as a digest.
 
-    Raise `Invalid` or `Forbidden`.
+    Raises `Invalid` for an organisation that does not go with the role, scopes outside the role or a past expiry,
+    and `Forbidden` for access that the caller may not grant.
     """
     await require_grantable_scope(
         session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
@@ -89,7 +90,12 @@ async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> 
 async def change(
     session: WriteSession, caller: Caller, client_id: UUID, update: ClientUpdate, version: int | None
 ) -> ApiClient:
-    """Update the given fields. Raise `NotFound`, `Forbidden`, `PreconditionFailed` or `Invalid`."""
+    """Update the given fields.
+
+    Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, `PreconditionFailed`
+    for another version, `Invalid` for scopes outside the role or a past expiry, and `Forbidden` for access that
+    the caller may not grant.
+    """
     client = await _get_active_for_update(session, caller, client_id)
     check_version(client.version, version)
     values = update.given_values()
@@ -108,7 +114,11 @@ async def change(
 async def rotate(
     session: WriteSession, caller: Caller, client_id: UUID, overlap: timedelta
 ) -> tuple[ApiClient, str]:
-    """Issue a new secret; earlier ones expire after `overlap`. Raise `NotFound`, `Forbidden` or `Conflict`."""
+    """Issue a new secret; earlier ones expire after `overlap`.
+
+    Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, `Forbidden` for one
+    with access that the caller may not grant, and `Conflict` if too many secrets are active.
+    """
     client = await _get_active_for_update(session, caller, client_id)
     # The receiver of the secret gains the client's rights, so the caller must be allowed to grant them.
     _check_limits(caller, Role(client.role), client.scopes, None)
@@ -116,13 +126,21 @@ async def rotate(
 
 
 async def revoke_secret(session: WriteSession, caller: Caller, client_id: UUID, secret_id: UUID) -> None:
-    """Revoke one secret of the client. Raise `NotFound`."""
+    """Revoke one secret of the client.
+
+    Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, and for a secret that
+    is not active; `Forbidden` for a client with a wider scope than the caller's.
+    """
     client = await _get_active_for_update(session, caller, client_id)
     await client_secrets.revoke(session, client.id, secret_id)
 
 
 async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> None:
-    """Deactivate the client; the row stays because the audit trail refers to it. Raise `NotFound`."""
+    """Deactivate the client; the row stays because the audit trail refers to it.
+
+    Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, `Forbidden` for one
+    with a wider scope than the caller's.
+    """
     client = await _get_active_for_update(session, caller, client_id)
     client.active = False
     client.version += 1

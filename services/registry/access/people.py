@@ -61,7 +61,7 @@ async def list_people(
 
 
 async def get(session: AsyncSession, caller: Caller, person_id: UUID, *, lock: bool = False) -> Person:
-    """Return the person; `lock` locks the row. Raise `NotFound` also for a person outside the caller's scope."""
+    """Return the person; `lock` locks the row. Raises `NotFound` also for a person outside the caller's scope."""
     query = select(Person).where(Person.id == person_id, caller.scope(Person.organisation_id))
     person = await session.scalar(query.with_for_update() if lock else query)
     if person is None:
@@ -86,7 +86,7 @@ async def register(
     `password_hash` is the hash of the new password: hashing is slow, so it happens before the transaction's first
     statement.
 
-    Raise `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
+    Raises `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
     organisation, `Forbidden` for access that the caller may not grant.
     """
     await require_grantable_scope(
@@ -147,7 +147,7 @@ async def change(
 
     `password_hash` as for `register`; it is used only when a password is given.
 
-    Raise `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for access that the caller may not grant, or
+    Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for access that the caller may not grant, or
     `Conflict` for a change to the caller's own access.
     """
     person = await get(session, caller, person_id, lock=True)
@@ -191,7 +191,7 @@ async def change(
 async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None = None) -> None:
     """Create the demo accounts, all with the password `demo`, or those of one organisation when it is given.
 
-    An existing account is kept; it only moves to the given organisation. Raise `RuntimeError` in production.
+    An existing account is kept; it only moves to the given organisation. Raises `RuntimeError` in production.
     """
     if settings().environment != "embedded":
         raise RuntimeError("Demo accounts, whose password is public, may exist only in the embedded run")

@@ -107,7 +107,10 @@ DATABASE_UNAVAILABLE = OAuthRefusal(
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Return the form's fields; empty ones count as absent. Raise `OAuthRefusal` for what OAuth does not allow."""
+    """Return the form's fields; empty ones count as absent.
+
+    Raises `OAuthRefusal` for what OAuth does not allow.
+    """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != FORM_MEDIA_TYPE:
         raise OAuthRefusal("invalid_request", f"The body must be {FORM_MEDIA_TYPE}")

@@ -48,7 +48,7 @@ async def issue(session: WriteSession, client_id: UUID) -> str:
 async def rotate(session: WriteSession, client_id: UUID, overlap: timedelta) -> str:
     """Issue a new secret; earlier ones work for `overlap` more. The caller must have locked the client's row.
 
-    Raise `Conflict` when the client already has the maximum number of active secrets.
+    Raises `Conflict` when the client already has the maximum number of active secrets.
     """
     now = clock.now()
     active = (await active_by_client(session, [client_id]))[client_id]
@@ -60,7 +60,7 @@ async def rotate(session: WriteSession, client_id: UUID, overlap: timedelta) -> 
 
 
 async def revoke(session: WriteSession, client_id: UUID, secret_id: UUID) -> None:
-    """Revoke the secret. Raise `NotFound`."""
+    """Revoke the secret. Raises `NotFound` unless the client has it and it is active."""
     now = clock.now()
     client_secret = await session.scalar(
         select(ClientSecret).where(

@@ -100,7 +100,10 @@ class FairQueue:
 
     @asynccontextmanager
     async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
-        """Hold a slot for the block. Raise `QueueFull`, also in a waiter that is evicted."""
+        """Hold a slot for the block.
+
+        Raises `QueueFull` if too many wait, after the timeout, and in a waiter that is evicted.
+        """
         if self._free:
             self._free -= 1
         else:

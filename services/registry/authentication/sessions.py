@@ -110,7 +110,7 @@ async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) ->
 
 
 async def end(session: WriteSession, person_id: UUID, session_id: UUID) -> None:
-    """End one session of the person. Raise `NotFound` when there is no such active session."""
+    """End one session of the person. Raises `NotFound` when there is no such active session."""
     if not await _end(session, person_id, RefreshToken.session_id == session_id):
         raise NotFound("The person has no such session, or it has already ended")
 

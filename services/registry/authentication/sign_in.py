@@ -122,7 +122,7 @@ async def check_password(
 ) -> PasswordCheck:
     """Check a password. Hashing is slow, so no connection is held during it and guessing exhausts no pool.
 
-    Raise `OAuthRefusal` for a name that is throttled, and with 429 when the queue is full.
+    Raises `OAuthRefusal` for a name that is throttled, and with 429 when the queue is full.
     """
     name, address = normalize_username(username), counted_address(ip_address)
     try:
@@ -153,7 +153,11 @@ async def check_password(
 async def sign_in_person(
     session: WriteSession, issuer: TokenIssuer, check: PasswordCheck, origin: sessions.ClientInfo
 ) -> IssuedTokens:
-    """Start a session of a person. Raise `OAuthRefusal`; the failure count must be committed in that case too."""
+    """Start a session of a person.
+
+    Raises `OAuthRefusal` for a wrong name or password, a locked account and a throttled login; the failure count
+    must be committed in that case too.
+    """
     now = clock.now()
     # Checked again: guesses sent at once would otherwise all be answered before the first failure is counted.
     await _refuse_blocked(session, check.attempt, now)
@@ -227,8 +231,9 @@ async def refresh_session(
 ) -> IssuedTokens:
     """Continue a session: mark the token as used and return its successor.
 
-    Raise `OAuthRefusal`. Reuse after the grace period, or after the successor was used, ends the session, which
-    must be committed.
+    Raises `OAuthRefusal` for a token that is unknown, expired, revoked or used before, and for a person who may
+    not sign in. Reuse after the grace period, or after the successor was used, ends the session, which must be
+    committed.
     """
     digest = passwords.secret_digest(token)
     person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
@@ -269,7 +274,7 @@ async def sign_in_client(
 ) -> IssuedTokens:
     """Issue a token to an API client, narrowed to the requested scope.
 
-    Raise `OAuthRefusal`, 401 for a bad client.
+    Raises `OAuthRefusal`, 401 for a bad client.
     """
     try:
         client = await session.get(ApiClient, UUID(client_id))

@@ -39,7 +39,7 @@ async def list_calendars(session: AsyncSession, paging: Paging) -> list[Calendar
 
 
 async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
-    """Return a calendar with its days. Raise `NotFound`."""
+    """Return a calendar with its days. Raises `NotFound` for an unknown id."""
     rows = await calendars.load_calendar_rows(session, [calendar_id])
     if calendar_id not in rows:
         raise NotFound("No such calendar")
@@ -49,7 +49,10 @@ async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
 
 
 async def register(session: WriteSession, new: CalendarCreate, actor: str) -> CalendarDetails:
-    """Create a calendar that extends the given one, by default the region's. Raise `Invalid`."""
+    """Create a calendar that extends the given one, by default the region's.
+
+    Raises `Invalid` for an unknown base, or without a base and a week.
+    """
     base = await _base(session, new)
     if new.weekly is None and base is None:
         raise Invalid.field("/weekly", "A calendar without a base needs weekly working hours")
@@ -70,9 +73,10 @@ def _week(week: Mapping[Weekday, Sequence[tuple[str, str]]]) -> dict[str, Any]:
 async def change(
     session: WriteSession, calendar_id: UUID, update: CalendarUpdate, version: int | None, actor: str
 ) -> CalendarDetails:
-    """Update the given fields. Raise `NotFound` or `PreconditionFailed`.
+    """Update the given fields.
 
     Deadlines already computed do not change; calendars that extend this one keep their own week and time zone.
+    Raises `NotFound` for an unknown id, `PreconditionFailed` for another version.
     """
     calendar = await _locked(session, calendar_id, version)
     values = update.given_values()
@@ -113,10 +117,11 @@ async def replace_days(
     version: int | None,
     actor: str,
 ) -> CalendarDetails:
-    """Replace the calendar's own days between two dates. Raise `NotFound` or `PreconditionFailed`.
+    """Replace the calendar's own days between two dates.
 
     Nothing changes, the version included, when the days are already the same. Deadlines already computed do not
-    change; new ones follow the new days.
+    change; new ones follow the new days. Raises `NotFound` for an unknown id, `PreconditionFailed` for another
+    version.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {

@@ -47,7 +47,10 @@ class ParsedCalendar:
     event_index_by_day: dict[date, int]
 
     def covered_dates(self, start: date | None, end: date | None) -> tuple[date, date]:
-        """Return the period that the file covers: as given, otherwise whole years of its days. Raise `Invalid`."""
+        """Return the period that the file covers: as given, otherwise whole years of its days.
+
+        Raises `Invalid` without any days and dates, for an end before the start, and for days outside the period.
+        """
         named = [parsed_day.day for parsed_day in self.days]
         if not named and not (start and end):
             raise Invalid.field(
@@ -71,7 +74,10 @@ class ParsedCalendar:
 
 
 def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
-    """Return the days of a file, in the calendar's time zone. Raise `Invalid`; events are counted from 0."""
+    """Return the days of a file, in the calendar's time zone.
+
+    Raises `Invalid` naming each wrong event, counted from 0, and for a file that is not iCalendar.
+    """
     feed = _parsed(body)
     errors = [_error("/VCALENDAR", name, detail) for name, detail in feed.errors]
     days: dict[date, _Day] = {}

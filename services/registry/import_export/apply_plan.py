@@ -34,7 +34,7 @@ NAME_FIELDS = frozenset({"name", "short_name"})
 
 
 async def apply_plan(session: WriteSession, plan: ImportPlan, actor: str) -> None:
-    """Apply the plan in the session's transaction. Raise `Conflict` when another transaction was faster."""
+    """Apply the plan in the session's transaction. Raises `Conflict` when another transaction was faster."""
     events: list[NewEvent] = []
     try:
         events += await _apply_organisations(session, plan.organisations, actor)

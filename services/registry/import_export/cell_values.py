@@ -157,7 +157,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def parse_cell(field: str, text: str) -> Any:
-    """Return the value of a cell that is not empty. Raise `InvalidCellValue`."""
+    """Return the value of a cell that is not empty. Raises `InvalidCellValue` if the field cannot have it."""
     reader = PARSERS.get(field)
     return text if reader is None else reader(text)
 

@@ -44,7 +44,7 @@ class FileTable:
 
 
 def read_table(content: bytes) -> FileTable:
-    """Return the table in a CSV or XLSX file, recognised by content. Raise `Invalid` when there is none."""
+    """Return the table in a CSV or XLSX file, recognised by content. Raises `Invalid` when there is none."""
     try:
         lines = _filled(_narrowed(_rows(content)))
     except UnreadableTableError as error:

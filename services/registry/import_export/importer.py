@@ -49,7 +49,7 @@ class ParsedFile:
 
 
 async def read_file(content: bytes) -> ParsedFile:
-    """Read a CSV or XLSX file. Raise `Invalid` when it contains no table of organisations."""
+    """Read a CSV or XLSX file. Raises `Invalid` when it contains no table of organisations."""
     return await asyncio.to_thread(_read, content)
 
 
@@ -65,8 +65,8 @@ async def import_file(
     """Change the registry to match the file; a dry run only reports what that would change.
 
     `short_names` are short names of pages that the networks have resolved. What the file does not mention is kept.
-    Raise `ImportRejected` for invalid cells, `Conflict` when the registry changed meanwhile; in both cases nothing
-    was written. A dry run raises neither.
+    Raises `ImportRejected` for invalid cells, `Conflict` when the registry changed meanwhile; in both cases
+    nothing was written. A dry run raises neither.
     """
     try:
         return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=short_names or {})

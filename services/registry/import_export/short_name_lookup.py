@@ -58,7 +58,7 @@ async def resolve_short_names(
 ) -> IdByShortName:
     """Ask the networks; a short name that no community has becomes an error of its cell.
 
-    Raise `Invalid` for more names than one request may look up, `Unavailable` and `UpstreamFailed` as
+    Raises `Invalid` for more names than one request may look up, `Unavailable` and `UpstreamFailed` as
     `resolve_address` does.
     """
     if len(unresolved) > MAX_LOOKUPS:

@@ -53,7 +53,10 @@ async def record_rename(session: WriteSession, organisation: Organisation, field
 
 
 async def list_names(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
-    """Return all names of an organisation, newest entry first, one more than the page holds. Raise `NotFound`."""
+    """Return all names of an organisation, newest entry first, one more than the page holds.
+
+    Raises `NotFound` for an unknown organisation.
+    """
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("No such organisation")
     query = (
@@ -69,7 +72,10 @@ async def list_names(session: AsyncSession, organisation_id: UUID, paging: Pagin
 async def add(
     session: WriteSession, organisation_id: UUID, new: OrganisationNameCreate, actor: str
 ) -> OrganisationName:
-    """Add a former name or an alias. Raise `NotFound`, or `Duplicate` for the same name with the same validity."""
+    """Add a former name or an alias.
+
+    Raises `NotFound` for an unknown organisation, `Duplicate` for the same name with the same validity.
+    """
     organisation = await _locked(session, organisation_id)
     same = await session.scalar(
         select(OrganisationName.id).where(
@@ -91,7 +97,7 @@ async def add(
 
 
 async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, actor: str) -> None:
-    """Remove a former name or an alias. Raise `NotFound`, or `Conflict` for a current name."""
+    """Remove a former name or an alias. Raises `NotFound`, or `Conflict` for a current name."""
     organisation = await _locked(session, organisation_id)
     row = await session.get(OrganisationName, name_id)
     if row is None or row.organisation_id != organisation_id:

@@ -87,7 +87,7 @@ async def list_organisations(
 
 
 async def get(session: AsyncSession, organisation_id: UUID) -> Organisation:
-    """Return the organisation. Raise `NotFound`."""
+    """Return the organisation. Raises `NotFound` for an unknown id."""
     organisation = await session.get(Organisation, organisation_id)
     if organisation is None:
         raise NotFound("No such organisation")
@@ -105,7 +105,7 @@ async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str
 async def register(session: WriteSession, new: OrganisationCreate, actor: str) -> Organisation:
     """Register an organisation.
 
-    Raise `Duplicate` for a code in use, `Invalid` for a reference to a missing row.
+    Raises `Duplicate` for a code in use, `Invalid` for a reference to a missing row.
     """
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))
@@ -123,7 +123,11 @@ async def register(session: WriteSession, new: OrganisationCreate, actor: str) -
 async def change(
     session: WriteSession, organisation_id: UUID, update: OrganisationUpdate, version: int | None, actor: str
 ) -> Organisation:
-    """Update the given fields. Raise `NotFound`, `PreconditionFailed`, `Duplicate` or `Invalid`."""
+    """Update the given fields.
+
+    Raises `NotFound` for an unknown id, `PreconditionFailed` for another version, `Duplicate` for a code in use,
+    and `Invalid` for contradictory fields, a reference to a missing row or a cycle of parents.
+    """
     values = update.given_values()
     if "parent_id" in values:
         await lock_tree(session)

@@ -34,7 +34,10 @@ NamedSuccession = Row[Succession, str, str]
 async def list_successions(
     session: AsyncSession, organisation_id: UUID, paging: Paging
 ) -> Sequence[NamedSuccession]:
-    """Return successions in both directions, latest first, one more than the page holds. Raise `NotFound`."""
+    """Return successions in both directions, latest first, one more than the page holds.
+
+    Raises `NotFound` for an unknown organisation.
+    """
     if await session.get(Organisation, organisation_id) is None:
         raise NotFound("No such organisation")
     about = or_(Succession.predecessor_id == organisation_id, Succession.successor_id == organisation_id)
@@ -49,7 +52,9 @@ async def record(
 ) -> Sequence[NamedSuccession]:
     """Record the successors of an organisation and its last day.
 
-    Raise `NotFound`, `Invalid`, `Duplicate` or `Conflict`.
+    Raises `NotFound` for an unknown organisation, `Conflict` if it ended on another day or in another way,
+    `Duplicate` for a succession that is recorded already, and `Invalid` for a wrong number of successors, an end
+    before the beginning, an unknown successor or a cycle.
 
     A later call for the same day and kind adds successors.
     """
@@ -96,7 +101,10 @@ async def record(
 
 
 async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
-    """Delete a succession that was recorded by mistake; the last day stays as it is. Raise `NotFound`."""
+    """Delete a succession that was recorded by mistake; the last day stays as it is.
+
+    Raises `NotFound` if the organisation has no such one.
+    """
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     row = await session.get(Succession, succession_id)
     if body is None or row is None or row.predecessor_id != organisation_id:

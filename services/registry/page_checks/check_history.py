@@ -60,7 +60,10 @@ async def list_of_day(
 
 
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
-    """Return all checks of a page, newest first, one more than the page holds. Raise `NotFound`."""
+    """Return all checks of a page, newest first, one more than the page holds.
+
+    Raises `NotFound` for an unknown page.
+    """
     if await session.get(Page, page_id) is None:
         raise NotFound("No such page")
     query = (

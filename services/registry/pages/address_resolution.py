@@ -33,7 +33,7 @@ class Community:
 async def resolve_address(services: ServiceClient, text: str, network: str | None, *, act: str) -> Community:
     """Return the community that the text names.
 
-    Raise `Invalid` at `/address` with the reason when there is none, `Unavailable` when its network cannot be
+    Raises `Invalid` at `/address` with the reason when there is none, `Unavailable` when its network cannot be
     asked now, `UpstreamFailed` when ingest rejects the request.
     """
     address = parse_address_field(text, network, pointer="/address")
@@ -81,7 +81,7 @@ async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str
 def parse_address_field(text: str, network: str | None, *, pointer: str) -> PageAddress:
     """Return the address that the text contains, without asking a network.
 
-    Raise `Invalid` at the pointer with the reason.
+    Raises `Invalid` at the pointer with the reason.
     """
     try:
         return parse_address(text, network)

@@ -78,7 +78,7 @@ class PageAddress:
 def parse_address(text: str, network: str | None = None) -> PageAddress:
     """Return the community that the text names; `network` applies to text that names none, such as a bare id.
 
-    Raise `InvalidPageAddress` with the reason.
+    Raises `InvalidPageAddress` with the reason.
     """
     parsed = _parse(_cleaned(text), network)
     if network is not None and parsed.network != network:

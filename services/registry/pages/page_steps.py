@@ -58,9 +58,9 @@ async def confirm(
     """Confirm that a page has reached a step, and emit `page.step_reached` if something changed.
 
     A current step takes the new day and evidence, except from `SERVICE_ACTOR`. `reached_on` left out: today, or
-    the day already stored. `caller` restricts which pages may be changed. Raise `NotFound`, `Forbidden` for a page
-    outside the caller's scope, `Invalid` for a day in the future, or `Conflict` for a page that goes live without
-    being verified.
+    the day already stored. `caller` restricts which pages may be changed. Raises `NotFound`, `Forbidden` for a
+    page outside the caller's scope, `Invalid` for a day in the future, or `Conflict` for a page that goes live
+    without being verified.
     """
     page = await _locked(session, page_id, caller)
     if reached_on is not None and reached_on > clock.today():
@@ -153,7 +153,7 @@ async def mark_lost(
     """Mark a step as lost; return None when the page does not have it. `lost_on` left out: today.
 
     Emits `page.badge_lost` for `verified` and `gov_badge`, `page.step_lost` for the others. `caller` as for
-    `confirm`. Raise `NotFound`, `Forbidden` for a page outside the caller's scope, or `Invalid` for a day in the
+    `confirm`. Raises `NotFound`, `Forbidden` for a page outside the caller's scope, or `Invalid` for a day in the
     future or before the step was reached.
     """
     page = await _locked(session, page_id, caller)
@@ -174,7 +174,10 @@ async def mark_lost(
 
 
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
-    """Return all steps of a page, lost ones too, newest first, one more than the page holds. Raise `NotFound`."""
+    """Return all steps of a page, lost ones too, newest first, one more than the page holds.
+
+    Raises `NotFound` for an unknown page.
+    """
     if await session.get(Page, page_id) is None:
         raise NotFound("No such page")
     query = (

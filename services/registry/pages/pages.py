@@ -60,7 +60,7 @@ class PageFilter(ListFilter):
 async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging) -> list[Page]:
     """Return pages by name, one more than the page holds.
 
-    Raise `Invalid` for an `address` that cannot name a page.
+    Raises `Invalid` for an `address` that cannot name a page.
     """
     query = select(Page).order_by(Page.sort_key, Page.id).limit(paging.limit + 1)
     for name in ("organisation_id", "network", "external_id", "active"):
@@ -80,7 +80,7 @@ async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging)
 
 
 async def get(session: AsyncSession, page_id: UUID) -> Page:
-    """Return the page. Raise `NotFound`."""
+    """Return the page. Raises `NotFound` for an unknown id."""
     page = await session.get(Page, page_id)
     if page is None:
         raise NotFound("No such page")
@@ -118,7 +118,7 @@ async def describe_community(session: AsyncSession, community: Community) -> Res
 async def register(session: WriteSession, new: PageCreate, actor: str, community: Community | None = None) -> Page:
     """Register a page; `community` is what its address was resolved to, if it was given by address.
 
-    Raise `Duplicate`, naming the organisation, for a registered page; `Invalid` for a missing organisation, or
+    Raises `Duplicate`, naming the organisation, for a registered page; `Invalid` for a missing organisation, or
     when neither community nor network, id and name are given.
     """
     await _check_organisation(session, new.organisation_id)
@@ -162,7 +162,11 @@ def _made(new: PageCreate, community: Community | None) -> Page:
 async def change(
     session: WriteSession, page_id: UUID, update: PageUpdate, version: int | None, actor: str
 ) -> Page:
-    """Update the given fields. Raise `NotFound`, `PreconditionFailed` or `Invalid`."""
+    """Update the given fields.
+
+    Raises `NotFound` for an unknown id, `PreconditionFailed` for another version, `Invalid` for an unknown
+    organisation.
+    """
     page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if page is None:
         raise NotFound("No such page")

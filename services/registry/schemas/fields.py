@@ -32,7 +32,7 @@ def _one_line(value: str) -> str:
 
 
 def storable(value: str | None) -> str | None:
-    """Return the value. Raise `ValueError` for NUL, which Postgres can neither store nor compare."""
+    """Return the value. Raises `ValueError` for NUL, which Postgres can neither store nor compare."""
     if value is not None and "\x00" in value:
         raise ValueError("the character NUL is not allowed")
     return value

@@ -42,7 +42,7 @@ _ADDRESS_REASONS = {
 
 
 async def own_id(session: AsyncSession, caller: Caller) -> UUID:
-    """Return the id of the calling person. Raise `Forbidden` for an API client: only people are notified."""
+    """Return the id of the calling person. Raises `Forbidden` for an API client: only people are notified."""
     person_id = UUID(caller.subject)
     if await session.scalar(select(ApiClient.id).where(ApiClient.id == person_id)) is not None:
         raise Forbidden("Only people get notices; an API client subscribes to events")
@@ -137,7 +137,8 @@ async def set_address(
     """Set the address of locked settings, and let a link be sent there that confirms it; null: none.
 
     A confirmed address that stays the same stays confirmed; one that another person replaces gets a letter about
-    it. Raise `TooManyRequests` after several links in a day: nobody may use this system to send letters to others.
+    it. Raises `TooManyRequests` after several links in a day: nobody may use this system to send letters to
+    others.
     """
     same = address_of(settings, keys) == address
     if by_another and not same and settings.address_state == AddressState.CONFIRMED:

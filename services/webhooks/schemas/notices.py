@@ -122,7 +122,7 @@ DEFAULT_DELIVERY = dict.fromkeys(NoticeKind, NoticeDelivery.AT_ONCE) | {NoticeKi
 
 
 def _email_address(value: str) -> str:
-    """Return the address with its domain as a mail server reads it. Raise `ValueError` unless it is one."""
+    """Return the address with its domain as a mail server reads it. Raises `ValueError` unless it is one."""
     local, _, domain = value.strip().rpartition("@")
     try:
         domain = domain.encode("idna").decode().lower()

@@ -59,7 +59,7 @@ class _WeightedTerms:
         self._columns: dict[str, int] = {}
 
     def fit(self, texts: Sequence[str], least: int) -> None:
-        """Take the terms of at least so many texts. Raise `ValueError` if there are none."""
+        """Take the terms of at least so many texts. Raises `ValueError` if there are none."""
         texts_with = Counter(term for text in texts for term in set(self._terms_of(text)))
         terms = sorted(term for term, count in texts_with.items() if count >= least)
         if not terms:

@@ -44,7 +44,7 @@ def reason_words(problem: ApiProblem) -> WrongFields:
 
 
 async def body_of(api: Api, action: str, fields: dict[str, str]) -> dict[str, Any]:
-    """Return the parameters of the action. Raise WrongFields for what is missing."""
+    """Return the parameters of the action. Raises WrongFields for what is missing."""
     if action == "assign":
         return _assignment(fields)
     if action == "transfer":

@@ -51,7 +51,7 @@ def wrong_fields(problem: ApiProblem) -> WrongSubmission:
 
 
 async def request_of(api: Api, me: dict[str, Any], entered: dict[str, str], topic: Choice) -> dict[str, Any]:
-    """Return the body of `POST /appeals`. Raise WrongSubmission for what is missing or cannot be understood."""
+    """Return the body of `POST /appeals`. Raises WrongSubmission for what is missing or cannot be understood."""
     if not entered.get("text"):
         raise WrongSubmission({"text": "Запишите, о чём обращение."})
     if topic.error:

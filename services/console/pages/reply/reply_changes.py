@@ -26,7 +26,10 @@ PHOTO_REFUSED = {
 
 
 async def store(visit: Visit, appeal_id: str, entered: EnteredReply) -> dict[str, Any]:
-    """Save the draft, or begin it, and return it; with this content already it is saved. Raise ApiProblem."""
+    """Save the draft, or begin it, and return it; with this content already it is saved.
+
+    Raises `ApiProblem` if the API refuses it.
+    """
     path = f"/appeals/{appeal_id}/replies"
     try:
         if entered.reply_id:

@@ -68,14 +68,14 @@ class OkClient:
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_timeout_seconds)
 
     def user_session(self, method: str) -> Credential:
-        """Return a usable user session. Raises `NoUsableToken`."""
+        """Return a usable user session. Raises `NoUsableToken` if there is none."""
         found = self._token_pool.select(NETWORK, TokenKind.USER, method=method)
         if found is None:
             raise NoUsableToken(f"no usable user session for {method}")
         return found
 
     def group_token(self, page_id: Any, method: str) -> Credential:
-        """Return the usable token of a group. Raises `NoUsableToken`."""
+        """Return the usable token of a group. Raises `NoUsableToken` if there is none."""
         found = self._token_pool.select(NETWORK, TokenKind.GROUP, page_id, method=method)
         if found is None:
             raise NoUsableToken(f"no usable token of the group for {method}")

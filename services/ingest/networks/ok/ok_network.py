@@ -119,12 +119,18 @@ class OkNetwork:
         return self._settings.ok_call_timeout_seconds
 
     async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
-        """Upload a photo. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Upload a photo.
+
+        Raises `PublishRejected` if the upload was refused, `PublishOutcomeUnknown` if the response was lost.
+        """
         with mapping_publish_errors(self.name, ok_errors.user_message):
             return await self._photos.upload(target, photo)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Publish the reply as the community.
+
+        Raises `PublishRejected` if nothing was published, `PublishOutcomeUnknown` if the response was lost.
+        """
         write = self._send if outgoing.kind == "message" else self._comment
         with mapping_publish_errors(self.name, ok_errors.user_message):
             return await write(outgoing)
@@ -162,11 +168,17 @@ class OkNetwork:
         return PublishedReply(f"{chat}/{ok_payloads.with_prefix('mid', number)}", url)
 
     async def edit_reply(self, standing: StandingReply, text: str) -> None:
-        """Replace the text of a comment. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Replace the text of a comment.
+
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
+        """
         await self._change(standing, "discussions.editDiscussionComment", comment=text)
 
     async def delete_reply(self, standing: StandingReply) -> None:
-        """Delete a comment. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Delete a comment.
+
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
+        """
         await self._change(standing, "discussions.deleteDiscussionComment")
 
     async def _change(self, standing: StandingReply, method: str, **params: str) -> None:
@@ -185,7 +197,10 @@ class OkNetwork:
             )
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """Return the reply's thread after `outgoing.baseline_position`. Raises `ReadFailed`."""
+        """Return the reply's thread after `outgoing.baseline_position`.
+
+        Raises `ReadFailed` if it cannot be read completely.
+        """
         after = outgoing.baseline_position or 0
         discussion = outgoing.thread_key.removeprefix("ok:")
         with mapping_read_errors():

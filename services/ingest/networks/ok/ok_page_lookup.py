@@ -156,7 +156,7 @@ def _reactions(raw: Mapping[str, Any]) -> PostReactions | None:
 
 
 def _week_reach(answer: Any, start: int) -> WeekReach:
-    """Return the sum of the days from `start` (ms) on. Raise `NoValidResponse` without a list of days."""
+    """Return the sum of the days from `start` (ms) on. Raises `NoValidResponse` without a list of days."""
     days = nested_object(answer).get("reach")
     if not isinstance(days, list):
         raise NoValidResponse(NETWORK, STATISTICS_METHOD, "no reach in the response")
@@ -181,7 +181,10 @@ COMMUNITY_FIELDS = "uid,name,shortname,status,disable_reason"
 
 
 async def community_by_id(client: OkClient, external_id: str) -> Community:
-    """Return the group with this id. Raises `CommunityNotFound` and the errors of a call."""
+    """Return the group with this id.
+
+    Raises `CommunityNotFound` if there is none or it is deleted or blocked, and the errors of a call.
+    """
     answer = await _read(client, "group.getInfo", uids=external_id, fields=COMMUNITY_FIELDS)
     for raw in extract_groups(answer, NETWORK, "group.getInfo"):
         if str(raw.get("uid")) != external_id:

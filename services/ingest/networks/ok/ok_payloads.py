@@ -188,7 +188,7 @@ def _object(raw: Any, what: str) -> None:
 
 
 def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a nested object. Raises KeyError or TypeError."""
+    """Return a nested object. Raises `KeyError` if it is missing, `TypeError` if it is no object."""
     found = raw[name]
     if not isinstance(found, dict):
         raise TypeError(f"the field {name!r} is not an object")
@@ -196,7 +196,7 @@ def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _ident(raw: Mapping[str, Any], name: str) -> str:
-    """Return an id field as a string. Raises KeyError or ValueError."""
+    """Return an id field as a string. Raises `KeyError` if it is missing, `ValueError` if it is no id."""
     found = raw[name]
     if isinstance(found, bool) or not isinstance(found, str | int) or not without_prefix(found):
         raise ValueError(f"the field {name!r} is not an id")

@@ -47,7 +47,11 @@ NOT_FOUND = 104
 
 
 async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None:
-    """Return the current confirmation code. Raises `NoUsableToken`, `CallError` or `NoValidResponse`."""
+    """Return the current confirmation code.
+
+    Raises `NoUsableToken` without a token of the group, `CallError` if VK refuses the call, and `NoValidResponse`
+    without a response.
+    """
     method = "groups.getCallbackConfirmationCode"
     credential = client.select_token(method, TokenKind.GROUP, page_id=page.id)
     answer = await client.call(credential, method, group_id=page.external_id)

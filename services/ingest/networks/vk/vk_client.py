@@ -170,7 +170,7 @@ class VkClient:
         return failure
 
     def select_token(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
-        """Return a usable token of the first kind that has one. Raises `NoUsableToken`."""
+        """Return a usable token of the first kind that has one. Raises `NoUsableToken` if none has."""
         for kind in kinds:
             own = page_id if kind is TokenKind.GROUP else None
             found = self._token_pool.select(NETWORK, kind, own, method=method)

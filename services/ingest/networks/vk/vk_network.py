@@ -170,27 +170,42 @@ class VkNetwork:
         return self._settings.vk_call_timeout_seconds
 
     async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
-        """Upload a photo. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Upload a photo.
+
+        Raises `PublishRejected` if the upload was refused, `PublishOutcomeUnknown` if the response was lost.
+        """
         with mapping_publish_errors(self.name, vk_errors.user_message):
             return await self._photos.upload(target, photo)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Publish the reply as the community. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Publish the reply as the community.
+
+        Raises `PublishRejected` if nothing was published, `PublishOutcomeUnknown` if the response was lost.
+        """
         with mapping_publish_errors(self.name, vk_errors.user_message):
             return await self._publishing.publish(outgoing)
 
     async def edit_reply(self, standing: StandingReply, text: str) -> None:
-        """Replace the text of a reply. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Replace the text of a reply.
+
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
+        """
         with mapping_publish_errors(self.name, vk_errors.change_message, vk_errors.GONE):
             await self._changes.edit(standing, text)
 
     async def delete_reply(self, standing: StandingReply) -> None:
-        """Delete a reply. Raises `PublishRejected` or `PublishOutcomeUnknown`."""
+        """Delete a reply.
+
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
+        """
         with mapping_publish_errors(self.name, vk_errors.change_message, vk_errors.GONE):
             await self._changes.delete(standing)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """Return the reply's thread after `outgoing.baseline_position`. Raises `ReadFailed`."""
+        """Return the reply's thread after `outgoing.baseline_position`.
+
+        Raises `ReadFailed` if it cannot be read completely.
+        """
         with mapping_read_errors():
             parsed = await self._publishing.read_thread(outgoing)
         parsed.unparsed = [one for one in parsed.unparsed if _could_be_the_reply(one.raw, outgoing)]

@@ -191,7 +191,7 @@ DEACTIVATED_TEXTS = {"deleted": "The community is deleted", "banned": "The commu
 async def community_by_id(client: VkClient, external_id: str, own: UUID | None) -> Community:
     """Return the community with this id; `own`: a page whose token is used if there is no shared one.
 
-    Raises `CommunityNotFound` and the errors of a call.
+    Raises `CommunityNotFound` if there is none, and the errors of a call.
     """
     try:
         answer = await client.read_with_any_token(

@@ -13,7 +13,10 @@ EventObject = dict[str, Any]
 
 
 def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
-    """Return the first of these fields that exists as a number. Raises KeyError or ValueError."""
+    """Return the first of these fields that exists as a number.
+
+    Raises `KeyError` if there is none, `ValueError` if it is no number.
+    """
     for name in names:
         if raw.get(name) is not None:
             return int(raw[name])

@@ -45,7 +45,7 @@ def script(calls: Iterable[InnerCall]) -> str:
 def parse_reach(answer: Any, since: datetime, until: datetime) -> WeekReach | None:
     """Return the reach from the script's response; None if all calls in it were refused.
 
-    Raise `NoValidResponse` if it is not a list.
+    Raises `NoValidResponse` if it is not a list.
     """
     if not isinstance(answer, list) or not answer:
         raise NoValidResponse(NETWORK, "execute", "no list in the response")
