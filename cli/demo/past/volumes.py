@@ -19,7 +19,7 @@ _FAILURE_WEEKS_AGO, _FAILURE_APPEALS, _FAILURE_DISTRICT, _FAILURE_TOPIC = 3, 16,
 
 @dataclass(frozen=True)
 class Occasion:
-    """That a citizen writes: when, from which district, and about what."""
+    """When a citizen writes, from which district, and about what."""
 
     at: datetime
     district: str

@@ -11,7 +11,7 @@ from shared.contracts.values import PersonalDataSubject
 
 
 class PersonalDataReadOut(BaseModel):
-    """That somebody read citizens' texts: who, as whom, what, and by which operation."""
+    """A record that somebody read citizens' texts: who, as whom, what, and by which operation."""
 
     model_config = ConfigDict(from_attributes=True)
 
