@@ -73,8 +73,8 @@ class AppealSnapshot(EventData):
     number: int = Field(description="Number of the appeal, as people quote it")
     version: int | None = Field(
         default=None,
-        description="Version of the appeal after the event, as in its `ETag`: a body with a lower version than "
-        "one that you have is older. Absent in events from before this field",
+        description="Version of the appeal after the event, as in its `ETag`: the fields of a "
+        "body with a lower version than one that you have are older. Absent in events from before this field",
     )
     status: AppealStatus = Field(description="Status after the event")
     urgency: Urgency = Field(description="`high`: answer first")

@@ -30,6 +30,7 @@ POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks"
 JOB_CONNECTIONS = 2
 # A connection used this recently is taken as alive unless it was closed.
 _PING_AFTER_IDLE_SECONDS = 1.0
+_PING_SECONDS = 5.0
 
 
 class ReadSession(AsyncSession):
@@ -114,6 +115,11 @@ class ReadOnlyServerError(DependencyUnavailable):
     """The server is read-only: a standby, or a demoted primary."""
 
 
+async def _ping(driver: asyncpg.Connection) -> None:
+    # Short: a connection that was idle for hours may be dropped silently by what stands between.
+    await driver.execute("SELECT 1", timeout=_PING_SECONDS)
+
+
 class Database:
     """A connection pool with one service's role."""
 
@@ -161,7 +167,7 @@ class Database:
             return True
         try:
             # One round trip; SQLAlchemy's own ping begins and ends a transaction.
-            cast("AsyncAdapt_asyncpg_connection", connection).run_async(lambda driver: driver.execute("SELECT 1"))
+            cast("AsyncAdapt_asyncpg_connection", connection).run_async(_ping)
         except Exception as error:
             if is_outage(error) or isinstance(error, asyncpg.InterfaceError):
                 return False

@@ -29,8 +29,6 @@ BATCH = 500
 MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
-# For a notification that was lost together with the listener's connection.
-FALLBACK_SECONDS = 10.0
 # Events of other types are passed over; the offset in the database follows after this time at the latest.
 STORE_SECONDS = 2.0
 BACKOFF = Backoff(0.2, 30.0)
@@ -66,9 +64,9 @@ class _Progress:
         self._stored_at = 0.0
 
     @property
-    def seconds_to_wait(self) -> float:
-        """Return how long to wait for a notification."""
-        return FALLBACK_SECONDS if self.reached == self._stored else STORE_SECONDS
+    def is_stored(self) -> bool:
+        """Return whether the offset in the database is that of the events passed over."""
+        return self.reached == self._stored
 
     def has_work(self, last: int, stored: int | None, *, is_wanted: bool) -> bool:
         """Return whether to read: an event after `reached` is wanted, or the stored offset is old or went back.
@@ -168,7 +166,10 @@ class Consumer:
         progress, look = _Progress(), self._look()
         async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
-                await wait_for_notification(notified, progress.seconds_to_wait)
+                seconds = wakeups.longest_wait
+                await wait_for_notification(
+                    notified, seconds if progress.is_stored else min(seconds, STORE_SECONDS)
+                )
                 try:
                     if self._exhausted(failures, timeouts):
                         await self.dead_letter_next(database)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from shared.database.outages import is_outage
-from shared.database.sessions import connect
+from shared.database.sessions import ReadOnlyServerError, connect
 from shared.logs import get_logger
 from shared.supervision import Backoff
 
@@ -19,8 +19,10 @@ log = get_logger(__name__)
 
 PROBE_SECONDS = 10.0
 OUTBOX_SECONDS = 1.0
+# How long to wait for a notification that may have been lost: short while no connection listens.
+LONGEST_WAIT_SECONDS, LONGEST_WAIT_UNCONNECTED_SECONDS = 10.0, 1.0
 _OUTBOX = """SELECT (SELECT max(position) FROM events), EXISTS (SELECT FROM events WHERE position IS NULL)
-    OR EXISTS (SELECT FROM audit WHERE position IS NULL)"""
+    OR EXISTS (SELECT FROM audit WHERE position IS NULL), current_setting('transaction_read_only') = 'on'"""
 RECONNECT_BACKOFF = Backoff(0.2, 5.0)
 
 
@@ -33,9 +35,15 @@ class NotificationListener:
 
     def __init__(self, *, polls_outbox: bool = False) -> None:
         self._polls_outbox = polls_outbox
+        self._connected = False
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._last_position: int | None = None
         self._outbox_waited = False
+
+    @property
+    def longest_wait(self) -> float:
+        """Return how many seconds to wait for a notification before looking anyway."""
+        return LONGEST_WAIT_SECONDS if self._connected else LONGEST_WAIT_UNCONNECTED_SECONDS
 
     @asynccontextmanager
     async def subscribe(self, *channels: str) -> AsyncIterator[asyncio.Event]:
@@ -84,6 +92,7 @@ class NotificationListener:
             try:
                 for channel in channels:
                     await connection.add_listener(channel, on_notification)
+                self._connected = True
                 self.notify_all_local()
                 while not closed.is_set():
                     with suppress(TimeoutError):
@@ -92,7 +101,8 @@ class NotificationListener:
                         break
                     # A server that disappeared does not close the connection, so probe it.
                     if self._polls_outbox:
-                        self._compare(*await connection.fetchrow(_OUTBOX, timeout=PROBE_SECONDS))
+                        last, waits, is_read_only = await connection.fetchrow(_OUTBOX, timeout=PROBE_SECONDS)
+                        self._compare(last, outbox_waits=waits, is_read_only=is_read_only)
                     else:
                         await connection.fetchval("SELECT 1", timeout=PROBE_SECONDS)
             except Exception as error:
@@ -100,10 +110,15 @@ class NotificationListener:
                     raise
                 log.warning("listen connection lost", error=repr(error))
             finally:
+                self._connected = False
                 connection.terminate()
 
-    def _compare(self, last_position: int | None, outbox_waits: bool) -> None:
-        """Wake those who wait for what is new since the last second."""
+    def _compare(self, last_position: int | None, *, outbox_waits: bool, is_read_only: bool) -> None:
+        """Wake those who wait for what is new since the last second. Raise `ReadOnlyServerError` on a server where
+        nothing new will be written.
+        """
+        if is_read_only:
+            raise ReadOnlyServerError("the server is read-only")
         if last_position != self._last_position:
             self._last_position = last_position
             self.notify_local(EVENTS_NUMBERED)

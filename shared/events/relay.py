@@ -22,15 +22,13 @@ from shared.tables.common import Event, FeedEpoch
 RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
 EPOCH_BITS = 32
-# The listener tells what waits; this is for the time while it has no connection.
-FALLBACK_SECONDS = 10.0
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
 # A promotion or a restored backup starts a new timeline; the one in the checkpoint is updated only later.
 _OUTBOX = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0) AS last,
         EXISTS (SELECT FROM events WHERE position IS NULL) AS events_wait,
         EXISTS (SELECT FROM audit WHERE position IS NULL) AS audit_waits,
-        system_identifier AS system, CASE WHEN NOT pg_is_in_recovery() THEN
+        system_identifier AS system, CASE WHEN current_setting('transaction_read_only') = 'off' THEN
         ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END AS timeline,
         feed.epoch, feed.server
     FROM pg_control_system()
@@ -85,7 +83,7 @@ def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
     """
     last = int(outbox.last)
     if outbox.timeline is None:
-        raise ReadOnlyServerError("the server is a standby")
+        raise ReadOnlyServerError("the server is read-only")
     server = f"{outbox.system}/{outbox.timeline}"
     if outbox.server == server:
         return max(last, int(outbox.epoch) << EPOCH_BITS)
@@ -105,12 +103,12 @@ async def relay(database: Database, wakeups: NotificationListener) -> None:
     async with wakeups.subscribe(EVENTS_WRITTEN) as written, wakeups.subscribe(OUTBOX_WAITS) as waits:
         stands_by = False
         while True:
-            await wait_for_notification(waits if stands_by else written, FALLBACK_SECONDS)
+            await wait_for_notification(waits if stands_by else written, wakeups.longest_wait)
             try:
-                while (count := await _number(database)) or count is None:
-                    stands_by = count is None
-                    if stands_by:
-                        break
+                while count := await _number(database):
+                    pass
+                # Whoever got the lock goes on, also after it found nothing: the holder before may stand by now.
+                stands_by = count is None
             except Exception as error:
                 if not is_outage(error):
                     raise

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
 from services.appeals.inbound import event_consumer, thread_context
 from shared.database.sessions import Database
-from shared.events.consumer import BATCH, FALLBACK_SECONDS
+from shared.events.consumer import BATCH
 from shared.events.listen_notify import EVENTS_NUMBERED, wait_for_notification
 from shared.service import Service
 from shared.tables.appeals import AppealsConsumerOffset
@@ -28,6 +28,7 @@ _MESSAGE_COLUMNS = (
     Message.attachments, Message.author_key,
 )  # fmt: skip
 
+BACKLOG_SECONDS = 2.0
 # Positions are dense but for failovers, so this is at least the number of waiting events.
 _WAITING = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0)
@@ -103,10 +104,12 @@ async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple
 async def run_prefetch(service: Service) -> None:
     """Prefetch while there is a backlog, until cancelled."""
     await classifier_pool().start()
-    reached = 0
+    reached, waiting = 0, 0
     async with service.wakeups.subscribe(EVENTS_NUMBERED) as woken:
         while True:
-            await wait_for_notification(woken, FALLBACK_SECONDS)
+            seconds = service.wakeups.longest_wait
+            # A backlog becomes shorter without a notification.
+            await wait_for_notification(woken, min(seconds, BACKLOG_SECONDS) if waiting > BATCH else seconds)
             (waiting,) = await service.database.execute_alone(_WAITING)
             if waiting > BATCH:
                 reached = await prefetch_backlog(service.database, reached)

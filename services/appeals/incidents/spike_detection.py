@@ -128,7 +128,9 @@ def is_significant(count: int, among: int, share: float) -> bool:
 
 
 def poisson_at_least(count: int, mean: float) -> float:
-    """Return the probability of `count` or more where `mean` are expected."""
+    """Return the probability of `count` or more where `mean` are expected. For counts that are not far below it:
+    the first term underflows there.
+    """
     if count <= 0 or mean <= 0:
         return float(count <= 0)
     term = math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
@@ -212,6 +214,8 @@ def group_by_text(appeals: Sequence[RecentAppeal]) -> Iterator[list[RecentAppeal
         found = [first]
         # It grows meanwhile: a text is compared with others when it is reached.
         for at in found:
+            if not left.any():
+                break
             near = (rows[at : at + 1] @ others)[0] >= MIN_SIMILARITY
             reached = np.flatnonzero(near & left)
             left[reached] = False

@@ -1,5 +1,7 @@
 """What callers see of deliveries, attempts and the health of endpoints: citizens' words are masked."""
 
+import re
+
 from services.webhooks.endpoints.health import EndpointHealth
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.schemas.webhooks import (
@@ -15,15 +17,26 @@ from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.masking import mask
 from shared.tables import webhooks as tables
 
+_HTTP_STATUS = re.compile(r"HTTP \d{3}")
+
 
 def present_delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
     """Return the delivery as it is shown: its body is masked, and null without the right to read the event."""
     shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
     may_read = EVENT_RIGHTS[row.event_type] in caller.rights
     shown.payload = mask_personal_data(row.payload) if may_read else None
+    shown.last_error = _error(row.last_error, may_read=may_read)
     if shown.status is not WebhookDeliveryStatus.PENDING:
         shown.next_attempt_at = None
     return shown
+
+
+def _error(error: str | None, *, may_read: bool) -> str | None:
+    """Return why an attempt failed, masked; only the status for those who may not read the event."""
+    if error is None or may_read:
+        return mask(error) if error else error
+    status = _HTTP_STATUS.match(error)
+    return status[0] if status else mask(error)
 
 
 def present_attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAttempt:

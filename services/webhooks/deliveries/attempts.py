@@ -29,7 +29,8 @@ _INSERT_ATTEMPT = text(
     SELECT delivery.id, :id, :number, :started_at, :duration_ms, :response_status,
         CASE WHEN last_attempt_at = :claimed_at THEN :response_head END,
         CASE WHEN last_attempt_at = :claimed_at THEN :response_body END,
-        :error
+        CASE WHEN last_attempt_at = :claimed_at THEN :error
+            WHEN :error IS NOT NULL THEN 'the response is not kept' END
     FROM webhook_deliveries AS delivery WHERE delivery.id = :delivery_id FOR KEY SHARE
     """
 ).bindparams(

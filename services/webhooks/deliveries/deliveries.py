@@ -93,6 +93,8 @@ async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> Web
     await session.refresh(delivery, with_for_update=True)
     delivery.status = "pending"
     delivery.attempts = 0
+    # The result of an attempt that is under way is not that of the new round.
+    delivery.last_attempt_at = None
     delivery.next_attempt_at = clock.now()
     delivery.delivered_at = None
     await session.flush()

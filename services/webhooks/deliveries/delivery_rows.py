@@ -1,6 +1,6 @@
 """Rows of deliveries: which endpoints receive an event, and the bodies that they get."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,12 +36,17 @@ async def delivery_rows(
     subscribers: Sequence[Subscriber],
     entitled: Mapping[UUID, Entitlement],
     now: datetime,
+    *,
+    without_text: Collection[UUID] = (),
 ) -> list[dict[str, Any]]:
-    """Return a row for each event and each endpoint that receives it, due now, in the order of the events."""
+    """Return a row for each event and each endpoint that receives it, due now, in the order of the events.
+
+    `without_text`: events whose bodies get no text.
+    """
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
     event_types = {kind for subscriber in subscribers for kind in subscriber.event_types}
     texts = await message_text.load_message_texts(
-        session, [event for event in events if event.type in event_types]
+        session, [event for event in events if event.type in event_types and event.id not in without_text]
     )
     rows = []
     for event in events:

@@ -223,8 +223,10 @@ class Dispatcher:
         for result in results:
             of = result.claim.endpoint_id
             (self._failing_endpoints.discard if result.error is None else self._failing_endpoints.add)(of)
-        gone = {result.claim.endpoint_id for result in results if result.answer.status == HTTP_GONE}
-        failing = {result.claim.endpoint_id for result in results if result.error is not None} - gone
+        gone = {
+            result.claim.endpoint_id: result.claim.url for result in results if result.answer.status == HTTP_GONE
+        }
+        failing = {result.claim.endpoint_id for result in results if result.error is not None} - gone.keys()
         async with self._database.write() as session:
             await record_results(session, results, clock.now())
             dead = await health.failing_for(session, failing, self._disable_after) if failing else ()

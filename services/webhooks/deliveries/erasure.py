@@ -42,7 +42,7 @@ async def erase_deliveries(session: WriteSession, subject_ids: Sequence[UUID]) -
             "payload": _without_words(delivery.payload, event_data),
             "last_error": None,
             # The result of an attempt that is under way is not stored: its receiver may answer with the words.
-            "last_attempt_at": None if delivery.status == "pending" else delivery.last_attempt_at,
+            "last_attempt_at": None,
         }
         for delivery, event_data in rows.all()
     ]

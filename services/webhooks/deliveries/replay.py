@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.deliveries.event_range import DISORDER, first_position
 from services.webhooks.deliveries.fanout import CONSUMER
-from services.webhooks.endpoints import endpoints, entitlements
+from services.webhooks.endpoints import endpoints, entitlements, health
 from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayKind, WebhookReplayRequest
@@ -27,8 +27,10 @@ from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.database.bulk_insert import insert_rows
 from shared.database.id_conditions import is_one_of
+from shared.database.purge import RetentionSettings
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
+from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksConsumerOffset
 
@@ -37,7 +39,8 @@ REPLAYED_AT_ONCE = 1_000
 LOOKED_THROUGH_AT_ONCE = 20_000
 
 # A new round of attempts, also of what was delivered.
-REQUEUED = {"status": "pending", "attempts": 0, "delivered_at": None}
+# Without the claim: the result of an attempt that is under way is not that of the new round.
+REQUEUED = {"status": "pending", "attempts": 0, "delivered_at": None, "last_attempt_at": None}
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,22 @@ async def replay(
     `Conflict` for an endpoint that may not receive.
     """
     _check(request)
+    if request.what is WebhookReplayKind.ALL and request.since is not None:
+        request = request.model_copy(update={"since": max(request.since, _oldest_replayed())})
+    # Before anything is locked that others need.
+    bounds = await _bounds(session, request) if request.what is WebhookReplayKind.ALL else None
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"replay {endpoint_id}", 0))))
     # Lock order: the offset of the fan-out before endpoints, as in the fan-out itself, to avoid deadlocks. It also
     # keeps an erasure out, which would miss a delivery that is written with the words it has just erased.
     fanned_out = await session.scalar(
         select(WebhooksConsumerOffset.position)
         .where(WebhooksConsumerOffset.consumer == CONSUMER)
-        .with_for_update(read=True)
+        .with_for_update()
     )
-    endpoint = await endpoints.get(session, caller, endpoint_id, lock=True)
+    endpoint = await endpoints.get(session, caller, endpoint_id, lock="share")
     endpoints.require_receiving(endpoint)
+    if await health.count_deliveries(session, endpoint.id, "pending") >= health.MAX_COUNTED:
+        raise Conflict(f"{health.MAX_COUNTED:,} deliveries or more wait for this endpoint: replay when fewer do")
     entitled = await entitlements.load_entitlements(session, settings.webhooks_personal_data_hosts, {endpoint.id})
     if (reason := entitled[endpoint.id].suspension_reason) is not None:
         raise Conflict(f"The endpoint may not receive, because {reason}: take it over first")
@@ -80,13 +90,15 @@ async def replay(
         case WebhookReplayKind.FAILED:
             found = await _failed(session, endpoint, request)
         case WebhookReplayKind.ALL:
-            found = await _of_time(session, endpoint, request, fanned_out or 0)
+            assert bounds is not None
+            found = await _of_time(session, endpoint, request, bounds, fanned_out or 0)
         case WebhookReplayKind.EVENT:
             found = await _one(session, endpoint, request)
     spread = timedelta(seconds=1 / settings.webhooks_replays_per_second)
     first_due = now if request.what is WebhookReplayKind.EVENT else await _end_of_queue(session, endpoint, now)
-    missing = await _missing(session, endpoint, found.events, entitled, now)
+    # Before the missing ones are looked for: one that is purged meanwhile would be in neither.
     existing = await _lock_finished(session, endpoint, found)
+    missing = await _missing(session, endpoint, found.events, entitled, now)
     in_order = found.deliveries or [event.id for event in found.events]
     due = {
         key: first_due + spread * number
@@ -130,6 +142,15 @@ def _check(request: WebhookReplayRequest) -> None:
         raise Invalid.field("/until", "It must be later than `since`")
 
 
+def _oldest_replayed() -> datetime:
+    """Return the time of the oldest events that are replayed.
+
+    A delivery keeps its event, and a failed one is kept for long: older events would never be purged.
+    """
+    terms = RetentionSettings()
+    return clock.now() - timedelta(days=terms.events_days - terms.failed_deliveries_days)
+
+
 async def _failed(session: AsyncSession, endpoint: WebhookEndpoint, request: WebhookReplayRequest) -> _Found:
     query = select(WebhookDelivery.id).where(
         WebhookDelivery.endpoint_id == endpoint.id,
@@ -143,18 +164,28 @@ async def _failed(session: AsyncSession, endpoint: WebhookEndpoint, request: Web
     return _Found(deliveries=ids[:REPLAYED_AT_ONCE], has_more=len(ids) > REPLAYED_AT_ONCE)
 
 
-async def _of_time(
-    session: AsyncSession, endpoint: WebhookEndpoint, request: WebhookReplayRequest, fanned_out: int
-) -> _Found:
-    """Return the next events of the time; those that are not fanned out yet are new, and sent anyway."""
+async def _bounds(session: AsyncSession, request: WebhookReplayRequest) -> tuple[int, int | None]:
+    """Return the position after which the events of the time begin, and the last one, if it has an end."""
     assert request.since is not None
     if request.after is None:
         after = await first_position(session, request.since - DISORDER) - 1
     else:
         after = parse_position(request.after, "/after", "Expected `next_after` of the previous response")
-    last = fanned_out
-    if request.until is not None:
-        last = min(last, await first_position(session, request.until + DISORDER) - 1)
+    if request.until is None:
+        return after, None
+    return after, await first_position(session, request.until + DISORDER) - 1
+
+
+async def _of_time(
+    session: AsyncSession,
+    endpoint: WebhookEndpoint,
+    request: WebhookReplayRequest,
+    bounds: tuple[int, int | None],
+    fanned_out: int,
+) -> _Found:
+    """Return the next events of the time; those that are not fanned out yet are new, and sent anyway."""
+    after, end_of_time = bounds
+    last = fanned_out if end_of_time is None else min(fanned_out, end_of_time)
     window = (
         select(Event.position)
         .where(Event.position > after, Event.position <= last)
@@ -190,7 +221,8 @@ async def _one(session: AsyncSession, endpoint: WebhookEndpoint, request: Webhoo
     )
     if existing is not None:
         return _Found(deliveries=[existing])
-    event = await session.scalar(select(Event).where(Event.id == request.event_id, Event.position.is_not(None)))
+    kept = (Event.position.is_not(None), Event.created_at >= _oldest_replayed())
+    event = await session.scalar(select(Event).where(Event.id == request.event_id, *kept))
     if event is None or not _subscriber(endpoint).receives(event):
         raise NotFound(f"No event {request.event_id} that the endpoint subscribes to")
     return _Found(events=[event])
@@ -232,8 +264,26 @@ async def _missing(
         )
     )
     fresh = [event for event in events if event.id not in known]
-    rows = await delivery_rows(session, fresh, [_subscriber(endpoint)], entitled, now)
+    lost = await _of_appeals_of_another_organisation(session, endpoint, fresh)
+    rows = await delivery_rows(session, fresh, [_subscriber(endpoint)], entitled, now, without_text=lost)
     return {row["event_id"]: row for row in rows}
+
+
+async def _of_appeals_of_another_organisation(
+    session: AsyncSession, endpoint: WebhookEndpoint, events: Sequence[Event]
+) -> set[UUID]:
+    """Return the events about appeals that the endpoint's organisation had then and does not have now.
+
+    Texts are read as they are now, and the organisation may not read those of another one.
+    """
+    if endpoint.organisation_id is None:
+        return set()
+    query = select(Appeal.id).where(
+        is_one_of(Appeal.id, [event.subject_id for event in events]),
+        Appeal.organisation_id.is_distinct_from(endpoint.organisation_id),
+    )
+    lost = set(await session.scalars(query))
+    return {event.id for event in events if event.subject_id in lost}
 
 
 async def _lock_finished(session: AsyncSession, endpoint: WebhookEndpoint, found: _Found) -> dict[UUID, UUID]:

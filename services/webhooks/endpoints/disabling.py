@@ -1,6 +1,6 @@
 """Disabling of endpoints whose receiver is gone, or has failed for days. What waited can be replayed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,10 +21,11 @@ LETTER_PURPOSE = "endpoint_disabled"
 GONE_REASON = "the receiver answered 410 Gone"
 
 
-async def disable_gone(session: WriteSession, ids: Collection[UUID]) -> None:
-    """Disable endpoints whose receivers answered 410."""
-    for endpoint in await _lock_active(session, ids):
-        await _disable(session, endpoint, GONE_REASON)
+async def disable_gone(session: WriteSession, urls: Mapping[UUID, str]) -> None:
+    """Disable endpoints whose receivers answered 410 at these URLs, unless they have another one by now."""
+    for endpoint in await _lock_active(session, urls):
+        if endpoint.url == urls[endpoint.id]:
+            await _disable(session, endpoint, GONE_REASON)
 
 
 async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: timedelta) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -145,12 +145,14 @@ async def list_endpoints(session: AsyncSession, caller: Caller, paging: Paging) 
     return (await session.scalars(query.order_by(WebhookEndpoint.id.desc()).limit(paging.limit + 1))).all()
 
 
-async def get(session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock: bool = False) -> WebhookEndpoint:
+async def get(
+    session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock: Literal["update", "share"] | None = None
+) -> WebhookEndpoint:
     """Return an endpoint; `lock` locks its row. Raise `NotFound` when it does not exist or is not the caller's."""
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.id == endpoint_id, caller.scope(WebhookEndpoint.organisation_id)
     )
-    endpoint = await session.scalar(query.with_for_update() if lock else query)
+    endpoint = await session.scalar(query if lock is None else query.with_for_update(read=lock == "share"))
     if endpoint is None:
         raise NotFound(f"No endpoint {endpoint_id}")
     return endpoint
@@ -173,7 +175,7 @@ async def change(
 
     Raise `Forbidden` when the caller may not read the events or personal data that would be sent.
     """
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
     if "event_types" in changes:
         changes = changes | {"event_types": list(dict.fromkeys(changes["event_types"]))}
@@ -182,6 +184,7 @@ async def change(
         setattr(endpoint, name, changes[name])
     if changes.get("active") is True:
         endpoint.disabled_at = endpoint.disabled_reason = None
+    was_suspended = endpoint.suspended_at is not None
     if {"active", "url"} & changed:
         await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
@@ -194,6 +197,9 @@ async def change(
             endpoint.consent_by = endpoint.consent_at = None
         if endpoint.personal_data and endpoint.consent_at is None:
             await _record_consent_if_allowed(session, caller, endpoint, lineage)
+        if was_suspended:
+            # It received nothing meanwhile.
+            await health.restart(session, endpoint.id)
     if not endpoint.personal_data:
         endpoint.consent_by = endpoint.consent_at = None
     if changes:
@@ -211,7 +217,7 @@ def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
 
 async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
     """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights."""
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
     _set_owner(endpoint, caller)
@@ -226,7 +232,7 @@ async def consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> W
 
     Raise `Forbidden` for an API client, `Conflict` when the endpoint does not ask for personal data.
     """
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     if not await _is_person(session, caller):
         raise Forbidden("Only a person can consent, not an API client")
     if not endpoint.personal_data:
@@ -239,7 +245,7 @@ async def consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> W
 
 async def withdraw_consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
     """Withdraw the consent: personal data is masked from now on, also in pending deliveries."""
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     if endpoint.consent_at is not None:
         endpoint.consent_by = endpoint.consent_at = None
         endpoint.version += 1
@@ -249,7 +255,7 @@ async def withdraw_consent(session: WriteSession, caller: Caller, endpoint_id: U
 
 async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UUID) -> None:
     """Delete the endpoint with its deliveries."""
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     # Deliveries are copies of events; the audit entry of the endpoint is enough.
     await recorder.record(session, WebhookDelivery)
@@ -264,7 +270,7 @@ async def rotate_secret(
 
     For 24 hours attempts are signed with the old one too, so that receivers can change over.
     """
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
     rotated = cipher.decrypt(endpoint.secret).rotated(clock.now())
     endpoint.secret = cipher.encrypt(rotated)
@@ -280,7 +286,7 @@ async def send_test(
 
     Raise `Conflict` for an endpoint that is inactive or suspended, `TooManyRequests` beyond `limit` per minute.
     """
-    endpoint = await get(session, caller, endpoint_id, lock=True)
+    endpoint = await get(session, caller, endpoint_id, lock="update")
     require_receiving(endpoint)
     left = await _remaining_tests(session, endpoint.organisation_id, limit)
     now = clock.now()

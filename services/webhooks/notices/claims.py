@@ -26,6 +26,7 @@ from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.notices.transport import is_too_large
 from services.webhooks.schemas.notices import AddressState, NoticeChannel, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
+from shared.api.pagination import inline_literal
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
@@ -45,10 +46,16 @@ _BY_EMAIL = Notice.channel == NoticeChannel.EMAIL.value
 
 _ANY_DUE = select(
     or_(
-        exists().where(NoticeLetter.status == "waiting", NoticeLetter.next_attempt_at <= bindparam("now")),
+        exists().where(
+            NoticeLetter.status == inline_literal("waiting"), NoticeLetter.next_attempt_at <= bindparam("now")
+        ),
         # Interrupted letters of any worker, and messages to be handed over.
-        exists().where(NoticeLetter.status == "sending"),
-        exists().where(Notice.status == "waiting", Notice.letter_id.is_(None), Notice.send_at <= bindparam("now")),
+        exists().where(NoticeLetter.status == inline_literal("sending")),
+        exists().where(
+            Notice.status == inline_literal("waiting"),
+            Notice.letter_id.is_(None),
+            Notice.send_at <= bindparam("now"),
+        ),
     ).label("is_any_due")
 )
 

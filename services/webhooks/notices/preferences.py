@@ -53,7 +53,7 @@ async def require_person(session: AsyncSession, caller: Caller, person_id: UUID)
     """Raise `NotFound` unless the person exists in the caller's scope."""
     query = select(Person.id).where(Person.id == person_id, caller.scope(Person.organisation_id))
     if await session.scalar(query) is None:
-        raise NotFound("There is no such person")
+        raise NotFound("No such person")
 
 
 async def get(session: AsyncSession, person_id: UUID) -> NoticeSettings:

@@ -37,7 +37,9 @@ async def next_events(
     with live.reserve(caller.subject) as slot:
         reached = None
         while True:
-            async with live.reading(within=READ_WAIT_SECONDS), database.read() as session:
+            # The gateway waits a little longer than the caller may ask for.
+            within = min(READ_WAIT_SECONDS, max(until - monotonic(), 0) + 4)
+            async with live.reading(within=within), database.read() as session:
                 if after is None:
                     after = await event_feed.last_position(session)
                 page = await event_feed.read_events(session, caller, after=after, limit=limit, types=types)

@@ -79,6 +79,8 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "location": ["81701000", "none"],
     "after": ["0", "1", "2"],
     "types": ["appeal.opened"],
+    # A longer wait needs running streams: test_long_poll.py.
+    "wait": ["0"],
     "on_behalf_of": ["somebody"],
     "action": ["matrix"],
     "field": ["verified"],
@@ -122,6 +124,7 @@ HIDE_NOTHING = {
     "GET /api/v1/appeals/suggestions": "names of places and topics, which everybody reads",
     "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
+    "GET /api/v1/webhooks/deliveries/{delivery_id}/attempts": "the attempts of a visible delivery",
     "GET /api/v1/metrics/page-formulas": "the region's: staff read by which one their pages are scored",
     "GET /api/v1/grading/rubrics": "how answers are judged, which everybody reads",
     "GET /api/v1/grading/samples": "of the region; only people of the centre read them",

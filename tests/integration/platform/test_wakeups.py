@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from shared.audit import recorder
 from shared.database.sessions import Database, WriteSession
 from shared.events import consumer as consumer_module
-from shared.events import relay as relay_module
+from shared.events import listen_notify
 from shared.events.consumer import Consumer
 from shared.events.listen_notify import OUTBOX_WAITS, NotificationListener
 from shared.events.outbox import NewEvent, emit
@@ -46,7 +46,8 @@ async def running(*work: asyncio.Task[None]) -> AsyncIterator[None]:
 async def test_audit_rows_are_chained_without_a_notification(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "FALLBACK_SECONDS", 1_000.0)
+    monkeypatch.setattr(listen_notify, "LONGEST_WAIT_SECONDS", 1_000.0)
+    monkeypatch.setattr(listen_notify, "LONGEST_WAIT_UNCONNECTED_SECONDS", 1_000.0)
     wakeups = NotificationListener(polls_outbox=True)
     listen = asyncio.create_task(wakeups.run(database.url("appeals")))
     async with running(listen, asyncio.create_task(relay(appeals_database, wakeups))):
@@ -66,7 +67,8 @@ async def test_audit_rows_are_chained_without_a_notification(
 async def test_relay_that_stood_by_takes_over_when_rows_have_waited(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "FALLBACK_SECONDS", 1_000.0)
+    monkeypatch.setattr(listen_notify, "LONGEST_WAIT_SECONDS", 1_000.0)
+    monkeypatch.setattr(listen_notify, "LONGEST_WAIT_UNCONNECTED_SECONDS", 1_000.0)
     wakeups = NotificationListener()
     holder = await database.connect("appeals")
     await holder.execute("BEGIN")

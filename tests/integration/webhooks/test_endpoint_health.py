@@ -250,3 +250,22 @@ async def test_owner_is_told_by_letter(
         assert said in words
         assert "Не доставлено событий: 2." in words
         assert f"https://api.example.ru/webhooks/{row['endpoint_id']}" in words
+
+
+async def test_410_of_a_former_url_does_not_disable_the_endpoint(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    receiver.statuses = [410]
+    dispatcher = harness.dispatcher()
+    async with dispatcher.client() as http:
+        [claim] = await dispatcher.claim(1)
+        result = await dispatcher.attempt(http, claim)
+        await harness.sql("UPDATE webhook_endpoints SET url = $1", f"{receiver.url}/new")
+        await dispatcher.record([result])
+    [row] = await harness.sql(
+        "SELECT active, disabled_at FROM webhook_endpoints WHERE id = $1", UUID(endpoint["id"])
+    )
+    assert (row["active"], row["disabled_at"]) == (True, None)

@@ -307,3 +307,40 @@ async def test_replay_waits_for_an_erasure_and_sends_no_erased_words(
     await deliver_all(harness)
     assert [request.json["data"]["text"] for request in receiver.received] == [""]
     assert SAID not in str(await harness.sql("SELECT payload::text FROM webhook_deliveries"))
+
+
+async def test_text_of_an_appeal_that_another_organisation_has_now_is_left_out(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    clinic = await insert_organisation(harness.test_database, name="Больница")
+    for owner in (school, clinic):
+        message_id = await wrote(harness, school)
+        appeal_id = await harness.emit("appeal.opened", school, message_id=str(message_id), url=f"https://{owner}")
+        await harness.sql(
+            """INSERT INTO appeals (id, number, version, status, urgency, text, written_at, opened_at, route,
+                                    transfers, returns, created_at, updated_at, organisation_id)
+               VALUES ($1, nextval('appeals_number_seq'), 1, 'assigned', 'normal', '', now(), now(), '{}', 0, 0,
+                       now(), now(), $2)""",
+            appeal_id,
+            owner,
+        )
+    await harness.fan_out()
+    endpoint = await harness.endpoint(receiver.url, organisation_id=school, role="manager", personal_data=True)
+    answer = await asks(harness, endpoint, "manager", school, what="all", since=LONG_AGO)
+    assert answer.json()["queued"] == 2
+    await deliver_all(harness)
+    texts = {request.json["data"]["url"]: request.json["data"].get("text") for request in receiver.received}
+    assert texts == {f"https://{school}": SAID, f"https://{clinic}": None}
+
+
+async def test_endpoint_with_many_waiting_deliveries_is_not_replayed(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    with mock.patch("services.webhooks.endpoints.health.MAX_COUNTED", 1):
+        answer = await asks(harness, endpoint, what="all", since=LONG_AGO)
+    assert answer.status_code == 409
+    assert "wait for this endpoint" in answer.json()["detail"]

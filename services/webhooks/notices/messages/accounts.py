@@ -101,7 +101,7 @@ async def unlink(session: WriteSession, person_id: UUID, network: str) -> None:
     """Delete the account of a person; what waits for it goes by e-mail. Raises `NotFound` if there is none."""
     account = await _lock(session, person_id, network)
     if account is None:
-        raise NotFound("There is no such account")
+        raise NotFound("No such account")
     await session.delete(account)
     settings = await session.scalar(
         select(NoticeSettings).where(NoticeSettings.person_id == person_id).with_for_update()
