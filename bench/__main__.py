@@ -18,6 +18,7 @@ BENCHMARKS = (
     "api",
     "console",
     "report",
+    "webhooks",
 )
 
 

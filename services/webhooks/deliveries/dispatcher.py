@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import aiohttp
@@ -102,7 +103,8 @@ class Dispatcher:
 
     def __init__(self, database: Database, settings: WebhooksSettings, *, https_only: bool) -> None:
         self._database = database
-        self._vault = SecretCipher(settings.encryption_keys)
+        # Decrypting takes a fifth of the time of an attempt.
+        self._decrypt = lru_cache(maxsize=1_024)(SecretCipher(settings.encryption_keys).decrypt)
         self._allowed = settings.webhooks_allowed_networks
         self._hosts = settings.webhooks_personal_data_hosts
         self._timeout = settings.webhooks_timeout_seconds
@@ -204,7 +206,7 @@ class Dispatcher:
             ordered["data"] = mask_personal_data(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
-            keys = self._vault.decrypt(claim.secret).active(clock.now())
+            keys = self._decrypt(claim.secret).active(clock.now())
             url = parse_url(claim.url, https_only=self._https_only)
             async with http.post(
                 url,

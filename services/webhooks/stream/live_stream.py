@@ -63,7 +63,9 @@ class LiveStream:
         limits = webhooks_settings()
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         if self._stopping or len(self._open) >= limits.stream_per_process:
-            raise Unavailable("Too many event streams are open, or the service is stopping: try again later", headers=headers)
+            raise Unavailable(
+                "Too many event streams are open, or the service is stopping: try again later", headers=headers
+            )
         if self._by_caller[subject] >= limits.stream_per_caller:
             raise TooManyRequests(
                 f"You have {limits.stream_per_caller} open event streams: close one of them", headers=headers

@@ -1,0 +1,54 @@
+"""The receiver: verifies each signature by the `standardwebhooks` package, and tells when it has enough.
+
+`python -m bench.webhooks.receiver SECRET` prints its URL. `GET /verified?count=N` responds when N deliveries to
+different paths or with different ids were verified.
+"""
+
+import asyncio
+import json
+import sys
+
+from aiohttp import web
+from standardwebhooks import Webhook
+
+WAIT_SECONDS = 300.0
+
+
+class Receiver:
+    """Counts the deliveries that it has verified, each once."""
+
+    def __init__(self, secret: str) -> None:
+        self._webhook = Webhook(secret)
+        self._verified: set[tuple[str, str]] = set()
+        self._changed = asyncio.Condition()
+
+    async def deliver(self, request: web.Request) -> web.Response:
+        """Verify a delivery. An invalid one raises, and gets 500."""
+        self._webhook.verify(await request.read(), dict(request.headers))
+        async with self._changed:
+            self._verified.add((request.path, request.headers["webhook-id"]))
+            self._changed.notify_all()
+        return web.Response(status=204)
+
+    async def verified(self, request: web.Request) -> web.Response:
+        """Respond when so many deliveries were verified."""
+        count = int(request.query["count"])
+        async with self._changed, asyncio.timeout(WAIT_SECONDS):
+            await self._changed.wait_for(lambda: len(self._verified) >= count)
+        return web.json_response({"verified": len(self._verified)})
+
+
+async def serve(secret: str) -> None:
+    """Serve on a free port of loopback until killed."""
+    receiver, app = Receiver(secret), web.Application()
+    app.router.add_post("/{name}", receiver.deliver)
+    app.router.add_get("/verified", receiver.verified)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(json.dumps({"url": f"http://127.0.0.1:{runner.addresses[0][1]}"}), flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1]))
