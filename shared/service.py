@@ -173,7 +173,8 @@ class Service:
 
     def new_http(self) -> aiohttp.ClientSession:
         """Return an HTTP client with connections of its own, which is closed with the service."""
-        connector = aiohttp.TCPConnector(ssl=client_tls())
+        # Shorter than the five seconds of uvicorn: it may have just closed a connection that is used again.
+        connector = aiohttp.TCPConnector(keepalive_timeout=4, ssl=client_tls())
         timeout = aiohttp.ClientTimeout(total=30)
         self._http_clients.append(aiohttp.ClientSession(connector=connector, timeout=timeout))
         return self._http_clients[-1]

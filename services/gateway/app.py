@@ -52,7 +52,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         refuse_renamed_variables(os.environ)
-        async with aiohttp.ClientSession() as http:
+        # Shorter than the five seconds of uvicorn: it may have just closed a connection that is used again.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=4)) as http:
             app.state.http = http
             app.state.documents = OpenApiCache(http, settings.api_urls(), settings.openapi_cache_seconds)
             yield
