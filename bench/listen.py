@@ -12,8 +12,6 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -21,6 +19,7 @@ from uuid import uuid4
 import asyncpg
 
 from bench.long_poll.client import FIRST_GROUP
+from bench.server_process import server_process
 from cli.deployment import provisioning as bootstrap
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
 
@@ -56,21 +55,9 @@ FULL = Size(2_000, 25, 30, 20)
 QUICK = Size(200, 5, 8, 20)
 
 
-@contextmanager
-def _server(size: Size, seed: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "bench.long_poll.server", "--events", str(size.events), "--seed", str(seed)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        if process.stdout is None:
-            raise RuntimeError("the server has no output")
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 def _measure(client: str, size: Size, seed: int, database: str | None = None) -> ProcessFigures:
-    with _server(size, seed) as url:
+    events = ("--events", str(size.events), "--seed", str(seed))
+    with server_process("bench.long_poll.server", *events) as url:
         command = [
             *(sys.executable, "-m", "bench.long_poll.client", client, "--url", url),
             *("--communities", str(size.communities), "--seconds", str(size.seconds), "--wait", str(size.wait)),

@@ -3,12 +3,9 @@
 import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +18,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from bench.server_process import server_process
 from cli.deployment import provisioning as bootstrap
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
@@ -39,19 +37,6 @@ CONNECTIONS = 128
 EVENTS_PER_TRANSACTION = 20
 EVENT_TYPE = "appeal.answered"
 _UNRECORDED = text("SELECT EXISTS (SELECT FROM webhook_deliveries WHERE status <> 'delivered') AS left_over")
-
-
-@contextmanager
-def _receiver(secret: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "bench.webhooks.receiver", secret]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        if process.stdout is None:
-            raise RuntimeError("the receiver has no output")
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 async def _insert_endpoints(admin: asyncpg.Connection, url: str, encrypted: bytes) -> None:
@@ -150,7 +135,11 @@ async def _measure_floor(
 async def run(deliveries: int) -> tuple[float, float]:
     """Return deliveries per second: (floor, ours)."""
     secret, keys = new_secret(), Fernet.generate_key().decode()
-    with temporary_server() as server, TemporaryDirectory() as keys_dir, _receiver(secret) as receiver:
+    with (
+        temporary_server() as server,
+        TemporaryDirectory() as keys_dir,
+        server_process("bench.webhooks.receiver", secret) as receiver,
+    ):
         await migrate(server)
         ensure_keys(Path(keys_dir))
         url = bootstrap.with_login(server, "webhooks", TEST_PASSWORD)

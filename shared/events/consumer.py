@@ -35,6 +35,7 @@ BACKOFF = Backoff(0.2, 30.0)
 
 # More than any position: nothing is looked for after it.
 _UNKNOWN = 2**63 - 1
+
 Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
 
 
