@@ -51,7 +51,7 @@ class CallerCase:
 
     @property
     def is_of_centre(self) -> bool:
-        """Return whether the role is bound to no organisation."""
+        """Return whether the role belongs to the centre: it is bound to no organisation."""
         return self.role in documented_rights.centre()
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ EVERYBODY = tuple(
 
 @dataclass(frozen=True)
 class RouteRequest:
-    """A request without its caller."""
+    """A request without the token of its caller."""
 
     method: str
     path: str
@@ -77,7 +77,7 @@ class RouteRequest:
     content: bytes | None
 
     def names(self, value: str) -> bool:
-        """Return whether the request itself contains the value."""
+        """Return whether the path, query or body of the request contains the value."""
         return value in self.path or value in json.dumps([self.query, self.body])
 
 
@@ -91,7 +91,7 @@ class AllServices:
     _tokens: dict[tuple[CallerCase, timedelta, str | None], str] = field(default_factory=dict)
 
     def subject(self, who: CallerCase) -> str:
-        """Return the id of this kind of caller; each kind is another person."""
+        """Return the id of this kind of caller; each kind is a person of its own."""
         return str(uuid5(NAMESPACE, str(who)))
 
     def token(self, who: CallerCase, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
@@ -111,7 +111,7 @@ class AllServices:
         return made
 
     def route_request(self, route: str, call: RouteCall, sample_ids: Things) -> RouteRequest:
-        """Return the request to this route for the things of one organisation."""
+        """Return the request to this route for the sample rows of one organisation."""
         method, path = route.split()
         filled = path.format_map(_Named(sample_ids, call.names))
         made = call.body(sample_ids) if call.body else None
@@ -236,7 +236,7 @@ async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncItera
                     notices_pages=sample_data.NOTICES_PAGES,
                 )
             )
-            # Created while the settings of this service are active: each service connects with its own role.
+            # The settings of this service are still active here, so its role connects.
             url = running.service.settings.database_url.get_secret_value()
             running.service._database = _DiscardedChanges(url, 2, name=name)
             services[name] = running

@@ -49,12 +49,12 @@ def _relations() -> dict[str, frozenset[str]]:
 
 
 def has(role: str, right: str) -> bool:
-    """Return whether the document gives the role this right, for any organisation's things."""
+    """Return whether the document gives the role this right, for the data of any organisation."""
     return scopes()[role, right] != "–"
 
 
 def reached(role: str, right: str, *, include_subordinates: bool) -> frozenset[str] | None:
-    """Return whose things this right covers for the caller, as documented; None: the caller lacks the right."""
+    """Return the documented relations of organisations whose data this right covers; None without the right."""
     cell = scopes()[role, right]
     if cell == "–":
         return None

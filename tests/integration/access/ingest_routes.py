@@ -14,7 +14,7 @@ def _compared(found: Any) -> int:
     return failing
 
 
-# The routes for events that networks push, of every network that pushes.
+# The callback routes of every network that pushes events.
 PUSH: dict[str, Row] = {
     f"POST /callbacks/{name}" + ("/{secret}" if push.has_secret_path else ""): PublicRoute(
         "the secret of the page"
@@ -53,7 +53,7 @@ ROWS: dict[str, Row] = PUSH | {
     "DELETE /api/v1/sources/{page_id}/callback": RouteCall(Right.SOURCES_MANAGE),
     "GET /api/v1/sources/quarantine": ListRoute(Right.SOURCES_READ, shows="payload_id"),
     "GET /api/v1/sources/quarantine/{payload_id}": RouteCall(Right.SOURCES_INSPECT),
-    # The payload still cannot be parsed.
+    # 409: the sample payload still cannot be parsed.
     "POST /api/v1/sources/quarantine/{payload_id}/retry": RouteCall(
         Right.SOURCES_MANAGE, answers=frozenset({409})
     ),

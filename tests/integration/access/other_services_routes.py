@@ -15,7 +15,7 @@ from tests.integration.access.route_table import (
 )
 from tests.integration.access.sample_data import PHOTO
 
-# The second sample appeal of each organisation is older than the counted period.
+# Excludes the second sample appeal of each organisation, which is older.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
 PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
 
@@ -136,7 +136,7 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/{appeal_id}/possible-assignees": ListRoute(Right.APPEALS_WORK, shows="person_id"),
     "GET /api/v1/appeals/{appeal_id}/notes": ListRoute(Right.APPEALS_READ, shows="note_id"),
     "POST /api/v1/appeals/{appeal_id}/notes": RouteCall(Right.APPEALS_WORK, body(text="Звонили")),
-    # Only the author edits a note, and only moderators delete another's: tests/integration/appeals/test_notes.py.
+    # Only the author edits a note; its author and moderators delete it: tests/integration/appeals/test_notes.py.
     "PATCH /api/v1/appeals/{appeal_id}/notes/{note_id}": RouteCall(
         Right.APPEALS_WORK, body(text="Звонили дважды"), answers=GOOD | {403}
     ),
@@ -144,7 +144,7 @@ APPEALS: dict[str, Row] = {
     "PUT /api/v1/appeals/{appeal_id}/read": RouteCall(Right.APPEALS_READ, body(until="2026-03-04T10:00:00Z")),
     "PATCH /api/v1/appeals/{appeal_id}/tags": RouteCall(Right.APPEALS_WORK, body(add=["крыльцо"])),
     "GET /api/v1/tags": ListRoute(Right.APPEALS_READ, shows="tag", key="tag"),
-    # A view is its owner's, and read in its organisation: tests/integration/appeals/test_saved_views.py.
+    # Only the owner changes a view; the organisation reads it: tests/integration/appeals/test_saved_views.py.
     "GET /api/v1/views": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/views": RouteCall(Right.APPEALS_READ, body(name="Срочные", sort="urgency")),
     "GET /api/v1/views/{view_id}": RouteCall(Right.APPEALS_READ, answers=GOOD | {404}),
@@ -194,7 +194,7 @@ APPEALS: dict[str, Row] = {
         body(into=sample_id("draft_appeal_id"), reason="Повтор"),
         names={"appeal_id": "second_assigned_appeal_id"},
     ),
-    # The moderator has decided: others cannot take it back.
+    # The decision is the moderator's: other callers cannot undo it and get 409.
     "POST /api/v1/appeals/{appeal_id}/undo": RouteCall(
         Right.APPEALS_WORK, names={"appeal_id": "phone_appeal_id"}, answers=GOOD | {409}
     ),
@@ -322,7 +322,7 @@ def _ranked(found: Any) -> int:
 
 
 def _pages_in_table(body: Any) -> int:
-    """Return how many pages the rows count."""
+    """Return the sum of the pages that the rows count."""
     return sum(row["scored"] + row["unknown"] for row in body["rows"])
 
 
@@ -356,13 +356,13 @@ _RUBRIC = [
         "axes": ["completeness"], "kinds": ["final", "interim"], "graded": True, "hints": [],
     }
 ]  # fmt: skip
-# Only the moderator of the matrix has taken it: others get 409.
+# The moderator of the matrix has claimed this item: other callers get 409.
 CLAIMED = {"item_id": "claimed_item_id"}
 METRICS: dict[str, Row] = {
-    # The report is of the region: who may read it sees all of it.
+    # The report covers the region: a caller who may read reports sees all of it.
     "GET /api/v1/reports/weekly": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}": RouteCall(Right.REPORTS_READ),
-    # Only a published report has a document.
+    # 404: only a published report has a document.
     "GET /api/v1/reports/weekly/{week}/document": RouteCall(Right.REPORTS_READ, answers=frozenset({404})),
     "GET /api/v1/reports/weekly/{week}.json": RouteCall(Right.REPORTS_READ),
     "GET /api/v1/reports/weekly/{week}.html": RouteCall(Right.REPORTS_READ),
@@ -377,7 +377,7 @@ METRICS: dict[str, Row] = {
     "GET /api/v1/metrics/quality": ListRoute(
         Right.METRICS_READ, counts=_groups, query=PERIOD | {"group_by": "organisation"}
     ),
-    # How far graders and hints can be trusted, in the whole region.
+    # The agreement of graders and hints is computed for the whole region.
     "GET /api/v1/grading/agreement": RouteCall(Right.METRICS_READ, query=PERIOD),
     "GET /api/v1/grading/hints": RouteCall(Right.METRICS_READ, query=PERIOD),
     "GET /api/v1/grading/rubrics": RouteCall(Right.METRICS_READ),

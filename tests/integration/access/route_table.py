@@ -61,17 +61,17 @@ Row = RouteCall | PublicRoute
 
 
 def body(**values: Any) -> Callable[[Things], Any]:
-    """Return a function that makes a body; values that are functions are called with the things."""
+    """Return a function that makes a body; values that are functions are called with the sample rows."""
     return lambda sample_ids: {
         name: value(sample_ids) if callable(value) else value for name, value in values.items()
     }
 
 
 def sample_ids(*names: str) -> Callable[[Things], Any]:
-    """Return a value of a body: a list of the ids of these things."""
+    """Return a function for `body` that returns the ids of these sample rows."""
     return lambda found: [str(found[name]) for name in names]
 
 
 def sample_id(name: str) -> Callable[[Things], Any]:
-    """Return a value of a body: the id of this thing."""
+    """Return a function for `body` that returns the id of this sample row."""
     return lambda sample_ids: str(sample_ids[name])

@@ -56,13 +56,13 @@ from tests.support.sample_images import jpeg
 NOTICES_PAGES = "vk:101"
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 THEN = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
-# The ids of the matrix's callers are derived from it and their kind.
+# The id of a caller of the matrix is the UUID5 of this namespace and the kind of caller.
 NAMESPACE = UUID(int=1)
 RELATIONS = ("own", "subordinate", "foreign")
 # Words that occur only in the texts of one organisation's sample rows.
 MARKS = {"own": "bagulnik", "subordinate": "saranka", "foreign": "oblepiha"}
 PHOTO = jpeg(8, 8)
-# Of the page in one of its two weeks; in the other nothing of it is known.
+# The audience of the page in one of its two weeks; in the other week it is unknown.
 AUDIENCE = {
     "members": 1000, "reacted_posts": 4, "views": 2000, "likes": 60, "comments": 15, "reposts": 5,
     "reactions_on": "2026-03-01", "reach_on": "2026-03-01", "reach": 664, "reach_counted_by": "week",
@@ -73,13 +73,13 @@ Things = Mapping[str, Any]
 
 
 class SampleData(dict[str, Things]):
-    """The things of each organisation by name."""
+    """The sample rows of each organisation (own, subordinate, foreign) by name."""
 
     @cached_property
     def identifying(self) -> Mapping[str, frozenset[str]]:
-        """The values that no response may contain if the caller may not see an organisation's things, by relation.
+        """The values, by relation, that only a caller with access to the organisation's data may get.
 
-        Read it when the sample data is complete: it is asked for at each response, and is computed once.
+        Computed once, at the first read: read it only when the sample data is complete.
         """
         distinguished = self._distinguished()
         return {
@@ -97,7 +97,7 @@ class SampleData(dict[str, Things]):
 
 
 async def build(database: TestDatabase) -> SampleData:
-    """Insert the sample data and return the things by name."""
+    """Insert the sample data and return the rows by name."""
     engine = create_engine(database.url("gospablik_owner"), name="world")
     try:
         async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
@@ -128,7 +128,7 @@ async def _add(session: AsyncSession, *rows: Any) -> Any:
 
 
 async def _common(session: AsyncSession) -> dict[str, Any]:
-    """Insert things that belong to no organisation; all three share them."""
+    """Insert rows that belong to no organisation; the names of all three organisations refer to them."""
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
     topic = appeals_classification.Topic(
@@ -486,7 +486,7 @@ async def _incident(session: AsyncSession, sample_ids: dict[str, Any], mark: str
 
 
 async def _merges(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert a second appeal of the author of the one with a draft, and a third that was merged into that one."""
+    """Insert two more appeals of the draft appeal's author, the second merged into the draft appeal."""
     into = await session.get_one(appeals.Appeal, sample_ids["draft_appeal_id"])
     later = into.opened_at + timedelta(hours=1)
     for which, status in enumerate(("assigned", "merged"), start=6):
@@ -603,7 +603,7 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     )  # fmt: skip
     sample_ids["author_key"] = f"author-{mark}-1"
     sample_ids["read_id"] = await _add(session, read)
-    # The owner, who is added with the people.
+    # The owner of the endpoint; the person is inserted later, with the other people.
     sample_ids["deputy_id"] = new_id()
     endpoint = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/{mark}", description=f"Для {mark}",
@@ -627,7 +627,7 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
 
 
 async def _notices(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
-    """A notice of the person."""
+    """Insert a suppressed notice for the person."""
     organisation_id = sample_ids["organisation_id"]
     notice = notices.Notice(
         event_id=new_id(), event_type="appeal.assigned", kind="assignment", person_id=sample_ids["person_id"],
@@ -666,7 +666,7 @@ async def _bulk_operation(session: AsyncSession, sample_ids: dict[str, Any]) -> 
         organisation_id=sample_ids["organisation_id"], include_subordinates=False, total=1, created_at=THEN,
         completed_at=THEN + timedelta(seconds=1),
     )  # fmt: skip
-    # Exports are shown to their authors only, so that nobody has this one.
+    # Only its author sees an export, so no caller of the matrix sees this one.
     sample_ids["export_id"] = new_id()
     operation_id = sample_ids["bulk_operation_id"] = await _add(session, operation)
     row = appeals_bulk.BulkOperationRow(
@@ -687,7 +687,7 @@ async def _phone_appeal(session: AsyncSession, sample_ids: dict[str, Any], mark:
     )  # fmt: skip
     sample_ids["phone_appeal_id"] = await _add(session, appeal)
     was = FormerAppeal.model_validate(appeal).model_copy(update={"status": "triage", "organisation_id": None})
-    # The matrix may take longer than a decision can be taken back.
+    # The matrix may run longer than a decision can be undone, so this one is dated a day ahead.
     decision = appeals_work.UndoableDecision(
         appeal_id=appeal.id, version=appeal.version, decided_by=str(uuid5(NAMESPACE, "moderator")),
         decided_at=clock.now() + timedelta(days=1), former=was.model_dump(mode="json"), assignment_ids=[],
@@ -739,8 +739,8 @@ async def _notes(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
 
 
 async def _grading(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert two graded answers, one of them with an objection, one that the matrix's moderator has taken, and one
-    that nobody has.
+    """Insert two graded answers, one of them with an objection, one answer claimed by the matrix's moderator, and
+    one that nobody has claimed.
     """
     criteria = ("question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words")
     scores = dict.fromkeys(criteria, 1)

@@ -1,6 +1,6 @@
-"""Every route × every role × own, subordinate and foreign things: each cell is as docs/operations/access.md says.
+"""Every route × every role × own, subordinate and foreign data: each cell is as docs/operations/access.md says.
 
-A route without a row in *_routes.py fails; so does one whose row names another right than the route requires.
+A route fails without a row in *_routes.py, or if its row names a right other than the one the route requires.
 """
 
 import re
@@ -36,7 +36,7 @@ def test_every_right_is_required_by_some_route() -> None:
 
 
 def promised(call: RouteCall, who: CallerCase, relation: str | None) -> frozenset[int]:
-    """Return the documented statuses for this caller; `relation` says whose things, None: nobody's."""
+    """Return the documented statuses for this caller; `relation` is None if the call names no data."""
     if call.right is None:
         return call.answers
     reached = documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
@@ -51,7 +51,7 @@ async def test_each_response_is_as_documented(all_services: AllServices, route: 
     requests = {
         relation: all_services.route_request(route, call, all_services.samples[relation]) for relation in RELATIONS
     }
-    # A call that names no organisation's things is the same for all relations.
+    # A call that names no organisation's data is the same for all relations.
     of_all = requests["own"] == requests["foreign"]
     for relation, asked in requests.items():
         if of_all and relation != "own":
@@ -73,7 +73,7 @@ async def test_each_response_is_as_documented(all_services: AllServices, route: 
 # Always sent if declared; other headers are sent only in some responses.
 ALWAYS_SENT = {"ETag", "Location", "RateLimit", "RateLimit-Policy", "WWW-Authenticate"}
 SOMETIMES_SENT = {"Link", "Idempotent-Replay", "Retry-After"}
-# Bodies found valid, with their routes and statuses.
+# Bodies already found valid, with their routes and statuses: validation is slow.
 VALID: set[tuple[str, int, str]] = set()
 
 
@@ -104,7 +104,7 @@ def mismatch(
     media = response.get("content", {}).get(kind)
     if media is None:
         return f"{answer.status_code} {kind} is not documented"
-    # Most callers get the same body, except for the number of their request.
+    # Most callers get the same body except for the request id.
     body = answer.text.replace(answer.headers.get("x-request-id", " "), "")
     if (route, answer.status_code, body) in VALID:
         return None
@@ -129,7 +129,7 @@ def test_openapi_document_names_the_right_of_each_route(all_services: AllService
 def leaks(
     all_services: AllServices, call: RouteCall, who: CallerCase, asked: RouteRequest, text: str
 ) -> list[str]:
-    """Return values in a response that belong to organisations whose things this right does not cover."""
+    """Return values in a response that belong to organisations whose data this right does not cover."""
     reached = (
         None
         if call.right is None
@@ -188,7 +188,7 @@ def bad_tokens(all_services: AllServices) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("route", [route for route, call in CALLS.items() if call.right is not None])
-async def test_token_scope_narrows_its_role(all_services: AllServices, route: str) -> None:
+async def test_token_with_a_scope_has_only_the_rights_of_the_scope(all_services: AllServices, route: str) -> None:
     call = CALLS[route]
     assert call.right is not None
     who = next(
@@ -197,8 +197,8 @@ async def test_token_scope_narrows_its_role(all_services: AllServices, route: st
         if documented_rights.reached(who.role, call.right, include_subordinates=who.include_subordinates)
     )
     asked = all_services.route_request(route, call, all_services.samples["own"])
-    # A system with a narrow scope cannot grant more than that: sample clients have the right to read, sample
-    # people have all rights of an executor.
+    # A system can grant only rights within its scope: sample clients have the right to read, sample people have
+    # all rights of an executor.
     given = [
         right for right in Right if call.right is Right.PEOPLE_MANAGE and documented_rights.has("executor", right)
     ]
@@ -234,7 +234,7 @@ async def test_internal_routes_accept_only_services(all_services: AllServices) -
             assert answer.status_code == 401, f"{route}: {answer.status_code}"
 
 
-# The callers of each internal route. A service not named here is refused, even with a valid key.
+# The services that may call each internal route. Other services are refused, even with a valid key.
 CALLERS: dict[str, set[ServiceName]] = {
     "POST /internal/publications": {"appeals", "webhooks"},
     "POST /internal/publications/{publication_id}/retry": {"appeals"},

@@ -1,4 +1,4 @@
-"""Every changing route of every service writes an audit row of its caller, or is listed with a reason not to."""
+"""Every changing route of a service writes an audit row naming its caller, or is listed with a reason not to."""
 
 import json
 import re
@@ -46,9 +46,9 @@ UNRECORDED = dict.fromkeys(
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
 }
-# The sample data has nothing for these to change: tests/integration/audit/test_audit_trail.py covers them,
-# tests/integration/webhooks/test_notice_settings.py the links of letters, test_notice_messages.py the accounts,
-# tests/integration/appeals/test_export_jobs.py the exports.
+# Routes for which the sample data has nothing to change. Other tests cover them: in tests/integration/webhooks
+# test_notice_settings.py the links of letters and test_notice_messages.py the accounts;
+# appeals/test_export_jobs.py the exports; audit/test_audit_trail.py all other routes.
 ELSEWHERE = {
     "DELETE /api/v1/me/notice-accounts/{network}",
     "DELETE /api/v1/exports/{export_id}",
@@ -130,7 +130,7 @@ class RecordedChanges(Database):
             try:
                 yield session
                 await session.flush()
-                # The check made before a commit: no change without an audit row.
+                # The check before a commit: it fails for a change without an audit row.
                 session.sync_session.dispatch.before_commit(session.sync_session)
                 written = select(AuditEntry.__table__).where(AuditEntry.position.is_(None))
                 self.rows += await session.execute(written)
@@ -151,7 +151,7 @@ def record_changes(all_services: AllServices, name: ServiceName) -> Iterator[Rec
 
 
 def says_nothing(database: RecordedChanges) -> bool:
-    """Return whether the audit rows contain no names or texts; in the sample data only these are in Russian."""
+    """Return whether the audit rows contain no names or texts: only these are Russian in the sample data."""
     kept = json.dumps([(row.before, row.after) for row in database.rows], ensure_ascii=False)
     return re.search("[а-яё]", kept, re.IGNORECASE) is None
 
@@ -164,7 +164,7 @@ def test_every_changing_route_is_audited_or_has_a_reason_not_to_be(all_services:
 
 
 @pytest.mark.parametrize("route", SHOWN)
-async def test_change_writes_an_audit_row_of_its_caller(
+async def test_change_writes_an_audit_row_that_names_its_caller(
     all_services: AllServices, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if route.endswith("/quarantine/{payload_id}/retry"):  # as if the parsers had been fixed meanwhile
@@ -193,7 +193,7 @@ async def test_change_writes_an_audit_row_of_its_caller(
 
 
 @pytest.mark.parametrize("route", COMMANDS)
-async def test_command_writes_an_audit_row_of_the_service_and_its_caller(
+async def test_command_writes_an_audit_row_that_names_the_service_and_its_caller(
     all_services: AllServices, route: str
 ) -> None:
     sender, call = COMMANDS[route]

@@ -1,7 +1,7 @@
 """A list never counts or shows a foreign row, whatever the filter, search, sort, cursor, feed or file format.
 
-Lists and filters are read from the OpenAPI document, so that new ones are tested too; one that the tables below do
-not contain fails the test.
+Lists and filters are read from the OpenAPI document, so that new ones are tested too; a list or filter that the
+tables below do not contain fails the test.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tests.integration.access.route_table import ListRoute
 from tests.integration.access.sample_data import MARKS, RELATIONS, Things
 from tests.integration.access.test_access_matrix import leaks
 
-# Filters that select sample rows of one organisation, each with the name of the sample value that it is given.
+# Filters that select sample rows of one organisation, each with the name of its value in the sample data.
 FINDS = {
     "organisation_id": "organisation_id",
     "page_id": "page_id",
@@ -94,7 +94,7 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "peer_group": ["schools", "other_institutions", "districts"],
 }
 PAGED = {"limit", "cursor"}
-# Lists of the region's public directory, which everybody may read.
+# Lists of the region's directory, which every signed-in caller may read.
 DIRECTORY = {
     "GET /api/v1/organisations/search",
     "GET /api/v1/organisations/{organisation_id}/names",
@@ -155,7 +155,7 @@ def shown(listing: ListRoute, found: Any) -> list[str]:
 
 
 def placed(listing: ListRoute) -> list[CallerCase]:
-    """Return callers of a role that has the right for its organisation only, with and without subordinate ones."""
+    """Return callers, with and without subordinates, of a role that has the right only in its organisation."""
     assert listing.right is not None
     role = next(
         (
@@ -169,7 +169,7 @@ def placed(listing: ListRoute) -> list[CallerCase]:
 
 
 def reach(route: str, who: CallerCase, relation: str) -> frozenset[str]:
-    """Return whose things the list of `relation` shows to this caller."""
+    """Return the relations of organisations whose rows the list of `relation` shows to this caller."""
     listing = LISTINGS[route]
     assert listing.right is not None
     reached = (
@@ -180,12 +180,12 @@ def reach(route: str, who: CallerCase, relation: str) -> frozenset[str]:
 
 
 def is_of_one(route: str) -> bool:
-    """Return whether the list belongs to one thing named in the path."""
+    """Return whether the list belongs to one object that the path names."""
     return "{" in route
 
 
 def seen(all_services: AllServices, route: str, who: CallerCase, relation: str = "own") -> set[str]:
-    """Return the sample things that this caller must find in the list."""
+    """Return the keys of the sample rows that the list must show to this caller."""
     shows = LISTINGS[route].shows
     assert shows is not None
     return {str(all_services.samples[one][shows]) for one in reach(route, who, relation)}
@@ -207,7 +207,7 @@ async def test_list_shows_only_what_the_caller_may_see(all_services: AllServices
             answer = await all_services.send(route, asked, all_services.token(who))
             told = f"{who}, {relation}: {answer.text}"
             assert answer.status_code == (200 if holds else listing.hidden), told
-            # The response contains nothing of organisations whose things the caller may not see.
+            # The response contains nothing of organisations whose data the caller may not see.
             assert not leaks(all_services, listing, who, asked, answer.text), told
             if answer.status_code != 200:
                 continue
@@ -217,12 +217,12 @@ async def test_list_shows_only_what_the_caller_may_see(all_services: AllServices
             found = set(shown(listing, answer.json()))
             assert found >= seen(all_services, route, who, relation), told
             assert found or not holds, told
-            # Otherwise the search for foreign marks would find nothing in any response.
+            # Without texts in the response the search for foreign marks would prove nothing.
             assert not listing.has_text or all(MARKS[one] in answer.text for one in holds), told
 
 
 def values(all_services: AllServices, route: str, parameter: dict[str, Any], sample_ids: Things) -> Iterator[str]:
-    """Return values with which a filter would find things of this organisation."""
+    """Return values with which a filter would find rows of this organisation."""
     name = parameter["name"]
     if name in FINDS:
         yield str(sample_ids[FINDS[name]])
@@ -262,7 +262,7 @@ async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str
             for relation in set(RELATIONS) - reached:
                 tried = list(values(all_services, route, parameter, all_services.samples[relation]))
                 assert tried, f"{route}: add a value for the filter «{name}» to {__name__}"
-                # Values of an enumeration are the same for every relation: one request tells about all.
+                # Values of an enumeration are the same for every relation, so each is requested once.
                 for value in [value for value in tried if value not in sent]:
                     sent.add(value)
                     answer = await all_services.send(route, asked, all_services.token(who), **{name: value})
@@ -353,6 +353,6 @@ async def test_exported_file_shows_no_more_than_the_list(all_services: AllServic
             if reached is None:
                 continue
             assert answer.headers["content-type"].startswith("text/csv"), told
-            # The rows behind a report have no texts.
+            # Exports of the rows behind a report contain no texts.
             if route.endswith(("/export", "appeals.csv")):
                 assert all(MARKS[relation] in answer.text for relation in reached), told

@@ -1,4 +1,4 @@
-"""Every read of a citizen's unmasked text is logged and recorded with reader and citizen."""
+"""Every read of a citizen's unmasked text is logged and recorded, with the reader and the citizen."""
 
 import pytest
 from structlog.testing import capture_logs

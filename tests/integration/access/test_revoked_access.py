@@ -16,7 +16,7 @@ from tests.integration.access.all_services import EVERYBODY, AllServices, Caller
 from tests.integration.access.route_table import GOOD
 from tests.integration.access.test_audit_coverage import record_changes
 
-# These read although they use POST: reads are allowed until the token expires, see docs/operations/access.md.
+# These routes read although they use POST: reads are allowed until the token expires (docs/operations/access.md).
 READS = {
     "POST /api/v1/pages/resolve",
     "POST /api/v1/appeals/{appeal_id}/replies/check",
@@ -24,7 +24,7 @@ READS = {
     "POST /api/v1/rule-sets/{rule_set_id}/preview",
 }
 WRITES = [route for route in CALLS if not route.startswith("GET ") and route not in READS]
-# A changing route of each service that has one.
+# One changing route of each service that has any.
 ONE_OF_EACH = {
     "registry": "POST /api/v1/organisations/{organisation_id}/names",
     "ingest": "POST /api/v1/sources/{page_id}/backfills",
@@ -59,7 +59,9 @@ async def committed(all_services: AllServices, change: str, back: str, subject: 
 
 
 @pytest.mark.parametrize("route", WRITES)
-async def test_locked_person_changes_nothing_with_a_valid_token(all_services: AllServices, route: str) -> None:
+async def test_locked_person_cannot_change_anything_with_a_valid_token(
+    all_services: AllServices, route: str
+) -> None:
     who, service = may(route), all_services.routes[route]
     asked, token = (
         all_services.route_request(route, CALLS[route], all_services.samples["own"]),
@@ -85,7 +87,7 @@ async def test_locked_person_changes_nothing_with_a_valid_token(all_services: Al
     ],
     ids=["removed", "another role", "nobody"],
 )
-async def test_person_whose_access_was_changed_changes_nothing(
+async def test_person_with_changed_access_cannot_use_an_old_token_for_changes(
     all_services: AllServices, route: str, change: str, back: str
 ) -> None:
     who = CallerCase("moderator")
@@ -108,7 +110,7 @@ async def test_person_whose_access_was_changed_changes_nothing(
     ["organisation_id = '{elsewhere}'", "include_subordinates = false"],
     ids=["moved", "without subordinates"],
 )
-async def test_person_moved_elsewhere_changes_nothing_at_the_former_organisation(
+async def test_moved_person_cannot_change_anything_at_the_former_organisation(
     all_services: AllServices, change: str
 ) -> None:
     who = CallerCase("executor", include_subordinates=True)
@@ -129,7 +131,9 @@ async def test_person_moved_elsewhere_changes_nothing_at_the_former_organisation
     ["active = false", "expires_at = now() - interval '1 minute'", "scopes = '[\"registry:read\"]'"],
     ids=["removed", "expired", "narrowed"],
 )
-async def test_system_whose_access_was_changed_changes_nothing(all_services: AllServices, change: str) -> None:
+async def test_client_with_changed_access_cannot_change_with_an_old_token(
+    all_services: AllServices, change: str
+) -> None:
     place, client = all_services.samples["own"]["organisation_id"], str(all_services.samples["own"]["client_id"])
     scope = f"{Right.APPEALS_READ} {Right.APPEALS_ANSWER}"
     back = f"""UPDATE api_clients SET active = true, expires_at = NULL,

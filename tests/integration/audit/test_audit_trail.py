@@ -69,7 +69,7 @@ async def test_names_texts_and_secrets_are_not_readable(
     client = await call(registry, "POST", "/clients", "operations", json=named)
     await trail(registry)
 
-    # After the erasure of a person nothing readable about them may remain in the audit trail.
+    # Audit rows outlive the erasure of a person, so they must contain nothing readable about them.
     connection = await database.connect()
     try:
         kept = "\n".join(await connection.fetchval("SELECT array_agg(audit::text) FROM audit"))
@@ -140,7 +140,9 @@ async def test_other_roles_of_the_centre_cannot_read_the_trail(registry: Service
 @pytest.mark.parametrize(
     "query", [{"from": "yesterday"}, {"to": "99999-01-01T00:00:00Z"}, {"actor": "a\0b"}, {"organisation_id": "1"}]
 )
-async def test_invalid_filter_is_reported(registry: ServiceUnderTest, query: dict[str, str]) -> None:
+async def test_invalid_filter_is_refused_naming_the_parameter(
+    registry: ServiceUnderTest, query: dict[str, str]
+) -> None:
     answer = await registry.client.get("/api/v1/audit", params=query, headers=registry.headers("auditor"))
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
@@ -151,7 +153,9 @@ async def deactivate_with_a_statement(session: WriteSession, organisation_id: UU
     await session.execute(update(Organisation).where(Organisation.id == organisation_id).values(active=False))
 
 
-async def test_unrecorded_statement_is_not_committed(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_change_by_a_statement_without_an_audit_row_is_not_committed(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     organisation_id = await insert_organisation(database)
     with pytest.raises(recorder.UnrecordedChangeError, match="gospablik try changed organisations"):
         async with registry.service.database.write() as session:

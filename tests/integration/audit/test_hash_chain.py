@@ -1,4 +1,4 @@
-"""Changes of the audit trail outside the services are detected with their position."""
+"""Changes made to the audit trail outside the services are detected, with the position of the first one."""
 
 import pytest
 from sqlalchemy import text
@@ -38,7 +38,7 @@ async def tamper(database: TestDatabase, *statements: str) -> None:
         await connection.close()
 
 
-async def test_unchanged_trail_is_verified(chained: ServiceUnderTest) -> None:
+async def test_unchanged_trail_is_verified_without_an_error(chained: ServiceUnderTest) -> None:
     await change(chained, ROWS)
     result = await verified(chained)
     assert result.error is None
@@ -53,7 +53,7 @@ async def test_unchanged_trail_is_verified(chained: ServiceUnderTest) -> None:
 async def test_clock_skew_does_not_change_the_order_of_the_chain(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
-    """The machine that made the first change has a clock that is five minutes ahead."""
+    """The clock of the machine that makes the first change is five minutes ahead."""
     await change(registry, 0)
     await tamper(database, "UPDATE audit SET created_at = created_at + interval '5 minutes'")
     await change(registry, 1)
@@ -127,7 +127,7 @@ async def test_inserted_row_is_reported(chained: ServiceUnderTest, database: Tes
     assert broken.position == 0
 
 
-async def test_expected_head_detects_a_truncated_and_a_rebuilt_chain(
+async def test_truncated_and_rebuilt_chains_differ_from_the_expected_head(
     chained: ServiceUnderTest, database: TestDatabase
 ) -> None:
     head = (await verified(chained)).head

@@ -1,4 +1,4 @@
-"""The demo's made-up history in a database, as the services show it."""
+"""The services show the demo's made-up history from a database."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""`gospablik ingest` against the API: names of pages, and work that goes on without the command."""
+"""`gospablik ingest` against the API: names of pages, and runs that continue after the command is interrupted."""
 
 import asyncio
 import os
@@ -101,7 +101,7 @@ def _backfiller(seeded: SeededPages) -> BackfillRunner:
     return BackfillRunner(seeded.database, seeded.feed, {"vk": seeded.network}, seeded.settings)
 
 
-async def test_repeated_backfill_command_shows_the_interrupted_run(system: System) -> None:
+async def test_repeated_backfill_command_follows_the_run_of_the_interrupted_one(system: System) -> None:
     seeded = system.seeded
     seeded.network.items = [comment(n, n * DAY) for n in range(1, 8)]
     seeded.network.stop_after = 1

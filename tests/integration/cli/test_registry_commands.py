@@ -20,7 +20,7 @@ IMPORT = "/api/v1/organisations/import"
 
 
 class ResponseLossMiddleware:
-    """Passes requests on; loses the response to the next import if `lose_next` is set."""
+    """Forwards requests; if `lose_next` is set, replaces the response to the next import with 504."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -124,7 +124,7 @@ async def test_invalid_cells_are_listed_and_nothing_is_changed(system: System) -
     assert await system.count("organisations") == 0
 
 
-async def test_dry_run_prints_changes_and_does_nothing(system: System) -> None:
+async def test_dry_run_prints_changes_without_making_them(system: System) -> None:
     file = system.file("good.csv", "Наименование,Вид,Примечание\nШкола,учреждение,да\n")
     printed = await system.run("import", file, "--dry-run")
     assert row_of(printed, "2") == ["2", "added", "organisation", "Школа", ""]

@@ -51,7 +51,7 @@ async def test_decisions_of_people_are_exported(
     ingest = await database.connect("ingest")
     try:
         async with service_under_test("registry", database, keys_dir) as registry:
-            # The settings are the registry's now, so a new connection has the registry's role.
+            # The settings of the registry are active here, so a new connection uses the registry's role.
             async with registry.service.database.write() as session:
                 await people.ensure_demo_people(session)
             async with service_under_test("appeals", database, keys_dir) as appeals:

@@ -1,7 +1,7 @@
 """Frequent lists and schedules, each with the indexes that may serve it.
 
-Not included, because they read all that they count: `/appeals/counts` with other filters, metrics over a year.
-Within one organisation a filter without an index reads that organisation's rows.
+Not included, because they read every row that they count: `/appeals/counts` with filters not listed here, and
+metrics over a year. Within one organisation a filter without an index reads all rows of the organisation.
 """
 
 from collections.abc import Awaitable, Callable
@@ -48,7 +48,7 @@ from tests.integration.data_growth.large_dataset import OPEN, Region
 from tests.integration.data_growth.query_plans import MODES
 
 PAGE = Paging(50, None, "binding", "/list")
-# All open appeals are read, however many closed ones there are.
+# Counts may read all open appeals, but no closed ones.
 MAX_OPEN = OPEN + 50
 LAST_WEEK = datetime.now(UTC) - timedelta(days=7)
 
@@ -218,9 +218,9 @@ def _sorted_appeals(sort: AppealSort, column: str, status: AppealStatus) -> list
     ]
 
 
-# Few appeals owe something, so all of them are read, from either index.
+# Few appeals have a next deadline, so a plan may read all of them from either index.
 _OWED = ("ix_appeals_next_due", "ix_appeals_status_next_due")
-# Their rows are sorted, from whichever index.
+# Rows of rare statuses are read from either index and sorted.
 _STATUS = ("ix_appeals_status_opened_at", "ix_appeals_status_updated_at")
 
 FREQUENT_QUERIES = [
@@ -263,7 +263,7 @@ FREQUENT_QUERIES = [
     _appeals("of an incident", "ix_appeals_incident_id_opened_at", incident_id=UUID(int=1)),
     _appeals("in an incident", "ix_appeals_in_incident", in_incident=True),
     _appeals("with a tag", "ix_appeal_tags_tag", tag="крыльцо"),
-    # Whether a tag is frequent takes a look at so many rows.
+    # Finding out whether a tag is frequent reads up to `MAX_SORTED` rows.
     *(
         replace(
             _appeals(f"with a frequent tag{who}", "uq_appeal_tags_appeal_id_tag", staff=bool(who), tag="частая"),
@@ -401,7 +401,7 @@ FREQUENT_QUERIES = [
     _publications("published", "ix_publications_created_at", status="published"),
     _publications("of a network given up", "ix_publications_network_created_at", network="ok"),
     _quarantined("centre", "ix_quarantine_created_at"),
-    # If few payloads are quarantined, a generic plan reads them in order of time.
+    # If few payloads are quarantined, a generic plan reads them ordered by time.
     _quarantined("staff", "ix_quarantine_page_id_created_at", "ix_quarantine_created_at", staff=True),
     _quarantined("of a page", "ix_quarantine_page_id_created_at", of_page=True),
     _reads("all", "ix_personal_data_reads_read_at"),
@@ -418,7 +418,7 @@ FREQUENT_QUERIES = [
     _deliveries(
         "failed, of an endpoint and week",
         "ix_webhook_deliveries_endpoint_id_failed",
-        # Of a known week, what failed at all endpoints may be as few.
+        # Few deliveries failed in the week at all endpoints, so this index serves as well.
         "ix_webhook_deliveries_failed",
         of_endpoint=True,
         status="failed",

@@ -1,4 +1,4 @@
-"""Query plans of the statements that services send."""
+"""The query plans of statements that services send."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.database.sessions import Database, WriteSession
 
-# At first a prepared statement is planned for its values; later it may get one generic plan for all values.
+# The first executions of a prepared statement are planned for their values; later ones may share a generic plan.
 MODES = ("force_custom_plan", "force_generic_plan")
 # These tables do not grow over the years, so reading all their rows is allowed.
 BOUNDED = {"organisations", "pages", "people", "topics", "municipalities", "appeal_counts"}
@@ -127,7 +127,7 @@ def _literal(value: Any) -> str:
             return str(value)
         case str() | UUID():
             return "'" + str(value).replace("'", "''") + "'"
-        case date():  # times too
+        case date():  # `datetime` too: a subclass
             return f"'{value.isoformat()}'"
         case list():
             kind = "::uuid[]" if value and isinstance(value[0], UUID) else ""

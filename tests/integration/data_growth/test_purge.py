@@ -75,7 +75,7 @@ async def test_expired_quarantine_push_events_and_versions_are_purged(
             FROM generate_series(361, 370) age;
     """)
     await purged("ingest")
-    # A row exactly as old as the limit has become older by the time of the purge, so it is deleted.
+    # A row inserted exactly at the age limit is older when the purge runs, so it is deleted.
     assert await raw_connection.fetchval("SELECT max(reason::int) FROM quarantine") == 89
     assert await raw_connection.fetchval("SELECT max(event_id::int) FROM processed_push_events") == 2
     assert await raw_connection.fetchval("SELECT max(external_id::int) FROM pending_deletions") == 29
@@ -213,7 +213,7 @@ async def test_needed_event_and_later_ones_are_kept(
     assert await _first(raw_connection) == first
 
 
-async def test_newest_event_is_kept_for_its_position(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+async def test_newest_event_is_kept_however_old_it_is(raw_connection: asyncpg.Connection, purged: Purge) -> None:
     await raw_connection.execute(_EVENTS)
     await raw_connection.execute("UPDATE events SET created_at = created_at - interval '1 year'")
     await purged("webhooks")
@@ -323,7 +323,7 @@ async def test_complete_bulk_operations_are_purged_with_their_rows(
             SELECT id, gen_random_uuid(), 'done' FROM bulk_operations, generate_series(1, 4);
     """)
     await purged("appeals")
-    await purged("appeals")  # the first run deletes the undo, without which the operation can go
+    await purged("appeals")  # the first run deletes the undo, the second the undone operation
     left = "SELECT array_agg(author ORDER BY author) FROM bulk_operations"
     assert await raw_connection.fetchval(left) == ["399assign", "399close", "399undo", "401assign"]
     assert await raw_connection.fetchval("SELECT count(*) FROM bulk_operation_rows") == 4 * 4

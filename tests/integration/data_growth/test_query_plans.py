@@ -15,7 +15,7 @@ from tests.integration.data_growth.large_dataset import Region, fill
 from tests.integration.data_growth.query_plans import explain, plan_errors
 from tests.support.large_size import MANY_APPEALS
 
-# The planner would read a small table sequentially, but not a large one.
+# The planner reads a small table sequentially, so the tables must be large.
 AS_IF_LARGE = {"enable_seqscan": "off"}
 
 Filled = tuple[TestDatabase, Region]

@@ -1,4 +1,4 @@
-"""Purged tables stay below their size limits over 65 weeks at a region's load, or at a part of it."""
+"""Purged tables stay below their size limits over 65 weeks at a region's load, divided by `TABLE_SIZES_SCALE`."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,16 +19,16 @@ pytestmark = pytest.mark.long
 
 WEEKS = 65
 PAGES = 2_000 // TABLE_SIZES_SCALE
-# A day of a region: posts and comments, and how many of them open an appeal.
+# A region's posts and comments per day, and the appeals that they open.
 MESSAGES, APPEALS = 3_160 // TABLE_SIZES_SCALE, 160 // TABLE_SIZES_SCALE
-# An appeal is opened by each of those who work on it; ids of lists of messages are counted as single reads.
+# Per day: each person who works on an appeal reads it; each message in a list counts as a read of its own.
 READS = 4_000 // TABLE_SIZES_SCALE
 DELETED, QUARANTINED, EDITED, ALERTS = (count // TABLE_SIZES_SCALE for count in (52, 32, 100, 12))
 
 
 @dataclass(frozen=True)
 class SizeLimit:
-    """New rows per day, the days they are kept, and the maximum size of the table at the whole load."""
+    """New rows per day at the scaled load, the days they are kept, and the maximum size at the whole load."""
 
     per_day: int
     days: int
@@ -36,7 +36,7 @@ class SizeLimit:
 
     @property
     def rows(self) -> int:
-        """Return the maximum number of rows: the retention period and the week since the last purge."""
+        """Return the maximum number of rows: the retention period plus the week since the last purge."""
         return self.per_day * (self.days + 8)
 
 

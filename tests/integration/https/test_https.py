@@ -41,7 +41,7 @@ class Region:
     authority: Authority
 
     def client(self, tls: ssl.SSLContext | None = None, *, come_from: str = PROXY) -> aiohttp.ClientSession:
-        """Return a client that trusts the region's authority alone, with a connection of its own."""
+        """Return a client with its own connections that trusts only the region's authority."""
         connector = aiohttp.TCPConnector(ssl=tls or self.authority.client(), local_addr=(come_from, 0))
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30))
 
@@ -53,7 +53,7 @@ class Region:
             return response.status, await response.json()
 
     async def seen_address(self, http: aiohttp.ClientSession, **headers: str) -> str:
-        """Return the address under which the services see a client that sends these headers."""
+        """Return the address that the services see for a client that sends these headers."""
         status, signed = await self.sign_in(http, **headers)
         assert status == 200, signed
         bearer = {"Authorization": f"Bearer {signed['access_token']}"}
@@ -97,7 +97,7 @@ async def _gateway(registry: ServiceUnderTest, authority: Authority, folder: Pat
                 await eventually(lambda: _answers(http, f"{region.url}/api/v1/me"), "the gateway")
             yield region
         finally:
-            process.kill()  # it would wait for idle connections
+            process.kill()  # it would otherwise wait for idle connections
             await process.wait()
 
 
@@ -142,21 +142,21 @@ async def test_plain_http_is_redirected_and_reaches_no_service(region: Region) -
                 assert "Strict-Transport-Security" not in response.headers
 
 
-async def test_client_behind_a_trusted_proxy_is_seen_with_its_own_address(region: Region) -> None:
+async def test_address_of_a_client_behind_a_trusted_proxy_is_taken_from_the_proxy(region: Region) -> None:
     async with region.client() as http:
         headers = {"X-Forwarded-For": "198.51.100.7"}
         assert await region.seen_address(http, **headers) == "198.51.100.7"
-        # What a client wrote before the proxy appended its address, and other headers of a client, change nothing.
+        # Addresses that the client sent before the proxy appended its own, and other headers, change nothing.
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Real-Ip": "203.0.113.9"}
         assert await region.seen_address(http, **headers) == "198.51.100.7"
         assert await region.seen_address(http) == PROXY
 
 
-async def test_forged_address_from_elsewhere_changes_nothing(region: Region) -> None:
+async def test_forged_address_of_a_client_without_the_proxy_is_ignored(region: Region) -> None:
     forged = ("X-Forwarded-For", "X-Real-Ip", "X_Forwarded_For", "Forwarded")
     async with region.client(come_from=ELSEWHERE) as http:
         assert await region.seen_address(http, **dict.fromkeys(forged, "198.51.100.7")) == ELSEWHERE
-        # An attacker that names another address each time is counted as one.
+        # An attacker that claims a different address each time is throttled as one client.
         for number in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
             headers = dict.fromkeys(forged, f"203.0.113.{number}")
             assert (await region.sign_in(http, "ops", "guess", **headers))[1]["error"] == "invalid_grant"

@@ -33,7 +33,7 @@ CENTRE = Caller("somebody", "", Role.MODERATOR, None).with_right(Right.METRICS_R
 
 @dataclass
 class Region:
-    """A database with appeals of four months and ten days, made by a random generator that tests go on to use."""
+    """A database with random appeals of four months and ten days; tests draw from the same random generator."""
 
     test_database: TestDatabase
     database: Database
@@ -52,7 +52,7 @@ class Region:
         return max(found, start)
 
     def values(self) -> dict[str, Any]:
-        """Return random values of everything that figures count."""
+        """Return random values for all columns that figures count."""
         pick = self.chance.choice
         opened = self.moment()
         answered = self.chance.random() < 0.6
@@ -73,7 +73,7 @@ class Region:
         }
 
     async def add(self, count: int) -> None:
-        """Add appeals with random values, each by a statement of its own."""
+        """Insert appeals with random values, one statement for each."""
         rows = []
         for _ in range(count):
             row = {
@@ -86,7 +86,7 @@ class Region:
         await self.connection.executemany(f"INSERT INTO appeals ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
 
     async def change(self) -> None:
-        """Change a few columns of an appeal, add or delete one."""
+        """Change some columns of a random appeal, or insert or delete an appeal."""
         kind = self.chance.random()
         if kind < 0.2:
             await self.add(1)
@@ -104,17 +104,17 @@ class Region:
             )
 
     def period(self) -> Period:
-        """Return a random period, with parts of months and months that have not ended."""
+        """Return a random period, which may cut months and include unfinished ones."""
         start, end = sorted((self.moment(JANUARY - timedelta(days=40)), self.moment(end=END + timedelta(days=40))))
         return Period(start, end)
 
     async def rebuild(self, now: datetime = NOW) -> int:
-        """Roll up all months that have changed or are missing, as an hour after the last change."""
+        """Roll up changed and missing months as an hour after the last change; return their number."""
         await self.connection.execute("UPDATE sla_rollup_changes SET changed_at = changed_at - interval '1 hour'")
         return await rebuild_due_months(self.database, now)
 
     async def changes(self) -> list[date]:
-        """Return the months that have changed."""
+        """Return the months with recorded changes, oldest first."""
         rows = await self.connection.fetch("SELECT month FROM sla_rollup_changes ORDER BY month")
         return [row["month"] for row in rows]
 

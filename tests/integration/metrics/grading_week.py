@@ -23,11 +23,11 @@ from tests.support.service_under_test import (
 
 WEEK = "2026-W47"
 PERIOD = {"from": "2026-11-16", "to": "2026-11-22"}
-# A Wednesday, after the week.
+# The Wednesday after the week.
 NOW = "2026-11-25T12:00:00+08:00"
 FIRST, SECOND, THIRD = (str(UUID(int=number)) for number in (101, 102, 103))
 CRITERIA = ("question", "action_or_date", "proof", "contact", "politeness", "plain_language", "own_words")
-# No organisation, no appeal, no address, and no grade by other people.
+# All fields of an item for its grader: no organisation, appeal, address, or grade by another person.
 SHOWN_TO_GRADERS = {
     "item_id", "week", "kind", "topic", "question", "answer", "attachment_ids", "rubric_version", "criteria",
     "claimed_until",
@@ -43,7 +43,7 @@ def scores(score: int = 2, **others: int) -> dict[str, int]:
 
 @dataclass
 class GradingWeek:
-    """The metrics service, organisations with their answers, and calls of graders and staff."""
+    """The metrics service, organisations with their answers, and calls as graders and staff."""
 
     metrics: ServiceUnderTest
     database: TestDatabase
@@ -51,7 +51,7 @@ class GradingWeek:
     replies: dict[str, list[UUID]] = field(default_factory=dict)
 
     async def add_organisation(self, name: str, answers: int, **changes: Any) -> list[UUID]:
-        """Insert an organisation with this number of answers in the week; return the replies."""
+        """Insert an organisation with this number of answers in the week; return the ids of the replies."""
         organisation_id = self.organisations[name] = await insert_organisation(self.database, name=name)
         number = len(self.organisations)
         page = await insert_page(self.database, organisation_id, external_id=f"10{number}")
@@ -75,7 +75,7 @@ class GradingWeek:
         return sample
 
     async def claim(self, who: str = FIRST, count: int = 20) -> list[str]:
-        """Take answers to grade; return their items."""
+        """Claim answers to grade; return the ids of their items."""
         answer = await self.post("assignments", {"count": count}, who)
         assert answer.status_code == 201, answer.text
         ids: list[str] = answer.json()["item_ids"]
@@ -95,7 +95,7 @@ class GradingWeek:
         )
 
     async def get(self, path: str, *, headers: Any = None, **query: Any) -> Any:
-        """Return what a route shows to a moderator, or with other headers to somebody else."""
+        """Return the body of a route for a moderator, or for the caller of the given headers."""
         answer = await self.metrics.client.get(
             f"/api/v1/{path}", params=query, headers=headers or self.metrics.headers("moderator")
         )
@@ -103,7 +103,7 @@ class GradingWeek:
         return answer.json()
 
     async def assignments(self, who: str = FIRST) -> dict[str, Any]:
-        """Return the answers that a person has taken."""
+        """Return the answers that a person has claimed."""
         token = self.metrics.token("analyst", subject=who)
         found: dict[str, Any] = await self.get("grading/assignments", headers={"Authorization": f"Bearer {token}"})
         return found
@@ -113,7 +113,7 @@ class GradingWeek:
         return self.metrics.headers(role, self.organisations[name])
 
     async def rows(self, query: str, *values: Any) -> Sequence[asyncpg.Record]:
-        """Return rows as the owner of the database reads or changes them."""
+        """Run a statement as the owner of the database and return its rows."""
         connection = await self.database.connect()
         try:
             rows: Sequence[asyncpg.Record] = await connection.fetch(query, *values)
@@ -122,7 +122,7 @@ class GradingWeek:
             await connection.close()
 
     async def sampled(self) -> list[tuple[UUID, int]]:
-        """Return the replies of the sample, in order, each with how many people should grade it."""
+        """Return the replies of the sample in order, each with the number of graders wanted."""
         rows = await self.rows("SELECT reply_id, graders_wanted FROM grading_items ORDER BY position")
         return [(row["reply_id"], row["graders_wanted"]) for row in rows]
 

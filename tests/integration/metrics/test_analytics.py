@@ -1,4 +1,4 @@
-"""Tables, rankings and the map: each number is that of the appeals behind its link, and of the SLA figures."""
+"""Tables, rankings and the map: each number equals the count of its linked list, and the SLA figure."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ async def read_csv(
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
-async def test_numbers_add_up_and_their_links_list_what_they_count(region: Region, cases: dict[str, UUID]) -> None:
+async def test_numbers_add_up_and_their_links_list_as_many_appeals(region: Region, cases: dict[str, UUID]) -> None:
     table = await region.get(f"{API}/table", rows="day", columns="organisation", **WEEK)
     assert [row["key"] for row in table["rows"]] == [f"2026-11-{day}" for day in range(23, 30)]
     assert {cell["row"] for cell in table["cells"]} < {row["key"] for row in table["rows"]}
@@ -60,7 +60,9 @@ async def test_numbers_add_up_and_their_links_list_what_they_count(region: Regio
     assert share["low"] < share["share"] < share["high"]
 
 
-async def test_rows_of_every_dimension_equal_the_sla_groups(region: Region, cases: dict[str, UUID]) -> None:
+async def test_rows_of_every_dimension_equal_the_groups_of_the_sla_figures(
+    region: Region, cases: dict[str, UUID]
+) -> None:
     for dimension in SlaGroupBy:
         table = await region.get(f"{API}/table", rows=dimension, **WEEK)
         sla = await region.get(group_by=dimension, **WEEK)
@@ -103,7 +105,7 @@ async def test_csv_has_the_numbers_of_the_table(region: Region, cases: dict[str,
     assert set(appeals) == await listed(region, table["total"]["appeals"], "opened")
 
 
-async def test_etag_changes_with_the_figures_only(region: Region, cases: dict[str, UUID]) -> None:
+async def test_etag_changes_only_with_the_figures(region: Region, cases: dict[str, UUID]) -> None:
     headers = region.metrics.headers("moderator")
     query = WEEK | {"rows": "week"}
     tags = {}
@@ -159,7 +161,7 @@ async def test_map_shows_every_municipality_by_location(
 ) -> None:
     connection = await region.database.connect()
     known = [row["oktmo"] for row in await connection.fetch("SELECT oktmo FROM municipalities ORDER BY sort_key")]
-    # The ministry is in no municipality. One problem's is not known, and one's is no longer in the registry.
+    # The ministry is in no municipality. One appeal has no municipality, and one names a removed one.
     for number, oktmo in enumerate((None, known[0], known[0], "99999999")):
         appeal = await add(connection, opened_at=f"11-24 0{number}:00", organisation_id=region.ministry)
         await connection.execute("UPDATE appeals SET municipality = $1 WHERE id = $2", oktmo, appeal)
@@ -194,9 +196,9 @@ async def test_map_shows_every_municipality_by_location(
     assert (first["geometry"], first["properties"]["opened_per_1000"]) == (point, 0.5)
 
 
-async def test_peers_are_ranked_and_few_appeals_are_not(region: Region) -> None:
+async def test_peers_are_ranked_unless_they_have_few_appeals(region: Region) -> None:
     connection = await region.database.connect()
-    # School 0 answers 10 of 10 in time, school 5 of 10 five; the last has three appeals, all in time.
+    # School 0 answers 10 of 10 appeals in time, school 5 answers 5 of 10; school 6 has three, all in time.
     for number in range(7):
         school = await insert_organisation(region.database, name=f"Школа № {number}")
         for appeal in range(10 if number < 6 else 3):
@@ -253,7 +255,7 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
-async def test_invalid_parameters_are_refused_by_field(region: Region) -> None:
+async def test_invalid_parameter_is_refused_naming_the_parameter(region: Region) -> None:
     for path, query, pointer in WRONG:
         answer = await region.metrics.client.get(
             f"{API}/{path}", params=query, headers=region.metrics.headers("moderator")
@@ -262,7 +264,7 @@ async def test_invalid_parameters_are_refused_by_field(region: Region) -> None:
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_large_tables_are_refused(
+async def test_table_over_the_size_limit_is_refused(
     region: Region, cases: dict[str, UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     query = WEEK | {"rows": "day", "columns": "network"}

@@ -1,4 +1,4 @@
-"""Extensions of deadlines, against requests and clocks whose figures were worked out by hand."""
+"""Figures of deadline extensions equal those worked out by hand."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,11 +27,11 @@ APPEALS: tuple[tuple[str, str, str | None, str, str | None, tuple[str, ...]], ..
     ("11-23 00:00", "school", "11-24 18:00", "11-25 18:00", "11-25 10:00", ("approved",)),
     # The second request was refused; answered exactly at the deadline without the extension.
     ("11-24 10:00", "school", "11-25 10:00", "11-26 10:00", "11-25 10:00", ("approved", "refused")),
-    # Extended and late all the same.
+    # Extended, but answered after the extended deadline too.
     ("11-24 11:00", "school", "11-25 10:00", "11-26 10:00", "11-26 10:01", ("approved",)),
-    # Answered before the centre decided.
+    # Answered before the centre decided on the request.
     ("11-25 11:00", "ministry", None, "11-27 10:00", "11-26 10:00", ("ended",)),
-    # The organisation took its request back.
+    # The organisation withdrew its request.
     ("11-26 11:00", "ministry", None, "11-27 10:00", "11-27 10:01", ("withdrawn",)),
     ("11-29 23:59", "ministry", None, "12-01 10:00", None, ("open",)),
     # Opened in other weeks.

@@ -1,4 +1,4 @@
-"""Signs of embellished figures, from rows of the database."""
+"""Signs of embellished figures are computed from rows of the database."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ async def signs(region: Region) -> list[Sign]:
 async def answered(
     connection: asyncpg.Connection, owner: UUID, *, before_deadline: timedelta, **given: Any
 ) -> UUID:
-    """Insert an appeal that was answered so long before its deadline."""
+    """Insert an appeal that was answered this long before its deadline."""
     due = local("11-24 18:00")
     return await add(
         connection,
@@ -56,7 +56,7 @@ async def step(connection: asyncpg.Connection, appeal: UUID, at: datetime, kind:
     )  # fmt: skip
 
 
-async def test_answers_in_the_last_minutes_are_found_with_their_appeals(region: Region) -> None:
+async def test_answers_in_the_last_minutes_are_a_sign_that_lists_their_appeals(region: Region) -> None:
     connection = await region.database.connect()
     minutes = timedelta(minutes=1)
     late = {
@@ -79,7 +79,7 @@ async def test_answers_in_the_last_minutes_are_found_with_their_appeals(region: 
     assert sign.sentence.startswith("9 из 10 ответов в срок (90\u00a0%) даны в последние 15 минут до срока")
 
 
-async def test_text_published_to_many_people_is_found_with_its_appeals(region: Region) -> None:
+async def test_text_published_to_many_people_is_a_sign_that_lists_its_appeals(region: Region) -> None:
     connection = await region.database.connect()
 
     async def case(text: str, *, author: str, owner: UUID, **given: Any) -> UUID:
@@ -107,7 +107,7 @@ async def test_text_published_to_many_people_is_found_with_its_appeals(region: R
     assert "на 5 обращений от 5 человек; всего окончательных ответов\u00a0— 6" in sign.sentence
 
 
-async def test_appeals_reopened_soon_after_their_end_are_found(region: Region) -> None:
+async def test_appeals_reopened_soon_after_their_end_are_a_sign(region: Region) -> None:
     connection = await region.database.connect()
     ended = local("11-24 10:00")
 
@@ -131,7 +131,7 @@ async def test_appeals_reopened_soon_after_their_end_are_found(region: Region) -
         )
     }
     await case(region.school, (now, "answered", final), (late, "reopened", "{}"))
-    # An interim answer ends nothing, and neither does another move.
+    # Not counted: an interim answer and a move to an open status do not end an appeal.
     await case(region.school, (now, "answered", '{"reply_kind": "interim"}'), (soon, "reopened", "{}"))
     await case(region.school, (now, "moved", '{"to": "in_progress"}'))
     for _ in range(30):

@@ -1,4 +1,4 @@
-"""Grading of answers: the sample, blind grading, claims, objections, and what comes of them."""
+"""Grading of answers: the sample, blind grading, claims, objections and the resulting figures."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ async def test_same_seed_and_replies_give_the_same_sample(week: GradingWeek) -> 
     assert any(other != drawn for other in others)
 
 
-async def test_week_has_one_sample(week: GradingWeek) -> None:
+async def test_second_draw_of_a_week_returns_its_sample_or_conflicts(week: GradingWeek) -> None:
     first = await week.post("samples", {"week": WEEK})
     again = await week.post("samples", {"week": WEEK})
     assert (first.status_code, again.status_code) == (201, 200)
@@ -72,7 +72,7 @@ async def test_week_has_one_sample(week: GradingWeek) -> None:
     assert other.status_code == 409
     listed = await week.get("grading/samples")
     assert [row["id"] for row in listed["items"]] == [first.json()["id"]]
-    # The current week, and one that no year has.
+    # The current week, which has not ended, and a week that 2025 does not have.
     for name in ("2026-W48", "2025-W53"):
         refused = await week.post("samples", {"week": name})
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/week")
@@ -122,7 +122,9 @@ async def test_scheduled_sample_is_drawn_once_for_the_last_week(week: GradingWee
         assert await draw_last_week(session, off) is None
 
 
-async def test_sample_has_only_answers_of_the_week_by_the_organisation_of_that_time(week: GradingWeek) -> None:
+async def test_sample_has_only_answers_of_the_week_under_the_organisation_that_gave_them(
+    week: GradingWeek,
+) -> None:
     others: dict[str, dict[str, Any]] = {
         "recorded": {"origin": "recorded"},
         "draft": {"status": "draft"},
@@ -141,7 +143,7 @@ async def test_sample_has_only_answers_of_the_week_by_the_organisation_of_that_t
            FROM replies WHERE id = $3""",
         uuid4(), week.organisations["Министерство"], moved,
     )  # fmt: skip
-    # An appeal that the centre had when it was answered.
+    # This appeal was with the centre when it was answered, so it is not sampled.
     await week.rows(
         """INSERT INTO assignments (id, appeal_id, at, kind, from_organisation_id, actor)
            SELECT $1, appeal_id, published_at - interval '1 minute', 'returned', $2, 'x'
@@ -170,7 +172,7 @@ async def test_sample_has_only_answers_of_the_week_by_the_organisation_of_that_t
     assert sample["answers"] == 7
 
 
-async def test_grader_sees_text_and_rubric_and_nothing_of_the_organisation(week: GradingWeek) -> None:
+async def test_grader_sees_text_and_rubric_but_not_the_organisation(week: GradingWeek) -> None:
     await week.draw()
     ids = await week.claim(count=2)
     assert await week.assignments(SECOND) == {"items": [], "rubrics": []}
@@ -193,7 +195,7 @@ async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> No
     await week.rows("UPDATE grading_items SET graders_wanted = 2")
     (item_id,) = await week.claim()
     assert (await week.grade(item_id, comment="первая оценка", question=0)).status_code == 201
-    # The item is not offered to its first grader again, and no grade is shown until all are given.
+    # The item is not offered to its first grader again, and no grade is shown until the last one is given.
     assert await week.claim() == []
     assert await week.claim(SECOND) == [item_id]
     seen = [
@@ -220,7 +222,7 @@ async def test_second_grader_never_sees_the_first_grade(week: GradingWeek) -> No
     assert not {FIRST, SECOND} & set(str(shown).replace("'", " ").split())
 
 
-async def test_grade_needs_a_claim_and_all_scores_and_is_given_once(week: GradingWeek) -> None:
+async def test_grade_without_a_claim_or_a_score_and_second_grade_are_refused(week: GradingWeek) -> None:
     await week.draw()
     (item_id,) = await week.claim(count=1)
     assert (await week.grade(item_id, SECOND)).status_code == 409
@@ -240,7 +242,7 @@ async def test_grade_needs_a_claim_and_all_scores_and_is_given_once(week: Gradin
     assert (await week.grade(str(uuid4()))).status_code == 404
 
 
-async def test_criteria_of_final_answers_alone_are_not_asked_of_interim_ones(week: GradingWeek) -> None:
+async def test_interim_answer_is_not_graded_by_criteria_of_final_answers(week: GradingWeek) -> None:
     await week.add_organisation("Лицей", 1, kind="interim")
     await week.draw()
     await week.claim()
@@ -250,7 +252,9 @@ async def test_criteria_of_final_answers_alone_are_not_asked_of_interim_ones(wee
     assert refused.json()["errors"][0]["pointer"] == "/scores/proof"
 
 
-async def test_people_take_different_answers_and_an_expired_claim_goes_to_the_next(week: GradingWeek) -> None:
+async def test_graders_claim_different_answers_and_an_expired_claim_goes_to_the_next_grader(
+    week: GradingWeek,
+) -> None:
     await week.draw(size=4)
     mine = await week.claim(count=3)
     theirs = await week.claim(SECOND)
@@ -270,18 +274,18 @@ async def test_people_take_different_answers_and_an_expired_claim_goes_to_the_ne
     assert (await week.grade(late, THIRD)).status_code == 201
 
 
-async def test_expired_claim_that_nobody_took_is_still_good(week: GradingWeek) -> None:
+async def test_expired_claim_that_nobody_else_made_still_allows_the_grade(week: GradingWeek) -> None:
     await week.draw()
     item_id, *_ = await week.claim(count=1)
     await week.rows("UPDATE grading_grades SET claimed_until = now() - interval '1 minute'")
     assert (await week.grade(item_id)).status_code == 201
 
 
-async def test_two_processes_never_give_an_answer_to_more_people_than_wanted(week: GradingWeek) -> None:
+async def test_concurrent_claims_never_exceed_the_number_of_graders_wanted(week: GradingWeek) -> None:
     await week.draw()
     people = [str(UUID(int=number)) for number in range(201, 206)]
     for who in people:
-        # The claim of a person who has no account is refused, and this registers them.
+        # The claim of an unregistered person is refused, so register everybody first with other requests.
         assert await week.assignments(who) == {"items": [], "rubrics": []}
         await week.post("samples", {"week": WEEK}, who)
 
@@ -296,7 +300,7 @@ async def test_two_processes_never_give_an_answer_to_more_people_than_wanted(wee
            JOIN grading_grades ON item_id = item.id GROUP BY item.id, graders_wanted"""
     )
     assert all(row["people"] == row["claims"] <= row["graders_wanted"] for row in rows)
-    # A claim that found an answer locked has skipped it: one more round takes all.
+    # Claims skip locked answers: one more round claims the rest.
     for who in people:
         await claim(who)
     (count,) = await week.rows(
@@ -305,7 +309,7 @@ async def test_two_processes_never_give_an_answer_to_more_people_than_wanted(wee
     assert count[0] is True
 
 
-async def test_parallel_requests_take_no_more_than_a_person_may_have(
+async def test_parallel_claims_of_a_person_stay_within_the_limit(
     week: GradingWeek, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "MAX_CLAIMS", 3)
@@ -320,7 +324,7 @@ async def test_parallel_requests_take_no_more_than_a_person_may_have(
     first, second = await asyncio.gather(claim(), claim(), return_exceptions=True)
     assert {type(first), type(second)} == {type(None), Conflict}
     assert len(await week.rows("SELECT 1 FROM grading_grades")) == 3
-    # Answers that were erased meanwhile can only wait for the end of the claim.
+    # Claimed answers that were erased meanwhile do not count towards the limit of claims.
     await week.rows(
         """UPDATE replies SET text = '' WHERE id IN
            (SELECT reply_id FROM grading_items item JOIN grading_grades ON item_id = item.id)"""
@@ -328,7 +332,7 @@ async def test_parallel_requests_take_no_more_than_a_person_may_have(
     assert len(await week.claim()) == 3
 
 
-async def test_newest_sample_is_graded_first(week: GradingWeek) -> None:
+async def test_answers_of_the_newest_sample_are_claimed_first(week: GradingWeek) -> None:
     before = local("11-11 10:00")
     await week.add_organisation("Неделей раньше", 1, published_at=before)
     await week.draw()
@@ -339,7 +343,7 @@ async def test_newest_sample_is_graded_first(week: GradingWeek) -> None:
     assert await week.claim(count=1) == [str(rows[0]["id"])]
 
 
-async def test_erased_answer_is_complete_with_the_grades_that_it_has(week: GradingWeek) -> None:
+async def test_erased_answer_with_a_grade_counts_as_graded(week: GradingWeek) -> None:
     await week.draw()
     await week.rows("UPDATE grading_items SET graders_wanted = 2")
     graded, _ = await week.claim(count=2)
@@ -370,7 +374,7 @@ async def test_nobody_grades_an_answer_that_they_wrote_edited_or_approved(week: 
     assert {row["reply_id"] for row in rows} == others
 
 
-async def test_editor_of_an_answer_does_not_decide_about_its_grades(week: GradingWeek) -> None:
+async def test_editor_of_an_answer_cannot_decide_an_objection_to_its_grade(week: GradingWeek) -> None:
     item_id = await _graded(week, "Детский сад", question=0)
     made = await week.metrics.client.post(
         f"/api/v1/grading/items/{item_id}/objections", json={"ground": "Нет"}, headers=week.staff("Детский сад")
@@ -382,7 +386,7 @@ async def test_editor_of_an_answer_does_not_decide_about_its_grades(week: Gradin
     assert (await week.post(path, body, THIRD, **{"If-Match": "*"})).status_code == 200
 
 
-async def test_api_client_and_staff_of_organisations_do_not_grade(week: GradingWeek) -> None:
+async def test_api_client_and_staff_of_organisations_cannot_grade(week: GradingWeek) -> None:
     await week.draw()
     for role in ("manager", "approver", "executor"):
         answer = await week.metrics.client.post(
@@ -395,7 +399,7 @@ async def test_api_client_and_staff_of_organisations_do_not_grade(week: GradingW
             await claim_items(session, client, 1, 1)
 
 
-async def test_edit_after_the_draw_is_not_graded(week: GradingWeek) -> None:
+async def test_answer_edited_after_the_draw_is_graded_with_the_drawn_text(week: GradingWeek) -> None:
     reply = week.replies["Детский сад"][0]
     await _edit(week, reply, "Было до выборки", 1)
     await week.draw()
@@ -452,7 +456,7 @@ async def test_upheld_objection_corrects_the_scores_and_keeps_the_grades(week: G
     assert (await week.get("grading/objections"))["items"] == []
 
 
-async def test_rejected_objection_leaves_the_scores(week: GradingWeek) -> None:
+async def test_rejected_objection_keeps_the_scores(week: GradingWeek) -> None:
     item_id = await _graded(week, "Детский сад", question=0)
     made = await week.metrics.client.post(
         f"/api/v1/grading/items/{item_id}/objections", json={"ground": "Нет"}, headers=week.staff("Детский сад")
@@ -468,7 +472,7 @@ async def test_rejected_objection_leaves_the_scores(week: GradingWeek) -> None:
     assert shown["item"]["scores"]["question"] == 0
 
 
-async def test_objection_is_too_late_after_its_days(week: GradingWeek) -> None:
+async def test_objection_after_the_time_limit_is_refused(week: GradingWeek) -> None:
     item_id = await _graded(week, "Детский сад")
     await week.rows("UPDATE grading_items SET graded_at = $1", local("11-15 11:59"))
     late = await week.metrics.client.post(
@@ -478,7 +482,7 @@ async def test_objection_is_too_late_after_its_days(week: GradingWeek) -> None:
 
 
 async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
-    """Grade the only answer of an organisation; return its item."""
+    """Draw all answers and grade the first one of the organisation; return the id of its item."""
     await week.draw()
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()
@@ -488,7 +492,7 @@ async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
     return item_id
 
 
-async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: GradingWeek) -> None:
+async def test_quality_is_weighted_by_organisation_and_staff_see_only_their_own(week: GradingWeek) -> None:
     # Of the ministry's six answers two are drawn, so each stands for three.
     await week.draw(size=3, seed="c0ffee")
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
@@ -502,7 +506,7 @@ async def test_quality_weighs_answers_by_strata_and_shows_staff_their_own(week: 
     question = _criterion(body["total"], "question")
     assert (question["n"], question["mean"]) == (3, pytest.approx((3 * 2 + 3 * 1 + 0) / 7))
     assert 0 <= question["low"] < question["mean"] < question["high"] <= 2
-    # Objectivity: question, proof, own_words; each answer's mean first.
+    # Objectivity is the weighted mean of each answer's mean of question, proof and own_words.
     axes = {axis["axis"]: axis["mean"] for axis in body["total"]["axes"]}
     assert axes["objectivity"] == pytest.approx((3 * 2 + 3 * 5 / 3 + 4 / 3) / 7)
     assert set(axes) == {"objectivity", "completeness"}
@@ -533,7 +537,7 @@ async def test_period_that_cuts_a_week_does_not_change_weights(week: GradingWeek
     garden = next(str(row["id"]) for row in rows if row["reply_id"] in week.replies["Детский сад"])
     for item_id in ids:
         assert (await week.grade(item_id, question=0 if item_id == garden else 2)).status_code == 201
-    # All but one of the ministry's answers were published on the next day.
+    # All answers of the ministry but one move to the next day, outside the period.
     await week.rows(
         """UPDATE grading_items SET published_at = published_at + interval '1 day'
            WHERE organisation_id = $1 AND id <> $2""",
@@ -550,7 +554,7 @@ def _criterion(figures: dict[str, Any], code: str) -> dict[str, Any]:
     return found
 
 
-async def test_hints_are_compared_with_people(week: GradingWeek) -> None:
+async def test_hints_are_compared_with_grades_of_people(week: GradingWeek) -> None:
     ministry = week.replies["Министерство"]
     for reply, codes in ((ministry[0], ["canned_phrase"]), (ministry[1], ["canned_phrase"]), (ministry[2], [])):
         hints = "[" + ", ".join(f'{{"code": "{code}"}}' for code in codes) + "]"
@@ -559,11 +563,11 @@ async def test_hints_are_compared_with_people(week: GradingWeek) -> None:
                VALUES ($1, $2, 1, 'final', 'x', 'x', $3, now(), now())""",
             uuid4(), reply, hints,
         )  # fmt: skip
-    # Before the draw the second was edited: its hints are those of the edit.
+    # The second answer was edited before the draw: its hints are those of the edit.
     await _edit(week, ministry[1], "С шаблоном", 1, hints="[]")
     await week.draw()
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
-    # After it the first and the fourth were edited; the fourth, which had no version, gets one of its former text.
+    # The first and fourth were edited after the draw; the fourth had no version and gets one of its old text.
     for reply, numbers in ((ministry[0], (2,)), (ministry[3], (1, 2))):
         await _edit(week, reply, "Было", 2, hints="[]")
         for number in numbers:
@@ -580,7 +584,7 @@ async def test_hints_are_compared_with_people(week: GradingWeek) -> None:
         assert (await week.grade(rows[reply], own_words=score)).status_code == 201
     report = await week.get("grading/hints", **PERIOD)
     found = next(hint for hint in report["hints"] if hint["code"] == "canned_phrase")
-    # The fourth was not checked.
+    # The fourth answer was not checked, so it is not compared.
     assert (found["criterion"], found["compared"], found["flagged"], found["faulty"], found["both"]) == (
         "own_words", 3, 1, 2, 1,
     )  # fmt: skip
@@ -588,7 +592,7 @@ async def test_hints_are_compared_with_people(week: GradingWeek) -> None:
 
 
 @pytest.mark.parametrize("path", ["metrics/quality", "grading/agreement", "grading/hints"])
-async def test_slow_figures_are_cancelled_with_503(
+async def test_slow_query_of_figures_is_cancelled_with_503(
     week: GradingWeek, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(metrics_api, "STATEMENT_TIMEOUT_MS", 100)
@@ -600,7 +604,7 @@ async def test_slow_figures_are_cancelled_with_503(
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
 
 
-async def test_new_rubric_applies_to_later_samples_and_a_stored_one_never_changes(week: GradingWeek) -> None:
+async def test_new_rubric_applies_to_later_samples_and_stored_rubrics_never_change(week: GradingWeek) -> None:
     await week.draw()
     (first,) = (await week.get("grading/rubrics", headers=week.staff("Детский сад")))["items"]
     criteria = [criterion for criterion in first["criteria"] if criterion["code"] in {"question", "contact"}]
@@ -623,7 +627,7 @@ async def test_new_rubric_applies_to_later_samples_and_a_stored_one_never_change
         await connection.close()
 
 
-async def test_erasure_empties_texts_and_stops_grading(week: GradingWeek) -> None:
+async def test_erasure_removes_texts_and_ends_grading(week: GradingWeek) -> None:
     item_id = await _graded(week, "Детский сад", question=0)
     await week.rows("UPDATE grading_grades SET comment = 'Соседка Оля' WHERE item_id = $1", UUID(item_id))
     key = {"Idempotency-Key": "objection", **week.staff("Детский сад")}

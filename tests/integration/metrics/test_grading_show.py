@@ -1,4 +1,4 @@
-"""A made-up week of 400 grades: sample, agreement, quality and an objection, against plain arithmetic."""
+"""A made-up week with a sample of 400 answers: all figures equal those of plain arithmetic."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -40,7 +40,7 @@ async def test_grading_a_sample_of_400_answers_gives_the_expected_figures(
         known = [Answer(r, week.organisations[name], r) for name, ids in week.replies.items() for r in ids]
         assert drawn == [(one.reply_id, one.graders_wanted) for one in draw(known, 320, SEED, 0.25)]
         assert sum(wanted for _, wanted in drawn) == 400
-        # One of each, and 316 in proportion to the others: 316 · 249/396, · 119/396, · 28/396, 0.
+        # One answer of each, and 316 in proportion to the rest of each: 316 · 249/396, · 119/396, · 28/396, 0.
         of = {reply: name for name, ids in week.replies.items() for reply in ids}
         counts = {name: sum(of[reply] == name for reply, _ in drawn) for name in SIZES}
         assert counts == {"Министерство": 200, "Район": 96, "Школа": 23, "Детский сад": 1}
@@ -91,7 +91,7 @@ async def _check_agreement(week: GradingWeek, given: dict[UUID, list[int]]) -> N
 
 
 def _kappa(pairs: list[tuple[int, int]], distance: Any) -> Fraction:
-    """Return κ from its definition, over all pairs of all pairs: chance is what shuffled graders would give."""
+    """Return κ by its definition: chance agreement is that of all scores of one grader with all of the other."""
     observed = sum((distance(i, j) for i, j in pairs), Fraction()) / len(pairs)
     chance = sum((distance(i, j) for i, _ in pairs for _, j in pairs), Fraction()) / len(pairs) ** 2
     return 1 - observed / chance

@@ -1,4 +1,4 @@
-"""Open data: off by default, without signing in, and of each week only what was published once."""
+"""Open data: off by default, readable without signing in, and unchanged once a week is published."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ class OpenData:
 
 @pytest.fixture(autouse=True)
 def _no_kept_weeks() -> Iterator[None]:
-    """Forget the weeks of earlier tests, whose database was replaced."""
+    """Clear the cache of weeks: the next test has another database."""
     yield
     published_weeks.cache_clear()
 
@@ -77,7 +77,7 @@ async def settings(open_data: OpenData, monkeypatch: pytest.MonkeyPatch) -> Metr
     return found
 
 
-async def test_nothing_is_published_while_it_is_switched_off(open_data: OpenData) -> None:
+async def test_nothing_is_published_while_open_data_is_switched_off(open_data: OpenData) -> None:
     await open_data.publish()
     for path in ("", f"/{open_data.report.week}", f"/{open_data.report.week}.csv"):
         answer = await open_data.get(path)
@@ -89,7 +89,9 @@ async def test_nothing_is_published_while_it_is_switched_off(open_data: OpenData
     await connection.close()
 
 
-async def test_anybody_reads_a_week_as_json_and_csv(open_data: OpenData, settings: MetricsSettings) -> None:
+async def test_week_is_readable_without_a_token_as_json_and_csv(
+    open_data: OpenData, settings: MetricsSettings
+) -> None:
     settings.open_data = True
     await open_data.publish()
     (listed,) = (await open_data.get()).json()["items"]
@@ -101,7 +103,7 @@ async def test_anybody_reads_a_week_as_json_and_csv(open_data: OpenData, setting
     assert answer.headers["cache-control"].startswith("public")
     exposed = answer.headers["access-control-expose-headers"].split(", ")
     assert {"ETag", "Retry-After"} <= set(exposed)
-    # A cache would keep them for other clients.
+    # A shared cache would serve these headers to other clients.
     assert "ratelimit" not in answer.headers
     tables: dict[str, Any] = {table["code"]: table for table in answer.json()["tables"]}
     assert tables["outcomes"]["total"] == open_data.report.outcomes.opened
@@ -125,7 +127,7 @@ async def test_published_week_stays_when_the_minimum_changes(
     settings.open_data = True
     await open_data.publish()
     first = await open_data.get(f"/{open_data.report.week}")
-    # Two suppressions of one week could be solved together.
+    # Two suppressions of one week together could reveal hidden cells.
     settings.open_data_minimum = 20
     later = open_data.report.model_copy(update={"week": "2026-W48"})
     await open_data.insert_report(later)
@@ -138,7 +140,9 @@ async def test_published_week_stays_when_the_minimum_changes(
     ]
 
 
-async def test_report_that_fails_does_not_stop_later_ones(open_data: OpenData, settings: MetricsSettings) -> None:
+async def test_week_whose_publication_fails_does_not_block_later_weeks(
+    open_data: OpenData, settings: MetricsSettings
+) -> None:
     settings.open_data = True
     connection = await open_data.database.connect()
     await connection.execute(
@@ -153,7 +157,7 @@ async def test_report_that_fails_does_not_stop_later_ones(open_data: OpenData, s
     assert [item["week"] for item in (await open_data.get()).json()["items"]] == [open_data.report.week]
 
 
-async def test_many_at_once_are_refused_and_known_weeks_are_still_served(
+async def test_many_concurrent_requests_get_503_and_cached_weeks_are_still_served(
     open_data: OpenData, settings: MetricsSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.open_data = True
@@ -172,7 +176,7 @@ async def test_many_at_once_are_refused_and_known_weeks_are_still_served(
 async def test_week_of_real_rows_is_published_after_its_report(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # 12 appeals to the school and 9 to the ministry, which is in no municipality; two of VK came through OK.
+    # 12 appeals to the school, 9 to the ministry, which is in no municipality; two came through OK, 19 through VK.
     connection = await region.database.connect()
     for number in range(21):
         await add(
@@ -192,10 +196,10 @@ async def test_week_of_real_rows_is_published_after_its_report(
     assert topics["total"] == 21
     assert [row["total"] for row in topics["rows"]] == [14, 7]
     assert [column["total"] for column in topics["columns"]] == [12, 9]
-    # 7 and 0 of the topic, 5 and 9 without: with the zero all four are hidden.
+    # 7 and 0 appeals with the topic, 5 and 9 without: hiding the zero requires hiding all four.
     assert topics["cells"] == [[None, None], [None, None]]
     assert [row["total"] for row in tables["organisations"]["rows"]] == [12, 9]
-    # Two of OK are too few to be shown, and would be the rest if VK were.
+    # Two appeals from OK are too few to show, and could be computed from the total if VK were shown.
     assert [(row["key"], row["total"]) for row in tables["channels"]["rows"]] == [("_other", 21)]
 
 

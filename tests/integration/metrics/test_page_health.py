@@ -1,4 +1,4 @@
-"""Weekly scores of pages: what they are computed from, when, and that nothing changes them later."""
+"""Weekly scores of pages: their inputs, when they are computed, and that they never change."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ from tests.support.service_under_test import (
     service_under_test,
 )
 
-# Week 48 is 23 to 29 November; it is scored from Monday, 4 o'clock.
+# Week 48 is 23 to 29 November; it is scored from 4:00 on the next Monday.
 MONDAY = "2026-11-30T04:00:00+08:00"
 NEXT_MONDAY = "2026-12-07T04:11:00+08:00"
 OPEN: dict[str, Any] = {"avatar": True, "description": True, "cover": True, "comments_open": True, "members": 1000}
@@ -44,7 +44,7 @@ POSTS_ONLY = {"kind": "posts", "weight": 10, "days": 7, "levels": [{"threshold":
 
 
 def local(text: str) -> datetime:
-    """Return the moment of `11-23 10:00` of 2026 in Irkutsk."""
+    """Return the moment of a text such as `11-23 10:00`, in 2026 and Irkutsk time."""
     return datetime.fromisoformat(f"2026-{text}+08:00")
 
 
@@ -213,7 +213,7 @@ async def test_score_is_computed_from_steps_checks_and_posts(region: Region) -> 
     assert item["advice"] == "Получите госметку: подтвердите статус через Госуслуги. Это добавит 12,5 балла."
 
 
-async def test_wall_that_is_not_read_is_judged_by_the_check_of_sunday_or_not_at_all(region: Region) -> None:
+async def test_posts_of_an_unread_wall_are_scored_by_the_check_of_sunday_or_not_at_all(region: Region) -> None:
     sunday, friday = await region.page(region.school, read=False), await region.page(region.school, read=False)
     posts = {"posts_7_days": 4, "last_post_at": "2026-11-28T10:00:00+08:00"}
     await region.check(sunday, "11-29", **OPEN | posts)
@@ -224,7 +224,7 @@ async def test_wall_that_is_not_read_is_judged_by_the_check_of_sunday_or_not_at_
         (30, "page_checks")
     ]
     assert [found["possible"] for found in unseen["criteria"] if found["kind"] == "posts"] == [0]
-    # 20 of 50 points that could be known: 52 % of the weight
+    # 20 of the 50 points that can be known, which are 52 % of the weight
     assert (unseen["possible"], unseen["score"]) == (50, 40.0)
 
 
@@ -240,10 +240,10 @@ AUDIENCE = {
 }
 
 
-async def test_audience_is_that_of_the_last_check_from_friday_on(region: Region) -> None:
+async def test_audience_comes_from_the_last_check_since_friday(region: Region) -> None:
     page, early = await region.page(region.school), await region.page(region.school)
     await region.check(page, "11-27", **OPEN | AUDIENCE)
-    # On Saturday the reach was refused, on Sunday the network did not answer.
+    # On Saturday the network refused the reach, on Sunday it did not respond.
     await region.check(page, "11-28", **OPEN | AUDIENCE | NO_REACH | {"likes_7_days": 70})
     await region.check(page, "11-29", **OPEN)
     await region.check(early, "11-26", **OPEN | AUDIENCE)
@@ -268,7 +268,7 @@ async def test_audience_is_that_of_the_last_check_from_friday_on(region: Region)
     }
 
 
-async def test_audience_of_a_network_is_of_the_pages_of_which_it_is_known(region: Region) -> None:
+async def test_audience_of_a_network_sums_only_pages_with_a_known_audience(region: Region) -> None:
     known, more, bare = [await region.page(region.school) for _ in range(3)]
     group, silent = [await region.page(region.ministry, network="ok") for _ in range(2)]
     await region.check(known, "11-29", **OPEN | AUDIENCE)
@@ -286,7 +286,7 @@ async def test_audience_of_a_network_is_of_the_pages_of_which_it_is_known(region
         "network": "vk", "pages": 2, "posts": 5, "views": 3000, "interactions": 160, "engagement": 5.33,
         "engagement_of": "views", "reach_pages": 1, "reach": 500, "reach_share": 50.0, "mean_post_reach": 310,
     }  # fmt: skip
-    # The silent page has no views, which says nothing of a network without them.
+    # The silent page has 0 views; OK reports no views for the other page, so the sum is unknown.
     assert ok.model_dump() == {
         "network": "ok", "pages": 2, "posts": 4, "views": None, "interactions": 80, "engagement": 8.0,
         "engagement_of": "members", "reach_pages": 1, "reach": 500, "reach_share": 50.0, "mean_post_reach": None,
@@ -312,7 +312,7 @@ async def test_pages_are_compared_with_those_of_similar_organisations_in_their_n
     ]  # fmt: skip
     scores = sorted([week["score"] for page in pages for week in await region.weeks(page)])
     assert (vk["median_score"], vk["lower_quartile"], vk["upper_quartile"]) == (scores[2], scores[1], scores[3])
-    # 20 interactions more than the likes, of 2,000 views; the page without posts has no engagement.
+    # Interactions are the likes and 20 more, of 2,000 views; the page without posts has no engagement.
     assert (vk["median_posts"], vk["median_engagement"], vk["median_reach_share"]) == (2.0, None, 50.0)
     assert vk["note"] is None
     assert (ok["median_score"], ok["engagement_of"]) == (None, None)
@@ -413,7 +413,7 @@ async def test_invalid_page_table_query_names_the_parameter(region: Region, quer
     assert refused["errors"][0]["pointer"] == f"query/{parameter}"
 
 
-async def test_closed_page_has_no_points(region: Region) -> None:
+async def test_closed_page_gets_no_points(region: Region) -> None:
     page = await region.page(region.school)
     await region.step(page, "connected", "11-02")
     await region.check(page, "11-27", **OPEN)
@@ -439,13 +439,13 @@ async def test_dialogue_and_answers_are_counted_from_messages_and_appeals(region
         ][number]
         await region.appeal(message, at, due, answered, status)
     await region.write(page, "11-24 13:00", kind="comment")
-    # Not counted: of another week, history, deleted by its author; counted: deleted by the community.
+    # Not counted: another week's comment, history, one deleted by its author. One deleted by the community counts.
     await region.write(page, "11-22 10:00", kind="comment", by="citizen", thread="t2")
     await region.write(page, "11-25 10:00", kind="comment", by="citizen", thread="t3", history=True)
     deleted: dict[str, Any] = {"kind": "comment", "by": "citizen", "deleted_at": local("11-26 10:00")}
     await region.write(page, "11-25 10:00", thread="t4", deleted_by="author", **deleted)
     await region.write(page, "11-25 10:00", thread="t5", deleted_by="community", **deleted)
-    # Not due before the end of the week.
+    # This appeal is due only after the end of the week.
     late = await region.write(page, "11-29 20:00", kind="message", by="citizen", thread="t6")
     await region.appeal(late, "11-29 20:00", "11-30 10:00", None, "assigned")
     await region.score()
@@ -455,21 +455,21 @@ async def test_dialogue_and_answers_are_counted_from_messages_and_appeals(region
     assert (inputs["appeals_due"], inputs["appeals_answered"]) == (2, 1)
 
 
-async def test_every_active_page_is_scored_once_also_in_weeks_that_were_missed(region: Region) -> None:
+async def test_every_active_page_is_scored_once_even_for_missed_weeks(region: Region) -> None:
     page, idle, new = [await region.page(region.school) for _ in range(3)]
     await region.raw.execute("UPDATE pages SET active = false WHERE id = $1", idle)
     await region.raw.execute("UPDATE pages SET created_at = $2 WHERE id = $1", new, local("11-30 00:00"))
     assert await region.score("2026-11-30T03:59:00+08:00") == 1, "week 48 is not over for long enough: week 47"
     assert await region.score() == 1
     assert await region.score() == 0
-    # Nothing ran for a week: weeks 49 and 50 are made up for, for both pages that were there.
+    # The job did not run for a week: it now scores weeks 49 and 50 of both active pages.
     assert await region.score("2026-12-14T05:00:00+08:00") == 4
     assert [week["week"] for week in await region.weeks(page)] == ["2026-W50", "2026-W49", "2026-W48", "2026-W47"]
     assert [week["week"] for week in await region.weeks(new)] == ["2026-W50", "2026-W49"]
     assert await region.weeks(idle) == []
 
 
-async def test_new_formula_leaves_old_weeks_as_they_were(region: Region) -> None:
+async def test_new_formula_does_not_change_scores_of_earlier_weeks(region: Region) -> None:
     page = await region.page(region.school)
     await region.check(page, "11-25", **OPEN)
     await region.write(page, "11-25 12:00")
@@ -507,7 +507,7 @@ async def test_scores_and_formulas_cannot_be_changed_by_the_service(region: Regi
         await connection.close()
 
 
-async def test_list_is_worst_first_in_pages_with_change_and_filters(region: Region) -> None:
+async def test_page_list_is_filtered_and_paged_worst_first_with_changes(region: Region) -> None:
     good, silent = await region.page(region.school), await region.page(region.ministry, network="ok")
     unknown = await region.page(region.ministry, read=False)
     for day in ("11-25", "12-02"):
@@ -546,7 +546,7 @@ async def test_list_is_worst_first_in_pages_with_change_and_filters(region: Regi
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/week")
 
 
-async def test_staff_see_pages_of_their_own_organisation_only(region: Region) -> None:
+async def test_staff_see_only_pages_of_their_own_organisation(region: Region) -> None:
     own, foreign = await region.page(region.school), await region.page(region.ministry)
     await region.score()
     found = await region.call("GET", "/pages", organisation=region.school)
@@ -599,12 +599,12 @@ async def test_inputs_and_lists_are_read_by_indexes(region: Region) -> None:
         await score_queries.list_weeks(session, page, caller, paging)
         await summarize_page_health(session, week)
 
-    # What other tests left in the pages of tables and indexes would steer the choice.
+    # Dead rows of other tests would influence the planner's choice.
     await region.raw.execute("VACUUM (ANALYZE) messages, page_scores")
     used: set[str] = set()
     for work in (inputs, lists):
         for mode in MODES:
-            # The tables are almost empty: what is read as a whole nevertheless has no index.
+            # Sequential scans are disabled, so a table is read sequentially only if no index serves the query.
             found = await explain(database, work, mode, {"enable_seqscan": "off"})
             assert not [plan.sequential for plan in found.plans if plan.sequential]
             used |= {index for plan in found.plans for index in plan.indexes}

@@ -1,4 +1,4 @@
-"""The daily pulse, against rows whose figures were worked out by hand, and with a burst."""
+"""The daily pulse: its figures equal those worked out by hand, and it shows a burst."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
@@ -19,7 +19,7 @@ from tests.integration.metrics.test_sla import Region, add, local, region
 
 __all__ = ["region"]  # re-exported so that pytest finds the fixture here
 PATH = "/api/v1/metrics/pulse"
-TUESDAY = date(2026, 11, 24)  # `region` lives on the Wednesday after it
+TUESDAY = date(2026, 11, 24)  # the clock of `region` stands at the Wednesday after it
 
 
 def triple(figure: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -43,7 +43,7 @@ async def add_topics(connection: asyncpg.Connection) -> tuple[UUID, UUID, UUID]:
 
 
 async def add_day(connection: asyncpg.Connection, day: date, count: int, **given: Any) -> None:
-    """Insert as many appeals on a day, each of another author unless one is given."""
+    """Insert `count` appeals on a day, each by a different author unless an author is given."""
     opened = datetime.combine(day, time(9), REGION_TIME_ZONE)
     rows = []
     for number in range(count):
@@ -63,7 +63,7 @@ async def add_day(connection: asyncpg.Connection, day: date, count: int, **given
 
 
 async def add_history(connection: asyncpg.Connection, daily: int, **given: Any) -> None:
-    """Insert twelve weeks before Tuesday: so many appeals on working days, a third at weekends."""
+    """Insert appeals of twelve weeks before Tuesday: this many on each working day, a third on weekend days."""
     for back in range(1, 85):
         day = TUESDAY - timedelta(days=back)
         await add_day(connection, day, daily if day.weekday() < 5 else daily // 3, **given)
@@ -80,7 +80,7 @@ async def oktmo_of(connection: asyncpg.Connection) -> tuple[str, str]:
     return "81990000", "81991000"
 
 
-async def test_burst_of_tuesday_is_on_the_pulse_of_wednesday(region: Region) -> None:
+async def test_burst_of_tuesday_is_shown_by_the_pulse_of_wednesday(region: Region) -> None:
     connection = await region.database.connect()
     group, heating, water = await add_topics(connection)
     here, elsewhere = await oktmo_of(connection)
@@ -89,7 +89,7 @@ async def test_burst_of_tuesday_is_on_the_pulse_of_wednesday(region: Region) -> 
         await add_history(connection, daily, topic_id=topic, municipality=place, **of_school)
     burst = {"topic_id": heating, "municipality": here, **of_school}
     await add_day(connection, TUESDAY, 20, **burst)
-    # Of the same group; one author twice, so 24 people; and what needs no answer does not count.
+    # Two topics of one group; one author wrote twice, so 24 people; an appeal that needs no answer is not counted.
     await add_day(connection, TUESDAY, 4, **{**burst, "topic_id": water, "network": "ok"})
     await connection.execute("UPDATE appeals SET author_key = 'ok-' || id WHERE network = 'ok'")
     await add_day(connection, TUESDAY, 1, **burst, author_key="2026-11-24-0")
@@ -125,7 +125,7 @@ async def test_burst_of_tuesday_is_on_the_pulse_of_wednesday(region: Region) -> 
     assert (body["unusual_topics"], body["verdict"]["level"]) == ([], "usual")
 
 
-async def test_day_that_waits_in_triage_is_not_calmer(region: Region) -> None:
+async def test_day_with_most_appeals_in_triage_is_not_reported_as_calm(region: Region) -> None:
     connection = await region.database.connect()
     _, heating, _ = await add_topics(connection)
     here, _ = await oktmo_of(connection)
@@ -212,7 +212,7 @@ async def test_answers_count_on_the_day_on_which_they_were_given(region: Region)
     assert triple(body["total"]["answered"]) == (2, 1, 1, pytest.approx(2 / 7, abs=0.01))
 
 
-async def test_overdue_appeals_are_those_late_at_the_end_of_each_day(region: Region) -> None:
+async def test_overdue_appeals_are_counted_at_the_end_of_each_day(region: Region) -> None:
     connection = await region.database.connect()
     for due, given in (
         # Late at the ends of both days, still unanswered; last changed long ago.
@@ -238,7 +238,7 @@ async def test_overdue_appeals_are_those_late_at_the_end_of_each_day(region: Reg
     assert found == {"Внесены вручную": (1, 1), "Телефон": (1, 2)}
 
 
-async def test_staff_get_the_pulse_of_their_own_organisation(region: Region) -> None:
+async def test_staff_get_only_the_pulse_of_their_own_organisation(region: Region) -> None:
     connection = await region.database.connect()
     _, heating, _ = await add_topics(connection)
     here, _ = await oktmo_of(connection)
@@ -290,6 +290,6 @@ async def test_every_query_of_the_pulse_uses_an_index(region: Region) -> None:
             {"enable_seqscan": "off"},
         )
         (plan,) = found.plans
-        # Any index that ends with the time reads one day, whichever an empty table suggests.
+        # The planner may choose any index that ends with the time on an empty table: each reads one day.
         assert any(name.endswith(("_opened_at", "_updated_at")) for name in plan.indexes), plan.statement
         assert "appeals" not in plan.sequential, plan.statement

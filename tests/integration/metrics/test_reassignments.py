@@ -1,4 +1,4 @@
-"""Transfers of appeals, against chains whose figures were worked out by hand."""
+"""Figures of transfers of appeals equal those worked out by hand."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ PATH = "/api/v1/metrics/transfers"
 async def chain(
     connection: asyncpg.Connection, opened_at: str, *steps: tuple[str, UUID | None, UUID | None]
 ) -> UUID:
-    """Insert an appeal that these organisations had, one after the other."""
+    """Insert an appeal that was assigned to these organisations in turn."""
     case = await add(connection, opened_at=opened_at)
     for number, (kind, former, to) in enumerate(steps):
         await connection.execute(
@@ -45,7 +45,7 @@ async def water(region: Region) -> UUID:
             connection, "11-25 10:00", ("routed", None, ministry), ("returned", ministry, None),
             ("assigned", None, water), ("returned", water, None), ("assigned", None, water),
         )  # fmt: skip
-        # The rules took it back, and no organisation has it.
+        # The rules took the appeal back, and it is assigned to no organisation.
         await chain(connection, "11-26 10:00", ("routed", None, ministry), ("rerouted", ministry, None))
         await chain(connection, "11-27 10:00")
         # Opened in other weeks.
@@ -75,7 +75,7 @@ async def test_transfers_are_counted_per_organisation(region: Region, water: UUI
         (str(region.ministry), "Министерство", (3, 2, 1, 1, 1)),
         (str(region.school), "Школа", (2, 2, 1, 0, 1)),
     ]
-    # An appeal that three organisations have had counts once.
+    # An appeal that was assigned to three organisations counts once.
     assert figures(body["total"]) == (4, 4, 4, 2, 1)
 
 

@@ -1,4 +1,4 @@
-"""Agreement between classifier and reviewers, against reviews whose shares were worked out by hand."""
+"""Shares of agreement between classifier and reviewers equal those worked out by hand."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ NOTHING = {"compared": 0, "agreed": 0, "share": None, "low": None, "high": None}
 
 
 async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at: str, **given: Any) -> None:
-    """Insert a message with its review; `given` are the answers, `place` and `group_id`."""
+    """Insert a message with its review; `given` are `need` and `topic` (agreement), `place` and `group_id`."""
     message = uuid4()
     await connection.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,

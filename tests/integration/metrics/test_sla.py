@@ -1,4 +1,4 @@
-"""SLA figures, against rows whose figures were worked out by hand."""
+"""SLA figures equal those worked out by hand."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -45,12 +45,12 @@ class Region:
 
 
 def local(text: str) -> datetime:
-    """Return the moment of `11-23 10:00` of 2026 in Irkutsk."""
+    """Return the moment of a text such as `11-23 10:00`, in 2026 and Irkutsk time."""
     return datetime.fromisoformat(f"2026-{text}+08:00")
 
 
 async def add(connection: asyncpg.Connection, **given: Any) -> UUID:
-    """Insert a row of `appeals`; times are `MM-DD hh:mm` in the region."""
+    """Insert a row of `appeals` and return its id; times are `MM-DD hh:mm` in the region's time zone."""
     row: dict[str, Any] = {
         "id": uuid4(), "status": "assigned", "urgency": "normal", "text": "Не горит фонарь", "network": "vk",
         "route": "{}", "version": 1, "created_at": local("11-01 00:00"), "updated_at": local("11-01 00:00"),
@@ -93,7 +93,7 @@ async def region(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Region
 
 @pytest.fixture
 async def cases(region: Region) -> dict[str, UUID]:
-    """Insert a week of appeals worked out by hand: the tests state its figures."""
+    """Insert a week of appeals whose figures were worked out by hand; return their ids by name."""
     school, ministry, topic = region.school, region.ministry, region.topic
     connection = await region.database.connect()
     rows: dict[str, dict[str, Any]] = {
@@ -104,7 +104,7 @@ async def cases(region: Region) -> dict[str, UUID]:
             "first_response_at": "11-23 11:00", "first_response_working_seconds": 3600,
             "final_answer_at": "11-23 11:00", "outcome": "solved", "feedback_kind": "thanks",
         },
-        # Late by a minute, then closed as solved although the citizen says that it is not.
+        # Late by a minute, then closed as solved although the citizen says that the problem is not solved.
         "late": {
             "status": "closed", "organisation_id": school, "network": "ok", "written_at": "11-23 23:30",
             "opened_at": "11-23 23:59", "first_response_due_at": "11-24 18:00",
@@ -117,11 +117,11 @@ async def cases(region: Region) -> dict[str, UUID]:
             "organisation_id": ministry, "topic_id": topic, "opened_at": "11-24 00:00",
             "first_response_due_at": "11-25 11:59",
         },
-        # Unanswered, an hour left.
+        # Unanswered, an hour before the deadline.
         "waiting": {
             "organisation_id": ministry, "opened_at": "11-25 09:00", "first_response_due_at": "11-25 13:00",
         },
-        # Not routed yet: no deadline runs.
+        # Not routed yet, so it has no deadline.
         "unrouted": {"status": "assigned", "opened_at": "11-25 10:00"},
         # Closed in time without an answer.
         "silent": {
@@ -136,7 +136,7 @@ async def cases(region: Region) -> dict[str, UUID]:
             "first_response_due_at": "11-24 13:00", "closed_at": "11-24 14:00", "outcome": "solved",
             "final_answer_at": "11-24 12:30",
         },
-        # The last second of the week before, and the first of the week after.
+        # The last second before the week, and the first second after it.
         "before": {
             "organisation_id": school, "opened_at": "11-22 23:59:59", "first_response_due_at": "11-23 18:00",
         },
@@ -175,7 +175,7 @@ async def test_totals_cover_the_current_week_by_default(region: Region, cases: d
     assert await region.get(**WEEK) == body
 
 
-async def test_list_behind_each_figure_has_the_counted_rows(region: Region, cases: dict[str, UUID]) -> None:
+async def test_list_of_each_figure_has_exactly_the_counted_rows(region: Region, cases: dict[str, UUID]) -> None:
     names = {str(row): name for name, row in cases.items()}
     for figure, expected in BEHIND.items():
         found = await region.get("/api/v1/metrics/sla/appeals", figure=figure, **WEEK)
@@ -202,7 +202,7 @@ async def test_rows_are_paged_newest_first(region: Region, cases: dict[str, UUID
 @pytest.mark.parametrize(
     "group_by", ["organisation", "municipality", "network", "topic_group", "topic", "day", "week"]
 )
-async def test_groups_sum_to_the_total_and_list_their_rows(
+async def test_groups_sum_to_the_total_and_each_lists_its_rows(
     region: Region, cases: dict[str, UUID], group_by: str
 ) -> None:
     body = await region.get(group_by=group_by, **WEEK)

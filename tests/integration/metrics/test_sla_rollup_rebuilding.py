@@ -32,14 +32,14 @@ async def rolled_up(region: Region) -> list[date]:
     return [row["month"] for row in rows]
 
 
-async def test_change_of_a_column_that_is_not_counted_keeps_the_rollup(region: Region) -> None:
+async def test_change_of_an_uncounted_column_keeps_the_rollup(region: Region) -> None:
     await region.rebuild()
     await region.connection.execute("UPDATE appeals SET urgency = 'high', text = '', erased_at = now()")
     await region.connection.execute("UPDATE appeals SET status = status")
     assert await region.changes() == []
 
 
-async def test_change_of_every_counted_column_is_noted(region: Region) -> None:
+async def test_change_of_any_counted_column_marks_the_month_as_changed(region: Region) -> None:
     queries = [packed_rows(kind, true()) for kind in KINDS]
     used = {element.name for query in queries for element in iterate(query) if isinstance(element, Column)}
     assert {"status", "topic_id"} < used
@@ -51,7 +51,7 @@ async def test_change_of_every_counted_column_is_noted(region: Region) -> None:
         assert await region.changes() != [], name
 
 
-async def test_statement_adds_one_row_for_each_month_that_it_changes(region: Region) -> None:
+async def test_statement_records_each_changed_month_once(region: Region) -> None:
     await region.rebuild()
     await region.connection.execute("UPDATE appeals SET network = 'max'")
     assert await region.changes() == [JANUARY, FEBRUARY, MARCH, APRIL, MAY]
@@ -62,7 +62,7 @@ async def test_statement_adds_one_row_for_each_month_that_it_changes(region: Reg
     assert await region.changes() == [MARCH, MAY]
 
 
-async def test_unfinished_month_is_read_from_rows_until_it_ends(region: Region) -> None:
+async def test_month_is_not_rolled_up_until_it_ends(region: Region) -> None:
     assert await region.rebuild() == 4
     assert await region.changes() == []
     assert await region.rebuild() == 0
@@ -82,7 +82,7 @@ async def test_changed_month_is_rolled_up_again_an_hour_after_its_first_change(r
     assert await region.changes() == []
 
 
-async def test_month_of_another_definition_is_rolled_up_again(
+async def test_month_rolled_up_by_another_definition_is_rolled_up_again(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await region.rebuild()
@@ -91,7 +91,9 @@ async def test_month_of_another_definition_is_rolled_up_again(
     assert await rebuild_due_months(region.database, NOW) == 0
 
 
-async def test_month_that_fails_does_not_stop_older_ones(region: Region, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_month_that_fails_does_not_block_older_months(
+    region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
     roll_up = rebuilding._roll_up
 
     async def failing(session: WriteSession, month: date, *given: Any) -> None:
@@ -106,7 +108,7 @@ async def test_month_that_fails_does_not_stop_older_ones(region: Region, monkeyp
     assert await rolled_up(region) == [JANUARY, FEBRUARY, MARCH]
 
 
-async def test_worker_leaves_months_to_another_that_rebuilds(region: Region) -> None:
+async def test_worker_rebuilds_nothing_while_another_worker_rebuilds(region: Region) -> None:
     async with region.database.write() as session:
         assert await rebuild_month(session, MARCH, NOW)
         assert await rebuild_due_months(region.database, NOW) == 0
@@ -114,10 +116,10 @@ async def test_worker_leaves_months_to_another_that_rebuilds(region: Region) -> 
 
 
 @pytest.mark.parametrize("state", ["missing", "changed"])
-async def test_worker_skips_a_month_that_another_commits_first(
+async def test_worker_skips_a_month_that_another_worker_commits_first(
     region: Region, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    """The other commits a month between this one's snapshot and its lock."""
+    """The other worker commits the month between this worker's snapshot and its lock."""
     if state == "changed":
         await region.rebuild()
         await region.connection.execute(
@@ -155,10 +157,10 @@ async def test_nightly_recount_corrects_what_changed_without_triggers(region: Re
     assert CORRECTED._value.get() == corrected + 1
 
 
-async def test_nightly_recount_skips_a_month_that_another_commits_first(
+async def test_nightly_recount_skips_a_month_that_a_worker_commits_first(
     region: Region, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other rolls the month up between this one's snapshot and its lock."""
+    """The other worker rolls the month up between the recount's snapshot and its lock."""
     await region.rebuild()
 
     async def overtaken(session: WriteSession) -> None:
@@ -174,7 +176,7 @@ async def test_nightly_recount_skips_a_month_that_another_commits_first(
     assert await rolled_up(region) == [JANUARY, FEBRUARY, MARCH, APRIL]
 
 
-async def test_nightly_recount_leaves_changed_months(region: Region) -> None:
+async def test_nightly_recount_skips_months_with_recorded_changes(region: Region) -> None:
     await region.rebuild()
     await region.connection.execute("UPDATE appeals SET outcome = 'postponed'")
     changes = await region.changes()

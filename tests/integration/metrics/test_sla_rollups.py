@@ -1,4 +1,4 @@
-"""SLA figures from rollups equal those from rows, whatever changes, in every order of transactions."""
+"""SLA figures from rollups equal those from rows after any changes and in every order of transactions."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ GROUPINGS = (None, *SlaGroupBy)
 
 @pytest.fixture
 def read_months(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Return how many months were read from rollups, for each time that any were."""
+    """Return a list that gets, for each read of rollups, the number of months read."""
     counts: list[int] = []
     query = reading.rollup_query
 
@@ -64,7 +64,7 @@ async def test_figures_equal_those_of_rows_after_random_changes(region: Region, 
                     found = await compute_sla(session, period, group_by, CENTRE, now)
                     expected = await compute_from_rows(session, period, group_by, CENTRE, now)
                     assert found == expected, (group_by, period, now)
-    # Some were all four months, some what the changes left of them.
+    # Some periods read all four months from rollups, some only the unchanged ones.
     assert max(read_months) == 4
     assert {1, 2, 3} & set(read_months)
 
@@ -82,7 +82,7 @@ async def test_renamed_and_moved_organisation_needs_no_rebuild(region: Region, r
     assert set(read_months) == {4}
 
 
-async def test_staff_of_an_organisation_get_its_own_figures(region: Region, read_months: list[int]) -> None:
+async def test_staff_get_only_the_figures_of_their_organisation(region: Region, read_months: list[int]) -> None:
     await region.rebuild()
     staff = Caller("somebody", "", Role.MANAGER, region.organisations[0]).with_right(Right.METRICS_READ)
     async with region.database.read() as session:
@@ -93,13 +93,13 @@ async def test_staff_of_an_organisation_get_its_own_figures(region: Region, read
     assert read_months == []
 
 
-async def test_figures_are_not_read_without_a_snapshot(region: Region) -> None:
+async def test_figures_read_without_a_snapshot_raise_an_error(region: Region) -> None:
     async with region.database.read() as session:
         with pytest.raises(RuntimeError, match="use_snapshot"):
             await compute_sla(session, Period(JANUARY, END), None, CENTRE, NOW)
 
 
-async def test_writer_that_began_in_the_month_and_commits_after_its_rollup_is_seen(
+async def test_change_committed_after_the_rollup_of_its_month_is_counted(
     region: Region, read_months: list[int]
 ) -> None:
     period = month_period(APRIL)
@@ -128,7 +128,7 @@ async def test_writer_that_began_in_the_month_and_commits_after_its_rollup_is_se
 
 
 def interleavings(*counts: int) -> Iterator[tuple[int, ...]]:
-    """Yield every order in which sequences of so many steps can be mixed, as the number of the sequence."""
+    """Yield every interleaving of sequences with these numbers of steps, as a list of sequence numbers."""
     if not any(counts):
         yield ()
     for which, count in enumerate(counts):
@@ -138,7 +138,7 @@ def interleavings(*counts: int) -> Iterator[tuple[int, ...]]:
 
 
 class Worker:
-    """Rebuilds March in two steps: `begin` stops when everything is counted, `finish` commits."""
+    """Rebuilds March in two steps: `begin` counts everything, `finish` commits."""
 
     def __init__(self, database: Database) -> None:
         self._transaction = database.write()
@@ -168,7 +168,7 @@ class Worker:
 
 
 async def test_no_order_of_transactions_shows_a_stale_figure(region: Region, read_months: list[int]) -> None:
-    """A writer and the worker, each with two steps, and a reader, who reads one snapshot."""
+    """A writer and the worker, each with two steps, and a reader of one snapshot."""
     await region.rebuild()
     period = Period(midnight(MARCH), midnight(APRIL))
     changed = await region.connection.fetchval(
@@ -193,5 +193,5 @@ async def test_no_order_of_transactions_shows_a_stale_figure(region: Region, rea
         for which in order:
             await steps[which].pop(0)()
     await writing.close()
-    # In some orders from the rollup, in some from rows.
+    # The reader used the rollup in some orders and rows in others.
     assert 0 < len(read_months) < len(orders)

@@ -1,4 +1,4 @@
-"""The weekly report: figures against rows, recomputed by another program; publication; a week that was printed."""
+"""The weekly report: figures equal those an independent program computes; publication; a week known from print."""
 
 import asyncio
 import csv
@@ -61,7 +61,7 @@ class Reports:
         await self.metrics.service.jobs.schedules[name][1]()
 
     async def exported_tables(self) -> Mapping[str, Sequence[Mapping[str, str]]]:
-        """Return the rows of all tables that the report counts, as CSV has them."""
+        """Return the rows of all tables that the report counts, as exported to CSV."""
         tables = {}
         for name in TABLES:
             file = io.BytesIO()
@@ -162,7 +162,7 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
             assert row["appeals"] == opened[row["organisation_id"]]
 
 
-# The peer groups of the organisations that are made here: none has a name or sphere that says more.
+# The peer groups of the inserted organisations by kind: none has a name or sphere that puts it in another group.
 GROUPS = {
     "regional": "regional_bodies", "municipality": "municipal_units", "institution": "other_institutions"
 }  # fmt: skip
@@ -310,7 +310,7 @@ async def _all_rows(reports: Reports, population: str, **filters: str) -> list[A
     return rows
 
 
-async def test_attention_item_opens_exactly_its_rows(reports: Reports) -> None:
+async def test_each_attention_item_lists_exactly_the_rows_it_counts(reports: Reports) -> None:
     await _generate(reports, 600, weeks=3)
     report = (await reports.get("/2026-W47"))["report"]
     kinds = {item["kind"]: item for item in report["attention"]}
@@ -366,7 +366,7 @@ async def test_rows_of_each_population_are_listed_and_exported(reports: Reports)
     assert len((await reports.get("/2026-W47/rows/opened", oktmo="none", limit=200))["items"]) == nowhere
 
 
-async def test_published_report_stays_and_differences_are_noted(reports: Reports) -> None:
+async def test_published_report_is_unchanged_and_later_differences_are_corrections(reports: Reports) -> None:
     await _generate(reports, 300, weeks=3)
     before = await reports.get("/2026-W47")
     assert (before["status"], before["digest"]) == ("preliminary", None)
@@ -382,7 +382,7 @@ async def test_published_report_stays_and_differences_are_noted(reports: Reports
     )
     assert [event["digest"] for event in events] == [published["digest"]]
 
-    # A message that came late opened an appeal in that week, which since has its answer.
+    # An appeal is dated back into the published week, as if its message had been collected late.
     late = await reports.connection.fetchval(
         "SELECT id FROM appeals WHERE network = 'vk' AND opened_at < '2026-11-16' AND status = 'assigned' LIMIT 1"
     )
@@ -398,7 +398,7 @@ async def test_published_report_stays_and_differences_are_noted(reports: Reports
     assert "/totals/vk/appeals/value" in notes
     assert (await reports.get(""))["items"][0]["corrected"]
 
-    # Open weeks show what is known now; the same differences are noted once.
+    # The next week's report compares with the current figures; equal differences are noted once.
     assert (await reports.get("/2026-W48"))["report"]["totals"][0]["appeals"]["last_week"] == value + 1
     await reports.run_job("note-report-corrections")
     assert await reports.connection.fetchval("SELECT count(*) FROM weekly_report_corrections") == 1
@@ -408,7 +408,7 @@ async def test_published_report_stays_and_differences_are_noted(reports: Reports
     assert "/totals/all/appeals/value" not in again
 
 
-async def test_figures_of_pages_that_a_former_version_did_not_publish_are_no_corrections(reports: Reports) -> None:
+async def test_page_figures_missing_from_a_report_of_an_older_version_are_no_corrections(reports: Reports) -> None:
     await _generate(reports, 100, weeks=3)
     await add_page_scores(reports.connection, SCORED_WEEKS, seed=7)
     await reports.run_job("publish-weekly-report")
@@ -428,7 +428,7 @@ async def test_figures_of_pages_that_a_former_version_did_not_publish_are_no_cor
         assert answer.status_code == 200, kind
 
 
-async def test_appeal_that_is_reopened_later_stays_closed_in_the_week_of_its_closing(reports: Reports) -> None:
+async def test_appeal_reopened_later_still_counts_as_closed_in_its_week(reports: Reports) -> None:
     opened, due = datetime(2026, 11, 17, 10, tzinfo=ZONE), datetime(2026, 11, 19, 10, tzinfo=ZONE)
     closed = datetime(2026, 11, 18, 10, tzinfo=ZONE)
     writer = RowWriter()
@@ -456,12 +456,12 @@ async def test_appeal_that_is_reopened_later_stays_closed_in_the_week_of_its_clo
     assert (await reports.get("/2026-W47"))["corrections"] == []
     (row,) = await _all_rows(reports, "closed_unanswered")
     assert (row["appeal_id"], datetime.fromisoformat(row["at"])) == (str(appeal["id"]), closed)
-    # Now it is awaited again.
+    # In the current week the answer is awaited again.
     now = _figures((await reports.get("/2026-W48"))["report"]["axes"])
     assert [now[code]["value"] for code in ("closed_unanswered", "overdue")] == [0, 1]
 
 
-async def test_reply_that_is_withdrawn_later_makes_no_closing_without_answer(reports: Reports) -> None:
+async def test_reply_withdrawn_later_still_counts_as_an_answer_in_its_week(reports: Reports) -> None:
     opened, due, answered, closed = (datetime(2026, 11, day, 10, tzinfo=ZONE) for day in (16, 24, 17, 18))
     writer = RowWriter()
     appeal = writer.add(
@@ -521,20 +521,22 @@ def _write_entry(
     writer.add("timeline", appeal_id=appeal["id"], at=at, kind=kind, actor="person:test", data=data)
 
 
-async def test_text_of_a_hard_appeal_is_masked_and_gone_after_an_erasure(reports: Reports) -> None:
+async def test_text_of_a_hard_appeal_is_masked_and_removed_by_an_erasure(reports: Reports) -> None:
     await _generate(reports, 200, weeks=2)
     await reports.connection.execute("UPDATE appeals SET text = 'Третий день нет тепла, звоните 8 902 123-45-67'")
     await reports.run_job("publish-weekly-report")
     before = (await reports.get("/2026-W47"))["report"]["hard_appeals"]
     assert {appeal["text"] for appeal in before} == {"Третий день нет тепла, звоните [телефон]"}
-    # What is stored has no words of a citizen, so an erasure need not change it.
+    # The stored report contains no citizen's text, so an erasure need not change it.
     assert "тепла" not in await reports.connection.fetchval("SELECT document FROM weekly_reports")
     await reports.connection.execute("UPDATE appeals SET text = '', erased_at = now()")
     after = (await reports.get("/2026-W47"))["report"]["hard_appeals"]
     assert {appeal["text"] for appeal in after} == {"Текст удалён вместе с персональными данными."}
 
 
-async def test_report_is_published_on_monday_morning_and_missed_weeks_are_made_up(reports: Reports) -> None:
+async def test_report_is_published_on_monday_morning_and_missed_weeks_are_published_later(
+    reports: Reports,
+) -> None:
     weeks = "SELECT array_agg(week ORDER BY week) FROM weekly_reports"
     await reports.run_job("publish-weekly-report")
     assert await reports.connection.fetchval(weeks) is None, "there was no appeal by then"
@@ -545,13 +547,13 @@ async def test_report_is_published_on_monday_morning_and_missed_weeks_are_made_u
     with time_machine.travel(datetime(2026, 11, 23, 7, 1, tzinfo=ZONE), tick=False):
         await reports.run_job("publish-weekly-report")
     assert await reports.connection.fetchval(weeks) == ["2026-W46", "2026-W47"]
-    # A worker that was down for weeks leaves no gap.
+    # A worker that was down for weeks publishes all missed weeks.
     with time_machine.travel(datetime(2026, 12, 16, 9, tzinfo=ZONE), tick=False):
         await reports.run_job("publish-weekly-report")
     assert await reports.connection.fetchval(weeks) == [f"2026-W{number}" for number in range(46, 51)]
 
 
-async def test_published_document_is_what_its_digest_says_and_cannot_be_changed(reports: Reports) -> None:
+async def test_published_document_matches_its_digest_and_cannot_be_changed(reports: Reports) -> None:
     await _generate(reports, 100, weeks=3)
     headers = reports.metrics.headers("head")
     path = "/api/v1/reports/weekly/2026-W47/document"
@@ -576,7 +578,7 @@ async def test_stored_document_with_an_unknown_field_is_still_read(reports: Repo
     await reports.run_job("note-report-corrections")
 
 
-async def test_two_workers_publish_one_report(reports: Reports) -> None:
+async def test_two_concurrent_workers_publish_one_report(reports: Reports) -> None:
     await _generate(reports, 100, weeks=3)
     await asyncio.gather(*(reports.run_job("publish-weekly-report") for _ in range(2)))
     assert await reports.connection.fetchval("SELECT count(*) FROM weekly_reports") == 1
@@ -584,7 +586,7 @@ async def test_two_workers_publish_one_report(reports: Reports) -> None:
     assert await reports.connection.fetchval(ready) == 1
 
 
-async def test_formats_by_ending_and_by_accept_show_the_same_total(reports: Reports) -> None:
+async def test_every_format_chosen_by_suffix_or_accept_shows_the_same_total(reports: Reports) -> None:
     await _generate(reports, 200, weeks=2)
     total = (await reports.get("/2026-W47"))["report"]["totals"][0]["appeals"]["value"]
     headers = reports.metrics.headers("head")
@@ -615,13 +617,13 @@ async def test_nonexistent_or_future_week_is_refused(reports: Reports, week: str
     assert answer.json()["errors"][0]["pointer"] == "path/week"
 
 
-# The week of 19 to 25 June 2023 as it was reported in public: appeals of the week, and of the week before.
+# Published figures of the week of 19 to 25 June 2023: appeals of the week and of the week before.
 CHANNELS = {"pos": (264, 270), "vk": (150, 170), "ok": (94, 118)}
 TOPICS = {"health": (201, 171), "roads": (62, 70), "military": (33, 40), "social": (25, 30), "waste": (23, 35)}
 OTHERS = ("safety", "amenities", "utilities", "education", "transport", "communications", "energy", "ecology")
 
 
-async def test_week_of_june_2023_prints_its_published_totals(reports: Reports) -> None:
+async def test_report_of_june_2023_has_the_totals_published_then(reports: Reports) -> None:
     topic_ids = dict(await reports.connection.fetch("SELECT code, id FROM topics"))
     writer = RowWriter()
     for place, monday in enumerate((datetime(2023, 6, 19, 9, tzinfo=ZONE), datetime(2023, 6, 12, 9, tzinfo=ZONE))):
