@@ -1,4 +1,4 @@
-"""Write files atomically, so that an error never destroys the file that was there before."""
+"""Write files atomically, so that an error leaves an existing file unchanged."""
 
 import codecs
 import os
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from shared.tabular.formula_escaping import harmless
 from shared.tabular.writer import CsvWriter
 
-# Paths of files that are already open, for example by a redirection of the shell: they must not be replaced.
+# Paths of open files, for example of a shell redirection: they must be written to, not replaced.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
 Write = Callable[[Sequence[str]], None]
@@ -53,7 +53,7 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_csv_writer(target: Path) -> Iterator[Write]:
-    """Yield a function that writes one row of a UTF-8 CSV that replaces `target` as `atomic_write` does.
+    """Yield a function that writes one row of a UTF-8 CSV; the CSV replaces `target` as `atomic_write` does.
 
     A row without cells is written as a blank line.
     """
@@ -63,7 +63,7 @@ def atomic_csv_writer(target: Path) -> Iterator[Write]:
 
 
 def rename_clashing_columns(columns: Sequence[str], results: Sequence[str]) -> list[str]:
-    """Return the names of a file's own columns when the columns `results` are added to it.
+    """Return the columns of a file, renamed where one clashes with an added column of `results`.
 
     A column named like a result becomes `given_<name>`, or `given_given_<name>` if that is taken as well.
     """

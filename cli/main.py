@@ -32,7 +32,7 @@ app.add_typer(webhooks.app, name="webhooks")
 
 
 class Process(StrEnum):
-    """Which part of a service a process runs."""
+    """The part of a service that a process runs."""
 
     ALL = "all"
     API = "api"
@@ -51,7 +51,7 @@ class JobService(StrEnum):
 
 @app.callback()
 def check_environment() -> None:
-    """Refuse to start with a variable that was renamed, or without the folder of secrets that is named."""
+    """Exit with 1 if a renamed variable is set, or if the folder of GOSPABLIK_SECRETS_DIR does not exist."""
     try:
         refuse_renamed_variables(os.environ)
     except RenamedVariableError as error:
@@ -74,7 +74,7 @@ def classify(
     ],
     target: Annotated[Path, typer.Option("--out", help="CSV to write", dir_okay=False, writable=True)],
 ) -> None:
-    """Classify the messages of a file: is an answer needed, about what, where, how urgent.
+    """Classify the messages of a file: need of an answer, topic, location, urgency.
 
     Optional columns besides `text`: network, kind, page_owner, page_municipality, post_context.
     """
@@ -85,9 +85,9 @@ def classify(
 
 @app.command()
 def up(
-    demo: Annotated[bool, typer.Option(help="Fill the registry with a region and let citizens write")] = True,
+    demo: Annotated[bool, typer.Option(help="Fill the registry with a region; emulated citizens write")] = True,
 ) -> None:
-    """Run everything on this machine; Ctrl-C stops it, the data stays in .data."""
+    """Run the whole system on this machine; Ctrl-C stops it, the data stays in .data."""
     from rich.console import Console
 
     from cli.embedded.settings import EmbeddedSettings
@@ -160,7 +160,7 @@ def gateway_config(
 
 @app.command()
 def starter_rules() -> None:
-    """Activate the starter routing rules, unless a rule or a set was ever made. Reads the settings of appeals."""
+    """Activate the starter routing rules, unless rules exist. Reads the settings of appeals."""
     from cli.deployment import starter_rules as deployment
 
     number = asyncio.run(deployment.install())
@@ -190,7 +190,9 @@ def status() -> None:
 
 @app.command()
 def create_demo_people(
-    organisation: Annotated[str | None, typer.Option(help="Organisation the person `org` belongs to")] = None,
+    organisation: Annotated[
+        str | None, typer.Option(help="Id of the organisation of the person `org`; without it, there is no `org`")
+    ] = None,
 ) -> None:
     """Create the people of the demo; refused in production."""
     from cli.demo.demo_people import ensure_people
@@ -218,7 +220,7 @@ def add_person(
         typer.Option(help="The person's subject at the region's OIDC issuer; such a person gets no password"),
     ] = None,
 ) -> None:
-    """Create a person of the centre and print the password: how a new deployment gets its first user.
+    """Create a person of the centre, the first user of a new deployment, and print the password.
 
     Reads GOSPABLIK_DATABASE_URL of registry's role.
     """

@@ -1,4 +1,4 @@
-"""A client of a running system's API, for commands: signs in, retries after a lost connection, explains errors."""
+"""API client for the commands: signs in, retries after a lost connection, explains errors."""
 
 import asyncio
 import os
@@ -22,24 +22,24 @@ RETRY_SECONDS = 120.0
 RETRYABLE_STATUSES = {502, 503, 504}
 REQUEST_IN_PROGRESS = "/problems/idempotent-request-in-progress"
 CHUNK_BYTES = 64 * 1024
-# Sending a large file, and processing it in the registry, takes a long time.
+# Uploading a large file and processing it in the registry may take minutes.
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600)
 
 
 class ApiError(Exception):
-    """The system refused the request or cannot be reached; the message is for the user of the command."""
+    """The system refused the request or cannot be reached; the message is shown to the user of the command."""
 
 
 class _ApiUnavailableError(Exception):
-    """The system answered with a status that calls for a retry."""
+    """The system responded with a status of `RETRYABLE_STATUSES`."""
 
 
 @dataclass(frozen=True)
 class Connection:
-    """The address of the system and the user.
+    """The address of the system and the credentials of the user.
 
-    Without a password, the demo password is tried on loopback; then a terminal user is asked. `token`: an access
-    token, instead of user and password.
+    Without a password, the demo password is tried on loopback; then a user at a terminal is asked for one.
+    `token`: an access token, used instead of user and password.
     """
 
     url: str
@@ -68,7 +68,7 @@ class ApiClient:
         """Sign in; at a terminal, ask for the password if no known one is accepted."""
         if self._connection.token is not None:
             if self._headers:
-                raise ApiError("The access token was refused: it has expired, or is not of this system")
+                raise ApiError("The access token was refused: it has expired, or another system issued it")
             self._headers = {"Authorization": f"Bearer {self._connection.token}"}
             return
         for password in [self._password] if self._password else self._connection.passwords():
@@ -77,7 +77,7 @@ class ApiClient:
         if self._connection.password is not None or self._password is not None or not sys.stdin.isatty():
             raise ApiError(
                 f"The sign-in of {self._connection.user} at {self._connection.url} was refused: give the password "
-                "by --password or GOSPABLIK_PASSWORD"
+                "with --password or GOSPABLIK_PASSWORD"
             )
         import getpass  # noqa: PLC0415 — most runs do not need it
 
@@ -111,8 +111,8 @@ class ApiClient:
     ) -> tuple[int, dict[str, Any]]:
         """Send a file and return status and body of the response; `on_progress` gets the number of bytes sent.
 
-        `accept_status` counts as a success. After a lost response the request is sent again: the idempotency key
-        makes sure that nothing is done twice.
+        `accept_status` counts as a success. If the response is lost, the request is sent again: the idempotency
+        key ensures that the file is processed once.
         """
         key = {"Idempotency-Key": str(uuid4()), "Content-Type": "application/octet-stream"}
         while True:
@@ -129,7 +129,7 @@ class ApiClient:
             await asyncio.sleep(1)
 
     async def download(self, path: str, *, on_progress: Callable[[int], None], **query: Any) -> bytes:
-        """Return a whole file; `on_progress` gets the number of bytes received."""
+        """Download a file and return its content; `on_progress` gets the number of bytes received."""
         params = {name: str(value) for name, value in query.items()}
         content = bytearray()
         try:
@@ -137,7 +137,7 @@ class ApiClient:
                 self._api + path, params=params, headers=self._headers, timeout=FILE_TIMEOUT
             ) as response:
                 if response.status >= 300:
-                    raise ApiError(f"The file was refused (GET {path}: {response.status})")
+                    raise ApiError(f"The download was refused (GET {path}: {response.status})")
                 async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                     content += chunk
                     on_progress(len(content))
@@ -159,7 +159,7 @@ class ApiClient:
     async def call(
         self, method: str, path: str, *, accept_status: int | None = None, **options: Any
     ) -> tuple[int, dict[str, Any]]:
-        """Return status and body of one call; an expired token is renewed once."""
+        """Send a request and return status and body; after a 401, sign in again and repeat it once."""
         status, answer = await self._with_retries(method, path, **options)
         if status == 401:
             await self.sign_in()
@@ -194,7 +194,7 @@ class ApiClient:
     ) -> tuple[int, dict[str, Any]]:
         all_headers = self._headers | (headers or {})
         if callable(make_body := options.get("data")):
-            # A stream can be read only once: each attempt gets its own.
+            # A stream can be read only once: each attempt gets a new one.
             options["data"] = make_body()
         async with self._http.request(method, self._api + path, headers=all_headers, **options) as response:
             if response.status in RETRYABLE_STATUSES:
@@ -214,7 +214,7 @@ async def _chunks(content: bytes, on_progress: Callable[[int], None]) -> AsyncIt
 
 @asynccontextmanager
 async def signed_in(connection: Connection) -> AsyncIterator[ApiClient]:
-    """Yield a client that is signed in as this person.
+    """Yield a client signed in with these credentials.
 
     Raises `ApiError` if the certificates cannot be read or the sign-in fails.
     """

@@ -8,7 +8,7 @@ from typing import Any
 from cli.api_client.client import ApiClient, ApiError, Connection, signed_in
 
 POLL_SECONDS = 1.0
-# What a record needs to be repeated.
+# The fields of a record that repeating its erasure needs.
 _REPEATED = ("author_digest", "ground", "reference", "until")
 
 
@@ -21,8 +21,9 @@ async def erase(
     ground: str,
     reference: str,
 ) -> int:
-    """Erase one author, named by the key, by the number of an appeal or by the id of a message. Return the exit
-    code.
+    """Erase the personal data of one author and return the exit code.
+
+    The author is given by the key, the number of an appeal or the id of a message.
     """
     async with signed_in(connection) as client:
         key = author_key or await _find_author(client, appeal, message_id)
@@ -39,7 +40,7 @@ async def print_erasures(connection: Connection) -> int:
 
 
 async def repeat(connection: Connection, path: Path) -> int:
-    """Repeat the erasures whose records a file has, the oldest first. Return the exit code."""
+    """Repeat the erasures recorded in a file, oldest first. Return the exit code."""
     records = _read_records(path)
     code = 0
     async with signed_in(connection) as client:
@@ -58,7 +59,7 @@ def _read_records(path: Path) -> list[dict[str, Any]]:
             record = json.loads(line)
             records.append({name: record[name] for name in _REPEATED})
         except (ValueError, KeyError, TypeError) as error:
-            raise ApiError(f"Line {number} of {path} is no record of `gospablik erasures`: {error!r}") from error
+            raise ApiError(f"Line {number} of {path} is not a `gospablik erasures` record: {error!r}") from error
     return records
 
 
@@ -67,17 +68,17 @@ async def _find_author(client: ApiClient, appeal: int | None, message_id: str | 
         message_id = await _first_message(client, appeal)
     found: str | None = (await client.get(f"/messages/{message_id}"))["author_key"]
     if found is None:
-        raise ApiError("The page itself wrote this message")
+        raise ApiError("The page itself wrote this message: give the id of a citizen's message")
     return found
 
 
 async def _first_message(client: ApiClient, appeal: int | None) -> str:
     found = (await client.get("/appeals", number=appeal))["items"]
     if not found:
-        raise ApiError(f"There is no appeal number {appeal}")
+        raise ApiError(f"No such appeal: number {appeal}")
     messages = (await client.get(f"/appeals/{found[0]['id']}"))["messages"]
     if not messages:
-        raise ApiError("The appeal did not come from a network: it has no author whom the system knows")
+        raise ApiError("The appeal did not come from a network, so the system does not know its author")
     first: str = messages[0]["id"]
     return first
 

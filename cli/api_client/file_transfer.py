@@ -1,4 +1,4 @@
-"""Upload files to a running system and download them, and print the result."""
+"""Import files into a running system and download files from it, with progress and results printed."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from cli.api_client.client import ApiError, Connection, signed_in
 from cli.atomic_files import FileNotWrittenError, atomic_write
 
 FORMATS = {".csv": "csv", ".xlsx": "xlsx"}
-# How many changes of a dry run are listed; the others are only counted.
+# The number of changed rows that a dry run lists; further rows are only counted.
 MAX_LISTED_CHANGES = 50
 
 console = Console(highlight=False)
@@ -104,7 +104,7 @@ async def export(connection: Connection, file: Path, headings: str) -> int:
 
 
 async def save(connection: Connection, path: str, file: Path, **query: str) -> int:
-    """Download into a file as `download` does, and return the exit code. Raises only `ApiError`."""
+    """Call `download`, with its `FileNotWrittenError` raised as `ApiError`. Return the exit code."""
     try:
         return await download(connection, path, file, **query)
     except FileNotWrittenError as error:
@@ -114,8 +114,8 @@ async def save(connection: Connection, path: str, file: Path, **query: str) -> i
 async def download(connection: Connection, path: str, file: Path, **query: str) -> int:
     """Replace a file with a download from the API and return the exit code.
 
-    Raises `FileNotWrittenError` if the file cannot be written, mostly before the request is sent, and `ApiError`
-    if the download fails.
+    Raises `FileNotWrittenError` if the file cannot be written (mostly found before the request is sent) and
+    `ApiError` if the download fails.
     """
     with atomic_write(file) as out:
         async with signed_in(connection) as client:

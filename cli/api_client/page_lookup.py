@@ -1,4 +1,4 @@
-"""Find a page by its address in the network, its short name or our id."""
+"""Find a registered page by its address in the network, its short name or its id in the registry."""
 
 from typing import Any
 from uuid import UUID
@@ -8,14 +8,14 @@ from shared.networks import NETWORKS
 
 
 async def find_page(client: ApiClient, text: str) -> dict[str, Any]:
-    """Return the registered page. Raises `ApiError` if there is none, or more than one."""
+    """Return the registered page. Raises `ApiError` if no page or more than one page matches."""
     try:
         return await client.get(f"/pages/{UUID(text)}")
     except ValueError:
         pass
     found = await _find_by_address(client, text)
     if not found:
-        raise ApiError(f"No page «{text}» is registered: give its address in the network or our id")
+        raise ApiError(f"No such page: «{text}». Give its address in the network or its id in the registry")
     if len(found) > 1:
         raise ApiError(f"«{text}» may be {', '.join(page['url'] for page in found)}: give the whole address")
     return found[0]
@@ -33,6 +33,6 @@ async def _find_by_address(client: ApiClient, text: str) -> list[dict[str, Any]]
 
 
 async def _search_pages(client: ApiClient, **query: str) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the pages found, or why the address is refused."""
+    """Return the pages found and None, or an empty list and the reason why the address is refused."""
     status, answer = await client.call("GET", "/pages", params=query, accept_status=422)
     return ([], str(answer["detail"])) if status == 422 else (answer["items"], None)

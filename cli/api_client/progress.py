@@ -1,4 +1,4 @@
-"""Print the tables of `gospablik ingest` and the progress of work that the services do."""
+"""Print the tables of `gospablik ingest` and the progress of backfills and reconciliations."""
 
 import asyncio
 from datetime import datetime
@@ -79,7 +79,7 @@ async def follow_reconciliation(
                 "/sources/reconciliations", body | ({"network": network} if network else {})
             )
             if not started["page_count"]:
-                raise ApiError("Ingest reads no page of this network")
+                raise ApiError("No page of this network is read: register one, or give another --network")
             query = {"network": network, "started_from": started["started_at"]}
         summary = await _wait_until_compared(client, query)
     table = Table("pages", "compared", "gaps", "within grace", "edited", "deleted")
@@ -87,13 +87,13 @@ async def follow_reconciliation(
     table.add_row(f"{summary['finished']} of {summary['requested']}", *(str(summary[name]) for name in names))
     console.print(table)
     if summary["finished"] < summary["requested"]:
-        console.print("The others cannot be compared now and are retried later. See `gospablik ingest sources`.")
+        console.print("The other pages cannot be compared now and are retried. See `gospablik ingest sources`.")
         return 1
     return 0
 
 
 async def _wait_until_compared(client: ApiClient, query: dict[str, Any]) -> dict[str, Any]:
-    """Return the summary once all pages are finished, or once all others fail and nothing changes."""
+    """Return the summary once all pages are compared, or once the rest keep failing without a change."""
     unchanged, previous = 0, None
     with _progress() as progress:
         bar = progress.add_task("compared", total=None, text="")
@@ -112,7 +112,7 @@ async def _wait_until_compared(client: ApiClient, query: dict[str, Any]) -> dict
 
 
 async def print_sources(connection: Connection, page_name: str | None, network: str | None) -> int:
-    """Print how pages are read. Return 1 if one of them is not healthy."""
+    """Print how pages are read. Return 0 if all are healthy or not read yet, else 1."""
     table = Table("page", "network", "state", "lag", "token", "last message", "gaps", "compared", "problems")
     healthy = True
     async with signed_in(connection) as client:

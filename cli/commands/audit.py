@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from shared.audit.hash_chain import ChainHead, VerificationResult
 
 app = typer.Typer(
-    help="The audit trail: check that nobody changed it.",
+    help="Verify that the audit trail was not changed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.callback()
 def _group() -> None:
-    """The audit trail: check that nobody changed it."""
+    """Verify that the audit trail was not changed."""
 
 
 @app.command()
@@ -33,8 +33,8 @@ def verify(
 ) -> None:
     """Verify the chain and print the first wrong position; exit code 1 if there is one.
 
-    Prints the chain's head. Keep it elsewhere: only with it can a truncated or rebuilt chain be detected.
-    Reads GOSPABLIK_DATABASE_URL of any service's role; without it, the embedded run of this data folder.
+    Prints the chain's head. Keep it outside the database: without it, a truncated or rebuilt chain is not
+    detected. Reads GOSPABLIK_DATABASE_URL of any service's role; without that variable, uses the embedded run.
     """
     from shared.audit.hash_chain import ChainHead
 

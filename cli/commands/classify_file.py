@@ -43,7 +43,7 @@ _NETWORKS = frozenset(
     for name, about in NETWORKS.items()
     for spelling in ("", name, about.title, about.short_title or "")
 )
-# ОКТМО: five digits for region and municipality, then the settlement.
+# ОКТМО: five digits for region and municipality, then three or six for the settlement.
 _OKTMO = re.compile(r"(\d{5})\d{3}(?:\d{3})?(?:\.0)?")
 
 
@@ -64,7 +64,7 @@ class _UnknownValues:
 
 
 class _MessageReader:
-    """Reads the rows of a file as messages with their context."""
+    """Converts the rows of a file to messages with their context."""
 
     def __init__(self, header: TableHeader) -> None:
         self._text_column = header.column_index("text")
@@ -79,7 +79,7 @@ class _MessageReader:
         self._number = 0
 
     def read(self, row: Sequence[str]) -> tuple[str, MessageContext]:
-        """Return the text and the context of the next message."""
+        """Return the text and the context of the message in this row."""
         self._number += 1
         cell = dict.fromkeys(_CONTEXT_COLUMNS, "") | {
             name: unescaped(row[index]).strip() for name, index in self._columns.items()
@@ -118,7 +118,7 @@ def _by_oktmo() -> dict[str, str]:
 
 
 def _municipality(text: str) -> str | None:
-    """Return the municipality by its name in any spelling, its ОКТМО code, or that of a settlement in it."""
+    """Return the municipality of a name in any spelling or of an ОКТМО code, also of a settlement in it."""
     code = _OKTMO.fullmatch("".join(text.split()))
     return page_location(None, _by_oktmo().get(code[1]) if code else text).municipality
 
@@ -126,9 +126,9 @@ def _municipality(text: str) -> str | None:
 def classify_file(source: Path, target: Path) -> int:
     """Write the rows of `source` with their classification to `target` and return the number of rows.
 
-    Number, order and columns of the rows are kept, including blank lines; a column named like a result becomes
-    `given_<name>`. `target` is replaced at the end or not at all, and may be `source`. A file that cannot be read
-    or written is reported in one line, and the command exits with 2.
+    All rows, blank lines and columns are kept in their order; a column named like a result becomes
+    `given_<name>`. `target` is replaced once all rows are written, and may be the same file as `source`. If a
+    file cannot be read or written, the reason is printed in one line and the command exits with 2.
     """
     try:
         return _classify(source, target)

@@ -51,7 +51,7 @@ def run_command(work: Callable[[], Awaitable[int]], interrupted: str) -> None:
 
 
 def read_settings(kind: "type[S]") -> "S":
-    """Return settings from the environment; print what is wrong with which variable, and exit with 1."""
+    """Return settings from the environment; if variables are invalid, print the reasons and exit with 1."""
     from pydantic import ValidationError
 
     try:

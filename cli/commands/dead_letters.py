@@ -7,7 +7,7 @@ from shared.settings import ServiceName, settings
 
 
 async def list_dead_letters(service: ServiceName) -> list[str]:
-    """Return one line for each dead-lettered job of a service, newest first. Run as its database role."""
+    """Return one line for each dead-lettered job of a service, newest first. Needs the service's database role."""
     connection = await connect(settings().direct_url)
     try:
         jobs = await Jobs(service).list_dead_letters(connection)
@@ -20,7 +20,7 @@ async def list_dead_letters(service: ServiceName) -> list[str]:
 
 
 async def requeue(service: ServiceName, ids: list[int]) -> None:
-    """Put dead-lettered jobs back into the queue, with no attempts counted."""
+    """Put dead-lettered jobs back into the queue and reset their attempts to zero."""
     database = Database(settings().direct_url, 1, name="dead-letters")
     try:
         async with database.write() as session:

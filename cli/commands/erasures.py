@@ -1,4 +1,4 @@
-"""The commands `gospablik erase` and `gospablik erasures`: personal data removed on request, and the records."""
+"""The commands `gospablik erase` (personal data, on request) and `gospablik erasures` (the records)."""
 
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
@@ -29,9 +29,9 @@ def erase(
         int | None, typer.Option(help="Number of an appeal of the author, instead of the key")
     ] = None,
     message: Annotated[str | None, typer.Option(help="Id of a message of the author, instead of the key")] = None,
-    ground: Annotated[Ground, typer.Option(help="Why")] = Ground.REQUEST_OF_THE_PERSON,
+    ground: Annotated[Ground, typer.Option(help="Why the data is erased")] = Ground.REQUEST_OF_THE_PERSON,
     reference: Annotated[
-        str | None, typer.Option(help="Number of the document that asks for it; no personal data")
+        str | None, typer.Option(help="Number of the document that requests it; no personal data")
     ] = None,
     repeat: Annotated[
         Path | None,
@@ -46,9 +46,9 @@ def erase(
     user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Erase everything that a citizen wrote until now. It cannot be undone.
+    """Erase everything that a citizen wrote until now. This cannot be undone.
 
-    Prints the record when it is done.
+    Prints the record of the erasure when it is finished.
     """
     from cli.api_client import erasures
     from cli.api_client.client import Connection
@@ -56,11 +56,11 @@ def erase(
     connection = Connection(url, user, password)
     named = [one for one in (author_key, appeal, message, repeat) if one is not None]
     if len(named) != 1:
-        raise typer.BadParameter("give the author's key, --appeal, --message or --repeat, one of them")
+        raise typer.BadParameter("give exactly one of the author's key, --appeal, --message and --repeat")
     if repeat is not None:
         run_command(lambda: erasures.repeat(connection, repeat), INTERRUPTED)
     if reference is None:
-        raise typer.BadParameter("--reference: the number of the document that asks for it")
+        raise typer.BadParameter("give --reference: the number of the document that requests the erasure")
     run_command(
         lambda: erasures.erase(
             connection,
@@ -75,7 +75,7 @@ def erase(
 
 
 def list_erasures(url: Url = LOCAL_URL, user: User = DEFAULT_USER, password: Password = None) -> None:
-    """Print the records of all erasures as JSON lines. Keep them outside the database: they outlive a restore."""
+    """Print the records of all erasures as JSON lines. Keep them outside the database, for a restore."""
     from cli.api_client import erasures
     from cli.api_client.client import Connection
 

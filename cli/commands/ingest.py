@@ -1,4 +1,4 @@
-"""The commands `gospablik ingest`: backfill, reconciliation and the state of sources."""
+"""The commands `gospablik ingest`: backfill, reconcile, and show the state of sources."""
 
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
@@ -12,7 +12,7 @@ from shared.clock import REGION_TIME_ZONE
 from shared.networks import NETWORKS
 
 app = typer.Typer(
-    help="Intake of messages: how each page is read, what was missed, history.",
+    help="Intake of messages: backfill history, find missed messages, show how pages are read.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -23,7 +23,10 @@ OptionalNetwork = Annotated[str | None, typer.Option("--network", help=f"{' or '
 
 
 def parse_moment(given: str) -> datetime:
-    """Return a date or time as typed by the user, by default in the region's zone. Raise typer.BadParameter."""
+    """Return the moment that the user typed, by default in the region's time zone.
+
+    Raises typer.BadParameter if it is not a date or time in ISO format.
+    """
     try:
         found = datetime.fromisoformat(given)
     except ValueError as error:
@@ -48,7 +51,7 @@ def backfill(
     user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Fetch a page's history and show the progress. Ctrl-C stops showing it; the same command shows it again."""
+    """Fetch a page's history and show the progress. Ctrl-C hides it; the same command shows it again."""
     from cli.api_client import progress
     from cli.api_client.client import Connection
 
@@ -81,7 +84,7 @@ def reconcile(
     *,
     page: OptionalPage = None,
     network: OptionalNetwork = None,
-    since: Annotated[str | None, typer.Option(help="If not given, from the end of the last comparison")] = None,
+    since: Annotated[str | None, typer.Option(help="If not given, the end of the last comparison")] = None,
     url: Url = LOCAL_URL,
     user: User = DEFAULT_USER,
     password: Password = None,

@@ -1,4 +1,4 @@
-"""The commands `gospablik notices`: take returned letters, and show what letters look like."""
+"""The commands `gospablik notices`: record returned letters, and write examples of letters."""
 
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
@@ -25,11 +25,12 @@ def _group() -> None:
 
 @app.command()
 def bounce() -> None:
-    """Read a returned letter from standard input, for the mail server to call.
+    """Read a returned letter from standard input and record it. The mail server calls this.
 
-    Its notices fail, and after several an address gets nothing more. Any other message changes nothing: the exit
-    code is always 0 for it, so that the mail server does not return it. Without the database it is 75: the mail
-    server tries again. Reads GOSPABLIK_DATABASE_URL and GOSPABLIK_ENCRYPTION_KEYS of webhooks.
+    The notices of the letter become failed; after several returned letters an address gets no more. Any other
+    message changes nothing and exits with 0, so that the mail server does not return it. If the database is not
+    available, the exit code is 75: the mail server tries again. Reads GOSPABLIK_DATABASE_URL and
+    GOSPABLIK_ENCRYPTION_KEYS of webhooks.
     """
     from cli.deployment.prepare import read_variables
     from services.webhooks.notices.bounces import parse_bounce
@@ -38,7 +39,7 @@ def bounce() -> None:
 
     found = parse_bounce(sys.stdin.buffer.read(), webhooks_settings().encryption_keys)
     if found is None:
-        typer.echo("not the report of a letter that could not be delivered: nothing changes")
+        typer.echo("the message does not report an undelivered letter: nothing is changed")
         return
     try:
         known = asyncio.run(

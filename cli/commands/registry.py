@@ -18,7 +18,7 @@ app = typer.Typer(
 
 
 class Headings(StrEnum):
-    """Headings of an export."""
+    """The language of the column headings of an export."""
 
     EN = "en"
     RU = "ru"
@@ -40,9 +40,9 @@ def import_file(
     user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Change the registry to match a file: all of it or nothing.
+    """Add and change organisations and pages from a file: all rows or none.
 
-    Exits with 1 when a cell is invalid; each invalid cell is listed with the reason.
+    If a cell is invalid, nothing is changed; invalid cells are listed with the reason, and the exit code is 1.
     """
     from cli.api_client import file_transfer
     from cli.api_client.client import Connection
@@ -67,7 +67,7 @@ def export(
     user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Write the whole registry to a file that can be imported again."""
+    """Write all organisations and pages to a file that can be imported again."""
     from cli.api_client import file_transfer
     from cli.api_client.client import Connection
 

@@ -48,7 +48,7 @@ def weekly(
     user: User = DEFAULT_USER,
     password: Password = None,
 ) -> None:
-    """Download the report of a week: as it was published, or preliminary."""
+    """Download the report of a week: the published one or, before publication, a preliminary one."""
     from cli.api_client import file_transfer
     from cli.api_client.client import Connection
 

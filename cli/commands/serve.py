@@ -10,7 +10,7 @@ from shared import logs, service
 
 
 def serve(name: str, process: service.Process) -> None:
-    """Serve until a signal stops the process. Raise typer.BadParameter for an unknown name."""
+    """Serve until a signal stops the process. Raises typer.BadParameter for an unknown service name."""
     if name == "gateway":
         serve_gateway()
     elif name in SERVICES:

@@ -38,7 +38,7 @@ from shared.tabular.reader import UnreadableTableError
 COLUMNS = ("label", "top3", "confidence")
 MAX_LISTED_ROWS = 20
 ROWS_PER_BATCH = 2_000
-TRAINING_OVERLAP_NOTE = "{known} of {rows} rows are in its training set: the scores are too good"
+TRAINING_OVERLAP_NOTE = "{known} of {rows} rows are in its training set: the scores are too high"
 
 console = Console(highlight=False, soft_wrap=True)
 stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -90,7 +90,7 @@ def train(data: Path, text: str, label: str, model: Path, names: str | None, *, 
 
 
 def _load_model(model: Path) -> StoredModel:
-    """Return the active version, or the newest if none is active, and print that."""
+    """Return the active version of a model; if none is active, print so and return the newest."""
     store = ModelStore(model)
     stored = store.load()
     if store.active_version() is None:
@@ -99,14 +99,14 @@ def _load_model(model: Path) -> StoredModel:
 
 
 def _count_training_rows(stored: StoredModel, texts: Sequence[str]) -> int:
-    """Return how many of the masked texts are in a model's training set."""
+    """Return the number of masked texts that are in the model's training set."""
     return int(np.isin(text_digests(texts), stored.training_digests).sum())
 
 
 def evaluate_model(
     data: Path, text: str, label: str, model: Path, target_accuracy: float, *, as_json: bool
 ) -> None:
-    """Score the active model on a file."""
+    """Score the active version of a model (else the newest) on a file and print the scores."""
     found = _read(data, text, label, "-")
     stored = _load_model(model)
     level = stored.card["automatic"].get(f"{target_accuracy:.2f}")
@@ -140,7 +140,7 @@ def evaluate_learning(
     seeds: Sequence[int],
     as_json: bool,
 ) -> None:
-    """Train and test on splits; print the mean scores beside those of the baseline."""
+    """Train and test on random splits of a file; print the mean scores of our model and the baseline."""
     found = _read(data, text, label, names)
     if found.names_column:
         stderr_console.print(f"labels are named by «{found.names_column}»", markup=False)
@@ -181,7 +181,9 @@ def evaluate_learning(
             rows, f"{len(found.texts):,} rows, {len(seeds)} splits of 80/20, automatic at {target_accuracy:.0%}"
         )
     )
-    console.print("calibration error: expected, over ten bins of equally many rows; threshold: from the 80 alone")
+    console.print(
+        "calibration error: expected, over ten bins of equally many rows; threshold: from the training 80 % only"
+    )
 
 
 MeanAndSpread = tuple[float, float] | None
@@ -224,10 +226,10 @@ class _RowCounts:
 
 
 def predict(data: Path, text: str, label: str | None, model: Path, out: Path) -> None:
-    """Write every row with its predicted labels.
+    """Write every row of a file with its predicted labels.
 
-    A row without text gets none, a blank line stays blank. A column named like a result becomes `given_<name>`. If
-    the file has the column `label`, print how many predictions are correct.
+    A row without text gets empty cells, a blank line stays blank. A column named like a result becomes
+    `given_<name>`. If the file has the column `label`, the accuracy is printed.
     """
     counts = _RowCounts()
     stored = _load_model(model)
@@ -238,7 +240,7 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
             write([*rename_clashing_columns(table.columns, COLUMNS), *COLUMNS])
             while batch := list(islice(table.rows, ROWS_PER_BATCH)):
                 rows = [row for row in batch if row]
-                # Prepare a text as training does.
+                # Texts must be prepared as in training.
                 texts = [mask(unescaped(row[at_text]).strip()) for row in rows]
                 labels = ["" if at_label is None else unescaped(row[at_label]).strip() for row in rows]
                 ranked = iter(stored.classifier.rank([text for text in texts if text], TOP_LABELS))
@@ -254,7 +256,7 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
 
 
 def _label_column(table: TableHeader, label: str, at_text: int) -> int | None:
-    """Return the index of the column to compare with, or None: a file to predict needs no such column."""
+    """Return the index of the column with the correct labels; None if the file has no such column."""
     try:
         found = table.column_index(label)
     except UnreadableTableError as error:

@@ -1,4 +1,4 @@
-"""The commands `gospablik topics`: train and use a classifier on own data, and export people's decisions."""
+"""The commands `gospablik topics`: train and use a custom classifier, and export people's decisions."""
 
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
@@ -23,7 +23,7 @@ Model = Annotated[Path, typer.Option("--model", help="The folder of the model", 
 Names = Annotated[
     str | None,
     typer.Option(
-        "--names", help="A column with the names of the labels; if not given, it is searched for; - for none"
+        "--names", help="The column with the names of the labels; if not given, it is detected; - for none"
     ),
 ]
 TargetAccuracy = Annotated[
@@ -35,14 +35,14 @@ TargetAccuracy = Annotated[
 
 
 def _load_training() -> ModuleType:
-    """Return the module of training; exit with 1 in the image of the services, which has no packages for it."""
+    """Return the module `topic_training`; exit with 1 if its packages are missing, as in the services' image."""
     try:
         from cli.commands import topic_training
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("scipy", "sklearn"):
             raise
         typer.echo(
-            "This image has no packages for training. Build the one that has: "
+            "This image has no packages for training. Build an image that has them: "
             "docker build --target training -t gospablik-training .",
             err=True,
         )
@@ -82,7 +82,7 @@ def evaluate(
     ] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object")] = False,
 ) -> None:
-    """Print the scores of a model on a file; without a model, those of training on it, beside a baseline."""
+    """Score a model on a file; without --model, train and test on splits of it and compare with a baseline."""
     topic_training = _load_training()
     if model is not None:
         topic_training.report_errors(
@@ -116,7 +116,7 @@ def predict(
         ),
     ] = None,
 ) -> None:
-    """Write the rows of a file with the added columns `label, top3, confidence`, in their order."""
+    """Write the rows of a file, in their order, with the added columns `label, top3, confidence`."""
     topic_training = _load_training()
     topic_training.report_errors(lambda: topic_training.predict(data, text, label, model, out))
 

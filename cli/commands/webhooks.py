@@ -1,4 +1,4 @@
-"""The command `gospablik webhooks listen`: shows deliveries, or events of the feed, as they come."""
+"""The command `gospablik webhooks listen`: print deliveries, or events of the feed, as they arrive."""
 
 # ruff: noqa: PLC0415 - services start through this program: these commands load only what they need
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cli.api_client.client import ApiClient
 
-# Less than the client waits for a response.
+# Must be less than the total timeout of `ApiClient`.
 WAIT_SECONDS = 20
 
 app = typer.Typer(help="Try webhooks and the event feed.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -57,11 +57,11 @@ def listen(
             await print_feed(client, after, types)
         return 0
 
-    run_command(work, "Stopped. --after and the last position continue from there.")
+    run_command(work, "Stopped. To continue, give the last position with --after.")
 
 
 async def print_feed(client: "ApiClient", after: str, types: str | None) -> None:
-    """Print the events of the feed after a position, and wait for more, without end."""
+    """Print the events of the feed after a position; wait for new ones until the process is stopped."""
     while True:
         page = await client.get("/events", after=after, types=types, wait=WAIT_SECONDS)
         for event in page["items"]:
@@ -75,17 +75,20 @@ def _receive(port: int, secret: str | None) -> None:
     try:
         receiver = build_receiver(secret)
     except binascii.Error as error:
-        raise typer.BadParameter("it is not whsec_ and base64", param_hint="--secret") from error
+        raise typer.BadParameter("the secret must be whsec_ followed by base64", param_hint="--secret") from error
     typer.echo(f"Waiting for deliveries at http://127.0.0.1:{port}/ (Ctrl-C stops)")
     try:
         web.run_app(receiver, host="127.0.0.1", port=port, print=None)
     except OSError as error:
-        typer.echo(f"Port {port} cannot be used: {error.strerror or error}. Choose another by --port", err=True)
+        typer.echo(f"Port {port} cannot be used: {error.strerror or error}. Choose another with --port", err=True)
         raise typer.Exit(1) from error
 
 
 def build_receiver(secret: str | None) -> "web.Application":
-    """Return the receiver; without a secret it verifies nothing and says so. Raises `binascii.Error`."""
+    """Return the receiver of deliveries; without a secret it prints that signatures are not checked.
+
+    Raises `binascii.Error` if the secret is not base64.
+    """
     from aiohttp import web
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 

@@ -1,4 +1,4 @@
-"""The API client of the demo: the gateway as `centre`, and the control APIs of the emulators."""
+"""The API client of the demo: calls the gateway as `centre`, and the control APIs of the emulators."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ class DemoError(Exception):
 
 
 class DemoApi:
-    """Calls the gateway and the emulators; everything that exists already is kept."""
+    """Calls the gateway and the emulators; existing organisations, pages and tokens are kept."""
 
     def __init__(self, settings: EmbeddedSettings, http: aiohttp.ClientSession) -> None:
         self._settings = settings
@@ -36,7 +36,7 @@ class DemoApi:
         return str(answer["items"][0]["id"]) if answer["items"] else None
 
     async def ensure_organisation(self, organisation: Organisation, parent: str | None) -> str:
-        """Create an organisation, or find the one with its code. Return its id."""
+        """Create an organisation, or find the organisation with its code. Return its id."""
         body = {
             "name": organisation.name,
             "short_name": organisation.short_name,
@@ -56,7 +56,7 @@ class DemoApi:
         return found
 
     async def emulated_page(self, network: str, organisation: Organisation) -> dict[str, Any]:
-        """Create a page in an emulated network, or find the one with its screen name. Return the page."""
+        """Create a page in an emulated network, or find the page with its screen name. Return the page."""
         body = {
             "name": organisation.short_name,
             "screen_name": organisation.pages[network],
@@ -68,7 +68,7 @@ class DemoApi:
     async def ensure_page(
         self, network: str, organisation_id: str, owner: Organisation, page: dict[str, Any]
     ) -> str:
-        """Register a page, or find it. Return its id in the registry."""
+        """Register a page, or find it if it is registered. Return its id in the registry."""
         external_id = str(page["id"])
         body = {
             "organisation_id": organisation_id,
@@ -103,9 +103,9 @@ class DemoApi:
         await self._call("POST", f"{self._api}/sources/tokens", json=_without_none(body))
 
     async def wait_until_followed(self, timeout_seconds: float = 180) -> None:
-        """Wait until ingest follows every page: from then on messages arrive within seconds.
+        """Wait until ingest has read every page once: from then on messages arrive within seconds.
 
-        Raises DemoError with the name of a page that is not followed if none was followed for `timeout_seconds`.
+        Raises DemoError with the name of an unread page if no further page is read for `timeout_seconds`.
         """
         left, deadline = None, 0.0
         while unfollowed := await self._unfollowed_pages():
@@ -113,7 +113,7 @@ class DemoApi:
                 left, deadline = len(unfollowed), time.monotonic() + timeout_seconds
             if time.monotonic() > deadline:
                 raise DemoError(
-                    f"ingest does not follow the page {unfollowed[0]}; see its log and GET /api/v1/sources"
+                    f"ingest does not read the page {unfollowed[0]}; see ingest's log and GET /api/v1/sources"
                 )
             await asyncio.sleep(0.3)
 
@@ -132,7 +132,7 @@ class DemoApi:
             cursor = {"cursor": answer["next_cursor"]}
 
     async def enable_citizens(self) -> None:
-        """Let the emulated citizens of both networks write."""
+        """Make the emulated citizens of both networks write messages."""
         body = {"per_minute": self._settings.citizens_per_minute}
         for network in EMULATED_NETWORKS:
             await self._call("POST", self._control(network, "citizen-rate"), json=body)
@@ -145,7 +145,7 @@ class DemoApi:
     ) -> tuple[int, dict[str, Any]]:
         """Return status and body of one call; raise DemoError for a status other than 2xx and `accept_status`.
 
-        No secret goes into the message. Every call is idempotent, so it is retried after a lost connection.
+        The error contains no secret. Every call is idempotent, so it is retried after a lost connection.
         """
         try:
             async for attempt in stamina.retry_context(on=aiohttp.ClientConnectionError, attempts=4, timeout=30):
@@ -164,7 +164,7 @@ class DemoApi:
             if response.status < 300 or response.status == accept_status:
                 answer: dict[str, Any] = await response.json(content_type=None) or {}
                 return response.status, answer
-            raise DemoError(f"{method} {url} answered {response.status}: {(await response.text())[:500]}")
+            raise DemoError(f"{method} {url} responded with {response.status}: {(await response.text())[:500]}")
 
 
 def _without_none(body: dict[str, Any]) -> dict[str, Any]:

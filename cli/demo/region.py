@@ -23,7 +23,7 @@ class Organisation:
 
 
 def load() -> list[Organisation]:
-    """Return all organisations, each after its parent."""
+    """Return all organisations; a parent comes before its children."""
     return [
         Organisation(
             row["code"],

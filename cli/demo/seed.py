@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 def seed_demo(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSpecs) -> str:
     """Create missing people, organisations, pages and tokens, then let citizens write.
 
-    Return one line about what exists. In a run that was filled before nothing is created.
+    Return one line about what exists. In a run that is already filled nothing is created.
     """
     return asyncio.run(_fill(settings, data_dir, programs))
 
@@ -68,7 +68,7 @@ async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: Program
         api = DemoApi(settings, http)
         filled_before = data_dir.load_state().get("demo") == _region_digest()
         await _sign_in(api, programs, known=filled_before)
-        # The state file may say "filled" although the database is another one.
+        # The state file may be older than the database: check that the database is filled too.
         if filled_before and await api.organisation(ORG_CODE) is not None:
             await api.wait_until_followed()
             history = await asyncio.to_thread(_write_history, settings, data_dir, programs)
@@ -81,7 +81,7 @@ async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: Program
         await asyncio.to_thread(_create_people, programs, organisations[ORG_CODE])
         await api.wait_until_followed()
         data_dir.save_state(demo=_region_digest())
-        # Before anybody writes: a database with appeals gets no history.
+        # Before citizens write: a database with appeals gets no history.
         history = await asyncio.to_thread(_write_history, settings, data_dir, programs)
         await api.enable_citizens()
     return f"{len(organisations)} organisations, {sum(connected)} pages{history}"
@@ -92,7 +92,7 @@ def _region_digest() -> str:
 
 
 async def _sign_in(api: DemoApi, programs: ProgramSpecs, *, known: bool) -> None:
-    """Sign in as `centre`; create the people of the demo first unless they are known to exist."""
+    """Sign in as `centre`; create the people of the demo first unless they are known and can sign in."""
     if known:
         try:
             await api.sign_in("centre", "demo")
@@ -114,7 +114,7 @@ async def _create_organisations(api: DemoApi, region: list[Organisation]) -> dic
     while waiting:
         ready = [one for one in waiting if one.parent is None or one.parent in ids]
         if not ready:
-            raise DemoError(f"the parents of {', '.join(one.code for one in waiting)} are missing")
+            raise DemoError(f"region.csv has no parents of {', '.join(one.code for one in waiting)}")
         made = await _run_bounded(ready, make)
         ids |= {one.code: organisation_id for one, organisation_id in zip(ready, made, strict=True)}
         waiting = [one for one in waiting if one.code not in ids]

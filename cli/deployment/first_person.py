@@ -1,4 +1,4 @@
-"""Create the first person of a deployment, who gives access to all others."""
+"""Create the first person of a deployment, who then creates the others."""
 
 import secrets
 
@@ -21,8 +21,9 @@ class PersonRefusedError(Exception):
 async def add_person(username: str, full_name: str, role: str, subject: str | None = None) -> str | None:
     """Create a person of the centre and return the generated password, which is stored only as a hash.
 
-    A person with a `subject` signs in at the region's OIDC issuer and gets no password: the result is None. Run as
-    registry's role. Raises `PersonRefusedError` for a name in use or a role that is not of the centre.
+    A person with a `subject` signs in at the region's OIDC issuer and gets no password: the result is None. Needs
+    registry's database role. Raises `PersonRefusedError` for a user name in use, an invalid value or a role that
+    is not of the centre.
     """
     password = None if subject else secrets.token_urlsafe(18)
     try:

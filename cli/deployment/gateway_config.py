@@ -8,9 +8,9 @@ from services.gateway.traefik.static_config import DYNAMIC_CONFIG, static_config
 
 
 def write_gateway_config(folder: Path, settings: EntryPointSettings) -> None:
-    """Write `traefik.yml` and `dynamic.yml` into a folder that Traefik reads under the same path.
+    """Write `traefik.yml` and `dynamic.yml` into a folder that Traefik mounts under the same path.
 
-    Plain HTTP is at port 8080, HTTPS at 8443. The console calls 8081; 8107 has Traefik's own health and metrics.
+    Ports: 8080 plain HTTP, 8443 HTTPS, 8081 calls by the console, 8107 Traefik's own health and metrics.
     """
     dynamic = folder / DYNAMIC_CONFIG.name
     static = static_config(
@@ -21,7 +21,7 @@ def write_gateway_config(folder: Path, settings: EntryPointSettings) -> None:
         dynamic_config=dynamic,
         entry_point=settings,
     )
-    # A gateway that runs may start again at any moment.
+    # Atomic: a running gateway may restart and read the files at any moment.
     for path, content in ((dynamic, DYNAMIC_CONFIG.read_bytes()), (folder / "traefik.yml", static.encode())):
         with atomic_write(path) as file:
             file.write(content)

@@ -7,7 +7,7 @@ from alembic.config import Config
 
 
 def upgrade(revision: str) -> None:
-    """Upgrade to a revision; `migrations/env.py` reads the database's URL from the environment."""
+    """Upgrade the schema to a revision; `migrations/env.py` reads the database's URL from the environment."""
     spec = find_spec("migrations")
     if spec is None or not spec.submodule_search_locations:
         raise LookupError("the package migrations is not installed")

@@ -24,9 +24,9 @@ from shared.settings import secrets_folder
 
 PASSWORDS = ("GOSPABLIK_OWNER_PASSWORD", *(f"GOSPABLIK_{name.upper()}_PASSWORD" for name in SERVICES))
 _REQUIRED = ("GOSPABLIK_DATABASE_ADMIN_URL", "GOSPABLIK_KEYS_DIR", *PASSWORDS)
-# Compose puts passwords into URLs as they are.
+# Compose inserts passwords into URLs without escaping.
 _PASSWORD = re.compile(r"[A-Za-z0-9_.~-]*")
-# That of a server outside may be percent-encoded: it is used in a URL alone.
+# The superuser's password may be percent-encoded: it is used only in a URL.
 _URL_PASSWORD = re.compile(r"([A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})*")
 
 
@@ -35,14 +35,14 @@ class VariablesRefusedError(Exception):
 
 
 def read_variables() -> dict[str, str]:
-    """Return the variables of the process; a file of that name in the folder of secrets goes before each."""
+    """Return the environment variables; a file in the folder of secrets overrides the variable of its name."""
     folder = secrets_folder()
     files = sorted(folder.glob("GOSPABLIK_*")) if folder else []
     return dict(os.environ) | {path.name: path.read_text(encoding="utf-8").strip() for path in files}
 
 
 async def prepare(environment: Mapping[str, str]) -> None:
-    """Create owner, database, schema, login roles and signing keys; everything that exists is kept.
+    """Create owner, database, schema, login roles and signing keys; existing ones are kept.
 
     Raises `VariablesRefusedError` for missing or unusable variables, before anything is changed.
     """
@@ -69,7 +69,7 @@ async def prepare(environment: Mapping[str, str]) -> None:
 def _check_variables(environment: Mapping[str, str]) -> None:
     if missing := [name for name in _REQUIRED if not environment.get(name)]:
         raise VariablesRefusedError(
-            f"Not set: {', '.join(missing)}. Create .env by `gospablik generate-env`, as the head of "
+            f"Not set: {', '.join(missing)}. Create .env with `gospablik generate-env`, as the head of "
             "docker-compose.yml describes"
         )
     wrong = [name for name in PASSWORDS if not _PASSWORD.fullmatch(environment[name])]
@@ -77,8 +77,8 @@ def _check_variables(environment: Mapping[str, str]) -> None:
         wrong.append("GOSPABLIK_SUPERUSER_PASSWORD")
     if wrong:
         raise VariablesRefusedError(
-            f"Characters that cannot stand in a URL: {', '.join(wrong)}. Passwords have Latin letters, digits "
-            "and _ . ~ - alone; `openssl rand -hex 24` makes one"
+            f"Characters not allowed in a URL: {', '.join(wrong)}. Use only Latin letters, digits "
+            "and _ . ~ - in passwords; `openssl rand -hex 24` makes one"
         )
 
 

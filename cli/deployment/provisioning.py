@@ -1,4 +1,4 @@
-"""Create the database around the migrations: its locale, its owner, the services' login roles."""
+"""Create the database, its owner and the services' login roles; the migrations run between these steps."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ class DatabaseError(Exception):
 
 
 def with_login(url: str, role: str, password: str, database: str = DATABASE) -> str:
-    """Return the URL of the same server, or servers, for another role and database."""
+    """Return the URL of the same server or servers with another role, password and database."""
     parts = urlsplit(url)
     names = parts.netloc.rpartition("@")[2].split(",")
     servers = ",".join(name if re.search(r":\d+$", name) else f"{name}:5432" for name in names)
@@ -41,7 +41,7 @@ async def wait_until_ready(
 ) -> None:
     """Wait until the server accepts connections; a recovery after a crash may take minutes.
 
-    `progress` gets the server's message every few seconds. Raises DatabaseError once `is_alive` returns False.
+    `progress` gets the last connection error every few seconds. Raises DatabaseError once `is_alive` is False.
     """
     last_progress = time.monotonic()
     while True:
@@ -99,7 +99,7 @@ async def check_cyrillic_support(connection: asyncpg.Connection) -> None:
 
 
 async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
-    """Create each service's login role as a member of the group role that the migrations created."""
+    """Create or update each service's login role, a member of the group role that the migrations create."""
     connection = await connect(with_database(admin_url, DATABASE))
     try:
         async with connection.transaction():
@@ -114,7 +114,7 @@ async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
 
 
 def with_database(url: str, database: str) -> str:
-    """Return the same URL for another database of the server."""
+    """Return the URL with another database of the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 

@@ -1,4 +1,4 @@
-"""Create the Ed25519 signing keys of the services and of people's tokens, and give each service its own."""
+"""Create the Ed25519 signing keys of the services and of people's tokens, in a folder per service."""
 
 import json
 import secrets
@@ -18,8 +18,8 @@ def ensure_keys(folder: Path) -> list[str]:
 
     `<service>.jwk` and `people.jwk` are private (0600). `services.jwks` and `people.jwks` hold the
     public keys, including those of former private keys, so that a token signed before a key rotation
-    is still accepted. `<service>/` holds what one service may read: the public keys and its own private
-    keys, which are those of people's tokens too for the registry.
+    is still accepted. `<service>/` holds the files that one service may read: the public keys and its own
+    private key. The registry also gets the private key of people's tokens.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     created = [name for name in (*SIGNERS, "people") if _ensure_private(folder, name)]
@@ -58,7 +58,7 @@ def _publish(folder: Path, name: str, signers: tuple[str, ...]) -> None:
 
 
 def _give(folder: Path, service: str, names: tuple[str, ...]) -> None:
-    """Copy these files to the folder of the service, where they differ."""
+    """Copy these files to the folder of the service if they are missing or different there."""
     given = folder / service
     given.mkdir(mode=0o700, exist_ok=True)
     for name in names:

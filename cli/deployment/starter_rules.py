@@ -7,9 +7,9 @@ from shared.settings import settings
 
 
 async def install() -> int | None:
-    """Activate the starter rules and return the number of their set; None if they or others exist already.
+    """Activate the starter rules and return the number of their rule set; None if any rules exist already.
 
-    Run as appeals' role.
+    Needs appeals' database role.
     """
     database = Database(settings().direct_url, 1, name="starter-rules")
     try:

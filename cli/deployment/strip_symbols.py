@@ -1,7 +1,8 @@
-"""Cut off what a shared library has behind its segments: names of symbols, and tables for linkers and debuggers.
+"""Truncate shared libraries after their last segment: removes symbol names, linker tables and debug data.
 
-`python strip_symbols.py FOLDER` does it to all libraries of a folder. The image of Python has no `strip`, and a
-closed network no mirror of Debian. A library is loaded by its segments alone; dynamic symbols are in one of them.
+`python strip_symbols.py FOLDER` strips all libraries of a folder. The Python image has no `strip`, and a closed
+network has no Debian mirror to install it from. Loading a library needs only its segments, which include the
+dynamic symbols.
 """
 
 import struct
@@ -17,7 +18,7 @@ _SECTION_COUNT_AT = 0x3C
 
 
 def strip(library: Path) -> int:
-    """Strip a library in place; return how many bytes it lost. Other files stay as they are."""
+    """Strip a library in place; return the number of bytes removed. Other files stay unchanged."""
     content = bytearray(library.read_bytes())
     if not content.startswith(_MAGIC_64_LITTLE) or struct.unpack_from("<H", content, 0x10) != (_SHARED,):
         return 0
@@ -31,7 +32,7 @@ def strip(library: Path) -> int:
         )
         end = max(end, offset + in_file)
     lost: int = len(content) - end
-    # There are no sections any more: neither their table, nor their number and the index of their names.
+    # Clear the header fields of the section table, which was cut off.
     struct.pack_into("<Q", content, _SECTIONS_AT, 0)
     struct.pack_into("<HH", content, _SECTION_COUNT_AT, 0, 0)
     library.write_bytes(content[:end])

@@ -30,7 +30,7 @@ class CrashMonitor:
     _down: dict[str, float] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Check once. Raises SupervisorError when supervisor has ended."""
+        """Compare once and report. Raises SupervisorError when supervisor has ended."""
         for name, now in self.supervisor.states().items():
             before = self._pids.get(name)
             if now.state in ("RUNNING", "STARTING") and now.pid:

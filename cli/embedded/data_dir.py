@@ -54,7 +54,7 @@ class DataDir:
 
     @property
     def mail(self) -> Path:
-        """Return the folder of the letters that people would get by e-mail."""
+        """Return the folder that stores e-mail instead of sending it."""
         return self.root / "mail"
 
     @property
@@ -80,7 +80,7 @@ class DataDir:
         return data_dir
 
     def load_state(self) -> dict[str, Any]:
-        """Return the state that former runs saved."""
+        """Return the state that earlier runs saved; empty if there is none."""
         if not self.state_file.exists():
             return {}
         found: dict[str, Any] = json.loads(self.state_file.read_text(encoding="utf-8"))
@@ -91,9 +91,9 @@ class DataDir:
         write_private(self.state_file, json.dumps(self.load_state() | values, indent=2))
 
     def _rename_former_files(self) -> None:
-        """Take over the state of a run of an earlier version, which had other file names.
+        """Rename the state file of an earlier version, and delete its file of addresses.
 
-        The state names the folder of the database: without it, a new and empty database would be created.
+        The state contains the path of the database: without it, a new and empty database would be created.
         """
         former = self.root / "embedded.json"
         if former.exists() and not self.state_file.exists():
@@ -102,7 +102,7 @@ class DataDir:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the data folder. Raises AlreadyRunningError with the process id of the holder."""
+        """Lock the data folder. Raises AlreadyRunningError, with the holder's process id, if it is locked."""
         descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:

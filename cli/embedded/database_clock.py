@@ -9,10 +9,10 @@ _FUNCTIONS = {"now": "STABLE", "clock_timestamp": "VOLATILE"}
 
 
 async def shift_database_clock(url: str, roles: Iterable[str], seconds: float) -> None:
-    """Shift what `now()` and `clock_timestamp()` return to new connections of these roles; by 0: the true time.
+    """Shift `now()` and `clock_timestamp()` for new connections of these roles; 0 seconds removes the shift.
 
-    `url` is the superuser's URL of the database. Postgres has no setting for this: functions in a schema that is
-    searched first hide its own. Not for the owner, whose migrations would create tables in that schema.
+    `url` is the superuser's URL of the database. Postgres has no setting for this, so a schema that is searched
+    first has functions of these names. Do not pass the owner: its migrations would create tables in that schema.
     """
     connection = await connect(url)
     try:

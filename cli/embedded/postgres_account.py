@@ -1,4 +1,4 @@
-"""The system account that Postgres runs as, because it refuses to run as root."""
+"""The system account of the Postgres process: Postgres refuses to run as root."""
 
 import os
 import pwd
@@ -41,7 +41,7 @@ class Account:
 
 
 def postgres_account() -> Account | None:
-    """Return the user that Postgres runs as if this process is root, else None: it runs as the same user."""
+    """Return Postgres's user if this process is root; None if Postgres runs as the user of this process."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

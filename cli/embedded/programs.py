@@ -17,7 +17,7 @@ CLI_COMMAND = (sys.executable, "-m", "cli.main")
 
 
 def traefik_program() -> str:
-    """Return the path of Traefik, which its wheel installs next to this Python; else search the PATH."""
+    """Return the path of Traefik: next to this Python, where its wheel installs it, else on the PATH."""
     installed = Path(sys.executable).with_name("traefik")
     found = str(installed) if installed.exists() else shutil.which("traefik")
     if found is None:
@@ -96,16 +96,16 @@ class ProgramSpecs:
             environment["GOSPABLIK_PSEUDONYM_KEY"] = self._secrets.pseudonym_key
             environment["GOSPABLIK_VK_API_URL"] = self._settings.url("vk")
             environment["GOSPABLIK_OK_API_URL"] = self._settings.url("ok")
-            # The emulators can reach the gateway as the networks would, so push is on as well.
+            # The emulators can reach the gateway, so enable push in addition to polling.
             environment["GOSPABLIK_CALLBACKS_URL"] = self._settings.url("gateway")
             environment["GOSPABLIK_VK_PUSH"] = "both"
         if name == "console":
             environment["GOSPABLIK_GATEWAY_URL"] = self._settings.url("gateway-internal")
         if name == "webhooks":
-            # Allow loopback, so that webhooks can be tried out with a receiver on the same machine.
+            # Allow a webhook receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
             environment["GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"] = "127.0.0.1,localhost"
-            # Nobody gets e-mail from a run on a developer's machine.
+            # An embedded run writes e-mail into a folder instead of sending it.
             environment["GOSPABLIK_MAIL_DIR"] = str(self._data_dir.mail)
             environment["GOSPABLIK_SMTP_HOST"] = ""
         return environment

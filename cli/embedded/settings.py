@@ -16,7 +16,7 @@ def port_field(name: str) -> str:
 
 
 class EmbeddedSettings(BaseSettings):
-    """Read from `GOSPABLIK_*`; every port of the run can be moved."""
+    """Settings read from `GOSPABLIK_*` variables; every port of the run can be changed."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 
@@ -54,7 +54,7 @@ class EmbeddedSettings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _supervisor_can_name_it(cls, value: Path) -> Path:
-        """Refuse characters that have a special meaning in supervisor's configuration."""
+        """Raise ValueError for characters that have a special meaning in supervisor's configuration."""
         if found := sorted({"%", '"', ";", "\n"} & set(str(value.absolute()))):
             raise ValueError(f"the data folder's path must not contain {' '.join(found)!r}")
         return value

@@ -40,7 +40,7 @@ class Program:
     user: str | None = None
     stop_signal: str = "TERM"
     stop_seconds: int = 20
-    # False for a server that stops its children itself: then only the server gets the signal.
+    # False: only the process gets the stop signal, because it stops its children itself.
     signal_group: bool = True
 
 
@@ -63,7 +63,7 @@ def _escape(text: str) -> str:
 
 
 def render(programs: Sequence[Program], data_dir: DataDir, socket: Path) -> str:
-    """Return supervisor's configuration. The run starts the programs in order; supervisor restarts them."""
+    """Return supervisor's configuration: it restarts programs after a crash, and the run starts them."""
     lines = [
         "[supervisord]",
         "nodaemon=true",
@@ -90,7 +90,7 @@ def render(programs: Sequence[Program], data_dir: DataDir, socket: Path) -> str:
             "autostart=false",
             "autorestart=true",
             "startsecs=1",
-            # Each retry waits a second longer: ports and children of a dead server may take a while to go away.
+            # Each retry waits a second longer: a dead server may hold its ports and children for a while.
             "startretries=10",
             f"stopsignal={program.stop_signal}",
             f"stopwaitsecs={program.stop_seconds}",
@@ -118,7 +118,7 @@ class Supervisor:
 
     @classmethod
     def start(cls, data_dir: DataDir, programs: Sequence[Program], wait_seconds: float = 20) -> "Supervisor":
-        """Start supervisord without starting its programs. Raises SupervisorError with its output."""
+        """Start supervisord without its programs. Raises SupervisorError, with its output, if that fails."""
         socket = data_dir.run / "supervisor.sock"
         temporary = None
         if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
@@ -137,7 +137,7 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {RUN_MARKER: str(data_dir.root)},
-                # Ctrl-C reaches only this process, which stops the others in order.
+                # In its own session, supervisord gets no Ctrl-C: this process stops the programs in order.
                 start_new_session=True,
             )
         deadline = time.monotonic() + wait_seconds
@@ -180,7 +180,7 @@ class Supervisor:
         self._stop([name], wait_seconds)
 
     def kill_process(self, name: str) -> int:
-        """Kill one process, to simulate a crash. Return the process id that it had."""
+        """Kill one process, to simulate a crash. Return the id of the killed process."""
         pid = self.states()[name].pid
         self._call("supervisor.signalProcess", name, "KILL")
         return pid
@@ -203,7 +203,7 @@ class Supervisor:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def kill(self) -> None:
-        """Kill supervisord; `orphan_processes.stop_orphans` stops its processes."""
+        """Kill supervisord but not its processes: stop these with `orphan_processes.stop_orphans`."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()

@@ -20,14 +20,14 @@ from cli.embedded.settings import SERVICES
 TEST_PASSWORD = "scratch"  # noqa: S105 — the server listens on loopback and ends with the run
 
 
-# Below the ports that systems choose themselves: one of those may be taken between its choice and its use. Every
-# process begins elsewhere, so that two of them do not choose the same port at the same time.
+# Below the ephemeral ports, which the system may assign to another socket before this one is bound. Every process
+# starts at a random number, so that two processes do not choose the same port.
 _FIRST_PORT, _PORTS = 10_000, 20_000
 _numbers = itertools.count(secrets.randbelow(_PORTS))
 
 
 def free_port() -> int:
-    """Return a port that is free now, each time another one."""
+    """Return a port that is free now; each call returns another port."""
     while True:
         port = _FIRST_PORT + next(_numbers) % _PORTS
         with socket.socket() as probe:

@@ -216,7 +216,7 @@ def _last_lines(text: str) -> str:
     return "\n".join(text.splitlines()[-_LOG_LINES:])
 
 
-# A closed terminal (SIGHUP) must leave no processes behind either.
+# SIGHUP too: a closed terminal must not leave processes behind.
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

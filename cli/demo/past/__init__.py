@@ -1,1 +1,1 @@
-"""Made-up history for the demo: appeals of the last weeks, written as rows into a new database."""
+"""Made-up history for the demo: appeals of the past weeks, written as rows into a new database."""

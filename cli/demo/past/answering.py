@@ -1,6 +1,6 @@
-"""Replies to made-up appeals and what follows from them: clocks, promises, what the citizen says.
+"""Replies to made-up appeals and their effects: clocks, promises, the citizen's feedback.
 
-Deadlines are not made up: the clocks are started and stopped by the functions of appeals themselves.
+Deadlines are real: the functions of the appeals service start and stop the clocks.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ _KINDS: tuple[ClockKind, ...] = ("first_response", "next_response", "final_answe
 
 
 class Answering:
-    """Answers one assigned appeal, as far as its history goes until now."""
+    """Writes the replies to one assigned appeal and their effects up to `now`."""
 
     def __init__(self, draft: AppealDraft) -> None:
         self._draft, self._at, self._appeal = draft, draft.at, draft.appeal
@@ -38,7 +38,7 @@ class Answering:
         self._round: FeedbackRound | None = None
 
     def answer(self) -> None:
-        """Answer the appeal; a citizen who is not content may get a second answer."""
+        """Answer the appeal; a dissatisfied citizen may get a second answer."""
         rng, owner = self._at.rng, self._draft.owner
         first_at = self._next_answer("first_response")
         replies = fates.planned_replies(rng, owner.quality, self._draft.matter, first_at, self._draft.street)
@@ -173,7 +173,7 @@ class Answering:
             self._at.writer.add_object(self._round)
 
     def _hear(self, word: PlannedWord) -> None:
-        """Add what the citizen says about the last answer; one who is not content reopens the appeal."""
+        """Add the citizen's feedback about the last answer; a dissatisfied citizen reopens the appeal."""
         appeal, row, at = self._appeal, self._round, word.at.astimezone(UTC)
         assert row is not None
         message = self._draft.add_message(word.text, at, at, "no")
@@ -201,7 +201,7 @@ class Answering:
         )
 
     def note_overdue(self, until: datetime) -> None:
-        """Note what became late before this moment: the response or the promise that was awaited."""
+        """Record the clocks and the promise that became overdue before this moment."""
         appeal = self._appeal
         broken_at = self._promises.break_before(until)
         appeal.overdue_recorded_at = broken_at or appeal.overdue_recorded_at
@@ -215,7 +215,7 @@ class Answering:
             self._draft.note(clock.due_at, "overdue", clock=kind, due_at=clock.due_at.isoformat(), deadline=None)
 
     def finish(self) -> None:
-        """Add the promise and the round of feedback that are open or ended last."""
+        """Add the rows of the last promise and the last feedback round, which no reply has ended."""
         self._promises.finish()
         row = self._round
         if row is not None and row.ended_at is None and row.silent_after < self._at.now:

@@ -1,4 +1,4 @@
-"""A made-up appeal while its history is written: the appeal itself, and what rows about it need."""
+"""A made-up appeal while its history is written, with the objects that writing its rows needs."""
 
 import random
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from services.appeals.lifecycle.timeline import TimelineEntryKind
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 
-# Rows say who made them; no model read these texts.
+# Stored in rows as the author and the reason: no model classified these texts.
 MADE_UP_BY = "rule:made-up-history"
 MADE_UP_WHY = "Придуманное обращение"
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where all appeals of a history are made: as they would be at `now`."""
+    """What all appeals of a history share; `now` is the moment at which the history ends."""
 
     writer: RowWriter
     region: RegionFacts
@@ -34,7 +34,7 @@ class Surroundings:
 
 @dataclass
 class AppealDraft:
-    """An appeal, what it is about, who answers, and the message that opened it."""
+    """An appeal, its matter, the organisation that answers, and the message that opened it."""
 
     at: Surroundings
     appeal: Appeal
@@ -45,7 +45,7 @@ class AppealDraft:
     entries: int = 0
 
     def note(self, at: datetime, kind: TimelineEntryKind, actor: str = SYSTEM_ACTOR, **data: Any) -> None:
-        """Add an entry to the timeline: the appeal changed at this moment."""
+        """Add an entry to the timeline of the appeal and update the time of its last change."""
         self.entries += 1
         self.appeal.updated_at = max(self.appeal.updated_at, at)
         self.at.writer.add(

@@ -1,4 +1,4 @@
-"""The rows of made-up appeals: all that the services would have written until now."""
+"""The rows of made-up appeals, as the services would have written them until now."""
 
 from cli.demo.past.answering import Answering
 from cli.demo.past.appeal_draft import AppealDraft, Surroundings
@@ -7,13 +7,13 @@ from cli.demo.past.volumes import Occasion
 from shared.tables.appeals import WITH_SOMEBODY_STATUSES
 
 _CLOSED_SHARE = 0.015
-# Of an organisation that answers nothing well.
+# For an organisation of quality 0.
 _NEVER_ANSWERED_SHARE = 0.03
 _CLOSED_REASON = "Повтор рассмотренного вопроса"
 
 
 def add_appeal(at: Surroundings, occasion: Occasion) -> None:
-    """Add an appeal with all that belongs to it. Its messages are added in the end, by `NetworkRows`."""
+    """Add an appeal with its dependent rows; `NetworkRows.write_messages` adds its messages at the end."""
     draft = open_appeal(at, occasion)
     if draft.appeal.status == "assigned":
         answering = Answering(draft)
@@ -29,7 +29,7 @@ def add_appeal(at: Surroundings, occasion: Occasion) -> None:
 
 
 def _add_final_rows(draft: AppealDraft) -> None:
-    """Add what later events change: the appeal and its clocks. Nothing past is left for the workers to do."""
+    """Add the appeal and its clocks, which later events changed. Clear past due times, so that no worker acts."""
     appeal, at = draft.appeal, draft.at
     if appeal.next_escalation_at is not None and appeal.next_escalation_at < at.now:
         appeal.next_escalation_at = None

@@ -1,4 +1,4 @@
-"""What becomes of made-up appeals: when and how they are answered, and what the citizen says then."""
+"""Random outcomes of made-up appeals: when and how they are answered, and the citizen's feedback."""
 
 import random
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ _INTERIM_SHARE, _KEPT_SHARE, _MOVED_SHARE = 0.18, 0.78, 0.12
 
 @dataclass(frozen=True)
 class PlannedReply:
-    """A reply: when, what it says, the date that an interim one promises, how a final one says the matter ended.
+    """A reply to write.
 
-    `in_network`: staff wrote it in the network itself.
+    `promised_at`: the date that an interim reply promises. `outcome`: the result that a final reply states.
+    `in_network`: staff wrote the reply in the network itself.
     """
 
     at: datetime
@@ -31,7 +32,7 @@ class PlannedReply:
 
 @dataclass(frozen=True)
 class PlannedWord:
-    """What the citizen says about the final answer."""
+    """The citizen's feedback on the final answer."""
 
     at: datetime
     kind: Literal["thanks", "not_solved", "mark"]
@@ -42,19 +43,19 @@ class PlannedWord:
 def first_reply_at(
     rng: random.Random, quality: float, calendar: WorkingCalendar, started: datetime, target: timedelta
 ) -> datetime:
-    """Return when the first reply comes: bodies of a high quality are mostly in time."""
+    """Return the moment of the first reply: organisations of high quality mostly meet the deadline."""
     on_time = rng.random() < 0.5 + 0.48 * quality
     share = rng.betavariate(1.3, 2) * 0.96 + 0.02 if on_time else rng.uniform(1.05, 4)
-    # Nobody answers in the first second, and answers are written in working time.
+    # Staff answer in working time, and never in the first seconds.
     return add_working_time(calendar, started, share * target)[0] + timedelta(seconds=rng.randrange(20, 60))
 
 
 def planned_replies(
     rng: random.Random, quality: float, matter: Matter, first_at: datetime, street: str
 ) -> list[PlannedReply]:
-    """Return the replies to an appeal, oldest first, the first one at this moment."""
+    """Return the replies to an appeal, oldest first; the first is at `first_at`."""
     in_network = rng.random() < 0.2
-    # Who replies in the network itself sets no date.
+    # A reply written in the network itself promises no date.
     if in_network or rng.random() >= _INTERIM_SHARE:
         return [final_reply(rng, quality, matter, first_at, street, in_network=in_network)]
     promised = _date_after(rng, first_at)
@@ -73,7 +74,7 @@ def planned_replies(
 def final_reply(
     rng: random.Random, quality: float, matter: Matter, at: datetime, street: str, *, in_network: bool = False
 ) -> PlannedReply:
-    """Return a final answer: a good one, an explanation, or a canned text that says nothing."""
+    """Return a final answer: a solution, an explanation, or a canned text."""
     kind = rng.random()
     if kind > 0.62 + 0.33 * quality:
         text, outcome = rng.choice(matters.CANNED), rng.choice(("explained", "not_solved"))
@@ -89,12 +90,12 @@ def final_reply(
         room=rng.randrange(3, 40),
         street=street,
     )
-    # The network knows nothing of outcomes.
+    # A reply written in the network has no outcome.
     return PlannedReply(at, "final", filled, outcome=None if in_network else outcome, in_network=in_network)
 
 
 def word_after(rng: random.Random, reply: PlannedReply) -> PlannedWord | None:
-    """Return what the citizen says about a final answer; most say nothing."""
+    """Return the citizen's feedback on a final answer, or None: most citizens give none."""
     at = reply.at + timedelta(hours=rng.uniform(0.3, 20))
     chance = rng.random()
     if chance < 0.1:

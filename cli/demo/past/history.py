@@ -1,8 +1,7 @@
-"""Writes the made-up history into a database: appeals, page health, then the reports of the past weeks.
+"""Write the made-up history into a database: appeals, page health, then the reports of the past weeks.
 
-The API takes nothing that happened weeks ago, and that is right, so the demo writes rows. Only the demo does: no
-service knows of this package. Events of the appeals are not written: they tell consumers what happens now, and
-history is over.
+The API rightly refuses to record what happened weeks ago, so the demo writes rows. No service imports this
+package. Events of the appeals are not written: they notify consumers of what happens now.
 """
 
 import random
@@ -37,14 +36,14 @@ SEED = 2026
 
 @dataclass(frozen=True)
 class WrittenHistory:
-    """How many appeals and reports were written."""
+    """The numbers of appeals and reports written."""
 
     appeals: int
     reports: int
 
 
 def made_up_rows(region: RegionFacts, now: datetime, weeks: int, seed: int = SEED) -> RowWriter:
-    """Return the rows of the appeals and page checks of so many complete weeks and the current one.
+    """Return the rows of appeals for the last `weeks` complete weeks and the current one, and of page checks.
 
     The same seed, region and moment give the same rows.
     """
@@ -64,11 +63,10 @@ def complete_weeks(now: datetime, weeks: int) -> list[Week]:
 
 
 async def write_history(url: str, weeks: int, now: datetime) -> WrittenHistory:
-    """Write the history as the owner of the tables, unless the database has an appeal; then publish the reports of
-    its complete weeks that have none.
+    """Write the history unless the database has appeals; then publish missing reports of complete weeks.
 
-    All rows of the history are one transaction. A run that is interrupted before all reports are published goes on
-    with the rest.
+    `url` is that of the owner of the tables. All rows of the history are written in one transaction. After an
+    interruption, the next run publishes the remaining reports.
     """
     database = Database(url, 2, name="demo-past")
     try:
@@ -80,7 +78,7 @@ async def write_history(url: str, weeks: int, now: datetime) -> WrittenHistory:
         for week in complete_weeks(now, weeks):
             if first is None or week.end <= first:
                 continue
-            # As on the Monday after the week.
+            # When the report would have been published: on the Monday after the week.
             published_at = min(week.end + timedelta(hours=metrics_settings().report_hour), now)
             reports += await publish(database, week, published_at)
         return WrittenHistory(count, reports)
@@ -89,7 +87,7 @@ async def write_history(url: str, weeks: int, now: datetime) -> WrittenHistory:
 
 
 async def _write_rows(session: WriteSession, weeks: int, now: datetime) -> int:
-    # One writer at a time: a second one waits, and finds the appeals of the first.
+    # A concurrent writer waits here, then finds the appeals of the first and writes none.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext("demo-past"))))
     if weeks < 1 or await session.scalar(select(exists().where(Appeal.id.is_not(None)))):
         return 0
@@ -108,7 +106,7 @@ async def _write_rows(session: WriteSession, weeks: int, now: datetime) -> int:
 
 
 async def _has_page_history(session: AsyncSession, now: datetime) -> bool:
-    """Return whether pages have steps, or checks or scores of past weeks: those of a run without appeals."""
+    """Return whether pages have steps, or checks or scores of past weeks, from a run that got no appeals."""
     this_week = Week.containing(now)
     return bool(
         await session.scalar(
@@ -130,12 +128,12 @@ async def _copy(session: AsyncSession, writer: RowWriter) -> None:
 
 
 async def write_configured_history(weeks: int) -> str:
-    """Write the history into the database of `GOSPABLIK_DATABASE_URL`, which names the owner of the tables.
+    """Write the history into the database of `GOSPABLIK_DATABASE_URL`, with the role of the tables' owner.
 
     Return one line about what was written. Raises `RuntimeError` in production.
     """
     if settings().environment == "production":
-        raise RuntimeError("made-up history is not written in production")
+        raise RuntimeError("made-up history must not be written in production")
     written = await write_history(settings().database_url.get_secret_value(), weeks, clock.now())
     if not written.appeals and not written.reports:
         return "no history: the database has appeals already"

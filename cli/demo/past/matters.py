@@ -1,18 +1,18 @@
-"""What the made-up citizens write about, and what the made-up organisations say and do about it.
+"""Texts of the made-up appeals: questions of citizens, and answers and actions of organisations.
 
-All texts are made up. `{place}` is a settlement or district, `{street}` a street, `{days}` a number of days.
+All texts are invented. `{place}` is a settlement or district, `{street}` a street, `{days}` a number of days.
 """
 
 from dataclasses import dataclass
 
-# Who answers: an institution of the district by the beginning of its code, the district's administration, or a
-# regional body by its code. The first that exists, mostly; each time with some chance the next one.
+# `Matter.owners` lists who may answer: a prefix of codes of the district's institutions, `DISTRICT` for the
+# district's administration, or the code of a regional body. Mostly the first that exists answers, else the last.
 DISTRICT = "adm-"
 
 
 @dataclass(frozen=True)
 class Matter:
-    """A kind of problem: its topic, how frequent it is, who answers, and the texts about it."""
+    """A kind of problem: its topic, relative frequency, possible owners, and texts."""
 
     topic: str
     weight: float
@@ -187,7 +187,7 @@ NOT_SOLVED = (
 STREETS = ("Ленина", "Советская", "Гагарина", "Октябрьская", "Трактовая", "Комсомольская", "Кирова", "Набережная",
     "Школьная", "Лесная", "Партизанская", "Пушкина", "Первомайская", "Строителей")  # fmt: skip
 
-# By the code of the administration: how many appeals come from the district, and its settlements.
+# By the code of the administration: the relative number of appeals from the district, and its settlements.
 DISTRICTS: dict[str, tuple[float, tuple[str, ...]]] = {
     "adm-ulanude": (44, ("Улан-Удэ",)), "adm-selenga": (6, ("Гусиноозёрск", "Новоселенгинск")),
     "adm-kabansk": (7, ("Кабанск", "Селенгинск", "Каменск")), "adm-zaigraevo": (6, ("Заиграево", "Онохой")),

@@ -1,8 +1,8 @@
-"""What ingest would have stored of made-up conversations: messages, and publications of replies.
+"""Rows that ingest would have stored for made-up conversations: messages, and publications of replies.
 
-The posts above the comments are not stored: their pages are emulated, and a read of the wall would find that the
-network has no such posts and mark them and their comments as deleted.
-For the same reason a reply to an appeal of the history fails: its thread is not in the network.
+The posts above the comments are not stored: the emulated network does not have them, so a read of the wall would
+mark the posts and their comments as deleted. For the same reason a reply to an appeal of the history fails: its
+thread is not in the network.
 """
 
 import random
@@ -18,7 +18,7 @@ from cli.demo.past.row_writer import RowWriter
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message
 
-# Far above the numbers that the emulated networks give.
+# Far above the post ids that the emulated networks assign.
 _FIRST_POST = 9_000_000
 _OWN_PAGE = 0.75
 _NETWORK_WEIGHTS = {"vk": 2, "ok": 1}
@@ -45,24 +45,24 @@ class NetworkThread:
         return f"{self.post}/{comment}"
 
     def url(self, comment: int) -> str:
-        """Return the address of a comment."""
+        """Return the URL of a comment."""
         if self.page.network == "vk":
             return f"https://vk.com/wall-{self.page.external_id}_{self.post}?reply={self.post + comment}"
         return f"https://ok.ru/group/{self.page.external_id}/topic/{self.post}"
 
 
 class NetworkRows:
-    """Adds messages and publications to a writer."""
+    """Adds the rows of messages and publications to a writer."""
 
     def __init__(self, writer: RowWriter, ids: RowIds, rng: random.Random) -> None:
         self._writer, self._ids, self._rng = writer, ids, rng
-        # A comment has a number of its own in VK, so posts are apart from each other.
+        # In VK, comments take ids from the same sequence as posts: leave room for comments between posts.
         self._posts = count(_FIRST_POST, 100)
         self._threads: dict[str, NetworkThread] = {}
         self._messages: list[Message] = []
 
     def choose_page(self, owner: Body, district: Body) -> OfficialPage | None:
-        """Return the page that a citizen writes on: mostly of the body that answers; None if neither has one."""
+        """Return the page that a citizen writes on: mostly the owner's; None if owner and district have none."""
         own = self._rng.random() < _OWN_PAGE
         pages = (owner.pages or district.pages) if own else (district.pages or owner.pages)
         weights = [_NETWORK_WEIGHTS[page.network] for page in pages]
@@ -84,7 +84,7 @@ class NetworkRows:
         from_community: bool,
         publication_id: UUID | None = None,
     ) -> Message:
-        """Return the next comment in the thread of the appeal; `write_messages` adds it."""
+        """Return the next comment in the thread of the appeal; `write_messages` adds its row."""
         assert appeal.thread_key is not None
         thread = self._threads[appeal.thread_key]
         number = next(thread.comments)
@@ -140,6 +140,6 @@ class NetworkRows:
         )
 
     def write_messages(self) -> None:
-        """Add the rows of all messages as they are in the end."""
+        """Add the rows of all messages, with their later changes such as deletions."""
         for message in self._messages:
             self._writer.add_object(message)

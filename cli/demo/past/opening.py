@@ -19,7 +19,7 @@ _TRIAGE_WITHIN = timedelta(days=1)
 
 
 def open_appeal(at: Surroundings, occasion: Occasion) -> AppealDraft:
-    """Return a new appeal with the rows that open it. It is assigned, waits in triage or needs no answer."""
+    """Return a new appeal and add the rows that open it. It is assigned, in triage, or needs no answer."""
     rng, matter = at.rng, occasion.matter
     district = at.region.bodies[occasion.district]
     owner = at.region.owner(matter, district, rng)
@@ -109,7 +109,7 @@ def _add_opening(draft: AppealDraft, needs_answer: str) -> None:
 
 
 def delete_by_community(draft: AppealDraft) -> None:
-    """Let the community delete the question of a few appeals, before an answer or after it."""
+    """Record, for a few appeals, that the community deleted the question, before or after an answer."""
     appeal, at, message = draft.appeal, draft.at, draft.message
     deleted_at = appeal.opened_at + timedelta(hours=at.rng.uniform(0.5, 30))
     if message is None or at.rng.random() >= _DELETED_SHARE or deleted_at >= at.now:
@@ -153,7 +153,7 @@ def _decide_no_answer(draft: AppealDraft) -> None:
 
 
 def close_unanswered(draft: AppealDraft, reason: str) -> None:
-    """Close the appeal without an answer. Its clocks go on, as they do when a person closes one."""
+    """Close the appeal without an answer. Its clocks keep running, as when a person closes an appeal."""
     _end(draft, draft.appeal.opened_at + timedelta(hours=draft.at.rng.uniform(2, 60)), "closed", reason)
 
 

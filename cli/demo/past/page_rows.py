@@ -1,4 +1,4 @@
-"""Made-up health of pages: their steps, the checks of Sundays, and the scores that the formula gives for them."""
+"""Made-up health of pages: their steps, the checks on Sundays, and the scores by the formula."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,9 @@ from services.metrics.page_health.page_inputs import read_inputs
 from services.metrics.page_health.scoring import WEEK_DAYS, score_page
 from shared.tables.registry import PageCheck
 
-# A page of this many at times publishes nothing for weeks.
+# The share of pages that stop publishing in one of the weeks.
 _SLEEPING_SHARE = 0.12
-# The share of pages whose manager gave a token that may read the reach.
+# The share of pages whose manager gave a token with the right to read the reach.
 _REACH_SHARE = 0.7
 # Steps that only a person confirms.
 _STEP_SHARES = {"connected": 0.85, "gov_badge": 0.7, "widgets": 0.45}
@@ -30,12 +30,12 @@ CONFIRMED_BY = "made-up-history"
 def add_pages(
     writer: RowWriter, region: RegionFacts, ids: RowIds, rng: random.Random, weeks: Sequence[Week]
 ) -> None:
-    """Add steps of the pages, and what the check of each week's Sunday found on every page."""
+    """Add the steps of every page, and the result of its check on each week's Sunday."""
     for body in region.bodies.values():
         for page in body.pages:
             _add_steps(writer, page, ids, rng, weeks[0])
             for checked_at, week, snapshot in _checks(body, rng, weeks):
-                # Of a source of its own, so that another figure changes no other row.
+                # A separate random generator, so that a change here does not change other rows.
                 audience = _audience(page, snapshot, random.Random(f"{page.id}:{week.name}"))
                 writer.add(
                     "page_checks",
@@ -70,7 +70,7 @@ def _add_steps(writer: RowWriter, page: OfficialPage, ids: RowIds, rng: random.R
 def _checks(
     body: Body, rng: random.Random, weeks: Sequence[Week]
 ) -> Iterator[tuple[datetime, Week, dict[str, Any]]]:
-    """Yield when a page of the body was checked in each week, and what the network said of it."""
+    """Yield, for each week, when a page of the organisation was checked, the week, and the snapshot."""
     usual_posts = 1 + 6 * body.quality * rng.random()
     sleeps_from = rng.randrange(len(weeks)) if rng.random() < _SLEEPING_SHARE else len(weeks)
     members = rng.randrange(120, 9000)
@@ -82,7 +82,7 @@ def _checks(
         members += rng.randrange(-3, 20)
         checked_at = week.end - timedelta(hours=rng.uniform(1, 6))
         snapshot = {
-            # As the emulated networks show their pages: the next check must find no change.
+            # Equal to what the emulated networks return, so that the next real check finds no change.
             "avatar": True,
             "description": True,
             "cover": False,
@@ -95,9 +95,9 @@ def _checks(
 
 
 def _audience(page: OfficialPage, snapshot: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    """Return what people did with the posts, and the reach of pages whose manager gave a token."""
+    """Return likes, comments, reposts and views of the week, and the reach if the page has a token for it."""
     members, posts = snapshot["members"], snapshot["posts_7_days"]
-    # The same for all weeks of a page.
+    # Seeded by the page only: the same in all its weeks.
     usual = random.Random(f"{page.id}")
     seen_share, has_reach = usual.uniform(0.12, 0.45), usual.random() < _REACH_SHARE
     per_post = [int(members * seen_share * rng.uniform(0.6, 1.4)) for _ in range(posts)]
@@ -119,7 +119,7 @@ def _audience(page: OfficialPage, snapshot: dict[str, Any], rng: random.Random) 
 
 
 def _joint_reach(members: int, reaches: Sequence[int]) -> int:
-    """Return how many of the subscribers saw at least one of several posts, each seen independently."""
+    """Return how many subscribers saw at least one of the posts, if each post is seen independently."""
     missed = 1.0
     for reach in reaches:
         missed *= 1 - reach / members
@@ -129,9 +129,9 @@ def _joint_reach(members: int, reaches: Sequence[int]) -> int:
 async def add_page_scores(
     session: AsyncSession, writer: RowWriter, region: RegionFacts, ids: RowIds, weeks: Sequence[Week]
 ) -> None:
-    """Add the scores of the weeks, by the formula in force, from the written checks and messages.
+    """Add the scores of the weeks, computed by the formula in force from the written checks and messages.
 
-    Posts are those of the checks: the walls of the emulated networks are read, but have no past.
+    The number of posts is taken from the checks: the walls of the emulated networks have no posts of past weeks.
     """
     pages = [page.id for body in region.bodies.values() for page in body.pages]
     for week in weeks:

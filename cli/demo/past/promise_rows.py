@@ -18,14 +18,14 @@ _ENTRIES: dict[str, TimelineEntryKind] = {
 
 
 class PromiseRows:
-    """The promises of one appeal, of which one at most is open."""
+    """The promises of one appeal; at most one is open."""
 
     def __init__(self, draft: AppealDraft) -> None:
         self._draft = draft
         self._last: Promise | None = None
 
     def apply_reply(self, planned: PlannedReply, reply_id: UUID, actor: str, at: datetime) -> None:
-        """End the promise that the reply keeps or moves, and add the one that it makes."""
+        """End the promise that the reply keeps or moves, and start the promise that the reply makes."""
         promise, self._last = self._last, None
         if promise is not None:
             if promise.status == "open":
@@ -47,7 +47,7 @@ class PromiseRows:
             self._note(self._last, "promise_made", at, actor)
 
     def break_before(self, moment: datetime) -> datetime | None:
-        """Break the open promise if its date is before this moment; return the date."""
+        """Mark the open promise as broken if its date is before this moment; return the date, or None."""
         promise = self._last
         if promise is None or promise.status != "open" or promise.promised_at >= moment:
             return None
@@ -55,7 +55,7 @@ class PromiseRows:
         return promise.promised_at
 
     def finish(self) -> None:
-        """Add the promise that no reply has followed yet."""
+        """Add the row of the last promise, which no reply has followed."""
         if self._last is not None:
             self._draft.at.writer.add_object(self._last)
 

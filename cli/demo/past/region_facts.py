@@ -1,4 +1,4 @@
-"""What made-up history belongs to: organisations, pages and topics of the database, and rules for deadlines."""
+"""Data of the database that made-up history refers to: organisations, pages, topics and SLA rules."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from services.appeals.sla.sla_context import SlaContext
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Organisation, Page, Person
 
-# How often the first possible owner of a problem gets it; otherwise the next one.
+# The share of problems that the first possible owner gets; the last possible owner gets the others.
 _FIRST_OWNER = 0.8
 CENTRE_USERNAME = "centre"
 
@@ -30,7 +30,7 @@ class OfficialPage:
 
 @dataclass(frozen=True)
 class Body:
-    """An organisation that answers. `quality`: from 0 (hardly ever well) to 1 (always)."""
+    """An organisation that answers. `quality`: from 0 (answers badly) to 1 (answers well and in time)."""
 
     id: UUID
     code: str
@@ -41,9 +41,10 @@ class Body:
 
 @dataclass(frozen=True)
 class RegionFacts:
-    """Organisations by code, topics by code, and what deadlines depend on.
+    """Organisations by code, topics by code, and the SLA context.
 
-    `author`: who writes replies here. `topic_names`: by code, the names of the topic and its group.
+    `author`: id of the person who writes replies, or None. `topic_names`: by topic code, the names of the topic
+    and its group.
     """
 
     bodies: Mapping[str, Body]
@@ -55,7 +56,7 @@ class RegionFacts:
     topic_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def owner(self, matter: Matter, district: Body, rng: random.Random) -> Body:
-        """Return who answers about this matter in this district."""
+        """Return the organisation that answers about this matter in this district."""
         found = [body for name in matter.owners for body in self._candidates(name, district, rng)]
         first = found[0] if rng.random() < _FIRST_OWNER else found[-1]
         return first if found else district
@@ -74,12 +75,12 @@ class RegionFacts:
 
 
 def body_quality(code: str, seed: int) -> float:
-    """Return how well the organisation works in the made-up history: most well, a few badly."""
+    """Return the quality of the organisation, from 0 to 1: high for most, low for a few."""
     return random.Random(f"{seed}:{code}").betavariate(4, 1.6)
 
 
 async def read_region(session: AsyncSession, seed: int, feedback_window_hours: int) -> RegionFacts:
-    """Return the facts of the database's region. Raises `LookupError` if no district of the demo is in it."""
+    """Read the data from the database. Raises `LookupError` if the database has no district of the demo."""
     pages: dict[UUID, list[OfficialPage]] = {}
     for page in await session.scalars(select(Page).where(Page.active).order_by(Page.network, Page.external_id)):
         pages.setdefault(page.organisation_id, []).append(

@@ -1,4 +1,4 @@
-"""Bulk writing of rows with COPY, for made-up data that no service writes."""
+"""Bulk insert of made-up rows with COPY."""
 
 import json
 from collections import defaultdict
@@ -15,7 +15,7 @@ from shared.tables import Base
 
 @dataclass
 class RowWriter:
-    """Collects rows by table, and writes them with COPY."""
+    """Collects rows by table and inserts them with COPY."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -26,13 +26,13 @@ class RowWriter:
         return row
 
     def add_object(self, found: Base) -> None:
-        """Add the row of an object that belongs to no session; columns that were not set get their defaults."""
+        """Add the row of an ORM object that belongs to no session; unset columns get their defaults."""
         columns = found.__table__.columns.keys()
         values = {name: value for name, value in vars(found).items() if name in columns}
         self.add(found.__tablename__, **values)
 
     async def write(self, connection: asyncpg.Connection) -> None:
-        """Write the rows, those of a table after those of the tables that it refers to."""
+        """Insert the rows; tables come after the tables that they refer to."""
         for table in Base.metadata.sorted_tables:
             rows = self.rows.pop(table.name, None)
             if not rows:

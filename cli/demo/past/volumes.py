@@ -13,7 +13,7 @@ _WEEKDAYS = (1.25, 1.15, 1.1, 1.0, 1.0, 0.7, 0.6)
 _HOURS = (1, 0.5, 0.3, 0.2, 0.2, 0.5, 1.5, 3, 5, 7, 7, 6, 6, 5, 5, 5, 5, 6, 7, 8, 9, 8, 5, 2.5)
 _COLD_MONTHS = frozenset({10, 11, 12, 1, 2, 3, 4})
 _MEAN, _SPREAD, _LEAST, _MOST = 50, 8, 32, 66
-# A heating failure: this many weeks before the last complete one, one district, from Tuesday on.
+# A heating failure in one district, on Tuesday and Wednesday: this many weeks before the last complete week.
 _FAILURE_WEEKS_AGO, _FAILURE_APPEALS, _FAILURE_DISTRICT, _FAILURE_TOPIC = 3, 16, "adm-selenga", "utilities.11"
 
 
@@ -27,14 +27,14 @@ class Occasion:
 
 
 def monday_of(moment: datetime) -> datetime:
-    """Return the beginning of the region's week that contains the moment."""
+    """Return the local midnight of the Monday that starts the week of the moment."""
     local = moment.astimezone(REGION_TIME_ZONE)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight - timedelta(days=midnight.weekday())
 
 
 def occasions(rng: random.Random, districts: Sequence[str], now: datetime, weeks: int) -> list[Occasion]:
-    """Return when citizens wrote in the last complete weeks and in the current one, in order."""
+    """Return the occasions of the last complete weeks and of the current one until now, oldest first."""
     this_week = monday_of(now)
     found = [
         one
@@ -60,7 +60,7 @@ def _week(rng: random.Random, districts: Sequence[str], monday: datetime, *, fai
 
 
 def _moment(rng: random.Random, monday: datetime, day: int) -> datetime:
-    # Local days, in a zone without summer time.
+    # `timedelta(days=…)` adds local days: the region has no daylight saving time.
     hour = rng.choices(range(24), _HOURS)[0]
     return monday + timedelta(days=day, hours=hour, seconds=rng.randrange(3600))
 
