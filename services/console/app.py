@@ -1,4 +1,4 @@
-"""Build the console: its pages, its static files, and what it answers when something fails."""
+"""Build the console: its pages, its static files, and its error pages."""
 
 from functools import partial
 

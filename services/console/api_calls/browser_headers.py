@@ -1,4 +1,4 @@
-"""The browser for which the console calls others: its address and name, so that limits and sessions name them."""
+"""Headers that identify the browser in calls of the API: rate limits and sessions then see its address and name."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -12,12 +12,12 @@ _of_request: ContextVar[Mapping[str, str] | None] = ContextVar("browser_headers"
 
 
 def browser_headers() -> Mapping[str, str]:
-    """Return the headers that name the browser whose request is answered; none outside a request."""
+    """Return the headers that identify the browser whose request is being answered; empty outside a request."""
     return _of_request.get() or {}
 
 
 def name_browser_of(request: Request) -> None:
-    """Name this browser in all calls that its request leads to."""
+    """Identify this browser in all API calls made while its request is answered."""
     user_agent = request.headers.get("user-agent", "")
     named = {
         "X-Real-Ip": client_address(request) or "",

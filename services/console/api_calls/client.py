@@ -21,28 +21,28 @@ PREFIX = "/api/v1"
 Parameters = Mapping[str, str | int | bool | Sequence[str] | None]
 # A file may take longer than a page, but must not hold its connection forever.
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600, connect=5, sock_read=120)
-# What would make another path of this one, or a query.
+# Characters that would lead to another path, or begin a query.
 _NO_PATH = re.compile(r"\.\.|[?#%\\\x00-\x1f\x7f]")
-# The key of an author leads to everything that a citizen wrote.
+# An author's key gives access to everything that the citizen wrote: it is kept out of the log.
 _AUTHOR = re.compile(r"^/authors/[^/]+")
-# Takes the token that was refused (None at first); returns the token to use now, or None without a session.
+# Takes the token that the API refused (None at first); returns the token to use now, or None without a session.
 TokenSource = Callable[[str | None], Awaitable[str | None]]
 
 
 class ApiUnavailable(Exception):  # noqa: N818
-    """The gateway did not answer: whether a change was made is not known."""
+    """The gateway did not respond: the change may or may not have been made."""
 
 
 class SignedOut(Exception):  # noqa: N818
-    """The person has no session, or it has ended."""
+    """The person has no session, or the session has ended."""
 
 
 class NoSuchPath(ValueError):  # noqa: N818
-    """A part of an address does not fit into a path of the API."""
+    """A part of the path would lead to another path of the API."""
 
 
 class ApiProblem(Exception):  # noqa: N818
-    """The API refused a call, with a problem document."""
+    """The API refused a call and returned a problem document."""
 
     def __init__(self, status: int, document: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         super().__init__(f"{status}: {document.get('detail', '')}")
@@ -59,14 +59,14 @@ class ApiProblem(Exception):  # noqa: N818
 
     @property
     def texts(self) -> dict[str, str]:
-        """Return what the API says to people about wrong fields, by the same pointers; not of every field."""
+        """Return the detail that the API wrote for people, by the same pointers; only fields with such a detail."""
         errors = self.document.get("errors") or ()
         return {str(error["pointer"]): str(error["text"]) for error in errors if error.get("text")}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A successful answer: its JSON document, None without a body, and its headers."""
+    """A successful response: its JSON document (None if the body is empty) and its headers."""
 
     status: int
     data: Any
@@ -74,20 +74,20 @@ class Answer:
 
     @property
     def version(self) -> str:
-        """Return the ETag, as `If-Match` takes it."""
+        """Return the ETag, as `If-Match` expects it."""
         return self.headers.get("ETag", "")
 
 
 @dataclass(frozen=True)
 class Content:
-    """The body of a request that is a file itself."""
+    """A request body that is a file."""
 
     media_type: str
     data: bytes
 
 
 class Api:
-    """The public API as one person sees it."""
+    """The public API, called with one person's access token."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Api:
         timeout_seconds: float,
         page: str,
     ) -> None:
-        """`files` has the connections for files. `page` is the route that makes the calls, for the log."""
+        """`files` is the HTTP session for files. `page` is the route that makes the calls, for the log."""
         self._http = http
         self._files = files
         self._gateway = gateway.rstrip("/")
@@ -110,13 +110,13 @@ class Api:
     async def get(self, path: str, parameters: Parameters | None = None) -> Any:
         """Return the document at `path`, given without `/api/v1`.
 
-        Raises `ApiProblem` if the API refuses it, `ApiUnavailable` if it does not answer, `SignedOut` without a
+        Raises `ApiProblem` if the API refuses the call, `ApiUnavailable` if it does not respond, `SignedOut` without a
         session.
         """
         return (await self.send("GET", path, parameters=parameters)).data
 
     async def get_all(self, path: str, parameters: Parameters | None = None, *, pages: int = 5) -> list[Any]:
-        """Return the items of a list that is known to be short: of so many pages of 200 at most."""
+        """Return all items of a list that is known to be short: at most `pages` pages of 200 items are read."""
         items: list[Any] = []
         cursor: str | None = None
         for _ in range(pages):
@@ -140,9 +140,9 @@ class Api:
     ) -> Answer:
         """Send one request and return its answer.
 
-        `version`, an ETag or a number, becomes `If-Match`, `key` the idempotency key; `body` is sent as JSON, or
-        `form` or `content` as they are.
-        Nothing is sent again except after a refused token, which changes nothing.
+        `version`, an ETag or a number, is sent as `If-Match`, `key` as the idempotency key; `body` is sent as JSON,
+        `form` or `content` unchanged. A request is repeated only after the API refused its token, so nothing was
+        changed.
         """
         async with self.opened(
             method, path, body, parameters=parameters, version=version, key=key, form=form, content=content
@@ -168,8 +168,8 @@ class Api:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and give the response itself.
 
-        With `is_file` it has the time of a file, and a connection that no page waits for. Raises `NoSuchPath` too,
-        if `path` has a part that leads to another path.
+        With `is_file` the request has a longer timeout and a connection of its own pool, so that pages do not wait for
+        it. Raises `NoSuchPath` too, if a part of `path` would lead to another path.
         """
         if _NO_PATH.search(path):
             raise NoSuchPath(path)
@@ -204,7 +204,7 @@ class Api:
         raise SignedOut
 
     def _log(self, method: str, path: str, parameters: Parameters, status: int, seconds: float) -> None:
-        # Names of parameters alone: values may be words of citizens.
+        # Only the names of parameters: the values may be texts of citizens.
         names = sorted(name for name, value in parameters.items() if value not in (None, ""))
         ms = round(seconds * 1000, 1)
         shown = _AUTHOR.sub("/authors/…", path)
@@ -236,7 +236,7 @@ def _headers(version: str | int | None, key: str | None, content: Content | None
 
 
 def _etag(version: str | int | None) -> str | None:
-    # 0 is a version: that of a classification before the first one.
+    # 0 is a valid version: a message without a classification has it.
     if version in (None, ""):
         return None
     text = str(version)

@@ -1,6 +1,6 @@
 """The region's OIDC issuer as the console's provider of tokens: authorization code, refresh and revocation.
 
-Its access tokens are sent to the API, which verifies them; the console reads nothing out of them.
+The access tokens are sent to the API, which verifies them; the console does not read them.
 """
 
 import time
@@ -13,20 +13,20 @@ from pydantic import SecretStr
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable, SessionEnded, Tokens
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, connect=5)
-# A refresh holds a connection of the database meanwhile.
+# Short: a refresh holds a database connection until the issuer responds.
 _REFRESH_TIMEOUT = aiohttp.ClientTimeout(total=5)
 _DISCOVERY_SECONDS = 600.0
-# What is assumed of an access token whose issuer does not say.
+# Assumed lifetime of an access token, in seconds, if the issuer does not give `expires_in`.
 _EXPIRES_IN = 60
 _REFUSALS = frozenset({400, 401, 403})
 
 
 class CodeRefused(Exception):  # noqa: N818
-    """The issuer does not accept the authorization code: it is used, expired or not ours."""
+    """The issuer refused the authorization code: it was used before, has expired or belongs to another client."""
 
 
 class OidcIssuer:
-    """One issuer, which the console uses as the client `client_id`; a public client has an empty secret."""
+    """An OIDC issuer that the console uses as the client `client_id`; the secret of a public client is empty."""
 
     def __init__(self, http: aiohttp.ClientSession, issuer: str, client_id: str, client_secret: SecretStr) -> None:
         self._http = http
@@ -56,7 +56,7 @@ class OidcIssuer:
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
         """Return the tokens for a code.
 
-        Raises `CodeRefused` if the issuer refuses it, `EndpointUnavailable` if it does not respond with tokens.
+        Raises `CodeRefused` if the issuer refuses the code, `EndpointUnavailable` if it does not respond with tokens.
         """
         form = {
             "grant_type": "authorization_code",
@@ -72,8 +72,8 @@ class OidcIssuer:
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors of these tokens.
 
-        Raises `SessionEnded` without a refresh token or if the issuer refuses it, `EndpointUnavailable` if it does
-        not respond with tokens.
+        Raises `SessionEnded` if there is no refresh token or the issuer refuses it, `EndpointUnavailable` if the issuer
+        does not respond with tokens.
         """
         if not tokens.refresh:
             raise SessionEnded
@@ -84,7 +84,10 @@ class OidcIssuer:
         return self._tokens({"refresh_token": tokens.refresh} | document)
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens, if the issuer can. Raises `EndpointUnavailable` without a response."""
+        """End the session of these tokens, if the issuer has a revocation endpoint.
+
+        Raises `EndpointUnavailable` if the issuer does not respond.
+        """
         if tokens.refresh and (await self._discovered()).get("revocation_endpoint"):
             form = {"token": tokens.refresh, "token_type_hint": "refresh_token"}
             await self._sent("revocation_endpoint", form)
@@ -99,7 +102,7 @@ class OidcIssuer:
                 client_id=self._client_id,
             )
         except (KeyError, ValueError, TypeError) as error:
-            raise EndpointUnavailable("the issuer answered without a token") from error
+            raise EndpointUnavailable("the issuer's response has no valid access token") from error
 
     async def _discovered(self) -> dict[str, Any]:
         if self._document is None or time.monotonic() >= self._document_until:
@@ -113,16 +116,16 @@ class OidcIssuer:
             async with self._http.get(url, timeout=_REFRESH_TIMEOUT, allow_redirects=False) as response:
                 document = await response.json(content_type=None) if response.status == 200 else None
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"discovery: {error!r}") from error
+            raise EndpointUnavailable(f"the issuer's configuration cannot be read: {error!r}") from error
         if not isinstance(document, dict) or document.get("issuer") != self._issuer:
             raise EndpointUnavailable("the discovery document is missing or belongs to another issuer")
         return document
 
     async def _endpoint(self, name: str) -> str:
         found = (await self._discovered()).get(name)
-        # Only the issuer of an embedded run is reached without TLS.
+        # `http` is accepted only if the issuer's own address has it, as in an embedded run.
         if not isinstance(found, str) or urlsplit(found).scheme not in {"https", urlsplit(self._issuer).scheme}:
-            raise EndpointUnavailable(f"the issuer has no valid {name}")
+            raise EndpointUnavailable(f"the issuer configuration has no valid {name}")
         return found
 
     async def _sent(
@@ -131,7 +134,7 @@ class OidcIssuer:
         form: dict[str, str],
         timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 -- of the client, for its parts
     ) -> dict[str, Any] | None:
-        """Return the answer to a form; None if it was refused."""
+        """Post a form to an endpoint of the issuer; return its response, None if the form was refused."""
         authorization = aiohttp.BasicAuth(self._client_id, self._secret) if self._secret else None
         public = {} if self._secret else {"client_id": self._client_id}
         url = await self._endpoint(endpoint)
@@ -146,7 +149,7 @@ class OidcIssuer:
                     raise EndpointUnavailable(f"the issuer's {endpoint} responded with status {response.status}")
                 document = await response.json(content_type=None) if content else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"the issuer's {endpoint}: {error!r}") from error
+            raise EndpointUnavailable(f"the issuer's {endpoint} cannot be reached: {error!r}") from error
         if not isinstance(document, dict):
             raise EndpointUnavailable(f"the issuer's {endpoint} did not return a JSON object")
         return document

@@ -1,7 +1,7 @@
 """Sign-ins under way at the region's OIDC issuer: what the browser keeps of one in a cookie, encrypted.
 
-The state that the issuer returns is bound to the cookie, so that nobody is signed in by another's code. The issuer
-takes a code once, and only with the verifier; nothing is stored here, since anybody may begin a sign-in.
+The state that the issuer returns is compared with the cookie, so that nobody is signed in with another person's code.
+The issuer accepts a code once, and only with the verifier. Nothing is stored here, since anybody may begin a sign-in.
 """
 
 import base64
@@ -17,13 +17,13 @@ from shared import clock
 from shared.encryption import decrypt, encrypt
 
 SIGN_IN_COOKIE = "__Host-gospablik-sign-in"
-# How long somebody may take at the issuer.
+# The time within which the person must return from the issuer.
 SIGN_IN_LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class BegunSignIn:
-    """The content of the cookie, and what the issuer is sent."""
+    """A begun sign-in: the cookie's content, and the state and challenge for the issuer."""
 
     cookie: str
     state: str
@@ -32,14 +32,14 @@ class BegunSignIn:
 
 @dataclass(frozen=True)
 class ReturnedSignIn:
-    """What was kept while the person was away."""
+    """The data kept in the cookie while the person was at the issuer."""
 
     verifier: str
     return_to: str
 
 
 def begin(keys: SecretStr, return_to: str) -> BegunSignIn:
-    """Begin a sign-in that leads to this path afterwards."""
+    """Begin a sign-in after which the browser is sent to the path `return_to`."""
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
     until = (clock.now() + SIGN_IN_LIFETIME).timestamp()
     kept = {"state": state, "verifier": verifier, "return_to": return_to, "until": until}
@@ -48,7 +48,7 @@ def begin(keys: SecretStr, return_to: str) -> BegunSignIn:
 
 
 def finish(keys: SecretStr, cookie: str | None, state: str) -> ReturnedSignIn | None:
-    """Return the sign-in of this browser; None if there is none, it is over, or the state is of another."""
+    """Return the data of this browser's sign-in; None if the cookie is missing or expired, or the state differs."""
     try:
         kept = decrypt(keys, (cookie or "").encode())
     except InvalidToken:

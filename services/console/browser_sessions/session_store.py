@@ -1,6 +1,6 @@
 """Sessions of browsers: a secret in a cookie, and the person's API tokens in a row, encrypted.
 
-The browser never holds a token. One request at a time refreshes the tokens of a session: it locks the row.
+The browser never holds a token. Only one request at a time refreshes the tokens of a session: it locks the row.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from shared.database.sessions import Database, WriteSession
 from shared.encryption import decrypt, encrypt
 from shared.tables.console import ConsoleSession
 
-# `__Host-`: no other host of the domain can plant a session; needs https, or loopback.
+# `__Host-`: no other host of the domain can set this cookie; it requires https, or loopback.
 SESSION_COOKIE = "__Host-gospablik-console"
-# From the sign-in, as that of the cookie: no refresh extends it.
+# Counted from the sign-in, like the cookie's lifetime: a refresh does not extend it.
 LIFETIME = timedelta(days=14)
-# Refreshed this long before it expires, so that no call is refused.
+# The access token is refreshed this long before it expires, so that the API does not refuse it.
 _MARGIN = timedelta(seconds=30)
-# A refresh holds a connection of the database while the issuer answers: others are left for pages.
+# A refresh holds a database connection until the issuer responds: the limit leaves the other connections to pages.
 _REFRESHES_AT_ONCE = 2
 _WAIT_SECONDS = 10.0
-# Requests of one session that wait for its refresh in this process hold no connection meanwhile.
+# Requests that wait here for another refresh of their session, in the same process, hold no connection.
 _refreshing: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
 
 def digest(secret: str) -> bytes:
-    """Return what is stored of a secret that a browser holds."""
+    """Return the digest of a session's secret: the database stores it instead of the secret."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -48,7 +48,7 @@ class SessionStore:
     """Starts, continues and ends sessions."""
 
     def __init__(self, database: Database, keys: SecretStr, issuer_of: Callable[[Tokens], TokenIssuer]) -> None:
-        """`issuer_of` returns who gave the tokens: they are refreshed and revoked there."""
+        """`issuer_of` returns the issuer of the tokens, which refreshes and revokes them."""
         self._database = database
         self._keys = keys
         self._issuer_of = issuer_of
@@ -68,7 +68,8 @@ class SessionStore:
     async def access_token(self, secret: str, refused: str | None = None) -> str | None:
         """Return an access token that is still valid, refreshed if necessary; None if the session has ended.
 
-        `refused` is a token that the API did not accept: it is replaced, unless another request has done so.
+        `refused` is a token that the API did not accept: it is replaced, unless another request has already replaced
+        it.
         """
         async with self._database.read() as session:
             found = (
@@ -88,7 +89,7 @@ class SessionStore:
                 async with asyncio.timeout(_WAIT_SECONDS):
                     await self._refreshes.acquire()
             except TimeoutError as error:
-                raise EndpointUnavailable("other refreshes take too long") from error
+                raise EndpointUnavailable("too many sessions are being refreshed: try again later") from error
             try:
                 return await self._refresh(secret, refused)
             finally:
@@ -101,7 +102,7 @@ class SessionStore:
             if row is None or now is None:
                 return None
             tokens = self._tokens_of(row)
-            # Another request may have refreshed it while this one waited for the lock.
+            # Another request may have refreshed the tokens while this one waited for the lock.
             if tokens is not None and row.access_expires_at - _MARGIN > now and tokens.access != refused:
                 return tokens.access
             renewed = None if tokens is None else await self._renewed(tokens)
@@ -118,7 +119,7 @@ class SessionStore:
             return None
 
     async def end(self, secret: str) -> None:
-        """End the session here and at the issuer of its tokens; without one there is nothing to end."""
+        """End the session here and at the issuer of its tokens; do nothing if there is no such session."""
         async with self._database.write() as session:
             row = await _locked(session, secret)
             if row is None:
@@ -135,7 +136,7 @@ class SessionStore:
     def _tokens_of(self, row: ConsoleSession) -> Tokens | None:
         try:
             return Tokens.from_stored(decrypt(self._keys, row.tokens))
-        except InvalidToken:  # the key was taken away: the person signs in again
+        except InvalidToken:  # the encryption key was removed: sign in again
             return None
 
 
@@ -147,6 +148,6 @@ async def _locked(session: WriteSession, secret: str) -> ConsoleSession | None:
 
 
 async def purge_expired(database: Database) -> None:
-    """Delete sessions that nobody can continue."""
+    """Delete the sessions that have expired."""
     async with database.write() as session:
         await session.execute(delete(ConsoleSession).where(ConsoleSession.expires_at <= func.now()))

@@ -1,4 +1,4 @@
-"""Tokens of a person, and the token endpoint of the API: sign-in by password, refresh and revocation."""
+"""A person's tokens, and the token endpoint of the API: sign-in by password, refresh and revocation."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
@@ -7,21 +7,21 @@ import aiohttp
 
 from services.console.api_calls.browser_headers import browser_headers
 
-# A password may wait for its turn; a refresh holds a connection of the database meanwhile.
+# A password check may wait in a queue; a refresh holds a database connection, so its timeout is short.
 _SIGN_IN_TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 
 
 class SessionEnded(Exception):  # noqa: N818
-    """The refresh token is not accepted any more: the person signs in again."""
+    """The refresh token is no longer accepted: the person has to sign in again."""
 
 
 class EndpointUnavailable(Exception):  # noqa: N818
-    """The endpoint did not answer."""
+    """The endpoint did not respond, or its response cannot be used."""
 
 
 class SignInRefused(Exception):  # noqa: N818
-    """Wrong name or password, or, with `retry_after` in seconds, too many attempts."""
+    """The name or password is wrong or, with `retry_after` in seconds, there were too many attempts."""
 
     def __init__(self, status: int, retry_after: int | None) -> None:
         super().__init__(str(status))
@@ -30,7 +30,9 @@ class SignInRefused(Exception):  # noqa: N818
 
     @property
     def is_throttled(self) -> bool:
-        """Return whether it may be accepted later: a blocked name gives 400, a full queue 429."""
+        """Return whether a later attempt may succeed: a throttled name gives 400 and `retry_after`, a full queue
+        429.
+        """
         return self.status == 429 or self.retry_after is not None
 
 
@@ -38,7 +40,7 @@ class SignInRefused(Exception):  # noqa: N818
 class Tokens:
     """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given.
 
-    `issuer` is the region's OIDC issuer that gave them to the client `client_id`; empty: the API itself.
+    `issuer` is the region's OIDC issuer, which gave them to the client `client_id`; empty if the API gave them.
     """
 
     access: str
@@ -48,12 +50,12 @@ class Tokens:
     client_id: str = ""
 
     def stored(self) -> dict[str, Any]:
-        """Return what is stored."""
+        """Return the tokens as a dictionary, to be stored."""
         return asdict(self)
 
     @classmethod
     def from_stored(cls, stored: dict[str, Any]) -> Self:
-        """Return what was stored."""
+        """Return the tokens that `stored` returned as a dictionary."""
         return cls(**stored)
 
 
@@ -63,18 +65,18 @@ class TokenIssuer(Protocol):
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors of these tokens.
 
-        Raises `SessionEnded` if the issuer refuses them, `EndpointUnavailable` if it cannot be asked.
+        Raises `SessionEnded` if the issuer refuses these tokens, `EndpointUnavailable` if it does not respond.
         """
         ...
 
     async def revoke(self, tokens: Tokens) -> None:
-        """End the session of these tokens. Raises `EndpointUnavailable` if the issuer cannot be asked."""
+        """End the session of these tokens. Raises `EndpointUnavailable` if the issuer does not respond."""
         ...
 
 
 @dataclass(frozen=True)
 class SignInMethods:
-    """How people sign in: with a password, or as the client `client_id` of the OIDC issuer `issuer`."""
+    """How people sign in: with a password, at the OIDC issuer `issuer` as the client `client_id`, or either."""
 
     password: bool
     issuer: str | None = None
@@ -82,14 +84,14 @@ class SignInMethods:
 
 
 class TokenEndpoint:
-    """`/auth/token` and `/auth/revoke` of the API."""
+    """The endpoints `/auth/token` and `/auth/revoke` of the API."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
         self._http = http
         self._base = base
 
     async def methods(self) -> SignInMethods:
-        """Return how people sign in. Raises `EndpointUnavailable` if the API does not say."""
+        """Return how people sign in. Raises `EndpointUnavailable` if the API does not respond with the methods."""
         try:
             async with self._http.get(
                 f"{self._base}/methods", headers=browser_headers(), timeout=_TIMEOUT
@@ -98,14 +100,14 @@ class TokenEndpoint:
                     raise EndpointUnavailable(f"/auth/methods responded with status {response.status}")
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"/auth/methods: {error!r}") from error
+            raise EndpointUnavailable(f"/auth/methods cannot be read: {error!r}") from error
         external = document["external"]
         if external is None or external["client_id"] is None:
             return SignInMethods(document["password"])
         return SignInMethods(document["password"], external["issuer"], external["client_id"])
 
     async def sign_in(self, username: str, password: str) -> Tokens:
-        """Return a person's tokens.
+        """Return the tokens of the person who signs in.
 
         Raises `SignInRefused` for a wrong password or after too many failures, `EndpointUnavailable` if the API
         does not respond.
@@ -116,7 +118,8 @@ class TokenEndpoint:
     async def refresh(self, tokens: Tokens) -> Tokens:
         """Return the successors of these tokens.
 
-        Raises `SessionEnded` if the API refuses them, `EndpointUnavailable` if it does not respond or throttles.
+        Raises `SessionEnded` if the API refuses these tokens, `EndpointUnavailable` if it does not respond or
+        throttles.
         """
         try:
             return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh}, _TIMEOUT)
@@ -138,7 +141,7 @@ class TokenEndpoint:
                 if response.status != 200:
                     raise EndpointUnavailable(f"/auth/revoke responded with status {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise EndpointUnavailable(f"/auth/revoke: {error!r}") from error
+            raise EndpointUnavailable(f"/auth/revoke cannot be reached: {error!r}") from error
 
     async def _tokens(self, form: dict[str, str], timeout: aiohttp.ClientTimeout) -> Tokens:  # noqa: ASYNC109
         try:
@@ -152,5 +155,5 @@ class TokenEndpoint:
                     raise EndpointUnavailable(f"/auth/token responded with status {response.status}")
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"/auth/token: {error!r}") from error
+            raise EndpointUnavailable(f"/auth/token cannot be reached: {error!r}") from error
         return Tokens(document["access_token"], document["refresh_token"], int(document["expires_in"]))

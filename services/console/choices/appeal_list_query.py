@@ -1,4 +1,4 @@
-"""The query of a list: filter and order of `GET /appeals`, as the address of the inbox has them."""
+"""The query of an appeal list: filter and order of `GET /appeals`, as the inbox has them in its address."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ PATH = "/inbox"
 PAGE_SIZE = 30
 Pairs = tuple[tuple[str, str], ...]
 
-# Filters of the API that take several values.
+# Filters of the API that accept several values.
 _MULTIPLE = frozenset({"status", "triage_reason"})
-# Orders that list only appeals that owe something; counts and changes in bulk say the same by `due_before`.
+# Lists in these orders have only appeals with a deadline; counts and bulk changes need `due_before` for the same.
 _BY_DUE = frozenset({"due", "-due", "urgency", "-urgency"})
 _FAR = "2100-01-01T00:00:00+08:00"
 _NEWEST_FIRST = "-opened_at"
-# With words the API sorts by number only.
+# A search by words can be sorted only by number.
 _SEARCH_ORDERS = frozenset({_NEWEST_FIRST, "opened_at"})
 
 
 @dataclass(frozen=True)
 class ListQuery:
-    """A list: the parameters of its filter, its order, and the cursor of a page of it."""
+    """An appeal list: the parameters of its filter, its order, and the cursor of one page."""
 
     filters: Pairs
     sort: str = _NEWEST_FIRST
@@ -32,7 +32,7 @@ class ListQuery:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> Self:
-        """Return the list that the parameters name; `from` and `to` are days of the region, both included."""
+        """Return the list that the parameters describe; `from` and `to` are days of the region, both inclusive."""
         given = [(name, value.strip()) for name, value in pairs if value.strip()]
         single = dict(given)
         filters = tuple(
@@ -47,12 +47,12 @@ class ListQuery:
 
     @classmethod
     def parsed(cls, text: str) -> Self:
-        """Return the list of a query string."""
+        """Return the list that a query string describes."""
         return cls.of(parse_qsl(text))
 
     @property
     def is_search(self) -> bool:
-        """Return whether the list is found by words."""
+        """Return whether the list is a search by words."""
         return self.value("q") is not None
 
     def value(self, name: str) -> str | None:
@@ -64,31 +64,33 @@ class ListQuery:
         return [value for key, value in self.filters if key == name]
 
     def has_same_list(self, other: "ListQuery") -> bool:
-        """Return whether both show the same list, on whatever page."""
+        """Return whether both queries show the same list, regardless of the page."""
         return (sorted(self.filters), self.sort) == (sorted(other.filters), other.sort)
 
     def without(self, name: str, value: str | None = None) -> "ListQuery":
-        """Return the list without a filter, or without one of its values; from its first page."""
+        """Return the first page of the list without a filter, or without one of its values."""
         kept = tuple(pair for pair in self.filters if pair[0] != name or value not in {None, pair[1]})
         return ListQuery(kept, self.sort)
 
     def with_filter(self, name: str, value: str) -> "ListQuery":
-        """Return the list with another value of a filter, from its first page."""
+        """Return the first page of the list with a filter set to this value."""
         return ListQuery((*self.without(name).filters, (name, value)), self.sort)
 
     def at(self, cursor: str | None) -> "ListQuery":
-        """Return the page of the list at a cursor."""
+        """Return the page of the list that begins at a cursor."""
         return ListQuery(self.filters, self.sort, cursor)
 
     @property
     def text(self) -> str:
-        """Return the query string, which names the order always: an empty one is the first list of the person."""
+        """Return the query string. It always includes the order: an empty string would show the person's default
+        list.
+        """
         cursor = (("cursor", self.cursor),) if self.cursor else ()
         return urlencode([*self.filters, ("sort", self.sort), *cursor])
 
     @property
     def address(self) -> str:
-        """Return the address of the page of the list."""
+        """Return the address of this page of the list."""
         return f"{PATH}?{self.text}"
 
     def parameters(self) -> dict[str, list[str]]:
@@ -97,14 +99,14 @@ class ListQuery:
         return found | ({"cursor": [self.cursor]} if self.cursor else {})
 
     def export_parameters(self) -> dict[str, list[str]]:
-        """Return the parameters of the whole list as a file."""
+        """Return the parameters for an export of the whole list."""
         found: dict[str, list[str]] = {}
         for name, value in self.filters:
             found.setdefault(name, []).append(value)
         return found | {"sort": [self.sort]}
 
     def filter_parameters(self) -> dict[str, list[str]]:
-        """Return the parameters by which counts and facets find the appeals of the list: it takes no order."""
+        """Return the parameters with which counts and facets cover the same appeals; they accept no order."""
         found = self.export_parameters()
         del found["sort"]
         if self.sort in _BY_DUE and "due_before" not in found:
@@ -112,11 +114,11 @@ class ListQuery:
         return found
 
     def filter_object(self) -> dict[str, Any]:
-        """Return the filter that finds the appeals of the list, as the API takes it in a body."""
+        """Return the filter of the list's appeals as an object for a request body."""
         return _object(self.filter_parameters())
 
     def view_filter(self) -> dict[str, Any]:
-        """Return the filter of a saved view, which has the order beside it."""
+        """Return the filter as saved views store it, without the order, which is a field of its own."""
         found = self.export_parameters()
         del found["sort"]
         return _object(found)
@@ -138,7 +140,7 @@ def _moments(name: str, value: str) -> tuple[str, str]:
 
 
 def day_of(value: str | None, *, is_end: bool = False) -> str:
-    """Return the day for a field of the period; empty if the moment is not the start of one."""
+    """Return the day for a period field of the form; empty if the moment is not the start of a day."""
     if value is None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Which organisation or topic a person means by what they wrote: a name, or one of several that fit."""
+"""Find the organisation or topic that a person typed by name; offer candidates if several match."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _MOST_ORGANISATIONS = 10
 
 @dataclass
 class Choice:
-    """What was entered in a field, and what it means."""
+    """The text of a form field, and the organisation or topic that it means."""
 
     name: str
     written: str = ""
@@ -43,8 +43,8 @@ async def chosen_organisation(
 ) -> Choice:
     """Return the organisation of a field. `NAME` has its name, `NAME_id` the choice among several.
 
-    Without an error and without an id the field was left empty. `known` is what stood in the field: it may have
-    closed since, or share its name.
+    Neither an error nor an id: the field was left empty. `known` is the organisation that the field showed at first: it
+    may have closed since, or share its name with another.
     """
     choice = Choice(name, str(form.get(name, "")).strip())
     if not choice.written:
@@ -64,21 +64,23 @@ async def chosen_organisation(
 
 
 async def known_organisation(api: Api, organisation_id: str | None, name: str = "organisation") -> Choice:
-    """Return the field that a form begins with."""
+    """Return the field filled with an organisation, for a new form; empty without an id."""
     if not is_id(organisation_id):
         return Choice(name)
     return known_choice(name, await api.get(f"/organisations/{organisation_id}"))
 
 
 def changed_choice(current: Choice, form: Choice) -> str:
-    """Return what stands now, for a form whose version was stale; empty if it is what was entered."""
+    """Return a note with the current value, for a form with a stale version; empty if it equals the entered one."""
     return "" if current.id == form.id else f"Сейчас в записи: {current.written or 'пусто'}."
 
 
 def chosen_topic(
     topics: Topics, form: Mapping[str, Any], name: str = "topic", *, known: Mapping[str, Any] | None = None
 ) -> Choice:
-    """Return the topic or group of a field, as `chosen_organisation` does; `known` is what stood in the field."""
+    """Return the topic or group chosen in a field, as `chosen_organisation` does; `known` is what the field showed at
+    first.
+    """
     choice = Choice(name, str(form.get(name, "")).strip())
     if not choice.written:
         return choice
@@ -86,7 +88,7 @@ def chosen_topic(
         return known_choice(name, known)
     candidates = topics.found(choice.written)
     same = [one for one in candidates if one["name"].casefold() == choice.written.casefold()]
-    # The only one of this name wins: the pick may be of a former name.
+    # A single topic of this name takes precedence: the picked id may belong to the text typed before.
     only = same if len(same) == 1 else [one for one in candidates if one["id"] == form.get(f"{name}_id")]
     if only:
         choice.id, choice.written = only[0]["id"], only[0]["name"]
@@ -97,12 +99,12 @@ def chosen_topic(
 
 
 def known_choice(name: str, known: Mapping[str, Any] | None) -> Choice:
-    """Return the field of something that is known, or of nothing."""
+    """Return the field filled with a known row, empty if it is None."""
     return Choice(name, known["name"], known["id"]) if known else Choice(name)
 
 
 def topic_choice(topics: Topics, topic_id: str | None, name: str = "topic") -> Choice:
-    """Return the field of a topic that is known."""
+    """Return the field filled with a topic, empty without an id."""
     return Choice(name, topics.name(topic_id), topic_id) if topic_id else Choice(name)
 
 

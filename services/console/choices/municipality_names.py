@@ -1,4 +1,4 @@
-"""Municipalities that people name by typing."""
+"""Find municipalities by their typed names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ async def load_municipalities(visit: Visit) -> Municipalities:
 
 
 def find_municipalities(rows: Municipalities, typed: str) -> Municipalities:
-    """Return the municipality of this name, or all whose names have each of the words, in any letter case."""
+    """Return the municipality with this name; otherwise those whose names contain all its words, in any letter case."""
     exact = [one for one in rows if sort_key(one["name"]) == sort_key(typed)]
     return exact or [one for one in rows if all(word in sort_key(one["name"]) for word in sort_key(typed).split())]
 
 
 def counted_municipalities(rows: Municipalities, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return all municipalities by name, with the number that each has in a facet of the API."""
+    """Return all municipalities by name, each with its number of appeals from a facet of the API."""
     numbers = {one["value"]["oktmo"]: one["count"] for one in found}
     return [{"value": one, "count": numbers.get(one["oktmo"], 0)} for one in rows]

@@ -1,4 +1,4 @@
-"""Organisations that people name by typing: the one they mean, or those that they may mean."""
+"""Find organisations by their typed names: the one that is meant, or candidates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ _MAX_FOUND = 8
 class OrganisationChoice:
     """The organisation that is meant for sure, or the ones that a person has to choose from.
 
-    `is_ambiguous`: several of these have the name.
+    `is_ambiguous`: several candidates have exactly this name.
     """
 
     chosen: dict[str, Any] | None
@@ -23,7 +23,7 @@ class OrganisationChoice:
 async def search_organisations(api: Api, name: str, *, limit: int = _MAX_FOUND) -> list[dict[str, Any]]:
     """Return active organisations whose names are like this one, the likeliest first; none for no name.
 
-    A name in which nothing can be searched for, such as «!», finds none.
+    A name without searchable characters, such as «!», finds none.
     """
     if not name.strip():
         return []
@@ -32,13 +32,15 @@ async def search_organisations(api: Api, name: str, *, limit: int = _MAX_FOUND) 
     except ApiProblem as problem:
         if problem.status != 422:
             raise
-        return []  # nothing that can be searched for
+        return []  # the name has no searchable characters
     items: list[dict[str, Any]] = answer["items"]
     return items
 
 
 async def choose_organisation(api: Api, name: str, *, limit: int = _MAX_FOUND) -> OrganisationChoice:
-    """Return the organisation that has this name, also a short or former one; else those with a name like it."""
+    """Return the organisation that has this name, also as a short or former name; otherwise those with similar
+    names.
+    """
     found = await search_organisations(api, name, limit=limit)
     wanted = name.strip().casefold()
     for part in ("name", "matched_name"):

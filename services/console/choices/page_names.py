@@ -1,4 +1,4 @@
-"""Official pages by name, and those that are not read."""
+"""Names of official pages, and the pages that cannot be read."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,12 +7,12 @@ from services.console.api_calls.client import ApiProblem
 from services.console.site.visit import Visit, together
 
 _BAD_STATES = frozenset({"failing", "no_token"})
-# Pages with problems are sought in the whole list; more than this many are not read for one page of ours.
+# The API has no filter by state, so the whole list is searched; this limits how many pages are read.
 _MOST_SOUGHT = 5_000
 
 
 async def page_names(visit: Visit, ids: set[str]) -> dict[str, str]:
-    """Return the names of pages by id; pages that the person may not see are left out."""
+    """Return the names of pages by id; pages hidden from the person are left out."""
     rows = await together(*(_page(visit, one) for one in sorted(ids)))
     return {row["id"]: row["name"] for row in rows if row is not None}
 
@@ -28,7 +28,7 @@ async def _page(visit: Visit, page_id: str) -> dict[str, Any] | None:
 
 
 async def page_id_at(visit: Visit, address: str) -> str | None:
-    """Return the id of the page that an address leads to; None if it is no page's, or no address."""
+    """Return the id of the official page at an address; None if there is no such page or the address is invalid."""
     try:
         found = await visit.api.get("/pages", {"address": address[:2000], "limit": 1})
     except ApiProblem as problem:
@@ -39,7 +39,7 @@ async def page_id_at(visit: Visit, address: str) -> str | None:
 
 
 async def pages_with_problems(visit: Visit, network: str | None = None) -> AsyncIterator[dict[str, Any]]:
-    """Return the pages that are not read; the list of the API has no filter for them."""
+    """Yield the pages that cannot be read; the API's list has no filter for them."""
     cursor, read = None, 0
     while True:
         listed = await visit.api.get("/sources", {"limit": 200, "cursor": cursor, "network": network})

@@ -1,4 +1,4 @@
-"""The topic groups and topics by name."""
+"""Topic groups and topics, found by name or id."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ _PAGE = 200
 
 @dataclass(frozen=True)
 class Topics:
-    """All groups, each followed by its topics."""
+    """All topic groups, each followed by its topics."""
 
     rows: Sequence[dict[str, Any]]
 
     @property
     def positions(self) -> dict[str, int]:
-        """Return where each topic stands."""
+        """Return the index of each topic and group in the list, by id."""
         return {one["id"]: number for number, one in enumerate(self.rows)}
 
     def name(self, topic_id: str) -> str:
@@ -25,7 +25,7 @@ class Topics:
         return next((one["name"] for one in self.rows if one["id"] == topic_id), "вне перечня")
 
     def found(self, text: str) -> list[dict[str, Any]]:
-        """Return the topics and groups whose names have all the words, in any letter case."""
+        """Return the topics and groups whose names contain all words of the text, in any letter case."""
         sought = text.casefold().split()
         return [one for one in self.rows if all(word in one["name"].casefold() for word in sought)]
 
@@ -36,7 +36,7 @@ class Topics:
 
 
 async def load_topics(visit: Visit) -> Topics:
-    """Return all topics that messages are classified by."""
+    """Return all topics, by which messages are classified."""
     groups, topics = await together(_listed(visit, "group"), _listed(visit, "topic"))
     rows = []
     for group in groups:

@@ -1,4 +1,4 @@
-"""A page that somebody connects: its address is looked up in the network, then it is registered."""
+"""Connect a page: look up its address in the network, then register it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ _NETWORK_SILENT = (
 
 @dataclass(frozen=True)
 class Connection:
-    """What was entered, and the community that the address leads to, if it is known."""
+    """The entered values, and the community at the address once it is known."""
 
     values: Mapping[str, str]
     organisation: Choice
@@ -32,7 +32,7 @@ class Connection:
 
 
 async def look_up(visit: Visit, values: Mapping[str, str], organisation: Choice) -> Connection:
-    """Return the community of an address, or what is wrong with the address."""
+    """Return the community at the entered address, or why it cannot be found."""
     body = {"address": values.get("address", ""), "network": values.get("network") or None}
     try:
         answer = await visit.api.send("POST", "/pages/resolve", body)
@@ -42,13 +42,13 @@ async def look_up(visit: Visit, values: Mapping[str, str], organisation: Choice)
 
 
 def refused(values: Mapping[str, str], organisation: Choice, problem: ApiProblem) -> Connection:
-    """Return the form with what is wrong. Raise the problem if nothing can be done there."""
+    """Return the form with the refusal and the errors of its fields."""
     text = _NETWORK_SILENT if problem.status == 503 else refusal_of(problem)
     return Connection(values, organisation, None, text, wrong_fields(problem, _WRONG))
 
 
 async def register(visit: Visit, form: Mapping[str, str], organisation: Choice) -> Any:
-    """Register the page that was looked up; return it. Raises `ApiProblem` if the API refuses it."""
+    """Register the page that was looked up and return it. Raises `ApiProblem` if the API refuses it."""
     body = {
         "organisation_id": organisation.id,
         "network": form.get("network", ""),
@@ -61,6 +61,6 @@ async def register(visit: Visit, form: Mapping[str, str], organisation: Choice) 
 
 
 def community_in(form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the community that the form had found."""
+    """Return the community that an earlier lookup stored in the form's hidden fields."""
     names = ("network", "external_id", "name", "screen_name", "url")
     return {name: form.get(name, "") for name in names} | {"page_id": None, "organisation": None}

@@ -1,4 +1,4 @@
-"""What the registry has already: it decides which step of the first run is next."""
+"""What the registry already contains: decides the next step of the first run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ PATH = "/first-run"
 
 @dataclass(frozen=True)
 class RegistryState:
-    """The first organisation and the first page, if there are any, and how that page is collected."""
+    """The first organisation and the first page (None if there are none), and the state of that page's collection."""
 
     organisation: dict[str, Any] | None
     page: dict[str, Any] | None
@@ -19,7 +19,7 @@ class RegistryState:
 
     @property
     def step(self) -> int:
-        """Return the number of the next step; 4 when everything is done."""
+        """Return the number of the next step; 4 if all steps are done."""
         if self.organisation is None:
             return 1
         if self.page is None:
@@ -29,12 +29,12 @@ class RegistryState:
 
 
 def may_set_up(visit: Visit) -> bool:
-    """Return whether the person may do the steps."""
+    """Return whether the person may do the steps of the first run."""
     return visit.may("registry:write")
 
 
 async def registry_state(visit: Visit) -> RegistryState:
-    """Return the state of the registry."""
+    """Return the state of the registry, without the page's collection."""
     organisations, pages = await together(
         visit.api.get("/organisations", {"limit": 2}), visit.api.get("/pages", {"limit": 1})
     )
@@ -45,7 +45,7 @@ async def registry_state(visit: Visit) -> RegistryState:
 async def needs_first_run(visit: Visit) -> bool:
     """Return whether the home page leads to the first run: it is not done, and the person may do it.
 
-    A registry with several organisations is set up further than the first run goes.
+    A registry with several organisations was set up in another way, and does not need the first run.
     """
     if not may_set_up(visit):
         return False

@@ -1,4 +1,4 @@
-"""How a page is collected, and its network token."""
+"""The state of a page's collection, and its network token."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,12 +16,14 @@ _WRONG = {
     "page_id": "Ключ дан другому сообществу.",
 }
 
-# Tokens in these states need a person; a limited one works again by itself.
+# Tokens in these states need a person's action; a rate-limited token recovers without one.
 NEEDS_PERSON = frozenset({"captcha", "revoked", "blocked"})
 
 
 async def collection_of(visit: Visit, page_id: str) -> Any:
-    """Return the state of collection; None if the person may not see it, or ingest does not know the page yet."""
+    """Return the state of a page's collection; None if the person may not see it, or ingest does not have the
+    page yet.
+    """
     if not visit.may("sources:read"):
         return None
     try:

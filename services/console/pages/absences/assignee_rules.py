@@ -1,4 +1,4 @@
-"""The rules that choose who of an organisation gets its new appeals: create, change the people, delete."""
+"""The rules that choose which employees of an organisation get its new appeals: create, change the people, delete."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ RULES = f"{PATH}/rules"
 _NOBODY = "Выберите хотя бы одного сотрудника."
 _TAKEN = "Для этой темы правило уже есть: измените его."
 _WRONG_PEOPLE = "В очереди могут быть только сотрудники этой организации с доступом."
-# How many more people can be added at once.
+# How many people can be added in one submission.
 _MORE = 3
 People = Annotated[Sequence[str], Form(max_length=200)]
 Entered = Annotated[str, Form(max_length=100)]
@@ -26,7 +26,7 @@ Entered = Annotated[str, Form(max_length=100)]
 
 @router.get(RULES + "/new")
 async def show_new_rule(visit: VisitDep) -> Response:
-    """Show the form of a new rule."""
+    """Show the form for a new rule."""
     if not _may_create(visit):
         return visit.redirect(PATH, note="Новые правила создаёт руководитель организации", kind="failed")
     return await _shown(visit, None, [], "")
@@ -40,7 +40,7 @@ async def create_rule(
     topic_id: Entered = "",
     key: Entered = "",
 ) -> Response:
-    """Create a rule of the person's organisation."""
+    """Create a rule for the person's organisation."""
     people = _chosen(person_id)
     if not people:
         return await _shown(visit, None, [], topic_id, _NOBODY, status=422)
@@ -56,7 +56,7 @@ async def create_rule(
 
 @router.get(RULES + "/{assignee_rule_id}")
 async def show_rule(visit: VisitDep, assignee_rule_id: UUID) -> Response:
-    """Show the people of a rule."""
+    """Show a rule and its people."""
     rule = await visit.api.get(f"/assignee-rules/{assignee_rule_id}")
     return await _shown(visit, rule, [one["id"] for one in rule["people"]], "")
 

@@ -1,4 +1,4 @@
-"""The people who work on the appeals of the person's organisation, of the centre for its moderators."""
+"""The people who work on the appeals of the person's organisation or, for moderators, of the centre."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _OPEN = ("assigned", "in_progress", "interim", "reopened")
 async def find_colleagues(visit: Visit) -> list[tuple[str, str]]:
     """Return ids and names, by name; none if the API tells the person nobody.
 
-    Those who may not see the accounts of people learn from an open appeal whom it may be assigned to.
+    For people who may not see accounts, the list is that of the possible assignees of an open appeal.
     """
     if not visit.may("appeals:work"):
         return []
@@ -42,4 +42,4 @@ async def _of_an_appeal(visit: Visit, organisation: dict[str, Any] | None) -> li
     except ApiProblem as problem:
         if problem.status not in {404, 409}:
             raise
-        return []  # it has left the scope meanwhile
+        return []  # the appeal has left the scope meanwhile

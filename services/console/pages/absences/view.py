@@ -31,7 +31,7 @@ Entered = Annotated[str, Form(max_length=100)]
 
 @dataclass
 class AbsenceForm:
-    """What was entered, and what is wrong with it."""
+    """The values entered in the form of an absence, and their errors."""
 
     entered: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class AbsenceForm:
 async def show_absences(
     visit: VisitDep, cursor: Annotated[str | None, Query(max_length=2_000)] = None
 ) -> HTMLResponse:
-    """Show the absences that the person may see, and the rules."""
+    """Show the absences that the person may see, and the assignee rules."""
     return await _shown(visit, AbsenceForm(), cursor)
 
 
@@ -75,7 +75,7 @@ async def record_absence(
     substitute_id: Entered = "",
     key: Entered = "",
 ) -> Response:
-    """Record an absence: one's own, or a colleague's."""
+    """Record an absence of the person or of a colleague."""
     entered: dict[str, Any] = {"starts_on": starts_on, "ends_on": ends_on}
     entered |= {"person_id": person_id} if person_id else {}
     entered |= {"substitute_id": substitute_id} if substitute_id else {}

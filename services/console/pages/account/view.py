@@ -1,4 +1,4 @@
-"""The person's own page: where they are signed in, how and where they are notified, and their notices."""
+"""The person's account: sessions, notice settings and notices."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _ADDRESS_REFUSED = {
 
 @router.get(PATH)
 async def show_account(visit: VisitDep) -> HTMLResponse:
-    """Show the person, their sessions and how they are notified."""
+    """Show the person, their sessions and their notice settings."""
     return await _account_page(visit)
 
 
@@ -61,7 +61,7 @@ async def _account_page(
 
 
 def _offered_kinds(visit: Visit, choices: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Return kind, its words and the choice; only those who may read the report are notified of it."""
+    """Return each kind of notice with its label and the choice; «report» only for those who may read the report."""
     return [
         (kind, LABELS["notice_kind"][kind], choice)
         for kind, choice in choices.items()
@@ -71,7 +71,7 @@ def _offered_kinds(visit: Visit, choices: dict[str, str]) -> list[tuple[str, str
 
 @router.get("/settings/notices")
 async def lead_to_settings(visit: VisitDep) -> Response:
-    """Lead from the link of a letter to the settings."""
+    """Redirect from the link in an e-mail to the settings."""
     return RedirectResponse(f"{PATH}#notices", status_code=303)
 
 
@@ -93,14 +93,14 @@ async def show_notices(visit: VisitDep) -> HTMLResponse:
 
 @router.post(f"{PATH}/sessions/end-others")
 async def end_other_sessions(visit: VisitDep) -> Response:
-    """End all sessions but this one."""
+    """End all sessions except this one."""
     await visit.api.send("DELETE", "/me/sessions")
     return visit.redirect(PATH, note="Все остальные сессии завершены")
 
 
 @router.post(PATH + "/sessions/{session_id}/end")
 async def end_own_session(visit: VisitDep, session_id: str) -> Response:
-    """End one session; one that has ended meanwhile needs nothing."""
+    """End one session; a session that has ended meanwhile is no error."""
     try:
         await visit.api.send("DELETE", f"/me/sessions/{session_id}")
     except ApiProblem as problem:
@@ -111,7 +111,7 @@ async def end_own_session(visit: VisitDep, session_id: str) -> Response:
 
 @router.post(f"{PATH}/address")
 async def change_address(visit: VisitDep) -> Response:
-    """Set the address of notices, or send its link again; an empty field removes it."""
+    """Set the e-mail address for notices, or send its confirmation link again; an empty field removes the address."""
     form = await entered(visit.request)
     address = form.get("address") or None
     return await _changed(
@@ -124,7 +124,7 @@ async def change_address(visit: VisitDep) -> Response:
 
 @router.post(f"{PATH}/networks")
 async def change_network(visit: VisitDep) -> Response:
-    """Show a code that links an account in a network, or unlink it."""
+    """Show a code that links an account in a network, or unlink the account."""
     form = await entered(visit.request)
     network = form.get("network", "")
     if network not in LABELS["network"]:
@@ -133,7 +133,7 @@ async def change_network(visit: VisitDep) -> Response:
         try:
             await visit.api.send("DELETE", f"/me/notice-accounts/{network}")
         except ApiProblem as problem:
-            if problem.status != 404:  # it was unlinked meanwhile
+            if problem.status != 404:  # the account was unlinked meanwhile
                 raise
         return visit.redirect(PATH, note="Уведомления отключены")
     try:
@@ -147,7 +147,7 @@ async def change_network(visit: VisitDep) -> Response:
 
 @router.post(f"{PATH}/notices")
 async def change_choices(visit: VisitDep) -> Response:
-    """Set how the person is notified of each kind."""
+    """Set how the person gets each kind of notice."""
     form = await entered(visit.request)
     choices = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"kind_{kind}"))}
     channels = {kind: chosen for kind in LABELS["notice_kind"] if (chosen := form.get(f"channel_{kind}"))}

@@ -1,4 +1,4 @@
-"""Alerts: what moderators must see at once."""
+"""Alerts: events that moderators must see at once."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ _ROWS = 30
 
 @router.get(PATH)
 async def show_alerts(visit: VisitDep, kind: str = "", seen: str = "false", cursor: str = "") -> HTMLResponse:
-    """Show alerts that nobody has seen, or those that somebody has."""
+    """Show the alerts that nobody has marked as seen, or those already seen."""
     visit.require(RIGHT)
     asked: dict[str, Any] = {"kind": kind, "seen": seen, "limit": _ROWS, "cursor": cursor}
     listed = await visit.api.get(PATH, asked)
@@ -41,7 +41,7 @@ async def show_alerts(visit: VisitDep, kind: str = "", seen: str = "false", curs
 async def mark_seen(
     visit: VisitDep, alert_id: str, kind: str = "", seen: str = "false", cursor: str = ""
 ) -> Response:
-    """Mark the alert as seen, and show the list again."""
+    """Mark an alert as seen, and show the list again."""
     visit.require(RIGHT)
     alert = (await visit.api.send("POST", f"{PATH}/{alert_id}/seen")).data
     about = f"обращение № {alert['appeal_number']}" if alert["appeal_number"] else "инцидент"

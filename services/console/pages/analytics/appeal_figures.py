@@ -1,4 +1,4 @@
-"""The appeals behind a number of analytics."""
+"""The list of appeals that a figure of the analytics counts."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -32,7 +32,7 @@ async def show_appeals(visit: VisitDep) -> HTMLResponse:
     listed: dict[str, Any] = {"items": [], "next_cursor": None}
     table = refusal = None
     try:
-        # The table has the number, and the names of the organisations.
+        # The table gives the number, and the names of the organisations.
         listed, table = await together(
             visit.api.get("/metrics/appeals", {**parameters, "limit": str(_PAGE_SIZE), "cursor": cursor}),
             visit.api.get("/metrics/table", {**selection.parameters(), "rows": "organisation"}),
@@ -59,6 +59,6 @@ async def show_appeals(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/appeals.csv")
 async def download_appeals(visit: VisitDep) -> Response:
-    """Pass on the appeals that a figure counts as CSV."""
+    """Return the appeals that a figure counts, as CSV from the API."""
     parameters = Selection.of(visit).parameters("figure")
     return await download(visit, "/metrics/appeals.csv", f"appeals-{parameters['figure']}.csv", parameters)

@@ -1,4 +1,4 @@
-"""Tables of figures: rows in an order, cells with links to their appeals, a chart where the rows are a time."""
+"""Tables of figures: sorted rows, cells with links to their appeals, and a chart if the rows are days or weeks."""
 
 from functools import cached_property
 from typing import Any
@@ -17,14 +17,14 @@ from services.console.words.formats import count
 SHOWN_ROWS = 100
 SHOWN_COLUMNS = 15
 _TIMES = ("day", "week")
-# A district is looked into by its organisations, other rows by time.
+# The dimension that a row opens: a district shows its organisations, other rows show weeks.
 _INTO = {"location": "organisation", "municipality": "organisation", "week": "day"}
 _SMALLEST_FIRST = frozenset({"name", "share"})
 _OF_ROWS = ("opened", "answered", "on_time", "overdue", "waiting", "final_answered", "solved", "disputed")
 
 
 class TableView:
-    """A table of the API, as the page shows it."""
+    """A table of the API, prepared for the page."""
 
     def __init__(self, table: dict[str, Any], selection: Selection) -> None:
         self._table = table
@@ -37,18 +37,18 @@ class TableView:
 
     @property
     def row_title(self) -> str:
-        """Return the heading of the rows."""
+        """Return the heading of the row names."""
         return DIMENSIONS[self.row_dimension].capitalize()
 
     @property
     def shown_figures(self) -> dict[str, str]:
-        """Return the figures of a table without columns: the usual ones, and the chosen one."""
+        """Return the figures shown in a table without columns: the usual ones and the chosen one."""
         names = _OF_ROWS if self.figure in _OF_ROWS else (*_OF_ROWS, self.figure)
         return {name: FIGURES[name] for name in names}
 
     @cached_property
     def columns(self) -> list[dict[str, Any]]:
-        """Return the shown columns: times in their order, others with the largest figures."""
+        """Return the shown columns: times in their order, otherwise those with the largest figures first."""
         found = self._table["columns"]
         if self.column_dimension not in _TIMES:
             found = sorted(found, key=lambda column: -column[self.figure])
@@ -56,12 +56,12 @@ class TableView:
 
     @property
     def left_out(self) -> int:
-        """Return how many columns are only in the file."""
+        """Return how many columns are left out of the page; the file has them."""
         return len(self._table["columns"]) - len(self.columns)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """Return the shown rows, sorted as the address says."""
+        """Return the shown rows, in the order that the address gives."""
         rows = self._sorted if "all" in self._selection.query else self._sorted[:SHOWN_ROWS]
         most = max((row[self.figure] for row in self._table["rows"]), default=0)
         return [self._row(row, most) for row in rows]
@@ -85,7 +85,7 @@ class TableView:
 
     @property
     def sorted_by(self) -> str:
-        """Return by what the rows are sorted: `name` is the order of the API."""
+        """Return the key by which the rows are sorted; `name` keeps the order of the API."""
         asked = self._selection.query.get("sort")
         if asked in {"name", "share", *FIGURES}:
             return asked
@@ -93,12 +93,12 @@ class TableView:
 
     @property
     def is_descending(self) -> bool:
-        """Return whether the largest comes first: of shares in time the smallest does, which is the worst."""
+        """Return whether the largest value comes first. On-time shares begin with the smallest, which is the worst."""
         asked = self._selection.query.get("order")
         return asked == "desc" if asked in {"asc", "desc"} else self.sorted_by not in _SMALLEST_FIRST
 
     def sort_address(self, by: str) -> str:
-        """Return the address of the table sorted by this, or the other way round."""
+        """Return the address of the table sorted by this key, in reverse if it is sorted by the key already."""
         first = "asc" if by in _SMALLEST_FIRST else "desc"
         turned = "asc" if self.is_descending else "desc"
         return self._selection.with_(sort=by, order=turned if by == self.sorted_by else first)
@@ -131,16 +131,16 @@ class TableView:
 
     @property
     def lines_are_times(self) -> bool:
-        """Return whether the columns of a row are a line over time."""
+        """Return whether each row has a line over time: its columns are several days or weeks."""
         return self.column_dimension in _TIMES and len(self.columns) > 1
 
     def address(self, group: dict[str, Any], figure: str | None = None) -> str:
-        """Return where the appeals of a figure of a row, column or cell are listed."""
+        """Return the address of the list of appeals that a figure of a row, column or cell counts."""
         return appeals_address(group["appeals"], figure or self.figure)
 
     @property
     def chart(self) -> LineChart | None:
-        """Return the line of the chosen figure, if the rows are days or weeks."""
+        """Return the chart of the chosen figure; None if the rows are not days or weeks."""
         rows = self._table["rows"]
         if self.row_dimension not in _TIMES or len(rows) < 2:
             return None

@@ -1,4 +1,4 @@
-"""Figures by municipality: a map where the installation has borders, and a table with bars in any case."""
+"""Figures by municipality: a table with bars and, if the installation has borders, a map."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ router = page_router()
 
 @router.get(PATH + "/map")
 async def show_map(visit: VisitDep) -> HTMLResponse:
-    """Show a figure by the municipality where the problem is."""
+    """Show a figure by the municipality in which the problem is."""
     selection = Selection.of(visit)
-    selection.query.pop("location", None)  # the map shows every location
+    selection.query.pop("location", None)  # a filter by location would leave one municipality
     choices = await filter_choices(visit, selection)
     figure = selection.query["figure"]
     found: dict[str, Any] | None = None
@@ -54,7 +54,7 @@ async def show_map(visit: VisitDep) -> HTMLResponse:
 def _rows(
     selection: Selection, features: list[dict[str, Any]], elsewhere: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """Return the municipalities, most first, each with its organisations, and what has no known location last."""
+    """Return the municipalities with their organisations, largest figure first; the row without a location is last."""
     figure = selection.query["figure"]
     rows = sorted((feature["properties"] for feature in features), key=lambda row: -row[figure])
     if elsewhere is not None and elsewhere[figure]:

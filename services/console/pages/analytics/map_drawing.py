@@ -1,4 +1,4 @@
-"""The municipalities as shapes, where the installation has their borders: GeoJSON to paths of SVG."""
+"""Shapes of the municipalities: the borders of the installation, from GeoJSON to SVG paths."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Position = tuple[float, float]
 
 @dataclass(frozen=True)
 class Shape:
-    """A municipality where it is drawn: a path, or a dot; `shade` is 0 to 4 by its figure."""
+    """A municipality on the map: a path or a dot; `shade` is 0 to 4 by its figure."""
 
     feature: dict[str, Any]
     path: str
@@ -31,14 +31,14 @@ class Drawing:
 
 
 def draw(features: list[dict[str, Any]], figure: str) -> Drawing | None:
-    """Return the map of the features that have borders or a centre; None if none has."""
+    """Return the map of the features that have borders or a centre; None if there are none."""
     placed = [feature for feature in features if feature["geometry"] is not None]
     positions = [position for feature in placed for ring in _rings(feature["geometry"]) for position in ring]
     if not positions:
         return None
     west, east = min(x for x, _ in positions), max(x for x, _ in positions)
     south, north = min(y for _, y in positions), max(y for _, y in positions)
-    # A degree of longitude is shorter in the north.
+    # A degree of longitude is shorter than one of latitude: widths are multiplied by this.
     narrow = cos(radians((south + north) / 2))
     scale = (WIDTH - 4 * _DOT) / max((east - west) * narrow, (north - south) / 2, 1e-6)
 

@@ -24,7 +24,7 @@ MEASURES = {"on_time": "отвечено в срок", "answered": "отвече
 
 @router.get(PATH + "/rankings")
 async def show_rankings(visit: VisitDep) -> HTMLResponse:
-    """Show the groups of peers, each with its ranks."""
+    """Show the peer groups, each with its ranks."""
     selection = _selection(visit)
     choices = await filter_choices(visit, selection)
     rankings: dict[str, Any] | None = None
@@ -48,7 +48,7 @@ async def show_rankings(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/rankings.csv")
 async def download_rankings(visit: VisitDep) -> Response:
-    """Pass on the ranks as CSV."""
+    """Return the ranks as CSV from the API."""
     return await download(visit, "/metrics/rankings.csv", "rankings.csv", _parameters(_selection(visit)))
 
 
@@ -56,7 +56,7 @@ def _selection(visit: VisitDep) -> Selection:
     selection = Selection.of(visit)
     if selection.query.get("measure") not in MEASURES:
         selection.query["measure"] = "on_time"
-    selection.query.pop("organisation", None)  # one alone has no rank
+    selection.query.pop("organisation", None)  # a rank needs peers
     return selection
 
 
@@ -65,13 +65,13 @@ def _parameters(selection: Selection) -> dict[str, str]:
 
 
 def _chosen(rankings: dict[str, Any], selection: Selection) -> list[dict[str, Any]]:
-    """Return all groups, or the one that the address names."""
+    """Return the group that the address names, or all groups."""
     groups: list[dict[str, Any]] = rankings["groups"]
     return [group for group in groups if group["code"] == selection.query.get("group")] or groups
 
 
 def _group(group: dict[str, Any], selection: Selection) -> dict[str, Any]:
-    figure = selection.query["measure"]  # of that name is what the share counts
+    figure = selection.query["measure"]  # the share counts the appeals of the figure with this name
     is_alone = selection.query.get("group") == group["code"]
     shown = group["organisations"] if is_alone else group["organisations"][:_SHOWN]
     organisations = [

@@ -1,4 +1,4 @@
-"""What a page of analytics is about: its period and filters, as its address and the API name them."""
+"""The period and filters of an analytics page, read from its address and sent to the API."""
 
 import re
 from contextlib import suppress
@@ -40,7 +40,7 @@ FIGURES = {
     "in_triage": "У модератора",
 }
 FILTERS = ("network", "topic_group", "location", "topic", "municipality", "organisation", "day", "week")
-# Filters whose values become paths of calls.
+# Filters whose values are inserted into API paths.
 _IDS = ("topic", "organisation")
 _NONE = "none"
 _STATE = ("rows", "columns", "figure", "measure", "sort", "order", "all", "group")
@@ -57,7 +57,7 @@ class Selection:
 
     @classmethod
     def of(cls, visit: Visit) -> Self:
-        """Return the selection of a request; without a period it is the last six weeks."""
+        """Return the selection of a request; the default period is the last six weeks."""
         asked = visit.request.query_params
         query = {name: asked[name] for name in ("from", "to", *_STATE, *FILTERS) if asked.get(name)}
         for name in _IDS:
@@ -82,22 +82,22 @@ class Selection:
         return {name: self.query[name] for name in FILTERS if name in self.query}
 
     def parameters(self, *names: str, without: tuple[str, ...] = ()) -> dict[str, str]:
-        """Return the parameters of a call of the API: period, filters and these names."""
+        """Return the parameters for an API call: period, filters and the named ones."""
         wanted = ("from", "to", *names, *(name for name in FILTERS if name not in without))
         return {name: self.query[name] for name in wanted if name in self.query}
 
     def with_(self, path: str | None = None, **changes: str | None) -> str:
-        """Return the address with other values; None leaves a parameter out."""
+        """Return the address with changed values; None removes a parameter."""
         changed = {name: value for name, value in {**self.query, **changes}.items() if value is not None}
         return f"{path or self.path}?{urlencode(changed)}"
 
     def tab(self, path: str) -> str:
-        """Return the address of another page of analytics about the same appeals."""
+        """Return the address of another analytics page about the same appeals."""
         return f"{path}?{urlencode(self.parameters())}"
 
 
 def _as_days(query: dict[str, str]) -> dict[str, str]:
-    """Return the period as days, which the form takes; links of the API name midnights, the end not included."""
+    """Return the period as days for the form; links of the API have midnights, of which the last is exclusive."""
     days = {}
     for name, before in (("from", 0), ("to", 1)):
         if re.fullmatch(r".{10}T00:00:00[+-]\d\d:\d\d", query[name]):
@@ -107,13 +107,13 @@ def _as_days(query: dict[str, str]) -> dict[str, str]:
 
 
 def appeals_address(link: str, figure: str = "opened") -> str:
-    """Return the console's address for a link of the API to the appeals that a figure counts."""
+    """Return the console's address of the appeals that a figure counts; `link` is the API's address of them."""
     query = [pair for pair in parse_qsl(urlsplit(link).query) if pair[0] != "figure"]
     return f"{PATH}/appeals?{urlencode([*query, ('figure', figure)])}"
 
 
 def key_name(dimension: str, key: str, name: str | None = None) -> str:
-    """Return how people call a key of a dimension."""
+    """Return the label of a dimension's key."""
     if key == _NONE:
         return "не из соцсети" if dimension == "network" else NO_KEY
     try:
@@ -130,7 +130,7 @@ def key_name(dimension: str, key: str, name: str | None = None) -> str:
 
 
 async def filter_choices(visit: Visit, selection: Selection) -> dict[str, Any]:
-    """Return what the form offers, and the names of the filters that are set."""
+    """Return the choices of the form, and the names of the active filters."""
     filters = selection.filters
     topics, places, organisation, topic = await together(
         visit.api.get("/topics", {"level": "group", "limit": "200"}),
@@ -152,7 +152,7 @@ async def filter_choices(visit: Visit, selection: Selection) -> dict[str, Any]:
 
 
 async def _found(visit: Visit, path: str, key: str | None) -> str | None:
-    """Return the name of what a filter names; None if there is none."""
+    """Return the name of the object with this id; None if there is no such object."""
     if key is None or key == _NONE:
         return None
     try:
@@ -165,7 +165,7 @@ async def _found(visit: Visit, path: str, key: str | None) -> str | None:
 
 
 def refused(problem: ApiProblem) -> str:
-    """Return why a figure could not be computed, beside the form. Raise what the form cannot mend."""
+    """Return why a figure could not be computed, for the form. Raise the problem if the form cannot correct it."""
     if problem.status == 503:
         return "Расчёт занял слишком много времени. Выберите период короче."
     if problem.status != 422:
@@ -178,6 +178,6 @@ def refused(problem: ApiProblem) -> str:
 
 
 def period_name(first: str, last: str) -> str:
-    """Return the period of an answer, whose end is not included, for people."""
+    """Return the label of a period whose end is exclusive."""
     begin, end = date.fromisoformat(first[:10]), date.fromisoformat(last[:10]) - timedelta(days=1)
     return day(begin) if begin >= end else f"{day(begin)} — {day(end)}"

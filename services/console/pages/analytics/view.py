@@ -1,4 +1,4 @@
-"""Analytics: figures of appeals by one or two dimensions. The address is the state, and every number opens."""
+"""Analytics: figures of appeals by one or two dimensions. The address has the whole state; every number is a link."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ for part in (appeals_router, rankings_router, map_router):
 
 @router.get(PATH)
 async def show_table(visit: VisitDep) -> HTMLResponse:
-    """Show the table that the address asks for."""
+    """Show the table that the address describes."""
     selection = Selection.of(visit)
     choices = await filter_choices(visit, selection)
     table: dict[str, Any] | None = None
@@ -55,6 +55,6 @@ async def show_table(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/table.csv")
 async def download_table(visit: VisitDep) -> Response:
-    """Pass on the table as CSV."""
+    """Return the table as CSV from the API."""
     parameters = Selection.of(visit).parameters("rows", "columns")
     return await download(visit, "/metrics/table.csv", "appeals-table.csv", parameters)

@@ -1,4 +1,4 @@
-"""The clocks of an appeal as people read them: what counted, what did not, what is left."""
+"""The clocks of an appeal for the page: which time counted, which did not, how much is left."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from services.console.pages.appeal.appeal_sentences import hours_words
 from services.console.words.formats import parsed
 from services.console.words.labels import label
 
-# Clocks whose deadline may be extended.
+# Clocks whose deadline can be extended, in this order.
 _EXTENDABLE = ("final_answer", "first_response", "next_response")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A clock: its row of the API, and words. `share` is what is used, 0 to 100; None: there is no amount."""
+    """An SLA clock: its row of the API, and labels. `share` is the used percentage, 0 to 100; None without a target."""
 
     row: Document
     title: str
@@ -32,7 +32,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Span:
-    """A span of a clock, and what of it counts."""
+    """A time span of a clock, and how much of it counts."""
 
     from_: str
     to: str
@@ -43,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Happened:
-    """What happened to a clock."""
+    """An event in the life of a clock."""
 
     at: str
     text: str
@@ -52,13 +52,13 @@ class Happened:
 
 
 def clocks_of(deadlines: Document) -> list[Clock]:
-    """Return the clocks, those that run first; promises are shown by themselves."""
+    """Return the clocks, active ones first, without those of promises, which the page shows separately."""
     found = [_clock(row, deadlines["at"]) for row in deadlines["clocks"] if row["kind"] != "promise"]
     return sorted(found, key=lambda clock: not clock.active)
 
 
 def extendable(clocks: list[Clock]) -> list[tuple[str, str]]:
-    """Return the clocks for which more time may be asked, with their titles; that of the final answer first."""
+    """Return the kinds and titles of the clocks whose extension may be requested; the final answer's comes first."""
     running = {
         clock.row["kind"]: clock.title
         for clock in clocks
@@ -108,7 +108,7 @@ def _happened(event: Document, unit: str | None) -> Happened:
 
 
 def _amount(seconds: float | None) -> str:
-    """Return an amount of time of a clock: «5 ч 9 мин»."""
+    """Return a clock's duration as text: «5 ч 9 мин»."""
     if seconds is None:
         return ""
     hours, minutes = divmod(round(max(seconds, 0) / 60), 60)

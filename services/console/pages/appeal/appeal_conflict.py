@@ -1,4 +1,4 @@
-"""What colleagues changed while a person worked on an appeal: what they saw, compared with what is there now."""
+"""Changes by colleagues while a person worked on an appeal: the fields as the person saw them, and as they are now."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that is not as the person saw it."""
+    """A field that has changed since the person saw it."""
 
     title: str
     before: str
@@ -33,19 +33,19 @@ class Difference:
 
 @dataclass(frozen=True)
 class Conflict:
-    """What changed since the person read the page: fields, and what happened."""
+    """The changes since the person loaded the page: changed fields, and new timeline entries."""
 
     differences: Sequence[Difference]
     happened: Sequence[Told]
 
 
 def seen(appeal: Document) -> str:
-    """Return what a page shows of the appeal, for a hidden field of its forms."""
+    """Return the shown fields of the appeal as JSON, for a hidden field of the page's forms."""
     return json.dumps(_shown(appeal) | {"entries": len(appeal["timeline"])}, ensure_ascii=False)
 
 
 def conflict_of(before: str, appeal: Document) -> Conflict:
-    """Return what changed since a page with the field `before` was made; without it, the last thing."""
+    """Return the changes since the page with `before` was shown; without `before`, only the latest timeline entry."""
     try:
         former = dict(json.loads(before))
         known = int(former.pop("entries"))

@@ -25,7 +25,7 @@ _REFUSALS = Refusals(
 
 @router.get("/appeals/{appeal_id}/correction")
 async def show_correction(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
-    """Show the form, filled with what is known."""
+    """Show the form, filled with the current values."""
     return await _page(visit, str(appeal_id), None)
 
 
@@ -43,7 +43,9 @@ async def correct(
     house: _Field = "",
     urgency: _Field = "",
 ) -> Response:
-    """Send what differs from the appeal as it is; `version` is that of the classification, or of the appeal."""
+    """Send the fields that differ from the appeal; `version` is that of the classification or, without a message, of
+    the appeal.
+    """
     location = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
     location["house"] = house.strip()
     entered = Entered("correction", {"urgency": urgency, **location})
@@ -66,7 +68,9 @@ async def correct(
 
 
 def deciding_message(appeal: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the message that a correction is about: the one that the appeal began with."""
+    """Return the message that a correction applies to: the one that opened the appeal, None if there are no
+    messages.
+    """
     messages: list[Mapping[str, Any]] = appeal["messages"]
     begun = [message for message in messages if message["written_at"] == appeal["written_at"]]
     return next(iter(begun or messages), None)
@@ -88,7 +92,7 @@ def _corrections(
 
 
 def known_location(appeal: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parts of the appeal's location as the form has them."""
+    """Return the appeal's location as values of the form's fields."""
     location = appeal["location"] or {}
     parts = {part: location.get(part) or "" for part in _PARTS}
     return parts | {"municipality": (location.get("municipality") or {}).get("oktmo", "")}

@@ -1,4 +1,4 @@
-"""Pauses of the clocks of an appeal, and requests for more time."""
+"""Pauses of an appeal's clocks, and requests for more time."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -42,7 +42,7 @@ async def pause_or_resume(
     seen: _Field = "",
     reason: _Field = "",
 ) -> Response:
-    """Pause the clocks, or resume them."""
+    """Pause the clocks or resume them."""
     entered = Entered(change, {"seen": seen, "reason": reason})
     body = {"reason": reason.strip()} if reason.strip() or change == "pause" else {}
     call = visit.api.send("POST", f"/appeals/{appeal_id}/clocks/{change}", body, version=version)
@@ -62,7 +62,7 @@ async def ask_for_time(
     ground: _Field = "",
     key: _Field = "",
 ) -> Response:
-    """Ask the centre for more time."""
+    """Request more time from the centre."""
     entered = Entered("extension", {"seen": seen, "clock": clock, "hours": hours, "ground": ground})
     try:
         amount = float(hours.strip().replace(",", "."))
@@ -92,7 +92,7 @@ async def decide_about_time(
     remarks: _Field = "",
     key: _Field = "",
 ) -> Response:
-    """Approve, refuse or take back a request; `version` is that of the request."""
+    """Approve, refuse or cancel a request; `version` is that of the request."""
     entered = Entered(f"extension-{request_id}", {"remarks": remarks})
     said = remarks.strip()
     body = None if decision == "withdraw" else {"remarks": said} if said or decision == "refuse" else {}

@@ -1,4 +1,4 @@
-"""What moderators decide about an appeal: messages of another matter, merges, readings of feedback."""
+"""Moderators' decisions about an appeal: messages about another matter, merges, corrections of feedback."""
 
 from typing import Annotated
 from uuid import UUID
@@ -14,7 +14,7 @@ from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 _Field = Annotated[str, Form(max_length=4_000)]
-# Only appeals that await their first reply are merged.
+# Only appeals in these statuses, which await their first reply, can be merged.
 _MERGEABLE = frozenset({"triage", "assigned", "in_progress"})
 _MATTER = Refusals(
     conflict="Это сообщение выделить нельзя: с него началось обращение или на него уже отвечают.",
@@ -51,7 +51,9 @@ async def decide_matter(
     reason: _Field = "",
     key: _Field = "",
 ) -> Response:
-    """Keep a message in the appeal, or give it an appeal of its own; the form's address has `message_id`."""
+    """Keep a message in the appeal, or move it into an appeal of its own; `message_id` is part of the form's
+    address.
+    """
     entered = Entered(f"matter-{message_id}", {"seen": seen, "reason": reason})
     body = {"message_id": str(message_id), "decision": decision} | (
         {"reason": reason.strip()} if reason.strip() else {}
@@ -71,7 +73,7 @@ async def unmerge(
     reason: _Field = "",
     key: _Field = "",
 ) -> Response:
-    """Take the merge of the appeal back."""
+    """Undo the merge of the appeal."""
     entered = Entered("unmerge", {"seen": seen, "reason": reason})
     call = visit.api.send(
         "POST",
@@ -95,7 +97,7 @@ async def correct_feedback(
     mark: _Field = "",
     reason: _Field = "",
 ) -> Response:
-    """Say what the citizen said about the last answer."""
+    """Correct how the citizen's feedback on the last answer is classified."""
     entered = Entered(f"feedback-{feedback_id}", {"seen": seen, "kind": kind, "mark": mark, "reason": reason})
     body = {"kind": kind or None, "mark": int(mark) if mark.isdigit() else None, "reason": reason.strip()}
     call = visit.api.send("PUT", f"/appeals/{appeal_id}/feedback/{feedback_id}", body, version=version)
@@ -104,7 +106,7 @@ async def correct_feedback(
 
 @router.get("/appeals/{appeal_id}/author")
 async def show_author(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
-    """Show the other appeals of the author; moderators merge there."""
+    """Show the author's other appeals; moderators can merge them on this page."""
     return await _author_page(visit, str(appeal_id), Entered())
 
 

@@ -1,4 +1,4 @@
-"""Names of what an appeal refers to by id: organisations, topics, locations."""
+"""Names of the organisations, topics and locations that an appeal contains as ids."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ Document = Mapping[str, Any]
 
 
 def organisation_names(appeal: Document) -> dict[str, str]:
-    """Return the names of the organisations that the appeal names, by id."""
+    """Return the names of the appeal's organisations by id."""
     return {ref["id"]: ref["name"] for ref in _organisations(appeal) if ref}
 
 
@@ -22,7 +22,7 @@ def _organisations(appeal: Document) -> Iterator[Document | None]:
 
 
 def topic_names(appeal: Document) -> dict[str, str]:
-    """Return the names of the topics that the appeal and its messages name, by id."""
+    """Return the names of the topics of the appeal and its messages by id."""
     found = [appeal["topic"]]
     for message in appeal["messages"]:
         if (classified := message["classification"]) is not None:
@@ -31,7 +31,7 @@ def topic_names(appeal: Document) -> dict[str, str]:
 
 
 def location_words(location: Document | None, municipalities: Mapping[str, str] | None = None) -> str:
-    """Return a location as text, from coarse to fine: «Улан-Удэ, улица Бабушкина, 20»; empty if there is none."""
+    """Return a location as text, from coarse to fine: «Улан-Удэ, улица Бабушкина, 20»; empty without a location."""
     if not location:
         return ""
     municipality = location.get("municipality")
@@ -48,7 +48,7 @@ def location_words(location: Document | None, municipalities: Mapping[str, str] 
 
 
 def municipality_names(appeal: Document) -> dict[str, str]:
-    """Return the names of the municipalities that the appeal and its messages name, by OKTMO."""
+    """Return the names of the municipalities of the appeal and its messages by OKTMO code."""
     locations = [
         appeal["location"],
         *((message["classification"] or {}).get("location") for message in appeal["messages"]),

@@ -1,4 +1,4 @@
-"""The moves that a person may make, as forms with the fields that each wants."""
+"""The moves available to a person, as forms with the fields that each move needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from services.console.words import formats
 
 @dataclass(frozen=True)
 class MoveForm:
-    """A move: its button, its key, and its fields. `is_direct`: a button alone, no field is needed."""
+    """A move: its button, keyboard key and fields. `is_direct`: the button sends it at once, without fields."""
 
     to: str
     title: str
@@ -43,10 +43,10 @@ _CLOSE = MoveForm(
     "closed", "Закрыть", "f", "Закрыть обращение", "Обращение закрыто", asks_outcome=True, needs_reason=True
 )
 _REOPEN = MoveForm("reopened", "Возобновить", "h", "Возобновить", "Обращение возобновлено", needs_reason=True)
-# In these statuses an appeal may be assigned to the organisation that it has.
+# In these statuses the appeal can be assigned to its present organisation.
 _MAY_STAY = frozenset({"triage", "not_required", "interim"})
 _LIKELY = 0.5
-# The order of the buttons.
+# In the order of the buttons.
 _FORMS = (_WORK, _ASSIGN, _RETURN, _CLOSE, _NOT_REQUIRED, _REOPEN)
 
 
@@ -57,7 +57,7 @@ def move_forms(appeal: Document, *, of_centre: bool) -> list[MoveForm]:
 
 
 def done_words(to: str) -> str:
-    """Return what the page says after a move."""
+    """Return the confirmation that the page shows after a move."""
     return next((form.done for form in _FORMS if form.to == to), "Обращение изменено")
 
 
@@ -71,7 +71,7 @@ def _fitted(form: MoveForm, status: str, *, of_centre: bool) -> MoveForm:
 
 @dataclass(frozen=True)
 class Choice:
-    """An organisation to choose; `why` it is offered; `likely`: it is chosen already."""
+    """An organisation to choose; `why` says why it is offered, `likely` preselects it."""
 
     id: str
     name: str
@@ -82,7 +82,8 @@ class Choice:
 def proposed_organisations(appeal: Document, found: Sequence[Choice]) -> list[Choice]:
     """Return the organisations to choose from: found ones, then suggestions of the route, then the present one.
 
-    A suggestion is chosen already only where nobody has the appeal, and it is more likely than all others.
+    A suggestion is preselected only if the appeal is in triage, nothing was searched for, and its confidence is over
+    0.5.
     """
     present = appeal["organisation"]
     proposed = {one.id: one for one in found}

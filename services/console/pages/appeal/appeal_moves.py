@@ -34,7 +34,7 @@ async def _search(visit: Visit, words: str) -> list[Choice]:
 
 @router.get("/appeals/{appeal_id}/organisations")
 async def find_organisations(visit: VisitDep, appeal_id: UUID, organisation_q: str = "") -> HTMLResponse:
-    """Return the organisations that the form of a transfer offers while a name is typed."""
+    """Return organisations that match the name being typed into the transfer form."""
     found = await _search(visit, organisation_q)
     appeal: dict[str, Any] = await visit.api.get(f"/appeals/{appeal_id}") if not found else {}
     offered = found or proposed_organisations(appeal, ())
@@ -60,7 +60,7 @@ async def move(
     outcome: _Field = "",
     find: _Field = "",
 ) -> Response:
-    """Move the appeal, or look for organisations without JavaScript (`find`)."""
+    """Move the appeal; with `find`, search for organisations, for browsers without JavaScript."""
     values = {
         "seen": seen,
         "organisation_id": organisation_id,
@@ -85,7 +85,7 @@ async def _moved(visit: Visit, appeal_id: str, entered: Entered, body: dict[str,
     except ApiProblem as problem:
         if problem.status not in {403, 409, 412, 422}:
             raise
-        # The organisation that was chosen is among those found by the same words.
+        # The search with the same words also finds the organisation that was chosen.
         found = await _search(visit, entered.values["organisation_q"])
         again = replace(refused(entered, problem, _REFUSALS), organisations=found)
         return await show(visit, appeal_id, again, problem.status)
@@ -95,7 +95,7 @@ async def _moved(visit: Visit, appeal_id: str, entered: Entered, body: dict[str,
     if body["to"] == "assigned" and holder is not None:
         note = f"{note}: {holder['name']}"
     if own is not None and (holder is None or holder["id"] != own["id"]) and not answer.data["allowed_moves"]:
-        # The organisation does not see the appeal any more.
+        # The person's organisation no longer sees the appeal.
         return visit.redirect("/inbox", note=f"{note} (№ {answer.data['number']})")
     return visit.redirect(f"/appeals/{appeal_id}", note=note)
 
@@ -104,7 +104,7 @@ async def _moved(visit: Visit, appeal_id: str, entered: Entered, body: dict[str,
 async def assign(
     *, visit: VisitDep, appeal_id: UUID, version: _Field = "", seen: _Field = "", assignee_id: _Field = ""
 ) -> Response:
-    """Give the appeal to a person, or to nobody."""
+    """Assign the appeal to a person; without a person, remove the assignee."""
     entered = Entered("assignee", {"seen": seen, "assignee_id": assignee_id})
     call = visit.api.send(
         "POST", f"/appeals/{appeal_id}/moves", {"assignee_id": assignee_id or None}, version=version

@@ -1,4 +1,4 @@
-"""What colleagues leave on an appeal for each other: notes, tags, watching, and that it was read."""
+"""Work between colleagues on an appeal: notes, tags, watchers, and read marks."""
 
 from typing import Annotated
 from uuid import UUID
@@ -48,7 +48,7 @@ async def add_note(
 async def edit_note(
     *, visit: VisitDep, appeal_id: UUID, note_id: UUID, text: _Field = "", version: _Field = ""
 ) -> Response:
-    """Replace the text of one's own note."""
+    """Replace the text of the person's own note."""
     entered = Entered(f"note-{note_id}", {"text": text})
     call = visit.api.send("PATCH", f"/appeals/{appeal_id}/notes/{note_id}", {"text": text}, version=version)
     return await changed(visit, str(appeal_id), entered, call, note="Заметка исправлена", refusals=_NOTE)
@@ -63,7 +63,7 @@ async def delete_note(visit: VisitDep, appeal_id: UUID, note_id: UUID) -> Respon
 
 @router.post("/appeals/{appeal_id}/tags")
 async def change_tags(visit: VisitDep, appeal_id: UUID, add: _Field = "", remove: _Field = "") -> Response:
-    """Add tags, written with commas between them, or remove one."""
+    """Add tags separated by commas, or remove one tag."""
     entered = Entered("tags", {"add": add, "remove": remove})
     added = [tag.strip() for tag in add.split(",") if tag.strip()]
     removed = [remove] if remove else []
@@ -74,7 +74,7 @@ async def change_tags(visit: VisitDep, appeal_id: UUID, add: _Field = "", remove
 
 @router.post("/appeals/{appeal_id}/watchers")
 async def watch(visit: VisitDep, appeal_id: UUID, person_id: _Field = "") -> Response:
-    """Let the person, or a colleague, watch the appeal."""
+    """Make the person, or a colleague, a watcher of the appeal."""
     body = {"person_id": person_id} if person_id else {}
     call = visit.api.send("POST", f"/appeals/{appeal_id}/watchers", body)
     note = "Коллега наблюдает за обращением" if person_id else "Вы наблюдаете за обращением"
@@ -86,7 +86,7 @@ async def watch(visit: VisitDep, appeal_id: UUID, person_id: _Field = "") -> Res
 
 @router.post("/appeals/{appeal_id}/watchers/{person_id}/delete")
 async def unwatch(visit: VisitDep, appeal_id: UUID, person_id: UUID) -> Response:
-    """Let a person watch the appeal no more."""
+    """Remove a person from the watchers of the appeal."""
     call = visit.api.send("DELETE", f"/appeals/{appeal_id}/watchers/{person_id}")
     note = "Вы больше не наблюдаете" if str(person_id) == visit.me["person"]["id"] else "Наблюдатель снят"
     return await changed(visit, str(appeal_id), Entered("watchers"), call, note=note)

@@ -1,4 +1,4 @@
-"""The page of an appeal: its calls of the API, and what it shows again when a form was refused."""
+"""The page of an appeal: its API calls, and its content after a form was refused."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from services.console.pages.appeal.appeal_words import WORDS
 from services.console.site.visit import Visit, together
 from services.console.words.refusals import explained
 
-# Refusals about which the person can do something on the page.
+# Refusals that the person can resolve on the page.
 _SHOWN_AGAIN = frozenset({403, 409, 412, 422})
 _ENDED = frozenset({"closed", "not_required", "merged"})
 LIVE = (
@@ -34,7 +34,7 @@ LIVE = (
 class Entered:
     """What a person sent by the form `form`, and why it was refused; `fields` names what is wrong in which field.
 
-    `organisations` are those that were searched for.
+    `organisations` are the results of a search.
     """
 
     form: str = ""
@@ -45,24 +45,24 @@ class Entered:
     conflict: Conflict | None = None
 
     def value(self, form: str, name: str, default: str = "") -> str:
-        """Return what was entered into a field of a form."""
+        """Return the value that was entered into a field of a form."""
         return self.values.get(name, default) if form == self.form else default
 
     def wrong(self, form: str, name: str) -> str:
-        """Return what is wrong with a field of a form."""
+        """Return the error of a form's field; empty if there is none."""
         return self.fields.get(name, "") if form == self.form else ""
 
 
 @dataclass(frozen=True)
 class Refusals:
-    """What a form says about refusals of the API: for a status 409, and for fields that are wrong."""
+    """A form's texts for refusals of the API: `conflict` for status 409, `fields` for wrong fields."""
 
     conflict: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
 async def show(visit: Visit, appeal_id: str, entered: Entered | None = None, status: int = 200) -> HTMLResponse:
-    """Return the page, with what was entered into a form that was refused."""
+    """Return the page, with the entered values if a form was refused."""
     path = f"/appeals/{appeal_id}"
     appeal, deadlines, notes, present, people = await together(
         visit.api.get(path),
@@ -91,13 +91,13 @@ async def show(visit: Visit, appeal_id: str, entered: Entered | None = None, sta
         **_offered(visit, appeal, deadlines, entered),
     )
     if entered.form:
-        # The address in the browser stays that of the page: the form's own cannot be opened.
+        # Keep the page's address in the browser: the form's address cannot be opened with GET.
         response.headers["HX-Push-Url"] = path
     return response
 
 
 def _read(appeal: Document, deadlines: Document) -> dict[str, Any]:
-    """Return what everybody reads on the page."""
+    """Return the template's values that are the same for all readers."""
     return {
         "clocks": clocks_of(deadlines),
         "thread": thread_of(appeal),
@@ -111,7 +111,7 @@ def _read(appeal: Document, deadlines: Document) -> dict[str, Any]:
 
 
 def _offered(visit: Visit, appeal: Document, deadlines: Document, entered: Entered) -> dict[str, Any]:
-    """Return what the person may do."""
+    """Return the template's values that depend on what the person may do."""
     works = visit.may("appeals:work")
     takes_reply = appeal["status"] not in _ENDED and not appeal["erased_at"]
     may_ask = works and appeal["organisation"] is not None
@@ -134,7 +134,7 @@ async def _incident(visit: Visit, appeal: Document) -> Document | None:
 
 
 async def _found(visit: Visit, path: str) -> Document | None:
-    """Return something that the page only names, None if the person may not see it."""
+    """Return an object that the page only mentions; None if the person may not see it or it does not exist."""
     try:
         found: Document = await visit.api.get(path)
     except ApiProblem as problem:
@@ -153,7 +153,7 @@ async def changed(
     note: str,
     refusals: Refusals | None = None,
 ) -> Response:
-    """Make a change and lead back to the page with a note; or show the page again with what was entered."""
+    """Make a change and redirect to the page with a note; after a refusal, show the page with the entered values."""
     try:
         await call
     except ApiProblem as problem:
@@ -164,7 +164,7 @@ async def changed(
 
 
 def refused(entered: Entered, problem: ApiProblem, refusals: Refusals) -> Entered:
-    """Return what was entered, with the reason of the refusal in words."""
+    """Return the entered values with the reason of the refusal in words."""
     wrong = {
         name: refusals.fields.get(name, "Проверьте это поле.")
         for pointer in problem.fields

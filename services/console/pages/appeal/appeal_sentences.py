@@ -1,4 +1,4 @@
-"""What happened to an appeal, in Russian sentences: one for each kind of timeline entry."""
+"""Russian sentences about the events of an appeal: one for each kind of timeline entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from shared import russian
 
 @dataclass(frozen=True)
 class Names:
-    """Names by the ids that entries contain."""
+    """Names of the objects that entries refer to, by id."""
 
     organisations: Mapping[str, str]
     topics: Mapping[str, str]
     municipalities: Mapping[str, str]
 
     def organisation(self, found: str | None) -> str:
-        """Return the name of an organisation; None is the centre."""
+        """Return the name of an organisation; without an id, that of the centre."""
         return self.organisations.get(found or "", "другая организация") if found else "модераторы центра"
 
 
@@ -120,7 +120,7 @@ def _extension(text: str) -> _Sentence:
 
 
 def hours_words(hours: float, unit: str | None) -> str:
-    """Return an amount of time of a clock: «16 рабочих часов», «1,5 часа»."""
+    """Return a duration of a clock in hours as text: «16 рабочих часов», «1,5 часа»."""
     forms = words.UNIT.get(unit or "calendar", words.UNIT["calendar"])
     if hours != int(hours):
         return f"{formats.decimal(hours)} {forms[1]}"

@@ -1,4 +1,4 @@
-"""The thread of an appeal: what the citizen wrote and what was answered, in the order of time."""
+"""The thread of an appeal: the citizen's messages and the replies, oldest first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ _MEDIA = {
     "sticker": "стикер",
     "audio_message": "голосовое сообщение",
 }
-# A reply in these statuses awaits something of staff.
+# Replies in these statuses still need an action of staff or their publication.
 _UNFINISHED = {"draft", "on_approval", "queued", "sending", "uncertain", "failed"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A message or a reply. `opens`: the appeal began with this message."""
+    """A message or a reply. `opens`: this message opened the appeal."""
 
     at: str
     message: Document | None = None
@@ -37,7 +37,7 @@ class Entry:
 
 
 def thread_of(appeal: Document) -> list[Entry]:
-    """Return the entries, oldest first; replies that are not published yet by when they were begun."""
+    """Return the entries, oldest first; replies that are not published yet have the time of their creation."""
     matters = {found["message_id"]: found["reason"] for found in appeal["possible_other_matters"]}
     opened_by = _opening_message(appeal)
     said = {found["reply_id"]: found for found in appeal["feedback"]}
@@ -68,7 +68,7 @@ def _message(message: Document, opened_by: str | None, matters: Mapping[str, str
 
 
 def _opening_message(appeal: Document) -> str | None:
-    """Return the id of the message that the appeal began with: the one with its text, as it may be clarified."""
+    """Return the id of the message that opened the appeal; without a known one, that of the first message."""
     begun = [found["id"] for found in appeal["messages"] if found["written_at"] == appeal["written_at"]]
     if begun:
         return str(begun[0])
@@ -76,7 +76,7 @@ def _opening_message(appeal: Document) -> str | None:
 
 
 def _media(attachments: Sequence[Any]) -> str:
-    """Return what was attached, in words: «фото, видео»."""
+    """Return the kinds of attachments in words: «фото, видео»."""
     kinds = [found.get("type") for found in attachments if isinstance(found, Mapping)]
     named = [_MEDIA.get(str(kind).lower(), "вложение") for kind in kinds]
     return ", ".join(

@@ -1,4 +1,4 @@
-"""The timeline of an appeal: what happened, when and by whom."""
+"""The timeline of an appeal: what happened, when, and who did it."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from services.console.pages.appeal.appeal_locations import (
 from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
 
 _DETAILS = ("why", "reason", "remarks", "deadline")
-# Their `reason` is a value of a closed list, or a text for developers; the sentence says what matters.
+# Entries whose `reason` is a code or a text for developers: their sentence says what matters.
 _WITHOUT_REASON = frozenset({"extension_ended", "incident_reply_skipped"})
 
 
 @dataclass(frozen=True)
 class Told:
-    """An entry: when, what happened, by whom (None: by itself), details, and another appeal that it names."""
+    """A timeline entry; `actor` is None for the system; `other_id` and `other_number` are those of another appeal."""
 
     at: str
     text: str

@@ -1,4 +1,4 @@
-"""Russian words that the page of an appeal uses for closed lists of values of the API."""
+"""Russian labels on the page of an appeal for enumerated values of the API."""
 
 CLOCK_STATE = {
     "waiting": "ждёт решения модератора",

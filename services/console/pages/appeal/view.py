@@ -1,4 +1,4 @@
-"""The page of an appeal: its thread, its deadlines, what happened, and what can be done."""
+"""The page of an appeal: its thread, deadlines, timeline and actions."""
 
 from typing import Annotated
 from uuid import UUID
@@ -32,7 +32,7 @@ async def show_appeal(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
 
 @router.post("/appeals/{appeal_id}/read")
 async def mark_read(visit: VisitDep, appeal_id: UUID, until: Annotated[str, Form(max_length=60)]) -> Response:
-    """Mark the appeal as read, up to what was shown; a script does so after some seconds."""
+    """Mark the shown messages of the appeal as read; a script calls this some seconds after the page was opened."""
     await visit.api.send("PUT", f"/appeals/{appeal_id}/read", {"until": until})
     if visit.is_swap:
         return visit.fragment("appeal/was_read.html")
@@ -41,12 +41,12 @@ async def mark_read(visit: VisitDep, appeal_id: UUID, until: Annotated[str, Form
 
 @router.post("/appeals/{appeal_id}/presence")
 async def renew_presence(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
-    """Say that the page is open, and return who else has it open."""
+    """Record that the person has the page open, and return who else has."""
     answer = await visit.api.send("PUT", f"/appeals/{appeal_id}/presence")
     return visit.fragment("appeal/presence.html", present=answer.data["others"])
 
 
 @router.get("/appeals/{appeal_id}/photos/{attachment_id}")
 async def show_photo(visit: VisitDep, appeal_id: UUID, attachment_id: UUID) -> Response:
-    """Pass on a photo of a reply, which only those may see who read the appeal."""
+    """Return a photo of a reply from the API, which checks that the person may read the appeal."""
     return await photo(visit, f"/attachments/{attachment_id}")

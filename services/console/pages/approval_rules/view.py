@@ -1,4 +1,4 @@
-"""Approval rules: whose replies a second person must approve."""
+"""Approval rules: which replies need the approval of a second person."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ _ORGANISATION_AND_KIND = "Укажите или организацию, или �
 
 @router.get(PATH)
 async def show_rules(visit: VisitDep) -> HTMLResponse:
-    """Show the rules and the form of a new one."""
+    """Show the rules and the form for a new rule."""
     return await _rules(visit)
 
 

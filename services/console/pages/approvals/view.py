@@ -1,4 +1,4 @@
-"""Replies that wait for the decision of an approver: one at a time, the next by itself."""
+"""Replies that await an approver's decision, shown one at a time; after a decision the next one is shown."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -30,13 +30,15 @@ _REFUSED = {
 
 @router.get(PATH)
 async def show_approvals(visit: VisitDep, reply: str = "", appeal: str = "", cursor: str = "") -> HTMLResponse:
-    """Show what waits, and the chosen or the oldest reply in full; `appeal` is that of the chosen one."""
+    """Show the list of replies on approval, and the chosen or the oldest one in full; `appeal` is the chosen reply's
+    appeal.
+    """
     return await _show(visit, reply, appeal, cursor=cursor)
 
 
 @router.post(PATH)
 async def decide(request: Request, visit: VisitDep) -> Response:
-    """Approve or refuse the reply in the version that was shown, and go on to the next."""
+    """Approve or refuse the version of the reply that was shown, and redirect to the next reply."""
     form = {name: str(value) for name, value in (await request.form()).items()}
     refuses, chosen, cursor = form.get("do") == "refuse", form.get("reply_id", ""), form.get("cursor", "")
     appeal_id = form.get("appeal_id", "")
@@ -77,7 +79,7 @@ async def _show(
 ) -> HTMLResponse:
     listed = await visit.api.get("/reply-approvals", {"cursor": cursor})
     waiting = listed["items"]
-    if cursor and not waiting:  # all after it are decided
+    if cursor and not waiting:  # all replies of this page of the list are decided
         return await _show(visit, chosen, appeal_id, refusal=refusal, remarks=remarks, status=status)
     one, following = await _shown_of(visit, waiting, chosen, appeal_id)
     is_gone = bool(chosen) and one is None
@@ -105,7 +107,10 @@ def _address(reply_id: str, cursor: str) -> str:
 async def _shown_of(
     visit: Visit, waiting: list[dict[str, Any]], chosen: str, appeal_id: str
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Return the chosen or the oldest reply and the next; never another in place of the chosen one."""
+    """Return the chosen or the oldest reply, and the one after it.
+
+    A chosen reply is never replaced by another: it is None if it no longer awaits a decision.
+    """
     at = next((number for number, one in enumerate(waiting) if one["reply"]["id"] == chosen or not chosen), None)
     if at is None:
         return await _not_listed(visit, chosen, appeal_id), next(iter(waiting), None)
@@ -114,7 +119,7 @@ async def _shown_of(
 
 
 async def _not_listed(visit: Visit, chosen: str, appeal_id: str) -> dict[str, Any] | None:
-    """Return the chosen reply by its appeal: the list has only the oldest. None if it does not wait any more."""
+    """Return the chosen reply from its appeal, since the list is paged; None if it no longer awaits a decision."""
     if not (is_id(chosen) and is_id(appeal_id)):
         return None
     try:
@@ -129,7 +134,7 @@ async def _not_listed(visit: Visit, chosen: str, appeal_id: str) -> dict[str, An
 
 
 async def _in_full(visit: Visit, one: dict[str, Any]) -> dict[str, Any]:
-    """Return the reply without masks, its appeal, the hints, and whether this person may decide."""
+    """Return the unmasked reply, its appeal, the hints, and whether the reply is the person's own."""
     masked = one["reply"]
     appeal, hints = await together(visit.api.get(f"/appeals/{one['appeal_id']}"), _hints(visit, one))
     reply = next((found for found in appeal["replies"] if found["id"] == masked["id"]), masked)
@@ -144,7 +149,7 @@ async def _in_full(visit: Visit, one: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _hints(visit: Visit, one: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what the checks found when the text was submitted, in words: of its stored last version's text."""
+    """Return the hints for the last stored version of the text, each with the words that it marks."""
     path = f"/appeals/{one['appeal_id']}/replies"
     versions = await visit.api.get(f"{path}/{one['reply']['id']}/versions", {"limit": 1})
     last = next(iter(versions["items"]), None)

@@ -1,4 +1,4 @@
-"""Who acted, by the names in the trail."""
+"""Labels of the actors in the audit trail."""
 
 from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ _UNKNOWN = "сотрудник, которого вы не видите"
 
 
 async def actor_names(visit: Visit, actors: Iterable[str | None]) -> dict[str, str]:
-    """Return who acted, by the name in the trail."""
+    """Return the labels of actors by their key in the audit trail."""
     found: dict[str, str] = {}
     people = []
     for actor in dict.fromkeys(actor for actor in actors if actor):

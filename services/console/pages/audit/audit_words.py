@@ -1,4 +1,4 @@
-"""What people did, and to what, in Russian: the trail has names of operations and tables."""
+"""Russian words for the operations and tables that the audit trail contains."""
 
 ACTIONS = {
     "record_absence": "отметил отсутствие",
@@ -131,7 +131,7 @@ ACTIONS = {
     "gospablik starter-rules": "установлены начальные правила",
     "gospablik create-demo-people": "созданы учебные сотрудники",
 }
-# What people read or exported.
+# Operations that read or export personal data.
 READ_ACTIONS = {
     "get_appeal": "открыл обращение",
     "list_messages": "читал сообщения",
@@ -202,7 +202,7 @@ SUBJECTS = {
     "webhook_deliveries": "доставка",
     "webhook_endpoints": "подписка",
 }
-# Pages of the console that show a changed row.
+# The console pages that show a changed row, by table.
 _PATHS = {
     "appeals": "/appeals",
     "pages": "/pages",
@@ -215,10 +215,10 @@ _PATHS = {
 
 
 def action_words(action: str) -> str:
-    """Return what was done; a neutral sentence for an operation that is not known here."""
+    """Return the label of an operation; a general sentence if the operation is not listed here."""
     return ACTIONS.get(action) or READ_ACTIONS.get(action) or "действие, которому ещё нет названия"
 
 
 def subject_path(kind: str, subject_id: str) -> str | None:
-    """Return the address of the page that shows a row; None if there is none."""
+    """Return the address of the page that shows a row; None if there is no such page."""
     return f"{_PATHS[kind]}/{subject_id}" if kind in _PATHS else None

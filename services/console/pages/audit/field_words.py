@@ -1,4 +1,4 @@
-"""Russian names for the fields that the audit trail shows, and for the values of those with a closed list."""
+"""Russian labels of the fields that the audit trail shows, and of their enumerated values."""
 
 from services.console.words.labels import LABELS
 
@@ -85,9 +85,9 @@ FIELDS = {
     "withdrawn_at": "удалено из соцсети", "written_at": "написано", "yellow_from": "жёлтый от",
 }  # fmt: skip
 _OTHER_FIELD = "служебное поле"
-# What the state of these is called on their pages.
+# Fields that the page of their table calls by another name.
 _OF_TABLES = {("appeals", "status"): "статус"}
-# The labels of a field, by its table where tables differ.
+# The kind of labels that a field's values have; by table and field where tables differ.
 _KINDS = {
     "urgency": "urgency", "outcome": "outcome", "network": "network", "role": "role", "step": "page_step",
     "evidence_kind": "evidence_kind", "language": "language", "clock": "clock", "needs_answer": "needs_answer",
@@ -110,12 +110,12 @@ _KINDS = {
     ("reply_templates", "kind"): "reply_kind", ("rule_sets", "status"): "rule_set_status",
     ("successions", "kind"): "succession_kind", ("webhook_deliveries", "status"): "delivery_status",
 }  # fmt: skip
-# What the trail keeps instead of texts and of secrets.
+# What the trail stores instead of a text or a secret, and its label.
 _HIDDEN = {"digest": "скрыто", "secret": "секрет"}
 
 
 def changed_fields(entry: dict[str, object]) -> list[tuple[str, str, str]]:
-    """Return each changed field with its value before and after, in Russian where there are words."""
+    """Return each changed field with its value before and after, with Russian labels where they exist."""
     before, after = _row(entry["before"]), _row(entry["after"])
     table = str(entry["subject_kind"])
     return [

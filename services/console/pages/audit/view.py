@@ -1,4 +1,4 @@
-"""The audit trail: who changed what, and who read what citizens wrote."""
+"""The audit trail: who changed what, and who read the texts of citizens."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ PAGE = Page(
 
 @router.get(PATH)
 async def show_changes(visit: VisitDep) -> HTMLResponse:
-    """Show who changed what."""
+    """Show the changes, with who made each."""
     if not visit.may("audit:read"):
         return visit.render("audit/closed.html")
     organisation = await _organisation(visit)
@@ -52,7 +52,7 @@ async def show_changes(visit: VisitDep) -> HTMLResponse:
 
 @router.get(f"{PATH}/reads")
 async def show_reads(visit: VisitDep) -> HTMLResponse:
-    """Show who read or exported what citizens wrote."""
+    """Show who read or exported the texts of citizens."""
     if not visit.may("audit:read"):
         return visit.render("audit/closed.html")
     organisation = await _organisation(visit)
@@ -88,13 +88,13 @@ async def _organisation(visit: Visit) -> Choice:
 
 
 def _period(visit: Visit) -> dict[str, str | None]:
-    """Return the days of the address as moments; the last day is included."""
+    """Return the period of the address as two moments; its last day is included."""
     query = visit.request.query_params
     return {"from": _day_start(query.get("from", "")), "to": _day_start(query.get("to", ""), days=1)}
 
 
 def _day_start(day: str, *, days: int = 0) -> str | None:
-    """Return the moment at which a day of the address begins, or one some days later; None if it is no day."""
+    """Return the moment at which a day, moved by `days`, begins; None if the text is not a date."""
     try:
         return start_of_day((date.fromisoformat(day) + timedelta(days=days)).isoformat())
     except (ValueError, OverflowError):

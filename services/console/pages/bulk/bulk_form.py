@@ -1,4 +1,4 @@
-"""Change many appeals: what will change, the form of the action, and the request."""
+"""Change many appeals at once: the preview, the form of the action, and its submission."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,17 +17,17 @@ from services.console.site.visit import Visit, VisitDep, together
 
 router = APIRouter()
 NEW = "/bulk/new"
-# The most that the API changes at once.
+# The largest number of appeals that the API changes in one operation.
 MAX_APPEALS = 5_000
 _NOTHING = "Сначала отметьте обращения в списке."
 _TAGS_BY_PAGE = "Метки меняются только у отмеченных обращений: отметьте их на странице."
-# So many different organisations are asked for their people.
+# Possible assignees are read for at most this many organisations.
 _MAX_ORGANISATIONS = 4
 
 
 @dataclass
 class BulkForm:
-    """What was chosen in the list, and what is entered for the action."""
+    """The chosen appeals, the action, and the values entered for it."""
 
     action: str
     ids: list[str]
@@ -38,7 +38,7 @@ class BulkForm:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, Any]]) -> Self:
-        """Return the form that an address or a request has."""
+        """Return the form that the parameters of an address or a form submission describe."""
         given = [(name, str(value)) for name, value in pairs]
         single = dict(given)
         return cls(
@@ -52,7 +52,7 @@ class BulkForm:
 
     @property
     def selection(self) -> dict[str, Any]:
-        """Return the appeals as the API takes them."""
+        """Return the chosen appeals as the API expects them."""
         return {"filter": self.query.filter_object()} if self.is_whole else {"appeal_ids": self.ids}
 
 
@@ -65,7 +65,7 @@ async def show_form(visit: VisitDep) -> Response:
 
 @router.post(NEW)
 async def start(visit: VisitDep) -> Response:
-    """Start the operation and show its progress; tags are changed at once."""
+    """Start the operation and redirect to its progress; tags are changed immediately."""
     form = BulkForm.of((await visit.request.form()).multi_items())
     if (unusable := _unusable(visit, form)) is not None:
         return unusable
@@ -85,7 +85,9 @@ async def start(visit: VisitDep) -> Response:
 
 
 def _unusable(visit: Visit, form: BulkForm) -> Response | None:
-    """Return where to go instead if nothing was chosen."""
+    """Return a redirect to the list with a note if the action cannot be applied to the chosen appeals; otherwise
+    None.
+    """
     if form.action not in ACTIONS or not (form.ids or form.is_whole):
         return visit.redirect(form.query.address, note=_NOTHING, kind="failed")
     if form.action == "tags" and form.is_whole:
@@ -108,7 +110,7 @@ async def _shown(
 
 
 async def _chosen(visit: Visit, form: BulkForm) -> tuple[list[dict[str, Any]], int, list[tuple[str, int]]]:
-    """Return chosen appeals as the list shows them, how many were chosen, and how many have each status."""
+    """Return the first chosen appeals as rows of the list, the number of all, and how many have each status."""
     listed = visit.api.get("/appeals", form.query.parameters())
     if form.is_whole:
         found, counts = await together(listed, visit.api.get("/appeals/counts", form.query.filter_parameters()))
@@ -118,7 +120,7 @@ async def _chosen(visit: Visit, form: BulkForm) -> tuple[list[dict[str, Any]], i
 
 
 async def _assignees(visit: Visit, form: BulkForm, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the people who may get the appeals: of each organisation that has some of them."""
+    """Return the possible assignees of the appeals, from one sample appeal per organisation, the person first."""
     samples = {(row["organisation"] or {}).get("id"): row["id"] for row in rows} or dict.fromkeys(form.ids[:1])
     chosen = list(samples.values() if rows else samples)[:_MAX_ORGANISATIONS]
     answers = await together(

@@ -1,4 +1,4 @@
-"""What an action needs, and the request of it."""
+"""The parameters that each action needs, as a request body."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ _MAY_NOT = "У вас нет права на это действие с обра
 
 @dataclass
 class WrongFields(Exception):  # noqa: N818
-    """What is wrong with the form: words by field, words about it as a whole, organisations to choose from."""
+    """The errors of the form: by field, for the form as a whole, and the organisations to choose from."""
 
     fields: dict[str, str] = field(default_factory=dict)
     text: str = ""
@@ -44,7 +44,7 @@ def reason_words(problem: ApiProblem) -> WrongFields:
 
 
 async def body_of(api: Api, action: str, fields: dict[str, str]) -> dict[str, Any]:
-    """Return the parameters of the action. Raises WrongFields for what is missing."""
+    """Return the parameters of the action. Raises WrongFields for missing values."""
     if action == "assign":
         return _assignment(fields)
     if action == "transfer":
@@ -66,7 +66,7 @@ def _assignment(fields: dict[str, str]) -> dict[str, Any]:
 
 
 async def _organisation(api: Api, fields: dict[str, str], *, required: bool = True) -> dict[str, Any]:
-    """Return the organisation that was chosen, or typed in words that only it has."""
+    """Return the chosen organisation, or the only one that the typed name matches."""
     name, chosen = fields.get("organisation", ""), fields.get("organisation_id", "")
     if chosen and fields.get("organisation_of", "") == name:
         return {"organisation_id": chosen}

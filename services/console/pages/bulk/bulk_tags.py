@@ -1,4 +1,4 @@
-"""Tags of chosen appeals: changed at once, appeal by appeal, since the API has no operation for them."""
+"""Tags of the chosen appeals. The API has no bulk operation for tags, so each appeal is changed by its own call."""
 
 import asyncio
 import re
@@ -7,7 +7,7 @@ from services.console.api_calls.client import Api, ApiProblem
 from services.console.pages.bulk.bulk_request import WrongFields
 from services.console.words.formats import counted
 
-# So many appeals at once: a page of the list.
+# At most one page of the list.
 _MAX_APPEALS = 50
 _NOT_CHANGED = "Метки не изменены: метка — до 40 знаков, и у обращения не больше 20 меток."
 _APPEALS = ("обращения", "обращений", "обращений")
@@ -16,7 +16,7 @@ _APPEALS = ("обращения", "обращений", "обращений")
 async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple[str, str]:
     """Add and remove the tags; return what was done in words, and `done` or `failed`.
 
-    Raises WrongFields if nothing is entered, or no appeal could be changed.
+    Raises WrongFields if no tag is given, or no appeal could be changed.
     """
     add, remove = _tags(fields.get("add", "")), _tags(fields.get("tag", ""))
     if not add and not remove:

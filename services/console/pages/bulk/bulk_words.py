@@ -1,4 +1,4 @@
-"""Russian words for operations, for outcomes of their appeals, and for why an appeal was not changed."""
+"""Russian words for bulk operations, for the outcomes of their appeals, and for refusals."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ _BY_FIELD = {
 
 
 def refused_words(problem: dict[str, Any] | None) -> str:
-    """Return why an appeal was not changed; empty if it was."""
+    """Return why an appeal was not changed; empty if it was changed."""
     if problem is None:
         return ""
     for error in problem["errors"] or ():

@@ -1,4 +1,4 @@
-"""Changes of many appeals: the list of operations, the progress and result of each, and taking it back."""
+"""Bulk changes of appeals: the list of operations, each one's progress and result, and undo."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -39,13 +39,13 @@ async def list_operations(visit: VisitDep, cursor: Cursor = None) -> HTMLRespons
 async def show_operation(
     visit: VisitDep, bulk_operation_id: UUID, outcome: str = "", cursor: Cursor = None
 ) -> HTMLResponse:
-    """Show how far the operation is, and its appeals: first of all those that were refused."""
+    """Show the progress of an operation and its appeals, refused ones first."""
     return visit.render("bulk/operation.html", **await _operation(visit, bulk_operation_id, outcome, cursor))
 
 
 @router.get("/bulk/{bulk_operation_id}/progress")
 async def show_progress(visit: VisitDep, bulk_operation_id: UUID, outcome: str = "") -> HTMLResponse:
-    """Return the part of the page that changes while the operation runs."""
+    """Return the part of the page that is refreshed while the operation runs."""
     values = await _operation(visit, bulk_operation_id, outcome, None)
     if not visit.is_swap:
         return visit.render("bulk/operation.html", **values)
@@ -72,7 +72,7 @@ async def _operation(visit: Visit, operation_id: UUID, outcome: str, cursor: str
 async def undo_operation(
     visit: VisitDep, bulk_operation_id: UUID, key: Annotated[str, Form(max_length=200)] = ""
 ) -> Response:
-    """Take the operation back, and show how far that is."""
+    """Undo the operation, and show the progress of that."""
     try:
         answer = await visit.api.send("POST", f"/appeals/bulk/{bulk_operation_id}/undo", key=key)
     except ApiProblem as problem:

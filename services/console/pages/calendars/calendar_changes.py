@@ -1,4 +1,4 @@
-"""Creating a calendar, changing its week, and its own days."""
+"""Create a calendar; change its week and its special days."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +32,7 @@ _HOURS = "Напишите часы так: 09:00–13:00, 14:00–18:00."
 
 @router.get("/calendars-new")
 async def show_new_calendar(visit: VisitDep) -> HTMLResponse:
-    """Show an empty form; the week is that of the region's calendar."""
+    """Show an empty form with the week of the region's calendar."""
     calendars = (await visit.api.get(PATH, {"limit": 100}))["items"]
     weekly: Mapping[str, Any] = next((one["weekly"] for one in calendars if one["is_default"]), {})
     return _form(visit, shown_week(weekly))
@@ -63,7 +63,7 @@ async def show_calendar_form(visit: VisitDep, calendar_id: str) -> HTMLResponse:
 
 @router.post(PATH + "/{calendar_id}/edit")
 async def change_calendar(visit: VisitDep, calendar_id: str) -> Response:
-    """Change name and week, if nobody has changed them since the form was shown."""
+    """Change the name and the week, unless somebody has changed them since the form was shown."""
     form = await entered(visit.request)
     week, wrong = parse_week(form)
     calendar = await visit.api.get(f"{PATH}/{calendar_id}")
@@ -84,7 +84,7 @@ async def change_calendar(visit: VisitDep, calendar_id: str) -> Response:
 
 @router.get(PATH + "/{calendar_id}/days-new")
 async def show_day_form(visit: VisitDep, calendar_id: str, day: str = "") -> HTMLResponse:
-    """Show the form of a special day; a day that is known already is filled in."""
+    """Show the form of a special day, filled with the day's present values."""
     answer = await visit.api.send("GET", f"{PATH}/{calendar_id}")
     known = next((one for one in answer.data["days"] if one["day"] == day), None)
     values = {"day": day, "version": answer.version}
@@ -95,7 +95,7 @@ async def show_day_form(visit: VisitDep, calendar_id: str, day: str = "") -> HTM
 
 @router.post(PATH + "/{calendar_id}/days-new")
 async def set_day(visit: VisitDep, calendar_id: str) -> Response:
-    """Set one day; others stay as they are."""
+    """Set one special day; other days do not change."""
     form = await entered(visit.request)
     day = form.get("day", "")
     calendar = await visit.api.get(f"{PATH}/{calendar_id}")
@@ -115,7 +115,7 @@ async def set_day(visit: VisitDep, calendar_id: str) -> Response:
 
 @router.post(PATH + "/{calendar_id}/days/{day}/remove")
 async def remove_day(visit: VisitDep, calendar_id: str, day: str) -> Response:
-    """Let a day follow the base and the week again."""
+    """Remove a special day: the base calendar and the week apply to it again."""
     form = await entered(visit.request)
     address = f"{PATH}/{calendar_id}?year={day[:4]}"
     try:

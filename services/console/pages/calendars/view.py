@@ -1,4 +1,4 @@
-"""Working calendars: by which hours and days deadlines are counted."""
+"""Working calendars: the hours and days by which deadlines are counted."""
 
 from fastapi.responses import HTMLResponse, Response
 
@@ -72,13 +72,13 @@ async def _calendar_page(visit: Visit, calendar_id: str, refusal: str = "", *, s
 
 @router.get(PATH + "/{calendar_id}/file")
 async def export_days(visit: VisitDep, calendar_id: str) -> Response:
-    """Pass on the days as iCalendar, for other programs."""
+    """Return the special days as an iCalendar file for other programs."""
     return await download(visit, f"{PATH}/{calendar_id}/days.ics", "working-calendar.ics")
 
 
 @router.post(PATH + "/{calendar_id}/file")
 async def import_days(visit: VisitDep, calendar_id: str) -> Response:
-    """Set the calendar's own days of whole years to those of a file."""
+    """Replace the calendar's own days of whole years with those of a file."""
     form, content = await entered_with_file(visit.request, "file")
     if not content:
         return await _calendar_page(visit, calendar_id, _NO_FILE, status=422)

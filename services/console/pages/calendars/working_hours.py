@@ -1,4 +1,4 @@
-"""Working hours as people write them: «09:00–13:00, 14:00–18:00»; nothing is a day off."""
+"""Working hours as people write them: «09:00–13:00, 14:00–18:00»; an empty text means a day off."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ _INTERVAL = re.compile(r"(\d{1,2})[:.](\d{2})\s*[-–—]\s*(\d{1,2})[:.](\d{2})
 
 
 class NotHours(ValueError):  # noqa: N818
-    """The text is no list of intervals."""
+    """The text is not a list of intervals."""
 
 
 def written(intervals: Sequence[Sequence[str]]) -> str:
@@ -20,7 +20,7 @@ def written(intervals: Sequence[Sequence[str]]) -> str:
 
 
 def parse_hours(text: str) -> list[list[str]]:
-    """Return the intervals of a text. Raises `NotHours` if a part is no interval; the API checks their order."""
+    """Return the intervals of a text. Raises `NotHours` if a part is not an interval; the API checks their order."""
     intervals = []
     for part in filter(None, (one.strip() for one in text.replace(";", ",").split(","))):
         found = _INTERVAL.fullmatch(part)
@@ -31,7 +31,7 @@ def parse_hours(text: str) -> list[list[str]]:
 
 
 def parse_week(form: Mapping[str, str]) -> tuple[dict[str, list[list[str]]], dict[str, str]]:
-    """Return the week of a form, and what is wrong with it by field."""
+    """Return the week entered in a form, and errors by field."""
     week, wrong = {}, {}
     for key, _ in WEEKDAYS:
         try:
@@ -42,5 +42,5 @@ def parse_week(form: Mapping[str, str]) -> tuple[dict[str, list[list[str]]], dic
 
 
 def shown_week(weekly: Mapping[str, Sequence[Sequence[str]]]) -> dict[str, str]:
-    """Return a week as the form has it."""
+    """Return a week as values of the form's fields."""
     return {f"day_{key}": written(weekly.get(key, ())) for key, _ in WEEKDAYS}

@@ -1,4 +1,4 @@
-"""Creating an API client and changing what it may do."""
+"""Create an API client, and change its access."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ _CREATED = "Клиент с таким названием только что з
 
 @router.get("/clients-new")
 async def show_new_client(visit: VisitDep) -> HTMLResponse:
-    """Show an empty form; somebody of an organisation begins with their own."""
+    """Show an empty form; for a person of an organisation it has that organisation."""
     own = visit.me["organisation"]
     organisation = await known_organisation(visit.api, own["id"] if own else None)
     return _form(visit, {"role": "executor"}, (), organisation, newest=(await _newest(visit))["id"])
@@ -62,7 +62,9 @@ async def create_client(visit: VisitDep) -> Response:
 
 
 async def _newest(visit: Visit) -> dict[str, str]:
-    """Return id and name of the client that was created last: the API creates one for every request."""
+    """Return the id and name of the newest client. Used to notice a repeated submission: the API has no idempotency
+    here.
+    """
     if not visit.may("clients:read"):
         return {"id": "", "name": ""}
     listed = (await visit.api.get(PATH, {"limit": 1}))["items"]
@@ -81,7 +83,7 @@ async def show_client_form(visit: VisitDep, client_id: str) -> Response:
 
 @router.post(PATH + "/{client_id}/edit")
 async def change_client(visit: VisitDep, client_id: str) -> Response:
-    """Change the client, if nobody has changed it since the form was shown."""
+    """Change the client, unless somebody has changed it since the form was shown."""
     form, scopes = await _entered(visit)
     try:
         await visit.api.send("PATCH", f"{PATH}/{client_id}", _changes(form, scopes), version=form.get("version"))

@@ -1,4 +1,4 @@
-"""API clients: other systems that use the API. A secret is shown once, in the answer that made it."""
+"""API clients: other systems that use the API. A secret is shown only once, in the response that issued it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +18,13 @@ router.include_router(client_changes.router)
 PAGE = Page(router, (NavigationLink(Section.SYSTEM, 35, "Клиенты API", PATH, rights=frozenset({"clients:read"})),))
 _PAGE_SIZE = 30
 _TOO_MANY = "Действующих секретов уже столько, сколько можно. Сначала отзовите один."
-# The API issues a secret for every request.
+# The API issues a new secret for every request, even for a repeated one.
 _ISSUED = "Секрет уже выдали, пока страница была открыта. Если нужен ещё один, выдайте его снова."
 
 
 @router.get(PATH)
 async def show_clients(visit: VisitDep) -> HTMLResponse:
-    """Show a page of the list."""
+    """Show a page of the list of clients."""
     if not visit.may("clients:read"):
         return visit.render("clients/not_shown.html")
     query = {"active": visit.request.query_params.get("active", "true")}
@@ -41,7 +41,7 @@ async def show_clients(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/{client_id}")
 async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
-    """Show one client with its secrets, of which only the age is known."""
+    """Show a client and the age of its secrets; the secrets themselves are not known."""
     if not visit.may("clients:read"):
         return visit.render("clients/not_shown.html")
     return _client_page(visit, await visit.api.get(f"{PATH}/{client_id}"))
@@ -49,7 +49,7 @@ async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
 
 @router.post(PATH + "/{client_id}/secrets")
 async def issue_secret(visit: VisitDep, client_id: str) -> Response:
-    """Issue another secret and show it; earlier ones work for some hours."""
+    """Issue another secret and show it; earlier secrets work for some more hours."""
     form = await entered(visit.request)
     client = await visit.api.get(f"{PATH}/{client_id}")
     if form.get("newest", "") != newest_secret(client):
@@ -66,7 +66,7 @@ async def issue_secret(visit: VisitDep, client_id: str) -> Response:
 
 @router.post(PATH + "/{client_id}/secrets/{secret_id}/revoke")
 async def revoke_secret(visit: VisitDep, client_id: str, secret_id: str) -> Response:
-    """Revoke one secret at once; one that has ended meanwhile needs nothing."""
+    """Revoke one secret at once; a secret that has ended meanwhile is no error."""
     try:
         await visit.api.send("DELETE", f"{PATH}/{client_id}/secrets/{secret_id}")
     except ApiProblem as problem:
@@ -77,13 +77,13 @@ async def revoke_secret(visit: VisitDep, client_id: str, secret_id: str) -> Resp
 
 @router.post(PATH + "/{client_id}/deactivate")
 async def deactivate_client(visit: VisitDep, client_id: str) -> Response:
-    """Deactivate the client for good."""
+    """Deactivate the client permanently."""
     await visit.api.send("DELETE", f"{PATH}/{client_id}")
     return visit.redirect(PATH, note="Клиент отключён: его секреты больше не действуют")
 
 
 def newest_secret(client: Mapping[str, Any]) -> str:
-    """Return the secret that was issued last; empty without one."""
+    """Return the secret that was issued last; empty if there is none."""
     return str(client["secrets"][0]["id"]) if client["secrets"] else ""
 
 

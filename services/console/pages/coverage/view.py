@@ -1,4 +1,4 @@
-"""Coverage: which organisations have an official page, how far it is, and who has none."""
+"""Coverage: how many organisations have an official page, at which stage it is, and which have none."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,7 +43,7 @@ _KINDS = {
     "court": "Суды",
     "other": "Другие организации",
 }
-# The filter of the API that has the key of a group.
+# The API's filter for the key of a group, by how the groups are formed.
 _GROUP_FILTERS = {"municipality": "municipality", "sphere": "sphere", "parent": "parent_id", "kind": "kind"}
 _SHARED_FILTERS = ("municipality", "sphere", "kind", "parent_id")
 _PAGE_SIZE = 50
@@ -90,7 +90,7 @@ async def show_coverage(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/coverage.csv")
 async def download_coverage(visit: VisitDep) -> Response:
-    """Pass on the groups as CSV."""
+    """Return the groups as CSV from the API."""
     group_by = visit.request.query_params.get("group_by")
     asked = _asked(visit, _SHARED_FILTERS) | ({"group_by": group_by} if group_by in GROUPS else {})
     return await download(visit, "/coverage", "coverage.csv", {**asked, "format": "csv"})
@@ -98,7 +98,7 @@ async def download_coverage(visit: VisitDep) -> Response:
 
 @router.get(PATH + "/missing.csv")
 async def download_missing(visit: VisitDep) -> Response:
-    """Pass on the organisations without a live page as CSV."""
+    """Return the organisations without a live page as CSV from the API."""
     asked = _asked(visit, (*_SHARED_FILTERS, "network", "reason", "q"))
     return await download(visit, "/coverage/missing", "coverage-missing.csv", {**asked, "format": "csv"})
 
@@ -136,7 +136,7 @@ def _group(group: dict[str, Any], network: str, group_by: str, query: dict[str, 
 
 
 def _narrowed(filters: dict[str, str], groups: list[dict[str, Any]], municipalities: list[dict[str, Any]]) -> str:
-    """Return by what the page is restricted, in words."""
+    """Return the active filters in words."""
     names = {one["oktmo"]: one["name"] for one in municipalities} | _KINDS
     names |= {group["key"]: group["name"] for group in groups if group["name"]} | {"none": "не указано"}
     words = [

@@ -1,4 +1,4 @@
-"""Erasures: what a citizen wrote is removed for good."""
+"""Erasures: the personal data and texts of a citizen are removed permanently."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ PAGE = Page(
         ),
     ),
 )
-# Erasures on this ground start by themselves.
+# Erasures on this ground are started by the system.
 _BY_ITSELF = "retention_ended"
 _STATES = ("queued", "running", "done", "failed")
 _AUTHOR_KEY = re.compile(r"[A-Za-z0-9_.:=-]{1,100}")
@@ -33,13 +33,13 @@ _NOT_CONFIRMED = "Подтвердите: удаление нельзя отме
 
 @router.get(PATH)
 async def show_erasures(visit: VisitDep) -> HTMLResponse:
-    """Show erasures, and the form for a new one; `author_key` of the address fills it."""
+    """Show the erasures and the form for a new one, filled with `author_key` of the address."""
     return await _erasures(visit, {"author_key": visit.request.query_params.get("author_key", "")})
 
 
 @router.post(PATH)
 async def erase_author(visit: VisitDep) -> Response:
-    """Ask for the erasure of what an author wrote."""
+    """Request the erasure of an author's data."""
     form = await visit.request.form()
     entered = {name: str(form.get(name, "")).strip() for name in ("author_key", "ground", "reference")}
     faults = {}
@@ -89,5 +89,5 @@ async def _erasures(
 
 
 def _total(counts: dict[str, Any]) -> int:
-    """Return how many rows all services have erased."""
+    """Return how many rows all services erased together."""
     return sum(_total(value) if isinstance(value, dict) else int(value) for value in counts.values())

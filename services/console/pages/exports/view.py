@@ -1,4 +1,4 @@
-"""Files of long lists: requested, followed while a job reads the rows, downloaded until they expire."""
+"""Files of long lists: a person requests one, a job writes it, and it can be downloaded until it expires."""
 
 from typing import Any
 
@@ -29,13 +29,13 @@ _NOT_READY = "Этого файла ещё нет или уже нет. Посм
 
 @router.get(PATH)
 async def show_exports(visit: VisitDep) -> HTMLResponse:
-    """Show the person's files, and, with a list, the form that requests one."""
+    """Show the person's files and, if the address has a list, the form that requests its file."""
     return await _show(visit, visit.request.query_params.get("list", ""))
 
 
 @router.get(PATH + "/state")
 async def show_state(visit: VisitDep) -> HTMLResponse:
-    """Return the part of the page that changes while files are made."""
+    """Return the part of the page that is refreshed while files are being written."""
     if not visit.is_swap:
         return await _show(visit, "")
     return visit.fragment("exports/state.html", **await _found(visit))
@@ -78,7 +78,7 @@ async def request_file(visit: VisitDep) -> Response:
 
 @router.post(PATH + "/delete")
 async def delete_file(visit: VisitDep) -> Response:
-    """Delete a file, or stop making it; one that has expired meanwhile needs nothing."""
+    """Delete a file, or cancel its job; a file that has expired meanwhile is no error."""
     form = await entered(visit.request)
     export_id = form.get("export_id", "")
     if is_id(export_id):

@@ -1,4 +1,4 @@
-"""The first run: from an empty system to a connected page in three steps."""
+"""The first run: three steps from an empty system to a connected page."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,7 +29,7 @@ _NETWORK_SILENT = (
 
 @dataclass(frozen=True)
 class Entered:
-    """What was entered in the current step, and what is wrong with it."""
+    """The values entered in the current step, and their errors."""
 
     values: dict[str, str] = field(default_factory=dict)
     refusal: str = ""
@@ -58,7 +58,7 @@ async def register_first_organisation(visit: VisitDep) -> Response:
 
 @router.post(f"{PATH}/page")
 async def connect_first_page(visit: VisitDep) -> Response:
-    """Look the address up; register the page once the person has seen which community it is."""
+    """Look up the address; register the page once the person has seen which community it belongs to."""
     form = await entered(visit.request)
     state = await registry_state(visit)
     organisation = known_choice("organisation", state.organisation)
@@ -101,7 +101,7 @@ async def _add_service_token(visit: Visit, form: dict[str, str]) -> None:
 
 
 def _looked_up(form: dict[str, str], found: Connection) -> Entered:
-    # Without a token the network cannot be asked, whatever the address is.
+    # Without a token the network refuses the lookup, whatever the address is.
     silent = found.community is None and bool(found.refusal) and not found.wrong
     refusal = _NETWORK_SILENT if silent else found.refusal
     shown = {name: value for name, value in form.items() if name != "service_token"}

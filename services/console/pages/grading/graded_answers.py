@@ -1,4 +1,4 @@
-"""Graded answers, the objections to their grades, and the decisions about these."""
+"""Graded answers, objections to their grades, and decisions on the objections."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -43,7 +43,7 @@ def _after(query: dict[str, str], cursor: str | None) -> str | None:
 
 @router.get(PATH + "/objections")
 async def show_objections(visit: VisitDep, cursor: str | None = None) -> HTMLResponse:
-    """Show the objections that wait for a decision, oldest first."""
+    """Show the objections that await a decision, oldest first."""
     listed = await visit.api.get("/grading/objections", {"limit": str(_PAGE_SIZE), "cursor": cursor})
     after = f"{PATH}/objections?{urlencode({'cursor': listed['next_cursor']})}" if listed["next_cursor"] else None
     first = f"{PATH}/objections" if cursor else None
@@ -86,7 +86,7 @@ async def object_to_grades(
 
 @router.post(PATH + "/items/{graded_item_id}/decision")
 async def decide_objection(visit: VisitDep, request: Request, graded_item_id: str) -> Response:
-    """Uphold the objection to an answer with other scores, or reject it."""
+    """Decide an objection: uphold it with other scores, or reject it."""
     form = await request.form()
     scores, reason = chosen_scores(form), str(form.get("reason", ""))
     upholds = form.get("decision") == "uphold"

@@ -1,4 +1,4 @@
-"""Figures of judged answers: quality by criterion, agreement of graders, and automatic hints against people."""
+"""Figures of graded answers: quality by criterion, agreement of graders, and hints compared with grades."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ _WEEKS = 12
 
 @router.get(PATH + "/figures")
 async def show_figures(visit: VisitDep) -> HTMLResponse:
-    """Show how good the answers of a period are, and how far people agree about it."""
+    """Show the quality of a period's answers, and how far graders agree with each other and with the hints."""
     asked = visit.request.query_params
     period = {
         "from": asked.get("from") or (clock.today() - timedelta(weeks=_WEEKS)).isoformat(),

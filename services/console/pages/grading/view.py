@@ -1,4 +1,4 @@
-"""Judging answers: the grader's next answer, without its organisation, and the rubric as a form."""
+"""Grading answers: the grader's next answer, without its organisation, and the rubric as a form."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _TAKEN_AT_ONCE = 10
 
 @router.get(PATH)
 async def show_next(visit: VisitDep) -> Response:
-    """Show the next answer to grade; those who do not grade get the graded ones."""
+    """Show the next answer to grade; people who do not grade are redirected to the graded answers."""
     if not visit.may("answers:grade"):
         return visit.redirect(f"{PATH}/items")
     return await _next_answer(visit)
@@ -51,13 +51,13 @@ async def _next_answer(visit: Visit, item_id: str | None = None, **entered: Any)
 
 @router.get(PATH + "/photos/{attachment_id}")
 async def show_photo(visit: VisitDep, attachment_id: str) -> Response:
-    """Pass on a photo of an answer."""
+    """Return a photo of an answer from the API."""
     return await photo(visit, f"/attachments/{attachment_id}")
 
 
 @router.post(PATH + "/take")
 async def take_answers(visit: VisitDep, key: str = Form()) -> Response:
-    """Take the next answers."""
+    """Assign the next answers to the grader."""
     try:
         answer = await visit.api.send("POST", "/grading/assignments", {"count": _TAKEN_AT_ONCE}, key=key)
     except ApiProblem as problem:
@@ -72,7 +72,7 @@ async def take_answers(visit: VisitDep, key: str = Form()) -> Response:
 
 @router.post(PATH + "/samples")
 async def draw_sample(visit: VisitDep, week: str = Form(""), key: str = Form()) -> Response:
-    """Draw the sample of a week that has none."""
+    """Draw the sample of a week that has no sample yet."""
     try:
         answer = await visit.api.send("POST", "/grading/samples", {"week": week.strip()}, key=key)
     except ApiProblem as problem:
@@ -89,7 +89,7 @@ async def draw_sample(visit: VisitDep, week: str = Form(""), key: str = Form()) 
 
 @router.post(PATH + "/answers/{item_id}")
 async def grade_answer(visit: VisitDep, request: Request, item_id: str) -> Response:
-    """Give the scores of an answer, for good."""
+    """Store the scores of an answer; they cannot be changed later."""
     form = await request.form()
     scores = chosen_scores(form)
     comment, key = str(form.get("comment", "")).strip(), str(form.get("key", ""))

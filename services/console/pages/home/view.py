@@ -1,4 +1,4 @@
-"""The first page: the list that the person works with; in an empty system the first run."""
+"""The first page: the person's main list or, in an empty system, the first run."""
 
 from fastapi.responses import RedirectResponse, Response
 
@@ -13,6 +13,6 @@ PAGE = Page(router)
 
 @router.get("/")
 async def home(visit: VisitDep) -> Response:
-    """Lead to the first page of the navigation, or to the first run if nothing is registered yet."""
+    """Redirect to the first page of the navigation, or to the first run if nothing is registered yet."""
     path = FIRST_RUN if await needs_first_run(visit) else visit.first_path
     return RedirectResponse(path, status_code=303)

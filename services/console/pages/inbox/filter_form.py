@@ -1,4 +1,4 @@
-"""The form of the filters of a list, with the values that narrow it and how many appeals have each."""
+"""The filter form of a list, with the possible values and the number of appeals for each."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from services.console.site.visit import Visit, VisitDep, together
 from services.console.words.labels import options
 
 router = APIRouter()
-# Filters that have a field of their own in the form; the others are kept as they are.
+# Filters with a field in the form; the form keeps all other filters unchanged.
 _IN_FORM = frozenset(
     {
         "q", "status", "urgency", "network", "organisation_id", "topic_id", "municipality", "tag", "source",
@@ -31,13 +31,13 @@ _ORDERS = (
 
 @router.get(f"{PATH}/filters")
 async def show_filters(visit: VisitDep) -> HTMLResponse:
-    """Show the form as a page of its own, for browsers without JavaScript."""
+    """Show the form as a separate page, for browsers without JavaScript."""
     return visit.render("inbox/filter_page.html", **await _form(visit))
 
 
 @router.get(f"{PATH}/filters/form")
 async def show_filter_form(visit: VisitDep) -> HTMLResponse:
-    """Return the form, which the page of the list shows when it is opened."""
+    """Return the form, which the page of the list loads when the person opens it."""
     return visit.fragment("inbox/filter_form.html", **await _form(visit))
 
 

@@ -8,7 +8,7 @@ from services.console.words.formats import dated, dated_day
 from services.console.words.labels import label
 from shared.clock import REGION_TIME_ZONE
 
-# Of filters that are true or false: the words for both.
+# Labels of boolean filters: for true and for false.
 _STATES = {
     "overdue": ("просрочены", "не просрочены"),
     "returned": ("возвращались", "не возвращались"),
@@ -30,7 +30,7 @@ _NAMED = {
     "number": "номер",
     "utility_failure": "неисправность",
 }
-# Filters whose value is an id: the title, and what stands there if the name is not known.
+# Filters whose value is an id: the title, and the label if the name is not known.
 _REFERENCES = {
     "organisation_id": ("организация", "выбранная"),
     "topic_id": ("тема", "выбранная"),
@@ -68,7 +68,7 @@ def _words(name: str, value: str, names: dict[str, str]) -> str:
     return f"{_NAMED.get(name, 'другой отбор')}: {value}"
 
 
-# Of filters by a closed list: the title, and the kind of its labels.
+# Filters by an enumerated value: the title, and the kind of its labels.
 _LISTS = {
     "status": ("статус", "appeal_status"),
     "urgency": ("срочность", "urgency"),
@@ -94,13 +94,13 @@ def _moment(name: str, value: str) -> str:
 
 
 def names_of(facets: dict[str, Any]) -> dict[str, str]:
-    """Return the names of the values of a list, by id or code."""
+    """Return the names of the values in the facets of a list, by id or code."""
     named = [one["value"] for kind in ("organisation", "topic_group", "municipality") for one in facets[kind]]
     return {one.get("id") or one["oktmo"]: one["name"] for one in named}
 
 
 def names_in(appeals: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the names that appeals of a list tell, by id or code."""
+    """Return the names that the appeals of a list contain, by id or code."""
     names: dict[str, str] = {}
     for appeal in appeals:
         topic, location = appeal["topic"], appeal["location"]

@@ -1,4 +1,4 @@
-"""Saved views: save the list that is shown, rename, share, delete."""
+"""Saved views: save the shown list, rename it, share it, delete it."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -23,7 +23,7 @@ Text = Annotated[str, Form(max_length=8_000)]
 
 @router.get(VIEWS)
 async def show_views(visit: VisitDep) -> HTMLResponse:
-    """Show the person's views and those that colleagues share, to rename and delete them."""
+    """Show the person's views, which can be renamed and deleted, and those that colleagues share."""
     return await _shown(visit)
 
 
@@ -37,7 +37,7 @@ async def _shown(visit: Visit, refused: dict[str, Any] | None = None, *, status:
 async def save_view(
     visit: VisitDep, list: Text = "", name: Name = "", is_shared: Annotated[bool, Form()] = False, key: Text = ""
 ) -> Response:
-    """Save the list `list` under a name, and show it."""
+    """Save the list in the form field `list` as a view, and show it."""
     query = ListQuery.parsed(list).at(None)
     form = SaveForm(name.strip(), is_shared)
     if not form.name:
@@ -56,7 +56,7 @@ async def save_view(
 async def change_view(
     visit: VisitDep, view_id: UUID, name: Name = "", is_shared: Annotated[bool, Form()] = False, version: Text = ""
 ) -> Response:
-    """Rename one's own view, share it or keep it for oneself."""
+    """Rename the person's own view, share it or stop sharing it."""
     try:
         view = await visit.api.get(f"/views/{view_id}")
         body = {"name": name.strip(), "filter": view["filter"], "sort": view["sort"], "is_shared": is_shared}

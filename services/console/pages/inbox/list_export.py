@@ -1,4 +1,4 @@
-"""A list as a file: passed on from the API while it is read. A long one is made by a job."""
+"""A list as a file: streamed from the API. A long list is exported by a job instead."""
 
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from services.console.site.downloads import download
 from services.console.site.visit import Visit, VisitDep
 
 router = APIRouter()
-# A list of more appeals takes longer than a person waits for a download.
+# A file of more appeals takes too long for a download: a job writes it.
 LONG_LIST = 5_000
 _PASSED_ON = ("Content-Disposition", "X-Total-Count")
 
@@ -24,7 +24,7 @@ async def download_csv(visit: VisitDep) -> Response:
 
 @router.get(f"{PATH}/appeals.xlsx")
 async def download_workbook(visit: VisitDep) -> Response:
-    """Return the list of the address as a workbook."""
+    """Return the list of the address as an Excel workbook."""
     return await _download(visit, "xlsx")
 
 

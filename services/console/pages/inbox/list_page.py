@@ -1,4 +1,4 @@
-"""The page of a list: what it shows, read at once."""
+"""The page of a list: all API calls for it run concurrently."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ _SOUGHT = {
 
 @dataclass
 class SaveForm:
-    """What was entered to save the list as a view, and why it was refused."""
+    """The values entered to save the list as a view, and why they were refused."""
 
     name: str = ""
     is_shared: bool = False
@@ -36,7 +36,7 @@ class SaveForm:
 async def show_list(
     visit: Visit, query: ListQuery, save: SaveForm | None = None, *, status: int = 200
 ) -> HTMLResponse:
-    """Return the page of a list; `save` is the form to save it, if that was refused."""
+    """Return the page of a list; `save` is the form that saves it, if it was refused."""
     values = await _read(visit, query)
     if values["refusal"] is not None:
         status = 422
@@ -72,9 +72,9 @@ async def _read(visit: Visit, query: ListQuery) -> dict[str, Any]:
 
 
 async def _listed(visit: Visit, query: ListQuery) -> tuple[Any, int | None, dict[str, str] | None]:
-    """Return a page of the list, how many appeals it has (None: not counted), and its live bar."""
+    """Return a page of the list, the number of its appeals (None: not counted), and the settings of its live bar."""
     listed, live = visit.api.get("/appeals", query.parameters()), live_bar(visit, query)
-    if query.is_search:  # counting reads all appeals that have the words
+    if query.is_search:  # counting a search would read all appeals that have the words
         found, bar = await together(listed, live)
         return found, None, bar
     counts = visit.api.get("/appeals/counts", query.filter_parameters())
@@ -83,7 +83,9 @@ async def _listed(visit: Visit, query: ListQuery) -> tuple[Any, int | None, dict
 
 
 async def add_names(visit: Visit, query: ListQuery, names: dict[str, str]) -> dict[str, str]:
-    """Return the names with those of filters that match nothing; a name that cannot be read is left out."""
+    """Return `names` with the names of filter values that no appeal contains; names that cannot be read are left
+    out.
+    """
     for name, (path, part) in _SOUGHT.items():
         value = query.value(name)
         if value is not None and value not in names and is_id(value):

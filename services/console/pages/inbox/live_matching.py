@@ -1,4 +1,4 @@
-"""What of the event stream belongs to a list, as far as an event tells: types, and values that it must have."""
+"""Which events of the event stream concern a list: their types, and the values that their data must have."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from services.console.choices.appeal_list_query import ListQuery
 from services.console.site.visit import Visit
 
-# Of filters that an event cannot tell, those that events of one type are about.
+# Filters that event data cannot express, but that all events of one type satisfy.
 TYPES = {
     "overdue": "appeal.overdue",
     "on_approval": "reply.approval_requested",
@@ -16,7 +16,7 @@ TYPES = {
 NEW = "appeal.opened,appeal.assigned,appeal.reopened"
 MOVED = "appeal.moved,appeal.opened"
 ASSIGNED = "appeal.assignee_changed"
-# Filters that events have as they are.
+# Filters that are fields of the event data.
 _TOLD = (
     "organisation_id",
     "urgency",
@@ -31,7 +31,7 @@ _PERIOD = frozenset({"opened_from"})
 
 
 async def live_bar(visit: Visit, query: ListQuery) -> dict[str, str] | None:
-    """Return the types of events to count for the list, and the values they must have; None: none tells."""
+    """Return the event types to count for the list, and the values they must have; None if events cannot be matched."""
     if not visit.may("events:read") or query.cursor:
         return None
     types, where = NEW, {name: query.values(name) for name in _TOLD if query.values(name)}
@@ -52,6 +52,6 @@ async def live_bar(visit: Visit, query: ListQuery) -> dict[str, str] | None:
 
 
 async def _topics(visit: Visit, topic_id: str) -> list[str]:
-    """Return the topic, and those of the group if it is one."""
+    """Return the topic itself and, if it is a group, the topics in it."""
     found: dict[str, Any] = await visit.api.get("/topics", {"group_id": topic_id, "limit": 200})
     return [topic_id, *(one["id"] for one in found["items"])]

@@ -21,13 +21,13 @@ PAGE = Page(
     router,
     (NavigationLink(Section.WORK, 10, "Обращения", PATH, rights=frozenset({"appeals:read"}), key="i"),),
 )
-# Fields of the form in which a name is typed; the list is filtered by what has it.
+# Form fields for a typed name, which is replaced by a filter on the id.
 _TYPED = frozenset({"organisation", "district"})
 
 
 @router.get(PATH)
 async def show_inbox(visit: VisitDep) -> Response:
-    """Show a page of a list: without any parameter the first list of the person."""
+    """Show a page of a list; without parameters, the first page of the person's default list."""
     given = visit.request.query_params.multi_items()
     query = ListQuery.of(pair for pair in given if pair[0] not in _TYPED)
     if not given:
@@ -36,12 +36,14 @@ async def show_inbox(visit: VisitDep) -> Response:
     if typed:
         return await _with_names(visit, query, typed)
     if given and any(not value or key in {"from", "to"} for key, value in given):
-        return visit.redirect(query.address)  # of a form: the address to keep has no empty fields
+        return visit.redirect(query.address)  # submitted by a form: redirect to an address without empty fields
     return await show_list(visit, query)
 
 
 async def _with_names(visit: Visit, query: ListQuery, typed: dict[str, str]) -> Response:
-    """Lead to the list of the municipality and the organisation of these names, or let the person choose."""
+    """Redirect to the list of the municipality and organisation with these names, or let the person choose among
+    several.
+    """
     if name := typed.pop("district", ""):
         districts = find_municipalities(await load_municipalities(visit), name)
         if len(districts) != 1:
@@ -61,6 +63,6 @@ async def _with_names(visit: Visit, query: ListQuery, typed: dict[str, str]) -> 
 def _choice(
     visit: Visit, query: ListQuery, name: str, found: list[tuple[str, ListQuery]], field: str, *, rest: str = ""
 ) -> Response:
-    """Let the person choose what they mean by a name; `rest` is what was typed in the other field."""
+    """Let the person choose among several matches of a name; `rest` has the other typed name as a parameter."""
     links = [(words, narrowed.address + rest) for words, narrowed in found]
     return visit.render("inbox/which_name.html", field=field, name=name, found=links, back=query.address)

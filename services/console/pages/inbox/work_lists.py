@@ -1,4 +1,4 @@
-"""The ready-made lists, in the order in which each kind of person works through them."""
+"""The predefined lists for each role, in the order in which people work through them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from services.console.site.visit import Visit, together
 
 @dataclass(frozen=True)
 class WorkList:
-    """A list that people work through. `counted_by` is a number of `GET /appeals/counts` of `count_query`."""
+    """A predefined list. Its number of appeals is the field `counted_by` of `GET /appeals/counts` for `count_query`."""
 
     title: str
     query: ListQuery
     count_query: ListQuery | None = None
     counted_by: str = "total"
     empty: str = "В этом списке сейчас нет обращений."
-    then: "WorkList | None" = None  # the list to go on with when this one is empty
+    then: "WorkList | None" = None  # the list to continue with when this one is empty
 
 
 def _list(query: str) -> ListQuery:
@@ -62,7 +62,7 @@ WATCHED = WorkList("Наблюдаю", _list("watched=true"), empty="Вы ни �
 URGENT = WorkList("Срочные", _list("urgency=high&sort=due"), empty="Срочных обращений без ответа нет.")
 ALL = WorkList("Все", _EVERYTHING, empty="Обращений ещё нет: они появятся, когда граждане напишут на страницы.")
 
-# Tabs, and after the bar what stands under «Ещё списки».
+# First the tabs, then the lists under «Ещё списки».
 _MODERATOR = (
     (TRIAGE, RETURNED, OVERDUE, DUE, NOBODY, MINE, UNREAD, ALL),
     (URGENT, APPROVAL, FAILED, NOT_SOLVED, TWO_MATTERS, UNANSWERED, WATCHED),
@@ -85,7 +85,7 @@ Lists = tuple[Sequence[WorkList], Sequence[WorkList]]
 
 
 def lists_of(visit: Visit) -> Lists:
-    """Return the lists of the person: those that are tabs, the first one as the first page, and the others."""
+    """Return the person's lists: the tabs, of which the first is the default list, and the other lists."""
     if visit.may("appeals:triage"):
         return _MODERATOR
     if visit.may("assignees:manage"):
@@ -96,12 +96,12 @@ def lists_of(visit: Visit) -> Lists:
 
 
 def find_list(visit: Visit, query: ListQuery) -> WorkList | None:
-    """Return the ready-made list of the person that the query shows."""
+    """Return the person's predefined list that has this query; None if there is none."""
     return next((one for part in lists_of(visit) for one in part if one.query.has_same_list(query)), None)
 
 
 async def count_lists(visit: Visit) -> dict[str, int]:
-    """Return how many appeals the tabs have, by title: those that the API counts without reading many."""
+    """Return the number of appeals by tab title, for the tabs that the API can count cheaply."""
     counted = [one for one in lists_of(visit)[0] if one.count_query is not None]
     queries = list(dict.fromkeys(one.count_query for one in counted if one.count_query is not None))
     answers = await together(*(visit.api.get("/appeals/counts", query.filter_parameters()) for query in queries))

@@ -1,4 +1,4 @@
-"""Changes of an incident: its title, who leads it, its appeals, its end."""
+"""Changes of an incident: its title, its leading organisation, its appeals, and closing it."""
 
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ _JOINED_ELSEWHERE = "Инцидент закрыт, или одно из обр�
 
 
 class TitleForm(BaseModel):
-    """A new title."""
+    """The form for the title."""
 
     version: int
     title: str = ""
@@ -32,13 +32,13 @@ class LeadForm(BaseModel):
 
 
 class CloseForm(BaseModel):
-    """The version that the person saw."""
+    """The form that closes the incident: the version that the person saw."""
 
     version: int
 
 
 class MembersForm(BaseModel):
-    """Appeals to add: by their numbers, or chosen among similar ones."""
+    """The form that adds appeals: by their numbers, or chosen among similar ones."""
 
     numbers: str = ""
     appeal_ids: list[str] = []
@@ -89,7 +89,7 @@ async def close(visit: VisitDep, incident_id: str, form: Annotated[CloseForm, Fo
 
 @router.post(ONE + "/members")
 async def add_members(visit: VisitDep, incident_id: str, form: Annotated[MembersForm, Form()]) -> Response:
-    """Add appeals."""
+    """Add appeals to the incident."""
     named, unknown = await appeals_by_number(visit, form.numbers)
     appeal_ids = [*form.appeal_ids, *named]
     if unknown or not appeal_ids:
@@ -124,7 +124,7 @@ async def remove_member(visit: VisitDep, incident_id: str, appeal_id: str) -> Re
 
 @router.post(ONE + "/members/{appeal_id}/restore")
 async def restore_member(visit: VisitDep, incident_id: str, appeal_id: str) -> Response:
-    """Add an appeal again that was removed."""
+    """Add an appeal again after it was removed."""
     try:
         await visit.api.send("POST", f"{PATH}/{incident_id}/members", {"appeal_ids": [appeal_id]})
     except ApiProblem as problem:

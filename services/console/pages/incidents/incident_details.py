@@ -1,4 +1,4 @@
-"""What the page of an incident shows."""
+"""The page of an incident."""
 
 import re
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ _ENDED = {
 
 @dataclass(frozen=True)
 class Recipients:
-    """Whom a reply reaches now, and whom it does not, with the reason."""
+    """The appeals that a reply to all reaches now, and those that are skipped, with the reason."""
 
     waiting: list[Document]
     skipped: list[tuple[Document, str]]
 
 
 def recipients(members: list[Document]) -> Recipients:
-    """Return who gets a reply to all: those that wait for one and have a thread to answer in."""
+    """Return which appeals get a reply to all: those that await an answer and have a thread in a network."""
     waiting, skipped = [], []
     for member in members:
         if (ended := _ENDED.get(member["status"])) is not None:
@@ -43,7 +43,7 @@ def recipients(members: list[Document]) -> Recipients:
 
 
 async def appeals_by_number(visit: Visit, numbers: str) -> tuple[list[str], list[str]]:
-    """Return the ids of the appeals with these numbers, and the words that are no number of one."""
+    """Return the ids of the appeals with these numbers, and the words that are not an appeal's number."""
     named = list(dict.fromkeys(re.findall(r"[^\s,;№]+", numbers)))[:MEMBERS_AT_ONCE]
     known = [word for word in named if word.isdecimal() and 0 < int(word) < 2**63]
     found = await together(*(visit.api.get("/appeals", {"number": word, "limit": 1}) for word in known))
@@ -62,7 +62,7 @@ async def show_incident_page(
     lead_q: str = "",
     entered: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Return the page of an incident; `refusal` stands beside the form that `entered` names as `form`."""
+    """Return the page of an incident; `refusal` is shown beside the form that `entered["form"]` gives."""
     path = f"{PATH}/{incident_id}"
     incident, members, replies = await together(
         visit.api.get(path),
@@ -94,13 +94,13 @@ async def show_incident_page(
 
 
 def _may_manage(visit: Visit, incident: Document) -> bool:
-    """Return whether the person may rename and close it: the centre, or who leads it."""
+    """Return whether the person may rename and close the incident: the centre and the leading organisation may."""
     own, lead = visit.me["organisation"], incident["organisation"]
     return visit.may("appeals:work") and (own is None or (lead is not None and lead["id"] == own["id"]))
 
 
 async def _similar(visit: Visit, members: list[Document], *, wanted: bool) -> list[Document]:
-    """Return appeals that are in no incident and resemble the last member."""
+    """Return appeals that belong to no incident and resemble the first shown member; none unless `wanted`."""
     if not wanted or not members:
         return []
     found = await visit.api.get(f"/appeals/{members[0]['appeal_id']}/similar", {"all_organisations": True})

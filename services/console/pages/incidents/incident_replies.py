@@ -1,4 +1,4 @@
-"""One reply to all appeals of an incident: written, looked at with those who get it, and sent."""
+"""One reply to all appeals of an incident: write it, review it with its recipients, and send it."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -26,7 +26,9 @@ _KEPT = KeptForm("Ответ не отправлен", "Продолжить", {
 
 
 class ReplyForm(BaseModel):
-    """A reply as it was entered. `step` says which button was pressed; `exclude` an appeal to remove first."""
+    """The entered reply. `step` is the button that was pressed; `exclude` is an appeal to remove from the incident
+    first.
+    """
 
     text: str = ""
     kind: Literal["final", "interim"] = "final"
@@ -38,7 +40,7 @@ class ReplyForm(BaseModel):
 
     @property
     def body(self) -> dict[str, Any]:
-        """Return the reply as the API takes it. Raises ValueError for a wrong moment."""
+        """Return the reply as the API expects it. Raises ValueError for an invalid `promised_at`."""
         promised = None
         if self.kind == "interim" and self.promised_at:
             promised = datetime.fromisoformat(self.promised_at).replace(tzinfo=clock.REGION_TIME_ZONE).isoformat()
@@ -47,7 +49,7 @@ class ReplyForm(BaseModel):
 
 @router.get(REPLY)
 async def write_reply(visit: VisitDep, incident_id: str) -> HTMLResponse:
-    """Show the form."""
+    """Show the empty form."""
     return await _form(visit, incident_id, None)
 
 
@@ -55,7 +57,7 @@ async def write_reply(visit: VisitDep, incident_id: str) -> HTMLResponse:
 async def reply_to_all(
     request: Request, visit: OptionalVisitDep, incident_id: str, form: Annotated[ReplyForm, Form()]
 ) -> Response:
-    """Show who gets the reply, or send it."""
+    """Show the recipients of the reply, or send it."""
     return await _KEPT.or_result(request, visit, lambda signed_in: _replied(signed_in, incident_id, form))
 
 
@@ -106,7 +108,7 @@ async def _exclude(visit: Visit, incident_id: str, appeal_id: str) -> None:
     try:
         await visit.api.send("DELETE", f"{PATH}/{incident_id}/members/{appeal_id}")
     except ApiProblem as problem:
-        # It was removed already, as was asked.
+        # The appeal is no longer a member, which is what was requested.
         if problem.status != 404:
             raise
 
@@ -141,7 +143,7 @@ async def _form(
 
 
 async def _hints(visit: Visit, waiting: list[Document], form: ReplyForm) -> list[Document]:
-    """Return what the checks of replies say about the text, as for the first who gets it."""
+    """Return the hints that the check of replies gives for the text, checked as a reply to the first recipient."""
     if not waiting or _missing(form) is not None:
         return []
     checked = await visit.api.send("POST", f"/appeals/{waiting[0]['appeal_id']}/replies/check", form.body)

@@ -1,4 +1,4 @@
-"""Incidents: one problem reported by many."""
+"""Incidents: one problem that many citizens report."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -25,7 +25,7 @@ _LISTS = (("Открытые", "true"), ("Закрытые", "false"))
 
 
 class IncidentForm(BaseModel):
-    """Appeals to join, by their numbers, and a title."""
+    """The form for a new incident: the numbers of its appeals, and a title."""
 
     numbers: str = ""
     title: str = ""
@@ -40,7 +40,7 @@ async def show_incidents(visit: VisitDep, open: str = "true", q: str = "", curso
 
 @router.post(PATH)
 async def create_incident(visit: VisitDep, form: Annotated[IncidentForm, Form()]) -> Response:
-    """Join appeals into an incident."""
+    """Create an incident from appeals."""
     appeal_ids, unknown = await appeals_by_number(visit, form.numbers)
     if unknown or not appeal_ids:
         refusal = f"Таких обращений нет: {', '.join(unknown)}." if unknown else "Назовите номера обращений."

@@ -1,4 +1,4 @@
-"""Tickets with which a page opens the event stream: a browser's `EventSource` sends no header."""
+"""Tickets that open the event stream: a browser's `EventSource` cannot send an `Authorization` header."""
 
 from fastapi.responses import JSONResponse
 

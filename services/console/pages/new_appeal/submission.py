@@ -1,4 +1,4 @@
-"""The request that enters an appeal, made of the form; and what is wrong with it."""
+"""The request that creates an appeal, built from the form, and its errors."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +29,7 @@ _LOCATION = frozenset({"municipality", "settlement", "street", "house"})
 
 @dataclass
 class WrongSubmission(Exception):  # noqa: N818
-    """What is wrong: words by field, words about all of it, organisations to choose from, the first appeal."""
+    """The errors of the form: by field, for the form as a whole, and the organisations to choose from."""
 
     fields: dict[str, str] = field(default_factory=dict)
     text: str = ""
@@ -51,7 +51,7 @@ def wrong_fields(problem: ApiProblem) -> WrongSubmission:
 
 
 async def request_of(api: Api, me: dict[str, Any], entered: dict[str, str], topic: Choice) -> dict[str, Any]:
-    """Return the body of `POST /appeals`. Raises WrongSubmission for what is missing or cannot be understood."""
+    """Return the body of `POST /appeals`. Raises WrongSubmission for missing or invalid values."""
     if not entered.get("text"):
         raise WrongSubmission({"text": "Запишите, о чём обращение."})
     if topic.error:

@@ -1,4 +1,4 @@
-"""Enter an appeal that came by phone, at the reception or by letter."""
+"""Create an appeal that came by phone, at the reception or by letter."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ async def show_form(visit: VisitDep) -> HTMLResponse:
 
 @router.post(PATH)
 async def open_appeal(request: Request, visit: OptionalVisitDep) -> Response:
-    """Enter the appeal, and show it."""
+    """Create the appeal, and show it."""
     return await _KEPT.or_result(request, visit, _entered)
 
 
@@ -56,7 +56,7 @@ async def _entered(visit: Visit) -> Response:
 def _opened(visit: Visit, appeal: dict[str, Any], *, is_new: bool) -> Response:
     number = appeal["number"]
     owner, own = appeal["organisation"], visit.me["organisation"]
-    # Staff see the appeals of their organisation: one that went to another is not theirs to open.
+    # People of an organisation cannot open an appeal that was assigned to another organisation.
     if own is not None and not visit.me["include_subordinates"] and (owner is None or owner["id"] != own["id"]):
         whose = f"передано: {owner['name']}" if owner else "у модератора"
         return visit.redirect(f"{PATH}?source={appeal['source']}", note=f"Обращение № {number} принято, {whose}")

@@ -1,4 +1,4 @@
-"""Changing a page in the registry: its name, its organisation, the day from which it collects."""
+"""Change a page in the registry: its name, its organisation, the day from which messages are collected."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,7 +32,7 @@ async def show_page_form(visit: VisitDep, page_id: str) -> HTMLResponse:
 
 @router.post("/pages/{page_id}/edit")
 async def change_page(visit: VisitDep, page_id: str) -> Response:
-    """Change the page, if nobody has changed it since the form was shown."""
+    """Change the page, unless somebody has changed it since the form was shown."""
     form = await entered(visit.request)
     page = await visit.api.get(f"/pages/{page_id}")
     organisation = await chosen_organisation(

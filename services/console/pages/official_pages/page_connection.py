@@ -1,4 +1,4 @@
-"""Connecting a page: its address is looked up in the network, then it is registered."""
+"""Connect a page: look up its address in the network, then register it."""
 
 from fastapi.responses import HTMLResponse, Response
 
@@ -14,14 +14,14 @@ router = page_router()
 
 @router.get("/pages-new")
 async def show_connection(visit: VisitDep, organisation_id: str = "", address: str = "") -> HTMLResponse:
-    """Show the field for the address."""
+    """Show the form for the address."""
     organisation = await known_organisation(visit.api, organisation_id)
     return _form(visit, Connection({"address": address}, organisation))
 
 
 @router.post("/pages-new")
 async def look_up_page(visit: VisitDep) -> HTMLResponse:
-    """Show which community the address leads to, and whether it is known already."""
+    """Show the community at the address, and whether it is already registered."""
     form = await entered(visit.request)
     organisation = await known_organisation(visit.api, form.get("organisation_id"))
     return _form(visit, await look_up(visit, form, organisation))
@@ -29,7 +29,7 @@ async def look_up_page(visit: VisitDep) -> HTMLResponse:
 
 @router.post("/pages-new/connect")
 async def connect_page(visit: VisitDep) -> Response:
-    """Register the page and lead to it."""
+    """Register the page and redirect to it."""
     form = await entered(visit.request)
     organisation = await chosen_organisation(visit.api, form, "organisation", required=True)
     if organisation.error:

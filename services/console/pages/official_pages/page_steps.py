@@ -1,4 +1,4 @@
-"""Steps of a page towards official and live: confirmed with evidence, or marked as lost."""
+"""Steps of a page on the way to official and live: confirmed with evidence, or marked as lost."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +23,9 @@ _NOT_VERIFIED = "Сначала подтвердите шаг «подтверж
 
 
 def may_confirm(visit: Visit, page: Mapping[str, Any]) -> bool:
-    """Return whether the person may confirm steps of this page; the API knows about subordinates."""
+    """Return whether the console offers to confirm steps of this page; the API also checks subordinate
+    organisations.
+    """
     own = visit.me["organisation"]
     return visit.may("pages:confirm") and (
         own is None or own["id"] == page["organisation_id"] or visit.me["include_subordinates"]
@@ -32,7 +34,7 @@ def may_confirm(visit: Visit, page: Mapping[str, Any]) -> bool:
 
 @router.get("/pages/{page_id}/steps/{step}")
 async def show_step(visit: VisitDep, page_id: str, step: str) -> HTMLResponse:
-    """Show the forms of a step."""
+    """Show the forms for a step."""
     return await _form(visit, page_id, step, {})
 
 

@@ -1,4 +1,4 @@
-"""Entering the network token of a page."""
+"""Enter the network token of a page."""
 
 from fastapi.responses import HTMLResponse, Response
 
@@ -13,13 +13,13 @@ router = page_router()
 
 @router.get("/pages/{page_id}/token")
 async def show_token_form(visit: VisitDep, page_id: str) -> HTMLResponse:
-    """Show the form of a token."""
+    """Show the form for a token."""
     return await _form(visit, page_id)
 
 
 @router.post("/pages/{page_id}/token")
 async def save_token(visit: VisitDep, page_id: str) -> Response:
-    """Store the token; what was entered is not shown again."""
+    """Store the token; the form never shows the entered value again."""
     form = await entered(visit.request)
     page = await visit.api.get(f"/pages/{page_id}")
     try:

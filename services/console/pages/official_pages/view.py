@@ -32,7 +32,7 @@ _STEPS = tuple(LABELS["page_step"].items())
 
 @router.get(PATH)
 async def show_pages(visit: VisitDep) -> HTMLResponse:
-    """Show a page of the list; an address finds the page that it leads to."""
+    """Show a page of the list; if an address is given, only the official page at that address."""
     query = {name: visit.request.query_params.get(name, "") for name in _FILTERS}
     cursor = visit.request.query_params.get("cursor")
     listed = await _listed(visit, query, cursor)
@@ -63,7 +63,7 @@ async def _listed(visit: Visit, query: Mapping[str, str], cursor: str | None) ->
 
 @router.get(PATH + "/{page_id}")
 async def show_page(visit: VisitDep, page_id: str) -> HTMLResponse:
-    """Show one page."""
+    """Show one official page."""
     page, steps, checks, collection = await together(
         visit.api.get(f"{PATH}/{page_id}"),
         visit.api.get(f"{PATH}/{page_id}/steps", {"limit": 100}),
@@ -84,6 +84,6 @@ async def show_page(visit: VisitDep, page_id: str) -> HTMLResponse:
 
 @router.get(PATH + "/{page_id}/collection")
 async def show_collection(visit: VisitDep, page_id: str) -> HTMLResponse:
-    """Return how the page is collected: a part of the page, read again until the first read has ended."""
+    """Return the state of the page's collection: a fragment that is refreshed until the first poll has ended."""
     page, collection = await together(visit.api.get(f"{PATH}/{page_id}"), collection_of(visit, page_id))
     return visit.fragment("official_pages/collection.html", page=page, collection=collection)

@@ -1,4 +1,4 @@
-"""Registering an organisation and changing it."""
+"""Register an organisation, and change it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ async def show_new_organisation(visit: VisitDep, parent_id: str = "") -> HTMLRes
 
 @router.post("/organisations-new")
 async def register_organisation(visit: VisitDep) -> Response:
-    """Register an organisation and lead to it."""
+    """Register an organisation and redirect to it."""
     form = await entered(visit.request)
     parent = await chosen_organisation(visit.api, form, "parent")
     if parent.error:
@@ -49,7 +49,7 @@ async def show_organisation_form(visit: VisitDep, organisation_id: str) -> HTMLR
 
 @router.post("/organisations/{organisation_id}/edit")
 async def change_organisation(visit: VisitDep, organisation_id: str) -> Response:
-    """Change the organisation, if nobody has changed it since the form was shown."""
+    """Change the organisation, unless somebody has changed it since the form was shown."""
     path = f"/organisations/{organisation_id}"
     form = await entered(visit.request)
     organisation = await visit.api.get(path)
@@ -72,7 +72,9 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
 async def _changed_meanwhile(
     visit: Visit, form: OrganisationForm, problem: ApiProblem, organisation_id: str
 ) -> HTMLResponse:
-    """Return the form with what a colleague has changed; sending it again is a change of that."""
+    """Return the form with notes on what a colleague has changed and with the current version, so that it can be sent
+    again.
+    """
     current = await visit.api.send("GET", f"/organisations/{organisation_id}")
     wrong = changed_meanwhile(
         organisation_form.shown_values(current.data), form.values, chosen=organisation_form.CHOSEN

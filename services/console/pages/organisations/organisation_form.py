@@ -1,4 +1,4 @@
-"""The form of an organisation: its fields, and what they become in a request."""
+"""The form of an organisation, and the request body made from its fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _TEXTS = (
     "name", "short_name", "kind", "sphere", "municipality", "oktmo", "inn", "ogrn", "code", "address", "phone",
     "email", "site", "pos_opa_id", "calendar_id", "valid_from", "valid_to", "exempt_reason", "exempt_document",
 )  # fmt: skip
-# Fields whose values are ids or codes.
+# Fields with a list of ids or codes to choose from.
 CHOSEN = ("kind", "municipality", "calendar_id", "active")
 _OTHER_SPHERES = ("sphere_2", "sphere_3")
 KINDS = tuple(LABELS["organisation_kind"].items())
@@ -43,7 +43,7 @@ WRONG = {
 
 @dataclass(frozen=True)
 class OrganisationForm:
-    """What the form shows: values by field, the parent, what is wrong."""
+    """The data of the form: values by field, the parent organisation, errors."""
 
     values: Mapping[str, str]
     parent: Choice
@@ -52,7 +52,7 @@ class OrganisationForm:
 
 
 def shown_values(organisation: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields of an organisation as the form has them."""
+    """Return the fields of an organisation as values of the form."""
     values = {name: str(organisation[name] or "") for name in _TEXTS}
     spheres = [*organisation["other_spheres"], "", ""]
     values |= dict(zip(_OTHER_SPHERES, spheres, strict=False))
@@ -61,7 +61,7 @@ def shown_values(organisation: Mapping[str, Any]) -> dict[str, str]:
 
 
 def request_body(form: Mapping[str, str], parent: Choice, *, is_new: bool) -> dict[str, Any]:
-    """Return the body of a request: an empty field is null."""
+    """Return the request body; an empty field is sent as null."""
     body: dict[str, Any] = {name: form.get(name) or None for name in _TEXTS}
     body["name"], body["kind"] = form.get("name", ""), form.get("kind", "")
     body["other_spheres"] = [value for name in _OTHER_SPHERES if (value := form.get(name))]
@@ -72,7 +72,7 @@ def request_body(form: Mapping[str, str], parent: Choice, *, is_new: bool) -> di
 
 
 async def options(api: Api) -> dict[str, list[tuple[str, str]]]:
-    """Return the options of the selects."""
+    """Return the options of the select fields."""
     municipalities, calendars = await together(
         api.get("/municipalities", {"limit": 100}), api.get("/calendars", {"limit": 100})
     )

@@ -1,4 +1,4 @@
-"""Names that an organisation had or has besides its own, and what becomes of it."""
+"""Other names of an organisation, and its successions."""
 
 from fastapi.responses import HTMLResponse, Response
 
@@ -24,7 +24,7 @@ _WRONG_SUCCESSION = {
 
 @router.get("/organisations/{organisation_id}/names-new")
 async def show_new_name(visit: VisitDep, organisation_id: str) -> HTMLResponse:
-    """Show the form of another name."""
+    """Show the form for another name."""
     return await _name_form(visit, organisation_id, {})
 
 
@@ -64,13 +64,13 @@ async def _name_form(
 
 @router.get("/organisations/{organisation_id}/successions-new")
 async def show_new_succession(visit: VisitDep, organisation_id: str) -> HTMLResponse:
-    """Show the form of a succession."""
+    """Show the form for a succession."""
     return await _succession_form(visit, organisation_id, {}, [Choice("successor"), Choice("second")])
 
 
 @router.post("/organisations/{organisation_id}/successions-new")
 async def record_succession(visit: VisitDep, organisation_id: str) -> Response:
-    """Record what becomes of an organisation: it ends the day before."""
+    """Record a succession of an organisation, which closes the day before."""
     form = await entered(visit.request)
     successors = await together(
         chosen_organisation(visit.api, form, "successor", required=True),
@@ -94,7 +94,7 @@ async def record_succession(visit: VisitDep, organisation_id: str) -> Response:
 
 @router.post("/organisations/{organisation_id}/successions/{succession_id}/remove")
 async def remove_succession(visit: VisitDep, organisation_id: str, succession_id: str) -> Response:
-    """Remove a succession that was recorded by mistake; the last day is corrected by hand."""
+    """Remove a succession recorded by mistake; the organisation's last day has to be corrected separately."""
     await visit.api.send("DELETE", f"/organisations/{organisation_id}/successions/{succession_id}")
     note = "Запись о преемнике удалена. Проверьте последний день организации"
     return visit.redirect(f"/organisations/{organisation_id}/edit", note=note)

@@ -1,4 +1,4 @@
-"""What is overdue: how many appeals of each organisation and municipality, most first."""
+"""Overdue appeals: their number by organisation and municipality, largest first."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -26,7 +26,7 @@ _OVERDUE = ListQuery.parsed("overdue=true&sort=due")
 
 @router.get(PATH)
 async def show_overdue(visit: VisitDep, district: str = "", municipality: str = "") -> Response:
-    """Show the numbers of the region or of a municipality; `district` is what was typed to choose one."""
+    """Show the numbers of the region or of one municipality; `district` is its name as typed."""
     typed = district.strip()
     if not typed:
         return await _show(visit, municipality)

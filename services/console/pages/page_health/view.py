@@ -1,4 +1,4 @@
-"""Page health: the pages of a week by their light, and a page with the points of each week."""
+"""Page health: the pages of a week by their colour, and one page with its points of each week."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -62,7 +62,7 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "-peers")
 async def show_peers(visit: VisitDep) -> HTMLResponse:
-    """Show what is usual among pages of similar organisations."""
+    """Show the usual figures among pages of similar organisations."""
     asked = visit.request.query_params
     filters = {name: asked[name] for name in ("week", "network") if asked.get(name)}
     refusal, found = None, dict[str, Any](week=None, groups=[])
@@ -79,7 +79,7 @@ async def show_peers(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/{page_id}")
 async def show_page(visit: VisitDep, page_id: str, week: str | None = None) -> HTMLResponse:
-    """Show a page: its points with their evidence in one week, and score, engagement and reach over the weeks."""
+    """Show a page: the points of one week with their evidence, and score, engagement and reach by week."""
     page, listed = await together(
         visit.api.get(f"/pages/{page_id}"), visit.api.get(f"/metrics/pages/{page_id}", {"limit": str(_WEEKS)})
     )
@@ -105,7 +105,7 @@ def _address(query: dict[str, str]) -> str:
 
 
 def _trends(weeks: list[dict[str, Any]]) -> list[LineChart]:
-    """Return the charts of the score and, where one week has them, of engagement and reach."""
+    """Return charts of the score and, if at least one week has data, of engagement and reach."""
     in_order = list(reversed(weeks))
     scores = [(days_of_week(one["week"]), one["score"], _score(one)) for one in in_order]
     charts = [line_chart("Балл по неделям", scores, most=100)]

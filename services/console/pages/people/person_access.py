@@ -1,4 +1,4 @@
-"""Giving access to a person, and changing it. A new password is shown once, in the answer that made it."""
+"""Create a person's account, and change its access. A new password is shown only once, in the response that set it."""
 
 import secrets
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
-# Read aloud and typed without mistakes: no letters or digits that look alike.
+# No letters or digits that look alike: passwords are read aloud and typed by hand.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _WRONG = {
     "username": "Имя для входа: строчные латинские буквы, цифры, точка, дефис; такое имя ещё не занято.",
@@ -40,7 +40,7 @@ def new_password() -> str:
 
 @router.get("/people-new")
 async def show_new_person(visit: VisitDep, organisation_id: str = "") -> HTMLResponse:
-    """Show an empty form; somebody of an organisation begins with their own."""
+    """Show an empty form; for a person of an organisation it has that organisation."""
     own = visit.me["organisation"]
     organisation = await known_organisation(visit.api, organisation_id or (own["id"] if own else None))
     return await _form(visit, {"role": "executor", "sign_in": "password"}, organisation)
@@ -48,7 +48,7 @@ async def show_new_person(visit: VisitDep, organisation_id: str = "") -> HTMLRes
 
 @router.post("/people-new")
 async def give_access(visit: VisitDep) -> Response:
-    """Give access to a person, and show the password of the account."""
+    """Create a person's account, and show its password."""
     form = await entered(visit.request)
     organisation = await _organisation(visit, form)
     if organisation.error:
@@ -80,7 +80,7 @@ async def show_access_form(visit: VisitDep, person_id: str) -> Response:
 
 @router.post("/people/{person_id}/edit")
 async def change_access(visit: VisitDep, person_id: str) -> Response:
-    """Change the access, if nobody has changed it since the form was shown."""
+    """Change the access, unless somebody has changed it since the form was shown."""
     form = await entered(visit.request)
     person = await visit.api.get(f"/people/{person_id}")
     organisation = await _organisation(visit, form, person["organisation"])
@@ -105,7 +105,7 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
 
 @router.post("/people/{person_id}/password")
 async def reset_password(visit: VisitDep, person_id: str) -> HTMLResponse:
-    """Give the account a new password, which ends its sessions, and show it."""
+    """Set a new password and show it; the account's sessions end."""
     answer = await visit.api.send("GET", f"/people/{person_id}")
     password = new_password()
     changed = await visit.api.send("PATCH", f"/people/{person_id}", {"password": password}, version=answer.version)

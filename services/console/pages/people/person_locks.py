@@ -1,4 +1,4 @@
-"""Locking an account, ending its sessions, and the address of its notices."""
+"""Lock an account, end its sessions, and set the address for its notices."""
 
 from fastapi.responses import Response
 
@@ -12,7 +12,7 @@ router = page_router()
 
 @router.post("/people/{person_id}/lock")
 async def lock_person(visit: VisitDep, person_id: str) -> Response:
-    """Lock the account: its sessions end, and nobody signs in to it."""
+    """Lock the account: its sessions end, and nobody can sign in to it."""
     form = await entered(visit.request)
     own = f"/people/{person_id}"
     try:
@@ -30,7 +30,7 @@ async def lock_person(visit: VisitDep, person_id: str) -> Response:
 
 @router.post("/people/{person_id}/unlock")
 async def unlock_person(visit: VisitDep, person_id: str) -> Response:
-    """Unlock the account; failed sign-ins are forgotten too."""
+    """Unlock the account, also after too many failed sign-ins."""
     await visit.api.send("POST", f"/people/{person_id}/unlock")
     return visit.redirect(f"/people/{person_id}", note="Доступ открыт")
 
@@ -44,7 +44,7 @@ async def end_sessions(visit: VisitDep, person_id: str) -> Response:
 
 @router.post("/people/{person_id}/sessions/{session_id}/end")
 async def end_session(visit: VisitDep, person_id: str, session_id: str) -> Response:
-    """End one session; one that has ended meanwhile needs nothing."""
+    """End one session; a session that has ended meanwhile is no error."""
     try:
         await visit.api.send("DELETE", f"/people/{person_id}/sessions/{session_id}")
     except ApiProblem as problem:
@@ -55,7 +55,7 @@ async def end_session(visit: VisitDep, person_id: str, session_id: str) -> Respo
 
 @router.post("/people/{person_id}/notice-address")
 async def set_notice_address(visit: VisitDep, person_id: str) -> Response:
-    """Set the address of the person's notices; its owner confirms it."""
+    """Set the address for the person's notices; its owner has to confirm it."""
     form = await entered(visit.request)
     address = form.get("address") or None
     own = f"/people/{person_id}"

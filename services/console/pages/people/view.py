@@ -61,7 +61,7 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
 
 
 async def _notices(visit: VisitDep, person_id: str) -> Any:
-    """Return the notice address, which only those see who manage people."""
+    """Return the address for the person's notices and its ETag; None unless the visitor manages people."""
     if not visit.may("people:manage"):
         return None
     answer = await visit.api.send("GET", f"{PATH}/{person_id}/notice-address")

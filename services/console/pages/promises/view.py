@@ -1,4 +1,4 @@
-"""Promises: the ledger by organisation, and the promises behind its numbers."""
+"""Promises: how many each organisation kept, and the list of the promises counted."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ _DAYS = 42
 
 @router.get(PATH)
 async def show_promises(visit: VisitDep) -> HTMLResponse:
-    """Show the ledger of a period, and the promises of an organisation or a state."""
+    """Show the figures of a period, and the promises with the chosen organisation or state."""
     asked = visit.request.query_params
     first = _day(asked.get("from")) or clock.today() - timedelta(days=_DAYS)
     last = _day(asked.get("to")) or clock.today()
@@ -62,7 +62,7 @@ def _row(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _chosen(items: list[dict[str, Any]], filters: dict[str, str]) -> str:
-    """Return which promises are listed, in words."""
+    """Return the filters of the list in words."""
     names = {item["organisation"]["id"]: item["organisation"]["name"] for item in items if item["organisation"]}
     words = [names.get(filters.get("organisation_id", ""), ""), PROMISE_STATUS.get(filters.get("status", ""), "")]
     return ", ".join(word for word in words if word)

@@ -1,4 +1,4 @@
-"""Publications: replies on their way to the network, those that failed first."""
+"""Publications: replies that are being delivered to the networks, failed ones first."""
 
 from uuid import UUID
 

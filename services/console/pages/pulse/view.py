@@ -1,4 +1,4 @@
-"""The pulse: yesterday against the days before."""
+"""The pulse: yesterday compared with earlier days."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ FIGURES = {"opened": "Поступило", "answered": "Отвечено", "over
 
 @router.get(PATH)
 async def show_pulse(visit: VisitDep, day: str | None = None) -> HTMLResponse:
-    """Show the figures of a day that has ended, and what was unusual about it."""
+    """Show the figures of a past day, and what was unusual about it."""
     yesterday = clock.today() - timedelta(days=1)
     shown = _day(day) or yesterday
     try:
@@ -65,6 +65,6 @@ def _day(value: str | None) -> date | None:
 
 
 def _appeals_of(topic: dict[str, Any], day: date) -> str:
-    """Return the address of the appeals that the day brought about this topic and location."""
+    """Return the address of the day's appeals on this topic group in this location."""
     query = {"from": day, "to": day, "topic_group": topic["topic_group_id"], "location": topic["municipality"]}
     return f"/analytics/appeals?{urlencode(query)}"

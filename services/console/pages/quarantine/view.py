@@ -1,4 +1,4 @@
-"""Quarantine: what the networks sent and nobody could read yet."""
+"""Quarantine: payloads from the networks that could not be parsed."""
 
 import json
 from uuid import UUID
@@ -19,7 +19,7 @@ PAGE = Page(
 )
 _STILL_UNREADABLE = "Прочитать по-прежнему не удалось: запись остаётся в карантине до обновления системы."
 _POLLED = "Сообщение прочитано опросом: система прочитает его сама или при сверке."
-# An entry can be as large as what a network sends; more than this nobody reads on a page.
+# Payloads may be large: the page shows only this many characters.
 _SHOWN = 20_000
 
 
@@ -41,7 +41,7 @@ async def show_quarantine(visit: VisitDep) -> HTMLResponse:
 
 @router.get(f"{PATH}/{{payload_id}}")
 async def show_payload(visit: VisitDep, payload_id: UUID) -> HTMLResponse:
-    """Show an entry as it came; the API records who read it."""
+    """Show the payload as it was received; the API records who read it."""
     payload = await visit.api.get(f"/sources/quarantine/{payload_id}")
     raw = payload["raw"]
     text = raw if isinstance(raw, str) else json.dumps(raw, ensure_ascii=False, indent=2)
@@ -57,7 +57,7 @@ async def show_payload(visit: VisitDep, payload_id: UUID) -> HTMLResponse:
 
 @router.post(f"{PATH}/{{payload_id}}/retry")
 async def retry_payload(visit: VisitDep, payload_id: UUID) -> Response:
-    """Try to read an entry again."""
+    """Try to parse an entry again."""
     pushed = (await visit.request.form()).get("source_kind") in {"callback", "long_poll"}
     try:
         answer = await visit.api.send("POST", f"/sources/quarantine/{payload_id}/retry")

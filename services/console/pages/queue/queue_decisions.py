@@ -1,4 +1,4 @@
-"""Decisions of a moderator about an appeal of the queue, and how they are taken back."""
+"""A moderator's decisions about an appeal of the queue, and their undo."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -11,8 +11,8 @@ from services.console.site.visit import Visit
 
 
 class Seen(BaseModel):
-    """What the person saw when they decided: the versions of the appeal and of the classification, and whether the
-    appeal had an answer.
+    """What the person saw when deciding: the versions of appeal and classification, and whether the appeal had an
+    answer.
     """
 
     message_id: str = ""
@@ -22,7 +22,9 @@ class Seen(BaseModel):
 
 
 class AssignmentForm(Seen):
-    """Who must answer; empty: whom the rules name. `urgent` is the box, `was_urgent` what it showed at first."""
+    """The organisation that must answer; empty: the routing rules choose it. `was_urgent` is what the box `urgent`
+    showed at first.
+    """
 
     organisation_id: str = ""
     urgent: bool = False
@@ -30,7 +32,7 @@ class AssignmentForm(Seen):
 
 
 class NoAnswerForm(Seen):
-    """Why no answer is needed: one of the reasons, or none."""
+    """Why no answer is needed: the value of a `NoAnswerReason`, or empty."""
 
     reason: str = ""
 
@@ -42,7 +44,7 @@ class TopicForm(Seen):
 
 
 class LocationForm(Seen):
-    """Where the problem is: a municipality, and a settlement of it."""
+    """Where the problem is: a municipality, and a settlement in it."""
 
     municipality: str
     settlement: str = ""
@@ -56,7 +58,9 @@ Location = Annotated[LocationForm, Form()]
 
 @dataclass(frozen=True)
 class NoAnswerReason:
-    """A usual reason. `type` tells the classifier what the message is; without it the appeal keeps the words."""
+    """A usual reason. `type` becomes the message's type; without a type the reason's title is recorded with the
+    appeal.
+    """
 
     value: str
     title: str
@@ -78,8 +82,8 @@ _BY_VALUE = {one.value: one for one in NO_ANSWER_REASONS}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision did. `version` is that of the appeal after it, in which it can be taken back; None where it
-    cannot: an answered appeal does not go back to the queue.
+    """The result of a decision. `version` is the appeal's version after it, needed to undo it; None if it cannot be
+    undone.
     """
 
     note: str
@@ -88,12 +92,12 @@ class Outcome:
 
 
 def reasons_for(appeal: dict[str, Any]) -> list[NoAnswerReason]:
-    """Return the reasons that fit: an appeal that was answered stays answered, so it is not ended with words."""
+    """Return the reasons that can be chosen: an answered appeal cannot be ended with a reason that has no `type`."""
     return [one for one in NO_ANSWER_REASONS if one.type or appeal["first_response_at"] is None]
 
 
 async def assign(visit: Visit, appeal_id: str, form: AssignmentForm) -> Outcome:
-    """Assign the appeal to the organisation, or as the rules say, with the urgency if the person changed it."""
+    """Assign the appeal to the organisation or by the routing rules, and set the urgency if the person changed it."""
     body: dict[str, Any] = {"organisation_id": form.organisation_id or None}
     if form.urgent != form.was_urgent:
         body["urgency"] = "high" if form.urgent else "normal"
@@ -101,13 +105,13 @@ async def assign(visit: Visit, appeal_id: str, form: AssignmentForm) -> Outcome:
 
 
 async def correct_topic(visit: Visit, appeal_id: str, form: TopicForm) -> Outcome:
-    """Name the topic; the rules may then name the organisation."""
+    """Correct the topic; the routing rules may then assign the appeal."""
     decided = (await _triage(visit, appeal_id, form, {"topic_id": form.topic_id})).data
     return _routed(decided, form, "Тема исправлена.")
 
 
 async def name_location(visit: Visit, appeal_id: str, form: LocationForm) -> Outcome:
-    """Name the location; the rules may then name the organisation."""
+    """Set the location; the routing rules may then assign the appeal."""
     body = {"municipality": form.municipality, "settlement": form.settlement.strip() or None}
     return _routed((await _triage(visit, appeal_id, form, body)).data, form, "Место указано.")
 
@@ -132,13 +136,13 @@ async def end_without_answer(visit: Visit, appeal_id: str, form: NoAnswerForm) -
 
 
 async def take_back(visit: Visit, appeal_id: str, version: int) -> str:
-    """Take the decision back that made this version of the appeal; return what to say."""
+    """Undo the decision that made this version of the appeal; return the note to show."""
     appeal = (await visit.api.send("POST", f"/appeals/{appeal_id}/undo", version=version)).data
     return f"Решение отменено: обращение № {appeal['number']} снова в очереди."
 
 
 async def _triage(visit: Visit, appeal_id: str, form: Seen, body: dict[str, Any]) -> Answer:
-    """Send a decision: about the message, or about the appeal if it has none."""
+    """Send a decision about the message, or about the appeal if the appeal has no message."""
     if not form.message_id:
         return await visit.api.send("POST", f"/appeals/{appeal_id}/triage", body, version=form.version)
     return await visit.api.send(

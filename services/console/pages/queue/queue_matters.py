@@ -1,4 +1,4 @@
-"""Messages that may be about another matter than their appeal: a moderator keeps them or splits them off."""
+"""Messages that may be about another matter than their appeal: a moderator keeps or splits off each."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Messages that the classifier left without an answer: a moderator confirms that, or opens an appeal."""
+"""Messages that the classifier left without an answer: a moderator confirms this or opens an appeal."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -29,7 +29,7 @@ class ReviewForm(BaseModel):
 
 @router.get(REVIEWS)
 async def show_reviews(visit: VisitDep, cursor: str = "") -> HTMLResponse:
-    """Show messages that nobody reviewed yet, newest first."""
+    """Show messages that nobody has reviewed yet, newest first."""
     visit.require(RIGHT)
     return await _shown(visit, cursor)
 

@@ -1,4 +1,4 @@
-"""What a moderator sees of one appeal of the queue, loaded with few calls."""
+"""The data that a moderator sees of one appeal in the queue, loaded with few API calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ _DIGITS = 3
 
 @dataclass(frozen=True)
 class Upcoming:
-    """The next appeals, and how many wait in all."""
+    """The next appeals of the queue, and how many the queue has in all."""
 
     items: Sequence[Document]
     remaining: int
 
     def first(self, *, besides: str = "") -> Document | None:
-        """Return the next appeal."""
+        """Return the next appeal other than `besides`; None if there is none."""
         return next((item for item in self.items if item["id"] != besides), None)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An organisation that may have to answer."""
+    """An organisation that may have to answer, with the reason."""
 
     id: str
     name: str
@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Screen:
-    """An appeal and what helps to decide about it. `message` is what the decision is about, if it has messages."""
+    """An appeal and the data that helps to decide about it. `message` is the message that the decision is about."""
 
     appeal: Document
     message: Document | None = None
@@ -51,19 +51,19 @@ class Screen:
 
     @property
     def returned(self) -> Document | None:
-        """Return the last return of the appeal."""
+        """Return the last return of the appeal; None unless the appeal is in triage because of it."""
         steps = [step for step in self.appeal["assignments"] if step["kind"] == "returned"]
         return steps[-1] if steps and self.appeal["triage_reason"] == "returned" else None
 
     @property
     def classification(self) -> Document:
-        """Return how the message was classified; of an appeal without messages, what is known of it."""
+        """Return the classification of the message; without one, the known values of the appeal in the same form."""
         of_message: Document | None = self.message and self.message["classification"]
         return of_message or {"type": None, "topic": self.appeal["topic"], "top3": [], "why": "", "version": 0}
 
 
 async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
-    """Return the next appeals, urgent ones first, then those that wait longest."""
+    """Return the first urgent and the first other appeals, each opened longest ago first."""
     waiting: dict[str, Any] = {"status": "triage", "triage_reason": state.reasons}
     listed: dict[str, Any] = {**waiting, "sort": "opened_at", "limit": 2}
     urgent, normal, counts = await together(
@@ -75,7 +75,7 @@ async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
 
 
 async def load(visit: Visit, appeal_id: str) -> Screen:
-    """Return the appeal, and the thread above the message."""
+    """Return the appeal, with the thread above its message."""
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     message = decided_message(appeal)
     thread, municipalities = await together(_thread(visit, appeal, message), _municipalities(visit, appeal))
@@ -92,14 +92,14 @@ async def load(visit: Visit, appeal_id: str) -> Screen:
 
 
 def decided_message(appeal: Document) -> Document | None:
-    """Return the message that a decision is about: the last unclear one, or else the first."""
+    """Return the message that a decision is about: the last unclear one, otherwise the first; None without messages."""
     messages: list[Document] = appeal["messages"]
     unclear = [one for one in messages if (one["classification"] or {}).get("needs_answer") == "unsure"]
     return unclear[-1] if unclear else messages[0] if messages else None
 
 
 def candidates(appeal: Document) -> list[Candidate]:
-    """Return the three likely owners: whose appeal it is already, whom the rules suggest, whose page it is."""
+    """Return the likely organisations, each once: the present one, those that the rules suggest, the page's owner."""
     found = []
     if (present := appeal["organisation"]) is not None:
         found.append(Candidate(present["id"], present["name"], "Обращение уже у этой организации"))
@@ -116,7 +116,7 @@ def candidates(appeal: Document) -> list[Candidate]:
 
 
 async def _municipalities(visit: Visit, appeal: Document) -> list[Document]:
-    """Return what a person chooses from where the rules lack a location, or know nobody for it."""
+    """Return the municipalities to choose from, if triage needs a location; otherwise none."""
     if appeal["triage_reason"] not in {"no_role_holder", "several_role_holders"}:
         return []
     items: list[Document] = (await visit.api.get("/municipalities", {"limit": 200}))["items"]
@@ -124,7 +124,7 @@ async def _municipalities(visit: Visit, appeal: Document) -> list[Document]:
 
 
 async def _thread(visit: Visit, appeal: Document, message: Document | None) -> list[Document]:
-    """Return the last messages of the thread before this one; a post of a citizen begins its own thread."""
+    """Return the last messages before this one in its thread; a wall post begins its thread, so it has none."""
     if message is None or message["kind"] == "wall_post":
         return []
     before = {"thread_key": appeal["thread_key"], "received_to": message["received_at"], "limit": _THREAD}

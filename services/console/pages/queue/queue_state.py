@@ -1,4 +1,4 @@
-"""The address of the queue: which appeals, and from where on after some were left for later."""
+"""The state of the queue in its address: the chosen triage reasons, and where to continue after skipped appeals."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,7 +12,9 @@ _STEP = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class QueueState:
-    """`after`: the moment when the last appeal that was left for later was opened; the same for urgent ones."""
+    """`after` is just past the opening moment of the last skipped appeal; `urgent_after` is the same for urgent
+    appeals.
+    """
 
     reasons: tuple[str, ...] = ()
     after: str = ""
@@ -20,12 +22,12 @@ class QueueState:
 
     @classmethod
     def of(cls, query: QueryParams) -> "QueueState":
-        """Return the state that an address has."""
+        """Return the state that the parameters of an address describe."""
         return cls(tuple(query.getlist("triage_reason")), query.get("after", ""), query.get("urgent_after", ""))
 
     @property
     def query(self) -> str:
-        """Return the state as a query."""
+        """Return the state as a query string."""
         pairs = [("triage_reason", reason) for reason in self.reasons]
         pairs += [(name, value) for name in ("after", "urgent_after") if (value := getattr(self, name))]
         return urlencode(pairs)
@@ -37,14 +39,14 @@ class QueueState:
 
     @property
     def has_left_some(self) -> bool:
-        """Return whether appeals were left for later."""
+        """Return whether appeals were skipped."""
         return bool(self.after or self.urgent_after)
 
     def from_start(self) -> "QueueState":
-        """Return the state that shows what was left for later again."""
+        """Return the state that shows skipped appeals again."""
         return replace(self, after="", urgent_after="")
 
     def without(self, opened_at: str, *, urgent: bool) -> "QueueState":
-        """Return the state that leaves an appeal for later."""
+        """Return the state that skips an appeal."""
         next_moment = (datetime.fromisoformat(opened_at) + _STEP).isoformat()
         return replace(self, urgent_after=next_moment) if urgent else replace(self, after=next_moment)

@@ -1,4 +1,4 @@
-"""The moderators' queue: one appeal a screen, decided by keys; the next comes by itself."""
+"""The moderators' queue: one appeal per screen, decided with the keyboard; after a decision the next one is shown."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -39,7 +39,7 @@ _CHANGED = "Пока вы читали, обращение изменилось.
 async def show_queue(
     visit: VisitDep, appeal: str = "", organisation_q: str = "", topic_q: str = ""
 ) -> HTMLResponse:
-    """Show the next appeal, or the one that the address names while it waits."""
+    """Show the next appeal, or the appeal of the address if it is still in triage."""
     visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     found, organisations, topics = await together(
@@ -56,14 +56,14 @@ async def show_queue(
 
 @router.get(f"{PATH}/organisations")
 async def show_organisations(visit: VisitDep, organisation_q: str = "") -> HTMLResponse:
-    """Return the organisations that a person looks for, as buttons."""
+    """Return organisations that match the typed name, as buttons."""
     found = await search_organisations(visit.api, organisation_q, limit=9)
     return visit.fragment("queue/found_organisations.html", organisations=found, organisation_q=organisation_q)
 
 
 @router.get(f"{PATH}/topics")
 async def show_topics(visit: VisitDep, topic_q: str = "") -> HTMLResponse:
-    """Return the topics that a person looks for, as buttons."""
+    """Return topics that match the typed words, as buttons."""
     return visit.fragment("queue/found_topics.html", topics=await find_topics(visit, topic_q), topic_q=topic_q)
 
 
@@ -81,19 +81,19 @@ async def end_without_answer(visit: VisitDep, appeal_id: str, form: NoAnswer) ->
 
 @router.post(PATH + "/{appeal_id}/topic")
 async def correct_topic(visit: VisitDep, appeal_id: str, form: Topic) -> Response:
-    """Correct the topic; the appeal stays on the screen unless the rules assign it then."""
+    """Correct the topic; the appeal stays on the screen unless the rules then assign it."""
     return await _decide(visit, appeal_id, lambda: queue_decisions.correct_topic(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/location")
 async def name_location(visit: VisitDep, appeal_id: str, form: Location) -> Response:
-    """Name the location; the appeal stays on the screen unless the rules assign it then."""
+    """Set the location; the appeal stays on the screen unless the rules then assign it."""
     return await _decide(visit, appeal_id, lambda: queue_decisions.name_location(visit, appeal_id, form))
 
 
 @router.post(PATH + "/{appeal_id}/take-back")
 async def take_back(visit: VisitDep, appeal_id: str, version: int = 0) -> Response:
-    """Take the decision back that made this version of the appeal, and show the appeal again."""
+    """Undo the decision that made this version of the appeal, and show the appeal again."""
     visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     try:
@@ -107,7 +107,7 @@ async def take_back(visit: VisitDep, appeal_id: str, version: int = 0) -> Respon
 
 
 async def find_topics(visit: Visit, words: str) -> list[dict[str, Any]]:
-    """Return the topics and groups that the words name."""
+    """Return the topics and groups that match the words."""
     if not words.strip():
         return []
     found = await visit.api.get("/topics", {"q": words.strip()[:200], "limit": 12})
@@ -125,7 +125,9 @@ async def _next_screen(visit: Visit, found: Upcoming, wanted: str = "", besides:
 
 
 async def _decide(visit: Visit, appeal_id: str, decide: Callable[[], Awaitable[Outcome]]) -> Response:
-    """Decide in the version that the person saw; answer with the next appeal, which is loaded at the same time."""
+    """Send the decision for the version that the person saw, while the next appeal is loaded; respond with that
+    appeal.
+    """
     visit.require(RIGHT)
     state = QueueState.of(visit.request.query_params)
     found = await upcoming(visit, state)
@@ -161,7 +163,7 @@ async def _outcome(decide: Callable[[], Awaitable[Outcome]]) -> Outcome | ApiPro
 async def _after_problem(
     visit: Visit, state: QueueState, found: Upcoming, appeal_id: str, problem: ApiProblem
 ) -> Response:
-    """Show what happened: a colleague decided, the appeal changed, or the decision is not possible."""
+    """Show why the decision failed: a colleague decided first, the appeal changed, or the decision is not possible."""
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     if appeal["status"] != "triage":
         return await _decided_meanwhile(visit, state, found, appeal)
@@ -177,7 +179,7 @@ async def _refused(
 
 
 async def _decided_meanwhile(visit: Visit, state: QueueState, found: Upcoming, appeal: dict[str, Any]) -> Response:
-    """Go on to the next appeal, and say who decided; a second press of a key by the person is no failure."""
+    """Redirect to the next appeal with a note on who decided; a repeated decision of the same person is no error."""
     last = appeal["timeline"][-1]["actor"] if appeal["timeline"] else {"id": None, "name": "коллега"}
     result = f"назначено: {appeal['organisation']['name']}" if appeal["organisation"] else "ответ не нужен"
     if last["id"] == visit.me["person"]["id"]:
@@ -216,6 +218,6 @@ def _rendered(
         **blank | found,
     )
     if visit.request.method == "POST":
-        # The address stays that of the queue, and nothing is added to the history of the browser.
+        # Keep the queue's address in the browser, without a new entry in its history.
         response.headers["HX-Replace-Url"] = quote(state.address(), safe="/?&=%+:")
     return response

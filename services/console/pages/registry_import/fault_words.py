@@ -1,11 +1,11 @@
-"""Russian words for what is wrong with a cell or a file; the API's reasons are English."""
+"""Russian texts for errors of a cell or a file: the API's texts are English."""
 
 import re
 
 from services.console.words.formats import within_quotes
 
 _CYRILLIC_ONLY = re.compile(r"[^A-Za-z]*")
-# The first that matches decides; groups are values of the file or of the registry.
+# The first matching pattern is used; its groups are values from the file or the registry.
 _REASONS = (
     (r"is not one of .*", "Такого значения в этом столбце не бывает. Посмотрите столбец в выгрузке реестра."),
     (r"is neither yes nor no.*", "Напишите «да» или «нет»."),
@@ -64,7 +64,7 @@ _FILE = "Не получилось прочитать таблицу. Нужен
 
 
 def in_russian(reason: str, *, other: str = _OTHER) -> str:
-    """Return the reason in Russian; `other` if it is not known."""
+    """Return the error in Russian; `other` if no pattern matches."""
     for pattern, words in _KNOWN:
         if found := pattern.fullmatch(reason):
             values = [within_quotes(one) if "«{" in words else one for one in found.groups()]
@@ -73,5 +73,5 @@ def in_russian(reason: str, *, other: str = _OTHER) -> str:
 
 
 def about_file(reason: str) -> str:
-    """Return why a file could not be read."""
+    """Return in Russian why a file could not be read."""
     return in_russian(reason, other=_FILE)

@@ -15,7 +15,7 @@ from services.console.site.visit import Visit, VisitDep
 
 PATH = "/import"
 EXPORT_PATH = "/registry-export"
-# The API takes 16 MiB; around the file there is the form.
+# The API accepts 16 MiB; the rest is for the other fields of the form.
 _LARGEST_BODY = 17 * 1024 * 1024
 _CSV = "text/csv"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -32,7 +32,7 @@ PAGE = Page(
 
 @dataclass(frozen=True)
 class Result:
-    """What the API said of a file: a report of what it changes, or why it is not read."""
+    """The API's response to a file: a report of the changes, or why the file was refused."""
 
     report: dict[str, Any] | None = None
     refusal: str = ""
@@ -41,20 +41,20 @@ class Result:
 
     @property
     def may_apply(self) -> bool:
-        """Return whether the file can be applied, and changes something."""
+        """Return whether the file has no rejected cells, contains changes and is not applied yet."""
         report = self.report
         return bool(report and not self.applied and not report["rejected_cell_count"] and report["entries"])
 
 
 @router.get(PATH)
 async def show_import(visit: VisitDep) -> HTMLResponse:
-    """Show the form."""
+    """Show the empty form."""
     return _page(visit, Result())
 
 
 @router.post(PATH)
 async def check_or_apply(visit: VisitDep) -> HTMLResponse:
-    """Show what a file would change; apply it if that was shown before and the person wants it."""
+    """Show what a file would change; apply it only if the same file was shown before and the person confirms."""
     form, content = await entered_with_file(visit.request, "file")
     if not content:
         return _page(visit, Result(refusal=_NO_FILE), status=422)
@@ -77,14 +77,14 @@ async def check_or_apply(visit: VisitDep) -> HTMLResponse:
 
 @router.get(EXPORT_PATH)
 async def export_registry(visit: VisitDep, format: str = "xlsx") -> Response:
-    """Pass on the table of all organisations and pages."""
+    """Return the table of all organisations and pages from the API."""
     kind = "csv" if format == "csv" else "xlsx"
     return await download(visit, "/organisations/export", f"registry.{kind}", {"format": kind, "headings": "ru"})
 
 
 def _refused(problem: ApiProblem) -> Result:
     rejected = problem.document.get("rejected_cells")
-    if rejected is not None:  # the registry changed after the preview
+    if rejected is not None:  # the registry has changed since the preview
         count = problem.document["rejected_cell_count"]
         return Result(_nothing() | {"rejected_cell_count": count, "rejected_cells": rejected})
     if problem.status == 422:

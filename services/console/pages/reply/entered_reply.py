@@ -1,4 +1,4 @@
-"""What the form of a reply holds: read from the request, or from a stored draft; and as the API takes it."""
+"""The content of the reply form: read from a submission or a stored draft, and sent to the API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _MOST_CHARACTERS = 20_000
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of the reply: its id, and its name for people."""
+    """A photo of the reply: its id, and the file name shown to people."""
 
     id: str
     name: str
@@ -25,7 +25,9 @@ class Photo:
 
 @dataclass(frozen=True)
 class EnteredReply:
-    """The content of the form. `text` is None where the form had no text to write in."""
+    """The content of the form. `text` is None if the form had no text field; `kept` is a text shown below for
+    copying.
+    """
 
     text: str | None = None
     kind: str = "final"
@@ -41,16 +43,16 @@ class EnteredReply:
 
     @property
     def is_blank(self) -> bool:
-        """Return whether there is no text that could be saved."""
+        """Return whether there is no text to save."""
         return not (self.text or "").strip()
 
     @property
     def is_too_long(self) -> bool:
-        """Return whether the text is longer than the API takes."""
+        """Return whether the text is longer than the API accepts."""
         return len(self.text or "") > _MOST_CHARACTERS
 
     def body(self) -> dict[str, Any]:
-        """Return the draft as the API takes it."""
+        """Return the draft as a request body for the API."""
         interim = self.kind == "interim"
         return {
             "text": self.text,
@@ -63,7 +65,7 @@ class EnteredReply:
         }
 
     def same_content(self, reply: Mapping[str, Any]) -> bool:
-        """Return whether a stored draft has this content already."""
+        """Return whether a stored draft already has this content."""
         return self._content() == EnteredReply.of(reply)._content()
 
     def _content(self) -> tuple[Any, ...]:
@@ -73,7 +75,7 @@ class EnteredReply:
 
     @classmethod
     def of(cls, reply: Mapping[str, Any]) -> "EnteredReply":
-        """Return the form of a stored draft."""
+        """Return the form filled with a stored draft."""
         return cls(
             text=reply["text"],
             kind=reply["kind"],
@@ -88,7 +90,7 @@ class EnteredReply:
 
     @classmethod
     def from_form(cls, form: FormData) -> "EnteredReply":
-        """Return what a form that was sent holds."""
+        """Return the content of a submitted form."""
         kind = _text(form, "kind")
         names = [str(value) for value in form.getlist("photo_name")]
         return cls(
@@ -108,12 +110,12 @@ class EnteredReply:
         )
 
     def stored_as(self, reply: Mapping[str, Any]) -> "EnteredReply":
-        """Return the same content, to be saved over this version of the draft."""
+        """Return the same content with the id and version of this draft, so that saving overwrites that version."""
         return replace(self, reply_id=reply["id"], version=str(reply["version"]))
 
 
 def chosen_file(form: FormData) -> UploadFile | None:
-    """Return the photo that was chosen, if one was."""
+    """Return the uploaded photo; None if no file was chosen."""
     file = form.get("photo")
     return file if isinstance(file, UploadFile) and file.filename else None
 
@@ -124,12 +126,12 @@ def _text(form: FormData, name: str) -> str:
 
 
 def to_local(value: str | None) -> str:
-    """Return a moment as `datetime-local` has it, in the region's time."""
+    """Return a moment as the value of a `datetime-local` field, in the region's time; empty for None."""
     return f"{parsed(value):%Y-%m-%dT%H:%M}" if value else ""
 
 
 def from_local(value: str) -> str | None:
-    """Return a moment of `datetime-local`, in the region's time, as the API takes it; None where it is none."""
+    """Return the value of a `datetime-local` field, in the region's time, for the API; None if it is not a moment."""
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:

@@ -1,10 +1,10 @@
-"""Two versions of a text, line by line."""
+"""Compare two versions of a text line by line."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-# The comparison runs in the process that answers everybody: beyond this it would hold them up.
+# The comparison blocks the event loop of all requests: longer texts are not compared.
 _MOST_PAIRS = 40_000
 
 
@@ -17,7 +17,7 @@ class DiffLine:
 
 
 def line_diff(former: str, later: str) -> list[DiffLine] | None:
-    """Return the lines of both texts in order, each with what happened to it; None if they differ too much."""
+    """Return the lines of both texts in order, each with its change; None if the texts differ too much to compare."""
     before, after = former.splitlines(), later.splitlines()
     begin = _common(before, after)
     end = _common(before[begin:][::-1], after[begin:][::-1])
@@ -32,7 +32,7 @@ def line_diff(former: str, later: str) -> list[DiffLine] | None:
 
 
 def _common(one: list[str], other: list[str]) -> int:
-    """Return how many lines both begin with."""
+    """Return the number of equal lines at the beginning."""
     pairs = zip(one, other, strict=False)
     return next((at for at, (first, second) in enumerate(pairs) if first != second), min(len(one), len(other)))
 

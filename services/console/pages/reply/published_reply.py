@@ -1,4 +1,4 @@
-"""A reply by itself: its text and versions; edit or withdraw it where it is published."""
+"""A single reply: its text and versions, and its edit or withdrawal in the network."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ async def show_published(visit: VisitDep, appeal_id: str, reply_id: str) -> HTML
 
 @router.post(PATH)
 async def change_published(request: Request, visit: OptionalVisitDep, appeal_id: str, reply_id: str) -> Response:
-    """Edit the reply in the network, or withdraw it from there."""
+    """Edit the reply in the network, or withdraw it."""
     async with request.form(max_files=1) as form:
         kept = _KEPT_WITHDRAWAL if form.get("do") == "withdraw" else _KEPT_EDIT
         return await kept.or_result(
@@ -125,13 +125,15 @@ async def _show(
 
 
 def _shown_now(reply: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the fields of the forms before anything is entered."""
+    """Return the values that the forms show at first."""
     shown = {"text": reply["text"], "promised": to_local(reply["promised_at"])} if reply else {}
     return {"text": "", "promised": "", "reason": "", "ground": "", "kept": None} | shown
 
 
 def _with_diffs(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the versions, newest first, each with its lines against the one before if they can be compared."""
+    """Return the versions, newest first, each with the lines changed since the previous one; None without a
+    comparison.
+    """
     former = [*versions[1:], None]
     return [
         version | {"lines": line_diff(before["text"], version["text"]) if before else None}

@@ -1,4 +1,4 @@
-"""What the buttons of the form do: save, send, take over, discard, insert a template, add and remove photos."""
+"""The actions of the reply form: save, send, take over, discard, insert a template, add and remove photos."""
 
 from dataclasses import replace
 from io import BytesIO
@@ -26,9 +26,9 @@ PHOTO_REFUSED = {
 
 
 async def store(visit: Visit, appeal_id: str, entered: EnteredReply) -> dict[str, Any]:
-    """Save the draft, or begin it, and return it; with this content already it is saved.
+    """Save or create the draft and return it; a stored draft with the same content counts as saved.
 
-    Raises `ApiProblem` if the API refuses it.
+    Raises `ApiProblem` if the API refuses the draft.
     """
     path = f"/appeals/{appeal_id}/replies"
     try:
@@ -50,7 +50,7 @@ async def store(visit: Visit, appeal_id: str, entered: EnteredReply) -> dict[str
 
 
 async def save(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Save the draft and stay."""
+    """Save the draft and stay on the page."""
     if entered.is_blank:
         return await show_reply(visit, appeal_id, entered=entered, refusal=_EMPTY)
     await store(visit, appeal_id, entered)
@@ -58,7 +58,7 @@ async def save(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormDa
 
 
 async def save_and_leave(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Save the draft, let colleagues write, and go to the appeal."""
+    """Save the draft, release the edit lease, and redirect to the appeal."""
     if not entered.is_blank:
         await store(visit, appeal_id, entered)
     await visit.api.send("DELETE", f"/appeals/{appeal_id}/reply-lease")
@@ -67,7 +67,7 @@ async def save_and_leave(visit: Visit, appeal_id: str, entered: EnteredReply, fo
 
 
 async def submit(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Save the draft and send it; a repeated text only when the person asks for it."""
+    """Save the draft and send it; a text that was sent before is sent again only by `submit_again`."""
     if entered.is_blank:
         return await show_reply(visit, appeal_id, entered=entered, refusal=_EMPTY)
     if entered.kind == "interim" and from_local(entered.promised) is None:
@@ -90,7 +90,7 @@ async def submit(visit: Visit, appeal_id: str, entered: EnteredReply, form: Form
 
 
 async def take_over(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Write instead of the colleague; what was typed before stays, beside the colleague's version."""
+    """Take over the edit lease; the form keeps the entered text, beside the colleague's version."""
     await visit.api.send("PUT", f"/appeals/{appeal_id}/reply-lease", {"take_over": True})
     if entered.text is None:
         return visit.redirect(page_path(appeal_id), note="Теперь пишете вы")
@@ -98,7 +98,7 @@ async def take_over(visit: Visit, appeal_id: str, entered: EnteredReply, form: F
 
 
 async def keep_mine(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Save what was entered over the version of the colleague that was shown."""
+    """Save the entered text over the colleague's version that was shown."""
     stored_id = str(form.get("stored_id", ""))
     shown = {"id": stored_id, "version": form.get("stored_version", "")}
     if not is_id(stored_id):
@@ -107,7 +107,7 @@ async def keep_mine(visit: Visit, appeal_id: str, entered: EnteredReply, form: F
 
 
 async def take_theirs(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Go on from the stored version; what was entered stays below to copy from."""
+    """Put the colleague's version into the form; the entered text stays below it for copying."""
     current = under_way(await visit.api.get(f"/appeals/{appeal_id}"))
     if current is None or current["status"] != "draft":
         return await show_reply(visit, appeal_id, entered=entered)
@@ -116,7 +116,7 @@ async def take_theirs(visit: Visit, appeal_id: str, entered: EnteredReply, form:
 
 
 async def discard(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Remove the draft, or the reply that waits for approval."""
+    """Delete the draft, or the reply that awaits approval."""
     if not entered.reply_id:
         raise HTTPException(404)
     path = f"/appeals/{appeal_id}/replies/{entered.reply_id}"
@@ -125,7 +125,7 @@ async def discard(visit: Visit, appeal_id: str, entered: EnteredReply, form: For
 
 
 async def insert_template(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Add the text of a template, with the values of the appeal."""
+    """Append the text of a template, filled with the appeal's values."""
     templates = await visit.api.get(f"/appeals/{appeal_id}/reply-templates")
     chosen = next((found for found in templates if found["id"] == form.get("template")), None)
     if chosen is None:
@@ -138,8 +138,8 @@ async def insert_template(visit: Visit, appeal_id: str, entered: EnteredReply, f
 
 
 async def upload_photo(visit: Visit, file: UploadFile) -> Photo:
-    """Upload a photo, which belongs to no reply yet. `PHOTO_REFUSED` has the words of refusals by their status."""
-    # Percent-encoded, as aiohttp does by default, the name would be stored and shown so.
+    """Upload a photo that belongs to no reply yet. `PHOTO_REFUSED` has the texts of refusals by status."""
+    # aiohttp would percent-encode the name, and it would be stored and shown in that form.
     upload = aiohttp.FormData(quote_fields=False)
     content = BytesIO(await file.read())
     upload.add_field("file", content, filename=file.filename, content_type="application/octet-stream")
@@ -148,7 +148,7 @@ async def upload_photo(visit: Visit, file: UploadFile) -> Photo:
 
 
 async def add_photo(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Upload the chosen photo, and save it with the draft if there is a text."""
+    """Upload the chosen photo, and save it with the draft if the draft has a text."""
     if (file := chosen_file(form)) is None:
         return await show_reply(visit, appeal_id, entered=entered, refusal=_NO_FILE)
     try:
@@ -161,7 +161,7 @@ async def add_photo(visit: Visit, appeal_id: str, entered: EnteredReply, form: F
 
 
 async def remove_photo(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Leave a photo out of the reply."""
+    """Remove a photo from the reply."""
     left = tuple(photo for photo in entered.photos if photo.id != form.get("photo_removed"))
     return await _with_photos(visit, appeal_id, entered, left, "Фото убрано.")
 
@@ -169,7 +169,7 @@ async def remove_photo(visit: Visit, appeal_id: str, entered: EnteredReply, form
 async def _with_photos(
     visit: Visit, appeal_id: str, entered: EnteredReply, photos: tuple[Photo, ...], notice: str
 ) -> Response:
-    """Save the draft with these photos; without a text they are kept in the form alone."""
+    """Save the draft with these photos; without a text, only the form keeps them."""
     changed = replace(entered, photos=photos)
     if not changed.is_blank:
         try:
@@ -182,7 +182,7 @@ async def _with_photos(
 
 
 async def check(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Show the hints for the text, without saving it."""
+    """Show the hints for the text without saving it."""
     return await show_reply(visit, appeal_id, entered=entered)
 
 

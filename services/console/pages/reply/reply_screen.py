@@ -1,4 +1,4 @@
-"""The screen on which an answer is written: what it reads, and what it shows of it."""
+"""The screen for writing an answer: its API calls, and the values of its templates."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -34,12 +34,12 @@ FIELD_WORDS = {
 
 
 def page_path(appeal_id: str) -> str:
-    """Return the address of the screen."""
+    """Return the path of the screen."""
     return f"/appeals/{appeal_id}/reply"
 
 
 async def lease_of(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
-    """Return who writes the reply now; None if nobody does."""
+    """Return the edit lease of the reply; None if nobody holds it."""
     try:
         lease: dict[str, Any] = await visit.api.get(f"/appeals/{appeal_id}/reply-lease")
     except ApiProblem as problem:
@@ -50,7 +50,7 @@ async def lease_of(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
 
 
 async def hints_for(visit: Visit, appeal_id: str, entered: EnteredReply) -> list[dict[str, Any]]:
-    """Return the hints for the text in the form, with the words that each is about; none for an empty text."""
+    """Return the hints for the entered text, each with the words that it marks; none for an empty text."""
     if entered.is_blank:
         return []
     body = entered.body() | {"attachments": None}
@@ -63,12 +63,12 @@ async def hints_for(visit: Visit, appeal_id: str, entered: EnteredReply) -> list
 
 
 def under_way(appeal: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the reply of the appeal that is written, approved or published now."""
+    """Return the appeal's reply that is being written, approved or published; None if there is none."""
     return next((reply for reply in reversed(appeal["replies"]) if reply["status"] in UNDER_WAY), None)
 
 
 def mode_of(visit: Visit, appeal: Mapping[str, Any], current: Mapping[str, Any] | None) -> str:
-    """Return what the screen is for: `sent`, `reading`, `closed`, `recorded` or `editor`."""
+    """Return the mode of the screen: `sent`, `reading`, `closed`, `recorded` or `editor`."""
     if current is not None and current["status"] != "draft":
         return "sent"
     if not visit.may("appeals:answer"):
@@ -79,7 +79,7 @@ def mode_of(visit: Visit, appeal: Mapping[str, Any], current: Mapping[str, Any] 
 
 
 def thread_of(appeal: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what the citizen wrote and what was answered, oldest first."""
+    """Return the citizen's messages and the published replies, oldest first."""
     messages = appeal["messages"] or [
         {"written_at": appeal["written_at"], "text": appeal["text"], "url": None, "edited_at": None}
         | {"deleted_at": None, "erased_at": appeal["erased_at"], "attachments": []}
@@ -96,7 +96,7 @@ def thread_of(appeal: Mapping[str, Any]) -> list[dict[str, Any]]:
 async def conflict_with(
     visit: Visit, appeal_id: str, entered: EnteredReply, stored: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the stored draft beside what was entered: who saved it, when, and the lines that differ."""
+    """Return the stored draft for comparison with the entered one: who saved it, when, and the differing lines."""
     versions = await visit.api.get(f"/appeals/{appeal_id}/replies/{stored['id']}/versions", {"limit": 1})
     last = next(iter(versions["items"]), None)
     return {
@@ -109,7 +109,7 @@ async def conflict_with(
 
 
 def field_errors(problem: ApiProblem | None) -> dict[str, str]:
-    """Return what is wrong with each field, in Russian, by the names of the form."""
+    """Return the error of each wrong field in Russian, by the form's field names."""
     found: dict[str, str] = defaultdict(str)
     for pointer in problem.fields if problem is not None else ():
         name = f"/{pointer.lstrip('/').split('/')[0]}"
@@ -118,7 +118,7 @@ def field_errors(problem: ApiProblem | None) -> dict[str, str]:
 
 
 def refusal_text(problem: ApiProblem | None) -> str:
-    """Return why the API refused, with the name of the person who is writing."""
+    """Return why the API refused, with the name of the colleague who is writing."""
     if problem is None or (problem.status == 422 and problem.fields):
         return ""
     if problem.slug == "reply-being-written":
@@ -139,7 +139,7 @@ async def show_reply(
     notice: str = "",
     recorded: Mapping[str, Any] | None = None,
 ) -> HTMLResponse:
-    """Show the screen; after a refusal with what was entered."""
+    """Show the screen, with the entered values after a refusal."""
     values = await screen_values(visit, appeal_id, entered=entered, problem=problem)
     values["refusal"] = refusal or values["refusal"]
     status = problem.status if problem is not None else 422 if refusal else 200
@@ -151,7 +151,7 @@ async def show_reply(
 async def screen_values(
     visit: Visit, appeal_id: str, *, entered: EnteredReply | None = None, problem: ApiProblem | None = None
 ) -> dict[str, Any]:
-    """Return what the templates of the screen show."""
+    """Return the values for the templates of the screen."""
     may_answer = visit.may("appeals:answer")
     calls = [visit.api.get(f"/appeals/{appeal_id}"), lease_of(visit, appeal_id)]
     if may_answer:
@@ -184,7 +184,7 @@ async def screen_values(
 
 
 def lease_values(visit: Visit, lease: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what the templates show of the edit lease."""
+    """Return the values about the edit lease for the templates."""
     mine = lease is not None and lease["holder"] == visit.me["person"]["id"]
     return {
         "lease": lease,
@@ -200,7 +200,7 @@ def _stale(entered: EnteredReply, current: Mapping[str, Any]) -> bool:
 
 
 def outcome_of(appeal: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reply that failed, unless another followed, and the one that was published last."""
+    """Return the appeal's last reply if it failed, and the reply that was published last."""
     last = appeal["replies"][-1] if appeal["replies"] else None
     return {
         "failed": last if last and last["status"] == "failed" else None,
@@ -213,7 +213,7 @@ def outcome_of(appeal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def following(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
-    """Return the appeal to answer next: the first due of the person, else of nobody in the organisation."""
+    """Return the appeal to answer next: the person's first by deadline, otherwise the first without an assignee."""
     if not visit.may("appeals:work"):
         return None
     for assignee in ("me", "none") if visit.me["organisation"] else ("me",):
@@ -224,7 +224,7 @@ async def following(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
 
 
 def _target(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return the message that the API answers unless another is named: the latest that needs an answer."""
+    """Return the id of the message answered by default: the latest that needs an answer; empty without messages."""
     present = [found for found in messages if found["deleted_at"] is None] or list(messages)
     asking = [found for found in present if (found["classification"] or {}).get("needs_answer", "no") != "no"]
     latest = max(asking or present, key=lambda found: str(found["written_at"]), default=None)

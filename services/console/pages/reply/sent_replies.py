@@ -1,4 +1,4 @@
-"""Replies that are not drafts: send a failed one again, record one that was given outside the networks."""
+"""Replies other than drafts: send a failed one again, or record one given outside the networks."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _REFUSED = frozenset({409, 412, 422})
 
 
 async def retry(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Send a failed reply again, corrected if its text was changed."""
+    """Send a failed reply again, with the new text if it was changed."""
     failed_id, text = str(form.get("failed_id", "")), entered.text
     if not is_id(failed_id):
         raise HTTPException(404)

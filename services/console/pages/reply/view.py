@@ -1,4 +1,4 @@
-"""Write an answer to an appeal: draft, checks, edit lease, photos, submission, and what became of it."""
+"""Write an answer to an appeal: draft, checks, edit lease, photos, submission, and the state of a sent reply."""
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
@@ -32,7 +32,7 @@ from services.console.words.refusals import UNAVAILABLE
 PATH = "/appeals/{appeal_id}/reply"
 router = page_router()
 router.include_router(published_reply.router)
-# A photo of 20 MiB, and the text.
+# A photo of at most 20 MiB, and the text.
 _WITH_PHOTO = 21 * 1024 * 1024
 PAGE = Page(router, body_limits={PATH: _WITH_PHOTO, published_reply.PATH: _WITH_PHOTO})
 _SIGNED_OUT = (
@@ -44,13 +44,13 @@ _SHOWN = frozenset({409, 412, 422})
 
 @router.get(PATH)
 async def show(visit: VisitDep, appeal_id: str) -> HTMLResponse:
-    """Show the citizen's words and the draft, or what became of the answer."""
+    """Show the citizen's messages and the draft, or the state of the sent reply."""
     return await show_reply(visit, appeal_id)
 
 
 @router.post(PATH)
 async def change(request: Request, visit: OptionalVisitDep, appeal_id: str) -> Response:
-    """Do what the button says. Whatever goes wrong, the page that follows has the text that was typed."""
+    """Run the action of the pressed button. After any error the response still contains the entered text."""
     async with request.form(max_files=1) as form:
         entered = EnteredReply.from_form(form)
         if entered.is_too_long:
@@ -81,7 +81,7 @@ async def _changed(
 
 
 def _kept(request: Request, appeal_id: str, form: FormData, refusal: str, status: int) -> HTMLResponse:
-    """Return a form with the text, to be sent again; it needs no call of the API."""
+    """Return a form with the entered text, to be sent again; it is rendered without API calls."""
     layout = "bare_swap.html" if "hx-request" in request.headers else "bare.html"
     html = render(
         "reply/kept.html",
@@ -97,7 +97,7 @@ def _kept(request: Request, appeal_id: str, form: FormData, refusal: str, status
 
 @router.post(PATH + "/autosave")
 async def autosave(request: Request, visit: OptionalVisitDep, appeal_id: str) -> HTMLResponse:
-    """Save the draft while it is written, and return the hints: a part of the page, the text is not touched."""
+    """Save the draft while it is being written, and return the hints as a fragment; the text field is not replaced."""
     entered = EnteredReply.from_form(await request.form(max_files=0))
     if visit is None:
         return _not_saved(appeal_id, entered, _SIGNED_OUT, signed_out=True)
@@ -156,7 +156,7 @@ def _not_saved(appeal_id: str, entered: EnteredReply, refusal: str, *, signed_ou
 
 @router.get(PATH + "/lease")
 async def show_lease(visit: VisitDep, appeal_id: str) -> HTMLResponse:
-    """Return who writes now: a part of the page, read again while another person does."""
+    """Return who is writing: a fragment that is refreshed while a colleague holds the lease."""
     lease = await lease_of(visit, appeal_id)
     return visit.fragment("reply/lease.html", appeal_id=appeal_id, holding=False, **lease_values(visit, lease))
 
@@ -175,7 +175,7 @@ async def renew_lease(visit: VisitDep, appeal_id: str) -> HTMLResponse:
 
 @router.post(PATH + "/lease/release")
 async def release_lease(visit: VisitDep, appeal_id: str) -> Response:
-    """Let colleagues write: the person has left the editor."""
+    """Release the edit lease: the person has left the editor."""
     await visit.api.send("DELETE", f"/appeals/{appeal_id}/reply-lease")
     return Response(status_code=204)
 
@@ -184,7 +184,7 @@ async def release_lease(visit: VisitDep, appeal_id: str) -> Response:
 async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Response:
     """Return what became of the last answer: a part of the page, read again until it is decided.
 
-    A page on which it `waits` for approval is opened again after the decision: its forms are others then.
+    With `waits` (for approval), the whole page is reloaded after the decision, since its forms change.
     """
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     current = under_way(appeal)

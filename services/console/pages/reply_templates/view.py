@@ -1,4 +1,4 @@
-"""Templates of replies: those of the centre, for all, and those of an organisation."""
+"""Reply templates: the centre's, for everybody, and those of an organisation."""
 
 from collections import defaultdict
 from typing import Any
@@ -65,7 +65,7 @@ async def show_new(visit: VisitDep) -> HTMLResponse:
 
 @router.post(PATH + "/new")
 async def create(request: Request, visit: VisitDep) -> Response:
-    """Add a template: of the centre by moderators, of their organisation by its staff."""
+    """Create a template: moderators create the centre's, staff their organisation's."""
     form = await _entered(request)
     topic = chosen_topic(await load_topics(visit), form)
     if topic.error:
@@ -83,14 +83,14 @@ async def create(request: Request, visit: VisitDep) -> Response:
 
 @router.get(PATH + "/{template_id}")
 async def show_template(visit: VisitDep, template_id: str) -> HTMLResponse:
-    """Show a template: a form for those who may change it."""
+    """Show a template, as a form for people who may change it."""
     template = await visit.api.get(f"/reply-templates/{template_id}")
     return await _form(visit, template, _of(template), known_choice("topic", template["topic"]))
 
 
 @router.post(PATH + "/{template_id}")
 async def change(request: Request, visit: VisitDep, template_id: str) -> Response:
-    """Replace or delete the template in the version that was shown."""
+    """Replace or delete the version of the template that was shown."""
     form = await _entered(request)
     path, version = f"/reply-templates/{template_id}", form["version"]
     template, topics = await together(visit.api.get(path), load_topics(visit))
@@ -158,7 +158,7 @@ async def _form(
 
 
 async def _everything(visit: Visit, path: str, parameters: Parameters) -> list[dict[str, Any]]:
-    """Return all items of a list."""
+    """Return the items of all pages of a list."""
     found: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:

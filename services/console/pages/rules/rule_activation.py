@@ -1,4 +1,4 @@
-"""Make a rule set the active one, after seeing what changes by it."""
+"""Activate a rule set, after showing what it changes."""
 
 from typing import Any
 from uuid import UUID
@@ -19,13 +19,13 @@ router = APIRouter()
 
 @router.get("/rules/{rule_set_id}/activation")
 async def ask_to_activate(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show what the set changes, and ask whether to activate it."""
+    """Show what the set changes, and ask for confirmation."""
     return await _question(visit, await load_state(visit, rule_set_id))
 
 
 @router.post("/rules/{rule_set_id}/activation")
 async def activate(visit: VisitDep, rule_set_id: UUID) -> Response:
-    """Activate the set in place of the one that the person saw."""
+    """Activate the set, if the active set is still the one that the person saw."""
     form = await visit.request.form()
     body: dict[str, Any] = {"expected_active_id": str(form.get("expected", "")), "reroute": "reroute" in form}
     try:

@@ -1,4 +1,4 @@
-"""The differences of two rule sets: who would answer, and who answers now."""
+"""The differences between two rule sets: which organisation each routes appeals to."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from services.console.pages.rules.rule_words import RuleRow, RuleWords, named_in
 
 
 def differences(changes: dict[str, Any], words: RuleWords) -> dict[str, Any]:
-    """Return the differences of two sets as rows."""
+    """Return the differences between two rule sets as rows of a table."""
     pairs = [(pair["before"], pair["after"]) for pair in changes["changed"]]
     rules = [*changes["added"], *changes["removed"], *(rule for pair in pairs for rule in pair)]
     words = RuleWords(words.topics, words.municipalities, {**words.organisations, **named_in(rules)})

@@ -1,4 +1,4 @@
-"""Make the next version of a rule set: leave rules out, add some, change some, then store all as a draft."""
+"""Create the next version of a rule set: remove, add and change rules, then store the result as a draft."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ router = APIRouter()
 
 @router.get("/rules/{rule_set_id}/edit")
 async def show_editor(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show the changes so far, the form of a rule, and the rules of the set."""
+    """Show the pending changes, the form for a rule, and the rules of the set."""
     state = await _state(visit, rule_set_id)
     changed = visit.request.query_params.get("change")
     stored = next((rule for rule in state.rule_set["rules"] if rule["id"] == changed), None)
@@ -31,17 +31,17 @@ async def show_editor(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
     return _editor(visit, state, form)
 
 
-# Where the address is after a refused form.
+# A refused form leaves the browser at one of these addresses.
 @router.get("/rules/{rule_set_id}/edit/rules")
 @router.get("/rules/{rule_set_id}/edit/default")
 async def return_to_editor(visit: VisitDep, rule_set_id: UUID) -> Response:
-    """Lead to the editor with the same changes."""
+    """Redirect to the editor with the same changes."""
     return visit.redirect(_path(rule_set_id) + _query(visit))
 
 
 @router.post("/rules/{rule_set_id}/edit/steps")
 async def take_step(visit: VisitDep, rule_set_id: UUID) -> Response:
-    """Lead to the editor with one more change, or one less."""
+    """Add or remove one pending change, and redirect to the editor."""
     form = await visit.request.form()
     changes = pending_changes(visit.request.query_params)
     path = _path(rule_set_id)
@@ -60,7 +60,7 @@ async def take_step(visit: VisitDep, rule_set_id: UUID) -> Response:
 
 @router.post("/rules/{rule_set_id}/edit/rules")
 async def add_rule(visit: VisitDep, rule_set_id: UUID) -> Response:
-    """Lead to the editor with the rule of the form; in place of the one that is changed."""
+    """Add the rule of the form to the changes, in place of the rule being changed, and redirect to the editor."""
     sent = await visit.request.form()
     form = await read_form(visit, sent)
     changes = pending_changes(visit.request.query_params)
@@ -76,7 +76,7 @@ async def add_rule(visit: VisitDep, rule_set_id: UUID) -> Response:
 
 @router.post("/rules/{rule_set_id}/edit/default")
 async def change_default(visit: VisitDep, rule_set_id: UUID) -> Response:
-    """Lead to the editor with another default."""
+    """Set another default, and redirect to the editor."""
     sent = await visit.request.form()
     chosen = await chosen_organisation(visit.api, sent, "default_organisation")
     fields = {"send_to": str(sent.get("send_to", ""))}
@@ -93,7 +93,7 @@ async def change_default(visit: VisitDep, rule_set_id: UUID) -> Response:
 
 @router.post("/rules/{rule_set_id}/edit")
 async def create_version(visit: VisitDep, rule_set_id: UUID) -> Response:
-    """Store the set with all changes as a draft."""
+    """Store the changed set as a draft."""
     form = await visit.request.form()
     state, changes = await _state(visit, rule_set_id), pending_changes(visit.request.query_params)
     if not changes:

@@ -1,4 +1,4 @@
-"""The form of one rule."""
+"""The form for one rule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _TWICE = "Владелец страницы уже назван: вид и сф�
 
 @dataclass
 class RuleForm:
-    """What was entered, and what is wrong with it."""
+    """The entered values of a rule, and their errors."""
 
     fields: RuleFields
     organisation: Choice
@@ -27,7 +27,7 @@ class RuleForm:
 
     @property
     def is_wrong(self) -> bool:
-        """Return whether the form has to be corrected."""
+        """Return whether the form has errors."""
         return bool(self.errors or self.organisation.error or self.page_owner.error or self.topic.error)
 
 
@@ -38,7 +38,7 @@ def blank_form() -> RuleForm:
 
 
 def stored_form(fields: RuleFields, words: RuleWords) -> RuleForm:
-    """Return the form of a rule of the set."""
+    """Return the form filled with a stored rule."""
     named = {
         name: Choice(name, words.organisation(fields[f"{name}_id"]), fields[f"{name}_id"])
         if f"{name}_id" in fields
@@ -50,7 +50,7 @@ def stored_form(fields: RuleFields, words: RuleWords) -> RuleForm:
 
 
 async def read_form(visit: Visit, sent: Mapping[str, Any]) -> RuleForm:
-    """Return the rule that was entered."""
+    """Return the form with the submitted rule and its errors."""
     fields = {name: str(sent[name]).strip() for name in FIELDS if str(sent.get(name, "")).strip()}
     for name in ("organisation_id", "page_owner_id", "topic_id"):
         fields.pop(name, None)

@@ -1,4 +1,4 @@
-"""What is wrong with rules, in Russian: the API names the rule by its number and says why."""
+"""Errors of rules in Russian: the API gives the rule's index and the reason."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,9 @@ FIELD_OF_RULE = re.compile(r"/rules/(\d+)(?:/(\w+))?$")
 
 
 def set_faults(problem: ApiProblem, rules: Sequence[Mapping[str, Any]], words: RuleWords) -> list[str]:
-    """Return what is wrong with a set, rule by rule. `rules` are in the order that the API numbered."""
+    """Return the errors of a set, each with its rule. `rules` must have the order in which they were sent to the
+    API.
+    """
     faults = []
     for pointer in problem.fields:
         found = FIELD_OF_RULE.match(pointer)

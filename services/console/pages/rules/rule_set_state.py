@@ -1,4 +1,4 @@
-"""What is shown of a rule set on all its tabs."""
+"""The data of a rule set that all its tabs show."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from services.console.site.visit import Visit, together
 
 @dataclass(frozen=True)
 class RuleSetState:
-    """A rule set, the active one, and the words of both."""
+    """A rule set with its API response, the active set, and the names that both refer to."""
 
     answer: Answer
     active: dict[str, Any]
@@ -34,11 +34,11 @@ class RuleSetState:
 
     @property
     def is_active(self) -> bool:
-        """Return whether appeals are routed by this set now."""
+        """Return whether this set routes appeals now."""
         return bool(self.rule_set["id"] == self.active["id"])
 
     def shown(self) -> dict[str, Any]:
-        """Return the values for templates."""
+        """Return the values for the templates."""
         return {
             "rule_set": self.rule_set,
             "active": self.active,
@@ -49,14 +49,14 @@ class RuleSetState:
 
 
 def default_fields(rule_set: dict[str, Any]) -> dict[str, Any]:
-    """Return the default of a set as a request names it."""
+    """Return the default target of a set as the fields of a request."""
     default = rule_set["default"]
     organisation = default["organisation"]
     return {"send_to": default["send_to"], "organisation_id": organisation["id"] if organisation else None}
 
 
 async def load_state(visit: Visit, rule_set_id: UUID) -> RuleSetState:
-    """Return the set; without it the API refuses with 404."""
+    """Return the state of a rule set. Raises `ApiProblem` with status 404 if there is no such set."""
     answer, listed = await together(
         visit.api.send("GET", f"/rule-sets/{rule_set_id}"),
         visit.api.get("/rule-sets", {"status": "active", "limit": 1}),
@@ -68,7 +68,7 @@ async def load_state(visit: Visit, rule_set_id: UUID) -> RuleSetState:
 
 @dataclass(frozen=True)
 class RuleTable:
-    """A page of the table of rules, as the address asks for it."""
+    """One page of the table of rules, and its filter."""
 
     rows: list[RuleRow]
     found: int
@@ -81,7 +81,7 @@ class RuleTable:
 
 
 def rule_table(visit: Visit, state: RuleSetState, without: tuple[str, ...] = ()) -> RuleTable:
-    """Return the rules that the filter of the address leaves; `without` are left out."""
+    """Return the page of rules that match the filter of the address; rules in `without` are left out."""
     query = visit.request.query_params
     topic, municipality, sought = (query.get(name, "") for name in ("topic", "municipality", "q"))
     rules = [rule for rule in state.rule_set["rules"] if rule["id"] not in without]
@@ -102,6 +102,6 @@ def rule_table(visit: Visit, state: RuleSetState, without: tuple[str, ...] = ())
 
 
 def _topics_of(rules: list[dict[str, Any]], words: RuleWords) -> list[tuple[str, str]]:
-    """Return a choice of the topics that rules name."""
+    """Return options for the topics that the rules refer to."""
     named = {rule["topic_id"] for rule in rules}
     return [("", "любая"), *((one["id"], one["name"]) for one in words.topics.rows if one["id"] in named)]

@@ -1,4 +1,4 @@
-"""Try a rule set without changing anything: on one message, and on past appeals."""
+"""Try a rule set without any effect: on one message, and on past appeals."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -26,13 +26,13 @@ router = APIRouter()
 
 @router.get("/rules/{rule_set_id}/bench")
 async def show_bench(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show the form of the test bench."""
+    """Show the form for trying a message."""
     return _bench(visit, await load_state(visit, rule_set_id), {})
 
 
 @router.post("/rules/{rule_set_id}/bench")
 async def try_message(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show where a message would go. It is sent as a form, because an address would keep a citizen's words."""
+    """Show where a message would go. The text is sent by POST, because addresses are logged and kept in the history."""
     state = await load_state(visit, rule_set_id)
     form = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
     body: dict[str, Any] = {name: form[name] for name in _BENCH_FIELDS if form.get(name)}
@@ -96,7 +96,7 @@ def _bench(
 async def show_dry_run(
     visit: VisitDep, rule_set_id: UUID, days: int | None = None, untouched: bool = False
 ) -> HTMLResponse:
-    """Show what the set would do with past appeals, if the address names a period."""
+    """Show what the set would do with past appeals, if the address gives a period."""
     state = await load_state(visit, rule_set_id)
     outcome = None
     if days in PERIODS or untouched:
@@ -113,7 +113,9 @@ async def show_dry_run(
 
 
 async def dry_run(visit: Visit, rule_set_id: UUID, *, days: int | None) -> dict[str, Any]:
-    """Return the outcome for appeals of the last days; without days for those that nobody has moved or started."""
+    """Return the outcome for the appeals of the last `days`; with None, for appeals that nobody has moved or
+    started.
+    """
     body: dict[str, Any] = {"only_untouched": True}
     if days is not None:
         body = {"from": (clock.now() - timedelta(days=days)).isoformat()}

@@ -1,4 +1,4 @@
-"""Routing rules in words: conditions, target, and the order in which people look for them."""
+"""Routing rules in words: conditions, target, and the display order."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ CONDITIONS = (
 )
 FIELDS = (*CONDITIONS, "send_to", "organisation_id", "reason")
 RULES_PER_PAGE = 100
-# A rule as a request names it: fields that are left out match everything.
+# The fields of a rule in a request: an omitted condition matches everything.
 RuleFields = dict[str, str]
 
 
 @dataclass(frozen=True)
 class RuleWords:
-    """The names that rules refer to."""
+    """The names of the objects that rules refer to."""
 
     topics: Topics
     municipalities: Sequence[dict[str, Any]]
@@ -33,11 +33,11 @@ class RuleWords:
 
     @property
     def municipality_options(self) -> list[tuple[str, str]]:
-        """Return the municipalities for a choice."""
+        """Return options for the municipalities."""
         return [("", "любое"), *((one["oktmo"], one["name"]) for one in self.municipalities)]
 
     def municipality(self, oktmo: str | None) -> str:
-        """Return the name of a municipality; a dash for none."""
+        """Return the name of a municipality; a dash for None."""
         if oktmo is None:
             return "—"
         return next((one["name"] for one in self.municipalities if one["oktmo"] == oktmo), oktmo)
@@ -47,13 +47,13 @@ class RuleWords:
         return self.organisations.get(organisation_id, "организация")
 
     def location(self, rule: RuleFields) -> str:
-        """Return the location that a rule names."""
+        """Return the location in a rule's conditions as text; empty if it has none."""
         municipality = rule.get("municipality")
         parts = [self.municipality(municipality)] if municipality else []
         return ", ".join([*parts, *([rule["settlement"]] if rule.get("settlement") else [])])
 
     def page_owner(self, rule: RuleFields) -> str:
-        """Return what a rule says about the owner of the page."""
+        """Return the conditions on the page's owner as text; empty if there are none."""
         parts = []
         if "page_owner_id" in rule:
             parts.append(self.organisation(rule["page_owner_id"]))
@@ -64,7 +64,7 @@ class RuleWords:
         return ", ".join(parts)
 
     def conditions(self, rule: RuleFields) -> str:
-        """Return all conditions of a rule in one line."""
+        """Return all conditions of a rule as one line."""
         parts = [self.topics.words(rule["topic_id"])] if "topic_id" in rule else []
         if location := self.location(rule):
             parts.append(location)
@@ -75,14 +75,14 @@ class RuleWords:
         return "; ".join(parts) or "без условий"
 
     def target(self, rule: Mapping[str, Any]) -> str:
-        """Return who gets the appeals of a rule, or by default."""
+        """Return the name of the target of a rule or of a default."""
         if rule.get("send_to") == "organisation" and rule.get("organisation_id"):
             return self.organisation(rule["organisation_id"])
         return label(rule.get("send_to"), "send_to")
 
 
 def rule_fields(stored: Mapping[str, Any]) -> RuleFields:
-    """Return a stored rule, or a default, as a request would name it."""
+    """Return a stored rule, or a default, as the fields of a request."""
     fields = {name: stored[name] for name in FIELDS if stored.get(name)}
     for name in ("page_owner", "organisation"):
         if stored.get(name):
@@ -91,20 +91,20 @@ def rule_fields(stored: Mapping[str, Any]) -> RuleFields:
 
 
 def named_in(rules: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the names of the organisations that stored rules name, by id."""
+    """Return the names of the organisations that stored rules refer to, by id."""
     refs = [rule.get(name) for rule in rules for name in ("page_owner", "organisation")]
     return {ref["id"]: ref["name"] for ref in refs if ref}
 
 
 async def load_words(visit: Visit, organisations: dict[str, str]) -> RuleWords:
-    """Return the words for rules that name these organisations."""
+    """Return the names for rules; `organisations` has the names of their organisations by id."""
     topics, municipalities = await together(load_topics(visit), visit.api.get("/municipalities", {"limit": 200}))
     return RuleWords(topics, municipalities["items"], organisations)
 
 
 @dataclass(frozen=True)
 class RuleRow:
-    """A row of a table of rules."""
+    """A row of the table of rules."""
 
     id: str
     fields: RuleFields
@@ -116,7 +116,7 @@ class RuleRow:
 
 
 def rule_rows(rules: Iterable[Mapping[str, Any]], words: RuleWords) -> list[RuleRow]:
-    """Return rules by topic, the more specific ones first: in the order in which they are tried."""
+    """Return the rules as rows, by topic in the order of topics, more specific rules first."""
     positions = words.topics.positions
     rows = []
     for rule in rules:
@@ -150,7 +150,7 @@ def _order(fields: RuleFields, positions: Mapping[str, int]) -> tuple[Any, ...]:
 
 
 def sifted(rows: Sequence[RuleRow], *, topic: str, municipality: str, words: str) -> list[RuleRow]:
-    """Return the rows that a filter leaves."""
+    """Return the rows that match the filter."""
     sought = words.casefold().split()
     return [
         row

@@ -1,4 +1,4 @@
-"""Rule sets: which organisation gets an appeal; their versions and differences."""
+"""Rule sets, which decide the organisation of an appeal; their versions and differences."""
 
 from uuid import UUID
 
@@ -26,7 +26,7 @@ PAGE = Page(
 
 @router.get(PATH)
 async def show_rule_sets(visit: VisitDep) -> HTMLResponse:
-    """Show the set in use and all versions."""
+    """Show the active rule set and all versions."""
     active, listed = await together(
         visit.api.get("/rule-sets", {"status": "active", "limit": 1}),
         visit.api.get("/rule-sets", {"limit": 30, **asked(visit, "cursor")}),
@@ -51,7 +51,7 @@ async def show_rule_set(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
 
 @router.get(f"{PATH}/{{rule_set_id}}/changes")
 async def show_changes(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show who would answer by this set, and who answers by the active one."""
+    """Show the differences between this set and the active one."""
     state, changes = await together(
         load_state(visit, rule_set_id), visit.api.get(f"/rule-sets/{rule_set_id}/changes")
     )

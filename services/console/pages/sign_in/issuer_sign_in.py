@@ -30,7 +30,7 @@ _NO_ACCESS = (
 
 
 class _NotSignedIn(Exception):  # noqa: N818
-    """Nobody is signed in; `text` says why."""
+    """The sign-in failed; `text` is the reason for the person."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -40,7 +40,7 @@ class _NotSignedIn(Exception):  # noqa: N818
 
 @router.get("/sign-in/issuer")
 async def go_to_issuer(request: Request, next: str = "/") -> Response:
-    """Send the person to the issuer."""
+    """Redirect the person to the issuer."""
     site, back = get_site(request), return_address(next)
     methods = await site.token_endpoint.methods()
     if methods.issuer is None or methods.client_id is None:
@@ -67,7 +67,7 @@ async def go_to_issuer(request: Request, next: str = "/") -> Response:
 
 @router.get(CALLBACK)
 async def come_back(request: Request, state: str = "", code: str = "") -> Response:
-    """Start a session for the person who comes back from the issuer."""
+    """Start a session for the person whom the issuer sent back."""
     response = await _signed_in(request, state, code)
     response.delete_cookie(SIGN_IN_COOKIE, secure=True, httponly=True, samesite="lax")
     return response
@@ -92,8 +92,8 @@ async def _signed_in(request: Request, state: str, code: str) -> Response:
 
 
 async def _tokens(request: Request, issuer: OidcIssuer, begun: ReturnedSignIn, code: str) -> Tokens:
-    """Return the tokens for the code that the issuer gave. Raise _NotSignedIn."""
-    if not code:  # the person refused, or the issuer did
+    """Return the tokens for the issuer's code. Raise _NotSignedIn if the issuer gives none."""
+    if not code:  # the sign-in was cancelled or refused at the issuer
         raise _NotSignedIn(_REFUSED, 401)
     try:
         return await issuer.exchange(code, begun.verifier, _redirect_uri(request))
@@ -105,7 +105,7 @@ async def _tokens(request: Request, issuer: OidcIssuer, begun: ReturnedSignIn, c
 
 
 async def _person(request: Request, tokens: Tokens) -> UUID:
-    """Return the person of these tokens. Raise _NotSignedIn if the API refuses them, or they have no access."""
+    """Return the person of these tokens. Raise _NotSignedIn if the API refuses them or the person has no access."""
 
     async def token(refused: str | None) -> str | None:
         return tokens.access if refused is None else None
@@ -122,6 +122,6 @@ async def _person(request: Request, tokens: Tokens) -> UUID:
 
 
 def _redirect_uri(request: Request) -> str:
-    """Return the address of the callback; TLS may end before this server, and only loopback does without it."""
+    """Return the address of the callback: a proxy may terminate TLS, so only loopback addresses get `http`."""
     scheme = "http" if request.url.hostname in _LOOPBACK else "https"
     return f"{scheme}://{request.url.netloc}{CALLBACK}"

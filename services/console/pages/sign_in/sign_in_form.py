@@ -1,4 +1,4 @@
-"""The form of the sign-in, and the start of a session."""
+"""The sign-in form, and the start of a session."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 async def sign_in_form(
     request: Request, *, username: str = "", error: str | None = None, back: str = "/", status: int = 200
 ) -> HTMLResponse:
-    """Return the form, with the ways to sign in that the region has."""
+    """Return the form with the sign-in methods of the installation."""
     methods = await get_site(request).token_endpoint.methods()
     html = render(
         "sign_in/sign_in.html",
@@ -34,7 +34,7 @@ async def sign_in_form(
 
 
 async def session_started(request: Request, person_id: UUID, tokens: Tokens, back: str) -> Response:
-    """Start a session in this browser in place of a former one, and lead to a path."""
+    """Start a session in this browser, end its former session, and redirect to `back`."""
     site = get_site(request)
     secret = await site.sessions.start(person_id, tokens)
     if former := request.cookies.get(SESSION_COOKIE):
@@ -53,7 +53,7 @@ async def session_started(request: Request, person_id: UUID, tokens: Tokens, bac
 
 @asynccontextmanager
 async def revoked_on_failure(issuer: TokenIssuer, tokens: Tokens) -> AsyncIterator[None]:
-    """Revoke these tokens if the block fails: nobody could end a session that is not stored."""
+    """Revoke the tokens if the block fails: without a stored session nobody could revoke them later."""
     try:
         yield
     except BaseException:

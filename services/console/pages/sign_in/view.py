@@ -20,7 +20,7 @@ from shared.russian import plural
 
 router = page_router()
 router.include_router(issuer_sign_in.router)
-# Parsing a form takes time, and anybody may send this one.
+# The limits are small because anybody may send these forms, and parsing takes time.
 PAGE = Page(router, body_limits={"/sign-in": 16 * 1024, "/sign-out": 1024})
 log = get_logger(__name__)
 _WRONG = "Имя или пароль не подходят. Проверьте раскладку клавиатуры и Caps Lock."
@@ -30,7 +30,7 @@ _EMPTY = "Введите имя и пароль."
 
 @router.get("/sign-in")
 async def show_sign_in(request: Request, next: str = "/") -> Response:
-    """Show the form."""
+    """Show the sign-in form."""
     return await sign_in_form(request, back=return_address(next))
 
 
@@ -41,7 +41,7 @@ async def sign_in(
     password: Annotated[str, Form(max_length=1000)] = "",
     next: Annotated[str, Form()] = "/",
 ) -> Response:
-    """Start a session and lead to the page that the person wanted to see."""
+    """Start a session and redirect to the page that the person asked for."""
     site = get_site(request)
     back = return_address(next)
     if not username.strip() or not password:
@@ -61,16 +61,16 @@ async def sign_in(
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    """End the session; without one there is nothing to end."""
+    """End the session if there is one, and redirect to the sign-in form."""
     site = get_site(request)
     if secret := request.cookies.get(SESSION_COOKIE):
         try:
             await site.sessions.end(secret)
-        except EndpointUnavailable as error:  # it has ended here, and nobody has its tokens
+        except EndpointUnavailable as error:  # the console's session is deleted, and its tokens with it
             log.warning("tokens not revoked", reason=str(error)[:300])
     response = RedirectResponse("/sign-in", status_code=303)
     response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
-    # Nothing of a citizen stays in the browser.
+    # Remove citizens' data from the browser's cache and storage.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -87,7 +87,9 @@ def _reason(refused: SignInRefused) -> str:
 
 
 def _person(tokens: Tokens) -> UUID:
-    """Return the person of an access token that the API has just given; the API checks its signature."""
+    """Return the person's id from an access token that the API has just issued, so its signature is not verified
+    here.
+    """
     payload = tokens.access.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return UUID(claims["sub"])

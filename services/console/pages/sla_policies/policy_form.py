@@ -1,4 +1,4 @@
-"""The form of an SLA policy: hours, units and shares as people write them."""
+"""The form for an SLA policy: hours, units and shares as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -43,12 +43,12 @@ _OTHER_FAULT = "Слишком большое число или неверное
 
 
 def entered_values(form: Mapping[str, Any]) -> dict[str, str]:
-    """Return what was entered, as text."""
+    """Return the entered values as text."""
     return {name: str(value).strip() for name, value in form.items() if name not in {"key", "version"}}
 
 
 def policy_values(policy: Mapping[str, Any]) -> dict[str, str]:
-    """Return a version as the form shows it; its start is left open, because a new one begins now."""
+    """Return a version as the form's values; the start is left empty, because a new version begins now."""
     names = ("name", "starts_from", *_CONDITIONS, *_UNITS)
     values = {name: str(policy[name] or "") for name in names}
     values |= {name: _plain(policy[name]) for name in (*_HOURS, *_OPTIONAL_HOURS)}
@@ -66,7 +66,7 @@ def policy_values(policy: Mapping[str, Any]) -> dict[str, str]:
 
 
 def policy_body(values: Mapping[str, str], topic: Choice) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the policy as the API takes it, and what is wrong with the fields."""
+    """Return the policy as a request body, and errors by field."""
     faults: dict[str, str] = {}
     body: dict[str, Any] = {name: values[name] for name in (*_CONDITIONS, *_UNITS) if values.get(name)}
     body["topic_id"] = topic.id
@@ -92,7 +92,7 @@ def policy_body(values: Mapping[str, str], topic: Choice) -> tuple[dict[str, Any
 
 
 def policy_faults(problem: ApiProblem) -> dict[str, str]:
-    """Return what the API says about fields, by their names in the form."""
+    """Return texts for the fields that the API refused, by their names in the form."""
     found = {}
     for pointer in problem.fields:
         name = pointer.strip("/").replace("escalation/", "").replace("extensions/", "extend_").replace("/", "_")

@@ -1,4 +1,4 @@
-"""SLA policies in words: for which appeals, and whether they are in effect."""
+"""SLA policies in words: which appeals they apply to, and whether they are in effect."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +10,13 @@ from shared import clock
 
 
 class PolicyWords:
-    """What templates say of a version of a policy."""
+    """The texts about a version of a policy for the templates."""
 
     def __init__(self, topics: Topics) -> None:
         self.topics = topics
 
     def conditions(self, policy: Mapping[str, Any]) -> str:
-        """Return for which appeals a policy is."""
+        """Return as text which appeals a policy applies to."""
         found = [label(policy["urgency"], "urgency")] if policy["urgency"] else []
         if policy["topic_id"]:
             found.append(self.topics.words(policy["topic_id"]))
@@ -36,5 +36,5 @@ class PolicyWords:
         return "ended" if policy["valid_until"] and parsed(policy["valid_until"]) <= now else "current"
 
     def since_ever(self, policy: Mapping[str, Any]) -> bool:
-        """Return whether a policy is one of those that the system came with."""
+        """Return whether a policy was installed with the system: such policies begin in 2000 or earlier."""
         return parsed(policy["valid_from"]).year <= 2000

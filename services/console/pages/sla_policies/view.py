@@ -1,4 +1,4 @@
-"""SLA policies: how long a reply may take, for which appeals; versions are never changed."""
+"""SLA policies: the time limits of replies, by kind of appeal. A change creates a new version."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -52,7 +52,7 @@ async def show_policies(visit: VisitDep) -> HTMLResponse:
 
 @router.get(f"{PATH}/new")
 async def show_new_policy(visit: VisitDep) -> HTMLResponse:
-    """Show the form of a new policy."""
+    """Show the form for a new policy."""
     return await _form(visit, NEW_POLICY)
 
 
@@ -81,7 +81,7 @@ async def show_policy(visit: VisitDep, policy_key: UUID) -> HTMLResponse:
 
 @router.post(f"{PATH}/{{policy_key}}")
 async def change_policy(visit: VisitDep, policy_key: UUID) -> Response:
-    """Give the policy a new version."""
+    """Add a new version of the policy."""
     form = await visit.request.form()
     values, topic = await _entered(visit, form)
     body, faults = policy_body(values, topic)
@@ -99,7 +99,7 @@ async def change_policy(visit: VisitDep, policy_key: UUID) -> Response:
 
 @router.post(f"{PATH}/{{policy_key}}/end")
 async def end_policy(visit: VisitDep, policy_key: UUID) -> Response:
-    """End the policy now."""
+    """End the policy, effective now."""
     form = await visit.request.form()
     try:
         await visit.api.send("DELETE", f"{PATH}/{policy_key}", version=str(form.get("version", "")))

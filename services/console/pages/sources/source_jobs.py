@@ -19,7 +19,7 @@ router = APIRouter()
 
 @router.get("/sources/backfills")
 async def show_backfills(visit: VisitDep) -> HTMLResponse:
-    """Show requested histories with their progress."""
+    """Show the requested backfills with their progress."""
     listed = await visit.api.get("/sources/backfills", {"limit": 30, **asked(visit, "status", "cursor")})
     return visit.render(
         "sources/backfills.html",
@@ -34,7 +34,7 @@ async def show_backfills(visit: VisitDep) -> HTMLResponse:
 
 @router.post("/sources/backfills/{backfill_id}/cancellation")
 async def cancel_backfill(visit: VisitDep, backfill_id: UUID) -> Response:
-    """End a backfill; what it has read stays."""
+    """Cancel a backfill; messages already read are kept."""
     back = local_path(str((await visit.request.form()).get("back", "")), "/sources/backfills")
     try:
         await visit.api.send("POST", f"/sources/backfills/{backfill_id}/cancel")
@@ -45,7 +45,7 @@ async def cancel_backfill(visit: VisitDep, backfill_id: UUID) -> Response:
 
 @router.get("/sources/reconciliations")
 async def show_reconciliations(visit: VisitDep) -> HTMLResponse:
-    """Show comparisons with the networks, and their sums."""
+    """Show the reconciliations with the networks, and their totals."""
     only_gaps = visit.request.query_params.get("gaps") == "yes"
     parameters = {"limit": 30, "with_gaps": only_gaps, **asked(visit, "network", "cursor")}
     listed, summary = await together(
@@ -66,7 +66,7 @@ async def show_reconciliations(visit: VisitDep) -> HTMLResponse:
 
 @router.post("/sources/reconciliations")
 async def reconcile_all(visit: VisitDep) -> Response:
-    """Compare all pages with their networks now."""
+    """Start a reconciliation of all pages."""
     form = await visit.request.form()
     body: dict[str, Any] = {"network": str(form.get("network", "")) or None}
     if form.get("since"):

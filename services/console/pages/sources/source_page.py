@@ -1,4 +1,4 @@
-"""How one page is read."""
+"""How one page is read: its sources, reconciliation, backfill and callback."""
 
 from typing import Any
 from uuid import UUID
@@ -24,18 +24,18 @@ async def show_page_sources(visit: VisitDep, page_id: UUID) -> HTMLResponse:
     return await _page(visit, page_id)
 
 
-# Where the address is after a refused form.
+# A refused form leaves the browser at one of these addresses.
 @router.get("/sources/{page_id}/reconciliations")
 @router.get("/sources/{page_id}/backfills")
 @router.get("/sources/{page_id}/callback")
 async def return_to_page(visit: VisitDep, page_id: UUID) -> Response:
-    """Lead to the page."""
+    """Redirect to the page's sources."""
     return visit.redirect(f"/sources/{page_id}")
 
 
 @router.post("/sources/{page_id}/reconciliations")
 async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
-    """Compare the page with its network now."""
+    """Start a reconciliation of the page."""
     form = await visit.request.form()
     body = {"since": start_of_day(str(form["since"]))} if form.get("since") else {}
     note = "Сверка начата: результат появится здесь"
@@ -44,7 +44,7 @@ async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
 
 @router.post("/sources/{page_id}/backfills")
 async def backfill_page(visit: VisitDep, page_id: UUID) -> Response:
-    """Read the history of the page."""
+    """Request a backfill of the page."""
     form = await visit.request.form()
     since = start_of_day(str(form.get("since", "")))
     entered = {"since": str(form.get("since", "")), "open_appeals": "yes" if form.get("open_appeals") else ""}
@@ -65,7 +65,7 @@ async def backfill_page(visit: VisitDep, page_id: UUID) -> Response:
 
 @router.post("/sources/{page_id}/callback")
 async def register_callback(visit: VisitDep, page_id: UUID) -> Response:
-    """Register push that somebody set up in the network by hand."""
+    """Register a callback that somebody set up in the network by hand."""
     form = await visit.request.form()
     body = {name: str(form[name]).strip() for name in ("secret", "confirmation_code") if form.get(name)}
     try:
@@ -78,7 +78,7 @@ async def register_callback(visit: VisitDep, page_id: UUID) -> Response:
 
 @router.post("/sources/{page_id}/callback/removal")
 async def remove_callback(visit: VisitDep, page_id: UUID) -> Response:
-    """Delete the registration of push."""
+    """Delete the callback registration."""
     await visit.api.send("DELETE", f"/sources/{page_id}/callback")
     return visit.redirect(f"/sources/{page_id}", note="Уведомления соцсети отключены. Страница читается опросом")
 

@@ -1,4 +1,4 @@
-"""Tokens of the networks with their states, and how many calls are left. A token is never shown."""
+"""Network tokens with their states, and the remaining calls. A token's value is never shown."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,13 +22,13 @@ router = APIRouter()
 
 @router.get("/sources/tokens")
 async def show_tokens(visit: VisitDep) -> HTMLResponse:
-    """Show the tokens that need a person, those for all pages, and the form for a new one."""
+    """Show the tokens that need a person's action, those for all pages, and the form for a new one."""
     return await _tokens(visit)
 
 
 @router.post("/sources/tokens")
 async def add_token(visit: VisitDep) -> Response:
-    """Add a token. It is not shown again, not even when it was refused."""
+    """Add a token. Its value is not shown again, even if the API refused it."""
     form = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
     body: dict[str, Any] = {name: form[name] for name in ("network", "kind", *_SECRETS) if form.get(name)}
     entered = {name: value for name, value in form.items() if name not in _SECRETS}
@@ -47,7 +47,7 @@ async def add_token(visit: VisitDep) -> Response:
 
 @router.post("/sources/tokens/{token_id}/recovery")
 async def recover_token(visit: VisitDep, token_id: UUID) -> Response:
-    """Use a token again, after a person solved what the network asked."""
+    """Use a token again, after a person completed the check that the network required."""
     form = await visit.request.form()
     body = {name: str(form[name]).strip() for name in ("captcha_key", "success_token") if form.get(name)}
     try:
@@ -67,7 +67,7 @@ async def remove_token(visit: VisitDep, token_id: UUID) -> Response:
 
 @router.get("/sources/limits")
 async def show_limits(visit: VisitDep) -> HTMLResponse:
-    """Show how many calls of the networks are left today."""
+    """Show how many network calls are left today."""
     budgets = []
     if visit.may("sources:inspect"):
         budgets = (await visit.api.get("/sources/call-budgets"))["items"]

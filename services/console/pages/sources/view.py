@@ -1,4 +1,4 @@
-"""How messages are collected: pages and their sources, tokens, limits, backfills, reconciliations."""
+"""Collection of messages: pages and their sources, tokens, limits, backfills, reconciliations."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ PAGE = Page(
 
 @router.get(PATH)
 async def show_sources(visit: VisitDep) -> HTMLResponse:
-    """Show which pages are read, and how well."""
+    """Show all pages with the state of their collection."""
     if visit.request.query_params.get("state") == "bad":
         found = [page async for page in pages_with_problems(visit, asked(visit, "network")["network"])]
         listed: dict[str, Any] = {"items": found}
@@ -38,6 +38,6 @@ async def show_sources(visit: VisitDep) -> HTMLResponse:
     )
 
 
-# `source_page` has a route with an id where the other routes have names.
+# The last router: its route with an id would also match the fixed paths of the others.
 for part in (source_tokens, source_jobs, source_page):
     router.include_router(part.router)

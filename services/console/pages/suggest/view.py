@@ -1,4 +1,4 @@
-"""What fields offer while somebody types: `<option>` elements for their `<datalist>`."""
+"""Suggestions while a person types: `<option>` elements for the `<datalist>` of a field."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ def _options(visit: Visit, options: list[tuple[str, str]]) -> HTMLResponse:
 
 @router.get("/suggest/appeals")
 async def suggest_searches(visit: VisitDep, q: Typed = "") -> HTMLResponse:
-    """Offer names of locations and topics."""
+    """Suggest names of locations and topics."""
     if not q.strip() or not visit.may("appeals:read"):
         return _options(visit, [])
     try:
@@ -60,7 +60,7 @@ async def suggest_topics(visit: VisitDep, field: Name = "topic") -> HTMLResponse
 
 @router.get("/suggest/tags")
 async def suggest_tags(visit: VisitDep, tag: Typed = "") -> HTMLResponse:
-    """Offer tags that were used before."""
+    """Suggest tags that are already in use."""
     if not visit.may("appeals:read"):
         return _options(visit, [])
     try:

@@ -1,4 +1,4 @@
-"""What in the system needs a person now: pages that are not read, tokens, failed deliveries."""
+"""Problems of the system that need a person's action: unreadable pages, tokens, failed deliveries."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ PAGE = Page(
         ),
     ),
 )
-# Lists of the API have no total: beyond this many it is said that there are more.
+# The API's lists have no total: for longer lists the page shows only that there are more.
 _COUNTED = 50
 
 
 @dataclass(frozen=True)
 class Concern:
-    """One thing to look at: how many of it there are, and where."""
+    """The result of one check: how many problems there are, and the page that shows them."""
 
     title: str
     quiet: str
@@ -39,7 +39,7 @@ class Concern:
 
 @router.get(PATH)
 async def show_system(visit: VisitDep) -> HTMLResponse:
-    """Show what needs a person; only what the person may see is asked for."""
+    """Show the results of the checks that the person has the right to see."""
     checks = [check for right, check in _CHECKS if visit.may(right)]
     concerns: list[Concern] = await together(*(check(visit) for check in checks))
     return visit.render(
@@ -67,7 +67,7 @@ async def _tokens(visit: Visit) -> Concern:
 
 
 def _listed(path: str, page: str, title: str, quiet: str) -> Callable[[Visit], Awaitable[Concern]]:
-    """Return the check of a list that is empty when all is well."""
+    """Return the check of a list in which every item is a problem."""
 
     async def check(visit: Visit) -> Concern:
         where, _, status = path.partition("?status=")

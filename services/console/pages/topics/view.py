@@ -22,7 +22,7 @@ PAGE = Page(
 
 @router.get(PATH)
 async def show_topics(visit: VisitDep) -> HTMLResponse:
-    """Show the groups with their topics, or those that fit some words."""
+    """Show the groups with their topics, or only the topics that match some words."""
     parameters = asked(visit, "q", "cursor")
     level = "all" if parameters["q"] else "group"
     listed = await visit.api.get("/topics", {"limit": 200, "level": level, **parameters})
@@ -37,7 +37,7 @@ async def show_topics(visit: VisitDep) -> HTMLResponse:
 
 @router.get(f"{PATH}/{{topic_id}}")
 async def show_topic(visit: VisitDep, topic_id: UUID) -> HTMLResponse:
-    """Show what a topic includes, and what it does not."""
+    """Show what a topic includes and what it excludes."""
     topic, within = await together(
         visit.api.get(f"/topics/{topic_id}"), visit.api.get("/topics", {"group_id": str(topic_id), "limit": 200})
     )

@@ -1,4 +1,4 @@
-"""Deliveries: what was sent to an endpoint, and what its system answered."""
+"""Deliveries: what was sent to an endpoint, and how it responded."""
 
 import json
 from uuid import UUID

@@ -21,7 +21,7 @@ _TOO_MANY = "Подписок уже столько, сколько разреш
 
 @dataclass
 class EndpointFields:
-    """What was entered, and what is wrong with it."""
+    """The entered values of an endpoint, and their errors."""
 
     url: str = ""
     description: str = ""
@@ -31,7 +31,7 @@ class EndpointFields:
     refusal: str = ""
 
     def body(self) -> dict[str, Any]:
-        """Return the fields as the API takes them."""
+        """Return the fields as a request body for the API."""
         return {
             "url": self.url,
             "description": self.description,
@@ -41,7 +41,7 @@ class EndpointFields:
 
 
 def read_fields(form: FormData) -> EndpointFields:
-    """Return what was entered."""
+    """Return the entered values."""
     fields = EndpointFields(
         str(form.get("url", "")).strip(),
         str(form.get("description", "")).strip(),
@@ -56,7 +56,7 @@ def read_fields(form: FormData) -> EndpointFields:
 
 
 def endpoint_refusal(problem: ApiProblem, fields: EndpointFields) -> EndpointFields:
-    """Put the refusal of the API beside the fields; what the form cannot mend is raised again."""
+    """Return the fields with the API's refusal as errors. Raise the problem if the form cannot correct it."""
     if problem.status == 403 and any(pointer.startswith("/event_types") for pointer in problem.fields):
         fields.errors["event_types"] = _NO_RIGHT
     elif "/url" in problem.fields:
@@ -71,6 +71,6 @@ def endpoint_refusal(problem: ApiProblem, fields: EndpointFields) -> EndpointFie
 
 
 async def selectable_types(visit: Visit) -> list[str]:
-    """Return the event types whose right the person has."""
+    """Return the event types that the person has the right to."""
     listed = await visit.api.get("/webhooks/event-types")
     return [one["type"] for one in listed["items"] if visit.may(one["right"]) and one["type"] != "webhook.test"]

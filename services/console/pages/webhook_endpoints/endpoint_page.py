@@ -1,4 +1,4 @@
-"""One endpoint: its state, settings, secret and consent."""
+"""One webhook endpoint: its state, settings, secret and consent."""
 
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ _SWITCHED = {
     True: "Подписка включена.",
     False: "Подписка выключена. Неотправленные события помечены недоставленными.",
 }
-# Actions without fields: method and path of the call, and what is said afterwards.
+# Actions without fields: method and path of the API call, and the note shown afterwards.
 _ACTIONS = {
     "consent": ("POST", "consent", "Согласие записано: тексты уходят без масок."),
     "withdrawal": ("DELETE", "consent", "Согласие отозвано: персональные данные в текстах скрываются."),
@@ -58,7 +58,7 @@ async def change_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
 
 @router.post("/webhooks/{endpoint_id}/activity")
 async def switch_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
-    """Switch an endpoint on or off."""
+    """Activate or deactivate an endpoint."""
     form = await visit.request.form()
     active = form.get("active") == "yes"
     try:
@@ -70,7 +70,7 @@ async def switch_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
 
 @router.post("/webhooks/{endpoint_id}/secret")
 async def rotate_secret(visit: VisitDep, endpoint_id: UUID) -> Response:
-    """Create a new secret and show it, this once."""
+    """Create a new secret and show it; it cannot be shown again."""
     version = str((await visit.request.form()).get("version", ""))
     try:
         answer = await visit.api.send("POST", f"/webhooks/endpoints/{endpoint_id}/rotate-secret", version=version)
@@ -101,7 +101,7 @@ async def remove_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
 
 @router.post("/webhooks/{endpoint_id}/{action}")
 async def act(visit: VisitDep, endpoint_id: UUID, action: str) -> Response:
-    """Consent, withdraw the consent, or take the endpoint over."""
+    """Give or withdraw the consent, or take responsibility for the endpoint."""
     back = f"/webhooks/{endpoint_id}"
     if action not in _ACTIONS:
         return visit.redirect(back)

@@ -69,20 +69,20 @@ _WORDS = {name: words for group in EVENTS.values() for name, words in group.item
 
 
 def event_words(event_type: str) -> str:
-    """Return an event type in words; a type that is not known here by its name."""
+    """Return the Russian label of an event type; its name if it has no label."""
     return _WORDS.get(event_type, event_type)
 
 
 @dataclass(frozen=True)
 class EventGroup:
-    """Event types of one kind, for a choice."""
+    """Event types of one kind, as options."""
 
     title: str
     types: list[tuple[str, str]]
 
 
 def event_groups(allowed: Iterable[str]) -> list[EventGroup]:
-    """Return the event types of these that the API offers, by kind."""
+    """Return these event types, which the API offers, grouped by kind."""
     left = dict.fromkeys(allowed)
     groups = []
     for title, types in EVENTS.items():

@@ -1,4 +1,4 @@
-"""Webhooks: systems that are notified when something happens."""
+"""Webhooks: other systems that are notified of events."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,13 +40,13 @@ async def show_endpoints(visit: VisitDep) -> HTMLResponse:
 
 @router.get(f"{PATH}/new")
 async def show_new_endpoint(visit: VisitDep) -> HTMLResponse:
-    """Show the form of a new endpoint."""
+    """Show the form for a new endpoint."""
     return await _form(visit, EndpointFields())
 
 
 @router.post(f"{PATH}/new")
 async def create_endpoint(visit: VisitDep) -> Response:
-    """Create an endpoint and show its secret, this once: it is in no address and no cookie."""
+    """Create an endpoint and show its secret in the response: it is put into no address and no cookie."""
     form = await visit.request.form()
     fields = read_fields(form)
     if fields.errors:

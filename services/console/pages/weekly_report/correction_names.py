@@ -1,4 +1,4 @@
-"""Figures that changed after publication, named in words instead of their pointers into the document."""
+"""Russian names for figures that changed after publication; the API gives their pointers into the document."""
 
 from typing import Any
 
@@ -30,9 +30,9 @@ _NAMES = {
     "reach": "охват", "reach_share": "охват в процентах подписчиков", "mean_post_reach": "средний охват записи",
     "graded": "оценено ответов", "kappa": "согласие экспертов", "text": "текст", "reason": "причина",
 }  # fmt: skip
-# Steps that say nothing beside what follows them.
+# Parts of a pointer that add nothing to the name.
 _SILENT = frozenset({"measures", "organisations", "subtopics", "locations", "value", "groups", "formulas"})
-# The first of these fields that an element has identifies it in its list.
+# An element of a list is identified by the first of these fields that it has.
 _KEYS = (
     "channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "number",
     "name",
@@ -41,7 +41,7 @@ _TITLES = ("label", "title", "name", "text", "code")
 
 
 def correction_rows(answer: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the corrections of a report: where, as published, and by the data of today."""
+    """Return the corrections of a report: the figure's name, its published value, and its value from today's data."""
     report = answer["report"]
     names = {definition["code"]: definition["name"] for definition in report["definitions"]}
     return [

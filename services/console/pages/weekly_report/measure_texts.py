@@ -1,4 +1,4 @@
-"""Values of the report's measures as people read them; percentages are 0 to 100 in the report."""
+"""Values of the report's measures as text; the report has percentages from 0 to 100."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _CHANGE_SUFFIXES = {"percent": "п.\N{NO-BREAK SPACE}п.", "hours": "ч"}
 
 
 def measured(value: float | None, unit: str) -> str:
-    """Return a value: «94,1 %», «12», «3,4 ч», «4,62»."""
+    """Return a value as text: «94,1 %», «12», «3,4 ч», «4,62»."""
     if value is None:
         return NO_DATA
     return _with_suffix(_number(value, unit), _SUFFIXES.get(unit))
 
 
 def changed(change: float | None, unit: str) -> str:
-    """Return the difference to last week: «+2,1 п. п.»."""
+    """Return the change since the previous week as text: «+2,1 п. п.»."""
     if change is None:
         return NO_DATA
     whole = unit == "count" and float(change).is_integer()

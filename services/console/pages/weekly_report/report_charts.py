@@ -10,7 +10,7 @@ _LEGEND = ("эта неделя", "прошлая неделя")
 
 
 def weeks_chart(weeks: list[dict[str, Any]]) -> LineChart:
-    """Return the appeals of the listed weeks, oldest first."""
+    """Return the chart of appeals in the listed weeks, oldest first."""
     return line_chart(
         "Обращений по неделям",
         [(days_of_week(week["week"]), week["appeals"], f"{count(week['appeals'])}") for week in reversed(weeks)],
@@ -18,7 +18,7 @@ def weeks_chart(weeks: list[dict[str, Any]]) -> LineChart:
 
 
 def report_charts(report: dict[str, Any]) -> dict[str, BarChart]:
-    """Return the charts of a report by the name of their section; without appeals there are none."""
+    """Return the charts of a report by section name; none if the report has no appeals."""
     if not report["outcomes"]["opened"]:
         return {}
     charts = {

@@ -1,4 +1,4 @@
-"""The rows behind a number of the weekly report, as they are now."""
+"""The rows that a figure of the weekly report counts, by today's data."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -57,7 +57,7 @@ _FLAGS = {
 
 @router.get("/reports/{week}/rows/{population}.csv")
 async def download_rows(visit: VisitDep, week: str, population: str) -> Response:
-    """Pass on all rows of the week as CSV. Stands first: the other route would take the ending too."""
+    """Return all rows of the week as CSV from the API. Declared first: the route below would also match `.csv`."""
     if population not in POPULATIONS:
         raise HTTPException(404)
     week = known_week(week)
@@ -66,7 +66,7 @@ async def download_rows(visit: VisitDep, week: str, population: str) -> Response
 
 @router.get("/reports/{week}/rows/{population}")
 async def show_rows(visit: VisitDep, week: str, population: str) -> HTMLResponse:
-    """Show a page of the rows that a number counts."""
+    """Show a page of the rows that a figure counts."""
     if population not in POPULATIONS:
         raise HTTPException(404)
     week = known_week(week)
@@ -105,7 +105,7 @@ def _names(
 ) -> dict[str, dict[str, str]]:
     """Return the names of channels, municipalities, topics and organisations by their keys.
 
-    The report has no municipality without appeals; pages are also in these.
+    Municipalities come from the API too: the report leaves out those without appeals, but pages belong to them.
     """
     groups = report["peer_groups"]
     return {
@@ -121,7 +121,7 @@ def _names(
 
 
 def described(population: str, values: dict[str, Any]) -> str:
-    """Return what the population says of a row."""
+    """Return the row's values as text, as its population needs."""
     match population:
         case "opened":
             words = [

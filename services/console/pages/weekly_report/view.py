@@ -1,4 +1,4 @@
-"""The weekly report: the weeks, and what the leadership reads of one, with the rows behind its numbers."""
+"""The weekly report: the list of weeks, and one week's report with links to the rows that its figures count."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _GROUP_ROWS = 100
 
 @router.get(PATH)
 async def show_weeks(visit: VisitDep, cursor: str | None = None, week: str | None = None) -> Response:
-    """Show the published reports, newest first; `week` leads to a week that was typed."""
+    """Show the published reports, newest first; with a typed `week`, redirect to its report."""
     if week:
         return visit.redirect(f"{PATH}/{known_week(week.strip())}")
     listed = await visit.api.get("/reports/weekly", {"limit": _PAGE_SIZE, "cursor": cursor})
@@ -44,13 +44,13 @@ async def show_weeks(visit: VisitDep, cursor: str | None = None, week: str | Non
 
 @router.get(PATH + "/weekly/{week}")
 async def lead_to_report(visit: VisitDep, week: str) -> Response:
-    """Lead to the report: letters name it by the address that it has in the API."""
+    """Redirect to the report: e-mails have its API path."""
     return visit.redirect(f"{PATH}/{known_week(week)}")
 
 
 @router.get(PATH + "/{week}")
 async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
-    """Show the report of a week as it was published, or as it stands now."""
+    """Show the report of a week as published or, before publication, by today's data."""
     answer = await visit.api.get(f"/reports/weekly/{known_week(week)}")
     report = answer["report"]
     definitions = {definition["code"]: definition for definition in report["definitions"]}
@@ -72,7 +72,7 @@ async def show_report(visit: VisitDep, week: str) -> HTMLResponse:
 
 @router.get(PATH + "/{week}/organisations")
 async def show_organisations(visit: VisitDep, week: str) -> Response:
-    """Show a group of peers: each organisation with its figures and rank."""
+    """Show a peer group: its organisations with their figures and ranks."""
     asked = visit.request.query_params
     groups = (await visit.api.get(f"/reports/weekly/{known_week(week)}"))["report"]["peer_groups"]
     group = next((one for one in groups if one["code"] == asked.get("group")), groups[0] if groups else None)
@@ -92,13 +92,13 @@ async def show_organisations(visit: VisitDep, week: str) -> Response:
 @router.get(PATH + "/{week}/report.html")
 @router.get(PATH + "/{week}/report.json")
 async def download_report(visit: VisitDep, week: str) -> Response:
-    """Pass on the report as a file."""
+    """Return the report as a file from the API."""
     kind = visit.request.url.path.rpartition(".")[2]
     return await download(visit, f"/reports/weekly/{known_week(week)}.{kind}", f"weekly-report-{week}.{kind}")
 
 
 def _deleting(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the organisations that deleted questions or closed appeals without an answer, most first."""
+    """Return the organisations that deleted questions or closed appeals without an answer, most deletions first."""
     rows = [row for group in report["peer_groups"] for row in group["organisations"]]
     found = [row for row in rows if row["deleted"] or row["closed_unanswered"]]
     return sorted(found, key=lambda row: (-row["deleted"], -row["closed_unanswered"]))

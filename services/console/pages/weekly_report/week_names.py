@@ -1,4 +1,4 @@
-"""Weeks as addresses and files name them: «2026-W48»."""
+"""Weeks in addresses and file names: «2026-W48»."""
 
 import re
 from contextlib import suppress
@@ -10,7 +10,7 @@ from shared import clock
 
 
 def known_week(week: str) -> str:
-    """Return the week, if it is one that the calendar has and that has begun."""
+    """Return the week if it exists in the calendar and has begun; otherwise raise 404."""
     if re.fullmatch(r"20[0-9]{2}-W[0-9]{2}", week) is not None:
         with suppress(ValueError):
             if (monday := _monday(week)) <= clock.today():
@@ -25,7 +25,7 @@ def week_name(day: date) -> str:
 
 
 def shifted_week(week: str, weeks: int) -> str:
-    """Return the week so many weeks later."""
+    """Return the week that is `weeks` later."""
     return week_name(_monday(week) + timedelta(weeks=weeks))
 
 
