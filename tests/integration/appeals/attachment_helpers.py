@@ -1,4 +1,4 @@
-"""Uploads of photos in tests, over real HTTP."""
+"""Helpers for tests of attachments: upload photos over real HTTP."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ PATH = "/api/v1/attachments"
 
 @asynccontextmanager
 async def http_client(scenario: AppealsScenario) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve the service, and yield a client that signs requests."""
+    """Start an HTTP server for the service; yield a client that signs its requests."""
     transport = scenario.appeals.client._transport
     assert isinstance(transport, httpx.ASGITransport)
     async with served(transport.app) as url, httpx.AsyncClient(base_url=url, timeout=60) as client:
@@ -25,7 +25,7 @@ async def http_client(scenario: AppealsScenario) -> AsyncIterator[httpx.AsyncCli
 
 
 def headers(scenario: AppealsScenario, role: str = "executor", org: UUID | None = None) -> dict[str, str]:
-    """Return the headers of a person of the scenario's organisation, or of another one."""
+    """Return the request headers of a person of the scenario's organisation or of `org`; moderators have none."""
     return scenario.appeals.headers(role, None if role == "moderator" else org or scenario.organisation)
 
 
@@ -37,12 +37,12 @@ async def upload(
     kind: str = "image/jpeg",
     **who: Any,
 ) -> httpx.Response:
-    """Upload a photo."""
+    """Upload a photo; return the response."""
     return await http.post(PATH, files={"file": (name, content, kind)}, headers=headers(scenario, **who))
 
 
 async def uploaded(scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, **more: Any) -> Any:
-    """Upload a photo; return the attachment."""
+    """Upload a photo, which must be accepted; return the attachment."""
     answer = await upload(scenario, http, content, **more)
     assert answer.status_code == 201, answer.text
     return answer.json()

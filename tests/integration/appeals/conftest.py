@@ -27,7 +27,7 @@ WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 
 @dataclass
 class AppealsScenario:
-    """The service under test, its organisations and pages, and the actions of tests on it."""
+    """The service under test, its organisations and pages, and the actions that tests perform on it."""
 
     database: TestDatabase
     appeals: ServiceUnderTest
@@ -40,13 +40,13 @@ class AppealsScenario:
     _read_until: int = 0
 
     async def handle_job(self, name: str, payload: dict[str, Any]) -> None:
-        """Handle a job as the worker does."""
+        """Run the handler of a job, as the worker does."""
         queue = self.appeals.service.jobs
         assert queue is not None
         await queue.handlers[name](payload)
 
     async def handle_schedule(self, name: str) -> None:
-        """Run a schedule once, as the worker does."""
+        """Run a scheduled job once, as the worker does."""
         queue = self.appeals.service.jobs
         assert queue is not None
         await queue.schedules[name][1]()
@@ -66,7 +66,7 @@ class AppealsScenario:
         publication_id: UUID | None = None,
         attachments: list[dict[str, Any]] | None = None,
     ) -> UUID:
-        """Insert a row of `messages` and its event, with ingest's rights."""
+        """Insert a message and its event, with the database rights of ingest; return the message's id."""
         message_id = uuid4()
         page = page or self.page
         organisation, network = self.pages[page]
@@ -99,7 +99,7 @@ class AppealsScenario:
         return str(await self.ingest.fetchval("SELECT external_id FROM messages WHERE id = $1", message_id))
 
     async def emit(self, event: str, subject: UUID, organisation: UUID | None, **data: Any) -> None:
-        """Insert an event of ingest."""
+        """Insert an event as ingest does."""
         await self.ingest.execute(
             """INSERT INTO events (id, type, subject_id, organisation_id, actor, occurred_at, created_at, data)
                VALUES ($1, $2, $3, $4, 'ingest', now(), clock_timestamp(), $5::text::jsonb)""",
@@ -111,8 +111,8 @@ class AppealsScenario:
         )
 
     async def process_events(self) -> None:
-        """Assign positions to new events and let the service's consumers catch up, also with each other's
-        events.
+        """Assign positions to new events and run the consumers until none is left, including the events that
+        they emit themselves.
         """
         database = self.appeals.service.database
         while await self._has_unnumbered_rows() and await number_committed_events(database):
@@ -124,13 +124,13 @@ class AppealsScenario:
             self._read_until = max((row["last"] for row in new), default=self._read_until)
             types = {row["type"] for row in new}
             for consumer in self.appeals.service.consumers:
-                # Only tests of the search need its documents.
+                # Only tests of search need the search index: they call `index_texts`.
                 if consumer.name != "search" and not types.isdisjoint(consumer.types):
                     while await consumer.process_batch(database) == BATCH:
                         pass
 
     async def _has_unnumbered_rows(self) -> bool:
-        # A run of the relay that finds nothing costs a transaction with six statements of SQLAlchemy.
+        # Cheaper than to run the relay in vain: that costs a transaction of six SQLAlchemy statements.
         return bool(
             await self.ingest.fetchval(
                 """SELECT EXISTS (SELECT FROM events WHERE position IS NULL)
@@ -139,7 +139,7 @@ class AppealsScenario:
         )
 
     async def index_texts(self) -> None:
-        """Let the consumer of the search catch up, and run its jobs."""
+        """Let the search consumer handle all new events, and run the jobs that it enqueued."""
         (consumer,) = (one for one in self.appeals.service.consumers if one.name == "search")
         while await consumer.process_batch(self.appeals.service.database) == BATCH:
             pass
@@ -154,7 +154,7 @@ class AppealsScenario:
             await self.handle_job(job["entrypoint"], json.loads(job["payload"]))
 
     async def citizen_writes(self, text: str, **details: Any) -> UUID:
-        """Insert a message of a citizen (or the community) and let the service handle it."""
+        """Insert a message of a citizen (or of the community); let the service handle it; return its id."""
         message_id = await self.insert_message(text, **details)
         await self.process_events()
         return message_id
@@ -177,14 +177,14 @@ class AppealsScenario:
         )
 
     async def all(self, **query: Any) -> list[dict[str, Any]]:
-        """Return the moderator's list of appeals."""
+        """Return the first page of the appeals that a moderator sees."""
         answer = await self.get("/appeals", **query)
         assert answer.status_code == 200, answer.text
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
 
     async def single_appeal(self) -> dict[str, Any]:
-        """Return the only appeal with all details."""
+        """Return the only existing appeal, with all details."""
         (found,) = await self.all()
         return await self.appeal(found["id"])
 
@@ -198,13 +198,13 @@ class AppealsScenario:
     async def move(
         self, appeal: dict[str, Any], to: str, *, role: str = "moderator", **body: Any
     ) -> httpx.Response:
-        """Move an appeal in the version that was just read."""
+        """Move an appeal to another status, with its version from `appeal` in `If-Match`."""
         return await self.post(
             f"/appeals/{appeal['id']}/moves", {"to": to, **body}, role=role, If_Match=f'"{appeal["version"]}"'
         )
 
     async def emit_published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
-        """Emit the event saying that our reply was published."""
+        """Emit the event that ingest published our reply, and let the service handle it."""
         await self.emit(
             "publication.published",
             uuid4(),
@@ -259,7 +259,7 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Appe
 
 @pytest.fixture
 def images_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encode images in this process, for tests that are not about the files: a process for each takes longer."""
+    """Encode images in the test's own process: starting one per image is slow, and only tests of files need it."""
 
     async def clean(content: bytes) -> images.CleanImage:
         return images.CleanImage(*image_program.reencode(content))

@@ -1,4 +1,4 @@
-"""Helpers for tests of colleagues: people registered with access, and requests of one of them."""
+"""Helpers for tests of colleagues: register people with access and send requests as one of them."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +9,7 @@ from tests.integration.appeals.conftest import AppealsScenario
 
 
 class Colleague:
-    """A registered person, and the requests that they send."""
+    """A registered person, who can send requests."""
 
     def __init__(self, scenario: AppealsScenario, person_id: UUID, role: str, organisation: UUID | None) -> None:
         self.id, self.role, self.organisation = person_id, role, organisation
@@ -17,7 +17,7 @@ class Colleague:
 
     @property
     def ref(self) -> str:
-        """Return the id as JSON shows it."""
+        """Return the id as a string, as JSON has it."""
         return str(self.id)
 
     async def request(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
@@ -44,7 +44,7 @@ class Colleague:
 async def register(
     scenario: AppealsScenario, name: str, role: str = "executor", organisation: UUID | None = None
 ) -> Colleague:
-    """Register a person, as registry does: of the scenario's organisation unless the role is of the centre."""
+    """Insert a person, as registry does: of the scenario's organisation unless the role belongs to the centre."""
     person_id = uuid4()
     place = None if role in {"moderator", "head", "auditor"} else organisation or scenario.organisation
     connection = await scenario.database.connect("registry")

@@ -1,4 +1,4 @@
-"""Helpers for tests of replies: two moderators, and ingest's events about a reply."""
+"""Helpers for tests of replies: requests of several people, and ingest's events about a reply."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ COLLEAGUE = str(UUID(int=2))
 
 
 async def appeal(scenario: AppealsScenario, *, author: str = "anna", thread: str = "vk:-101_1") -> dict[str, Any]:
-    """Create an appeal of this author and return it with all details."""
+    """Let this author write a question; return the appeal that it opens, with all details."""
     message = await scenario.citizen_writes(QUESTION, author=author, thread=thread)
     row = await scenario.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
     return await scenario.appeal(str(row))
@@ -24,7 +24,7 @@ async def appeal(scenario: AppealsScenario, *, author: str = "anna", thread: str
 async def send(
     scenario: AppealsScenario, path: str, body: Any = None, *, subject: str = CENTRE_SUBJECT, **headers: str
 ) -> httpx.Response:
-    """Send a request of one of several moderators; header names are given with underscores."""
+    """Send a POST request as the moderator `subject`; header names are given with underscores."""
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     token = scenario.appeals.token("moderator", subject=subject)
     return await scenario.appeals.client.post(
@@ -35,7 +35,7 @@ async def send(
 async def answer(
     scenario: AppealsScenario, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
 ) -> Any:
-    """Submit a reply to an appeal; it is queued."""
+    """Submit a reply to an appeal as a moderator; return the queued reply."""
     sent = await send(scenario, f"/appeals/{found['id']}/replies", {"text": text, **body})
     assert sent.status_code == 201, sent.text
     return sent.json()
@@ -44,19 +44,19 @@ async def answer(
 async def reply_fails(
     scenario: AppealsScenario, reply: dict[str, Any], message: str = "Сеть не дала доступа."
 ) -> None:
-    """Emit the event saying that the network refused the reply for good."""
+    """Emit the event that the network finally refused the reply."""
     failure = {"code": "vk:15", "message": message, "final": True}
     await publication_event(scenario, reply, "failed", failure=failure)
 
 
 async def publication_event(scenario: AppealsScenario, reply: dict[str, Any], outcome: str, **data: Any) -> None:
-    """Emit an event about the reply's publication."""
+    """Emit `publication.<outcome>` for the reply and let the service handle it."""
     await scenario.emit(f"publication.{outcome}", uuid4(), scenario.organisation, reply_id=reply["id"], **data)
     await scenario.process_events()
 
 
 async def restart_publication(scenario: AppealsScenario, reply: dict[str, Any]) -> None:
-    """Store the publication of a failed reply as if ingest had restarted it."""
+    """Insert a queued publication of a failed reply, as if ingest had restarted it."""
     await scenario.ingest.execute(
         """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
            thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
@@ -66,7 +66,7 @@ async def restart_publication(scenario: AppealsScenario, reply: dict[str, Any]) 
 
 
 async def publication_jobs(scenario: AppealsScenario) -> list[tuple[UUID, UUID]]:
-    """Return reply and message of each enqueued publication request, oldest first."""
+    """Return the reply id and message id of each enqueued publication request, oldest first."""
     connection = await scenario.database.connect()
     rows = await connection.fetch(
         "SELECT payload FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 ORDER BY id", jobs.REQUEST_PUBLICATION
@@ -77,7 +77,7 @@ async def publication_jobs(scenario: AppealsScenario) -> list[tuple[UUID, UUID]]
 
 
 async def execute(scenario: AppealsScenario, statement: str, *values: Any) -> None:
-    """Execute SQL with the rights of appeals."""
+    """Execute an SQL statement with the database rights of appeals."""
     connection = await scenario.database.connect("appeals")
     try:
         await connection.execute(statement, *values)
@@ -96,7 +96,7 @@ async def request(
     subject: str = CENTRE_SUBJECT,
     **headers: str,
 ) -> httpx.Response:
-    """Send a request of a person of the appeal's organisation, or of `org`; moderators have none."""
+    """Send a request as a person of the scenario's organisation or of `org`; moderators have none."""
     organisation = None if role == "moderator" else org or scenario.organisation
     token = scenario.appeals.token(role, organisation, subject=subject)
     more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -108,7 +108,7 @@ async def request(
 async def draft(
     scenario: AppealsScenario, found: dict[str, Any], text: str = "Начнём в понедельник.", **body: Any
 ) -> Any:
-    """Begin a draft as an executor of the organisation."""
+    """Create a draft as an executor of the organisation; return it."""
     made = await request(
         scenario, "POST", f"/appeals/{found['id']}/replies", {"text": text, "status": "draft", **body}
     )
@@ -117,7 +117,7 @@ async def draft(
 
 
 async def require_approval(scenario: AppealsScenario, **conditions: Any) -> Any:
-    """Add an approval rule."""
+    """Add an approval rule with these conditions; return it."""
     made = await request(scenario, "POST", "/approval-rules", conditions, role="moderator")
     assert made.status_code == 201, made.text
     return made.json()
@@ -132,5 +132,5 @@ async def replies_of(scenario: AppealsScenario, found: dict[str, Any]) -> list[d
 
 
 async def timeline_kinds(scenario: AppealsScenario, found: dict[str, Any]) -> list[str]:
-    """Return the kinds of the entries of an appeal's timeline."""
+    """Return the kind of each entry in an appeal's timeline, oldest first."""
     return [entry["kind"] for entry in (await scenario.appeal(found["id"]))["timeline"]]

@@ -1,4 +1,4 @@
-"""Danger in any message alerts moderators at once, and again after they have seen the alert."""
+"""A message about danger raises an alert; another one after the alert was seen raises it again."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ DANGER = "Провод оборван, искрит!"
 
 @pytest.fixture
 def fixed_results(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClassificationResult]:
-    """Map texts to fixed results; other texts are classified as usual."""
+    """Return a map from text to the result that its classification is to give; other texts are classified as usual."""
     found: dict[str, ClassificationResult] = {}
     classify = ClassifierPool.classify
 
@@ -51,7 +51,7 @@ async def test_unclear_message_about_danger_makes_its_appeal_urgent(
     await scenario.citizen_writes(QUESTION)
     await scenario.citizen_writes(DANGER)
     appeal = await scenario.single_appeal()
-    # Four working hours from Wednesday 10:01, without lunch.
+    # Four working hours from Wednesday 10:01, excluding lunch, end at 15:01 local time.
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
     (alert,) = await alerts(scenario, seen=False)
     assert (alert["kind"], alert["appeal_id"], alert["why"]) == ("urgent", appeal["id"], "опасность: unsure")
@@ -67,7 +67,7 @@ async def test_dangerous_message_that_needs_no_answer_raises_no_alert(
     assert await alerts(scenario) == []
 
 
-async def test_danger_after_the_alert_was_seen_raises_it_again(
+async def test_danger_after_the_alert_was_seen_raises_the_alert_again(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent()
@@ -91,7 +91,7 @@ async def test_danger_after_the_alert_was_seen_raises_it_again(
     ]
 
 
-async def test_unclear_appeal_is_routed_by_rules_for_urgent_ones(
+async def test_unclear_appeal_that_becomes_urgent_is_routed_by_the_rule_for_urgent_appeals(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     roads = await topic(scenario, "roads")
@@ -104,7 +104,7 @@ async def test_unclear_appeal_is_routed_by_rules_for_urgent_ones(
         ),
     )
     fixed_results["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")
-    # Both messages together are classified like the second.
+    # The text of both messages gets the same result as the second message alone.
     fixed_results[DANGER] = fixed_results[f"Алё\n{DANGER}"] = urgent(topic="roads", topic_confidence=0.9)
     await scenario.citizen_writes("Алё")
     await scenario.citizen_writes(DANGER)
@@ -132,7 +132,7 @@ async def test_edit_that_adds_danger_raises_an_alert(
     appeal = await scenario.single_appeal()
     assert (appeal["urgency"], appeal["first_response_due_at"]) == ("high", "2026-03-04T07:01:00Z")
     assert appeal["messages"][0]["classification"]["why"] == "опасность: unsure"
-    # The edit does not change the fields that people work with.
+    # The edit changes neither status nor organisation, topic or location.
     assert [appeal[part] for part in ("status", "organisation", "topic", "location")] == [
         before[part] for part in ("status", "organisation", "topic", "location")
     ]
@@ -140,7 +140,7 @@ async def test_edit_that_adds_danger_raises_an_alert(
     (alert,) = await alerts(scenario, seen=False)
     assert alert["why"] == "опасность: unsure"
     await scenario.post(f"/alerts/{alert['id']}/seen", None)
-    # The same danger in other words raises no new alert, and a calm text does not lower the urgency.
+    # Another text about danger raises no new alert, and a text without danger does not lower the urgency.
     await _edited(scenario, message, f"{DANGER}!")
     await _edited(scenario, message, "Спасибо большое!")
     after = await scenario.single_appeal()
@@ -149,7 +149,7 @@ async def test_edit_that_adds_danger_raises_an_alert(
     assert await alerts(scenario, seen=False) == []
 
 
-async def test_edit_after_a_decision_only_raises_an_alert(
+async def test_edit_that_adds_danger_after_a_decision_raises_an_alert_and_keeps_the_decision(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent()
@@ -165,7 +165,7 @@ async def test_edit_after_a_decision_only_raises_an_alert(
     assert [one["appeal_id"] for one in await alerts(scenario, seen=False)] == [appeal["id"]]
 
 
-async def test_edit_resolves_an_unclear_appeal(
+async def test_clear_edit_of_an_unclear_message_assigns_its_appeal(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results["Алё"] = ClassificationResult("unsure", "question", "normal", None, 0.5, "неясно")

@@ -1,4 +1,4 @@
-"""An appeal is answered again only on an answer that stands, whose outcome and feedback count again."""
+"""An appeal becomes answered again only if an answer was not withdrawn; its outcome and feedback then count again."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ PHOTO = {"attachments": [{"type": "photo"}]}
 
 
 async def _split_off(scenario: AppealsScenario, found: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
-    """Split the message off; return the appeal that it leaves."""
+    """Split the message off into a new appeal; return the appeal that it belonged to."""
     body = {"message_id": message["id"], "decision": "split_off"}
     split = await scenario.post(f"/appeals/{found['id']}/matter-decisions", body, If_Match="*")
     assert split.status_code == 201, split.text
@@ -37,7 +37,7 @@ async def test_feedback_on_a_withdrawn_answer_is_not_corrected(scenario: Appeals
     assert (refused.status_code, "withdrawn" in refused.json()["detail"]) == (409, True)
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["outcome"], after["feedback"][0]["kind"]) == ("reopened", None, "not_solved")
-    # Without the dissatisfaction, too, the appeal waits for a final reply.
+    # Even without the dissatisfied message, the appeal still awaits a final reply.
     old = await _split_off(scenario, after, after["messages"][-1])
     assert (old["status"], old["outcome"]) == ("reopened", None)
 
@@ -74,7 +74,9 @@ async def test_outcome_is_kept_when_an_unclear_message_needs_no_answer(scenario:
     assert (after["status"], after["outcome"], after["feedback_kind"]) == ("answered", "solved", "thanks")
 
 
-async def test_unclear_message_does_not_make_a_withdrawn_answer_stand(scenario: AppealsScenario) -> None:
+async def test_appeal_with_a_withdrawn_answer_cannot_be_decided_to_need_no_answer(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     await published(scenario, found, "Уточним.", **INTERIM)
     final = await published(scenario, found, "Починили.", at=2 * HOUR, outcome="solved")
@@ -85,7 +87,7 @@ async def test_unclear_message_does_not_make_a_withdrawn_answer_stand(scenario: 
     assert (await scenario.appeal(found["id"]))["status"] == "triage"
 
 
-async def test_message_that_is_split_off_is_no_feedback_any_more(scenario: AppealsScenario, set_time: Any) -> None:
+async def test_feedback_is_removed_when_its_message_is_split_off(scenario: AppealsScenario, set_time: Any) -> None:
     found = await appeal(scenario)
     await published(scenario, found, "Починили.", outcome="solved")
     reopened = await says(scenario, found, "Не решено", at=NEXT_DAY)

@@ -1,4 +1,4 @@
-"""Counts of appeals that are kept with each change: right for each filter, summed up, recounted."""
+"""Counts of appeals, which triggers update: correct for each filter, aggregated, and checked by a recount."""
 
 from collections import Counter
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def _recounted(scenario: AppealsScenario) -> list[dict[str, Any]]:
 
 
 async def _agree(reader: Colleague, **query: str) -> dict[str, int]:
-    """Return the counts by status, which are those of the list."""
+    """Check that the counts equal those of the list with the same filter; return the counts by status."""
     text = "&".join(f"{name}={value}" for name, value in query.items())
     listed = (await reader.get(f"/appeals?{text}")).json()["items"]
     counted = (await reader.get(f"/appeals/counts?{text}")).json()
@@ -36,7 +36,7 @@ async def _agree(reader: Colleague, **query: str) -> dict[str, int]:
     return by_status
 
 
-async def test_counts_are_those_of_the_list_after_each_change(scenario: AppealsScenario) -> None:
+async def test_counts_equal_those_of_the_list_for_each_filter(scenario: AppealsScenario) -> None:
     appeals = await _open(scenario)
     staff, centre = await register(scenario, "Исполнитель"), await register(scenario, "Модератор", "moderator")
     stranger = await register(scenario, "Чужой", organisation=scenario.other_organisation)
@@ -53,7 +53,7 @@ async def test_counts_are_those_of_the_list_after_each_change(scenario: AppealsS
             {"assignee_id": staff.ref},
             {"urgency": "high"},
             {"organisation_id": str(scenario.other_organisation)},
-            # Counted from the appeals.
+            # Filters that the stored counts do not cover: the appeals themselves are counted.
             {"network": "vk"},
             {"overdue": "true"},
         ):
@@ -62,7 +62,9 @@ async def test_counts_are_those_of_the_list_after_each_change(scenario: AppealsS
     assert await _recounted(scenario) == []
 
 
-async def test_rows_of_changes_are_summed_up(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_rows_of_count_changes_are_aggregated_without_changing_the_counts(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(appeal_counts, "_MIN_ROWS", 0)
     appeals = await _open(scenario)
     for to in ("in_progress", "assigned", "in_progress"):
@@ -71,14 +73,14 @@ async def test_rows_of_changes_are_summed_up(scenario: AppealsScenario, monkeypa
     before = (await scenario.get("/appeals/counts")).json()
     async with scenario.appeals.service.database.write() as session:
         assert await appeal_counts.sum_up(session)
-        # Two statuses are left, and nothing to sum up.
+        # One row per status is left: there is nothing more to aggregate.
         assert not await appeal_counts.sum_up(session)
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeal_counts") == 2
     assert (await scenario.get("/appeals/counts")).json() == before
     assert await _recounted(scenario) == []
 
 
-async def test_rollback_and_uncommitted_changes_are_not_counted(scenario: AppealsScenario) -> None:
+async def test_rolled_back_and_uncommitted_changes_are_not_counted(scenario: AppealsScenario) -> None:
     await _open(scenario)
     connection: asyncpg.Connection = await scenario.database.connect("appeals")
     try:
@@ -101,7 +103,7 @@ async def test_count_that_differs_from_the_rows_is_corrected(scenario: AppealsSc
     await _open(scenario)
     connection: asyncpg.Connection = await scenario.database.connect()
     try:
-        # Only a superuser changes rows without the triggers.
+        # Triggers are disabled for this session, which only a superuser may do.
         await connection.execute("SET session_replication_role = replica")
         await connection.execute("UPDATE appeals SET status = 'closed' WHERE author_key = 'a0'")
     finally:

@@ -27,7 +27,7 @@ async def test_question_opens_an_appeal_with_organisation_and_deadline(scenario:
     assert appeal["messages"][0]["text"] == text.replace("\u0000", "")
     assert appeal["written_at"] == "2026-03-04T02:00:00Z"
     assert appeal["opened_at"] == "2026-03-04T02:01:00Z"
-    # 10:01 on a working Wednesday, without lunch: nine hours end on Thursday at 11:01.
+    # Nine working hours from Wednesday 10:01, excluding lunch, end on Thursday at 11:01.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
     assert appeal["deadline"]["text"].startswith("9 рабочих часов со среды 04.03 10:01")
     assert appeal["overdue"] is True
@@ -55,7 +55,7 @@ CODE = "ГП 12345 67890"
 
 @pytest.fixture
 def notices_page(monkeypatch: pytest.MonkeyPatch, scenario: AppealsScenario) -> None:
-    """Let people get notices in the conversations of the page of the scenario."""
+    """Send notices to people from the scenario's page: ten digits in its conversations are then a confirmation code."""
     monkeypatch.setattr(settings(), "notices_pages", (("vk", "101"),))
 
 
@@ -70,7 +70,9 @@ async def test_notice_code_opens_and_joins_no_appeal(scenario: AppealsScenario) 
 
 
 @pytest.mark.usefixtures("notices_page")
-async def test_appeal_keeps_the_edit_and_the_deletion_that_leave_a_code(scenario: AppealsScenario) -> None:
+async def test_edit_to_a_notice_code_and_its_deletion_are_recorded_in_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
     message_id = await scenario.citizen_writes(QUESTION, kind="message", thread="vk:-101_9")
     await scenario.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message_id, CODE)
     for event in ("message.edited", "message.deleted"):
@@ -80,7 +82,7 @@ async def test_appeal_keeps_the_edit_and_the_deletion_that_leave_a_code(scenario
     assert {"message_edited", "message_deleted"} <= set(types)
 
 
-async def test_ten_digits_are_a_matter_where_no_notices_are_sent(
+async def test_ten_digits_are_classified_as_a_message_where_no_notices_are_sent(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = [{"type": "photo", "url": "https://example.invalid/1.jpg"}]
@@ -102,7 +104,7 @@ async def test_other_authors_and_threads_open_their_own_appeals(scenario: Appeal
     assert len(await scenario.all()) == 3
 
 
-async def test_historical_own_and_no_answer_messages_open_no_appeal(scenario: AppealsScenario) -> None:
+async def test_historical_messages_own_messages_and_thanks_open_no_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes("Спасибо большое!")
     await scenario.citizen_writes(QUESTION, history=True, author="boris")
     await scenario.citizen_writes(QUESTION, from_community=True)
@@ -153,10 +155,10 @@ async def test_repeated_events_change_nothing(scenario: AppealsScenario) -> None
     assert await scenario.single_appeal() == before
 
 
-async def test_appeal_opened_at_the_last_attempt_counts_as_opened(
+async def test_appeal_inserted_at_the_last_attempt_is_opened(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two attempts conflict with another appeal that ends before it can be joined; the third succeeds."""
+    """Two inserts conflict with another appeal, which ends before the message can join it; the third succeeds."""
     insert, tries = AppealMatcher._insert, 0
 
     async def late(self: AppealMatcher, drafts: Sequence[Appeal]) -> list[Appeal]:

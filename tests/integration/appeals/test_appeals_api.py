@@ -1,4 +1,4 @@
-"""Lists, scopes, moves, decisions and rules; each invalid request gets its own problem."""
+"""The API of appeals: lists, scopes, moves, decisions and rules; the problem that each invalid request gets."""
 
 import asyncio
 import json
@@ -99,7 +99,7 @@ async def test_staff_see_only_their_own_appeals(scenario: AppealsScenario) -> No
     assert (await scenario.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
 
 
-async def test_only_allowed_moves_with_the_current_version_are_made(scenario: AppealsScenario) -> None:
+async def test_move_needs_an_allowed_status_and_the_current_version(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     path = f"/appeals/{appeal['id']}/moves"
@@ -145,13 +145,13 @@ async def test_only_allowed_moves_with_the_current_version_are_made(scenario: Ap
     events = await scenario.events("appeal.moved", "appeal.closed")
     mine = [event["type"] for event in events if event["organisation_id"] == scenario.other_organisation]
     assert mine == ["appeal.moved", "appeal.moved", "appeal.closed"]
-    # The organisation that lost the appeal gets that event and no more.
+    # The organisation that lost the appeal gets an event about the loss and no later ones.
     (lost,) = (json.loads(event["data"]) for event in events if event["organisation_id"] == scenario.organisation)
     assert lost["assignment_lost"]
-    # Once it is closed, the same person in the same thread opens a new one.
+    # After the appeal is closed, a message of the same person in the same thread opens a new appeal.
     await scenario.citizen_writes(QUESTION)
     assert len(await scenario.all()) == 2
-    # Both may be open: each has a matter number of its own.
+    # Both appeals may be open at once: their matter numbers differ.
     again = await scenario.move(await scenario.appeal(appeal["id"]), "reopened", reason="Ошибка")
     assert again.json()["status"] == "reopened"
 
@@ -270,7 +270,7 @@ async def test_decision_about_a_message_opens_or_closes_its_appeal(scenario: App
     appeal = await scenario.single_appeal()
     assert appeal["organisation"]["id"] == str(scenario.organisation)
     assert (appeal["urgency"], appeal["topic"]["name"]) == ("high", "Образование")
-    # Counted from the receipt, so it includes the centre's time to decide.
+    # The deadline counts from the receipt of the message, so the centre's decision uses part of the time.
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
     thanks = await scenario.citizen_writes("Спасибо большое", author="vera")
     assert (await scenario.post(f"/messages/{thanks}/triage", {"needs_answer": True})).json()["appeal_id"]
@@ -325,7 +325,7 @@ async def test_appeal_that_has_not_changed_gets_304(scenario: AppealsScenario) -
     first = await client.get(path, headers=scenario.appeals.headers("moderator"))
     known = {"If-None-Match": first.headers["ETag"]}
     assert (await client.get(path, headers=scenario.appeals.headers("moderator", None) | known)).status_code == 304
-    # Another caller may make other moves: the same version, another body.
+    # Another role has other `allowed_moves`: the body differs although the version is the same.
     other = await client.get(path, headers=scenario.appeals.headers("head", None) | known)
     assert (other.status_code, other.json()["version"]) == (200, first.json()["version"])
     moved = await scenario.post(
@@ -352,7 +352,7 @@ async def test_added_policies_and_rules_apply_only_to_later_messages(scenario: A
     )
     _is_problem(await scenario.post("/sla-policies", policy, role="executor", org=scenario.organisation), 403)
     assert (await scenario.post("/sla-policies", policy)).status_code == 201
-    # The message was received before the new policy, so the former one applies.
+    # The message was received before the new policy took effect, so the previous policy applies.
     await scenario.citizen_writes(QUESTION)
     assert (await scenario.single_appeal())["deadline"]["hours"] == 9
 

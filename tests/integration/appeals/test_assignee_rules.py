@@ -1,4 +1,4 @@
-"""Rules choose who works on an appeal: in turns, by topic, around absences, also when many come at once."""
+"""Rules choose the assignee of an appeal: in turns, by topic, without absent people, and under concurrency."""
 
 import asyncio
 from collections import Counter
@@ -23,12 +23,12 @@ async def _rule(scenario: AppealsScenario, manager: Colleague, *people: Colleagu
 
 
 async def _holders(scenario: AppealsScenario) -> list[str | None]:
-    """Return the names of the assignees of all appeals, oldest appeal first."""
+    """Return the assignee's name of each appeal, None if it has no assignee; oldest appeal first."""
     found = await scenario.all(sort="opened_at", limit=200)
     return [one["assignee"]["name"] if one["assignee"] else None for one in found]
 
 
-async def test_people_take_turns_at_new_appeals(scenario: AppealsScenario) -> None:
+async def test_people_of_a_rule_get_new_appeals_in_turn(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     people = [await register(scenario, name) for name in ("Борис", "Вера", "Галина")]
     made = await _rule(scenario, manager, *people)
@@ -41,14 +41,14 @@ async def test_people_take_turns_at_new_appeals(scenario: AppealsScenario) -> No
         await scenario.citizen_writes(QUESTION, author=f"a{number}", thread=f"vk:-101_{number}")
     assert await _holders(scenario) == ["Борис", "Вера", "Галина", "Борис"]
     (shown,) = (await manager.get("/assignee-rules")).json()["items"]
-    # Turns do not raise the version of the rule.
+    # Taking turns does not raise the version of the rule.
     assert (shown["last_person"]["name"], shown["version"]) == ("Борис", 1)
     appeal = await scenario.appeal((await scenario.all(limit=1))[0]["id"])
     (entry,) = [one for one in appeal["timeline"] if one["kind"] == "assignee_changed"]
     assert (entry["actor"]["kind"], entry["data"]["reason"]) == ("system", "По правилу распределения")
 
 
-async def test_rule_of_the_topic_precedes_that_of_the_group_and_the_general_one(scenario: AppealsScenario) -> None:
+async def test_topic_rule_precedes_the_group_rule_and_the_general_rule(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     general, group, topic = [await register(scenario, name) for name in ("Общий", "Дороги", "Ямы")]
     topics = (await scenario.get("/topics", level="all", limit=200)).json()["items"]
@@ -80,7 +80,7 @@ async def test_rule_applies_to_transferred_and_decided_appeals(scenario: Appeals
         appeal, "assigned", organisation_id=str(scenario.other_organisation), reason="Их дорога"
     )
     assert moved.json()["assignee"]["name"] == "Борис"
-    # One change of the row: one version.
+    # The transfer and the assignment are one update of the row and raise the version once.
     assert moved.json()["version"] == appeal["version"] + 1
     body = {"needs_answer": True, "organisation_id": str(scenario.organisation)}
     assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
@@ -131,7 +131,7 @@ async def test_appeals_of_a_locked_person_go_to_the_others(scenario: AppealsScen
     assert await _holders(scenario) == ["Вера"] * 4
 
 
-async def test_concurrent_assignments_are_even_and_none_is_lost(scenario: AppealsScenario) -> None:
+async def test_concurrent_transfers_are_distributed_evenly_and_none_is_lost(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager", scenario.other_organisation)
     people = [
         await register(scenario, name, organisation=scenario.other_organisation)
@@ -196,7 +196,7 @@ async def test_rule_needs_different_people_of_the_organisation(
     _is_problem(answer, 422, pointer)
 
 
-async def test_two_rules_for_one_topic_at_once_leave_one(scenario: AppealsScenario) -> None:
+async def test_one_of_several_concurrent_rules_for_one_topic_is_created(scenario: AppealsScenario) -> None:
     manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
     answers = await asyncio.gather(
         *(manager.post("/assignee-rules", {"person_ids": [boris.ref]}) for _ in range(4))

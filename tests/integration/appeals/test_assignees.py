@@ -1,4 +1,4 @@
-"""One person owes the next step: assigned, taken and released by people, and kept with the organisation."""
+"""The assignee of an appeal: set and removed by people, and lost when the organisation or the access is lost."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.integration.appeals.test_appeals_api import _is_problem
 
 
 async def _assigned(scenario: AppealsScenario, **details: Any) -> dict[str, Any]:
-    """Return an appeal of the organisation that nobody has."""
+    """Return an appeal of the organisation without an assignee."""
     message = await scenario.citizen_writes(QUESTION, **details)
     row = await scenario.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message)
     return await scenario.appeal(str(row))
@@ -26,7 +26,7 @@ def _holder(answer: Any) -> str | None:
 
 
 def _steps(appeal: dict[str, Any]) -> list[tuple[str | None, str | None]]:
-    """Return previous and new assignee of each change, by name."""
+    """Return the names of the previous and the new assignee of each change, oldest first."""
 
     def name(entry: dict[str, Any], field: str) -> str | None:
         found = entry["data"].get(field)
@@ -56,7 +56,7 @@ async def test_appeal_is_assigned_without_a_change_of_status(scenario: AppealsSc
     data = json.loads(event["data"])
     assert (data["assignee_id"], data["previous_assignee_id"]) == (boris.ref, None)
     assert event["organisation_id"] == scenario.organisation
-    # The same again changes nothing.
+    # Assigning the same person again changes nothing.
     again = await manager.move(appeal, assignee_id=boris.ref)
     assert (again.status_code, again.json()["version"]) == (200, found["version"])
     released = await boris.move(appeal, assignee_id=None)
@@ -73,7 +73,7 @@ async def test_stale_version_assigns_nobody(scenario: AppealsScenario) -> None:
     assert (await scenario.appeal(appeal["id"]))["assignee"] is None
 
 
-async def test_executor_takes_a_free_appeal_and_gives_away_only_their_own(scenario: AppealsScenario) -> None:
+async def test_executor_takes_an_unassigned_appeal_and_reassigns_only_their_own(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     manager = await register(scenario, "Анна", "manager")
@@ -120,13 +120,13 @@ async def test_staff_who_start_an_unassigned_appeal_become_its_assignee(scenario
     executor, other = await register(scenario, "Борис"), await register(scenario, "Вера")
     assert _holder(await executor.move(appeal, to="in_progress")) == executor.ref
     second = await _assigned(scenario, author="boris", thread="vk:-101_2")
-    # A moderator who starts the work of an organisation does not get it.
+    # A moderator who starts an organisation's appeal does not become its assignee.
     assert _holder(await scenario.move(second, "in_progress")) is None
     third = await _assigned(scenario, author="vera", thread="vk:-101_3")
     assert _holder(await executor.move(third, to="in_progress", assignee_id=other.ref)) == other.ref
 
 
-async def test_assignee_is_lost_with_the_organisation(scenario: AppealsScenario) -> None:
+async def test_transfer_to_another_organisation_removes_the_assignee(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     executor = await register(scenario, "Борис")
     await executor.move(appeal, to="in_progress")
@@ -137,7 +137,7 @@ async def test_assignee_is_lost_with_the_organisation(scenario: AppealsScenario)
     assert _holder(await executor.move(appeal, **target)) is None
     found = await scenario.appeal(appeal["id"])
     assert _steps(found) == [(None, "Борис"), ("Борис", None)]
-    # The centre may name a person of the new organisation at once.
+    # The centre may assign a person of the new organisation in the same request.
     back = await scenario.move(
         found,
         "assigned",
@@ -148,7 +148,7 @@ async def test_assignee_is_lost_with_the_organisation(scenario: AppealsScenario)
     assert _holder(back) == executor.ref
 
 
-async def test_returned_appeal_belongs_to_a_moderator(scenario: AppealsScenario) -> None:
+async def test_returned_appeal_is_assigned_to_moderators_only(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     executor = await register(scenario, "Борис")
     moderator = await register(scenario, "Модератор", "moderator")
@@ -168,7 +168,7 @@ async def test_reopened_appeal_returns_to_the_person_who_answered_it(scenario: A
     await executor.move(appeal, to="in_progress")
     reply = (await executor.post(f"/appeals/{appeal['id']}/replies", {"text": "Отремонтируем."})).json()
     await scenario.emit_published(reply, at=WEDNESDAY)
-    # An unclear message: the moderators decide, and then the organisation gets it again.
+    # An unclear message puts the appeal into triage; then a moderator gives it back to the organisation.
     await scenario.citizen_writes("", attachments=[{"type": "photo"}])
     waiting = await scenario.appeal(appeal["id"])
     assert (waiting["status"], waiting["assignee"]) == ("triage", None)
@@ -177,7 +177,7 @@ async def test_reopened_appeal_returns_to_the_person_who_answered_it(scenario: A
     assert _steps(again.json()) == [(None, "Борис"), ("Борис", None), (None, "Борис")]
 
 
-async def test_people_who_may_get_the_appeal_are_listed_by_name(scenario: AppealsScenario) -> None:
+async def test_possible_assignees_are_listed_with_name_absence_and_substitute(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     boris, anna = await register(scenario, "Борис"), await register(scenario, "Анна", "manager")
     gone = await register(scenario, "Ушёл")
@@ -196,7 +196,7 @@ async def test_people_who_may_get_the_appeal_are_listed_by_name(scenario: Appeal
     second = (await boris.get(f"{path}?limit=1&cursor={first['next_cursor']}")).json()
     assert {one["name"]: one for one in first["items"] + second["items"]} == found
     _is_problem(await foreign.get(path), 404)
-    # In triage a moderator decides.
+    # An appeal in triage can be assigned to moderators only.
     await boris.move(appeal, to="triage", reason="Не наше")
     ids = [one["id"] for one in (await moderator.get(path)).json()["items"]]
     assert moderator.ref in ids
@@ -223,12 +223,12 @@ async def test_lists_are_filtered_by_assignee(scenario: AppealsScenario) -> None
     assert item["assignee"] == {"id": executor.ref, "name": "Борис", "kind": "person"}
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     assert await _appeals_of(foreign, f"assignee_id={executor.ref}") == set()
-    # Nobody owes anything for a closed appeal.
+    # A closed appeal without an assignee does not count as unassigned.
     await scenario.move(second, "closed", reason="Решено")
     assert await _appeals_of(manager, "assignee=none") == set()
 
 
-async def test_person_who_loses_access_loses_open_appeals(scenario: AppealsScenario) -> None:
+async def test_locked_person_loses_open_appeals_and_keeps_closed_ones(scenario: AppealsScenario) -> None:
     opened = [await _assigned(scenario, author=f"a{n}", thread=f"vk:-101_{n}") for n in range(3)]
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     for appeal in opened:
@@ -245,18 +245,20 @@ async def test_person_who_loses_access_loses_open_appeals(scenario: AppealsScena
     entry = after[0]["timeline"][-1]
     assert (entry["kind"], entry["actor"]["kind"]) == ("assignee_changed", "system")
     assert entry["data"]["reason"] == "Прежний исполнитель больше не может работать с обращением"
-    # Once more: nothing is left to do.
+    # The job run again changes nothing.
     events = len(await scenario.events("appeal.assignee_changed"))
     await scenario.handle_job("release_appeals", payloads[1])
     assert len(await scenario.events("appeal.assignee_changed")) == events
 
 
-async def test_person_who_moves_elsewhere_keeps_nothing_of_the_organisation(scenario: AppealsScenario) -> None:
+async def test_person_who_moves_to_another_organisation_loses_appeals_of_the_former_one(
+    scenario: AppealsScenario,
+) -> None:
     appeal = await _assigned(scenario)
     executor = await register(scenario, "Борис")
     await executor.move(appeal, to="in_progress")
     await change_access(scenario, executor, f"organisation_id = '{scenario.other_organisation}'")
-    # The schedule finds what an event has missed.
+    # The scheduled job finds appeals for which no event started a release.
     await scenario.handle_schedule("release-appeals")
     assert (await scenario.appeal(appeal["id"]))["assignee"] is None
 

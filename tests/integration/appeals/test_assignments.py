@@ -1,4 +1,4 @@
-"""Assignments: one return, no transfer to a previous organisation, an event for the one that lost the appeal."""
+"""Assignments: one return per appeal, no transfer to a previous organisation, an event when an appeal is lost."""
 
 import json
 from typing import Any
@@ -33,7 +33,9 @@ def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
     ]
 
 
-async def test_appeal_is_returned_once_and_then_the_centre_decides(scenario: AppealsScenario) -> None:
+async def test_second_return_by_staff_is_refused_and_the_centre_may_return_again(
+    scenario: AppealsScenario,
+) -> None:
     appeal = await _case(scenario)
     _is_problem(await _moves(scenario, appeal, scenario.organisation, to="triage"), 422, "/reason")
     returned = await _moves(scenario, appeal, scenario.organisation, to="triage", reason="Не наша дорога")
@@ -42,7 +44,7 @@ async def test_appeal_is_returned_once_and_then_the_centre_decides(scenario: App
     assert (body["status"], body["returns"], body["organisation"]) == ("triage", 1, None)
     assert (body["route"]["return_reason"], body["allowed_moves"]) == ("Не наша дорога", [])
     _is_problem(await scenario.get(f"/appeals/{appeal['id']}", role="executor", org=scenario.organisation), 404)
-    # The centre is not suggested the organisation that has just returned the appeal.
+    # The organisation that has just returned the appeal is not suggested to the centre.
     assert str(scenario.organisation) not in {one["organisation_id"] for one in body["route"]["suggestions"]}
     given = await scenario.move(body, "assigned", organisation_id=str(scenario.other_organisation))
     assert given.status_code == 200, given.text
@@ -54,7 +56,7 @@ async def test_appeal_is_returned_once_and_then_the_centre_decides(scenario: App
     )
     assert "only the centre" in refused["detail"]
     assert refused["allowed_moves"] == ["in_progress", "assigned"]
-    # The centre may take it back any number of times.
+    # The centre may move the appeal back to triage any number of times.
     again = await scenario.move(await scenario.appeal(appeal["id"]), "triage", reason="Уточняем")
     assert (again.status_code, again.json()["returns"]) == (200, 1)
     found = await scenario.appeal(appeal["id"])
@@ -68,7 +70,7 @@ async def test_appeal_is_returned_once_and_then_the_centre_decides(scenario: App
     assert found["assignments"][1]["reason"] == "Не наша дорога"
 
 
-async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(scenario: AppealsScenario) -> None:
+async def test_staff_transfer_to_a_previous_organisation_is_refused(scenario: AppealsScenario) -> None:
     third = await insert_organisation(scenario.database, name="Водоканал")
     appeal = await _case(scenario)
     other = str(scenario.other_organisation)
@@ -117,7 +119,7 @@ async def test_staff_transfer_an_appeal_but_never_to_a_previous_organisation(sce
         reason="Труба",
     )
     assert onward.status_code == 200, onward.text
-    # The centre may assign it to a previous organisation.
+    # The centre may assign the appeal to a previous organisation.
     back = await scenario.move(
         await scenario.appeal(appeal["id"]), "assigned", organisation_id=own, reason="Решено"
     )
@@ -167,7 +169,7 @@ async def test_organisation_that_loses_an_appeal_gets_an_event(scenario: Appeals
     assert "assignment_lost" not in kept
 
 
-async def test_transferred_appeals_are_found_by_index(scenario: AppealsScenario) -> None:
+async def test_filter_by_number_of_transfers_uses_an_index(scenario: AppealsScenario) -> None:
     # The planner scans an empty table unless sequential scans are disabled.
     await scenario.ingest.execute("SET enable_seqscan = off")
     plan = await scenario.ingest.fetch(
@@ -177,13 +179,13 @@ async def test_transferred_appeals_are_found_by_index(scenario: AppealsScenario)
     assert "ix_appeals_transferred" in "\n".join(row[0] for row in plan)
 
 
-async def test_repeated_transfers_raise_an_alert_by_any_route(scenario: AppealsScenario) -> None:
+async def test_repeated_changes_of_organisation_by_decisions_raise_an_alert(scenario: AppealsScenario) -> None:
     message = await scenario.citizen_writes(QUESTION)
     for to in (scenario.other_organisation, scenario.organisation):
         body = {"needs_answer": True, "organisation_id": str(to)}
         assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
     assert (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"] == []
-    # Assigned by a decision without a move: the third change of organisation.
+    # A decision, not a move, changes the organisation for the third time.
     body = {"needs_answer": True, "organisation_id": str(scenario.other_organisation)}
     assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
     (events,) = (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"]

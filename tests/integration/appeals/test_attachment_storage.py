@@ -1,4 +1,4 @@
-"""What holds for attachments wherever they are kept: in a folder, or in a bucket of a real S3 server."""
+"""Storage of attachments, in a folder and in a bucket of a real S3 server."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -75,7 +75,7 @@ async def running_scenario(
 async def scenario(
     request: pytest.FixtureRequest, database: TestDatabase, keys_dir: Path
 ) -> AsyncIterator[AppealsScenario]:
-    """The running service, which keeps attachments in a folder or in S3."""
+    """The running service, which stores attachments in a folder or in S3."""
     settings = request.getfixturevalue("server").settings if request.param == "s3" else {}
     async with running_scenario(database, keys_dir, **settings) as made:
         assert isinstance(file_storage(), S3Storage if request.param == "s3" else FolderStorage)
@@ -99,9 +99,7 @@ async def test_photo_is_stored_under_its_id_and_read_back(
     assert (await http.get("/health/ready")).json() == {"status": "pass", "checks": {}}
 
 
-async def test_missing_file_is_reported_and_not_invented(
-    scenario: AppealsScenario, http: httpx.AsyncClient
-) -> None:
+async def test_missing_or_changed_file_is_not_found(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
     made = await uploaded(scenario, http, jpeg())
     await file_storage().write(UUID(made["id"]), b"changed")
     assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
@@ -109,7 +107,7 @@ async def test_missing_file_is_reported_and_not_invented(
     assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
 
 
-async def test_person_cannot_fill_the_disk(
+async def test_upload_beyond_the_limit_of_unattached_files_is_refused(
     scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "MAX_UNATTACHED", 1)
@@ -119,7 +117,7 @@ async def test_person_cannot_fill_the_disk(
     assert (await upload(scenario, http, jpeg())).status_code == 201
 
 
-async def test_unattached_upload_expires_with_its_file_and_an_attached_one_stays(
+async def test_unattached_upload_expires_with_its_file_and_attached_upload_stays(
     scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, unused = [await uploaded(scenario, http, jpeg()) for _ in range(2)]
@@ -135,7 +133,7 @@ async def test_unattached_upload_expires_with_its_file_and_an_attached_one_stays
     assert [row["id"] for row in rows] == [UUID(kept["id"])]
 
 
-async def test_file_of_an_upload_without_a_row_is_removed_after_a_day(
+async def test_file_without_a_row_is_removed_after_a_day(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, storage = scenario.appeals.service.database, file_storage()
@@ -154,7 +152,7 @@ async def test_file_of_an_upload_without_a_row_is_removed_after_a_day(
 
 
 def bucket(port: int, **changed: str) -> S3Bucket:
-    """Return a bucket of the server on this port; `changed` replaces some of its settings."""
+    """Return the settings of a bucket on the server at this port; `changed` replaces some of them."""
     found = s3_settings(port, **changed)
     return S3Bucket(
         endpoint=found["attachments_s3_endpoint"],
@@ -175,7 +173,7 @@ def bucket(port: int, **changed: str) -> S3Bucket:
     ],
     ids=["wrong secret", "unknown key", "key that may not write", "no bucket"],
 )
-async def test_invalid_s3_setting_stops_the_start_and_is_named(
+async def test_invalid_s3_setting_is_named_and_the_service_does_not_start(
     server: S3Server,
     database: TestDatabase,
     keys_dir: Path,
@@ -194,7 +192,7 @@ async def test_invalid_s3_setting_stops_the_start_and_is_named(
     assert settings["attachments_s3_secret"] not in (logged.out + logged.err).replace(said, "")
 
 
-async def test_secret_is_in_no_text_of_the_storage(server: S3Server) -> None:
+async def test_storage_texts_and_errors_contain_no_secret(server: S3Server) -> None:
     given = bucket(server.port)
     storage = S3Storage(given)
     with pytest.raises(StorageUnavailable) as failed:
@@ -203,7 +201,7 @@ async def test_secret_is_in_no_text_of_the_storage(server: S3Server) -> None:
     assert not [text for text in texts if given.secret.get_secret_value() in text or "wrong-secret" in text]
 
 
-async def test_environment_of_other_programs_changes_nothing(
+async def test_aws_environment_variables_do_not_change_the_storage(
     server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ENDPOINT", "ENDPOINT_URL", "ENDPOINT_URL_S3"):
@@ -223,7 +221,7 @@ async def proxy(server: S3Server) -> AsyncIterator[FaultProxy]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the timeouts of the storage."""
+    """Shorten the timeouts and retry pauses of the S3 storage."""
     monkeypatch.setattr(s3_storage, "REQUEST_TIMEOUT", timedelta(seconds=1))
     monkeypatch.setattr(s3_storage, "RETRY_TIMEOUT", timedelta(seconds=5))
     monkeypatch.setattr(s3_storage, "FIRST_PAUSE", timedelta(milliseconds=1))
@@ -231,7 +229,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass(frozen=True)
 class Behind:
-    """The running service, whose S3 server is behind a proxy."""
+    """The running service, which reaches its S3 server through the fault proxy."""
 
     scenario: AppealsScenario
     http: httpx.AsyncClient
@@ -256,7 +254,7 @@ async def behind(
         ("slow_down", "503 SlowDown"),
     ],
 )
-async def test_outage_of_s3_is_a_503_until_it_ends_and_nothing_is_lost(
+async def test_requests_get_503_during_an_s3_outage_and_no_file_is_lost(
     behind: Behind, proxy: FaultProxy, capsys: pytest.CaptureFixture[str], *, fault: Fault, said: str
 ) -> None:
     scenario, http = behind.scenario, behind.http
@@ -291,7 +289,9 @@ async def test_outage_of_s3_is_a_503_until_it_ends_and_nothing_is_lost(
 
 
 @pytest.mark.parametrize("fault", ["hang", "slow_down", "cut"])
-async def test_short_fault_of_s3_is_retried_unnoticed(proxy: FaultProxy, impatient: None, *, fault: Fault) -> None:
+async def test_short_s3_fault_is_retried_without_an_error(
+    proxy: FaultProxy, impatient: None, *, fault: Fault
+) -> None:
     storage, file_id = S3Storage(bucket(proxy.port)), new_id()
     await proxy.set(fault, requests=1)
     await storage.write(file_id, PHOTO)
@@ -338,14 +338,14 @@ async def test_ingest_waits_for_a_photo_during_an_outage_and_reads_it_afterwards
             return await client.get_file("appeals", path, on_behalf_of="someone", max_bytes=10**7, attempts=1)
 
         await proxy.set("refuse")
-        # Not `ServiceRejected`, for which the publication would fail for good.
+        # The error must not be `ServiceRejected`, after which the publication would not be retried.
         with pytest.raises(ServiceUnavailable):
             await read()
         await proxy.set(None)
         assert len(await read()) == made["size"]
 
 
-async def test_lost_bucket_is_an_outage_and_not_a_missing_file(server: S3Server) -> None:
+async def test_missing_bucket_is_an_outage_and_not_a_missing_file(server: S3Server) -> None:
     absent = bucket(server.port, bucket="absent", key_id=keys.ADMIN_KEY_ID, secret=keys.ADMIN_SECRET)
     with pytest.raises(StorageUnavailable, match="NoSuchBucket"):
         await S3Storage(absent).read(new_id())
@@ -368,7 +368,7 @@ async def test_s3_outage_at_the_start_does_not_stop_the_service(
         assert (await scenario.appeals.client.get("/health/ready")).json()["status"] == "pass"
 
 
-async def test_slow_storage_holds_no_connection_of_the_database(
+async def test_request_that_waits_for_storage_holds_no_database_connection(
     proxy: FaultProxy, database: TestDatabase, keys_dir: Path
 ) -> None:
     async with (
@@ -388,7 +388,7 @@ async def test_slow_storage_holds_no_connection_of_the_database(
         assert {answer.status_code for answer in await waiting} == {200, 201}
 
 
-async def test_more_files_than_a_page_are_listed_and_only_unknown_old_ones_removed(
+async def test_files_on_several_list_pages_are_listed_and_removed_as_orphans(
     server: S3Server, scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3_storage, "LISTED_AT_ONCE", 3)
@@ -405,7 +405,7 @@ async def test_more_files_than_a_page_are_listed_and_only_unknown_old_ones_remov
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "{id}.jpg", "00/{id}.jpg", "backup/{name}", "{name}.txt", "{name}/x"])
-def test_foreign_file_name_gives_no_id(name: str) -> None:
+def test_file_name_of_another_form_has_no_id(name: str) -> None:
     file_id = UUID("0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11")
     assert id_of(file_name(file_id)) == file_id
     assert id_of(name.format(id=file_id, name=file_name(file_id))) is None

@@ -1,4 +1,4 @@
-"""Uploads of photos over real HTTP: what is refused, what is cleaned, who may read it, and when it expires."""
+"""Uploads of photos over real HTTP: refused files, removed metadata, and read access."""
 
 import io
 from collections.abc import AsyncIterator
@@ -113,7 +113,7 @@ async def test_content_other_than_a_photo_is_refused_whatever_its_name(
 
 
 @pytest.mark.parametrize(("content", "name"), [(png(), "photo.exe"), (webp(), "photo.jpg")], ids=["png", "webp"])
-async def test_type_is_decided_by_content(
+async def test_content_type_is_decided_by_content_not_by_file_name(
     scenario: AppealsScenario, http: httpx.AsyncClient, content: bytes, name: str
 ) -> None:
     made = await uploaded(scenario, http, content, name=name, kind="text/html")
@@ -122,12 +122,14 @@ async def test_type_is_decided_by_content(
 
 
 @in_process
-async def test_script_behind_an_image_is_not_stored(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+async def test_script_appended_to_an_image_is_not_stored(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
     made = await uploaded(scenario, http, jpeg() + b"<script>alert(1)</script>")
     assert b"script" not in await stored(http, scenario, made)
 
 
-async def test_200_megabytes_are_refused_without_being_kept(
+async def test_upload_of_200_megabytes_is_refused_and_not_kept_in_memory(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     block = b"\0" * MEGABYTE
@@ -141,7 +143,7 @@ async def test_200_megabytes_are_refused_without_being_kept(
             yield block
         yield b"\r\n--b--\r\n"
 
-    await uploaded(scenario, http, jpeg())  # what a first upload loads stays loaded
+    await uploaded(scenario, http, jpeg())  # modules that the first upload loads must not count below
     process = psutil.Process()
     before, files = process.memory_info().rss, await stored_ids()
     answer = await http.post(
@@ -180,7 +182,9 @@ def test_display_name_has_no_path_and_no_hidden_characters(given: str | None, sh
 
 
 @in_process
-async def test_path_in_the_name_names_no_file(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+async def test_path_in_the_file_name_does_not_change_where_the_file_is_stored(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
     storage = file_storage()
     assert isinstance(storage, FolderStorage)
     folder = storage._folder
@@ -199,7 +203,7 @@ async def test_image_bomb_is_refused_before_it_is_decoded(
     bomb = png_bomb(30_000, 30_000)
     assert len(bomb) < MEGABYTE
     detail = refusal(await upload(scenario, http, bomb, "photo.png"))
-    assert detail == "The image has 30000 × 30000 pixels; at most 52,000,000 are accepted in all"
+    assert detail == "The image has 30000 × 30000 pixels; at most 52,000,000 are accepted"
 
 
 async def test_webp_bomb_is_refused(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
@@ -218,7 +222,7 @@ async def test_image_that_takes_too_long_is_refused(
     assert not [child for child in psutil.Process().children() if str(endless) in child.cmdline()]
 
 
-async def test_program_for_images_gets_no_secret(
+async def test_image_process_gets_no_secret_in_its_environment(
     scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     curious = tmp_path / "curious.py"
@@ -246,7 +250,7 @@ async def test_metadata_is_removed_and_the_photo_is_turned_upright(
 
 
 @in_process
-async def test_text_in_a_png_is_removed_and_what_is_transparent_becomes_white(
+async def test_text_in_a_png_is_removed_and_transparency_becomes_white(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     content = await stored(
@@ -263,14 +267,14 @@ async def test_large_photo_is_reduced(scenario: AppealsScenario, http: httpx.Asy
 
 
 def several(first: str, format_: str) -> bytes:
-    """Return a file of two pictures, the first of this colour and the second black."""
+    """Return an image file with two pictures: the first in this colour, the second black."""
     output, second = io.BytesIO(), Image.new("RGB", (50, 40), "black")
     Image.new("RGB", (50, 40), first).save(output, format_, save_all=True, append_images=[second])
     return output.getvalue()
 
 
 def encoded(image: Image.Image, format_: str) -> bytes:
-    """Return an image as a file."""
+    """Return the content of an image file in this format."""
     output = io.BytesIO()
     image.save(output, format_)
     return output.getvalue()
@@ -289,7 +293,9 @@ def encoded(image: Image.Image, format_: str) -> bytes:
     ],
     ids=["cmyk", "16 bits", "1 bit", "half transparent", "two pictures of a phone", "moving webp", "moving png"],
 )
-def test_picture_of_any_mode_looks_the_same_as_rgb(content: bytes, color: tuple[int, int, int]) -> None:
+def test_image_of_any_mode_is_converted_to_rgb_with_the_same_colour(
+    content: bytes, color: tuple[int, int, int]
+) -> None:
     made, width, height = image_program.reencode(content)
     with Image.open(io.BytesIO(made)) as image:
         assert (image.mode, width, height) == ("RGB", 50, 40)
@@ -327,7 +333,7 @@ async def test_form_without_the_file_is_refused(scenario: AppealsScenario, http:
 
 
 @in_process
-async def test_only_the_uploaders_organisation_reads_an_upload(
+async def test_unattached_upload_is_read_only_by_the_uploaders_organisation(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     made = await uploaded(scenario, http, jpeg())
@@ -340,7 +346,7 @@ async def test_only_the_uploaders_organisation_reads_an_upload(
 
 
 @in_process
-async def test_attached_photo_is_read_by_everybody_on_the_appeal(
+async def test_attached_photo_is_read_by_those_who_may_read_the_appeal(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     made = await uploaded(scenario, http, jpeg())
@@ -368,7 +374,7 @@ async def test_failed_write_leaves_no_file_and_no_row(
     assert await scenario.ingest.fetchval("SELECT count(*) FROM attachments") == 0
 
 
-async def test_folder_that_cannot_be_written_stops_the_start_and_is_reported_later(tmp_path: Path) -> None:
+async def test_unwritable_folder_fails_the_start_and_the_later_check(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("a file where the folder should be")
     storage = FolderStorage(tmp_path / "files")
     with pytest.raises(StorageMisconfigured, match=r"^GOSPABLIK_ATTACHMENTS_DIR: "):
@@ -377,7 +383,7 @@ async def test_folder_that_cannot_be_written_stops_the_start_and_is_reported_lat
         await storage.check()
 
 
-async def test_folder_storage_deletes_what_an_interrupted_write_left(tmp_path: Path) -> None:
+async def test_folder_storage_lists_and_deletes_the_file_of_an_interrupted_write(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path / "files")
     await storage.prepare()
     file_id = uuid4()

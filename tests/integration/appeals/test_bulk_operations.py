@@ -1,4 +1,4 @@
-"""Work in bulk: every appeal changed once as its single route would, or refused with the reason."""
+"""Bulk operations change each appeal once, as the route for one appeal does, or refuse it with a reason."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def run(scenario: AppealsScenario, operation: dict[str, Any]) -> None:
 
 
 async def submitted(person: Colleague, body: dict[str, Any], **headers: str) -> dict[str, Any]:
-    """Return the accepted operation."""
+    """Submit an operation; return it."""
     answer = await person.post("/appeals/bulk", body, **headers)
     assert answer.status_code == 202, answer.text
     operation: dict[str, Any] = answer.json()
@@ -57,14 +57,14 @@ async def submitted(person: Colleague, body: dict[str, Any], **headers: str) -> 
 
 
 async def completed(scenario: AppealsScenario, person: Colleague, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the operation with all outcomes."""
+    """Submit an operation and run its job; return the operation with all outcomes."""
     operation = await submitted(person, body)
     await run(scenario, operation)
     return await read(person, operation)
 
 
 async def read(person: Colleague, operation: dict[str, Any]) -> dict[str, Any]:
-    """Return the operation as it is now."""
+    """Read the operation; return its present state."""
     answer = await person.get(f"/appeals/bulk/{operation['id']}")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -72,7 +72,7 @@ async def read(person: Colleague, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 async def rows_of(person: Colleague, operation: dict[str, Any], query: str = "") -> list[dict[str, Any]]:
-    """Return all appeals of the operation, page by page."""
+    """Return the row of each appeal of the operation, read page by page."""
     path, found, cursor = f"/appeals/bulk/{operation['id']}/rows?limit=200{query}", [], ""
     while True:
         answer = await person.get(path + cursor)
@@ -84,7 +84,7 @@ async def rows_of(person: Colleague, operation: dict[str, Any], query: str = "")
 
 
 async def undo(scenario: AppealsScenario, person: Colleague, operation: dict[str, Any]) -> dict[str, Any]:
-    """Take the operation back, and return the one that did it."""
+    """Undo the operation; return the completed undo, which is an operation too."""
     answer = await person.post(f"/appeals/bulk/{operation['id']}/undo")
     assert answer.status_code == 202, answer.text
     await run(scenario, answer.json())
@@ -99,12 +99,12 @@ def counts(operation: dict[str, Any]) -> tuple[int, int, int, int]:
 
 
 def reasons(rows: list[dict[str, Any]]) -> Counter[str]:
-    """Return how many appeals were refused by each type of problem."""
+    """Return the number of refused appeals by type of problem."""
     return Counter(row["problem"]["type"].removeprefix("/problems/") for row in rows if row["problem"])
 
 
 async def _records(scenario: AppealsScenario) -> tuple[int, int, int]:
-    """Return how many changes of assignees the timelines, the events and the audit trail record."""
+    """Return the number of assignee changes in the timelines, in the events and in the audit trail."""
     return (
         await scenario.ingest.fetchval("SELECT count(*) FROM timeline WHERE kind = 'assignee_changed'"),
         await scenario.ingest.fetchval("SELECT count(*) FROM events WHERE type = 'appeal.assignee_changed'"),
@@ -117,7 +117,7 @@ async def _records(scenario: AppealsScenario) -> tuple[int, int, int]:
 @pytest.mark.parametrize(
     ("total", "refused"), [(30, 6), pytest.param(1_000, 37, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
-async def test_reassignment_by_filter_names_each_refused_appeal_and_changes_nothing_when_repeated(
+async def test_repeated_reassignment_by_filter_changes_nothing_and_refused_appeals_are_named(
     scenario: AppealsScenario, total: int, refused: int
 ) -> None:
     manager = await register(scenario, "Анна", "manager")
@@ -135,7 +135,7 @@ async def test_reassignment_by_filter_names_each_refused_appeal_and_changes_noth
     }
     operation = await submitted(manager, body, Idempotency_Key="one")
     assert counts(operation) == (total, 0, 0, 0)
-    # After the request: these are out of the manager's scope, and a new one matches the filter.
+    # After the request some appeals leave the manager's scope, and a new one matches the filter.
     connection = await scenario.database.connect("appeals")
     try:
         await connection.execute(
@@ -157,7 +157,7 @@ async def test_reassignment_by_filter_names_each_refused_appeal_and_changes_noth
     assert all(row["problem"]["detail"] and row["number"] and row["changed_at"] for row in found)
     records = await _records(scenario)
     assert records == (total - refused,) * 3
-    # The same request, the same job, and the same work once more.
+    # Neither the repeated request nor the repeated job nor a second operation changes anything.
     assert (await submitted(manager, body, Idempotency_Key="one"))["id"] == operation["id"]
     await run(scenario, operation)
     again = await completed(scenario, manager, body | {"filter": {"assignee_id": boris.ref}})
@@ -165,7 +165,9 @@ async def test_reassignment_by_filter_names_each_refused_appeal_and_changes_noth
     assert await _records(scenario) == records
 
 
-async def test_killed_worker_repeats_no_change(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_job_restarted_after_a_kill_repeats_no_change(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(runner, "BULK_BATCH", 3)
     manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
     ids = await insert_appeals(scenario, 8)
@@ -193,7 +195,7 @@ async def test_killed_worker_repeats_no_change(scenario: AppealsScenario, monkey
     assert await _records(scenario) == (8, 8, 8)
 
 
-async def test_operations_crossing_over_the_same_appeals_change_each_once(
+async def test_concurrent_operations_on_the_same_appeals_lose_no_change(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "BULK_BATCH", 3)
@@ -207,16 +209,16 @@ async def test_operations_crossing_over_the_same_appeals_change_each_once(
          "appeal_ids": ids[6:]},
     ]  # fmt: skip
     made = [await submitted(manager, body) for body in wanted]
-    # Each operation by two workers.
+    # Two workers run each operation.
     await asyncio.gather(*(run(scenario, operation) for operation in [*made, *made]))
     rows = [row for operation in made for row in await rows_of(manager, operation)]
     assert {row["outcome"] for row in rows} <= {"done", "refused"}
-    # What was transferred first was out of scope for the others.
+    # An appeal that was transferred first is out of the manager's scope for the other operations.
     assert reasons(rows).keys() <= {"not-found"}
     done = Counter(row["appeal_id"] for row in rows if row["outcome"] == "done")
     for appeal_id in ids:
         appeal = await scenario.appeal(appeal_id)
-        # One version for each change that was reported, and none lost.
+        # Each reported change raised the version once: no update was lost.
         assert appeal["version"] == 1 + done[appeal_id]
         steps = [entry["data"] for entry in appeal["timeline"] if entry["kind"] == "assignee_changed"]
         assert all(before["assignee_id"] == after["previous_assignee_id"] for before, after in pairwise(steps))
@@ -227,7 +229,7 @@ async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsSce
     ids = await insert_appeals(scenario, 3)
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     body = {"action": "assign", "assignee_id": boris.ref, "appeal_ids": ids}
-    # A colleague has one of them: that needs the right to manage assignees.
+    # A colleague is assigned to one appeal: reassigning it needs the right to manage assignees.
     assert (await vera.post(f"/appeals/{ids[0]}/moves", {"assignee_id": vera.ref}, If_Match="*")).is_success
     first = await completed(scenario, boris, body)
     assert counts(first) == (0, 2, 1, 0)
@@ -239,20 +241,20 @@ async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsSce
     manager = await register(scenario, "Анна", "manager")
     refused = await rows_of(manager, hidden)
     assert reasons(refused) == {"forbidden": 5}
-    # The number of an appeal that the author could not see is nowhere.
+    # The rows do not show the number of an appeal that the author could not see.
     assert sorted(row["number"] is None for row in refused) == [False, False, False, True, True]
     assert all((row["appeal"] is None) == (row["number"] is None) for row in refused)
     mine = next(row["appeal"] for row in refused if row["appeal_id"] == ids[1])
     shown = await scenario.appeal(ids[1])
     assert mine == {name: shown[name] for name in ("text", "status", "organisation")}
-    # A person who may now only read changes nothing either.
+    # A person whose role is read-only by now changes nothing either.
     later = await submitted(vera, body | {"assignee_id": None})
     await change_access(scenario, vera, "role = 'head', organisation_id = NULL")
     await run(scenario, later)
     assert reasons(await rows_of(manager, later)) == {"forbidden": 3}
 
 
-async def test_scope_of_the_token_limits_the_work(scenario: AppealsScenario) -> None:
+async def test_operation_is_limited_by_the_scopes_of_its_token(scenario: AppealsScenario) -> None:
     ids = await insert_appeals(scenario, 1)
     moderator = await register(scenario, "Модератор", "moderator")
     token = scenario.appeals.token("moderator", subject=moderator.ref, scope="appeals:read appeals:work")
@@ -295,7 +297,7 @@ async def test_operation_is_shown_to_its_author_managers_and_the_centre(scenario
     second = (await moderator.get(f"/appeals/bulk?limit=1&cursor={first['next_cursor']}")).json()
     assert [one["id"] for one in second["items"]] == [own["id"]]
     assert (own["author"]["name"], own["assignee"]["name"]) == ("Борис", "Борис")
-    # A person who moved to another organisation sees nothing of the former one.
+    # A person who moved to another organisation does not see operations of the former organisation.
     await change_access(scenario, boris, f"organisation_id = '{scenario.other_organisation}'")
     boris.organisation = scenario.other_organisation
     assert (await boris.get("/appeals/bulk")).json()["items"] == []
@@ -356,12 +358,12 @@ async def test_failed_job_leaves_no_appeal_pending(
     found = await read(manager, operation)
     assert counts(found) == (0, 0, 2, 0)
     assert reasons(await rows_of(manager, operation)) == {"internal": 2}
-    # A dead letter that is run again does nothing more.
+    # Running the dead-lettered job again changes nothing.
     await run(scenario, operation)
     assert (await scenario.appeal(ids[0]))["assignee"] is None
 
 
-async def test_unexpected_error_of_one_appeal_refuses_that_appeal_alone(
+async def test_unexpected_error_in_one_appeal_refuses_only_that_appeal(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = await register(scenario, "Анна", "manager")
@@ -384,7 +386,7 @@ async def test_unexpected_error_of_one_appeal_refuses_that_appeal_alone(
     assert [assignee is not None for assignee in assignees] == [True, False, True]
 
 
-async def test_outage_during_one_change_undoes_its_batch_and_leaves_the_appeals_pending(
+async def test_connection_error_rolls_back_the_batch_and_leaves_its_appeals_pending(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager = await register(scenario, "Анна", "manager")
@@ -404,7 +406,9 @@ async def test_outage_during_one_change_undoes_its_batch_and_leaves_the_appeals_
     assert [(await scenario.appeal(appeal_id))["assignee"] for appeal_id in ids] == [None] * 3
 
 
-async def test_triage_decides_about_the_unclear_message_or_the_appeal_itself(scenario: AppealsScenario) -> None:
+async def test_bulk_triage_decides_about_unclear_messages_and_appeals_without_messages(
+    scenario: AppealsScenario,
+) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     await scenario.citizen_writes(UNCLEAR, author="a1")
     await scenario.citizen_writes(UNCLEAR, author="a2", thread="vk:-101_2")
@@ -426,7 +430,7 @@ async def test_triage_decides_about_the_unclear_message_or_the_appeal_itself(sce
     _is_problem(await moderator.post(f"/appeals/bulk/{first['id']}/undo"), 409)
 
 
-async def test_question_after_a_transfer_in_bulk_goes_to_the_new_organisation(scenario: AppealsScenario) -> None:
+async def test_question_after_a_bulk_transfer_stays_with_the_new_organisation(scenario: AppealsScenario) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()

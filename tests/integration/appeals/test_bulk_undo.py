@@ -1,4 +1,4 @@
-"""A bulk operation taken back: the former person, organisation and status, unless somebody changed the appeal."""
+"""Undo of a bulk operation restores assignee, organisation and status, unless somebody changed the appeal."""
 
 import json
 from collections.abc import Iterator
@@ -32,19 +32,19 @@ from tests.integration.appeals.test_organisation_calendars import calendar_on
 
 @pytest.fixture
 def clock_at_first_message() -> Iterator[None]:
-    """The clock of the service, which stands at the time of the first message."""
+    """Stop the clock at the time of the first message."""
     with time_machine.travel(WEDNESDAY, tick=False):
         yield
 
 
 def _state(appeal: dict[str, Any]) -> dict[str, Any]:
-    """Return what an undo gives back, and the deadlines."""
+    """Return the fields of an appeal that an undo restores, and its deadlines."""
     names = ("status", "organisation", "assignee", "transfers", "outcome", "closed_at", "first_response_due_at",
              "next_response_due_at", "allowed_moves", "overdue")  # fmt: skip
     return {name: appeal[name] for name in names}
 
 
-async def test_assignment_is_taken_back_except_where_somebody_changed_the_appeal(
+async def test_assignment_is_undone_except_for_appeals_changed_since(
     scenario: AppealsScenario,
 ) -> None:
     manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
@@ -72,14 +72,14 @@ async def test_assignment_is_taken_back_except_where_somebody_changed_the_appeal
 
 
 async def test_undo_with_a_failed_job_can_be_requested_again(scenario: AppealsScenario) -> None:
-    """The job fails for good after one of three appeals; somebody changed another one."""
+    """The job of the first undo is dead-lettered after it refused one of three appeals."""
     manager = await register(scenario, "Анна", "manager")
     ids = await insert_appeals(scenario, 3)
     body = {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids}
     operation = await completed(scenario, manager, body)
     path = f"/appeals/bulk/{operation['id']}/undo"
     first = (await manager.post(path)).json()
-    # No second undo starts while one runs.
+    # A second undo is refused while the first runs.
     assert _is_problem(await manager.post(path), 409)["operation_id"] == first["id"]
     connection = await scenario.database.connect("appeals")
     try:
@@ -107,7 +107,7 @@ async def test_undo_with_a_failed_job_can_be_requested_again(scenario: AppealsSc
     assert _is_problem(await manager.post(path), 409)["operation_id"] == second["id"]
 
 
-async def test_operation_under_way_is_not_taken_back(scenario: AppealsScenario) -> None:
+async def test_undo_of_a_running_operation_is_refused(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     ids = await insert_appeals(scenario, 1)
     body = {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids}
@@ -116,7 +116,7 @@ async def test_operation_under_way_is_not_taken_back(scenario: AppealsScenario) 
     _is_problem(await manager.post(f"/appeals/bulk/{operation['id']}/undo"), 409)
 
 
-async def test_repeated_undo_request_with_its_key_is_one_undo(scenario: AppealsScenario) -> None:
+async def test_undo_repeated_with_the_same_key_runs_once(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     ids = await insert_appeals(scenario, 1)
     body = {"action": "assign", "assignee_id": manager.ref, "appeal_ids": ids}
@@ -130,7 +130,7 @@ async def test_repeated_undo_request_with_its_key_is_one_undo(scenario: AppealsS
 
 
 async def _appeals_of_all_statuses(scenario: AppealsScenario) -> dict[str, dict[str, Any]]:
-    """Return an appeal in each open status, and an answered one; all but the one in triage were worked on."""
+    """Return one appeal for each of these statuses: assigned, in progress, interim, answered, reopened."""
     executor = await register(scenario, "Исполнитель")
     found: dict[str, dict[str, Any]] = {}
     for number, status in enumerate(("assigned", "in_progress", "interim", "answered", "reopened")):
@@ -153,7 +153,7 @@ async def _appeals_of_all_statuses(scenario: AppealsScenario) -> dict[str, dict[
     return found
 
 
-async def test_transfer_and_closing_are_taken_back_to_the_former_state(scenario: AppealsScenario) -> None:
+async def test_undo_of_transfer_and_closing_restores_each_former_status(scenario: AppealsScenario) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     before = await _appeals_of_all_statuses(scenario)
     ids = {status: appeal["id"] for status, appeal in before.items()}
@@ -170,16 +170,18 @@ async def test_transfer_and_closing_are_taken_back_to_the_former_state(scenario:
         for status, appeal_id in ids.items():
             found = await scenario.appeal(appeal_id)
             assert _state(found) == _state(before[status]), status
-            # The timeline is a chain that ends at the present state.
+            # The last move in the timeline leads to the present status.
             moves = [entry["data"] for entry in found["timeline"] if entry["kind"] == "moved"]
             if status not in refused:
                 assert moves[-1]["to"] == status
                 assert moves[-1]["reason"] == "Отмена массовой операции"
-            # As if the operation had not been: no figure counts a transfer.
+            # Assignments are as before the operation, so indicators count no transfer.
             assert found["assignments"] == before[status]["assignments"]
 
 
-async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(scenario: AppealsScenario) -> None:
+async def test_transfer_from_triage_is_undone_only_if_the_appeal_had_no_organisation(
+    scenario: AppealsScenario,
+) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     (free,) = await insert_appeals(scenario, 1, status="triage", unassigned=True)
     (owned,) = await insert_appeals(scenario, 1, status="triage")
@@ -191,7 +193,7 @@ async def test_transfer_from_triage_is_taken_back_only_if_nobody_had_the_appeal(
     found = await scenario.appeal(free)
     assert (found["status"], found["organisation"], found["transfers"]) == ("triage", None, 0)
     assert found["assignments"] == []
-    # Nobody has returned it, so that the rules may name the organisation again.
+    # The undo does not count as a return, so rules may assign the organisation again.
     centre = Caller("centre", "Центр", Role.ANALYST, None).with_right(Right.METRICS_READ)
     period = Period(WEDNESDAY - timedelta(days=1), WEDNESDAY + timedelta(days=1))
     async with scenario.appeals.service.database.read() as session:
@@ -232,20 +234,20 @@ async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisa
     assert due == {datetime.fromisoformat(before["first_response_due_at"])}
 
 
-async def test_staff_cannot_take_back_what_another_organisation_has_now(scenario: AppealsScenario) -> None:
+async def test_staff_cannot_undo_a_transfer_to_another_organisation(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     ids = await insert_appeals(scenario, 1)
     body = {"action": "transfer", "organisation_id": str(scenario.other_organisation), "reason": "Их фонари"}
     operation = await completed(scenario, manager, body | {"appeal_ids": ids})
     _is_problem(await manager.post(f"/appeals/bulk/{operation['id']}/undo"), 409)
-    # The attempt does not use up the only undo.
+    # The refused attempt does not use up the one undo that is allowed.
     moderator = await register(scenario, "Модератор", "moderator")
     assert counts(await undo(scenario, moderator, operation)) == (0, 1, 0, 0)
     found = await scenario.appeal(ids[0])
     assert (found["organisation"]["id"], found["transfers"]) == (str(scenario.organisation), 0)
 
 
-async def test_person_without_access_does_not_get_an_appeal_back(scenario: AppealsScenario) -> None:
+async def test_undo_does_not_reassign_an_appeal_to_a_locked_person(scenario: AppealsScenario) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
     boris = await register(scenario, "Борис")
     ids = await insert_appeals(scenario, 2)

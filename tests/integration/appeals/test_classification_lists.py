@@ -23,7 +23,7 @@ THANKS = f"Спасибо, Мария Петровна Иванова! Звон�
 
 
 async def listed(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
-    """Return a page of classifications."""
+    """Return the first page of the classifications that a filter finds."""
     answer = await scenario.get("/classifications", **query)
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
@@ -31,7 +31,7 @@ async def listed(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]
 
 
 async def of(scenario: AppealsScenario, **query: Any) -> list[UUID]:
-    """Return the messages that a filter leaves."""
+    """Return the ids of the messages that a filter finds, in the order of the list."""
     return [UUID(item["message_id"]) for item in await listed(scenario, **query)]
 
 
@@ -53,7 +53,7 @@ async def test_message_missed_by_the_classifier_is_found_and_corrected(scenario:
     )
     (after,) = await listed(scenario, classified_by="person")
     assert (after["message_id"], after["appeal_id"]) == (str(thanks), decided["appeal_id"])
-    # The position in the list does not change with the last decision.
+    # A decision does not change the position in the list.
     assert (after["classified_at"], after["updated_at"] > found["updated_at"]) == (found["classified_at"], True)
     assert await of(scenario) == [thanks, asked]
 

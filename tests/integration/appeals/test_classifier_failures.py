@@ -1,4 +1,4 @@
-"""Events and the service when the classifier is not available."""
+"""Handling of events, and the service itself, while the classifier is unavailable."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Ended:
-    """A classifier process that ends whatever it is given."""
+    """A classifier process that crashes on any text."""
 
     def submit(self, *_: object) -> Future[Any]:
         raise BrokenProcessPool("a child process terminated abruptly")
@@ -55,7 +55,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     )
     try:
         async with asyncio.timeout(HANG_SECONDS):
-            # The event has failed three times alone in its batch: if failures were counted, it would have been
+            # The event has failed three times in a batch of its own: if these failures counted, it would be
             # dead-lettered.
             while sum(error is not None for error in failed) < 4:
                 await asyncio.sleep(0.02)
@@ -73,7 +73,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
         await connection.close()
 
 
-async def test_crashing_text_waits_for_a_person_and_the_next_is_assigned(
+async def test_text_that_crashes_the_classifier_goes_to_triage_and_the_next_is_assigned(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier_pool.classifier_pool(), "_classify_items", classify_hostile)
@@ -92,7 +92,7 @@ async def test_crashing_text_waits_for_a_person_and_the_next_is_assigned(
 
 @pytest.fixture
 def own_settings() -> Iterator[None]:
-    """Restore the settings for later tests."""
+    """Drop the cached settings after the test, so that later tests read their own."""
     yield
     settings.cache_clear()
     shared_settings.cache_clear()
@@ -133,7 +133,7 @@ async def test_classifier_card_is_returned(scenario: AppealsScenario, monkeypatc
 
 
 @pytest.mark.usefixtures("own_settings")
-async def test_card_is_returned_for_a_custom_model_and_not_for_rules(
+async def test_classifier_card_describes_the_custom_model_and_has_no_model_for_rules(
     database: TestDatabase, keys_dir: Path, tmp_path: Path
 ) -> None:
     rows = {"Дороги": 6, "Культура": 6, "СВОЙ КЛАСС": 1}

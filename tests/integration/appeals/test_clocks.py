@@ -1,4 +1,4 @@
-"""Clocks of appeals over the API: explained to the minute, paused and resumed, moved, and stored as computed."""
+"""SLA clocks over the API: explanation to the minute, pause and resume, transfer, and stored results."""
 
 import random
 from collections.abc import Callable
@@ -43,19 +43,19 @@ def set_time(monkeypatch: pytest.MonkeyPatch) -> SetTime:
 
 
 async def opened(scenario: AppealsScenario, set_time: SetTime, **details: Any) -> dict[str, Any]:
-    """Return an appeal of the first page, opened on Wednesday at 10:01 local time."""
+    """Return the only appeal, opened on Wednesday at 10:01 local time."""
     set_time(WEDNESDAY + timedelta(minutes=2))
     await scenario.citizen_writes(QUESTION, **details)
     return await scenario.single_appeal()
 
 
 async def deadlines(scenario: AppealsScenario, appeal: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the unfinished clock of each kind, else the last one."""
+    """Return the last clock of each kind; check that its used time is the sum of its segments."""
     answer = await scenario.get(f"/appeals/{appeal['id']}/deadlines")
     assert answer.status_code == 200, answer.text
     found: dict[str, dict[str, Any]] = {}
     for clock in answer.json()["clocks"]:
-        # A promise is a date: nothing of its time is counted in segments.
+        # A promise is a date, so its clock has no used time to sum up.
         if clock["kind"] != "promise":
             used = sum(part["seconds"] for part in clock["segments"] if not part["planned"])
             assert clock["used_seconds"] == used
@@ -76,7 +76,7 @@ async def test_running_clock_is_explained_in_words_and_figures(
     assert (clock["state"], clock["due_at"]) == ("running", "2026-03-05T03:01:00Z")
     assert clock["policy"]["version"] == 1
     assert (clock["target_seconds"], clock["unit"], clock["time_zone"]) == (32_400, "working", "Asia/Irkutsk")
-    # The clock of the test goes on for some seconds.
+    # The clock keeps running during the test, so the used time is some seconds more than 7,140.
     assert 7_140 <= clock["used_seconds"] < 7_200
     assert clock["used_seconds"] + clock["left_seconds"] == 32_400
     assert clock["text"] == (
@@ -87,7 +87,7 @@ async def test_running_clock_is_explained_in_words_and_figures(
 
 
 async def test_clocks_of_an_appeal_that_ended_are_not_paused(scenario: AppealsScenario) -> None:
-    """Its clock shows how late it was closed."""
+    """The deadline of the closed appeal stays: it shows whether the appeal was closed in time."""
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     closed = (await scenario.move(appeal, "closed", reason="Повтор")).json()
@@ -96,7 +96,9 @@ async def test_clocks_of_an_appeal_that_ended_are_not_paused(scenario: AppealsSc
     assert found["first_response_due_at"] == appeal["first_response_due_at"] is not None
 
 
-async def test_pause_keeps_the_time_left_and_is_recorded(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_pause_keeps_the_remaining_time_and_is_recorded(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
     appeal = await opened(scenario, set_time)
     set_time(WEDNESDAY + 2 * HOUR)
     paused = await pause(scenario, appeal, "pause", reason="Ждём адрес от автора")
@@ -116,7 +118,7 @@ async def test_pause_keeps_the_time_left_and_is_recorded(scenario: AppealsScenar
     assert "пауза (Ждём адрес от автора)" in waiting["text"]
     assert (await pause(scenario, appeal, "resume")).status_code == 200
     _is_problem(await pause(scenario, appeal, "resume"), 409)
-    # Some more than seven hours are left on a Wednesday at 10:00: they end on Thursday at 9:01.
+    # A little more than seven working hours are left on Wednesday at 10:00: they end on Thursday at 9:01.
     resumed = await scenario.appeal(appeal["id"])
     assert resumed["first_response_due_at"].startswith("2026-03-12T01:0")
     kinds = [entry["kind"] for entry in resumed["timeline"]]
@@ -125,7 +127,7 @@ async def test_pause_keeps_the_time_left_and_is_recorded(scenario: AppealsScenar
     assert [event["type"] for event in events] == ["appeal.clock_paused", "appeal.clock_resumed"]
 
 
-async def test_clocks_of_an_appeal_that_is_answered_in_its_first_batch_are_stopped(
+async def test_clocks_are_stopped_if_question_and_answer_are_in_one_batch(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY + 2 * HOUR)
@@ -188,12 +190,12 @@ async def test_transfer_keeps_the_time_used_in_the_earlier_calendar(
     assert moved.status_code == 200, moved.text
     clock = (await deadlines(scenario, appeal))["first_response"]
     assert [event["kind"] for event in clock["events"]] == ["started", "moved"]
-    # Until 17:00 local time 5 h 59 min were used; 3 h 1 min are left around the clock.
+    # By 17:00 local time 5 h 59 min are used; the other 3 h 1 min count around the clock.
     assert clock["due_at"].startswith("2026-03-04T12:01")
     assert "по календарю «Круглосуточно»" in clock["text"]
 
 
-async def test_staff_return_an_appeal_only_within_the_limit_of_the_policy(
+async def test_return_by_staff_after_the_time_limit_of_the_policy_is_refused(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY - timedelta(days=1))
@@ -212,7 +214,7 @@ async def test_staff_return_an_appeal_only_within_the_limit_of_the_policy(
 
 
 async def test_appeal_returned_after_an_interim_reply_is_assigned_again(scenario: AppealsScenario) -> None:
-    """No further message awaits a reply: the promised final reply does."""
+    """No message awaits a reply; the appeal still awaits the promised final reply."""
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     promised = (time_source.now() + timedelta(days=3)).isoformat()
@@ -252,7 +254,7 @@ STEPS = ("pause", "resume", "transfer", "return", "assign", "urgent", "question"
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_stored_deadlines_equal_those_computed_from_rows_after_any_steps(
+async def test_stored_deadlines_equal_recomputed_ones_after_random_steps(
     scenario: AppealsScenario, set_time: SetTime, seed: int
 ) -> None:
     await set_calendar(scenario, scenario.other_organisation, "Круглосуточно", [["00:00", "24:00"]])
@@ -284,7 +286,7 @@ async def test_stored_deadlines_equal_those_computed_from_rows_after_any_steps(
 
 
 async def _step(scenario: AppealsScenario, appeal: dict[str, Any], step: str, now: datetime) -> bool:
-    """Try one step; return whether it was possible."""
+    """Try one step; return True if the service accepted it."""
     organisations = (scenario.organisation, scenario.other_organisation)
     owner = appeal["organisation"]["id"] if appeal["organisation"] else None
     other = next(str(found) for found in organisations if str(found) != owner)

@@ -1,4 +1,4 @@
-"""Spikes: appeals about one problem are joined, replied to and alerted about together."""
+"""Spikes: appeals about one problem become an incident with one alert, and can be replied to in bulk."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
 
 @dataclass
 class Region:
-    """Pages by municipality, and the author counter."""
+    """The pages of each municipality, and the messages written under them."""
 
     scenario: AppealsScenario
     pages: dict[str, list[UUID]]
@@ -35,7 +35,7 @@ class Region:
     count: int = 0
 
     async def write(self, text: str, municipality: str, *, minute: float, **more: Any) -> UUID:
-        """Write as a new author under a page of the municipality, `minute` minutes after the start."""
+        """Insert a message of a new author under a page of the municipality, `minute` minutes after the start."""
         self.count += 1
         page = self.pages[municipality][self.count % len(self.pages[municipality])]
         network = self.scenario.pages[page][1]
@@ -46,7 +46,7 @@ class Region:
         return message_id
 
     async def appeals(self, messages: Sequence[UUID]) -> set[str]:
-        """Return the appeals of these messages."""
+        """Return the ids of the appeals of these messages."""
         rows = await self.scenario.ingest.fetch(
             "SELECT appeal_id FROM appeal_messages WHERE message_id = ANY($1)", list(messages)
         )
@@ -131,7 +131,7 @@ async def incident_from_spike(region: Region, count: int = 8) -> tuple[dict[str,
     return incident, messages
 
 
-async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> None:
+async def test_later_appeal_joins_the_incident_and_removed_appeal_stays_out(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     out = (await region.appeals(messages[:1])).pop()
     path = f"/api/v1/incidents/{incident['id']}/members/{out}"
@@ -149,7 +149,7 @@ async def test_later_appeal_joins_and_removed_one_stays_out(region: Region) -> N
             ("Когда уже включат? Света нет второй час", "Когда дадут свет в Селенгинске?", "Селенгинск без света")
         )
     ]
-    # None of these joins: another location, another fault, another municipality, the next day.
+    # None of these messages joins: another location, another fault, another municipality, a day later.
     apart = [
         await region.write("Нет света в Каменске, что случилось?", power_cut_messages.MUNICIPALITY, minute=21),
         await region.write("Нет воды в Селенгинске с утра", power_cut_messages.MUNICIPALITY, minute=22),
@@ -197,7 +197,7 @@ ASKING = (
 
 
 async def ask(region: Region, *, minute: float) -> list[UUID]:
-    """Write as six people who name no outage."""
+    """Insert messages of six people who name no outage; return the ids of the messages."""
     return [
         await region.write(text, power_cut_messages.MUNICIPALITY, minute=minute + at / 4)
         for at, text in enumerate(ASKING)
@@ -215,7 +215,7 @@ async def test_appeals_that_name_no_fault_join_the_incident_instead_of_opening_a
     assert [one["incident_id"] for one in alerts] == [incident["id"]]
 
 
-async def test_later_appeals_that_name_the_fault_join_and_set_it(region: Region) -> None:
+async def test_later_appeals_that_name_the_fault_join_and_set_the_fault_of_the_incident(region: Region) -> None:
     asking = await ask(region, minute=0)
     await region.scenario.process_events()
     (incident,) = await region.incidents()
@@ -256,8 +256,8 @@ async def test_earlier_appeal_in_other_words_joins_the_spike(region: Region) -> 
     assert await region.members(incident) == await region.appeals([*before, *spike])
 
 
-async def test_appeals_of_a_batch_are_locked_at_once(region: Region) -> None:
-    """However many incidents they join and open: locking them in parts would deadlock with others."""
+async def test_appeals_of_a_batch_are_locked_in_one_statement(region: Region) -> None:
+    """One statement locks them for all incidents; locking in parts could deadlock with another worker."""
     await incident_from_spike(region)
     said = [("Нет света в Селенгинске, третий час", power_cut_messages.MUNICIPALITY)] * 2
     said += [(f"Нет воды в Каменске, дом {house}", power_cut_messages.MUNICIPALITY) for house in range(6)]
@@ -279,7 +279,7 @@ async def test_appeals_of_a_batch_are_locked_at_once(region: Region) -> None:
 
 
 async def test_general_flood_of_messages_is_not_a_spike(region: Region) -> None:
-    """Every municipality reports every problem as often as the others do."""
+    """Each problem is reported equally often in each municipality."""
     said = (
         "Нет света на нашей улице",
         "Не вывозят мусор",
@@ -327,7 +327,7 @@ async def test_concurrent_workers_open_one_incident(region: Region) -> None:
     events = await region.scenario.ingest.fetch(
         "SELECT id FROM events WHERE type = 'appeal.opened' ORDER BY position"
     )
-    # Workers that continue with the feed, and jobs that handle dead letters.
+    # Three workers process new events while jobs handle the same events as dead letters.
     await asyncio.gather(
         *(clustering_consumer.process_batch(database, 4) for _ in range(3)),
         *(clustering_consumer.handle_dead_letter(database, row["id"]) for row in events[:6]),
@@ -365,7 +365,7 @@ async def test_bulk_reply_reaches_each_awaiting_and_later_appeal_once(region: Re
     assert len(rows) == 9
 
 
-async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> None:
+async def test_appeal_removed_from_the_incident_during_a_bulk_reply_gets_no_reply(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     scenario, database = region.scenario, region.scenario.appeals.service.database
     out = (await region.appeals(messages[:1])).pop()
@@ -398,11 +398,11 @@ async def test_appeal_removed_during_a_bulk_reply_gets_none(region: Region) -> N
     assert (await scenario.appeal(out))["replies"] == []
 
 
-async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_other_organisations(region: Region) -> None:
+async def test_staff_bulk_reply_skips_appeals_in_triage_and_of_other_organisations(region: Region) -> None:
     incident, messages = await incident_from_spike(region)
     scenario, (first, *_) = region.scenario, messages
     own = await scenario.ingest.fetchval("SELECT organisation_id FROM messages WHERE id = $1", first)
-    # One of the appeals came under another organisation's page, one is undecided.
+    # One of the appeals belongs to another organisation, another is in triage.
     foreign, unclear = (UUID(appeal) for appeal in sorted(await region.appeals(messages))[:2])
     owner = await scenario.database.connect("appeals")
     await owner.execute(
@@ -420,7 +420,7 @@ async def test_staff_bulk_reply_skips_undecided_appeals_and_those_of_other_organ
     assert mine["by_status"] == {"queued": 6}
     assert (await scenario.get(path, role="executor", org=scenario.other_organisation)).json()["items"] == []
     assert (await scenario.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_reply_skipped"
-    # The centre replies to the unanswered appeals, and thereby decides the undecided one.
+    # The centre replies to the appeals that have no reply; for the appeal in triage, the reply is the decision.
     await scenario.post(path, {"text": "Свет включат до 18:00."})
     await make_replies(scenario)
     for appeal in (str(foreign), str(unclear)):
@@ -450,7 +450,7 @@ async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
     assert final.json()["pending_count"] == 8
     shown = (await region.scenario.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{}, {"queued": 8}]
-    # The final replies are created once the interim ones are published.
+    # Final replies are created only after the interim replies are published.
     owner = await region.scenario.database.connect("appeals")
     await owner.execute("UPDATE replies SET status = 'published'")
     await owner.close()
@@ -460,7 +460,7 @@ async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
 
 
 async def make_replies(scenario: AppealsScenario) -> None:
-    """Run the jobs that create replies to incidents."""
+    """Run the enqueued jobs that create the replies of bulk replies."""
     connection = await scenario.database.connect()
     rows = await connection.fetch(
         "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",

@@ -1,4 +1,4 @@
-"""Colleagues are shown by name wherever the API shows an appeal; events and logs never name them."""
+"""The API shows colleagues by name wherever it shows an appeal; events and logs contain no names."""
 
 from uuid import uuid4
 
@@ -36,7 +36,7 @@ async def test_timeline_assignments_and_replies_name_colleagues(scenario: Appeal
     assert NAME not in str([tuple(row) for row in stored])
 
 
-async def test_stale_change_is_refused_with_the_name_of_the_colleague(scenario: AppealsScenario) -> None:
+async def test_stale_change_is_refused_with_the_name_of_the_last_editor(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     executor = await register(scenario, NAME)
@@ -45,7 +45,7 @@ async def test_stale_change_is_refused_with_the_name_of_the_colleague(scenario: 
     assert late["last_change"]["actor"] == {"id": executor.ref, "name": NAME, "kind": "person"}
 
 
-async def test_client_and_staff_in_the_network_are_named_as_such(scenario: AppealsScenario) -> None:
+async def test_api_client_is_named_and_staff_replying_in_the_network_are_not(scenario: AppealsScenario) -> None:
     message = await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     client = uuid4()
@@ -58,7 +58,7 @@ async def test_client_and_staff_in_the_network_are_named_as_such(scenario: Appea
     )
     await registry.close()
     token = scenario.appeals.token("executor", scenario.organisation, subject=str(client))
-    del scenario.appeals.granted_access[token]  # the row of the client is its access
+    del scenario.appeals.granted_access[token]  # the access comes from the client's row instead
     moved = await scenario.appeals.client.post(
         f"/api/v1/appeals/{appeal['id']}/moves",
         json={"to": "in_progress"},
@@ -82,7 +82,9 @@ async def test_reviewer_is_named(scenario: AppealsScenario) -> None:
     assert review["reviewed_by"] == {"id": moderator.ref, "name": NAME, "kind": "person"}
 
 
-async def test_people_who_requested_approval_decided_and_paused_are_named(scenario: AppealsScenario) -> None:
+async def test_requester_and_decider_of_an_approval_and_pauser_of_a_clock_are_named(
+    scenario: AppealsScenario,
+) -> None:
     await require_approval(scenario)
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()

@@ -1,4 +1,4 @@
-"""Concurrent workers open one appeal per matter of a person in a thread."""
+"""Concurrent workers open one appeal for each matter of a person in a thread."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,14 +29,14 @@ DOCTOR_AGAIN = "Педиатра в поликлинике нет, куда ве
 
 @dataclass
 class Workers:
-    """Two workers, each with a connection of its own."""
+    """Two workers, each with its own database connection."""
 
     scenario: AppealsScenario
     one: Database
     two: Database
 
     async def place(self, session: WriteSession, message_id: UUID) -> tuple[AppealMatcher, ClassifiedMessage]:
-        """Lock the appeals of a message; return their matcher and the message."""
+        """Lock the appeals that a message may join; return their matcher and the classified message."""
         message = await session.scalar(select_messages().where(Message.id == message_id))
         assert message is not None
         context = await ThreadContext.load(session, [message])
@@ -55,12 +55,12 @@ class Workers:
             await matcher.write()
 
     async def at_once(self, first: str, second: str, *, thread: str) -> None:
-        """Let both workers handle two messages of one person at once."""
+        """Insert two messages of one person and let each worker handle one of them concurrently."""
         messages = [await self.scenario.insert_message(text, thread=thread) for text in (first, second)]
         await asyncio.gather(self.handle(self.one, messages[0]), self.handle(self.two, messages[1]))
 
     async def appeals(self) -> list[tuple[str, int, int, int]]:
-        """Return thread, number of appeals, highest matter number and number of messages of each thread."""
+        """Return for each thread its key, number of appeals, highest matter number and number of messages."""
         rows = await self.scenario.ingest.fetch(
             """SELECT a.thread_key, count(DISTINCT a.id), max(a.matter_number), count(m.message_id)
                FROM appeals a JOIN appeal_messages m ON m.appeal_id = a.id
@@ -71,7 +71,7 @@ class Workers:
 
 @pytest.fixture
 async def workers(scenario: AppealsScenario) -> AsyncIterator[Workers]:
-    """Two workers beside the service."""
+    """Two workers with connections of their own, besides the service."""
     url = scenario.database.url("appeals")
     one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
     try:
@@ -96,7 +96,7 @@ async def test_two_messages_about_two_matters_open_two_appeals(workers: Workers)
     assert {tuple(rest) for _, *rest in await workers.appeals()} == {(2, 2, 2)}
 
 
-async def test_two_messages_about_a_new_matter_open_one_appeal_beside_the_open_one(workers: Workers) -> None:
+async def test_two_messages_about_a_new_matter_open_one_more_appeal(workers: Workers) -> None:
     for attempt in range(5):
         thread = f"vk:-101_{1000 + attempt}"
         await workers.handle(workers.one, await workers.scenario.insert_message(QUESTION, thread=thread))
@@ -104,8 +104,8 @@ async def test_two_messages_about_a_new_matter_open_one_appeal_beside_the_open_o
     assert {tuple(rest) for _, *rest in await workers.appeals()} == {(2, 2, 3)}
 
 
-async def test_worker_that_waited_for_the_lock_sees_the_appeal_opened_meanwhile(workers: Workers) -> None:
-    """The second worker read the appeals before the first one opened another: their numbers collide."""
+async def test_worker_that_waited_for_the_lock_joins_the_appeal_opened_meanwhile(workers: Workers) -> None:
+    """The second worker waits for the lock of the first, which opens an appeal; both messages must join that appeal."""
     scenario, thread = workers.scenario, "vk:-101_7"
     await workers.handle(workers.one, await scenario.insert_message(QUESTION, thread=thread))
     first, second = [await scenario.insert_message(text, thread=thread) for text in (DOCTOR, DOCTOR_AGAIN)]
@@ -121,7 +121,7 @@ async def test_worker_that_waited_for_the_lock_sees_the_appeal_opened_meanwhile(
 
 
 async def _waits_for_lock(scenario: AppealsScenario) -> None:
-    """Wait until a transaction waits for a row."""
+    """Wait until a transaction of this database waits for a lock."""
     connection = await scenario.database.connect()
 
     async def waits() -> Any:

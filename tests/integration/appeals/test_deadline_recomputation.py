@@ -1,4 +1,4 @@
-"""Deadlines follow the registry's calendars: running ones are recomputed, finished ones stay."""
+"""Deadlines follow the registry's calendars: running clocks are recomputed, finished clocks stay."""
 
 import json
 from datetime import timedelta
@@ -13,11 +13,11 @@ from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, set_calendar, set_time
 
-__all__ = ["set_time"]  # a fixture of the other module
+__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 
 
 async def registry_event(scenario: AppealsScenario, event: str, subject: UUID, **data: Any) -> None:
-    """Emit an event of registry and let the service handle it and the jobs that it enqueues."""
+    """Emit an event as registry does; let the service handle it and the recomputation jobs that it enqueues."""
     await scenario.emit(event, subject, None, **data)
     await scenario.process_events()
     connection = await scenario.database.connect()
@@ -68,12 +68,12 @@ async def test_new_day_off_moves_running_deadlines_and_keeps_finished_clocks(
     entry = (await scenario.appeal(first["id"]))["timeline"][-1]
     assert entry["kind"] == "deadline_changed"
     assert "05.03 — не идёт (Траур)" in entry["data"]["deadline"]
-    # The event is handled again: nothing changes.
+    # Handling the same event again changes nothing.
     await registry_event(scenario, "calendar.changed", calendar, version=2, start="2026-03-05", end="2026-03-05")
     assert len(await scenario.events("appeal.deadline_changed")) == len(changed)
 
 
-async def test_day_off_of_the_base_moves_deadlines_of_calendars_based_on_it(
+async def test_day_off_of_the_base_calendar_moves_deadlines_in_calendars_based_on_it(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     own = await set_calendar(scenario, scenario.organisation, "Свой", [["09:00", "13:00"], ["14:00", "18:00"]])
@@ -88,7 +88,7 @@ async def test_day_off_of_the_base_moves_deadlines_of_calendars_based_on_it(
     assert (await scenario.appeal(appeal["id"]))["first_response_due_at"] == "2026-03-06T03:01:00Z"
 
 
-async def test_organisation_with_another_calendar_counts_the_rest_in_it(
+async def test_new_calendar_of_the_organisation_counts_only_the_remaining_time(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     appeal = await opened(scenario, set_time)

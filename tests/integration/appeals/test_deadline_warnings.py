@@ -1,4 +1,4 @@
-"""An organisation is warned once of each share of the time, in its working hours, while it has the appeal."""
+"""An organisation is warned once when each share of the time is used, in working hours, while it has the appeal."""
 
 import json
 from datetime import timedelta
@@ -8,28 +8,28 @@ from services.appeals.deadline_watch.deadline_warnings import record_warnings
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, pause, set_time
 
-__all__ = ["set_time"]  # a fixture of the other module
+__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 
 HOUR = timedelta(hours=1)
 
 
 async def warn(scenario: AppealsScenario) -> int:
-    """Run the job once."""
+    """Run the warning job once; return the number of clocks handled."""
     async with scenario.appeals.service.database.write() as session:
         return await record_warnings(session)
 
 
 async def warned(scenario: AppealsScenario) -> list[tuple[str, float]]:
-    """Return the clock and the share of each warning, in order."""
+    """Return the clock and the used share of each recorded warning, oldest first."""
     events = [json.loads(event["data"]) for event in await scenario.events("appeal.deadline_near")]
     return [(event["clock"], event["share"]) for event in events]
 
 
-async def test_each_share_is_warned_of_once_and_outside_hours_never(
+async def test_each_share_is_warned_of_once_and_only_in_working_hours(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     appeal = await opened(scenario, set_time)
-    # Half of nine hours from Wednesday 10:01 is used at 15:31, four fifths on Thursday at 9:13.
+    # Of nine working hours from Wednesday 10:01, half are used at 15:31 and four fifths on Thursday at 9:13.
     assert (await deadlines(scenario, appeal))["first_response"]["next_warning_at"] == "2026-03-04T07:31:00Z"
     set_time(WEDNESDAY + 5 * HOUR)
     assert await warn(scenario) == 0
@@ -56,7 +56,7 @@ async def test_only_the_last_of_several_passed_shares_is_recorded(
     assert await warned(scenario) == [("first_response", 0.8)]
 
 
-async def test_nobody_is_warned_of_a_missed_deadline_a_pause_or_an_appeal_without_owner(
+async def test_missed_paused_and_returned_appeals_get_no_warning(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     late = await opened(scenario, set_time)
@@ -79,7 +79,7 @@ async def test_nobody_is_warned_of_a_missed_deadline_a_pause_or_an_appeal_withou
     set_time(monday + 6 * HOUR)
     await warn(scenario)
     assert [clock for clock, _ in await warned(scenario) if clock != "final_answer"] == []
-    # An appeal that ended needs no warning either, and is not looked at again.
+    # A closed appeal gets no warning either, and the job does not select it again.
     closed = await scenario.move(await scenario.appeal(paused["id"]), "closed", reason="Повтор")
     assert closed.status_code == 200, closed.text
     set_time(monday + timedelta(days=20))
@@ -87,7 +87,7 @@ async def test_nobody_is_warned_of_a_missed_deadline_a_pause_or_an_appeal_withou
     assert await warn(scenario) == 0
 
 
-async def test_reopened_appeal_is_warned_of_the_share_that_is_still_ahead(
+async def test_reopened_appeal_gets_the_warning_that_is_still_to_come(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     appeal = await opened(scenario, set_time)

@@ -1,4 +1,4 @@
-"""One decision taken back: all is as it was before, unless something happened since."""
+"""Undo of one decision restores the former state, unless the appeal has changed since."""
 
 import json
 from datetime import timedelta
@@ -18,28 +18,28 @@ from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.integration.appeals.test_review_decisions import UNCLEAR, classified_message, decide, topic
 
 _CHANGED = ("version", "timeline", "updated_at", "messages", "deadlines", "presence")
-# A clock that was started counts the citizen's time, also while a moderator decides again.
+# A started clock keeps running after an undo: the citizen's waiting time counts while a moderator decides again.
 _DEADLINES = ("deadline", "first_response_due_at", "resolution_due_at")
 
 
 def _state(appeal: dict[str, Any], *but: str) -> dict[str, Any]:
-    """Return what an undo gives back."""
+    """Return the fields of an appeal that an undo restores, except those named."""
     return {name: value for name, value in appeal.items() if name not in {*_CHANGED, *but}}
 
 
 def _classification(appeal: dict[str, Any]) -> dict[str, Any]:
-    """Return the classification of the message, without its version."""
+    """Return the classification of the first message, without its version and change time."""
     found: dict[str, Any] = appeal["messages"][0]["classification"]
     return {name: value for name, value in found.items() if name not in {"version", "updated_at"}}
 
 
 async def undo(scenario: AppealsScenario, appeal_id: str, version: int) -> httpx.Response:
-    """Take the last decision back, in the version of the appeal that it made."""
+    """Undo the last decision, with this version of the appeal in `If-Match`; return the response."""
     return await scenario.post(f"/appeals/{appeal_id}/undo", None, If_Match=f'"{version}"')
 
 
 async def reviews(scenario: AppealsScenario) -> list[Any]:
-    """Return the stored reviews, without their moments."""
+    """Return the stored reviews, without their change time."""
     rows = await scenario.ingest.fetch("SELECT (to_jsonb(r) - 'updated_at')::text AS kept FROM reviews r")
     return [row["kept"] for row in rows]
 
@@ -74,7 +74,7 @@ async def test_decision_about_a_message_in_triage_is_taken_back(
     assert DECISION_UNDO_REASON in [
         json.loads(event["data"])["reason"] for event in await scenario.events("appeal.moved")
     ]
-    # The same decision is made again as if for the first time.
+    # Making the same decision again has the same result as the first time.
     again = await decide(scenario, message, **body)
     assert again["appeal_status"] == decided["appeal_status"]
     assert (await scenario.single_appeal())["transfers"] == 0
@@ -128,7 +128,7 @@ async def test_decision_is_not_taken_back_while_a_reply_is_under_way(scenario: A
     assert "A reply to the appeal is under way" in refused["detail"]
 
 
-async def test_decision_is_taken_back_only_for_some_time(scenario: AppealsScenario) -> None:
+async def test_undo_of_a_decision_after_the_time_limit_is_refused(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario, UNCLEAR)
     decided = await decide(scenario, message, needs_answer=False)
     with time_machine.travel(clock.now() + timedelta(minutes=UNDO_MINUTES, seconds=1), tick=False):
@@ -144,13 +144,15 @@ async def test_decision_that_was_taken_back_does_not_conflict_with_the_next_deci
     decided = (await anna.post(f"/messages/{message}/triage", body)).json()
     version = f'"{decided["appeal_version"]}"'
     assert (await anna.post(f"/appeals/{decided['appeal_id']}/undo", None, If_Match=version)).status_code == 200
-    # Without If-Match, which would be refused after a decision of another person.
+    # `decide` sends no `If-Match`: a decision that stands would refuse such a request of another moderator.
     again = await decide(scenario, message, organisation_id=str(scenario.other_organisation))
     assert again["organisation"]["id"] == str(scenario.other_organisation)
 
 
 @pytest.mark.parametrize("undone", [True, False], ids=["an undo", "words of an undo"])
-async def test_earlier_decision_is_not_replaced_unread_after(scenario: AppealsScenario, *, undone: bool) -> None:
+async def test_earlier_decision_of_another_person_still_conflicts_after(
+    scenario: AppealsScenario, *, undone: bool
+) -> None:
     anna = await register(scenario, "Анна", "moderator")
     message = await classified_message(scenario)
     path = f"/appeals/{(await scenario.single_appeal())['id']}"
@@ -174,7 +176,7 @@ async def test_decision_of_another_person_is_not_taken_back(scenario: AppealsSce
     assert (await undo(scenario, str(UUID(int=7)), 1)).status_code == 404
 
 
-async def test_decision_about_an_appeal_that_was_moved_since_is_refused(scenario: AppealsScenario) -> None:
+async def test_decision_with_a_version_from_before_a_move_is_refused(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario)
     seen = await scenario.single_appeal()
     moved = (await scenario.move(seen, "in_progress")).json()

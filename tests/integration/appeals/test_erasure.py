@@ -1,4 +1,4 @@
-"""Erasure of a citizen's texts in appeals, as ingest commands it."""
+"""Erasure of a citizen's texts in appeals, as ingest requests it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 async def _erase(scenario: AppealsScenario, until: datetime = LATER) -> httpx.Response:
-    """Erase «anna»: first the messages as ingest does, then the appeals."""
+    """Erase the author «anna»: her messages as ingest does, then her appeals by two equal requests."""
     await scenario.ingest.execute(
         "UPDATE messages SET text = '', author_key = $1, erased_at = now(), url = '',"
         " thread_key = CASE thread_key WHEN $2 THEN 'erased-thread' ELSE thread_key END"
@@ -58,7 +58,7 @@ async def _rows_with(scenario: AppealsScenario, word: str) -> list[str]:
         return [
             row["name"]
             for row in tables
-            if row["name"] not in {"events", "messages"}  # ingest erases them
+            if row["name"] not in {"events", "messages"}  # erased by ingest, not by appeals
             and await connection.fetchval(
                 f"SELECT count(*) FROM {row['name']} t WHERE strpos(lower(t::text), $1) > 0",
                 word,
@@ -69,7 +69,7 @@ async def _rows_with(scenario: AppealsScenario, word: str) -> list[str]:
 
 
 async def _written_about(scenario: AppealsScenario, *, thread: str = THREAD) -> dict[str, Any]:
-    """Return an appeal of «anna» with everything that may quote her words."""
+    """Create an appeal of «anna» with a note, a pause and a transfer that quote her; return it as it was opened."""
     await scenario.citizen_writes(TEXT, author="anna", thread=thread, kind="message")
     appeal = await scenario.single_appeal()
     for path, body in (
@@ -87,7 +87,7 @@ async def _written_about(scenario: AppealsScenario, *, thread: str = THREAD) -> 
     return appeal
 
 
-async def test_erased_appeal_keeps_its_history_and_loses_its_text(scenario: AppealsScenario) -> None:
+async def test_erased_appeal_loses_its_texts_and_keeps_its_history(scenario: AppealsScenario) -> None:
     appeal = await _written_about(scenario)
     before = await scenario.appeal(appeal["id"])
     await reply_helpers.answer(scenario, before, f"Здравствуйте! По вопросу о {WORD}е приедем завтра.")
@@ -109,7 +109,7 @@ async def test_erased_appeal_keeps_its_history_and_loses_its_text(scenario: Appe
     assert after["erased_at"] is not None
     assert after["version"] > before["version"]
     assert [entry["kind"] for entry in after["timeline"]] == [entry["kind"] for entry in before["timeline"]]
-    # A reply that ingest did not have yet is never published.
+    # The reply had not reached ingest, so it is failed and never published.
     assert [(reply["text"], reply["status"]) for reply in after["replies"]] == [("", "failed")]
     found = await scenario.get("/appeals", q=WORD)
     assert found.json()["items"] == []
@@ -205,14 +205,14 @@ async def test_photos_of_edits_lose_their_names_on_erasure(scenario: AppealsScen
     assert await _rows_with(scenario, WORD) == []
 
 
-async def test_other_authors_keep_their_appeals(scenario: AppealsScenario) -> None:
+async def test_appeals_of_other_authors_are_not_erased(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(TEXT, author="boris")
     await _erase(scenario)
     assert (await scenario.single_appeal())["erased_at"] is None
     assert "appeals" in await _rows_with(scenario, WORD)
 
 
-async def test_only_ingest_may_command_an_erasure(scenario: AppealsScenario) -> None:
+async def test_erasure_request_of_another_service_is_refused(scenario: AppealsScenario) -> None:
     answer = await scenario.appeals.client.post(
         "/internal/erasures/appeals", json={}, headers=scenario.appeals.service_headers("webhooks")
     )

@@ -12,21 +12,21 @@ from tests.integration.appeals.reply_helpers import answer
 from tests.integration.appeals.test_clocks import SetTime, opened, pause, set_time
 from tests.integration.appeals.test_review_decisions import decide
 
-__all__ = ["set_time"]  # a fixture of the other module
+__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 
 HOUR = timedelta(hours=1)
-# Of nine hours from Wednesday 10:01, four fifths are used on Thursday at 9:13; the deadline is at 11:01.
+# Of nine working hours from Wednesday 10:01, four fifths are used on Thursday at 9:13; the deadline is at 11:01.
 NEAR, LATE = WEDNESDAY + 23.5 * HOUR, WEDNESDAY + 25.5 * HOUR
 
 
 async def escalate(scenario: AppealsScenario) -> int:
-    """Run the job once."""
+    """Run the escalation job once; return the number of appeals handled."""
     async with scenario.appeals.service.database.write() as session:
         return await record_escalations(session)
 
 
 async def escalated(scenario: AppealsScenario) -> list[tuple[str, list[str]]]:
-    """Return the step and the people of each event, in order."""
+    """Return the step and the notified people of each escalation, oldest first."""
     events = [json.loads(event["data"]) for event in await scenario.events("appeal.escalated")]
     return [(event["step"], event["told"]) for event in events]
 
@@ -50,7 +50,7 @@ async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario
         assert (await escalated(scenario))[-1][1] == [people[role].ref]
     assert [step for step, _ in await escalated(scenario)] == ["executor", "manager", "centre", "deputy_head"]
     found = await shown(scenario, appeal)
-    # Of the final answer four fifths of 56 hours are used then.
+    # The next escalation is of the final answer, when four fifths of its 56 hours are used.
     assert found["next_escalation_at"] == "2026-03-12T07:49:00Z"
     assert [(row["step"], row["told"][0]["name"], row["skipped"]) for row in found["escalations"]] == [
         ("executor", "Сотрудник executor", False), ("manager", "Сотрудник manager", False),
@@ -61,7 +61,7 @@ async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario
     assert [entry["data"]["told"][0]["name"] for entry in entries][:2] == [
         "Сотрудник executor", "Сотрудник manager",
     ]  # fmt: skip
-    # A notice changes neither the version, so no edit is refused, nor when the appeal was last changed.
+    # An escalation changes neither the version, which would refuse concurrent edits, nor `updated_at`.
     assert after["version"] == appeal["version"]
     changed_at = "SELECT updated_at FROM appeals WHERE number = $1"
     assert await scenario.ingest.fetchval(changed_at, appeal["number"]) < NEAR
@@ -116,7 +116,7 @@ async def test_present_executors_are_notified_if_there_is_no_substitute(
     assert await escalated(scenario) == [("executor", [anna.ref])]
 
 
-async def test_transfer_restarts_and_an_answer_ends_escalation(
+async def test_escalation_restarts_after_a_transfer_and_ends_after_an_answer(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     first = await register(scenario, "Первый", "manager")
@@ -149,7 +149,7 @@ async def test_paused_and_returned_appeals_are_not_escalated(scenario: AppealsSc
     assert (await shown(scenario, appeal))["next_escalation_at"] is None
 
 
-async def test_late_clock_that_goes_on_gives_each_level_its_time(
+async def test_resumed_late_clock_keeps_the_interval_between_escalation_levels(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     for role in ("manager", "moderator", "head"):
@@ -163,7 +163,7 @@ async def test_late_clock_that_goes_on_gives_each_level_its_time(
     assert (await pause(scenario, appeal, "resume")).status_code == 200
     await escalate(scenario)
     assert [step for step, _ in await escalated(scenario)] == ["manager"]
-    # The centre is notified after four working hours, with lunch between.
+    # The centre is notified four working hours later, with lunch in between.
     set_time(resumed + 5.5 * HOUR)
     await escalate(scenario)
     assert [step for step, _ in await escalated(scenario)] == ["manager", "centre"]
@@ -189,7 +189,7 @@ async def test_broken_promise_is_escalated_to_the_manager(scenario: AppealsScena
 async def test_question_that_needs_no_answer_is_neither_warned_of_nor_escalated(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
-    """The organisation returned the reopened appeal, and a moderator decides that nothing was asked."""
+    """The organisation returned the reopened appeal, and a moderator decided that the message needs no answer."""
     appeal = await opened(scenario, set_time)
     await scenario.citizen_writes("Отремонтируем в мае.", from_community=True, at=WEDNESDAY + HOUR)
     set_time(WEDNESDAY + 2 * HOUR)

@@ -1,4 +1,4 @@
-"""Events of an appeal name its version after the change: the ETag that a reader of the appeal gets."""
+"""Each event of an appeal contains the version after the change, which equals the ETag of the appeal."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
 async def _event_versions(scenario: AppealsScenario, appeal_id: str) -> list[tuple[str, int]]:
-    """Return the types and versions of the appeal's events, in their order."""
+    """Return the type and version of each event of the appeal, oldest first."""
     rows = await scenario.ingest.fetch(
         """SELECT type, data FROM events WHERE subject_id = $1::text::uuid AND data ? 'number'
            ORDER BY position, write_order""",

@@ -1,4 +1,4 @@
-"""Exports as jobs: read part by part, taken up after a kill, downloaded as their author may see them now."""
+"""Export jobs: read in parts, continued after a kill, downloaded with the rows that the author may read by then."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ from tests.support.eventually import eventually
 
 
 async def requested(scenario: AppealsScenario, **body: Any) -> dict[str, Any]:
-    """Request an export as a moderator; return it."""
+    """Request an export as a moderator; return the queued export."""
     answer = await request(scenario, "POST", "/exports", {"format": "csv", **body}, role="moderator")
     assert answer.status_code == 202, answer.text
     found: dict[str, Any] = answer.json()
@@ -48,7 +48,7 @@ async def shown(scenario: AppealsScenario, export: dict[str, Any]) -> dict[str, 
 
 
 async def finished(scenario: AppealsScenario, **body: Any) -> dict[str, Any]:
-    """Request an export, and let its job end."""
+    """Request an export and run its job to the end; return the export."""
     export = await requested(scenario, **body)
     await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
     return await shown(scenario, export)
@@ -80,7 +80,7 @@ async def test_long_list_is_read_part_by_part(scenario: AppealsScenario) -> None
     assert await export_runner.run_part(database, UUID(export["id"]))
     running = await shown(scenario, export)
     assert (running["status"], running["rows_done"]) == ("running", 200)
-    # Its worker is killed here: the job of another one goes on, and a third has nothing left to do.
+    # The first worker stops here; a second continues the job, and a third finds nothing left to do.
     for _ in range(2):
         await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": export["id"]})
     ready = await shown(scenario, export)
@@ -93,7 +93,7 @@ async def test_long_list_is_read_part_by_part(scenario: AppealsScenario) -> None
     assert [one["id"] for one in listed] == [export["id"]]
 
 
-async def test_export_is_fixed_masked_and_a_workbook_too(scenario: AppealsScenario) -> None:
+async def test_workbook_export_is_masked_and_excludes_later_appeals(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     export = await finished(scenario, format="xlsx", filter={"urgency": "high"}, sort="opened_at")
     await _insert(scenario, ["Позже"])
@@ -106,7 +106,7 @@ async def test_export_is_fixed_masked_and_a_workbook_too(scenario: AppealsScenar
     assert isinstance(cells[0]["Зарегистрировано"], datetime)
 
 
-async def test_file_shows_what_its_author_may_read_now(scenario: AppealsScenario) -> None:
+async def test_download_leaves_out_texts_that_the_author_may_no_longer_read(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     await execute(
         scenario, "UPDATE appeals SET street = 'Речная', url = 'https://vk.com/x' WHERE text LIKE 'Нет света%'"
@@ -119,7 +119,7 @@ async def test_file_shows_what_its_author_may_read_now(scenario: AppealsScenario
         "UPDATE appeals SET organisation_id = $1 WHERE text LIKE 'Когда%'",
         scenario.other_organisation,
     )
-    # An export that was requested during the erasure.
+    # The appeal is erased after the export has copied its text.
     await execute(scenario, "UPDATE appeals SET erased_at = now() WHERE text LIKE 'Нет света%'")
     content = (await downloaded(scenario, export, role="executor")).content.decode()
     assert (content.count("\r\n"), "Жердева" in content, "второй день" in content) == (3, False, False)
@@ -142,7 +142,7 @@ async def test_each_download_is_recorded_as_a_read_of_personal_data(scenario: Ap
     assert [(row["action"].split()[-1], row["subject_count"]) for row in rows] == [("download_export", 3)] * 2
 
 
-async def test_quota_counts_what_is_unfinished_and_what_is_kept(
+async def test_quota_counts_unfinished_and_kept_exports(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = [await requested(scenario) for _ in range(export_requests.MAX_UNFINISHED)]
@@ -155,9 +155,9 @@ async def test_quota_counts_what_is_unfinished_and_what_is_kept(
     monkeypatch.setattr(export_requests, "MAX_KEPT", 2)
     await finished(scenario)
     full = await request(scenario, "POST", "/exports", {"format": "csv"}, role="moderator")
-    # Kept exports are not gone in a minute, so there is no `Retry-After`.
+    # Kept exports do not expire within minutes, so the response has no `Retry-After`.
     assert (full.status_code, "retry-after" in full.headers) == (429, False)
-    # The job of a deleted export has nothing to do.
+    # The job of a deleted export does nothing.
     await scenario.handle_job(jobs.RUN_EXPORT, {"export_id": first["id"]})
 
 
@@ -174,7 +174,9 @@ async def test_too_long_list_unknown_format_and_unknown_filter_are_refused(
         assert (await request(scenario, "POST", "/exports", body, role="moderator")).status_code == status, body
 
 
-async def test_author_without_access_and_dead_lettered_job_fail_the_export(scenario: AppealsScenario) -> None:
+async def test_export_fails_if_its_author_has_no_access_or_its_job_is_dead_lettered(
+    scenario: AppealsScenario,
+) -> None:
     await _insert(scenario, list(TEXTS))
     export = await requested(scenario)
     await execute(scenario, "UPDATE appeal_exports SET author = $1", str(uuid4()))
@@ -190,7 +192,7 @@ async def test_author_without_access_and_dead_lettered_job_fail_the_export(scena
     assert (row["status"], "доступа" in row["failure"]) == ("failed", True)
 
 
-async def test_erasure_deletes_the_exports_with_the_citizens_text(scenario: AppealsScenario) -> None:
+async def test_erasure_deletes_exports_that_contain_the_citizens_text(scenario: AppealsScenario) -> None:
     await _insert(scenario, [TEXTS[0]])
     kept = await finished(scenario)
     await _insert(scenario, [TEXTS[1]])
@@ -203,7 +205,7 @@ async def test_erasure_deletes_the_exports_with_the_citizens_text(scenario: Appe
     assert len(await rows_of(scenario, kept)) == 1
 
 
-async def test_download_breaks_off_when_the_export_is_deleted(
+async def test_download_ends_with_an_error_when_the_export_is_deleted(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_requests, "PAGE_ROWS", 1)
@@ -269,7 +271,7 @@ async def test_process_encodes_one_export_at_a_time(
     assert [(await shown(scenario, export))["status"] for export in exports] == ["ready", "ready"]
 
 
-async def test_expired_export_is_gone(scenario: AppealsScenario) -> None:
+async def test_expired_export_is_not_found_and_is_purged(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     export = await finished(scenario)
     kept = datetime.fromisoformat(export["expires_at"]) - datetime.fromisoformat(export["completed_at"])

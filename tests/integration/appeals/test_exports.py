@@ -1,4 +1,4 @@
-"""Lists of appeals as files: whole, masked, in the list's order, safe to open."""
+"""Lists of appeals as CSV and XLSX files: complete, masked, in the order of the list, without formulas."""
 
 import csv
 import io
@@ -61,20 +61,20 @@ async def _csv(scenario: AppealsScenario, **query: Any) -> list[dict[str, str]]:
     return rows
 
 
-async def test_csv_has_the_whole_list_in_its_order(scenario: AppealsScenario) -> None:
-    # More than two pages of what is read at a time.
+async def test_csv_contains_all_appeals_in_the_order_of_the_list(scenario: AppealsScenario) -> None:
+    # More rows than two reads return.
     await _insert(scenario, [f"Обращение {number}" for number in range(450)])
     rows = await _csv(scenario, sort="opened_at")
     assert [row["Текст"] for row in rows] == [f"Обращение {number}" for number in range(450)]
     first = rows[0]
     assert list(first) == HEADINGS
     assert (first["Статус"], first["Срочность"], first["Сеть или источник"]) == ("назначено", "высокая", "vk")
-    # The time of the region, eight hours before UTC.
+    # Local time of the region, UTC+8.
     assert first["Зарегистрировано"] == "04.03.2026 10:00"
     assert len(await _csv(scenario, urgency="normal")) == 0
 
 
-async def test_texts_are_masked_and_run_no_formula(scenario: AppealsScenario) -> None:
+async def test_exported_texts_are_masked_and_are_not_formulas(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     (row,) = [row for row in await _csv(scenario) if "позвоните" in row["Текст"]]
     assert row["Текст"] == "'=1+1; позвоните [имя] [телефон]"
@@ -104,12 +104,12 @@ async def test_workbook_has_typed_cells(scenario: AppealsScenario) -> None:
     assert by_heading["Зарегистрировано"].number_format == "DD.MM.YYYY HH:MM"
     assert by_heading["Закрыто"].value is None
     assert [row[-2].value for row in rows[:3:2]] == [TEXTS[0], TEXTS[2]]
-    # Excel counts units of UTF-16.
+    # A cell holds at most 32,767 UTF-16 code units; an emoji takes two.
     assert (len(rows[3][-2].value), len(rows[5][-2].value)) == (32_767, 16_383)
     assert rows[4][-2].value == "   управляющий"
 
 
-async def test_staff_export_only_what_is_theirs(scenario: AppealsScenario) -> None:
+async def test_staff_export_only_appeals_of_their_organisation(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     for organisation, expected in ((scenario.organisation, 3), (scenario.other_organisation, 0)):
         for kind in ("csv", "xlsx"):
@@ -119,12 +119,12 @@ async def test_staff_export_only_what_is_theirs(scenario: AppealsScenario) -> No
 
 
 async def _caller(scenario: AppealsScenario) -> Caller:
-    # A change stores the access that the token of tests states.
+    # A write request stores the access of the test token, which pages of an export check again.
     await scenario.post("/views", {"name": "все", "filter": {}})
     return Caller(CENTRE_SUBJECT, "Test", Role.MODERATOR, None).with_right(Right.APPEALS_READ)
 
 
-async def test_export_ends_when_access_is_lost_and_leaves_out_what_moved_away(scenario: AppealsScenario) -> None:
+async def test_export_ends_with_an_error_when_its_author_loses_access(scenario: AppealsScenario) -> None:
     await _insert(scenario, [f"Обращение {number}" for number in range(250)])
     database, caller = scenario.appeals.service.database, await _caller(scenario)
     async with database.read() as session:
@@ -166,7 +166,7 @@ async def test_changes_during_an_export_neither_lose_nor_repeat_rows(scenario: A
     assert seen == ids
 
 
-async def test_export_is_logged_with_what_was_asked(scenario: AppealsScenario) -> None:
+async def test_export_is_logged_with_the_names_of_its_filters_only(scenario: AppealsScenario) -> None:
     await _insert(scenario, list(TEXTS))
     await scenario.index_texts()
     with capture_logs() as lines:
@@ -176,7 +176,7 @@ async def test_export_is_logged_with_what_was_asked(scenario: AppealsScenario) -
     assert "Светлана" not in str(logged)
 
 
-async def test_too_long_list_is_refused_before_anything_is_sent(
+async def test_export_of_too_long_a_list_is_refused(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "MAX_CSV_ROWS", 2)
@@ -196,6 +196,6 @@ async def test_invalid_filter_is_refused_and_named(scenario: AppealsScenario, qu
         assert answer.json()["errors"][0]["pointer"].startswith("query/")
 
 
-async def test_counts_refuse_a_misspelt_filter(scenario: AppealsScenario) -> None:
+async def test_misspelt_filter_of_counts_is_refused(scenario: AppealsScenario) -> None:
     answer = await scenario.get("/appeals/counts", statuss="closed")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query/statuss")

@@ -1,4 +1,4 @@
-"""Extensions of deadlines: requested by the organisation, decided by the centre, once, before the deadline."""
+"""Extensions of deadlines: requested by the organisation and decided once by the centre, before the deadline."""
 
 import asyncio
 import json
@@ -19,14 +19,14 @@ from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.integration.appeals.test_clocks import RESULTS, SetTime, set_time
 from tests.support.service_under_test import CENTRE_SUBJECT
 
-__all__ = ["set_time"]  # a fixture of the other module
+__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 HOUR = timedelta(hours=1)
 GROUND = "Нужна экспертиза моста: акт подрядчик даст во вторник"
 EXECUTOR = str(UUID(int=7))
 
 
 async def opened(scenario: AppealsScenario, set_time: SetTime, **names: str) -> dict[str, Any]:
-    """Return an appeal opened on Wednesday at 10:01 local time, an hour later."""
+    """Open an appeal on Wednesday at 10:01 local time, set the clock to 11:00, and return the appeal."""
     set_time(WEDNESDAY + timedelta(minutes=2))
     found = await appeal(scenario, **names)
     set_time(WEDNESDAY + HOUR)
@@ -69,13 +69,15 @@ async def deadlines(scenario: AppealsScenario, found: dict[str, Any], **who: Any
 
 
 async def withdraw(scenario: AppealsScenario, made: dict[str, Any], **more: Any) -> httpx.Response:
-    """Take a request back, as the executor who made it unless `more` says otherwise."""
+    """Withdraw a request, as the executor who made it unless `more` names another person."""
     path = f"/appeals/{made['appeal_id']}/extension-requests/{made['id']}/withdraw"
     who = {"subject": EXECUTOR, "If_Match": f'"{made["version"]}"'} | more
     return await request(scenario, "POST", path, **who)
 
 
-async def test_request_is_taken_back_and_may_be_made_again(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_withdrawn_request_is_not_decided_and_may_be_made_again(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
     found = await opened(scenario, set_time)
     made = await asked(scenario, found)
     answers = [await withdraw(scenario, made, Idempotency_Key="back") for _ in range(2)]
@@ -91,7 +93,7 @@ async def test_request_is_taken_back_and_may_be_made_again(scenario: AppealsScen
     assert GROUND not in event["data"]
     listed = await request(scenario, "GET", "/extension-requests", role="moderator")
     assert listed.json()["items"] == []
-    # Nobody decides about it any more, and it does not come back.
+    # A withdrawn request can be neither decided nor withdrawn again.
     for late in (await decide(scenario, body, "approve"), await withdraw(scenario, body)):
         assert _is_problem(late, 409)["request_status"] == "withdrawn"
     again = await asked(scenario, await scenario.appeal(found["id"]))
@@ -99,7 +101,7 @@ async def test_request_is_taken_back_and_may_be_made_again(scenario: AppealsScen
     assert _is_problem(await withdraw(scenario, again | {"version": 2}), 409)["request_status"] == "approved"
 
 
-async def test_only_its_author_and_managers_of_the_organisation_take_a_request_back(
+async def test_only_its_author_and_managers_of_the_organisation_withdraw_a_request(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
@@ -127,7 +129,7 @@ async def status_of(scenario: AppealsScenario, made: dict[str, Any]) -> tuple[st
 
 
 async def stored_results_equal_recomputed(scenario: AppealsScenario) -> None:
-    """Check that what all clocks store is what their rows give."""
+    """Check that the stored results of all clocks equal those recomputed from their events."""
     async with scenario.appeals.service.database.write() as session:
         appeals = (await session.scalars(select(Appeal))).all()
         sla = await SlaContext.load(session, {found.organisation_id for found in appeals})
@@ -138,7 +140,7 @@ async def stored_results_equal_recomputed(scenario: AppealsScenario) -> None:
         await session.rollback()
 
 
-async def test_approved_request_extends_the_deadline_and_is_explained(
+async def test_approved_request_extends_the_deadline_and_its_explanation(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
@@ -153,7 +155,7 @@ async def test_approved_request_extends_the_deadline_and_is_explained(
     assert (now["extensions"], now["version"] > found["version"]) == (1, True)
     assert now["first_response_due_at"] == found["first_response_due_at"]
     clock = await final_clock(scenario, found)
-    # Seven working days from Wednesday 10:01 over 9 March, a day off; then two more.
+    # Seven working days from Wednesday 10:01, without the day off on 9 March; then the two of the extension.
     assert (clock["unextended_due_at"], clock["due_at"]) == ("2026-03-16T02:01:00Z", "2026-03-18T02:01:00Z")
     assert clock["due_at"] == now["resolution_due_at"] == approved.json()["extended_due_at"]
     assert (clock["target_seconds"], clock["extension_seconds"]) == (56 * 3600, 16 * 3600)
@@ -175,7 +177,7 @@ async def test_approved_request_extends_the_deadline_and_is_explained(
     await stored_results_equal_recomputed(scenario)
 
 
-async def test_refused_request_changes_no_deadline_and_shows_the_remarks(
+async def test_refused_request_shows_the_remarks_and_keeps_the_deadline(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
@@ -191,11 +193,11 @@ async def test_refused_request_changes_no_deadline_and_shows_the_remarks(
     assert shown["remarks"] == "Ответьте, что уже сделано"
     assert (await timeline_kinds(scenario, found))[-2:] == ["extension_requested", "extension_refused"]
     _is_problem(await decide(scenario, made, "approve"), 409)
-    # A new request may follow.
+    # After a refusal a new request is accepted.
     await asked(scenario, now)
 
 
-async def test_only_moderators_decide_and_nobody_about_an_own_request(
+async def test_only_moderators_decide_and_not_about_their_own_request(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
@@ -237,7 +239,7 @@ async def test_organisation_sees_only_its_own_requests(scenario: AppealsScenario
     assert [event["organisation_id"] for event in ended] == [scenario.organisation]
 
 
-async def test_policy_limits_which_clock_is_extended_how_often_and_how_far(
+async def test_policy_limits_extensions_by_clock_number_and_hours(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY - HOUR)
@@ -257,12 +259,12 @@ async def test_policy_limits_which_clock_is_extended_how_often_and_how_far(
     for made in (response, final):
         assert (await decide(scenario, made, "approve")).status_code == 200
     now = await scenario.appeal(found["id"])
-    # Four working hours after Thursday 11:01, with an hour of lunch: 16:01.
+    # Four working hours after Thursday 11:01, excluding an hour of lunch, end at 16:01.
     assert (now["first_response_due_at"], now["extensions"]) == ("2026-03-05T08:01:00Z", 2)
     used_up = await ask(scenario, now, hours=1)
     _is_problem(used_up, 409)
     assert "used up" in used_up.json()["detail"]
-    # A new version of the policy does not give this clock more.
+    # A new version of the policy does not change what this running clock may get.
     key = made_policy.json()["policy_key"]
     wider = policy | {"extensions": {"final_answer": {"count": 9, "hours": 99}}}
     changed = await request(scenario, "PUT", f"/sla-policies/{key}", wider, role="moderator", If_Match='"1"')
@@ -271,7 +273,7 @@ async def test_policy_limits_which_clock_is_extended_how_often_and_how_far(
     assert (await scenario.appeal(found["id"]))["resolution_due_at"] == now["resolution_due_at"]
 
 
-async def test_request_that_another_policy_does_not_allow_any_more_is_refused(
+async def test_approval_is_refused_after_a_change_to_a_policy_without_extensions(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY - HOUR)
@@ -310,7 +312,7 @@ async def test_deadline_that_has_passed_is_not_extended(scenario: AppealsScenari
     assert json.loads(event["data"])["reason"] == "deadline_passed"
 
 
-async def test_request_ends_with_the_answer_the_end_or_the_return_of_the_appeal(
+async def test_request_ends_when_the_appeal_is_answered_closed_or_returned(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found, closed, returned = [
@@ -318,7 +320,7 @@ async def test_request_ends_with_the_answer_the_end_or_the_return_of_the_appeal(
         for number, author in enumerate(("anna", "boris", "vera"), start=1)
     ]
     requests = [await asked(scenario, one) for one in (found, closed, returned)]
-    # An interim reply answers no final clock.
+    # An interim reply does not stop the clock of the final answer, so the request stays open.
     promised_at = (WEDNESDAY + timedelta(days=3)).isoformat()
     interim = await answer(scenario, found, kind="interim", promised_at=promised_at)
     await scenario.emit_published(interim, at=WEDNESDAY + HOUR)
@@ -362,7 +364,9 @@ async def test_retry_with_the_same_key_requests_and_approves_once(
     assert (await final_clock(scenario, found))["extension_seconds"] == 16 * 3600
 
 
-async def test_only_one_of_two_concurrent_moderators_decides(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_second_of_two_concurrent_decisions_about_a_request_is_refused(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
     for number, actions in enumerate((("approve", "approve"), ("approve", "refuse")), start=1):
         found = await opened(scenario, set_time, author=f"author-{number}", thread=f"vk:-101_{number}")
         made = await asked(scenario, found)
@@ -378,10 +382,10 @@ async def test_only_one_of_two_concurrent_moderators_decides(scenario: AppealsSc
         assert clock["extension_seconds"] == (16 * 3600 if approved else 0)
 
 
-async def test_approval_at_the_same_instant_as_the_final_answer_has_one_order(
+async def test_approval_concurrent_with_the_final_answer_is_applied_before_it_or_refused(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
-    """Whichever comes first, the clock stops once and the request ends once."""
+    """Either may be handled first; the clock stops once and the request ends once."""
     for number in (1, 2):
         found = await opened(scenario, set_time, author=f"author-{number}", thread=f"vk:-101_{number}")
         made = await asked(scenario, found)
@@ -406,7 +410,7 @@ async def test_approval_at_the_same_instant_as_the_final_answer_has_one_order(
     await stored_results_equal_recomputed(scenario)
 
 
-async def test_extension_moves_later_warnings_and_escalations_and_keeps_the_recorded_ones(
+async def test_extension_delays_further_warnings_and_escalations(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY - HOUR)
@@ -431,7 +435,7 @@ async def test_extension_moves_later_warnings_and_escalations_and_keeps_the_reco
         await scenario.handle_schedule(job)
     shown = await deadlines(scenario, found)
     assert [row["step"] for row in shown["escalations"]] == ["executor"]
-    # Of 17 hours 0.8 are 13 h 36 min: Thursday at 16:37, with the new deadline.
+    # With the new deadline, four fifths of 17 hours (13 h 36 min) are used on Thursday at 16:37.
     assert shown["next_escalation_at"].startswith("2026-03-05T08:37:00")
     kinds = await timeline_kinds(scenario, found)
     assert (kinds.count("deadline_near"), kinds.count("overdue")) == (1, 0)
@@ -439,7 +443,7 @@ async def test_extension_moves_later_warnings_and_escalations_and_keeps_the_reco
     assert (first["due_at"], first["next_warning_at"]) == ("2026-03-06T03:01:00Z", None)
 
 
-async def test_request_during_a_pause_is_approved_without_a_deadline(
+async def test_request_during_a_pause_is_approved_and_has_no_new_deadline_yet(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)

@@ -1,4 +1,4 @@
-"""Facets count the values of the list that the same filter gives."""
+"""Facets count the values in the list of appeals with the same filter."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def _group(appeal: dict[str, Any]) -> dict[str, Any] | None:
 
 @pytest.fixture
 async def written(scenario: AppealsScenario) -> AppealsScenario:
-    """Two appeals about a road and one about lamps, of which one is closed."""
+    """Two appeals about a road and one about lamps, all indexed; the newest is decided to need no answer."""
     for thread, text in (("1", ROAD), ("2", ROAD), ("3", LAMPS)):
         await scenario.citizen_writes(text, thread=f"vk:-101_{thread}", author=f"a{thread}")
     await scenario.index_texts()
@@ -36,7 +36,7 @@ async def written(scenario: AppealsScenario) -> AppealsScenario:
     return scenario
 
 
-async def test_facets_add_up_to_the_list(written: AppealsScenario) -> None:
+async def test_facets_count_the_values_of_the_list(written: AppealsScenario) -> None:
     listed, found = await written.all(), await _facets(written)
     assert (found["counted"], found["complete"]) == (3, True)
     shown_by: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -55,20 +55,20 @@ async def test_facets_add_up_to_the_list(written: AppealsScenario) -> None:
     assert {one["value"] for one in found["status"]} > {"not_required"}
 
 
-async def test_facets_count_what_a_search_finds(written: AppealsScenario) -> None:
+async def test_facets_of_a_search_count_the_appeals_found(written: AppealsScenario) -> None:
     found = await _facets(written, q="дороги")
     assert found["counted"] == len(await written.all(q="дороги")) == 2
     refused = await written.get("/appeals/facets", q="и")
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "query/q")
 
 
-async def test_facets_count_what_changed_since(written: AppealsScenario) -> None:
+async def test_facets_count_only_appeals_changed_since_the_moment(written: AppealsScenario) -> None:
     everything = await _facets(written, updated_since="2026-01-01T00:00:00Z")
     assert (everything["counted"], everything["complete"]) == (3, True)
     assert (await _facets(written, updated_since="2099-01-01T00:00:00Z"))["counted"] == 0
 
 
-async def test_only_the_newest_appeals_are_counted(
+async def test_facets_beyond_the_limit_count_only_the_newest_appeals(
     written: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(facets, "MAX_COUNTED", 1)

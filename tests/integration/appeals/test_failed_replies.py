@@ -35,7 +35,7 @@ PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 
 async def failed_ones(scenario: AppealsScenario) -> list[str]:
-    """Return the appeals that the filter finds; their own field agrees with it."""
+    """Return the ids of appeals with a failed reply; check that the filter agrees with the field `reply_failed`."""
     listed = await scenario.all(reply_failed=True)
     assert all(one["reply_failed"] for one in listed)
     assert not any(one["reply_failed"] for one in await scenario.all(reply_failed=False))
@@ -63,12 +63,12 @@ async def test_failed_reply_shows_in_the_list_until_somebody_answers(scenario: A
     second = await answer(scenario, found, "Уже чиним.")
     assert await failed_ones(scenario) == []
     await reply_fails(scenario, second)
-    # Staff reply in the network itself instead.
+    # A reply of staff in the network resolves the failure.
     await scenario.citizen_writes("Уже чиним, правда", from_community=True, at=WEDNESDAY + HOUR)
     assert await failed_ones(scenario) == []
 
 
-async def test_failed_replies_are_found_by_index(scenario: AppealsScenario) -> None:
+async def test_filter_by_failed_reply_uses_an_index(scenario: AppealsScenario) -> None:
     plan = await plan_of(scenario, list_query(AppealFilter(reply_failed=True).conditions(CENTRE), PAGING))
     assert "using ix_appeals_reply_failed" in plan.replace("Backward ", ""), plan
     assert "Sort" not in plan, plan
@@ -100,7 +100,7 @@ async def test_reply_published_after_it_failed_answers_the_appeal(scenario: Appe
     assert details["first_response_at"] == "2026-03-04T03:00:00Z"
 
 
-async def test_late_interim_reply_does_not_supersede_the_final_one(scenario: AppealsScenario) -> None:
+async def test_interim_reply_published_late_does_not_change_the_answered_appeal(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     interim = await answer(scenario, found, "Уточним.", **PROMISE)
     await reply_fails(scenario, interim)
@@ -151,7 +151,7 @@ async def test_promise_is_monitored_after_work_starts(scenario: AppealsScenario)
 
 
 @pytest.mark.parametrize("again", [False, True])
-async def test_reply_of_a_dead_lettered_job_can_be_retried(scenario: AppealsScenario, again: bool) -> None:
+async def test_reply_whose_job_was_dead_lettered_can_be_retried(scenario: AppealsScenario, again: bool) -> None:
     found = await appeal(scenario)
     reply = await answer(scenario, found)
     path = f"/appeals/{found['id']}/replies/{reply['id']}/retry"
@@ -167,13 +167,13 @@ async def test_reply_of_a_dead_lettered_job_can_be_retried(scenario: AppealsScen
     asked = len(await publication_jobs(scenario))
     assert (await send(scenario, path)).status_code == 202
     assert len(await publication_jobs(scenario)) == asked + (0 if again else 1)
-    # The request had reached ingest nevertheless.
+    # The publication request had reached ingest although its job failed.
     await publication_event(scenario, reply, "uncertain")
     await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
     assert (await scenario.single_appeal())["status"] == "answered"
 
 
-async def test_reply_of_a_dead_lettered_job_fails(
+async def test_reply_fails_when_its_job_is_dead_lettered(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What citizens say about final answers: read, recorded once, and followed by what is due."""
+"""Feedback of citizens on final answers: recognised, recorded once, corrected, and its effect on the appeal."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ async def published(
     scenario: AppealsScenario, found: dict[str, Any], text: str = "Дорогу отремонтировали.", *, hours: int = 1,
     **body: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Answer an appeal so many hours after Wednesday morning; return it."""
+    """Publish a reply to an appeal, `hours` hours after Wednesday 10:00; return the appeal."""
     reply = await answer(scenario, found, text, **body)
     await scenario.emit_published(reply, at=WEDNESDAY + hours * HOUR, external_id=f"-101_{hours}")
     return await scenario.appeal(found["id"])
@@ -39,12 +39,12 @@ async def published(
 async def answered(
     scenario: AppealsScenario, text: str = "Дорогу отремонтировали.", **body: Any
 ) -> dict[str, Any]:
-    """Return an appeal with a published answer, an hour after it was opened."""
+    """Return an appeal whose answer was published an hour after the question."""
     return await published(scenario, await appeal(scenario), text, **body)
 
 
 async def says(scenario: AppealsScenario, found: dict[str, Any], text: str, **details: Any) -> dict[str, Any]:
-    """Let the citizen write on the next day; return the appeal."""
+    """Let the citizen write, by default on the next day; return the appeal."""
     await scenario.citizen_writes(text, **{"at": NEXT_DAY, **details})
     return await scenario.appeal(found["id"])
 
@@ -64,7 +64,7 @@ async def correct(
     scenario: AppealsScenario, found: dict[str, Any], kind: str | None, *, role: str = "moderator",
     answer_number: int = 0, **body: Any,
 ) -> Any:  # fmt: skip
-    """Correct what was read about the first (or another) answer, in the version of the appeal that was read."""
+    """Correct the recognised feedback on the first (or another) answer; return the response."""
     path = f"/api/v1/appeals/{found['id']}/feedback/{found['feedback'][answer_number]['id']}"
     organisation = None if role == "moderator" else scenario.organisation
     headers = scenario.appeals.headers(role, organisation, **{"If-Match": f'"{found["version"]}"'})
@@ -99,7 +99,9 @@ async def test_redelivered_message_is_recorded_once(scenario: AppealsScenario) -
     assert await event_types(scenario) == ["feedback_received", "reopened"]
 
 
-async def test_dissatisfaction_reopens_with_the_old_clock(scenario: AppealsScenario, set_time: Any) -> None:
+async def test_dissatisfaction_reopens_the_appeal_with_its_first_clock(
+    scenario: AppealsScenario, set_time: Any
+) -> None:
     set_time(WEDNESDAY + timedelta(minutes=2))
     found = await answered(scenario)
     set_time(NEXT_DAY + 2 * HOUR)
@@ -110,7 +112,7 @@ async def test_dissatisfaction_reopens_with_the_old_clock(scenario: AppealsScena
     assert [event["kind"] for event in clock["events"]] == ["started", "stopped", "reopened"]
     assert (clock["id"], clock["started_at"], clock["state"]) == (before["id"], before["started_at"], "running")
     assert clock["used_seconds"] + clock["left_seconds"] == clock["target_seconds"]
-    # 59 minutes until the answer, and what has passed since the citizen wrote on Thursday at 10:01.
+    # 59 minutes until the answer, and about two hours since the citizen wrote on Thursday at 10:01.
     assert before["used_seconds"] == 59 * 60
     assert 59 * 60 + 7_100 <= clock["used_seconds"] <= 59 * 60 + 7_200
     assert "04.03 — 59 мин; с 04.03 11:00 по 05.03 10:01 — пауза (ответ дан, но вопрос не решён)" in clock["text"]
@@ -118,7 +120,7 @@ async def test_dissatisfaction_reopens_with_the_old_clock(scenario: AppealsScena
     assert after["resolution_due_at"] == clock["due_at"] > before["due_at"]
 
 
-async def test_next_answer_stops_the_old_clock_and_awaits_new_feedback(scenario: AppealsScenario) -> None:
+async def test_next_answer_stops_the_reopened_clock_and_awaits_new_feedback(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Так и не сделали")
     again = await published(scenario, found, "Бригада была в пятницу, ямы засыпаны.", hours=50)
     assert (again["status"], again["feedback_kind"]) == ("answered", None)
@@ -141,7 +143,7 @@ async def test_next_answer_stops_the_old_clock_and_awaits_new_feedback(scenario:
         pytest.param(["Спасибо за «работу» 🤦"], None, None, "answered", marks=pytest.mark.long),
     ],
 )
-async def test_last_feedback_on_the_answer_counts(
+async def test_last_feedback_on_an_answer_replaces_earlier_feedback(
     scenario: AppealsScenario, words: list[str], kind: str | None, mark: int | None, status: str
 ) -> None:
     found = await answered(scenario)
@@ -162,7 +164,7 @@ async def test_last_feedback_on_the_answer_counts(
         ),
     ],
 )
-async def test_digit_alone_is_a_mark_only_where_nothing_else_was_asked(
+async def test_lone_digit_is_a_mark_unless_the_answer_asked_another_question(
     scenario: AppealsScenario, reply: str, text: str, kind: str | None
 ) -> None:
     after = await says(scenario, await answered(scenario, reply), text)
@@ -206,7 +208,7 @@ async def test_dissatisfaction_with_details_counts_if_it_is_about_the_matter(
     assert (after["feedback_kind"], len(await scenario.all())) == (kind, number)
 
 
-async def test_thanks_that_may_be_about_two_answers_are_an_ordinary_message(scenario: AppealsScenario) -> None:
+async def test_thanks_that_may_be_about_two_answers_are_no_feedback(scenario: AppealsScenario) -> None:
     one = await answered(scenario)
     await scenario.citizen_writes("Почему в поликлинике нет ни одного педиатра?", at=WEDNESDAY + 2 * HOUR)
     (other,) = [row for row in await scenario.all() if row["id"] != one["id"]]
@@ -237,7 +239,7 @@ async def test_message_of_another_citizen_is_not_feedback(scenario: AppealsScena
     assert (after["feedback_kind"], len(after["messages"])) == (None, 1)
 
 
-async def test_thanks_received_with_the_answer_of_staff_count(scenario: AppealsScenario) -> None:
+async def test_thanks_received_in_one_batch_with_the_staff_answer_are_feedback(scenario: AppealsScenario) -> None:
     first = await scenario.citizen_writes(QUESTION)
     found = await scenario.single_appeal()
     await scenario.insert_message(
@@ -256,7 +258,7 @@ async def test_thanks_received_with_the_answer_of_staff_count(scenario: AppealsS
     assert (len(polite["replies"]), polite["feedback_kind"], len(polite["feedback"])) == (2, "thanks", 1)
 
 
-async def test_own_reply_first_taken_for_a_staff_reply_keeps_its_feedback(scenario: AppealsScenario) -> None:
+async def test_own_reply_mistaken_for_a_staff_reply_keeps_its_feedback(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await answer(scenario, found, "Починили всё.", outcome="solved")
     own = await scenario.citizen_writes("Починили всё!", from_community=True, at=WEDNESDAY + HOUR)
@@ -298,7 +300,7 @@ async def test_silence_is_not_recorded_for_an_appeal_reopened_by_another_questio
     assert (after["feedback_kind"], after["feedback"][0]["kind"]) == (None, None)
 
 
-async def test_concurrent_feedback_is_recorded_one_message_after_the_other(workers: Workers) -> None:
+async def test_concurrent_feedback_of_two_messages_reopens_the_appeal_once(workers: Workers) -> None:
     scenario = workers.scenario
     found = await answered(scenario)
     messages = [await scenario.insert_message(text, at=NEXT_DAY) for text in ("Спасибо!", "Не решено!")]
@@ -311,7 +313,7 @@ async def test_concurrent_feedback_is_recorded_one_message_after_the_other(worke
     assert [kind for kind in await event_types(scenario) if kind == "reopened"] == ["reopened"]
 
 
-async def test_moderator_corrects_thanks_to_dissatisfaction(scenario: AppealsScenario) -> None:
+async def test_thanks_corrected_to_dissatisfaction_reopen_the_appeal(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Спасибо большое")
     assert (await correct(scenario, found, "not_solved", role="manager")).status_code == 403
     assert (await correct(scenario, found | {"version": 1}, "not_solved")).status_code == 412
@@ -330,7 +332,9 @@ async def test_moderator_corrects_thanks_to_dissatisfaction(scenario: AppealsSce
     assert [event["kind"] for event in clock["events"]] == ["started", "stopped", "reopened"]
 
 
-async def test_appeal_reopened_by_a_wrong_reading_is_answered_again(scenario: AppealsScenario) -> None:
+async def test_dissatisfaction_corrected_to_no_feedback_restores_the_answered_appeal(
+    scenario: AppealsScenario,
+) -> None:
     before = await answered(scenario, outcome="solved")
     clock = await final_clock(scenario, before)
     found = await says(scenario, before, "Не решено")
@@ -340,7 +344,7 @@ async def test_appeal_reopened_by_a_wrong_reading_is_answered_again(scenario: Ap
     stopped = await final_clock(scenario, after)
     same = ("state", "stopped_at", "used_seconds", "on_time", "due_at")
     assert {name: stopped[name] for name in same} == {name: clock[name] for name in same}
-    # Nothing was said after all: the citizen may still say something.
+    # Feedback that was corrected to none leaves the citizen's next message to be recognised.
     assert (await says(scenario, after, "Спасибо", at=NEXT_DAY + HOUR))["feedback_kind"] == "thanks"
 
 
@@ -350,7 +354,7 @@ async def test_feedback_on_an_earlier_answer_is_not_corrected(scenario: AppealsS
     assert (await correct(scenario, again, "thanks")).status_code == 409
 
 
-async def test_mark_is_asked_for_only_after_a_final_answer_that_solves(
+async def test_request_for_a_mark_is_accepted_only_in_a_final_reply_that_solves(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     question = "Оцените, пожалуйста, ответ от 1 до 5."

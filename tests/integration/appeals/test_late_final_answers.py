@@ -1,4 +1,4 @@
-"""The deadline of the final answer is warned of, recorded when it passes and escalated, as that of the reply."""
+"""A deadline of the final answer is warned of, recorded as missed and escalated like that of the first response."""
 
 import json
 from datetime import timedelta
@@ -10,11 +10,11 @@ from tests.integration.appeals.reply_helpers import answer
 from tests.integration.appeals.test_clocks import SetTime, opened, set_time
 from tests.support.service_under_test import CENTRE_SUBJECT
 
-__all__ = ["set_time"]  # a fixture of the other module
+__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 
 HOUR = timedelta(hours=1)
 JOBS = ("warn-of-deadlines", "record-breaches", "record-broken-promises", "escalate-appeals")
-# 56 working hours from Wednesday 4 March 10:01 end on Monday 16 March at 10:01; Monday 9 March is a day off.
+# 56 working hours from Wednesday 4 March 10:01 end on Monday 16 March at 10:01: Monday 9 March is a day off.
 DUE = WEDNESDAY + timedelta(days=12, minutes=1)
 PROMISED = DUE + timedelta(days=10)
 
@@ -29,7 +29,7 @@ async def recorded(scenario: AppealsScenario, event_type: str) -> list[dict[str,
 
 
 async def opened_and_promised(scenario: AppealsScenario, set_time: SetTime) -> dict[str, Any]:
-    """Return an appeal whose citizen waits for the final answer, promised for a day after its deadline."""
+    """Return an appeal with a published interim reply, which promises the final answer ten days after its deadline."""
     appeal = await opened(scenario, set_time)
     interim = await answer(scenario, appeal, "Уточним", kind="interim", promised_at=PROMISED.isoformat())
     await scenario.emit_published(interim, at=WEDNESDAY + HOUR)
@@ -72,7 +72,7 @@ async def test_late_final_answer_is_warned_recorded_and_escalated_once(
 
 
 async def test_breach_is_escalated_once_to_each_person(scenario: AppealsScenario, set_time: SetTime) -> None:
-    """The other organisation gets the appeal after the breach was escalated to the centre."""
+    """The appeal is transferred after the breach was escalated to the centre: only the new manager is added."""
     first, centre = (
         await register(scenario, "Первый", "manager"),
         await register(scenario, "Модератор", "moderator"),
@@ -86,14 +86,14 @@ async def test_breach_is_escalated_once_to_each_person(scenario: AppealsScenario
     assert moved.status_code == 200, moved.text
     await run_jobs(scenario)
     escalations = [(step["step"], step["told"]) for step in await recorded(scenario, "appeal.escalated")]
-    # The person who moved the appeal is a moderator too.
+    # The test client, who moved the appeal, is a moderator too.
     assert escalations == [
         ("manager", [first.ref]), ("centre", sorted([CENTRE_SUBJECT, centre.ref])), ("manager", [second.ref]),
     ]  # fmt: skip
     assert len(await recorded(scenario, "appeal.overdue")) == 1
 
 
-async def test_both_deadlines_are_recorded_of_an_appeal_that_nobody_answers(
+async def test_unanswered_appeal_has_a_recorded_breach_of_both_deadlines(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     await opened(scenario, set_time)

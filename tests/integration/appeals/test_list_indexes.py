@@ -1,4 +1,4 @@
-"""Lists use an index for every filter, so that few rows among millions are found fast."""
+"""Filtered lists use an index, so that a filter finds few rows among millions quickly."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ STAFF = Caller("somebody", "", Role.EXECUTOR, UUID(int=1)).with_right(Right.APPE
 
 
 async def plan_of(scenario: AppealsScenario, query: Any) -> str:
-    """Return the plan that the database would use if the tables were large."""
+    """Return the plan of a query without sequential and bitmap scans, as a large table would get it."""
     literal = query.params(reader=None).compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
     async with scenario.appeals.service.database.read() as session:
         # The planner scans an empty table unless sequential scans are disabled.

@@ -15,7 +15,7 @@ async def test_list_masks_personal_data_and_details_do_not(scenario: AppealsScen
     assert (appeal["text"], appeal["messages"][0]["text"]) == (SAID, SAID)
 
 
-async def test_search_shows_an_extract_around_the_match(scenario: AppealsScenario) -> None:
+async def test_search_result_shows_a_masked_extract_around_the_match(scenario: AppealsScenario) -> None:
     far = "Нет света и воды. " * 40
     await scenario.citizen_writes(f"{far}{SAID} {far}")
     await scenario.index_texts()

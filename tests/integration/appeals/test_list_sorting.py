@@ -1,4 +1,4 @@
-"""Lists of appeals in each order: complete, without repetition, and in the order of what they show."""
+"""Lists of appeals in each order: complete, without duplicates, and sorted by the values that they show."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 QUESTION = "Когда в вашей школе начнётся ремонт крыльца?"
 Key = Callable[[dict[str, Any]], tuple[Any, ...]]
 
-# Of each appeal: status, urgency, first response given, and the deadlines in hours from now.
+# For each appeal: status, urgency, whether the first response was given, and the deadlines in hours from now.
 SAMPLES: list[dict[str, Any]] = [
     {"status": "assigned", "urgency": "normal", "first": 5},
     {"status": "assigned", "urgency": "high", "first": 9},
@@ -35,7 +35,7 @@ SORTS = [f"{sign}{name}" for name in KEYS for sign in ("", "-")]
 
 
 async def _insert(scenario: AppealsScenario) -> None:
-    """Open an appeal for each sample; two of them have the same deadline."""
+    """Create an appeal for each sample."""
     connection = await scenario.database.connect()
     now = datetime.now(UTC)
     try:
@@ -62,7 +62,7 @@ async def _insert(scenario: AppealsScenario) -> None:
 
 
 async def _pages(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
-    """Return all items, read forward page by page; the way back shows the same pages."""
+    """Return all items, read forward page by page; check that reading backward gives the same pages."""
     pages: list[list[dict[str, Any]]] = []
     cursor: dict[str, Any] = {}
     while True:
@@ -89,7 +89,7 @@ async def test_lists_are_complete_in_each_order(scenario: AppealsScenario) -> No
         assert len(owing) == (OWING if name in {"due", "urgency"} else len(SAMPLES))
         expected = sorted(owing, key=KEYS[name], reverse=sort.startswith("-"))
         assert [one["number"] for one in found] == [one["number"] for one in expected], sort
-    # What is overdue is what owes something of before, in the database and where it is shown.
+    # The database filter `overdue` finds the appeals whose field `overdue` is true.
     late = {one["id"] for one in everything if one["overdue"]}
     assert {one["id"] for one in await scenario.all(overdue="true")} == late
     assert {one["id"] for one in await scenario.all(overdue="false")} == {one["id"] for one in everything} - late
@@ -97,7 +97,7 @@ async def test_lists_are_complete_in_each_order(scenario: AppealsScenario) -> No
 
 
 @pytest.mark.parametrize("sort", ["due", "urgency", "-updated_at"])
-async def test_orders_keep_filter_and_scope(scenario: AppealsScenario, sort: str) -> None:
+async def test_filter_and_scope_apply_in_each_order(scenario: AppealsScenario, sort: str) -> None:
     await _insert(scenario)
     own: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
     foreign: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
@@ -124,13 +124,13 @@ async def test_change_moves_an_appeal_to_the_top_of_the_last_changed(scenario: A
     assert (await scenario.all(sort="-updated_at"))[0]["id"] == oldest["id"]
 
 
-async def test_changed_appeals_are_listed_from_a_moment_on(scenario: AppealsScenario) -> None:
+async def test_updated_since_lists_appeals_changed_after_the_moment(scenario: AppealsScenario) -> None:
     for number in range(3):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
     first, second, _ = await scenario.all(sort="updated_at")
     changed = [(await scenario.move(one, "in_progress")).json() for one in (second, first)]
     since = changed[0]["updated_at"]
-    # The moment itself is excluded.
+    # `updated_since` excludes an appeal that was changed at this very moment.
     assert [one["id"] for one in await scenario.all(sort="updated_at", updated_since=since)] == [first["id"]]
     before = await scenario.all(sort="-updated_at", updated_since=second["updated_at"], status="in_progress")
     assert [one["id"] for one in before] == [first["id"], second["id"]]
@@ -140,7 +140,7 @@ async def test_changed_appeals_are_listed_from_a_moment_on(scenario: AppealsScen
     assert answer.json()["errors"][0]["pointer"] == "query/sort"
 
 
-async def test_search_is_read_backward_too(scenario: AppealsScenario) -> None:
+async def test_search_results_can_be_paged_backward(scenario: AppealsScenario) -> None:
     for number in range(5):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
     await scenario.index_texts()
@@ -150,7 +150,7 @@ async def test_search_is_read_backward_too(scenario: AppealsScenario) -> None:
         assert len(numbers) == 5
 
 
-async def test_previous_page_has_later_appeals_and_a_link(scenario: AppealsScenario) -> None:
+async def test_link_to_the_previous_page_leads_to_appeals_opened_since(scenario: AppealsScenario) -> None:
     for number in range(3):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
     first = await scenario.get("/appeals", limit=2)

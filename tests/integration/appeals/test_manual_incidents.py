@@ -1,4 +1,4 @@
-"""Incidents opened by hand: joining, visibility, leaving, closing; appeals themselves stay unchanged."""
+"""Incidents opened manually: joining, visibility, leaving and closing, none of which changes an appeal."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ async def test_joining_and_leaving_do_not_change_an_appeal(scenario: AppealsScen
     assert (await opened(scenario, appeal))["member_count"] == 1
 
 
-async def test_staff_join_only_their_own_appeals(scenario: AppealsScenario) -> None:
+async def test_staff_add_only_appeals_of_their_organisation_to_an_incident(scenario: AppealsScenario) -> None:
     mine, foreign = await case_of(scenario, "anna"), await case_of(scenario, "vera", other=True)
     staff: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
     refused = await scenario.post("/incidents", {"appeal_ids": [mine["id"], foreign["id"]]}, **staff)
@@ -89,7 +89,7 @@ async def test_staff_join_only_their_own_appeals(scenario: AppealsScenario) -> N
     assert incident["organisation"]["id"] == str(scenario.organisation)
     shared = await scenario.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [foreign["id"]]})
     assert shared.json()["member_count"] == 2
-    # The organisation that opened the incident leads it and closes it; the other may not.
+    # Only the organisation that opened the incident leads it and may close it.
     other: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
     path = f"/incidents/{incident['id']}/closure"
     assert (await scenario.post(path, {}, If_Match="*", **other)).status_code == 403
@@ -178,7 +178,7 @@ async def test_deadlocked_join_is_retried(scenario: AppealsScenario) -> None:
     async def both_wait() -> bool:
         return await waiting() == 2
 
-    # This session never checks for deadlocks, so the database aborts the request instead.
+    # This session does not check for deadlocks, so the database aborts the request's transaction instead.
     await other.execute("SET deadlock_timeout = '1h'")
     lock = "SELECT FROM appeals WHERE id = $1 FOR UPDATE"
     for connection, held in ((gate, second), (other, third)):
@@ -188,7 +188,7 @@ async def test_deadlocked_join_is_retried(scenario: AppealsScenario) -> None:
     await eventually(request_waits)
     crossing = asyncio.create_task(other.execute(lock, UUID(first["id"])))
     await eventually(both_wait)
-    # Only now the request waits for the third appeal: a wait is checked once, after a second.
+    # Only now may the request wait for the third appeal: each wait is checked once, a second after it begins.
     await gate.execute("ROLLBACK")
     await crossing
     await other.execute("ROLLBACK")
@@ -197,7 +197,7 @@ async def test_deadlocked_join_is_retried(scenario: AppealsScenario) -> None:
         await connection.close()
 
 
-async def test_closing_and_changing_require_the_version(scenario: AppealsScenario) -> None:
+async def test_closing_and_changing_an_incident_require_its_version(scenario: AppealsScenario) -> None:
     first, second = await case_of(scenario, "anna"), await case_of(scenario, "boris")
     incident = await opened(scenario, first)
     path = f"/incidents/{incident['id']}"

@@ -1,4 +1,4 @@
-"""Another matter opens an appeal of its own, an addition changes its appeal, a person decides about the rest."""
+"""A message about another matter opens an appeal, an addition joins one, and people decide uncertain cases."""
 
 import json
 from datetime import timedelta
@@ -18,7 +18,7 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DOCTOR = "Почему в поликлинике нет ни одного педиатра?"
 VAGUE = "Обещанного три года ждут 😏"
-# Names no topic that the classifier is sure of, and none of the words of the question before.
+# The classifier is not sure of the topic, and no word occurs in `QUESTION`.
 UNSURE = "Сколько стоит въезд на побережье и кто эти сборы установил?"
 
 
@@ -69,7 +69,7 @@ async def test_message_about_another_location_opens_an_appeal_of_its_own(scenari
 
 
 async def test_later_messages_join_the_appeal_of_their_matter(scenario: AppealsScenario) -> None:
-    """All in one batch: each message is compared with the appeals that the earlier ones opened."""
+    """In one batch: each message is compared with the appeals that earlier messages of the batch opened."""
     texts = [QUESTION, DOCTOR, "Так когда дорогу сделают?", "Педиатра обещали ещё весной", "Спасибо!"]
     for minute, text in enumerate(texts):
         await scenario.insert_message(text, at=WEDNESDAY + minute * MINUTE)
@@ -95,8 +95,10 @@ async def test_address_is_added_to_the_appeal_and_keeps_its_topic(scenario: Appe
     assert json.loads(event["data"])["changed"] == ["street", "house"]
 
 
-async def test_vague_appeal_becomes_that_of_the_question(scenario: AppealsScenario) -> None:
-    """Topic, urgency, start of the clock and organisation are those of the question."""
+async def test_vague_appeal_gets_topic_location_and_organisation_of_a_later_question(
+    scenario: AppealsScenario,
+) -> None:
+    """The appeal gets the topic, text, location, organisation and start of the clock of the later, clear question."""
     roads = await topic(scenario, "roads")
     rule = {"topic_id": roads, "organisation_id": str(scenario.other_organisation)}
     await activated(scenario, await made(scenario, rule))
@@ -128,7 +130,9 @@ async def test_topic_set_by_a_person_is_kept(scenario: AppealsScenario) -> None:
     assert appeal["topic"]["id"] == culture
 
 
-async def test_nothing_moves_after_a_published_reply(scenario: AppealsScenario) -> None:
+async def test_addition_after_a_published_reply_reopens_the_appeal_and_keeps_its_facts(
+    scenario: AppealsScenario,
+) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     await scenario.emit_published(await answer(scenario, appeal), at=WEDNESDAY + HOUR)
@@ -142,7 +146,7 @@ async def test_nothing_moves_after_a_published_reply(scenario: AppealsScenario) 
     )
 
 
-async def test_another_matter_after_the_answer_does_not_reopen(scenario: AppealsScenario) -> None:
+async def test_message_about_another_matter_does_not_reopen_the_answered_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     await scenario.emit_published(await answer(scenario, appeal), at=WEDNESDAY + HOUR)
@@ -152,7 +156,7 @@ async def test_another_matter_after_the_answer_does_not_reopen(scenario: Appeals
 
 
 async def test_dissatisfied_message_reopens_the_appeal_it_replies_to(scenario: AppealsScenario) -> None:
-    """Two answered appeals: the message says nothing about its matter but replies to the page's reply."""
+    """Two appeals are answered; the message names no matter but replies to the page's reply in one of them."""
     first = await scenario.citizen_writes(QUESTION)
     second = await scenario.citizen_writes(DOCTOR, at=WEDNESDAY + MINUTE)
     replies = [
@@ -188,7 +192,7 @@ async def test_staff_reply_in_a_dialogue_answers_the_appeal_whose_words_it_repea
     assert [one["status"] for one in await _appeals(scenario)] == ["assigned", "answered"]
 
 
-async def test_own_reply_coming_back_answers_no_other_appeal(scenario: AppealsScenario) -> None:
+async def test_own_reply_received_from_the_network_answers_no_other_appeal(scenario: AppealsScenario) -> None:
     dialogue: dict[str, Any] = {"kind": "message", "thread": "vk:101_5"}
     await scenario.citizen_writes(QUESTION, **dialogue)
     await scenario.citizen_writes(DOCTOR, at=WEDNESDAY + MINUTE, **dialogue)
@@ -199,7 +203,9 @@ async def test_own_reply_coming_back_answers_no_other_appeal(scenario: AppealsSc
     assert [one["status"] for one in await _appeals(scenario)] == ["in_progress", "assigned"]
 
 
-async def test_unsure_message_joins_and_is_suggested_to_a_person(scenario: AppealsScenario) -> None:
+async def test_message_of_uncertain_matter_joins_and_is_suggested_as_another_matter(
+    scenario: AppealsScenario,
+) -> None:
     await scenario.citizen_writes(QUESTION)
     before = await scenario.single_appeal()
     message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
@@ -219,7 +225,7 @@ async def test_unsure_message_joins_and_is_suggested_to_a_person(scenario: Appea
     assert (await scenario.get("/appeals", possible_other_matter=True, **foreign)).json()["items"] == []
 
 
-async def test_person_keeps_a_suggested_message(scenario: AppealsScenario) -> None:
+async def test_suggested_message_can_be_kept_in_its_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
     appeal = await scenario.single_appeal()
@@ -233,7 +239,7 @@ async def test_person_keeps_a_suggested_message(scenario: AppealsScenario) -> No
     assert (again.status_code, again.json()["type"].rsplit("/", 1)[-1]) == (409, "conflict")
 
 
-async def test_person_splits_a_message_off(scenario: AppealsScenario) -> None:
+async def test_split_off_message_opens_an_appeal_of_its_own(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + HOUR)
     appeal = await scenario.single_appeal()
@@ -257,12 +263,12 @@ async def test_person_splits_a_message_off(scenario: AppealsScenario) -> None:
     repeated = await _decide(scenario, appeal, message, "split_off", reason="О сборах", **key)
     assert (repeated.status_code, repeated.json()["id"]) == (201, new["id"])
     assert len(await scenario.all()) == 2
-    # What the citizen writes about it later joins the new appeal.
+    # A later message about the same matter joins the new appeal.
     await scenario.citizen_writes("Так кто установил сборы за въезд на побережье?", at=WEDNESDAY + 2 * HOUR)
     assert len((await scenario.appeal(new["id"]))["messages"]) == 2
 
 
-async def test_message_that_cannot_be_split_off_is_refused(scenario: AppealsScenario) -> None:
+async def test_splitting_off_a_first_foreign_or_answered_message_is_refused(scenario: AppealsScenario) -> None:
     first = await scenario.citizen_writes(QUESTION)
     second = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
     other = await scenario.citizen_writes(DOCTOR, author="boris")
@@ -283,7 +289,9 @@ async def test_message_that_cannot_be_split_off_is_refused(scenario: AppealsScen
 
 
 @pytest.mark.parametrize("ending", ["discarded", "withdrawn"])
-async def test_message_whose_reply_nobody_has_can_be_split_off(scenario: AppealsScenario, ending: str) -> None:
+async def test_message_whose_reply_was_discarded_or_withdrawn_can_be_split_off(
+    scenario: AppealsScenario, ending: str
+) -> None:
     await scenario.citizen_writes(QUESTION)
     message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
     appeal = await scenario.single_appeal()
@@ -334,7 +342,7 @@ async def test_clock_counts_from_the_next_message_after_the_split(scenario: Appe
     assert old["next_response_due_at"] > reopened["next_response_due_at"]
 
 
-async def test_moderator_loses_the_appeal_that_is_answered_again_after_the_split(
+async def test_moderator_is_unassigned_when_the_split_makes_the_appeal_answered_again(
     scenario: AppealsScenario,
 ) -> None:
     await scenario.citizen_writes(QUESTION)
@@ -351,7 +359,7 @@ async def test_moderator_loses_the_appeal_that_is_answered_again_after_the_split
 
 
 async def test_moderator_opens_an_appeal_for_another_matter(scenario: AppealsScenario) -> None:
-    """A person's decision about a message that belongs to no appeal follows the matter too."""
+    """The message belongs to no appeal; the moderator's topic makes it a matter of its own."""
     thanks = await scenario.citizen_writes("Спасибо большое")
     await scenario.citizen_writes(QUESTION, at=WEDNESDAY + MINUTE)
     culture = await topic(scenario, "culture")

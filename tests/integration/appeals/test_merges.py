@@ -1,4 +1,4 @@
-"""Merging two appeals of one author: one reply, one deadline, nothing lost, and the way back."""
+"""Merging two appeals of one author: one reply, one deadline, no lost messages, and undoing the merge."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
 from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.support.service_under_test import CENTRE_SUBJECT, insert_page
 
-__all__ = ["set_time"]  # a fixture of the other module
+__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 
 HOUR = timedelta(hours=1)
 MODERATOR = Caller(CENTRE_SUBJECT, "Test", Role.MODERATOR, None).with_right(Right.APPEALS_TRIAGE)
@@ -61,7 +61,7 @@ def _texts(appeal: dict[str, Any]) -> list[str]:
     return [message["text"] for message in appeal["messages"]]
 
 
-async def test_messages_and_the_earlier_deadline_stay_in_one_appeal(scenario: AppealsScenario) -> None:
+async def test_merge_keeps_all_messages_and_the_earlier_deadline(scenario: AppealsScenario) -> None:
     first, second = await _two(scenario)
     merged = await _merge(scenario, second, first)
     assert merged.status_code == 200, merged.text
@@ -77,7 +77,7 @@ async def test_messages_and_the_earlier_deadline_stay_in_one_appeal(scenario: Ap
     (event,) = await scenario.events("appeal.merged")
     data = json.loads(event["data"])
     assert (str(event["subject_id"]), data["status"], data["into_id"]) == (second["id"], "merged", first["id"])
-    # It is counted as the other one, and nobody can act on it.
+    # The counts show the merged appeal under its own status, and every action on it is refused.
     figures = await scenario.get("/appeals/counts")
     assert figures.json()["by_status"] == {"assigned": 1, "merged": 1}
     for path, body in (("replies", {"text": "Починим"}), ("triage", {"urgency": "high"})):
@@ -85,11 +85,13 @@ async def test_messages_and_the_earlier_deadline_stay_in_one_appeal(scenario: Ap
     _is_problem(await scenario.move(found, "assigned"), 409)
 
 
-async def test_reply_answers_both_and_later_messages_go_to_the_remaining_appeal(scenario: AppealsScenario) -> None:
+async def test_reply_answers_both_merged_appeals_and_later_messages_join_the_remaining_one(
+    scenario: AppealsScenario,
+) -> None:
     first, second = await _two(scenario)
     assert (await _merge(scenario, second, first)).is_success
     reply = await answer(scenario, first)
-    # In the thread of the last message that needs an answer, which came from the merged appeal.
+    # The reply answers the last message that needs an answer, which came from the merged appeal.
     assert reply["in_reply_to"] == second["messages"][0]["id"]
     await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR)
     await scenario.citizen_writes(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR)
@@ -97,7 +99,7 @@ async def test_reply_answers_both_and_later_messages_go_to_the_remaining_appeal(
     assert (into["status"], len(into["messages"])) == ("reopened", 3)
     assert (await scenario.appeal(second["id"]))["status"] == "merged"
     assert len(await scenario.all()) == 2
-    # A published reply has answered both: there is no way back.
+    # A published reply has answered both appeals, so the merge cannot be undone.
     refused = _is_problem(await _unmerge(scenario, second["id"]), 409)
     assert refused["reply_id"] == reply["id"]
 
@@ -143,7 +145,7 @@ async def test_message_that_waited_for_the_merge_joins_the_remaining_appeal(scen
     assert len(await scenario.all()) == 2
 
 
-async def test_message_that_waited_for_the_end_of_the_merge_joins_the_former_appeal(
+async def test_message_that_waited_for_the_undo_of_the_merge_joins_its_former_appeal(
     scenario: AppealsScenario,
 ) -> None:
     first, second = await _two(scenario)
@@ -158,7 +160,7 @@ async def test_message_that_waited_for_the_end_of_the_merge_joins_the_former_app
     assert _texts(await scenario.appeal(first["id"])) == [QUESTION]
 
 
-async def test_message_of_another_page_leaves_the_remaining_appeal_to_its_own_page(
+async def test_question_on_the_merged_appeals_page_keeps_the_remaining_appeals_organisation(
     scenario: AppealsScenario,
 ) -> None:
     first = await _appeal_of(scenario, UNCLEAR)
@@ -215,7 +217,7 @@ async def test_question_of_the_merged_appeal_restarts_paused_clocks(
     assert json.loads(event["data"])["first_response_due_at"] is not None
 
 
-async def test_merge_leaves_a_pause_of_both_and_a_deadline_that_passed_before_it(
+async def test_merge_keeps_clocks_paused_in_both_appeals_and_a_missed_deadline(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY + timedelta(minutes=90))
@@ -232,13 +234,13 @@ async def test_merge_leaves_a_pause_of_both_and_a_deadline_that_passed_before_it
     assert (await pause(scenario, late, "pause", reason="Ждём адрес")).is_success
     assert (await _merge(scenario, other, late)).is_success
     assert (await scenario.appeal(late["id"]))["first_response_due_at"] == late["first_response_due_at"]
-    # The final answer was paused in time: the question restarts it.
+    # The deadline of the final answer had not passed before the pause: the question restarts that clock.
     for kind, event in (("first_response", "resumed"), ("final_answer", "restarted")):
         clock = await _clock_of(scenario, late, kind)
         assert (clock["state"], clock["events"][-1]["kind"]) == ("running", event)
 
 
-async def test_merge_is_taken_back_while_nothing_was_published(scenario: AppealsScenario) -> None:
+async def test_merge_is_undone_if_no_reply_was_published(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     first, second = await _two(scenario)
     assert (await executor.move(second, to="in_progress")).is_success
@@ -256,7 +258,7 @@ async def test_merge_is_taken_back_while_nothing_was_published(scenario: Appeals
         "appeal.merged",
         "appeal.unmerged",
     ]
-    # Later messages of its thread are its own again, and it may be merged again.
+    # Later messages of its thread join it again, and it may be merged again.
     await scenario.citizen_writes(QUESTION, thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR)
     again = await scenario.appeal(second["id"])
     assert len(again["messages"]) == 2
@@ -264,7 +266,7 @@ async def test_merge_is_taken_back_while_nothing_was_published(scenario: Appeals
     assert (await _merge(scenario, again, first)).is_success
 
 
-async def test_merge_is_taken_back_after_the_reply_was_withdrawn(scenario: AppealsScenario) -> None:
+async def test_merge_is_undone_after_its_reply_was_withdrawn(scenario: AppealsScenario) -> None:
     first, second = await _two(scenario)
     assert (await _merge(scenario, second, first)).is_success
     reply = await published(scenario, first, at=2 * HOUR, message_id=second["messages"][0]["id"])
@@ -279,19 +281,19 @@ async def test_merge_is_taken_back_after_the_reply_was_withdrawn(scenario: Appea
     assert ([one["id"] for one in into["replies"]], found["replies"]) == ([reply["id"]], [])
 
 
-async def test_draft_of_the_merged_appeal_refuses_the_merge_and_is_named(scenario: AppealsScenario) -> None:
+async def test_merge_of_an_appeal_with_a_draft_is_refused_naming_the_draft(scenario: AppealsScenario) -> None:
     first, second = await _two(scenario)
     draft = await answer(scenario, second, status="draft")
     refused = _is_problem(await _merge(scenario, second, first), 409)
     assert (refused["type"], refused["reply"]["id"]) == ("/problems/reply-under-way", draft["id"])
     await answer(scenario, first)
     third = await _appeal_of(scenario, thread="vk:-101_3", at=WEDNESDAY + 2 * HOUR)
-    # The author of a submitted reply has not seen what would be merged.
+    # A submitted reply refuses the merge too: its author has not seen the messages that would be added.
     _is_problem(await _merge(scenario, third, first), 409)
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeal_merges") == 0
 
 
-async def test_draft_that_answers_a_moved_message_keeps_the_merge(scenario: AppealsScenario) -> None:
+async def test_undo_of_a_merge_is_refused_while_a_draft_answers_a_moved_message(scenario: AppealsScenario) -> None:
     first, second = await _two(scenario)
     assert (await _merge(scenario, second, first)).is_success
     draft = await answer(scenario, first, status="draft")
@@ -299,8 +301,10 @@ async def test_draft_that_answers_a_moved_message_keeps_the_merge(scenario: Appe
     assert refused["reply_id"] == draft["id"]
 
 
-async def test_reply_of_the_merged_appeal_that_ingest_published_keeps_the_merge(scenario: AppealsScenario) -> None:
-    """A failed reply may be published again by ingest, which knows nothing of the merge."""
+async def test_undo_of_a_merge_is_refused_after_a_reply_of_the_merged_appeal_was_published(
+    scenario: AppealsScenario,
+) -> None:
+    """Ingest may still publish a failed reply, since it does not know of the merge."""
     first, second = await _two(scenario)
     failed = await answer(scenario, second)
     await reply_fails(scenario, failed)
@@ -335,7 +339,9 @@ async def test_only_appeals_of_one_author_that_await_their_first_reply_are_merge
     assert (await scenario.appeal(second["id"]))["version"] == second["version"]
 
 
-async def test_merges_make_no_chain(scenario: AppealsScenario) -> None:
+async def test_merge_with_an_appeal_that_is_merged_or_has_merged_appeals_is_refused(
+    scenario: AppealsScenario,
+) -> None:
     first, second = await _two(scenario)
     third = await _appeal_of(scenario, thread="vk:-101_3", at=WEDNESDAY + 2 * HOUR)
     assert (await _merge(scenario, third, second)).is_success
@@ -351,7 +357,7 @@ async def test_merges_make_no_chain(scenario: AppealsScenario) -> None:
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(15, marks=pytest.mark.long)])
-async def test_crossing_merges_lose_no_message(scenario: AppealsScenario, rounds: int) -> None:
+async def test_concurrent_crossing_merges_lose_no_message(scenario: AppealsScenario, rounds: int) -> None:
     for number in range(rounds):
         author = f"author-{number}"
         made = [
@@ -365,7 +371,7 @@ async def test_crossing_merges_lose_no_message(scenario: AppealsScenario, rounds
         statuses = sorted(one.status_code for one in answers)
         assert set(statuses) <= {200, 409, 412}
         found = [await scenario.appeal(one["id"]) for one in made]
-        # At least one merge succeeded; every message is in an appeal that is not merged.
+        # At least one merge succeeded; every message belongs to an appeal that is not merged.
         merged = [one for one in found if one["status"] == "merged"]
         assert len(merged) == statuses.count(200) >= 1
         assert sum(len(one["messages"]) for one in found if one["status"] != "merged") == 3
@@ -385,7 +391,7 @@ async def test_repeated_request_with_its_key_merges_once(scenario: AppealsScenar
 
 
 async def test_message_of_the_merged_appeal_can_be_split_off(scenario: AppealsScenario) -> None:
-    """The new appeal belongs to the message's own thread."""
+    """The new appeal belongs to the thread of the message."""
     first, second = await _two(scenario)
     assert (await _merge(scenario, second, first)).is_success
     into = await scenario.appeal(first["id"])

@@ -1,4 +1,4 @@
-"""Messages written while a reply is being published: the reply does not answer what its author could not see."""
+"""Messages received while a reply is being published: the reply does not answer those its author had not seen."""
 
 import json
 from datetime import timedelta
@@ -71,7 +71,7 @@ async def test_retried_reply_answers_messages_received_before_the_retry(scenario
 
 
 @pytest.mark.parametrize(("staff_hour", "status"), [(1, "reopened"), (3, "answered")])
-async def test_staff_reply_received_late_answers_only_what_was_written_before_it(
+async def test_staff_reply_received_late_answers_only_messages_written_before_it(
     scenario: AppealsScenario, staff_hour: int, status: str
 ) -> None:
     first = await scenario.citizen_writes(QUESTION)
@@ -86,8 +86,10 @@ async def test_staff_reply_received_late_answers_only_what_was_written_before_it
     assert (await scenario.appeal(found["id"]))["status"] == status
 
 
-async def test_earlier_reply_found_published_late_does_not_reopen(scenario: AppealsScenario) -> None:
-    """A later reply has answered what came after the earlier one was submitted."""
+async def test_earlier_reply_published_after_a_later_one_does_not_reopen_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    """A later reply has answered the messages received after the earlier reply was submitted."""
     found = await appeal(scenario)
     first = await answer(scenario, found)
     await reply_fails(scenario, first)
@@ -98,7 +100,7 @@ async def test_earlier_reply_found_published_late_does_not_reopen(scenario: Appe
     assert (await scenario.appeal(found["id"]))["status"] == "answered"
 
 
-async def test_own_reply_first_taken_for_a_staff_reply_answers_only_what_its_author_saw(
+async def test_own_reply_mistaken_for_a_staff_reply_answers_only_messages_its_author_saw(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)

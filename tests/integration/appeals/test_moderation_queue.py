@@ -17,7 +17,7 @@ MODERATORS = {"send_to": "moderators"}
 
 
 async def why(scenario: AppealsScenario) -> str | None:
-    """Return the triage reason of the only appeal; check that no other reason finds it."""
+    """Return the triage reason of the only appeal; check that filters by other reasons do not find the appeal."""
     (appeal,) = await scenario.all()
     code: str | None = appeal["triage_reason"]
     if code is not None:
@@ -42,10 +42,10 @@ async def why(scenario: AppealsScenario) -> str | None:
     ("text", "attachments", "code"),
     [(UNCLEAR, [], "buryat_text"), (ELSEWHERE, [], "other_region"), ("", PHOTO, "need_unclear")],
 )
-async def test_triage_reason_says_why_it_is_unclear_if_an_answer_is_needed(
+async def test_triage_reason_explains_an_uncertain_need_for_an_answer(
     scenario: AppealsScenario, text: str, attachments: list[Any], code: str
 ) -> None:
-    # The organisation is not decided until it is certain that an answer is needed.
+    # Routing rules are not applied until it is certain that an answer is needed.
     await activated(scenario, await made(scenario, default=MODERATORS))
     message = await scenario.citizen_writes(text, attachments=attachments)
     assert await why(scenario) == code
@@ -57,7 +57,7 @@ async def test_triage_reason_says_why_it_is_unclear_if_an_answer_is_needed(
     assert await why(scenario) is None
 
 
-async def test_triage_reason_says_why_no_rule_assigns_an_organisation(scenario: AppealsScenario) -> None:
+async def test_triage_reason_explains_a_missing_organisation(scenario: AppealsScenario) -> None:
     roads = await topic(scenario, "roads")
     moderators = await made(scenario, {"municipality": CITY, "send_to": "moderators"}, default=MODERATORS)
     by_topic = await made(scenario, {"topic_id": roads, "organisation_id": str(scenario.other_organisation)})
@@ -80,7 +80,7 @@ async def test_triage_reason_says_why_no_rule_assigns_an_organisation(scenario: 
     assert await why(scenario) == "organisation_closed"
 
 
-async def test_appeal_opened_from_text_has_no_page(scenario: AppealsScenario) -> None:
+async def test_appeal_opened_from_text_is_in_triage_because_its_page_is_unknown(scenario: AppealsScenario) -> None:
     assert (await scenario.post("/appeals", {"text": "По телефону"})).json()["triage_reason"] == "page_unknown"
     assert await why(scenario) == "page_unknown"
 

@@ -1,4 +1,4 @@
-"""Internal notes: read by the organisation that wrote them and the centre, edited by their author."""
+"""Internal notes are read by the organisation that wrote them and the centre, and edited by their author."""
 
 import json
 from typing import Any
@@ -48,7 +48,7 @@ async def test_note_is_read_by_its_organisation_and_the_centre(scenario: Appeals
     assert (note["author"]["name"], note["organisation"]["name"]) == ("Борис", "Школа № 1")
     assert (note["visibility"], note["text"], note["version"]) == ("organisation", TEXT, 1)
     assert await _texts(vera, appeal) == await _texts(moderator, appeal) == [TEXT]
-    # The centre's own note is not for the organisation.
+    # The organisation does not read the centre's own note.
     await _note(moderator, appeal, "Только для центра")
     assert await _texts(vera, appeal) == [TEXT]
     assert await _texts(moderator, appeal) == ["Только для центра", TEXT]
@@ -127,7 +127,7 @@ async def test_mention_of_somebody_who_may_not_read_the_note_is_refused(scenario
         refused = await boris.post(path, {"text": TEXT, "mentions": [boris.ref, person]})
         _is_problem(refused, 422, "/mentions/1")
         assert person in refused.text
-    # Staff may read the appeal, and not the note of the centre.
+    # Staff may read the appeal but not the centre's own note.
     hidden = {"text": TEXT, "mentions": [boris.ref]}
     _is_problem(await moderator.post(path, hidden), 422, "/mentions/0")
     assert (await moderator.post(path, {**hidden, "visibility": "everyone_on_appeal"})).status_code == 201

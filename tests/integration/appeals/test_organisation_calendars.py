@@ -20,7 +20,7 @@ ZONE = ZoneInfo("Asia/Irkutsk")
 async def calendar_on(
     connection: asyncpg.Connection, base: UUID, name: str, weekly: str | None = None, **days: list[list[str]]
 ) -> UUID:
-    """Insert a calendar as registry does; days are named `d20260217`."""
+    """Insert a calendar as registry does; a keyword `d20260217` gives the intervals of 17 February 2026."""
     calendar_id = uuid4()
     await connection.execute(
         """INSERT INTO calendars (id, name, time_zone, weekly, base_id, is_default, version, created_at,
@@ -58,7 +58,7 @@ async def test_deadlines_follow_an_organisations_own_exceptions(database: TestDa
     await appeals.close()
 
     def due(organisation: UUID) -> tuple[str, str]:
-        # Tuesday is an hour shorter, Wednesday is Сагаалган.
+        # In the region's calendar Tuesday is an hour shorter and Wednesday is a holiday, Сагаалган.
         start, calendar = datetime(2026, 2, 17, 5, tzinfo=UTC), book.for_organisation(organisation)
         made = compute_deadline([ClockEvent(1, "started", start, start, calendar, Target(timedelta(hours=4)))])
         assert made.due_at is not None

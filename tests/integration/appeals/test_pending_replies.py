@@ -1,4 +1,4 @@
-"""An appeal has at most one pending reply, whoever submits it and by whichever route."""
+"""An appeal has at most one pending reply, regardless of author and route."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 
-async def test_concurrent_replies_of_two_colleagues_publish_one(scenario: AppealsScenario) -> None:
+async def test_second_of_two_concurrent_replies_is_refused(scenario: AppealsScenario) -> None:
     found = [await appeal(scenario, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(10)]
     for _ in range(3):
         for one in found:
@@ -48,7 +48,7 @@ async def test_concurrent_replies_of_two_colleagues_publish_one(scenario: Appeal
     assert await scenario.ingest.fetchval("SELECT count(*) FROM replies") == 0
 
 
-async def test_database_itself_refuses_a_second_reply(scenario: AppealsScenario) -> None:
+async def test_second_pending_reply_violates_a_unique_index(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     await answer(scenario, found)
     copied = "id, appeal_id, origin, kind, text, status, author, version, created_at, updated_at"
@@ -82,7 +82,7 @@ async def test_retry_while_another_reply_is_under_way_is_refused(scenario: Appea
     retry = f"/appeals/{found['id']}/replies/{first['id']}/retry"
     refused = await send(scenario, retry, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
-    # A late event about the failed reply does not resume it beside the second.
+    # A late event about the failed reply does not make it pending besides the second.
     for outcome in ("uncertain", "retry_scheduled"):
         await publication_event(
             scenario, first, outcome, failure={"code": "x", "message": "Ждём.", "final": False}
@@ -102,7 +102,9 @@ async def test_reply_with_a_restarted_publication_is_under_way(scenario: Appeals
     assert (refused.status_code, named["id"], named["status"]) == (409, first["id"], "queued")
 
 
-async def test_draft_waits_for_a_publication_that_was_restarted_meanwhile(scenario: AppealsScenario) -> None:
+async def test_draft_is_not_submitted_while_a_restarted_publication_is_under_way(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     first = await answer(scenario, found)
     await reply_fails(scenario, first)
@@ -147,7 +149,7 @@ async def test_same_final_text_is_refused_within_the_window(scenario: AppealsSce
     refused = await send(scenario, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate")
     assert refused.json()["reply"]["id"] == first["id"]
-    # Accepted with a key of its own, and once the window has ended by the database's clock.
+    # The same text is accepted with an `Idempotency-Key` of its own, and after the window has ended.
     meant = await send(scenario, path, {"text": text}, Idempotency_Key="again")
     assert meant.status_code == 201
     await reply_fails(scenario, meant.json())
@@ -169,7 +171,7 @@ async def test_duplicate_text_window_uses_the_database_clock(
         assert refused.status_code == 409, refused.text
 
 
-async def test_bulk_reply_follows_an_interim_reply_under_way(scenario: AppealsScenario) -> None:
+async def test_bulk_reply_is_created_after_the_interim_reply_under_way(scenario: AppealsScenario) -> None:
     found = [await appeal(scenario, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
     incident = (await send(scenario, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()
     interim = await answer(scenario, found[0], "Уточним.", **PROMISE)

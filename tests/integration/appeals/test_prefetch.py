@@ -1,4 +1,4 @@
-"""Messages after the current batch are prefetched with exactly the inputs that are requested later."""
+"""The inputs prefetched for the next batch equal the inputs that its messages request."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import AppealsScenario
 
 
-async def test_prefetched_inputs_are_those_requested_later(
+async def test_prefetched_inputs_equal_those_requested_later(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[ClassifierInput] = []

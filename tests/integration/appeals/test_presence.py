@@ -1,4 +1,4 @@
-"""Presence: colleagues see who else has an appeal open; it lapses by itself and leaves no trace."""
+"""Presence: colleagues see who else has an appeal open; it expires by itself and is neither audited nor emitted."""
 
 import asyncio
 from typing import Any
@@ -46,7 +46,7 @@ async def test_colleagues_see_each_other_until_they_leave(scenario: AppealsScena
     assert await _others(boris, path) == []
 
 
-async def test_page_without_heartbeats_lapses_by_the_clock_of_the_database(scenario: AppealsScenario) -> None:
+async def test_presence_without_heartbeats_expires_by_the_database_clock(scenario: AppealsScenario) -> None:
     path = await _path(scenario)
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     await boris.request("PUT", path)
@@ -68,7 +68,7 @@ async def test_locked_person_is_not_shown_as_present(scenario: AppealsScenario) 
     assert await _others(vera, path) == []
 
 
-async def test_heartbeat_changes_its_row_in_place(scenario: AppealsScenario) -> None:
+async def test_heartbeat_updates_its_row_without_changing_indexes(scenario: AppealsScenario) -> None:
     path = await _path(scenario)
     boris = await register(scenario, "Борис")
     await boris.request("PUT", path)
@@ -90,7 +90,7 @@ async def test_only_readers_of_the_appeal_see_and_record_presence(scenario: Appe
     assert await _sql(scenario, "SELECT count(*) FROM appeal_presence") == 0
 
 
-async def test_heartbeats_write_neither_audit_rows_nor_events_and_wait_for_nobody(
+async def test_heartbeats_write_neither_audit_rows_nor_events_and_wait_for_no_lock(
     scenario: AppealsScenario,
 ) -> None:
     path = await _path(scenario)
@@ -100,7 +100,7 @@ async def test_heartbeats_write_neither_audit_rows_nor_events_and_wait_for_nobod
     connection = await scenario.database.connect()
     try:
         async with connection.transaction():
-            # Somebody changes the appeal meanwhile.
+            # Another transaction holds a lock on the appeal meanwhile.
             await connection.execute("SELECT FROM appeals FOR UPDATE")
             answers = await asyncio.gather(*(each.request("PUT", path) for each in (boris, vera) * 3))
     finally:

@@ -1,4 +1,4 @@
-"""Promises of interim replies: reminded of, and each ended as kept, moved or broken."""
+"""Promises of interim replies: reminders, and the end of each promise as kept, moved or broken."""
 
 import json
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_organisation_calendars import calendar_on
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-# Wednesday, 10:00 in the region; promised for Friday, 12:00.
+# Made on Wednesday at 10:00 local time, promised for Friday at 12:00.
 MADE_AT = WEDNESDAY
 PROMISED_AT = WEDNESDAY + 2 * DAY + 2 * HOUR
 
 
 @pytest.fixture(autouse=True)
 def moved_clock() -> Iterator[time_machine.Traveller]:
-    """The clock of the service, at the time of the first reply."""
+    """The clock of the service, set to Wednesday 10:00 local time and running on."""
     with time_machine.travel(WEDNESDAY, tick=True) as travelled:
         yield travelled
 
