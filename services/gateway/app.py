@@ -52,7 +52,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         refuse_renamed_variables(os.environ)
-        # Shorter than the five seconds of uvicorn: it may have just closed a connection that is used again.
+        # Shorter than uvicorn's keep-alive of five seconds, so that no connection is reused that it has just closed.
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=4)) as http:
             app.state.http = http
             app.state.documents = OpenApiCache(http, settings.api_urls(), settings.openapi_cache_seconds)
@@ -132,7 +132,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     async def gateway_refusal(
         status: int, instance: str = "/", accept: Annotated[str, Header(include_in_schema=False)] = ""
     ) -> Response:
-        """Return what Traefik shows instead of its own error page: a problem document, to a browser a page."""
+        """Return the response that replaces Traefik's error page: HTML for browsers, else a problem document."""
         if "text/html" in accept:
             return error_page_for_people(status)
         return error_page(status, instance, body_bytes=settings.gateway_body_bytes)

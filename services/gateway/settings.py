@@ -5,7 +5,7 @@ import re
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# As a browser sends it: without the default port.
+# An origin as browsers send it: without the default port.
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 # Services with routes of the public API; the console has pages only.
 API_SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
@@ -47,7 +47,7 @@ class GatewaySettings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, value: str) -> str:
-        # Traefik reads the same setting, and silently allows nobody where a browser would send something else.
+        # Traefik reads the same setting, and an origin that no browser sends would silently allow nobody.
         for origin in value.split(",") if value.strip() else ():
             if not _ORIGIN.fullmatch(origin.strip()):
                 raise ValueError(

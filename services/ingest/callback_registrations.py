@@ -20,7 +20,7 @@ from shared.tables.ingest import CallbackRegistration
 def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
     """Return a keyed digest of a secret.
 
-    If the secret is part of the URL, the digest alone identifies the page.
+    If the URL contains the secret, the digest depends on nothing else, so that it identifies the page.
     """
     return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
 
@@ -84,7 +84,7 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
 
 
 async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
-    """Return the row before the change for the audit log, or None."""
+    """Return the current row for the audit log; None if there is none or nothing is recorded."""
     if not recorder.is_recorded(session):
         return None
     columns = CallbackRegistration.__table__.columns
@@ -98,7 +98,7 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
 async def record_check(
     session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None
 ) -> None:
-    """Save the result of a check of a page's push."""
+    """Save whether the network pushes the page's events, as a check found it."""
     now = clock.now()
     await session.execute(
         update(CallbackRegistration)
@@ -143,6 +143,6 @@ class CallbackRepository:
             await save_registration(session, network, callback)
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Save the result of a check of a page's push."""
+        """Save whether the network pushes the page's events, as a check found it."""
         async with self._database.write() as session:
             await record_check(session, page_id, state, reason)

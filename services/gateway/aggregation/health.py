@@ -14,8 +14,8 @@ async def aggregate_health(
 ) -> dict[str, Any]:
     """Return the readiness of all processes, given by name and base URL.
 
-    `status` is `fail` when one fails or does not answer in time, otherwise `warn` when one works without something
-    that it uses.
+    `status` is `fail` if a process fails or does not answer in time, otherwise `warn` if a process works without
+    one of its dependencies.
     """
     answers = await asyncio.gather(*(_fetch_readiness(http, url, timeout_seconds) for url in processes.values()))
     named = list(zip(processes, answers, strict=True))

@@ -21,8 +21,8 @@ def merge_documents(
 ) -> OpenApiDocument:
     """Return one document, merged from those of the services (by name) and of the gateway.
 
-    Equal components of one name are shared; different ones get their service's name as a prefix. `missing` lists
-    the services whose routes are absent; it becomes `x-missing`.
+    Components with the same name and the same content are shared; if the content differs, their names get the
+    service's name as a prefix. `missing`: the services whose routes are absent; it becomes `x-missing`.
     """
     renamed = _rename_clashes(documents)
     paths: dict[str, OpenApiDocument] = {}
@@ -64,7 +64,7 @@ def merge_documents(
 
 
 def _reachable(components: dict[str, OpenApiDocument], published: OpenApiDocument) -> OpenApiDocument:
-    """Return the components that what is published refers to, in order: those of internal routes are left out."""
+    """Return the components that published routes refer to, directly or indirectly, sorted by name."""
     needed: set[tuple[str, str]] = set()
     found = set(_references(published))
     while found - needed:
@@ -134,7 +134,7 @@ def _prefixed_name(service: str, name: str) -> str:
 
 
 def _clashes(documents: Mapping[str, OpenApiDocument]) -> set[tuple[str, str]]:
-    """Return names that mean different things in different services, directly or through their references."""
+    """Return the components that services define differently, directly or through their references."""
     by_name: dict[tuple[str, str], list[Any]] = {}
     for document in documents.values():
         for section, entries in document.get("components", {}).items():

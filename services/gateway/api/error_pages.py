@@ -19,7 +19,7 @@ class GatewayTimeout(problems.Problem):
     title: ClassVar[str] = "A service took too long"
 
 
-# The console shows its pages itself; this one is for the moments in which it does not answer.
+# The console has error pages of its own; this page is shown while the console does not answer.
 _PAGE = """<!doctype html>
 <html lang="ru"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} — Госпаблик</title>{refresh}</head>
@@ -34,7 +34,7 @@ _REFRESH = '<meta http-equiv="refresh" content="5">'
 
 
 def error_page_for_people(status: int) -> HTMLResponse:
-    """Return a page instead of the problem document; it asks again by itself if the console does not answer."""
+    """Return an error page for browsers; it reloads itself until the console answers, except for status 413."""
     title, text = _TOO_LARGE if status == 413 else _AWAY
     refresh = "" if status == 413 else _REFRESH
     return HTMLResponse(_PAGE.format(title=title, text=text, refresh=refresh), status_code=status)

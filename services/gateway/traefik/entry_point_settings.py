@@ -44,7 +44,7 @@ class EntryPointSettings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _validate_port(cls, value: str) -> str:
-        _ = urlsplit(value).port  # raises ValueError for a port that cannot be
+        _ = urlsplit(value).port  # raises ValueError for an invalid port
         return value
 
     @field_validator("ca_bundle", mode="before")
@@ -67,16 +67,16 @@ class EntryPointSettings(BaseSettings):
 
     @property
     def certificate(self) -> Path:
-        """Return the file of the certificate, followed by those of its authorities."""
+        """Return the path of the file with the certificate, followed by those of its authorities."""
         return self.tls_folder / "certificate.pem"
 
     @property
     def key(self) -> Path:
-        """Return the file of the private key."""
+        """Return the path of the file with the private key."""
         return self.tls_folder / "key.pem"
 
     def _check_certificate(self) -> None:
-        # Traefik would serve a certificate of its own making instead, and say so in its log alone.
+        # With an invalid file, Traefik would only log an error and serve a self-signed certificate.
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
         except OSError as error:  # also ssl.SSLError

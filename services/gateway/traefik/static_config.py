@@ -27,9 +27,8 @@ def static_config(
 ) -> str:
     """Return the static configuration, for a file that ends in `.yml`.
 
-    Its entry points listen at `public_address`, `internal_address` and `admin_address` (host:port), with TLS also
-    at `plain_address`, where plain HTTP is redirected to HTTPS at the port of the public URL, under the name that
-    was asked for.
+    Its entry points listen at `public_address`, `internal_address` and `admin_address` (host:port). With TLS, it
+    also listens at `plain_address` and redirects plain HTTP to HTTPS: same host name, port of the public URL.
     """
     document = tomllib.loads((_FOLDER / "traefik.toml").read_text(encoding="utf-8"))
     entry_points = document["entryPoints"]

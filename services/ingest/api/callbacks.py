@@ -102,7 +102,7 @@ def _by_path(network: str) -> Callable[..., Awaitable[Response]]:
     logged_path = f"/callbacks/{network}/…"
 
     async def receive_event(request: Request, secret: str) -> Response:
-        # The path contains the secret, which must not appear in logs written from here on.
+        # The path contains the secret, which later log entries must not contain.
         request.scope["path"] = logged_path
         request.scope["raw_path"] = logged_path.encode()
         try:
@@ -148,7 +148,7 @@ for _network, _spec in catalogue.NETWORKS.items():
 async def get_callback(session: ReadTransaction, caller: SourceReader, page_id: UUID) -> CallbackOut:
     """Return whether the network pushes the page's events, and the reason if it does not.
 
-    Never shows the secret.
+    The secret is never returned.
     """
     return await admin.get_registration(session, caller, page_id)
 

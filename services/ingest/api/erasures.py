@@ -42,8 +42,9 @@ async def erase_author(
 ) -> ErasureOut:
     """Queue the erasure of everything that the author wrote until now, in all services.
 
-    Appeals stay, with their status, topic, municipality, times and deadlines, without words and ids of the person.
-    For an author who was erased before it erases what came since; if nothing came, it returns the earlier erasure.
+    Appeals stay with their status, topic, municipality, times and deadlines, without texts and ids of the person.
+    For an author erased before, what was stored since is erased; if there is nothing new, the earlier erasure is
+    returned.
     It cannot be undone.
     """
 
@@ -76,7 +77,7 @@ async def repeat_erasure(
     once: Once,
     response: Response,
 ) -> ErasureOut:
-    """Queue an erasure that the database does not know, since it was restored from an older backup."""
+    """Queue an erasure that is missing because the database was restored from an older backup."""
 
     async def work() -> ErasureOut:
         found = await requests.repeat_erasure(session, jobs_of(service), body, requested_by=caller.actor)

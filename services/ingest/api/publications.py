@@ -42,7 +42,7 @@ async def list_publications(
     paging: PagingDep,
     response: Response,
 ) -> Page[PublicationOut]:
-    """Return publications, newest first. Those with `status=failed` need a person.
+    """Return publications, newest first. Those with `status=failed` are sent again only on request.
 
     Messages with notices to colleagues are shown to the centre only.
     """
@@ -79,10 +79,10 @@ async def retry_publication(
     response: Response,
     body: PublicationRetry | None = None,
 ) -> PublicationOut:
-    """Queue all failed parts of the reply again. A publication that has not failed gets 409, and so does a
-    message with notices, which may have been sent by e-mail.
+    """Queue all failed parts of the reply again.
 
-    A part that was ever sent becomes `uncertain` first: it is sent again only if the thread does not contain it.
+    A publication that has not failed gets 409, and so does a message with notices, which may have been sent by
+    e-mail. A part that was sent before becomes `uncertain`: it is sent again only if the thread lacks it.
 
     The text belongs to the appeal: send a corrected `text` to `POST /appeals/{id}/replies/{reply_id}/retry`.
     """
@@ -104,10 +104,10 @@ async def request_publication(
 ) -> PublicationRequested:
     """Create the publications of a reply. Idempotent by `reply_id`: a repeated request gets 200.
 
-    Webhooks may send notices alone: its key publishes nothing in anybody's name.
+    The webhooks service may send only notices: its key cannot publish on behalf of a person.
     """
     if (caller.service == "webhooks") != (body.on_behalf_of == NOTICES_ACTOR):
-        raise Forbidden("Webhooks sends messages with notices, and nobody else does")
+        raise Forbidden("Only the webhooks service sends notices, and it may send nothing else")
     row, new = await publication_requests.request_publication(session, jobs_of(service), body)
     if not new:
         response.status_code = 200

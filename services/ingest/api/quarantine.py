@@ -62,5 +62,8 @@ async def get_quarantined_payload(
 async def retry_quarantined_payload(
     session: WriteTransaction, caller: SourceManager, payload_id: UUID
 ) -> QuarantineRetryResult:
-    """Parse the pushed event again with the current parsers. If that fails, it stays here and the 409 says why."""
+    """Parse the pushed event again with the current parsers.
+
+    If that fails, it stays in quarantine and the 409 gives the reason.
+    """
     return await quarantine.retry_quarantined(session, caller, payload_id)

@@ -55,7 +55,7 @@ async def add_network_token(
     given: NetworkTokenIn,
     response: Response,
 ) -> NetworkTokenDetail:
-    """Store a token, encrypted; it is in use within seconds. Publications waiting for a token are queued again."""
+    """Store a token, encrypted; it is used within seconds. Publications waiting for a token are queued again."""
     row, new = await token_admin.add_token(session, given, caller.actor)
     await publication_requests.requeue_waiting(session, jobs_of(service), row.network, row.page_id)
     if not new:
@@ -90,5 +90,5 @@ async def recover_network_token(
     summary="Delete a network token",
 )
 async def delete_network_token(session: WriteTransaction, caller: SourceManager, token_id: UUID) -> None:
-    """Delete the token. It is out of use within seconds."""
+    """Delete the token. Processes stop using it within seconds."""
     await token_admin.delete_token(session, token_id, caller.actor)

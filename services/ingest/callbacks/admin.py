@@ -24,7 +24,7 @@ from shared.tables.ingest import CallbackRegistration
 from shared.tables.registry import Page
 
 HIDDEN_VALUE = "…"
-# How long, in seconds, a person may take to have the network confirm the server; a new request restarts it.
+# How long, in seconds, the network may request the confirmation code after a registration; a new one restarts it.
 CONFIRMATION_WINDOW_SECONDS = 1_800.0
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
 _CODE = re.compile(r"[A-Za-z0-9]{1,100}")
@@ -38,7 +38,7 @@ async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID)
     page = await _page(session, caller, page_id)
     kept = (await callback_registrations.registrations_by_page(session, page.network, [page_id])).get(page_id)
     if kept is None:
-        raise NotFound("No callback is registered for this page")
+        raise NotFound("No such callback registration")
     return _out(page, kept)
 
 
@@ -91,7 +91,7 @@ async def remove_registration(session: WriteSession, caller: Caller, page_id: UU
         .returning(CallbackRegistration.page_id)
     )
     if gone is None:
-        raise NotFound("No callback is registered for this page")
+        raise NotFound("No such callback registration")
     before = {"page_id": page.id, "network": page.network}
     await recorder.record(session, CallbackRegistration, [recorder.RowChange(subject_id=page_id, before=before)])
 

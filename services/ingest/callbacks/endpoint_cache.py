@@ -18,7 +18,7 @@ from shared.tables.registry import Page
 log = get_logger(__name__)
 
 CACHE_SECONDS = 3.0
-# An unknown page causes a reload, limited to this rate so that strangers cannot load the database.
+# An unknown page causes a reload, at most this often, so that strangers cannot overload the database.
 MIN_REFRESH_SECONDS = 0.5
 READ_TIMEOUT = 3.0
 RETRY_DELAY_SECONDS = 2.0
@@ -46,7 +46,7 @@ class EndpointCache:
         return self._by_digest.get(token_digest(f"callback:{network}", secret))
 
     async def refresh(self) -> None:
-        """Reload the entries, so that a page registered a moment ago is found."""
+        """Reload the entries unless they are fresh, so that a page registered a moment ago is found."""
         await self._not_older_than(MIN_REFRESH_SECONDS)
 
     async def _not_older_than(self, seconds: float) -> None:

@@ -41,7 +41,7 @@ ACCEPTED = "ok"
 LAST_EVENT_WRITE_SECONDS = 30.0
 # How long a confirmation code is cached for unauthenticated requests, so that they cannot cause network calls.
 CODE_CACHE_SECONDS = 1.0
-# A long post with all its attachments is about a tenth of this.
+# About ten times the size of a long post with all its attachments.
 MAX_EVENT_BYTES = 512 * 1024
 REJECTED_TEXT = "Events of this community are not accepted with this secret"
 
@@ -111,7 +111,7 @@ class PushReceiver:
         return ACCEPTED
 
     def _rejection(self, network: str, sender: str | None) -> Problem:
-        """Return the problem for an unauthenticated event: the same for any cause, 429 after too many attempts."""
+        """Count an unauthenticated event; return its problem: 403 for any cause, 429 after too many attempts."""
         PUSHED_EVENTS.labels(network, "rejected").inc()
         if self._refusals.exceeded(sender):
             return TooManyRequests("Too many rejected events from this address", headers={"Retry-After": "60"})
@@ -129,7 +129,7 @@ class PushReceiver:
                 if known is not None and _secret_matches(claim.secret, known.secret, optional=optional):
                     return known
                 if known is None:
-                    # Constant time: the response time must not show whether the page is known.
+                    # Compare anyway: the response time must not show whether the page is known.
                     _secret_matches(claim.secret, claim.page, optional=False)
         except TRANSIENT_ERRORS as error:
             raise EventNotStored("the database is unavailable") from error
@@ -150,7 +150,7 @@ class PushReceiver:
     async def _confirm(
         self, push: PushSpec, known: PushEndpoint, sender: str | None, *, authenticated: bool
     ) -> str:
-        """Return the confirmation code. Without a secret only while a new address waits for its confirmation."""
+        """Return the confirmation code; to an unauthenticated request only while the page awaits confirmation."""
         if authenticated:
             return await self._code(push, known)
         if self._refusals.exceeded(sender):
@@ -190,7 +190,7 @@ class PushReceiver:
         return code
 
     async def _fresh_tokens(self) -> None:
-        # Servers of many pages may be confirmed at the same time.
+        # One refresh at a time: networks may ask to confirm many pages at once.
         async with self._renewing:
             now = asyncio.get_running_loop().time()
             if self._tokens_at is None or now - self._tokens_at > self._settings.page_refresh_seconds:
@@ -208,7 +208,7 @@ class PushReceiver:
             return
         async with self._service.database.write() as session:
             await record_events(session, due, clock.now())
-            # The state of a monitored registration comes from the network instead.
+            # Only manual registrations: a monitor reads the state of the others from the network.
             await session.execute(
                 update(CallbackRegistration)
                 .where(CallbackRegistration.page_id.in_(due), CallbackRegistration.manual)
@@ -243,7 +243,7 @@ def _name(value: object) -> str:
 def _secret_matches(given: object, secret: str, *, optional: bool) -> bool:
     if given is None:
         return optional
-    # No secret contains a surrogate; one in the input must not raise before the comparison.
+    # Lone surrogates in the input must not raise; no secret contains any.
     text = given if isinstance(given, str) else ""
     return hmac.compare_digest(text.encode(errors="replace"), secret.encode())
 

@@ -16,7 +16,7 @@ class RejectedSenderLimit:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def exceeded(self, sender: str | None) -> bool:
-        """Return whether this sender was rejected too often in the last minute."""
+        """Return whether this sender has reached the maximum number of rejections per minute."""
         began, count = self._counts.get(sender or "", (0.0, 0))
         return count >= MAX_REJECTIONS and asyncio.get_running_loop().time() - began < PERIOD_SECONDS
 

@@ -75,7 +75,7 @@ class WriteBatcher:
     async def store(self, page: PageRef, parsed: ParsedBatch) -> None:
         """Store an event; return once it is committed.
 
-        Raises `EventNotStored` if too many events wait or the database refuses it.
+        Raises `EventNotStored` if too many events wait or the database is unavailable.
         """
         if len(self._queue) >= self._backlog:
             raise EventNotStored("too many events wait to be stored")
@@ -128,8 +128,8 @@ class WriteBatcher:
             if found := push.thread_states(came):
                 await self._intake.store(pages[page_id], SOURCE, ParsedBatch(), thread_states=found)
             changed += push.threads_to_reread(came)
-        # These events only announce a change: the thread has to be read again. Also for repeated events, because
-        # the first delivery may have failed between the two transactions.
+        # Some events only announce a change, so the thread has to be read again. Repeated events count too: the
+        # first delivery may have failed between the two transactions.
         if changed:
             await self._intake.invalidate_threads(sorted(changed))
         await self._stored(set(pages))

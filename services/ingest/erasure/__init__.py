@@ -1,1 +1,1 @@
-"""Erasure of citizens' personal data on request: asked for here, done in all services, remembered by digests."""
+"""Erasure of citizens' personal data: requested here, done in all services, recorded by digests."""

@@ -1,4 +1,4 @@
-"""Erase citizens' data after its retention period: of authors who have written nothing for so long."""
+"""Erase the data of authors who have written nothing for the whole retention period."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,16 +14,16 @@ from shared.jobs import JobQueue
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
 from shared.tables.ingest import Author, Message
 
-# In one night; more wait for the next.
+# Maximum per night; the remaining authors are erased on later nights.
 AUTHORS_PER_NIGHT = 2_000
 REQUESTED_BY = "ingest"
 
 
 async def erase_expired_authors(database: Database, jobs: JobQueue, max_age: timedelta) -> int:
-    """Queue the erasure of authors whose last message is older, each in a transaction; return how many.
+    """Queue the erasure of authors whose last message is older than `max_age`; return how many.
 
-    The data of an author with an open appeal is kept until it is closed. What an author writes now is not erased,
-    also if it is collected later.
+    One transaction per author. The data of an author with an open appeal is kept until the appeal is closed.
+    Messages newer than `max_age` are not erased, even if they are collected only later.
     """
     before, erased = clock.now() - max_age, 0
     async with database.read() as session:

@@ -1,4 +1,4 @@
-"""Erase the messages of a person: the rows stay, so that a message is one row for good, without words and ids."""
+"""Erase the messages of a person. The rows stay, without texts and ids, so that no message is stored twice."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from shared.tables.ingest import Message, MessageVersion, Publication
 from shared.tables.ingest_erasure import Erasure
 
 BATCH = 500
-# What a message loses in any case.
+# Columns that every erased message loses.
 _WORDS: Mapping[str, Any] = {"text": "", "attachments": [], "raw": {}}
 
 Counts = dict[str, int]
@@ -61,7 +61,7 @@ async def _erase_next(
 
 
 async def erase_direct_message(session: WriteSession, subject: Subject, network: str, external_id: str) -> None:
-    """Erase the message of a reply that was still being published at the request, if it is stored."""
+    """Erase the message, if stored, of a direct reply that was being published when the erasure was requested."""
     found = await session.scalars(
         select(Message)
         .where(Message.network == network, Message.kind == "message", Message.external_id == external_id)
@@ -99,7 +99,7 @@ async def _erase_messages(
 
 
 async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:
-    """Return which (network, erased id) of these messages other rows have, so that no row stops the erasure."""
+    """Return the (network, erased id) of these messages that other rows have already: the key is unique."""
     ids = {(one.network, erased_external_id(one.network, one.external_id)) for one in messages}
     rows = await session.execute(
         select(Message.network, Message.external_id).where(
@@ -131,9 +131,9 @@ async def _erase_versions(session: WriteSession, message_ids: Sequence[UUID]) ->
 
 
 async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> Counts:
-    """Erase the words of the page's replies to these appeals in public threads: they address the person.
+    """Erase the texts of the page's replies to the person in public threads: they address the person.
 
-    They are found by the replies of the appeals, and by the comments of the person that they answer.
+    They are found through the replies of these appeals and through the person's comments that they answer.
     """
     replies = select(Reply.id, Reply.message_id).where(is_one_of(Reply.appeal_id, appeal_ids)).subquery()
     published = (
@@ -176,7 +176,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:
     """Erase the payloads of other authors' comments in the person's threads that name the person, as replies do.
 
-    What others wrote stays.
+    The texts of these comments stay.
     """
     number = number_of(native_id)
     rows = await session.execute(
@@ -189,7 +189,7 @@ async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, nati
     )
     naming = [row for row in rows.all() if number in people_in(row.raw)]
     for row in naming:
-        # The times say which of two edits is the later one.
+        # Edit times stay: they show which of two edits is the later one.
         kept = {name: row.raw[name] for name in EDIT_TIMES if name in row.raw and row.raw[name] is not None}
         await session.execute(
             update(Message)
@@ -215,5 +215,5 @@ async def erased_ids(session: AsyncSession, erasure: Erasure, subject: Subject) 
 
 
 async def erased_appeal_ids(session: AsyncSession, erasure: Erasure) -> list[UUID]:
-    """Return the ids of the person's appeals, which have the pseudonym by now."""
+    """Return the ids of the person's appeals, whose author key is already the pseudonym."""
     return list(await session.scalars(select(Appeal.id).where(Appeal.author_key == erasure.pseudonym)))

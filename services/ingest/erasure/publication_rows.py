@@ -1,4 +1,4 @@
-"""Erase the publications of replies to a person; what is being published is waited for, so that it stays once."""
+"""Erase the publications of replies to a person, except those being published: they must not be sent twice."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ async def erase_publications(
 ) -> tuple[Counts, int]:
     """Erase the publications of replies to the person; return counts, and how many are still being published.
 
-    One that was not sent yet fails: nobody may write to the person any more.
+    A queued publication fails: nobody may write to the person any more.
     """
     of_appeals = select(Reply.id).where(is_one_of(Reply.appeal_id, appeal_ids))
     # A union, not OR: each part is read by its index.
@@ -62,7 +62,7 @@ async def erase_publications(
             )
         )
     )
-    # A change names the first part, and writes into all parts of the reply.
+    # A change refers to the first part but edits all parts of the reply.
     finished = [row for row in rows if row.status not in UNFINISHED_STATUSES and row.reply_id not in changing]
     for row in finished:
         await _erase(session, row, subject)

@@ -33,10 +33,10 @@ async def request_erasure(
     requested_by: str,
     until: datetime | None = None,
 ) -> Erasure:
-    """Queue the erasure of what an author wrote until now, or until another time; return it.
+    """Queue the erasure of what an author wrote until `until`, by default until now; return the erasure.
 
-    Return the earlier erasure if it is unfinished, or if nothing came since; a failed one is queued again. The key
-    may also be the pseudonym of an erased author. Raises `NotFound` for an unknown author.
+    Return the earlier erasure if it is unfinished, or if nothing was stored since; a failed one is queued again.
+    The key may also be the pseudonym of an erased author. Raises `NotFound` for an unknown author.
     """
     if author_key.startswith(PREFIX):
         return await _queue_again(session, jobs, await _by_pseudonym(session, author_key))
@@ -65,9 +65,9 @@ async def request_erasure(
 async def repeat_erasure(
     session: WriteSession, jobs: JobQueue, record: ErasureRecordIn, *, requested_by: str
 ) -> Erasure:
-    """Queue an erasure again from its record, for a database that was restored from an older backup; return it.
+    """Queue an erasure again from its record, after the database was restored from an older backup; return it.
 
-    Idempotent: a record that the database still has, or has again, is not repeated.
+    Idempotent: an erasure that the database already has is not repeated.
     """
     last = await _unfinished_or_locked(session, record.author_digest)
     if last is not None and last.status != "done":
@@ -103,7 +103,7 @@ def _new(digest: str, *, ground: ErasureGround, reference: str, until: datetime,
         reference=reference,
         status="queued",
         until=until,
-        # Random: nothing leads from it to the author.
+        # Random: the author cannot be derived from it.
         pseudonym=f"{PREFIX}{new_id().hex}",
         counts={},
         requested_by=requested_by,
@@ -122,9 +122,9 @@ async def _last(session: WriteSession, digest: str) -> Erasure | None:
 
 
 async def _unfinished_or_locked(session: WriteSession, digest: str) -> Erasure | None:
-    """Return the last erasure of the author; unless it is unfinished, under `lock_intake`.
+    """Return the author's last erasure, if any; unless it is unfinished, take `lock_intake` and read it again.
 
-    No row is locked: a step of the job holds the erasure, and the intake must not wait for the job.
+    The row is not locked: a step of the job may hold its lock, and intake must not wait for the job.
     """
     last = await _last(session, digest)
     if last is None or last.status == "done":

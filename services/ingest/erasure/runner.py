@@ -1,8 +1,9 @@
-"""Does an erasure: first ingest's messages, then the other services, then what refers to both.
+"""Run an erasure: first ingest's messages, then appeals, then what refers to them in all services.
 
-Every step is a transaction, or a command to another service, that finds what is left: after a kill at any moment
-the job runs again and completes the rest. Messages come first, so that nobody reads the words again meanwhile.
-Publications that are being sent are waited for. The event for other systems is written last, once.
+Every step is a transaction, or a command to another service, and finds by itself what is left to erase: after a
+kill at any moment the job runs again and completes the erasure. Messages come first, so that no service reads
+their texts again meanwhile. The job waits for publications that are being sent. The event for other systems is
+written last, once.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -62,7 +63,7 @@ _Step = Callable[[WriteSession, Erasure, Subject], Awaitable[Counts | None]]
 
 
 async def fail(session: WriteSession, erasure_id: UUID, reason: str) -> None:
-    """Show that an erasure failed for good; the same request runs it again."""
+    """Mark an unfinished erasure as failed for this reason; the same request queues it again."""
     erasure = await session.get(Erasure, erasure_id, with_for_update=True)
     if erasure is not None and erasure.status != "done":
         erasure.status, erasure.error, erasure.updated_at = "failed", reason[:500], clock.now()
@@ -75,8 +76,9 @@ class ErasureRunner:
     service: Service
 
     async def run(self, erasure_id: UUID) -> None:
-        """Run an erasure until it is done. Raises `RetryLater` while a reply to the person is being published, or
-        another service does not answer.
+        """Run an erasure until it is done.
+
+        Raises `RetryLater` while a reply to the person is being published or another service does not answer.
         """
         subject = await self._begin(erasure_id)
         if subject is None:
@@ -115,7 +117,7 @@ class ErasureRunner:
             return Subject.decrypted(erasure.subject)
 
     async def _find_author(self, erasure_id: UUID) -> str | None:
-        """Return the key of the author of a repeated erasure, whom nobody has found yet."""
+        """Return the author's key if the erasure is a repeated one whose author is not yet found, else None."""
         async with self.service.database.read() as session:
             erasure = await session.get(Erasure, erasure_id)
             if erasure is None or erasure.status == "done" or erasure.subject is not None:
@@ -128,7 +130,7 @@ class ErasureRunner:
     ) -> AsyncIterator[tuple[WriteSession, Erasure]]:
         """Yield a transaction with the erasure locked: two jobs of one erasure take turns.
 
-        `alone`: no intake meanwhile, so that it never looks for a message whose id is being replaced.
+        `alone`: intake waits meanwhile, so that it never looks up a message whose id is being replaced.
         """
         async with self.service.database.write() as session:
             if alone:
@@ -139,7 +141,7 @@ class ErasureRunner:
             yield session, erasure
 
     async def _repeat(self, erasure_id: UUID, subject: Subject, step: _Step) -> None:
-        """Run a step, a transaction each time, until it finds nothing."""
+        """Repeat a step, each time in its own transaction, until it finds nothing to erase."""
         while True:
             async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
                 counts = await step(session, erasure, subject)
@@ -241,7 +243,7 @@ class ErasureRunner:
 
 
 async def _conclude(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> None:
-    """Remove who it was, and write the event for other systems."""
+    """Mark the erasure as done, remove the person from it, and emit the event for other systems."""
     erasure.status, erasure.subject, erasure.error = "done", None, None
     erasure.finished_at = erasure.updated_at = clock.now()
     events = [
@@ -260,7 +262,7 @@ async def _conclude(session: WriteSession, erasure: Erasure, appeal_ids: Sequenc
 async def _appeals_by_organisation(
     session: WriteSession, appeal_ids: Sequence[UUID]
 ) -> Mapping[UUID | None, list[UUID]]:
-    """Return the appeals that each organisation has or had; None: the centre has them and nobody had."""
+    """Return the appeals by organisation that has or had them; None: those that no organisation ever had."""
     had = union(
         select(Appeal.id, Appeal.organisation_id).where(is_one_of(Appeal.id, appeal_ids)),
         select(Assignment.appeal_id, Assignment.to_organisation_id).where(
@@ -287,5 +289,5 @@ def _add(erasure: Erasure, service: str, counts: Mapping[str, int]) -> None:
 
 
 def _set(erasure: Erasure, service: str, counts: Mapping[str, int]) -> None:
-    """Store the counts of a service, as a new object: changes inside of JSON are not noticed."""
+    """Set the counts of a service in a new dictionary: SQLAlchemy does not notice changes inside JSON."""
     erasure.counts = erasure.counts | {service: dict(sorted(counts.items()))}

@@ -1,4 +1,4 @@
-"""Whom an erasure is about: the author's key, the network's id and the direct conversations; encrypted at rest."""
+"""The person of an erasure: author key, network id and direct conversations; encrypted at rest."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ AUTHORS_AT_A_TIME = 5_000
 
 @dataclass(frozen=True)
 class Subject:
-    """The person. `threads`: the direct conversations with nobody else but the page's staff."""
+    """The person to erase. `threads`: direct conversations in which only this person and the staff wrote."""
 
     author_key: str
     network: str | None
@@ -32,17 +32,17 @@ class Subject:
     threads: list[str]
 
     def encrypted(self) -> bytes:
-        """Return the subject as it is stored."""
+        """Return the subject encrypted for storage."""
         return encrypt(asdict(self))
 
     @staticmethod
     def decrypted(stored: bytes) -> "Subject":
-        """Return the stored subject."""
+        """Return the subject that `encrypted` encrypted."""
         return Subject(**decrypt(stored))
 
     @property
     def replaced_threads(self) -> dict[str, str]:
-        """Return what replaces the key of each conversation."""
+        """Return the replacement of each conversation's thread key."""
         return {thread: erased_thread_key(thread) for thread in self.threads}
 
 
@@ -52,7 +52,7 @@ async def lock_intake(session: WriteSession) -> None:
 
 
 async def find_subject(session: AsyncSession, author_key: str) -> Subject:
-    """Return the person with this key."""
+    """Return the person with this author key, known or not."""
     author = await session.get(Author, author_key)
     identity = {} if author is None else decrypt(author.identity)
     own = select(Message.thread_key).where(Message.author_key == author_key, Message.kind == "message").distinct()
@@ -96,7 +96,7 @@ async def find_by_digest(session: AsyncSession, digest: str) -> str | None:
 
 
 async def last_written(session: AsyncSession, subject: Subject) -> datetime | None:
-    """Return when the last message of the author or of a conversation was written, by the network's clock."""
+    """Return when the last message of the author or in a conversation was written; None if there is none."""
     of_author = select(Message.written_at).where(Message.author_key == subject.author_key)
     of_conversations = select(Message.written_at).where(Message.thread_key.in_(subject.threads))
     # A union, not OR: each half is read by its index.
@@ -106,7 +106,7 @@ async def last_written(session: AsyncSession, subject: Subject) -> datetime | No
 
 
 async def store_digests(session: WriteSession, erasure: Erasure, threads: list[str]) -> None:
-    """Store the digests by which intake recognises the author and the conversations; under `lock_intake`."""
+    """Store the digests by which intake recognises author and conversations. Call under `lock_intake`."""
     digests = [erasure.author_digest, *map(conversation_digest, threads)]
     statement = insert(ErasedKey)
     given = statement.excluded

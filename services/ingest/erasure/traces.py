@@ -1,4 +1,4 @@
-"""Erase what else ingest keeps about a person: the name, raw payloads, states of conversations, responses."""
+"""Erase what else ingest keeps about a person: name, quarantined payloads, conversation states, API responses."""
 
 import json
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ from shared.tables.ingest_erasure import Erasure
 async def erase_traces(
     session: WriteSession, erasure: Erasure, subject: Subject, subject_ids: Sequence[UUID]
 ) -> Counts:
-    """Delete or empty the rows; `subject_ids` are those of erased messages and appeals. Idempotent."""
+    """Erase these rows; return counts. `subject_ids`: ids of erased messages and appeals. Idempotent."""
     counts: Counts = {}
-    # Without messages written since the erasure was requested.
+    # An author who has written since the erasure was requested is kept.
     later = select(Message.id).where(Message.author_key == subject.author_key).exists()
     gone = await session.scalars(
         delete(Author).where(Author.author_key == subject.author_key, ~later).returning(Author.author_key)
@@ -51,9 +51,9 @@ async def erase_traces(
 
 
 async def _delete_conversation_state(session: WriteSession, thread: str) -> None:
-    """Delete what waits for a message of the conversation, and its state in cursors.
+    """Delete the conversation's pending deletions and its entries in source cursors.
 
-    Its messages begin with the network's id of the conversation.
+    The ids of its messages begin with the network's id of the conversation.
     """
     _, _, native = thread.partition(":")
     await session.execute(

@@ -1,4 +1,4 @@
-"""Batches of items that intake stores, and their items on the way."""
+"""Data types of intake: batches and the items in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,8 +29,8 @@ class IntakeBatch:
 class BatchItem:
     """An item and the index of its batch.
 
-    `erased`: of an erased person, without words and names. `original`: the item with them, only to recognise a
-    reply of ours that is being published.
+    `erased`: the item is of an erased person and has no texts and names. `original`: the item as delivered, used
+    only to recognise our own reply that is being published.
     """
 
     batch: int

@@ -20,7 +20,7 @@ from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion, Publication
 
 ACTOR = "ingest"
-# Networks may return a deleted message from their caches for a while. One that is returned later was restored.
+# Networks may return a deleted message from caches for this long; a message returned later was restored.
 CACHE_DELAY = timedelta(minutes=10)
 # Payload fields with the time of the last edit.
 EDIT_TIMES = ("update_time", "edited")
@@ -43,7 +43,7 @@ async def apply_changes(
     changes: Mapping[MessageKey, Sequence[BatchItem]],
     results: Sequence[BatchResult],
 ) -> None:
-    """Apply the items in `wanted` to the stored messages, in order.
+    """Apply the items in `changes` to the stored messages, in order.
 
     A deletion of a message that is not stored is saved as a pending deletion.
     """
@@ -74,7 +74,7 @@ async def apply_pending_deletions(
     fresh: Mapping[MessageKey, NewMessage],
     results: Sequence[BatchResult],
 ) -> None:
-    """Mark new messages as deleted whose deletion was announced before they arrived."""
+    """Mark new messages as deleted if their deletion arrived before them."""
     for key in sorted(pending_deletions):
         message = await session.get_one(Message, fresh[key].message_id)
         at = min(pending_deletions[key].at, message.received_at)
@@ -86,8 +86,8 @@ async def apply_pending_deletions(
 async def apply_own_change(session: WriteSession, publication: Publication, text: str | None) -> list[NewEvent]:
     """Apply our own edit (None: our own deletion) of a published reply to its stored message, if it is stored.
 
-    Return the events to emit. When the network reports the same later, nothing is left to change, and an older
-    read does not bring the former state back.
+    Return the events to emit. The network's later report of the same change has no effect, and an earlier read
+    does not restore the former state.
     """
     message = await session.scalar(
         select(Message)
@@ -106,7 +106,7 @@ async def apply_own_change(session: WriteSession, publication: Publication, text
     if text is None:
         if message.deleted_at is None:
             await editor.delete("community", clock.now(), result)
-        elif message.deleted_by == "unknown":  # a poll has seen that it is gone
+        elif message.deleted_by == "unknown":  # a poll found it missing
             await editor.name_deleter("community")
     elif message.erased_at is None and not same_text(text, message.text):
         await editor.replace_text(text, result)
@@ -179,11 +179,11 @@ class _MessageEditor:
         )
 
     async def name_deleter(self, by: str) -> None:
-        """Store who deleted the message, which was not known when it was found missing."""
+        """Store who deleted a message that was found missing earlier."""
         await self._set(deleted_by=by)
 
     async def replace_text(self, text: str, result: BatchResult) -> None:
-        """Replace the text by one that we wrote; the payload is that of the former text until the next read."""
+        """Replace the text with our own edit; until the next read the payload is still that of the former text."""
         now, message = clock.now(), self.message
         await self._keep(message.text, message.attachments, message.raw, now)
         await self._set(text=text, edited_at=now, version=message.version + 1)
@@ -191,10 +191,7 @@ class _MessageEditor:
         result.events.append(_event(message, MessageEdited, version=message.version))
 
     async def _insert_older_version(self, item: IncomingItem) -> None:
-        """Store the text of an edit that arrived after a later edit as an earlier version.
-
-        Keep the current text.
-        """
+        """Store the text of an edit that arrived after a later edit as a version; the current text stays."""
         text = replace_lone_surrogates(item.text or "")
         known = exists().where(and_(MessageVersion.message_id == self.message.id, MessageVersion.text == text))
         if await self.session.scalar(select(known)):
@@ -242,7 +239,7 @@ def _seen_before_the_edit(batch: IntakeBatch, item: IncomingItem, message: Messa
 
 
 def _edit_time(raw: Mapping[str, Any]) -> int | None:
-    """Return the time of the last edit from the payload, in seconds, or None."""
+    """Return the time of the last edit from the payload, in seconds since the epoch; None without one."""
     for name in EDIT_TIMES:
         value = raw.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value > 0:

@@ -3,8 +3,8 @@
 from services.ingest.tokens.crypto import keyed_digest
 
 PREFIX = "erased-"
-# Intake holds it shared, and an erasure begins under it alone: every message of the person is then committed, or
-# finds the digest.
+# Advisory lock: shared for intake, exclusive for the start of an erasure. So each message of the person is either
+# committed before the erasure starts, or stored by an intake that finds the digest.
 ERASURE_LOCK = int.from_bytes(b"erasures", signed=True)
 
 
@@ -19,12 +19,12 @@ def conversation_digest(thread_key: str) -> str:
 
 
 def erased_thread_key(thread_key: str) -> str:
-    """Return what replaces the key of an erased direct conversation."""
+    """Return the replacement of an erased direct conversation's thread key."""
     return PREFIX + conversation_digest(thread_key)[:32]
 
 
 def erased_external_id(network: str, external_id: str) -> str:
-    """Return what replaces the network's id of a message in an erased direct conversation. Idempotent."""
+    """Return the replacement of a message's network id in an erased direct conversation. Idempotent."""
     if external_id.startswith(PREFIX):
         return external_id
     return PREFIX + keyed_digest(f"erased-message:{network}", external_id)[:32]

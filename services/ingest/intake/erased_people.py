@@ -1,9 +1,9 @@
-"""What intake remembers of erased people: keyed digests, by which their old messages come back without words.
+"""Recognise old messages of erased people by keyed digests, and store them without texts and names.
 
 A network still has what a person wrote, and every poll, push and backfill may deliver it again. Digests of the
-author and of direct conversations say which messages those are; what was written after the erasure is a new
-message. In a direct conversation the network's ids name the person, so digests replace them too: the message is
-found again, and stays one row.
+author and of direct conversations identify these messages; messages written after the erasure are stored as usual.
+In a direct conversation the network's ids contain the person's id, so digests replace them too: a message that is
+delivered again still has the same key, and stays one row.
 """
 
 from collections import defaultdict
@@ -37,7 +37,7 @@ WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[]) AND er
 
 
 async def replaced_keys(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, str]:
-    """Return what replaces the keys of those of the threads that are erased direct conversations."""
+    """Return replacement keys by thread key, for those threads that are erased direct conversations."""
     digests = {conversation_digest(key): key for key in thread_keys}
     erased = await session.scalars(select(ErasedKey.digest).where(ErasedKey.digest.in_(digests)))
     return {digests[digest]: erased_thread_key(digests[digest]) for digest in erased}
@@ -46,9 +46,9 @@ async def replaced_keys(session: AsyncSession, thread_keys: Sequence[str]) -> di
 async def without_erased_words(
     connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Sequence[BatchItem]
 ) -> list[BatchItem]:
-    """Return the items, those of erased people without words, names and ids: as `erased` items.
+    """Return the items; those of erased people are marked `erased` and have no texts, names or ids of people.
 
-    Waits for an erasure that begins at this moment.
+    Waits while an erasure is being requested.
     """
     digests = [_digests(batches[one.batch].page.network, one.item) for one in told]
     known = {digest for names in digests for digest in names.values()}
@@ -86,7 +86,7 @@ def _found_conversations(
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> list[FoundConversation]:
-    """Return the conversations of erased people that the erasures did not know, with nobody else in the items."""
+    """Return conversations of erased people that no erasure knows, and whose items nobody else wrote."""
     found: dict[str, FoundConversation] = {}
     writers: dict[str, set[str]] = defaultdict(set)
     for one, names in zip(told, digests, strict=True):
@@ -108,10 +108,10 @@ async def _stored_ids(
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> set[tuple[str, str]]:
-    """Return (network, external id) of the stored messages of erased conversations that these items are.
+    """Return (network, external id) of those items of erased conversations that are already stored as messages.
 
-    Between the request of an erasure and its job they still have the network's ids. A reply that was being
-    published at the request is known by its erased publication.
+    Until the job of the erasure has run, messages still have the network's ids. A reply that was being published
+    at the request is found by its erased publication.
     """
     wanted: dict[str, set[str]] = {}
     for one, names in zip(told, digests, strict=True):
@@ -139,7 +139,7 @@ def _erased(
         item = replace(item, deleted_by=None)
     conversation = until.get(names.get("conversation", ""))
     if conversation is not None:
-        # A deletion has the time of the deletion, so the stored row decides.
+        # `written_at` of a deletion is the time of the deletion, so the stored row decides.
         is_erased = (network, erased_external_id(network, item.external_id)) in stored
         if is_erased or item.written_at <= conversation:
             told = _without_words(item)

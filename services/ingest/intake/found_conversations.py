@@ -1,4 +1,4 @@
-"""Direct conversations of erased people that nothing had shown before the erasure, as in a backfill after it."""
+"""Direct conversations of erased people that are first seen after the erasure, for example by a backfill."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-# VK numbers group chats from here on; other peers are people and communities.
+# In VK, peer ids above this number are group chats; others are people and communities.
 VK_GROUP_CHATS = 2_000_000_000
 
 _WITH_OTHERS = """
@@ -36,7 +36,7 @@ class FoundConversation:
 
 
 def is_group_chat(thread_key: str) -> bool:
-    """Return whether it is known from the key that more than one person may take part."""
+    """Return whether the key shows a group chat, in which several people may write."""
     peer = thread_key.rpartition("_")[2]
     return thread_key.startswith("vk:") and peer.isdecimal() and int(peer) > VK_GROUP_CHATS
 
@@ -44,7 +44,7 @@ def is_group_chat(thread_key: str) -> bool:
 async def remember_conversations(
     connection: asyncpg.Connection, found: Sequence[FoundConversation]
 ) -> dict[str, datetime]:
-    """Remember those that nobody else wrote in, as long as their person; return until when, by digest."""
+    """Record as erased those in which no other person wrote; return until which time, by digest."""
     if not found:
         return {}
     columns = [one.digest for one in found], [one.thread_key for one in found], [one.author_key for one in found]

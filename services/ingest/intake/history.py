@@ -6,8 +6,6 @@ from services.ingest.intake.batches import BatchItem, IntakeBatch
 
 
 def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
-    """Return whether the message may open no appeal: written before the page's go-live time, or by an erased
-    person.
-    """
+    """Return whether the message opens no appeal: it precedes the page's go-live time, or its author is erased."""
     batch = batches[one.batch]
     return one.erased or (not batch.open_appeals and one.item.written_at < batch.page.go_live_at)

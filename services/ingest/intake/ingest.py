@@ -59,7 +59,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     await lock_pages(connection, batches, told)
     first = {key: found for key, items in by_key.items() if (found := _first_with_text(items)) is not None}
     ordered = sorted(first)
-    # Own replies are matched under the thread locks that publishing also takes; a fixed order prevents deadlocks.
+    # Publishing takes the same thread locks. Locking all threads at once and in order prevents deadlocks.
     ours = [one for one in first.values() if _may_be_our_reply(one.item)]
     await lock_threads(session, {item.thread_key for one in ours for item in _as_delivered(one)})
     pseudonyms = await upsert_authors(connection, batches, (first[key] for key in ordered))
@@ -88,7 +88,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
 
 
 def _first_with_text(items: Sequence[BatchItem]) -> BatchItem | None:
-    """Return the item to create the message from: the announcement, else the first item that has a text."""
+    """Return the item to create the message from: the first "new" item, else the first that has a text."""
     worded = [one for one in items if one.item.text is not None]
     announced = [one for one in worded if one.item.change == "new"]
     return next(iter(announced or worded), None)
@@ -101,19 +101,19 @@ def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], 
 
 
 def _as_delivered(one: BatchItem) -> list[IncomingItem]:
-    """Return the item, for an erased person also as the network delivered it: publications may have either."""
+    """Return the item; for an erased person also the original, because a publication may have either key."""
     return [one.item] if one.original is None else [one.original, one.item]
 
 
 def _may_be_our_reply(item: IncomingItem) -> bool:
-    """Return whether the item was written by the community in a thread, so that it may be a reply of ours."""
+    """Return whether the community wrote the item in a thread, so that it may be our own reply."""
     return item.from_community and item.kind != "wall_post"
 
 
 def _remaining(
     by_key: Mapping[MessageKey, Sequence[BatchItem]], fresh: Mapping[MessageKey, NewMessage]
 ) -> tuple[dict[MessageKey, list[BatchItem]], list[tuple[MessageKey, IncomingItem]]]:
-    """Return the items to compare with stored rows, and the announcements that arrived after their message."""
+    """Return the items to compare with stored messages, and "new" items of messages stored earlier."""
     inserted_from = {id(one.item) for one in fresh.values()}
     remaining: dict[MessageKey, list[BatchItem]] = {}
     late: list[tuple[MessageKey, IncomingItem]] = []
@@ -133,7 +133,7 @@ async def _match_and_announce(
     results: Sequence[BatchResult],
     received_at: datetime,
 ) -> list[NewEvent]:
-    """Match own replies among the new messages; return a `message.received` event each, in order of writing."""
+    """Match our own replies among the new messages; return a `message.received` event for each, oldest first."""
     spoken: dict[str, list[CommunityMessage]] = defaultdict(list)
     brought_by: dict[str, int] = {}
     for (network, _, _), one in fresh.items():

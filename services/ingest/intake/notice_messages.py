@@ -1,4 +1,4 @@
-"""Messages with notices to colleagues: they stand in a page's conversation, but only the centre may read them.
+"""Messages with notices to colleagues: stored in a page's conversation, but shown to the centre only.
 
 A notice is about appeals of the reader's own organisation, which is seldom the one that owns the page.
 """
@@ -14,24 +14,25 @@ from shared.tables.ingest import Message, Publication
 
 
 def visible_publications(caller: Caller) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions of the publications that the caller may see."""
+    """Return the SQL conditions for the publications that the caller may see."""
     if caller.is_region_wide:
         return []
     return [caller.scope(Publication.organisation_id), Publication.on_behalf_of != NOTICES_ACTOR]
 
 
 def visible_messages(caller: Caller) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions of the messages that the caller may see.
+    """Return the SQL conditions for the messages that the caller may see.
 
-    A conversation in which notices are sent is left out as a whole, with the codes that colleagues write. What is
-    left when the publications have expired names a publication that is gone: only those of notices are deleted.
+    A conversation in which notices are sent is hidden as a whole, with the codes that colleagues write. Once its
+    publications have expired, its messages are hidden because they refer to deleted publications: only those of
+    notices are ever deleted.
     """
     if caller.is_region_wide:
         return []
     of_notices = exists(
         select(Publication.id).where(
             Publication.thread_key == Message.thread_key,
-            # A literal: for a parameter the planner takes every thread for one of notices.
+            # Inlined: with a parameter the planner assumes that every thread has notices.
             Publication.on_behalf_of == inline_literal(NOTICES_ACTOR),
         )
     )

@@ -2,7 +2,8 @@
 
 A message is ours if a publication has its external id, or if a publication that was sent but not confirmed has the
 same text and target and was first sent before the message. "Before" is decided by the network's own order and by
-what was stored at the first send, never by a clock. Publishing and intake take the same advisory lock per thread.
+the messages stored at the first send, never by a clock. Publishing and intake take the same advisory lock per
+thread.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from shared.tables.ingest import Message, Publication
 log = get_logger(__name__)
 
 ACTOR = "ingest"
-# How many of a thread's latest items are read to find its current position.
+# How many of a thread's latest messages are read.
 RECENT_ITEMS = 500
 IN_FLIGHT_STATUSES = ("sending", "uncertain")
 
@@ -59,9 +60,9 @@ async def lock_threads(session: WriteSession, thread_keys: Iterable[str]) -> Non
 async def thread_baseline(session: WriteSession, publication: Publication) -> dict[str, Any]:
     """Return the thread's position before a first send: its baseline position and external ids.
 
-    The stored thread may lag behind the network, so a message written there meanwhile counts as later and may be
-    taken for ours. It has the same text and recipient, so the citizen is answered anyway. The thread must be
-    locked.
+    The stored thread may lag behind the network, so a message that staff have just written there counts as later
+    and may be matched by mistake. It has the same text and recipient, so the citizen is answered anyway. The
+    thread must be locked.
     """
     entry = NETWORKS[publication.network]
     rows = await session.execute(
@@ -104,7 +105,7 @@ async def match_own_replies(
             .with_for_update()
         )
     )
-    # Calls in flight before failed ones, then the earlier reply and part.
+    # Publications in flight come before failed ones, then earlier replies and parts before later ones.
     candidates.sort(key=lambda one: (one.status not in IN_FLIGHT_STATUSES, one.created_at, one.reply_id, one.part))
     position = NETWORKS[network].thread_position
     ours: dict[UUID, UUID] = {}
@@ -126,9 +127,9 @@ async def match_own_replies(
 
 
 async def match_stored_messages(session: WriteSession, publication: Publication) -> list[NewEvent]:
-    """Match stored community messages that belong to no publication; return the events to emit.
+    """Match the thread's stored community messages that have no publication; return the events to emit.
 
-    Such a message arrived before the publication became uncertain, or was matched with another one by mistake.
+    Such a message arrived before its publication became uncertain, or another was matched with it by mistake.
     """
     rows = await session.scalars(
         select(Message)
@@ -159,7 +160,7 @@ def _has_same_id(publication: Publication, one: CommunityMessage) -> bool:
 
 
 def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -> bool:
-    """Return whether the message matches a publication that was sent but is not known to be in the network."""
+    """Return whether an unconfirmed publication matches the message by thread, recipient, text and position."""
     if publication.erased_at is not None or publication.external_id is not None or publication.kind != one.kind:
         return False
     entry = NETWORKS[publication.network]
@@ -187,9 +188,9 @@ async def mark_published(
     matched: bool,
     text: str | None = None,
 ) -> list[NewEvent]:
-    """Mark a publication as published; return the event to emit once all parts of its reply are published.
+    """Mark a publication as published; return the event of the reply if this was its last unpublished part.
 
-    `text`: the text found in the network. It is an earlier text if the reply was corrected after a call succeeded.
+    `text`: the text found in the network, an earlier one if the reply was corrected after a call succeeded.
     """
     changes = {
         "text": publication.text if text is None or same_text(text, publication.text) else text,

@@ -1,21 +1,21 @@
-"""Find the people whom a payload of a network names, whether or not it can be parsed."""
+"""Find the people to whom a network's payload refers, whether or not it can be parsed."""
 
 import re
 from typing import Any
 
-# Fields that say whose something is. Numbers of comments, posts and likes may equal the id of a person.
+# Fields that refer to people or communities. Elsewhere, ids of comments and counts may equal a person's id.
 _PERSON = re.compile(r"user|from|author|peer|owner|signer|deleter|sender|member|profile|uid|_by$", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+")
 
 
 def people_in(payload: Any) -> set[str]:
-    """Return the numbers in the fields of a payload that name people or communities."""
+    """Return the numbers in those fields of a payload that refer to people or communities."""
     found: set[str] = set()
     left: list[tuple[str, Any]] = [("", payload)]
     while left:
         name, value = left.pop()
         if isinstance(value, dict):
-            # The field "id" of a person has the meaning of the field that the person is in.
+            # The field "id" of a nested object stands for the field that contains the object.
             left.extend((name if inner == "id" else str(inner), one) for inner, one in value.items())
         elif isinstance(value, list | tuple):
             left.extend((name, one) for one in value)
@@ -25,5 +25,5 @@ def people_in(payload: Any) -> set[str]:
 
 
 def number_of(native_id: str) -> str:
-    """Return the number in a network's id of a person, which some networks give a prefix."""
+    """Return a person's network id without the prefix that some networks add."""
     return native_id.rpartition(":")[2]

@@ -63,7 +63,7 @@ async def get_quarantined(session: AsyncSession, caller: Caller, payload_id: UUI
         )
     ).one_or_none()
     if row is None:
-        raise NotFound("No quarantined payload has this id")
+        raise NotFound("No such quarantined payload")
     note_read(session, caller, "payload", [payload_id])
     return QuarantinedPayloadDetail.model_validate({**row._mapping, "raw": json.loads(row.raw)})
 
@@ -80,9 +80,9 @@ async def retry_quarantined(session: WriteSession, caller: Caller, payload_id: U
     )
     row = (await session.execute(query)).one_or_none()
     if row is None:
-        raise NotFound("No quarantined payload has this id")
+        raise NotFound("No such quarantined payload")
     item, page = row.QuarantinedPayload, row.Page
-    # Only pushed payloads can be parsed again on their own; polled ones come again with the next poll.
+    # Only pushed payloads are parsed again here; the next poll reads polled ones anyway.
     push = catalogue.push_spec(item.network)
     if page is None or push is None:
         raise Conflict("The payload belongs to no registered page and cannot be parsed again")

@@ -1,4 +1,4 @@
-"""Store payloads that could not be parsed, and bring no erased person back with them."""
+"""Store payloads that could not be parsed, without personal data of erased people."""
 
 import json
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
 
 
 def _people(network: str, raw: object) -> set[str]:
-    """Return the digests of the people whom a payload names; the network's ids may have a prefix."""
+    """Return the digests of the people to whom a payload may refer: ids are tried with and without OK's prefix."""
     return {
         author_digest(author_key(network, native_id))
         for number in people_in(raw)

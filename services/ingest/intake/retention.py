@@ -18,7 +18,7 @@ from shared.tables.ingest import (
     QuarantinedPayload,
 )
 
-# Networks retry a push for hours; later the message comes by polling, which has no event ids.
+# Networks retry a push for hours. After that, polling delivers the message, without an event id.
 PROCESSED_EVENTS_KEPT = timedelta(days=3)
 PENDING_DELETIONS_KEPT = timedelta(days=30)
 
@@ -49,7 +49,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             QuarantinedPayload.created_at,
             lambda: [QuarantinedPayload.created_at < clock.now() - quarantine],
         ),
-        # Messages to colleagues, not to citizens.
+        # Notices to colleagues only: publications of replies to citizens are kept.
         purge_rule(
             Publication,
             Publication.created_at,

@@ -1,4 +1,4 @@
-"""Results of the checks of sources that brought nothing, written every few seconds for all together."""
+"""Results of source checks that stored no messages, written in one statement every few seconds."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from shared.database.sessions import Database
 from shared.ids import new_id
 from shared.tables.ingest import Source
 
-# A further success is written after this time at the latest, a failure or the end of failures at once.
+# Repeated successes of a source are written this often; failures, and the first success after one, at each flush.
 SUCCESS_SECONDS = 30.0
 
 
@@ -30,12 +30,12 @@ class _Status:
 
 
 class SourceStatuses:
-    """The last results that are not written yet, by page and source."""
+    """Collects the last result of each page's source until it is written."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[tuple[UUID, str], _Status] = {}
-        # When a success of a source was last written, after which no failure was (event loop time).
+        # Event loop time of each source's last written success; removed when a failure is written.
         self._succeeded: dict[tuple[UUID, str], float] = {}
 
     def report(self, page: PageRef, source: str, error: str | None) -> None:
@@ -77,7 +77,7 @@ class SourceStatuses:
                 self._succeeded[key] = now
 
     def _is_due(self, key: tuple[UUID, str], now: float) -> bool:
-        """Return whether to write one more success of a source: most sources are checked every few seconds."""
+        """Return whether a success of the source must be written; most sources are checked every few seconds."""
         return now - self._succeeded.get(key, -inf) >= SUCCESS_SECONDS
 
 

@@ -1,4 +1,4 @@
-"""Bulk statements of the intake. All transactions lock rows in the same order, so they cannot deadlock.
+"""Bulk statements of intake. All its transactions lock rows in the same order, so they cannot deadlock.
 
 Lock order: processed events, pages, threads, authors, messages, publications, sources.
 """
@@ -88,7 +88,7 @@ async def lock_pages(
     pages = sorted({batches[one.batch].page.id for one in items})
     for page in pages:
         shared = "" if page in alone else "_shared"
-        # 64 bits of a UUIDv7's random part. Two pages with the same lock only wait for each other.
+        # 64 bits of the UUIDv7's random part. If two pages get the same lock, they only wait for each other.
         lock = int.from_bytes(page.bytes[8:], signed=True)
         await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", lock)
 
@@ -98,7 +98,7 @@ async def upsert_authors(
 ) -> dict[tuple[str, str], str]:
     """Store the authors' identities, encrypted; return pseudonyms by (network, native id).
 
-    A stored name is kept if a later payload has none.
+    A stored name stays if a later payload has none.
     """
     people: dict[tuple[str, str], Author] = {}
     for one in items:
@@ -170,7 +170,7 @@ async def insert_messages(
 async def save_original_texts(
     connection: asyncpg.Connection, late: Sequence[tuple[MessageKey, IncomingItem]]
 ) -> None:
-    """Store the texts of announcements that arrived after an edit as the versions before the edit."""
+    """Store the texts of "new" items that arrived after an edit as versions before the edit."""
     if late:
         await connection.execute(
             _INSERT_ORIGINALS,

@@ -1,4 +1,4 @@
-"""Store what the network adapters read, together with the source's cursor, in one transaction."""
+"""Store what network adapters read together with the source's cursor, in one transaction."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -165,7 +165,7 @@ class DatabaseIntakeStore:
             except DATA_ERRORS as error:
                 if not is_data_error(error):
                     raise
-                reason = f"the database rejects it: {type(error).__name__}"
+                reason = f"the database rejected the item: {type(error).__name__}"
                 refused.extend(UnparsedPayload(reason, item.raw) for item in items)
 
         async def also(session: WriteSession, rest: StoreResult) -> None:
@@ -208,7 +208,7 @@ class DatabaseIntakeStore:
     async def threads_with_other_count(
         self, counts: Mapping[str, int], *, include_known: bool = False
     ) -> dict[str, int]:
-        """Return the stored comment count of those threads where it differs from the network's count."""
+        """Return stored comment counts by thread, only where they differ from the network's `counts`."""
         if not counts:
             return {}
         async with self._database.read() as session:
@@ -220,7 +220,7 @@ class DatabaseIntakeStore:
             await session.execute(update(Thread).where(Thread.thread_key.in_(thread_keys)).values(marker=None))
 
     async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
-        """Return when any of these sources last brought a new message, for pages where that was after `since`."""
+        """Return by page when these sources last stored a new message, if later than `since`."""
         last = func.max(Source.last_message_at)
         query = select(Source.page_id, last.label("last")).where(
             Source.kind.in_(sources), Source.last_message_at > since
@@ -249,13 +249,13 @@ class DatabaseIntakeStore:
 def is_data_error(error: Exception) -> bool:
     """Return whether the values caused the error, so that a retry would fail too.
 
-    SQLSTATE class 22 (also used by the driver), server limits (54), and values nested too deeply to be encoded.
+    These are SQLSTATE class 22 (also used by the driver), server limits (54) and values too deeply nested.
     """
     return isinstance(error, RecursionError) or sqlstate(error).startswith(("22", "54"))
 
 
 def _grouped_by_event(items: Sequence[IncomingItem]) -> list[list[IncomingItem]]:
-    """Return the items grouped by event: an event is processed once, so its items succeed or fail together."""
+    """Return the items grouped by pushed event, whose items must be stored or rejected together."""
     parts: dict[object, list[IncomingItem]] = {}
     for number, item in enumerate(items):
         parts.setdefault(number if item.push_event_id is None else item.push_event_id, []).append(item)

@@ -14,10 +14,10 @@ from shared import clock
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import Thread
 
-# Delay before a thread is read again whose count still differs after a complete read; doubled each time.
+# Delay until a thread whose count differs after a complete read is read again; doubled each time.
 FIRST_RECHECK = timedelta(minutes=1)
 MAX_DOUBLINGS = 15
-# More comments than any thread has.
+# Above any real comment count, and within the range of the column.
 MAX_COUNT = 1_000_000_000
 
 # The literals let the planner use the partial index of undeleted comments.
@@ -35,7 +35,7 @@ WHERE CASE WHEN :whole THEN u.count <> coalesce(l.living, 0)
     ELSE u.count - coalesce(l.living, 0) <> coalesce(t.count_difference, 0) OR t.recheck_at <= now() END
 """)  # noqa: S608 — only constants
 
-# An unchanged difference doubles its delay when due; a new difference starts with the first delay.
+# A difference that is unchanged when due doubles the delay; a new difference starts with the first delay.
 _COMPLETE = text(f"""
 UPDATE threads t SET
     count_difference = f.difference,
@@ -62,7 +62,7 @@ _COMPLETE = _COMPLETE.bindparams(
 async def threads_with_other_count(
     session: AsyncSession, counts: Mapping[str, int], *, whole: bool
 ) -> dict[str, int]:
-    """Return the stored comment count of those threads where it differs; see `networks.port.IntakeStore`."""
+    """Return stored comment counts by thread where they differ; see `networks.port.IntakeStore`."""
     rows = await session.execute(_DIFFERING, {**_columns(counts), "whole": whole})
     return {row.thread_key: row.living for row in rows}
 
@@ -70,7 +70,7 @@ async def threads_with_other_count(
 async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequence[ThreadState]) -> None:
     """Save how far threads of a page are read. The items read must be stored earlier in the same transaction.
 
-    Erased conversations have another key, because theirs names the person.
+    States of erased conversations are saved under their replacement keys.
     """
     now = clock.now()
     replaced = await replaced_keys(session, [one.thread_key for one in marks])
@@ -109,7 +109,7 @@ async def read_thread_states(session: AsyncSession, thread_keys: Sequence[str]) 
 
 
 async def without_erased_chats(session: AsyncSession, cursor: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a cursor without the ids of erased conversations; a poller may still have them in memory."""
+    """Return the cursor without ids of erased conversations, which a poller may still have in memory."""
     closed = cursor.get("closed")
     if not closed:
         return dict(cursor)
@@ -119,6 +119,6 @@ async def without_erased_chats(session: AsyncSession, cursor: Mapping[str, Any])
 
 
 def _columns(counts: Mapping[str, int]) -> dict[str, list[str] | list[int]]:
-    """Return keys and counts as parallel lists; counts are clamped to what the column can hold."""
+    """Return keys and counts as parallel lists; counts are limited to `MAX_COUNT`."""
     keys = sorted(counts)
     return {"keys": keys, "counts": [min(max(counts[key], 0), MAX_COUNT) for key in keys]}

@@ -1,4 +1,4 @@
-"""Shared by all network clients: call allowances, outcomes of a call, treatment of errors."""
+"""Code shared by all network clients: call allowances, call errors and their treatment."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ class TokenEffect:
     """Effect of a treatment on the token.
 
     With `pause_seconds`, only the method is paused, twice as long each time, up to `max_pause_seconds`. Without
-    it, the whole token is unusable until a person acts.
+    `pause_seconds`, the whole token is unusable until a person acts.
     """
 
     state: TokenState
@@ -52,7 +52,7 @@ TOKEN_STOPPING_EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     ErrorTreatment.REVOKED: TokenEffect(TokenState.REVOKED),
     ErrorTreatment.BLOCKED: TokenEffect(TokenState.BLOCKED),
 }
-# Errors of the token: another token may still succeed.
+# Errors that concern the token: another token may still succeed.
 TOKEN_TREATMENTS = {
     *TOKEN_STOPPING_EFFECTS,
     ErrorTreatment.QUOTA_EXHAUSTED,
@@ -89,12 +89,12 @@ class TokenNotUsable(NoUsableToken):
 
 
 class CallAllowanceExhausted(Exception):  # noqa: N818
-    """The current work has used its call allowance; nothing was sent."""
+    """The task has used up its call allowance; nothing was sent."""
 
 
 @dataclass
 class CallAllowance:
-    """Calls that a piece of work may still make and has made. Every attempt counts."""
+    """How many calls a task may still make, and has made. Every attempt counts."""
 
     left: int
     made: int = 0
@@ -161,7 +161,7 @@ def send_deadline_tracing() -> aiohttp.TraceConfig:
 def transport_failure(network: str, method: str, error: Exception) -> NoValidResponse:
     """Return a transport error as `NoValidResponse`, without URLs and tokens in the message."""
     if isinstance(error, SendDeadlinePassed):
-        return NoValidResponse(network, method, "the send deadline passed before it was sent", was_sent=False)
+        return NoValidResponse(network, method, "the send deadline passed before sending", was_sent=False)
     if isinstance(error, aiohttp.ClientConnectorError):
         return NoValidResponse(network, method, "no connection", was_sent=False)
     if isinstance(error, asyncio.TimeoutError):

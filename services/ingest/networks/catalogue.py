@@ -14,7 +14,7 @@ from shared.contracts.values import MessageKind
 
 
 def _spec(name: str) -> NetworkSpec:
-    # By name, because the list is in `shared`, which may not import a service.
+    # Imported by name, because the list is in `shared`, which may not import a service.
     spec: NetworkSpec = import_module(f"services.ingest.networks.{name}.{name}_spec").SPEC
     return spec
 

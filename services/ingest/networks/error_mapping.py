@@ -12,7 +12,7 @@ _PERMANENT = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CO
 
 @dataclass(frozen=True)
 class UserMessage:
-    """Message for the reply's author, and whether the error is permanent; if not, retry after `retry_after` s."""
+    """Message for the reply's author; unless `permanent`, the call is retried after `retry_after` seconds."""
 
     text: str
     permanent: bool
@@ -27,7 +27,7 @@ _NO_RIGHT = UserMessage(
 def user_message_for(
     code: int, known: Mapping[int, UserMessage], treatment: ErrorTreatment, title: str
 ) -> UserMessage:
-    """Return the message for an error code; for an unknown code, the network's `title` and the number."""
+    """Return the message for an error code; for an unknown code it consists of `title` and the code."""
     if code in known:
         return known[code]
     if treatment is ErrorTreatment.CLIENT_ERROR:
@@ -41,7 +41,7 @@ def mapping_publish_errors(
 ) -> Iterator[None]:
     """Map call errors to `PublishRejected` (certainly not published) or `PublishOutcomeUnknown`.
 
-    `gone`: the codes by which the network says that what the call names does not exist.
+    `gone`: the codes that mean that the object of the call does not exist.
     """
     try:
         yield
@@ -70,7 +70,7 @@ def mapping_publish_errors(
 
 @contextmanager
 def mapping_read_errors() -> Iterator[None]:
-    """Map call errors to `ReadFailed`: content that the network does not return may still exist."""
+    """Map call errors to `ReadFailed`: after an error, content must not count as missing."""
     try:
         yield
     except CallError as error:

@@ -1,4 +1,4 @@
-"""Uploads of files to the servers that a network names for them."""
+"""Upload of files to the addresses that a network gives for them."""
 
 import json
 import time
@@ -17,14 +17,14 @@ async def upload_file(
 ) -> dict[str, Any]:
     """Upload a photo as one part of a form; return the server's JSON object.
 
-    The address contains a key of its own, so that no token is sent. Raises `NoValidResponse` without an address or
-    a JSON object in the response, and if the server cannot be reached.
+    No token is sent: the address contains a key. Raises `NoValidResponse` if there is no valid address, the server
+    cannot be reached, or the response is not a JSON object.
     """
     started = time.perf_counter()
     if not isinstance(url, str) or not url.startswith(("https://", "http://")):
-        raise NoValidResponse(network, METHOD, "the network named no address for the upload")
+        raise NoValidResponse(network, METHOD, "the network gave no address for the upload")
     form = aiohttp.FormData()
-    # Servers tell the type by the extension; the name that people gave to the file may contain personal data.
+    # A fixed name: servers need the extension, and the original name may contain personal data.
     form.add_field(field, photo.content, filename="photo.jpg", content_type=photo.content_type)
     timeout = aiohttp.ClientTimeout(total=timeout_seconds)
     try:
@@ -35,6 +35,6 @@ async def upload_file(
         raise transport_failure(network, METHOD, error) from None
     if not isinstance(body, dict):
         record_call(network, METHOD, "invalid_response", started)
-        raise NoValidResponse(network, METHOD, "the response is no object")
+        raise NoValidResponse(network, METHOD, "the response is not an object")
     record_call(network, METHOD, "success", started)
     return body

@@ -15,7 +15,7 @@ PageAvailability = Literal["open", "closed", "gone"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostActivity:
-    """Time of the community's last own post, and its posts of the last seven days, by the ids of messages."""
+    """Time of the community's last own post, and the message ids of its posts of the last seven days."""
 
     last_post_at: datetime | None
     post_ids: Sequence[str]
@@ -28,9 +28,9 @@ class PostActivity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostReactions:
-    """What people have done with a post until now, the page's own comments included.
+    """Total reactions to a post, the page's own comments included.
 
-    `views`: how often it was shown, the same person counted again; None if the network does not report it.
+    `views`: how often it was shown, repeated views included; None if the network does not report it.
     """
 
     likes: int
@@ -43,8 +43,8 @@ class PostReactions:
 class WeekReach:
     """How many people a page reached in about seven days; None if the network does not report it.
 
-    `counted_by`: `week` if each person counts once; `days` for the sum of days, in which a person counts once a
-    day. `mean_post_reach`: people per post.
+    `counted_by`: `week` if a person counts once in all, `days` if a person counts once on each day.
+    `mean_post_reach`: people per post.
     """
 
     reach: int | None
@@ -57,7 +57,7 @@ class PageProfile:
     """A page's profile in a network. None means that the network does not provide the value.
 
     `availability`: `closed` with the `reason` `deleted`, `banned`, `closed_group` or `private_group`; `gone` if
-    the network's response omits the page. `phone`, `address` and `site` come from fields of their own, not from
+    the network's response omits the page. `phone`, `address` and `site` come from their own fields, not from
     `description`. `verified` is the network's own verification mark.
     """
 
@@ -115,7 +115,7 @@ class PageLookup(Protocol):
         """
 
     def statistics_token(self, page: PageRef) -> Credential | None:
-        """Return a usable token that may be its manager's: a user token of the page, else one of no page."""
+        """Return a token that may read statistics: a user token of the page, else one that belongs to no page."""
 
     async def week_reach(
         self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
@@ -123,9 +123,9 @@ class PageLookup(Protocol):
         """Return the reach of a page, with one call and no retry; None if the network refuses it to this token."""
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
-        """Return the community with this id or short name.
+        """Return the community with this id or short name, of which exactly one is given.
 
-        Exactly one is given. Also raises `CommunityNotFound`.
+        Also raises `CommunityNotFound`.
         """
 
 
@@ -135,9 +135,9 @@ _LAST_SECOND = 4_102_444_800
 
 
 def extract_groups(answer: Any, network: str, method: str) -> list[dict[str, Any]]:
-    """Return the groups of a response, in either of the two shapes in use.
+    """Return the groups of a response, which is a list or an object with the list `groups`.
 
-    Raises `NoValidResponse` without a list.
+    Raises `NoValidResponse` for any other response.
     """
     found = answer.get("groups") if isinstance(answer, dict) else answer
     if not isinstance(found, list):
@@ -150,17 +150,17 @@ def groups_by_id(
 ) -> dict[str, Any]:
     """Return groups by their id, read from the field `name`.
 
-    Raises `NoValidResponse` if no group has an id, or if none of several requested groups is there.
+    Raises `NoValidResponse` if no group has an id, or if none of several requested groups was returned.
     """
     groups = list(groups)
     found = {str(raw[name]): raw for raw in groups if raw.get(name)}
     if not found and (groups or asked > 1):
-        raise NoValidResponse(network, method, "none of the groups in the response")
+        raise NoValidResponse(network, method, "none of the requested groups in the response")
     return found
 
 
 def clean_text(value: object, longest: int = MAX_TEXT) -> str | None:
-    """Return a network's text in a form that can be stored, cut to `longest`; None if empty or not a text."""
+    """Return a network's text in a storable form, cut to `longest` characters; None if empty or not a string."""
     return without_nul(value)[:longest].strip() or None if isinstance(value, str) else None
 
 
@@ -170,7 +170,7 @@ def parse_count(value: object) -> int | None:
 
 
 def post_activity(posts: Iterable[tuple[str, object]], since: datetime) -> PostActivity:
-    """Return the post activity from ids and times in seconds of posts; those with invalid times are ignored."""
+    """Return the post activity from (id, Unix time) of posts; posts with invalid times are ignored."""
     moments = {
         post_id: datetime.fromtimestamp(second, UTC)
         for post_id, second in posts

@@ -1,4 +1,4 @@
-"""What the catalogue knows of a network: how to create its parts, and the constants in which networks differ."""
+"""The description of one network for the catalogue: factories of its parts, and its constants."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ PageLookupFactory = Callable[[aiohttp.ClientSession, TokenPool, IngestSettings],
 
 
 def trailing_number(external_id: str, _written_at: datetime) -> int:
-    """Return the number at the end of an id, 0 if there is none; within a thread later ids have larger numbers."""
+    """Return the number at the end of an id, 0 without one; within a thread, later ids have larger numbers."""
     found = re.search(r"\d+$", external_id)
     return int(found.group()) if found else 0
 

@@ -51,7 +51,7 @@ class PageScheduler:
         self._woken = asyncio.Event()
 
     def run_soon(self, page: PageRef) -> None:
-        """Check this page now; if a check is running, check it once more right after."""
+        """Check this page now; if a check of it is running, check it once more right after."""
         if page.id in self._out:
             self._again.add(page.id)
         elif page.id in self._due:
@@ -87,7 +87,7 @@ class PageScheduler:
         while self._queue and len(self._running) < self._concurrency:
             due, page_id = self._queue[0]
             if self._due.get(page_id) != due:
-                heapq.heappop(self._queue)  # removed or rescheduled since
+                heapq.heappop(self._queue)  # outdated entry: the page was removed or rescheduled
                 continue
             if due > now:
                 return min(due - now, REFRESH_SECONDS)

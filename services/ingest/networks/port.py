@@ -28,10 +28,10 @@ class Author:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingItem:
-    """A message, or a change of one, as a network delivers it.
+    """A message, or a change of a message, as a network delivers it.
 
-    `change`: "new" announces a message; "observed" is the state that a poll found, which may differ from the
-    stored one; "edited", "deleted" and "restored" announce a change. `text` is None if the network does not
+    `change`: "new" announces a message; "observed" is the current state that a poll found; "edited", "deleted" and
+    "restored" announce a change. `text` is None if the network does not
     provide it (deletions); such an item creates no message. `push_event_id`: the network's id of a pushed event,
     which is processed once.
     """
@@ -102,7 +102,7 @@ class PageRef:
 
     @staticmethod
     def of(row: Any) -> "PageRef":
-        """Return the page of a row of `pages`, or of one with its columns."""
+        """Return the page of a row that has these columns of `pages`."""
         return PageRef(**{column.name: getattr(row, column.name) for column in fields(PageRef)})
 
 
@@ -185,7 +185,7 @@ class PublishedReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingReply:
-    """A published reply, or a part of one, that is to be edited or deleted. `media`: the photos that it keeps.
+    """A published reply, or a part of it, to edit or delete. `media`: its photos after an edit.
 
     `send_deadline`: the time, by `calls.boottime_seconds`, after which nothing may be sent.
     """
@@ -201,7 +201,7 @@ class StandingReply:
 class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
     """The reply is certainly not published. `message` is for the author of the reply.
 
-    `was_sent` is False if nothing was sent to the network; `is_gone`: the network does not find what was named.
+    `was_sent` is False if nothing was sent to the network; `is_gone`: the message to change no longer exists.
     """
 
     def __init__(
@@ -275,7 +275,7 @@ class CallbackState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredCallback:
-    """Where a network pushes the events of a page to: see `shared.tables.ingest.CallbackRegistration`.
+    """The address to which a network pushes a page's events: see `shared.tables.ingest.CallbackRegistration`.
 
     `confirmation_window_seconds`: how long after saving the network may request the confirmation code; None keeps
     the current window.
@@ -306,7 +306,7 @@ class CallbackRegistrations(Protocol):
         """Save a page's registration, replacing the previous one."""
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Save the result of a check of a page's push."""
+        """Save whether the network pushes the page's events, as a check found it."""
 
 
 class TokenPool(Protocol):
@@ -413,7 +413,7 @@ class IntakeStore(Protocol):
     async def threads_with_other_count(
         self, counts: Mapping[str, int], *, include_known: bool = False
     ) -> dict[str, int]:
-        """Return the stored comment count of those threads where it differs from the network's count in `counts`.
+        """Return stored comment counts by thread, only where they differ from the network's `counts`.
 
         A difference that remained after a complete read (comments that the network counts but does not show) is
         left out until it changes or its recheck is due, unless `include_known`.
@@ -429,7 +429,7 @@ class IntakeStore(Protocol):
         """
 
     async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
-        """Return when any of these sources last brought a new message, for pages where that was after `since`."""
+        """Return by page when these sources last stored a new message, if later than `since`."""
 
     def rate_store(self, source: str) -> RateStore:
         """Return the store of learned message rates of a source."""
@@ -462,8 +462,7 @@ class NetworkAdapter(Protocol):
         """Return the timeout of a publishing call, in seconds."""
 
     async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
-        """Upload a photo and return what `OutgoingReply.media` names it by. Nothing is published yet, so that it
-        may be repeated freely.
+        """Upload a photo without publishing it; return its reference for `OutgoingReply.media`. May be repeated.
 
         Raises `PublishRejected` if the upload was refused, `PublishOutcomeUnknown` if the response was lost.
         """
@@ -475,13 +474,13 @@ class NetworkAdapter(Protocol):
         """
 
     async def edit_reply(self, standing: StandingReply, text: str) -> None:
-        """Replace the text and photos of a published reply; doing it twice leaves the same.
+        """Replace the text and photos of a published reply. Idempotent.
 
         Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
 
     async def delete_reply(self, standing: StandingReply) -> None:
-        """Delete a published reply. Raises as `edit_reply`, also if it is not there any more."""
+        """Delete a published reply. Raises like `edit_reply`, also if the reply no longer exists."""
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the current items of the reply's thread after `outgoing.baseline_position`; may return more.
@@ -495,9 +494,9 @@ class NetworkAdapter(Protocol):
     def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Yield all content of a page that was written at `since` or later, step by step.
 
-        Comments count by their own time, under older posts too as far as the network lets them be found. `cursor`
-        is empty, or the one of the last step that was stored. Raises what a call raises (see `calls`): the caller
-        waits and continues from its cursor.
+        Comments under older posts are included if they are recent and the network allows finding them. `cursor`:
+        empty, or that of the last stored step. Raises the errors of a call (see `calls`): the caller waits and
+        continues from its cursor.
         """
 
 

@@ -1,4 +1,4 @@
-"""The port of networks that push events by HTTP: how the networks differ when an event arrives.
+"""The port of networks that push events by HTTP: what differs between them when an event arrives.
 
 Routes, limits, secrets, storage and responses are the same for all networks: see `services/ingest/callbacks/`.
 """
@@ -34,10 +34,10 @@ class PushEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PushClaim:
-    """The sender that the body of an event names, not yet authenticated.
+    """The page that an event claims to be from, not yet authenticated.
 
-    `page`: the page's external id. `secret`: as sent, None if there is none. `wants_confirmation`: the response
-    has to be the page's confirmation code.
+    `page`: the page's external id. `secret`: as sent, None if the event has none. `wants_confirmation`: the
+    response has to be the page's confirmation code.
     """
 
     page: str
@@ -63,7 +63,7 @@ class PushConfirmation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PushServices:
-    """What a confirmation may use. `refresh_tokens` loads the tokens if they are not fresh."""
+    """The services that a confirmation may use. `refresh_tokens` reloads the tokens if they are stale."""
 
     http: aiohttp.ClientSession
     token_pool: TokenPool
@@ -76,13 +76,14 @@ class PushServices:
 class PushSpec:
     """How a network pushes events to `POST /callbacks/<network>`, or `/callbacks/<network>/<secret>`.
 
-    `read_claim` reads page and secret from the body; None: the secret is the last part of the path. It removes the
-    secret from the event, which may be stored. Raises `InvalidPush` if a field is missing or wrong. `parse`
+    `read_claim` reads page and secret from the body and removes the secret, because the event may be stored; it
+    raises `InvalidPush` if a field is missing or wrong. None: the secret is the last part of the path. `parse`
     returns the item of an event, None if it has none; it raises like a parser of `ParsedBatch.parse`.
 
     `create_confirmation`: None if the network does not ask to confirm addresses. `sender_networks`: the IP
-    networks that may send, separated by commas; empty: any. `thread_states` and `threads_to_reread` return what
-    the items of a batch say about their threads. `summary`, `description` and `example` document the route.
+    networks that may send, separated by commas; empty: any. `thread_states` and `threads_to_reread` return the
+    thread states and the threads to read again that follow from a batch. `summary`, `description` and `example`
+    document the route.
     """
 
     parse: Callable[[Any, PageRef], IncomingItem | None]

@@ -29,7 +29,7 @@ TRANSIENT_ERRORS = (
     aiohttp.ClientError,
 )
 
-# Jitter: many loops must not retry at once.
+# Jitter: many loops must not retry at the same time.
 BACKOFF = Backoff(1.0, 30.0, jitter=0.3)
 NO_TOKEN_DELAY = 3.0
 
@@ -54,7 +54,7 @@ async def run_periodically(
 
 
 def retry_delay(error: Exception, failures: int) -> float:
-    """Return the delay in seconds after so many failures in a row, the last with this error."""
+    """Return the delay in seconds after `failures` failures in a row, the last of which was this error."""
     if isinstance(error, NoUsableToken):
         return NO_TOKEN_DELAY
     if isinstance(error, CallError) and error.treatment is ErrorTreatment.RATE_LIMITED:

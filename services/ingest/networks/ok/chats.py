@@ -28,16 +28,16 @@ SOURCE = "chats_poll"
 PAGE_SIZE = 100
 MAX_PAGES = 200
 CONCURRENCY = 8
-# Of one group: how many chats are read concurrently, and how many are stored together.
+# Per group: how many chats are read concurrently, and how many are stored together.
 CHATS_AT_ONCE = 4
 STORE_BATCH = 20
-# Overlap of the poll after new messages: another message may have the same millisecond.
+# The poll after new messages reads this much again: another message may have the same millisecond.
 OVERLAP_MS = 3_000
 # How far back a requested check reads, because messages may have been missed.
 LOSS_LOOKBACK_MS = 600_000
 # How far before the cursor a changed chat is read: an edit alone does not change the chat.
 EDIT_LOOKBACK_MS = 86_400_000
-# A message this old that a poll finds first was lost by push.
+# If a poll finds a message of this age that push has not delivered, push has lost it.
 PUSH_GRACE_MS = 30_000
 MAX_DELAY = 60.0
 # A chat is polled again after this fraction of the time since its last message, to find replies by staff.
@@ -51,7 +51,7 @@ NO_TOKEN_DELAY = 5.0
 class ChatPoller:
     """Polls all groups that have a bot token, a few at a time.
 
-    `is_pushed` tells whether the network pushes a group's messages; `on_push_loss` reports a group where it fails.
+    `is_pushed` returns whether the network pushes a group's messages; `on_push_loss` is called if push lost one.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class ChatPoller:
         name = page.external_id
         try:
             async with gate:
-                # Cleared before the poll, so that a request during it is not lost.
+                # Set before the poll, so that a check requested during the poll is not lost.
                 self._looked[name] = asyncio.get_running_loop().time()
                 await self.check_group(page)
         except TRANSIENT_ERRORS as error:
@@ -159,7 +159,7 @@ class ChatPoller:
             self._busy.discard(name)
 
     async def check_group(self, page: PageRef) -> None:
-        """Read the chats of a group that changed since the cursor, and those that were closed before."""
+        """Read the chats of a group that changed since the cursor, and try those again that were closed."""
         name = page.external_id
         cursor = self._cursors.get(name)
         if cursor is None:
@@ -178,7 +178,7 @@ class ChatPoller:
         if not moved and not again and is_caught_up:
             self._intake.report_success(page, SOURCE)
             return
-        # Oldest first, a few at a time: chats left by an interruption still differ from the cursor.
+        # Oldest first, a few at a time: after an interruption, the unread chats are still newer than the cursor.
         todo = sorted((at, chat_id) for chat_id, at in {**again, **moved}.items())
         reached = since
         for start in range(0, max(len(todo), 1), STORE_BATCH):
@@ -186,7 +186,7 @@ class ChatPoller:
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
             last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
-            # `settled` (the stored name): caught up, once a second poll finds no newer messages.
+            # `settled` (the stored name): caught up, as this poll found nothing newer than the last one.
             after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
             if not last:
                 after["floor"] = floor
@@ -231,7 +231,7 @@ class ChatPoller:
         return parsed
 
     async def _moved(self, page: PageRef, *, since: int, floor: int, is_caught_up: bool) -> dict[str, int]:
-        """Return the time of the last event, in ms, of chats that changed after the cursor."""
+        """Return the chats that changed after the cursor, each with the time of its last event in ms."""
         moved: dict[str, int] = {}
         marker: str | None = None
         for _ in range(MAX_PAGES):
@@ -280,7 +280,7 @@ class ChatPoller:
             times = [int(raw["timestamp"]) for raw in rows if isinstance(raw, dict) and raw.get("timestamp")]
             if len(rows) < PAGE_SIZE or not times:
                 return parsed
-            # Both bounds are inclusive; otherwise a full page within one millisecond could not be passed.
+            # Both bounds are inclusive: step back by 1 ms if a full page lies within one millisecond.
             oldest = min(times)
             newest = oldest if oldest != newest else oldest - 1
             if newest < floor:

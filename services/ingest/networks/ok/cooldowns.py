@@ -5,7 +5,7 @@ import asyncio
 from services.ingest.networks.calls import CallError, ErrorTreatment
 from shared.supervision import Backoff
 
-# Errors of one group, discussion or chat; others are not affected.
+# Errors that concern a single group, discussion or chat.
 OBJECT_TREATMENTS = {
     ErrorTreatment.DENIED,
     ErrorTreatment.NOT_FOUND,
@@ -34,13 +34,13 @@ def is_object_error(error: BaseException) -> bool:
 
 
 def describe_closed(error: CallError, what: str) -> str:
-    """Return the error shown at the source; `what` names the object."""
+    """Return the error text shown for the source; `what` is the object's name in Russian."""
     told = _WORDS.get(error.code, f"Одноклассники не показывают это: {error.text}")
     return f"{told} ({what}, ошибка {error.code})"
 
 
 class Cooldowns:
-    """Cooldowns by name, in memory only: after a restart everything is tried again."""
+    """Cooldowns by object name, in memory only: after a restart every object is tried again."""
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}

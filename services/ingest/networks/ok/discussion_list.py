@@ -1,7 +1,7 @@
 """The list of all groups' discussions: its top is polled frequently, the whole list periodically.
 
-A full pass reads a few pages at a time, so that neither a failure nor its length delays the top of the list. Its
-rows are kept in memory: the scan of a single group takes its discussions from here.
+A full pass reads a few pages at a time, so that it does not delay reading the top of the list. Its rows are kept
+in memory, where the scan of a single group finds its discussions.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from services.ingest.networks.ok.ok_payloads import DiscussionRow
 from services.ingest.settings import IngestSettings
 from shared import clock
 
-# Pages per round: at the top until a page has nothing new, and of the full pass.
+# Maximum pages per round: from the top of the list, and of the full pass.
 TOP_PAGES = 20
 PASS_PAGES = 10
 MIN_PASS_INTERVAL = 60.0
@@ -50,13 +50,13 @@ class DiscussionList:
         self._missed = True
 
     def covers(self, since: datetime) -> bool:
-        """Return whether the rows in memory are fresh and go back to that time."""
+        """Return whether the rows in memory are fresh and go back to `since`."""
         if self._walked_at is None or self._walked_from is None or self._walked_from > since:
             return False
         return asyncio.get_running_loop().time() - self._walked_at <= 2 * self._settings.ok_full_pass_seconds
 
     def of_group(self, group: str, since: datetime) -> list[DiscussionRow]:
-        """Return the rows in memory of a group's discussions that changed since a time."""
+        """Return the rows in memory of those discussions of a group that changed since this time."""
         here = self._shown.get(group, {}).values()
         return [one for one in here if one.active_at is None or one.active_at >= since]
 
@@ -68,7 +68,7 @@ class DiscussionList:
             rows, anchor = await self.page(anchor)
             if not await notice(rows) or anchor is None or _reached(rows, horizon):
                 return
-        self._wanted = True  # this round has not read all new rows
+        self._wanted = True  # there may be more new rows than this round has read
 
     async def continue_full_pass(self, notice: RowHandler) -> None:
         """Read the next pages of the full pass, if one is due."""
@@ -121,5 +121,5 @@ class DiscussionList:
 
 
 def _reached(rows: list[DiscussionRow], horizon: datetime) -> bool:
-    """Return whether all rows after these are older than the horizon."""
+    """Return whether these rows, most recent first, reach back past the horizon."""
     return any(one.active_at is not None and one.active_at < horizon for one in rows)

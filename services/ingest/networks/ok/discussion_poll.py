@@ -25,7 +25,7 @@ SOURCE = "discussions_poll"
 # How many discussions are read before the top of the list is read again, and how many concurrently.
 DISCUSSIONS_PER_ROUND = 50
 CONCURRENCY = 4
-# Prefix of a marker whose second has not ended: more comments may come in the same second.
+# Prefix of a marker read during its second: more comments may follow in the same second.
 OPEN_SECOND_PREFIX = "~"
 SECOND_ENDED_AFTER = timedelta(minutes=5)
 # How long the error of one discussion is shown before a success replaces it, in seconds.
@@ -37,7 +37,7 @@ SUCCESS_REPORT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ChangedDiscussion:
-    """A discussion that differs from the stored state; `read_whole`: reading on from its anchor is not enough."""
+    """A discussion that differs from the stored state; `read_whole`: read all of it, not only after its anchor."""
 
     page: PageRef
     row: DiscussionRow
@@ -98,7 +98,7 @@ class DiscussionPoller:
         now = asyncio.get_running_loop().time()
         try:
             failure = await self._list()
-            left = await self._take()  # the discussions found so far are read without the list
+            left = await self._take()  # also after a failure of the list: read the discussions found so far
             if failure is not None:
                 raise failure
         except TRANSIENT_ERRORS as error:
@@ -110,14 +110,14 @@ class DiscussionPoller:
         return 0.05 if left or self._listing.in_full_pass else self._settings.ok_discussion_poll_seconds
 
     def _tell(self, pages: frozenset[str], now: float) -> None:
-        """Report the result of the round: errors of single discussions each time, success periodically."""
+        """Report the result of the round by page: errors of discussions each time, success periodically."""
         every = now - self._welled_at >= SUCCESS_REPORT_SECONDS or pages != self._welled
         if every:
             self._welled_at, self._welled = now, pages
         for page in self._token_pool.pages(NETWORK):
             until, told = self._told.get(page.id, (0.0, ""))
             if until > now:
-                self._intake.report_failure(page, SOURCE, told)  # a batch stored meanwhile has replaced the error
+                self._intake.report_failure(page, SOURCE, told)  # again: storing a batch has cleared the error
             elif self._told.pop(page.id, None) is not None or every:
                 self._intake.report_success(page, SOURCE)
 
@@ -130,7 +130,7 @@ class DiscussionPoller:
         return None
 
     async def _notice(self, rows: list[DiscussionRow]) -> bool:
-        """Queue the discussions that differ from the stored state; return whether there are any."""
+        """Queue the discussions that differ from the stored state; return whether any was queued."""
         found = [(page, one) for one in rows if (page := self._token_pool.page(NETWORK, one.group_id)) is not None]
         known = await self._intake.thread_states([f"ok:{one.key}" for _, one in found])
         held = await self._intake.threads_with_other_count({f"ok:{one.key}": one.count for _, one in found})
@@ -146,7 +146,7 @@ class DiscussionPoller:
                 continue
             if waiting is not None:
                 self._rests.cancel(one.key)
-            # Fewer comments than stored, or already read to the end and the count still differs.
+            # Read all if there are fewer comments than stored, or if the count differs after a read to the end.
             here = (marker or "").removeprefix(OPEN_SECOND_PREFIX) == one.marker
             whole = living is not None and (living > one.count or here)
             self._todo[one.key] = ChangedDiscussion(page, one, mark, whole)
@@ -154,7 +154,7 @@ class DiscussionPoller:
         return news
 
     async def _take(self) -> bool:
-        """Read the most recent queued discussions; return whether more could be read now."""
+        """Read the most recent queued discussions; return whether more are ready to be read."""
         for discussion, one in list(self._todo.items()):
             if self._token_pool.page(NETWORK, one.page.external_id) is None:
                 del self._todo[discussion]
@@ -172,7 +172,7 @@ class DiscussionPoller:
         return len(due) > len(now)
 
     async def _one(self, one: ChangedDiscussion, gate: asyncio.Semaphore) -> Exception | None:
-        """Read one discussion; return an error that concerns all of them, else None."""
+        """Read one discussion; return the error if it concerns all discussions, else None."""
         async with gate:
             try:
                 await self._comments(one)
@@ -215,7 +215,7 @@ class DiscussionPoller:
             if not is_object_error(error):
                 raise
             by_page = []
-            # One topic fails the call for all; its error is reported when its comments are read.
+            # A single topic can fail the call for all. Its error is reported when its comments are read.
             for discussion, page in topics.items():
                 try:
                     by_page += await self._reader.topics_by_ids({discussion: page})
@@ -250,6 +250,6 @@ class DiscussionPoller:
 
 
 def comment_count(mark: ThreadState | None) -> int:
-    """Return the comment count in a marker."""
+    """Return the comment count in the marker of a stored state; 0 without one."""
     tail = (mark.marker or "").rpartition("|")[2] if mark is not None else ""
     return int(tail) if tail.isdigit() else 0

@@ -17,7 +17,7 @@ TOPICS_PER_CALL = 50
 COMMENT_FIELDS = "comment.*,date_ms"
 # Maximum media blocks per topic in a request for several topics.
 MAX_MEDIA_BLOCKS = 3
-# A response generated at the same time may lack an item this recent.
+# An item this recent may be missing from a response that was generated before it.
 RECENT = timedelta(seconds=60)
 
 
@@ -25,7 +25,7 @@ RECENT = timedelta(seconds=60)
 class TopicPage:
     """A page of a group's topics, newest first.
 
-    `counts`: comments by topic; unknown ones are left out. `is_complete`: the group has no further topics.
+    `counts`: comment counts by topic, if known. `is_complete`: the page holds all topics of the group.
     """
 
     parsed: ParsedBatch
@@ -35,13 +35,13 @@ class TopicPage:
 
 
 class DiscussionReader:
-    """Reads through the client and parses for a page."""
+    """Reads topics and comments with the client and parses them."""
 
     def __init__(self, client: OkClient) -> None:
         self._client = client
 
     async def comments(self, page: PageRef, discussion: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
-        """Return comments after an anchor (None: all), removed ones as deletions, and the last anchor."""
+        """Return the comments after an anchor (None: all) and the last anchor; removed comments are deletions."""
         parsed = ParsedBatch()
         start = anchor or "FIRST"
         while True:
@@ -60,10 +60,10 @@ class DiscussionReader:
     async def comments_with_deletions(
         self, page: PageRef, discussion: str, count: int | None, intake: IntakeStore
     ) -> tuple[ParsedBatch, str | None]:
-        """Return all comments of a discussion, deletions of stored ones that are missing, and the last anchor.
+        """Return all comments of a discussion with deletions of missing stored ones, and the last anchor.
 
-        The network lists removed comments for an unknown time. A missing comment counts as removed only if the
-        network returns as many comments as it counts, because groups may show fewer than exist.
+        The network lists removed comments only for some time. A missing comment counts as removed only if as many
+        comments are returned as the network counts, because groups may show fewer than exist.
         """
         observed_at = clock.now()
         # Load stored ids first: messages stored meanwhile may be newer than the read.
@@ -82,9 +82,9 @@ class DiscussionReader:
     async def newest_comments(
         self, page: PageRef, discussion: str, since: datetime, *, removed: bool | None = None, whole: bool = False
     ) -> ParsedBatch:
-        """Return comments from the newest back to a time; with `removed`, removed ones as deletions.
+        """Return comments from the newest back to `since`; with `removed` also removed ones, as deletions.
 
-        With `whole`, raises `NoValidResponse` if the network reports more comments without an anchor.
+        With `whole`, raises `NoValidResponse` if the network reports more comments but gives no anchor for them.
         """
         parsed = ParsedBatch()
         anchor = "LAST"
@@ -151,7 +151,7 @@ class DiscussionReader:
             whole = raw
             if (
                 len(raw.get("media") or []) >= MAX_MEDIA_BLOCKS
-            ):  # cut at the limit; a request for this topic alone returns it completely
+            ):  # maybe cut off; a request for this topic alone returns it completely
                 single = await self._client.read_with_any_session("mediatopic.getByIds", topic_ids=raw["id"])
                 whole = next(iter(extract_topics(single)), raw)
             _, parsed = found.setdefault(page.external_id, (page, ParsedBatch()))
@@ -190,7 +190,7 @@ def deletion(
 
 
 def extract_topics(answer: Any) -> list[Any]:
-    """Return the topics of a response. Raises `NoValidResponse` if it has no topics."""
+    """Return the topics of a response. Raises `NoValidResponse` if the response is not an object."""
     if not isinstance(answer, dict):
         raise NoValidResponse(NETWORK, "mediatopic", "the response is not an object")
     found = answer.get("media_topics")

@@ -29,7 +29,7 @@ from services.ingest.settings import IngestSettings
 # How many sessions a read tries at most.
 MAX_SESSION_SWITCHES = 8
 _UNSIGNED = {"access_token", "session_key", "sig"}
-# Responses have no envelope: one without its list is invalid and the read is retried.
+# Responses have no envelope: a response without its list is invalid, and the read is retried.
 _LISTS = {
     "discussions.getComments": "comments",
     "graph.chats.get": "chats",
@@ -84,7 +84,7 @@ class OkClient:
     async def read_with_any_session(self, method: str, **params: Any) -> Any:
         """Call a read-only REST method.
 
-        Retry transient failures a few times, with the next session if one fails.
+        Retry transient failures a few times; use another session if one is rejected.
         """
         for _ in range(MAX_SESSION_SWITCHES):
             try:
@@ -103,7 +103,7 @@ class OkClient:
     async def call(
         self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
     ) -> Any:
-        """Call a REST method once; return its JSON value. After `not_after` (`boottime_seconds`) nothing is sent.
+        """Call a REST method once; return its JSON value. Send nothing after `not_after` (by `boottime_seconds`).
 
         Raises `CallError`, `NoValidResponse`, or `TokenNotUsable` if the token is unusable and nothing was sent.
         """

@@ -1,4 +1,4 @@
-"""Page lookup of OK: profiles of up to 100 groups per call, the newest topics of a group, and their audience."""
+"""Page lookup of OK: profiles of up to 100 groups per call, newest topics, reactions and reach."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ class OkPageLookup:
         self._token_pool = token_pool
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
-        """Return profiles by group.getInfo; groups missing from the response are `gone`."""
+        """Return profiles from one group.getInfo call; groups missing from the response are `gone`."""
         uids = ",".join(page.external_id for page in pages)
         try:
             answer = await self._client.read_with_any_session("group.getInfo", uids=uids, fields=PROFILE_FIELDS)
@@ -67,7 +67,7 @@ class OkPageLookup:
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
-        """Return the activity of the group's own topics by one mediatopic.getTopics.
+        """Return the activity of the group's own topics from one mediatopic.getTopics call.
 
         Citizens' topics do not count.
         """
@@ -89,7 +89,7 @@ class OkPageLookup:
         return post_activity(listed, since)
 
     async def post_reactions(self, post_ids: Sequence[str]) -> dict[str, PostReactions]:
-        """Return the counters of topics by one mediatopic.getByIds; OK does not report the views of a topic."""
+        """Return the reactions to topics from one mediatopic.getByIds call; OK does not report views."""
         answer = await self._client.read_with_any_session(
             "mediatopic.getByIds", topic_ids=",".join(post_ids), media_limit=MAX_MEDIA_BLOCKS
         )
@@ -100,13 +100,13 @@ class OkPageLookup:
         return found
 
     def statistics_token(self, page: PageRef) -> Credential | None:
-        """Return a user session: only those of administrators may read statistics."""
+        """Return a user session of this page or of no page: only those of administrators may read statistics."""
         return self._token_pool.select(NETWORK, TokenKind.USER, page.id, method=STATISTICS_METHOD)
 
     async def week_reach(
         self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
     ) -> WeekReach | None:
-        """Return the reach by one group.getStatTrends: the sum of seven days of Moscow with today."""
+        """Return the reach from one group.getStatTrends call: the sum of seven Moscow days including today."""
         midnight = until.astimezone(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0)
         start, end = (int(at.timestamp() * 1000) for at in (midnight - timedelta(days=6), until))
         answer = await self._client.call(
@@ -115,7 +115,7 @@ class OkPageLookup:
         return _week_reach(answer, start)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
-        """Return the group by group.getInfo; a short name needs url.getInfo first."""
+        """Return the group, read with group.getInfo; a short name is resolved with url.getInfo first."""
         if external_id is not None:
             return await community_by_id(self._client, external_id)
         return await community_by_name(self._client, screen_name or "")
@@ -134,7 +134,7 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
         name=clean_text(raw.get("name")),
         screen_name=clean_text(raw.get("shortname")),
         verified=raw.get("gos_org") if isinstance(raw.get("gos_org"), bool) else None,
-        # The response omits pictures that a group does not have.
+        # The response omits the fields of pictures that a group does not have.
         avatar=bool(raw.get("photo_id") or raw.get("main_photo")),
         cover=bool(raw.get("cover")),
         description=clean_text(raw.get("description"), MAX_DESCRIPTION),
@@ -156,7 +156,7 @@ def _reactions(raw: Mapping[str, Any]) -> PostReactions | None:
 
 
 def _week_reach(answer: Any, start: int) -> WeekReach:
-    """Return the sum of the days from `start` (ms) on. Raises `NoValidResponse` without a list of days."""
+    """Return the sum of the days since `start` (ms). Raises `NoValidResponse` without a list of days."""
     days = nested_object(answer).get("reach")
     if not isinstance(days, list):
         raise NoValidResponse(NETWORK, STATISTICS_METHOD, "no reach in the response")

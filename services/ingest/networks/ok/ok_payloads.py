@@ -49,12 +49,12 @@ def thread_position(_external_id: str, written_at: datetime) -> int:
     return int(written_at.timestamp() * 1000)
 
 
-# The clocks of OK's machines may differ or be adjusted.
+# Clocks of OK's machines may differ by this much.
 POSITION_TOLERANCE_MS = 3_600_000
 
 
 def from_moscow_time(value: str) -> datetime:
-    """Return the time of a date without a zone, which OK gives in Moscow time."""
+    """Return the time of one of OK's dates without a zone, which are in Moscow time."""
     return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=MOSCOW).astimezone(UTC)
 
 
@@ -146,7 +146,7 @@ def parse_comment(
     names: Names | None = None,
     happened: ChangeKind = "observed",
 ) -> IncomingItem:
-    """Return the item of a comment; a removed comment is a deletion without who removed it."""
+    """Return the item of a comment; a removed comment is a deletion by an unknown person."""
     _object(raw, "comment")
     removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED_TYPES)
     group, writer = _who(raw)
@@ -188,7 +188,7 @@ def _object(raw: Any, what: str) -> None:
 
 
 def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return a nested object. Raises `KeyError` if it is missing, `TypeError` if it is no object."""
+    """Return a nested object. Raises `KeyError` if it is missing, `TypeError` if it is not an object."""
     found = raw[name]
     if not isinstance(found, dict):
         raise TypeError(f"the field {name!r} is not an object")
@@ -196,7 +196,7 @@ def _part(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _ident(raw: Mapping[str, Any], name: str) -> str:
-    """Return an id field as a string. Raises `KeyError` if it is missing, `ValueError` if it is no id."""
+    """Return an id field as a string. Raises `KeyError` if it is missing, `ValueError` if it is not an id."""
     found = raw[name]
     if isinstance(found, bool) or not isinstance(found, str | int) or not without_prefix(found):
         raise ValueError(f"the field {name!r} is not an id")
@@ -210,7 +210,7 @@ def parse_message(
     happened: ChangeKind = "observed",
     event_id: str | None = None,
 ) -> IncomingItem:
-    """Return the item of a chat message, in any format of lists and webhooks; raises if it is invalid."""
+    """Return the item of a chat message from a list or a webhook. Raises like `parse_webhook` if it is invalid."""
     _object(raw, "message")
     content, sender = _part(raw, "message"), _part(raw, "sender")
     discussion = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
@@ -256,7 +256,7 @@ def parse_webhook(raw: Any, page: PageRef) -> IncomingItem | None:
 
 
 def parse_discussion_row(raw: Any, types: Collection[str]) -> DiscussionRow | None:
-    """Return the row of a group's discussion; None for discussions of other types or of no group."""
+    """Return the row of a group's discussion; None if its type is not in `types` or it belongs to no group."""
     kind = raw.get("object_type") if isinstance(raw, dict) else None
     if not isinstance(kind, str) or kind not in types or not raw.get("object_id"):
         return None

@@ -1,7 +1,7 @@
 """Upload photos to OK: ask for an address, send the file, commit it.
 
-Comments take the id of a committed photo. Messages take only the address of a picture that anybody can read, so
-that they get none.
+Comments refer to a committed photo by its id. Messages accept only the URL of a public picture, so photos are not
+sent in them.
 """
 
 import json

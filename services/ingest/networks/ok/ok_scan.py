@@ -23,8 +23,8 @@ PROGRESS_BEFORE_STEP = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
 class OkPageScan:
     """Scan of one group.
 
-    The cursor is `{step, anchor, after}`: the current page of a list and the last finished entry of it. Steps are
-    idempotent.
+    The cursor is `{step, anchor, after}`: the anchor of the current result page and its last finished entry. Steps
+    are idempotent.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class OkPageScan:
             )
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Yield topics written since the start time, newest first, each with its comments since then."""
+        """Yield topics written since the start time, newest first, and their comments since the start time."""
         anchor, after = cursor.get("anchor"), cursor.get("after")
         while True:
             observed_at = clock.now()
@@ -157,7 +157,7 @@ class OkPageScan:
         yield self._step(step, fresh, observed_at, anchor=anchor, after=discussion, done=done)
 
     async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        """Yield messages since the start time of all chats that changed since then."""
+        """Yield messages since the start time, from all chats that changed since then."""
         floor = int(self._since.timestamp() * 1000)
         marker, after = cursor.get("anchor"), cursor.get("after")
         while True:
@@ -189,7 +189,7 @@ class OkPageScan:
         done: float,
     ) -> ScanStep:
         following = [*STEPS, "done"][STEPS.index(step) + 1]
-        # The estimate is by time or by number; progress must not decrease when the method changes.
+        # Progress is estimated by time or by number, and must not decrease when the estimate changes.
         self._share = max(
             self._share,
             PROGRESS_BEFORE_STEP[step]
@@ -225,6 +225,6 @@ def _threads(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _rest(names: Sequence[str], after: str | None) -> list[str]:
-    """Return the names that follow `after`; all names if it is not in the list."""
+    """Return the names that follow `after`; all names if `after` is not among them."""
     listed = list(names)
     return listed[listed.index(after) + 1 :] if after in listed else listed

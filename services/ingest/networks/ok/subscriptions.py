@@ -64,7 +64,7 @@ class SubscriptionMonitor:
         self._tokens: dict[UUID, UUID] = {}
         self._working: set[UUID] = set()
         self._suspected: set[UUID] = set()
-        # Found working after a reported loss; trusted again after a whole period without another loss.
+        # Renewed after a reported loss; trusted again after a check period without another loss (loop time).
         self._probation_until: dict[UUID, float] = {}
 
     @property
@@ -108,7 +108,7 @@ class SubscriptionMonitor:
             self._working.discard(page.id)
             self._tokens.pop(page.id, None)
             return False
-        # Another token may be accepted.
+        # Check at once with a new token: the network may accept it.
         fresh = self._tokens.get(page.id) != credential.id
         self._tokens[page.id] = credential.id
         return fresh or not waits
@@ -117,13 +117,13 @@ class SubscriptionMonitor:
         try:
             async with gate:
                 rest = await self._watched(page)
-            # Jitter: two thousand groups must not be checked at the same time.
+            # Jitter: thousands of groups must not be checked at the same time.
             self._due[page.id] = asyncio.get_running_loop().time() + rest * random.uniform(0.8, 1.0)  # noqa: S311
         finally:
             self._busy.discard(page.id)
 
     async def _watched(self, page: PageRef) -> float:
-        """Check once; return the seconds until the next check."""
+        """Check one group; return the seconds until its next check."""
         try:
             await self.check_group(page)
         except TRANSIENT_ERRORS as error:
@@ -140,7 +140,7 @@ class SubscriptionMonitor:
         return self._settings.ok_subscription_check_seconds
 
     async def check_group(self, page: PageRef) -> None:
-        """Ensure that the group's URL is subscribed. Raises the errors of a call."""
+        """Ensure that the group's URL is subscribed. Raises the errors of a call (see `calls`)."""
         callback = await self._address(page)
         try:
             there = await self._subscribed(page)
@@ -180,7 +180,7 @@ class SubscriptionMonitor:
         self._intake.report_failure(page, SOURCE, NOT_SUBSCRIBED_TEXT)
 
     async def _address(self, page: PageRef) -> RegisteredCallback:
-        """Return the group's callback URL, created and saved before it is sent to the network."""
+        """Return the group's callback; a new URL is saved before it is sent to the network."""
         kept = (await self._intake.callbacks.by_page(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.manual:
             return kept

@@ -25,7 +25,7 @@ SOURCE = "topics_poll"
 RECHECKED_TOPICS = 8
 # How many topics with a changed count are read completely in one check.
 MAX_FULL_READS = 20
-# How far back topics are rechecked; one of the older ones is read completely in turn.
+# How far back topics are rechecked; of the other topics, one per check is read completely, in turn.
 RECHECK_PERIOD = timedelta(days=7)
 # A group without messages for this long is checked less often.
 QUIET_AFTER = timedelta(days=3)
@@ -110,14 +110,14 @@ class TopicPoller:
             comments, anchor = await self._reader.comments_with_deletions(page, discussion, count, self._intake)
         except CallError as error:
             if is_object_error(error) and count is not None:
-                # A discussion that stays closed is retried with growing delays, like any remaining difference.
+                # Saved, so that a discussion that stays closed is retried with growing delays.
                 refused = replace(mark or ThreadState(f"ok:{discussion}", None), count=count)
                 await self._intake.store(page, SOURCE, ParsedBatch(), thread_states=[refused])
             self._closed(page, discussion, error)
             return
         marks = []
         if count is not None:
-            # A discussion that was not found in the list yet is left to the discussion poll.
+            # Without a stored marker the discussion stays unread for the discussion poll.
             said = None if mark is None else mark.marker
             if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"
@@ -125,7 +125,7 @@ class TopicPoller:
         await self._intake.store(page, SOURCE, comments, observed_at=observed_at, thread_states=marks)
 
     async def _read_back(self, page: PageRef, discussion: str, since: datetime) -> None:
-        """Read the new comments of a discussion."""
+        """Read the comments of a discussion back to `since`."""
         observed_at = clock.now()
         try:
             comments = await self._reader.newest_comments(page, discussion, since, removed=True)
@@ -135,7 +135,7 @@ class TopicPoller:
         await self._intake.store(page, SOURCE, comments, observed_at=observed_at)
 
     def _closed(self, page: PageRef, discussion: str, error: CallError) -> None:
-        """Skip a discussion that cannot be read. Raises errors that concern all discussions."""
+        """Report a discussion that cannot be read. Raises the error if it concerns all discussions."""
         if not is_object_error(error):
             raise error
         log.warning("discussion read failed", discussion=discussion, error=str(error)[:200])
@@ -151,8 +151,8 @@ class TopicPoller:
     ) -> tuple[list[str], list[str]]:
         """Return the discussions to read completely, and those to read for new comments.
 
-        Completely: those whose count differs from the last read or from the stored comments (`others`), and one of
-        the quiet ones in turn.
+        To be read completely: those whose count differs from the last read or from the stored comments (`others`),
+        and one of the remaining ones, in turn.
         """
         active: dict[str, datetime] = {}
         differ: set[str] = set()
@@ -181,7 +181,7 @@ class TopicPoller:
         return whole, live
 
     async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
-        """Look up topics missing from the group's list; those that the network reports as missing are removed."""
+        """Look up stored topics missing from the group's list; store those that no longer exist as deleted."""
         oldest = min((item.written_at for item in seen.parsed.items), default=None)
         if oldest is None and not seen.is_complete:
             return
@@ -197,7 +197,7 @@ class TopicPoller:
             await self._intake.store(page, SOURCE, parsed)
 
     async def _gone(self, page: PageRef, discussion: str) -> bool:
-        """Return whether the network reports the topic as missing: an omission from the list proves nothing."""
+        """Return whether the topic does not exist any more: its absence from the list alone proves nothing."""
         if await self._reader.topics_by_ids({discussion: page}):
             return False
         try:
@@ -210,7 +210,7 @@ class TopicPoller:
 
 
 def _said(mark: ThreadState | None) -> str:
-    """Return the time of the last comment from a marker."""
+    """Return the time of the last comment, as text, from the marker of a stored state."""
     return "" if mark is None else (mark.marker or "").removeprefix(OPEN_SECOND_PREFIX).rpartition("|")[0]
 
 

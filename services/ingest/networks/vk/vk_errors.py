@@ -119,7 +119,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 # The reply that is edited or deleted does not exist any more.
 GONE = frozenset({104})
-# Of errors that mean something else when a published reply is edited or deleted.
+# Messages of errors that have another meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {
     7: UserMessage("У ключа страницы нет права менять опубликованное: сообщите оператору.", True),
     15: UserMessage("ВКонтакте не даёт менять этот ответ: запись закрыта, или ключ не её администратора.", True),

@@ -18,7 +18,7 @@ COMMENTS_PER_CALL = 100
 # How many threads are read and stored together.
 THREADS_PER_BATCH = 10
 READER_TOKEN_KINDS = (TokenKind.SERVICE, TokenKind.USER)
-# A response generated at the same time may lack an item this recent.
+# An item this recent may be missing from a response that was generated before it.
 RECENT = timedelta(seconds=60)
 CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND}
 
