@@ -1,4 +1,4 @@
-"""Retention of webhooks tables: deliveries, notices, and the events, since webhooks serves their feed."""
+"""Retention of webhooks tables: deliveries, notices, and events, because webhooks serves the event feed."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -85,7 +85,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
 
 
 def _of_people_who_left(table: type[NoticeSettings | NoticeAccount], term: timedelta) -> PurgeRule:
-    """Return the rule of the rows of people who were deactivated longer than `term` ago."""
+    """Return the purge rule for the table's rows of people who were deactivated longer than `term` ago."""
     return purge_rule(
         table,
         table.created_at,
@@ -100,7 +100,7 @@ def _of_people_who_left(table: type[NoticeSettings | NoticeAccount], term: timed
 
 
 async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> int:
-    """Delete the oldest expired events; return how many.
+    """Delete the oldest expired events; return how many were deleted.
 
     The feed must have no gaps: when a consumer, a delivery or a job still needs an event, all later events stay
     too. The newest event always stays, because the next position is computed from it.
@@ -128,7 +128,7 @@ async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> i
 
 
 def _unread() -> Select[int | None]:
-    """Return the first position that some consumer has not read."""
+    """Return the query for the first position that some consumer has not read."""
     offsets = union_all(
         *(
             select(table.position)
@@ -139,7 +139,7 @@ def _unread() -> Select[int | None]:
 
 
 def _delivered(ids: Sequence[UUID]) -> Select[int | None]:
-    """Return the first position among these events that a delivery refers to."""
+    """Return the query for the lowest position among these events that a delivery refers to."""
     return (
         select(func.min(Event.position))
         .join(WebhookDelivery, WebhookDelivery.event_id == Event.id)
@@ -148,6 +148,6 @@ def _delivered(ids: Sequence[UUID]) -> Select[int | None]:
 
 
 def _of_jobs(ids: Sequence[UUID]) -> Select[int | None]:
-    """Return the first position among these events that a job of any service still has to handle."""
+    """Return the query for the lowest position among these events that a job of any service still needs."""
     needed = select(func.events_needed_by_jobs().column_valued("id"))
     return select(func.min(Event.position)).where(Event.id.in_(ids), Event.id.in_(needed))

@@ -1,4 +1,4 @@
-"""Settings of webhooks: keys that encrypt secrets, where deliveries may go, timeouts; streams; notices."""
+"""Settings of the webhooks service: encryption keys, allowed receivers, timeouts, event streams, notices."""
 
 import re
 from datetime import time

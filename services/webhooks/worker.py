@@ -1,4 +1,4 @@
-"""Background work of webhooks: events become deliveries and notices, which are sent; and purging."""
+"""Background work of webhooks: make deliveries and notices from events, send them, and purge expired rows."""
 
 import asyncio
 
@@ -36,18 +36,20 @@ ENCRYPTED_COLUMNS: tuple[encryption.EncryptedColumn, ...] = (
 
 
 def fanout_consumer(queue: Jobs | None = None) -> Consumer:
-    """Return the consumer that makes deliveries of events; those that it cannot handle go to `queue`."""
+    """Return the consumer that makes deliveries from events; events that it cannot handle go to `queue`."""
     types = (*WebhookEventType, *ACCESS_EVENT_TYPES)
     return Consumer(CONSUMER, WebhooksConsumerOffset, types, fan_out, queue)
 
 
 def notices_consumer(queue: Jobs | None = None) -> Consumer:
-    """Return the consumer that makes notices of events; those that it cannot handle go to `queue`."""
+    """Return the consumer that makes notices from events; events that it cannot handle go to `queue`."""
     return Consumer("webhooks-notices", WebhooksConsumerOffset, tuple(NoticeEventType), record_notices, queue)
 
 
 async def run_notice_sender(service: Service, state: MailServerState) -> None:
-    """Send letters, if there is a mail server; `state` is told whether it takes them."""
+    """Send letters; without a mail server suppress waiting notices. `state` shows whether the server accepts
+    letters.
+    """
     config = webhooks_settings()
     if config.sends_email:
         reports = ReportPdfs(pdf_reader(service), config.notices_max_pdf_mb * 1024 * 1024)
@@ -56,21 +58,21 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
         finally:
             reports.close()
     while True:
-        # Also those that could not be told as messages.
+        # Also notices that could not be sent as messages.
         if count := await outcomes.suppress_waiting(service.database):
             log.warning("notices waited for e-mail, which is switched off", count=count)
         await asyncio.sleep(SUPPRESS_SECONDS)
 
 
 def accounts_consumer(queue: Jobs | None = None) -> Consumer:
-    """Return the consumer that links accounts by codes, and stores what became of messages to people."""
+    """Return the consumer that links accounts by codes and stores the outcomes of messages with notices."""
     return Consumer(
         "webhooks-notice-accounts", WebhooksConsumerOffset, ACCOUNT_EVENT_TYPES, handle_account_events, queue
     )
 
 
 async def run_notice_messages(service: Service) -> None:
-    """Write notices down that are due as messages in networks, and hand them over to ingest."""
+    """Store messages with the notices that are due in networks, and hand them over to ingest."""
     config = webhooks_settings()
     front_end_url = config.front_end_url or service.settings.public_url
     while True:
@@ -83,7 +85,7 @@ async def run_notice_messages(service: Service) -> None:
 
 
 async def run_dispatcher(service: Service) -> None:
-    """Run the dispatcher, which sends due deliveries."""
+    """Send due deliveries until cancelled."""
     production = service.settings.environment == "production"
     await Dispatcher(service.database, webhooks_settings(), https_only=production).run()
 

@@ -10,13 +10,13 @@ from services.webhooks.schemas.events import FeedEvent
 from services.webhooks.schemas.stream import StreamEnded, StreamEndReason, StreamOpened
 from services.webhooks.stream.frames import example_event
 
-# Like the OpenAPI document: a description, no resource of the API.
+# Left out of the OpenAPI document, as that document itself is: it describes the API, it is no resource of it.
 router = APIRouter(include_in_schema=False)
 
 
 @cache
 def document_body() -> bytes:
-    """Return the document as it is sent."""
+    """Return the AsyncAPI document as JSON bytes."""
     ended = StreamEnded(reason=StreamEndReason.SHUTDOWN, detail="This process shuts down: open the stream again")
     stream = {
         "stream.opened": StreamMessage(StreamOpened, "The first message of a stream", {"position": "0.42"}),

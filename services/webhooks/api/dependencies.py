@@ -1,4 +1,4 @@
-"""What a caller of the webhook routes needs."""
+"""Dependencies that return the caller with the right that a webhook route requires."""
 
 from typing import Annotated
 

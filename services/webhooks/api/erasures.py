@@ -1,4 +1,4 @@
-"""The route by which ingest commands the erasure of a citizen's words in deliveries."""
+"""Internal route: ingest requests the erasure of a citizen's texts in deliveries."""
 
 from typing import Annotated
 
@@ -17,5 +17,5 @@ IngestService = Annotated[ServiceCaller, require_service("ingest")]
 async def erase_words(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseDeliveries
 ) -> DeliveriesErased:
-    """Erase the words in the deliveries of events about these subjects. Idempotent."""
+    """Erase the citizen's texts in the deliveries of events about these subjects. Idempotent."""
     return DeliveriesErased(deliveries=await erase_deliveries(session, body.subject_ids))

@@ -65,13 +65,13 @@ async def list_events(
 ) -> EventFeed:
     """Return events in order of position, each exactly once. Organisation staff see events of their organisation.
 
-    An unknown type or pattern answers 422, a type that needs a right the caller lacks 403, also one that a pattern
-    names. `after=now` starts after the newest event. Events are kept for at least a year: a reader that was away
-    longer gets 410, which says where to continue.
+    An unknown type or pattern gets 422. A type that needs a right the caller lacks gets 403, also if a pattern
+    names it. `after=now` starts after the newest event. Events are kept for at least a year: a reader that was
+    away longer gets 410, which says where to continue.
 
-    With `wait` the response comes as soon as there is an event that the caller may read, at the latest after so
-    many seconds with no items. A waiting request counts as an open event stream: too many get 429 (of one caller)
-    or 503 (of the process) with `Retry-After`.
+    With `wait` the response comes as soon as there is an event that the caller may read, or without items after
+    `wait` seconds. A waiting request counts as an open event stream: too many of them get 429 (of one caller) or
+    503 (of the process) with `Retry-After`.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     event_types = event_feed.resolve_types(caller, asked)

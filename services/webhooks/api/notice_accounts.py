@@ -24,7 +24,7 @@ router = APIRouter(tags=["notices"], responses=responses(Unauthenticated, Forbid
 
 @router.get("/me/notice-accounts", summary="The caller's accounts in networks that notices may go to")
 async def list_notice_accounts(session: ReadTransaction, caller: CallerDep) -> list[NoticeAccount]:
-    """Return one for each network in which this installation sends notices, linked or not; for people only."""
+    """Return an account for each network in which notices are sent, linked or not. For people only."""
     person_id = await preferences.own_id(session, caller)
     known = await accounts.accounts_of(session, person_id)
     shown = []
@@ -53,9 +53,10 @@ async def list_notice_accounts(session: ReadTransaction, caller: CallerDep) -> l
 async def create_notice_account_code(
     session: WriteTransaction, caller: CallerDep, body: NewAccountCode
 ) -> NoticeAccountCode:
-    """Return a code for half an hour. Whoever writes it to the page as a direct message, and nothing else, gets
-    the caller's notices there; the page answers that the account is linked. An earlier code ends, a linked account
-    stays.
+    """Return a code that is valid for half an hour and links an account in the network.
+
+    The account that sends the page a direct message with only the code gets the caller's notices; the page
+    confirms it in an answer. An earlier code becomes invalid; an account that is already linked stays linked.
 
     409: this installation sends no notices in the network.
     """
@@ -75,7 +76,7 @@ async def create_notice_account_code(
 async def delete_notice_account(
     session: WriteTransaction, caller: CallerDep, network: Annotated[str, Path(examples=["vk"])]
 ) -> Response:
-    """Send no more notices there: what waits, and what was chosen for the network, goes by e-mail."""
+    """Unlink the account: waiting notices, and the kinds sent to this network, go by e-mail from now on."""
     await accounts.unlink(session, await preferences.own_id(session, caller), network)
     return Response(status_code=204)
 

@@ -1,6 +1,6 @@
-"""Pages that links of letters open, without signing in: confirm an address, unsubscribe.
+"""Pages that links in letters open without signing in: confirm an address, unsubscribe.
 
-Opening a page changes nothing, since mail programs open links by themselves; its button does.
+Opening a page changes nothing, since mail programs open links by themselves; its button makes the change.
 """
 
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from shared.service import UncheckedWriteTransaction
 router = APIRouter(prefix="/notices", tags=["notices"], responses=responses(NotFound))
 
 Token = Annotated[str, Query(max_length=1000, description="From the letter")]
-# No script, no other source, and no sending of the secret in the address to anybody.
+# No scripts, no content from elsewhere, and no `Referer`: the address contains a secret.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
     "frame-ancestors 'none'; base-uri 'none'",
@@ -56,7 +56,7 @@ def _unsubscription(token: str) -> links.Unsubscription:
 
 @router.get("/unsubscription", summary="Page that ends notices", response_class=HTMLResponse, responses=_PAGE)
 async def show_unsubscription(token: Token) -> HTMLResponse:
-    """Return a page with a button that ends the kinds of notices of the letter."""
+    """Return a page with a button that unsubscribes from the kinds of notices in the letter."""
     wanted = _unsubscription(token)
     return _html(
         "Отписаться от уведомлений",
@@ -69,9 +69,9 @@ async def show_unsubscription(token: Token) -> HTMLResponse:
 
 @router.post("/unsubscription", summary="End notices with one click", response_class=HTMLResponse, responses=_PAGE)
 async def end_notices(token: Token, session: UncheckedWriteTransaction) -> HTMLResponse:
-    """End the kinds of notices of the letter; mail programs send this by themselves (RFC 8058)."""
+    """Unsubscribe from the kinds of notices in the letter. Mail programs send this request (RFC 8058)."""
     wanted = _unsubscription(token)
-    # Whoever has the letter may do this, not only its addressee.
+    # Not the person's id: anybody who has the letter can use the link.
     recorder.set_actor(session, f"link:{wanted.person_id}")
     await preferences.unsubscribe(session, wanted.person_id, wanted.kinds)
     return _html("Вы отписались", f"Письма больше не придут: {_kinds(wanted)}.")

@@ -64,7 +64,7 @@ def _settings(settings: tables.NoticeSettings, response: Response) -> NoticeSett
 
 @router.get("/me/notice-settings", summary="How the caller wants to be notified")
 async def get_notice_settings(session: ReadTransaction, caller: CallerDep, response: Response) -> NoticeSettings:
-    """Return the choices for all kinds, defaults included, and the address; for people only."""
+    """Return the caller's choices for all kinds, defaults included, and the address. For people only."""
     person_id = await preferences.own_id(session, caller)
     return _settings(await preferences.get(session, person_id), response)
 
@@ -81,8 +81,8 @@ async def update_notice_settings(
     """Change the given fields. A new address is used once its owner has opened the link that is sent there.
     `channels` names a network only for a linked account (`/me/notice-accounts`).
 
-    Nobody is notified outside the working hours of their organisation, except of escalations of urgent appeals
-    with `urgent_at_any_hour`.
+    Notices are sent in the working hours of the person's organisation. Only escalations of urgent appeals are sent
+    at any hour, if `urgent_at_any_hour` is true.
     """
     person_id = await preferences.own_id(session, caller)
     settings = await preferences.lock(session, person_id, version)
@@ -118,7 +118,7 @@ async def set_notice_address(
 ) -> NoticeAddress:
     """Set the address; null removes it. It is used once its owner has opened the link that is sent there.
 
-    A confirmed address that is replaced gets a letter that says so.
+    If somebody else replaces or removes a person's confirmed address, the old address gets a letter about it.
     """
     await preferences.require_person(session, caller, person_id)
     settings = await preferences.lock(session, person_id, version)
@@ -138,7 +138,7 @@ async def list_own_notices(
     paging: PagingDep,
     response: Response,
 ) -> Page[Notice]:
-    """Return the caller's notices with their outcomes, also those that no letter contained."""
+    """Return the caller's notices with their outcomes, also notices that were not sent."""
     person_id = await preferences.own_id(session, caller)
     rows = await notice_lists.list_own(session, person_id, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
@@ -154,7 +154,7 @@ async def list_notices(
     paging: PagingDep,
     response: Response,
 ) -> Page[Notice]:
-    """Return the notices of people of the caller's organisations: `status=failed` shows who was not reached."""
+    """Return notices of people in the caller's organisations; `status=failed` shows undelivered ones."""
     rows = await notice_lists.list_notices(session, caller, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=_NOTICES.validate_python(items, from_attributes=True), next_cursor=cursor)

@@ -1,4 +1,4 @@
-"""What callers see of deliveries, attempts and the health of endpoints: citizens' words are masked."""
+"""Response models of deliveries, attempts and the health of endpoints, with personal data masked."""
 
 import re
 
@@ -21,7 +21,7 @@ _HTTP_STATUS = re.compile(r"HTTP \d{3}")
 
 
 def present_delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
-    """Return the delivery as it is shown: its body is masked, and null without the right to read the event."""
+    """Return the response model of a delivery. Its body is masked; null if the caller may not read the event."""
     shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
     may_read = EVENT_RIGHTS[row.event_type] in caller.rights
     shown.payload = mask_personal_data(row.payload) if may_read else None
@@ -32,7 +32,7 @@ def present_delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeli
 
 
 def _error(error: str | None, *, may_read: bool) -> str | None:
-    """Return why an attempt failed, masked; only the status for those who may not read the event."""
+    """Return why an attempt failed, masked; only the HTTP status if the caller may not read the event."""
     if error is None or may_read:
         return mask(error) if error else error
     status = _HTTP_STATUS.match(error)
@@ -40,7 +40,7 @@ def _error(error: str | None, *, may_read: bool) -> str | None:
 
 
 def present_attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAttempt:
-    """Return the attempt as it is shown; a receiver may have repeated what it got."""
+    """Return the response model of an attempt, masked: the response may repeat the delivery."""
     shown = WebhookAttempt.model_validate(row, from_attributes=True)
     masked = {
         name: mask(value)
@@ -51,7 +51,7 @@ def present_attempt(row: tables.WebhookAttempt, *, may_read: bool) -> WebhookAtt
 
 
 def present_health(endpoint: tables.WebhookEndpoint, found: EndpointHealth) -> WebhookHealth:
-    """Return the health of an endpoint as it is shown."""
+    """Return the response model of an endpoint's health."""
     stored, last = found.stored, found.last_attempt
     failures = stored.consecutive_failures if stored is not None else 0
     state = WebhookHealthState.FAILING if failures else WebhookHealthState.OK

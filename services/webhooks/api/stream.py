@@ -42,7 +42,7 @@ async def _slot_by_ticket(
         Query(max_length=200, description="A ticket of `POST /stream/tickets`, instead of an access token"),
     ] = None,
 ) -> AsyncIterator[Slot | None]:
-    """Authenticate the caller by the ticket, if there is one. A refusal by a limit leaves it unused."""
+    """Authenticate the caller by the ticket, if there is one. A refusal by a limit does not use it up."""
     if ticket is None:
         yield None
         return
@@ -56,13 +56,13 @@ async def _slot_by_ticket(
         yield slot
 
 
-# The ticket is used before the right is checked: it says who the caller is.
+# The ticket identifies the caller, so it is used before the right is checked.
 SlotByTicket = Annotated[Slot | None, Depends(_slot_by_ticket)]
 EventReader = Annotated[Caller, require_right(Right.EVENTS_READ)]
 
 
 async def _slot(by_ticket: SlotByTicket, caller: EventReader, service: ServiceDep) -> AsyncIterator[Slot]:
-    """Hold a slot until the response has ended."""
+    """Hold one of the process's stream slots until the response has ended."""
     if by_ticket is not None:
         yield by_ticket
         return
@@ -112,11 +112,11 @@ async def stream_events(
 ) -> EventStream:
     """Send the events of the feed as they happen: `id` is the position, `event` the type, `data` the event.
 
-    Organisation staff get events of their organisation. Open the stream again with `Last-Event-ID` after a break:
-    nothing is lost and nothing comes twice. A comment comes after 15 seconds without events. The stream ends when
-    the access token expires, the caller's access changes, or the caller reads too slowly: the last message,
-    `stream.ended`, has the reason. A position whose events were deleted gets 410; without the header
-    `Authorization`, since `EventSource` shows no status, a stream that ends with the reason `gone`.
+    Organisation staff get events of their organisation. After a break open the stream again with
+    `Last-Event-ID`: no event is lost or sent twice. After 15 seconds without events a comment is sent. The stream
+    ends when the access token expires, the caller's access changes, or the caller reads too slowly: the last
+    message, `stream.ended`, has the reason. A position whose events were deleted gets 410. A request without the
+    header `Authorization` gets a stream that ends with the reason `gone` instead: `EventSource` hides the status.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     wanted = event_feed.resolve_types(caller, asked, "type")
@@ -131,9 +131,9 @@ async def stream_events(
     async with live.reading(within=READ_WAIT_SECONDS), service.database.read() as session:
         if start is None:
             start, at_end = await event_feed.last_position(session), True
-        elif "authorization" in request.headers:  # only `EventSource`, which sends no header, hides the status
+        elif "authorization" in request.headers:  # `EventSource` sends no header, and hides a status 410
             await event_feed.refuse_expired(session, start)
-        # Last: a later change of access has an event after the position.
+        # Checked after the position is read: the event of a later change of access is after the position.
         if not await token_recheck.callers_with_access(session, [caller]):
             raise token_recheck.access_changed()
     return EventStream(live, service.database, listener, start, at_end=at_end)

@@ -79,6 +79,6 @@ async def retry_webhook_delivery(
 ) -> WebhookDeliveryWithPayload:
     """Send the delivery now, with the same `webhook-id` and a new round of attempts.
 
-    A delivered one is sent again too.
+    Also for a delivery that was accepted before.
     """
     return present_delivery(caller, await deliveries.retry(session, caller, delivery_id))

@@ -124,8 +124,8 @@ async def create_webhook_endpoint(
     Each event type needs a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: the
     endpoint receives what the owner may read, for as long as they may. Personal data in citizens' texts is masked.
     `personal_data: true` asks for unmasked texts: this needs the right to read appeals and messages, a host that
-    the operator has listed, and the consent of somebody with `webhooks:consent`; their own request counts as
-    consent.
+    the operator has listed, and the consent of a person with `webhooks:consent`; a request by such a person
+    counts as consent.
     """
     await _check_url(body.url)
     made: list[str] = []
@@ -251,8 +251,8 @@ async def rotate_webhook_secret(
 ) -> WebhookEndpointWithSecret:
     """Issue a new secret, which only this response contains.
 
-    For 24 hours each attempt is signed with both secrets. With `If-Match` a repeated request issues
-    no other secret.
+    For 24 hours each attempt is signed with both secrets. With `If-Match` a repeated request gets 412
+    instead of another secret.
     """
     try:
         endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id, seen.version)
@@ -277,7 +277,7 @@ async def send_webhook_test(
 ) -> WebhookDeliveryWithPayload:
     """Return the pending test delivery; request it again for its result.
 
-    `RateLimit` says how many tests are left.
+    The header `RateLimit` says how many tests are left this minute.
     """
 
     async def work() -> WebhookDeliveryWithPayload:
@@ -303,10 +303,10 @@ async def replay_webhook_events(
     body: WebhookReplayRequest,
     once: Once,
 ) -> WebhookReplay:
-    """Queue what failed, every event of a time, or one event, with the same `webhook-id` as before.
+    """Queue failed deliveries, all events of a period, or one event, with the same `webhook-id` as before.
 
     `all` includes events that were never sent because the endpoint was inactive or suspended, or did not exist.
-    Replayed deliveries are spread over time, so that new events go ahead of them.
+    Replayed deliveries are spread over time, so that they do not delay new events.
     """
 
     async def work() -> WebhookReplay:

@@ -1,4 +1,4 @@
-"""Attempts of deliveries: what one claimed, how the receiver answered, and what is stored of it."""
+"""Attempts of deliveries: the claimed delivery, the receiver's answer, and how both are recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from shared.ids import new_id
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 HTTP_GONE = 410
-# As much of the response is kept for the history of attempts, head and body each.
+# Characters of the response head, and of its body, that the history of attempts keeps.
 RESPONSE_KEPT = 1_024
-# As much of the body is in the error of the delivery.
+# Characters of the response body that the delivery's `last_error` contains.
 RESPONSE_EXCERPT = 200
 
-# The delivery of a stale claim may have been purged meanwhile, or its words erased: then the response is not kept.
+# After a stale claim the delivery may have been purged or its texts erased meanwhile: the response is not kept.
 _INSERT_ATTEMPT = text(
     """
     INSERT INTO webhook_attempts (delivery_id, id, number, started_at, duration_ms, response_status, response_head,
@@ -44,7 +44,7 @@ _INSERT_ATTEMPT = text(
 
 @dataclass(frozen=True)
 class ClaimedDelivery:
-    """A delivery that this worker holds until its lease ends."""
+    """A delivery that this worker has leased."""
 
     id: UUID
     endpoint_id: UUID
@@ -60,7 +60,7 @@ class ClaimedDelivery:
 
 @dataclass(frozen=True)
 class Answer:
-    """How the receiver answered; without an error it has accepted the delivery.
+    """How the receiver answered; `error` is None if it accepted the delivery.
 
     `head` and `body` are the start of the response. `requested_wait`: how long the receiver asks to wait before
     the next attempt.
@@ -84,7 +84,7 @@ class AttemptResult:
 
     @property
     def error(self) -> str | None:
-        """Return why it failed; None for an accepted delivery."""
+        """Return why the attempt failed, with an excerpt of the response; None for an accepted delivery."""
         answer = self.answer
         if answer.status is not None and answer.error is not None and answer.body:
             return f"{answer.error}: {answer.body[:RESPONSE_EXCERPT].strip()}"
@@ -92,7 +92,7 @@ class AttemptResult:
 
 
 async def record_results(session: WriteSession, results: Sequence[AttemptResult], now: datetime) -> None:
-    """Store the attempts, their results in deliveries that have not been claimed again, and the endpoints' health.
+    """Store the attempts and the endpoints' health; update deliveries that have not been claimed again.
 
     Lock order: endpoints before deliveries, each by id, to avoid deadlocks.
     """
@@ -105,7 +105,7 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
     ordered = sorted(results, key=lambda result: result.claim.id)
     rows = WebhookDelivery.__table__
     new_status = bindparam("new_status", type_=Text)
-    # The endpoint was deactivated during the attempt: a failed one is not tried again.
+    # The endpoint was deactivated during the attempt, which failed its deliveries: do not try again.
     stays_failed = and_(new_status == "pending", rows.c.status == "failed")
     statement = (
         update(WebhookDelivery)
@@ -125,7 +125,7 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
 
 
 def outcomes_by_endpoint(results: Sequence[AttemptResult]) -> list[AttemptOutcomes]:
-    """Return what became of the attempts of each endpoint, in the order in which they ended."""
+    """Return the combined outcome of each endpoint's attempts, counted in the order in which they ended."""
     found: dict[UUID, AttemptOutcomes] = {}
     for result in sorted(results, key=lambda one: one.started_at + timedelta(seconds=one.seconds)):
         endpoint_id, accepted = result.claim.endpoint_id, result.error is None

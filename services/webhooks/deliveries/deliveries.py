@@ -62,14 +62,14 @@ async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> Webho
         )
     )
     if delivery is None:
-        raise NotFound(f"No delivery {delivery_id}")
+        raise NotFound("No such delivery")
     return delivery
 
 
 async def list_attempts(
     session: AsyncSession, delivery: WebhookDelivery, paging: Paging
 ) -> Sequence[WebhookAttempt]:
-    """Return the attempts of the delivery that are kept, newest first, one more than the page holds."""
+    """Return the stored attempts of the delivery, newest first, one more than the page holds."""
     query = select(WebhookAttempt).where(WebhookAttempt.delivery_id == delivery.id)
     after = paging.after((WebhookAttempt.id,), (UUID,))
     if after is not None:
@@ -78,7 +78,7 @@ async def list_attempts(
 
 
 async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
-    """Schedule the delivery for now, with the same id and a new round of attempts; delivered ones too.
+    """Schedule the delivery for now, also a delivered one, with the same id and a new round of attempts.
 
     Raise `Conflict` for an endpoint that is inactive or suspended.
     """
@@ -88,12 +88,12 @@ async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> Web
         select(WebhookEndpoint).where(WebhookEndpoint.id == delivery.endpoint_id).with_for_update(read=True)
     )
     if endpoint is None:
-        raise NotFound(f"No delivery {delivery_id}")
+        raise NotFound("No such delivery")
     require_receiving(endpoint)
     await session.refresh(delivery, with_for_update=True)
     delivery.status = "pending"
     delivery.attempts = 0
-    # The result of an attempt that is under way is not that of the new round.
+    # Without the claim, the result of an attempt that is under way is not recorded for the new round.
     delivery.last_attempt_at = None
     delivery.next_attempt_at = clock.now()
     delivery.delivered_at = None

@@ -1,4 +1,4 @@
-"""Rows of deliveries: which endpoints receive an event, and the bodies that they get."""
+"""Build the rows of deliveries: which endpoints receive an event, and the body for each."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from shared.tables.registry import Organisation
 
 @dataclass(frozen=True)
 class Subscriber:
-    """An endpoint that may receive, locked by the caller."""
+    """An endpoint that may receive events; the caller has locked its row."""
 
     id: UUID
     organisation_id: UUID | None
     event_types: Sequence[str]
 
     def receives(self, event: Event) -> bool:
-        """Return whether it subscribes to events of this type and organisation."""
+        """Return whether the endpoint subscribes to the event's type and organisation."""
         return event.type in self.event_types and self.organisation_id in {None, event.organisation_id}
 
 
@@ -41,7 +41,7 @@ async def delivery_rows(
 ) -> list[dict[str, Any]]:
     """Return a row for each event and each endpoint that receives it, due now, in the order of the events.
 
-    `without_text`: events whose bodies get no text.
+    `without_text`: ids of events whose bodies get no text of the citizen.
     """
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
     event_types = {kind for subscriber in subscribers for kind in subscriber.event_types}

@@ -44,8 +44,8 @@ log = get_logger(__name__)
 IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 LEASE_MARGIN = timedelta(seconds=30)
-# One endpoint gets at most half of all concurrent attempts. An endpoint whose last attempt failed gets only this
-# many, so that a receiver that always times out does not delay the others.
+# Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts. The limit
+# is low, so that a receiver that always times out does not delay the others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 
 _ANY_DUE = text(
@@ -103,7 +103,7 @@ class Dispatcher:
 
     def __init__(self, database: Database, settings: WebhooksSettings, *, https_only: bool) -> None:
         self._database = database
-        # Decrypting takes a fifth of the time of an attempt.
+        # Cached, because decrypting takes a fifth of the time of an attempt.
         self._decrypt = lru_cache(maxsize=1_024)(SecretCipher(settings.encryption_keys).decrypt)
         self._allowed = settings.webhooks_allowed_networks
         self._hosts = settings.webhooks_personal_data_hosts
@@ -131,7 +131,7 @@ class Dispatcher:
         )
 
     async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
-        """Claim up to `limit` due deliveries, those due longest first, and commit. Return those that may be sent.
+        """Claim up to `limit` due deliveries, earliest due first, and commit. Return those that may be sent.
 
         `in_flight` counts the running attempts of each endpoint: none gets more than its share.
         """
@@ -155,9 +155,9 @@ class Dispatcher:
         return await self._filter_entitled(claims)
 
     async def _filter_entitled(self, claims: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
-        """Return the claims whose owners may read the event now.
+        """Return the claims whose endpoint's owner may read the event now.
 
-        Fail the others and suspend unentitled endpoints.
+        Fail the other deliveries and suspend endpoints whose owner lacks the rights.
         """
         if not claims:
             return []
@@ -173,7 +173,7 @@ class Dispatcher:
             if why is not None:
                 refused[claim.id] = why
         if refused:
-            # A transaction of its own: the claim locks deliveries, and endpoints are locked before deliveries.
+            # A separate transaction, because endpoints must be locked before deliveries, which the claim locks.
             async with self._database.write() as session:
                 await entitlements.suspend_unentitled(session, by_endpoint)
                 await pending_deliveries.fail_deliveries(session, refused)
@@ -187,7 +187,7 @@ class Dispatcher:
         return bool((await self._database.execute_alone(_ANY_DUE, {"now": clock.now()})).is_any_due)
 
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
-        """Send the delivery once. Every failure of the receiver or the connection becomes a result."""
+        """Send the delivery once and return the result, also for a failure of the receiver or the connection."""
         started_at, begun = clock.now(), time.perf_counter()
         answer = await self._send(http, claim)
         return AttemptResult(claim, started_at, time.perf_counter() - begun, answer)
@@ -202,7 +202,7 @@ class Dispatcher:
             "data": claim.payload["data"],
         }
         if not claim.personal_data:
-            # Written while the endpoint was allowed to receive unmasked texts, and no longer is.
+            # The body may have been stored while the endpoint was still allowed to receive unmasked texts.
             ordered["data"] = mask_personal_data(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
@@ -233,7 +233,8 @@ class Dispatcher:
             await record_results(session, results, clock.now())
             dead = await health.failing_for(session, failing, self._disable_after) if failing else ()
         if gone or dead:
-            # A transaction of its own: the first one holds shared locks of the endpoints, as others may do.
+            # A separate transaction: the first one holds shared locks of the endpoints, and so may other workers;
+            # to upgrade them to exclusive locks could deadlock.
             async with self._database.write() as session:
                 await disabling.disable_gone(session, gone)
                 await disabling.disable_failing(session, dead, self._disable_after)
@@ -258,7 +259,8 @@ class Dispatcher:
                         in_flight, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
                     if done:
-                        # Fast receivers answer almost together: one transaction then records many results.
+                        # Fast receivers answer almost at once: wait a little, to record many results in one
+                        # transaction.
                         await asyncio.sleep(RECORD_BATCH_SECONDS)
                         done = {task for task in in_flight if task.done()}
                         for task in done:
@@ -272,8 +274,8 @@ class Dispatcher:
 
 async def _answer(response: aiohttp.ClientResponse) -> Answer:
     accepted = 200 <= response.status < 300
-    # Of an accepted delivery what has come with the head: nothing is waited for. An excerpt is enough for the
-    # receiver's owner; the rest of the response is not read.
+    # Keep only the start of the body. If the delivery was accepted, do not wait for a body: take what came with
+    # the head.
     content = response.content
     start = content.read_nowait(RESPONSE_KEPT) if accepted else await content.read(RESPONSE_KEPT)
     head = "\n".join(

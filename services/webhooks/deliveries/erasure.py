@@ -1,4 +1,4 @@
-"""Erase the words of a citizen in stored deliveries, sent or not."""
+"""Erase the texts of a citizen in stored deliveries, sent or not."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,14 +15,14 @@ from shared.database.sessions import WriteSession
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhooksConsumerOffset, WebhooksIdempotency
 
-# Fields that the erasure of an event replaces (`erase_events` in the database), as far as deliveries contain them.
+# Fields of deliveries that the erasure of an event replaces (function `erase_events` in the database).
 ERASED_FIELDS = frozenset({"url", "reply_url", "reason", "external_ids", "thread_key", "author_key", "reply_to"})
 
 
 async def erase_deliveries(session: WriteSession, subject_ids: Sequence[UUID]) -> int:
-    """Erase the text in deliveries, what their events lost, and the responses; return how many there are.
+    """Erase texts, fields erased in the events, and responses in deliveries; return the number of deliveries.
 
-    Waits for the batch of events of which deliveries are being made. Idempotent.
+    Waits until the fan-out has finished its current batch of events. Idempotent.
     """
     await session.execute(
         select(WebhooksConsumerOffset.position)
@@ -41,7 +41,7 @@ async def erase_deliveries(session: WriteSession, subject_ids: Sequence[UUID]) -
             "id": delivery.id,
             "payload": _without_words(delivery.payload, event_data),
             "last_error": None,
-            # The result of an attempt that is under way is not stored: its receiver may answer with the words.
+            # The result of an attempt that is under way is not stored: the response may repeat the erased text.
             "last_attempt_at": None,
         }
         for delivery, event_data in rows.all()

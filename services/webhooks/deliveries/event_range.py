@@ -1,4 +1,4 @@
-"""Positions of the events of a time."""
+"""Find feed positions by time."""
 
 from datetime import datetime, timedelta
 
@@ -7,20 +7,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.tables.common import Event
 
-# Events are numbered after the commit, so one of a long transaction has a later position than newer ones.
+# How far the order of positions may differ from the order of `created_at`: events are numbered after the commit,
+# so an event of a long transaction gets a later position than newer events.
 DISORDER = timedelta(hours=1)
 
 
 async def first_position(session: AsyncSession, moment: datetime) -> int:
     """Return the position at which events become at least as new as `moment`, found by bisection.
 
-    All events that are newer by `DISORDER` are at or after it, all that are older by as much are before it.
+    Events newer than `moment` by `DISORDER` are at or after this position, older ones by `DISORDER` before it.
     """
     oldest, newest = (await session.execute(select(func.min(Event.position), func.max(Event.position)))).one()
     low, high = oldest or 0, (newest or 0) + 1
     while low < high:
         middle = (low + high) // 2
-        # Positions have gaps where an epoch begins.
+        # The next event at or after `middle`: positions have gaps where an epoch begins.
         event = (
             await session.execute(
                 select(Event.position, Event.created_at)

@@ -1,4 +1,4 @@
-"""Fan-out of events to deliveries: one per event and endpoint.
+"""Fan-out of events: one delivery per event and subscribed endpoint.
 
 Deliveries are written in the transaction that moves the consumer's offset.
 """
@@ -24,13 +24,12 @@ CONSUMER = "webhooks-fanout"
 async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     """Write a delivery for each event and each endpoint that subscribes to it and whose owner may read it.
 
-    Endpoints whose owner has lost the rights are suspended first; registry's events about changed access trigger
-    this.
+    Endpoints whose owner has lost the rights are suspended first.
     """
     hosts = webhooks_settings().webhooks_personal_data_hosts
     entitled = await entitlements.load_entitlements(session, hosts)
     await entitlements.suspend_unentitled(session, entitled)
-    # Shared locks: wait for a concurrent change or deletion of an endpoint, so that no delivery misses it.
+    # Shared locks wait for a concurrent change or deletion of an endpoint, so that the change is seen here.
     endpoints = (
         await session.execute(
             select(
@@ -52,5 +51,6 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     await insert_rows(session, WebhookDelivery, rows, skip_conflicts=True)
 
 
-# Events about changed access: they suspend endpoints whose owner has lost the rights, even without other events.
+# Events about changed access, consumed too: endpoints whose owner has lost the rights are suspended even if no
+# deliverable event comes.
 ACCESS_EVENT_TYPES = ("person.changed", "client.changed", "organisation.changed")

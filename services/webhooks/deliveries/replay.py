@@ -1,7 +1,7 @@
-"""Replay of events to one endpoint: of all that failed, of a time, or of one event.
+"""Replay of events to one endpoint: of failed deliveries, of a period, or of one event.
 
-Each replayed delivery is due a little after the one before: the endpoint's new events, which are due at once, go
-ahead of those that are not due yet.
+Each replayed delivery is due a little after the previous one, so that new events, which are due at once, do not
+wait for the whole replay.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,18 +34,18 @@ from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksConsumerOffset
 
-# How many deliveries one request queues, and how many events it looks through for them.
+# How many deliveries one request queues, and how many events it reads to find them.
 REPLAYED_AT_ONCE = 1_000
 LOOKED_THROUGH_AT_ONCE = 20_000
 
-# A new round of attempts, also of what was delivered.
-# Without the claim: the result of an attempt that is under way is not that of the new round.
+# Starts a new round of attempts, also for a delivered event. `last_attempt_at` is cleared, so that the result of
+# an attempt that is under way is not recorded for the new round.
 REQUEUED = {"status": "pending", "attempts": 0, "delivered_at": None, "last_attempt_at": None}
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What to replay: deliveries that exist, in order, or events, some of which have none; where to continue."""
+    """What to replay, in order: existing deliveries, or events with or without one; and where to continue."""
 
     deliveries: Sequence[UUID] = ()
     events: Sequence[Event] = ()
@@ -60,19 +60,19 @@ async def replay(
     endpoint_id: UUID,
     request: WebhookReplayRequest,
 ) -> WebhookReplay:
-    """Queue what the request names for the endpoint, with the ids of the events; what is pending already stays.
+    """Queue the requested events for the endpoint, with their ids; deliveries already pending stay as they are.
 
-    Raise `Invalid` for a request that does not fit its kind, `NotFound` for an unknown endpoint or event,
+    Raise `Invalid` for missing or inapplicable fields, `NotFound` for an unknown endpoint or event,
     `Conflict` for an endpoint that may not receive.
     """
     _check(request)
     if request.what is WebhookReplayKind.ALL and request.since is not None:
         request = request.model_copy(update={"since": max(request.since, _oldest_replayed())})
-    # Before anything is locked that others need.
+    # Read before the locks are taken, which other transactions wait for.
     bounds = await _bounds(session, request) if request.what is WebhookReplayKind.ALL else None
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"replay {endpoint_id}", 0))))
     # Lock order: the offset of the fan-out before endpoints, as in the fan-out itself, to avoid deadlocks. It also
-    # keeps an erasure out, which would miss a delivery that is written with the words it has just erased.
+    # blocks a concurrent erasure, which would miss deliveries that are being written with the texts it erases.
     fanned_out = await session.scalar(
         select(WebhooksConsumerOffset.position)
         .where(WebhooksConsumerOffset.consumer == CONSUMER)
@@ -81,10 +81,12 @@ async def replay(
     endpoint = await endpoints.get(session, caller, endpoint_id, lock="share")
     endpoints.require_receiving(endpoint)
     if await health.count_deliveries(session, endpoint.id, "pending") >= health.MAX_COUNTED:
-        raise Conflict(f"{health.MAX_COUNTED:,} deliveries or more wait for this endpoint: replay when fewer do")
+        raise Conflict(
+            f"{health.MAX_COUNTED:,} deliveries or more wait for this endpoint: try again when fewer wait"
+        )
     entitled = await entitlements.load_entitlements(session, settings.webhooks_personal_data_hosts, {endpoint.id})
     if (reason := entitled[endpoint.id].suspension_reason) is not None:
-        raise Conflict(f"The endpoint may not receive, because {reason}: take it over first")
+        raise Conflict(f"The endpoint may not receive events, because {reason}: take it over first")
     now = clock.now()
     match request.what:
         case WebhookReplayKind.FAILED:
@@ -96,7 +98,7 @@ async def replay(
             found = await _one(session, endpoint, request)
     spread = timedelta(seconds=1 / settings.webhooks_replays_per_second)
     first_due = now if request.what is WebhookReplayKind.EVENT else await _end_of_queue(session, endpoint, now)
-    # Before the missing ones are looked for: one that is purged meanwhile would be in neither.
+    # Lock existing deliveries before looking for missing ones: a delivery purged in between would be in neither.
     existing = await _lock_finished(session, endpoint, found)
     missing = await _missing(session, endpoint, found.events, entitled, now)
     in_order = found.deliveries or [event.id for event in found.events]
@@ -114,7 +116,7 @@ async def replay(
             update(WebhookDelivery),
             [{"id": of, "next_attempt_at": due[key]} | REQUEUED for key, of in existing.items()],
         )
-    # The audit entry of the endpoint is enough: what was queued follows from the request.
+    # No audit rows of deliveries: an audit row of the endpoint records the replay.
     await recorder.record(session, WebhookDelivery)
     await recorder.record_action(session, WebhookEndpoint.__tablename__, str(endpoint.id))
     return WebhookReplay(
@@ -126,7 +128,7 @@ async def replay(
 
 
 def _check(request: WebhookReplayRequest) -> None:
-    """Raise `Invalid` naming the field that is missing, or does not belong to this kind of replay."""
+    """Raise `Invalid` naming a missing field, or a field that this kind of replay does not take."""
     of_event = request.what is WebhookReplayKind.EVENT
     fields = {"since", "until", "after", "event_id"}
     allowed = {"event_id"} if of_event else {"since", "until"}
@@ -134,18 +136,19 @@ def _check(request: WebhookReplayRequest) -> None:
         allowed |= {"after"}
     for name in sorted(fields - allowed):
         if getattr(request, name) is not None:
-            raise Invalid.field(f"/{name}", f"Leave it out with `what: {request.what}`")
+            raise Invalid.field(f"/{name}", f"This field does not apply to `what: {request.what}`: leave it out")
     needed = "event_id" if of_event else "since"
     if getattr(request, needed) is None:
-        raise Invalid.field(f"/{needed}", f"It is needed with `what: {request.what}`")
+        raise Invalid.field(f"/{needed}", f"This field is required with `what: {request.what}`")
     if request.since is not None and request.until is not None and request.until <= request.since:
-        raise Invalid.field("/until", "It must be later than `since`")
+        raise Invalid.field("/until", "`until` must be later than `since`")
 
 
 def _oldest_replayed() -> datetime:
-    """Return the time of the oldest events that are replayed.
+    """Return the moment before which events are not replayed.
 
-    A delivery keeps its event, and a failed one is kept for long: older events would never be purged.
+    An event is not purged while it has a delivery, and failed deliveries are kept for long: without this limit a
+    replay of old events would delay their purge.
     """
     terms = RetentionSettings()
     return clock.now() - timedelta(days=terms.events_days - terms.failed_deliveries_days)
@@ -165,7 +168,7 @@ async def _failed(session: AsyncSession, endpoint: WebhookEndpoint, request: Web
 
 
 async def _bounds(session: AsyncSession, request: WebhookReplayRequest) -> tuple[int, int | None]:
-    """Return the position after which the events of the time begin, and the last one, if it has an end."""
+    """Return the position before the period's events, and their last position (None without an end)."""
     assert request.since is not None
     if request.after is None:
         after = await first_position(session, request.since - DISORDER) - 1
@@ -183,7 +186,7 @@ async def _of_time(
     bounds: tuple[int, int | None],
     fanned_out: int,
 ) -> _Found:
-    """Return the next events of the time; those that are not fanned out yet are new, and sent anyway."""
+    """Return the next events of the period that the fan-out has read; it delivers later ones itself."""
     after, end_of_time = bounds
     last = fanned_out if end_of_time is None else min(fanned_out, end_of_time)
     window = (
@@ -224,7 +227,7 @@ async def _one(session: AsyncSession, endpoint: WebhookEndpoint, request: Webhoo
     kept = (Event.position.is_not(None), Event.created_at >= _oldest_replayed())
     event = await session.scalar(select(Event).where(Event.id == request.event_id, *kept))
     if event is None or not _subscriber(endpoint).receives(event):
-        raise NotFound(f"No event {request.event_id} that the endpoint subscribes to")
+        raise NotFound("No such event among those that the endpoint subscribes to")
     return _Found(events=[event])
 
 
@@ -233,12 +236,12 @@ def _subscriber(endpoint: WebhookEndpoint) -> Subscriber:
 
 
 async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: datetime) -> datetime:
-    """Return when the last delivery of an earlier replay is due, at the earliest now."""
+    """Return when the last queued delivery of an earlier replay is due; at the earliest, `now`."""
     last = await session.scalar(
         select(func.max(WebhookDelivery.next_attempt_at)).where(
             WebhookDelivery.endpoint_id == endpoint.id,
             WebhookDelivery.status == inline_literal("pending"),
-            # Others wait for another attempt.
+            # Deliveries with attempts are due for a retry, not for a replay.
             WebhookDelivery.attempts == 0,
         )
     )
@@ -252,7 +255,7 @@ async def _missing(
     entitled: Mapping[UUID, entitlements.Entitlement],
     now: datetime,
 ) -> dict[UUID, dict[str, Any]]:
-    """Return by event the rows of those without a delivery."""
+    """Return new delivery rows for the events that have none, by event id."""
     if not events:
         return {}
     known = set(
@@ -272,9 +275,9 @@ async def _missing(
 async def _of_appeals_of_another_organisation(
     session: AsyncSession, endpoint: WebhookEndpoint, events: Sequence[Event]
 ) -> set[UUID]:
-    """Return the events about appeals that the endpoint's organisation had then and does not have now.
+    """Return ids of the events about appeals that have left the endpoint's organisation since.
 
-    Texts are read as they are now, and the organisation may not read those of another one.
+    Their deliveries get the current text, which the organisation may no longer read.
     """
     if endpoint.organisation_id is None:
         return set()
@@ -287,7 +290,9 @@ async def _of_appeals_of_another_organisation(
 
 
 async def _lock_finished(session: AsyncSession, endpoint: WebhookEndpoint, found: _Found) -> dict[UUID, UUID]:
-    """Lock the deliveries that are not pending; return their ids, by delivery or by event as they were found."""
+    """Lock the found deliveries that are not pending; return their ids, by event id if events were found, else by
+    delivery id.
+    """
     key = WebhookDelivery.event_id if found.events else WebhookDelivery.id
     rows = await session.execute(
         select(key, WebhookDelivery.id)

@@ -17,7 +17,7 @@ RETRY_DELAYS = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-# A pause is longer by up to this share: deliveries that failed together do not return together.
+# A pause is longer by up to this share, so that deliveries that failed at once are not all retried at once.
 JITTER = 0.1
 LONGEST_REQUESTED = timedelta(hours=24)
 # The statuses whose `Retry-After` is followed (RFC 9110 §10.2.3, RFC 6585 §4).
@@ -25,9 +25,9 @@ ASKS_TO_WAIT = frozenset({429, 503})
 
 
 def next_attempt_at(now: datetime, attempts: int, requested: timedelta | None) -> datetime | None:
-    """Return when a delivery that has failed so often is tried again, or None.
+    """Return when a delivery is tried again after this many failed attempts; None: never.
 
-    It is not tried before the time that the receiver asks to wait.
+    The pause is at least `requested`, the wait that the receiver asked for.
     """
     if attempts > len(RETRY_DELAYS):
         return None
@@ -38,13 +38,13 @@ def next_attempt_at(now: datetime, attempts: int, requested: timedelta | None) -
 def requested_wait(header: str | None, now: datetime) -> timedelta | None:
     """Return how long a receiver asks to wait by `Retry-After`, in seconds or until a date; at most 24 hours.
 
-    What cannot be read, or has passed, is no request.
+    None for a value that cannot be parsed or a date that has passed.
     """
     if header is None:
         return None
     value = header.strip()
     if value.isascii() and value.isdigit():
-        # More digits than this are a wait beyond the limit, however many there are.
+        # Nine digits are already beyond the limit; a longer number could overflow.
         wait = timedelta(seconds=int(value[:9]))
     else:
         try:

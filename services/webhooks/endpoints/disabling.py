@@ -1,4 +1,4 @@
-"""Disabling of endpoints whose receiver is gone, or has failed for days. What waited can be replayed."""
+"""Disabling of endpoints whose receiver is gone or has failed for days. Pending deliveries can be replayed."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from shared.events.outbox import NewEvent, emit
 from shared.tables.notices import NoticeLetter, NoticeSettings
 from shared.tables.webhooks import WebhookEndpoint, WebhookEndpointHealth
 
-# Its owner is told by a letter with this purpose.
+# The purpose of the letter to the owner of a disabled endpoint.
 LETTER_PURPOSE = "endpoint_disabled"
 GONE_REASON = "the receiver answered 410 Gone"
 
 
 async def disable_gone(session: WriteSession, urls: Mapping[UUID, str]) -> None:
-    """Disable endpoints whose receivers answered 410 at these URLs, unless they have another one by now."""
+    """Disable endpoints whose receivers answered 410 at these URLs, unless the URL has changed since."""
     for endpoint in await _lock_active(session, urls):
         if endpoint.url == urls[endpoint.id]:
             await _disable(session, endpoint, GONE_REASON)
 
 
 async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: timedelta) -> None:
-    """Disable those of the endpoints that have failed for the limit without one success."""
+    """Disable those of the endpoints that have failed for `limit` without a success."""
     locked = {endpoint.id: endpoint for endpoint in await _lock_active(session, ids)}
-    # Read under the lock, which results of other workers wait for: one of them may have been a success.
+    # Checked again under the lock: another worker may have recorded a success meanwhile.
     for endpoint_id in await health.failing_for(session, locked, limit):
         await _disable(
             session, locked[endpoint_id], f"no delivery succeeded for {limit / timedelta(days=1):g} days"
@@ -40,7 +40,7 @@ async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: t
 
 @dataclass(frozen=True)
 class DisabledEndpoint:
-    """What a letter tells of a disabled endpoint; `failing_since` is null if its receiver is gone."""
+    """What a letter says about a disabled endpoint; `failing_since` is None if its receiver is gone."""
 
     id: UUID
     failing_since: datetime | None
@@ -70,7 +70,7 @@ async def load_disabled(
 
 
 async def _lock_active(session: WriteSession, ids: Collection[UUID]) -> list[WebhookEndpoint]:
-    """Lock the endpoints that are still active: of two workers, the second finds none."""
+    """Lock and return those of the endpoints that are still active, so that only one worker disables them."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_(ids), WebhookEndpoint.active)
     return list(await session.scalars(query.order_by(WebhookEndpoint.id).with_for_update()))
 

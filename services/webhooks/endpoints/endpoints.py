@@ -46,7 +46,7 @@ async def create(
     description: str,
     personal_data: bool = False,
 ) -> tuple[WebhookEndpoint, str]:
-    """Return a new endpoint of the caller's organisation (of the centre: all events), and its secret.
+    """Create an endpoint of the caller's organisation (for the centre: of all events); return it and its secret.
 
     Raise `Forbidden` for events or personal data that the caller may not read, `Conflict` when the organisation
     has the maximum number of endpoints.
@@ -108,7 +108,9 @@ def _require_types(
 def _require_personal_data_rights(
     caller: Caller, organisation_id: UUID | None, url: str, settings: WebhooksSettings
 ) -> None:
-    """Raise unless the caller may read unmasked texts of their own organisation and the host is listed."""
+    """Raise `Forbidden` unless the caller may read unmasked texts of the organisation, `Invalid` for a host that
+    is not listed.
+    """
     for right in entitlements.PERSONAL_DATA_RIGHTS:
         caller.require(right)
     if caller.organisation_id != organisation_id:
@@ -123,10 +125,7 @@ def _require_personal_data_rights(
 async def _record_consent_if_allowed(
     session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint, lineage: Sequence[UUID]
 ) -> None:
-    """Record the consent of a caller who may consent: their request counts as consent.
-
-    An API client never consents.
-    """
+    """Record the caller's consent if the caller is a person who may consent: the request counts as consent."""
     may = caller.may_access(Right.WEBHOOKS_CONSENT, endpoint.organisation_id, lineage)
     if may and await _is_person(session, caller):
         endpoint.consent_by, endpoint.consent_at = UUID(caller.subject), clock.now()
@@ -137,7 +136,7 @@ async def _is_person(session: AsyncSession, caller: Caller) -> bool:
 
 
 async def list_endpoints(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[WebhookEndpoint]:
-    """Return the caller's endpoints, newest first, one more than the page holds."""
+    """Return the endpoints in the caller's scope, newest first, one more than the page holds."""
     query = select(WebhookEndpoint).where(caller.scope(WebhookEndpoint.organisation_id))
     after = paging.after((WebhookEndpoint.id,), (UUID,))
     if after is not None:
@@ -148,13 +147,13 @@ async def list_endpoints(session: AsyncSession, caller: Caller, paging: Paging) 
 async def get(
     session: AsyncSession, caller: Caller, endpoint_id: UUID, *, lock: Literal["update", "share"] | None = None
 ) -> WebhookEndpoint:
-    """Return an endpoint; `lock` locks its row. Raise `NotFound` when it does not exist or is not the caller's."""
+    """Return an endpoint, with its row locked if `lock` is given. Raise `NotFound` outside the caller's scope."""
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.id == endpoint_id, caller.scope(WebhookEndpoint.organisation_id)
     )
     endpoint = await session.scalar(query if lock is None else query.with_for_update(read=lock == "share"))
     if endpoint is None:
-        raise NotFound(f"No endpoint {endpoint_id}")
+        raise NotFound("No such endpoint")
     return endpoint
 
 
@@ -198,7 +197,7 @@ async def change(
         if endpoint.personal_data and endpoint.consent_at is None:
             await _record_consent_if_allowed(session, caller, endpoint, lineage)
         if was_suspended:
-            # It received nothing meanwhile.
+            # A suspended endpoint received nothing, so its earlier failures say nothing about the receiver now.
             await health.restart(session, endpoint.id)
     if not endpoint.personal_data:
         endpoint.consent_by = endpoint.consent_at = None
@@ -216,7 +215,7 @@ def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
 
 
 async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
-    """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights."""
+    """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights of its event types."""
     endpoint = await get(session, caller, endpoint_id, lock="update")
     lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
@@ -257,7 +256,7 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
     """Delete the endpoint with its deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock="update")
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
-    # Deliveries are copies of events; the audit entry of the endpoint is enough.
+    # Deliveries are copies of events: the audit row of the endpoint is enough.
     await recorder.record(session, WebhookDelivery)
     await session.delete(endpoint)
     await session.flush()
@@ -266,9 +265,9 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
 async def rotate_secret(
     session: WriteSession, caller: Caller, cipher: SecretCipher, endpoint_id: UUID, version: int | None = None
 ) -> tuple[WebhookEndpoint, str]:
-    """Issue a new secret. Raise `PreconditionFailed` if `version` is not that of the endpoint.
+    """Issue a new secret and return it with the endpoint. Raise `PreconditionFailed` for an outdated `version`.
 
-    For 24 hours attempts are signed with the old one too, so that receivers can change over.
+    For 24 hours attempts are signed with the old secret too, so that receivers can switch to the new one.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
@@ -282,7 +281,7 @@ async def rotate_secret(
 async def send_test(
     session: WriteSession, caller: Caller, endpoint_id: UUID, limit: int
 ) -> tuple[WebhookDelivery, int]:
-    """Write a `webhook.test` delivery for this endpoint; return it and how many tests are left this minute.
+    """Queue a `webhook.test` delivery to this endpoint; return it and how many tests are left this minute.
 
     Raise `Conflict` for an endpoint that is inactive or suspended, `TooManyRequests` beyond `limit` per minute.
     """
@@ -352,7 +351,7 @@ async def _remaining_tests(session: AsyncSession, organisation_id: UUID | None, 
     if len(sent) >= limit:
         wait = max(math.ceil((sent[-limit] + TEST_RATE_WINDOW - now).total_seconds()), 1)
         raise TooManyRequests(
-            f"At most {limit} test deliveries per minute for one organisation; try again in {wait} s",
+            f"An organisation may send at most {limit} test deliveries per minute: try again in {wait} s",
             headers={"Retry-After": str(wait), **test_rate_limit_headers(limit, 0, wait)},
         )
     return limit - len(sent) - 1

@@ -1,7 +1,7 @@
 """Entitlements of endpoints: an endpoint receives only what its owner may read now.
 
 The owner is the person or API client that last decided where an endpoint's events go. An endpoint whose owner was
-locked, deactivated, moved or lost a right is suspended, until somebody with the rights takes it over.
+locked, deactivated, moved or lost a right is suspended, until a person or client with the rights takes it over.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +30,7 @@ PERSONAL_DATA_RIGHTS = (Right.APPEALS_READ, Right.MESSAGES_READ)
 
 @dataclass(frozen=True)
 class Entitlement:
-    """What one endpoint may receive. `masking_reason` is null where it receives unmasked texts."""
+    """What one endpoint may receive. `masking_reason` is None for an endpoint that receives unmasked texts."""
 
     owner: Caller | None
     owner_id: UUID | None
@@ -40,7 +40,7 @@ class Entitlement:
     masking_reason: str | None
 
     def refusal_reason(self, event_type: str) -> str | None:
-        """Return why an event of this type must not be sent to the endpoint; None when it may be."""
+        """Return why an event of this type must not be sent to the endpoint; None if it may be sent."""
         return self.suspension_reason or refusal_reason(
             self.owner, [event_type], self.organisation_id, self.lineage
         )
@@ -49,7 +49,7 @@ class Entitlement:
 def refusal_reason(
     owner: Caller | None, event_types: Collection[str], organisation_id: UUID | None, lineage: Collection[UUID]
 ) -> str | None:
-    """Return why the owner may not receive these events of this organisation; None when they may."""
+    """Return why the owner may not receive these events of this organisation; None if the owner may."""
     if owner is None:
         return "its owner no longer has access"
     if not owner.may_access(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
@@ -70,7 +70,11 @@ async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Seq
 async def load_entitlements(
     session: AsyncSession, hosts: Collection[str], ids: Collection[UUID] | None = None
 ) -> dict[UUID, Entitlement]:
-    """Return what the endpoints may receive; `ids` null: all active ones. `hosts` may receive personal data."""
+    """Return what the endpoints may receive, by endpoint id; without `ids`, of all active ones that are not
+    suspended.
+
+    `hosts` may receive personal data.
+    """
     query = select(
         WebhookEndpoint.id,
         WebhookEndpoint.owner_id,
@@ -109,7 +113,7 @@ async def load_entitlements(
 def masking_reason(
     owner: Caller | None, organisation_id: UUID | None, url: str, hosts: Collection[str], *, consented: bool
 ) -> str | None:
-    """Return why personal data is masked for an endpoint that asks for it; None when it is not masked."""
+    """Return why personal data is masked for an endpoint that asks for it; None if it is not masked."""
     if (
         owner is None
         or owner.organisation_id != organisation_id
@@ -129,9 +133,10 @@ def is_listed(url: str, hosts: Collection[str]) -> bool:
 
 
 async def suspend_unentitled(session: WriteSession, entitlements_by_id: Mapping[UUID, Entitlement]) -> set[UUID]:
-    """Suspend endpoints whose owner lacks the rights, fail their pending deliveries, and return their ids.
+    """Suspend endpoints whose owner lacks the rights and fail their pending deliveries.
 
-    An endpoint that has got another owner meanwhile is skipped.
+    An endpoint that is already suspended or has got another owner meanwhile is skipped, but its id is also
+    returned.
     """
     refused = {
         of: entitlement

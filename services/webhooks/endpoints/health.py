@@ -1,4 +1,4 @@
-"""Health of endpoints: since when one fails, and what it has accepted. Times are the database's."""
+"""Health of endpoints: since when an endpoint fails, and its last success. Times are taken from the database."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpointHealth
 
-# More deliveries of an endpoint are not counted.
+# A count of an endpoint's deliveries stops here: counting more would be slow.
 MAX_COUNTED = 10_000
 
 _RECORD = text(
@@ -42,7 +42,7 @@ _RECORD = text(
 
 @dataclass(frozen=True)
 class AttemptOutcomes:
-    """What became of attempts of one endpoint: whether one succeeded, and how many failed after the last success.
+    """Outcomes of attempts of one endpoint: whether any succeeded, and how many failed after the last success.
 
     `delivery_id` is that of the last attempt.
     """
@@ -55,7 +55,7 @@ class AttemptOutcomes:
 
 @dataclass(frozen=True)
 class EndpointHealth:
-    """The stored health of an endpoint, its last attempt, and how many deliveries wait and have failed."""
+    """The stored health of an endpoint, its last attempt, and its numbers of waiting and failed deliveries."""
 
     stored: WebhookEndpointHealth | None
     last_attempt: WebhookAttempt | None
@@ -64,13 +64,13 @@ class EndpointHealth:
 
 
 async def record_outcomes(session: WriteSession, outcomes: Collection[AttemptOutcomes]) -> None:
-    """Store what became of attempts, in the order of the endpoints, which the caller has locked."""
+    """Add these outcomes to the endpoints' health, in the order of ids. The caller has locked the endpoints."""
     connection = await session.connection()
     await connection.execute(_RECORD, [vars(one) for one in sorted(outcomes, key=lambda one: one.endpoint_id)])
 
 
 async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: timedelta) -> Sequence[UUID]:
-    """Return those of these endpoints that have failed for so long without a success."""
+    """Return the ids of those of these endpoints that have failed for at least `duration` without a success."""
     query = select(WebhookEndpointHealth.endpoint_id).where(
         is_one_of(WebhookEndpointHealth.endpoint_id, ids),
         WebhookEndpointHealth.failing_since <= func.now() - duration,
@@ -79,7 +79,7 @@ async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: ti
 
 
 async def restart(session: WriteSession, endpoint_id: UUID) -> None:
-    """Forget earlier failures, so that the next one does not disable the endpoint at once."""
+    """Reset the failures of an endpoint, so that the next failure does not disable it at once."""
     await session.execute(
         update(WebhookEndpointHealth)
         .where(WebhookEndpointHealth.endpoint_id == endpoint_id)

@@ -18,7 +18,7 @@ async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason:
         .values(status="failed", last_error=reason)
         .execution_options(synchronize_session=False)
     )
-    # The audit entry of the endpoint is enough: the failures follow from it.
+    # No audit rows of deliveries: the endpoint's audit row explains why they failed.
     await recorder.record(session, WebhookDelivery)
 
 

@@ -21,7 +21,7 @@ class UndecryptableSecret(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class SigningSecrets:
-    """The secret of an endpoint, and the previous one, which also signs during the overlap."""
+    """The current secret of an endpoint, and the previous one, which also signs during the overlap."""
 
     current: str
     previous: str | None = None

@@ -21,7 +21,7 @@ _DESCRIPTION = (
 
 @dataclass(frozen=True)
 class StreamMessage:
-    """A message of the event stream: the model of its data, and when it comes."""
+    """A message of the event stream: the model of its data, and a description that says when it is sent."""
 
     data: type[BaseModel]
     summary: str
@@ -29,7 +29,7 @@ class StreamMessage:
 
 
 def asyncapi_document(stream: Mapping[str, StreamMessage]) -> Document:
-    """Return the document. `stream` holds the messages of the event stream by name."""
+    """Return the AsyncAPI document. `stream` contains the messages of the event stream by name."""
     bodies: list[type[BaseModel]] = [entry.body for entry in CATALOGUE.values()]
     schemas = _schemas([DeliveryHeaders, *bodies, *(message.data for message in stream.values())])
     deliveries = {
@@ -46,7 +46,7 @@ def asyncapi_document(stream: Mapping[str, StreamMessage]) -> Document:
         "defaultContentType": _JSON,
         "channels": {
             "deliveries": {
-                # The address is that of each endpoint.
+                # Each endpoint has its own address, so the channel has none.
                 "address": None,
                 "title": "Webhook endpoint",
                 "description": "`POST` to the URL of each endpoint that subscribes to the type; 2xx takes it",

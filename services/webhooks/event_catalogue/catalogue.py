@@ -1,4 +1,4 @@
-"""The catalogue of webhook events: which types are offered, what their deliveries contain, schema and example.
+"""The catalogue of webhook events: the event types, and the content, schema and example of their deliveries.
 
 The data are those of the event's model (`shared/contracts/`), without the fields marked `FeedOnly`. Webhooks add
 the subject's id, the organisation with its name, and the citizen's text. Personal data in texts is masked, except
@@ -33,7 +33,7 @@ _SUBSCRIBABLE = {
 WebhookEventType = StrEnum("WebhookEventType", _SUBSCRIBABLE)  # type: ignore[misc]
 WebhookEventType.__doc__ = "Event types that an endpoint can subscribe to."
 
-# What an endpoint asks for: types, or all types of a subject. A type that a later version adds is sent too.
+# What an endpoint subscribes to: event types, or `subject.*` for all types of a subject, with types added later.
 _PATTERNS = {f"{kind.partition('.')[0]}.*" for kind in _SUBSCRIBABLE.values()}
 WebhookSubscription = StrEnum(  # type: ignore[misc]
     "WebhookSubscription",
@@ -59,7 +59,7 @@ class DeliveredOrganisation(BaseModel):
 
 
 class DeliveredData(BaseModel):
-    """What deliveries contain beside the fields of the event."""
+    """Fields that deliveries contain in addition to the fields of the event."""
 
     model_config = ConfigDict(validate_by_name=True)
 
@@ -70,7 +70,7 @@ class DeliveredData(BaseModel):
 
 
 class DeliveredMessage(DeliveredData):
-    """Adds the citizen's text."""
+    """The fields of `DeliveredData`, and the citizen's text."""
 
     text: str | None = Field(
         default=None,
@@ -92,7 +92,7 @@ class Delivery(BaseModel):
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One type of the catalogue: description, models of its `data` and body, JSON Schema and example of bodies."""
+    """One event type: description, models of `data` and body, JSON Schema and example of the body."""
 
     description: str
     data: type[BaseModel]
@@ -109,7 +109,7 @@ def description_of(model: type[EventData]) -> str:
 def _delivered_model(model: type[EventData]) -> type[BaseModel]:
     base: type[BaseModel] = DeliveredData
     if model is WebhookTest:
-        base = BaseModel  # A test delivery has no subject.
+        base = BaseModel  # A test delivery is about no subject.
     elif issubclass(model, WITH_TEXT):
         base = DeliveredMessage
     fields: dict[str, Any] = {
@@ -176,7 +176,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
 }
 
 
-# Names and ids from the registry or a network: masking would corrupt them, and no citizen wrote them.
+# Fields that are not masked: names and ids from the registry or a network, which masking would corrupt.
 UNMASKED_FIELDS = frozenset(
     {
         "id", "url", "reply_url", "organisation", "name", "screen_name", "code", "external_id", "external_ids",
@@ -199,7 +199,7 @@ def delivery_body(
     event_id: UUID | None = None,
     position: str | None = None,
 ) -> dict[str, Any]:
-    """Return the body of a delivery: type, time, id and feed position of the event, and the catalogue's fields."""
+    """Return the body of a delivery: the event's type, time, id and feed position, and the fields of its model."""
     return {
         "type": event_type,
         "timestamp": occurred_at.isoformat(),
@@ -214,13 +214,13 @@ def delivery_body_of_event(
 ) -> dict[str, Any]:
     """Return the body of a delivery for an event; `text` is the text of the citizen's message.
 
-    Personal data in it is masked unless `personal_data` is true.
+    Personal data in texts is masked unless `personal_data` is true.
     """
     organisation_id = event.organisation_id
     organisation = (
         {"id": organisation_id, "name": organisation_names.get(organisation_id)} if organisation_id else None
     )
-    # A field `text` of an event is left out: it would be sent as the citizen's text.
+    # An event's own field `text` is left out: receivers would take it for the citizen's text.
     data = {name: value for name, value in current_data(event).items() if name != "text"}
     data |= {"id": event.subject_id, "organisation": organisation}
     if text is not None:

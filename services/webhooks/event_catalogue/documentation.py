@@ -35,7 +35,7 @@ def feed_table() -> str:
 
 
 def with_current_tables(document: str) -> str:
-    """Return the document with both tables replaced by those of the models."""
+    """Return the document with both tables replaced by tables generated from the models."""
     for table in (webhook_table(), feed_table()):
         heading, _, rows = table.partition("\n")
         before, _, after = document.partition(f"\n{heading}\n")

@@ -14,7 +14,7 @@ from shared.tables.ingest import Message
 
 
 async def load_message_texts(session: WriteSession, events: Sequence[Event]) -> dict[UUID, str]:
-    """Return by event id the current text of its message; without a message, the text that opened the appeal."""
+    """Return current message texts by event id; for an event without message, the text that opened the appeal."""
     parsed = ((event, parse_event(event)) for event in events)
     message_of = {event: data.message_id for event, data in parsed if isinstance(data, WITH_TEXT)}
     messages = await session.execute(
@@ -31,5 +31,5 @@ async def load_message_texts(session: WriteSession, events: Sequence[Event]) -> 
         text = text_of_message.get(found) if found else None
         text = text if text is not None else text_of_appeal.get(event.subject_id)
         if text is not None:
-            texts[event.id] = text.replace("\x00", "")  # jsonb cannot hold NUL.
+            texts[event.id] = text.replace("\x00", "")  # jsonb cannot store NUL characters.
     return texts

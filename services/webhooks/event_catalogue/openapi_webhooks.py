@@ -11,7 +11,7 @@ from services.webhooks.event_catalogue.catalogue import CATALOGUE, CatalogueEntr
 
 
 class DeliveryHeaders(BaseModel):
-    """The headers of a delivery by Standard Webhooks."""
+    """The headers of a delivery, as Standard Webhooks defines them."""
 
     model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
 
@@ -29,7 +29,7 @@ class DeliveryHeaders(BaseModel):
     )
 
 
-# What a receiver's responses mean; the keys are those of an operation in OpenAPI.
+# What a receiver's responses mean, as the `responses` of an OpenAPI operation.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     204: {"description": "Taken. Every 2xx means the same; the body is ignored. It is awaited for 15 seconds"},
     410: {"description": "The endpoint is disabled at once"},
@@ -40,7 +40,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def add_webhooks(app: FastAPI) -> None:
-    """Describe the requests that receivers get in the app's OpenAPI document."""
+    """Add the requests that receivers get to the app's OpenAPI document."""
     for event_type, entry in CATALOGUE.items():
         app.webhooks.add_api_route(
             event_type,
@@ -57,7 +57,7 @@ def add_webhooks(app: FastAPI) -> None:
 
 
 def _receiver(entry: CatalogueEntry) -> Callable[..., Any]:
-    """Return a function with the parameters of a receiver; it is described and never called."""
+    """Return a function with the parameters of a receiver: FastAPI documents it; it is never called."""
 
     async def receive(body: Any, headers: Annotated[DeliveryHeaders, Header()]) -> None: ...
 

@@ -27,7 +27,9 @@ def resolve_types(caller: Caller, requested: Sequence[str], parameter: str = "ty
     types = expand_types(requested, EVENT_RIGHTS.keys())
     if unknown := sorted(set(types) - EVENT_RIGHTS.keys()):
         named = ", ".join(f"«{kind}»" for kind in unknown)
-        raise Invalid.field(pointer, f"Unknown type: {named}. Known types: {', '.join(EVENT_RIGHTS)}")
+        raise Invalid.field(
+            pointer, f"Unknown event types or patterns: {named}. Known types: {', '.join(EVENT_RIGHTS)}"
+        )
     for kind in types:
         if EVENT_RIGHTS[kind] not in caller.rights:
             raise Forbidden.field(pointer, f"«{kind}» needs the right «{EVENT_RIGHTS[kind]}»")
@@ -36,10 +38,10 @@ def resolve_types(caller: Caller, requested: Sequence[str], parameter: str = "ty
 
 @dataclass(frozen=True)
 class FeedPage:
-    """Events in order, and the position to continue from, which skips invisible events.
+    """Events in order, and `reached`, the position to continue from, which is past events hidden from the caller.
 
-    `last` is the position of the newest event when the page was read. It is less than `reached` for a reader whose
-    position is beyond it.
+    `last` is the position of the newest event when the page was read. It is less than `reached` if the reader
+    asked for events after a later position.
     """
 
     events: Sequence[Event]
@@ -55,7 +57,7 @@ async def last_position(session: AsyncSession) -> int:
 async def refuse_expired(session: AsyncSession, after: int) -> None:
     """Raise `Gone`, which says where to continue, when events after the position were deleted.
 
-    Position 0 is the one before the oldest event that is kept.
+    Position 0 means the position before the oldest stored event, so it never raises.
     """
     oldest = await session.scalar(select(func.min(Event.position)))
     if after and oldest is not None and after < oldest - 1:
@@ -94,10 +96,10 @@ async def read_events(
 ) -> FeedPage:
     """Return the events after a position.
 
-    Position 0 starts at the oldest event that is kept. Raise `Gone` when events after the position were deleted.
+    Position 0 starts at the oldest stored event. Raise `Gone` when events after the position were deleted.
     """
     await refuse_expired(session, after)
-    # Read before the events: an event that is numbered in between is left for the next call instead of being
+    # Read before the events, so that an event numbered in between is left for the next call instead of being
     # skipped.
     last = await last_position(session)
     events = await read_range(session, caller, after=after, until=last, types=types, limit=limit)

@@ -1,7 +1,7 @@
 """Feed positions as clients store them: opaque strings, `epoch.number`.
 
-A position holds the epoch in its high bits. Events lost in a failover are renumbered in a later epoch, so a client
-with an older position continues there and skips nothing.
+A position stores the epoch in its high bits. Events lost in a failover are renumbered in a later epoch, so a
+client with an older position continues there and skips nothing.
 """
 
 from shared.events.relay import EPOCH_BITS
@@ -12,7 +12,7 @@ _NUMBER = (1 << EPOCH_BITS) - 1
 
 
 def format_position(position: int) -> str:
-    """Return the position of an event for clients; sent as `after` it selects the events that follow."""
+    """Return the cursor of a position for clients, who send it as `after` to get the events that follow."""
     return f"{position >> EPOCH_BITS}.{position & _NUMBER}"
 
 
@@ -20,9 +20,9 @@ _EXPECTED = "Expected `next_after` of the previous response, `0`, or `now`"
 
 
 def parse_position(after: str, pointer: str = "query/after", expected: str = _EXPECTED) -> int:
-    """Return the position that a cursor names; a bare number, as older clients stored it, is the position itself.
+    """Return the position in a cursor. A bare number, which older clients stored, is the position itself.
 
-    Raise `Invalid` that names `pointer`, and what is expected, for text that is not a cursor.
+    Raise `Invalid` for `pointer` with the text `expected` if this is not a cursor.
     """
     epoch, dot, number = after.rpartition(".")
     parts = [epoch, number] if dot else ["0", number]

@@ -1,4 +1,4 @@
-"""Event types by pattern: `appeal.*` names all types of a subject, also those that a later version adds."""
+"""Patterns of event types: `appeal.*` stands for all types of a subject, also types that a later version adds."""
 
 from collections.abc import Collection, Iterable
 
@@ -6,9 +6,9 @@ _ALL = ".*"
 
 
 def expand_types(requested: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return the types in order, each once, with every pattern replaced by the known types that it names.
+    """Return the types in order, each once, with every pattern replaced by the known types that it matches.
 
-    What names no known type is returned as it is, so that the caller can refuse it.
+    A pattern that matches no known type is returned unchanged, so that the caller can refuse it.
     """
     expanded: dict[str, None] = {}
     for wanted in requested:

@@ -16,17 +16,17 @@ _STATUS = re.compile(r"5\.\d{1,3}\.\d{1,3}")
 
 @dataclass(frozen=True)
 class Bounce:
-    """A letter that came back for good, with the enhanced code of the report (RFC 3463)."""
+    """A permanent delivery failure of a letter, with the enhanced status code of the report (RFC 3463)."""
 
     letter_id: UUID
     smtp_status: str
 
 
 def parse_bounce(raw: bytes, keys: SecretStr) -> Bounce | None:
-    """Return what a message reports; None for anything but the failure of one of our letters.
+    """Return the bounce that a message reports; None unless it reports a permanent failure of one of our letters.
 
-    The letter is found by the address that the report was sent to, else by the Message-ID of what came back. Both
-    contain a code of the letter, which only its sender and its readers know.
+    The letter is found by the address that the report was sent to, else by the Message-ID of the returned letter.
+    Both contain a code of the letter that only its sender and its recipients know.
     """
     message = message_from_bytes(raw)
     status = next((found for part in message.walk() if (found := _failure(part)) is not None), None)
@@ -47,7 +47,7 @@ def parse_bounce(raw: bytes, keys: SecretStr) -> Bounce | None:
 
 
 def _failure(part: Message) -> str | None:
-    """Return the code of a part that reports a permanent failure of a recipient."""
+    """Return the status code if this part reports a permanent failure for a recipient; otherwise None."""
     if str(part.get("Action", "")).strip().lower() != "failed":
         return None
     status = _STATUS.match(str(part.get("Status", "")).strip())

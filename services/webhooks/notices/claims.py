@@ -1,8 +1,8 @@
-"""Letters in the database: which are due, which worker has them, and what became of them.
+"""Claims of letters: find letters and notices that are due, and lease them to a worker.
 
-A letter is sent at most once. A worker leases it, says everything to the server but the text, commits `sending`,
-and then sends the text. A lease that ends before `sending` lets another worker begin again; a letter that stays
-`sending` has perhaps been sent, and fails as `uncertain`.
+A letter is sent at most once. A worker leases it, sends the mail server everything but the text, commits
+`sending`, and then sends the text. If the lease ends before `sending`, another worker can claim the letter. A
+letter that stays `sending` has perhaps been sent, and fails as `uncertain`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,11 +32,11 @@ from shared.ids import new_id
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 from shared.working_time import WorkingCalendar
 
-# More than one person's notices are read to find people who are due, since they may be locked by another worker.
+# Due notices that are read to find people: more than needed, since other workers may have locked some people.
 _CANDIDATES = 500
-# A letter contains so many; those left come with the next one.
+# Notices in one letter; the rest come with the next letter.
 MAX_NOTICES = 1000
-# A link that was asked for longer ago surprises whoever gets it.
+# Older confirmation links are not sent: the recipient would not expect them any more.
 LINK_AGE = timedelta(days=1)
 # After this time a notice that cannot be read is tried again.
 UNREADABLE_DELAY = timedelta(hours=1)
@@ -49,7 +49,7 @@ _ANY_DUE = select(
         exists().where(
             NoticeLetter.status == inline_literal("waiting"), NoticeLetter.next_attempt_at <= bindparam("now")
         ),
-        # Interrupted letters of any worker, and messages to be handed over.
+        # Interrupted letters of any worker, and messages that ingest has not got yet.
         exists().where(NoticeLetter.status == inline_literal("sending")),
         exists().where(
             Notice.status == inline_literal("waiting"),
@@ -61,14 +61,14 @@ _ANY_DUE = select(
 
 
 async def is_any_due(database: Database) -> bool:
-    """Return whether a round of any sender may find something: nothing is locked or read for most of them."""
+    """Return whether a sender may find work. This cheap query saves most rounds from locking and reading rows."""
     return bool((await database.execute_alone(_ANY_DUE, {"now": clock.now()})).is_any_due)
 
 
 async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdfs) -> list[Claim]:
-    """Lease up to `limit` letters that are due, and commit. Notices not worth telling any more are suppressed.
+    """Lease up to `limit` letters that are due, commit, and return them. Outdated notices are suppressed.
 
-    Reports whose PDF is being read are left where they are, and take no place of other letters.
+    Reports whose PDF is being read are not claimed and do not count towards `limit`.
     """
     async with database.write() as session:
         round_ = await _Round.load(session, limit, pdfs)
@@ -85,7 +85,7 @@ async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdf
 
 
 class _Round:
-    """The letters and notices that one claim looks at, with what decides about them."""
+    """The letters and notices of one `claim`, with the settings and calendars needed to decide about them."""
 
     def __init__(
         self,
@@ -148,7 +148,7 @@ class _Round:
         return found
 
     def claim_link(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter that confirms an address, unless another address was given meanwhile."""
+        """Lease the letter that confirms an address; cancel it if it is old or the address changed."""
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.address_of(settings, keys)
         is_old = self._now - letter.created_at > LINK_AGE
@@ -177,7 +177,7 @@ class _Round:
         return self._leased(letter, address, self._hours.default, account_linked=True)
 
     async def claim_of_endpoint(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter that tells an owner that their endpoint was disabled, if it still is."""
+        """Lease the letter saying that an endpoint was disabled; cancel it if it is old or no longer true."""
         address = self._confirmed_address(letter, keys)
         endpoint = await load_disabled(self._session, letter.person_id, letter.endpoint_id)
         is_old = self._now - letter.created_at > TOO_LATE_AFTER
@@ -195,10 +195,10 @@ class _Round:
     async def claim_notices(
         self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr
     ) -> Claim | None:
-        """Lease a letter with those of the notices that are worth telling now; None is a new letter.
+        """Lease a letter with those of the notices that may be sent now; `letter` None: create a letter for them.
 
-        The others wait for working hours: in their letter, if all of it waits. A report whose PDF has to be read
-        first is not leased either.
+        The other notices wait for working hours; they stay in the given letter if all of its notices wait. A
+        report whose PDF must be read first is not leased.
         """
         told: list[Notice] = []
         asleep: list[Notice] = []
@@ -215,7 +215,7 @@ class _Round:
         settings = self._settings.get(notices[0].person_id) if notices else None
         address = None if settings is None else preferences.address_of(settings, keys)
         if not told or address is None:
-            # No key decrypts the address any more.
+            # Nothing is left to send, or no key decrypts the address any more.
             await record_outcome(self._session, told, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
             if letter is not None:
                 letter.status = "cancelled"
@@ -238,7 +238,7 @@ class _Round:
         return self._leased(letter, address, self._hours.of(told[0].organisation_id), **content)
 
     def _pdf(self, line: ReportLine, letter: NoticeLetter | None) -> bytes | NoPdf | None:
-        """Return what is attached to the letter; None: it waits for that."""
+        """Return the PDF to attach, or why there is none; None while the PDF is being read."""
         if letter is not None and is_too_large(letter.smtp_status or ""):
             return NoPdf.TOO_LARGE
         return self._pdfs.get(line.sheet.week)
@@ -257,7 +257,7 @@ class _Round:
 
 
 def _letters_of(notices: Sequence[Notice]) -> Iterable[list[Notice]]:
-    """Yield those of a person's notices that share a letter: all of appeals. A report has a letter of its own."""
+    """Yield a person's notices by letter: notices of appeals share a letter, each report has its own letter."""
     if of_appeals := [notice for notice in notices if notice.report_week is None]:
         yield of_appeals
     for notice in notices:
@@ -266,14 +266,14 @@ def _letters_of(notices: Sequence[Notice]) -> Iterable[list[Notice]]:
 
 
 def _is_ready(pending: Sequence[str]) -> ColumnElement[bool]:
-    """Return the condition that a notice does not wait for the PDF of a pending week."""
+    """Return the SQL condition that a notice is not of a week whose PDF is being read."""
     return or_(Notice.report_week.is_(None), Notice.report_week.not_in(pending)) if pending else true()
 
 
 async def _due_letters(
     session: WriteSession, limit: int, now: datetime, is_ready: ColumnElement[bool]
 ) -> Sequence[NoticeLetter]:
-    """Lock letters that no worker has: links to confirm, and letters to try again."""
+    """Lock and return due letters that no worker has leased: new ones without notices, and letters to retry."""
     waits = exists(Notice.id).where(Notice.letter_id == NoticeLetter.id, not_(is_ready))
     free = NoticeLetter.leased_until.is_(None) | (NoticeLetter.leased_until < func.clock_timestamp())
     return (
@@ -290,8 +290,9 @@ async def _due_letters(
 async def lock_due_people(
     session: WriteSession, limit: int, now: datetime, is_ready: ColumnElement[bool]
 ) -> list[UUID]:
-    """Return people with due notices that are ready, those sent at once first, with their settings locked, so that
-    one letter gets them all.
+    """Return the ids of people with due notices that are ready; those with notices outside digests first.
+
+    Their settings are locked, so that one worker puts all notices of a person into one letter.
     """
     if limit <= 0:
         return []
@@ -318,7 +319,7 @@ async def lock_due_people(
 async def waiting_notices(
     session: WriteSession, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> Sequence[Notice]:
-    """Return waiting notices with these conditions, due first."""
+    """Return waiting notices that meet the conditions, earliest due first."""
     rows = await session.scalars(
         select(Notice)
         .where(Notice.status == "waiting", *conditions)

@@ -22,7 +22,7 @@ from services.webhooks.schemas.notices import NoticeKind
 from shared import clock
 from shared.contracts.report_top_sheet import ReportTopSheet
 
-# What a letter says of each type of event; types with the same kind are together in a digest.
+# A notice of each event type: its kind, by which notices are grouped in a digest, and its details.
 EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
     (NoticeKind.ASSIGNMENT, "appeal.assigned", {}),
     (NoticeKind.ASSIGNMENT, "appeal.assignee_changed", {}),
@@ -38,7 +38,7 @@ EXAMPLES: tuple[tuple[NoticeKind, str, Mapping[str, Any]], ...] = (
     (NoticeKind.REPLY_FAILED, "reply.failed", {}),
     (NoticeKind.REPLY_FAILED, "reply.change_failed", {"change": "edit"}),
 )
-# A week with all that a letter can say.
+# A report that makes the letter contain every kind of sentence.
 EXAMPLE_SHEET = ReportTopSheet.model_validate(
     {
         "format": 1,
@@ -67,7 +67,7 @@ _URL = "https://gospablik.example"
 
 
 def example_lines() -> list[Line]:
-    """Return one line for each type of event, of several organisations."""
+    """Return one line for each event type; the appeals belong to several organisations."""
     now = clock.now()
     return [
         Line(
@@ -87,8 +87,9 @@ def example_lines() -> list[Line]:
 
 
 def example_messages() -> dict[str, EmailMessage]:
-    """Return a letter for each type of event, a digest of all, the weekly report, and those about an
-    address or account, by name."""
+    """Return example letters by name: one for each event type, a digest of all, the weekly report, and letters
+    about an address, an account or an endpoint.
+    """
     lines = example_lines()
     letters = {line.event_type.replace(".", "-"): [line] for line in lines} | {"digest": lines}
     messages = {name: _message(told) for name, told in letters.items()}

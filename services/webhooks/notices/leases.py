@@ -1,4 +1,4 @@
-"""Leases of letters: one worker has a letter, and commits that it sends it before the server gets the text."""
+"""Leases of letters: one worker holds a letter, and commits `sending` before the mail server gets the text."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,18 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 from shared.tables.registry import Person
 from shared.working_time import WorkingCalendar
 
-# Longer than the server may take for the text of a letter. Letters of a claim whose turn comes later than that are
-# not begun: another worker has them.
+# Longer than the server may take to accept the text of a letter. A claimed letter that is not begun within this
+# time is left to other workers.
 LEASE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A letter that this worker has until its lease ends.
+    """A letter that this worker has leased.
 
-    It contains `lines`, a `report` with its PDF, or the link of `nonce`, or says that an account in a network was
-    linked, or an endpoint disabled; without all of them it says to a former address that it was replaced.
+    It contains `lines`, a `report` with its PDF, or a confirmation link with `nonce`, or says that an account in a
+    network was linked or an `endpoint` was disabled. If none of these is set, it informs a former address that it
+    was replaced.
     """
 
     letter_id: UUID
@@ -38,7 +39,7 @@ class Claim:
     calendar: WorkingCalendar
     lines: Sequence[Line] = ()
     report: ReportLine | None = None
-    # Of a report: the file, or why there is none.
+    # The PDF of `report`, or why it is not attached.
     pdf: bytes | NoPdf | None = None
     nonce: UUID | None = None
     account_linked: bool = False
@@ -46,10 +47,10 @@ class Claim:
 
 
 async def begin_sending(database: Database, claim: Claim) -> bool:
-    """Commit that the letter is being sent.
+    """Commit that the letter is being sent; return whether it may be sent.
 
-    Return False if the lease has ended, or the address is not the person's any more, or they were deactivated or
-    locked since the claim: once the lease ends, another claim decides again.
+    It may not if the lease has ended, or if since the claim the address was changed or the person was deactivated
+    or locked. A later claim then decides again, once the lease has ended.
     """
     is_current = exists(NoticeSettings.person_id).where(
         NoticeSettings.person_id == NoticeLetter.person_id,

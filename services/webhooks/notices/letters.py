@@ -1,4 +1,4 @@
-"""The content of a letter: subject, and notices by kind. Russian, and without a word that somebody wrote."""
+"""The content of a letter, in Russian: subject, and notices by kind. It has no texts of citizens or staff."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from services.webhooks.notices.relevance import Line
 from services.webhooks.schemas.notices import NoticeKind
 from shared.russian import MONTHS, plural
 
-# A letter stays readable; the rest is counted.
+# Notices shown in a letter, so that it stays readable; the rest are only counted.
 MAX_SHOWN = 50
 MAX_NAME_LENGTH = 160
 KIND_TITLES: dict[NoticeKind, str] = {
@@ -96,7 +96,7 @@ class Letter:
 
 
 def compose(lines: Sequence[Line], *, front_end_url: str, zone: ZoneInfo, now: datetime) -> Letter:
-    """Return the letter that tells these notices, of which there is at least one. Local times are in `zone`."""
+    """Return the letter with these notices, at least one. Times are shown in `zone`."""
     kinds = [kind for kind in KIND_TITLES if any(line.kind is kind for line in lines)]
     shown = 0
     groups = []
@@ -120,7 +120,7 @@ def compose(lines: Sequence[Line], *, front_end_url: str, zone: ZoneInfo, now: d
 
 
 def safe_name(name: str, max_length: int = MAX_NAME_LENGTH) -> str:
-    """Return a name in one line, without control characters and without marks that reorder text, shortened."""
+    """Return a name shortened to one line, without control characters and marks that reorder text."""
     kept = "".join(
         " " if unicodedata.category(character) in {"Cc", "Zl", "Zp"} else character
         for character in name
@@ -131,13 +131,13 @@ def safe_name(name: str, max_length: int = MAX_NAME_LENGTH) -> str:
 
 
 def local_time(moment: datetime, zone: ZoneInfo) -> str:
-    """Return a moment as people write it: «вт, 3 марта, 17:40»."""
+    """Return a moment in local time as Russian text: «вт, 3 марта, 17:40»."""
     local = moment.astimezone(zone)
     return f"{_WEEKDAYS[local.weekday()]}, {local.day} {MONTHS[local.month - 1]}, {local:%H:%M}"
 
 
 def _order(line: Line) -> tuple[bool, bool, datetime | None, int]:
-    """Urgent first, then by deadline; those without one last."""
+    """Return the sort key of a line: urgent first, then by deadline, lines without a deadline last."""
     return (not line.urgent, line.due_at is None, line.due_at, line.number)
 
 

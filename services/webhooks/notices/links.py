@@ -1,6 +1,6 @@
-"""Signed links in letters, and the codes that show that a returned letter is ours.
+"""Signed links in letters, and the codes that prove that a returned letter is ours.
 
-A link works without signing in, for one purpose, for some time, and as long as its key is in use.
+A link works without signing in, for one purpose and a limited time, and only while its key is in use.
 """
 
 import base64
@@ -18,7 +18,8 @@ from shared import clock
 
 _END_BYTES = 5
 _MAC_BYTES = 18
-# With the id of the letter and the name of the mailbox it fits into the 64 characters before the @ of an address.
+# Short enough to fit, with the letter's id and the mailbox name, into the 64 characters before the @ of an
+# address.
 _LETTER_CODE_LENGTH = 12
 UNSUBSCRIBE_AGE = timedelta(days=90)
 CONFIRM_AGE = timedelta(days=7)
@@ -26,7 +27,7 @@ CONFIRM_AGE = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Unsubscription:
-    """Who does not want to be notified, and of which kinds."""
+    """A person, and the kinds of notices that an unsubscription link ends for them."""
 
     person_id: UUID
     kinds: tuple[NoticeKind, ...]
@@ -39,7 +40,7 @@ def unsubscribe_token(keys: SecretStr, wanted: Unsubscription) -> str:
 
 
 def read_unsubscribe_token(keys: SecretStr, token: str) -> Unsubscription | None:
-    """Return what the token says; None if we did not make it, or too long ago."""
+    """Return the content of the token; None if it has expired or was not issued here."""
     payload = _verify(keys, b"unsubscribe", token)
     if payload is None:
         return None
@@ -48,33 +49,33 @@ def read_unsubscribe_token(keys: SecretStr, token: str) -> Unsubscription | None
 
 
 def confirmation_token(keys: SecretStr, person_id: UUID, nonce: UUID) -> str:
-    """Return the token of the link that confirms the person's address; the nonce is that of the address."""
+    """Return the token of the link that confirms the person's address, which `nonce` identifies."""
     return _sign(keys, b"confirm", CONFIRM_AGE, person_id.bytes + nonce.bytes)
 
 
 def read_confirmation_token(keys: SecretStr, token: str) -> tuple[UUID, UUID] | None:
-    """Return person and nonce; None if we did not make the token, or too long ago."""
+    """Return the person's id and the nonce; None if the token has expired or was not issued here."""
     payload = _verify(keys, b"confirm", token)
     return None if payload is None else (UUID(bytes=payload[:16]), UUID(bytes=payload[16:]))
 
 
 def letter_code(keys: SecretStr, letter_id: UUID) -> str:
-    """Return the code of a letter, without which nobody can report that it came back."""
+    """Return the code of a letter; a bounce report must contain it to be accepted."""
     return _letter_code(_keys(keys)[0], letter_id)
 
 
 def is_letter_code(keys: SecretStr, letter_id: UUID, code: str) -> bool:
-    """Return whether we made the code for this letter."""
+    """Return whether the code was issued for this letter."""
     return any(hmac.compare_digest(code, _letter_code(key, letter_id)) for key in _keys(keys))
 
 
 def code_digests(keys: SecretStr, digits: str) -> list[bytes]:
-    """Return the digests of a code that links an account: with the newest key first."""
+    """Return the digests of an account code with each key, newest key first."""
     return [_mac(key, b"account code", digits.encode()) for key in _keys(keys)]
 
 
 def address_digest(keys: SecretStr, address: str) -> bytes:
-    """Return a digest that letters to one address share; after a new key all digests are new."""
+    """Return a digest of the address by which letters to it are counted. It changes with the newest key."""
     return _mac(_keys(keys)[0], b"address", address.lower().encode())
 
 

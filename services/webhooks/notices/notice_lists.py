@@ -1,4 +1,4 @@
-"""Lists of notices: those of a person, and those of the people whom the caller may see."""
+"""Lists of notices: a person's own, and those of the people in the caller's scope."""
 
 from collections.abc import Sequence
 from datetime import datetime

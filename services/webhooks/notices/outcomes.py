@@ -1,4 +1,4 @@
-"""What became of letters: stored for the letter, its notices and the address."""
+"""Store the outcomes of letters: for the letter, its notices and the address."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,19 +21,19 @@ from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 
-# After the first, second, … answer «later» of the server; after the last one the letter has failed.
+# Delays after the first, second, … temporary refusal by the mail server; after the last one the letter fails.
 RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 120, 240, 480))
 _BATCH = 1000
-# After an outage of the mail server, and before a letter comes again without its file.
+# Delay after an outage of the mail server, and before a letter is sent again without its PDF.
 UNAVAILABLE_DELAY = timedelta(minutes=1)
-# Of a letter with a file they say nothing of the address.
+# For a letter with a PDF these statuses do not mean that the address is bad.
 _SIZE_STATUSES = (TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX, MAILBOX_FULL)
 NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
 LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])
 
 
 async def record_attempt(database: Database, claim: Claim, attempt: Attempt) -> None:
-    """Store what became of an attempt: of the letter, its notices, and the address."""
+    """Store the outcome of an attempt for the letter, its notices and the address."""
     LETTERS.labels(attempt.outcome.value).inc()
     if attempt.outcome is Outcome.NOT_OURS:
         return
@@ -85,9 +85,9 @@ async def _record(
 
 
 async def resolve_interrupted(database: Database) -> int:
-    """Fail letters whose worker ended while it sent them: they may have arrived, and nobody is notified twice.
+    """Fail letters whose worker stopped while sending them; return how many.
 
-    Return how many there were.
+    They are not sent again, because they may have arrived.
     """
     async with database.write() as session:
         letters = (
@@ -106,7 +106,7 @@ async def resolve_interrupted(database: Database) -> int:
 
 
 async def suppress_waiting(database: Database) -> int:
-    """Suppress all notices that wait for e-mail, since none is sent any more; return how many there were."""
+    """Suppress all notices that wait for e-mail, because sending e-mail is switched off; return how many."""
     count = 0
     while True:
         async with database.write() as session:
@@ -129,7 +129,7 @@ async def suppress_waiting(database: Database) -> int:
 
 
 async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str) -> bool:
-    """Store that a letter came back; return whether it is known and had not come back before."""
+    """Store that a letter bounced; return False if there is no such letter or its bounce was stored before."""
     person_id = await session.scalar(select(NoticeLetter.person_id).where(NoticeLetter.id == letter_id))
     if person_id is None:
         return False
@@ -151,7 +151,7 @@ async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str
 
 
 def _count_bounce(settings: NoticeSettings | None, letter: NoticeLetter, notices: Sequence[Notice]) -> None:
-    """Count a refused letter, unless it is a report that is too large for what the mailbox takes or has left."""
+    """Count a refused letter against the address, unless it is a report refused for its size or a full mailbox."""
     is_report = any(notice.report_week is not None for notice in notices)
     is_size = is_report and (letter.smtp_status or "").endswith(_SIZE_STATUSES)
     if settings is not None and not is_size:
@@ -177,7 +177,7 @@ async def _fail(
 async def record_outcome(
     session: WriteSession, notices: Sequence[Notice], status: NoticeStatus, reason: NoticeReason | None
 ) -> None:
-    """Store the outcome of notices, and count it."""
+    """Store the outcome of notices, and count it in the metrics."""
     now = clock.now()
     for notice in notices:
         notice.status, notice.reason = status.value, None if reason is None else reason.value

@@ -1,4 +1,4 @@
-"""What a person chose: how each kind of notice is sent, and to which address once it is confirmed."""
+"""A person's notice settings: when and where each kind is sent, and the address with its confirmation."""
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -29,9 +29,9 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 from shared.tables.registry import ApiClient, Person
 
 MAX_CONFIRMATIONS_PER_DAY = 5
-# People may share a mailbox.
+# More than one person may send, since people may share a mailbox.
 MAX_CONFIRMATIONS_PER_ADDRESS = 10
-# A single refusal may be a mistake of the server.
+# More than one, since a single refusal may be an error of the mail server.
 MAX_BOUNCES = 3
 _DAY = timedelta(days=1)
 _ADDRESS_REASONS = {
@@ -42,10 +42,10 @@ _ADDRESS_REASONS = {
 
 
 async def own_id(session: AsyncSession, caller: Caller) -> UUID:
-    """Return the id of the calling person. Raises `Forbidden` for an API client: only people are notified."""
+    """Return the id of the calling person. Raise `Forbidden` for an API client: only people get notices."""
     person_id = UUID(caller.subject)
     if await session.scalar(select(ApiClient.id).where(ApiClient.id == person_id)) is not None:
-        raise Forbidden("Only people get notices; an API client subscribes to events")
+        raise Forbidden("Only people get notices: an API client can subscribe to events instead")
     return person_id
 
 
@@ -57,13 +57,13 @@ async def require_person(session: AsyncSession, caller: Caller, person_id: UUID)
 
 
 async def get(session: AsyncSession, person_id: UUID) -> NoticeSettings:
-    """Return the settings of a person; those of somebody who has chosen nothing have the version 0."""
+    """Return the settings of a person; the defaults, with version 0, if the person has stored none."""
     return await session.get(NoticeSettings, person_id) or _initial(person_id)
 
 
 async def lock(session: WriteSession, person_id: UUID, version: int | None = None) -> NoticeSettings:
-    """Return the locked settings of a person, written if they have none yet. Raise as `check_version`."""
-    # Two first changes at once must not both insert the row.
+    """Lock and return the settings of a person, new ones if there are none. Raise as `check_version`."""
+    # Two concurrent first changes must not both insert the row.
     key = func.hashtextextended(f"notice settings {person_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
     settings = await session.scalar(
@@ -86,7 +86,7 @@ async def change(
 ) -> None:
     """Change the given fields of locked settings; `linked`: the networks in which the person has a linked account.
 
-    Raises as `set_address`, and `Invalid` naming a kind whose channel is not linked.
+    Raise as `set_address`, and `Invalid` naming a kind whose channel is not linked.
     """
     for kind, channel in (wanted.channels or {}).items():
         if channel is not NoticeChannel.EMAIL and channel not in linked:
@@ -105,7 +105,7 @@ async def change(
 
 
 async def _tell_waiting_there(session: WriteSession, person_id: UUID, channels: Mapping[str, str]) -> None:
-    """Let the waiting notices of a person be sent by the channels of their kinds from now on."""
+    """Move the waiting notices of a person to the channels now chosen for their kinds."""
     for kind, channel in channels.items():
         await session.execute(
             update(Notice)
@@ -121,7 +121,7 @@ async def _tell_waiting_there(session: WriteSession, person_id: UUID, channels: 
 
 
 async def save(session: WriteSession, settings: NoticeSettings) -> None:
-    """Write changed settings as their next version."""
+    """Increase the version of changed settings, and flush them."""
     settings.version += 1
     await session.flush()
 
@@ -134,11 +134,11 @@ async def set_address(
     *,
     by_another: bool = False,
 ) -> None:
-    """Set the address of locked settings, and let a link be sent there that confirms it; null: none.
+    """Set the address of locked settings and queue a letter with a confirmation link; None removes the address.
 
-    A confirmed address that stays the same stays confirmed; one that another person replaces gets a letter about
-    it. Raises `TooManyRequests` after several links in a day: nobody may use this system to send letters to
-    others.
+    An unchanged address stays confirmed. If another person replaces a confirmed address, it gets a letter about
+    it. Raise `TooManyRequests` after several links within a day, so that nobody can send many letters to
+    strangers.
     """
     same = address_of(settings, keys) == address
     if by_another and not same and settings.address_state == AddressState.CONFIRMED:
@@ -159,7 +159,7 @@ async def set_address(
         count = await session.scalar(select(func.count()).where(*sent, NoticeLetter.created_at > since)) or 0
         if count >= maximum:
             raise TooManyRequests(
-                f"{maximum} links were sent within a day: try again tomorrow",
+                f"{maximum} confirmation links were sent within a day: try again tomorrow",
                 headers={"Retry-After": str(int(_DAY.total_seconds()))},
             )
     await session.execute(
@@ -181,7 +181,7 @@ async def set_address(
 
 
 async def _tell_former_address(session: WriteSession, settings: NoticeSettings) -> None:
-    """Let the address get a letter that it is replaced, unless an earlier address still has to get its own."""
+    """Queue a letter to the former address saying that it was replaced, unless such a letter is still waiting."""
     waiting = select(NoticeLetter.id).where(
         NoticeLetter.person_id == settings.person_id,
         NoticeLetter.purpose == "replaced",
@@ -193,7 +193,7 @@ async def _tell_former_address(session: WriteSession, settings: NoticeSettings) 
 
 
 async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
-    """Confirm the address of the link with this nonce; return whether it is the present one and was not used."""
+    """Confirm the address with this nonce; return False if the address was changed or the link was used before."""
     settings = await lock(session, person_id)
     if settings.confirmation_nonce != nonce:
         return False
@@ -204,7 +204,7 @@ async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
 
 
 async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[NoticeKind]) -> None:
-    """Let the person no longer get notices of these kinds."""
+    """Set these kinds of notices to `never` for the person."""
     settings = await lock(session, person_id)
     choices = settings.choices | {kind.value: NoticeDelivery.NEVER.value for kind in kinds}
     if choices != settings.choices:
@@ -213,7 +213,8 @@ async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[
 
 
 def count_bounce(settings: NoticeSettings, letter: NoticeLetter) -> None:
-    """Count a refused letter in locked settings; after several, or a refused link, nothing more is sent.
+    """Count a refused letter in locked settings; stop using the address after several, or if it was its
+    confirmation.
 
     A letter to a former address changes nothing.
     """
@@ -231,7 +232,7 @@ def address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
 
 
 def former_address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
-    """Return the decrypted address that somebody else replaced; None as for `address_of`."""
+    """Return the decrypted former address that somebody else replaced; None as in `address_of`."""
     return _decrypted(keys, settings.former_address)
 
 
@@ -246,19 +247,19 @@ def _decrypted(keys: SecretStr, stored: bytes | None) -> str | None:
 
 
 async def settings_of(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, NoticeSettings]:
-    """Return the settings of those of these people who have some, by person."""
+    """Return the stored settings of these people, by person."""
     rows = await session.scalars(select(NoticeSettings).where(NoticeSettings.person_id.in_(people)))
     return {row.person_id: row for row in rows}
 
 
 def choices_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeDelivery]:
-    """Return when each kind is sent."""
+    """Return when each kind of notice is sent, as the person chose or by default."""
     chosen = {} if settings is None else settings.choices
     return DEFAULT_DELIVERY | {NoticeKind(kind): NoticeDelivery(how) for kind, how in chosen.items()}
 
 
 def channels_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeChannel]:
-    """Return where each kind is sent, as the person chose."""
+    """Return the channel of each kind of notice, as the person chose; by default e-mail."""
     chosen = {} if settings is None else settings.channels
     by_email = dict.fromkeys(NoticeKind, NoticeChannel.EMAIL)
     return by_email | {NoticeKind(kind): NoticeChannel(channel) for kind, channel in chosen.items()}
@@ -267,7 +268,7 @@ def channels_of(settings: NoticeSettings | None) -> Mapping[NoticeKind, NoticeCh
 def suppression_reason(
     settings: NoticeSettings | None, kind: NoticeKind, channel: NoticeChannel = NoticeChannel.EMAIL
 ) -> NoticeReason | None:
-    """Return why the person gets no notices of this kind by the channel; None: they do."""
+    """Return why the person gets no notices of this kind by the channel; None if the person gets them."""
     if choices_of(settings)[kind] is NoticeDelivery.NEVER:
         return NoticeReason.UNSUBSCRIBED
     if channel is not NoticeChannel.EMAIL:
@@ -277,7 +278,9 @@ def suppression_reason(
 
 
 def may_wake(settings: NoticeSettings | None, kind: NoticeKind, details: Mapping[str, Any]) -> bool:
-    """Return whether the person wants to be notified of this at any hour."""
+    """Return whether this notice may be sent at any hour: an escalation of an urgent appeal, if the person chose
+    so.
+    """
     urgent = kind is NoticeKind.ESCALATION and details.get("urgent") is True
     return urgent and settings is not None and settings.urgent_at_any_hour
 

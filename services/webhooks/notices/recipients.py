@@ -1,4 +1,4 @@
-"""Whom an event concerns: the people it names, else those who do such work in the organisation."""
+"""Recipients of an event's notices: the people it names, else the organisation's staff for such work."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ _ASSIGNEE_CHANGED = events.AppealAssigneeChanged.event_type
 
 @dataclass(frozen=True)
 class Addressee:
-    """A person with access."""
+    """A recipient: a person who is active and not locked."""
 
     id: UUID
     role: Role
@@ -41,7 +41,7 @@ class Addressee:
 
 @dataclass(frozen=True)
 class NewNotice:
-    """Whom to notify of an event. `details` is what the letter needs beside the present state of the appeal."""
+    """People to notify of an event. `details` is what the letter needs besides the current state of the appeal."""
 
     event: Event
     data: AppealSnapshot | ReportReady
@@ -51,7 +51,7 @@ class NewNotice:
 
 
 async def find_recipients(session: AsyncSession, stored: Sequence[Event]) -> list[NewNotice]:
-    """Return whom to notify of these events of appeals. Nobody is notified of what they did."""
+    """Return the notices to write for these events of appeals. People are not notified of their own actions."""
     if not stored:
         return []
     parsed = [(event, cast("AppealSnapshot", parse_event(event))) for event in stored]
@@ -71,7 +71,7 @@ _Notice = tuple[NoticeKind, Iterable[Addressee], dict[str, Any]]
 def _notices(facts: "_Facts", event: Event, data: AppealSnapshot) -> Iterable[_Notice]:  # noqa: PLR0911, PLR0912 — one per type
     match data:
         case events.AppealAssigned():
-            # The person who got it with the same change has an event of their own.
+            # An assignee set by the same change is notified by `appeal.assignee_changed`.
             if (
                 data.organisation_id is not None
                 and (event.subject_id, event.created_at) not in facts.with_assignee
@@ -87,7 +87,7 @@ def _notices(facts: "_Facts", event: Event, data: AppealSnapshot) -> Iterable[_N
         case events.PromiseReminded():
             return [(NoticeKind.WARNING, facts.owners(event), _deadline("promise", data.promised_at))]
         case events.AppealMoved() if data.to_status == "triage" and not data.assignment_lost:
-            # The centre that takes an appeal back needs no notice of it.
+            # The centre needs no notice if one of its own people moved the appeal to triage.
             if not facts.is_of_centre(event.actor):
                 return [(NoticeKind.RETURN, facts.owners(event), {})]
         case events.ReplyRefused():
@@ -118,13 +118,13 @@ def _deadline(clock: str, due_at: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What determines the recipients of a batch."""
+    """Data that determines the recipients of a batch of events."""
 
     people: Mapping[UUID, Addressee]
     staff: Mapping[UUID | None, Sequence[Addressee]]
-    # The organisation and assignee of each appeal now.
+    # The current organisation and assignee of each appeal.
     appeals: Mapping[UUID, tuple[UUID | None, UUID | None]]
-    # Appeals that got an assignee, with the time of the change: events that were written together share it.
+    # (appeal, time) of changes that also set an assignee: events written by one change have the same time.
     with_assignee: Collection[tuple[UUID, datetime]]
     reply_authors: Mapping[UUID, UUID | None]
     change_authors: Mapping[UUID, UUID | None]
@@ -134,7 +134,7 @@ class _Facts:
         return [self.people[found] for found in dict.fromkeys(ids) if found is not None and found in self.people]
 
     def owners(self, event: Event) -> list[Addressee]:
-        """Return who owes the next step: the assignee, else the staff who answer."""
+        """Return who owes the next step: the assignee, else the staff who answer; in triage, the moderators."""
         organisation_id, assignee_id = self.appeals.get(event.subject_id, (None, None))
         if organisation_id == event.organisation_id and (assignees := self.named([assignee_id])):
             return assignees
@@ -143,7 +143,7 @@ class _Facts:
         return self._staff(event, _STAFF_WHO_ANSWER) or self._staff(event, _STAFF_WHO_WORK)
 
     def approvers(self, event: Event) -> list[Addressee]:
-        """Return who may approve a reply of the event's actor."""
+        """Return who may approve the reply: approvers other than the event's actor, else the moderators."""
         own = self._staff(event, _STAFF_WHO_APPROVE)
         return [person for person in own if str(person.id) != event.actor] or self.moderators
 
@@ -213,7 +213,7 @@ async def _actors(session: AsyncSession, query: Any, ids: Collection[UUID]) -> d
 async def _people(
     session: AsyncSession, organisations: Collection[UUID | None], named: Iterable[UUID | None]
 ) -> list[Addressee]:
-    """Return the people with access: of these organisations, moderators, and those named, by id."""
+    """Return people with access in order of id: staff of these organisations, moderators, and `named`."""
     rows = await session.execute(
         select(Person.id, Person.role, Person.organisation_id)
         .where(
@@ -233,7 +233,7 @@ async def _people(
 async def _assignee_changes(
     session: AsyncSession, parsed: Sequence[tuple[Event, AppealSnapshot]]
 ) -> set[tuple[UUID, datetime]]:
-    """Return which of the appeals got an assignee with the same change, as (appeal, time)."""
+    """Return (appeal id, time) of the assignments and reopenings that set an assignee in the same change."""
     given = {
         (event.subject_id, event.created_at)
         for event, data in parsed
@@ -241,7 +241,7 @@ async def _assignee_changes(
     }
     if not given:
         return set()
-    # Committed together, so it is visible, numbered or not.
+    # The event of the assignee was committed together with these, so it is visible even if not numbered yet.
     rows = await session.execute(
         select(Event.subject_id, Event.created_at).where(
             Event.subject_id.in_({subject for subject, _ in given}),

@@ -32,12 +32,12 @@ from shared.ids import new_id
 from shared.tables.common import Event
 from shared.tables.notices import Notice, NoticeSettings
 
-# Missed weeks are published one after the other; only the newest is worth a letter, so the others wait for it.
+# Missed weeks are published one after another. Only the newest is sent, so late reports wait for newer ones.
 LATE_REPORT_DELAY = timedelta(hours=1)
 
 
 async def record_notices(session: WriteSession, events: Sequence[Event]) -> None:
-    """Write the notices of these events. An event that comes again changes nothing."""
+    """Write the notices of these events. Idempotent."""
     reports = [event for event in events if event.type == ReportReady.event_type]
     of_appeals = [event for event in events if event.type != ReportReady.event_type]
     found = [*await find_recipients(session, of_appeals), *await find_report_readers(session, reports)]
@@ -73,7 +73,7 @@ def _row(
     is_off = channel is NoticeChannel.EMAIL and not config.sends_email
     reason = NoticeReason.EMAIL_OFF if is_off else _reason(new, settings, channel)
     calendar = hours.of(person.organisation_id)
-    # Several at a time, as after a bulk assignment, share a letter.
+    # Notices that come together, as after a bulk assignment, share a letter.
     gathered = timedelta(seconds=config.notices_gather_seconds)
     if isinstance(new.data, ReportReady) and is_late(new.data, now):
         gathered = LATE_REPORT_DELAY
@@ -107,9 +107,9 @@ def _row(
 
 
 def _reason(new: NewNotice, settings: NoticeSettings | None, channel: NoticeChannel) -> NoticeReason | None:
-    """Return why the person will not be notified; None: the choice in force when it is due decides.
+    """Return why the notice is suppressed; None if the settings at the time it is due decide.
 
-    A report is published hours before it is due: whoever confirms an address meanwhile gets it.
+    A report is published hours before its letter is due, so a person may still confirm an address meanwhile.
     """
     if new.kind is NoticeKind.REPORT and settings is not None:
         return None

@@ -1,6 +1,7 @@
-"""What of a person's notices is still worth telling, by the present state: their access, the appeal, the reply.
+"""Decide which notices are still relevant, by the current access of the person and state of the appeal and reply.
 
-The notice was recorded when the event happened; a digest, a night or an outage may lie between.
+A notice is recorded when the event happens, and may be sent much later: after a digest's delay, a night or an
+outage.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -31,9 +32,9 @@ from shared.tables.registry import Organisation
 
 log = get_logger(__name__)
 
-# A notice still unsent this long after it was due tells its reader nothing new.
+# A notice still unsent this long after it was due is of no use any more.
 TOO_LATE_AFTER = timedelta(days=3)
-# Time to correct the program.
+# A notice that cannot be read is kept this long, so that the program can be corrected meanwhile.
 UNREADABLE_AFTER = timedelta(days=7)
 # Statuses in which the organisation owes an answer.
 _AWAITING = frozenset({"assigned", "in_progress", "interim", "reopened"})
@@ -41,7 +42,9 @@ _AWAITING = frozenset({"assigned", "in_progress", "interim", "reopened"})
 
 @dataclass(frozen=True)
 class Line:
-    """What a letter says of one notice of an appeal. Names come from the registry, the topic from the taxonomy."""
+    """The content of one notice of an appeal in a letter. Names come from the registry, the topic from the
+    taxonomy.
+    """
 
     notice_id: UUID
     kind: NoticeKind
@@ -57,7 +60,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Relevance:
-    """The lines to send, by notice, and why the other notices are not sent."""
+    """The lines to send, by notice id, and the reasons why other notices are not sent, by notice id."""
 
     lines: Mapping[UUID, Line | ReportLine]
     suppressed: Mapping[UUID, NoticeReason]
@@ -66,9 +69,9 @@ class Relevance:
 async def check_relevance(
     session: AsyncSession, notices: Sequence[Notice], settings: Mapping[UUID, NoticeSettings], now: datetime
 ) -> Relevance:
-    """Return which of these notices are still worth telling; `settings` are those of their people.
+    """Return which of these notices are still relevant; `settings` are the settings of their people.
 
-    A notice that cannot be read, by an error in this program, is in neither group until it is too old.
+    A notice that cannot be read because of an error in this program is in neither group until it is too old.
     """
     state = await _State.load(session, notices)
     lines: dict[UUID, Line | ReportLine] = {}
@@ -82,7 +85,7 @@ async def check_relevance(
                 reason = NoticeReason.TOO_LATE
             reason = reason or state.refusal(notice)
             line: Line | ReportLine | None = state.line(notice, kind) if reason is None else None
-        except Exception:  # whatever it is, it must not stop the notices of others
+        except Exception:  # no error may stop the notices of other people
             log.exception("notice cannot be read", notice_id=str(notice.id))
             if now - notice.created_at > UNREADABLE_AFTER:
                 suppressed[notice.id] = NoticeReason.TOO_LATE
@@ -90,7 +93,7 @@ async def check_relevance(
         if line is None:
             suppressed[notice.id] = reason or NoticeReason.SETTLED
             continue
-        # Of notices that say the same, the newest is sent.
+        # Of notices with the same content only the newest is sent.
         former = newest.get(key := _same_matter(notice))
         if former is not None:
             del lines[former]
@@ -100,7 +103,7 @@ async def check_relevance(
 
 
 def _same_matter(notice: Notice) -> tuple[object, ...]:
-    """Return a key that notices share which ask one person for one thing."""
+    """Return a key that is equal for notices that ask one person for the same thing."""
     details = notice.details
     if notice.kind == NoticeKind.ASSIGNMENT:
         return notice.person_id, notice.kind, notice.appeal_id
@@ -123,7 +126,7 @@ class _State:
     newest_report: str | None
 
     def refusal(self, notice: Notice) -> NoticeReason | None:
-        """Return why the notice is not sent any more."""
+        """Return why the notice is not sent any more; None if it is still relevant."""
         caller = self.callers.get(notice.person_id)
         if notice.report_week is not None:
             if caller is None or not caller.may_access(Right.REPORTS_READ, None, ()):
@@ -151,7 +154,7 @@ class _State:
         details = notice.details
         match notice.event_type:
             case "appeal.assigned" | "appeal.assignee_changed" | "appeal.reopened":
-                if appeal.organisation_id is None:  # in triage a person of the centre has it
+                if appeal.organisation_id is None:  # in triage: a person of the centre is the assignee
                     return bool(appeal.status != "triage" or appeal.assignee_id != notice.person_id)
                 taken = appeal.assignee_id not in (None, notice.person_id)
                 moved = appeal.organisation_id != notice.appeal_organisation_id
@@ -176,7 +179,7 @@ class _State:
         return False
 
     def line(self, notice: Notice, kind: NoticeKind) -> Line | ReportLine:
-        """Return what a letter says of the notice."""
+        """Return the content of the notice in a letter."""
         if notice.report_week is not None:
             return ReportLine(notice.id, self.reports[notice.report_week])
         assert notice.appeal_id is not None
@@ -271,7 +274,7 @@ async def _by_id(
 
 
 def _awaited(appeal: Row[Any], clock: str) -> datetime | None:
-    """Return the deadline of the clock, if it still runs."""
+    """Return the deadline that the clock has now; None if it awaits nothing."""
     deadlines: dict[str, datetime | None] = {
         "first_response": appeal.first_response_due_at if appeal.first_response_at is None else None,
         "next_response": appeal.next_response_due_at,

@@ -18,15 +18,15 @@ from services.webhooks.notices.reports.report_letter import ReportLetter
 from shared import clock
 
 SENDER_NAME = "Госпаблик"
-# Base64 for all texts: no line of a letter is longer than servers take, whatever the text.
+# Base64 for all texts keeps every line within the length that mail servers accept.
 _ENCODING = "base64"
 
 
 class _LetterPolicy(EmailPolicy):
-    """Writes an address of a page in one line: folded, it would be encoded, and mail programs could not use it."""
+    """Does not fold a header that contains a URL: it would be encoded, and mail programs could not use the URL."""
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        """Return the header as it is sent."""
+        """Return the header as bytes."""
         if name == "List-Unsubscribe":
             return f"{name}: {value}{self.linesep}".encode("ascii")
         return super().fold_binary(name, value)
@@ -37,9 +37,9 @@ _POLICY = _LetterPolicy(linesep="\r\n")
 
 @dataclass(frozen=True)
 class Envelope:
-    """Addresses of a letter. `bounce_address` is where servers return what cannot be delivered.
+    """Addresses of a letter. Mail servers return an undeliverable letter to `bounce_address`.
 
-    `reference` is the letter's id with the code that shows that a returned letter is ours.
+    `reference` is the letter's id with the code that proves that a returned letter is ours.
     """
 
     letter_id: UUID
@@ -61,7 +61,7 @@ def _templates() -> Environment:
 
 
 def envelope(letter_id: UUID, code: str, *, sender: str, bounce_address: str | None, recipient: str) -> Envelope:
-    """Return the addresses of a letter; if undeliverable, it comes back to one with its reference."""
+    """Return the addresses of a letter; its bounce address contains its reference."""
     reference = f"{letter_id.hex}-{code}"
     if bounce_address is None:
         return Envelope(letter_id, reference, sender, recipient, sender)
@@ -84,7 +84,7 @@ def notices_message(
 ) -> EmailMessage:
     """Return the e-mail with the notices, or with a report, to which `pdf` is attached.
 
-    One click in the mail program ends these kinds (RFC 8058).
+    The header for one-click unsubscription (RFC 8058) ends the kinds of notices in the letter.
     """
     message = _message(
         addresses,
@@ -103,7 +103,7 @@ def notices_message(
 
 
 def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessage:
-    """Return the e-mail that asks whether the address is the person's."""
+    """Return the e-mail with the link that confirms an address."""
     return _message(addresses, "Подтвердите адрес для уведомлений", "confirmation", confirm_url=confirm_url)
 
 
@@ -120,9 +120,10 @@ def linked_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
 def endpoint_disabled_message(
     addresses: Envelope, *, failing_since: str | None, failed: int, endpoint_url: str
 ) -> EmailMessage:
-    """Return the e-mail that tells an owner that their webhook endpoint was disabled.
+    """Return the e-mail saying that a webhook endpoint was disabled.
 
-    `failing_since` is a time in words, None if the receiver is gone; `failed` is how many deliveries failed.
+    `failing_since` is a local time as text, None if the receiver is gone; `failed` is the number of failed
+    deliveries.
     """
     return _message(
         addresses,
@@ -135,7 +136,7 @@ def endpoint_disabled_message(
 
 
 def page(template: str, **values: Any) -> str:
-    """Return an HTML page that a link of a letter opens."""
+    """Return the HTML page that a link in a letter opens."""
     return _templates().get_template(f"{template}.html").render(**values)
 
 
@@ -148,7 +149,7 @@ def _message(addresses: Envelope, subject: str, template: str, **values: Any) ->
     local, _, domain = addresses.recipient.rpartition("@")
     message["To"] = Address("", local, domain)
     message["Subject"] = subject
-    # No answers by holiday programs (RFC 3834), also of servers that know only the second header.
+    # Prevents automatic replies (RFC 3834); some servers know only the second header.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     values |= {"subject": subject}

@@ -1,4 +1,4 @@
-"""When a notice is sent: in the working hours of the person's organisation, at once or with the next digest."""
+"""When a notice is sent: in the working hours of the person's organisation, at once or with a digest."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from shared.clock import REGION_TIME_ZONE
 from shared.tables.registry import Organisation
 from shared.working_time import WorkingCalendar, is_working_moment
 
-# Longer than any holidays.
+# How far ahead working time is searched for: longer than any holidays.
 _SEARCH_DAYS = 60
 _OFFICE = ((time(9), time(13)), (time(14), time(18)))
-# For a region without calendars, and for an organisation whose calendar has no working time.
+# Used in a region without calendars, and for a calendar without working time.
 OFFICE_HOURS = WorkingCalendar(REGION_TIME_ZONE, dict.fromkeys(range(1, 6), _OFFICE))
 
 
@@ -28,7 +28,7 @@ class WorkingHours:
     by_organisation: Mapping[UUID, WorkingCalendar]
 
     def of(self, organisation_id: UUID | None) -> WorkingCalendar:
-        """Return the calendar of an organisation; null: of the centre."""
+        """Return the calendar of an organisation; None: of the centre."""
         if organisation_id is None:
             return self.default
         return self.by_organisation.get(organisation_id, self.default)
@@ -66,7 +66,7 @@ def next_digest(calendar: WorkingCalendar, moment: datetime, digest_time: time) 
     """
     for intervals in _working_days(calendar, moment):
         local = datetime.combine(intervals[0][0].astimezone(calendar.zone).date(), digest_time, calendar.zone)
-        # A day that ends before the time of digests has its digest when it begins.
+        # On a day whose working hours end before the digest time, the digest is sent when they begin.
         sent_at = next((max(opens, local) for opens, closes in intervals if local < closes), intervals[0][0])
         if sent_at >= moment:
             return sent_at.astimezone(moment.tzinfo)

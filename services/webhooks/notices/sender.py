@@ -41,21 +41,22 @@ from shared.supervision import Backoff
 log = get_logger(__name__)
 
 IDLE_SECONDS = 2.0
-# Between the single letters that try a mail server which took none: it may destroy each of them.
+# Delays between single letters to a mail server that accepted none: each such letter may be lost.
 PROBES = Backoff(10.0, 300.0)
-# An error of the mail server is reported so long, if no letter shows whether it still holds.
+# How long an error of the mail server is reported if no further letter is sent.
 ERROR_AGE = timedelta(hours=1)
-# So many different people in a row whom the server refuses for a reason that may be ours are no chance.
+# After this many different people in a row are refused for a reason that may be ours, the server counts as
+# failing.
 MAX_REFUSALS = 3
 LETTERS_PER_CONNECTION = 4
 BACKOFF = Backoff(0.5, 15.0)
-# The sender of letters that are written into a folder.
+# The From address of letters that are written into a folder.
 DEVELOPMENT_SENDER = "noreply@gospablik.example"
 
 
 @dataclass
 class MailServerState:
-    """Whether the mail server takes letters, relevance by the last attempts of this process."""
+    """Whether the mail server accepts letters, judging by the last attempts of this process."""
 
     failures: int = 0
     _error: str | None = None
@@ -64,11 +65,11 @@ class MailServerState:
 
     @property
     def error(self) -> str | None:
-        """Return why the mail server takes no letters; None: it does, as far as known."""
+        """Return why the mail server accepts no letters; None if no current error is known."""
         return self._error if clock.now() - self._noted_at < ERROR_AGE else None
 
     def note(self, person_id: UUID, attempt: Attempt) -> None:
-        """Take the outcome of one more attempt into account."""
+        """Update the state with the outcome of an attempt."""
         if attempt.outcome is Outcome.SENT:
             self._error, self.failures = None, 0
             self._refused.clear()
@@ -79,13 +80,13 @@ class MailServerState:
                 self.failures += 1
 
     def check(self) -> None:
-        """Raise `DependencyUnavailable` while the mail server takes nothing."""
+        """Raise `DependencyUnavailable` if the mail server accepts no letters."""
         if (error := self.error) is not None:
-            raise DependencyUnavailable(f"the mail server takes no letters: {error}")
+            raise DependencyUnavailable(f"the mail server accepts no letters: {error}")
 
 
 class NoticeSender:
-    """Sends letters until it is cancelled. Any number of them may run, in any number of processes."""
+    """Sends due letters until cancelled. Any number of senders may run, in any number of processes."""
 
     def __init__(
         self,
@@ -113,9 +114,9 @@ class NoticeSender:
                 await asyncio.sleep(PROBES.delay(self._state.failures))
 
     async def send_due(self) -> int:
-        """Send letters that are due, at most a few for each connection; return how many were tried.
+        """Send due letters, at most a few for each connection; return how many were tried.
 
-        A mail server that took no letter before gets a single one.
+        A mail server that accepts no letters gets a single one as a probe.
         """
         if count := await outcomes.resolve_interrupted(self._database):
             log.warning("letters interrupted while they were sent", count=count)
@@ -126,7 +127,7 @@ class NoticeSender:
         parts = [found[start::connections] for start in range(min(connections, len(found)))]
         stopped = asyncio.Event()
         try:
-            # All parts end before an error of one is raised: none goes on beside a restarted sender.
+            # Wait for all parts before raising an error: no part may run beside a restarted sender.
             ended = await asyncio.gather(
                 *(self._send_all(part, left, stopped) for part in parts), return_exceptions=True
             )
@@ -140,7 +141,7 @@ class NoticeSender:
     async def _send_all(self, found: Sequence[Claim], left: dict[UUID, Claim], stopped: asyncio.Event) -> None:
         """Send letters over one connection, and remove from `left` those that were tried.
 
-        A server that is not there, or that takes a letter without an answer, ends the round of all connections.
+        An unreachable server, or a letter without an answer, ends the round of all connections.
         """
         async with open_transport(self._settings) as transport:
             for claim in found:
@@ -151,7 +152,7 @@ class NoticeSender:
                 try:
                     attempt = await asyncio.shield(sending)
                 except asyncio.CancelledError:
-                    await sending  # a stopped worker finishes the letter: otherwise it would be uncertain
+                    await sending  # finish the letter before stopping: otherwise its outcome would be uncertain
                     raise
                 self._state.note(claim.person_id, attempt)
                 if attempt.error is not None:
@@ -174,10 +175,10 @@ class NoticeSender:
                 recipient=claim.address,
             )
             try:
-                # Encoding megabytes of a file must not hold up the event loop.
+                # In a thread: encoding megabytes of a PDF must not block the event loop.
                 content = await asyncio.to_thread(lambda: self._message(addresses, claim).as_bytes())
-            except Exception as error:  # noqa: BLE001 — whatever it is, it must not stop the letters of others
-                # Without the words of the error, which may contain an address.
+            except Exception as error:  # noqa: BLE001 — no error may stop other letters
+                # The error's text is not logged: it may contain an address.
                 log.error("letter not written", letter_id=str(claim.letter_id), error=type(error).__name__)  # noqa: TRY400
                 return Attempt(Outcome.LATER)
             attempt = await transport.send(addresses, content, lambda: leases.begin_sending(self._database, claim))
@@ -185,7 +186,8 @@ class NoticeSender:
             return attempt
         if claim.report is None or not isinstance(claim.pdf, bytes):
             return Attempt(Outcome.REFUSED, attempt.smtp_status)
-        # The letter comes again without the PDF; those of others too, if the server takes none so large.
+        # The letter is sent again without the PDF. If the server refuses this size for everyone, other letters go
+        # without it too.
         if (attempt.smtp_status or "").endswith(TOO_LARGE_FOR_ALL):
             self._reports.note_too_large(claim.report.sheet.week)
         return attempt
@@ -214,7 +216,7 @@ class NoticeSender:
         unsubscribe_url = f"{notices_url}/unsubscription?token={token}"
         letter: Letter | ReportLetter
         if claim.report is not None:
-            # The public address has no page with the report.
+            # Reports have a page only in the front end, not under the public URL.
             letter = compose_report(claim.report.sheet, claim.pdf, front_end_url=self._front_end_url)
         else:
             zone = claim.calendar.zone
@@ -228,7 +230,9 @@ class NoticeSender:
         )
 
     async def _record(self, claim: Claim, attempt: Attempt) -> None:
-        """Store the outcome, through an outage of the database too: otherwise a sent letter is uncertain."""
+        """Store the outcome; during a database outage retry, otherwise a sent letter would be recorded as
+        uncertain.
+        """
         failures = 0
         while True:
             try:

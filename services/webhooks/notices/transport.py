@@ -15,21 +15,22 @@ from services.webhooks.settings import WebhooksSettings
 from shared.database.outages import is_outage
 from shared.http.client_tls import client_tls
 
-# Servers check a text before they answer: RFC 5321, 4.5.3.2.6, asks to wait so long.
+# Servers check a text before they answer: RFC 5321, 4.5.3.2.6, requires clients to wait ten minutes.
 ANSWER_SECONDS = 600.0
 # Authentication required, or a refusal that may be about us instead of the letter (RFC 4954, RFC 5321).
 _REFUSALS_OF_CLIENTS = frozenset({530, 538, 554})
-# RFC 3463: the server takes no letter of this size; the mailbox takes none; it is full.
+# RFC 3463: the message exceeds the size limit of the server; of the mailbox; the mailbox is full.
 TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX, MAILBOX_FULL = "5.3.4", "5.2.3", "5.2.2"
-# Commits that the letter is being sent; False: another worker has it.
+# Commits that the letter is being sent; returns False if it must not be sent.
 BeforeData = Callable[[], Awaitable[bool]]
 
 
 class Outcome(StrEnum):
-    """What became of one attempt.
+    """The outcome of one attempt.
 
-    `unavailable`: no server, or it refuses us before it knows the recipient. `uncertain`: the connection
-    broke after the server had begun to receive the letter. `too_large`: refused for certain, for its size.
+    `unavailable`: no server, or it refuses us before it gets the recipient. `uncertain`: the connection broke
+    after the server had begun to receive the letter. `not_ours`: the lease was lost. `too_large`: refused for its
+    size.
     """
 
     SENT = "sent"
@@ -44,9 +45,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """The outcome of an attempt. `smtp_status` is the code of the answer, without its words.
+    """The outcome of an attempt. `smtp_status` is the code of the answer, without its text.
 
-    `error`: the attempt perhaps failed because of the server or our account, not because of the letter.
+    `error` is set if the attempt may have failed because of the server or our account, not because of the letter.
     """
 
     outcome: Outcome
@@ -55,7 +56,7 @@ class Attempt:
 
 
 class _Stage(Enum):
-    """How far a letter came: sign-in and sender, recipient, text."""
+    """The stage of sending that a letter reached: sign-in and sender, recipient, text."""
 
     GREETING = 1
     RECIPIENT = 2
@@ -66,7 +67,7 @@ class Transport(Protocol):
     """A connection over which letters are sent."""
 
     async def send(self, addresses: Envelope, content: bytes, before_data: BeforeData) -> Attempt:
-        """Send one letter; `before_data` is called when nothing but the letter's text is left to send."""
+        """Send one letter; call `before_data` right before sending its text."""
         ...
 
 
@@ -78,11 +79,11 @@ class MailServer:
         self._client: SMTP | None = None
 
     async def send(self, addresses: Envelope, content: bytes, before_data: BeforeData) -> Attempt:
-        """Send one letter. Every failure of the server, the connection or the database becomes an outcome."""
+        """Send one letter. A failure of the server, the connection or the database is returned as an outcome."""
         stage = _Stage.GREETING
         try:
             client = await self._connected()
-            # RFC 1870: a server that limits the size refuses what is larger before it gets the text.
+            # RFC 1870: a server with a size limit refuses a larger letter before it gets the text.
             size = [f"SIZE={len(content)}"] if client.supports_extension("size") else None
             await client.mail(addresses.bounce_address, options=size)
             stage = _Stage.RECIPIENT
@@ -95,7 +96,7 @@ class MailServer:
                 self._drop()
                 return Attempt(Outcome.NOT_OURS)
         except Exception as error:
-            # Without the database the server gets no text, and is not to blame.
+            # The database is unavailable: no text is sent, and the server counts as not at fault (no `error`).
             if not is_outage(error):
                 raise
             self._drop()
@@ -108,7 +109,7 @@ class MailServer:
         return Attempt(Outcome.SENT, str(answer.code))
 
     def _drop(self) -> None:
-        """Close the connection at once: the next letter begins with a new one."""
+        """Close the connection at once; the next letter opens a new one."""
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -137,7 +138,7 @@ class MailServer:
         )
         await client.connect()
         self._client = client
-        if client.is_ehlo_or_helo_needed:  # it tells the size that the server takes
+        if client.is_ehlo_or_helo_needed:  # the answer contains the size limit of the server
             try:
                 await client.ehlo()
             except aiosmtplib.SMTPHeloError:
@@ -146,13 +147,13 @@ class MailServer:
 
 
 class MailFolder:
-    """Writes each letter into a folder, as `<letter id>.eml`."""
+    """A folder into which each letter is written as `<letter id>.eml`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     async def send(self, addresses: Envelope, content: bytes, before_data: BeforeData) -> Attempt:
-        """Write one letter."""
+        """Write one letter into the folder."""
         if not await before_data():
             return Attempt(Outcome.NOT_OURS)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -162,7 +163,7 @@ class MailFolder:
 
 @asynccontextmanager
 async def open_transport(settings: WebhooksSettings) -> AsyncIterator[Transport]:
-    """Yield the transport of the settings; its connection is closed at the end."""
+    """Yield the transport that the settings choose; close its connection at the end."""
     if settings.smtp_host is None:
         assert settings.mail_dir is not None
         yield MailFolder(settings.mail_dir)
@@ -177,13 +178,13 @@ async def open_transport(settings: WebhooksSettings) -> AsyncIterator[Transport]
 def is_too_large(smtp_status: str) -> bool:
     """Return whether a server refused a letter for its size.
 
-    The enhanced code decides, whatever the basic one; 552 with another one is mostly a full mailbox.
+    The enhanced code decides, if there is one: 552 with another enhanced code is mostly a full mailbox.
     """
     return smtp_status == "552" or smtp_status.endswith((TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX))
 
 
 def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt:
-    """Return the outcome of an error. Its words are not kept: they may contain an address."""
+    """Return the outcome of an error, without the error's text: it may contain an address."""
     if not isinstance(error, aiosmtplib.SMTPResponseException):
         broken = {_Stage.GREETING: Outcome.UNAVAILABLE, _Stage.RECIPIENT: Outcome.LATER}
         return Attempt(broken.get(stage, Outcome.UNCERTAIN), error=type(error).__name__)
@@ -193,7 +194,7 @@ def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt
         return Attempt(Outcome.TOO_LARGE, status)
     if stage is _Stage.GREETING:
         return Attempt(Outcome.UNAVAILABLE, status, described)
-    # A wrong setting or a daily limit must not make addresses bounce; one such mailbox must not stop the others.
+    # A wrong setting or a daily limit must not mark addresses as bouncing, so the letter is tried again later.
     if error.code in _REFUSALS_OF_CLIENTS or " 5.7." in status:
         return Attempt(Outcome.LATER, status, described)
     if error.code < 500:
@@ -202,7 +203,7 @@ def _failed(stage: _Stage, error: aiosmtplib.SMTPException | OSError) -> Attempt
 
 
 def _status(error: aiosmtplib.SMTPResponseException) -> str:
-    """Return the code of the answer with its enhanced code (RFC 3463), if it has one: «550 5.1.1»."""
+    """Return the code of the answer, and its enhanced code (RFC 3463) if there is one: «550 5.1.1»."""
     enhanced = error.message.split(" ", 1)[0]
     parts = enhanced.split(".")
     known = len(parts) == 3 and all(part.isdigit() and len(part) <= 3 for part in parts)

@@ -1,4 +1,4 @@
-"""API models of notices: what people are notified of, how each of them wants it, and what became of it."""
+"""API models of notices: their kinds, the settings of people, and the outcomes."""
 
 from datetime import datetime
 from email.errors import HeaderParseError
@@ -70,7 +70,8 @@ class NoticeChannel(StrEnum):
 class AccountState(StrEnum):
     """Whether notices can go to an account in a network.
 
-    `pending`: the code was not written to the page yet. `ended`: the network refused a message for good.
+    `pending`: the code was not sent to the page yet. `ended`: the network refused a message because of the
+    account.
     """
 
     NONE = "none"
@@ -80,7 +81,7 @@ class AccountState(StrEnum):
 
 
 class NoticeStatus(StrEnum):
-    """What became of a notice. `failed` and `suppressed` have a reason."""
+    """The status of a notice. `failed` and `suppressed` have a reason."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -90,9 +91,10 @@ class NoticeStatus(StrEnum):
 
 
 class NoticeReason(StrEnum):
-    """Why a notice was not sent, or failed.
+    """Why a notice was suppressed or failed.
 
-    `uncertain`: the connection or the process broke while the server had the letter; it is not sent again.
+    `uncertain`: the connection or the process broke while the letter was being sent; it may have arrived, and is
+    not sent again.
     """
 
     EMAIL_OFF = "email_off"
@@ -110,7 +112,7 @@ class NoticeReason(StrEnum):
 
 
 class AddressState(StrEnum):
-    """Whether letters are sent to the address: only to a confirmed one."""
+    """The state of a person's address. Notices are sent only to a `confirmed` one."""
 
     NONE = "none"
     UNCONFIRMED = "unconfirmed"
@@ -122,16 +124,16 @@ DEFAULT_DELIVERY = dict.fromkeys(NoticeKind, NoticeDelivery.AT_ONCE) | {NoticeKi
 
 
 def _email_address(value: str) -> str:
-    """Return the address with its domain as a mail server reads it. Raises `ValueError` unless it is one."""
+    """Return the address with its domain in ASCII, as mail servers need it. Raise `ValueError` if invalid."""
     local, _, domain = value.strip().rpartition("@")
     try:
         domain = domain.encode("idna").decode().lower()
         Address(addr_spec=f"{local}@{domain}")
     except (UnicodeError, HeaderParseError, ValueError, IndexError) as error:
-        raise ValueError("expected an e-mail address such as name@example.ru") from error
+        raise ValueError("Expected an e-mail address such as name@example.ru") from error
     address = f"{local}@{domain}"
     if not local or "." not in domain or not address.isascii() or not address.isprintable() or " " in address:
-        raise ValueError("expected an e-mail address such as name@example.ru")
+        raise ValueError("Expected an e-mail address such as name@example.ru")
     return address
 
 
@@ -161,7 +163,7 @@ class NoticeAddress(BaseModel):
 
 
 class NoticeAddressUpdate(BaseModel):
-    """The address to use from now on, once its owner has confirmed it; null: none."""
+    """The new address, used once its owner has confirmed it; null removes the address."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -181,7 +183,7 @@ class NoticeSettings(NoticeAddress):
 
 
 class NoticeSettingsUpdate(BaseModel):
-    """Fields to change; those left out, and kinds left out, are kept."""
+    """Fields to change. Omitted fields, and omitted kinds in a field, keep their values."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -204,7 +206,7 @@ class NoticeSettingsUpdate(BaseModel):
 
 
 class Notice(BaseModel):
-    """A notice and what became of it."""
+    """A notice and its outcome."""
 
     id: UUID
     kind: NoticeKind
@@ -226,14 +228,14 @@ class Notice(BaseModel):
 
 
 class CodeRecipient(BaseModel):
-    """The page to which the code is written, as a direct message."""
+    """The page to which the person sends the code as a direct message."""
 
     name: str = Field(examples=["Центр управления регионом"])
     url: str = Field(examples=["https://vk.com/club101"])
 
 
 class NoticeAccount(BaseModel):
-    """The caller's account in a network that notices may go to."""
+    """The caller's account in a network, to which notices can be sent."""
 
     network: NetworkName
     state: AccountState
@@ -257,7 +259,7 @@ class NewAccountCode(BaseModel):
 
 
 class NoticeAccountCode(BaseModel):
-    """A code that links the account from which it is written, once."""
+    """A code that works once: it links the account that sends it to the page."""
 
     network: NetworkName
     code: str = Field(description="Write it to the page as a direct message", examples=["ГП 12345 67890"])

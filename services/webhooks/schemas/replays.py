@@ -11,7 +11,7 @@ from services.webhooks.schemas.webhooks import BoundedMoment
 
 
 class WebhookReplayKind(StrEnum):
-    """`failed`: failed deliveries; `all`: every event of a time, also those never sent; `event`: one event."""
+    """`failed`: failed deliveries; `all`: all events of a period, also events never sent; `event`: one event."""
 
     FAILED = "failed"
     ALL = "all"
@@ -19,7 +19,7 @@ class WebhookReplayKind(StrEnum):
 
 
 class WebhookReplayRequest(BaseModel):
-    """What to send again. Times are those at which events, with `failed` deliveries, were written."""
+    """What to send again. Times are creation times of events or, with `failed`, of deliveries."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,4 +1,4 @@
-"""API models of the event stream: what it sends beside events, and tickets."""
+"""API models of the event stream: its messages other than events, and tickets."""
 
 from enum import StrEnum
 

@@ -16,7 +16,7 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 def _no_control_characters(value: str) -> str:
     if any(character != "\n" and not character.isprintable() for character in value):
-        raise ValueError("control characters are not allowed")
+        raise ValueError("Control characters are not allowed")
     return value
 
 
@@ -26,7 +26,7 @@ def _bounded(value: datetime) -> datetime:
     return value
 
 
-# A moment that can be computed with and stored.
+# A moment within the range that Python and Postgres can compute with and store.
 BoundedMoment = Annotated[AwareDatetime, AfterValidator(_bounded)]
 MultilineText = Annotated[str, AfterValidator(_no_control_characters)]
 Url = Annotated[str, Field(min_length=1, max_length=2000, examples=["https://crm.example.org/hooks/gospablik"])]
@@ -57,7 +57,7 @@ class WebhookEndpointCreate(BaseModel):
 
 
 class WebhookEndpointUpdate(BaseModel):
-    """Fields to change; those left out are kept."""
+    """Fields to change. Omitted fields keep their values."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -128,7 +128,7 @@ class WebhookLastAttempt(BaseModel):
 
 
 class WebhookHealth(BaseModel):
-    """Whether an endpoint works, and what waits for it. Of each status at most 10,000 deliveries are counted."""
+    """The state of an endpoint, and its numbers of waiting and failed deliveries, each counted up to 10,000."""
 
     state: WebhookHealthState
     failing_since: datetime | None = Field(description="The first failure after the last success")
@@ -193,7 +193,7 @@ class WebhookDeliveryWithPayload(WebhookDelivery):
 
 
 class WebhookAttempt(BaseModel):
-    """One attempt of a delivery. The response is cut off, and masked as texts of citizens are."""
+    """One attempt of a delivery. The response is shortened, and personal data in it is masked."""
 
     id: UUID
     number: int = Field(description="Its number since the delivery was created or last queued again")
@@ -213,7 +213,7 @@ class WebhookAttempt(BaseModel):
 
 
 class WebhookEventTypeInfo(BaseModel):
-    """One entry of the catalogue."""
+    """One event type of the catalogue."""
 
     type: DeliveredEventType = Field(examples=["appeal.opened"])
     description: str = Field(examples=["An appeal was opened"])

@@ -1,4 +1,4 @@
-"""Catching up: reading events from the database, page by page, until a listener meets the live tail."""
+"""Catch-up: read events from the database, page by page, until a listener reaches the live tail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from shared.auth import token_recheck
 from shared.tables.common import Event
 
 PAGE = 200
-# How many events one page looks at, whoever may see them: a page of a caller with few events must end too.
+# How many events one page scans, visible or not: a page for a caller who sees few events must end too.
 WINDOW = 5_000
 
 
@@ -33,7 +33,7 @@ class CatchUpPage:
 async def read_page(session: AsyncSession, listener: Listener, after: int) -> CatchUpPage:
     """Return the next events for a listener. Raise `Gone` when events after the position were deleted.
 
-    A caller whose access has changed gets none: their stream is ended.
+    If the caller's access has changed, end the stream and return no events.
     """
     await event_feed.refuse_expired(session, after)
     following = select(func.min(Event.position)).where(Event.position > after).scalar_subquery()
@@ -41,7 +41,8 @@ async def read_page(session: AsyncSession, listener: Listener, after: int) -> Ca
     first, last = (await session.execute(select(following, newest))).one()
     if first is None:
         return CatchUpPage([], after, end=last)
-    # An index serves the events of one subject. Positions have gaps, so a window is at most so many events.
+    # An index finds the events of one subject, so no window is needed. Positions have gaps: a window of positions
+    # contains at most as many events.
     until = last if listener.subject_id is not None else min(first + WINDOW - 1, last)
     events = await event_feed.read_range(
         session,
@@ -52,7 +53,8 @@ async def read_page(session: AsyncSession, listener: Listener, after: int) -> Ca
         subject_id=listener.subject_id,
         limit=PAGE,
     )
-    # After the events were read: a later change of access has an event after `last`, before which it is checked.
+    # Checked after the events were read: the event of a later change of access is after `last`, and the live tail
+    # checks access again at that event.
     if not await token_recheck.callers_with_access(session, [listener.caller]):
         listener.finish(StreamEndReason.ACCESS_CHANGED)
         return CatchUpPage([], after, end=None)

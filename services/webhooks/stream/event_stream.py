@@ -1,4 +1,4 @@
-"""What one stream sends: events from the database up to the live tail, then what the tail hands out, its end."""
+"""The response of one stream: events from the database up to the live tail, then those of the tail."""
 
 import asyncio
 import random
@@ -23,9 +23,9 @@ from shared.logs import get_logger
 
 log = get_logger(__name__)
 
-# Clients wait a random time before they reconnect, so that a restart does not bring them all at once.
+# Clients wait a random time before they reconnect, so that they do not all reconnect at once after a restart.
 _RETRY_MS = (1_000, 5_000)
-# A proxy such as nginx must not collect the messages.
+# A proxy such as nginx must not buffer the messages.
 _HEADERS = {"X-Accel-Buffering": "no"}
 
 
@@ -34,12 +34,12 @@ class _TakesNothingError(Exception):
 
 
 class EventStream(EventSourceResponse):
-    """The response with the events for a listener after a position. While it waits it holds no connection."""
+    """The response with a listener's events after a position. It holds no database connection while it waits."""
 
     def __init__(
         self, live: LiveStream, database: Database, listener: Listener, after: int, *, at_end: bool = False
     ) -> None:
-        """`at_end` says that the position is that of the last event."""
+        """`at_end`: whether `after` is the position of the last event."""
         self._end = after if at_end else None
         self._live = live
         self._database = database
@@ -61,7 +61,7 @@ class EventStream(EventSourceResponse):
             ENDED_STREAMS.labels(self._listener.end or reason).inc()
 
     async def stream_response(self, send: Send) -> None:
-        """Send message after message. One that the reader does not take in time ends the stream."""
+        """Send the messages one by one; end the stream if the reader does not take a message in time."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async with aclosing(self._stream) as messages:
@@ -69,7 +69,7 @@ class EventStream(EventSourceResponse):
                     await self._send(send, {"type": "http.response.body", "body": message, "more_body": True})
             await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except _TakesNothingError:
-            # The response stays incomplete, so the server closes the connection.
+            # The response cannot be completed, so the connection is aborted.
             self._listener.finish(StreamEndReason.TOO_SLOW)
             log.warning("event stream cut off: its reader takes nothing")
             abort_connection(self._scope)
@@ -104,7 +104,7 @@ class EventStream(EventSourceResponse):
             yield ended_frame(listener.end)
 
     async def _catch_up(self, reached: int) -> AsyncGenerator[bytes, None]:
-        """Yield what follows the position until the listener is attached to the live tail, or ends."""
+        """Yield messages after the position until the listener is attached to the live tail, or ends."""
         listener, end, moved = self._listener, self._end, True
         heartbeat = Heartbeat()
         while listener.end is None and not self._live.tail.attach(listener, reached, end=end):
@@ -130,13 +130,14 @@ class EventStream(EventSourceResponse):
             listener.finish_if_expired()
 
     async def _follow(self) -> AsyncGenerator[bytes, None]:
-        """Yield what the live tail hands out, and heartbeats, until the listener ends."""
+        """Yield messages from the live tail, and heartbeats, until the listener ends."""
         listener = self._listener
         heartbeat = Heartbeat()
         while listener.end is None:
             message = await listener.take(heartbeat.seconds_left())
             if not message and listener.end is None and heartbeat.seconds_left() <= 0:
-                # Everything up to the tail was sent: a client continues from there, not from its last event.
+                # All events up to the tail's position were sent: a client can continue from there, not only from
+                # its last event.
                 message = heartbeat_frame(max(self._live.tail.position, listener.reached))
             if message:
                 heartbeat.sent()
@@ -151,9 +152,9 @@ class Heartbeat:
         self.sent()
 
     def sent(self) -> None:
-        """Start again: something was sent."""
+        """Restart the interval, because something was sent."""
         self._due = time.monotonic() + self._interval
 
     def seconds_left(self) -> float:
-        """Return the seconds until the next heartbeat; at most 0 when it is due."""
+        """Return the seconds until the next heartbeat; 0 or less when it is due."""
         return self._due - time.monotonic()

@@ -1,4 +1,4 @@
-"""The bytes of a stream: messages in the format of server-sent events."""
+"""Encode the messages of a stream as server-sent events."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -31,7 +31,7 @@ def _frame(shown: FeedEvent) -> bytes:
 
 def example_event() -> FeedEvent:
     """Return an example of an event, for documentation."""
-    # Nothing to mask: the dictionary of names that masking loads takes 25 MB.
+    # Without texts that need masking: masking would load a dictionary of names, which takes 25 MB.
     return FeedEvent(
         id=UUID("0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d"),
         position=format_position(43),
@@ -44,7 +44,7 @@ def example_event() -> FeedEvent:
 
 
 def example() -> str:
-    """Return an example of a stream, for its documentation."""
+    """Return an example of a stream, for the documentation."""
     messages = (
         opened_frame(42, retry_ms=3_000),
         _frame(example_event()),
@@ -55,9 +55,9 @@ def example() -> str:
 
 
 def opened_frame(position: int, retry_ms: int) -> bytes:
-    """Return the first message of a stream, which sends what follows the position.
+    """Return the first message of a stream of the events after `position`.
 
-    A client that was disconnected waits so many milliseconds before it opens the stream again.
+    A disconnected client waits `retry_ms` milliseconds before it opens the stream again.
     """
     shown = StreamOpened(position=format_position(position))
     return format_sse_event(
@@ -69,7 +69,7 @@ def opened_frame(position: int, retry_ms: int) -> bytes:
 
 
 def heartbeat_frame(position: int) -> bytes:
-    """Return a comment with the position that was reached, from which a client then continues."""
+    """Return a comment with the position that was reached; a client that reconnects continues from there."""
     return format_sse_event(comment="heartbeat", id=format_position(position))
 
 

@@ -1,4 +1,4 @@
-"""A listener: one open stream, what it is for, and the messages that wait to be sent."""
+"""A listener: one open stream, the events it wants, and the messages that wait to be sent."""
 
 import asyncio
 from collections import deque
@@ -12,19 +12,19 @@ from shared.auth.rights import Right
 from shared.events.listen_notify import wait_for_notification
 from shared.tables.common import Event
 
-# Messages that are sent together; a slow reader is measured by how long one such chunk takes.
+# How many messages are sent together; the send timeout for slow readers applies to such a chunk.
 CHUNK = 50
 
 
 class Listener:
-    """One open stream. Its buffer is bounded: who reads too slowly is ended, and nobody waits for them."""
+    """One open stream. Its buffer is bounded: a slow reader's stream is ended, so that it delays nobody."""
 
     def __init__(
         self, caller: Caller, types: Collection[str], *, subject_id: UUID | None = None, capacity: int = 1_000
     ) -> None:
-        """`caller` has the right to read events; `types` are those that they may read and asked for."""
+        """`caller` has the right to read events; `types` are the requested types that the caller may read."""
         self.caller = caller
-        # Decided once, since each event is compared with many listeners; access is checked again meanwhile.
+        # Computed once, since each event is compared with many listeners; changed access is checked elsewhere.
         self.types = frozenset(types) if Right.EVENTS_READ in caller.rights else frozenset()
         self._is_region_wide = caller.is_region_wide
         self.subject_id = subject_id
@@ -66,8 +66,8 @@ class Listener:
         self._ready.set()
 
     def finish(self, reason: StreamEndReason) -> None:
-        """End the stream, for the first reason given. What waits is dropped: the client continues after the last
-        event that it got.
+        """End the stream; only the first reason counts. Waiting messages are dropped: the client continues after
+        the last event that it got.
         """
         if self.end is None:
             self.end = reason
@@ -86,7 +86,7 @@ class Listener:
         return (self.caller.expires_at - clock.now()).total_seconds()
 
     async def take(self, seconds: float) -> bytes:
-        """Return the next messages, or nothing if none came in this time or the stream has ended."""
+        """Return the next messages joined; empty if none came within the given seconds or the stream has ended."""
         if not self._frames and self.end is None:
             await wait_for_notification(self._ready, max(min(seconds, self.seconds_left()), 0))
         self.finish_if_expired()

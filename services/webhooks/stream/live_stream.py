@@ -1,4 +1,4 @@
-"""The streams of a process: how many are open, who still has access, and the reader that they share."""
+"""The open streams of a process: their number, the access of their callers, and the reader that they share."""
 
 import asyncio
 import time
@@ -25,16 +25,18 @@ log = get_logger(__name__)
 
 OPEN_STREAMS = prometheus_client.Gauge("gospablik_open_streams", "Event streams that are open")
 ENDED_STREAMS = prometheus_client.Counter("gospablik_ended_streams_total", "Event streams that ended", ["reason"])
-# Notifications may be lost, so the reader also looks after this time.
+# Notifications may be lost, so the reader also reads after this time.
 POLL_SECONDS = 2.0
-# Many clients reconnect at once, and requests need connections of the pool too.
+# Concurrent catch-up reads: many clients reconnect at once, and requests need connections of the pool too.
 CATCH_UP_READS = 2
 READ_WAIT_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 10
 
 
 class Slot:
-    """A place among the open streams, held from before the first query of a request until its stream has ended."""
+    """A stream that is counted against the limits, from before the first query of its request until the stream
+    ends.
+    """
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
@@ -57,14 +59,16 @@ class LiveStream:
     def reserve(self, subject: str) -> Iterator[Slot]:
         """Count a stream of the caller while the block runs.
 
-        Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process has. Nothing is
-        awaited between the check and the count, so that parallel requests cannot pass the limit together.
+        Raise `TooManyRequests` if the caller has too many streams, `Unavailable` if the process has too many or
+        stops. Nothing is awaited between the check and the count, so that parallel requests cannot pass the limit
+        together.
         """
         limits = webhooks_settings()
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         if self._stopping or len(self._open) >= limits.stream_per_process:
             raise Unavailable(
-                "Too many event streams are open, or the service is stopping: try again later", headers=headers
+                "The server has too many open event streams or is stopping: try again after `Retry-After` seconds",
+                headers=headers,
             )
         if self._by_caller[subject] >= limits.stream_per_caller:
             raise TooManyRequests(
@@ -86,15 +90,15 @@ class LiveStream:
             OPEN_STREAMS.set(len(self._open))
 
     def look_after(self, slot: Slot, listener: Listener) -> None:
-        """End the listener of this slot from now on when its caller loses access, or when the process stops."""
+        """Register the slot's listener: it is ended when its caller loses access, or when the process stops."""
         slot.listener = listener
         if self._stopping:
             listener.finish(StreamEndReason.SHUTDOWN)
 
     @asynccontextmanager
     async def reading(self, *, within: float | None = None) -> AsyncIterator[None]:
-        """Let few streams read at once. Raise `TimeoutError`, which is an outage, if the others take longer than
-        `within` seconds; an open stream waits its turn, since ending it would only bring its client back.
+        """Limit how many streams read at once. Raise `TimeoutError`, which counts as an outage, after waiting for
+        `within` seconds. An open stream waits without limit: if it ended, its client would only reconnect.
         """
         async with asyncio.timeout(within):
             await self._reads.acquire()

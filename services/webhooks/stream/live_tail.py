@@ -19,17 +19,17 @@ from shared.tables.registry import Organisation
 BATCH = 500
 # How long, and at most how many, events are remembered for listeners that come back.
 KEPT_SECONDS, KEPT_EVENTS = 60.0, 500
-# The part of the organisation tree whose events a listener may see: an organisation, with or without those below
-# it. It only narrows whom to ask: `Listener.wants` decides.
+# The organisations whose events a listener may see: one, with or without those below it. It only preselects
+# listeners: `Listener.wants` decides.
 Audience = tuple[UUID | None, bool]
 _REGION: Audience = (None, True)
-# After these a listener may no longer see what it saw before.
+# After these events a listener may have lost access.
 ACCESS_EVENT_TYPES = frozenset({"person.changed", "client.changed"})
 
 
 @dataclass
 class RecentEvent:
-    """An event that was handed out, the organisation tree above it, and its message once somebody wanted it."""
+    """An event that was handed out, its organisation's lineage, and its message once a listener wanted it."""
 
     event: Event
     lineage: Collection[UUID]
@@ -42,23 +42,23 @@ class RecentEvent:
         return self.event.position or 0
 
     def hand_to(self, listener: Listener) -> None:
-        """Give the message to a listener who wants it."""
+        """Add the message to the listener's buffer if the listener wants it."""
         if listener.wants(self.event, self.lineage):
             self.frame = self.frame or event_frame(self.event)
             listener.put(self.frame)
 
 
 class LiveTail:
-    """Reads events after its position while there are listeners, and shortly afterwards.
+    """Reads events after its position while there are listeners, and for a short time afterwards.
 
-    It remembers recent events: a listener that comes back after a short break, or read its last page while events
-    came, need not read another page.
+    It keeps recent events, so that a listener that reconnects soon, or finished its catch-up while events came,
+    does not have to read another page from the database.
     """
 
     def __init__(self) -> None:
         self.position = 0
         self._listeners: dict[Audience, set[Listener]] = {}
-        # Events after `_kept_after` up to the position, in order.
+        # Events after `_kept_after` up to `position`, in order.
         self._recent: deque[RecentEvent] = deque()
         self._kept_after = 0
         self._active_until = 0.0
@@ -67,16 +67,15 @@ class LiveTail:
 
     @property
     def active(self) -> bool:
-        """Return whether anybody listens, or did until recently."""
+        """Return whether there are listeners, or were until recently."""
         return bool(self._listeners) or time.monotonic() < self._active_until
 
     def attach(self, listener: Listener, reached: int, *, end: int | None) -> bool:
-        """Let a listener follow that has got everything up to a position; False: it must read further first.
+        """Attach a listener that has all events up to `reached`; return False if it must read more pages first.
 
-        `end` is the position of the last event if the listener read up to it: there a tail that was idle begins.
-        It never begins where a client says it is, which may be beyond the end. Nothing is lost and nothing comes
-        twice, because this awaits nothing: the listener gets the recent events after its position, and skips those
-        up to it.
+        `end` is the position of the last event if the listener read up to it: an idle tail starts there. It never
+        starts at a position given by a client, which may be beyond the end. The listener gets the recent events
+        after `reached`. Nothing is awaited here, so no event is lost or sent twice.
         """
         if not self.active:
             if end is None:
@@ -96,11 +95,11 @@ class LiveTail:
         return True
 
     def rest(self) -> None:
-        """Forget everything: nobody listens."""
+        """Drop the recent events, because there are no listeners."""
         self._recent.clear()
 
     def detach(self, listener: Listener) -> None:
-        """Let a listener go, if it follows."""
+        """Detach a listener, if it is attached."""
         audience = _audience(listener.caller)
         if (group := self._listeners.get(audience)) is None or listener not in group:
             return
@@ -110,10 +109,10 @@ class LiveTail:
         self._active_until = time.monotonic() + KEPT_SECONDS
 
     async def advance(self, database: Database, recheck: Callable[[], Awaitable[None]]) -> bool:
-        """Read the next events and hand them out; False if there are none.
+        """Read the next events and hand them out; return False if there are none.
 
-        `recheck` ends the streams of callers without access. It is called before events that follow a change of
-        access are handed out.
+        `recheck` ends the streams of callers without access. It is called before a batch that contains a change of
+        access is handed out.
         """
         start = self.position
         query = (
@@ -127,7 +126,7 @@ class LiveTail:
             rows = (await session.execute(query)).all()
         if any(row.Event.type in ACCESS_EVENT_TYPES for row in rows):
             await recheck()
-        if self.position != start:  # it was idle meanwhile, and a new listener began elsewhere
+        if self.position != start:  # the tail became idle meanwhile, and a new listener set another position
             return True
         read_at = time.monotonic()
         for event, lineage in rows:
@@ -142,7 +141,7 @@ class LiveTail:
         self._recent.append(recent)
         self.position = recent.position
         if recent.event.type == "organisation.changed":
-            # Who may see an organisation's events may have changed: earlier ones are read again.
+            # The audience of earlier events may have changed, so listeners read them from the database again.
             self._recent.clear()
             self._kept_after = self.position
 

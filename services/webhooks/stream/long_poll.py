@@ -1,4 +1,4 @@
-"""A read of the feed that waits for the next event, with the live tail of the event streams."""
+"""Long poll: a read of the feed that waits for the next event, by the live tail of the event streams."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -13,7 +13,7 @@ from shared.auth.callers import Caller
 from shared.database.sessions import Database
 from shared.http.problems import Unauthenticated
 
-# The gateway waits 30 seconds for the head of a response.
+# Less than the 30 seconds that the gateway waits for the head of a response.
 MAX_WAIT_SECONDS = 25
 
 
@@ -27,23 +27,24 @@ async def next_events(
     types: Sequence[str],
     seconds: float,
 ) -> FeedPage:
-    """Return the events after a position (None: the last one), and wait for the first one if there is none.
+    """Return the events after a position (None: the position of the last event); if there are none, wait for the
+    first.
 
-    An empty page means that none came in this time, or that the process stops. While it waits it holds no
-    connection of the pool, and counts as an open stream of the caller. Raise `Unauthenticated` when the token
-    expires or the caller's access changes meanwhile.
+    The page is empty if no event came within `seconds`, or the process stops. A waiting call holds no connection
+    of the pool, and counts as an open stream of the caller. Raise `Unauthenticated` when the token expires or the
+    caller's access changes meanwhile.
     """
     until = monotonic() + seconds
     with live.reserve(caller.subject) as slot:
         reached = None
         while True:
-            # The gateway waits a little longer than the caller may ask for.
+            # The gateway waits a little longer than the longest `seconds`.
             within = min(READ_WAIT_SECONDS, max(until - monotonic(), 0) + 4)
             async with live.reading(within=within), database.read() as session:
                 if after is None:
                     after = await event_feed.last_position(session)
                 page = await event_feed.read_events(session, caller, after=after, limit=limit, types=types)
-                # Last: a later change of access has an event after the page.
+                # Checked after the page is read: the event of a later change of access is not in this page.
                 if reached is not None and not await token_recheck.callers_with_access(session, [caller]):
                     raise token_recheck.access_changed()
             left = until - monotonic()

@@ -1,8 +1,8 @@
-"""Tickets: a browser's `EventSource` sends no header, so a signed-in caller gets a secret for the address instead.
+"""Tickets: a browser's `EventSource` sends no header, so a signed-in caller gets a secret for the URL.
 
 A ticket opens one stream, within a minute, on whichever process: using it deletes its row. Only its digest is
-stored. It contains whose it is, and a signature: limits apply before it is used up, and a forged one is refused
-without the database.
+stored. A ticket contains its caller's subject and a signature, so that limits are applied before it is used up,
+and a forged ticket is refused without a query.
 """
 
 import base64
@@ -42,7 +42,7 @@ async def create_ticket(session: WriteSession, caller: Caller) -> str:
 
 
 def ticket_subject(ticket: str) -> str:
-    """Return the subject of the caller who got the ticket. Raise `Unauthenticated` if it was not issued here."""
+    """Return the subject of the ticket's caller. Raise `Unauthenticated` if the ticket was not issued here."""
     try:
         raw = base64.urlsafe_b64decode(ticket)
     except ValueError:
@@ -54,7 +54,7 @@ def ticket_subject(ticket: str) -> str:
 
 
 async def use_ticket(session: WriteSession, ticket: str) -> Caller:
-    """Return the caller who got the ticket, and use it up. Raise `Unauthenticated` if it cannot be used."""
+    """Use up the ticket and return its caller. Raise `Unauthenticated` if it has expired or was used before."""
     found = (
         await session.execute(
             delete(StreamTicket)
@@ -76,12 +76,12 @@ def _signature(content: bytes) -> bytes:
 
 
 def _digest(ticket: str) -> str:
-    # At 256 bits it needs no slow hash.
+    # A secret of 256 random bits needs no slow hash.
     return hashlib.sha256(ticket.encode()).hexdigest()
 
 
 def _claims(caller: Caller) -> dict[str, Any]:
-    """Return the claims from which `Caller.from_claims` reads this caller, without the name."""
+    """Return claims, without the name, from which `Caller.from_claims` restores this caller."""
     return {
         "sub": caller.subject,
         "role": caller.role.value,

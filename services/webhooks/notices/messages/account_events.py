@@ -1,4 +1,4 @@
-"""Events about messages to people: their codes on a page, and what became of what ingest published."""
+"""Events about messages with people: codes that they wrote to a page, and outcomes of messages sent to them."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ ACCOUNT_EVENT_TYPES = tuple(
 
 
 async def handle_account_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Link accounts by codes, and store the outcomes of messages. Idempotent."""
+    """Link the accounts whose codes were written, and store the outcomes of messages with notices. Idempotent."""
     parsed = [(event, parse_event(event)) for event in events]
     await _link(session, [(event, data) for event, data in parsed if isinstance(data, MessageReceived)])
     for _, data in parsed:
@@ -55,6 +55,6 @@ async def _link(session: WriteSession, received: Sequence[tuple[Event, MessageRe
         message_letters.add_letter(session, account, "linked", accounts.linked_text(account.network))
         known = settings.get(account.person_id)
         if known is not None and known.address_state == AddressState.CONFIRMED:
-            # Whoever got hold of the code reads the person's notices from now on.
+            # Warn the person: if somebody else wrote the code, they get the person's notices from now on.
             letter = NoticeLetter(person_id=account.person_id, purpose="linked", next_attempt_at=clock.now())
             session.add(letter)

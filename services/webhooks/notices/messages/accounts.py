@@ -28,7 +28,7 @@ _TITLES = {NoticeChannel.VK: "ВКонтакте", NoticeChannel.OK: "Однок
 
 @dataclass(frozen=True)
 class WrittenCode:
-    """A code that somebody wrote; `to_us`: as a direct message to a page of notices."""
+    """A code that somebody wrote; `to_us`: whether as a direct message to a page that sends notices."""
 
     message_id: UUID
     network: str
@@ -37,7 +37,7 @@ class WrittenCode:
 
 
 async def pages_of_notices(session: AsyncSession) -> Mapping[str, Page]:
-    """Return the pages whose conversations people get notices in, by network."""
+    """Return the pages that send notices as direct messages, by network."""
     named = webhooks_settings().notices_pages
     if not named:
         return {}
@@ -75,9 +75,9 @@ async def linked_networks(session: AsyncSession, people: Collection[UUID]) -> di
 async def begin_link(
     session: WriteSession, person_id: UUID, network: str, keys: SecretStr
 ) -> tuple[str, NoticeAccount, Page]:
-    """Return a new code for the account, its row, and the page to write it to. An earlier code ends.
+    """Return a new code, the account's row, and the page to write the code to. An earlier code becomes invalid.
 
-    Raises `Conflict` if this installation has no page of the network for it.
+    Raise `Conflict` if this installation sends no notices in the network.
     """
     page = (await pages_of_notices(session)).get(network)
     if page is None:
@@ -98,7 +98,7 @@ async def begin_link(
 
 
 async def unlink(session: WriteSession, person_id: UUID, network: str) -> None:
-    """Delete the account of a person; what waits for it goes by e-mail. Raises `NotFound` if there is none."""
+    """Delete the account of a person; its waiting notices go by e-mail. Raise `NotFound` without an account."""
     account = await _lock(session, person_id, network)
     if account is None:
         raise NotFound("No such account")
@@ -113,7 +113,7 @@ async def unlink(session: WriteSession, person_id: UUID, network: str) -> None:
 
 
 async def end(session: WriteSession, person_id: UUID, network: str, reason: str) -> None:
-    """End a linked account that the network refuses messages to; what waits for it goes by e-mail."""
+    """End a linked account to which the network refuses messages; its waiting notices go by e-mail."""
     account = await _lock(session, person_id, network)
     if account is not None and account.state == AccountState.LINKED.value:
         account.state, account.ended_reason = AccountState.ENDED.value, reason
@@ -124,7 +124,7 @@ async def end(session: WriteSession, person_id: UUID, network: str, reason: str)
 
 
 async def fall_back(session: WriteSession, person_id: UUID, network: str) -> None:
-    """Let the waiting notices of a person that would be told in the network be told by e-mail."""
+    """Move the waiting notices of a person from the network to e-mail."""
     await session.execute(
         update(Notice)
         .where(
@@ -141,10 +141,10 @@ async def fall_back(session: WriteSession, person_id: UUID, network: str) -> Non
 async def link_by_codes(
     session: WriteSession, codes: Sequence[WrittenCode], keys: SecretStr
 ) -> list[NoticeAccount]:
-    """Link the accounts whose codes these are; return them.
+    """Link the accounts to which these codes belong; return the linked accounts.
 
-    A code works once and until it expires. A message that is read again links nothing. A code that was written
-    where others may read it ends.
+    A code works once and until it expires, so a message that is processed again links nothing. A code that was not
+    written as a direct message to the page becomes invalid: others may have read it.
     """
     linked = []
     for written in codes:
@@ -170,7 +170,7 @@ async def link_by_codes(
 
 
 def linked_text(network: str) -> str:
-    """Return the message that tells a person that their account is linked."""
+    """Return the text of the message that confirms that the account is linked."""
     title = _TITLES[NoticeChannel(network)]
     return (
         f"Готово: эта переписка в {title} связана с вашей учётной записью в системе «Госпаблик». "

@@ -1,4 +1,4 @@
-"""Make messages of the notices that are due in a network: one for each person and network."""
+"""Make messages from the notices that are due in a network: one for each person and network."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,10 +21,9 @@ _IN_NETWORKS = Notice.channel != NoticeChannel.EMAIL.value
 
 
 async def write_due_messages(database: Database, front_end_url: str) -> int:
-    """Write down the messages that are due, and commit; return how many people were looked at.
+    """Store the messages that are due, and commit; return how many people had due notices.
 
-    Notices not worth telling any more are suppressed. Those of an account that is not linked any more wait for the
-    next e-mail.
+    Outdated notices are suppressed. Notices for an account that is no longer linked wait for the next e-mail.
     """
     now = clock.now()
     async with database.write() as session:
@@ -55,7 +54,7 @@ async def write_due_messages(database: Database, front_end_url: str) -> int:
 
 
 async def _due_of(session: WriteSession, people: Sequence[UUID], now: datetime) -> dict[UUID, list[Notice]]:
-    """Return the due notices of each of these people."""
+    """Return the due notices of these people by person."""
     return {
         person_id: list(
             await waiting_notices(
@@ -72,7 +71,7 @@ async def _due_of(session: WriteSession, people: Sequence[UUID], now: datetime) 
 
 
 async def _sort_out(session: WriteSession, notices: Sequence[Notice], relevance: Relevance, now: datetime) -> None:
-    """Suppress what is not worth telling any more; what cannot be read is looked at later."""
+    """Suppress outdated notices; postpone notices that cannot be read."""
     for notice in notices:
         if (reason := relevance.suppressed.get(notice.id)) is not None:
             await record_outcome(session, [notice], NoticeStatus.SUPPRESSED, reason)
@@ -93,7 +92,7 @@ def _leave_to_email(notices: Sequence[Notice]) -> None:
 
 
 def _awake(notices: Sequence[Notice], settings: NoticeSettings | None, hours: WorkingHours) -> list[Notice]:
-    """Return those of the notices that may be told now; the others wait for working hours."""
+    """Return the notices that may be sent now; postpone the others to the next working hours."""
     now, told = clock.now(), []
     for notice in notices:
         opens = next_working_moment(hours.of(notice.organisation_id), now)

@@ -1,8 +1,8 @@
-"""Messages with notices: made when they are due, handed over to ingest, and what became of them.
+"""Messages with notices: hand them over to ingest, which publishes them, and store their outcomes.
 
-A message is written down as `sending`, with its text and notices, before anybody hears of it. Ingest publishes it
-under the id of its letter, exactly once, however often it is handed over. What certainly did not arrive is told by
-e-mail; what may have arrived is not told again.
+A message is stored as `sending`, with its text and notices, before ingest gets it. Ingest publishes it under the
+id of its letter exactly once, however often it is handed over. Notices of a message that certainly did not arrive
+go by e-mail; notices of a message that may have arrived are not sent again.
 """
 
 from collections.abc import Sequence
@@ -32,21 +32,21 @@ log = get_logger(__name__)
 
 UNAVAILABLE_DELAY = timedelta(seconds=30)
 _BATCH = 20
-# Failures after which the message certainly does not stand in the conversation, and the account is not to blame.
+# Failures after which the message is certainly not in the conversation, and the account stays linked.
 _NOT_SENT = frozenset(
     {"no_response", "too_long", "no_usable_token", "network_unreachable", "send_deadline_passed"}
 )
-# Refusals that hold for this recipient: deleted, closed, blocked, or allows no messages. Others concern the page,
-# its token or the text.
+# Refusals because of the recipient, who is deleted, closed or blocked, or allows no messages. Other refusals
+# concern the page, its token or the text.
 _RECIPIENT_REFUSES = frozenset(
     {"vk:18", "vk:30", "vk:900", "vk:901", "vk:902", "ok:455", "ok:458", "ok:705", AUTHOR_ERASED["code"]}
 )
-# Ingest does not know the message with the code, or the data of its author was erased.
+# Status of ingest's answer if it does not know the message with the code, or its author's data was erased.
 _CONVERSATION_GONE = 422
 
 
 def add_letter(session: WriteSession, account: NoticeAccount, purpose: str, text: str) -> NoticeLetter:
-    """Write down a message to the account, to be handed over; return it."""
+    """Add a message to the account, to be handed over to ingest; return it."""
     letter = NoticeLetter(
         id=new_id(),
         person_id=account.person_id,
@@ -62,7 +62,7 @@ def add_letter(session: WriteSession, account: NoticeAccount, purpose: str, text
 
 
 async def hand_over_due(database: Database, client: ServiceClient) -> int:
-    """Hand messages over to ingest; return how many were tried."""
+    """Hand due messages over to ingest; return how many were due."""
     async with database.write() as session:
         rows = await session.execute(
             select(NoticeLetter, NoticeAccount.message_id)
@@ -89,9 +89,9 @@ async def hand_over_due(database: Database, client: ServiceClient) -> int:
 
 
 async def _may_begin(database: Database, letter_id: UUID, message_id: UUID | None) -> bool:
-    """Return whether the message may still be sent; otherwise its notices are told by e-mail, or not any more.
+    """Return whether the message may still be sent; otherwise its notices go by e-mail, or end if it is too late.
 
-    The attempt is counted before it is made: its outcome may never be known.
+    The attempt is counted before it is made, because its outcome may never be known.
     """
     async with database.write() as session:
         letter = await _lock(session, letter_id)
@@ -122,7 +122,7 @@ async def _hand_over(
     }
     path = "/internal/publications"
     try:
-        # One attempt: of several, the last error would hide that an earlier one may have succeeded.
+        # No retries: the error of the last attempt would hide that an earlier attempt may have succeeded.
         await client.post(
             "ingest", path, body, on_behalf_of=NOTICES_ACTOR, idempotency_key=str(letter_id), attempts=1
         )
@@ -151,7 +151,7 @@ async def _hand_over(
 
 
 async def record_sent(session: WriteSession, letter_id: UUID) -> None:
-    """Store that a message stands in its conversation; any other publication changes nothing."""
+    """Store that a message was published; the id of any other publication changes nothing."""
     letter = await _lock(session, letter_id, also_failed=True)
     if letter is None:
         return
@@ -162,7 +162,7 @@ async def record_sent(session: WriteSession, letter_id: UUID) -> None:
 async def record_failed(session: WriteSession, letter_id: UUID, failure: PublicationFailure) -> None:
     """Store that a message was not published.
 
-    A refusal that holds for the recipient ends the account. What certainly did not arrive is told by e-mail.
+    A refusal because of the recipient ends the account. Notices that certainly did not arrive go by e-mail.
     """
     letter = await _lock(session, letter_id) if failure.final else None
     if letter is None:
@@ -180,9 +180,9 @@ async def record_failed(session: WriteSession, letter_id: UUID, failure: Publica
 async def _tell_by_email(
     session: WriteSession, letter: NoticeLetter, reason: NoticeReason, *, earlier_attempts: int = 0
 ) -> None:
-    """Fail the message; its notices wait for the next e-mail, each once as before.
+    """Fail the message and move its notices to the next e-mail.
 
-    After attempts of unknown outcome ingest may have the message: then it is not told again.
+    After earlier attempts with unknown outcome ingest may have the message: then its notices fail as `uncertain`.
     """
     if earlier_attempts:
         await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
@@ -208,7 +208,7 @@ async def _notices(session: WriteSession, letter: NoticeLetter) -> Sequence[Noti
 
 
 async def _lock(session: WriteSession, letter_id: UUID, *, also_failed: bool = False) -> NoticeLetter | None:
-    """Return a message that is being sent, locked."""
+    """Lock and return a message that is being sent, or with `also_failed` has failed; None if there is none."""
     statuses = ["sending", "failed"] if also_failed else ["sending"]
     return await session.scalar(
         select(NoticeLetter)

@@ -1,4 +1,4 @@
-"""Notices as a plain message of a network: short enough for one message, without a word that somebody wrote."""
+"""Notices as the plain text of one message in a network, without texts written by citizens or staff."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,13 +9,13 @@ from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.published_reports import ReportLine
 from shared.russian import plural
 
-# Networks take at least so much in one message, and a person reads no more on a phone.
+# Characters in a message: all networks accept as many, and a longer text is not readable on a phone.
 MAX_LENGTH = 3_000
 _NOTICES = ("уведомление", "уведомления", "уведомлений")
 
 
 def message_text(lines: Sequence[Line | ReportLine], *, front_end_url: str, zone: ZoneInfo, now: datetime) -> str:
-    """Return the message that tells these notices, of which there is at least one. Local times are in `zone`."""
+    """Return the text of a message with these notices, at least one. Times are shown in `zone`."""
     root = front_end_url.rstrip("/")
     blocks = [
         f"Опубликован еженедельный отчёт {line.sheet.week}\n{root}/reports/weekly/{line.sheet.week}"
@@ -25,7 +25,7 @@ def message_text(lines: Sequence[Line | ReportLine], *, front_end_url: str, zone
     if of_appeals := [line for line in lines if isinstance(line, Line)]:
         letter = compose(of_appeals, front_end_url=front_end_url, zone=zone, now=now)
         blocks += [_block(item) for group in letter.groups for item in group.items]
-    # The last line tells how many are left out, and where all of them are.
+    # The last line says how many notices are left out, and links to all of them.
     text, told = "", 0
     for block in blocks:
         longer = f"{text}\n\n{block}" if text else block

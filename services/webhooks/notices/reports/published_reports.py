@@ -1,4 +1,4 @@
-"""Published weekly reports as notices need them: their top sheet, and which is the newest."""
+"""Read published weekly reports for notices: their top sheets, and the newest week."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _WEEK = timedelta(days=7)
 
 @dataclass(frozen=True)
 class ReportLine:
-    """What a letter says of a report."""
+    """The content of the notice of a report in a letter."""
 
     notice_id: UUID
     sheet: ReportTopSheet
 
 
 async def load_top_sheets(session: AsyncSession, weeks: Collection[str]) -> Mapping[str, ReportTopSheet]:
-    """Return the top sheets of those of these weeks that are published and can be read, by week."""
+    """Return the top sheets of these weeks by week, without weeks that are not published or cannot be read."""
     if not weeks:
         return {}
     rows = await session.execute(
@@ -39,13 +39,13 @@ async def load_top_sheets(session: AsyncSession, weeks: Collection[str]) -> Mapp
     for row in rows:
         try:
             found[row.week] = ReportTopSheet.model_validate_json(row.document)
-        except ValidationError as error:  # it must not stop the notices of others
+        except ValidationError as error:  # no error may stop the notices of other people
             log.error("published report cannot be read", week=row.week, errors=error.error_count())  # noqa: TRY400
     return found
 
 
 async def newest_week(session: AsyncSession) -> str | None:
-    """Return the last week with a published report."""
+    """Return the newest week with a published report; None if there is none."""
     found: str | None = await session.scalar(select(func.max(WeeklyReport.week)))
     return found
 

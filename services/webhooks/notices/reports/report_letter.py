@@ -1,4 +1,4 @@
-"""The words of a letter with the weekly report: what the top sheet says, to be read on a phone."""
+"""The content of a letter with the weekly report: a summary of the top sheet, to be read on a phone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from shared.contracts.report_top_sheet import ReportTopSheet, TopSheetCount
 from shared.russian import day_of_month, grouped, period, plural
 
 _APPEALS = ("обращение", "обращения", "обращений")
-# Sentences with names; their numbers come last.
+# Sentences of the top sheet; the number comes last.
 _MAX_SENTENCE_LENGTH = 500
 _WITHOUT_PDF: dict[NoPdf, str | None] = {
     NoPdf.SWITCHED_OFF: None,
@@ -20,7 +20,7 @@ _WITHOUT_PDF: dict[NoPdf, str | None] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """A number of the top sheet with its name, and what it is compared with."""
+    """A number of the top sheet with its name and a comparison."""
 
     label: str
     value: str
@@ -31,7 +31,7 @@ class Figure:
 class ReportLetter:
     """A letter with a report, before it is rendered.
 
-    `gaps` says what is missing in the data, `attachment_note` what is attached, or why nothing is.
+    `gaps` says what is missing in the data; `attachment_note`, what is attached or why there is no attachment.
     """
 
     subject: str
@@ -48,7 +48,7 @@ class ReportLetter:
 
 
 def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf | None, *, front_end_url: str) -> ReportLetter:
-    """Return the letter that tells of this report; `pdf` is what is attached, or why nothing is."""
+    """Return the letter about this report; `pdf` is the attached file, or why there is none."""
     total = sheet.total
     change = f" ({_signed(total.change)})" if total.change else ""
     preview = [f"Просрочено ответов: {_number(sheet.outcomes.overdue)}."]
@@ -75,7 +75,7 @@ def compose_report(sheet: ReportTopSheet, pdf: bytes | NoPdf | None, *, front_en
 
 
 def _figures(sheet: ReportTopSheet) -> list[Figure]:
-    """Return the figures as the first page of the report has them."""
+    """Return the figures of the report's first page."""
     total, outcomes, promises = sheet.total, sheet.outcomes, sheet.promises
     of_opened = f"из {_number(outcomes.opened)} открытых"
     found = [
@@ -90,9 +90,9 @@ def _figures(sheet: ReportTopSheet) -> list[Figure]:
 
 
 def _attention(sheet: ReportTopSheet) -> list[str]:
-    """Return what needs attention and is not among the figures.
+    """Return sentences about what needs attention and is not among the figures.
 
-    Overdue answers to appeals of earlier weeks are not: the figure counts appeals of the week.
+    They include overdue answers to appeals of earlier weeks: the figure counts only appeals of the week.
     """
     found = []
     for item in sheet.attention:
@@ -138,7 +138,7 @@ def _compared(total: TopSheetCount) -> str:
 
 
 def _short_period(sheet: ReportTopSheet) -> str:
-    """Return the days without the year: a subject is read on a phone."""
+    """Return the first and last day without the year, to keep the subject short for a phone."""
     first, last = sheet.first_day, sheet.last_day
     if first.month == last.month:
         return f"{first.day}\N{EN DASH}{day_of_month(last)}"

@@ -1,4 +1,4 @@
-"""The report as PDF, which the metrics service makes: read in the background, once for the letters of an hour."""
+"""PDFs of reports, read from the metrics service in the background and cached for an hour."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,17 +14,17 @@ from shared.service_client import FileTooLarge
 
 log = get_logger(__name__)
 
-# Returns the PDF of a week, of at most so many bytes; raises as `ServiceClient.get_file`.
+# Takes a week and a maximum size in bytes, and returns the PDF; raises as `ServiceClient.get_file`.
 ReadPdf = Callable[[str, int], Awaitable[bytes]]
 
-# Letters of a morning, and those that are tried again, share the file.
+# Long enough for the letters of a morning and their retries to share a PDF.
 KEPT_FOR = timedelta(hours=1)
-# After a read that failed.
+# Pause after a failed read.
 ASKED_AGAIN_AFTER = timedelta(minutes=1)
-# So long letters wait for a PDF that cannot be had.
+# How long letters wait for a PDF that cannot be read.
 PDF_WAIT = timedelta(minutes=15)
-# A busy metrics service needs minutes. It goes on with what it renders for a caller that gave up: a read that is
-# made again too early would only add work.
+# A busy metrics service needs minutes. It does not stop rendering when a caller gives up, so an early retry would
+# only add work.
 READ_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=2)
 READS = Counter("gospablik_report_pdf_reads_total", "Reads of report PDFs for letters by outcome", ["outcome"])
 
@@ -38,7 +38,7 @@ class NoPdf(StrEnum):
 
 
 class ReportPdfs:
-    """The PDF of published weeks. Nobody waits for a read: it goes on in a task of its own."""
+    """The PDFs of published weeks. Each read runs in a background task, so that no caller waits for it."""
 
     def __init__(
         self,
@@ -57,11 +57,13 @@ class ReportPdfs:
 
     @property
     def pending(self) -> Sequence[str]:
-        """Return the weeks whose PDF is being read: their letters wait."""
+        """Return the weeks whose PDF is being read; letters with their reports wait."""
         return list(self._reading)
 
     def get(self, week: str) -> bytes | NoPdf | None:
-        """Return the PDF of a published week, or why there is none; None while it is read, which this begins."""
+        """Return the PDF of a published week, or why there is none. If it is not read yet, start reading and
+        return None.
+        """
         if self._max_bytes == 0:
             return NoPdf.SWITCHED_OFF
         if week not in self._known and week not in self._reading:
@@ -69,12 +71,12 @@ class ReportPdfs:
         return self._known.get(week)
 
     def note_too_large(self, week: str) -> None:
-        """Attach nothing to the next letters: the mail server takes none of this size."""
+        """Record that the mail server refuses this size: the next letters of the week get no PDF."""
         log.warning("mail server refused the report PDF for its size", week=week)
         self._keep(week, NoPdf.TOO_LARGE)
 
     def close(self) -> None:
-        """End the reads that go on."""
+        """Cancel the running reads."""
         for task in self._reading.values():
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""Whom a published weekly report concerns: the people whose role reads the reports of the whole region."""
+"""Recipients of a published weekly report: people whose role may read reports of the whole region."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ _READERS = [role.value for role, rights in RIGHTS.items() if rights.get(Right.RE
 
 
 async def find_report_readers(session: AsyncSession, published: Sequence[Event]) -> list[NewNotice]:
-    """Return whom to tell of these reports."""
+    """Return the notices to write for these reports."""
     if not published:
         return []
     rows = await session.execute(
