@@ -47,8 +47,8 @@ from shared.tables.appeals import AppealsIdempotency
 
 
 async def _check_settings(service: Service) -> None:
-    """Refuse to start without the keys of contacts, without a storage for attachments that can be written, or with
-    a custom model that cannot be used.
+    """Refuse to start if the encryption keys of contacts are missing, attachments cannot be stored, or the custom model
+    cannot be used.
     """
     contact_settings()
     await file_storage().prepare()
@@ -67,7 +67,7 @@ def build_service() -> Service:
         "appeals",
         "Gospablik: appeals",
         routers=[
-            # Before the paths with the id of an appeal.
+            # Before the routers whose paths take the id of an appeal: these would match too.
             bulk.router,
             search_suggestions.router,
             exports.router,

@@ -1,4 +1,4 @@
-"""Routes of alerts, which moderators must see at once."""
+"""Routes of alerts: urgent matters that moderators of the centre must see at once."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -29,8 +29,8 @@ async def list_alerts(
     paging: PagingDep,
     response: Response,
 ) -> Page[AlertOut]:
-    """Return alerts, newest first: urgent appeals, spikes, appeals that organisations keep transferring. Only
-    moderators of the centre see them.
+    """Return alerts about urgent appeals, spikes and appeals that organisations keep transferring, newest first. Only
+    moderators of the centre see alerts.
     """
     alert_rows = await alerts.find(session, filters, paging)
     rows, cursor = paging.page(alert_rows, lambda row: (row[0].created_at, row[0].id), response)

@@ -1,4 +1,4 @@
-"""Routes of appeals: list, counts, details, opening by hand, moves."""
+"""Routes of appeals: list, count, details, manual opening, moves."""
 
 from typing import Annotated
 from uuid import UUID
@@ -55,10 +55,10 @@ async def list_appeals(
         list[AppealExpansion] | None, Query(description="`route`: why each appeal is where it is")
     ] = None,
 ) -> TwoWayPage[appeals.AppealListItem]:
-    """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its own.
+    """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its appeals only.
 
     Personal data is masked in `text` and in the quotes of `route`; the appeal itself has the full text. With `q`
-    the order is that of the numbers, `text` is an extract, and `highlights` shows where the words are.
+    appeals are ordered by number, `text` is an extract, and `highlights` gives the positions of the found words.
     """
     found = await appeal_list.find(session, caller, filters, paging, sort)
     rows, following, previous = paging.two_way_page(
@@ -89,7 +89,9 @@ async def count_appeals(session: ReadTransaction, caller: Reader, filters: Appea
     summary="Count the values of a list of appeals",
 )
 async def get_appeal_facets(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> AppealFacets:
-    """Return which values narrow the list, and how many of its newest 1,000 appeals have each; also with `q`."""
+    """Return the values by which the list can be narrowed, each with its number among the newest 1,000 appeals of the
+    list. `q` applies too.
+    """
     return appeal_facets(await facets.count_facets(session, caller, filters))
 
 
@@ -101,7 +103,7 @@ async def get_appeal_facets(session: ReadTransaction, caller: Reader, filters: A
 async def get_appeal(
     session: ReadTransaction, caller: Reader, appeal_id: UUID, response: Response
 ) -> appeals.AppealOut:
-    """Return the appeal with messages, replies, timeline and the explanation of its deadline. The ETag is for
+    """Return the appeal with messages, replies, timeline and the explanation of its deadline. Send the ETag as
     `If-Match`.
     """
     detail = await appeal_detail(session, caller, appeal_id, with_contact=True)
@@ -126,17 +128,17 @@ async def get_appeal(
 async def open_appeal(
     session: WriteTransaction, caller: Opener, body: appeals.AppealIn, once: Once, response: Response
 ) -> appeals.AppealOut:
-    """Open an appeal from a text received by phone, in person, by letter or from another system (`source`), or
-    from a stored message (with the right `appeals:triage`). Without an organisation the routing rules name one,
-    or moderators decide. Staff name only their own.
+    """Open an appeal from a text received by phone, in person, by letter or from another system (`source`), or from a
+    stored message (with the right `appeals:triage`). Without an organisation the routing rules choose one, or
+    moderators decide. Staff may give only their own organisation.
 
-    With `external_id` the request may be repeated for good: the same again returns the first appeal with status
-    200, another content under the same id is a 422. If the appeal is with somebody else by now, it is a 409
+    With `external_id` the request may be repeated at any time: the same content returns the first appeal with status
+    200, other content under the same id is a 422. If the caller may no longer read that appeal, the response is a 409
     (`duplicate`) that names it. The id belongs to the `source` and to the organisation that enters the appeal.
 
-    A message whose author has an appeal of the same matter in that thread joins it, with status 200. Without an
-    `external_id` the same text by the same caller within ten minutes is a 409 that names the first appeal, unless
-    an Idempotency-Key is given.
+    A message whose author has an appeal about the same matter in the same thread joins that appeal, with status 200.
+    Without an `external_id`, the same text from the same caller within ten minutes is a 409 that names the first
+    appeal, unless an Idempotency-Key is given.
     """
 
     async def work() -> appeals.AppealOut:
@@ -145,7 +147,9 @@ async def open_appeal(
             raise Invalid.field("/message_id", "Give either message_id or text")
         if body.message_id is not None:
             if submission is not None:
-                raise Invalid.field("/source", "A stored message comes from its network")
+                raise Invalid.field(
+                    "/source", "A stored message comes from its network: omit `source` and the fields that need it"
+                )
             moderator = caller.with_right(Right.APPEALS_TRIAGE)
             appeal, new = await decisions.open_from_message(session, moderator, body.message_id, corrections)
         else:
@@ -177,7 +181,7 @@ async def open_appeal(
 async def mark_appeal_read(
     session: WriteTransaction, caller: Reader, appeal_id: UUID, body: appeals.ReadIn
 ) -> None:
-    """Mark the appeal as read by the caller, up to what they were shown. What came since stays unread."""
+    """Mark the appeal as read by the caller up to the version they were shown. Later changes stay unread."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     await unread_marks.mark_read(session, actor_id(caller.subject), appeal_id, body.until)
 
@@ -196,15 +200,15 @@ async def move_appeal(
     version: RequiredVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """Move the appeal to another status, with `assigned` also to another organisation, and to the person
-    `assignee_id`. A move that is not allowed is a 409 naming the allowed ones.
+    """Move the appeal to another status; with `assigned` also to another organisation; with `assignee_id` also to that
+    person. A move that is not allowed is a 409 naming the allowed ones.
 
-    `{"assignee_id": …}` alone assigns it to a person and leaves its status. Everybody who works on it may take one
-    that nobody has, and pass on or release their own; to give away a colleague's needs `assignees:manage` (403).
-    Without `assignee_id` a move to `in_progress` assigns an appeal that nobody has to the caller, if they are of
-    its organisation.
+    `{"assignee_id": …}` alone assigns it to a person and leaves its status. Everybody who works on appeals of the
+    organisation may take an unassigned appeal, and pass on or release their own. Reassigning a colleague's appeal needs
+    `assignees:manage` (403). Without `assignee_id` a move to `in_progress` assigns an unassigned appeal to the caller
+    if they belong to its organisation.
 
-    412 names the appeal's present `version` and its `last_change`.
+    A 412 contains the current `version` of the appeal and its `last_change`.
     """
     appeal = await retry_on_deadlock(session, lambda: _move(session, caller, appeal_id, body, version))
     moved = await _after_change(session, caller, appeal.id)
@@ -213,7 +217,7 @@ async def move_appeal(
 
 
 async def _after_change(session: WriteSession, caller: Caller, appeal_id: UUID) -> appeals.AppealOut:
-    """Return the appeal to the person who changed it, also if it is now out of their scope."""
+    """Return the appeal as shown to the person who changed it, even if the change moved it out of their scope."""
     detail = await appeal_detail(session, caller, appeal_id, scoped=False)
     return detail if await appeal_queries.is_visible(session, caller, appeal_id) else without_colleagues(detail)
 

@@ -28,8 +28,8 @@ async def list_assignee_rules(
     paging: PagingDep,
     response: Response,
 ) -> Page[assignees.AssigneeRuleOut]:
-    """Return the rules that choose who works on an organisation's appeals, newest first. The rule of the topic
-    decides, else that of its group, else the one without a topic.
+    """Return the rules that choose who works on an organisation's appeals, newest first. The rule of the topic applies,
+    else the rule of its topic group, else the rule without a topic.
     """
     rows, cursor = paging.page(
         await assignee_rules.list_rules(session, caller, filters, paging),
@@ -73,7 +73,7 @@ async def create_assignee_rule(
 async def get_assignee_rule(
     session: ReadTransaction, caller: Reader, rule_id: UUID, response: Response
 ) -> assignees.AssigneeRuleOut:
-    """Return the rule. The ETag is for `If-Match`."""
+    """Return the rule. Send the ETag as `If-Match`."""
     (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, rule_id)])
     set_etag(response, shown.version)
     return shown
@@ -93,7 +93,7 @@ async def change_assignee_rule(
     version: RequiredVersion,
     response: Response,
 ) -> assignees.AssigneeRuleOut:
-    """Replace the people of the rule. The turns go on after the person who had the last one."""
+    """Replace the people of the rule. Turns continue after the person who had the last turn."""
     await assignee_rules.change_people(session, caller, rule_id, version, body.person_ids)
     (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, rule_id)])
     set_etag(response, shown.version)

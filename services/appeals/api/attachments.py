@@ -1,4 +1,4 @@
-"""Routes of attachments: upload a photo, read it; ingest reads it for publication."""
+"""Routes of attachments: upload and read a photo; ingest reads photos for publication."""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -25,7 +25,7 @@ internal = APIRouter(prefix="/internal/attachments", include_in_schema=False)
 IngestService = Annotated[ServiceCaller, require_service("ingest")]
 
 UPLOAD_PATH = "/api/v1/attachments"
-# The file, the boundaries and the headers of its part.
+# The file, the multipart boundaries and the headers of the part.
 MAX_UPLOAD_BODY = MAX_ATTACHMENT_BYTES + 16 * 1024
 _FORM: dict[str, Any] = {
     "requestBody": {
@@ -62,13 +62,12 @@ async def upload_attachment(
 ) -> AttachmentOut:
     """Store a photo to attach it to a reply: `multipart/form-data` with one part, `file`.
 
-    JPEG, PNG and WebP are accepted, by content: name and declared type do not count. A file has at most 20 MiB
-    (413) and 52 million pixels. It is encoded again as a JPEG of at most 2,560 pixels a side, turned upright,
-    without metadata, so that neither the position nor the camera is published. Anything else is a 422 that says
-    why.
+    JPEG, PNG and WebP are accepted, by content: name and declared type do not count. A file has at most 20 MiB (413)
+    and 52 million pixels. It is encoded again as a JPEG of at most 2,560 pixels a side, turned upright, without
+    metadata, so that neither the position nor the camera is published. Any other file is a 422 that says why.
 
-    Only your organisation can attach it or read it until it is attached. If it is not, it expires after some days.
-    A repeated upload is another attachment.
+    Until a photo is attached, only your organisation can read or attach it. A photo that is not attached expires after
+    some days. Uploading the same file again creates another attachment.
     """
     name, content = await _file(request)
     uploads.check_size(content)
@@ -80,7 +79,7 @@ async def upload_attachment(
 
 async def _file(request: Request) -> tuple[str | None, bytes]:
     """Return the name and the content of the only part of the form. Raises `Invalid` for any other form."""
-    # Read here and not by a parameter of the route, so that the right is checked before.
+    # The form is read here and not by a parameter of the route: the caller's right must be checked first.
     async with request.form(max_files=1, max_fields=1) as form:
         if unknown := sorted(set(form) - {"file"}):
             raise Invalid.field(f"/{unknown[0]}", "Unknown part of the form")
@@ -97,7 +96,7 @@ async def _file(request: Request) -> tuple[str | None, bytes]:
     summary="Get a photo",
 )
 async def get_attachment(session: ReadTransaction, caller: Reader, attachment_id: UUID) -> Response:
-    """Return the file: of an appeal that you may read, or one that your organisation uploaded and has not
+    """Return the file of an attachment: of an appeal that you may read, or uploaded by your organisation and not yet
     attached.
     """
     attachment = await uploads.get_readable(session, caller, attachment_id)
@@ -110,7 +109,7 @@ async def get_attachment(session: ReadTransaction, caller: Reader, attachment_id
 async def get_attachment_for_service(
     session: ReadTransaction, caller: IngestService, attachment_id: UUID
 ) -> Response:
-    """Return the file of an attachment of a reply."""
+    """Return the file of a reply's attachment, for ingest."""
     attachment = await uploads.get_attached(session, attachment_id)
     return Response(
         await uploads.read_file(session, file_storage(), attachment), media_type=attachment.content_type

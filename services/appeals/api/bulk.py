@@ -1,4 +1,4 @@
-"""Routes of work in bulk: change many appeals, follow the progress, take it back."""
+"""Routes of bulk operations: change many appeals, follow the progress, undo the changes."""
 
 from typing import Annotated
 from uuid import UUID
@@ -28,14 +28,15 @@ router = APIRouter(prefix="/appeals/bulk", tags=["appeals"])
 async def change_appeals_in_bulk(
     session: WriteTransaction, caller: Worker, body: BulkOperationIn, once: Once, response: Response
 ) -> BulkOperationOut:
-    """Assign, transfer, close or decide about a selection of appeals, or all that a filter matches, 5,000 at most.
+    """Assign, transfer, close or decide about selected appeals, or all that match a filter, 5,000 at most.
 
-    The appeals are fixed with the request; a job changes them one by one, each as its single route would, with the
-    rights that you have for it at that moment. `GET /appeals/bulk/{id}` shows the progress, and
-    `GET /appeals/bulk/{id}/rows` the outcome of each appeal: `done`, `refused` with the problem, or `unchanged`
-    where it was so already.
+    The request fixes the list of appeals; a job changes them one by one, as the route for a single appeal would, with
+    the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET
+    /appeals/bulk/{id}/rows` the outcome of each appeal: `done`, `refused` with the problem, or `unchanged` if the
+    appeal already was in the requested state.
 
-    `triage` needs `appeals:triage`. It decides about the appeal's last message that is unclear, or else its first.
+    `triage` needs `appeals:triage`. It decides about the appeal's last unclear message, or about its first message if
+    none is unclear.
     """
 
     async def work() -> BulkOperationOut:
@@ -51,8 +52,8 @@ async def change_appeals_in_bulk(
 async def list_bulk_operations(
     session: ReadTransaction, caller: Worker, paging: PagingDep, response: Response
 ) -> Page[BulkOperationOut]:
-    """Return bulk operations, newest first: your own, with `assignees:manage` those of your organisation, in the
-    centre all.
+    """Return bulk operations, newest first: your own; with `assignees:manage` those of your organisation; in the centre
+    all.
     """
     rows, cursor = paging.page(
         await operations.list_operations(session, caller, paging), lambda row: (row.created_at, row.id), response
@@ -64,7 +65,7 @@ async def list_bulk_operations(
     "/{operation_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a bulk operation"
 )
 async def get_bulk_operation(session: ReadTransaction, caller: Worker, operation_id: UUID) -> BulkOperationOut:
-    """Return how far the operation is, and how many appeals have each outcome."""
+    """Return the progress of the operation, and how many appeals have each outcome."""
     return await bulk_operation_out(session, await operations.get_visible(session, caller, operation_id))
 
 
@@ -82,7 +83,7 @@ async def list_bulk_operation_rows(
     paging: PagingDep,
     response: Response,
 ) -> Page[BulkRowOut]:
-    """Return each appeal of the operation with its outcome, the last opened first."""
+    """Return the appeals of the operation with their outcomes, last opened first."""
     operation = await operations.get_visible(session, caller, operation_id)
     rows, cursor = paging.page(
         await operations.list_rows(session, operation, filters, paging), lambda row: (row.appeal_id,), response
@@ -99,11 +100,12 @@ async def list_bulk_operation_rows(
 async def undo_bulk_operation(
     session: WriteTransaction, caller: Worker, operation_id: UUID, once: Once, response: Response
 ) -> BulkOperationOut:
-    """Give the appeals that the operation changed, and nobody since, their former person, organisation and status.
+    """Restore the former assignee, organisation and status of the appeals that the operation changed and nobody has
+    changed since.
 
-    The others are `refused` with `precondition-failed`. `assign`, `transfer` and `close` can be taken back, once
-    and when they are complete; a `triage` decision cannot (409). A second request is a 409 (`duplicate`) naming
-    the first in `operation_id`.
+    Appeals changed since are `refused` with `precondition-failed`. Complete `assign`, `transfer` and `close` operations
+    can be undone, once; a `triage` operation cannot (409). A second request is a 409 (`duplicate`) naming the first in
+    `operation_id`.
     """
 
     async def work() -> BulkOperationOut:

@@ -1,4 +1,4 @@
-"""Routes of exports as jobs: request a long list as a file, follow it, download it."""
+"""Routes of export jobs: request a long list as a file, follow the progress, download the file."""
 
 from typing import Any
 from uuid import UUID
@@ -48,10 +48,10 @@ _FILE: dict[int | str, dict[str, Any]] = {
 async def create_export(
     session: WriteTransaction, caller: Reader, body: ExportIn, once: Once, response: Response
 ) -> ExportOut:
-    """Start a job that makes a file of the list. The appeals and their order are fixed with the request.
+    """Start a job that writes the list to a file. The request fixes the appeals and their order.
 
-    `GET /exports/{id}` shows how far it is. More appeals than the format takes are a 409. A caller has two
-    unfinished exports at a time, and ten in all: further ones get 429.
+    `GET /exports/{id}` shows the progress. 409 if the list has more appeals than the format allows. A caller may have
+    two unfinished exports at a time, and ten in all: further requests get 429.
     """
 
     async def work() -> ExportOut:
@@ -75,7 +75,7 @@ async def list_exports(
 
 @router.get("/{export_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get an export")
 async def get_export(session: ReadTransaction, caller: Reader, export_id: UUID) -> ExportOut:
-    """Return how many of the rows are read, and where the file is."""
+    """Return the progress of the export in rows, and the address of its file."""
     return _export_out(await export_requests.get_own(session, caller, export_id))
 
 
@@ -86,7 +86,7 @@ async def get_export(session: ReadTransaction, caller: Reader, export_id: UUID) 
     summary="Delete an export",
 )
 async def delete_export(session: WriteTransaction, caller: Reader, export_id: UUID) -> Response:
-    """Delete the file, or end an export that is not finished."""
+    """Delete the export with its file; an unfinished export is cancelled."""
     await export_requests.delete_own(session, caller, export_id)
     return Response(status_code=204)
 
@@ -98,11 +98,12 @@ async def delete_export(session: WriteTransaction, caller: Reader, export_id: UU
     summary="Download the file of an export",
 )
 async def download_export(request: Request, caller: Reader, export_id: UUID) -> StreamingResponse:
-    """Return the file, with personal data masked in the texts, until the export expires. Only its author may.
+    """Return the file, with personal data masked in the texts, until the export expires. Only the person who requested
+    the export may download it.
 
-    Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports
-    with an appeal of theirs are deleted: 404, and a download breaks off. Each download is logged and recorded.
-    409: it is not ready.
+    Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports with
+    an appeal of theirs are deleted: the response is a 404, and a running download breaks off. Each download is logged
+    and recorded. 409 if the export is not ready.
     """
     service = get_service(request)
     async with service.database.read() as session:

@@ -18,7 +18,7 @@ from shared.http.problems import Conflict
 from shared.personal_data_reads import Read
 from shared.service import get_service
 
-# Paging of the list is ignored, so that the address of a list needs only another ending.
+# Paging parameters are ignored, so that a list's URL becomes the export's URL by a changed path.
 router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parameters)])
 
 # A row takes about a millisecond, most of it for masking. A workbook has to be complete before it can be sent.
@@ -53,7 +53,7 @@ async def _listed(
     max_rows = MAX_CSV_ROWS if kind == "csv" else MAX_XLSX_ROWS
     async with service.database.read() as session:
         ids = await listed_rows.listed_ids(session, caller, filters, sort, max_rows=max_rows)
-    # Names of parameters: words of a search may name a person.
+    # Only the names of parameters: search words may name a person.
     given = sorted(filters.model_dump(exclude_none=True))
     security_log.log_security_event(
         "appeals_exported", actor=caller.actor, kind=kind, count=len(ids), filters=given
@@ -79,8 +79,8 @@ async def export_appeals_csv(
 ) -> StreamingResponse:
     """Return all appeals of the list, unpaginated, as CSV (UTF-8); personal data is masked in the texts.
 
-    Rows are sent as they are read; `X-Total-Count` says how many there are now. More than 100,000 get 409. The
-    export is logged.
+    Rows are sent as they are read; `X-Total-Count` is their number. More than 100,000 rows are a 409. The export is
+    logged.
     """
     rows, headers = await _listed(request, caller, filters, sort, "csv")
     return StreamingResponse(files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=headers)
@@ -96,9 +96,10 @@ async def export_appeals_csv(
 async def export_appeals_xlsx(
     *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
 ) -> StreamingResponse:
-    """Return all appeals of the list as a workbook (XLSX): dates and numbers as such, a filter on each column.
+    """Return all appeals of the list as a workbook (XLSX): dates and numbers are typed cells, and each column has a
+    filter.
 
-    More than 20,000 appeals get 409: export them as CSV. Personal data is masked in the texts, and the export is
+    More than 20,000 appeals are a 409: export them as CSV. Personal data is masked in the texts, and the export is
     logged.
     """
     rows, headers = await _listed(request, caller, filters, sort, "xlsx")

@@ -1,4 +1,4 @@
-"""Routes of requests to extend a deadline: request, list, approve, refuse, take back."""
+"""Routes of requests to extend a deadline: request, list, approve, refuse, withdraw."""
 
 from uuid import UUID
 
@@ -28,9 +28,9 @@ _CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionR
 async def list_extension_requests(
     session: ReadTransaction, caller: Reader, paging: PagingDep, response: Response
 ) -> Page[extensions.OpenExtensionRequest]:
-    """Return the requests that the centre has to decide, oldest first; an organisation sees its own.
+    """Return the requests that the centre has to decide, oldest first; staff of an organisation see their own.
 
-    Personal data is masked in `ground`; the deadlines of the appeal show it in full, and decided requests too.
+    Personal data is masked in `ground`; the deadlines of the appeal show it in full, with decided requests too.
     """
     rows, cursor = paging.page(
         await extension_requests.list_open(session, caller, paging),
@@ -58,9 +58,9 @@ async def request_extension(
 ) -> extensions.ExtensionRequestOut:
     """Ask the centre for more time, before the deadline. The deadline stays until a moderator approves.
 
-    `If-Match` is the appeal's version; the ETag of the answer is the request's. The SLA policy of the clock says
-    how often and by how much: by default only the final answer, twice, by 40 hours each time; more hours are a
-    422. 409 if the clock does not run, its deadline has passed, the policy allows no more extensions, or a
+    `If-Match` is the appeal's version; the ETag of the response is the request's version. The SLA policy of the clock
+    says how often and by how much: by default only the final answer, twice, by 40 hours each time; more hours are a
+    422. 409 if the clock does not run, its deadline has passed, the policy allows no more extensions, or another
     request is open.
 
     A request ends by itself when the appeal is answered, closed, merged, transferred or returned, and when the
@@ -96,9 +96,8 @@ async def approve_extension(
     once: Once,
     response: Response,
 ) -> extensions.ExtensionRequestOut:
-    """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made it.
-
-    409 if it is not open any more, or the deadline has passed.
+    """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made the request.
+    409 if the request is not open any more, or the deadline has passed.
     """
 
     async def work() -> extensions.ExtensionRequestOut:
@@ -158,10 +157,10 @@ async def withdraw_extension_request(
     once: Once,
     response: Response,
 ) -> extensions.ExtensionRequestOut:
-    """Take the request back before the centre decides; the deadline stays, and another request may be made.
+    """Withdraw the request before the centre decides; the deadline stays, and another request may be made.
 
     `If-Match` is the request's version. 403 for everybody but the person who made it and the managers of the
-    organisation; 409 if it is not open any more.
+    organisation; 409 if the request is not open any more.
     """
 
     async def work() -> extensions.ExtensionRequestOut:

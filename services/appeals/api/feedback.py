@@ -1,4 +1,4 @@
-"""Route that corrects how a citizen's words about a final answer were read."""
+"""Route that corrects the classification of a citizen's feedback on a final answer."""
 
 from uuid import UUID
 
@@ -33,12 +33,12 @@ async def correct_feedback(
     version: RequiredVersion,
     response: Response,
 ) -> AppealOut:
-    """Say what the citizen said about the last final answer, with a reason that the timeline keeps. The
-    organisation that answered does not judge it itself: this needs `appeals:triage`.
+    """Correct whether the citizen is satisfied with the last final answer, with a reason that the timeline keeps. Needs
+    `appeals:triage`: the organisation that answered must not judge its own answer.
 
-    `not_solved` reopens the appeal, and its clock goes on from its old start. If it was reopened by what was no
-    dissatisfaction, it is answered again, unless somebody has begun to work on it. `If-Match` names the version of
-    the appeal. 409 for an earlier or a withdrawn answer.
+    `not_solved` reopens the appeal, and its clock continues from its old start. An appeal that was reopened by mistake
+    becomes `answered` again, unless somebody has begun to work on it. `If-Match` is the version of the appeal. 409 for
+    feedback on an earlier or a withdrawn answer.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, version)

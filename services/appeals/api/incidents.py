@@ -1,4 +1,4 @@
-"""Routes of incidents: many appeals about one problem, and one reply to all."""
+"""Routes of incidents: many appeals about one problem, and one reply to all of them."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -49,8 +49,8 @@ async def list_similar_appeals(
         bool, Query(description="Search all appeals that you may see, not only those of the appeal's organisation")
     ] = False,
 ) -> SimilarAppealList:
-    """Return appeals similar by text, location, topic, author and time, most similar first, each with the reasons.
-    At most 500 appeals are compared. The same text in another network within hours is probably by the same
+    """Return appeals similar by text, location, topic, author and time, most similar first, each with the reasons. At
+    most 500 appeals are compared. The same text posted in another network within hours is probably from the same
     person.
     """
     similar, compared_count = await similar_appeals.like(
@@ -80,7 +80,7 @@ async def list_incidents(
     paging: PagingDep,
     response: Response,
 ) -> Page[IncidentOut]:
-    """Return incidents newest first. An organisation sees those that it leads or has an appeal in."""
+    """Return incidents, newest first. Staff of an organisation see incidents that it leads or has an appeal in."""
     rows, cursor = paging.page(
         await incident_queries.find(session, caller, filters, paging),
         lambda row: (row[0].opened_at, row[0].id),
@@ -98,10 +98,10 @@ async def list_incidents(
 async def open_incident(
     session: WriteTransaction, caller: Worker, body: IncidentIn, once: Once, response: Response
 ) -> IncidentOut:
-    """Join appeals into an incident. Each keeps its author, thread, organisation and deadline; one that is in
-    another incident is a 409.
+    """Join appeals into an incident. Each appeal keeps its author, thread, organisation and deadline; 409 if an appeal
+    is in another incident.
 
-    Moderators join appeals of any organisation, staff their own.
+    Moderators may join appeals of any organisation, staff those of their own.
     """
 
     async def work() -> IncidentOut:
@@ -120,7 +120,7 @@ async def open_incident(
 async def get_incident(
     session: ReadTransaction, caller: Reader, incident_id: UUID, response: Response
 ) -> IncidentOut:
-    """Return the incident; its appeals are listed by `/incidents/{id}/members`. The ETag is for `If-Match`."""
+    """Return the incident; its appeals are listed by `/incidents/{id}/members`. Send the ETag as `If-Match`."""
     incident = await incident_out(session, await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, incident.version)
     return incident
@@ -141,7 +141,7 @@ async def update_incident(
     version: RequiredVersion,
     response: Response,
 ) -> IncidentOut:
-    """Set the title, or the leading organisation, which only the centre may set."""
+    """Change the title or the leading organisation; only the centre may change the latter."""
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
         raise problems.Invalid.field("/title", "An incident needs a title")
@@ -156,7 +156,7 @@ async def update_incident(
 async def close_incident(
     session: WriteTransaction, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
 ) -> IncidentOut:
-    """Close the incident: no appeal joins any more. Its appeals go on as they are."""
+    """Close the incident: no appeal can join it any more. Its appeals stay unchanged."""
     await service.close(session, caller, incident_id, version)
     return await incident_response(session, caller, incident_id, response)
 
@@ -169,7 +169,9 @@ async def close_incident(
 async def list_incident_members(
     session: ReadTransaction, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentMemberOut]:
-    """Return the incident's appeals, last joined first, with the reason of each. An organisation sees its own."""
+    """Return the incident's appeals, last joined first, with the reason for each. Staff of an organisation see its
+    appeals only.
+    """
     rows, cursor = paging.page(
         await incident_queries.members(session, caller, incident_id, paging),
         lambda row: (row[0].joined_at, row[0].id),
@@ -198,7 +200,9 @@ async def list_incident_members(
 async def add_incident_members(
     session: WriteTransaction, caller: Worker, incident_id: UUID, body: IncidentMembersIn, response: Response
 ) -> IncidentOut:
-    """Add appeals to the incident. Those that are in it already stay; one that is in another incident is a 409."""
+    """Add appeals to the incident. Appeals that are already in the incident stay; 409 if an appeal is in another
+    incident.
+    """
     await retry_on_deadlock(session, lambda: service.add_manually(session, caller, incident_id, body.appeal_ids))
     return await incident_response(session, caller, incident_id, response)
 
@@ -224,7 +228,7 @@ async def remove_incident_member(
 async def list_incident_replies(
     session: ReadTransaction, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentReplyOut]:
-    """Return the incident's replies, newest first, each with the number of your appeals by reply status."""
+    """Return the incident's replies, newest first, each with the number of appeals in your scope by reply status."""
     rows, cursor = paging.page(
         await bulk_reply.list_bulk_replies(session, caller, incident_id, paging),
         lambda row: (row.created_at, row.id),
@@ -247,11 +251,11 @@ async def reply_to_incident(
     body: IncidentReplyIn,
     once: Once,
 ) -> IncidentReplyOut:
-    """Reply to each appeal of the incident that awaits a reply, in its own thread and as its own page, once.
+    """Reply to each appeal of the incident that awaits a reply, once, in its own thread and on behalf of its own page.
 
-    A moderator replies to all appeals, staff to those of their organisation. Appeals that a person has answered,
-    or is answering, are skipped; a final reply follows an interim one that is still under way. The same final text
-    within 24 hours is a 409 (`duplicate`) naming the first, unless the request has an `Idempotency-Key` of its
+    A moderator replies to all appeals, staff to those of their organisation. Appeals that a person has answered or is
+    answering are skipped; if an interim reply is still under way, the final reply is published after it. The same final
+    text within 24 hours is a 409 (`duplicate`) naming the first, unless the request has an `Idempotency-Key` of its
     own. Progress: `GET /incidents/{id}/replies`.
     """
 

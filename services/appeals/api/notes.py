@@ -23,8 +23,8 @@ router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
 async def list_appeal_notes(
     session: ReadTransaction, caller: Reader, appeal_id: UUID, paging: PagingDep, response: Response
 ) -> Page[NoteOut]:
-    """Return the internal notes that the caller may read, newest first: those of their organisation, and those for
-    everyone on the appeal. The centre reads all. Notes are never published.
+    """Return the internal notes that the caller may read, newest first: notes of their organisation, and notes for
+    everyone who reads the appeal. The centre reads all. Notes are never published.
     """
     rows, cursor = paging.page(
         await notes.list_notes(session, caller, appeal_id, paging),
@@ -49,8 +49,8 @@ async def add_appeal_note(
     once: Once,
     response: Response,
 ) -> NoteOut:
-    """Add an internal note. It is never published and never in a webhook; the event `appeal.note_added` in the
-    feed has no text. Everybody in `mentions` must be able to read the note; they become watchers of the appeal.
+    """Add an internal note. It is never published or sent in a webhook; the event `appeal.note_added` in the feed has
+    no text. Everybody in `mentions` must be able to read the note; they become watchers of the appeal.
     """
 
     async def work() -> NoteOut:
@@ -77,7 +77,7 @@ async def edit_appeal_note(
     version: RequiredVersion,
     response: Response,
 ) -> NoteOut:
-    """Replace the text of one's own note. To mention somebody else, write another note."""
+    """Replace the text of one's own note. To mention more people, add another note."""
     note = await note_out(
         session, await notes.edit_note(session, caller, appeal_id, note_id, version, text=body.text)
     )
@@ -92,7 +92,7 @@ async def edit_appeal_note(
     summary="Delete a note",
 )
 async def delete_appeal_note(session: WriteTransaction, caller: Worker, appeal_id: UUID, note_id: UUID) -> None:
-    """Delete one's own note; moderators may delete any. The list goes on to show that there was one."""
+    """Delete one's own note; moderators may delete any. The list still shows that there was a note."""
     await notes.delete_note(session, caller, appeal_id, note_id)
 
 
@@ -110,7 +110,7 @@ async def watch_appeal(
     response: Response,
     body: WatcherIn | None = None,
 ) -> WatcherOut:
-    """Let the caller, or a colleague who may read the appeal, watch it. The appeal lists its `watchers`."""
+    """Add the caller, or a colleague who may read the appeal, to its `watchers`."""
     person_id = body.person_id if body is not None else None
     watcher, new = await watchers.add_watcher(session, caller, appeal_id, person_id)
     response.status_code = 201 if new else 200
@@ -124,5 +124,5 @@ async def watch_appeal(
     summary="Stop watching an appeal",
 )
 async def unwatch_appeal(session: WriteTransaction, caller: Worker, appeal_id: UUID, person_id: UUID) -> None:
-    """Let the caller, or a colleague, watch the appeal no more."""
+    """Remove the caller or a colleague from the appeal's `watchers`."""
     await watchers.remove_watcher(session, caller, appeal_id, person_id)

@@ -32,7 +32,9 @@ async def get_presence(session: ReadTransaction, caller: Reader, appeal_id: UUID
 
 @router.put("", summary="Say that you have the page of an appeal open")
 async def renew_presence(session: WriteTransaction, caller: Reader, appeal_id: UUID) -> PresenceOut:
-    """Count as present for `expires_in` seconds, and return who else is. Repeat it sooner while it is open."""
+    """Record you as present for `expires_in` seconds, and return who else is. Repeat within this time while the page is
+    open.
+    """
     await appeal_queries.require_visible(session, caller, appeal_id)
     await presence.heartbeat(session, caller, appeal_id)
     return await _others(session, caller, appeal_id)
@@ -40,7 +42,7 @@ async def renew_presence(session: WriteTransaction, caller: Reader, appeal_id: U
 
 @router.delete("", status_code=204, summary="Say that you have closed the page of an appeal")
 async def end_presence(session: WriteTransaction, caller: Reader, appeal_id: UUID) -> None:
-    """End your presence at once; without this it lapses."""
+    """End your presence at once; without this request it lapses."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     await presence.leave(session, caller, appeal_id)
 

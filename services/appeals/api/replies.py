@@ -36,24 +36,22 @@ async def reply_to_appeal(
     seen: OptionalVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """Submit a reply. It is published as the community, in the thread of the message, exactly once.
+    """Submit a reply. It is published on behalf of the page, in the thread of the message, exactly once. The reply is
+    `queued` first; its `status` follows the publication, and `failure` shows an error. An interim reply gives the date
+    of the final one, which is monitored. 409 if the appeal is closed or in triage.
 
-    It is `queued` first; its `status` follows the publication, and `failure` shows an error. An interim reply
-    names when the final one will come, and that date is monitored. An appeal that is over or in triage takes no
-    reply: 409.
+    `attachments` lists photos of your organisation from `POST /attachments`. 422 naming the field, also for a draft, if
+    the network does not accept the photos in this thread.
 
-    `attachments` names photos of your organisation from `POST /attachments`. What the network does not take at
-    that place is a 422 that names the field, already for a draft.
+    A text that the checks block (personal data, a forbidden link, an unfilled field of a template) is a 422 that says
+    where. If a rule requires approval, the reply is `on_approval` first. With `status: "draft"` only a draft is stored:
+    the checks run when it is submitted, and its author gets the edit lease.
 
-    A text that the checks block (personal data, a forbidden link, an unfilled field of a template) is a 422 that
-    says where. If a rule requires it, the reply is `on_approval` first. With `status: "draft"` it is only begun:
-    the checks come when it is submitted, and its author gets the edit lease.
-
-    One reply at a time is under way for an appeal, drafts included: a second is a 409 (`reply-under-way`) whose
-    `reply` names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
-    (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the
-    first likewise, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in
-    the version that you saw: 412 names its present `version` and its `last_change`.
+    An appeal has one reply under way at a time, drafts included: a second is a 409 (`reply-under-way`) whose `reply`
+    names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
+    (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the first in the same
+    way, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in the version that
+    you saw: else a 412 with its current `version` and its `last_change`.
     """
 
     async def work() -> replies.ReplyOut:
@@ -96,9 +94,9 @@ async def record_answer(
 ) -> replies.ReplyOut:
     """Record an answer given by phone, in person or in writing, for an appeal that has no thread.
 
-    It is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other. An
-    appeal with a thread takes no recorded answer (409): there only a public reply counts. The same text at the
-    same moment is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
+    The answer is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other
+    reply. 409 if the appeal has a thread: there only a public reply counts. The same text with the same `answered_at`
+    is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
     """
 
     async def work() -> replies.ReplyOut:
@@ -142,11 +140,11 @@ async def retry_reply(
 ) -> replies.ReplyOut:
     """Retry a reply whose `status` is `failed`, with a corrected `text` if given.
 
-    When the first parts of a long reply are published already, `text` must begin with them: only the rest is
-    changed and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message it
-    was written to (`in_reply_to`), whatever the citizen has written since. While another reply is under way it is
-    refused: 409 (`reply-under-way`). A corrected text is checked as a new one; if a rule requires approval, only
-    an approver other than the author may retry with it.
+    When the first parts of a long reply are already published, `text` must begin with them: only the rest is changed
+    and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message that it was
+    written for (`in_reply_to`), even if the citizen has written again since. 409 (`reply-under-way`) while another
+    reply is under way. A corrected text is checked like a new one; if a rule requires approval, only an approver other
+    than the author may retry with it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     retried = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)

@@ -1,4 +1,4 @@
-"""Routes of approval: what waits, approve, refuse, and the rules that require it."""
+"""Routes of reply approval: list waiting replies, approve, refuse, and the rules that require approval."""
 
 from uuid import UUID
 
@@ -70,7 +70,7 @@ async def approve_reply(
     once: Once,
     response: Response,
 ) -> replies.ReplyOut:
-    """Approve the reply in the version that you saw; its publication begins. Its author may not: 403."""
+    """Approve the reply in the version that you saw; its publication begins. 403 for the author of the reply."""
 
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
@@ -97,7 +97,9 @@ async def refuse_reply(
     once: Once,
     response: Response,
 ) -> replies.ReplyOut:
-    """Refuse the reply with remarks; it is a draft again, and shows them. Its author may not: 403."""
+    """Refuse the reply with remarks; it becomes a draft again and shows the remarks. 403 for the author of the
+    reply.
+    """
 
     async def work() -> replies.ReplyOut:
         appeal = await appeal_queries.lock(session, caller, appeal_id)
@@ -113,7 +115,9 @@ async def refuse_reply(
 async def list_approval_rules(
     session: ReadTransaction, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[ApprovalRuleOut]:
-    """Return the rules by which replies need approval, newest first. One matching rule is enough."""
+    """Return the rules by which replies need approval, newest first. A reply needs approval if at least one rule
+    matches.
+    """
     rows, cursor = paging.page(
         await approval_rules.list_rules(session, paging), lambda row: (row[0].created_at, row[0].id), response
     )

@@ -25,7 +25,7 @@ _CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, ReplyBeingWritten, PreconditionFa
     "/reply-lease", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get the edit lease of a reply"
 )
 async def get_reply_lease(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> replies.ReplyLeaseOut:
-    """Return who is writing the reply to the appeal, and until when. 404 when nobody is."""
+    """Return who is writing the reply to the appeal, and until when the lease lasts. 404 if nobody is writing one."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     lease = await edit_lease.current_lease(session, appeal_id)
     if lease is None:
@@ -41,10 +41,10 @@ async def get_reply_lease(session: ReadTransaction, caller: Reader, appeal_id: U
 async def take_reply_lease(
     session: WriteTransaction, caller: Replier, appeal_id: UUID, body: replies.ReplyLeaseIn | None = None
 ) -> replies.ReplyLeaseOut:
-    """Become the one who writes the reply to the appeal, for a short time that each saved draft renews.
+    """Take the edit lease: only its holder writes the reply. It is short, and each saved draft renews it.
 
-    While another person has the lease, it is a 409 (`reply-being-written`) that names them. With `take_over` a
-    moderator or a manager gets it; the timeline records that.
+    409 (`reply-being-written`) while another person has the lease, with their name. With `take_over` a moderator or a
+    manager gets the lease; the timeline records it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     lease = await edit_lease.take_lease(
@@ -60,7 +60,7 @@ async def take_reply_lease(
     summary="Release the edit lease of a reply",
 )
 async def release_reply_lease(session: WriteTransaction, caller: Replier, appeal_id: UUID) -> None:
-    """End your own lease, so that a colleague can write at once. That of another person stays."""
+    """End your own lease, so that a colleague can write at once. Another person's lease stays."""
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await edit_lease.release_lease(session, appeal, caller)
 
@@ -71,7 +71,7 @@ async def release_reply_lease(session: WriteTransaction, caller: Replier, appeal
 async def check_reply_text(
     session: ReadTransaction, caller: Replier, appeal_id: UUID, body: replies.ReplyDraftIn
 ) -> replies.ReplyHints:
-    """Return hints for a text while it is written; nothing is stored. Only `blocking` ones prevent publication."""
+    """Return hints for a text while it is written; nothing is stored. Only `blocking` hints prevent publication."""
     appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     message = await reply_queries.find_target_message(session, appeal, body.message_id)
     given = NewReply(body.text, body.kind, body.promised_at, body.message_id, (), body.outcome)
@@ -93,8 +93,8 @@ async def save_reply_draft(
     version: RequiredVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """Save the draft as it is now, and renew the edit lease. `If-Match` names the version that you edited: 412
-    names the present one, and nothing is overwritten. Saving the same content again changes nothing.
+    """Save the draft as it is now, and renew the edit lease. `If-Match` names the version that you edited: a 412 names
+    the current version, and nothing is overwritten. Saving the same content again changes nothing.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     given = NewReply(
@@ -139,8 +139,8 @@ async def list_reply_versions(
     paging: PagingDep,
     response: Response,
 ) -> Page[replies.ReplyVersionOut]:
-    """Return what was saved, newest first, also of a discarded draft. Saves of one person within a minute are one
-    version.
+    """Return the saved versions of the reply, newest first, also of a discarded draft. Saves of one person within a
+    minute are one version.
     """
     await appeal_queries.require_visible(session, caller, appeal_id)
     await reply_queries.require_reply(session, appeal_id, reply_id)

@@ -31,7 +31,7 @@ async def list_reply_templates(
     paging: PagingDep,
     response: Response,
 ) -> Page[schemas.ReplyTemplateOut]:
-    """Return templates, newest first: those of the centre and of your organisation."""
+    """Return the templates of the centre and of your organisation, newest first."""
     rows, cursor = paging.page(
         await reply_templates.list_templates(session, caller, filters, paging),
         lambda row: (row[0].created_at, row[0].id),
@@ -53,7 +53,7 @@ async def create_reply_template(
     once: Once,
     response: Response,
 ) -> schemas.ReplyTemplateOut:
-    """Create a template. A field that is not in the list is a 422 that names it."""
+    """Create a template. An unknown placeholder in its text is a 422 that names it."""
 
     async def work() -> schemas.ReplyTemplateOut:
         made = await reply_templates.create_template(session, caller, body.given())
@@ -73,7 +73,7 @@ async def create_reply_template(
 async def get_reply_template(
     session: ReadTransaction, caller: Replier, template_id: UUID, response: Response
 ) -> schemas.ReplyTemplateOut:
-    """Return the template. The ETag is for `If-Match`."""
+    """Return the template. Send the ETag as `If-Match`."""
     template = template_out(await reply_templates.get_template(session, caller, template_id))
     set_etag(response, template.version)
     return template
@@ -93,7 +93,7 @@ async def change_reply_template(
     version: RequiredVersion,
     response: Response,
 ) -> schemas.ReplyTemplateOut:
-    """Replace the template. Drafts that were written from it stay as they are."""
+    """Replace the template. Drafts that were written from it stay unchanged."""
     changed = await reply_templates.change_template(session, caller, template_id, version, body.given())
     set_etag(response, changed.version)
     return template_out(await reply_templates.get_template(session, caller, changed.id))
@@ -120,8 +120,8 @@ async def delete_reply_template(
 async def list_templates_for_appeal(
     session: ReadTransaction, caller: Replier, appeal_id: UUID
 ) -> list[schemas.FilledTemplateOut]:
-    """Return at most 50 templates with the values of the appeal, best first: those of its topic, then of the
-    topic's group, then of any topic; of equal ones the organisation's own before the centre's.
+    """Return at most 50 templates filled with the values of the appeal, best first: templates of its topic, then of the
+    topic's group, then of any topic; among equals the organisation's own before the centre's.
     """
     appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     return [

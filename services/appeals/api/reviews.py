@@ -27,10 +27,8 @@ async def list_reviews(
     paging: PagingDep,
     response: Response,
 ) -> Page[ReviewOut]:
-    """Return reviews newest first: who reviewed which message, the prediction, and the decision.
-
-    Staff of an organisation see the reviews of its present appeals, and of messages on its pages that belong to no
-    appeal.
+    """Return reviews, newest first: who reviewed which message, the prediction, and the decision. Staff of an
+    organisation see the reviews of its current appeals, and of messages on its pages that belong to no appeal.
     """
     rows, cursor = paging.page(
         await reviews.list_reviews(session, caller, filters, paging),
@@ -62,9 +60,9 @@ async def export_training_set(
     caller: RuleManager,
     labelled: Annotated[bool, Query(description="Only messages whose topic a person decided")] = False,
 ) -> Response:
-    """Return the reviewed messages with people's decisions, personal data masked, under the column names of an
-    incident export, as `gospablik topics train` reads them. Messages that their authors deleted, or that were
-    edited after the review, are left out.
+    """Return the reviewed messages with people's decisions, personal data masked, under the column names of an incident
+    export, which `gospablik topics train` reads. Messages that their authors deleted, or that were edited after the
+    review, are left out.
     """
     return StreamingResponse(
         training_set.csv_chunks(service.database, labelled=labelled),

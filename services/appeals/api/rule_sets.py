@@ -55,9 +55,9 @@ async def create_rule_set(
     once: Once,
     response: Response,
 ) -> schemas.RuleSetOut:
-    """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
-    locations, forwarding loops and a missing default are a 422 that names the rules. It routes nothing until it
-    is activated.
+    """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and locations,
+    forwarding loops and a missing default are a 422 that names the rules. The draft routes nothing until it is
+    activated.
     """
 
     async def work() -> schemas.RuleSetOut:
@@ -79,7 +79,7 @@ async def create_rule_set(
 async def get_rule_set(
     session: ReadTransaction, caller: RegistryReader, rule_set_id: UUID, response: Response
 ) -> schemas.RuleSetOut:
-    """Return the set with its rules. The ETag is for `If-Match`."""
+    """Return the set with its rules. Send the ETag as `If-Match`."""
     rule_set = await presenters.rule_set_out(session, await rule_sets.get_rule_set(session, rule_set_id))
     set_etag(response, rule_set.version)
     return rule_set
@@ -99,10 +99,10 @@ async def activate_rule_set(
     version: RequiredVersion,
     response: Response,
 ) -> schemas.RuleSetOut:
-    """Activate the set in place of the active one; an older set may be activated again. It is validated again: a
-    set that is no longer valid is a 409 that names the rules. Unassigned appeals are routed again; with
-    `reroute` also those that nobody has moved or started: `POST …/dry-run` with `only_untouched` shows which
-    would move.
+    """Replace the active set with this one; an older set may be activated again. The set is validated again: if it is
+    no longer valid, the response is a 409 that names the rules. Unassigned appeals are routed again; with `reroute`
+    also appeals that nobody has moved or started. `POST …/dry-run` with `only_untouched` shows which appeals would
+    move.
     """
     active = await rule_sets.activate(
         session,
@@ -124,8 +124,8 @@ async def activate_rule_set(
 async def dry_run_rule_set(
     session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.DryRunIn
 ) -> schemas.DryRunOut:
-    """Route the appeals of a window by the set, with their present topic, location, urgency and page, and change
-    nothing. The decision is the same as in routing.
+    """Return how the set would route the appeals of a period, with their current topic, location, urgency and page.
+    Nothing changes. The decisions are those of real routing.
     """
     opened_from, opened_to = body.from_, body.to
     if not body.only_untouched:
@@ -157,7 +157,7 @@ async def dry_run_rule_set(
 async def preview_rule_set(
     session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
 ) -> schemas.RulePreviewOut:
-    """Return where a message would go, and every rule that matches it. The text is classified as a citizen's is;
+    """Return where a message would go, and every rule that matches it. The text is classified like a citizen's message;
     given fields take precedence. Nothing is stored.
     """
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
@@ -177,7 +177,7 @@ async def compare_rule_sets(
     rule_set_id: UUID,
     against: Annotated[UUID | None, Query(description="The active set by default")] = None,
 ) -> schemas.RuleSetChanges:
-    """Return the rules that this set adds, removes, or sends elsewhere."""
+    """Return the rules that this set adds or removes, or whose target organisation it changes."""
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     other = await rule_sets.get_rule_set(session, against) if against else await active_set(session)
     return await presenters.changes_out(session, rule_set, other)

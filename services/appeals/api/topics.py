@@ -26,7 +26,7 @@ async def list_topics(
     paging: PagingDep,
     response: Response,
 ) -> Page[TopicOut]:
-    """Return topic groups and topics in the taxonomy's order; the 26 groups by default."""
+    """Return topic groups or topics in the taxonomy's order; by default the 26 groups."""
     rows, cursor = paging.page(
         await topics.find(session, filters, paging),
         lambda row: (row[0].position, row[0].id),
@@ -39,8 +39,6 @@ async def list_topics(
     "/{topic_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a topic group or topic"
 )
 async def get_topic(session: ReadTransaction, caller: RegistryReader, topic_id: UUID) -> TopicDetails:
-    """Return what the topic includes, which neighbours it excludes, its other names, and the taxonomy's
-    version.
-    """
+    """Return what the topic includes, which similar topics it excludes, its other names, and the taxonomy's version."""
     topic, group = await topics.get_topic(session, topic_id)
     return topic_details(topic, group)

@@ -47,16 +47,16 @@ async def triage_message(
     """Confirm or correct the classification of a message and its appeal: need, topic, location, urgency and
     organisation. `{"needs_answer": true, "confirm": true}` confirms everything.
 
-    `needs_answer` true opens an appeal, joins the author's one of the same matter, or starts the clock of one in
-    triage. A corrected topic or location reroutes an appeal that nobody has started and no person assigned.
-    False closes an appeal that nobody has started and no other message of it needs. The decision takes precedence
-    over the rules.
+    `needs_answer: true` opens an appeal, joins the author's appeal about the same matter, or starts the clock of an
+    appeal in triage. A corrected topic or location reroutes an appeal that nobody has started and no person has
+    assigned. `needs_answer: false` closes an appeal that nobody has started, unless another of its messages needs an
+    answer. The decision takes precedence over the rules.
 
-    `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 where there is
-    none): 412 names the present version and the `decision` made meanwhile. Without `If-Match`, a decision that
-    contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
-    theirs; one that only adds to it is accepted. `appeal_version` is the same for the appeal, which a colleague
-    may have moved: 412 names its `version` and its `last_change`.
+    `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 if there is none): a
+    412 contains the current version and the `decision` made meanwhile. Without `If-Match`, a decision that contradicts
+    another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming that decision; a
+    decision that only adds to it is accepted. `appeal_version` checks the appeal likewise, since a colleague may have
+    moved it: a 412 contains its `version` and its `last_change`.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await retry_on_deadlock(
@@ -90,14 +90,11 @@ async def triage_appeal(
     seen: OptionalVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """Classify an appeal that was opened by hand from a text. One that has messages of a citizen is a 409: a
-    decision is about a message then, and `message_id` of the problem names the first.
-
-    As with messages, a corrected topic or location reroutes an appeal that nobody has started and no person
-    assigned.
-
-    With `If-Match` the appeal must be in the version that you saw: else 412 with its `version` and `last_change`.
-    Without, what another person has set is not replaced: 409 (`decided-by-another`) names their `decision`.
+    """Classify an appeal that was opened manually from a text. 409 if the appeal has messages of a citizen: decide on a
+    message instead; `message_id` of the problem names the first. As with messages, a corrected topic or location
+    reroutes an appeal that nobody has started and no person has assigned. With `If-Match` the appeal must be in the
+    version that you saw: else 412 with its `version` and `last_change`. Without `If-Match`, values set by another
+    person are not replaced: 409 (`decided-by-another`) names their `decision`.
     """
     corrections = body.corrections()
 
@@ -122,14 +119,15 @@ async def triage_appeal(
 async def undo_decision(
     *, session: WriteTransaction, caller: Worker, appeal_id: UUID, version: RequiredVersion, response: Response
 ) -> appeals.AppealOut:
-    """Give the appeal the status, organisation, assignee, topic, location and urgency that it had before your last
-    decision, and the message that you decided about its former classification and review.
+    """Restore the status, organisation, assignee, topic, location and urgency that the appeal had before your last
+    decision, and the former classification and review of the message that you decided on.
 
-    For 15 minutes, while nothing happened to the appeal since and no reply is under way: triage decisions about a
-    message or an appeal, and moves to `assigned`, `closed` and `not_required`. Else, and where another person
-    decided, 409: decide again, or move the appeal. An appeal that was in `triage` after a reply does not go back
-    there. Clocks that the decision started go on, for the citizen's time counts; nothing is overdue in `triage`.
-    Returns the appeal; its timeline has both, and `appeal.moved` has the reason «Решение отменено».
+    Triage decisions about a message or an appeal, and moves to `assigned`, `closed` and `not_required`, can be undone
+    for 15 minutes, while the appeal has not changed since and no reply is under way. Otherwise, or if another person
+    decided, 409: decide again, or move the appeal. An appeal that was in `triage` after a reply does not return to
+    `triage`. Clocks that the decision started continue, because the citizen is waiting; nothing is overdue in `triage`.
+    Returns the appeal; its timeline has the decision and the undo, and `appeal.moved` has the reason «Решение
+    отменено».
     """
 
     async def undo() -> None:
@@ -166,10 +164,11 @@ async def decide_matter(
     once: Once,
     response: Response,
 ) -> appeals.AppealOut:
-    """`split_off` moves the message to an appeal of its own (201), which the rules route and whose clock counts
-    from the message; `keep` leaves it (200). Returns the appeal that the message belongs to then.
+    """Decide whether a message is about another matter than its appeal. `split_off` moves it to a new appeal (201),
+    which the rules route and whose clock counts from the message; `keep` leaves it (200). Returns the appeal that the
+    message then belongs to.
 
-    Any message can be split off, except the one that the appeal began with and one that has a reply: 409.
+    409 for the message that opened the appeal, and for a message that has a reply: they cannot be split off.
     """
 
     async def work() -> appeals.AppealOut:
@@ -211,11 +210,10 @@ async def merge_appeal(
     once: Once,
     response: Response,
 ) -> appeals.AppealOut:
-    """Merge the appeal into an earlier one of the same author, while both await their first reply. Its messages,
-    and later ones of its matter, go to that one (`merged_into`), whose deadline stays, or becomes that of an
-    urgent appeal if this one is urgent. Returns the merged appeal.
-
-    A reply or draft of the merged appeal is a 409 (`reply-under-way`) that names it.
+    """Merge the appeal into an earlier one of the same author, while both await their first reply. Its messages, and
+    later messages about its matter, go to the earlier appeal (`merged_into`), whose deadline stays, or becomes that of
+    an urgent appeal if the merged appeal is urgent. Returns the merged appeal. 409 (`reply-under-way`) if the merged
+    appeal has a reply or a draft, which is named.
     """
 
     async def work() -> appeals.AppealOut:
@@ -244,8 +242,8 @@ async def unmerge_appeal(
     once: Once,
     response: Response,
 ) -> appeals.AppealOut:
-    """Give the appeal its messages and its former status back, while no reply was published or is under way since
-    the merge (409). The urgency that the other appeal got from it stays. Returns the appeal.
+    """Return the messages and the former status to the merged appeal. 409 if a reply was published since the merge, or
+    is under way. The urgency that the other appeal got from it stays. Returns the appeal.
     """
 
     async def work() -> appeals.AppealOut:

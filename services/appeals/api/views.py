@@ -27,7 +27,7 @@ _CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionR
 async def list_views(
     session: ReadTransaction, caller: Reader, paging: PagingDep, response: Response
 ) -> Page[ViewOut]:
-    """Return one's own views and those that colleagues of the same organisation share, by name."""
+    """Return the caller's own views and those that colleagues of the same organisation share, ordered by name."""
     rows, cursor = paging.page(
         await saved_views.list_views(session, caller, paging), lambda view: (view.sort_key, view.id), response
     )
@@ -57,7 +57,7 @@ async def create_view(
 
 @router.get("/views/{view_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a saved view")
 async def get_view(session: ReadTransaction, caller: Reader, view_id: UUID, response: Response) -> ViewOut:
-    """Return the view with its `query`. The ETag is for `If-Match`."""
+    """Return the view with its `query`. Send the ETag as `If-Match`."""
     (view,) = await _present(session, [await saved_views.get_view(session, caller, view_id)])
     set_etag(response, view.version)
     return view

@@ -1,4 +1,4 @@
-"""Absences: the days on which a person gets no appeals by a rule."""
+"""Absences: days on which no rule assigns appeals to a person."""
 
 from collections.abc import Collection, Sequence
 from datetime import date
@@ -30,7 +30,7 @@ class AbsenceFilter(ListFilter):
 async def list_absences(
     session: AsyncSession, caller: Caller, filters: AbsenceFilter, paging: Paging
 ) -> Sequence[Absence]:
-    """Return the absences of people whom the caller may see, latest start first, one more than the page takes."""
+    """Return the absences of people whom the caller may see, latest start first: one page plus one row."""
     query = (
         select(Absence)
         .join(Person, Person.id == Absence.person_id)
@@ -62,13 +62,13 @@ async def create_absence(
     if ends_on < starts_on:
         raise Invalid.field("/ends_on", "The absence ends before it starts")
     if ends_on < clock.today():
-        raise Invalid.field("/ends_on", "The absence is over")
+        raise Invalid.field("/ends_on", "The absence ends in the past: give today or a later day")
     absent_id = person_id or actor_id(caller.subject)
     if person_id is not None and str(person_id) != caller.subject:
         await _require_manageable(session, caller, person_id)
     staff = await load_staff(session, {one for one in (absent_id, substitute_id) if one is not None})
     if absent_id is None or absent_id not in staff:
-        raise Invalid.field("/person_id", "Give a person with access")
+        raise Invalid.field("/person_id", "Give a person who has access to the system")
     if substitute_id is not None:
         substitute = staff.get(substitute_id)
         organisation_id = staff[absent_id].organisation_id
@@ -90,8 +90,8 @@ async def create_absence(
 async def delete_absence(session: WriteSession, caller: Caller, absence_id: UUID) -> None:
     """Delete an absence: one's own, or a colleague's with `assignees:manage`.
 
-    Raises `NotFound` for an unknown id or one out of the caller's scope, `Forbidden` for a colleague's without the
-    right.
+    Raises `NotFound` for an unknown id or one out of the caller's scope, `Forbidden` for a colleague's absence without
+    the right.
     """
     absence = await session.scalar(
         select(Absence)
@@ -117,7 +117,7 @@ async def _require_manageable(session: AsyncSession, caller: Caller, person_id: 
 
 
 async def absences_today(session: AsyncSession, people: Collection[UUID]) -> dict[UUID, UUID | None]:
-    """Return those of these people who are absent today, each with the substitute or null."""
+    """Return which of these people are absent today, each with the substitute or None."""
     if not people:
         return {}
     today = clock.today()

@@ -20,7 +20,7 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_work import AssigneeRule
 from shared.tables.registry import Organisation
 
-# A rule with the names of its organisation and topic.
+# A rule, and the names of its organisation and topic.
 AssigneeRuleRow = Row[AssigneeRule, str, str | None]
 
 
@@ -43,7 +43,7 @@ def _query(caller: Caller) -> Select[AssigneeRule, str, str | None]:
 async def list_rules(
     session: AsyncSession, caller: Caller, filters: AssigneeRuleFilter, paging: Paging
 ) -> Sequence[AssigneeRuleRow]:
-    """Return the rules that the caller may see, newest first, one more than the page takes."""
+    """Return the rules that the caller may see, newest first: one page plus one row."""
     query = _query(caller).order_by(AssigneeRule.created_at.desc(), AssigneeRule.id.desc()).limit(paging.limit + 1)
     for column, value in (
         (AssigneeRule.organisation_id, filters.organisation_id),
@@ -56,7 +56,7 @@ async def list_rules(
 
 
 async def get_rule(session: AsyncSession, caller: Caller, rule_id: UUID) -> AssigneeRuleRow:
-    """Return a rule. Raises `NotFound` also for one out of the caller's scope."""
+    """Return a rule. Raises `NotFound` also for a rule out of the caller's scope."""
     row = (await session.execute(_query(caller).where(AssigneeRule.id == rule_id))).one_or_none()
     if row is None:
         raise NotFound("No such rule")
@@ -84,10 +84,10 @@ async def create_rule(
     if known is None:
         raise Invalid.field("/organisation_id", "No such organisation")
     if not known:
-        raise Forbidden("The organisation is not yours")
+        raise Forbidden("Give an organisation within your scope")
     await require_topic(session, topic_id)
     await _require_staff(session, organisation_id, person_ids)
-    # Two requests at once: the second waits for the first and finds its rule.
+    # Of two concurrent requests, the second waits for the first and finds its rule.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(organisation_id), 0))))
     taken = await session.scalar(
         select(AssigneeRule.id).where(
@@ -105,7 +105,9 @@ async def create_rule(
 async def change_people(
     session: WriteSession, caller: Caller, rule_id: UUID, version: int | None, person_ids: Sequence[UUID]
 ) -> None:
-    """Replace the people of a rule; who had the last turn is kept. Raises as `create_rule`, and 412."""
+    """Replace the people of a rule, keeping who had the last turn. Raises as `create_rule`, and
+    `PreconditionFailed`.
+    """
     rule = await _locked(session, caller, rule_id)
     check_version(rule.version, version)
     await _require_staff(session, rule.organisation_id, person_ids)
@@ -116,7 +118,7 @@ async def change_people(
 async def delete_rule(session: WriteSession, caller: Caller, rule_id: UUID) -> None:
     """Delete a rule; appeals keep their assignees.
 
-    Raises `NotFound` for an unknown id or one out of the caller's scope.
+    Raises `NotFound` for an unknown rule or a rule out of the caller's scope.
     """
     await session.delete(await _locked(session, caller, rule_id))
     await session.flush()
@@ -134,7 +136,7 @@ async def _locked(session: WriteSession, caller: Caller, rule_id: UUID) -> Assig
 
 
 async def _require_staff(session: AsyncSession, organisation_id: UUID, person_ids: Sequence[UUID]) -> None:
-    """Raise `Invalid` naming everybody who does not work on the organisation's appeals, or is named twice."""
+    """Raise `Invalid` naming each person who does not work on the organisation's appeals, or is listed twice."""
     staff = await load_staff(session, person_ids)
     errors = []
     for number, person_id in enumerate(person_ids):

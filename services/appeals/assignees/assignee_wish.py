@@ -1,4 +1,4 @@
-"""Whom a person wants to assign an appeal to."""
+"""The assignee that a request asks for."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class AssigneeWish:
-    """A wish that is `given` with null releases the appeal; one that is not given leaves its assignee."""
+    """The requested assignee: if `given`, a null releases the appeal; if not `given`, the appeal keeps its assignee."""
 
     given: bool
     person_id: UUID | None = None

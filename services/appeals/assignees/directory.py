@@ -1,7 +1,7 @@
 """People and API clients as appeals show and use them: names of actors, and who may work on appeals.
 
-Registry owns both tables; `full_name` of people is granted to appeals. A name is shown to colleagues, and with an
-appeal that the caller may see. It is never logged.
+Registry owns both tables and grants `full_name` of people to appeals. Names are shown to colleagues, and with an appeal
+that the caller may see. They are never logged.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -30,7 +30,7 @@ ActorKind = TypeAliasType("ActorKind", Literal["person", "client", "system", "ne
 _OTHER_ACTORS: Mapping[str, tuple[str, ActorKind]] = {"network": ("Сотрудник страницы в соцсети", "network")}
 _SYSTEM: tuple[str, ActorKind] = ("Система", "system")
 _UNKNOWN_PERSON = "Неизвестный сотрудник"
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _PEOPLE = select(Person.id, Person.full_name).where(Person.id.in_(bindparam("ids", expanding=True)))
 _CLIENTS = select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(bindparam("ids", expanding=True)))
 
@@ -55,12 +55,12 @@ class Staff:
     include_subordinates: bool
 
     def may_work_for(self, organisation_id: UUID | None) -> bool:
-        """Return whether the person works on the appeals of this organisation; null: on those of the centre."""
+        """Return whether the person may work on appeals of this organisation; None means appeals of the centre."""
         roles = CENTRE_WORK_ROLES if organisation_id is None else STAFF_ROLES
         return self.role in roles and self.organisation_id == organisation_id
 
     def has_right(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
-        """Return whether the person has the right for this organisation; null: for the centre.
+        """Return whether the person has the right for this organisation; None means the centre.
 
         `lineage` contains the ids from the root of the tree down to the organisation itself.
         """
@@ -80,7 +80,7 @@ class ActorNames:
 
     @staticmethod
     async def load(session: AsyncSession, actors: Iterable[str | UUID | None]) -> "ActorNames":
-        """Load the names of these actors; those that are neither people nor clients have none."""
+        """Load the names of these actors; actors that are neither people nor clients have no name."""
         ids = {found for actor in actors if (found := actor_id(actor)) is not None}
         if not ids:
             return ActorNames()
@@ -92,7 +92,7 @@ class ActorNames:
         return ActorNames(names, {row.id: row.name for row in clients})
 
     def ref(self, actor: str | UUID) -> ActorRef:
-        """Return the actor with their name."""
+        """Return a reference to the actor, with the name."""
         found = actor_id(actor)
         if found is None:
             name, kind = _OTHER_ACTORS.get(str(actor), _SYSTEM)
@@ -103,7 +103,7 @@ class ActorNames:
 
 
 def actor_id(actor: str | UUID | None) -> UUID | None:
-    """Return the id of an actor that is a person or client; None for the system and other actors."""
+    """Return the id of a person or client; None for the system and other actors."""
     if actor is None or isinstance(actor, UUID):
         return actor
     try:
@@ -113,18 +113,18 @@ def actor_id(actor: str | UUID | None) -> UUID | None:
 
 
 def has_access() -> ColumnElement[bool]:
-    """Return the condition that a person can sign in."""
+    """Return the SQL condition that a person can sign in."""
     return Person.active & Person.locked_at.is_(None)
 
 
 def works_for(organisation_id: UUID | None) -> ColumnElement[bool]:
-    """Return the condition of `Staff.may_work_for` for people with access."""
+    """Return the SQL condition that corresponds to `Staff.may_work_for`, for people with access."""
     roles = CENTRE_WORK_ROLES if organisation_id is None else STAFF_ROLES
     return and_(has_access(), Person.role.in_(roles), Person.organisation_id.is_not_distinct_from(organisation_id))
 
 
 async def load_staff(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Staff]:
-    """Return those of these people who have access now, by id."""
+    """Return the people among these who have access now, by id."""
     wanted = set(ids)
     if not wanted:
         return {}
@@ -133,5 +133,5 @@ async def load_staff(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, S
 
 
 def staff_of(row: Row[*tuple[Any, ...]]) -> Staff:
-    """Return the person of a row with `STAFF_COLUMNS`."""
+    """Return the person that a row with `STAFF_COLUMNS` describes."""
     return Staff(row.id, Role(row.role), row.organisation_id, row.include_subordinates)

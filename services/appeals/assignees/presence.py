@@ -1,7 +1,7 @@
-"""Presence: who has the page of an appeal open. A page sends heartbeats, and lapses without them.
+"""Presence: who has the page of an appeal open. The page sends heartbeats; without them presence lapses.
 
-Times are the database's, so that no two clocks are compared. Nothing is audited and no event is written: an open
-page changes nothing.
+Times are the database's, so that clocks of different machines are never compared. Nothing is audited and no event is
+written: an open page changes nothing.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from shared.tables.appeals_work import AppealPresence
 
 
 async def heartbeat(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
-    """Let the caller count as present at the appeal for `presence_seconds` from now on."""
+    """Record the caller as present at the appeal for `presence_seconds` from now."""
     now = func.clock_timestamp()
     new = insert(AppealPresence).values(
         appeal_id=appeal_id,
@@ -48,7 +48,7 @@ async def leave(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
 
 
 async def others_present(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Sequence[AppealPresence]:
-    """Return who else is present at the appeal now and still has access, the first first."""
+    """Return who else is present at the appeal now and still has access, first come first."""
     rows = await session.scalars(
         select(AppealPresence)
         .where(

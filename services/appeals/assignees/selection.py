@@ -1,4 +1,4 @@
-"""Choice of the person who owes an appeal's next step, by the rules of its organisation."""
+"""Choice of an appeal's assignee by the rules of its organisation."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ MAY_NOT_WORK = "Прежний исполнитель больше не може
 
 @dataclass(frozen=True)
 class Choice:
-    """The new assignee of an appeal, null for nobody, and why."""
+    """The new assignee of an appeal (None for nobody) and the reason."""
 
     appeal: Appeal
     person_id: UUID | None
@@ -34,13 +34,13 @@ class Choice:
 
 @dataclass
 class Turns:
-    """The people of a rule in their order, and who had the last turn."""
+    """The people of a rule in order, and who had the last turn."""
 
     person_ids: Sequence[UUID]
     last_person_id: UUID | None = None
 
     def following(self) -> list[UUID]:
-        """Return the people in the order of their next turns."""
+        """Return the people in the order of their next turns, the next first."""
         if self.last_person_id not in self.person_ids:
             return list(self.person_ids)
         start = self.person_ids.index(self.last_person_id) + 1
@@ -69,9 +69,8 @@ class Availability:
 
 
 def take_turn(turns: Turns, organisation_id: UUID, availability: Availability) -> UUID | None:
-    """Return who has the next turn, and count it. None: nobody of the rule is available.
-
-    An absent person is skipped unless their substitute is available, who takes the turn.
+    """Return who has the next turn and record the turn; None if nobody of the rule is available. An absent person's
+    turn goes to their substitute; if the substitute is not available either, the person is skipped.
     """
     for person_id in turns.following():
         substitute = availability.absent.get(person_id) if person_id in availability.staff else None
@@ -83,17 +82,14 @@ def take_turn(turns: Turns, organisation_id: UUID, availability: Availability) -
 
 
 def owner_of_next_step(appeal: Appeal) -> UUID | None:
-    """Return the organisation that owes the next step; null: the centre, which decides in triage."""
+    """Return the organisation responsible for the next step; None for the centre, which decides in triage."""
     return None if appeal.status == "triage" else appeal.organisation_id
 
 
 async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> list[Choice]:
-    """Return the locked appeals whose assignee changes: because nobody has them, or because the assignee may not
-    work on them now.
-
-    A person who worked for the same organisation on an answered appeal before gets it again; else the
-    organisation's rules choose. The organisation's rules stay locked, so that concurrent choices take one turn
-    after the other.
+    """Return the new assignees of the locked appeals that are unassigned, or whose assignee may no longer work on them.
+    An answered appeal goes to a person who worked on it for the same organisation before; otherwise the organisation's
+    rules choose. The rules stay locked, so that concurrent choices take turns in order.
     """
     waiting = await _without_assignee(session, appeals)
     if not waiting:
@@ -112,7 +108,7 @@ async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> 
 def _choose(appeal: Appeal, rules: "_Rules", former: Sequence[UUID], availability: Availability) -> Choice:
     owner = owner_of_next_step(appeal)
     if appeal.status not in OPEN_APPEAL_STATUSES:
-        # Nobody owes a next step: it was answered in the network before an organisation had it.
+        # No next step is needed: the appeal was answered in the network before it was assigned to an organisation.
         return Choice(appeal, None, MAY_NOT_WORK)
     for person_id in former:
         if availability.is_available(person_id, owner):
@@ -137,7 +133,7 @@ async def _without_assignee(session: AsyncSession, appeals: Iterable[Appeal]) ->
 
 
 async def _former_assignees(session: AsyncSession, appeals: Sequence[Appeal]) -> dict[UUID, list[UUID]]:
-    """Return who worked on these appeals, the last first."""
+    """Return who worked on each of these appeals, the most recent person first."""
     if not appeals:
         return {}
     rows = await session.execute(
@@ -156,7 +152,7 @@ async def _former_assignees(session: AsyncSession, appeals: Sequence[Appeal]) ->
 
 @dataclass
 class _Rules:
-    """The locked rules of some organisations, by organisation and topic, and the group of each topic."""
+    """The locked rules of given organisations, by organisation and topic, and the group of each topic."""
 
     by_key: dict[tuple[UUID, UUID | None], tuple[UUID, Turns]]
     groups: Mapping[UUID, UUID | None]
@@ -164,7 +160,7 @@ class _Rules:
 
     @staticmethod
     async def lock(session: WriteSession, organisations: Collection[UUID], appeals: Sequence[Appeal]) -> "_Rules":
-        """Lock the rules in the order of their ids, against deadlocks."""
+        """Lock the rules in the order of their ids, to avoid deadlocks."""
         if not organisations:
             return _Rules({}, {})
         rows = (
@@ -196,11 +192,11 @@ class _Rules:
         )
 
     def people(self) -> set[UUID]:
-        """Return everybody whom the rules name."""
+        """Return all people of the rules."""
         return {person_id for _, turns in self.by_key.values() for person_id in turns.person_ids}
 
     def turns_for(self, organisation_id: UUID, topic_id: UUID | None) -> Turns | None:
-        """Return the most specific rule: of the topic, of its group, of all topics."""
+        """Return the turns of the most specific rule: of the topic, else of its group, else of all topics."""
         group_id = self.groups.get(topic_id) if topic_id is not None else None
         for wanted in (topic_id, group_id, None):
             found = self.by_key.get((organisation_id, wanted))
@@ -209,7 +205,7 @@ class _Rules:
         return None
 
     async def store_turns(self, session: WriteSession) -> None:
-        """Store who had the last turn; the appeal's timeline records the choice, so the audit trail does not."""
+        """Store who had the last turn. It is not audited: the appeal's timeline records the choice."""
         for rule_id, turns in self.by_key.values():
             if turns.last_person_id != self._before[rule_id]:
                 await session.execute(

@@ -1,4 +1,4 @@
-"""Display names of uploaded files. A name is only shown: no path is built from it."""
+"""Display names of uploaded files. They are only shown: no path is built from them."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Storage of the files of attachments: in a folder by default, in an S3 bucket by setting."""
+"""Storage of attachment files: in a folder by default, or in an S3 bucket if one is configured."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from shared.settings import settings as common_settings
 
 
 class FolderStorage:
-    """Stores the files in a folder of this machine, in subfolders by the end of their ids."""
+    """Stores the files in a local folder, in subfolders named after the end of the file's id."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,9 +42,8 @@ class FolderStorage:
             raise StorageUnavailable(f"the folder of attachments cannot be written: {error}") from error
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file; it appears under its name once all of it is on the disk.
-
-        Raises `OSError` if the disk refuses it.
+        """Store a file; it appears under its name only when it is complete on the disk. Raises `OSError` if writing
+        fails.
         """
         await asyncio.to_thread(self._write, file_id, content)
 
@@ -64,7 +63,7 @@ class FolderStorage:
             await asyncio.to_thread(name.unlink, missing_ok=True)
 
     async def ids(self) -> AsyncIterator[UUID]:
-        """Yield the ids of all stored files, and of those whose writing was interrupted."""
+        """Yield the ids of all stored files, including files whose writing was interrupted."""
         for folder in await asyncio.to_thread(lambda: list(self._folder.glob("??"))):
             for name in await asyncio.to_thread(os.listdir, folder):
                 if (file_id := id_of(f"{folder.name}/{name}")) is not None:
@@ -74,7 +73,7 @@ class FolderStorage:
         return self._folder / file_name(file_id)
 
     def _probe(self) -> None:
-        # A folder that is gone is not created again: its files are missing too.
+        # A missing folder is not created again: its files are missing too.
         probe = self._folder / f".{new_id()}"
         probe.touch(mode=0o600)
         probe.unlink()
@@ -104,10 +103,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-# One client keeps its connections for all requests.
+# One client for all requests, to reuse its connections.
 @lru_cache(maxsize=1)
 def _s3_storage(bucket: S3Bucket, ca_bundle: Path | None) -> FileStorage:
-    # Its library takes 5 MB, which only an installation with a bucket needs.
+    # Imported here: the library takes 5 MB of memory, which only an installation with a bucket needs.
     from services.appeals.attachments.s3_storage import S3Storage  # noqa: PLC0415
 
     return S3Storage(bucket, ca_bundle)

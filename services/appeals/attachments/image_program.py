@@ -1,8 +1,8 @@
 """Program that re-encodes an image: it reads a file from standard input and writes a JPEG without metadata.
 
-It runs as a process of its own, with limits on memory and CPU time, because the file is hostile until it is
-decoded. The first line of the output is a JSON object: `width` and `height`, or `refused` with the reason. It
-imports nothing of the project, and knows no secret.
+It runs as a process of its own, with limits on memory and CPU time, because the file may be hostile. The first line of
+the output is a JSON object: `width` and `height`, or `refused` with the reason. It imports nothing of the project and
+has no access to secrets.
 """
 
 import io
@@ -13,9 +13,9 @@ import sys
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 52_000_000
-# VK refuses an image that is longer than this many times its width.
+# VK refuses an image with a larger ratio of the long to the short side.
 MAX_RATIO = 20
-# The longest side that VK keeps.
+# VK scales an image down to this longest side, in pixels.
 LONGEST_SIDE = 2560
 QUALITY = 90
 MEMORY_BYTES = 1024**3
@@ -39,13 +39,13 @@ def limit_resources() -> None:
 def reencode(content: bytes) -> tuple[bytes, int, int]:
     """Return a JPEG of the image, upright and without metadata, with its width and height.
 
-    Raises `Refused` if it is no image of a known format, damaged or too large.
+    Raises `Refused` if the file is not an image of a known format, is damaged or is too large.
     """
-    Image.MAX_IMAGE_PIXELS = None  # checked below, before anything is decoded
+    Image.MAX_IMAGE_PIXELS = None  # the size is checked below, before anything is decoded
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check_size(*image.size)
-            # A JPEG is decoded at a fraction of its size if that suffices.
+            # A JPEG is decoded at a smaller scale if that is large enough.
             image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
             upright = ImageOps.exif_transpose(image)
             upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -64,14 +64,14 @@ def reencode(content: bytes) -> tuple[bytes, int, int]:
 
 def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise Refused(f"The image has {width} × {height} pixels; at most {MAX_PIXELS:,} are accepted in all")
+        raise Refused(f"The image has {width} × {height} pixels; at most {MAX_PIXELS:,} are accepted")
     if max(width, height) > MAX_RATIO * min(width, height):
         raise Refused(f"One side of the image is more than {MAX_RATIO} times the other")
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Return the image in RGB; what is transparent becomes white."""
-    if image.mode.startswith("I"):  # 16 bits of grey, which `convert` would cut off
+    """Return the image in RGB; transparent pixels become white."""
+    if image.mode.startswith("I"):  # 16-bit greyscale, whose values `convert` would cut off
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if not image.has_transparency_data:
         return image.convert("RGB")

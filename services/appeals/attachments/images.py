@@ -1,4 +1,4 @@
-"""Re-encoding of uploaded images, in a process of its own with limits on memory and time."""
+"""Re-encoding of uploaded images, in a separate process with limits on memory and time."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ _slots = asyncio.Semaphore(MAX_CONCURRENT_IMAGES)
 
 @dataclass(frozen=True)
 class CleanImage:
-    """A JPEG that was encoded here: upright, and without metadata."""
+    """A re-encoded JPEG: upright and without metadata."""
 
     content: bytes
     width: int
@@ -31,16 +31,16 @@ class CleanImage:
 
 
 async def clean_image(content: bytes) -> CleanImage:
-    """Return the image of an uploaded file, encoded again. Its type is known by its content alone.
+    """Return the re-encoded image of an uploaded file. Its type is determined by the content alone.
 
-    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged one, and for one
+    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, and for an image
     with too many pixels, which is not decoded.
     """
     async with _slots:
         code, output = await _run(content)
     header, _, image = output.partition(b"\n")
     if code != 0 or not header:
-        # The program was ended by one of its limits.
+        # The program exceeded one of its limits and was killed.
         log.warning("image not decoded", code=code, size=len(content))
         raise Invalid.field(FILE_POINTER, NOT_DECODED)
     result = json.loads(header)
@@ -50,7 +50,7 @@ async def clean_image(content: bytes) -> CleanImage:
 
 
 async def _run(content: bytes) -> tuple[int | None, bytes]:
-    """Return the exit code (None: no answer in time) and the output of the program."""
+    """Return the exit code (None after a timeout) and the output of the program."""
     # Without the environment of the service, which contains secrets.
     environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     process = await asyncio.create_subprocess_exec(

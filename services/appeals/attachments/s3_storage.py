@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 CONNECT_TIMEOUT = timedelta(seconds=2)
-# A photo has a few megabytes at most.
+# Enough for a photo, which has a few megabytes at most.
 REQUEST_TIMEOUT = timedelta(seconds=8)
-# No retry begins later.
+# No retry begins later than this after the first attempt.
 RETRY_TIMEOUT = timedelta(seconds=12)
-# Of a call with its retries: less than the 30 that ingest waits for a file.
+# The limit of a call with its retries: less than the 30 seconds that ingest waits for a file.
 TOTAL_SECONDS = 20.0
 MAX_RETRIES = 2
 FIRST_PAUSE = timedelta(milliseconds=200)
 LISTED_AT_ONCE = 1_000
 
 _SETTING = "GOSPABLIK_ATTACHMENTS_S3_"
-# Which setting is wrong if the server refuses with this code.
+# Error code of the server to the setting that is wrong.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _WRONG_SETTINGS = {
     "InvalidAccessKeyId": "KEY_ID",
@@ -47,7 +47,7 @@ _WRONG_SETTINGS = {
     "NoSuchBucket": "BUCKET",
     "InvalidBucketName": "BUCKET",
 }
-# What the library says only in the debug part of its errors, and what it means.
+# Fragments of the debug part of the library's errors, and what they mean.
 _CAUSES = {
     "dns error": "the name of the host is not known",
     "InvalidCertificate": "the certificate of the server is not trusted",
@@ -62,9 +62,9 @@ class S3Storage:
     """Stores the files in a bucket under the same names as in a folder."""
 
     def __init__(self, bucket: S3Bucket, ca_bundle: Path | None = None) -> None:
-        """`ca_bundle` names authorities that are trusted besides those of the system."""
+        """Trust the certificate authorities in `ca_bundle` besides those of the system."""
         self._bucket = bucket
-        # All is given explicitly, since the library would take from the environment (AWS_…) what is not.
+        # All is given explicitly: the library takes missing values from the environment (AWS_…).
         self._store = S3Store(
             bucket.name,
             credential_provider=self._credentials,
@@ -73,7 +73,7 @@ class S3Storage:
             virtual_hosted_style_request=False,
             skip_signature=False,
             unsigned_payload=False,
-            # The deletion of many objects by one request is not offered by all servers.
+            # Not all servers can delete many objects by one request.
             disable_bulk_delete=True,
             client_options={
                 "allow_http": bucket.endpoint.startswith("http://"),
@@ -97,10 +97,8 @@ class S3Storage:
         }
 
     async def prepare(self) -> None:
-        """List the bucket, then store, read and delete a file.
-
-        A server that does not answer is logged only. Raises `StorageMisconfigured` if the server refuses a step or
-        returns another content.
+        """Check the bucket: list it, then store, read and delete a file. If the server does not answer, this is only
+        logged. Raises `StorageMisconfigured` if the server refuses a step or returns different content.
         """
         probe, content = new_id(), b"Gospablik may write here"
         try:
@@ -120,7 +118,7 @@ class S3Storage:
         await self.read(UUID(int=0))
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file by one request, which the server carries out wholly or not at all."""
+        """Store a file by one request, which the server carries out completely or not at all."""
         async with self._call("not stored"):
             await self._store.put_async(
                 file_name(file_id), content, attributes={"Content-Type": "image/jpeg"}, use_multipart=False
@@ -157,17 +155,17 @@ class S3Storage:
 
     @asynccontextmanager
     async def _call(self, outcome: str) -> AsyncIterator[None]:
-        """Limit the time of a call, and raise the library's errors as ours, with what the server said."""
+        """Limit the time of a call, and convert the library's errors to ours, with the server's message."""
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 yield
         except (BaseError, OSError) as error:
-            # The library's text has dozens of lines, which a traceback would repeat.
+            # Without the cause: the library's message has dozens of lines, which a traceback would repeat.
             raise _translated(str(error) or "TimedOut", f"bucket {self._bucket.name}: {outcome}") from None
 
 
 class _Refused(StorageUnavailable):
-    """The server refused the request, for a reason that lies in one setting."""
+    """The server refused the request because a setting is wrong."""
 
     def __init__(self, reason: str, setting: str) -> None:
         super().__init__(reason)
@@ -185,7 +183,7 @@ def _translated(text: str, outcome: str) -> StorageUnavailable:
     cause = next((meaning for sign, meaning in _CAUSES.items() if sign in text), None)
     said = " ".join(part for part in (status, code, message) if part)
     reason = f"{outcome}: {said or cause or text.splitlines()[0][:300]}"
-    # A missing bucket and the 404 of a proxy are no answer about the file.
+    # The 404 of a missing bucket or of a proxy does not mean that the file is missing.
     if code == "NoSuchKey":
         return _NoSuchFile(reason)
     if code in _WRONG_SETTINGS:

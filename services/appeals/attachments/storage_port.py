@@ -1,4 +1,4 @@
-"""What the storage of attachments does, wherever it keeps the files."""
+"""The interface of an attachment storage, for a folder or an S3 bucket."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -7,12 +7,12 @@ from uuid import UUID
 from shared.database.outages import DependencyUnavailable
 
 SUFFIX = ".jpg"
-# Of a file that is being written to a folder.
+# Suffix of a file that is still being written to a folder.
 PART = ".part"
 
 
 class StorageUnavailable(DependencyUnavailable):
-    """The storage does not answer, or refuses what it allowed at the start: the call may be repeated later."""
+    """The storage does not answer, or refuses what it allowed at the start; the call may be repeated later."""
 
 
 class StorageMisconfigured(Exception):  # noqa: N818 — read by the person who starts the service
@@ -25,15 +25,15 @@ class FileStorage(Protocol):
     async def prepare(self) -> None:
         """Check that files can be stored, read, listed and deleted.
 
-        Raises `StorageMisconfigured` that names the wrong setting. A storage that does not answer is logged only:
-        an outage must not stop what needs no files.
+        Raises `StorageMisconfigured` naming the wrong setting. If the storage does not answer, this is only logged: an
+        outage must not prevent work that needs no files.
         """
 
     async def check(self) -> None:
         """Raise `StorageUnavailable` unless the storage answers."""
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file durably, wholly or not at all."""
+        """Store a file durably, completely or not at all."""
 
     async def read(self, file_id: UUID) -> bytes | None:
         """Return the content of a file, or None if there is none."""
@@ -47,14 +47,13 @@ class FileStorage(Protocol):
 
 def file_name(file_id: UUID) -> str:
     """Return the name of a file, the same in every storage, so that files can be copied from one to another."""
-    # The beginning of an id is its time, so that it would not spread the files over folders.
+    # The folder comes from the id's end: ids begin with the time, which would put all new files into one folder.
     return f"{file_id.hex[-2:]}/{file_id}{SUFFIX}"
 
 
 def id_of(name: str) -> UUID | None:
-    """Return the id in the name of a file, also of one whose writing was interrupted; None if it is not ours.
-
-    Only names that `file_name` gives count: another system's file must not be deleted as one without a row.
+    """Return the id in a file's name, also of a file whose writing was interrupted; None if it is another system's
+    file. Only names made by `file_name` are recognised: another system's file must not be deleted as an orphan.
     """
     stem, _, suffix = name.rpartition(".")
     try:

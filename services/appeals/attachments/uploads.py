@@ -1,4 +1,4 @@
-"""Uploads: storing a photo, reading it, and removing what nothing uses."""
+"""Uploads: store and read photos, and remove orphan files."""
 
 from datetime import timedelta
 from hashlib import sha256
@@ -31,7 +31,7 @@ from shared.tables.attachments import Attachment
 
 log = get_logger(__name__)
 
-# How many photos a person may have uploaded without attaching them: they use the disk until they expire.
+# Maximum number of a person's photos that are not attached: these occupy the storage until they expire.
 MAX_UNATTACHED = 50
 # A file without a row may belong to an upload that is not committed yet.
 ORPHAN_GRACE = timedelta(days=1)
@@ -39,7 +39,7 @@ LOOKED_UP_AT_ONCE = 1_000
 
 
 def check_size(content: bytes) -> None:
-    """Raise `Invalid` for an empty file, `TooLarge` for one over the limit."""
+    """Raise `Invalid` for an empty file, `TooLarge` for a file over the limit."""
     if not content:
         raise Invalid.field(FILE_POINTER, "The file is empty")
     if len(content) > MAX_ATTACHMENT_BYTES:
@@ -51,7 +51,7 @@ async def store_upload(
 ) -> Attachment:
     """Store a photo of the caller, who may then attach it to a reply.
 
-    Raises `Conflict` when they have too many photos that are not attached, `Unavailable` if the storage does not
+    Raises `Conflict` when the caller has too many photos that are not attached, `Unavailable` if the storage does not
     answer.
     """
     attachment = Attachment(
@@ -59,8 +59,8 @@ async def store_upload(
         name=display_name(name), content_type=CONTENT_TYPE, size=len(image.content),
         sha256=sha256(image.content).hexdigest(), width=image.width, height=image.height, created_at=clock.now(),
     )  # fmt: skip
-    # The file first: after a crash there may be a file without a row, which is removed, but no row without a file.
-    # And before the first statement: a slow storage must not hold a connection of the database.
+    # The file is stored before its row: a crash may leave a file without a row, which is removed later, but no row
+    # without a file. It is stored before the first statement: a slow storage must not hold a database connection.
     try:
         await storage.write(attachment.id, image.content)
     except StorageUnavailable as error:
@@ -85,7 +85,7 @@ async def _check_unattached(session: AsyncSession, caller: Caller) -> None:
 
 
 async def _delete_refused(storage: FileStorage, file_id: UUID) -> None:
-    """Delete the file of an upload that was refused; if the storage does not answer, it is an orphan for a day."""
+    """Delete the file of a refused upload; if the storage does not answer, the file is removed later as an orphan."""
     try:
         await storage.delete(file_id)
     except StorageUnavailable as error:
@@ -101,8 +101,8 @@ def _unavailable(what: str, error: StorageUnavailable) -> Unavailable:
 
 
 def _is_readable(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition of what the caller may read: the photos of the appeals that they see, and uploads of
-    their own organisation that are not attached yet.
+    """Return the SQL condition of the attachments that the caller may read: those of appeals in their scope, and
+    unattached uploads of their organisation.
     """
     on_appeal = (
         select(Reply.id)
@@ -115,14 +115,14 @@ def _is_readable(caller: Caller) -> ColumnElement[bool]:
 
 
 async def get_readable(session: AsyncSession, caller: Caller, attachment_id: UUID) -> Attachment:
-    """Return an attachment that the caller may read. Raises `NotFound` if there is no such one."""
+    """Return an attachment that the caller may read. Raises `NotFound` if there is none with this id."""
     return _found(
         await session.scalar(select(Attachment).where(Attachment.id == attachment_id, _is_readable(caller)))
     )
 
 
 async def get_attached(session: AsyncSession, attachment_id: UUID) -> Attachment:
-    """Return an attachment of a reply, for its publication. Raises `NotFound` if there is no such one."""
+    """Return an attachment of a reply, for its publication. Raises `NotFound` if there is none with this id."""
     return _found(
         await session.scalar(
             select(Attachment).where(Attachment.id == attachment_id, Attachment.reply_id.is_not(None))
@@ -137,12 +137,10 @@ def _found(attachment: Attachment | None) -> Attachment:
 
 
 async def read_file(session: ReadSession, storage: FileStorage, attachment: Attachment) -> bytes:
-    """Return the stored file; the transaction of the session ends before.
-
-    Raises `NotFound` if the file is missing or is not the one that was stored, `Unavailable` if the storage does
-    not answer.
+    """End the session's transaction and return the stored file. Raises `NotFound` if the file is missing or differs
+    from the uploaded one, `Unavailable` if the storage does not answer.
     """
-    # A slow storage must not hold a connection of the database.
+    # A slow storage must not hold a database connection.
     await session.close()
     try:
         content = await storage.read(attachment.id)
@@ -155,9 +153,8 @@ async def read_file(session: ReadSession, storage: FileStorage, attachment: Atta
 
 
 async def remove_orphan_files(database: Database, storage: FileStorage) -> int:
-    """Delete the files that no row names, of purged or interrupted uploads; return how many.
-
-    Files of the last day are kept: their rows may not be committed yet.
+    """Delete files without a row, left by purged or interrupted uploads; return how many were deleted. Files of the
+    last day are kept: their rows may not be committed yet.
     """
     limit = clock.now() - ORPHAN_GRACE
     removed, old = 0, list[UUID]()

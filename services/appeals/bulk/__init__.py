@@ -1,1 +1,1 @@
-"""Work in bulk: one change of many appeals, made appeal by appeal by the functions of the single routes."""
+"""Bulk operations: one change to many appeals, made one by one by the functions of the single-appeal routes."""

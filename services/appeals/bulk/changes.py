@@ -1,4 +1,4 @@
-"""What a bulk operation changes: its action with the parameters, and the check of both at the request."""
+"""The change of a bulk operation: its action with the parameters, and the check of both at the request."""
 
 from typing import Literal
 from uuid import UUID
@@ -19,7 +19,7 @@ from shared.http.problems import Forbidden, Invalid
 from shared.tables.registry import Person
 
 BulkAction = TypeAliasType("BulkAction", Literal["assign", "transfer", "close", "triage", "undo"])
-# `undo` is asked for by a route of its own.
+# Without `undo`, which has its own route.
 RequestedAction = TypeAliasType("RequestedAction", Literal["assign", "transfer", "close", "triage"])
 
 _PARAMETERS: dict[RequestedAction, frozenset[str]] = {
@@ -28,7 +28,7 @@ _PARAMETERS: dict[RequestedAction, frozenset[str]] = {
     "close": frozenset({"reason", "outcome"}),
     "triage": frozenset({"needs_answer", "confirm", "organisation_id", "topic_id", "urgency"}),
 }
-# Null is a value of `assignee_id`, so it must be given.
+# `assignee_id` may be null (release the appeal), so that its absence cannot mean null.
 _REQUIRED: dict[RequestedAction, str] = {
     "assign": "assignee_id",
     "transfer": "organisation_id",
@@ -39,7 +39,7 @@ MOVE_TO: dict[str, AppealStatus] = {"transfer": "assigned", "close": "closed"}
 
 
 class BulkChange(BaseModel):
-    """The action of a bulk operation and its parameters; those of other actions are null."""
+    """The action of a bulk operation and its parameters; parameters of other actions are None."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,11 +55,11 @@ class BulkChange(BaseModel):
 
     @property
     def right(self) -> Right:
-        """Return the right that the change of each appeal needs."""
+        """Return the right that is needed to change each appeal."""
         return Right.APPEALS_TRIAGE if self.action == "triage" else Right.APPEALS_WORK
 
     def corrections(self) -> Corrections:
-        """Return what a triage decision says besides whether an answer is due."""
+        """Return the corrections of a triage decision, besides whether an answer is due."""
         return Corrections(self.organisation_id, self.topic_id, self.urgency, confirms_rest=self.confirm)
 
 
@@ -67,21 +67,24 @@ def check_parameters(action: RequestedAction, given: set[str]) -> None:
     """Raise `Invalid` naming a parameter that does not belong to the action, or is missing."""
     for name in sorted(given - _PARAMETERS[action]):
         taken = ", ".join(sorted(_PARAMETERS[action]))
-        raise Invalid.field(f"/{name}", f"The action «{action}» does not take this; it takes: {taken}")
+        raise Invalid.field(f"/{name}", f"The action «{action}» does not take this parameter; it takes: {taken}")
     required = _REQUIRED.get(action)
     if required is not None and required not in given:
-        raise Invalid.field(f"/{required}", f"The action «{action}» needs this")
+        raise Invalid.field(f"/{required}", f"The action «{action}» needs this parameter")
 
 
 async def check_change(session: AsyncSession, caller: Caller, change: BulkChange) -> None:
-    """Raise what would refuse every appeal: `Forbidden`, or `Invalid` naming the field."""
+    """Raise `Forbidden` or `Invalid`, naming the field, if the change would be refused for every appeal."""
     caller.require(change.right)
     if change.action == "assign" and change.assignee_id is not None:
         query = select(Person.id).where(
             Person.id == change.assignee_id, has_access(), caller.scope(Person.organisation_id)
         )
         if await session.scalar(query) is None:
-            raise Invalid.field("/assignee_id", "Give a person with access, of an organisation within your scope")
+            raise Invalid.field(
+                "/assignee_id",
+                "Give a person who has access to the system and belongs to an organisation within your scope",
+            )
     elif change.action == "triage":
         await check_corrections(session, change.corrections(), needs_answer=bool(change.needs_answer))
     elif change.action in MOVE_TO:
@@ -93,6 +96,6 @@ def _check_move(caller: Caller, change: BulkChange) -> None:
     to = MOVE_TO[change.action]
     moves = [move for found in MOVES.values() for move in found if move.to == to and caller.role in move.roles]
     if not moves:
-        raise Forbidden(f"The role «{caller.role}» may move no appeal to «{to}»")
+        raise Forbidden(f"The role «{caller.role}» may not move appeals to «{to}»")
     if not change.reason and all(move.requires_reason(caller.role) for move in moves):
         raise Invalid.field("/reason", f"A move to «{to}» needs a reason")

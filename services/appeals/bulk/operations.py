@@ -1,6 +1,5 @@
-"""Bulk operations: requested, taken back, and shown to those who may see them.
-
-The appeals of an operation are stored with the request, so a filter whose result the work changes is safe.
+"""Bulk operations: submitting, undoing and listing them. The appeals of an operation are stored at the request, so it
+is safe if the changes alter the result of its filter.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,8 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 
 MAX_APPEALS = 5_000
-# A triage decision is part of the training set and may open, join or close appeals: it is decided again instead.
+# Without `triage`: its decisions are part of the training set and may open, join or close appeals. Decide again
+# instead.
 UNDOABLE_ACTIONS = frozenset({"assign", "transfer", "close"})
 
 BulkOutcome = TypeAliasType("BulkOutcome", Literal["pending", "done", "refused", "unchanged"])
@@ -46,7 +46,7 @@ class BulkRowFilter(ListFilter):
 
 @dataclass(frozen=True)
 class Selection:
-    """The appeals to change: named one by one, or all that a filter matches."""
+    """The appeals to change: listed by id, or all that match a filter."""
 
     appeal_ids: Sequence[UUID] | None = None
     filter: AppealFilter | None = None
@@ -69,26 +69,27 @@ async def submit(session: WriteSession, caller: Caller, selection: Selection, ch
 
 
 async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID) -> BulkOperation:
-    """Store the operation that takes another one back, for the appeals that it changed, and enqueue its job.
-
-    If an unexpected error kept an earlier undo from its work, this one is for the appeals that it left. Raises
-    `NotFound`, `Duplicate` naming the operation that took it back, `Conflict` for one that is under way, whose
-    action cannot be taken back, or of whose appeals the caller sees none any more.
+    """Store the operation that undoes another one on the appeals that it changed, and enqueue its job. If unexpected
+    errors left an earlier undo incomplete, the new one covers the remaining appeals. Raises `NotFound`; `Duplicate`
+    naming the earlier undo; `Conflict` if the operation is under way, its action cannot be undone, or none of its
+    appeals is in the caller's scope any more.
     """
     undone = await get_visible(session, caller, operation_id, lock=True)
     if undone.action not in UNDOABLE_ACTIONS:
-        raise Conflict(f"The action «{undone.action}» cannot be taken back as a whole")
+        raise Conflict(f"The action «{undone.action}» cannot be undone in bulk: correct its appeals one by one")
     if undone.completed_at is None:
-        raise Conflict("The operation is under way: take it back when it is complete")
+        raise Conflict("The operation is under way: undo it when it is complete")
     before = (await undos_of(session, [undone])).get(undone.id)
     if before is not None and not before.is_unfinished:
-        raise Duplicate("The operation was taken back before", operation_id=str(before.id))
+        raise Duplicate("The operation was already undone", operation_id=str(before.id))
     changed = _left_by(before.id) if before is not None else _changed_by(undone.id)
     total = await session.scalar(select(func.count()).select_from(BulkOperationRow).where(*changed))
     in_scope = exists().where(Appeal.id == BulkOperationRow.appeal_id, caller.scope(Appeal.organisation_id))
-    # An operation is taken back once: an attempt that must fail does not use that up.
+    # Only one undo is allowed, so an undo that cannot change any appeal is refused and not stored.
     if total and not await session.scalar(select(BulkOperationRow.appeal_id).where(*changed, in_scope).limit(1)):
-        raise Conflict("No appeal that it changed is in your scope any more: a moderator can take it back")
+        raise Conflict(
+            "No appeal that the operation changed is in your scope any more: ask a moderator to undo it"
+        )
     operation = await _store(session, caller, BulkChange(action="undo"), total=total or 0, undoes_id=undone.id)
     columns = ["operation_id", "appeal_id", "number", "outcome"]
     rows = select(
@@ -99,7 +100,7 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
 
 
 async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -> dict[UUID, int | None]:
-    """Return the appeals by id, with their numbers; null: out of the caller's scope, or no appeal at all."""
+    """Return the selected ids with the numbers of their appeals; None if out of the caller's scope or unknown."""
     query = select(Appeal.id, Appeal.number)
     if selection.filter is not None:
         if selection.filter.q:
@@ -108,7 +109,7 @@ async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -
         found: dict[UUID, int | None] = {row.id: row.number for row in rows}
         if len(found) > MAX_APPEALS:
             raise Invalid.field(
-                "/filter", f"The filter matches more than {MAX_APPEALS} appeals, which is the limit: narrow it"
+                "/filter", f"The filter matches more than the limit of {MAX_APPEALS} appeals: narrow it"
             )
         return found
     named = list(selection.appeal_ids or ())
@@ -138,10 +139,9 @@ def change_of(operation: BulkOperation) -> BulkChange:
 
 
 def visible(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition of the operations that the caller may see: the centre's moderators all, others their
-    own, and managers of assignees those of their organisation.
-
-    One that reached into subordinate organisations is shown only to a colleague who sees these too.
+    """Return the SQL condition of the operations that the caller may see: the centre's moderators see all, staff their
+    own, and with `assignees:manage` all of their organisation. An operation that included subordinate organisations is
+    shown only to colleagues who see these too.
     """
     if caller.is_region_wide:
         return true()
@@ -166,7 +166,7 @@ async def get_visible(
 
 
 async def list_operations(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[BulkOperation]:
-    """Return the operations that the caller may see, newest first, one more than the page takes."""
+    """Return the operations that the caller may see, newest first: one page plus one row."""
     columns = (BulkOperation.created_at, BulkOperation.id)
     query = (
         select(BulkOperation)
@@ -181,7 +181,7 @@ async def list_operations(session: AsyncSession, caller: Caller, paging: Paging)
 async def list_rows(
     session: AsyncSession, operation: BulkOperation, filters: BulkRowFilter, paging: Paging
 ) -> Sequence[BulkOperationRow]:
-    """Return the appeals of an operation, the last opened first, one more than the page takes."""
+    """Return the appeals of an operation, last opened first: one page plus one row."""
     query = (
         select(BulkOperationRow)
         .where(BulkOperationRow.operation_id == operation.id)
@@ -209,14 +209,14 @@ async def count_outcomes(session: AsyncSession, operations: Sequence[BulkOperati
 
 @dataclass(frozen=True)
 class Undo:
-    """The last operation that took another one back. `is_unfinished`: an unexpected error left appeals to it."""
+    """The last operation that undid another one. `is_unfinished`: unexpected errors left some appeals unchanged."""
 
     id: UUID
     is_unfinished: bool
 
 
 async def undos_of(session: AsyncSession, operations: Sequence[BulkOperation]) -> dict[UUID, Undo]:
-    """Return the last undo of each of these operations that has one."""
+    """Return the last undo of each operation that has one, by the id of the operation."""
     left = select(BulkOperationRow.appeal_id).where(*_left_by(BulkOperation.id)).exists()
     rows = await session.execute(
         select(BulkOperation.undoes_id, BulkOperation.id, and_(BulkOperation.completed_at.is_not(None), left))
@@ -227,12 +227,12 @@ async def undos_of(session: AsyncSession, operations: Sequence[BulkOperation]) -
 
 
 def _changed_by(operation_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of the rows that the operation changed."""
+    """Return the SQL conditions of the rows whose appeals the operation changed."""
     return BulkOperationRow.operation_id == operation_id, BulkOperationRow.outcome == inline_literal("done")
 
 
 def _left_by(undo_id: UUID | InstrumentedAttribute[UUID]) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of the rows that an undo did not take back because of an unexpected error."""
+    """Return the SQL conditions of the rows that an undo left unchanged because of an unexpected error."""
     return (
         BulkOperationRow.operation_id == undo_id,
         BulkOperationRow.outcome == inline_literal("refused"),

@@ -1,4 +1,4 @@
-"""The change of one appeal by a bulk operation, made by the functions of the single routes."""
+"""The change of one appeal by a bulk operation, made by the functions of the single-appeal routes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,9 +21,8 @@ from shared.tables.appeals_classification import Classification
 
 
 class FormerRowState(BaseModel):
-    """The state of an appeal before a change, as far as the change can be taken back.
-
-    `at` is the moment of the change: what it writes is not older. Rows of earlier versions have none.
+    """The state of an appeal before a change, as needed to undo it. `at` is the moment of the change: everything that
+    the change writes has this time or a later one. Rows written by earlier versions have no `at`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,16 +35,15 @@ class FormerRowState(BaseModel):
 
     @staticmethod
     def of(appeal: Appeal) -> "FormerRowState":
-        """Return the present state of the appeal."""
+        """Return the current state of the appeal."""
         found = FormerRowState.model_validate(appeal, from_attributes=True)
         return found.model_copy(update={"at": clock.now()})
 
 
 @dataclass(frozen=True)
 class RowChange:
-    """What was done to an appeal: `former` is its state before, `version` its version after.
-
-    Both are null where nothing was to be done.
+    """The change of an appeal: `former` is its state before, `version` its version after. Both are None if nothing had
+    to be changed.
     """
 
     number: int
@@ -54,10 +52,8 @@ class RowChange:
 
 
 async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, change: BulkChange) -> RowChange:
-    """Change one appeal on behalf of the caller, or nothing if it is so already.
-
-    Raises as the single routes do: `NotFound` out of the caller's present scope, `Forbidden`, `Conflict`,
-    `Invalid`.
+    """Change one appeal on behalf of the caller, unless it already is in the requested state. Raises as the
+    single-appeal routes do: `NotFound` out of the caller's current scope, `Forbidden`, `Conflict`, `Invalid`.
     """
     appeal = await appeal_queries.lock(session, caller.with_right(change.right), appeal_id)
     if _is_so(appeal, change):
@@ -78,12 +74,12 @@ async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, 
 
 
 def _is_so(appeal: Appeal, change: BulkChange) -> bool:
-    """Return whether the appeal is as the change wants it."""
+    """Return whether the appeal already is in the requested state."""
     match change.action:
         case "assign":
             return appeal.assignee_id == change.assignee_id
         case "transfer":
-            # In triage the organisation has not got it yet.
+            # An appeal in triage is not assigned to the organisation yet.
             has_it = appeal.organisation_id == change.organisation_id
             return has_it and appeal.status not in {"triage", "not_required"}
         case "close":
@@ -93,7 +89,7 @@ def _is_so(appeal: Appeal, change: BulkChange) -> bool:
 
 
 async def _decide(session: WriteSession, caller: Caller, appeal: Appeal, change: BulkChange) -> None:
-    """Decide about the message that waits for a decision, or about an appeal without messages."""
+    """Decide about the message that needs a decision, or about an appeal without messages."""
     message_id = await _message_to_decide(session, appeal)
     if message_id is not None:
         await decisions.decide_message(
@@ -109,7 +105,7 @@ async def _decide(session: WriteSession, caller: Caller, appeal: Appeal, change:
 
 
 async def _message_to_decide(session: AsyncSession, appeal: Appeal) -> UUID | None:
-    """Return the appeal's last message whose need for an answer is unclear, or else its first one."""
+    """Return the appeal's last message whose need for an answer is unclear, else its first message."""
     rows = await session.execute(
         select(AppealMessage.message_id, Classification.needs_answer)
         .outerjoin(Classification, Classification.message_id == AppealMessage.message_id)

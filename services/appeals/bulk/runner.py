@@ -1,6 +1,5 @@
-"""The job of a bulk operation: small batches, each a transaction that stores every outcome with its change.
-
-A worker that is killed loses at most the batch that it had not committed, and no appeal is changed twice.
+"""The job of a bulk operation: small batches, each one transaction with the changes and their outcomes. If a worker is
+killed, at most its uncommitted batch is lost, and no appeal is changed twice.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -33,7 +32,7 @@ ChangeRow = Callable[[Caller, UUID], Awaitable[RowChange]]
 
 BULK_BATCH = 20
 _PENDING = inline_literal("pending")
-# The parts of a problem that a row keeps. Others may contain names.
+# The members of a problem that a row stores. Other members may contain names.
 _KEPT = ("type", "title", "status", "detail", "errors")
 _UNEXPECTED = Problem("The change failed; the error was logged. The appeal was not changed")
 
@@ -47,8 +46,8 @@ async def run_operation(database: Database, operation_id: UUID) -> None:
 
 
 async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
-    """Change the next appeals of an operation; returns whether there may be more. Idempotent."""
-    # Two workers with the same job take turns.
+    """Change the next appeals of an operation; return whether more may be left. Idempotent."""
+    # Locked: two workers with the same job process batches in turn.
     operation = await session.scalar(
         select(BulkOperation).where(BulkOperation.id == operation_id).with_for_update()
     )
@@ -74,7 +73,9 @@ async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
 
 
 async def _next_appeals(session: WriteSession, operation: BulkOperation) -> Sequence[UUID]:
-    """Return the next appeals, locked in id order, before anything that their changes lock, against deadlocks."""
+    """Return the next appeals, locked in id order. To avoid deadlocks, they are locked before all that their changes
+    lock.
+    """
     rows = await session.scalars(
         select(BulkOperationRow.appeal_id)
         .where(BulkOperationRow.operation_id == operation.id, BulkOperationRow.outcome == _PENDING)
@@ -87,7 +88,7 @@ async def _next_appeals(session: WriteSession, operation: BulkOperation) -> Sequ
 
 
 async def _present_caller(session: WriteSession, operation: BulkOperation) -> Caller | None:
-    """Return the author with their present access, within the scopes of the request; None without access."""
+    """Return the author with their current access, limited to the scopes of the request; None without access."""
     author = actor_id(operation.author)
     found = (await load_callers(session, [author])).get(author) if author is not None else None
     if found is None or operation.scopes is None:
@@ -97,7 +98,7 @@ async def _present_caller(session: WriteSession, operation: BulkOperation) -> Ca
 
 
 async def _row_changer(session: WriteSession, operation: BulkOperation, appeal_ids: Sequence[UUID]) -> ChangeRow:
-    """Return the function that changes one of these appeals on behalf of a caller."""
+    """Return a function that changes one of these appeals on behalf of a caller."""
     if operation.undoes_id is None:
         change = change_of(operation)
         return lambda caller, appeal_id: row_changes.change_appeal(session, caller, appeal_id, change)
@@ -118,7 +119,7 @@ async def _attempt(
 ) -> dict[str, Any]:
     """Change one appeal in a savepoint, and return the columns of its outcome."""
     if caller is None:
-        gone = Forbidden("The person who asked for the operation has no access any more")
+        gone = Forbidden("The person who requested the operation has no access any more")
         return {"outcome": "refused", "problem": _kept(gone)}
     try:
         async with session.begin_nested():
@@ -128,7 +129,7 @@ async def _attempt(
     except Exception as error:
         if is_outage(error):
             raise
-        # The error of one appeal must not keep the others from their change.
+        # An error in one appeal must not prevent the changes of other appeals.
         log.exception("bulk change failed", appeal_id=str(appeal_id))
         return {"outcome": "refused", "problem": _kept(_UNEXPECTED)}
     if made.former is None:
@@ -143,7 +144,9 @@ def _kept(refused: Problem) -> dict[str, Any]:
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Refuse the appeals that have no outcome when the job failed for good, so that nobody waits for them."""
+    """Mark the appeals without an outcome as refused after the job was dead-lettered, so that the operation
+    completes.
+    """
     operation_id = UUID(payload["operation_id"])
     operation = await session.get(BulkOperation, operation_id, with_for_update=True)
     if operation is None or operation.completed_at is not None:

@@ -1,5 +1,5 @@
-"""Taking one change of a bulk operation back: the former person, organisation and status, if nobody changed the
-appeal since.
+"""Undo of one change of a bulk operation: restore the assignee, organisation and status, if nobody changed the appeal
+since.
 """
 
 from uuid import UUID
@@ -26,23 +26,21 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperationRow
 
 BULK_UNDO_REASON = "Отмена массовой операции"
-# An appeal that was transferred from one of these gets its former status back with its former organisation.
+# A transfer from one of these statuses can be undone: the former status is restored with the organisation.
 _RESTORED_AFTER_TRANSFER = frozenset({"assigned", "in_progress", "interim", "reopened"})
 
 
 async def take_back(
     session: WriteSession, caller: Caller, appeal_id: UUID, *, action: str, changed: BulkOperationRow
 ) -> RowChange:
-    """Take back what the operation's row `changed` did to the appeal.
-
-    Everybody who may make the move may take it back. Raises `NotFound`, `Forbidden`, `PreconditionFailed` when
-    somebody changed the appeal since, `Conflict` when its former state cannot be restored, `Invalid` when the
-    former organisation has closed.
+    """Undo the change that the operation's row `changed` records. Everybody who may make the move may undo it. Raises
+    `NotFound`, `Forbidden`, `PreconditionFailed` if somebody changed the appeal since, `Conflict` if its former state
+    cannot be restored, `Invalid` if the former organisation has closed.
     """
     caller = caller.with_right(Right.APPEALS_WORK)
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     if appeal.version != changed.version:
-        raise PreconditionFailed("The appeal was changed since the operation: decide about it by itself")
+        raise PreconditionFailed("The appeal was changed since the operation: change it individually")
     former, before = FormerRowState.model_validate(changed.former), FormerRowState.of(appeal)
     if action == "assign":
         wish = AssigneeWish(given=True, person_id=former.assignee_id)
@@ -59,14 +57,14 @@ def _check_restorable(appeal: Appeal, action: str, former: FormerRowState, calle
     to = MOVE_TO[action]
     if find_move(former.status, to, caller.role) is None:
         raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former.status}» to «{to}»")
-    # No reply was due yet, and nobody had the appeal: it waits for a moderator again.
+    # The appeal was unassigned and unanswered: it returns to triage.
     untouched = former.status == "triage" and former.organisation_id is None and appeal.first_response_at is None
     if action == "transfer" and former.status not in _RESTORED_AFTER_TRANSFER and not untouched:
-        raise Conflict(f"A transfer from «{former.status}» cannot be taken back: move the appeal by itself")
+        raise Conflict(f"A transfer from «{former.status}» cannot be undone: move the appeal individually")
 
 
 async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState, caller: Caller) -> None:
-    """Give a locked appeal its former organisation, status and person; a running clock is computed again."""
+    """Restore the former organisation, status and assignee of a locked appeal; a running clock is recomputed."""
     organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status
@@ -86,11 +84,11 @@ async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState
 async def _return_organisation(
     session: WriteSession, appeal: Appeal, former: FormerRowState, context: RoutingContext
 ) -> None:
-    # Nothing changed the appeal since the transfer, so that it made the last assignment.
+    # The appeal has not changed since the transfer, so the last assignment is the transfer's.
     transfer_id = await assignments.last_assignment_id(session, appeal)
     await assignments.remove(session, [transfer_id] if transfer_id is not None else [])
     appeal.organisation_id = former.organisation_id
-    # A transfer that was taken back is none.
+    # An undone transfer does not count.
     appeal.transfers = former.transfers
     if former.organisation_id is None:
         keep_in_triage(appeal, context.route_appeal(appeal))

@@ -1,7 +1,7 @@
 """Queries of classified messages, including those that opened no appeal.
 
-Messages that were classified as `no` appear nowhere else: moderators find missed appeals here and correct them by
-a decision about the message.
+Messages classified as `no` appear in no other list: here moderators find missed appeals and correct the classification
+by a decision about the message.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ from shared.tables.appeals_classification import CLASSIFIED_BY_PERSON, Classific
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
-# Filter values that select by kind instead of by name.
+# Filter values that select all models or all people.
 AUTOMATIC, PERSON = "automatic", "person"
 _OF_MESSAGE = (
     "network", "kind", "page_id", "organisation_id", "url", "text", "written_at", "received_at", "deleted_at",
 )  # fmt: skip
-# A classification, fields of its message, the name of the page's organisation, the appeal's id.
+# A classification, fields of its message, the name of the page's organisation, and the appeal's id.
 ClassificationRow = Any
 
 
@@ -86,7 +86,7 @@ async def _conditions(session: AsyncSession, filters: ClassificationFilter) -> l
 async def list_query(
     session: AsyncSession, caller: Caller, filters: ClassificationFilter, paging: Paging
 ) -> Select[Any]:
-    """Return the query that lists classifications newest first, one more than the page takes."""
+    """Return the query for one page of classifications plus one row, newest first."""
     found: Select[Any] = (
         select(
             Classification,
@@ -108,7 +108,7 @@ async def list_query(
 async def find(
     session: AsyncSession, caller: Caller, filters: ClassificationFilter, paging: Paging
 ) -> Sequence[ClassificationRow]:
-    """Return a page of classifications and one more."""
+    """Return one page of classifications plus one row."""
     rows: Sequence[ClassificationRow] = (
         await session.execute(await list_query(session, caller, filters, paging))
     ).all()

@@ -1,10 +1,8 @@
-"""Classification in a separate process: it keeps a CPU busy, and requests must not wait for it.
+"""Classification in a separate process: it occupies a CPU, which must not delay requests.
 
-A text that exceeds the CPU limit, or crashes the process each time, is left to a moderator unclassified; the
-process is replaced, and the other texts of the portion are classified.
-
-Prefetched results are kept until they are asked for. A result depends only on the text and its context, so a
-prefetched one equals one computed now.
+A text that exceeds the CPU limit, or crashes the process every time, is left to a moderator unclassified; the process
+is replaced, and the other texts of the portion are classified. Prefetched results are kept until they are requested. A
+result depends only on the text and its context, so a prefetched result cannot be stale.
 """
 
 import asyncio
@@ -42,18 +40,18 @@ ClassifyPortion = Callable[[Sequence[ClassifierInput], "Path | None"], "list[Cla
 # Maximum number of prefetched results: a few batches.
 MAX_PREFETCHED = 4_000
 _PORTION = 250
-# Maximum number of characters in a portion, so that other callers wait for a fraction of a second at most.
+# Maximum number of characters in a portion, so that other callers wait less than a second.
 _LETTERS = 4 * MAX_TEXT_LENGTH
-# CPU seconds that a portion, or a single text, may take: several times what the most expensive text takes.
+# Limit of CPU seconds for a portion or a single text: several times the time of the most expensive text.
 CPU_SECONDS_LIMIT = 3.0
-# Ordinary words: when the process crashes on these too, a citizen's text is not the cause.
+# A harmless text: if the process crashes on it too, the citizen's text is not the cause.
 _SAMPLE = ("Здравствуйте! Когда починят дорогу в Кабанске?", MessageContext())
 UNCLASSIFIABLE = "rule:unread-1"
 
 
 @dataclass(frozen=True)
 class ClassifiedText:
-    """A classification result and what made it: `rule:…` or `model:…`."""
+    """A classification result and its origin: `rule:…` or `model:…`."""
 
     result: ClassificationResult
     classified_by: str
@@ -61,10 +59,9 @@ class ClassifiedText:
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """The loaded classifier: the name stored with its results, and the model cards of its parts; the keyword rules
-    have none.
-
-    `custom_card` is that of the custom model, `unmapped_labels` describes which of its labels name no topic.
+    """The loaded classifier: the name stored with its results, and the model cards of its parts. Keyword rules have no
+    model card. `custom_card` is the card of the custom model; `unmapped_labels` describes its labels that name no
+    topic.
     """
 
     name: str
@@ -74,14 +71,13 @@ class ClassifierInfo:
 
 
 class ClassifierUnavailableError(outages.DependencyUnavailable):
-    """The classifier is not available for any text: its process crashes again and again, or has no model.
-
-    Treated as an outage, like a lost database connection: no message is to blame, and event consumers wait.
+    """The classifier is not available for any text: its process crashes repeatedly or has no model. Treated as an
+    outage, like a lost database connection: the messages are not the cause, and event consumers wait.
     """
 
 
 def _exit_with_parent() -> None:
-    """Exit the classifier process when the service has ended for any reason."""
+    """Exit the classifier process when the service process has ended for any reason."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
@@ -112,7 +108,7 @@ def _classify(items: Sequence[ClassifierInput], topics_model: Path | None) -> li
 
 @cache
 def _load_info(topics_model: Path | None) -> ClassifierInfo:
-    """Load the model and everything that it needs, and return its description."""
+    """Load the model and all its data, and return the model's description."""
     model = _load_model(topics_model)
     model.classify([_SAMPLE])
     return ClassifierInfo(model.name, model.card, model.custom_card, model.unmapped_labels)
@@ -121,7 +117,7 @@ def _load_info(topics_model: Path | None) -> ClassifierInfo:
 def _with_cpu_limit(
     deadline: float, classify: "ClassifyPortion", items: Sequence[ClassifierInput], topics_model: Path | None
 ) -> list[ClassifiedText]:
-    """Classify in the classifier process, which the system kills after `deadline` seconds of CPU time.
+    """Run `classify` in the classifier process, which the operating system kills after `deadline` seconds of CPU time.
 
     The limit is CPU time, so that no text stays unclassified because the machine is busy. The whole process is
     killed, because nothing else reliably stops a regular expression or a loop.
@@ -158,7 +154,7 @@ class ClassifierPool:
     """Classifies messages; one instance per process."""
 
     def __init__(self, classify: ClassifyPortion = _classify, deadline: float = CPU_SECONDS_LIMIT) -> None:
-        """`classify` is what the classifier process runs on a portion; it is pickled by name."""
+        """`classify` is run on a portion in the classifier process; it is pickled by name."""
         self._classify_items = classify
         self._deadline = deadline
         self._pool: ProcessPoolExecutor | None = None
@@ -208,7 +204,7 @@ class ClassifierPool:
         return found
 
     async def prefetch(self, items: Sequence[ClassifierInput]) -> None:
-        """Classify items that will be asked for soon; the oldest unused results are dropped."""
+        """Classify items that will be requested soon; the oldest unused results are dropped."""
         missing = [item for item in dict.fromkeys(items) if item not in self._ahead]
         for item, found in zip(missing, await self._read(missing), strict=True):
             self._ahead[item] = found
@@ -229,14 +225,14 @@ class ClassifierPool:
         return found
 
     async def _classify_portion(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
-        """Classify a portion; when the process crashes on it, its texts one by one."""
+        """Classify a portion; if the process crashes on it, classify its texts one by one."""
         try:
             return await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, items)
         except BrokenProcessPool:
             return [await self._classify_alone(item) for item in items]
 
     async def _classify_alone(self, item: ClassifierInput) -> ClassifiedText:
-        """Classify one text; it is left to a moderator when the process crashes on it but not on other text."""
+        """Classify one text; it is left to a moderator if the process crashes on it but not on a harmless text."""
         await self._in_process(_load_info)
         try:
             (found,) = await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, [item])
@@ -250,7 +246,7 @@ class ClassifierPool:
         """Run the work in the classifier process.
 
         When the process is killed from outside, for example for lack of memory, a second process repeats the work;
-        raises `ClassifierUnavailableError` when that one is killed too.
+        raises `ClassifierUnavailableError` if the second is killed too.
         """
         for _ in range(2):
             with suppress(BrokenProcessPool):
@@ -260,8 +256,8 @@ class ClassifierPool:
     async def _in_turn(self, work: Callable[..., T], *arguments: object) -> T:
         """Run the work in the classifier process; its last argument is the folder of the custom model.
 
-        Raises `BrokenProcessPool` when the process ends meanwhile. One piece of work runs at a time, so a crash is
-        caused by that piece and not by one that waits.
+        Raises `BrokenProcessPool` if the process ends meanwhile. Only one call runs at a time, so a crash is caused by
+        that call and not by a waiting one.
         """
         call = partial(work, *arguments, settings().topics_model)
         return await asyncio.get_running_loop().run_in_executor(self._turns, self._do, call)
@@ -297,7 +293,7 @@ def classifier_pool() -> ClassifierPool:
 async def check_custom_model(_service: Service) -> None:
     """Refuse to start a service whose custom model cannot be used.
 
-    Without a custom model the classifier is loaded with the first text.
+    Without a custom model nothing is checked: the classifier is loaded when the first text arrives.
     """
     if settings().topics_model is not None:
         await classifier_pool().start()

@@ -1,5 +1,5 @@
-"""Storage of classifications: the last one of a message is kept, and a person's takes precedence over an automatic
-one.
+"""Storage of classifications: only the last classification of a message is kept, and a person's takes precedence over
+an automatic one.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,9 @@ _UPDATED_COLUMNS = tuple(
 
 
 async def store_classifications(session: WriteSession, results: Mapping[UUID, dict[str, Any]]) -> None:
-    """Write classifications by message, replacing former ones; an automatic one never replaces a person's."""
+    """Write the classifications of messages, replacing former ones; an automatic classification never replaces a
+    person's.
+    """
     if not results:
         return
     before = await _previous_values(session, results)

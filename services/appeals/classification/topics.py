@@ -1,4 +1,4 @@
-"""Queries of the topic taxonomy: listing, finding by any name, and names of topics and municipalities."""
+"""Queries of the topic taxonomy: lists, search by any name, and names of topics and municipalities."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TopicGroup = aliased(Topic)
 
 
 class TopicFilter(ListFilter):
-    """Filter of the topic taxonomy. Without any, topic groups are listed."""
+    """Filter of the topic taxonomy. Without parameters, topic groups are listed."""
 
     level: TopicLevelFilter | None = Field(
         default=None, description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"
@@ -38,7 +38,7 @@ class TopicFilter(ListFilter):
     )
 
     def levels(self) -> TopicLevelFilter:
-        """Return the given level, or the default for the other parameters."""
+        """Return the levels to list: the given level, or the default that follows from the other parameters."""
         if self.level is not None:
             return self.level
         if self.group_id is not None:
@@ -47,7 +47,7 @@ class TopicFilter(ListFilter):
 
 
 async def find(session: AsyncSession, filters: TopicFilter, paging: Paging) -> Sequence[Row[Topic, str | None]]:
-    """Return topics in the taxonomy's order, each with the name of its group, one more than the page takes.
+    """Return topics in the taxonomy's order, each with the name of its group: one page plus one row.
 
     `q` is searched in names, former names and aliases, ignoring case, «ё» and punctuation.
     """
@@ -88,13 +88,13 @@ async def get_topic(session: AsyncSession, topic_id: UUID) -> Row[Topic, str | N
 
 
 def in_topic(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElement[bool]:
-    """Return the condition that `column` is this topic or, for a group, one of its topics."""
+    """Return the SQL condition that `column` is this topic or, for a group, one of its topics."""
     beneath = aliased(Topic)
     return column.in_(select(beneath.id).where(or_(beneath.id == topic_id, beneath.group_id == topic_id)))
 
 
 class TopicName(NamedTuple):
-    """The name of a topic with its group; a group has none."""
+    """The name of a topic, with the group of the topic; for a group without."""
 
     topic_id: UUID
     name: str
@@ -113,7 +113,7 @@ class TopicAndMunicipalityNames:
     async def load(
         session: AsyncSession, topics: Collection[UUID], municipalities: Collection[str]
     ) -> "TopicAndMunicipalityNames":
-        """Load these names, with one statement per kind that is needed."""
+        """Load these names, with at most one statement for topics and one for municipalities."""
         named: dict[UUID, TopicName] = {}
         if topics:
             rows = await session.execute(

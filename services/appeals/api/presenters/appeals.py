@@ -57,7 +57,7 @@ from shared.tables.registry import Organisation
 _PERSON_FIELDS = ("assignee_id", "previous_assignee_id")
 _LIST_ITEMS = TypeAdapter(list[appeals.AppealListItem])
 _shown_columns = attrgetter(*SHOWN_COLUMNS)
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _MESSAGES = (
     select(Message, Classification)
     .options(WITHOUT_RAW_PAYLOAD)
@@ -71,10 +71,9 @@ _MESSAGES = (
 async def appeal_detail(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True, with_contact: bool = False
 ) -> appeals.AppealOut:
-    """Return an appeal with messages, replies and timeline. Raises `NotFound` also for one out of the caller's
-    scope.
+    """Return an appeal with messages, replies and timeline. Raises `NotFound` also if it is out of the caller's scope.
 
-    Without the contact by default: stored responses to an `Idempotency-Key` are not encrypted.
+    The contact is omitted by default: stored responses to an `Idempotency-Key` are not encrypted.
     """
     query = caller.restrict(SELECT_APPEAL, Appeal.organisation_id) if scoped else SELECT_APPEAL
     found = await session.execute(query, {"appeal_id": appeal_id, "reader": actor_id(caller.subject)})
@@ -129,7 +128,7 @@ def _page(appeal: Appeal, names: Row[*tuple[Any, ...]]) -> appeals.AppealPage | 
 
 
 def without_colleagues(detail: appeals.AppealOut) -> appeals.AppealOut:
-    """Return the appeal as it is shown to somebody who just gave it away: without the people who have it now."""
+    """Return the appeal as shown to a caller who just gave it away: without the names of the people who have it now."""
     shown = [entry for entry in detail.timeline if entry.kind != "assignee_changed"]
     hidden = {"allowed_moves": [], "assignee": None, "watchers": [], "timeline": shown}
     return detail.model_copy(update=hidden)
@@ -157,7 +156,7 @@ async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: boo
 
 
 async def _sla_context(session: AsyncSession, appeal: Appeal) -> SlaContext:
-    """Return what the deadline of the appeal is explained with: an ended clock has its explanation stored."""
+    """Return the data from which the deadline of the appeal is explained; an ended clock has its explanation stored."""
     if any(row.state in STARTED_STATES for row in clocks_of(appeal)):
         return await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     return SlaContext(policies=[], topic_groups={}, calendars=CalendarLookup())
@@ -213,8 +212,8 @@ def _people_in(entry: TimelineEntry) -> list[str]:
 
 
 def _with_names(entry: TimelineEntry, names: ActorNames) -> dict[str, Any]:
-    """Return the entry's data with a reference, `assignee`, beside each id of a person, `assignee_id`; so for
-    `told_ids`.
+    """Return the entry's data with a reference beside each id of a person: `assignee` beside `assignee_id`, `told`
+    beside `told_ids`.
     """
     people = {
         name.removesuffix("_id"): names.ref(entry.data[name]).model_dump(mode="json")
@@ -242,9 +241,8 @@ def _assignment(
 def summary_fields(
     appeal: Appeal | SimpleNamespace, names: Row[*tuple[Any, ...]] | SimpleNamespace, caller: Caller
 ) -> dict[str, Any]:
-    """Return the fields of `AppealSummary`, with the moves that this caller may make.
-
-    Parts are dictionaries, which are validated with the whole: making a model for each takes several times longer.
+    """Return the fields of `AppealSummary`, with the moves that this caller may make. Parts are dictionaries, which are
+    validated with the whole: making a model for each takes several times longer.
     """
     return dict(zip(SHOWN_COLUMNS, _shown_columns(appeal), strict=True)) | {
         "organisation": _named(appeal.organisation_id, names.organisation),

@@ -67,7 +67,7 @@ async def bulk_operation_out(session: AsyncSession, row: BulkOperation) -> BulkO
 async def bulk_rows_out(
     session: AsyncSession, caller: Caller, rows: Sequence[BulkOperationRow]
 ) -> list[BulkRowOut]:
-    """Return appeals of an operation; the caller sees what those are about that are in their scope now."""
+    """Return the appeals of an operation; only those in the caller's current scope with their contents."""
     found = await session.execute(
         select(Appeal.id, Appeal.text, Appeal.status, Appeal.organisation_id, Organisation.name)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)

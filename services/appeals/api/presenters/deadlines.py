@@ -73,7 +73,7 @@ def _explained(row: SlaClock, sla: SlaContext) -> dict[str, Any]:
 async def deadlines_of(
     session: AsyncSession, appeal: Appeal, sla: SlaContext, caller: Caller
 ) -> deadlines.DeadlinesOut:
-    """Return the clocks and promises of an appeal until now, who was told of them, and the requests for more time
+    """Return the clocks and promises of an appeal as of now, the notices sent about them, and the extension requests
     that the caller may see, each oldest first.
     """
     promises = await promise_queries.promises_of(session, appeal.id)
@@ -168,7 +168,7 @@ def _promise_out(promise: Promise, appeal: Appeal, sla: SlaContext, now: datetim
 
 
 def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
-    """Return segments, their sums and the text. What a finished clock counted was stored when it stopped."""
+    """Return the segments of a clock, their sums and the explanation; a finished clock has its segments stored."""
     stored = row.explanation or {}
     segments = stored.get("segments") if row.state not in STARTED_STATES else None
     if segments is None:
@@ -188,8 +188,8 @@ def _figures(row: SlaClock, reading: ClockReading) -> dict[str, Any]:
 
 
 def _unplanned(row: SlaClock, reading: ClockReading) -> int:
-    """Return the seconds that are left and lie in no segment: a paused clock has no deadline to count up to."""
+    """Return the remaining seconds that no segment covers: those of a paused clock, which has no deadline."""
     if row.state != "paused":
         return 0
-    # Each rounded down by itself would lose a second of their sum.
+    # Rounding each down separately could lose a second of the sum.
     return int((reading.used + reading.left).total_seconds()) - int(reading.used.total_seconds())

@@ -41,7 +41,9 @@ async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
 
 
 def people_in(rows: Sequence[Reply], changes: Mapping[UUID, Sequence[ReplyChange]]) -> set[str]:
-    """Return who wrote these replies, asked for their approval, decided about it, and asked for these changes."""
+    """Return the names of the people who wrote these replies, requested or decided their approval, and requested these
+    changes.
+    """
     people = {row.author for row in rows} | {change.requested_by for found in changes.values() for change in found}
     for approval in [row.approval for row in rows if row.approval is not None]:
         people |= {approval[name] for name in _APPROVAL_ACTORS if approval[name] is not None}
@@ -54,7 +56,7 @@ def named_reply(
     attached: Mapping[UUID, Attachment],
     changes: Mapping[UUID, Sequence[ReplyChange]],
 ) -> replies.ReplyOut:
-    """Return a reply with the names of people from `names`, and its photos and changes."""
+    """Return a reply with its photos and changes; people's names come from `names`."""
     loaded = {"author", "approval", "attachments", "changes"}
     same = {name: getattr(row, name) for name in replies.ReplyOut.model_fields if name not in loaded}
     photos = [attachment_out(attached[found]) for found in row.attachment_ids if found in attached]

@@ -30,7 +30,7 @@ from shared.tables.appeals_routing import RoutingRule, RuleSet
 
 
 async def rules_out(session: AsyncSession, rows: Sequence[RoutingRule]) -> list[RuleOut]:
-    """Return stored rules in the order given."""
+    """Return stored rules in the given order."""
     naming = await _naming(session, rows)
     return [_rule(row, naming) for row in rows]
 
@@ -68,7 +68,7 @@ async def changes_out(session: AsyncSession, rule_set: RuleSet, against: RuleSet
 
 
 async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[DryRunMovement]:
-    """Return the most common movements of a dry run, with the names of the organisations."""
+    """Return the most frequent changes of organisation in a dry run, with the names of the organisations."""
     commonest = outcome.most_common()
     named = {organisation for pair, _ in commonest for organisation in pair if organisation is not None}
     catalogue = await RuleCatalogue.load(session, named)
@@ -99,7 +99,7 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
         rule_set=rule_set.number,
         organisation=page_owner if page_owner and page_owner.id == to else organisation_ref(naming, to),
         triage_reason=triage_reason,
-        # The route in the form in which it would be stored with an appeal.
+        # The route as it would be stored with an appeal.
         route=await routes.load_route(session, stored),
         facts=RoutingFactsOut(
             topic=topic,
@@ -115,7 +115,7 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
 
 
 def organisation_ref(naming: Router, organisation_id: UUID | None) -> NamedRef | None:
-    """Return an organisation with its name; null for none."""
+    """Return an organisation with its name; None without one."""
     if organisation_id is None:
         return None
     rule_set = naming.organisations.get(organisation_id)

@@ -42,14 +42,14 @@ def location_of(
     street: str | None,
     house: str | None,
 ) -> Location | None:
-    """Return the location with the name of its municipality, an OKTMO; None when nothing is known of it."""
+    """Return the location with the name of its municipality, given by OKTMO; None if no part of it is known."""
     return location_out(municipality, names.municipalities.get(municipality or ""), settlement, street, house)
 
 
 def location_out(
     oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
 ) -> Location | None:
-    """Return a location; None when nothing is known of it."""
+    """Return a location; None if no part of it is known."""
     if not any((oktmo, settlement, street, house)):
         return None
     return Location(

@@ -1,10 +1,10 @@
-"""Case forms of place names, derived from their endings: fast, and possible for names that no dictionary has.
+"""Case forms of location names, derived from their endings: fast, and also works for names missing in dictionaries.
 
-Cases: `n`ominative, `g`enitive, `d`ative, `a`ccusative, `i`nstrumental, `l`ocative. Words are folded.
+Cases: `n`ominative, `g`enitive, `d`ative, `a`ccusative, `i`nstrumental, `l`ocative. Words must be folded.
 """
 
 CASES = "ngdail"
-# Names whose ending looks like that of a noun.
+# Adjectives whose ending «ой» could also be a noun's.
 _ADJECTIVES_IN_OI = frozenset(
     ("большой", "сухой", "золотой", "степной", "мостовой", "лесозаводской", "заводской", "спиртозаводской")
 )
@@ -24,7 +24,7 @@ _MASCULINE_ADJECTIVE = {"g": "ого|его", "d": "ому|ему", "i": "ым|�
 
 
 def case_forms(word: str) -> CaseForms:  # noqa: PLR0911 — one return per kind of ending
-    """Return the forms of a folded word by case. An indeclinable word is the same in every case."""
+    """Return the forms of a folded word by case. An indeclinable word has the same form in every case."""
     end, stem = word[-2:], word[:-2]
     if word.endswith("ение"):
         return _forms(word[:-1], {"n": "е", "a": "е", "g": "я", "d": "ю", "i": "ем", "l": "и"})
@@ -37,7 +37,7 @@ def case_forms(word: str) -> CaseForms:  # noqa: PLR0911 — one return per kind
         return _forms(stem, {"n": end, "a": end, "g": "ых|их", "d": "ым|им", "i": "ыми|ими", "l": "ых|их"})
     last, stem = word[-1], word[:-1]
     if word.endswith(("ово", "ево", "ино", "ыно")):
-        # Both are used: «в Сотникове» and, more often, «в Сотниково».
+        # Declined and undeclined forms are both used: «в Сотникове» and, more often, «в Сотниково».
         return _forms(stem, {"n": "о", "a": "о", "g": "а|о", "d": "у|о", "i": "ым|ом|о", "l": "е|о"})
     if word in _NEUTER:
         return _forms(stem, {"n": "о", "a": "о", "g": "а", "d": "у", "i": "ом", "l": "е"})

@@ -25,7 +25,7 @@ MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
 EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
-# What a name needs beside it to be recognised: nothing, a preposition with the case it governs, or its type
+# Evidence beside a name that is needed to recognise it: none, a preposition with the case that it governs, or its type
 # («село», «мкр», «СНТ»).
 RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
 _NEEDS: dict[str, RequiredEvidence] = {
@@ -55,9 +55,8 @@ _ABBREVIATED = {
 
 @dataclass(frozen=True, slots=True)
 class GazetteerEntry:
-    """A name of the gazetteer.
-
-    `municipality` is empty for other regions, `settlement` for a name that implies none.
+    """An entry of the gazetteer. `municipality` is empty for other regions, `settlement` for a name that implies no
+    settlement.
     """
 
     kind: EntryKind
@@ -73,7 +72,7 @@ class GazetteerEntry:
 
 @dataclass
 class Gazetteer:
-    """All names, indexed by their words: the entries that each may mean, and the cases that the form then has.
+    """All names, indexed by their words: for each form the entries that it may mean, with its grammatical cases.
 
     `starts`: first word → the lengths of the names that begin with it, longest first.
     """
@@ -84,7 +83,7 @@ class Gazetteer:
     adjective_starts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     numbered: dict[str, tuple[GazetteerEntry, ...]] = field(default_factory=dict)
     municipalities: dict[str, str] = field(default_factory=dict)
-    # Long words of names by first letter and length, to find what a misspelt word may have meant.
+    # Long words of names by first letter and length, to find the name meant by a misspelt word.
     long_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     street_words: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     vocabulary: frozenset[str] = frozenset()
@@ -100,10 +99,10 @@ def _aliases(row: dict[str, str], column: str = "aliases") -> list[str]:
 
 
 def _variants(name: str) -> Iterator[tuple[str, ...]]:
-    """Return the spellings of a name, as words: hyphens left out, «Верхний» abbreviated."""
+    """Return the spellings of a name, each as a tuple of words: without hyphens, with «Верхний» abbreviated."""
     words = tuple(tokenize(fold_text(name)))
     if not words:
-        raise ValueError(f"a name without letters: {name!r}")
+        raise ValueError(f"the gazetteer has a name without letters: {name!r}")
     yield words
     if "-" in name and " " not in name and len(words) > 1:
         yield ("".join(words),)

@@ -27,7 +27,7 @@ from services.appeals.classification.locations.tokenized_text import matches_ste
 from services.appeals.classification.text.tokenizer import CleanText, clean_post
 
 _REMEMBERED = 1_000
-# A city is both municipality and settlement: only a part of it is more precise than the municipality.
+# Cities that are both municipality and settlement: only a part of such a city is more precise than the municipality.
 _CITIES = frozenset(("Улан-Удэ", "Северобайкальск"))
 _CAPITAL = "город Улан-Удэ"
 
@@ -56,7 +56,7 @@ def find_location(
 ) -> DetectedLocation:
     """Return the location of a message's problem: from its text, else from the post above, else from the page.
 
-    Nothing is guessed: a text without a location on the page of a republic-level body gives an empty
+    Nothing is guessed: a text without a location, on the page of a republic-level body, gives an empty
     `DetectedLocation`.
     """
     page = page_location(page_owner, page_municipality)
@@ -115,7 +115,9 @@ def _of_post(post: str) -> tuple[str, str | None, str] | None:
 def _resolved(
     mention: LocationMention, named: set[str], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> str | None:
-    """Return the municipality of an ambiguous mention: named beside it, else in the post, else the page's."""
+    """Return the municipality of a mention. If it is ambiguous: the one named in the text, else in the post, else the
+    page's, else the default.
+    """
     options = mention.municipalities
     if len(options) == 1:
         return next(iter(options))
@@ -132,7 +134,7 @@ def _choose(
 ) -> tuple[str, LocationMention] | None:
     """Return the municipality that the text names, with its mention.
 
-    If it names several, this is the first of those most likely to be the problem's.
+    If it names several, return the first with the highest role (`LocationRole`).
     """
     firm = [place for place in places if place.is_certain and place.role > LocationRole.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}
@@ -144,13 +146,16 @@ def _choose(
         if best is None or place.role > best[1].role:
             best = municipality, place
         elif place.role == best[1].role and _only_capital(best) and municipality != _CAPITAL:
-            # Officials are in the capital, so beside another location it is rarely the location of the problem.
+            # The capital is often named as the seat of officials, so beside another location it is rarely the
+            # problem's.
             best = municipality, place
     return best
 
 
 def _a_namesake(place: LocationMention, municipality: str, page: PageLocation) -> bool:
-    """Return whether «посёлок Северный» on another district's page is likely an unlisted one of that district."""
+    """Return whether a name recognised by its type only («посёлок Северный») is likely an unlisted namesake in the
+    page's district.
+    """
     return (
         page.municipality is not None
         and page.municipality != municipality
@@ -163,7 +168,7 @@ def _only_capital(told: tuple[str, LocationMention]) -> bool:
 
 
 def _decided_by_street(streets: Iterable[StreetMention]) -> GazetteerEntry | None:
-    """Return the street that exists in one location only, or is known everywhere."""
+    """Return the first street that is a default entry in exactly one municipality."""
     for street in streets:
         known = {entry.municipality: entry for entry in street.options if entry.is_default}
         if len(known) == 1:
@@ -177,7 +182,7 @@ def _by_text(reading: LocationMentions, municipality: str, mention: LocationMent
 
 
 def _settlement(places: Iterable[LocationMention], municipality: str) -> str | None:
-    """Return the settlement that is most likely the problem's, or a named part of a city."""
+    """Return the most likely settlement of the problem, or a named part of a city."""
     best: tuple[tuple[bool, LocationRole], str] | None = None
     for place in places:
         if place.role <= LocationRole.AWAY:
@@ -197,7 +202,7 @@ def _settlement_of(entry: GazetteerEntry) -> str | None:
 
 
 def _quarter(places: Iterable[LocationMention], municipality: str) -> tuple[str | None, str | None]:
-    """Return a numbered quarter or a part of a town in place of a street, and its house."""
+    """Return a numbered quarter or a part of a town instead of a street, with the house."""
     for place in places:
         for entry in place.options:
             if (
@@ -229,7 +234,7 @@ def _with_address(
 
 
 def _other_region(reading: LocationMentions) -> LocationMention | None:  # noqa: PLR0911 — one return per reason against it
-    """Return the location outside the republic («в чите»); None when the text also indicates the republic."""
+    """Return the named location outside the republic («в чите»); None if the text also points to the republic."""
     words = reading.text.words
     if reading.places:
         return None

@@ -1,4 +1,4 @@
-"""Words around a name that tell its type and its relation to the problem."""
+"""Words around a name that show its type and its relation to the problem."""
 
 # fmt: off
 STREET_MARKS = frozenset((
@@ -19,7 +19,7 @@ SETTLEMENT_MARKS = frozenset((
     "станция", "станции", "станцию", "ст", "город", "города", "городе", "городу", "гор", "г", "сп", "гп",
     "местность", "местности", "городок", "городке",
 ))
-# Letters that are also prepositions or parts of other words: they are abbreviations only with a dot.
+# Abbreviations that are also prepositions or parts of other words: they count only with a dot.
 DOTTED_MARKS = frozenset(("с", "д", "у"))
 # Words that may stand between a preposition and the name.
 FILLERS = frozenset((
@@ -65,7 +65,7 @@ FLAT_MARKS = frozenset(("кв", "квартира", "квартире", "под�
 BLOCK_MARKS = frozenset(("к", "корп", "корпус"))
 # Words before «в X» or «из X» that express residence.
 RESIDENCE_VERBS = ("жив", "прожива", "приех", "переех", "снима", "родн")
-# The location where somebody is registered, was born or married is not that of the problem.
+# The location where somebody is registered, was born or married is not the location of the problem.
 REGISTRATION_VERBS = ("прописан", "прописк", "зарегистрир", "родом", "родил", "рожд", "уроже", "брак", "свадьб",
                       "поступ")  # fmt: skip
 RESIDENT_WORDS = frozenset(
@@ -85,7 +85,7 @@ TRAVEL_WORDS = (
     "проезд", "микрик", "газел", "переех", "сообщени", "пригород", "путевк", "приехат", "приезжа", "езд",
     "вахт",
 )
-# Relatives: in «дочь в X» the location is where the relative is.
+# Relatives: in «дочь в X» the location is where the relative lives, not where the problem is.
 RELATIVES = (
     "дети", "дочь", "дочк", "дочер", "сын", "родител", "мама$", "маме$", "мать$", "брат", "сестр", "внук",
     "внуч", "родствен", "сват", "студент",

@@ -1,4 +1,4 @@
-"""The role of a named location: that of the problem, a residence, an end of a trip, a comparison."""
+"""The role of a named location: location of the problem, residence, end of a trip, or comparison."""
 
 from enum import IntEnum
 
@@ -41,7 +41,7 @@ _ROAD_OR_MENDED = ROAD + REPAIR_VERBS
 
 
 class LocationRole(IntEnum):
-    """The role of a location; the higher, the more likely it is that of the problem."""
+    """The role of a location; the higher, the more likely it is the location of the problem."""
 
     COMPARED = 0
     AWAY = 1
@@ -110,13 +110,13 @@ def _coming_from(before: list[str]) -> LocationRole:
 
 
 def _going_up_to(text: TokenizedText, at: int) -> LocationRole:
-    """Return the role after «до»: a road may be the problem («до Курумкана когда доделаете»), a bus is a trip."""
+    """Return the role after «до»: the end of a road to repair («до Курумкана когда доделаете»), or of a trip by bus."""
     mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRAVEL_WORDS)
     return LocationRole.HOME if mended else LocationRole.AWAY
 
 
 def _being_in(before: list[str], after: list[str], cases: set[str], *, aside: bool) -> LocationRole:
-    """Return the role after «в» or «на», by the words of the clause. `aside`: «в сторону X»."""
+    """Return the role after «в» or «на», from the words of the clause. `aside`: the phrase is «в сторону X»."""
     towards = aside or ("a" in cases and "l" not in cases)
     if towards and _any(before, ASKED_TO_COME):
         return LocationRole.TOWARDS

@@ -63,7 +63,7 @@ _DASHES = frozenset(("-", "–", "—", "/", "->"))
 class LocationMention:
     """A location named by the words from `start` up to, not including, `end`.
 
-    Unless `is_certain` it counts only beside its own municipality.
+    A mention that is not `is_certain` counts only if the text also names its municipality.
     """
 
     options: tuple[GazetteerEntry, ...]
@@ -80,7 +80,7 @@ class LocationMention:
 
 @dataclass(slots=True)
 class LocationMentions:
-    """Everything that a text names."""
+    """The locations, streets and other regions that a text names."""
 
     text: TokenizedText
     places: list[LocationMention] = field(default_factory=list)
@@ -89,7 +89,9 @@ class LocationMentions:
 
 
 def extract_mentions(written: str | CleanText, *, of_page: bool = False) -> LocationMentions:
-    """Return every location in a text. `of_page`: it is a page's name, where adjectives occur without a noun."""
+    """Return every location in a text. `of_page`: the text is a page's name, in which adjectives occur without a
+    noun.
+    """
     return _Reader(TokenizedText(written), of_page=of_page).read()
 
 
@@ -139,7 +141,7 @@ class _Reader:
         return street.end
 
     def _numbered(self, at: int) -> int:
-        """«112 микрорайон», «в 47-м квартале», «мкр 112, дом 5»."""
+        """Read a numbered quarter: «112 микрорайон», «в 47-м квартале», «мкр 112, дом 5»."""
         words, end = self.words, at + 1
         if words[at] in TOWN_PART_MARKS:
             mark, number_at = at, at + 1
@@ -161,7 +163,7 @@ class _Reader:
         if not options or (words[mark].startswith(QUARTER) and int(digits) < _SMALLEST_QUARTER):
             return 0
         house = parse_house(self.text, end)
-        # Every town has a first and a second quarter: the number alone is ambiguous.
+        # The number alone is ambiguous: every town has a first and a second quarter.
         firm = int(digits) >= _SMALLEST_QUARTER
         self._place(options, at, end, "nl", house=house[0] if house else None, firm=firm)
         return house[1] if house else end
@@ -211,7 +213,7 @@ class _Reader:
         return 0
 
     def _mark_before(self, at: int) -> int | None:
-        """Return the index of the type before the name: «село», «п.», «мкр»."""
+        """Return the index of the type word before the name: «село», «п.», «мкр»."""
         before = at - 1
         if before < 0 or self.text.sentences[before] != self.text.sentences[at]:
             return None
@@ -275,7 +277,7 @@ class _Reader:
         )
 
     def _stands_alone(self, at: int, end: int, entry: GazetteerEntry, preposition: str) -> bool:
-        """Return whether the form cannot be a surname, as «Романова» beside «село Романово» can."""
+        """Return whether the form is unlikely to be a surname, as «Романова» is beside «село Романово»."""
         word = self.words[end - 1]
         if entry.kind != "settlement" or not word.endswith(_POSSESSIVE) or end - at > 1:
             return True
@@ -302,7 +304,7 @@ class _Reader:
         return 0
 
     def _adjective_here(self, at: int, end: int, options: tuple[GazetteerEntry, ...]) -> int:
-        """«кабанский район», «в кабанской црб», «по тункинскому», «МО Онохойское»."""
+        """Read an adjective of a location: «кабанский район», «в кабанской црб», «по тункинскому», «МО Онохойское»."""
         words, sentences = self.words, self.text.sentences
         after = end
         while after < len(words) and words[after].startswith(DISTRICT_BETWEEN) and after < end + 2:
@@ -335,12 +337,13 @@ class _Reader:
         return self._bare_adjective(at, end, districts, following) if districts else 0
 
     def _bare_adjective(self, at: int, end: int, districts: tuple[GazetteerEntry, ...], following: str) -> int:
-        """«по тункинскому», «в еравнинском»: the district without its noun; not where another noun follows."""
+        """Read a district's adjective without its noun («по тункинскому», «в еравнинском»), unless another noun
+        follows.
+        """
         words = self.words
         preposition_at = preposition_before(self.text, at)
         if preposition_at < 0 and words[end - 1].endswith("ого") and not following:
-            # «Лесозаводской, Заиграевского»: the district of a village, to distinguish it from others of that
-            # name.
+            # «Лесозаводской, Заиграевского»: the district of a village, added to distinguish villages of the same name.
             self._place(districts, at, end, "g")
             return end
         if preposition_at < 0 or words[end - 1][-2:] not in ("ом", "му", "го"):
@@ -367,7 +370,7 @@ class _Reader:
         self.reading.places.append(LocationMention(options, role, start, end, house, firm))
 
     def _routes(self) -> None:
-        """«Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»: ends of a route, not the location of the problem."""
+        """Find routes («Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»): their ends are not the location of the problem."""
         places = self.reading.places
         for at in range(len(places) - 1):
             left, right = places[at], places[at + 1]
@@ -410,13 +413,13 @@ def _fits(mark: str, entry: GazetteerEntry) -> bool:
 
 
 def _governs(preposition: str, cases: str, entry: GazetteerEntry) -> bool:
-    """Return whether the preposition governs the case of the name."""
+    """Return whether the preposition governs one of the cases that the name may have."""
     asked, kinds = _ASKED.get(preposition, ("", ()))
     return any(case in cases for case in asked) and (not kinds or entry.kind in kinds)
 
 
 _HERE_ONLY = ("municipality", "settlement", "locality", "landmark")
-# Which cases a preposition governs, and for which kinds of names; none means any.
+# The cases that a preposition governs, and the kinds of names that it may precede; () means all kinds.
 _ASKED: dict[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(("в", "во"), ("la", ())),
     "на": ("la", _HERE_ONLY),

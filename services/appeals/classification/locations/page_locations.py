@@ -1,6 +1,6 @@
 """The location that a page implies.
 
-The page of a district, a town or a local institution implies one, that of a republic-level body none.
+The page of a district, a town or a local institution implies a location; the page of a republic-level body does not.
 """
 
 import re
@@ -19,7 +19,7 @@ _SHORT_PATTERN = 4
 
 @dataclass(frozen=True, slots=True)
 class PageLocation:
-    """The location that a page implies; empty when it implies none."""
+    """The location that a page implies; all fields are empty if it implies none."""
 
     municipality: str | None
     settlement: str | None
@@ -43,7 +43,7 @@ def owner_scope(owner: str) -> str | None:
 
 
 def _canonical(municipality: str | None) -> str | None:
-    """Return the gazetteer's name of a municipality in any spelling."""
+    """Return the gazetteer's name of a municipality given in any spelling."""
     if not municipality:
         return None
     exact = gazetteer().municipalities.get(fold_text(municipality.strip()))
@@ -58,8 +58,10 @@ def _canonical(municipality: str | None) -> str | None:
 
 
 def _one(places: list[LocationMention]) -> str | None:
-    """Return the municipality that a page's name implies; of the capital and another one, the other."""
-    # The capital's theatres and hospitals serve the whole republic.
+    """Return the municipality that a page's name implies. If it names the capital and another municipality, return the
+    other.
+    """
+    # Institutions in the capital, such as theatres and hospitals, serve the whole republic.
     told = [
         place
         for place in places

@@ -1,4 +1,4 @@
-"""Settlement names as the gazetteer spells them, by municipality: the values that messages and rules have."""
+"""Settlement names as the gazetteer spells them, by municipality: the values that messages and routing rules store."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -8,7 +8,7 @@ from shared.text.normalize import fold_case
 
 
 def settlement_key(settlement: str | None) -> str | None:
-    """Return a settlement's name as rules compare it."""
+    """Return the form of a settlement's name by which routing rules compare it."""
     return fold_case(settlement.strip()) if settlement else None
 
 

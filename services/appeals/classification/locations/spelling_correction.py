@@ -1,4 +1,4 @@
-"""Spelling correction of names: of words that are one edit from a long name and are not in the dictionary."""
+"""Spelling correction of names: for words that are one edit away from a long name and are not in the dictionary."""
 
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ _AIMAG = "аймаг"
 
 @lru_cache(maxsize=_REMEMBERED)
 def correct_spelling(word: str) -> str:
-    """Return the correctly spelt word of a name; the word itself when it is known, short or similar to none."""
+    """Return the correctly spelt word of a name; the word itself if it is known, short, or similar to no name."""
     if (
         len(word) < MIN_TYPO_LENGTH - 1
         or not word.isalpha()
@@ -41,7 +41,7 @@ def correct_spelling(word: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def strip_buryat_ending(word: str) -> str:
-    """Return the name without its Buryat case ending («хяагтада» → «хяагта»), else as `correct_spelling` does."""
+    """Return the name without its Buryat case ending («хяагтада» → «хяагта»), else the result of `correct_spelling`."""
     names = gazetteer()
     if word not in names.vocabulary:
         for ending in BURYAT_ENDINGS:

@@ -35,7 +35,7 @@ _CLOSE = (" ", ", ", "", ". ", ",", ".", " - ", "-", " – ", " — ", ": ", " �
 
 @dataclass(frozen=True, slots=True)
 class StreetMention:
-    """A street that the text names: its entries in the gazetteer (empty for one it does not have)."""
+    """A street that the text names: its entries in the gazetteer (empty for an unlisted street)."""
 
     name: str
     options: tuple[GazetteerEntry, ...]
@@ -45,7 +45,7 @@ class StreetMention:
 
 
 def parse_house(text: TokenizedText, at: int) -> tuple[str, int] | None:
-    """Return the house named from word `at` on, without a flat, and the index after it."""
+    """Return the house number that begins at word `at`, without a flat, and the index after it."""
     words, gaps = text.words, text.gaps
     marked = at < len(words) and words[at] in HOUSE_MARKS and gaps[at] in _CLOSE
     if marked:
@@ -93,7 +93,7 @@ def _house_before(text: TokenizedText, at: int) -> str | None:
 
 
 def parse_marked_street(text: TokenizedText, at: int) -> StreetMention | None:
-    """Return the street after the type («ул», «проспект») at word `at`. Unlisted streets count too."""
+    """Return the street that follows the type («ул», «проспект») at word `at`, also an unlisted one."""
     words, start = text.words, at + 1
     if start >= len(words) or text.sentences[start] != text.sentences[at] or words[start] in STREET_MARKS:
         return None
@@ -161,10 +161,9 @@ def _misspelt(words: list[str], at: int) -> tuple[tuple[GazetteerEntry, ...], in
 def parse_bare_street(
     text: TokenizedText, at: int, length: int, entries: tuple[GazetteerEntry, ...], *, follows: bool
 ) -> StreetMention | None:
-    """Return the street of the listed name at word `at`, unless the word means something else.
-
-    Without a type a street is recognised by a house number, by «на» or «по» with an unambiguous form, by a corner
-    or a stop, or by a street just before it (`follows`).
+    """Return the listed street at word `at`, named without a type, unless the word means something else. It is
+    recognised by a house number, by «на» or «по» with an unambiguous form, by a corner or a stop, or by a street just
+    before it (`follows`).
     """
     words, end = text.words, at + length
     if end < len(words) and words[end] in TOWN_PART_MARKS:
@@ -191,7 +190,9 @@ def parse_bare_street(
 def _by_preposition(
     text: TokenizedText, at: int, end: int, entries: tuple[GazetteerEntry, ...], before: str
 ) -> bool:
-    """Return whether a street follows «на» or «по»: «на Жердева», not «на советской власти», «на новой машине»."""
+    """Return whether the words after «на» or «по» name a street: «на Жердева», not «на советской власти», «на новой
+    машине».
+    """
     words = text.words
     if before not in ("на", "по") or text.gaps[at] != " ":
         return False

@@ -1,4 +1,4 @@
-"""A text as words with the gaps between them, abbreviations expanded; and grammatical queries about words."""
+"""A text as words with the gaps between them, abbreviations expanded, and grammatical queries about the words."""
 
 import re
 from collections.abc import Callable
@@ -107,7 +107,7 @@ class TokenizedText:
         return found
 
     def last_index_where(self, fits: Callable[[list[str], int], bool]) -> int:
-        """Return the last index where `fits(words, at)` holds; -1 when there is none."""
+        """Return the last index where `fits(words, at)` is true; -1 if there is none."""
         found = self._last.get(fits)
         if found is None:
             found = next((at for at in range(len(self.words) - 1, -1, -1) if fits(self.words, at)), -1)
@@ -115,9 +115,8 @@ class TokenizedText:
         return found
 
     def clause(self, start: int, end: int, *, back: bool = False) -> list[str]:
-        """Return the words from `start` up to, not including, `end`, within one clause.
-
-        They end at a comma or the sentence's end; with `back` they begin after the last comma.
+        """Return the words from `start` up to, not including, `end`, within one clause. The clause ends at a comma or
+        the end of the sentence; with `back` it begins after the last comma.
         """
         if back:
             at = end
@@ -133,7 +132,7 @@ class TokenizedText:
         return "," not in self.gaps[at] and at > 0 and self.sentences[at] == self.sentences[at - 1]
 
     def sentence_start(self, at: int) -> int:
-        """Return the index of the first word of the sentence that holds word `at`."""
+        """Return the index of the first word of the sentence that contains word `at`."""
         return self._begins[self.sentences[at]]
 
 
@@ -144,7 +143,9 @@ def matches_stem(word: str, stems: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def agrees_with_case(word: str, case: str, *, feminine: bool) -> bool:
-    """Return whether the word can be the noun (or its adjective) that an adjective in this case belongs to."""
+    """Return whether the word can be the noun, or another adjective of it, that agrees with an adjective in this
+    case.
+    """
     if not is_dictionary_word(word):
         return False
     for parse in analyzer().parse(word)[:4]:
@@ -180,7 +181,7 @@ def is_infinitive(word: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_common_noun(word: str) -> bool:
-    """Return whether the word is most likely a common noun: no surname, first name or place name."""
+    """Return whether the word is most likely a common noun: not a surname, first name or location name."""
     if not is_dictionary_word(word):
         return False
     tag = _first_tag(word)
@@ -189,5 +190,5 @@ def is_common_noun(word: str) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def is_genitive(word: str) -> bool:
-    """Return whether the word can be a noun's genitive, as in street names: «(улица) Молодости»."""
+    """Return whether the word can be a noun in the genitive, as in street names: «(улица) Молодости»."""
     return any(parse.tag.grammemes >= {"NOUN", "gent"} for parse in analyzer().parse(word))

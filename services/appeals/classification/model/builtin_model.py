@@ -1,7 +1,7 @@
 """The built-in model: one set of text features, several linear classification heads.
 
-`need`: is an answer due; `type`; `group` (26) and `topic` (347); `urgent`. Trained on the project's own examples
-and the texts of the taxonomy, so it works before an organisation has any history.
+`need`: whether an answer is due; `type`; `group` (26) and `topic` (347); `urgent`. Trained on the project's own
+examples and the texts of the taxonomy, so it works for an organisation without any history.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _SMALL = np.float16
 
 @dataclass(frozen=True)
 class PreparedText:
-    """A text prepared for the heads, truncated to its maximum length; `truncation_note` says so."""
+    """A text prepared for the heads, truncated to its maximum length; `truncation_note` says if it was."""
 
     text: str
     context: MessageContext
@@ -53,7 +53,7 @@ class PreparedText:
 
 @dataclass(frozen=True)
 class ClassificationHead:
-    """A linear head: `labels` by `weights` (columns × labels) and `intercepts`, margins multiplied by `scale`."""
+    """A linear head for `labels`: `weights` (columns × labels), `intercepts`, and `scale`, which multiplies margins."""
 
     labels: tuple[str, ...]
     weights: SparseRows
@@ -61,11 +61,11 @@ class ClassificationHead:
     scale: float
 
     def margins(self, rows: SparseRows) -> Floats:
-        """Return one margin per row and label."""
+        """Return the margins, a row per text and a column per label."""
         return np.asarray(rows @ self.weights + self.intercepts, dtype=np.float32)
 
     def probabilities(self, rows: SparseRows) -> Floats:
-        """Return one probability per row and label."""
+        """Return the probabilities, a row per text and a column per label."""
         return softmax(self.margins(rows) * self.scale)
 
 
@@ -75,7 +75,7 @@ def builtin_model_dir() -> Path:
 
 
 def softmax(margins: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the softmax of margins, row by row, in their precision."""
+    """Return the softmax of each row of margins, in their precision."""
     raised = np.exp(margins - margins.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
@@ -101,7 +101,7 @@ def _beside(rows: SparseRows, signs: list[list[float]]) -> SparseRows:
 
 @dataclass(frozen=True)
 class BuiltinModel:
-    """The whole model, as it is saved and loaded."""
+    """The features and heads of the built-in model, as saved in one file."""
 
     features: TfidfFeatures
     need: ClassificationHead
@@ -113,7 +113,7 @@ class BuiltinModel:
     HEAD_NAMES = ("need", "type", "group", "topic", "urgent")
 
     def state(self) -> dict[str, Any]:
-        """Return arrays without Python objects; weights in half precision."""
+        """Return the model as arrays without Python objects; weights in half precision."""
         kept = self.features.state()
         for name in self.HEAD_NAMES:
             head: ClassificationHead = getattr(self, name)

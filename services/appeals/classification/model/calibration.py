@@ -1,11 +1,11 @@
-"""Calibration of a linear classifier: from margins to probabilities, and to how often an answer is right.
+"""Calibration of a linear classifier: converts margins to probabilities and to the confidence in the first answer.
 
 Three fits on out-of-fold rows: a temperature for the probabilities that rank labels; a scale and an offset per
 label for probabilities that reflect label frequency (class balancing removes it); and a small logistic model of
 both that predicts whether the first answer is right.
 """
 
-# ruff: noqa: PLC0415 - services read texts with a trained model, and do not load what only training needs
+# ruff: noqa: PLC0415 - services only apply a trained model, and must not load libraries that only training needs
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Calibration:
         scale, offsets = _offsets(margins, targets, temperature)
         right = margins.argmax(axis=1) == targets
         if right.all() or not right.any():
-            # All right or all wrong: use the share of right answers, never quite 0 or 1.
+            # If all answers are right or all are wrong, use the share of right ones, kept slightly off 0 and 1.
             share = (right.sum() + 1) / (len(right) + 2)
             return Calibration(temperature, scale, offsets, np.zeros(3), float(np.log(share / (1 - share))))
         signs = _signs(margins, temperature, scale, offsets)
@@ -52,7 +52,7 @@ class Calibration:
         return Calibration(temperature, scale, offsets, weights, float(fitted.intercept_[0] - weights @ middle))
 
     def probabilities(self, margins: Floats) -> Floats:
-        """Return probabilities, columns in the order of the margins."""
+        """Return the probabilities, with columns in the order of the margins."""
         return softmax(margins * self.temperature)
 
     def confidences(self, margins: Floats) -> Floats:
@@ -61,7 +61,7 @@ class Calibration:
         return np.asarray(1 / (1 + np.exp(-(signs @ self.confidence_weights + self.confidence_intercept))))
 
     def state(self) -> dict[str, Any]:
-        """Return arrays without Python objects."""
+        """Return the calibration as arrays without Python objects."""
         return {
             "calibration": np.array([self.temperature, self.scale, self.confidence_intercept]),
             "calibration_offsets": self.offsets,
@@ -78,7 +78,7 @@ class Calibration:
 
 
 def fit_temperature(margins: npt.NDArray[Any], targets: Ints) -> float:
-    """Return the factor of the margins that minimises the log loss."""
+    """Return the factor for margins that minimises the log loss."""
     from scipy.optimize import minimize_scalar
 
     def loss(logarithm: float) -> float:
@@ -109,7 +109,9 @@ def _offsets(margins: Floats, targets: Ints, temperature: float) -> tuple[float,
 
 
 def _signs(margins: Floats, temperature: float, scale: float, offsets: Floats) -> Floats:
-    """Return the features of the confidence model: probability, lead, and spread of the likely labels."""
+    """Return the features of the confidence model for each row: best probability, its lead, and the spread of the
+    likely labels.
+    """
     ranked = softmax(margins * temperature)
     known = softmax(margins * scale + offsets)
     two = -np.partition(-ranked, 1, axis=1)[:, :2]

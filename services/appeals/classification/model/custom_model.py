@@ -1,9 +1,9 @@
-"""A model trained on an organisation's own history, combined with the built-in one.
+"""A model trained on an organisation's own history, combined with the built-in model.
 
 See docs/developer/classification.md.
 
-The custom model decides about the topics in its history. Other topics keep their built-in probabilities, and so
-does the share of labels that name no topic.
+The custom model decides about the topics in its history. Other topics keep their built-in probabilities. So does the
+probability share of labels that name no topic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from shared.topic_taxonomy import TaxonomyEntry, entries, entries_by_name
 
 # A label with fewer rows has too little training data to decide about its topic.
 MIN_ROWS_PER_LABEL = 5
-# When more rows have unmapped labels, the history is about other matters than this system's messages.
+# Above this share of rows with unmapped labels, the history is about other matters than this system's messages.
 MAX_UNMAPPED_SHARE = 0.2
 _LISTED = 10
 _TINY = 1e-9
@@ -48,7 +48,9 @@ class LabelMapping:
         return {label: found for label, found in self.mapped.items() if self.rows[label] >= MIN_ROWS_PER_LABEL}
 
     def describe_unmapped(self) -> str:
-        """Describe the labels that name no topic, most frequent first; empty when all do."""
+        """Return a description of the labels that name no topic, most frequent first; empty if every label names
+        one.
+        """
         if not self.unmapped:
             return ""
         listed = ", ".join(f"«{label}» ({rows})" for label, rows in list(self.unmapped.items())[:_LISTED])
@@ -59,7 +61,7 @@ class LabelMapping:
         )
 
     def unusable_reason(self) -> str | None:
-        """Return why a model with these labels cannot classify this system's messages; None when it can."""
+        """Return the reason why a model with these labels cannot classify this system's messages; None if it can."""
         if sum(self.unmapped.values()) > MAX_UNMAPPED_SHARE * sum(self.rows.values()):
             return f"{self.describe_unmapped()}; at most {MAX_UNMAPPED_SHARE:.0%} of the rows may have such labels"
         if not self.usable:
@@ -73,7 +75,7 @@ class TopicEnsemble:
     def __init__(
         self, labels: Sequence[str], read: LabelMapping, groups: Sequence[str], topics: Sequence[str]
     ) -> None:
-        """`labels`, `groups` and `topics` are the columns of the inputs and results."""
+        """Take the column names of inputs and results: `labels`, `groups` and `topics`."""
         group_of = {item.code: item.group for item in entries()}
         self._of_group = np.array([[group_of[topic] == group for topic in topics] for group in groups], np.float64)
         self._as_group = np.zeros((len(labels), len(groups)))
@@ -97,9 +99,9 @@ class TopicEnsemble:
     ) -> tuple[Floats, Floats]:
         """Return the combined probabilities of groups and of topics, a row per text.
 
-        `said` are the label probabilities. They are distributed over the topics that the labels name, within the
-        share that the built-in model gives to these; a label that is a group leaves the shares of its topics
-        unchanged.
+        `said` are the label probabilities. They are distributed over the topics that the labels name, within the total
+        probability of these topics in the built-in model. A label that names a group leaves the proportions of its
+        topics unchanged.
         """
         alone = self.builtin_only(groups, topics)
         taught = said @ self._as_topic + (said @ self._as_group @ self._of_group) * self._within(topics)
@@ -114,10 +116,12 @@ class TopicEnsemble:
 
 
 class CustomModel:
-    """The active version of a folder, combined with the built-in groups and topics."""
+    """The active custom model of a folder, combined with the built-in groups and topics."""
 
     def __init__(self, folder: Path, groups: Sequence[str], topics: Sequence[str]) -> None:
-        """Raises `ModelStoreError` when no version is active, it cannot be read, or its labels name no topics."""
+        """Load the active version. Raises `ModelStoreError` if none is active, it cannot be read, or too few labels
+        name topics.
+        """
         kept = ModelStore(folder).load_active()
         try:
             self.labels = LabelMapping.of(kept.card["data"]["labels"])

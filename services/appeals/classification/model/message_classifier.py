@@ -1,7 +1,7 @@
-"""Classification of a citizen's message: is an answer due, which topic, where, how urgent, which language.
+"""Classification of a citizen's message: need for an answer, topic, location, urgency and language.
 
-The built-in model predicts; certain facts (nothing but a sticker, a Buryat text, a problem of another region) take
-precedence. When in doubt it leaves the message to a moderator.
+The model predicts; some facts (only a sticker, a Buryat text, a problem in another region) take precedence. A doubtful
+message is left to a moderator.
 
 The order of decisions: docs/developer/classification.md.
 """
@@ -52,25 +52,25 @@ _TYPE_WORDS = {
     "abuse": "только оскорбление",
     "chatter": "разговор без обращения",
 }
-# Weight of the post above for the group, beside the text; a short message depends on its post.
+# Weight of the post above beside the text when the group is predicted; a short message depends on its post.
 _POST_WEIGHT = 0.5
 _POST_WEIGHT_FEW = 1.0
 _FEW_WORDS = 3
-# Minimum probability of a topic within its group; below it only the group is named.
+# Minimum probability of a topic within its group; below it only the group is given.
 _SURE_OF_TOPIC = 0.5
-# Lower threshold for leaving a message to a moderator, if it disputes the page's own answer.
+# Lower threshold for leaving to a moderator a message that disputes the page's own answer.
 _REPLY_TO_PAGE = 0.3
 
 
 log = get_logger(__name__)
 
-# Column indexes of a row and their values.
+# A sparse row: its column indexes and their values.
 _Row = tuple[Places, Floats]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction for a message, before anything is decided.
+    """The model's prediction for a message, on which the decision is based.
 
     `needs_answer` is the probability that an answer is due; `groups` and `topics` are codes with probabilities,
     best first.
@@ -101,7 +101,7 @@ class _Scores:
 
 
 def _told(location: DetectedLocation, found: UrgencySignals) -> list[str]:
-    """Return location, danger and utility failure in words."""
+    """Return the explanation of location, danger and utility failure."""
     reasons = []
     if location.matched_words:
         reasons.append(f"место: {location.matched_words}")
@@ -142,7 +142,7 @@ def _place(item: PreparedText) -> DetectedLocation:
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
-    except Exception:  # a bug must affect neither the rest of the classification nor other messages
+    except Exception:  # an error must affect neither the rest of the classification nor other messages
         log.exception("location detection failed", characters=len(item.text))
         return DetectedLocation(matched_words="не прочитано")
 
@@ -156,7 +156,7 @@ class MessageClassifier:
     """The loaded model with its thresholds and model card."""
 
     def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], taught: "CustomModel | None" = None) -> None:
-        """`card`: model card of the model, with its thresholds; `taught`: custom model to combine with it."""
+        """`card`: the model card, with the thresholds; `taught`: the custom model to combine with `model`."""
         self._heads = heads
         self._taught = taught
         self.card = card
@@ -183,17 +183,15 @@ class MessageClassifier:
     @staticmethod
     @cache
     def load(topics_model: Path | None = None) -> "MessageClassifier":
-        """Return the built-in model, loaded at the first call; with `topics_model`, the folder of a custom model,
-        combined with it.
-
-        Raises `ModelStoreError` when the folder has no model or it cannot be used.
+        """Return the classifier with the built-in model, loaded at the first call; combined with the custom model of
+        the folder `topics_model`, if given. Raises `ModelStoreError` if the folder has no usable model.
         """
         with np.load(builtin_model_dir() / "builtin.npz", allow_pickle=False) as state:
             heads = BuiltinModel.of(state)
         card = json.loads((builtin_model_dir() / "card.json").read_text("utf-8"))
         if topics_model is None:
             return MessageClassifier(heads, card)
-        # The import takes a second, so it is done only where there is a custom model.
+        # The import takes a second, so it is done only if there is a custom model.
         from services.appeals.classification.model.custom_model import CustomModel  # noqa: PLC0415
 
         return MessageClassifier(heads, card, CustomModel(topics_model, heads.group.labels, heads.topic.labels))
@@ -210,7 +208,7 @@ class MessageClassifier:
 
     @property
     def unmapped_labels(self) -> str:
-        """Describe the labels of the custom model that name no topic; empty when all do."""
+        """Return a description of the custom model's labels that name no topic; empty if every label names one."""
         return "" if self._taught is None else self._taught.labels.describe_unmapped()
 
     def topic_probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
@@ -304,7 +302,7 @@ class MessageClassifier:
         return f"тема «{self._names[group]}»" + (f": {named}" if named else "")
 
     def _alarm(self, row: _Row) -> list[str]:
-        """Return the words with the greatest weight for urgency, where no danger signal was found."""
+        """Return the words with the greatest weight for urgency, to explain it if no danger signal was found."""
         named = ", ".join(f"«{word}»" for word in self._heaviest(row, self._alarms))
         return [f"срочно: {named}"] if named else ["срочно: по записи выше"]
 
@@ -326,7 +324,7 @@ class MessageClassifier:
         return self._due(found) or (found.language == "bxr" and found.needs_answer >= self._maybe)
 
     def _due(self, found: Prediction) -> bool:
-        """Return whether an answer is likely due. Clear danger is enough, even if the message asks for little."""
+        """Return whether an answer is likely due. Clear danger is enough, even if the message asks for nothing."""
         return self._is_due(found.needs_answer, found.urgent)
 
     def _is_due(self, need: float, urgent: float) -> bool:
@@ -352,7 +350,7 @@ class MessageClassifier:
             )
         needs, confidence, why = self._needs(prediction, seen.context)
         if needs == "no" and seen.truncation_note:
-            # The part that was cut off may need an answer.
+            # The truncated part may need an answer.
             needs = "unsure"
         topic, probability = prediction.groups[0]
         if prediction.topics and prediction.topics[0][1] >= _SURE_OF_TOPIC:

@@ -1,8 +1,7 @@
 """Trained models stored in a folder by version, with their model cards; one of them is active.
 
-versions/<n>/model.npz   arrays without Python objects: nothing in it can be executed
-versions/<n>/card.json   its training data and scores
-current                  the number of the active version
+versions/<n>/model.npz arrays without Python objects, so that loading executes no code versions/<n>/card.json
+description of the training data, and scores current the number of the active version
 """
 
 import json
@@ -25,7 +24,7 @@ TextDigests = npt.NDArray[np.uint64]
 
 
 class ModelStoreError(ValueError):
-    """The folder has no such model, or one that cannot be read; the message names it."""
+    """The folder has no such model, or the model cannot be read; the message names the folder."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class StoredModel:
 
 
 def text_digests(texts: Iterable[str]) -> TextDigests:
-    """Return eight bytes of SHA-256 of each text, ignoring case, «ё» and outer spaces."""
+    """Return the first eight bytes of each text's SHA-256, ignoring case, «ё» and outer spaces."""
     return np.array(
         [int.from_bytes(sha256(fold_text(text).strip().encode()).digest()[:8], "big") for text in texts],
         dtype=np.uint64,
@@ -47,15 +46,13 @@ def text_digests(texts: Iterable[str]) -> TextDigests:
 
 
 class ModelStore:
-    """A folder of versions."""
+    """The versions of a model in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def active_version(self) -> int | None:
-        """Return the active version; None without one. Raises `ModelStoreError` when `current` names no
-        version.
-        """
+        """Return the number of the active version, or None. Raises `ModelStoreError` if `current` names no version."""
         pointer = self.folder / "current"
         if not pointer.exists():
             return None
@@ -113,8 +110,7 @@ class ModelStore:
                 said = json.dumps({"version": number, **card}, ensure_ascii=False, indent=2)
                 (filled / "card.json").write_text(said + "\n", encoding="utf-8")
                 try:
-                    # A folder cannot be renamed onto one with files, so two trainings at once get different
-                    # numbers.
+                    # Renaming onto a non-empty folder fails, so two concurrent trainings get different numbers.
                     filled.rename(self._at(number))
                 except OSError:
                     if not self._at(number).exists():
@@ -123,9 +119,9 @@ class ModelStore:
                     return number
 
     def activate(self, version: int) -> None:
-        """Make a version the active one. Raises `ModelStoreError` when it does not exist."""
+        """Activate a version. Raises `ModelStoreError` if it does not exist."""
         if not self._at(version).is_dir():
-            raise ModelStoreError(f"{self.folder} holds no version {version}")
+            raise ModelStoreError(f"{self.folder} contains no version {version}")
         fresh = self.folder / f".current-{os.getpid()}"
         fresh.write_text(f"{version}\n", encoding="utf-8")
         fresh.replace(self.folder / "current")

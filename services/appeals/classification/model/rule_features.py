@@ -1,4 +1,4 @@
-"""Features from the keyword rules: what a message wants, its tone, and its context."""
+"""Features from the keyword rules: the request of a message, its tone, and its context."""
 
 import re
 
@@ -15,7 +15,7 @@ _TYPES = ("complaint", "question", "request", "proposal", "thanks", "spam", "abu
 _KINDS = ("comment", "wall_post", "message")
 _LENGTHS = (0, 2, 5, 10, 25, 50)
 RULE_FEATURE_WEIGHT = 0.15
-# What a post asks its readers: where a problem is, or what they think or guess.
+# Patterns of a post's question to readers: where a problem is, or what they think or guess.
 _ASKS_WHERE = re.compile(
     r"(?:присыла|пришли|пиш|остав|укаж|указы|сообщ|назов|кида|скид|скинь|отме[тч]|жд[её]м|видите)[^.!?\n]{0,60}"
     r"(?:адрес|фото|локац|улиц|координат|где)|(?:адрес|фото)[^.!?\n]{0,30}(?:присыла|пиш|напиш|остав|кида|коммент)",
@@ -38,7 +38,7 @@ _ALSO = re.compile(
 
 
 def need_features(text: str, context: MessageContext, reading: KeywordMatches) -> list[float]:
-    """Return the features for whether an answer is due, and of which type."""
+    """Return the features for the need of an answer and for the message type."""
     ruled = classify_matches(reading, text, context)
     count = len(reading.words)
     flags = [
@@ -64,7 +64,7 @@ def need_features(text: str, context: MessageContext, reading: KeywordMatches) -
 
 
 def _under_post(text: str, post: str) -> list[bool]:
-    """Return what the post asks for, whether the message gives it, and short replies under a post about an
+    """Return the features of the post's question, of a message that answers it, and of short replies to a post about an
     outage.
     """
     where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
@@ -84,7 +84,7 @@ def _under_post(text: str, post: str) -> list[bool]:
 
 
 def urgency_features(found: UrgencySignals, text: str, context: MessageContext) -> list[float]:
-    """Return the urgency features; under a post about an outage a short message reports the same."""
+    """Return the urgency features; a short message under a post about an outage counts as reporting it too."""
     post = post_urgency_signals(context.post_text) if context.post_text else None
     above = post is not None and post.utility_failure is not None
     lasting = above and post is not None and not post.in_the_past

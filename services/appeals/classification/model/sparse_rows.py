@@ -1,4 +1,4 @@
-"""Matrices with few values in each row: what services need of scipy's `csr_matrix`, on numpy alone."""
+"""Sparse matrices: the part of scipy's `csr_matrix` that services need, with numpy alone."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,12 +9,12 @@ import numpy.typing as npt
 Values = npt.NDArray[Any]
 Places = npt.NDArray[np.integer[Any]]
 
-# A product looks at so many pairs of values at a time, so that its memory is bounded.
+# Maximum number of value pairs that a product handles at a time, to bound its memory.
 _PAIRS = 100_000
 
 
 class SparseRows:
-    """The values of row i, and their columns, are those from `indptr[i]` to `indptr[i + 1]`."""
+    """A sparse matrix: row i has the values, and their columns, from `indptr[i]` to `indptr[i + 1]`."""
 
     def __init__(self, data: Values, indices: Places, indptr: Places, column_count: int) -> None:
         self.data = data
@@ -24,13 +24,13 @@ class SparseRows:
 
     @staticmethod
     def of_dense(values: Values) -> "SparseRows":
-        """Return a matrix that is given with its zeros."""
+        """Return the sparse form of a dense matrix."""
         rows, columns = np.nonzero(values)
         return SparseRows(values[rows, columns], columns, _ends(rows, values.shape[0]), values.shape[1])
 
     @staticmethod
     def beside(parts: Sequence["SparseRows"]) -> "SparseRows":
-        """Return matrices of equally many rows side by side."""
+        """Return the matrices, which have the same number of rows, joined side by side."""
         offsets = np.cumsum([0, *(part.shape[1] for part in parts)])
         rows = np.concatenate([part._row_of_each() for part in parts])
         order = np.argsort(rows, kind="stable")
@@ -39,7 +39,7 @@ class SparseRows:
         return SparseRows(data[order], columns[order], _ends(rows, parts[0].shape[0]), int(offsets[-1]))
 
     def __getitem__(self, rows: slice) -> "SparseRows":
-        """Return neighbouring rows."""
+        """Return a slice of rows."""
         start, stop, _ = rows.indices(self.shape[0])
         ends = self.indptr[start : max(start, stop) + 1]
         values = slice(ends[0], ends[-1])
@@ -47,14 +47,14 @@ class SparseRows:
 
     @property
     def T(self) -> "SparseRows":  # noqa: N802 - the name that numpy has for it
-        """Return the matrix with rows and columns exchanged."""
+        """Return the transposed matrix."""
         order = np.argsort(self.indices, kind="stable")
         return SparseRows(
             self.data[order], self._row_of_each()[order], _ends(self.indices, self.shape[1]), self.shape[0]
         )
 
     def __matmul__(self, other: "SparseRows | Values") -> Values:
-        """Return the product, with its zeros."""
+        """Return the product as a dense matrix."""
         if isinstance(other, SparseRows):
             parts = list(self._products(other))
             return np.concatenate(parts) if parts else np.zeros((0, other.shape[1]))
@@ -65,7 +65,7 @@ class SparseRows:
         return found
 
     def _products(self, other: "SparseRows") -> Iterator[Values]:
-        """Yield the rows of the product, some at a time."""
+        """Yield the rows of the product in blocks."""
         counts = np.diff(other.indptr)[self.indices]
         pairs_before = np.concatenate([[0], np.cumsum(counts)])[self.indptr]
         start = 0
@@ -84,7 +84,7 @@ class SparseRows:
             start = end
 
     def toarray(self) -> Values:
-        """Return the matrix with its zeros."""
+        """Return the dense matrix."""
         found = np.zeros(self.shape, dtype=self.data.dtype)
         found[self._row_of_each(), self.indices] = self.data
         return found
@@ -94,5 +94,5 @@ class SparseRows:
 
 
 def _ends(rows: Places, row_count: int) -> Places:
-    """Return where the values of each row end, for values with these rows, in order."""
+    """Return the end index of each row's values; `rows` has the row of each value, in ascending order."""
     return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=row_count))])

@@ -4,7 +4,7 @@ Training holds out each fold in turn; the margins of the held-out rows are calib
 (calibration.py). A label's name is also used as a training text, which helps labels with few examples.
 """
 
-# ruff: noqa: PLC0415 - services read texts with a trained model, and do not load what only training needs
+# ruff: noqa: PLC0415 - services only apply a trained model, and must not load libraries that only training needs
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ from services.appeals.classification.text.tokenizer import CleanText, clean_text
 from shared.text.normalize import fold_text
 
 FOLDS = 5
-# With at least this many rows one fold is enough: training twice instead of six times saves an hour.
+# With at least this many rows only one fold is held out: training twice instead of six times saves an hour.
 SINGLE_FOLD_FROM_ROWS = 5_000
 FORMAT_VERSION = 1
 _SEED = 17
 _C = 0.45
 _TOLERANCE = 0.01
-# With at least this many rows per label on average, rare labels get balanced weights; else half-balanced ones.
+# With at least this many rows per label on average, rare labels get balanced weights; else half-balanced weights.
 _ROWS_PER_CLASS = 30
 _DIGIT = re.compile(r"\d")
 _MAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")
@@ -62,7 +62,7 @@ def mask_digits_and_mail(text: str) -> str:
 
 
 class _FeatureExtractor:
-    """Text features beside mean word vectors."""
+    """TF-IDF features joined with mean word vectors."""
 
     def __init__(self, features: TfidfFeatures) -> None:
         self.features = features
@@ -107,7 +107,7 @@ def _fit(rows: SparseRows, targets: Ints, weights: Floats, classes: int, counts:
 
 
 def is_descriptive_label(label: str) -> bool:
-    """Return whether a label is made of words, unlike a code."""
+    """Return whether a label consists of words and is not a code."""
     return any(len(word) > 2 and word.isalpha() for word in tokenize(fold_text(label)))
 
 
@@ -122,7 +122,7 @@ class _TrainingRows:
     classes: int
 
     def machine(self, at: Ints) -> tuple[_FeatureExtractor, Floats, Floats]:
-        """Train on the rows at these indexes, and on the names of their labels."""
+        """Train on the rows at these indexes and on the names of their labels; return weights and intercepts."""
         called = sorted({(name, int(self.targets[row])) for row in at for name in self.names[int(row)]})
         texts = [self.texts[int(row)] for row in at] + [name for name, _ in called]
         extractor = _FeatureExtractor.learn(texts)
@@ -154,7 +154,9 @@ class _TrainingRows:
 
 
 class TextClassifier:
-    """Labels, features and weights. `train` creates one; `save` and `load` use arrays without pickled objects."""
+    """A trained classifier: labels, features and weights. `train` creates it; `state` and `of` convert it to arrays and
+    back.
+    """
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class TextClassifier:
         intercepts: npt.NDArray[np.float32],
         calibration: Calibration,
     ) -> None:
-        """`weights`: columns × labels."""
+        """`weights` has the shape columns × labels."""
         self.labels = tuple(labels)
         self._sight = extractor
         self._kept = weights
@@ -190,15 +192,15 @@ class TextClassifier:
         weights: Sequence[float] | None = None,
         names: Sequence[str | None] | None = None,
     ) -> tuple["TextClassifier", OutOfFoldPredictions]:
-        """Train, and return the predictions for held-out rows.
+        """Train, and return the classifier with its predictions for held-out rows.
 
-        `weights`: weight of each row, 1 by default. `names`: the label of each row in words, such as its topic
-        where the label is a group; a label in words is its own name. Raises `ValueError` for fewer than `FOLDS`
+        `weights`: the weight of each row, 1 by default. `names`: a name in words for each row's label, for example its
+        topic if the label is a group; a label in words is its own name. Raises `ValueError` for fewer than `FOLDS`
         different texts or fewer than two labels.
         """
         known = sorted(set(labels))
         if len(known) < 2 or len({fold_text(text).strip() for text in texts}) < FOLDS:
-            raise ValueError(f"at least {FOLDS} different texts and two labels are needed")
+            raise ValueError(f"training needs at least {FOLDS} different texts and two labels")
         place = {label: at for at, label in enumerate(known)}
         called = [
             frozenset(name for name in (label, given) if name and is_descriptive_label(name))
@@ -256,7 +258,7 @@ class TextClassifier:
         Raises `ValueError` for an unknown label.
         """
         if label not in self.labels:
-            raise ValueError(f"no label «{label}»")
+            raise ValueError(f"the classifier has no label «{label}»")
         at = self.labels.index(label)
         words = tokenize(clean_text(mask_digits_and_mail(text)))
         different = list(dict.fromkeys(word for word in words if word[0].isalpha()))
@@ -266,7 +268,7 @@ class TextClassifier:
         return [different[best] for best in np.argsort(-lost, kind="stable")[:count] if lost[best] > 0]
 
     def state(self) -> dict[str, Any]:
-        """Return arrays without Python objects; weights in half precision, which prediction uses too."""
+        """Return the classifier as arrays without Python objects; weights in half precision, as in prediction."""
         return {
             **self._sight.features.state(),
             "format": np.array(FORMAT_VERSION),

@@ -1,4 +1,4 @@
-"""TF-IDF features of a text: lemmas alone and in pairs, and character n-grams.
+"""TF-IDF features of a text: lemmas, pairs of neighbouring lemmas, and character n-grams.
 
 Character n-grams are robust against typos and swallowed endings.
 """
@@ -29,7 +29,7 @@ def _pieces(word: str) -> tuple[str, ...]:
 
 
 def lemma_ngrams(text: str | CleanText) -> list[str]:
-    """Return the lemmas of a text's words and each pair of neighbours, joined by `_`."""
+    """Return the lemmas of a text's words, and each pair of neighbouring lemmas joined by `_`."""
     words = CleanText.of(text).tokens
     bare = words_kept_as_written(words)
     found = [word if word in bare else lemmatize(word) for word in words]
@@ -37,7 +37,7 @@ def lemma_ngrams(text: str | CleanText) -> list[str]:
 
 
 def char_ngrams(text: str | CleanText) -> list[str]:
-    """Return n-grams of 2 to 5 characters of each word, with spaces at its edges, and punctuation that expresses
+    """Return the n-grams of 2 to 5 characters of each word with a space at both ends, and punctuation that expresses
     emotion.
     """
     source = CleanText.of(text)
@@ -46,10 +46,10 @@ def char_ngrams(text: str | CleanText) -> list[str]:
 
 
 class _WeightedTerms:
-    """Texts as rows of their terms' weights, (1 + ln count) · idf, each row of length 1.
+    """Converts texts to rows of term weights, (1 + ln count) · idf, each row with length 1.
 
-    The same numbers as scikit-learn's `TfidfVectorizer(sublinear_tf=True)`, without the library and its memory:
-    services only read texts.
+    Gives the same numbers as scikit-learn's `TfidfVectorizer(sublinear_tf=True)`, but services need not load that
+    library.
     """
 
     def __init__(self, terms_of: Callable[[str | CleanText], list[str]]) -> None:
@@ -59,7 +59,7 @@ class _WeightedTerms:
         self._columns: dict[str, int] = {}
 
     def fit(self, texts: Sequence[str], least: int) -> None:
-        """Take the terms of at least so many texts. Raises `ValueError` if there are none."""
+        """Fit the terms that occur in at least `least` texts. Raises `ValueError` if there are none."""
         texts_with = Counter(term for text in texts for term in set(self._terms_of(text)))
         terms = sorted(term for term, count in texts_with.items() if count >= least)
         if not terms:
@@ -68,7 +68,7 @@ class _WeightedTerms:
         self.take(terms, np.log(np.float32(len(texts) + 1) / (found + 1)) + np.float32(1))
 
     def take(self, terms: list[str], idf: npt.NDArray[np.float32]) -> None:
-        """Use terms and weights that were fitted before."""
+        """Set terms and weights that were fitted before."""
         self.terms, self.idf = terms, idf
         self._columns = {term: at for at, term in enumerate(terms)}
 
@@ -92,10 +92,10 @@ class _WeightedTerms:
 
 
 class TfidfFeatures:
-    """Converts texts to rows of weights. Trained by `fit`; `state` returns its words and weights to save."""
+    """Converts texts to rows of weights. `fit` trains it; `state` returns the words and weights to save."""
 
     def __init__(self, least: int = 2) -> None:
-        """`least`: the minimum number of texts with a word."""
+        """`least` is the minimum number of texts that a word must occur in."""
         self._least = least
         self._parts = [_WeightedTerms(lemma_ngrams), _WeightedTerms(char_ngrams)]
 
@@ -117,7 +117,7 @@ class TfidfFeatures:
         return [*words.terms, *("#" + name for name in parts.terms)]
 
     def state(self) -> dict[str, Any]:
-        """Return vocabulary and weights, as arrays without Python objects."""
+        """Return vocabulary and weights as arrays without Python objects."""
         kept: dict[str, Any] = {}
         for name, part in zip(("lemmas", "pieces"), self._parts, strict=True):
             kept[f"{name}_words"] = np.array("\n".join(part.terms))

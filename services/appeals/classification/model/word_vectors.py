@@ -1,6 +1,6 @@
-"""Mean word vectors of a text, trained on Russian news.
+"""Mean word vectors of texts; the vectors were trained on Russian news.
 
-The vectors (navec, MIT) are a file of the package natasha; natasha itself is never imported.
+The vectors (navec, MIT licence) are a file of the package natasha, which itself is never imported.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ EMBEDDINGS_NAME = "navec_news_v1_1B_250K_300d_100q"
 
 _REMEMBERED = 30_000
 _SHORTEST = 3
-# Stop words; words shorter than three letters are left out too.
+# Stop words, which are left out like words shorter than three letters.
 _EMPTY = frozenset(
     (
         "что", "как", "она", "так", "его", "все", "это", "вот", "уже", "для", "при", "мне", "меня",
@@ -45,10 +45,10 @@ class _Codes(PQ):  # type: ignore[misc]  # navec ships no types
 
 @lru_cache(maxsize=1)
 def _vectors() -> tuple[dict[str, int], _Codes]:
-    """Return the indexes of the words and their vectors: 60 MB."""
+    """Return the indexes of the words and their vectors, 60 MB in memory."""
     spec = find_spec("natasha")
     if spec is None or spec.origin is None:
-        raise RuntimeError("the package natasha, which contains the word vectors, is not installed")
+        raise RuntimeError("install the package natasha: it contains the word vectors")
     with Tar(Path(spec.origin).parent / "data" / "emb" / f"{EMBEDDINGS_NAME}.tar") as tar:
         words = Vocab.from_file(tar.load("vocab.bin")).words
         codes = _Codes.from_file(tar.load("pq.bin"))
@@ -68,7 +68,7 @@ def _vector(word: str) -> Embedding | None:
 
 
 def mean_vectors(texts: Sequence[str | CleanText]) -> SparseRows:
-    """Return one row of length 1 per text; zeros where no word is known."""
+    """Return one row of length 1 per text, or zeros if no word of the text is known."""
     found = np.zeros((len(texts), EMBEDDING_SIZE), dtype=np.float32)
     for at, text in enumerate(texts):
         words = CleanText.of(text).tokens

@@ -1,7 +1,7 @@
-"""Classification by keyword rules: does a message need an answer, which topic group, how urgent.
+"""Classification by keyword rules: need for an answer, topic group and urgency of a message.
 
-A pure function of the text, the kind of message and its context. When in doubt it leaves the message to a
-moderator: only what clearly needs no answer is «no». docs/developer/classification.md explains the rules in the
+A pure function of the text, the kind of message and its context. A doubtful message is left to a moderator: only a
+message that clearly needs no answer is classified «no». docs/developer/classification.md explains the rules in the
 order of this file.
 """
 
@@ -76,10 +76,10 @@ _IDLE = StemIndex({"idle": lexicon.SMALL_TALK})
 
 
 class TopicGroupIndex:
-    """The topic groups by their stems."""
+    """Index from stems to topic groups."""
 
     def __init__(self, stems: Mapping[str, Sequence[str]]) -> None:
-        """`stems`: code of the group → its stems."""
+        """`stems` maps the code of a group to its stems."""
         self._index = StemIndex(stems)
 
     @staticmethod
@@ -105,7 +105,7 @@ class KeywordMatches:
     """The keyword matches of a text: its words by label, and the topic group."""
 
     def __init__(self, text: str | CleanText) -> None:
-        """Match a text, original or already cleaned."""
+        """Match a text, cleaned or not."""
         self.source = CleanText.of(text)
         self.text = self.source.cleaned
         self.words = self.source.tokens
@@ -128,7 +128,7 @@ class KeywordMatches:
 
 
 def classify_by_keywords(text: str, context: MessageContext) -> ClassificationResult:
-    """Classify one message by its words alone. Never raises for any text."""
+    """Classify one message by its words alone. Raises no error for any text."""
     note = truncation_note(text)
     text, context = truncate_input(text, context)
     text = to_cyrillic(text)
@@ -136,7 +136,7 @@ def classify_by_keywords(text: str, context: MessageContext) -> ClassificationRe
 
 
 def classify_matches(read: KeywordMatches, text: str, context: MessageContext) -> ClassificationResult:
-    """Classify a text whose keywords were matched."""
+    """Classify a text by its keyword matches."""
     if not read.words:
         return classify_without_words(text, read, context)
     topic, named = read.topic_group
@@ -175,7 +175,9 @@ def classify_without_words(text: str, read: KeywordMatches, context: MessageCont
 
 
 def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | None:
-    """Return the reason why nobody has to answer: advertising, or a matter that its author calls closed."""
+    """Return the classification of advertising, or of a matter that its author calls closed: no answer is due. None for
+    other messages.
+    """
     offers = {hit.words for hit in read.hits.get("spam", ())}
     leads_away = has_link(text) or _PHONE.search(text) is not None
     if (len(offers) >= 2 or (offers and leads_away)) and not (read.has_question_mark and read.has("problem")):
@@ -190,9 +192,12 @@ def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | Non
 def _asked(  # noqa: PLR0911 — one return per line of the rule
     read: KeywordMatches, context: MessageContext, named: list[StemMatch]
 ) -> tuple[MessageType, float, str] | None:
-    """Return what the message wants, or None when its words do not show it."""
+    """Return type, confidence and reason for a message that asks for something or reports a problem; None if its words
+    show neither.
+    """
     about_something = bool(named) or read.has("problem") or read.has("weak")
-    # «Спасибо, ям больше нет»: short praise names the solved problem; a long text thanks in advance.
+    # «Спасибо, ям больше нет»: short praise names a solved problem; a long text with thanks is a request that thanks in
+    # advance.
     praised = read.has("thanks") and not read.has("contrast") and len(read.words) <= _PRAISE
     question = read.has_question_mark or read.has("question") or read.starts_with_question_word
     if question and not _idle(read, context, about_something):

@@ -1,4 +1,4 @@
-"""Words of the keyword rules, by their function in a message. Stems are written as in `tokenizer.py`."""
+"""Words of the keyword rules, by their function in a message. `tokenizer.py` explains the notation of stems."""
 
 
 def _stems(written: str) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ PROBLEM = _stems(
     """
 )
 
-# Complaints that state no fault: they count as a problem only beside a subject.
+# Complaints that state no fault: they count as a problem only together with a subject.
 WEAK_PROBLEM = _stems(
     """
     ужас, кошмар, позор, безобраз, бардак, беспредел, отвратит, плох, хуже, невозможн, надоел, достал, устал,

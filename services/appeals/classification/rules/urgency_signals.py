@@ -1,7 +1,8 @@
-"""Urgency signals of a text: dangers, utility failures, how many are affected, since when, and whether it goes on.
+"""Urgency signals of a text: dangers, utility failures, how many people are affected, since when, and whether it
+continues.
 
-The words are data (`danger.csv`, `faults.csv`, `urgency.csv`); this module combines them. A signal quotes its
-words, so that a person can check it.
+The words are data (`danger.csv`, `faults.csv`, `urgency.csv`); this module combines them. A signal quotes the words it
+is based on, so that a person can check it.
 """
 
 import re
@@ -38,7 +39,7 @@ _SHOUT = re.compile(r"!!+|!{2,}")
 
 @dataclass(frozen=True)
 class UrgencySignals:
-    """The signals found: dangers with their words, utility failures, how many are affected and for how long."""
+    """The signals found: dangers with their words, utility failures, how many people are affected and for how long."""
 
     dangers: Mapping[str, str] = field(default_factory=dict)
     utility_failures: Mapping[str, str] = field(default_factory=dict)
@@ -55,11 +56,11 @@ class UrgencySignals:
 
     @property
     def utility_failure(self) -> str | None:
-        """Return the utility failure, if something is out of order: the first named."""
+        """Return the utility that the text names first as out of order, or None."""
         return next(iter(self.utility_failures), None) if self.service_absent else None
 
     def features(self) -> list[float]:
-        """Return the signals alone and combined, as numbers in a fixed order."""
+        """Return the signals and their combinations as numbers in a fixed order."""
         danger, utility_failure = bool(self.dangers), bool(self.utility_failures) and self.service_absent
         alone = [
             danger, utility_failure, self.service_absent, self.many_affected, self.one_household,
@@ -102,21 +103,21 @@ class UrgencySignals:
 
 @cache
 def danger_index() -> tuple[StemIndex, tuple[str, ...]]:
-    """Return the stems of dangers, and their kinds in order."""
+    """Return the index of danger stems, and the kinds of danger in order."""
     rows = word_lists.load_rows("danger.csv")
     return StemIndex({row["kind"]: _stems(row["stems"]) for row in rows}), tuple(row["kind"] for row in rows)
 
 
 @cache
 def utility_failure_index() -> tuple[StemIndex, tuple[str, ...]]:
-    """Return the stems of what may be out of order, and its kinds in order."""
+    """Return the index of utility stems, and the kinds of utility in order."""
     rows = word_lists.load_rows("faults.csv")
     return StemIndex({row["fault"]: _stems(row["subjects"]) for row in rows}), tuple(row["fault"] for row in rows)
 
 
 @cache
 def utility_failure_names() -> Mapping[str, str]:
-    """Return the name of each kind of utility failure for people."""
+    """Return the display name of each kind of utility failure."""
     return {row["fault"]: row["name"] for row in word_lists.load_rows("faults.csv")}
 
 
@@ -134,12 +135,12 @@ def _by_label(hits: list[StemMatch]) -> dict[str, str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def post_urgency_signals(post: str) -> UrgencySignals:
-    """Return the signals of a post, cached for all its comments."""
+    """Return the urgency signals of a post, cached for all its comments."""
     return detect_urgency_signals(clean_post(post))
 
 
 def detect_urgency_signals(text: str | CleanText) -> UrgencySignals:
-    """Return the signals of a text."""
+    """Return the urgency signals of a text."""
     source = CleanText.of(text)
     words = source.tokens
     others = {hit.label for hit in _others().find(words)}

@@ -1,7 +1,7 @@
-"""Language detection, Russian, Buryat or both: by letters, by known words, by the structure of unknown words.
+"""Language detection (Russian, Buryat or both) by letters, known words, and the structure of unknown words.
 
-Buryat is written with ү, ө, һ, but people type without them too; then doubled vowels, `э` and endings distinguish
-it from misspelt Russian. A greeting or thanks in Buryat does not make a Russian message mixed.
+Buryat is written with ү, ө, һ, but people also type without these letters; then doubled vowels, `э` and endings
+distinguish it from misspelt Russian. A greeting or thanks in Buryat does not make a Russian message mixed.
 """
 
 import re
@@ -17,7 +17,7 @@ _CYRILLIC = re.compile("[а-яөүһ]")
 # Latin h typed for һ inside a Cyrillic word.
 _LATIN_H = re.compile(r"(?<=[а-яөү])h|h(?=[а-яөү])")
 _DOUBLED = re.compile(r"аа|ээ|оо|уу|юу|яа|еэ|ёо|өө|үү")
-# A prolonged Russian word: «спасибоо».
+# A Russian word with a prolonged ending: «спасибоо».
 _TWICE = re.compile(r"(.)\1")
 _DRAWN = re.compile(r"(.)\1\1")
 _BUILT = re.compile(
@@ -28,7 +28,7 @@ _BUILT = re.compile(
 # In Russian `э` rarely follows a consonant; in Buryat it does in every other word.
 _HARD_E = re.compile("[бвгджзлмнпрстхцчшщ]э")
 _SHORTEST = 4
-# In a text without any of these only known words can be Buryat; this check alone decides most messages.
+# In a text without any of these signs only known words can be Buryat; this check alone decides most messages.
 _LIKELY = re.compile(r"[өүһ]|(?:аа|ээ|оо|уу|юу|яа|еэ|ёо)|[бвгджзлмнпрстхцчшщ]э|сайн|мэнд|баяр")
 # Russian words that are not loan words in Buryat: function words, and inflected verbs.
 _RUSSIAN_FUNCTION = frozenset(
@@ -44,7 +44,7 @@ _RUSSIAN_PARTS = frozenset({"VERB", "INFN", "GRND", "PREP", "CONJ", "PRCL"})
 
 @cache
 def _known() -> tuple[frozenset[str], re.Pattern[str]]:
-    """Return the known words of Buryat, and the formulas of greeting and thanks."""
+    """Return the known Buryat words, and the words of greeting and thanks."""
     words: set[str] = set()
     formulas: list[str] = []
     for row in word_lists.load_rows("buryat.csv"):

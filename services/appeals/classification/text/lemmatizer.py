@@ -1,4 +1,4 @@
-"""Lemmatizer of Russian words, cached: the same words recur in every message."""
+"""Lemmatizer of Russian words, with a cache, because the same words recur in every message."""
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -23,9 +23,8 @@ def is_dictionary_word(word: str) -> bool:
 
 
 def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
-    """Return the words of a text that are kept as written: unknown ones after 2,000 letters of such words.
-
-    No real message reaches this limit.
+    """Return the words of a text that are not lemmatized: unknown words beyond a total of 2,000 letters of unknown
+    words. No real message reaches this limit.
     """
     if sum(map(len, words)) <= _GUESSED_AT_MOST:
         return ()
@@ -36,8 +35,8 @@ def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def lemmatize(word: str) -> str:
-    """Return the dictionary form of a folded word, `е` for `ё`; a word with other characters, or too long, is
-    kept.
+    """Return the dictionary form of a folded word, with `е` for `ё`; a word with other characters, or one that is too
+    long, is returned unchanged.
     """
     if not word[0].isalpha() or len(word) > _LONGEST:
         return word

@@ -1,5 +1,5 @@
-"""Limit of the text that is classified: its beginning. The result says so when text was cut off, and a moderator
-reads it.
+"""Limit of the classified text: only its beginning is classified. The result of a truncated text says so, and a
+moderator reads the text.
 """
 
 from dataclasses import replace
@@ -8,7 +8,7 @@ from services.appeals.classification.types import ClassificationResult, MessageC
 
 # In characters, about three pages: hardly any citizen writes more, and it takes a fraction of a second.
 MAX_TEXT_LENGTH = 8_000
-# In characters. No real word is longer, and longer ones would fill the caches of words.
+# In characters. No real word is longer, and longer strings would fill the word caches.
 MAX_WORD_LENGTH = 64
 
 
@@ -21,7 +21,7 @@ def truncate_input(text: str, context: MessageContext) -> tuple[str, MessageCont
 
 
 def truncation_note(text: str) -> str:
-    """Return the note of a result whose text was truncated; empty for others."""
+    """Return the note for the result of a truncated text; empty if the text was not truncated."""
     return f"Прочитано начало: {MAX_TEXT_LENGTH} знаков из {len(text)}" if len(text) > MAX_TEXT_LENGTH else ""
 
 

@@ -1,4 +1,4 @@
-"""Tokenizer, and an index of stems: plain comparison of word beginnings, no dictionary.
+"""Tokenizer, and an index of stems: it compares beginnings of words, without a dictionary.
 
 A stem matches a word that begins with it; `$` at its end requires the whole word; several stems in a row match
 neighbouring words. Case, `ё` and decoration (links, mentions, emoji) do not matter.
@@ -97,10 +97,10 @@ def _matches(part: str, word: str) -> bool:
 
 
 class StemIndex:
-    """Stems by label, found in one pass over a text's words whatever their number."""
+    """Stems by label, all found in one pass over a text's words, however many stems there are."""
 
     def __init__(self, stems: Mapping[str, Iterable[str]]) -> None:
-        """`stems`: label → stems. Raises `ValueError` for an empty or too short stem."""
+        """`stems` maps a label to its stems. Raises `ValueError` for an empty or too short stem."""
         self._by_start: dict[str, list[_Entry]] = {}
         for label, written in stems.items():
             for stem in written:
@@ -111,7 +111,7 @@ class StemIndex:
                     )
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
         self._longest = max((len(start) for start in self._by_start), default=0)
-        # The same words recur in every message: the stems that begin at a word are cached.
+        # The same words recur in every message: the stems that match a word are cached.
         self._beginning = lru_cache(maxsize=_REMEMBERED)(self._look_up)
 
     def _look_up(self, word: str) -> tuple[_Entry, ...]:
@@ -123,7 +123,7 @@ class StemIndex:
         )
 
     def find(self, words: list[str]) -> list[StemMatch]:
-        """Return every stem in the words, in order. A phrase counts as many words as it has."""
+        """Return every match of a stem in the words, in order. A match of a phrase has all its words."""
         hits: list[StemMatch] = []
         for start, word in enumerate(words):
             for entry in self._beginning(word):

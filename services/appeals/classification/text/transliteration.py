@@ -33,7 +33,7 @@ _AS_HEARD = dict(_SOUNDS)
 _FEWEST_LETTERS = 4
 # Share of the longer words that must be Russian.
 _RUSSIAN = 0.6
-# No Russian is transliterated like this: the text is English.
+# Letter sequences that do not occur in transliterated Russian: the text is English.
 _ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|my|to|in|of|we|free|best|how|this|it|for)\b")
 
 
@@ -44,7 +44,7 @@ def to_cyrillic(text: str) -> str:
         return text
     read = _changed(text, lambda word: word, keep=False)
     latin = len(_LATIN.findall(read))
-    # A letter of the wrong layout may be a comma or a bracket, so only words are evidence.
+    # In the wrong layout a comma or bracket may stand for a letter, so only words are evidence.
     if latin < _FEWEST_LETTERS or len(_CYRILLIC.findall(read)) * 10 > latin or _ENGLISH.search(read):
         return text
     tried = [(_share_of_words(found), found) for found in (_typed(text), _sounded(text))]
@@ -61,7 +61,7 @@ def _sounded(text: str) -> str:
 
 
 def _changed(text: str, change: Callable[[str], str], *, keep: bool = True) -> str:
-    """Return the text with its words converted and in lower case; links and mentions stay, or are left out."""
+    """Return the text with its words converted and in lower case; links and mentions are kept unchanged or left out."""
 
     def one(found: re.Match[str]) -> str:
         if _NO_WORD.search(found[0].lower()):

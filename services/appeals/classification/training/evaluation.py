@@ -27,9 +27,9 @@ TOP_LABELS = 3
 class Scores:
     """Scores of `rows` texts; every score is a share from 0 to 1.
 
-    `calibration_error`: expected calibration error over ten bins of equal size. `coverage` is the share of texts
-    that reach the threshold of the automatic mode, `covered_accuracy` the share of those that are right. These
-    three are None without confidences, `covered_accuracy` also without covered texts.
+    `calibration_error`: expected calibration error over ten bins of equal size. `coverage` is the share of texts that
+    reach the threshold of the automatic mode, `covered_accuracy` the share of right answers among them. These three are
+    None without confidences; `covered_accuracy` is also None if no text is covered.
     """
 
     rows: int
@@ -59,10 +59,8 @@ def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATIO
 
 
 def confidence_threshold(confidences: Floats, right: Rights, wanted: float) -> float | None:
-    """Return the lowest confidence from which on at least `wanted` of the answers are right; None when there is
-    none.
-
-    Equal confidences are not split.
+    """Return the lowest confidence such that at least the share `wanted` of the answers with it or a higher one are
+    right; None if there is none. Answers with equal confidence are not separated.
     """
     order = np.argsort(-confidences, kind="stable")
     sorted_down = confidences[order]
@@ -73,7 +71,7 @@ def confidence_threshold(confidences: Floats, right: Rights, wanted: float) -> f
 
 
 def coverage(confidences: Floats, right: Rights, least: float | None) -> tuple[float, float | None]:
-    """Return the share of answers with at least this confidence, and the share of right ones among them."""
+    """Return the share of answers with at least this confidence, and the share of right answers among these."""
     sure = confidences >= (np.inf if least is None else least)
     return float(sure.mean()), float(right[sure].mean()) if sure.any() else None
 
@@ -86,10 +84,8 @@ def score(
     *,
     scored_labels: Collection[str] = (),
 ) -> Scores:
-    """Return the scores of ranked answers, best first. `least`: the threshold of the automatic mode, None for
-    none.
-
-    `scored_labels`: the labels of the macro F1; by default all that were predicted or are true.
+    """Return the scores of answers, each a list of labels, best first. `least`: the threshold of the automatic mode, or
+    None. `scored_labels`: the labels of the macro F1; by default all predicted and true labels.
     """
     first = [labels[0] for labels in answers]
     right = np.array([said == true for said, true in zip(first, truth, strict=True)])
@@ -159,10 +155,11 @@ class SplitScores:
 def evaluate_splits(
     data: LabelledData, seeds: Sequence[int], wanted: float, done: Callable[[int, Scores, Scores], None]
 ) -> SplitScores:
-    """Train on four fifths and test on the last, once per seed; `done` is called with each result.
+    """Train on four fifths and test on the rest, once per seed; call `done` with each result. Return the scores by
+    method.
 
-    The split is scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the automatic
-    mode comes from rows held out within the four fifths. Raises `ValueError` when there is too little data.
+    The split is scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the automatic mode
+    comes from rows held out within the four fifths. Raises `ValueError` if there is too little data.
     """
     found = SplitScores([], [])
     for seed in seeds:
@@ -179,8 +176,6 @@ def evaluate_splits(
 
 
 def mean_and_spread(scores: Sequence[Scores], figure: str) -> tuple[float, float] | None:
-    """Return mean and standard deviation of a score over splits, without those where it is None; None when all
-    are.
-    """
+    """Return mean and standard deviation of a score over the splits that have it; None if no split has it."""
     values = [value for one in scores if (value := getattr(one, figure)) is not None]
     return (float(np.mean(values)), float(np.std(values))) if values else None

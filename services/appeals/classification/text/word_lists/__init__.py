@@ -1,4 +1,4 @@
-"""Word lists, as data."""
+"""Loading of the word lists, which are CSV files in this folder."""
 
 from functools import cache
 from importlib import resources
@@ -13,7 +13,7 @@ def load_rows(name: str) -> tuple[dict[str, str], ...]:
 
 
 def all_files_as_text() -> str:
-    """Return all CSV files of this folder as one text, by name."""
+    """Return all CSV files of this folder as one text, ordered by file name."""
     files = sorted(
         (file for file in resources.files(__package__).iterdir() if file.name.endswith(".csv")),
         key=lambda file: file.name,

@@ -1,4 +1,4 @@
-"""Training examples of the built-in model, written for this project. None is a citizen's text."""
+"""Training examples of the built-in model, written for this project. They contain no texts of citizens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _FILE = "messages.csv"
 
 @dataclass(frozen=True)
 class TrainingExample:
-    """A message with its right classification. `group` and `topic` are taxonomy codes, empty for none."""
+    """A message with its correct classification. `group` and `topic` are taxonomy codes, empty if there is none."""
 
     text: str
     context: MessageContext
@@ -33,7 +33,7 @@ class TrainingExample:
 
 @cache
 def examples_digest() -> str:
-    """Return the SHA-256 of the examples, which a model's card holds."""
+    """Return the SHA-256 of the examples, which is stored in the model card."""
     return sha256(resources.files(_PACKAGE).joinpath(_FILE).read_text("utf-8").encode()).hexdigest()
 
 
