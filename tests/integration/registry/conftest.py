@@ -57,7 +57,7 @@ async def sign_in(registry: ServiceUnderTest, **form: str) -> httpx.Response:
 
 
 async def make(registry: ServiceUnderTest, path: str, **body: Any) -> dict[str, Any]:
-    """Register an object as the centre's moderator."""
+    """Register an object as the centre's moderator; return it."""
     answer = await registry.client.post(f"/api/v1{path}", json=body, headers=registry.headers("moderator"))
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
@@ -65,7 +65,7 @@ async def make(registry: ServiceUnderTest, path: str, **body: Any) -> dict[str, 
 
 
 def pointers(answer: httpx.Response) -> set[str]:
-    """Return the fields that a problem document names."""
+    """Return the pointers of the fields that a problem document names."""
     assert answer.headers["content-type"] == "application/problem+json"
     return {error["pointer"] for error in answer.json()["errors"]}
 
@@ -89,7 +89,7 @@ async def misplaced(database: TestDatabase) -> list[str]:
 async def wait_until_blocked(
     raw_connection: asyncpg.Connection, task: asyncio.Task[Any], connections: int = 1
 ) -> bool:
-    """Wait until this many connections wait for a lock and return true; false if the task ended before."""
+    """Return true once this many connections wait for a lock; false if the task ends first."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     while await raw_connection.fetchval(query) < connections:
         if task.done():

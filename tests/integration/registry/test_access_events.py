@@ -1,4 +1,4 @@
-"""Events about changed access: they name ids and fields, never names or values."""
+"""Events about changed access contain ids and names of fields, but no personal names or values."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may grant access: a manager in their own organisation, in subordinate ones only with access to these."""
+"""Granting access: a manager needs access to subordinate organisations to grant access in them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class Tree:
     async def grant(
         self, place: str | None, role: str, *, by: tuple[str, str | None, bool], include_subordinates: bool = False
     ) -> httpx.Response:
-        """Try to give a person access."""
+        """Try to register a person with access to this organisation; return the response."""
         self.made += 1
         body: dict[str, Any] = {
             "username": f"person{self.made}",
@@ -48,7 +48,7 @@ class Tree:
         }
 
     async def names(self, by: tuple[str, str | None, bool]) -> set[str]:
-        """Return the user names that the caller is shown, of those created here."""
+        """Return the user names created by `grant` that the caller sees."""
         answer = await self.registry.client.get("/api/v1/people", headers=self.headers(by))
         found = {item["username"] for item in answer.json()["items"]}
         return {name for name in found if name.startswith("person")}
@@ -56,7 +56,7 @@ class Tree:
 
 @pytest.fixture
 async def tree(registry: ServiceUnderTest) -> Tree:
-    """Register four organisations."""
+    """Register the four organisations of the tree."""
     ministry = await make(registry, "/organisations", name="Министерство", kind="regional")
     school = await make(registry, "/organisations", name="Школа", kind="institution", parent_id=ministry["id"])
     club = await make(registry, "/organisations", name="Клуб", kind="institution", parent_id=school["id"])
@@ -79,7 +79,7 @@ async def test_manager_grants_access_within_their_scope(tree: Tree) -> None:
     assert (await tree.grant(None, "moderator", by=above)).status_code == 403
 
 
-async def test_subordinate_access_is_granted_only_by_those_who_have_it(tree: Tree) -> None:
+async def test_access_to_subordinates_is_granted_only_by_callers_who_have_it(tree: Tree) -> None:
     alone = ("manager", tree.school, False)
     above = ("manager", tree.ministry, True)
     assert (await tree.grant(tree.school, "manager", by=alone, include_subordinates=True)).status_code == 403

@@ -45,7 +45,7 @@ async def rights(registry: ServiceUnderTest, client: dict[str, Any], **form: str
     return found
 
 
-async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) -> None:
+async def test_scopes_restrict_the_rights_of_the_role(registry: ServiceUnderTest) -> None:
     whole = await create_client(registry)
     assert await rights(registry, whole) == {"registry:read", "appeals:read", "metrics:read", "reports:read"}
     narrow = await create_client(registry, scopes=["metrics:read", "registry:read", "metrics:read"])
@@ -79,7 +79,9 @@ async def test_scopes_narrow_what_the_role_allows(registry: ServiceUnderTest) ->
         ({"role": "head", "expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
     ],
 )
-async def test_invalid_field_is_named(registry: ServiceUnderTest, body: dict[str, Any], named: str) -> None:
+async def test_invalid_field_is_refused_and_named(
+    registry: ServiceUnderTest, body: dict[str, Any], named: str
+) -> None:
     answer = await registry.client.post(PATH, json={"name": "Сайт"} | body, headers=registry.headers("operations"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == {named}
@@ -127,7 +129,7 @@ async def test_secret_can_be_revoked_at_once(registry: ServiceUnderTest) -> None
     assert (full.status_code, full.json()["type"]) == (409, "/problems/conflict")
 
 
-async def test_last_use_is_recorded_without_raising_the_version(registry: ServiceUnderTest) -> None:
+async def test_last_use_is_recorded_without_a_new_version(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     client = await create_client(registry)
     assert client["last_used_at"] is None

@@ -44,7 +44,7 @@ async def bare(registry: ServiceUnderTest) -> dict[str, Any]:
     return await make(registry, "/calendars", name="Без основы", base_id=None, weekly={"1": [["09:00", "18:00"]]})
 
 
-async def test_exported_file_imports_as_the_same_days(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_exported_file_imports_to_the_same_days(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     calendars = (await registry.client.get(PATH, headers=registry.headers("head"))).json()["items"]
     (region,) = [item for item in calendars if item["is_default"]]
     whole = (await registry.client.get(f"{PATH}/{region['id']}", headers=registry.headers("head"))).json()
@@ -143,7 +143,7 @@ async def test_every_error_names_its_event(registry: ServiceUnderTest, bare: dic
     assert (unchanged["days"], unchanged["version"]) == ([], 1)
 
 
-async def test_contradicting_events_are_refused(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
+async def test_contradictory_events_are_refused(registry: ServiceUnderTest, bare: dict[str, Any]) -> None:
     work = "DTSTART:20280110T090000\nDTEND:20280110T120000\nSUMMARY:Утро\nUID:a@b"
     for other in (
         "DTSTART;VALUE=DATE:20280110\nSUMMARY:Выходной",

@@ -1,4 +1,4 @@
-"""Working calendars: the region's, and those that extend it."""
+"""Working calendars: the region's calendar, and calendars that extend it."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -53,7 +53,7 @@ async def test_region_calendar_is_returned(registry: ServiceUnderTest) -> None:
     assert {day["title"] for day in calendar["days"] if day["day"] == "2026-02-18"} == {"Сагаалган"}
 
 
-async def test_own_calendar_inherits_the_regions_days_off(registry: ServiceUnderTest) -> None:
+async def test_calendar_inherits_the_days_off_of_the_region(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/calendars", **SIX_DAYS)
     assert (made["is_default"], made["weekly"]["7"]) == (False, [])
     days = by_day(made)
@@ -113,7 +113,7 @@ async def test_own_special_days_override_inherited_ones(registry: ServiceUnderTe
     assert by_day(await put_days(registry, school))["2026-11-04"] == []
 
 
-async def test_calendar_extends_a_calendar_with_a_base(registry: ServiceUnderTest) -> None:
+async def test_calendar_inherits_days_through_two_levels(registry: ServiceUnderTest) -> None:
     six = await make(registry, "/calendars", **SIX_DAYS)
     await put_days(registry, six, ("2026-09-01", [["08:00", "10:00"]], "День знаний"))
     one = await make(registry, "/calendars", name="Школа № 1", base_id=six["id"])
@@ -141,7 +141,7 @@ async def test_inherited_days_are_adapted_to_a_changed_week(registry: ServiceUnd
         assert (answer.status_code, pointers(answer)) == (422, {named})
 
 
-async def test_several_intervals_and_round_the_clock_days_are_accepted(registry: ServiceUnderTest) -> None:
+async def test_several_intervals_and_24_hour_days_are_accepted(registry: ServiceUnderTest) -> None:
     shifts = [["00:00", "02:00"], ["10:00", "12:00"], ["20:00", "24:00"]]
     made = await make(
         registry, "/calendars", name="Диспетчерская", weekly={"1": shifts, "2": [["00:00", "24:00"]]}
@@ -188,7 +188,7 @@ async def test_special_days_of_a_period_are_replaced(registry: ServiceUnderTest)
         ({"base_id": str(UUID(int=9))}, "/base_id"),
     ],
 )
-async def test_invalid_calendar_names_the_field(
+async def test_invalid_calendar_is_refused_naming_the_field(
     registry: ServiceUnderTest, wrong: dict[str, Any], named: str
 ) -> None:
     answer = await registry.client.post(PATH, json=SIX_DAYS | wrong, headers=registry.headers("moderator"))
@@ -196,7 +196,7 @@ async def test_invalid_calendar_names_the_field(
     assert pointers(answer) == {named}
 
 
-async def test_invalid_day_names_the_field(registry: ServiceUnderTest) -> None:
+async def test_invalid_day_is_refused_naming_the_field(registry: ServiceUnderTest) -> None:
     made = await make(registry, "/calendars", **SIX_DAYS)
     day = {"day": "2026-09-01", "intervals": [], "title": "Выходной"}
     good: dict[str, Any] = {"start": "2026-01-01", "end": "2026-12-31", "days": [day]}

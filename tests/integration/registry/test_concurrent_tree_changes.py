@@ -22,7 +22,7 @@ ACTOR = "centre"
 
 
 async def bodies(registry: ServiceUnderTest, **parents: str | None) -> dict[str, UUID]:
-    """Register organisations by name, each under the given parent; null: at the top."""
+    """Register organisations by name, each under the given parent (null: at the top); return their ids."""
     made: dict[str, UUID] = {}
     for name, parent in parents.items():
         under = None if parent is None else str(made[parent])
@@ -40,7 +40,7 @@ async def add(session: WriteSession, name: str, parent_id: UUID) -> None:
 
 @pytest.mark.parametrize("other", ["registers beneath it", "moves one beneath it"])
 @pytest.mark.parametrize("to", ["top", None])
-async def test_organisation_added_under_a_moving_parent_moves_along(
+async def test_organisation_added_under_a_moving_parent_gets_the_new_lineage(
     registry: ServiceUnderTest, database: TestDatabase, to: str | None, other: str
 ) -> None:
     made = await bodies(registry, top=None, owner=None, moving="owner", leaf="moving", joining=None)
@@ -131,7 +131,7 @@ async def test_messages_are_ingested_while_the_tree_changes(
     other = await database.connect()
     async with registry.service.database.write() as session:
         await CHANGES[what](session, body, page)
-        # The lock that a foreign key check takes when a referring row is written; it must not wait here.
+        # A foreign key check takes this lock when a referring row is written; it must not wait here.
         await other.execute("SELECT FROM organisations WHERE id = $1 FOR KEY SHARE NOWAIT", body)
         await other.execute("SELECT FROM pages WHERE id = $1 FOR KEY SHARE NOWAIT", page)
     await other.close()

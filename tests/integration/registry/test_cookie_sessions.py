@@ -20,7 +20,7 @@ DEMO = {"username": "centre", "password": "demo"}
 
 
 def cookies_of(answer: httpx.Response) -> dict[str, str]:
-    """Return the values that a response sets; the client keeps no `Secure` cookies of an http address."""
+    """Return the cookies of a response by name: the client itself drops `Secure` cookies from an http address."""
     return {
         name: morsel.value
         for line in answer.headers.get_list("set-cookie")
@@ -39,7 +39,7 @@ async def signed_in(registry: ServiceUnderTest) -> dict[str, str]:
     return cookies_of(answer)
 
 
-async def test_cookies_are_out_of_reach_of_scripts_and_of_other_hosts(
+async def test_cookies_are_hidden_from_scripts_and_other_hosts(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     answer = await registry_with_people.client.post(SESSION, json=DEMO, headers=OWN_PAGE)
@@ -68,7 +68,7 @@ async def test_person_works_with_cookies_until_signing_out(registry_with_people:
     assert (await client.delete(SESSION, headers=OWN_PAGE)).status_code == 204
 
 
-async def test_two_tabs_that_refresh_at_once_go_on(registry_with_people: ServiceUnderTest) -> None:
+async def test_tabs_that_refresh_at_once_share_the_session(registry_with_people: ServiceUnderTest) -> None:
     client = registry_with_people.client
     cookies = await signed_in(registry_with_people)
     one, other = await asyncio.gather(
@@ -89,7 +89,7 @@ async def test_copied_refresh_cookie_ends_the_session(registry_with_people: Serv
     third = cookies_of(await client.post(f"{SESSION}/refresh", headers=header(second)))
     reused = await client.post(f"{SESSION}/refresh", headers=header(first))
     assert reused.status_code == 401
-    # Another tab may have signed in meanwhile: its cookies are not deleted.
+    # The response deletes no cookies: another tab may have signed in meanwhile.
     assert "set-cookie" not in reused.headers
     # Ending the session is committed with the refusal.
     assert (await client.post(f"{SESSION}/refresh", headers=header(third))).status_code == 401
@@ -138,7 +138,7 @@ async def test_page_of_the_same_origin_in_an_older_browser_is_accepted(
     assert (await client.get(ME, headers=cookie)).status_code == 200
 
 
-async def test_scripts_of_other_origins_read_nothing_and_people_open_addresses(
+async def test_reads_by_other_origins_are_refused_unless_they_navigate(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     cookie = {"Cookie": header(await signed_in(registry_with_people))["Cookie"]}
@@ -152,7 +152,7 @@ async def test_scripts_of_other_origins_read_nothing_and_people_open_addresses(
         assert answer.status_code == expected, sent
 
 
-async def test_signing_in_again_ends_the_former_session(registry_with_people: ServiceUnderTest) -> None:
+async def test_second_sign_in_ends_the_first_session(registry_with_people: ServiceUnderTest) -> None:
     client = registry_with_people.client
     former = await signed_in(registry_with_people)
     again = await client.post(SESSION, json=DEMO | {"username": "head"}, headers=header(former))
@@ -161,7 +161,7 @@ async def test_signing_in_again_ends_the_former_session(registry_with_people: Se
     assert (await client.post(f"{SESSION}/refresh", headers=header(cookies_of(again)))).status_code == 200
 
 
-async def test_sessions_end_where_people_sign_in_at_an_issuer(
+async def test_cookie_sessions_are_refused_while_password_sign_in_is_disabled(
     registry_with_people: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cookies = await signed_in(registry_with_people)
@@ -173,11 +173,13 @@ async def test_sessions_end_where_people_sign_in_at_an_issuer(
         assert (answer.status_code, answer.json()["type"]) == (403, "/problems/forbidden")
 
 
-async def test_header_is_used_before_the_cookie(registry_with_people: ServiceUnderTest) -> None:
+async def test_authorization_header_takes_precedence_over_the_cookie(
+    registry_with_people: ServiceUnderTest,
+) -> None:
     cookies = await signed_in(registry_with_people)
     head = await sign_in(registry_with_people, username="head", password="demo")
     bearer = {"Authorization": f"Bearer {head.json()['access_token']}"}
-    # With the header, the sender does not matter: other pages cannot know the token.
+    # With the header the origin is not checked: other pages cannot know the token.
     asked = header(cookies) | bearer | {"Sec-Fetch-Site": "cross-site"}
     answer = await registry_with_people.client.get(ME, headers=asked)
     assert answer.json()["person"]["username"] == "head"

@@ -1,4 +1,4 @@
-"""Coverage: which organisations must keep a page, which do, what the others lack, and the history."""
+"""Coverage: which organisations must keep pages, which do, which pages are missing, and the history."""
 
 import asyncio
 import csv
@@ -27,7 +27,7 @@ NOON = datetime(2026, 11, 25, 4, tzinfo=UTC)  # noon in Irkutsk
 
 @dataclass
 class Region:
-    """Organisations and pages as registry writes them."""
+    """Inserts organisations and pages with the role of registry."""
 
     connection: asyncpg.Connection
     bodies: dict[str, UUID] = field(default_factory=dict)
@@ -77,14 +77,14 @@ class Region:
 
 @pytest.fixture(autouse=True)
 def two_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Limit coverage to two networks: the figures below are of these."""
+    """Limit coverage to two networks, for which the figures below were computed."""
     monkeypatch.setattr(coverage_query, "NETWORKS", ("vk", "ok"))
     monkeypatch.setattr(coverage_schemas, "_NETWORKS", ("any", "vk", "ok"))
 
 
 @pytest.fixture
 async def region(database: TestDatabase) -> AsyncIterator[Region]:
-    """Register a ministry with schools at each stage, a club in a district, and organisations without the duty."""
+    """Insert a ministry with schools at each step, a club in a district, and organisations exempt from pages."""
     connection = await database.connect("registry")
     made = Region(connection)
     await made.body("Министерство", "regional", sphere=None)
@@ -260,9 +260,7 @@ async def test_history_shows_the_share_over_time(registry: ServiceUnderTest, reg
     await region.page("Школа 2", "vk", "verified", "live")
     await record(date(2026, 11, 23))
     rows = await record(date(2026, 11, 25))
-    assert (
-        await record(date(2026, 11, 25)) == rows
-    )  # Recorded again on the same day: the same number of rows, not twice as many.
+    assert await record(date(2026, 11, 25)) == rows  # Recording the same day again replaces its rows.
 
     async def shown(**query: Any) -> list[tuple[str, int, int, float | None]]:
         items = (await get(registry, "/history", **query))["items"]
@@ -287,7 +285,7 @@ async def test_history_shows_the_share_over_time(registry: ServiceUnderTest, reg
     assert len(answer.text.splitlines()) == 4
 
 
-async def test_worker_records_the_day(registry: ServiceUnderTest, region: Region) -> None:
+async def test_worker_records_the_coverage_of_the_day(registry: ServiceUnderTest, region: Region) -> None:
     work = asyncio.create_task(worker.record_coverage(registry.service))
     try:
         while not (items := (await get(registry, "/history"))["items"]):

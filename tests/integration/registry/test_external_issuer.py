@@ -95,7 +95,7 @@ async def test_issuer_token_maps_to_the_registered_person(
         True,
     )
     assert (me["organisation"]["id"], me["session_id"]) == (str(place), None)
-    # The registry knows the access, the token when it expires.
+    # The access comes from the registry, the expiry from the token.
     token = headers["Authorization"].removeprefix("Bearer ")
     expiry = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["exp"]
     assert (await registry.service.identities.claims(token))["exp"] == expiry
@@ -174,7 +174,7 @@ async def test_rotated_issuer_keys_are_loaded(registry: ServiceUnderTest, issuer
     async with later(seconds=31):
         assert [await status(registry, headers) for headers in (new, old, strange[0])] == [200, 200, 401]
         assert await issuer.asked() == asked + 1
-    # A withdrawn key is refused once the keys are fetched again.
+    # A token of a withdrawn key is refused once the keys are fetched again.
     await issuer.rotate(keep=False)
     async with later(minutes=62):
         assert await status(registry, old) == 401
@@ -219,7 +219,7 @@ async def test_cached_keys_work_while_the_issuer_is_down(
         assert await status(registry, week) == 503
 
 
-async def test_lock_and_new_organisation_take_effect_within_a_minute(
+async def test_lock_and_change_of_organisation_take_effect_within_a_minute(
     registry: ServiceUnderTest, issuer: RunningIssuer, database: TestDatabase
 ) -> None:
     person = await known(registry)
@@ -244,7 +244,7 @@ async def test_lock_and_new_organisation_take_effect_within_a_minute(
         assert await status(registry, headers) == 403
 
 
-async def test_means_of_sign_in_are_chosen_per_person(registry: ServiceUnderTest) -> None:
+async def test_person_may_sign_in_by_password_by_issuer_or_by_both(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     person = await known(registry)
     again = await registry.client.post(PEOPLE, json=PERSON | {"username": "other"}, headers=operations)
@@ -328,7 +328,9 @@ async def registry_process(database: TestDatabase, keys_dir: Path, port: int) ->
         await process.wait()
 
 
-async def test_internal_identity_is_refused_to_people(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+async def test_internal_identity_route_refuses_tokens_of_people(
+    registry: ServiceUnderTest, issuer: RunningIssuer
+) -> None:
     await known(registry)
     body = {"issuer": issuer.url, "subject": "f:1:tanya", "signed_in_at": "2026-01-01T00:00:00Z"}
     path = "/internal/identity"

@@ -25,7 +25,7 @@ FIRST = date(2010, 1, 1)
 MIDNIGHT = datetime(2010, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 FIVE = Paging(limit=5, cursor=None, binding="", url="")
-# Rows read by sequential scans and index entries read by the statements of the connection.
+# Counts rows read by sequential scans and index entries read, for the statements of the connection.
 WENT_THROUGH = """
 SELECT sum(pg_stat_get_xact_tuples_returned(relation)) FROM (
     SELECT CAST(:name AS regclass)::oid AS relation
@@ -55,7 +55,7 @@ async def rows_read(registry: ServiceUnderTest, table: str, listed: Listed) -> i
 
 
 def no_more(later: dict[str, int], earlier: dict[str, int]) -> None:
-    """Allow for a few hundred rows of another equally good plan; a scan would read ten thousand more."""
+    """Assert that at most 300 more rows are read: an equally good plan may differ; a scan reads 10,000 more."""
     assert {name: (earlier[name], count) for name, count in later.items() if count > earlier[name] + 300} == {}
 
 

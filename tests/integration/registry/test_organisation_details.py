@@ -117,7 +117,7 @@ async def test_organisations_are_filtered_by_details(registry: ServiceUnderTest)
         ("exempt_reason", None),
     ],
 )
-async def test_invalid_field_is_named(registry: ServiceUnderTest, field: str, value: Any) -> None:
+async def test_invalid_field_is_refused_and_named(registry: ServiceUnderTest, field: str, value: Any) -> None:
     answer = await registry.client.post(
         PATH, json={**HOSPITAL, field: value}, headers=registry.headers("moderator")
     )
@@ -142,7 +142,7 @@ async def test_change_is_validated_together_with_stored_fields(registry: Service
 
 
 @time_machine.travel("2026-11-20T16:30:00+00:00", tick=False)
-async def test_ended_organisation_cannot_be_activated(registry: ServiceUnderTest) -> None:
+async def test_organisation_past_its_last_day_cannot_be_activated(registry: ServiceUnderTest) -> None:
     # In Irkutsk it is already the 21st.
     made = await make(registry, "/organisations", name="Школа", kind="institution", valid_to="2026-11-20")
     headers = registry.headers("moderator", **{"If-Match": "*"})

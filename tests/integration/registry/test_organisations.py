@@ -113,14 +113,16 @@ async def test_pages_of_a_list_have_no_gaps(registry: ServiceUnderTest) -> None:
         ({**SCHOOL, "inn": "1"}, {"/inn"}),
     ],
 )
-async def test_invalid_field_is_named(registry: ServiceUnderTest, body: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_field_is_refused_and_named(
+    registry: ServiceUnderTest, body: dict[str, Any], named: set[str]
+) -> None:
     answer = await registry.client.post(PATH, json=body, headers=registry.headers("moderator"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == named
     assert await names(registry) == []
 
 
-async def test_invalid_query_names_the_parameter(registry: ServiceUnderTest) -> None:
+async def test_invalid_query_is_refused_naming_the_parameter(registry: ServiceUnderTest) -> None:
     headers = registry.headers("moderator")
     for query in ({"kind": "x"}, {"q": "\x00"}, {"code": "\x00"}, {"limit": "0"}, {"parent_id": "x"}):
         answer = await registry.client.get(PATH, params=query, headers=headers)

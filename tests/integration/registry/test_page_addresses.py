@@ -19,7 +19,7 @@ PATH = "/api/v1/pages"
 
 @dataclass
 class Ingest:
-    """A stand-in for ingest: records the requests and answers as the test says."""
+    """A stand-in for ingest: records the requests and sends the configured responses."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     callers: list[str] = field(default_factory=list)
@@ -133,7 +133,7 @@ async def test_unknown_community_is_refused_with_the_networks_reason(
     assert "«school72»" in answer.json()["detail"]
 
 
-async def test_unavailable_network_answers_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_resolving_with_an_unavailable_network_gets_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
     ingest.answer = {"outcome": "unavailable", "reason": "no usable token", "community": None}
     answer = await resolve(registry, "vk.com/school71")
     assert (answer.status_code, answer.json()["detail"]) == (503, "no usable token")
@@ -176,7 +176,7 @@ async def listed(registry: ServiceUnderTest, address: str, **more: str) -> Any:
     return await registry.client.get(PATH, params=query, headers=registry.headers("head"))
 
 
-async def test_registered_page_is_found_by_any_address_without_asking(
+async def test_registered_page_is_found_by_any_address_without_a_request_to_ingest(
     registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")

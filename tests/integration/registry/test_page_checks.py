@@ -1,4 +1,4 @@
-"""The daily page checks: once a day, within the budget, oldest check first; and the events they emit."""
+"""The daily page checks: once a day, within the budget, least recently checked pages first; and their events."""
 
 import socket
 from collections.abc import Sequence
@@ -171,7 +171,7 @@ async def test_full_batch_is_described_with_one_call(
     assert scenario.networks.granted[-1].describing == 1
 
 
-async def test_reach_has_a_budget_of_its_own(scenario: PageChecksScenario) -> None:
+async def test_reach_calls_have_a_separate_budget(scenario: PageChecksScenario) -> None:
     for number in range(3):
         await scenario.page(str(101 + number))
     settings = RegistrySettings(page_checks_calls_per_day=100, page_checks_reach_calls_per_day=2)
@@ -253,7 +253,7 @@ def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
 
 
 @pytest.mark.parametrize("failure", [ServiceUnavailable("ingest answered 503"), ValueError("no JSON"), None])
-async def test_failing_networks_cost_no_more_than_the_budget(
+async def test_calls_of_failing_networks_stay_within_the_budget(
     scenario: PageChecksScenario, failure: Exception | None
 ) -> None:
     for number in range(3):
@@ -262,7 +262,7 @@ async def test_failing_networks_cost_no_more_than_the_budget(
     for day in range(2):
         made: list[int] = []
         for part in range(60):
-            # Another worker each time, which does not know of earlier failures.
+            # A new worker each time: it does not know of earlier failures.
             checks = DailyCheck(
                 scenario.registry.service.database,
                 _failing(failure, made),
@@ -300,7 +300,7 @@ async def test_failed_network_is_retried_with_few_calls(scenario: PageChecksScen
 
 
 @pytest.mark.parametrize("failure", [ServiceUnreachable("nobody listens"), ServiceRejected(422, {"detail": "no"})])
-async def test_request_that_never_reached_ingest_costs_nothing(
+async def test_request_that_never_reached_ingest_is_not_counted_as_calls(
     scenario: PageChecksScenario, failure: Exception
 ) -> None:
     await scenario.page("101")
@@ -317,7 +317,7 @@ async def test_request_that_never_reached_ingest_costs_nothing(
     assert await scenario.raw_connection.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_refused_connection_to_ingest_costs_nothing(scenario: PageChecksScenario) -> None:
+async def test_refused_connection_to_ingest_is_not_counted_as_calls(scenario: PageChecksScenario) -> None:
     await scenario.page("101")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -329,7 +329,7 @@ async def test_refused_connection_to_ingest_costs_nothing(scenario: PageChecksSc
     assert await scenario.raw_connection.fetchval("SELECT sum(calls) FROM page_check_calls") == 0
 
 
-async def test_second_concurrent_run_asks_no_network(scenario: PageChecksScenario) -> None:
+async def test_second_concurrent_run_makes_no_calls(scenario: PageChecksScenario) -> None:
     await scenario.page("101")
     other = await scenario.database.connect("registry")
     async with other.transaction():
@@ -361,7 +361,7 @@ async def test_page_that_lost_its_badge_yesterday_is_listed_today(scenario: Page
     assert [kind for kind, _, _ in await scenario.emitted()].count("page.badge_lost") == 1
 
 
-async def test_manually_confirmed_step_survives_when_the_network_never_showed_a_badge(
+async def test_manually_confirmed_step_is_kept_if_the_network_never_showed_a_badge(
     scenario: PageChecksScenario,
 ) -> None:
     page = await scenario.page("101")
@@ -450,13 +450,13 @@ async def test_checks_of_a_day_are_paged_and_filtered(scenario: PageChecksScenar
 
 
 @pytest.mark.parametrize("query", ["day=вчера", "state=lost", "field=members", "network=tg", "changed=maybe"])
-async def test_invalid_filter_is_named(registry: ServiceUnderTest, query: str) -> None:
+async def test_invalid_filter_is_refused_and_named(registry: ServiceUnderTest, query: str) -> None:
     answer = await registry.client.get(f"/api/v1/pages/checks?{query}", headers=registry.headers("moderator"))
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == f"query/{query.partition('=')[0]}"
 
 
-async def test_checks_of_unknown_page_are_404(registry: ServiceUnderTest) -> None:
+async def test_checks_of_an_unknown_page_are_404(registry: ServiceUnderTest) -> None:
     answer = await registry.client.get(
         f"/api/v1/pages/{UUID(int=7)}/checks", headers=registry.headers("moderator")
     )

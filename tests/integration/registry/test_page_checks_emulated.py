@@ -86,7 +86,7 @@ class Region:
             cursor = f"&cursor={answer.json()['next_cursor']}"
 
     def calls(self) -> Counter[str]:
-        """Return calls by method, as the networks counted them."""
+        """Return the number of calls by method, as the emulated networks counted them."""
         found: Counter[str] = Counter()
         for emulator in self.emulators.values():
             for item in emulator.control.get("/_control/calls").json()["items"]:
@@ -191,7 +191,7 @@ async def test_region_is_checked_daily_within_the_budget(region: Region) -> None
     assert (row["pages"], row["open"]) == (2 * EACH, 2 * EACH)
     assert (made["groups.getById"], made["group.getInfo"]) == (18, 18)
     assert made["wall.get"] + made["mediatopic.getTopics"] == row["walls"] > 0
-    # A call that is lost on its way is counted here but not by the emulator.
+    # The registry also counts a call that never reached the emulator.
     assert made.total() <= row["calls"] <= BUDGET, "every call is counted, and none is made beyond the budget"
 
     ids = {

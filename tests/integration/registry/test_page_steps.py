@@ -178,7 +178,7 @@ async def test_pages_are_filtered_by_steps(registry: ServiceUnderTest) -> None:
     assert await found(step="created", missing_step="gov_badge") == ["101", "102"]
 
 
-async def test_invalid_query_names_the_parameter(registry: ServiceUnderTest) -> None:
+async def test_invalid_query_is_refused_naming_the_parameter(registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
     tomorrow = (clock.today() + timedelta(days=1)).isoformat()
     before = (clock.today() - timedelta(days=1)).isoformat()
@@ -277,7 +277,7 @@ async def test_migration_gives_old_pages_the_step_created_on_their_registration_
     page = await a_page(registry)
     existing: str = import_module("migrations.versions.0006_registry").EXISTING
     connection = await database.connect()
-    # Only the statement about steps: tables of the others have been changed since.
+    # Only the statement about steps: the tables of its other statements have changed since.
     await connection.execute(
         "DELETE FROM page_steps; UPDATE pages SET created_at = '2026-01-31T17:00:00+00:00'; "
         + existing[existing.index("INSERT INTO page_steps") :]

@@ -107,7 +107,9 @@ async def test_lists_are_filtered(registry: ServiceUnderTest) -> None:
         ({"name": ""}, {"/name"}),
     ],
 )
-async def test_invalid_field_is_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_field_is_refused_and_named(
+    registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]
+) -> None:
     body = {"organisation_id": await school(registry), "network": "vk", "external_id": "101", "name": "Страница"}
     answer = await registry.client.post(PATH, json=body | wrong, headers=registry.headers("moderator"))
     assert answer.status_code == 422, answer.text

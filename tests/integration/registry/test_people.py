@@ -66,7 +66,9 @@ async def test_no_connection_is_held_during_password_hashing(registry: ServiceUn
         ({"full_name": ""}, {"/full_name"}),
     ],
 )
-async def test_invalid_field_is_named(registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]) -> None:
+async def test_invalid_field_is_refused_and_named(
+    registry: ServiceUnderTest, wrong: dict[str, Any], named: set[str]
+) -> None:
     answer = await registry.client.post(PATH, json=PERSON | wrong, headers=registry.headers("operations"))
     assert answer.status_code == 422, answer.text
     assert pointers(answer) == named
@@ -81,7 +83,7 @@ async def test_invalid_field_is_named(registry: ServiceUnderTest, wrong: dict[st
         ({"full_name": "Т. Иванова"}, False),
     ],
 )
-async def test_access_changes_end_a_persons_sessions(
+async def test_change_of_access_ends_the_sessions_of_the_person(
     registry: ServiceUnderTest, change: dict[str, Any], ends: bool
 ) -> None:
     operations = registry.headers("operations")
@@ -162,7 +164,7 @@ async def test_client_cannot_grant_people_rights_beyond_its_own_scope(registry: 
         return [answer.status_code for answer in answers]
 
     assert await tried("people:manage") == [403, 403, 403, 403]
-    # All rights of a head, so heads can be created and changed; a moderator cannot.
+    # The scope has all rights of a head but not of a moderator: the client may create and change only heads.
     assert await tried("people:manage registry:read appeals:read metrics:read reports:read") == [
         201,
         200,
@@ -172,7 +174,7 @@ async def test_client_cannot_grant_people_rights_beyond_its_own_scope(registry: 
 
 
 @pytest.mark.parametrize("change", [{"active": False}, {"role": "head"}, None])
-async def test_revoked_access_cannot_be_used_to_grant_with_an_old_token(
+async def test_person_with_revoked_access_cannot_grant_access_with_an_old_token(
     registry: ServiceUnderTest, change: dict[str, Any] | None
 ) -> None:
     """`change` null: the caller is locked."""

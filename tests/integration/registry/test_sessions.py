@@ -1,4 +1,4 @@
-"""Sessions are listed and ended, accounts locked and unlocked, and `GET /me`."""
+"""Listing and ending sessions, locking and unlocking accounts, and `GET /me`."""
 
 import asyncio
 from datetime import timedelta
@@ -188,7 +188,7 @@ async def test_locking_oneself_or_staff_of_another_organisation_is_refused(
     assert refused.status_code == 409
 
 
-async def test_last_sign_in_is_recorded_without_raising_the_version(
+async def test_last_sign_in_is_recorded_without_a_new_version(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     operations = registry_with_people.headers("operations")
@@ -222,7 +222,7 @@ async def test_session_started_concurrently_with_end_all_does_not_survive(
             assert (await refreshed(registry_with_people, answer.json())).status_code == 400
 
 
-async def test_me_returns_person_organisation_and_rights(
+async def test_me_returns_the_person_the_organisation_and_the_rights(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     place = await insert_organisation(database, name="Школа № 71", municipality="81701000")

@@ -139,7 +139,7 @@ async def try_sign_in(registry: ServiceUnderTest, name: str, password: str, **he
     return await registry.client.post("/api/v1/auth/token", data=form, headers=headers)
 
 
-async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(
+async def test_wrong_passwords_from_one_address_do_not_block_the_user_at_another(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     for _ in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
@@ -147,14 +147,14 @@ async def test_wrong_passwords_from_elsewhere_do_not_block_the_user(
     blocked = await try_sign_in(registry_with_people, "ops", "demo", **ATTACKER)
     assert blocked.json()["error"] == "temporarily_unavailable"
     assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
-    # An address that the client itself claims is ignored.
+    # An address that the client claims in a header is ignored.
     forged = ATTACKER | {"X-Forwarded-For": OTHER["X-Real-Ip"]}
     assert (await try_sign_in(registry_with_people, "ops", "demo", **forged)).json()[
         "error"
     ] == "temporarily_unavailable"
 
 
-async def test_guesses_from_many_addresses_block_the_name_except_at_known_addresses(
+async def test_guesses_from_many_addresses_throttle_the_user_name_except_at_known_addresses(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200
@@ -166,7 +166,7 @@ async def test_guesses_from_many_addresses_block_the_name_except_at_known_addres
     assert (await try_sign_in(registry_with_people, "centre", "demo", **ATTACKER)).status_code == 200
 
 
-async def test_guesses_of_many_names_block_the_address_except_for_known_names(
+async def test_guesses_of_many_names_throttle_the_address_except_for_known_names(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     assert (await try_sign_in(registry_with_people, "ops", "demo", **ATTACKER)).status_code == 200
@@ -181,7 +181,7 @@ async def test_guesses_of_many_names_block_the_address_except_for_known_names(
 
 @contextmanager
 def held_password_checks(max_waiting: int) -> Iterator[tuple[FairQueue, list[str], asyncio.Event]]:
-    """Check one password at a time, each only after the event; yield the queue, the begun checks and the event."""
+    """Hold password checks, one at a time, until the event; yield the queue, the started checks and the event."""
     begun: list[str] = []
     released = asyncio.Event()
 
@@ -198,7 +198,7 @@ def held_password_checks(max_waiting: int) -> Iterator[tuple[FairQueue, list[str
         yield queue, begun, released
 
 
-async def test_full_queue_answers_429(registry_with_people: ServiceUnderTest) -> None:
+async def test_sign_in_with_a_full_queue_gets_429(registry_with_people: ServiceUnderTest) -> None:
     with held_password_checks(max_waiting=4) as (_, _, released):
         async with asyncio.timeout(HANG_SECONDS):
             flood = [
@@ -224,7 +224,9 @@ async def test_full_queue_answers_429(registry_with_people: ServiceUnderTest) ->
     assert int(refused[0].headers["retry-after"]) > 0
 
 
-async def test_lookups_of_a_flood_do_not_delay_other_addresses(registry_with_people: ServiceUnderTest) -> None:
+async def test_flood_from_one_address_does_not_delay_lookups_of_another(
+    registry_with_people: ServiceUnderTest,
+) -> None:
     begun: list[str] = []
     released = asyncio.Event()
     looked_up = sign_in_module._find_person
@@ -307,7 +309,7 @@ async def test_no_connection_is_held_during_password_checks(registry_with_people
     assert {answer.json()["error"] for answer in answers} == {"invalid_grant"}
 
 
-async def test_concurrent_guesses_are_throttled_too(registry_with_people: ServiceUnderTest) -> None:
+async def test_concurrent_guesses_are_throttled(registry_with_people: ServiceUnderTest) -> None:
     compared, released = asyncio.Event(), asyncio.Event()
 
     async def right_one_waits(_stored: str | None, password: str) -> bool:
@@ -540,7 +542,10 @@ async def test_worker_purges_expired_rows(registry_with_people: ServiceUnderTest
         "SELECT (SELECT count(*) FROM refresh_tokens), (SELECT count(*) FROM sign_in_failures)"
     )
     await connection.close()
-    assert tuple(kept) == (1, 3)  # `head` at that address, `head` at any address, any name at that address.
+    assert tuple(kept) == (
+        1,
+        3,
+    )  # counters of `head` at the address, of `head` at any address, of any name at the address
 
 
 @pytest.mark.parametrize("encoded", [b"\xe9", "é".encode(), b"?", b"", base64.b64encode(b"\xff:x"), b"eA=="])

@@ -114,7 +114,7 @@ async def test_organisation_that_ends_later_is_deactivated_on_its_day(
     assert ("registry", '["active"]') in [tuple(row) for row in actors]
 
 
-async def test_second_call_for_the_same_day_adds_successors(registry: ServiceUnderTest) -> None:
+async def test_second_succession_for_the_same_day_adds_successors(registry: ServiceUnderTest) -> None:
     old, left, right, third = await bodies(registry, "Больница", "Поликлиника 1", "Поликлиника 2", "Поликлиника 3")
     assert (await post(registry, old, took_over("2020-01-01", "split", left, right))).status_code == 201
     assert (await post(registry, old, took_over("2020-01-01", "split", third))).status_code == 201

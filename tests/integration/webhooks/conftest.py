@@ -51,7 +51,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers with the given statuses in turn, then with 200."""
+    """A receiver that responds with the given statuses in turn, then with 200."""
 
     server: TestServer
     received: list[Received] = field(default_factory=list)
@@ -83,7 +83,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @dataclass
 class SilentServer:
-    """Accepts connections and never answers."""
+    """A server that accepts connections and never responds."""
 
     url: str = ""
     connections: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -110,7 +110,7 @@ async def silent_server() -> AsyncIterator[SilentServer]:
 
 @dataclass
 class WebhooksHarness:
-    """The service under test, driven step by step."""
+    """The service under test; tests call each step of its workers themselves."""
 
     app: ServiceUnderTest
     test_database: TestDatabase
@@ -125,7 +125,7 @@ class WebhooksHarness:
         return self.app.service.consumers[0]
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
-        """Return request headers of a person: each role at each organisation is another person."""
+        """Return request headers of a person; each pair of role and organisation is a person of its own."""
         token = self.app.token(role, organisation_id, subject=self.subject(role, organisation_id))
         return {"Authorization": f"Bearer {token}", **more}
 
@@ -153,7 +153,7 @@ class WebhooksHarness:
         subject_id: UUID | None = None,
         **data: Any,
     ) -> UUID:
-        """Write an event, by default of a new appeal; return its subject's id."""
+        """Write an event, by default about a new appeal; return the id of its subject."""
         subject_id = subject_id or uuid4()
         await self.emit_all([(kind, organisation_id)], subject_id=subject_id, **data)
         return subject_id
@@ -161,7 +161,7 @@ class WebhooksHarness:
     async def emit_all(
         self, events: Sequence[tuple[str, UUID | None]], *, subject_id: UUID | None = None, **data: Any
     ) -> None:
-        """Write events, of these types and organisations, in one transaction."""
+        """Write events of these types and organisations in one transaction."""
         made = []
         for kind, organisation_id in events:
             subject, more = subject_id or uuid4(), {}
@@ -188,7 +188,7 @@ class WebhooksHarness:
         return Dispatcher(self.database, settings, https_only=False)
 
     async def deliver(self, **changes: Any) -> list[AttemptResult]:
-        """Run one round: claim what is due, send it, record the results."""
+        """Run one round: claim due deliveries, send them, record the results."""
         dispatcher = self.dispatcher(**changes)
         async with dispatcher.client() as http:
             outcomes = [await dispatcher.attempt(http, claim) for claim in await dispatcher.claim(100)]

@@ -1,4 +1,4 @@
-"""An office whose people get notices: rows as registry and appeals would write them, and the notices worker."""
+"""An organisation whose people get notices: rows as registry and appeals write them, and the notices worker."""
 
 import json
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ async def no_report(week: str, max_bytes: int) -> bytes:
 
 @dataclass
 class Office:
-    """One organisation with its people; letters go to the mail server of `port`."""
+    """One organisation with its people; letters go to the mail server on `port`."""
 
     harness: "WebhooksHarness"
     port: int
@@ -70,11 +70,11 @@ class Office:
         )
 
     async def claim(self) -> list[Claim]:
-        """Lease what is due now."""
+        """Lease the letters that are due now."""
         return await claim(self.harness.database, self.settings.encryption_keys, 10, self.reports)
 
     async def send(self) -> int:
-        """Send what is due now; return how many letters were tried."""
+        """Send the letters that are due now; return the number of attempts."""
         return await self.sender().send_due()
 
     async def fan_out(self) -> None:
@@ -83,7 +83,7 @@ class Office:
             pass
 
     async def emit(self, kind: str, appeal_id: UUID, *, actor: str = "appeals", **data: Any) -> None:
-        """Write an event of the office's appeal and make its notices."""
+        """Write an event about an appeal of the office and create its notices."""
         await self.harness.emit(kind, self.organisation_id, subject_id=appeal_id, number=1024, **data)
         if actor != "appeals":
             await self.harness.sql("UPDATE events SET actor = $2 WHERE subject_id = $1", appeal_id, actor)
@@ -98,7 +98,7 @@ class Office:
         state: AddressState = AddressState.CONFIRMED,
         **choices: str,
     ) -> UUID:
-        """Insert a person of the office, with an address and choices; return the id."""
+        """Insert a person of the office with an address and choices; return the id."""
         person_id = uuid4()
         of_centre = role in CENTRE_ROLES
         await self.harness.sql(
@@ -124,7 +124,7 @@ class Office:
         return person_id
 
     async def appeal(self, **changes: Any) -> UUID:
-        """Insert an appeal that the office has; return its id."""
+        """Insert an appeal assigned to the office; return its id."""
         values: dict[str, Any] = {
             "status": "assigned",
             "organisation_id": self.organisation_id,

@@ -1,4 +1,4 @@
-"""The history of attempts: each is kept with its response, shown to those who may read it, and erased."""
+"""The history of attempts: kept with responses, shown to callers who may read the event, cleared by erasures."""
 
 from datetime import datetime
 from typing import Any
@@ -114,7 +114,7 @@ async def test_result_for_a_deleted_endpoint_is_dropped(harness: WebhooksHarness
     assert await harness.sql("SELECT 1 FROM webhook_attempts") == []
 
 
-async def test_response_is_masked_and_shown_to_those_who_may_read_the_event(
+async def test_response_is_masked_and_shown_only_to_callers_who_may_read_the_event(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
@@ -136,7 +136,7 @@ async def test_response_is_masked_and_shown_to_those_who_may_read_the_event(
     assert other.status_code == 404
 
 
-async def test_erasure_clears_responses_also_of_an_attempt_under_way(
+async def test_erasure_clears_responses_even_of_an_attempt_under_way(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url)
@@ -161,7 +161,7 @@ async def test_erasure_clears_responses_also_of_an_attempt_under_way(
     assert of_citizen[0] == (1, None, None, "данные удалены")
     assert of_citizen[1][:3] == (2, None, None)
     assert next(row["response_body"] for row in kept if row["subject_id"] == others) == WORDS
-    # The delivery whose result was not stored is sent again, without the words.
+    # The delivery whose result was not stored is sent again, without the erased text.
     await harness.make_due()
     await harness.deliver()
     assert await harness.deliveries(status="pending") == []

@@ -112,7 +112,7 @@ async def test_delivery_fails_after_the_published_schedule(harness: WebhooksHarn
 
 
 @pytest.mark.parametrize(("status", "followed"), [(429, True), (503, True), (500, False)])
-async def test_receiver_that_asks_to_wait_is_not_called_before(
+async def test_receiver_that_sends_retry_after_is_not_called_earlier(
     harness: WebhooksHarness, receiver: Receiver, *, status: int, followed: bool
 ) -> None:
     await harness.endpoint(receiver.url)
@@ -130,7 +130,7 @@ async def test_receiver_that_asks_to_wait_is_not_called_before(
     )  # fmt: skip
 
 
-async def test_deliveries_of_a_time_are_listed(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_deliveries_are_filtered_by_time(harness: WebhooksHarness, receiver: Receiver) -> None:
     await harness.endpoint(receiver.url)
     for _ in range(3):
         await harness.emit()
@@ -210,7 +210,7 @@ async def test_silent_receiver_does_not_delay_other_endpoints(
         return len(await harness.sql(query, OPENED))
 
     async def received(count: int) -> None:
-        """Emit an event for the other endpoint and wait for it: the dispatcher has claimed again meanwhile."""
+        """Emit an event for the other endpoint and wait for its delivery, so that the dispatcher claims again."""
         await harness.emit("appeal.answered")
         await harness.fan_out()
         await eventually_true(lambda: len(receiver.received) == count, "the other delivery")
@@ -227,7 +227,7 @@ async def test_silent_receiver_does_not_delay_other_endpoints(
         try:
             await eventually_true(lambda: len(silent.connections) == 8, "half of all attempts")
             await received(1)
-            assert (len(silent.connections), await attempts()) == (8, 8)  # Half of all, although forty are due.
+            assert (len(silent.connections), await attempts()) == (8, 8)  # half of 16, although 40 are due
             silent.hang_up()
             expected = 8 + FAILING_ENDPOINT_CONCURRENCY
             await eventually_true(lambda: len(silent.connections) >= expected, "attempts after failures")
@@ -239,7 +239,7 @@ async def test_silent_receiver_does_not_delay_other_endpoints(
 
 
 async def test_internal_address_is_refused_at_delivery(harness: WebhooksHarness, receiver: Receiver) -> None:
-    """An endpoint that was saved while its network was allowed is not called afterwards."""
+    """The network of the endpoint was allowed when it was saved, and no longer is."""
     await harness.endpoint(receiver.url)
     await harness.emit()
     await harness.fan_out()
@@ -282,7 +282,7 @@ async def test_delivery_of_a_dead_worker_is_sent_again(harness: WebhooksHarness,
         [claim] = await dispatcher.claim(10)
         assert await dispatcher.claim(10) == []
         outcome = await dispatcher.attempt(http, claim)
-        # The worker dies here: sent, not recorded. The lease ends and another worker takes over.
+        # The worker dies after sending, before recording. Its lease ends and another worker sends again.
         await harness.make_due()
         [second] = await dispatcher.claim(10)
         # The first worker comes back: its stale result changes nothing.
@@ -329,7 +329,9 @@ async def test_endpoints_get_events_of_their_organisation_and_types(
     assert got == {centre["id"]: {schools, clinics, nobodys, answered}, of_school["id"]: {schools}}
 
 
-async def test_running_service_delivers(database: TestDatabase, keys_dir: Path, receiver: Receiver) -> None:
+async def test_running_service_delivers_an_event(
+    database: TestDatabase, keys_dir: Path, receiver: Receiver
+) -> None:
     async with service_under_test("webhooks", database, keys_dir, process="all") as app:
         harness = WebhooksHarness(app, database)
         await harness.endpoint(receiver.url)

@@ -39,7 +39,7 @@ async def activate(harness: WebhooksHarness, endpoint: dict[str, Any]) -> dict[s
 
 
 async def fails(harness: WebhooksHarness, receiver: Receiver) -> None:
-    """Run a round in which the receiver fails; all that is pending is due again."""
+    """Run a round in which the receiver fails; make all pending deliveries due again."""
     receiver.statuses = [500] * 10
     await harness.deliver()
     receiver.statuses = []
@@ -86,7 +86,7 @@ async def test_endpoint_without_a_success_for_five_days_is_disabled(
     await harness.fan_out()
     await fails(harness, receiver)
     await has_failed_for(harness, FIVE_DAYS - timedelta(minutes=1))
-    # The clock of this process does not count, only the database's.
+    # Only the clock of the database counts, not that of this process.
     with mock.patch("shared.clock.now", return_value=clock.now() + timedelta(days=30)):
         await fails(harness, receiver)
     assert (await shown(harness, endpoint))["active"] is True
@@ -105,7 +105,9 @@ async def test_endpoint_without_a_success_for_five_days_is_disabled(
     assert (refused.status_code, "disabled" in refused.json()["detail"]) == (409, True)
 
 
-async def test_success_in_between_keeps_the_endpoint_active(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_success_between_failures_keeps_the_endpoint_active(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     endpoint = await harness.endpoint(receiver.url)
     for _ in range(2):
         await harness.emit()
@@ -116,7 +118,7 @@ async def test_success_in_between_keeps_the_endpoint_active(harness: WebhooksHar
     [claim] = await dispatcher.claim(1)
     async with dispatcher.client() as http:
         await dispatcher.record([await dispatcher.attempt(http, claim)])
-    # A worker that saw the failures before may still decide: it looks again.
+    # A worker that saw the earlier failures may decide now: it must check for the success first.
     async with harness.database.write() as session:
         await disabling.disable_failing(session, [UUID(endpoint["id"])], FIVE_DAYS)
     await fails(harness, receiver)
@@ -126,7 +128,7 @@ async def test_success_in_between_keeps_the_endpoint_active(harness: WebhooksHar
     )  # fmt: skip
 
 
-async def test_two_workers_at_once_disable_once(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_concurrent_workers_disable_an_endpoint_once(harness: WebhooksHarness, receiver: Receiver) -> None:
     endpoint = await harness.endpoint(receiver.url)
     for _ in range(4):
         await harness.emit()
@@ -162,7 +164,9 @@ async def test_late_failure_does_not_queue_a_delivery_of_a_disabled_endpoint(
     assert [tuple(row) for row in rows] == [(200, "delivered"), (410, "failed"), (500, "failed")]
 
 
-async def test_other_endpoints_of_the_organisation_are_told(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_other_endpoints_of_the_organisation_get_the_event_of_the_disabling(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
     clinic = await insert_organisation(harness.test_database, name="Больница")
     dead = await harness.endpoint(receiver.url, "appeal.opened", DISABLED, organisation_id=school, role="manager")
@@ -184,7 +188,7 @@ async def test_other_endpoints_of_the_organisation_are_told(harness: WebhooksHar
     assert [delivery["endpoint_id"] for delivery in deliveries] == [watching[0]["id"]]
 
 
-async def test_enabled_endpoint_starts_afresh_and_can_be_replayed(
+async def test_enabled_endpoint_has_no_past_failures_and_can_be_replayed(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)
@@ -220,7 +224,7 @@ async def test_enabled_endpoint_starts_afresh_and_can_be_replayed(
     [(500, "получатель не принял ни одного события"), (410, "больше не принимает события (410)"), (500, None)],
     ids=["failing", "gone", "enabled again before the letter"],
 )
-async def test_owner_is_told_by_letter(
+async def test_owner_gets_a_letter_about_the_disabling(
     receiver: Receiver, office: Office, mail: MailServer, status: int, said: str | None
 ) -> None:
     harness = office.harness

@@ -1,5 +1,5 @@
-"""An endpoint gets what its owner may read now; without the rights it is suspended until somebody
-takes it over.
+"""An endpoint gets only events that its owner may read; when the owner loses the rights it is suspended until
+another person becomes the owner.
 """
 
 import json
@@ -76,7 +76,7 @@ async def test_access_event_suspends_endpoint_without_other_events(
     assert answer.json()["suspended_reason"] == "its owner no longer has access"
 
 
-async def test_colleague_can_take_over_suspended_endpoint(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_colleague_can_take_over_a_suspended_endpoint(harness: WebhooksHarness, receiver: Receiver) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
     endpoint = await harness.endpoint(receiver.url, organisation_id=school, role="executor")
     await lose(harness, "locked_at = now()", "executor", school)
@@ -85,7 +85,7 @@ async def test_colleague_can_take_over_suspended_endpoint(harness: WebhooksHarne
     path = f"{ENDPOINTS}/{endpoint['id']}"
     test = await harness.app.client.post(f"{path}/test", headers=harness.headers("manager", school))
     assert (test.status_code, "suspended" in test.json()["detail"]) == (409, True)
-    # `webhooks:manage` is not enough: each event type needs its own right.
+    # `webhooks:manage` is not enough: each event type also needs its own right.
     refused = await harness.app.client.post(f"{path}/take-over", headers=harness.headers("operations"))
     assert (refused.status_code, "appeals:read" in refused.json()["detail"]) == (403, True)
     taken = await harness.app.client.post(f"{path}/take-over", headers=harness.headers("manager", school))
@@ -113,7 +113,7 @@ async def test_right_to_manage_webhooks_does_not_give_citizens_texts(
     assert (
         await harness.app.client.post(ENDPOINTS, json=body | {"event_types": ["page.changed"]}, headers=headers)
     ).status_code == 201
-    # Nor by changing the URL of a colleague's endpoint, nor by reading its deliveries.
+    # Changing the URL of a colleague's endpoint and reading its deliveries are refused too.
     theirs = await harness.endpoint(receiver.url)
     turned = await harness.app.client.patch(
         f"{ENDPOINTS}/{theirs['id']}", json={"url": f"{receiver.url}?mine"}, headers=headers
@@ -126,7 +126,7 @@ async def test_right_to_manage_webhooks_does_not_give_citizens_texts(
     assert (one.status_code, one.json()["payload"]) == (200, None)
 
 
-async def test_changing_the_url_makes_the_caller_owner(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_change_of_the_url_makes_the_caller_the_owner(harness: WebhooksHarness, receiver: Receiver) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
     endpoint = await harness.endpoint(receiver.url, organisation_id=school, role="manager")
     turned = await harness.app.client.patch(

@@ -177,7 +177,7 @@ async def test_lists_are_filtered_and_paged(harness: WebhooksHarness, receiver: 
         ({"url": "http://127.0.0.1/", "event_types": ["appeal.opened"], "secret": "x"}, "/secret"),
     ],
 )
-async def test_invalid_endpoint_names_the_field(
+async def test_invalid_endpoint_is_refused_naming_the_field(
     harness: WebhooksHarness, body: dict[str, Any], pointer: str
 ) -> None:
     answer = await harness.app.client.post(ENDPOINTS, json=body, headers=harness.headers("moderator"))
@@ -215,7 +215,7 @@ async def test_http_url_is_refused_in_production(
     assert "https" in answer.json()["errors"][0]["detail"]
 
 
-async def test_routes_require_their_rights(harness: WebhooksHarness) -> None:
+async def test_routes_refuse_callers_without_their_rights(harness: WebhooksHarness) -> None:
     for path in (ENDPOINTS, "/api/v1/webhooks/deliveries", "/api/v1/webhooks/event-types", "/api/v1/events"):
         assert (await harness.app.client.get(path)).status_code == 401
         assert (await harness.app.client.get(path, headers=harness.headers("head"))).status_code == 403

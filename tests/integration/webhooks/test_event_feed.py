@@ -1,4 +1,4 @@
-"""The event feed: order, scope, filters, and a reader that misses nothing."""
+"""The event feed: order, scope, filters, and that a reader misses no event."""
 
 from typing import Any
 from uuid import UUID
@@ -106,7 +106,7 @@ async def test_pattern_that_names_a_type_without_its_right_is_refused(harness: W
         ({"type": "appeal.opened"}, "query/type"),
     ],
 )
-async def test_invalid_input_names_the_field(
+async def test_invalid_parameter_is_refused_naming_the_field(
     harness: WebhooksHarness, query: dict[str, str], pointer: str
 ) -> None:
     answer = await harness.app.client.get("/api/v1/events", params=query, headers=harness.headers("moderator"))
@@ -129,7 +129,7 @@ async def test_reader_whose_events_were_purged_gets_410_with_next_position(harne
         assert [event["position"] for event in (await read(harness, after=after))["items"]] == ["0.4", "0.5"]
 
 
-async def test_repeated_types_parameter_is_combined(harness: WebhooksHarness) -> None:
+async def test_repeated_types_parameters_are_combined(harness: WebhooksHarness) -> None:
     for kind in ("appeal.opened", "appeal.answered", "appeal.closed"):
         await harness.emit(kind)
     page = await read(harness, types=["appeal.opened", "appeal.answered"])
@@ -146,7 +146,7 @@ async def test_misspelt_type_is_refused_and_named(harness: WebhooksHarness) -> N
     assert "appeal.opened, appeal.message_added" in answer.json()["detail"]
 
 
-async def test_reader_that_starts_now_gets_all_later_events(harness: WebhooksHarness) -> None:
+async def test_reader_that_starts_after_now_gets_all_later_events(harness: WebhooksHarness) -> None:
     await harness.emit()
     now = await read(harness, after="now")
     assert now == {"items": [], "next_after": "0.1"}

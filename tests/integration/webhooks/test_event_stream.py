@@ -1,4 +1,4 @@
-"""The event stream: nothing is lost or comes twice, each caller gets only what they may see, how a stream ends."""
+"""The event stream: each event arrives once and only for callers who may see it; ends and limits of streams."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ class Streams:
         subject = self.harness.subject(role, organisation_id)
         signed = self.harness.app.token(role, organisation_id, subject=subject, **token)
         headers = {"Authorization": f"Bearer {signed}"}
-        await self.ticket(headers)  # the test client stores the access of whoever changes something
+        await self.ticket(headers)  # the test client registers the access of the caller of a change
         return headers
 
     async def ticket(self, headers: dict[str, str]) -> str:
@@ -151,7 +151,7 @@ async def test_only_events_that_the_caller_may_see_arrive(running: Streams) -> N
         "above": await running.signed_in("manager", department, include_subordinates=True),
         "narrow": await running.signed_in("analyst", scope="events:read registry:read"),
     }
-    # The last of each shows that nothing else came before it.
+    # Each stream's last event arrives, so no other event came before it.
     expected = {
         "centre": numbers(1, 5),
         "school": ["0.1", "0.4"],
@@ -175,7 +175,7 @@ async def test_only_events_that_the_caller_may_see_arrive(running: Streams) -> N
             assert found == expected
 
 
-async def test_organisation_that_is_new_below_the_callers_is_included_at_once(running: Streams) -> None:
+async def test_new_subordinate_organisation_is_included_at_once(running: Streams) -> None:
     department = await insert_organisation(running.harness.test_database, name="Управление")
     headers = await running.signed_in("manager", department, include_subordinates=True)
     async with open_stream(running.http, running.base, headers) as stream:
@@ -216,14 +216,14 @@ async def test_types_and_appeal_are_filtered(running: Streams) -> None:
         ({"appeal_id": "1"}, {}, 422, "query/appeal_id"),
     ],
 )
-async def test_invalid_input_names_the_field(
+async def test_invalid_parameter_is_refused_naming_the_field(
     running: Streams, query: dict[str, str], headers: dict[str, str], status: int, pointer: str
 ) -> None:
     found, problem = await running.refused(await running.signed_in("moderator") | headers, **query)
     assert (found, [error["pointer"] for error in problem["errors"]]) == (status, [pointer])
 
 
-async def test_last_event_id_cannot_be_now_and_the_answer_does_not_say_so(running: Streams) -> None:
+async def test_last_event_id_now_is_refused_and_not_offered_by_the_error(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     status, problem = await running.refused(headers | {"Last-Event-ID": "now"})
     assert (status, problem["errors"][0]["detail"]) == (422, "Expected the `id` of a message")
@@ -237,13 +237,13 @@ async def test_reader_continues_after_its_last_event(running: Streams) -> None:
     for _ in range(3):
         await running.harness.emit()
     again = headers | {"Last-Event-ID": str(stream.last_id)}
-    # The browser sends the address of the first connection again.
+    # On reconnecting the browser repeats the first URL, here with `after=0`.
     async with open_stream(running.http, running.base, again, after="0") as stream:
         await running.harness.emit()
         assert positions(await stream.events(4)) == numbers(2, 5)
 
 
-async def test_position_beyond_the_end_stops_nobody(running: Streams) -> None:
+async def test_reader_from_beyond_the_last_position_does_not_delay_other_readers(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     await running.harness.emit()
     beyond = headers | {"Last-Event-ID": "2147483647.4294967295"}
@@ -258,7 +258,9 @@ async def test_position_beyond_the_end_stops_nobody(running: Streams) -> None:
         assert positions(await other.events(1)) == ["0.2"]
 
 
-async def test_gap_between_positions_is_passed(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reader_continues_across_a_gap_between_positions(
+    running: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(catch_up, "WINDOW", 2)
     headers = await running.signed_in("moderator")
     for _ in range(7):
@@ -269,7 +271,7 @@ async def test_gap_between_positions_is_passed(running: Streams, monkeypatch: py
         assert positions(await stream.events(4)) == ["0.1", "0.2", "0.6", "1.7"]
 
 
-async def test_reader_that_finds_the_tail_ahead_waits_before_it_reads_again(
+async def test_reader_behind_the_tail_waits_before_the_next_page(
     running: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "POLL_SECONDS", 60.0)
@@ -290,7 +292,7 @@ async def test_reader_that_finds_the_tail_ahead_waits_before_it_reads_again(
     assert pages == [0]
 
 
-async def test_reader_that_comes_back_soon_reads_no_page(
+async def test_reader_that_reconnects_soon_gets_kept_events_without_a_query(
     running: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pages: list[int] = []
@@ -312,7 +314,7 @@ async def test_reader_that_comes_back_soon_reads_no_page(
             async with open_stream(running.http, running.base, headers, after=after) as stream:
                 assert positions(await stream.events(len(found))) == found
         assert pages == []
-        # Who may see what is read again after a change of the organisation tree.
+        # A change of the organisation tree may change who may see kept events, so a page is read.
         await running.harness.emit("organisation.changed")
         await first.events(1)
         async with open_stream(running.http, running.base, own, after="0.1") as stream:
@@ -320,7 +322,7 @@ async def test_reader_that_comes_back_soon_reads_no_page(
     assert pages == [1]
 
 
-async def test_reader_with_a_small_buffer_reads_pages_instead_of_recent_events(
+async def test_reader_with_a_small_buffer_reads_pages_instead_of_kept_events(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with streams(database, keys_dir, stream_buffer_events="3") as running:
@@ -333,7 +335,9 @@ async def test_reader_with_a_small_buffer_reads_pages_instead_of_recent_events(
                 assert positions(await second.events(7)) == numbers(2, 8)
 
 
-async def test_heartbeat_moves_a_reader_on_that_sees_nothing(database: TestDatabase, keys_dir: Path) -> None:
+async def test_heartbeat_advances_the_position_of_a_reader_without_visible_events(
+    database: TestDatabase, keys_dir: Path
+) -> None:
     async with streams(database, keys_dir, stream_heartbeat_seconds="0.02") as running:
         school = await insert_organisation(database, name="Школа")
         headers = await running.signed_in("executor", school)
@@ -344,7 +348,7 @@ async def test_heartbeat_moves_a_reader_on_that_sees_nothing(database: TestDatab
                 assert (message.event, message.comment) == ("", "heartbeat")
 
 
-async def test_ticket_opens_one_stream_on_whichever_instance(database: TestDatabase, keys_dir: Path) -> None:
+async def test_ticket_opens_one_stream_on_any_instance(database: TestDatabase, keys_dir: Path) -> None:
     async with streams(database, keys_dir, "all") as one, streams(database, keys_dir) as other:
         school = await insert_organisation(database, name="Школа")
         headers = await one.signed_in("executor", school)
@@ -398,7 +402,7 @@ async def test_refusal_by_a_limit_leaves_the_ticket_unused(database: TestDatabas
             pass
 
 
-async def test_ticket_ends_with_the_token_it_was_made_for(
+async def test_ticket_expires_with_the_token_it_was_issued_for(
     running: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However slow the machine is, the token of the request itself is accepted.
@@ -416,7 +420,7 @@ async def test_ticket_needs_the_right_to_read_events(running: Streams) -> None:
         assert answer.status_code == 403
 
 
-async def test_position_whose_events_were_deleted_gets_a_clear_answer(running: Streams) -> None:
+async def test_position_with_purged_events_gets_410_with_the_next_position(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     for _ in range(5):
         await running.harness.emit()
@@ -484,7 +488,7 @@ async def test_reader_who_loses_access_while_catching_up_gets_no_further_page(
     assert (positions(got), ended.data["reason"]) == (["0.0", "0.1"], "access_changed")
 
 
-async def test_stream_that_fails_is_not_counted_as_closed_by_its_client(
+async def test_failed_stream_is_not_counted_as_closed_by_its_client(
     unchecked: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:
@@ -530,7 +534,9 @@ async def test_stream_of_an_ended_session_ends_without_an_event(
             assert (await stream.ended())["reason"] == "access_changed"
 
 
-async def test_caller_and_process_have_a_limit_of_streams(database: TestDatabase, keys_dir: Path) -> None:
+async def test_streams_beyond_the_limit_of_a_caller_or_process_are_refused(
+    database: TestDatabase, keys_dir: Path
+) -> None:
     async with streams(database, keys_dir, stream_per_caller="1", stream_per_process="2") as running:
         first, second, third = [await running.signed_in(role) for role in ("moderator", "analyst", "auditor")]
         async with open_stream(running.http, running.base, first):
@@ -544,7 +550,7 @@ async def test_caller_and_process_have_a_limit_of_streams(database: TestDatabase
             pass
 
 
-async def test_parallel_requests_cannot_pass_the_limits_together(database: TestDatabase, keys_dir: Path) -> None:
+async def test_parallel_requests_cannot_exceed_the_limits(database: TestDatabase, keys_dir: Path) -> None:
     async with streams(database, keys_dir, stream_per_caller="2", stream_per_process="3") as running:
         first, second = [await running.signed_in(role) for role in ("moderator", "analyst")]
         url = f"{running.base}/api/v1/stream"
@@ -555,14 +561,14 @@ async def test_parallel_requests_cannot_pass_the_limits_together(database: TestD
         for response in found:
             response.close()
         await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
-        # Each way out frees the slot: a refused type, a position that was deleted, an end before the first query.
+        # Each early end frees its slot: a refused type, a deleted position, an end before the first query.
         for query in ({"type": "person.changed"}, {"type": "x"}, {"after": "x"}, {"appeal_id": "x"}):
             await running.refused(first, **query)
         assert not running.live._open
         assert not running.live._by_caller
 
 
-async def test_request_that_waits_too_long_for_others_reads_is_refused(
+async def test_request_that_waits_too_long_for_a_database_read_is_refused(
     running: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_api, "READ_WAIT_SECONDS", 0.0)
@@ -593,7 +599,7 @@ async def test_shutdown_ends_streams_and_refuses_new_ones(running: Streams) -> N
 
 @dataclass
 class Connection:
-    """An ASGI connection whose reader takes messages only while the gate is open."""
+    """An ASGI connection whose client receives messages only while the gate is open."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     sent: list[bytes] = field(default_factory=list)
@@ -631,13 +637,13 @@ def begin(running: Streams, connection: Connection, after: int = 0, capacity: in
 
 @pytest.fixture
 async def unchecked(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Streams]:
-    """Streams without heartbeats whose callers are seldom checked again."""
+    """Streams without heartbeats whose callers' access is rarely checked again."""
     async with streams(database, keys_dir, stream_recheck_seconds="300", stream_heartbeat_seconds="60") as found:
         await found.signed_in("moderator")
         yield found
 
 
-async def test_slow_reader_is_cut_off_and_delays_nobody(unchecked: Streams) -> None:
+async def test_slow_reader_is_disconnected_and_does_not_delay_others(unchecked: Streams) -> None:
     running, slow, quick = unchecked, Connection(), Connection()
     for each in (slow, quick):
         each.gate.set()
@@ -654,7 +660,7 @@ async def test_slow_reader_is_cut_off_and_delays_nobody(unchecked: Streams) -> N
     *got, ended = slow.messages
     assert (ended.event, ended.data["reason"], slow.complete) == ("stream.ended", "too_slow", True)
     assert positions(got) == numbers(0, len(got) - 1)
-    # It loses nothing when it comes back.
+    # It misses no event when it connects again.
     again = Connection()
     again.gate.set()
     streams_.append(begin(running, again, after=len(got) - 1))
@@ -664,7 +670,7 @@ async def test_slow_reader_is_cut_off_and_delays_nobody(unchecked: Streams) -> N
     await asyncio.gather(*streams_, return_exceptions=True)
 
 
-async def test_reader_that_takes_nothing_is_cut_off(database: TestDatabase, keys_dir: Path) -> None:
+async def test_reader_that_receives_nothing_is_disconnected(database: TestDatabase, keys_dir: Path) -> None:
     async with streams(database, keys_dir, stream_send_timeout_seconds="0.02") as running:
         await running.signed_in("moderator")
         stuck = Connection()
@@ -679,7 +685,7 @@ async def test_reader_that_takes_nothing_is_cut_off(database: TestDatabase, keys
         assert not running.live._open
 
 
-async def test_connection_of_a_reader_that_takes_nothing_is_freed(
+async def test_connection_of_a_reader_that_receives_nothing_is_freed(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 600)

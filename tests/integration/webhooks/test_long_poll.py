@@ -57,7 +57,7 @@ def _types(answer: Answer) -> list[str]:
     return [event["type"] for event in answer[1]["items"]]
 
 
-async def test_present_event_is_answered_at_once(running: Streams) -> None:
+async def test_existing_event_is_returned_at_once(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     await running.harness.emit("appeal.opened")
     answer = await _poll(running, headers, after="0")
@@ -65,7 +65,7 @@ async def test_present_event_is_answered_at_once(running: Streams) -> None:
     assert not running.live._open
 
 
-async def test_waiting_request_gets_the_event_that_comes(running: Streams) -> None:
+async def test_waiting_request_returns_with_the_next_event(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     await running.harness.emit("appeal.opened")
     async with _poll_that_waits(running, headers, after="0.1") as poll:
@@ -78,7 +78,7 @@ async def test_waiting_request_gets_the_event_that_comes(running: Streams) -> No
     assert not _waiting(running)
 
 
-async def test_events_of_others_and_other_types_wake_nobody(running: Streams) -> None:
+async def test_invisible_events_and_events_of_other_types_do_not_end_the_wait(running: Streams) -> None:
     school = await insert_organisation(running.harness.test_database, name="Школа")
     clinic = await insert_organisation(running.harness.test_database, name="Больница")
     headers = await running.signed_in("executor", school)
@@ -108,12 +108,12 @@ async def test_event_between_read_and_wait_is_not_missed(
     assert reads == 2
 
 
-async def test_time_without_events_ends_with_no_items(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_wait_without_events_returns_no_items(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = await running.signed_in("moderator")
     school = await insert_organisation(running.harness.test_database, name="Школа")
     staff = await running.signed_in("executor", school)
     await running.harness.emit("appeal.opened")
-    # The clock of the wait: the time is over when it looks again.
+    # The wait starts at 0 s, is almost over at 24.99 s, and is over at the next check.
     moments = iter([0.0, 24.99])
     monkeypatch.setattr(long_poll, "monotonic", lambda: next(moments, 100.0))
     answer = await _poll(running, staff, after="0")
@@ -121,7 +121,7 @@ async def test_time_without_events_ends_with_no_items(running: Streams, monkeypa
     assert _types(await _poll(running, headers, after="0")) == ["appeal.opened"]
 
 
-async def test_position_beyond_the_end_waits_too(running: Streams) -> None:
+async def test_request_from_beyond_the_last_position_waits(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     async with _poll_that_waits(running, headers, after="0.1") as poll:
         await running.harness.emit("appeal.opened")
@@ -136,7 +136,7 @@ async def test_number_of_waiting_requests_is_limited(database: TestDatabase, key
             status, problem, headers = await _poll(running, first)
             assert (status, problem["type"]) == (429, "/problems/too-many-requests")
             assert headers["Retry-After"] == str(live_stream.RETRY_AFTER_SECONDS)
-            # A request that does not wait is no stream.
+            # A request that does not wait does not count towards the limit.
             assert (await _poll(running, first, wait=0))[0] == 200
             async with _poll_that_waits(running, second):
                 status, problem, headers = await _poll(running, third)
@@ -153,7 +153,7 @@ async def test_caller_who_loses_access_while_waiting_is_refused(running: Streams
     assert (status, problem["type"]) == (401, "/problems/unauthenticated")
 
 
-async def test_shutdown_answers_waiting_requests(running: Streams) -> None:
+async def test_shutdown_ends_waiting_requests_with_a_response(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     async with _poll_that_waits(running, headers, after="now") as poll:
         running.harness.app.service.stop_api_parts()
@@ -161,12 +161,12 @@ async def test_shutdown_answers_waiting_requests(running: Streams) -> None:
 
 
 def test_gateway_waits_longer_than_a_request() -> None:
-    """Otherwise it answers 504 in the place of the service."""
+    """With a shorter timeout the gateway would respond with 504 before the service does."""
     (seconds,) = re.findall(r"responseHeaderTimeout: (\d+)s", GATEWAY.read_text(encoding="utf-8"))
     assert int(seconds) > long_poll.MAX_WAIT_SECONDS
 
 
 @pytest.mark.parametrize("wait", ["-1", "26", "soon"])
-async def test_wrong_wait_is_refused(running: Streams, wait: str) -> None:
+async def test_invalid_wait_is_refused(running: Streams, wait: str) -> None:
     status, problem, _ = await _poll(running, await running.signed_in("moderator"), wait=wait)
     assert (status, [error["pointer"] for error in problem["errors"]]) == (422, ["query/wait"])

@@ -1,4 +1,4 @@
-"""Notices as messages in a network: linked by a code, told once, and by e-mail where the network refuses them."""
+"""Notices as messages in a network: accounts linked by a code, one message each, e-mail if the network refuses."""
 
 import json
 import re
@@ -43,14 +43,14 @@ BY_VK = {"assignment": "vk", "mention": "vk"}
 
 
 class Ingest:
-    """Stands for the client of ingest: takes publications, once by their id."""
+    """A stand-in for the client of ingest that keeps each publication once, by its id."""
 
     def __init__(self) -> None:
         self.answers: list[Exception] = []
         self.taken: dict[str, dict[str, Any]] = {}
 
     async def post(self, _callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Take a request, or raise the next of `answers`."""
+        """Keep the request, or raise the next error of `answers`."""
         assert path == "/internal/publications"
         PublicationRequest.model_validate_json(json.dumps(body))
         if self.answers:
@@ -60,7 +60,7 @@ class Ingest:
 
 
 class Messenger:
-    """A person of the office, the page of the centre, and the worker of messages."""
+    """The office with the page of the centre, the consumer of account events and the sender of messages."""
 
     def __init__(self, office: Office, page_id: UUID, centre: UUID) -> None:
         self.office, self.page_id, self.centre = office, page_id, centre
@@ -73,7 +73,7 @@ class Messenger:
     async def write(
         self, text: str, *, page_id: UUID | None = None, kind: str = "message", network: str = "vk"
     ) -> UUID:
-        """Write to the page as ingest stores it; return the message's id."""
+        """Insert a message to the page as ingest does and handle its event; return the id."""
         message_id = uuid4()
         connection = await self.office.harness.test_database.connect("ingest")
         await connection.execute(
@@ -88,7 +88,7 @@ class Messenger:
         return message_id
 
     async def event(self, event_type: str, subject_id: UUID, **data: Any) -> None:
-        """Let an event of ingest be handled."""
+        """Write an event of ingest and let the consumer handle it."""
         model = EVENT_MODELS[event_type]
         event = NewEvent(
             data=model.model_validate(dict(model.example) | data),
@@ -113,13 +113,13 @@ class Messenger:
         await self.run()
         (greeting,) = self.ingest.taken
         await self.published(UUID(greeting))
-        # The e-mail that tells of the link has a test of its own.
+        # Another test checks the e-mail about the link.
         await self.office.harness.sql("DELETE FROM notice_letters WHERE purpose = 'linked' AND channel = 'email'")
         self.ingest.taken.clear()
         return person, message_id
 
     async def run(self) -> None:
-        """Do what the worker does, until nothing is due."""
+        """Run the rounds of the worker until nothing is due."""
         database = self.office.harness.database
         while await write_due_messages(database, "https://api.example.ru") + await hand_over_due(
             database,
@@ -143,7 +143,7 @@ class Messenger:
         await self.event("publication.failed", uuid4(), reply_id=str(letter_id), failure=failure)
 
     async def assigned(self) -> UUID:
-        """Let the office get an appeal; return it."""
+        """Assign an appeal to the office; return its id."""
         appeal_id = await self.office.appeal()
         await self.office.emit("appeal.assigned", appeal_id)
         return appeal_id
@@ -191,7 +191,7 @@ async def test_code_links_the_account_from_which_it_is_written(messenger: Messen
 
 
 @pytest.mark.parametrize("where", ["another page", "another network", "comment"])
-async def test_code_that_others_may_have_read_ends(messenger: Messenger, where: str) -> None:
+async def test_code_written_where_others_can_read_it_is_invalidated(messenger: Messenger, where: str) -> None:
     person = await messenger.person()
     code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
     if where == "comment":
@@ -206,7 +206,7 @@ async def test_code_that_others_may_have_read_ends(messenger: Messenger, where: 
     assert (account["state"], account["code_expires_at"]) == ("pending", None)
 
 
-async def test_person_is_told_by_email_that_an_account_was_linked(messenger: Messenger, mail: MailServer) -> None:
+async def test_person_gets_an_email_that_an_account_was_linked(messenger: Messenger, mail: MailServer) -> None:
     for address, letters in (("anna@example.ru", 1), (None, 0)):
         person = await messenger.person(address=address)
         code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
@@ -218,7 +218,7 @@ async def test_person_is_told_by_email_that_an_account_was_linked(messenger: Mes
         mail.letters.clear()
 
 
-async def test_code_that_has_expired_links_nothing(messenger: Messenger, now: time_machine.Traveller) -> None:
+async def test_expired_code_links_no_account(messenger: Messenger, now: time_machine.Traveller) -> None:
     person = await messenger.person()
     code = (await person.change(0, ACCOUNTS, "POST", network="vk")).json()["code"]
     now.shift(timedelta(minutes=31))
@@ -227,7 +227,7 @@ async def test_code_that_has_expired_links_nothing(messenger: Messenger, now: ti
     assert [row["state"] for row in rows] == ["pending"]
 
 
-async def test_notice_is_told_once_in_the_conversation(
+async def test_notice_is_sent_once_to_the_conversation(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person, message_id = await messenger.linked()
@@ -273,7 +273,7 @@ async def test_message_waits_for_working_hours(messenger: Messenger, now: time_m
         ("job_dead_lettered", "linked", 0),
     ],
 )
-async def test_refused_message_is_told_by_email(
+async def test_notice_is_sent_by_email_if_the_network_refuses_the_message(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller, *, code: str, state: str, by_email: int
 ) -> None:
     person, _ = await messenger.linked()
@@ -292,14 +292,14 @@ async def test_refused_message_is_told_by_email(
     first, second = (await person.get("/api/v1/me/notices"))["items"][::-1]
     assert len(mail.letters) == by_email
     assert (first["channel"], first["status"]) == (("email", "sent") if by_email else ("vk", "failed"))
-    # What happened meanwhile goes by the channel that is left.
+    # Later notices go by the remaining channel.
     assert second["channel"] == ("email" if state == "ended" else "vk")
 
 
 @pytest.mark.parametrize(
     ("status", "state", "ended_reason"), [(422, "ended", "conversation_gone"), (403, "linked", None)]
 )
-async def test_message_that_ingest_refuses_is_told_by_email(
+async def test_notice_is_sent_by_email_if_ingest_refuses_the_message(
     messenger: Messenger,
     mail: MailServer,
     now: time_machine.Traveller,
@@ -329,7 +329,7 @@ async def test_message_that_ingest_refuses_is_told_by_email(
         (ServiceUnreachable("refused"), "too late", ("suppressed", "too_late")),
     ],
 )
-async def test_message_that_ingest_may_have_is_not_told_by_email(
+async def test_notice_is_not_sent_by_email_if_ingest_may_have_the_message(
     messenger: Messenger,
     now: time_machine.Traveller,
     *,
@@ -353,7 +353,7 @@ async def test_message_that_ingest_may_have_is_not_told_by_email(
     assert await messenger.office.outcomes() == [outcome]
 
 
-async def test_unlinked_account_gets_nothing(
+async def test_unlinked_account_gets_no_notices(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person, _ = await messenger.linked()
@@ -373,7 +373,7 @@ async def test_unlinked_account_gets_nothing(
     assert rows != []
 
 
-async def test_who_lost_access_is_not_told_by_message(messenger: Messenger, now: time_machine.Traveller) -> None:
+async def test_person_who_lost_access_gets_no_message(messenger: Messenger, now: time_machine.Traveller) -> None:
     person, _ = await messenger.linked()
     await messenger.assigned()
     await messenger.office.change("people", person.id, active=False)
@@ -383,7 +383,7 @@ async def test_who_lost_access_is_not_told_by_message(messenger: Messenger, now:
     assert await messenger.office.outcomes() == [("suppressed", "no_access")]
 
 
-async def test_person_locked_before_the_handover_is_not_told(
+async def test_person_locked_before_the_request_to_ingest_gets_no_message(
     messenger: Messenger, now: time_machine.Traveller
 ) -> None:
     person, _ = await messenger.linked()
@@ -398,7 +398,7 @@ async def test_person_locked_before_the_handover_is_not_told(
 
 
 class ThroughIngest:
-    """The client of ingest, whose requests reach its routes."""
+    """A client of ingest whose requests reach the real routes of ingest."""
 
     def __init__(self, ingest: ServiceUnderTest) -> None:
         self.answers: list[Exception] = []
@@ -412,7 +412,7 @@ class ThroughIngest:
         return found
 
 
-async def test_message_is_published_by_ingest_and_its_outcome_comes_back(office: Office, keys_dir: Path) -> None:
+async def test_message_is_published_by_ingest_and_its_outcome_is_recorded(office: Office, keys_dir: Path) -> None:
     harness = office.harness
     centre = await insert_organisation(harness.test_database, name="Центр управления регионом")
     messenger = Messenger(office, await insert_page(harness.test_database, centre), centre)

@@ -30,13 +30,13 @@ from tests.support.mail_server import MailServer
 
 
 async def told(office: Office, now: time_machine.Traveller) -> None:
-    """Write a due notice."""
+    """Create a notice and advance the clock until it is due."""
     await office.emit("appeal.assigned", await office.appeal())
     now.shift(timedelta(minutes=2))
 
 
 async def lapse(office: Office) -> None:
-    """Let all leases end, as after the death of a worker."""
+    """End all leases, as if their worker had died."""
     await office.harness.sql("UPDATE notice_letters SET leased_until = now() - interval '1 second'")
 
 
@@ -54,7 +54,7 @@ async def only_letter_of(office: Office, purpose: str) -> dict[str, Any]:
     return letter
 
 
-async def test_server_that_says_later_gets_the_same_letter_again(
+async def test_temporarily_refused_letter_is_sent_again_unchanged(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -89,7 +89,7 @@ async def test_retry_is_not_made_at_night(office: Office, mail: MailServer, now:
     assert len(mail.letters) == 1
 
 
-async def test_letter_that_is_put_off_before_days_off_is_told_after_them(
+async def test_letter_deferred_before_days_off_is_sent_after_them(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -104,7 +104,7 @@ async def test_letter_that_is_put_off_before_days_off_is_told_after_them(
     assert await office.outcomes() == [("sent", None)]
 
 
-async def test_urgent_notice_does_not_wait_for_others_of_its_letter(
+async def test_urgent_notice_is_retried_at_once_and_the_rest_of_its_letter_later(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person("manager")
@@ -123,7 +123,7 @@ async def test_urgent_notice_does_not_wait_for_others_of_its_letter(
     assert await office.outcomes() == [("sent", None)] * 2
 
 
-async def test_letter_that_is_put_off_too_often_fails(
+async def test_letter_deferred_too_often_fails(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -131,13 +131,13 @@ async def test_letter_that_is_put_off_too_often_fails(
     mail.rcpt = ["450 4.2.0 later"] * (len(RETRY_DELAYS) + 1)
     for _ in range(len(RETRY_DELAYS) + 1):
         assert await office.send() == 1
-        # As if it were due: the delays add up to more than a working day.
+        # Make it due now: the delays together are longer than a working day.
         await office.harness.sql("UPDATE notice_letters SET next_attempt_at = $1", local("2026-03-03 10:00"))
     assert await office.outcomes() == [("failed", "undeliverable")]
     assert await office.send() == 0
 
 
-async def test_settled_notice_is_taken_out_of_a_letter_that_is_tried_again(
+async def test_obsolete_notice_is_removed_from_a_retried_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -155,7 +155,7 @@ async def test_settled_notice_is_taken_out_of_a_letter_that_is_tried_again(
     assert sorted(status for status, _ in await office.outcomes()) == ["sent", "suppressed"]
 
 
-async def test_letter_with_nothing_left_to_tell_is_cancelled(
+async def test_letter_whose_notices_are_all_obsolete_is_cancelled(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -170,7 +170,7 @@ async def test_letter_with_nothing_left_to_tell_is_cancelled(
     assert (await only_letter(office))["status"] == "cancelled"
 
 
-async def test_address_that_is_refused_again_and_again_gets_nothing_more(
+async def test_repeatedly_refused_address_gets_no_more_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
@@ -186,7 +186,7 @@ async def test_address_that_is_refused_again_and_again_gets_nothing_more(
     assert (await office.outcomes())[-1] == ("suppressed", "address_bounces")
 
 
-async def test_refused_text_is_not_the_fault_of_the_address(
+async def test_refused_text_does_not_count_as_a_bounce_of_the_address(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
@@ -198,7 +198,7 @@ async def test_refused_text_is_not_the_fault_of_the_address(
 
 
 @pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "554 policy"])
-async def test_mailbox_that_refuses_us_is_tried_later_and_stops_nobody_else(
+async def test_mailbox_that_refuses_the_sender_is_retried_and_blocks_no_other_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller, answer: str
 ) -> None:
     people = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
@@ -226,12 +226,12 @@ async def test_server_that_refuses_several_people_in_a_row_is_reported(
     with pytest.raises(DependencyUnavailable, match=r"5\.7"):
         office.state.check()
     now.shift(timedelta(minutes=2))
-    assert await office.send() == 1  # one letter tries it
+    assert await office.send() == 1  # a single letter tests whether the server accepts again
     office.state.check()
     assert await office.send() == MAX_REFUSALS - 1
 
 
-async def test_text_refused_for_a_reason_of_ours_is_tried_later(
+async def test_text_refused_because_of_the_sender_is_retried(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -245,7 +245,7 @@ async def test_text_refused_for_a_reason_of_ours_is_tried_later(
     assert len(mail.letters) == 1
 
 
-async def test_server_that_cuts_the_text_gets_one_letter_at_a_time(
+async def test_server_that_disconnects_during_the_text_gets_one_letter_at_a_time(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     for number in range(4):
@@ -265,7 +265,7 @@ async def test_server_that_cuts_the_text_gets_one_letter_at_a_time(
     assert sorted(statuses) == ["failed", "failed", "sent", "sent"]
 
 
-async def test_letter_that_cannot_be_written_stops_nobody_else(
+async def test_letter_that_cannot_be_composed_blocks_no_other_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = await office.person(address="broken@example.ru")
@@ -287,7 +287,7 @@ async def test_letter_that_cannot_be_written_stops_nobody_else(
     assert attempts[broken] == 1
 
 
-async def test_outage_of_the_database_sends_no_text_and_blames_nobody(
+async def test_letter_waits_during_an_outage_of_the_database(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await office.person()
@@ -337,7 +337,7 @@ async def test_letter_whose_connection_broke_while_it_was_sent_is_not_sent_again
     assert len(mail.letters) == 1
 
 
-async def test_slow_server_counts_as_uncertain(
+async def test_letter_to_a_server_that_times_out_has_an_uncertain_outcome(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await office.person()
@@ -351,7 +351,7 @@ async def test_slow_server_counts_as_uncertain(
     assert await office.outcomes() == [("failed", "uncertain")]
 
 
-async def test_worker_killed_while_sending_leaves_a_letter_that_is_not_sent_again(
+async def test_letter_of_a_worker_killed_while_sending_is_not_sent_again(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -366,7 +366,7 @@ async def test_worker_killed_while_sending_leaves_a_letter_that_is_not_sent_agai
     assert mail.letters == []
 
 
-async def test_stopped_worker_finishes_the_letter_that_it_sends(
+async def test_stopping_worker_finishes_the_letter_being_sent(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -382,7 +382,7 @@ async def test_stopped_worker_finishes_the_letter_that_it_sends(
     assert await office.outcomes() == [("sent", None)]
 
 
-async def test_worker_killed_before_it_sends_leaves_the_letter_to_another(
+async def test_letter_of_a_worker_killed_before_sending_is_sent_by_another(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -397,7 +397,7 @@ async def test_worker_killed_before_it_sends_leaves_the_letter_to_another(
 
 
 @pytest.mark.parametrize("change", ["address", "active", "locked"])
-async def test_letter_is_not_begun_for_a_former_address_or_a_person_without_access(
+async def test_letter_is_not_sent_to_a_former_address_or_a_person_without_access(
     office: Office, mail: MailServer, now: time_machine.Traveller, change: str
 ) -> None:
     person_id = await office.person()
@@ -412,7 +412,7 @@ async def test_letter_is_not_begun_for_a_former_address_or_a_person_without_acce
     assert await office.outcomes() == [("waiting", None)]
 
 
-async def test_kind_that_this_version_does_not_know_stops_nobody_else(
+async def test_notice_of_an_unknown_kind_blocks_no_other_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     newer, _ = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
@@ -441,7 +441,7 @@ async def test_enhanced_code_decides_whether_a_letter_is_too_large(
     assert (await office.settings_of(person_id)).bounces == 0
 
 
-async def test_released_letter_is_sent_without_waiting(
+async def test_released_letter_is_sent_at_once(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -473,14 +473,14 @@ async def test_two_workers_at_once_send_each_notice_once(
     assert await office.outcomes() == [("sent", None)] * 36
 
 
-async def test_letter_that_comes_back_fails_its_notices(
+async def test_bounced_letter_fails_its_notices(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
     await told(office, now)
     await office.send()
     letter_id: UUID = (await only_letter(office))["id"]
-    for known in (True, False):  # a report that comes twice counts once
+    for known in (True, False):  # a bounce report received twice counts once
         async with office.harness.database.write() as session:
             assert await outcomes.record_bounce(session, letter_id, "5.1.1") is known
     assert await office.outcomes() == [("failed", "bounced")]
@@ -488,7 +488,7 @@ async def test_letter_that_comes_back_fails_its_notices(
     assert (await only_letter(office))["smtp_status"] == "5.1.1"
 
 
-async def test_letter_of_a_former_address_that_comes_back_does_not_blame_the_new_one(
+async def test_bounce_of_a_former_address_does_not_count_for_the_new_address(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
@@ -512,7 +512,7 @@ def test_returned_letter_waits_for_the_database(monkeypatch: pytest.MonkeyPatch)
     assert result.exit_code == os.EX_TEMPFAIL
 
 
-async def test_command_takes_a_returned_letter(
+async def test_command_records_a_returned_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -528,7 +528,7 @@ async def test_command_takes_a_returned_letter(
     assert await office.harness.sql("SELECT FROM audit WHERE subject_id = $1", str(UUID(int=5))) == []
 
 
-async def test_many_notices_of_a_person_are_told_in_several_letters(
+async def test_many_notices_of_a_person_are_sent_in_several_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.webhooks.notices.claims.MAX_NOTICES", 2)
@@ -540,7 +540,7 @@ async def test_many_notices_of_a_person_are_told_in_several_letters(
     assert await office.outcomes() == [("sent", None)] * 3
 
 
-async def test_notice_that_cannot_be_read_stops_nobody_else(
+async def test_unreadable_notice_blocks_no_other_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     broken, other = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
@@ -595,7 +595,7 @@ async def test_settings_of_people_who_left_are_purged(office: Office, now: time_
         assert {row["person_id"] for row in rows} == kept
 
 
-async def test_waiting_notices_are_listed_only_once_e_mail_is_switched_off(
+async def test_waiting_notices_are_suppressed_when_email_is_switched_off(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()

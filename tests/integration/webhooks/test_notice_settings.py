@@ -1,4 +1,4 @@
-"""Choosing how to be told: kinds, addresses and their confirmation, unsubscribing, lists."""
+"""Notice settings: kinds, addresses and their confirmation, unsubscribing, lists."""
 
 import re
 from datetime import timedelta
@@ -58,7 +58,7 @@ async def test_person_who_chose_nothing_has_the_defaults(office: Office) -> None
     assert found["choices"]["warning"] == "digest"
 
 
-async def test_choices_are_changed_one_by_one_and_no_change_is_lost(office: Office) -> None:
+async def test_choices_change_one_at_a_time_and_a_stale_version_is_refused(office: Office) -> None:
     person = Person(office, await office.person(address=None))
     first = await person.change(0, choices={"mention": "never"})
     assert (first.status_code, first.headers["ETag"]) == (200, '"1"')
@@ -95,7 +95,7 @@ async def test_address_gets_letters_only_after_its_owner_confirmed_it(
     assert await office.send() == 1
 
 
-async def test_link_of_a_former_address_confirms_nothing(
+async def test_link_of_a_former_address_does_not_confirm_the_new_one(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person = Person(office, await office.person(address=None))
@@ -107,7 +107,7 @@ async def test_link_of_a_former_address_confirms_nothing(
     assert (await person.get())["address_state"] == "unconfirmed"
 
 
-async def test_only_the_link_to_the_last_address_is_sent(office: Office, mail: MailServer) -> None:
+async def test_confirmation_link_is_sent_only_to_the_last_address(office: Office, mail: MailServer) -> None:
     person = Person(office, await office.person(address=None))
     await person.change(0, address="old@example.ru")
     await person.change(1, address="new@example.ru")
@@ -115,7 +115,7 @@ async def test_only_the_link_to_the_last_address_is_sent(office: Office, mail: M
     assert [letter.recipient for letter in mail.letters] == ["new@example.ru"]
 
 
-async def test_links_of_a_day_are_limited(office: Office) -> None:
+async def test_confirmation_links_per_day_are_limited(office: Office) -> None:
     person = Person(office, await office.person(address=None))
     for number in range(MAX_CONFIRMATIONS_PER_DAY):
         assert (await person.change(number, address=f"a{number}@example.ru")).status_code == 200
@@ -124,7 +124,9 @@ async def test_links_of_a_day_are_limited(office: Office) -> None:
     assert "Retry-After" in refused.headers
 
 
-async def test_links_of_a_day_to_one_mailbox_are_limited(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_confirmation_links_per_day_to_one_mailbox_are_limited(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.webhooks.notices.preferences.MAX_CONFIRMATIONS_PER_ADDRESS", 2)
     answers = []
     for address in ("Victim@example.ru", "victim@example.ru", "victim@example.ru", "other@example.ru"):
@@ -142,7 +144,7 @@ async def test_addresses_are_encrypted_with_a_new_key(office: Office) -> None:
     assert preferences.address_of(await office.settings_of(person_id), SecretStr(newest)) == "sadik5@example.ru"
 
 
-async def test_refused_link_stops_the_address(
+async def test_address_that_refuses_the_confirmation_link_is_bouncing(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person = Person(office, await office.person(address=None))
@@ -172,7 +174,7 @@ async def test_manager_sets_the_address_of_colleagues_only(office: Office) -> No
 
 
 @pytest.mark.parametrize("replacement", ["thief@example.ru", None])
-async def test_address_that_somebody_else_replaced_is_told(
+async def test_address_replaced_by_a_manager_gets_a_letter_about_it(
     office: Office, mail: MailServer, replacement: str | None
 ) -> None:
     manager = Person(office, await office.person("manager", address=None), "manager")
@@ -186,7 +188,7 @@ async def test_address_that_somebody_else_replaced_is_told(
     assert await office.send() == 0
 
 
-async def test_address_that_its_owner_replaced_is_not_told(office: Office, mail: MailServer) -> None:
+async def test_address_replaced_by_its_owner_gets_no_letter_about_it(office: Office, mail: MailServer) -> None:
     person = Person(office, await office.person())
     await person.change(1, address="new@example.ru")
     await office.send()
@@ -201,7 +203,7 @@ async def test_address_is_stored_encrypted(office: Office) -> None:
     assert "sadik5" not in row["row"] + "".join(found["row"] or "" for found in audit)
 
 
-async def test_one_click_ends_the_kinds_of_the_letter(
+async def test_one_click_unsubscribes_from_the_kinds_of_the_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
@@ -234,7 +236,7 @@ async def test_one_click_ends_the_kinds_of_the_letter(
 
 @pytest.mark.parametrize("path", ["unsubscription", "confirmation"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_damaged_link_is_not_found(office: Office, path: str, method: str) -> None:
+async def test_damaged_link_gets_404(office: Office, path: str, method: str) -> None:
     answer = await office.harness.app.client.request(method, f"/api/v1/notices/{path}", params={"token": "AAAA"})
     assert answer.status_code == 404
 

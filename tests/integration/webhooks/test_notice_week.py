@@ -1,7 +1,7 @@
 """A made-up week of a region's organisations in virtual time.
 
-Nobody is told twice or at night, each assignment of a small body is told within 10 minutes of working time, and
-digests add up.
+No notice is sent twice or at night, each assignment of a small organisation is sent within 10 minutes of working
+time, and digests contain all their notices.
 """
 
 import json
@@ -44,7 +44,7 @@ SHOP_HOURS = WorkingCalendar(MOSCOW, dict.fromkeys(range(2, 7), ((time(10), time
 
 @dataclass(frozen=True)
 class Body:
-    """An organisation of the week; a small one has one person, who is told at once."""
+    """An organisation of the week; a small one has one person, who chose notices at once."""
 
     id: UUID
     calendar: WorkingCalendar
@@ -64,7 +64,7 @@ class Happening:
 
 
 @pytest.mark.long
-async def test_week_of_all_organisations(office: Office, mail: MailServer) -> None:
+async def test_notices_of_a_week_are_sent_once_in_working_time(office: Office, mail: MailServer) -> None:
     seeded = random.Random(20260302)
     with time_machine.travel(MONDAY, tick=False) as virtual:
         bodies = await _bodies(office, seeded)
@@ -76,14 +76,14 @@ async def test_week_of_all_organisations(office: Office, mail: MailServer) -> No
             by_step.setdefault(found.step, []).append(found)
         sender = office.sender()
         sender._settings = office.settings.model_copy(update={"smtp_connections": 8})
-        for step in range(STEPS + 3 * 24 * 6):  # until all who begin on Tuesday were told of Sunday
+        for step in range(STEPS + 3 * 24 * 6):  # until all got Sunday's notices, on Tuesday at the latest
             virtual.move_to(MONDAY + step * STEP)
             await _emit(office, by_step.get(step, []))
-            # A day after it began, an appeal may be answered.
+            # Some appeals are answered a day after they began.
             ended = {found.appeal_id for found in by_step.get(step - 24 * 6, [])} & answered
             if ended:
                 await office.harness.sql("UPDATE appeals SET status = 'answered' WHERE id = ANY($1)", list(ended))
-            if step % 100 == 0:  # the same events come again, as after a restored backup
+            if step % 100 == 0:  # handle the same events again, as after restoring a backup
                 async with office.harness.database.write() as session:
                     await record_notices(session, await _some_events(office, seeded))
                 await office.harness.sql("ANALYZE")
@@ -96,7 +96,7 @@ async def test_week_of_all_organisations(office: Office, mail: MailServer) -> No
     letters = {letter["id"]: letter for letter in await office.letters()}
     by_person = {person: body for body in bodies for person in body.people}
 
-    # Nobody is told twice.
+    # No notice or letter is sent twice.
     keys = Counter((notice["event_id"], notice["person_id"], notice["kind"]) for notice in notices)
     assert max(keys.values()) == 1
     received = Counter(UUID(hex=letter.message["Message-ID"][1:33]) for letter in mail.letters)
@@ -104,11 +104,11 @@ async def test_week_of_all_organisations(office: Office, mail: MailServer) -> No
     assert received.keys() == letters.keys()
     assert {letter["status"] for letter in letters.values()} == {"sent"}
 
-    # Nobody is told at night.
+    # No letter is sent outside working time.
     for row in letters.values():
         assert is_working_moment(by_person[row["person_id"]].calendar, row["sent_at"]), row
 
-    # Digests add up: a letter shows as many notices as have it.
+    # Each letter shows exactly the notices that refer to it.
     told = Counter(notice["letter_id"] for notice in notices if notice["status"] == "sent")
     for letter in mail.letters:
         shown = letter.body("html").count("Открыть обращение")
@@ -117,7 +117,7 @@ async def test_week_of_all_organisations(office: Office, mail: MailServer) -> No
     assert {notice["status"] for notice in notices} == {"sent", "suppressed"}
     assert {notice["reason"] for notice in notices} == {None, "settled"}
 
-    # Each assignment of a small body is told within 10 minutes of its working time.
+    # Each assignment of a small organisation is sent within 10 minutes of its working time.
     delays = []
     for notice in notices:
         body = by_person[notice["person_id"]]
@@ -129,7 +129,7 @@ async def test_week_of_all_organisations(office: Office, mail: MailServer) -> No
         delays.append(working_time_between(body.calendar, notice["occurred_at"], notice["sent_at"]))
     assert max(delays) <= timedelta(minutes=10)
     assert len(delays) > NOTICE_ORGANISATIONS
-    # How close it was: shown with `-s`.
+    # The longest delays, for `pytest -s`.
     sys.stdout.write(
         f"{len(notices)} notices, {len(letters)} letters, the largest with {max(told.values())}; {len(delays)} "
         f"assignments of small bodies, the slowest told after {max(delays)} of working time\n"
@@ -188,7 +188,7 @@ async def _bodies(office: Office, seeded: random.Random) -> list[Body]:
 
 
 def _happenings(bodies: list[Body], seeded: random.Random) -> Iterator[Happening]:
-    """Yield what happens, at any hour of the week: assignments, for some a warning or an escalation."""
+    """Yield assignments at any hour of the week, some of them followed by a warning or an escalation."""
     for body in bodies:
         for _ in range(seeded.randint(1, 2) if body.is_small else seeded.randint(2, 6)):
             appeal_id, step = uuid4(), seeded.randrange(STEPS)
@@ -252,7 +252,7 @@ async def _some_events(office: Office, seeded: random.Random) -> list[Any]:
     return seeded.sample(events, min(len(events), 300))
 
 
-def test_calendars_of_the_week_do_not_work_at_night() -> None:
+def test_calendars_of_the_week_have_no_working_time_at_night() -> None:
     nights = [
         datetime(2026, 3, day, hour, tzinfo=OFFICE_HOURS.zone) for day in range(2, 9) for hour in range(2, 7)
     ]

@@ -1,4 +1,4 @@
-"""Notices of events: whom they concern, when they are told, and that nobody is told twice."""
+"""Notices of events: who gets them, when they are sent, and that nobody gets one twice."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ CLOCK: dict[str, Any] = {"clock": "first_response", "due_at": DUE}
 WARNING: dict[str, Any] = {**CLOCK, "share": 0.8, "left_seconds": 6480}
 
 
-async def test_assignment_is_told_to_those_who_answer(
+async def test_assignment_notifies_the_people_who_answer(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person("executor", address="executor@example.ru")
@@ -31,7 +31,7 @@ async def test_assignment_is_told_to_those_who_answer(
     )
     appeal_id = await office.appeal()
     await office.emit("appeal.assigned", appeal_id)
-    assert await office.send() == 0  # it waits for others to share the letter
+    assert await office.send() == 0  # the notice waits for a minute for more notices of the same letter
     now.shift(timedelta(seconds=60))
     assert await office.send() == 2
     assert {letter.recipient for letter in mail.letters} == {"executor@example.ru", "manager@example.ru"}
@@ -50,7 +50,7 @@ async def test_assignment_is_told_to_those_who_answer(
     assert await office.send() == 0
 
 
-async def test_person_who_gets_the_appeal_with_its_assignment_is_told_once(
+async def test_person_made_assignee_with_the_assignment_gets_one_notice(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     assignee = await office.person(address="first@example.ru")
@@ -59,7 +59,7 @@ async def test_person_who_gets_the_appeal_with_its_assignment_is_told_once(
     await office.harness.emit("appeal.assigned", office.organisation_id, subject_id=appeal_id)
     await office.harness.emit(
         "appeal.assignee_changed", office.organisation_id, subject_id=appeal_id, assignee_id=assignee
-    )  # at the same moment: one change
+    )  # written at the same moment: both events belong to one change
     await office.fan_out()
     now.shift(timedelta(minutes=2))
     await office.send()
@@ -68,7 +68,7 @@ async def test_person_who_gets_the_appeal_with_its_assignment_is_told_once(
     assert len(await office.notices()) == 1
 
 
-async def test_person_is_not_told_of_what_they_did(office: Office, now: time_machine.Traveller) -> None:
+async def test_person_gets_no_notice_of_their_own_action(office: Office, now: time_machine.Traveller) -> None:
     person = await office.person()
     appeal_id = await office.appeal(assignee_id=person)
     event: dict[str, Any] = {"assignee_id": person, "previous_assignee_id": None}
@@ -78,7 +78,7 @@ async def test_person_is_not_told_of_what_they_did(office: Office, now: time_mac
     assert await office.notices() == []
 
 
-async def test_events_find_the_people_whom_they_concern(office: Office, now: time_machine.Traveller) -> None:
+async def test_each_event_notifies_the_people_concerned(office: Office, now: time_machine.Traveller) -> None:
     executor, manager, approver = [await office.person(role) for role in ("executor", "manager", "approver")]
     moderator = await office.person("moderator")
     await office.person("operations")
@@ -118,7 +118,7 @@ async def test_events_find_the_people_whom_they_concern(office: Office, now: tim
     assert len(notices) == sum(len(people) for *_, people in expected) + 1
 
 
-async def test_event_that_comes_again_changes_nothing(office: Office, now: time_machine.Traveller) -> None:
+async def test_event_handled_again_creates_no_notices(office: Office, now: time_machine.Traveller) -> None:
     await office.person()
     await office.emit("appeal.assigned", await office.appeal())
     before = await office.notices()
@@ -141,7 +141,7 @@ async def test_notices_of_one_minute_share_a_letter(
     assert {notice["letter_id"] for notice in await office.notices()} == {(await office.letters())[0]["id"]}
 
 
-async def test_digest_of_the_next_working_morning_adds_up(
+async def test_digest_of_the_next_working_morning_has_all_notices(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person(assignment="digest")
@@ -158,7 +158,7 @@ async def test_digest_of_the_next_working_morning_adds_up(
     assert await office.outcomes() == [("sent", None)] * 5
 
 
-async def test_letter_tells_one_matter_once(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
+async def test_letter_has_each_matter_once(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
     person_id = await office.person()
     appeal_id = await office.appeal()
     for share in (0.5, 0.8):
@@ -177,7 +177,7 @@ async def test_letter_tells_one_matter_once(office: Office, mail: MailServer, no
     assert await office.outcomes() == [("suppressed", "settled"), ("sent", None)] * 2
 
 
-async def test_warning_of_a_deadline_before_the_digest_is_told_at_once(
+async def test_warning_of_a_deadline_before_the_digest_is_sent_at_once(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
@@ -189,7 +189,7 @@ async def test_warning_of_a_deadline_before_the_digest_is_told_at_once(
     assert "Подходит срок" in mail.letters[0].body()
 
 
-async def test_nobody_is_told_at_night(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
+async def test_no_notice_is_sent_at_night(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
     await office.person()
     now.move_to(local("2026-03-03 22:40"))
     await office.emit("appeal.assigned", await office.appeal())
@@ -209,7 +209,7 @@ async def test_backlog_of_a_stopped_worker_waits_for_the_morning(
     assert await office.send() == 1
 
 
-async def test_urgent_escalation_wakes_only_who_chose_so(
+async def test_urgent_escalation_at_night_is_sent_only_to_people_who_chose_it(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     awake = await office.person("manager", address="awake@example.ru")
@@ -233,7 +233,7 @@ async def test_urgent_escalation_wakes_only_who_chose_so(
         ("a@example.ru", AddressState.CONFIRMED, {"assignment": "never"}, "unsubscribed"),
     ],
 )
-async def test_who_cannot_or_does_not_want_to_be_told_has_a_row_with_the_reason(
+async def test_unsent_notice_has_a_row_with_the_reason(
     office: Office, address: str | None, state: AddressState, choices: dict[str, Any], reason: str
 ) -> None:
     await office.person(address=address, state=state, **choices)
@@ -241,7 +241,7 @@ async def test_who_cannot_or_does_not_want_to_be_told_has_a_row_with_the_reason(
     assert await office.outcomes() == [("suppressed", reason)]
 
 
-async def test_without_a_mail_server_notices_are_listed_only(
+async def test_notices_without_a_mail_server_are_stored_as_suppressed(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     off = office.settings.model_copy(update={"smtp_host": None})
@@ -251,7 +251,7 @@ async def test_without_a_mail_server_notices_are_listed_only(
     assert await office.outcomes() == [("suppressed", "email_off")]
 
 
-async def test_what_is_settled_before_the_letter_is_not_told(
+async def test_notice_that_is_obsolete_before_the_letter_is_not_sent(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     executor = await office.person("executor", address="e@example.ru")
@@ -274,7 +274,7 @@ async def test_what_is_settled_before_the_letter_is_not_told(
     assert mail.letters == []
 
 
-async def test_mention_is_told_to_who_may_read_the_note(
+async def test_mention_notifies_only_people_who_may_read_the_note(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person = await office.person()
@@ -293,7 +293,7 @@ async def test_mention_is_told_to_who_may_read_the_note(
     assert await office.outcomes() == [("sent", None), ("suppressed", "settled"), ("suppressed", "no_access")]
 
 
-async def test_mention_is_told_to_a_superior_who_may_read_the_note(
+async def test_mention_notifies_a_superior_who_may_read_the_note(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     superior = await Office.open(office.harness, 1, "Управление образования")
@@ -309,7 +309,7 @@ async def test_mention_is_told_to_a_superior_who_may_read_the_note(
     assert await office.outcomes() == [("sent", None)]
 
 
-async def test_who_may_not_see_the_appeal_any_more_is_not_told(
+async def test_person_who_lost_access_to_the_appeal_gets_no_notice(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     people = [await office.person(address=f"{name}@example.ru") for name in ("moved", "locked", "left")]
@@ -324,7 +324,9 @@ async def test_who_may_not_see_the_appeal_any_more_is_not_told(
     assert await office.outcomes() == [("suppressed", "no_access")] * 3
 
 
-async def test_organisation_that_lost_the_appeal_is_not_told(office: Office, now: time_machine.Traveller) -> None:
+async def test_organisation_that_lost_the_appeal_gets_no_notice(
+    office: Office, now: time_machine.Traveller
+) -> None:
     await office.person()
     other = await Office.open(office.harness, 1, "Школа")
     appeal_id = await office.appeal()
@@ -335,7 +337,9 @@ async def test_organisation_that_lost_the_appeal_is_not_told(office: Office, now
     assert await office.outcomes() == [("suppressed", "no_access")]
 
 
-async def test_notice_of_a_long_outage_is_not_told_days_later(office: Office, now: time_machine.Traveller) -> None:
+async def test_notice_delayed_for_days_by_an_outage_is_not_sent(
+    office: Office, now: time_machine.Traveller
+) -> None:
     await office.person()
     await office.emit("appeal.assigned", await office.appeal())
     now.shift(TOO_LATE_AFTER + timedelta(days=1))

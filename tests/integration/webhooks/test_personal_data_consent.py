@@ -1,4 +1,4 @@
-"""Citizens' texts in webhooks: masked by default, unmasked only for callers who may read them and ask for them."""
+"""Citizens' texts in webhooks: masked unless a caller with the right to read them requests unmasked texts."""
 
 from uuid import UUID, uuid4
 
@@ -123,7 +123,7 @@ async def test_asking_for_personal_data_without_rights_is_refused(
     # The centre sees a school's endpoint, but only the school may ask for unmasked texts.
     assert await changes(of_school, "moderator", personal_data=True) == 403
     assert await changes(of_school, "executor", school, personal_data=True) == 200
-    # A caller who may not read the texts may not redirect them either, but may mask them.
+    # A caller without the right to read the texts may not change their target, but may have them masked.
     assert await changes(of_school, "operations", url=f"{receiver.url}?other") == 403
     assert await changes(of_school, "operations", description="Иное") == 200
     assert await changes(of_school, "operations", personal_data=False) == 200

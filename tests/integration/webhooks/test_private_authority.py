@@ -66,12 +66,12 @@ async def test_webhook_is_delivered_to_a_receiver_of_the_regions_authority(
         await harness.deliver()
         [(headers, body)] = received
         standardwebhooks.Webhook(endpoint["secret"]).verify(body, headers)
-        # What reads an OIDC issuer, and the networks.
+        # The HTTP client that calls an OIDC issuer and the networks.
         async with app.service.http.get(url) as response:
             assert await response.json() == {"found": True}
 
 
-async def test_without_the_setting_the_certificate_is_not_trusted(
+async def test_certificate_of_the_region_is_not_trusted_without_the_setting(
     harness: WebhooksHarness, server_tls: ssl.SSLContext
 ) -> None:
     async with _receiver(server_tls) as (url, received):

@@ -1,4 +1,4 @@
-"""Replay: of all that failed, of a time, of one event; behind the endpoint's new events."""
+"""Replay of failed deliveries, of a period or of one event; new events of the endpoint go first."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -54,7 +54,7 @@ def numbers(receiver: Receiver) -> list[int]:
     return [request.json["data"]["number"] for request in receiver.received]
 
 
-async def test_all_that_failed_is_sent_again_with_the_same_ids(
+async def test_all_failed_deliveries_are_sent_again_with_the_same_ids(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)
@@ -112,7 +112,7 @@ async def test_all_events_include_those_never_sent_to_the_endpoint(
     await harness.fan_out()
     await harness.emit("appeal.opened", school, number=4)
     assert numbers(receiver) == [1]
-    # One is waiting, and one is not fanned out yet: both are sent anyway.
+    # One delivery is waiting and one event is not fanned out yet: the replay need not queue them.
     answer = await asks(harness, endpoint, "executor", school, what="all", since=LONG_AGO)
     assert (answer.status_code, answer.json()["queued"], answer.json()["has_more"]) == (202, 3, False)
     await harness.fan_out()
@@ -144,9 +144,7 @@ async def test_single_event_is_replayed_if_the_endpoint_may_receive_it(
         assert (answer.status_code, foreign in answer.json()["detail"]) == (404, True)
 
 
-async def test_new_events_keep_their_place_ahead_of_replayed_ones(
-    harness: WebhooksHarness, receiver: Receiver
-) -> None:
+async def test_new_events_are_delivered_before_replayed_ones(harness: WebhooksHarness, receiver: Receiver) -> None:
     for number in range(40):
         await harness.emit(number=number)
     await harness.fan_out()
@@ -159,12 +157,12 @@ async def test_new_events_keep_their_place_ahead_of_replayed_ones(
     assert (asked["queued"], datetime.fromisoformat(asked["last_due_at"])) == (40, at + timedelta(seconds=2))
     dispatcher = harness.dispatcher()
     with mock.patch("shared.clock.now", return_value=at + timedelta(seconds=1)):
-        # Twenty a second are due by now: the new event goes first, the others wait.
+        # 20 replayed deliveries a second become due; the new event goes first.
         [first] = await dispatcher.claim(1)
         assert first.payload["data"]["number"] == 100
         rest = await dispatcher.claim(100)
         assert sorted(claim.payload["data"]["number"] for claim in rest) == list(range(20))
-        # A second replay stands behind the first one.
+        # A second replay is due after the first one.
         again = await asks(harness, endpoint, what="event", event_id=str(first.event_id))
         assert again.json()["queued"] == 0
         await harness.sql("UPDATE webhook_deliveries SET status = 'failed' WHERE attempts > 0")
@@ -172,7 +170,7 @@ async def test_new_events_keep_their_place_ahead_of_replayed_ones(
     assert datetime.fromisoformat(later["last_due_at"]) == at + timedelta(seconds=2) + timedelta(seconds=21 / 20)
 
 
-async def test_long_time_is_replayed_in_parts(
+async def test_long_period_is_replayed_in_parts(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replays, "REPLAYED_AT_ONCE", 2)
@@ -200,7 +198,9 @@ async def test_long_time_is_replayed_in_parts(
     assert [(part["queued"], part["has_more"]) for part in failed] == [(2, True), (2, True), (1, False)]
 
 
-async def test_bounds_of_a_time_hold_for_events_out_of_order(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_bounds_of_a_period_hold_for_events_out_of_order(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     start = datetime.fromisoformat("2026-11-02T00:00:00+00:00")
     # A long transaction committed late: its event has a later position than newer ones.
     minutes = [-120, -90, 10, -30, 30, 0, 59, 60, 45, 100, 200]
@@ -211,7 +211,7 @@ async def test_bounds_of_a_time_hold_for_events_out_of_order(harness: WebhooksHa
         await harness.sql(
             "UPDATE events SET created_at = $1, position = position + $2 WHERE data->>'number' = $3",
             start + timedelta(minutes=minute),
-            # A new epoch begins with the fifth.
+            # From event 5 on the positions belong to a new epoch.
             1 << EPOCH_BITS if number >= 5 else 0,
             str(number),
         )
@@ -243,7 +243,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_request_that_does_not_fit_is_refused_naming_the_field(
+async def test_inconsistent_request_is_refused_naming_the_field(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)
@@ -253,7 +253,9 @@ async def test_request_that_does_not_fit_is_refused_naming_the_field(
         assert found == (422, [pointer]), body
 
 
-async def test_endpoint_that_may_not_receive_is_not_replayed(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_inactive_or_suspended_endpoint_is_not_replayed(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
     clinic = await insert_organisation(harness.test_database, name="Больница")
     endpoint = await harness.endpoint(receiver.url, organisation_id=school, role="executor")
@@ -285,7 +287,7 @@ async def test_repeated_request_replays_once(harness: WebhooksHarness, receiver:
     assert other.status_code == 422
 
 
-async def test_replay_waits_for_an_erasure_and_sends_no_erased_words(
+async def test_replay_waits_for_an_erasure_and_sends_no_erased_text(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
@@ -309,7 +311,7 @@ async def test_replay_waits_for_an_erasure_and_sends_no_erased_words(
     assert SAID not in str(await harness.sql("SELECT payload::text FROM webhook_deliveries"))
 
 
-async def test_text_of_an_appeal_that_another_organisation_has_now_is_left_out(
+async def test_text_of_an_appeal_now_assigned_to_another_organisation_is_omitted(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")

@@ -1,4 +1,4 @@
-"""The weekly report by e-mail: who gets it, once, with the PDF that the metrics service makes."""
+"""The weekly report by e-mail: each recipient gets it once, with the PDF from the metrics service."""
 
 import asyncio
 import io
@@ -39,14 +39,14 @@ WAIT = timedelta(seconds=1)
 
 
 async def announce(office: Office, week: str = WEEK) -> None:
-    """Write the event of a published report again, and make the notices that are missing."""
+    """Write the event of a published report again and create the missing notices."""
     found = Week.parse(week)
     await office.harness.emit("report.ready", week=week, first_day=found.monday, last_day=found.sunday)
     await office.fan_out()
 
 
 async def publish(office: Office, week: str = WEEK, **changes: Any) -> None:
-    """Write a published report with its event, as metrics does, and make its notices."""
+    """Insert a published report with its event, as metrics does, and create its notices."""
     found = Week.parse(week)
     days: dict[str, Any] = {"week": week, "first_day": found.monday, "last_day": found.sunday}
     document = sample_report(organisations=12).report.model_copy(update=days | changes)
@@ -63,7 +63,7 @@ async def publish(office: Office, week: str = WEEK, **changes: Any) -> None:
 
 
 def reads(office: Office, answer: bytes | Exception) -> list[str]:
-    """Let the PDF be this, or fail; return the list of weeks that are asked for."""
+    """Replace reads of the PDF by this result or error; return a list that gets the requested weeks."""
     asked: list[str] = []
 
     async def read(week: str, max_bytes: int) -> bytes:
@@ -77,7 +77,7 @@ def reads(office: Office, answer: bytes | Exception) -> list[str]:
 
 
 async def send(office: Office) -> int:
-    """Send what is due now in two rounds, the second with the PDF; return how many letters were tried."""
+    """Send due letters in two rounds, the second with the PDF; return the number of attempts."""
     count = await office.send()
     await pdf_read(office)
     return count + await office.send()
@@ -105,7 +105,7 @@ async def test_readers_of_reports_get_one_letter_with_the_pdf_in_the_morning(
     harness = office.harness
     for role in ("head", "analyst", "moderator", "auditor"):
         await office.person(role, address=f"{role}@example.ru")
-    # None of these: no right, no confirmed address, another choice.
+    # These get none: no right, no confirmed address, reports not chosen.
     for role in ("operations", "manager", "executor"):
         await office.person(role, address=f"{role}@example.ru")
     await office.person("head", address="unconfirmed@example.ru", state=AddressState.UNCONFIRMED)
@@ -122,7 +122,7 @@ async def test_readers_of_reports_get_one_letter_with_the_pdf_in_the_morning(
         monday.move_to(local("2026-11-23 08:55"))
         assert await office.send() == 0
         monday.move_to(MORNING)
-        assert await office.send() == 0  # it only lets the PDF be read
+        assert await office.send() == 0  # the first round only starts to read the PDF
         assert await office.letters() == []
         await asyncio.gather(send(office), send(office))
         assert await office.send() == 0
@@ -147,7 +147,7 @@ async def test_readers_of_reports_get_one_letter_with_the_pdf_in_the_morning(
     }
 
 
-async def test_report_that_is_announced_again_is_told_once(
+async def test_report_announced_again_is_sent_once(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     await office.person("head")
@@ -192,12 +192,12 @@ async def test_report_is_not_sent_twice_after_workers_were_killed(
     assert [notice["report_week"] for notice in uncertain] == ["2026-W48"] * 2
 
 
-async def test_of_missed_weeks_only_the_newest_is_told(
+async def test_only_the_newest_report_of_missed_weeks_is_sent(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     await office.person("head")
     monday.move_to(local("2026-11-25 11:00"))
-    # So much time lies between them that the older ones would be due before the newest exists.
+    # The older notices would be due before the newest report is published.
     for week in ("2026-W44", "2026-W45", "2026-W46", WEEK):
         await publish(office, week)
         monday.shift(timedelta(minutes=2))
@@ -210,7 +210,7 @@ async def test_of_missed_weeks_only_the_newest_is_told(
     assert await office.outcomes() == [("suppressed", "too_late")] * 3 + [("sent", None)]
 
 
-async def test_late_report_is_told_if_no_newer_one_is_published(
+async def test_late_report_is_sent_if_no_newer_report_is_published(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     await office.person("head")
@@ -223,7 +223,7 @@ async def test_late_report_is_told_if_no_newer_one_is_published(
     assert await office.outcomes() == [("sent", None)]
 
 
-async def test_report_that_waited_over_days_off_until_the_next_one_is_not_told(
+async def test_report_delayed_by_days_off_until_the_next_report_is_not_sent(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     await office.person("head")
@@ -236,7 +236,7 @@ async def test_report_that_waited_over_days_off_until_the_next_one_is_not_told(
     assert await office.outcomes() == [("suppressed", "too_late"), ("sent", None)]
 
 
-async def test_hostile_names_in_a_report_stay_in_their_place(
+async def test_hostile_names_in_a_report_are_escaped(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     await office.person("head")
@@ -255,7 +255,7 @@ async def test_hostile_names_in_a_report_stay_in_their_place(
     )
 
 
-async def test_one_click_ends_letters_with_reports(
+async def test_one_click_unsubscribes_from_letters_with_reports(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     person_id = await office.person("head")
@@ -313,7 +313,7 @@ async def test_reader_who_lost_the_right_by_the_morning_gets_no_letter(
     assert await office.outcomes() == [("suppressed", "no_access")]
 
 
-async def test_report_has_a_letter_of_its_own(
+async def test_report_is_sent_in_a_separate_letter(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     moderator = await office.person("moderator")
@@ -332,7 +332,7 @@ async def test_report_has_a_letter_of_its_own(
     assert (listed["report_week"], listed["appeal_id"], listed["appeal_number"]) == (WEEK, None, None)
 
 
-async def test_report_that_cannot_be_read_stops_no_other_letter(
+async def test_unreadable_report_blocks_no_other_letter(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     moderator = await office.person("moderator")
@@ -349,7 +349,7 @@ async def test_report_that_cannot_be_read_stops_no_other_letter(
     ("answer", "for_all"),
     [("552 5.3.4 Message too big", True), ("554 5.3.4 too big", True), ("550 5.2.3 too big for you", False)],
 )
-async def test_letter_refused_for_its_size_comes_again_without_the_pdf(
+async def test_letter_refused_for_its_size_is_sent_again_without_the_pdf(
     office: Office, mail: MailServer, monday: time_machine.Traveller, *, answer: str, for_all: bool
 ) -> None:
     await office.person("head")
@@ -369,7 +369,7 @@ async def test_letter_refused_for_its_size_comes_again_without_the_pdf(
     assert "больше, чем допускает почта" in first.body()
 
 
-async def test_server_that_tells_its_limit_gets_no_text_that_is_larger(
+async def test_letter_above_the_announced_limit_of_the_server_is_sent_without_the_pdf(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     mail.max_bytes = 50_000
@@ -386,7 +386,7 @@ async def test_server_that_tells_its_limit_gets_no_text_that_is_larger(
     assert attached(mail.letters[0].message) == []
 
 
-async def test_full_mailbox_takes_the_pdf_from_nobody_else(
+async def test_full_mailbox_does_not_remove_the_pdf_from_other_letters(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     for number in range(2):
@@ -404,7 +404,7 @@ async def test_full_mailbox_takes_the_pdf_from_nobody_else(
 
 
 @pytest.mark.parametrize(("status", "bounces"), [("5.3.4", 0), ("5.2.3", 0), ("5.2.2", 0), ("5.1.1", 1)])
-async def test_report_that_comes_back_for_its_size_does_not_blame_the_address(
+async def test_only_a_bounce_caused_by_the_address_counts_against_it(
     office: Office, mail: MailServer, monday: time_machine.Traveller, status: str, bounces: int
 ) -> None:
     person_id = await office.person("head")
@@ -418,7 +418,7 @@ async def test_report_that_comes_back_for_its_size_does_not_blame_the_address(
     assert (await office.settings_of(person_id)).bounces == bounces
 
 
-async def test_slow_metrics_holds_up_no_other_letter_and_no_probe(
+async def test_slow_metrics_service_delays_no_other_letter(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     answer = asyncio.Event()
@@ -428,7 +428,7 @@ async def test_slow_metrics_holds_up_no_other_letter_and_no_probe(
         return PDF
 
     office.reports = ReportPdfs(read, 10**7)
-    for number in range(12):  # more than a round takes
+    for number in range(12):  # longer than a round may take
         await office.person("head", address=f"h{number}@example.ru")
     await publish(office)
     monday.move_to(MORNING)
@@ -437,7 +437,7 @@ async def test_slow_metrics_holds_up_no_other_letter_and_no_probe(
     await office.emit("appeal.assigned", await office.appeal())
     monday.shift(timedelta(minutes=2))
     office.state._error = "down"
-    assert await office.send() == 1  # the one letter that tries the server
+    assert await office.send() == 1  # a single letter tests the server
     assert [letter.recipient for letter in mail.letters] == ["sadik5@example.ru"]
     assert len(await office.letters()) == 1
     answer.set()

@@ -17,10 +17,10 @@ async def test_all_types_of_a_subject_are_sent(harness: WebhooksHarness, receive
     assert sorted(kinds) == ["appeal.answered", "appeal.opened", "page.closed"]
 
 
-async def test_type_that_a_later_version_adds_is_sent(
+async def test_event_type_added_by_a_later_version_is_sent(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The version in which the endpoint was created did not know the type.
+    # The endpoint was created by a version that did not know the type.
     known = [kind for kind in catalogue.WebhookEventType if kind != "appeal.answered"]
     with monkeypatch.context() as earlier:
         earlier.setattr(catalogue, "WebhookEventType", known)
@@ -45,7 +45,7 @@ async def test_each_type_of_a_pattern_needs_its_right(harness: WebhooksHarness, 
 
 
 @pytest.mark.parametrize("unknown", ["appeals.*", "*", "appeal.open*", "client.*"])
-async def test_unknown_pattern_is_refused_by_its_place(
+async def test_unknown_pattern_is_refused_naming_its_index(
     harness: WebhooksHarness, receiver: Receiver, unknown: str
 ) -> None:
     body = {"url": receiver.url, "event_types": ["appeal.*", unknown]}
@@ -56,7 +56,7 @@ async def test_unknown_pattern_is_refused_by_its_place(
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/event_types/1"]
 
 
-async def test_owner_who_loses_the_right_of_one_type_is_suspended(
+async def test_endpoint_is_suspended_when_its_owner_loses_the_right_of_one_type(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url, "source.*")

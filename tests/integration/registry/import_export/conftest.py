@@ -37,7 +37,7 @@ async def imported(registry: ServiceUnderTest, content: bytes, **query: Any) -> 
 
 
 async def refusals(registry: ServiceUnderTest, content: bytes) -> dict[str, str]:
-    """Return each rejected cell with its reason, from the error of the whole file."""
+    """Import the content, which must be refused; return the reason of each rejected cell."""
     answer = await send(registry, content)
     assert answer.status_code == 422, answer.text[:3_000]
     problem = answer.json()
@@ -65,7 +65,7 @@ async def counted(database: TestDatabase) -> dict[str, int]:
 
 
 async def emptied(database: TestDatabase) -> None:
-    """Return an empty registry with its calendars."""
+    """Delete the content of the registry except its calendars."""
     connection = await database.connect()
     await connection.execute("TRUNCATE organisations, pages, organisation_names, page_steps, events CASCADE")
     await connection.close()

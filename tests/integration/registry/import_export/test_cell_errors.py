@@ -26,7 +26,7 @@ FIELDS = (
 )
 INN, OGRN = "0323011754", "1020300904326"
 
-# Wrong values of one row, the column of the error, and a part of its reason.
+# The wrong values of a row, the column of the error, and a part of the reason.
 FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
     ({"name": ""}, "name", "is needed"),
     ({"name": "x" * 501}, "name", "at most 500"),
@@ -73,7 +73,7 @@ FAULTS: tuple[tuple[dict[str, str], str, str], ...] = (
 )
 
 
-async def test_each_error_names_its_cell(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_each_error_is_reported_with_its_cell(registry: ServiceUnderTest, database: TestDatabase) -> None:
     owner = await make(registry, "/organisations", name="Хозяин", kind="other")
     await make(registry, "/pages", organisation_id=owner["id"], network="ok", external_id="77", name="Группа")
     before = await counted(database)

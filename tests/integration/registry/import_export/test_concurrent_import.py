@@ -33,7 +33,7 @@ async def test_messages_are_ingested_during_an_import(registry: ServiceUnderTest
     async with registry.service.database.write() as session:
         await load_snapshot(session, lock=True)
         for table in ("organisations", "pages"):
-            # The lock that a foreign key check takes when a referring row is written.
+            # A foreign key check takes this lock when a referring row is written.
             await other.execute(f"SELECT FROM {table} FOR KEY SHARE NOWAIT")
             with pytest.raises(asyncpg.LockNotAvailableError):
                 await other.execute(f"SELECT FROM {table} FOR NO KEY UPDATE NOWAIT")
@@ -57,10 +57,12 @@ async def test_import_succeeds_while_messages_are_ingested(
     await raw_connection.close()
 
 
-async def test_deadlocked_import_answers_409(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_deadlocked_import_gets_409_and_can_be_repeated(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     await stage(registry, database)
     first, other, raw_connection = [await database.connect() for _ in range(3)]
-    # The other transaction never aborts by itself, so the database aborts the import.
+    # The other session does not check for a deadlock, so the database aborts the import.
     await other.execute("SET deadlock_timeout = '1h'")
     for connection in (first, other):
         await connection.execute("BEGIN")
@@ -97,7 +99,7 @@ async def test_page_checks_lock_rows_in_the_order_of_an_import(
     importing, raw_connection = await database.connect(), await database.connect()
     await importing.execute("BEGIN")
     for page_id in page_ids:
-        # Locks in the order of ids, as an import takes them; a page check arrives in between.
+        # Lock the pages in the order of ids, as an import does; a page check starts after the first lock.
         await importing.execute("SELECT FROM pages WHERE id = $1 FOR NO KEY UPDATE NOWAIT", page_id)
         if page_id == page_ids[0]:
             checking = asyncio.create_task(check())

@@ -1,4 +1,4 @@
-"""An export imports to the same state, also in another system, and contains no formula."""
+"""An exported file restores the same state when imported, also in another system, and contains no formula."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from tests.support.service_under_test import ServiceUnderTest
 
 
 async def _filled(registry: ServiceUnderTest) -> None:
-    """Return a region with the cases that generated regions lack."""
+    """Import a generated region and add the cases that it lacks."""
     await imported(registry, region_csv(organisations=70, pages=90).encode())
     calendar = await make(
         registry, "/calendars", name="Ночной", weekly={"1": [["12:00", "23:00"]]}, time_zone="Asia/Irkutsk"

@@ -1,4 +1,4 @@
-"""Import of files: organisations and pages are added, changed or left alone, completely or not at all."""
+"""Import of files: organisations and pages are added, changed or kept, and a refused file changes nothing."""
 
 import asyncio
 from typing import Any

@@ -17,7 +17,7 @@ HEADINGS = ("Код", "Наименование", "Вид", "Ссылка ВК",
 
 
 class Ingest:
-    """A stand-in for ingest: knows some short names and records the requests."""
+    """A stand-in for ingest that resolves some short names and records the requests."""
 
     def __init__(self) -> None:
         self.known = {("vk", "school1"): "101", ("ok", "school1"): "5301"}
@@ -64,7 +64,7 @@ async def test_short_names_are_resolved_on_request(registry: ServiceUnderTest, i
     assert (await imported(registry, content))["pages"]["unchanged"] == 2
 
 
-async def test_unknown_short_name_is_an_error_of_its_cell(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_unknown_short_name_is_reported_at_its_cell(registry: ServiceUnderTest, ingest: Ingest) -> None:
     content = csv_file(
         HEADINGS,
         ["s1", "Школа", "учреждение", "vk.com/school1", ""],
@@ -77,7 +77,7 @@ async def test_unknown_short_name_is_an_error_of_its_cell(registry: ServiceUnder
     ]
 
 
-async def test_unavailable_network_answers_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_import_with_an_unavailable_network_gets_503(registry: ServiceUnderTest, ingest: Ingest) -> None:
     ingest.away = True
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
     assert (await send(registry, content, resolve_short_names=True)).status_code == 503

@@ -14,7 +14,7 @@ HEADINGS = ["Код", "Наименование", "Вид", "Учредител�
 
 
 async def owners(database: TestDatabase) -> dict[str, str | None]:
-    """Return the code of each organisation's parent, by its own code."""
+    """Return the code of the parent of each organisation by the organisation's code; null: at the top."""
     connection = await database.connect()
     rows = await connection.fetch(
         "SELECT own.code, above.code AS owner FROM organisations own LEFT JOIN organisations above "
@@ -25,7 +25,7 @@ async def owners(database: TestDatabase) -> dict[str, str | None]:
 
 
 async def branch(registry: ServiceUnderTest, *codes: str) -> None:
-    """Register organisations, each under the one before."""
+    """Register organisations with these codes, each below the previous one."""
     above: dict[str, Any] = {"id": None}
     for code in codes:
         above = await make(
@@ -43,7 +43,7 @@ async def branch(registry: ServiceUnderTest, *codes: str) -> None:
         ({"a": "new", "new": "b", "b": ""}, {"a": "new", "new": "b", "b": None, "c": "b", "d": "c"}),
     ],
 )
-async def test_branch_can_be_reversed(
+async def test_import_can_reverse_the_order_of_a_branch(
     registry: ServiceUnderTest, database: TestDatabase, file: dict[str, str], after: dict[str, str | None]
 ) -> None:
     await branch(registry, "a", "b", "c", "d")
@@ -68,5 +68,5 @@ async def test_branch_can_be_reversed(
     )
     await connection.close()
     assert [row["code"] for row in events] == moved
-    # One audit row per organisation, with its old parent.
+    # Each moved organisation has one audit row, with its old parent.
     assert [(row["code"], row["truly"] is not False) for row in kept] == [(code, True) for code in moved]
