@@ -1,16 +1,16 @@
-"""How many people see, like and share posts: made up from ids and age, so that any two reads agree."""
+"""Made-up audience of posts, computed from ids and age, so that repeated reads agree."""
 
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# After this time a post has half of the views that it will ever have.
+# After this time a post has half of its final views.
 _HALF_LIFE_SECONDS = 8 * 3_600
 
 
 @dataclass(frozen=True, slots=True)
 class PostAudience:
-    """What a post has reached so far. `reach` counts people, `views` counts each time somebody saw it."""
+    """The audience of a post until now. `reach` counts people; `views` counts repeated views too."""
 
     views: int
     likes: int
@@ -19,7 +19,7 @@ class PostAudience:
 
 
 def post_audience(page: object, post: object, members: int, age_seconds: float) -> PostAudience:
-    """Return the audience of a post of this age on a page with so many subscribers."""
+    """Return the audience of a post of this age on a page with `members` subscribers."""
     draw = random.Random(f"{page}:{post}")
     seen = 1 - 2 ** (-max(age_seconds, 0) / _HALF_LIFE_SECONDS)
     views = int(members * draw.uniform(0.15, 0.6) * seen)
@@ -32,7 +32,7 @@ def post_audience(page: object, post: object, members: int, age_seconds: float) 
 
 
 def joint_reach(members: int, reaches: Iterable[int]) -> int:
-    """Return how many of the subscribers saw at least one of several posts, each seen independently."""
+    """Return how many subscribers saw at least one of the posts, if each post is seen independently."""
     missed = 1.0
     for reach in reaches:
         missed *= 1 - min(reach / members, 1) if members else 1

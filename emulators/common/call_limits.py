@@ -29,14 +29,14 @@ class RateLimit:
 
 
 class CallCounter:
-    """Counts calls by day, method and token, and holds the daily limits."""
+    """Counts calls by day, method and token, and checks daily limits."""
 
     def __init__(self, store: EmulatorStore, clock: EmulatorClock) -> None:
         self._store = store
         self._clock = clock
 
     def within_day(self, token: str, method: str, limit: int | None) -> bool:
-        """Return whether the token may call the method once more today; 0 or None means no limit."""
+        """Return whether the token may call the method once more today; a limit of 0 or None is no limit."""
         if not limit:
             return True
         used = self._store.value(

@@ -6,7 +6,7 @@ from fastapi import Request
 async def merged_params(request: Request) -> dict[str, str]:
     """Return query parameters, overridden by a form or multipart body, then a Bearer header as `access_token`.
 
-    A repeated key keeps its last value; uploaded files are not parameters and are left out.
+    A repeated key keeps its last value; uploaded files are left out.
     """
     params = dict(request.query_params)
     if request.method == "POST":

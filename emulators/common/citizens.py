@@ -1,4 +1,4 @@
-"""Generated citizens: a stable population, and a writer that lets them write at random."""
+"""Generated citizens: a reproducible population, and a task that writes random messages for them."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ _WOMEN_LAST = "Багрова Ветлугина Гармажапова Даль
 
 @dataclass(frozen=True)
 class Citizen:
-    """A generated person; `number` counts from zero and is stable for a seed."""
+    """A generated person; `number` counts from zero and is the same for the same seed."""
 
     number: int
     first_name: str
@@ -38,7 +38,7 @@ def generate_citizens(size: int, seed: int) -> list[Citizen]:
 
 
 class CitizenWriter:
-    """Lets citizens write at a given rate, spread at random over pages and kinds of message."""
+    """Writes messages of citizens at a given rate, to random pages and of random kinds."""
 
     def __init__(
         self, world: EmulatedNetwork, seed: int, per_minute: float, on_error: Callable[[Exception], None]
@@ -72,7 +72,7 @@ class CitizenWriter:
                     self.write_one()
 
     def write_one(self) -> None:
-        """Let one citizen write one message now, if there is a page."""
+        """Write one message of a random citizen now; without pages, do nothing."""
         pages = self._world.pages()
         if not pages:
             return
@@ -81,5 +81,5 @@ class CitizenWriter:
         try:
             self._world.citizen_writes(page=page, kind=kind, text=generate_text(self._random))
         except (RefusedError, UnknownError) as error:
-            # A closed wall or a page without posts rejects real citizens too.
+            # Expected: a closed wall or a page without posts rejects messages.
             self._on_error(error)

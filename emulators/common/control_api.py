@@ -1,4 +1,4 @@
-"""Control API: tests and demonstrations use it to control citizens, staff, tokens and faults."""
+"""Control API, with which tests and demonstrations control citizens, staff, tokens and faults."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Literal
@@ -110,7 +110,7 @@ class ControlRoute(APIRoute):
 def control_router(
     world: EmulatedNetwork, faults: FaultInjector, writer: CitizenWriter | None = None
 ) -> APIRouter:
-    """Return the routes under `/_control`; without a writer the citizens' rate cannot be changed (404)."""
+    """Return the routes under `/_control`; without a `CitizenWriter`, changing the citizens' rate returns 404."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _world_routes(router, world)
     breaker = add_fault_routes(router, world, faults)

@@ -1,4 +1,4 @@
-"""Citizens' messages from a CSV file, spread over the pages."""
+"""Write citizens' messages from a CSV file, distributed over the pages."""
 
 import asyncio
 import csv
@@ -37,7 +37,7 @@ class CsvFeedPlan:
 
 
 async def write_csv_messages(world: EmulatedNetwork, body: bytes, plan: CsvFeedPlan) -> dict[str, Any]:
-    """Let a citizen write the text of each used row; count texts that the network rejects.
+    """Write the text of each used row as a citizen, and return the counts of accepted and rejected texts.
 
     Raises `BadInputError` if the body is not UTF-8 CSV with the given column, `UnknownError` if there is no page.
     """
@@ -51,7 +51,7 @@ async def write_csv_messages(world: EmulatedNetwork, body: bytes, plan: CsvFeedP
         raise BadInputError("column", f"the file has no column {plan.column!r}")
     pages = [page["id"] for page in world.pages()]
     if not pages:
-        raise UnknownError("there is no page to write to")
+        raise UnknownError("there is no page to write to: create one first")
     accepted, refused, items = 0, 0, []
     for number, row in enumerate(row for row in range(len(rows)) if plan.takes(row)):
         page, kind = pages[number % len(pages)], plan.kind_of(number, len(pages))

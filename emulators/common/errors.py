@@ -2,7 +2,7 @@
 
 
 class RefusedError(Exception):
-    """The real network would reject this, with its own code and message."""
+    """The real network would reject the request, with this code and message."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")

@@ -10,11 +10,11 @@ MESSAGE_KINDS: tuple[MessageKind, ...] = ("comment", "wall_post", "message")
 
 
 class EmulatedNetwork(Protocol):
-    """State of one network, with the actions of citizens and of the communities' staff.
+    """The state of one network, and the actions of citizens and of the communities' staff.
 
     Ids and page names are passed as text and returned in the network's own type. Every change is committed
     before the method returns. Raises `UnknownError` for an unknown page, thread, id or token,
-    `RefusedError` for what the real network would reject, `BadInputError` for invalid input.
+    `RefusedError` for a request that the real network would reject, `BadInputError` for invalid input.
     """
 
     def pages(self) -> list[dict[str, Any]]:
@@ -43,10 +43,10 @@ class EmulatedNetwork(Protocol):
         in_reply_to: str | None = None,
         attachments: Sequence[Any] = (),
     ) -> dict[str, Any]:
-        """Let a citizen write; return id, thread and author."""
+        """Write a message as a citizen; return id, thread and author."""
 
     def community_posts(self, *, page: str, text: str) -> dict[str, Any]:
-        """Let the community publish a post; return id and thread."""
+        """Publish a post as the community; return id and thread."""
 
     def community_writes(
         self,
@@ -57,12 +57,12 @@ class EmulatedNetwork(Protocol):
         in_reply_to: str | None = None,
         kind: MessageKind | None = None,
     ) -> dict[str, Any]:
-        """Let the page's staff write manually; return the id."""
+        """Write a message as the page's staff, in the network itself; return the id."""
 
     def citizen_suggests_post(
         self, *, page: str, text: str, author: str | None = None, attachments: Sequence[Any] = ()
     ) -> dict[str, Any]:
-        """Let a citizen suggest a post, which waits for approval; return id, thread and author."""
+        """Suggest a post as a citizen, to be approved by the community; return id, thread and author."""
 
     def edit(
         self,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 
 def _reference(value: object) -> object:
-    # Clients send VK ids as numbers and OK ids as text; internally they are text.
+    # Clients send VK ids as numbers and OK ids as text; the control API uses text for both.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value
@@ -33,7 +33,7 @@ class RequestBody(BaseModel):
 
 
 class PageProfileIn(RequestBody):
-    """A page's profile; omitted fields stay; an empty description, phone, address or site is removed."""
+    """A page's profile. Omitted fields stay unchanged; an empty description, phone, address or site is removed."""
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
     screen_name: str | None = Field(default=None, min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_.]*$")

@@ -1,4 +1,4 @@
-"""Sample texts of generated citizens about everyday life in the republic."""
+"""Sample texts of generated citizens about everyday life in the region."""
 
 import random
 
@@ -131,7 +131,7 @@ CHATTER = (
 
 
 def generate_text(source: random.Random) -> str:
-    """Return one sentence; about six of ten need no answer."""
+    """Return the text of a random message; about six of ten need no answer."""
     templates = ISSUES if source.random() < 0.4 else CHATTER
     return source.choice(templates).format(
         place=source.choice(SETTLEMENTS),

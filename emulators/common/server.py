@@ -16,7 +16,7 @@ JSON_UTF8 = "application/json; charset=utf-8"
 
 
 class DroppingProtocol(HttpToolsProtocol):
-    """Passes its transport to the application, which can then drop the connection."""
+    """Gives the application access to the transport, so that it can drop the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -72,7 +72,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, host: str, port: int, on_exit: Callable[[], None] = lambda: None) -> None:
-    """Serve until a signal; `on_exit` runs at the signal, to release held calls."""
+    """Serve until a signal; `on_exit` is called at the signal, to release waiting calls."""
     config = uvicorn.Config(
         app,
         host=host,

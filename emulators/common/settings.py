@@ -1,4 +1,4 @@
-"""Settings that every emulator has; each network adds its own limits."""
+"""Settings that all emulators share; each network adds its own."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class EmulatorSettings(BaseSettings):
-    """Read from the environment with the prefix `EMULATOR_`."""
+    """Settings read from the environment with the prefix `EMULATOR_`."""
 
     model_config = SettingsConfigDict(env_prefix="EMULATOR_", extra="ignore", populate_by_name=True)
 
@@ -35,5 +35,5 @@ class EmulatorSettings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """Return the address that clients reach, without a slash at the end."""
+        """Return the base URL under which clients reach the emulator, without a final slash."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")

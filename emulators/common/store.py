@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS token_calls (
     revoked INTEGER NOT NULL DEFAULT 0, after_revoked INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 """
-# Changes of files that an earlier version wrote, by a table that only such a file has.
+# Migrations of files that an earlier version wrote, by the name of a table that only these files have.
 _RENAMES = {
     "standing_faults": """
 ALTER TABLE standing_faults RENAME TO persistent_faults;
@@ -50,7 +50,7 @@ class EmulatorStore:
         for table, script in _RENAMES.items():
             if self.value("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)):
                 self._connection.executescript(f"BEGIN; {script} COMMIT;")
-        # In WAL mode NORMAL loses nothing if the process dies; only a power failure may lose the last commits.
+        # In WAL mode, NORMAL loses no commits if the process dies; only a power failure may lose the last ones.
         self._connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
             + COMMON_SCHEMA
@@ -85,7 +85,7 @@ class EmulatorStore:
             self._depth = 0
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement; return the id of the inserted row, if it is an INSERT."""
+        """Execute one statement; return the id of the inserted row, 0 if it inserts none."""
         return self._connection.execute(sql, values).lastrowid or 0
 
     def update(self, sql: str, values: Sequence[Any] = ()) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-# What both networks take as a photo.
+# The first bytes of the formats that both networks accept as a photo.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
 
 
@@ -24,7 +24,7 @@ class UploadedFile:
 
 
 async def uploaded_files(request: Request) -> list[UploadedFile]:
-    """Return the files of a multipart request; none for any other request."""
+    """Return the files of a multipart request; empty for any other request."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return []
     async with request.form() as form:

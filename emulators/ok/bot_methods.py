@@ -52,7 +52,7 @@ class BotCall:
 
 
 def info(call: BotCall) -> dict[str, Any]:
-    """Return the group that the token belongs to."""
+    """Return the group of the token."""
     return {"name": serializers.group(call.world, call.page)["name"], "group_id": f"group:{call.page}"}
 
 
@@ -76,7 +76,7 @@ def chat(call: BotCall) -> dict[str, Any]:
 
 
 def messages(call: BotCall) -> dict[str, Any]:
-    """Return messages of a chat, newest first, from the later time `from` back to the earlier `to` (ms)."""
+    """Return messages of a chat, newest first, from the later time `from` back to the earlier `to` (ms, UTC)."""
     row = call.chat_row()
     newest = call.number("from", 2**62)
     oldest = call.number("to", 0)
@@ -87,7 +87,7 @@ def messages(call: BotCall) -> dict[str, Any]:
 
 
 def send(call: BotCall) -> dict[str, Any]:
-    """Send a message to a chat, to one person or to several; or show an action; or change the chat."""
+    """Send a message to a chat or to one or several persons, show a sender action, or change the chat."""
     recipient = call.body.get("recipient") or {}
     if not isinstance(recipient, dict):
         raise OkError(2001, "Invalid recipient", "recipient")
@@ -110,11 +110,11 @@ def send(call: BotCall) -> dict[str, Any]:
 
 
 def _recipient(call: BotCall, recipient: dict[str, Any]) -> Row:
-    """Return the chat that a single send goes to; error 458 for a person who never allowed messages."""
+    """Return the chat of a single recipient; error 458 for a person who never allowed messages."""
     target = call.chat or recipient.get("chat_id") or recipient.get("user_id")
     if not isinstance(target, str) or not target:
         raise OkError(2001, "Missing recipient", "recipient")
-    # The network's own examples use `user_id` for a chat's id too.
+    # In the network's own examples `user_id` may contain the id of a chat.
     if target.startswith("chat:") or call.chat or "chat_id" in recipient:
         return call.world.chats.chat(call.page, target)
     row = call.world.chats.chat_of_user(call.page, target.removeprefix("user:"))
@@ -156,7 +156,7 @@ def _write(call: BotCall, row: Row) -> Row:
 
 
 def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:
-    """Rename a chat; the members of a chat with one person cannot change."""
+    """Rename a chat; raise an error for a change of its members, which the network does not allow."""
     if not isinstance(control, dict) or not isinstance(control.get("title"), str) or not control["title"]:
         raise OkError(10, "A chat of a group with a person cannot be changed in this way", "chat_control")
     world = call.world
@@ -168,7 +168,7 @@ def _control(call: BotCall, row: Row, control: Any) -> dict[str, Any]:
 
 
 def subscribe(call: BotCall) -> dict[str, Any]:
-    """Send events to an address; only message events unless `types` lists others."""
+    """Subscribe a URL to events; only to message events unless `types` lists others."""
     url = _url(call)
     types = call.body.get("types", ["MESSAGE_CREATED"])
     if not isinstance(types, list) or not types or not set(map(str, types)) <= EVENT_TYPES:
@@ -178,12 +178,12 @@ def subscribe(call: BotCall) -> dict[str, Any]:
 
 
 def unsubscribe(call: BotCall) -> dict[str, Any]:
-    """Stop sending events to an address."""
+    """Unsubscribe a URL from events."""
     return {"success": call.world.webhooks.unsubscribe(call.page, _url(call))}
 
 
 def subscriptions(call: BotCall) -> dict[str, Any]:
-    """Return the addresses that events are sent to."""
+    """Return the subscribed URLs."""
     return {"subscriptions": call.world.webhooks.subscriptions(call.page)}
 
 

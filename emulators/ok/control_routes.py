@@ -1,4 +1,4 @@
-"""Control routes only of OK: rules of groups, accounts of people, chats, webhooks, settings."""
+"""Control routes that only OK has: rules of groups, accounts of people, chats, webhooks, settings."""
 
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ class SubscriptionsIn(RequestBody):
 
 
 def ok_control_routes(world: OkState, network: EmulatedOk) -> APIRouter:
-    """Return the routes that are added to those of every network."""
+    """Return the routes that OK adds to the control API."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _people_routes(router, world, network)
     _webhook_routes(router, world, network)

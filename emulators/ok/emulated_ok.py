@@ -1,4 +1,4 @@
-"""The emulated OK as the control API uses it: citizens, staff, pages and tokens."""
+"""The emulated OK for the control API: citizens, staff, pages and tokens."""
 
 import json
 import random
@@ -54,7 +54,7 @@ class EmulatedOk:
         }
 
     def page(self, page: str) -> Row:
-        """Return a group by id or short name; `UnknownError` if there is none."""
+        """Return a group by id or short name; raises `UnknownError` if there is none."""
         row = self.world.page_row(page.removeprefix("group:")) or self.world.page_by_name(page)
         if row is None:
             raise UnknownError(f"no page {page}")
@@ -88,7 +88,7 @@ class EmulatedOk:
         """Create a token.
 
         A group's new bot token revokes its earlier one, as in the network. A user's token with a page
-        belongs to someone who administers that page alone.
+        belongs to a user who administers only that page.
         """
         row = None if page is None else self.page(page)
         if kind == "group":
@@ -108,7 +108,7 @@ class EmulatedOk:
     # --- people and staff --------------------------------------------------------------------------
 
     def author(self, author: str | None) -> str:
-        """Return the id of a person, who is created if unknown; a random person of the population by default."""
+        """Return the id of a person, created if unknown; by default of a random person of the population."""
         if author is None:
             return str(FIRST_CITIZEN + self._random.randrange(self.world.settings.citizens))
         uid = author.removeprefix("user:")
@@ -123,7 +123,7 @@ class EmulatedOk:
         return uid
 
     def _writer(self, page: Row, kind: MessageKind, author: str | None, thread: str | None) -> str:
-        """Return the person who writes: in a chat, only the person whose chat it is may write."""
+        """Return the person who writes; raises an error for a chat of another person."""
         if kind != "message" or thread is None:
             return self.author(author)
         owner = str(self.world.chats.chat(page["uid"], thread)["uid"])
@@ -132,7 +132,7 @@ class EmulatedOk:
         return owner
 
     def topic(self, page: Row, thread: str | None) -> Row:
-        """Return a topic of the page, by default the newest that the community published."""
+        """Return a topic of the page, by default the newest topic published by the community."""
         if thread is None:
             newest = self.world.discussions.newest_topic(page["uid"])
             if newest is None:
@@ -154,7 +154,7 @@ class EmulatedOk:
         in_reply_to: str | None = None,
         attachments: Sequence[Any] = (),
     ) -> dict[str, Any]:
-        """Let a citizen write a comment, a topic of their own or a message; return id, thread and author."""
+        """Write a comment, a topic or a message as a citizen; return id, thread and author."""
         row = self.page(page)
         with mapping_errors():
             uid = self._writer(row, kind, author, thread)
@@ -187,7 +187,7 @@ class EmulatedOk:
         if not world.rules.get(page["uid"]).messages_allowed:
             raise OkError(458)
         with world.store.transaction():
-            # A person who writes to a group allows it to reply.
+            # By writing to a group, a person allows the group to reply.
             world.rules.allow_messages(page["uid"], uid, allowed=True)
             chat = world.chats.get_or_create(page["uid"], uid, str(serializers.user(world, uid)["name"]))
             message = world.chats.add(
@@ -228,9 +228,9 @@ class EmulatedOk:
     def _target(
         self, page: str, ident: str, kind: MessageKind | None, thread: str | None
     ) -> tuple[MessageKind, Row]:
-        """Return an undeleted text of the page and its kind, derived from the id if none is given.
+        """Return an undeleted text of the page and its kind; the kind is derived from the id if not given.
 
-        A thread is not needed, because all ids are unique; if it is given, it must be the thread of the text.
+        A thread is not needed, because ids are unique; a given thread must be the thread of the text.
         """
         uid = self.page(page)["uid"]
         if kind is None:

@@ -76,5 +76,5 @@ class OkError(Exception):
         return {"error_code": self.code, "error_msg": self.message, "error_data": self.data}
 
     def headers(self) -> dict[str, str]:
-        """Return the response header that repeats the code."""
+        """Return the response headers, which repeat the code."""
         return {"invocation-error": str(self.code)}

@@ -33,7 +33,7 @@ def error_answer_for_code(code: int | None) -> CallAnswer:
 
 @dataclass(frozen=True, slots=True)
 class IncomingCall:
-    """A call as the fault injector sees it: its token (not checked), its method and its parameters."""
+    """The data of a call that faults need: its token (not validated), its method and its parameters."""
 
     token: str | None
     method: str
@@ -74,7 +74,7 @@ def execute_call(world: OkState, name: str, params: dict[str, str]) -> CallAnswe
 
 
 def rest_router(world: OkState) -> APIRouter:
-    """Return the routes of both address forms, by GET and POST; responses are JSON whatever `format` is."""
+    """Return the routes of both URL forms, by GET and POST; responses are JSON for any `format`."""
     router = APIRouter()
 
     async def answer(name: str, params: dict[str, str]) -> Response:

@@ -21,7 +21,7 @@ class RestCall:
 
     @property
     def uid(self) -> str | None:
-        """Return the user of the session, if there is one."""
+        """Return the user of the session, or None."""
         return self.session.uid
 
     @property
@@ -60,7 +60,7 @@ class RestCall:
         return min(int(value), self.world.settings.page_size_max)
 
     def choice(self, name: str, allowed: frozenset[str], default: str) -> str:
-        """Return a parameter that must be one of a fixed set of words; error 100 otherwise."""
+        """Return a parameter that must be one of the given values; error 100 for any other."""
         value = self.params.get(name) or default
         if value not in allowed:
             raise OkError(100, f"Invalid parameter {name}", name)

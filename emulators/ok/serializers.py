@@ -20,7 +20,7 @@ def split_ref(ref: str) -> tuple[str, str]:
 
 
 def flag(name: str, fields: list[str]) -> bool:
-    """Return whether a field set contains a field, by its last segment or with an asterisk."""
+    """Return whether a field set contains a field: by its last segment, or by an asterisk."""
     return any(field.rpartition(".")[2] in {name, "*"} for field in fields)
 
 
@@ -106,7 +106,7 @@ def media(row: Row) -> list[dict[str, Any]]:
 
 
 def audience(world: OkState, row: Row) -> PostAudience:
-    """Return how many people a topic has reached until now."""
+    """Return the audience of a topic until now."""
     page = world.page_row(row["page"])
     members = page["members_count"] if page is not None else 0
     return post_audience(row["page"], row["id"], members, (world.clock.now_ms() - row["created_ms"]) / 1000)
@@ -203,13 +203,13 @@ def chat(row: Row) -> dict[str, Any]:
 
 
 def sender(world: OkState, ref: str) -> dict[str, Any]:
-    """Return the sender of a message; without a name if the account was deleted."""
+    """Return the sender of a message, without a name if the account was deleted."""
     name = author_name(world, ref)
     return {"user_id": ref} | ({} if name is None else {"name": name})
 
 
 def chat_event(world: OkState, row: Row, event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event of a chat itself, as the webhook sends it; the network publishes no example of the body."""
+    """Return the body of a webhook about a chat event; the network documents no example of this body."""
     return {
         "sender": sender(world, f"user:{row['uid']}"),
         "recipient": {"chat_id": f"chat:{row['id']}"},

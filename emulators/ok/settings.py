@@ -1,7 +1,7 @@
 """Settings of the Odnoklassniki emulator.
 
-Values that the network does not publish are settings with our own defaults: the call limits, the shapes of
-responses that differ by year or by source, the schedule on which webhooks are sent again.
+Values that the network does not publish are settings with our own defaults: the call limits, response formats
+that differ between sources of documentation, and the retry schedule of webhooks.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from emulators.common.settings import EmulatorSettings
 
 
 class OkSettings(EmulatorSettings):
-    """Read from the environment with the prefix `EMULATOR_`."""
+    """Settings read from the environment with the prefix `EMULATOR_`."""
 
     port: int = Field(default=8091, ge=1, le=65535)
     data: Path = Path(".data/emulator-ok.sqlite3")
@@ -75,6 +75,6 @@ class OkSettings(EmulatorSettings):
 
     @property
     def webhook_patience_ms(self) -> int:
-        """Return how long a subscription may fail, in milliseconds."""
+        """Return after how many milliseconds of failures a subscription is removed."""
         seconds = self.webhook_removed_after_seconds
         return int(1000 * (self.day_seconds / 3 if seconds is None else seconds))

@@ -13,7 +13,7 @@ def _md5(text: str) -> str:
 
 
 def token_secret(access_token: str, application_secret_key: str) -> str:
-    """Return the secret of a caller without a session secret: MD5 of token and application secret."""
+    """Return the signing secret of a caller that has no session secret: MD5 of token and application secret."""
     return _md5(access_token + application_secret_key)
 
 
@@ -26,8 +26,8 @@ def sign(params: Mapping[str, str], secret: str) -> str:
 def verify(params: Mapping[str, str], secrets: tuple[str, ...]) -> bool:
     """Return whether `sig` matches one of the secrets.
 
-    Clients differ in whether they sign parameters with an empty value, and the network does not document
-    what it expects, so both forms are accepted.
+    Some clients sign parameters with an empty value and some do not. The network does not document which form it
+    expects, so both are accepted.
     """
     given = params.get("sig", "").encode("utf-8", "surrogatepass")
     filled = {key: value for key, value in params.items() if value}

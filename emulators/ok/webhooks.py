@@ -1,4 +1,4 @@
-"""Outgoing webhooks: sends the events of the Bot API to the addresses that groups have subscribed."""
+"""Outgoing webhooks: send the events of the Bot API to the URLs that groups have subscribed."""
 
 import asyncio
 import functools
@@ -36,7 +36,7 @@ class WebhookSender:
         self._in_flight: dict[int, asyncio.Task[None]] = {}
 
     def subscribe(self, page: str, url: str, types: list[str]) -> None:
-        """Send events of a group to an address; a known address gets the new list of types."""
+        """Subscribe a URL to events of a group; a subscribed URL gets the new list of types."""
         with self.store.transaction():
             self.store.execute(
                 "INSERT INTO subscriptions (page, url, types, created_ms) VALUES (?, ?, ?, ?)"
@@ -45,7 +45,7 @@ class WebhookSender:
             )
 
     def unsubscribe(self, page: str, url: str) -> bool:
-        """Stop sending to an address; return whether it was subscribed."""
+        """Unsubscribe a URL; return whether it was subscribed."""
         row = self.store.one("SELECT id FROM subscriptions WHERE page = ? AND url = ?", (page, url))
         if row is None:
             return False
@@ -53,12 +53,12 @@ class WebhookSender:
         return True
 
     def subscriptions(self, page: str) -> list[dict[str, Any]]:
-        """Return the addresses of a group as `{url, time}`."""
+        """Return the subscriptions of a group as `{url, time}`."""
         rows = self.store.all("SELECT url, created_ms FROM subscriptions WHERE page = ? ORDER BY id", (page,))
         return [{"url": row["url"], "time": row["created_ms"]} for row in rows]
 
     def publish(self, page: str, kind: str, event: dict[str, Any]) -> None:
-        """Queue an event for every address of the group; committed before it returns."""
+        """Queue an event for every subscribed URL of the group; commits before it returns."""
         body = {"webhookType": kind, **event} if self.settings.webhook_type_field else event
         text = json.dumps(body, ensure_ascii=False)
         now = self.clock.now_ms()
@@ -202,7 +202,7 @@ class WebhookSender:
         }
 
     def remove_subscriptions(self, page: str) -> int:
-        """Remove all subscriptions of a group at once; return how many there were."""
+        """Remove all subscriptions of a group; return their number."""
         rows = self.store.all("SELECT id FROM subscriptions WHERE page = ?", (page,))
         for row in rows:
             self._remove(row["id"])

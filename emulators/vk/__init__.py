@@ -1,1 +1,1 @@
-"""VK emulator: the API methods and Bots Long Poll that a community's feedback service uses."""
+"""VK emulator: API methods, Bots Long Poll and Callback API for communities, and a control API."""

@@ -31,7 +31,7 @@ UPLOAD_METHOD = "upload"
 
 
 def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
-    """Return the application and its network state; the state file stays open until the application ends."""
+    """Return the application and its network state; the state file stays open until the application stops."""
     world = EmulatedVk(settings)
     settings = world.settings
     faults = FaultInjector(
@@ -129,7 +129,7 @@ class ApiEndpoints:
         return Response(content, media_type="image/jpeg") if content is not None else Response(status_code=404)
 
     async def long_poll(self, page: int, request: Request) -> Response:
-        """Handle one `a_check`; the fault `error` returns `failed` with the fault's code (2 by default)."""
+        """Handle one `a_check`; for a fault `error`, return `failed` with the fault's code (2 by default)."""
         params = await merged_params(request)
         wait = params.get("wait", "25")
         seconds = float(wait) if wait.isascii() and wait.isdigit() else 25.0

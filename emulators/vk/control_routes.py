@@ -1,4 +1,4 @@
-"""Control routes only of VK: walls, boards, suggestions, closed pages, users, long poll history."""
+"""Control routes that only VK has: walls, boards, suggestions, closed pages, users, long poll history."""
 
 from typing import Any, Literal
 
@@ -104,7 +104,7 @@ def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
 
 
 def vk_control_routes(world: EmulatedVk) -> APIRouter:
-    """Return the routes that are added to those of every network."""
+    """Return the routes that VK adds to the control API."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _page_routes(router, world)
     _thread_routes(router, world)
@@ -173,7 +173,7 @@ def _page_routes(router: APIRouter, world: EmulatedVk) -> None:
         if taken is not None:
             raise BadInputError("screen_name", "another page has this short name")
         given = body.model_dump(exclude={"page", "fields", *_DETAILS}, exclude_unset=True)
-        # Of these fields only the deactivation can be removed by null.
+        # Null removes a value only for the deactivation.
         changes = {name: value for name, value in given.items() if value is not None or name == "deactivated"}
         details = _details(body, world.settings.base_url) | (body.fields or {})
         if details:
@@ -212,6 +212,6 @@ def _thread_routes(router: APIRouter, world: EmulatedVk) -> None:
     async def board(body: BoardIn) -> dict[str, Any]:
         row = world.page(body.page)
         author = STAFF_ID if body.author is None else integer("author", body.author)
-        # Staff open topics as the community.
+        # Staff create topics as the community.
         topic = world.board.add_topic(row, body.title, body.text, -row["id"] if author == STAFF_ID else author)
         return {"id": topic, "thread": f"{BOARD}{topic}"}

@@ -1,4 +1,4 @@
-"""The emulated VK as the control API uses it: actions of citizens and staff."""
+"""The emulated VK for the control API: citizens, staff, pages and tokens."""
 
 import json
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class EmulatedVk(VkState):
         person = self._person(thread if kind == "message" and author is None else author)
         if kind == "message":
             if thread is not None and integer("thread", thread) != person:
-                raise BadInputError("thread", "a person's messages go into the thread of that person")
+                raise BadInputError("thread", "the thread of a message must be that of its author")
             return self._receive(row, person, text, reply_to, attachments)
         if kind == "wall_post":
             post = self.wall.add_post(row, person, text, attachments)

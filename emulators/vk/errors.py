@@ -51,18 +51,18 @@ MESSAGES = {
 
 
 def vk_error(code: int, detail: str = "") -> RefusedError:
-    """Return the error to raise; the detail follows the fixed text after a colon."""
+    """Return the error with the fixed text of the code and, after a colon, the detail."""
     message = MESSAGES.get(code, "Unknown error occurred")
     return RefusedError(code, f"{message}: {detail}" if detail else message)
 
 
 def envelope(code: int, message: str, method: str, params: Mapping[str, str], base_url: str) -> dict[str, Any]:
-    """Return the body of a failed call; the token is not repeated in it."""
+    """Return the body of a failed call, with the call's parameters except the token."""
     echoed = [{"key": "oauth", "value": "1"}, {"key": "method", "value": method}]
     echoed += [{"key": key, "value": value} for key, value in params.items() if key != "access_token"]
     error: dict[str, Any] = {"error_code": code, "error_msg": message, "request_params": echoed}
     if code == 14:
-        # Both formats at once: older clients read the picture, newer ones the redirect.
+        # Both formats: older clients use the picture, newer clients the redirect.
         error |= {
             "captcha_sid": "100000000001",
             "captcha_img": f"{base_url}/captcha.php?sid=100000000001",

@@ -1,4 +1,4 @@
-"""Converts ids, which the control API gets as text."""
+"""Convert ids that the control API gets as text to numbers."""
 
 from emulators.common.errors import BadInputError
 
@@ -7,7 +7,7 @@ BOARD = "board"
 
 
 def integer(field: str, value: str) -> int:
-    """Return a VK id as a number; raises `BadInputError` that names the field."""
+    """Return a VK id as a number; raises `BadInputError` for this field if the text is no id."""
     try:
         number = int(value)
     except ValueError as error:
@@ -18,12 +18,12 @@ def integer(field: str, value: str) -> int:
 
 
 def optional(field: str, value: str | None) -> int | None:
-    """Return a VK id as a number, or None."""
+    """Return a VK id as a number; None for None."""
     return None if value is None else integer(field, value)
 
 
 def topic_of(thread: str | None) -> int | None:
-    """Return the topic that a thread like `board7` names, or None."""
+    """Return the topic's id of a thread such as `board7`; None for any other thread."""
     if thread is None or not thread.startswith(BOARD):
         return None
     return integer("thread", thread.removeprefix(BOARD))

@@ -11,7 +11,7 @@ from emulators.vk.state.people import People
 
 
 def members_count(page: Row) -> int:
-    """Return how many subscribers a community has: a made-up number unless the control API set one."""
+    """Return the number of subscribers of a community: made up unless the control API has set it."""
     count: int = json.loads(page["details"]).get("members_count", 1_000 + page["id"] % 9_000)
     return count
 
@@ -108,7 +108,7 @@ class Serializers:
         return post | ({"edited": int(row["edited"])} if row["edited"] else {})
 
     def audience(self, page: Row, post: Row) -> PostAudience:
-        """Return how many people a post has reached until now; nobody but the page sees a suggested one."""
+        """Return the audience of a post until now; a suggested post has none."""
         age = self._clock.now() - post["at"] if post["post_type"] == "post" else 0
         return post_audience(page["id"], post["id"], members_count(page), age)
 
@@ -136,7 +136,7 @@ class Serializers:
         """Return the comment object without its thread."""
         parents = [] if row["root_id"] is None else [row["root_id"]]
         if row["deleted"]:
-            # A deleted comment with replies has neither author nor text, nor post nor owner.
+            # A deleted comment with replies is returned without author, text, post and owner.
             return {"id": row["id"], "date": int(row["at"]), "parents_stack": parents, "deleted": True}
         comment = {
             "id": row["id"],
@@ -169,7 +169,7 @@ class Serializers:
         return event
 
     def message(self, row: Row, *, nested: bool = False) -> dict[str, Any]:
-        """Return the message object; a nested one (in `reply_message`) does not contain its own reply."""
+        """Return the message object; a message nested in `reply_message` has no `reply_message` itself."""
         out = int(row["from_id"] < 0)
         message = {
             "id": row["id"],

@@ -27,7 +27,7 @@ FIXED_SETTINGS = frozenset(
 
 
 class VkSettings(EmulatorSettings):
-    """Read from the environment with the prefix `EMULATOR_`; a limit of 0 means no limit."""
+    """Settings read from the environment with the prefix `EMULATOR_`; a limit of 0 means no limit."""
 
     port: int = Field(default=8090, ge=1, le=65535)
     data: Path = Path(".data/vk.sqlite3")

@@ -1,4 +1,4 @@
-"""Part of the control API for faults, fault scripts, the emulator's day and calls by token."""
+"""Routes of the control API for faults, fault scripts, the end of the day, and calls by token."""
 
 from typing import Any, Literal, get_args
 
@@ -101,7 +101,7 @@ def _form(given: dict[str, Any]) -> TypeAdapter[Any]:
 
 
 def _parsed(given: dict[str, Any], *where: str | int) -> StepBody:
-    """Return the body parsed by the model that its fields select; errors refer to fields of the body."""
+    """Return the body parsed by the model that its fields imply; errors name fields of the body."""
     try:
         found: StepBody = _form(given).validate_python(given)
     except ValidationError as error:
@@ -160,7 +160,7 @@ class FaultController:
         )
 
     def revoke(self, token: str) -> None:
-        """Revoke a token and count the calls that are still made with it."""
+        """Revoke a token and start counting the further calls with it."""
         self._world.revoke_token(token)
         self._faults.persistent.token_revoked(token)
 

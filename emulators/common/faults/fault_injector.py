@@ -1,4 +1,4 @@
-"""Inject faults, armed through the control API, into calls and pushes of an emulated network."""
+"""Inject the faults armed through the control API into calls and pushes of an emulated network."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ SEED, DRAWS, ENDED_DAYS = "fault_seed", "fault_draws", "ended_days"
 
 @dataclass(frozen=True)
 class CallAnswer:
-    """The response of a call without faults."""
+    """The response to a call before faults are applied."""
 
     content: Any
     headers: dict[str, str] | None = None
@@ -37,8 +37,8 @@ class CallAnswer:
 class FaultInjector:
     """Holds the armed faults and decides, from a seed, which calls they hit.
 
-    With the network's store all state survives a crash; without one it is in memory. The clock must be the one
-    that defines the network's days.
+    With the network's store, all state survives a crash; without a store, it is kept in memory. `clock` must be
+    the clock that defines the network's days.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FaultInjector:
         self._timeout = timeout_seconds
 
     def arm(self, fault: ArmedFault) -> None:
-        """Add a fault, or a mix of several, to those armed."""
+        """Add a fault or a mix of faults to the armed faults."""
         body = json.dumps(fault.to_dict())
         self._armed[self.store.execute("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
 
@@ -82,7 +82,7 @@ class FaultInjector:
         return self._seed
 
     def armed(self) -> list[dict[str, Any]]:
-        """Return the armed faults; a fault with `next` is removed when it is used up."""
+        """Return the armed faults; faults with `next` that are used up are not among them."""
         return [fault.to_dict() for fault in self._armed.values()]
 
     def clear(self) -> None:
@@ -112,8 +112,8 @@ class FaultInjector:
     def draw_push(self, name: str) -> list[Fault]:
         """Return the faults that hit a push of the network, such as a webhook.
 
-        These are faults that name it, and repeats or reorders of a mix over all methods. Faults without methods
-        apply to calls and are not used up here.
+        Such faults name the push among their methods, or are a `duplicate` or `reorder` of a mix without methods.
+        Other faults without methods apply only to calls and are not used up here.
         """
         named, mixed = [], []
         for ident, fault in self._armed.items():
@@ -154,7 +154,7 @@ class FaultInjector:
     ) -> Response:
         """Respond to a call with the drawn faults.
 
-        `error`, `timeout` and `drop` apply before the call has any effect; the others after it.
+        `error`, `timeout` and `drop` apply instead of the call; the other faults apply after its effect.
         """
         kinds = {fault.kind: fault for fault in hit}
         if "timeout" in kinds:
@@ -178,7 +178,7 @@ class FaultInjector:
         return TruncatedResponse(response) if "truncated" in kinds else response
 
     def repeat_or_shuffle(self, content: Any, hit: list[Fault]) -> Any:
-        """Repeat or shuffle the lists of a response for `duplicate` and `reorder`."""
+        """Return the response with repeated items of lists for `duplicate`, shuffled lists for `reorder`."""
         kinds = {fault.kind for fault in hit}
         if isinstance(content, list):
             items = [item for item in content for _ in range(2)] if "duplicate" in kinds else list(content)

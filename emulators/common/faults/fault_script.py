@@ -14,8 +14,8 @@ STATE = "script"
 class FaultScript:
     """Runs one script at a time; its position survives a crash.
 
-    A step waits from the execution of the previous step. Time is checked on calls and on requests to the control
-    API, so a step may run late but always before the next call or request.
+    A step's wait starts when the previous step is executed. Time is checked on calls and on requests to the
+    control API: a step may run late, but always before the next call or request.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class FaultScript:
         return {"steps": steps, "done": 0, "calls": 0, "since_ms": self._clock.now_ms(), "failed": {}}
 
     def start(self, steps: list[dict[str, Any]]) -> None:
-        """Replace the script; its first step starts waiting now."""
+        """Replace the script; the wait of its first step starts now."""
         self._state = self._fresh(steps)
         self._keep()
         self.run_due_steps()
@@ -66,7 +66,7 @@ class FaultScript:
             self._keep()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the steps with their states, the number of finished steps, and the calls counted for the next."""
+        """Return the steps with their states, the number of finished steps, and the calls since the last step."""
         self.run_due_steps()
         done = self._state["done"]
         steps = []

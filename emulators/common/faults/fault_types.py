@@ -30,7 +30,7 @@ class Fault:
     methods: list[str] | None = None
 
     def target_methods(self) -> list[str] | None:
-        """Return the methods that the fault names; none: all."""
+        """Return the methods that the fault names; None: all methods."""
         return self.methods if self.method is None else [self.method, *(self.methods or ())]
 
     def applies_to(self, method: str) -> bool:
@@ -39,7 +39,7 @@ class Fault:
         return names is None or method in names
 
     def draw(self, source: random.Random) -> "Fault | None":
-        """Return the faults for one call; a fault with `next` is used up at 0."""
+        """Return the fault if it hits this call, else None; lowers `next` by one."""
         if self.next is None:
             return self if source.random() < (self.rate or 0) else None
         self.next -= 1
@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass
 class FaultMix:
-    """A mix of faults: one of them, chosen by weight, hits each call of a share `rate`."""
+    """A mix of faults: a share `rate` of the calls is hit, each by one fault chosen by weight."""
 
     mix: list[Fault]
     weights: list[float]
@@ -66,7 +66,7 @@ class FaultMix:
     hits: dict[str, int] = field(default_factory=dict)
 
     def target_methods(self) -> list[str] | None:
-        """Return the methods that the mix names; none: all."""
+        """Return the methods that the mix names; None: all methods."""
         return self.methods
 
     def applies_to(self, method: str) -> bool:
@@ -74,7 +74,7 @@ class FaultMix:
         return self.methods is None or method in self.methods
 
     def draw(self, source: random.Random) -> Fault | None:
-        """Return the faults for one call."""
+        """Return the fault that hits this call, or None; counts the call."""
         self.calls += 1
         if source.random() >= self.rate:
             return None
@@ -84,7 +84,7 @@ class FaultMix:
         return chosen
 
     def is_exhausted(self) -> bool:
-        """Return False: a rate is never used up."""
+        """Return False: a mix has a rate and no number of calls."""
         return False
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ ArmedFault = Fault | FaultMix
 
 
 def fault_from_dict(shown: dict[str, Any]) -> ArmedFault:
-    """Return the fault or mix from its `to_dict`."""
+    """Return the fault or mix that this result of `to_dict` describes."""
     if shown["kind"] != "mix":
         return Fault(**shown)
     parts = shown["mix"]

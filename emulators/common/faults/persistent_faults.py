@@ -1,4 +1,4 @@
-"""Persistent faults of single tokens, and the number of calls made with each token during them."""
+"""Persistent faults of single tokens, and counts of the calls with each token."""
 
 import json
 import secrets
@@ -15,9 +15,9 @@ CAPTCHA = 14
 
 
 class PersistentFaults:
-    """Persistent faults and the calls of every token, saved in the store.
+    """Persistent faults and the call counts of every token, saved in the store.
 
-    A network calls `check_call` once for each call, before it checks the token itself.
+    The network must use `check_call` once for each call, before it validates the token.
     """
 
     def __init__(self, store: EmulatorStore, clock: EmulatorClock) -> None:
@@ -29,9 +29,9 @@ class PersistentFaults:
     def arm(
         self, token: str, code: int, until: Until, *, methods: list[str] | None, kind: str, page: str | None
     ) -> None:
-        """Make all calls with the token fail with the error.
+        """Make calls of `methods` (None: all methods) with the token fail with the error.
 
-        `kind` and `page` describe the token that replaces it.
+        `kind` and `page` identify the new token that will replace it.
         """
         self._store.execute(
             "INSERT INTO persistent_faults (token, code, methods, until, kind, page, day, since_ms)"
@@ -49,9 +49,9 @@ class PersistentFaults:
         )
 
     def check_call(self, token: str | None, method: str, params: Mapping[str, str]) -> int | None:
-        """Count one call of a token and return its persistent error, if there is one.
+        """Count one call of a token and return the code of its persistent error, or None.
 
-        A call with the solution of a captcha ends that fault and succeeds.
+        A call that carries the solution of a captcha ends the captcha fault.
         """
         if not token:
             return None
@@ -77,14 +77,14 @@ class PersistentFaults:
         return code
 
     def is_active(self, token: str, method: str, code: int) -> bool:
-        """Return whether a token has a persistent error for a method, without counting a call."""
+        """Return whether a token has this persistent error for a method; counts no call."""
         return any(
             row["code"] == code and (row["methods"] is None or method in json.loads(row["methods"]))
             for row in self._active(token)
         )
 
     def token_replaced(self, kind: str, page: str | None) -> None:
-        """Record that a new token of the kind was issued: the tokens it replaces stay invalid."""
+        """Record that a new token of the kind was issued: the faults of the replaced tokens never end."""
         self._store.execute(
             "UPDATE persistent_faults SET replaced = 1"
             " WHERE until = 'replaced' AND kind = ? AND page IS ? AND ended IS NULL",
@@ -92,9 +92,9 @@ class PersistentFaults:
         )
 
     def solve_challenge(self, token: str) -> dict[str, Any]:
-        """Solve the challenge of a token.
+        """Solve the challenge of a token and return the solution.
 
-        The solution of a captcha has to be carried by a call; other challenges end at once. Raises `UnknownError`
+        The next call must carry the solution of a captcha; other challenges end at once. Raises `UnknownError`
         if the token has no challenge.
         """
         rows = [row for row in self._active(token) if row["until"] == "solved"]
@@ -126,7 +126,7 @@ class PersistentFaults:
         )
 
     def items(self) -> list[dict[str, Any]]:
-        """Return all persistent faults, ended ones included, oldest first, with what ended them."""
+        """Return all persistent faults, oldest first, including ended faults with the reason of their end."""
         self._end_day()
         return [
             {
@@ -143,13 +143,13 @@ class PersistentFaults:
         ]
 
     def codes(self) -> dict[str, int]:
-        """Return the persistent error by token."""
+        """Return the code of the active persistent error by token."""
         self._end_day()
         rows = self._store.all("SELECT token, code FROM persistent_faults WHERE ended IS NULL ORDER BY id DESC")
         return {row["token"]: row["code"] for row in rows}
 
     def calls_by_token(self) -> dict[str, dict[str, int]]:
-        """Return calls by token: all, those during a persistent fault, those after revocation."""
+        """Return counts of calls by token: all, during a persistent fault, after revocation."""
         return {
             row["token"]: {
                 "calls": row["calls"],

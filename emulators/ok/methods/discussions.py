@@ -97,10 +97,10 @@ def get(call: RestCall) -> dict[str, Any]:
 
 @method("discussions.getComments")
 def get_comments(call: RestCall) -> dict[str, Any]:
-    """Return comments from an anchor on: FORWARD oldest first, BACKWARD newest first, AROUND in order of time.
+    """Return comments from an anchor on: FORWARD oldest first, BACKWARD newest first, AROUND oldest first.
 
-    The `anchor` of the response refers to the last comment returned, so that the next page starts there, even
-    after new comments have been written.
+    The `anchor` of the response refers to the last returned comment, so that the next page follows it even if
+    new comments are written meanwhile.
     """
     world, uid = call.world, call.user
     topic = _topic(call)
@@ -173,7 +173,7 @@ def get_discussion_comments_count(call: RestCall) -> int:
 def add_comment(call: RestCall) -> Any:
     """Write a comment, as the group with `as_admin`.
 
-    The network's response is not documented: by default a bare id, with a setting one of two objects.
+    The network does not document the response: it is a bare id by default; a setting selects one of two objects.
     """
     topic = _topic(call, "entityId", "entityType")
     as_admin = call.flag("as_admin")
@@ -210,7 +210,7 @@ def _attachments(call: RestCall) -> list[Any]:
 
 @method("discussions.editDiscussionComment")
 def edit_comment(call: RestCall) -> bool:
-    """Edit one's own comment, or one of the group that one administers; error 704 after the edit window."""
+    """Edit a comment of the user or of a group that the user administers; error 704 after the edit window."""
     world = call.world
     topic = _topic(call)
     row = world.discussions.comment(topic, call.text("comment_id"))
@@ -226,7 +226,7 @@ def edit_comment(call: RestCall) -> bool:
 
 @method("discussions.deleteDiscussionComment")
 def delete_comment(call: RestCall) -> bool:
-    """Remove a comment, as the owner of the discussed object; `block_author` also bans its author."""
+    """Remove a comment as the owner of the discussed object; `block_author` also bans the comment's author."""
     topic = _topic(call)
     _administrator(call, topic["page"])
     row = call.world.discussions.comment(topic, call.text("comment_id"))

@@ -11,7 +11,7 @@ DEFAULT_FIELDS = ("uid", "name", "description", "shortname", "members_count")
 
 @method("group.getInfo")
 def get_info(call: RestCall) -> Any:
-    """Return the requested groups, by default as a bare array; unknown ones are left out."""
+    """Return the requested groups, by default as a bare array; unknown groups are left out."""
     uids = call.values("uids")
     if not uids:
         raise OkError(100, "Missing required parameter uids", "uids")

@@ -1,4 +1,4 @@
-"""group.getStat*: who saw a group, day by day, for those who administer it."""
+"""group.getStat*: daily audience figures of a group, for its administrators."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ DAY_MS = 86_400_000
 # Days begin at midnight in Moscow.
 _SHIFT_MS = 3 * 3_600_000
 MAX_DAYS = 92
-# A topic of this many days hardly reaches anybody any more.
+# Topics older than this many days are left out: they hardly reach anybody.
 _TOPIC_DAYS = 5
 
 

@@ -11,7 +11,7 @@ HIDDEN_CODES = frozenset({10, 300, 456})
 
 @method("mediatopic.getTopics")
 def get_topics(call: RestCall) -> dict[str, Any]:
-    """Return topics of a group, newest first, including those of people; with an anchor if older ones remain."""
+    """Return topics of a group and of people in it, newest first; with an anchor if older topics remain."""
     world = call.world
     page = world.readable_page(call.uid, call.text("gid"))["uid"]
     anchor = call.optional("anchor")

@@ -10,7 +10,7 @@ MAX_PHOTOS = 30
 
 @method("photosV2.getUploadUrl")
 def get_upload_url(call: RestCall) -> dict[str, Any]:
-    """Return the address for an upload of the user, or (`gid`) for a group that the user administers."""
+    """Return the URL for an upload of the user, or (`gid`) for a group that the user administers."""
     count = call.count(1)
     if count > MAX_PHOTOS:
         raise OkError(100, "Invalid parameter count", "count")
@@ -24,5 +24,5 @@ def get_upload_url(call: RestCall) -> dict[str, Any]:
 
 @method("photosV2.commit")
 def commit(call: RestCall) -> dict[str, Any]:
-    """Commit an uploaded photo; it gets its id."""
+    """Commit an uploaded photo and return its id."""
     return call.world.photos.commit(call.user, call.text("photo_id"), call.text("token"))

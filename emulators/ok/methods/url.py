@@ -1,4 +1,4 @@
-"""url.*: which object an address refers to."""
+"""url.*: resolves addresses to objects of the network."""
 
 from typing import Any
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""users.*: the calling user and the calls left."""
+"""users.*: the calling user and the remaining calls."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def get_current_user(call: RestCall) -> dict[str, Any]:
 
 @method("users.getCallsLeft")
 def get_calls_left(call: RestCall) -> list[dict[str, Any]]:
-    """Return how many calls of the requested methods are left today, as `{name, callsLeft, available}`."""
+    """Return the calls that remain today for the requested methods, as `{name, callsLeft, available}`."""
     call.text("uid")
     call.text("methods")
     answer = []

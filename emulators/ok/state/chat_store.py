@@ -50,18 +50,18 @@ class ChatStore:
         return made
 
     def chat_of_user(self, page: str, uid: str) -> Row | None:
-        """Return the chat of a person with a group, if the person has ever written."""
+        """Return the chat of a person with a group, or None if it was never created."""
         return self.store.one("SELECT * FROM chats WHERE page = ? AND uid = ?", (page, uid))
 
     def chat(self, page: str, chat: str) -> Row:
-        """Return a chat of the group by its id with or without `chat:`; error 705 if there is none."""
+        """Return a chat of the group by its id, with or without the prefix `chat:`; error 705 if there is none."""
         row = self.store.one("SELECT * FROM chats WHERE page = ? AND id = ?", (page, chat.removeprefix("chat:")))
         if row is None:
             raise OkError(705)
         return row
 
     def recent(self, page: str, before: tuple[int, int] | None, count: int) -> tuple[list[Row], bool]:
-        """Return chats of a group, the most recent event first, and whether older ones remain."""
+        """Return chats of a group, most recently active first, and whether older chats remain."""
         rows = self.store.all(
             "SELECT * FROM chats WHERE page = ? AND (activity_ms, activity) < (?, ?)"
             " ORDER BY activity_ms DESC, activity DESC LIMIT ?",
@@ -81,7 +81,7 @@ class ChatStore:
     ) -> Row:
         """Store a message; error 100 for an empty or long text, 140 for a reply to an unknown message.
 
-        Errors 454 and 511 if the content filter rejects the text.
+        Error 454 or 511 if the content filter rejects the text.
         """
         if not text and not attachments:
             raise OkError(100, "Message is empty", "message")

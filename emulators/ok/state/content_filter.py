@@ -1,4 +1,4 @@
-"""Texts that the network rejects because of their content: forbidden words and spam."""
+"""Reject texts with forbidden words, and spam."""
 
 from emulators.common.clock import EmulatorClock
 from emulators.common.store import EmulatorStore
@@ -26,7 +26,7 @@ class ContentFilter:
             raise OkError(454)
 
     def check(self, author: str, text: str) -> None:
-        """Raise error 454 for a text with a forbidden word, 511 for one that its author repeats too often."""
+        """Raise error 454 for a text with a forbidden word, 511 for a text that its author repeats too often."""
         self.check_words(text)
         allowed = self.settings.antispam_repeats
         if not allowed or not text:

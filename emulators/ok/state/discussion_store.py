@@ -12,7 +12,7 @@ from emulators.ok.settings import OkSettings
 from emulators.ok.state.content_filter import ContentFilter
 from emulators.ok.state.page_rules import PageRuleStore
 
-# Spreads hidden comments evenly: a comment's number and the seed determine whether it is hidden.
+# Multiplier of a hash: a comment's number and the seed determine whether the comment is hidden.
 SHARE_BASE = 1_000_003
 VISIBLE_SQL = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
 FIRST_TOPIC = 150000000000001
@@ -68,7 +68,7 @@ class DiscussionStore:
     ) -> str:
         """Store a comment; error 100 for an empty or long text, 700 or 702 for a reply to a missing comment.
 
-        Error 456 if the group allows no comment, 454 and 511 if the content filter rejects the text.
+        Error 456 if the group allows no comment, 454 or 511 if the content filter rejects the text.
         """
         if not text and not attachments:
             raise OkError(100, "Missing required parameter comment", "comment")
@@ -151,7 +151,7 @@ class DiscussionStore:
         )
 
     def topics_of(self, page: str, before: tuple[int, int] | None, count: int) -> tuple[list[Row], bool]:
-        """Return topics of a group, newest first, and whether older ones remain."""
+        """Return topics of a group, newest first, and whether older topics remain."""
         position = before or (2**62, 2**62)
         rows = self.store.all(
             "SELECT * FROM topics WHERE page = ? AND deleted_by IS NULL AND (created_ms, id) < (?, ?)"
@@ -163,9 +163,9 @@ class DiscussionStore:
     def list_by_activity(
         self, uid: str, category: str, position: tuple[int, int] | None, count: int, *, newer: bool
     ) -> list[Row]:
-        """Return the topics in a user's list of discussions, the most recently active first.
+        """Return the topics in a user's list of discussions, most recently active first.
 
-        GROUP: of all the groups the user administers; MY: those the user wrote in.
+        GROUP: topics of all groups that the user administers; MY: topics that the user wrote in.
         """
         if category == "MY":
             scope = "(author = ?1 OR id IN (SELECT topic FROM comments WHERE author = ?1))"
@@ -200,11 +200,11 @@ class DiscussionStore:
         return self.store.one("SELECT * FROM comments WHERE id = ?", (comment,))
 
     def comments_after(self, topic: int, number: int, count: int, *, removed: bool) -> tuple[list[Row], bool]:
-        """Return comments after a position, oldest first, and whether more follow."""
+        """Return comments after a position, oldest first, and whether newer comments remain."""
         return self._comments(topic, "number > ? ORDER BY number ASC", number, count, removed=removed)
 
     def comments_before(self, topic: int, number: int, count: int, *, removed: bool) -> tuple[list[Row], bool]:
-        """Return comments before a position, newest first, and whether older ones remain."""
+        """Return comments before a position, newest first, and whether older comments remain."""
         return self._comments(topic, "number < ? ORDER BY number DESC", number, count, removed=removed)
 
     def _comments(
@@ -248,7 +248,7 @@ class DiscussionStore:
         return self.store.one("SELECT 1 FROM admins WHERE uid = ? AND page = ?", (uid, page)) is not None
 
     def read_position(self, uid: str, topic: int) -> tuple[int, int]:
-        """Return the last comment the user has read in a topic, and when (ms); zeros if none."""
+        """Return the position of the last comment that the user has read, and when (ms); zeros if none."""
         row = self.store.one("SELECT number, read_ms FROM marks WHERE uid = ? AND topic = ?", (uid, topic))
         return (row["number"], row["read_ms"]) if row else (0, 0)
 
@@ -263,7 +263,7 @@ class DiscussionStore:
             )
 
     def unread(self, uid: str, topic: int) -> int:
-        """Return how many comments of other users the user has not read."""
+        """Return the number of comments by other users that the user has not read."""
         number, _ = self.read_position(uid, topic)
         count = self.store.value(
             "SELECT count(*) FROM comments WHERE topic = ? AND number > ? AND author <> ? AND deleted_by IS NULL",

@@ -96,7 +96,7 @@ class OkState:
         return self.store.one("SELECT * FROM pages WHERE screen_name = ?", (name,))
 
     def pages_of_admin(self, uid: str, after: str, count: int) -> list[Row]:
-        """Return the groups that a user administers, by id, those after `after`."""
+        """Return the groups that a user administers, ordered by id, from the first id above `after`."""
         scope = "?1 IS NOT NULL"
         if not self.discussions.administers_all(uid):
             scope = "uid IN (SELECT page FROM admins WHERE uid = ?1)"
@@ -107,11 +107,11 @@ class OkState:
         )
 
     def topic_count(self, page: str) -> int:
-        """Return how many topics a group shows."""
+        """Return the number of undeleted topics of a group."""
         return int(self.store.value("SELECT count(*) FROM topics WHERE page = ? AND deleted_by IS NULL", (page,)))
 
     def calls_left(self, key: str, method: str) -> int:
-        """Return how often a method may still be called today under a key."""
+        """Return how often a method may still be called today with a token; `NO_LIMIT` without a daily limit."""
         limit = self.settings.calls_per_day
         if not limit:
             return NO_LIMIT

@@ -122,7 +122,7 @@ class PageRuleStore:
             raise OkError(456, "User is banned in the group")
 
     def may_message(self, page: str, uid: str) -> bool:
-        """Return whether the group may write to a person it has a chat with."""
+        """Return whether the group may write to a person with whom it has a chat."""
         if not self.get(page).messages_allowed or self.person(uid) != "active":
             return False
         allowed = self.store.value("SELECT allowed FROM permissions WHERE page = ? AND uid = ?", (page, uid))

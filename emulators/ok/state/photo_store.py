@@ -1,6 +1,4 @@
-"""Photos that clients upload: an address is asked for, the file is sent, the photo is committed, and then
-attached.
-"""
+"""Photos of clients: a client requests an upload URL, sends the file, commits the photo, then attaches it."""
 
 import secrets
 from typing import Any
@@ -25,7 +23,7 @@ class PhotoStore:
         self._clock = clock
 
     def create_upload(self, uid: str, page: str | None, count: int) -> dict[str, Any]:
-        """Return the address for an upload of some photos, and their temporary ids."""
+        """Return the URL for an upload of `count` photos, and their temporary ids."""
         key = secrets.token_urlsafe(24)
         photo_ids = [secrets.token_urlsafe(24) for _ in range(count)]
         with self._store.transaction():
@@ -43,8 +41,9 @@ class PhotoStore:
         }
 
     def receive(self, key: str, files: list[UploadedFile]) -> dict[str, Any]:
-        """Store uploaded files; return the token of each. Error 100 for a wrong address, or a file that is no
-        photo.
+        """Store uploaded files and return a token for each.
+
+        Error 100 for a wrong upload URL, or for a file that is no photo.
         """
         rows = self._store.all("SELECT photo_id FROM photo_uploads WHERE key = ? ORDER BY number", (key,))
         if not rows or not files or len(files) > len(rows) or not all(file.is_photo for file in files):
@@ -80,7 +79,7 @@ class PhotoStore:
         return content
 
     def attach(self, given: list[Any]) -> list[Any]:
-        """Return attachments with the addresses of committed photos; error 100 for a photo that is not known."""
+        """Return attachments with the URLs of committed photos; error 100 for an unknown photo."""
         return [
             self._photo(item) if isinstance(item, dict) and item.get("type") == "PHOTO" else item for item in given
         ]

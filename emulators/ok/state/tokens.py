@@ -15,7 +15,7 @@ FIRST_ADMIN = 560000000001
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The caller of a REST call: the key its limits are counted under, and the user, if any."""
+    """The caller of a REST call: the key that its call limits are counted by, and the user, or None."""
 
     key: str
     kind: str
@@ -45,7 +45,7 @@ class TokenStore:
         self.application_secret: str = row["secret"]
 
     def issue_user(self, page: str | None) -> dict[str, Any]:
-        """Create a session of the administrator of every group or, with a page, of one who has only that group."""
+        """Create a session of the administrator of all groups or, with a page, of only that group."""
         token = f"-s-{secrets.token_urlsafe(24)}"
         with self.store.transaction():
             uid = str(FIRST_ADMIN)
@@ -63,9 +63,9 @@ class TokenStore:
         return self._shown(token)
 
     def issue_group(self, page: str) -> dict[str, Any]:
-        """Create a bot token of a group; as in the network, the group's earlier one is revoked.
+        """Create a bot token of a group; as in the network, the group's earlier token is revoked.
 
-        A setting allows several valid tokens: then the oldest is revoked.
+        If the settings allow several valid tokens, the oldest is revoked above that number.
         """
         token = f"tkn{secrets.token_urlsafe(16)}:{secrets.token_hex(8).upper()}"
         with self.store.transaction():
@@ -85,7 +85,7 @@ class TokenStore:
                 raise UnknownError("no such token")
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """Return the valid tokens, those of users first."""
+        """Return the valid tokens, users' tokens first."""
         rows = self.store.all("SELECT token FROM tokens WHERE revoked = 0 ORDER BY kind DESC, rowid")
         return [self._shown(row["token"]) for row in rows]
 

@@ -14,7 +14,7 @@ _ORDERS = {1: "updated DESC", 2: "id DESC", -1: "updated", -2: "id"}
 
 @method("board.getTopics", "US")
 def get_topics(call: MethodCall) -> dict[str, Any]:
-    """Return topics of a community, pinned ones first; `topic_ids` selects single ones."""
+    """Return topics of a community, pinned ones first; `topic_ids` selects single topics."""
     page = _community(call)["id"]
     store, board = call.world.store, call.world.board
     order = call.number("order", 1)
@@ -42,7 +42,7 @@ def get_topics(call: MethodCall) -> dict[str, Any]:
 
 @method("board.getComments", "US")
 def get_comments(call: MethodCall) -> dict[str, Any]:
-    """Return comments of a topic, the oldest first unless `sort` is desc; the topic's own text is the first."""
+    """Return comments of a topic, oldest first unless `sort` is desc; the oldest is the topic's own text."""
     page, topic = _topic(call)
     rows = call.world.store.all(
         "SELECT * FROM board_comments WHERE page = ? AND topic_id = ? AND NOT deleted ORDER BY id",
@@ -115,7 +115,7 @@ def edit_comment(call: MethodCall) -> int:
 
 @method("board.deleteComment", "UG")
 def delete_comment(call: MethodCall) -> int:
-    """Delete a comment: one's own, or any of a community that one manages."""
+    """Delete a comment of the person, or any comment in a community that the person manages."""
     row = _managed(call)
     with mapping_unknown_errors():
         call.world.board.delete(row["page"], row["topic_id"], row["id"])

@@ -1,4 +1,4 @@
-"""Method execute: a script of calls that counts as one call a second."""
+"""Method execute: a script of calls that counts as one call for the limit per second."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ def _inner(call: MethodCall, name: str, params: dict[str, str]) -> Any:
     found = METHODS.get(name)
     if found is None or name == "execute":
         raise vk_error(3)
-    # The solution of a captcha comes with the outer call.
+    # Clients send the solution of a captcha with the outer call.
     persistent_error = call.persistent_error(name, call.params)
     if persistent_error is not None:
         raise vk_error(persistent_error)

@@ -12,7 +12,7 @@ _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, 
 
 @method("groups.getById", "UGS")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
-    """Return communities by id or short name; without either, the token's own."""
+    """Return communities by id or short name; without both, the token's community."""
     names = call.list_param("group_ids") or call.list_param("group_id")
     if not names:
         if call.token.page is None:
@@ -35,7 +35,7 @@ def get_by_id(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.getLongPollServer", "UG")
 def get_long_poll_server(call: MethodCall) -> dict[str, str]:
-    """Return the address to poll and the number to start from."""
+    """Return the long poll server: its URL, key and the event number to start from."""
     page = call.managed_page()
     row = call.page(page)
     if row is None or not row["lp_enabled"]:

@@ -15,7 +15,7 @@ _VERSION = re.compile(r"5\.\d{1,3}")
 
 @method("groups.addCallbackServer", "UG")
 def add_callback_server(call: MethodCall) -> dict[str, int]:
-    """Register a server; its confirmation is requested right after."""
+    """Register a server and request its confirmation."""
     page = call.managed_page()
     creator = call.token.user_id or STAFF_ID
     url, title, secret = call.text("url"), call.text("title"), call.text("secret_key")
@@ -24,7 +24,7 @@ def add_callback_server(call: MethodCall) -> dict[str, int]:
 
 @method("groups.editCallbackServer", "UG")
 def edit_callback_server(call: MethodCall) -> int:
-    """Change a server; its confirmation is requested again."""
+    """Change a server and request its confirmation again."""
     page, number = call.managed_page(), call.number("server_id")
     secret = call.text("secret_key")
     call.world.callbacks.change(page, number, call.text("url"), call.text("title"), secret)
@@ -59,7 +59,7 @@ def get_callback_servers(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.getCallbackConfirmationCode", "UG")
 def get_callback_confirmation_code(call: MethodCall) -> dict[str, str]:
-    """Return the code with which a server has to answer a confirmation request."""
+    """Return the code that a server must return for a confirmation request."""
     return {"code": call.world.callbacks.code(call.managed_page())}
 
 
@@ -72,7 +72,7 @@ def get_callback_settings(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.setCallbackSettings", "UG")
 def set_callback_settings(call: MethodCall) -> int:
-    """Enable or disable single events; omitted ones stay unchanged. Without a server's id this applies to all."""
+    """Enable or disable single events, without a server's id for all servers; omitted events stay unchanged."""
     version = call.text("api_version")
     if version and not _VERSION.fullmatch(version):
         raise vk_error(100, "api_version is invalid")

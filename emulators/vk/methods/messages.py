@@ -9,7 +9,7 @@ from emulators.vk.errors import MESSAGES, vk_error
 from emulators.vk.methods.method_table import MethodCall, method
 
 MAX_COUNT = 200
-# The plus makes SQLite use the index of the conversation.
+# `+m.id` is no index term, so SQLite uses the index of the conversation instead of the primary key.
 _UNREAD = (
     "EXISTS (SELECT 1 FROM messages m WHERE m.page = d.page AND m.peer_id = d.peer_id"
     " AND m.from_id > 0 AND +m.id > d.in_read AND NOT m.deleted)"
@@ -130,7 +130,7 @@ def send(call: MethodCall) -> int | list[dict[str, Any]]:
 
 @method("messages.edit", "UG")
 def edit(call: MethodCall) -> int:
-    """Edit a message of the community; error 909 after the time to edit."""
+    """Edit a message of the community; error 909 after the edit window."""
     page, peer = call.managed_page(), call.number("peer_id")
     row = _own_message(call, page, peer, call.optional("cmid"), call.optional("message_id"))
     if row is None:
@@ -145,9 +145,9 @@ def edit(call: MethodCall) -> int:
 
 @method("messages.delete", "UG")
 def delete(call: MethodCall) -> list[dict[str, Any]]:
-    """Delete messages, with `delete_for_all` those of the community also for the other side.
+    """Delete messages; `delete_for_all` deletes messages of the community for the citizen too.
 
-    The response names each message; error 924 in it after the time to delete for everybody.
+    The response has a result per message: error 924 after the time limit of `delete_for_all`.
     """
     page, peer = call.managed_page(), call.number("peer_id")
     if not call.flag("delete_for_all"):
@@ -202,7 +202,7 @@ def _send(call: MethodCall, page: int, peer: int, random_id: int) -> Row:
 
 
 def _own_message(call: MethodCall, page: int, peer: int, cmid: int | None, number: int | None) -> Row | None:
-    """Return an undeleted message of the community in a conversation, by its number there or by its id."""
+    """Return an undeleted message of the community, by its number in the conversation or by its id."""
     return call.world.store.one(
         "SELECT * FROM messages WHERE page = ? AND peer_id = ? AND (cmid = ? OR id = ?) AND from_id < 0"
         " AND NOT deleted",

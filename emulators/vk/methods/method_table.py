@@ -60,7 +60,7 @@ class MethodCall:
         return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]
 
     def attachments(self, name: str = "attachments") -> list[object]:
-        """Return attachments; photos that were saved here are checked and given as objects."""
+        """Return attachments; photos saved in this emulator are checked and returned as objects."""
         owners = {self.token.user_id or 0, -(self.token.page or 0)}
         return self.world.photos.attach(self.list_param(name), owners)
 
@@ -72,11 +72,11 @@ class MethodCall:
         return [int(word) for word in words]
 
     def page(self, number: int) -> Row | None:
-        """Return a community by its positive id."""
+        """Return a community by its positive id, or None."""
         return self.world.store.one("SELECT * FROM pages WHERE id = ?", (number,))
 
     def managed_page(self, name: str = "group_id") -> int:
-        """Return the community of the call: the token's own, or the named one, if the token may act for it."""
+        """Return the id of the token's community, or of the given community if the token may act for it."""
         number = self.optional(name)
         if number is None:
             if self.token.page is None:

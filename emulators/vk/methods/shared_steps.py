@@ -12,7 +12,7 @@ from emulators.vk.state.permissions import check_can_read_wall
 
 
 def requested_wall(call: MethodCall) -> Row:
-    """Return the community whose wall the call names, if the caller may read it."""
+    """Return the community whose wall is requested; raises an error if the caller may not read it."""
     owner, domain = call.optional("owner_id"), call.text("domain")
     row = None
     if owner is not None:
@@ -35,7 +35,7 @@ def requested_wall(call: MethodCall) -> Row:
 
 
 def extended_fields(call: MethodCall, rows: Iterable[Row], page: int | None = None) -> dict[str, Any]:
-    """Return `profiles` and `groups` of the rows' authors and signers, if the call asks for them."""
+    """Return `profiles` and `groups` of the rows' authors and signers, if the call requests them."""
     if not call.flag("extended"):
         return {}
     ids = []

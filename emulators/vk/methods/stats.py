@@ -1,4 +1,4 @@
-"""Section stats: who saw a community and its posts, for those who manage it."""
+"""Section stats: the audience of a community and its posts, for its managers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -21,7 +21,7 @@ _SUBSCRIBERS_SHARE, _MOBILE_SHARE, _WOMEN_SHARE = 0.8, 0.7, 0.65
 
 @method("stats.get", "U")
 def get(call: MethodCall) -> list[dict[str, Any]]:
-    """Return the figures of calendar periods, in Moscow time, newest first; error 15 for other people's pages."""
+    """Return the figures of calendar periods, in Moscow time, newest first; error 15 for a page not managed."""
     page = call.page(call.number("group_id", least=1))
     if page is None:
         raise vk_error(125)
@@ -50,7 +50,7 @@ def get(call: MethodCall) -> list[dict[str, Any]]:
 
 @method("stats.getPostReach", "U")
 def get_post_reach(call: MethodCall) -> list[dict[str, Any]]:
-    """Return how many people each post reached; missing posts are left out. Error 210 for other people's pages."""
+    """Return the reach of each post; missing posts are left out. Error 210 for a page not managed."""
     page = requested_wall(call)
     posts = call.integers("post_ids")
     if not posts:
@@ -82,7 +82,7 @@ def _post_reach(call: MethodCall, page: Row, post: Row) -> dict[str, Any]:
 
 
 def _periods(interval: str, since: int, until: int) -> Iterator[tuple[int, int]]:
-    """Yield the bounds in seconds of the periods that the interval touches, newest first, the end excluded."""
+    """Yield start and excluded end (Unix seconds) of the periods that the interval touches, newest first."""
     if interval == "all":
         yield since, until + 1
         return
@@ -107,7 +107,7 @@ def _start_of(interval: str, second: int) -> int:
 
 
 def _start_after(interval: str, second: int) -> int:
-    # Long enough to lie in the next period, and too short to reach the one after it.
+    # The longest period and half a day: ends in the next period, never in the period after it.
     days = {"day": 1, "week": 7, "month": 31, "year": 366}[interval]
     return _start_of(interval, _start_of(interval, second) + days * 86_400 + 43_200)
 
@@ -141,7 +141,7 @@ def _period(call: MethodCall, page: Row, start: int, end: int, groups: list[str]
             "reach_subscribers": int(reach * _SUBSCRIBERS_SHARE),
             "mobile_reach": int(reach * _MOBILE_SHARE),
         },
-        # Without any activity the network gives an empty list in place of the object.
+        # Without activity the network returns an empty list instead of the object.
         "activity": {name: count for name, count in counted.items() if count} or [],
     }
     if not bare:

@@ -49,13 +49,13 @@ def get(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.getById", "US")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
-    """Return posts by id; missing ones are left out."""
+    """Return posts by id; missing posts are left out."""
     names = call.list_param("posts")
     if not names:
         raise vk_error(100, "posts is undefined")
     rows = []
     for name in names[:MAX_COUNT]:
-        # An access key may follow the two numbers.
+        # An access key may follow the owner's and the post's numbers.
         match = _POST.fullmatch(name)
         if match is None:
             raise vk_error(100, "posts is invalid")
@@ -119,7 +119,7 @@ def _own_post(call: MethodCall) -> Row:
 
 
 def _shown(call: MethodCall, post: Row) -> bool:
-    """Return whether the caller may see a post that it requested by id."""
+    """Return whether the caller may see this post when it is requested by id."""
     insider = call.token.manages(post["page"])
     page = call.page(post["page"])
     assert page is not None

@@ -116,7 +116,7 @@ def edit_comment(call: MethodCall) -> int:
 
 @method("wall.deleteComment", "U")
 def delete_comment(call: MethodCall) -> int:
-    """Delete a comment: one's own, or any on a wall that one manages."""
+    """Delete a comment of the person, or any comment on a wall that the person manages."""
     row = _managed_comment(call)
     with mapping_unknown_errors():
         call.world.wall.delete(row["page"], row["id"], call.token.user_id or 0)
@@ -185,7 +185,7 @@ def _own_comment(call: MethodCall) -> Row:
 
 def _level(call: MethodCall, page: int, post_id: int, root: int | None) -> list[Row]:
     rows = call.world.store.all(
-        # Replies matter only under a deleted comment, because it is shown as long as it has any.
+        # `replies` is set only for a deleted comment: it stays visible while it has undeleted replies.
         "SELECT c.*, c.deleted AND EXISTS (SELECT 1 FROM comments r WHERE r.page = c.page"
         " AND r.post_id = c.post_id AND r.root_id = c.id AND NOT r.deleted) AS replies"
         " FROM comments c WHERE c.page = ? AND c.post_id = ? AND c.root_id IS ? ORDER BY c.id",
@@ -195,7 +195,7 @@ def _level(call: MethodCall, page: int, post_id: int, root: int | None) -> list[
 
 
 def _slice(call: MethodCall, level: list[Row]) -> tuple[list[Row], int | None]:
-    """Return the requested part of a level, and its offset if it was requested by a comment's id."""
+    """Return the requested part of a level; its offset if requested by a comment's id, else None."""
     count = min(call.number("count", call.world.settings.comments_default_count, least=0), MAX_COUNT)
     start = call.optional("start_comment_id")
     offset = call.number("offset", 0, least=None if start else 0)

@@ -1,4 +1,4 @@
-"""Sends the events of the Callback API and the confirmation requests to the servers."""
+"""Send the events of the Callback API and the confirmation requests to the servers."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ _RETRY_AFTER_STATUSES = (410, 429, 503)
 
 @dataclass(frozen=True)
 class DeliveryResponse:
-    """The response of a server; without a status, there was no response."""
+    """The response of a server; `status` is None if there was no response."""
 
     status: int | None
     text: str
@@ -58,7 +58,7 @@ class CallbackDelivery:
             self._work(server["id"])
 
     async def stop(self) -> None:
-        """Stop at once; undelivered events stay in the queue."""
+        """Stop immediately; undelivered events stay in the queue."""
         self._callbacks.on_work = lambda _: None
         for task in self._tasks.values():
             task.cancel()
@@ -150,7 +150,7 @@ class CallbackDelivery:
         return until if now < until < now + MAX_WAIT else None
 
     async def _post(self, server: Row, body: dict[str, Any], retries: int, hit: list[Fault]) -> DeliveryResponse:
-        """Send one request; network faults look like a missing response."""
+        """Send one request; a network error is returned as a missing response."""
         assert self._http is not None
         faults = {fault.kind: fault for fault in hit}
         if "timeout" in faults or "drop" in faults or "error" in faults:

@@ -31,7 +31,7 @@ class CallbackServers:
     # Servers
 
     def server(self, number: int, page: int | None = None) -> Row | None:
-        """Return a server by its id, of the given page if any."""
+        """Return a server by its id, or None; with `page`, only a server of this page."""
         return self._store.one(
             "SELECT * FROM callback_servers WHERE id = ?1 AND (?2 IS NULL OR page = ?2)", (number, page)
         )
@@ -100,7 +100,7 @@ class CallbackServers:
         return code
 
     def new_code(self, page: int) -> str:
-        """Change the code of a page and request the confirmation of all its servers again."""
+        """Replace the code of a page and request the confirmation of all its servers again."""
         code = secrets.token_hex(4)
         with self._store.transaction():
             self._store.execute("INSERT OR REPLACE INTO callback_codes (page, code) VALUES (?, ?)", (page, code))
@@ -134,14 +134,17 @@ class CallbackServers:
             self.on_work(server["id"])
 
     def next(self, number: int) -> Row | None:
-        """Return the next event of a server, due or not; events that may be overtaken are skipped until due."""
+        """Return the next event of a server, or None.
+
+        It may not be due yet; only events that later events need not wait for are skipped until they are due.
+        """
         return self._store.one(
             "SELECT * FROM callback_queue WHERE server = ?1 AND (holds OR due <= ?2) ORDER BY seq LIMIT 1",
             (number, self._clock.now()),
         ) or self._store.one("SELECT * FROM callback_queue WHERE server = ? ORDER BY due, seq LIMIT 1", (number,))
 
     def attempt(self, seq: int) -> None:
-        """Count an attempt before it is made, so that one cut short by a crash counts as well."""
+        """Count an attempt before it is made, so that an attempt interrupted by a crash counts too."""
         self._store.execute("UPDATE callback_queue SET attempts = attempts + 1 WHERE seq = ?", (seq,))
 
     def delivered(self, server: Row, seq: int) -> None:
@@ -155,14 +158,14 @@ class CallbackServers:
             )
 
     def postpone(self, seq: int, due: float, *, overtaken: bool = False) -> None:
-        """Schedule a resend; `overtaken`: later events need not wait for it."""
+        """Schedule a resend; with `overtaken`, later events need not wait for this event."""
         holds = not overtaken and self._settings.callback_in_order
         self._store.execute("UPDATE callback_queue SET due = ?, holds = ? WHERE seq = ?", (due, holds, seq))
 
     def failed(self, server: Row, item: Row) -> bool:
-        """Record a failure: resend by the schedule, or return False if no resends are left.
+        """Record a failure and schedule a resend; return False if the event was dropped after its last resend.
 
-        A number of consecutive failures pauses the server.
+        Every `callback_pause_after` consecutive failures pause the server.
         """
         schedule, now = self._settings.callback_retry_seconds, self._clock.now()
         with self._store.transaction():

@@ -1,4 +1,4 @@
-"""Events of communities: an event has the same id in every way it is pushed."""
+"""Events of communities; an event has the same id in long poll and in the Callback API."""
 
 import secrets
 from typing import Any
@@ -34,7 +34,7 @@ class EventPublisher:
 
 
 def event_object_for_version(kind: str, content: dict[str, Any], version: str) -> dict[str, Any]:
-    """Return the object of an event in an API version: before 5.103 a new message had no wrapper object."""
+    """Return the object of an event in an API version; before 5.103 a new message had no wrapper object."""
     if kind == "message_new" and version_of(version) < _WRAPPED_SINCE:
         message: dict[str, Any] = content["message"]
         return message

@@ -70,7 +70,7 @@ MAX_WAIT = 90
 
 
 class LongPollServer:
-    """Queues of all communities; a held call costs one future and no database query."""
+    """Queues of all communities; a waiting call needs one future and no database query."""
 
     def __init__(self, store: EmulatorStore, clock: EmulatorClock, settings: VkSettings) -> None:
         self._store = store
@@ -80,7 +80,7 @@ class LongPollServer:
         self._closing = False
 
     def publish(self, page: int, kind: str, body: Callable[[str], dict[str, Any]]) -> None:
-        """Put an event into the community's queue, in the caller's transaction, and wake the waiting calls.
+        """Add an event to the community's queue, in the caller's transaction, and wake the waiting calls.
 
         `body` returns the event in the form of an API version.
         """
@@ -98,7 +98,7 @@ class LongPollServer:
         self._wake(page)
 
     def server(self, page: int) -> dict[str, str]:
-        """Return the response of groups.getLongPollServer, with a new key if the current one is too old."""
+        """Return the response of groups.getLongPollServer; an expired key is replaced first."""
         row = self._page(page)
         assert row is not None
         age = self._clock.now() - row["lp_key_at"]
@@ -109,7 +109,7 @@ class LongPollServer:
         return {"key": key, "server": server, "ts": str(row["lp_ts"])}
 
     async def check(self, page: int, key: str, ts: str, wait: float) -> dict[str, Any]:
-        """Return the response of `a_check`: events after `ts`, waiting up to `wait` seconds for the first one."""
+        """Return the response of `a_check`: events after `ts`; wait up to `wait` seconds for the first event."""
         deadline = asyncio.get_running_loop().time() + min(max(wait, 0), MAX_WAIT)
         while True:
             row = self._page(page)
@@ -128,12 +128,12 @@ class LongPollServer:
         return sum(map(len, self._waiting.values()))
 
     def expire_key(self, page: int) -> None:
-        """Expire the key: clients that use it get failed 2."""
+        """Expire the key: clients that use it get `failed: 2`."""
         self._new_key(page)
         self._wake(page)
 
     def lose_history(self, page: int) -> None:
-        """Lose the history and the key: clients get failed 3."""
+        """Delete the history and the key: clients get `failed: 3`."""
         with self._store.transaction():
             row = self._page(page)
             assert row is not None
@@ -143,13 +143,13 @@ class LongPollServer:
         self._wake(page)
 
     def trim_history(self, page: int) -> None:
-        """Delete the queued events: a client that has not read them gets failed 1 and the next number."""
+        """Delete the queued events: a client that has not read them gets `failed: 1` and the next number."""
         row = self._page(page)
         assert row is not None
         self._trim(page, row["lp_ts"])
 
     def close(self) -> None:
-        """Release all held calls before the process ends."""
+        """Release all waiting calls before the process ends."""
         self._closing = True
         for page in list(self._waiting):
             self._wake(page)

@@ -95,7 +95,7 @@ class BoardTopics:
     def edit(
         self, page: int, topic_id: int, number: int, text: str, attachments: Sequence[object] | None = None
     ) -> None:
-        """Edit a comment; without `attachments` the existing ones are kept."""
+        """Edit a comment; without `attachments` the existing attachments are kept."""
         row = self._living(page, topic_id, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
         check_text(text, kept, self._settings.comment_length)
@@ -110,7 +110,7 @@ class BoardTopics:
             self._emit(page, topic_id, number, "board_post_edit")
 
     def delete(self, page: int, topic_id: int, number: int) -> None:
-        """Delete a comment; the event does not say who did it."""
+        """Delete a comment; the event does not say who deleted it."""
         self._living(page, topic_id, number)
         with self._store.transaction():
             self._set_deleted(page, topic_id, number, deleted=True)
@@ -134,7 +134,7 @@ class BoardTopics:
             raise UnknownError(f"no topic {topic_id} on this page")
 
     def topic_view(self, row: Row) -> dict[str, Any]:
-        """Return the topic object, without previews."""
+        """Return the topic object without previews."""
         return {
             "id": row["id"],
             "title": row["title"],

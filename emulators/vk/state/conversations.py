@@ -44,7 +44,7 @@ class Conversations:
         self._events = events
 
     def get(self, page: int, peer: int) -> Row | None:
-        """Return the conversation, if the person ever wrote to the page."""
+        """Return the conversation, or None if the person never wrote to the page."""
         return self._store.one("SELECT * FROM dialogs WHERE page = ? AND peer_id = ?", (page, peer))
 
     def message(self, page: int, number: int) -> Row | None:
@@ -80,8 +80,8 @@ class Conversations:
     ) -> Row:
         """Write a message as the community to a person who wrote before; `staff`: it was written manually.
 
-        Raises error 901 for a person who never wrote, 18 for a deactivated one, 900 to 902 for one who does
-        not accept messages, 914 for a text too long, 100 for an empty one.
+        Raises error 901 for a person who never wrote, 18 for a deactivated person, 900 to 902 for a person who
+        does not accept messages, 914 for a text that is too long, 100 for an empty text.
         """
         if self._people.deactivated(peer):
             raise vk_error(18)
@@ -132,7 +132,7 @@ class Conversations:
         self._store.execute("UPDATE dialogs SET in_read = last_id WHERE page = ? AND peer_id = ?", (page, peer))
 
     def edit(self, page: int, number: int, text: str, attachments: Sequence[object] | None = None) -> None:
-        """Edit a message; None keeps the attachments."""
+        """Edit a message; without `attachments` the existing attachments are kept."""
         before = self.message(page, number)
         if before is None:
             raise UnknownError(f"no message {number} on this page")

@@ -28,11 +28,11 @@ FIRST_POST = "Здравствуйте! Это официальная стран
 
 
 class VkState:
-    """The state that the API methods use; ids are integers."""
+    """The state of the network, used by the API methods; ids are integers."""
 
     def __init__(self, settings: VkSettings) -> None:
         self.store = open_store(settings.data)
-        # All parts share this copy, because settings can be changed at run time.
+        # All stores get the same object, so that a change at run time takes effect in all of them.
         self.settings = settings = settings.model_copy()
         self._changed = json.loads(self.store.get_value(CHANGED_SETTINGS) or "{}")
         self._apply(self._changed)
@@ -65,7 +65,7 @@ class VkState:
                 setattr(self.settings, name, getattr(checked, name))
 
     def page(self, reference: str) -> Row:
-        """Return a page by id (negative too) or short name; raises `UnknownError`."""
+        """Return a page by id (positive or negative) or short name; raises `UnknownError` if there is none."""
         row = self.store.one("SELECT * FROM pages WHERE screen_name = ?", (reference,))
         number = reference.removeprefix("-")
         if row is None and number.isascii() and number.isdigit():
@@ -75,7 +75,7 @@ class VkState:
         return row
 
     def add_page(self, name: str, screen_name: str, description: str) -> Row:
-        """Create a page with a token of its own and a first post."""
+        """Create a page with a community token and a first post."""
         with self.store.transaction():
             number = max(self.store.value("SELECT max(id) FROM pages") or 0, FIRST_PAGE - 1) + 1
             events = json.dumps(dict.fromkeys(EVENT_TYPES, 1))

@@ -12,7 +12,7 @@ STAFF_ID = 600_000_001
 
 
 class People:
-    """Names by user id; an id outside the population is also a person, with a name derived from the id."""
+    """Persons by user id; an id outside the population is a person too, with a name derived from the id."""
 
     def __init__(self, store: EmulatorStore, size: int, seed: int, base_url: str) -> None:
         self._store = store

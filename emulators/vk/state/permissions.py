@@ -1,4 +1,4 @@
-"""What visitors of a community may read and write, depending on its state."""
+"""Check what visitors of a community may read and write, depending on its state."""
 
 import re
 

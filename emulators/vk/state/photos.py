@@ -1,4 +1,4 @@
-"""Photos that clients upload: a server is asked for, the file is sent, the photo is saved, and then attached."""
+"""Photos of clients: a client requests an upload URL, sends the file, saves the photo, then attaches it."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ class Photos:
         self._settings = settings
 
     def create_server(self, album: int, page: int | None, user: int) -> dict[str, Any]:
-        """Return the address for an upload; `page` is the community that the photo is for."""
+        """Return the URL for an upload; `page` is the community that the photo is for."""
         key = secrets.token_urlsafe(24)
         self._store.execute(
             "INSERT INTO photo_uploads (key, album, page, user_id) VALUES (?, ?, ?, ?)", (key, album, page, user)
@@ -39,9 +39,9 @@ class Photos:
         }
 
     def receive(self, key: str, files: list[UploadedFile]) -> dict[str, Any]:
-        """Store an uploaded file; the response names it for the method that saves it.
+        """Store an uploaded file and return the parameters for the method that saves it.
 
-        As in the network, the list is empty for a file that is no photo.
+        As in the network, the list of photos is empty for a file that is no photo.
         """
         row = self._store.one("SELECT * FROM photo_uploads WHERE key = ?", (key,))
         if row is None or not files or not files[0].is_photo:
@@ -76,7 +76,7 @@ class Photos:
         return self.view(saved)
 
     def view(self, row: Row) -> dict[str, Any]:
-        """Return a photo as the network shows it."""
+        """Return the photo object of the API."""
         url = f"{self._settings.base_url}/media/photo{row['owner_id']}_{row['id']}"
         return {
             "id": row["id"],
@@ -97,8 +97,8 @@ class Photos:
     def attach(self, names: list[str], owners: set[int]) -> list[object]:
         """Return attachments with the saved photos in place of their names.
 
-        A photo that was uploaded here needs its access key, unless one of `owners` has it: error 100. Names of
-        other media stay as they are.
+        Error 100 for an uploaded photo without its access key, unless one of `owners` owns the photo. Names of
+        other media stay unchanged.
         """
         return [self._saved(name, owners) or name for name in names]
 

@@ -19,7 +19,7 @@ class Token:
     user_id: int | None
 
     def manages(self, page: int) -> bool:
-        """Return whether the token acts for the community: its own, or one that its person administers."""
+        """Return whether the token may act for the community: its own, or a community its person administers."""
         return self.page == page or (self.kind == "user" and self.page is None)
 
 
@@ -48,7 +48,7 @@ class TokenStore:
         return [_token(row) for row in rows]
 
     def authorise(self, token: str | None) -> Token:
-        """Return the token of a call; raises error 5 for a wrong or revoked one."""
+        """Return the token of a call; raises error 5 for a wrong or revoked token."""
         if not token:
             raise vk_error(5, "no access_token passed.")
         row = self._store.one("SELECT * FROM tokens WHERE token = ? AND NOT revoked", (token,))

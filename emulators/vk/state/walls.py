@@ -17,7 +17,7 @@ TOO_LONG = "message is too long"
 
 
 class Walls:
-    """Posts and comments of all pages; numbers of both come from one sequence per wall, as in VK."""
+    """Posts and comments of all pages; as in VK, both get their numbers from one sequence per wall."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Walls:
         return self._insert_post(page["id"], from_id, text, media, kind="suggest" if suggested else "post")
 
     def publish_suggested(self, page: int, post_id: int) -> int:
-        """Publish a suggestion as the community: it is replaced by a new post that is signed by its author."""
+        """Publish a suggestion as the community: a new post signed by the author replaces it."""
         row = self.post(page, post_id)
         if row is None or row["post_type"] != "suggest":
             raise UnknownError(f"no suggested post {post_id} on this wall")
@@ -122,7 +122,7 @@ class Walls:
     def edit(self, page: int, number: int, text: str, attachments: Sequence[object] | None = None) -> None:
         """Edit a post or a comment; only a comment causes an event, as in VK.
 
-        Without `attachments` the existing ones are kept.
+        Without `attachments` the existing attachments are kept.
         """
         table, row = self._existing(page, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments

@@ -1,1 +1,1 @@
-"""The part of VKScript that clients use for the method `execute`."""
+"""The subset of VKScript that clients use in the method `execute`."""

@@ -1,4 +1,4 @@
-"""Executes a VKScript tree: values are those of JSON, API calls are passed to the caller."""
+"""Execute a VKScript tree: values are JSON values, API calls are passed to a callback."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ ApiCall = Callable[[str, dict[str, Any]], Any]
 
 @dataclass
 class Limits:
-    """Limits of one script; 0: without a limit."""
+    """Limits of one script; 0 means no limit."""
 
     calls: int = 25
     operations: int = 1_000
@@ -34,7 +34,7 @@ class Interpreter:
         try:
             self._all(program)
         except (RecursionError, ValueError) as error:
-            # The ValueError comes from an object that contains itself.
+            # ValueError: the value contains itself.
             raise ScriptError("Nested too deeply") from error
         return self.result
 

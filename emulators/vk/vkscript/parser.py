@@ -1,4 +1,4 @@
-"""VKScript's grammar: converts code to a tree of tuples whose first element is the kind."""
+"""Parse VKScript into a tree of tuples; the first element of a tuple is the kind of node."""
 
 import json
 import math
@@ -88,7 +88,7 @@ class _Parser:
         return self._tokens[self._place]
 
     def _take(self, *texts: str) -> bool:
-        """Consume the current token if it is one of these signs or keywords."""
+        """Consume the current token if it is one of these signs or keywords, and return whether it was."""
         if self._now.kind not in {"sign", "name"} or self._now.text not in texts:
             return False
         self._place += 1
@@ -282,7 +282,7 @@ class _Parser:
         inner = re.sub(r"\\(.)|\"", _json_escape, token.text[1:-1], flags=re.DOTALL)
         try:
             text: str = json.loads(f'"{inner}"', strict=False)
-            # A lone surrogate is not valid text.
+            # A lone surrogate cannot be encoded in UTF-8.
             text.encode()
         except ValueError as error:
             raise self._error(token) from error
@@ -290,7 +290,7 @@ class _Parser:
 
 
 def _json_escape(match: re.Match[str]) -> str:
-    """Return an escape of the script as a JSON escape; an unknown escape means its own letter."""
+    """Return an escape of the script as a JSON escape; an unknown escape becomes its letter."""
     letter = match.group(1)
     if letter is None:
         return '\\"'

@@ -15,7 +15,7 @@ class ScriptError(Exception):
 
 
 def is_truthy(value: Any) -> bool:
-    """Return whether a value counts as true: lists and objects do, even empty ones."""
+    """Return whether a value counts as true; lists and objects always do, even if empty."""
     return bool(value) or isinstance(value, list | dict)
 
 
@@ -74,7 +74,7 @@ def apply_operator(sign: str, left: Any, right: Any) -> Any:
 
 
 def call_method(owner: Any, name: str, values: list[Any]) -> Any:
-    """Call a method of a list or of a text."""
+    """Call a method of a list or of a text and return its result."""
     methods = _TEXT_METHODS if isinstance(owner, str) else _LIST_METHODS
     if not isinstance(owner, str | list):
         raise ScriptError(f"Method {name} requires an array")
@@ -95,7 +95,7 @@ def _add(left: Any, right: Any) -> Any:
 
 
 def _short(value: Any) -> Any:
-    # Otherwise a loop that doubles a value could exhaust memory within the operation limit.
+    # Without this limit, a loop that doubles a value could exhaust memory within the operation limit.
     if len(value) > MAX_LENGTH:
         raise ScriptError("The value is too long")
     return value

@@ -220,7 +220,7 @@ async def test_refused_sign_in_stops_the_demo_with_the_response(settings: Embedd
     await web.TCPSite(runner, settings.host, settings.port_gateway).start()
     try:
         async with aiohttp.ClientSession() as http:
-            with pytest.raises(DemoError, match=r"answered 401.*no such person") as refusal:
+            with pytest.raises(DemoError, match=r"responded with 401.*no such person") as refusal:
                 await DemoApi(settings, http).sign_in("centre", "demo")
         assert "password" not in str(refusal.value)
     finally:
