@@ -52,7 +52,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         refuse_renamed_variables(os.environ)
-        # Shorter than uvicorn's keep-alive of five seconds, so that no connection is reused that it has just closed.
+        # Shorter than uvicorn's keep-alive of five seconds, so that no closed connection is reused.
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=4)) as http:
             app.state.http = http
             app.state.documents = OpenApiCache(http, settings.api_urls(), settings.openapi_cache_seconds)

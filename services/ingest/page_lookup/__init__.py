@@ -1,1 +1,1 @@
-"""Look up pages in the networks on request of the registry."""
+"""Look up pages in the networks at the registry's request."""

@@ -18,7 +18,7 @@ TIME_LIMIT_SECONDS = 8.0
 async def resolve_address(clients: PageLookupClients, body: AddressResolutionRequest) -> AddressResolution:
     """Return the community of an address.
 
-    The outcome is `no_community` with the reason if there is none, `unavailable` on failure.
+    The outcome is `no_community` with a reason if there is no such community, `unavailable` on failure.
     """
     title = NETWORKS[body.network].title
     directory = clients.lookups.get(body.network)

@@ -1,6 +1,6 @@
 """The audience of pages: reactions to their posts, and reach where a token may read statistics.
 
-Whatever cannot be read is unknown, and costs nothing of the rest of a request.
+Values that cannot be read are None and do not fail the rest of the request.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 
 WEEK = timedelta(days=7)
-# Errors of single posts, which fail a call for all of them.
+# Errors of a single post, which fail the call for all its posts.
 _CONTENT_TREATMENTS = {
     ErrorTreatment.DENIED,
     ErrorTreatment.NOT_FOUND,
     ErrorTreatment.CONTENT_REJECTED,
     ErrorTreatment.CLIENT_ERROR,
 }
-# The network does not answer now: other pages would get the same.
+# The network does not answer now: calls for other pages would fail too.
 _NO_ANSWER = {ErrorTreatment.TRANSIENT, ErrorTreatment.RATE_LIMITED}
 
 
 async def read_reactions(
     posts: Sequence[tuple[PageLookup, Sequence[str]]], calls: int
 ) -> tuple[dict[str, PostReactions], int]:
-    """Return the reactions to the posts of several pages, and the number of calls made, `calls` at most.
+    """Return the reactions to posts of several pages by post id, and the number of calls made, at most `calls`.
 
     `posts`: the ids of each page's posts, with the lookup of its network.
     """
@@ -77,9 +77,9 @@ async def _read_batches(
 
 
 def sum_reactions(activity: PostActivity, found: Mapping[str, PostReactions]) -> PostReactions | None:
-    """Return the sums of a page's posts, those that are gone left out; None if none of its posts was read.
+    """Return the sums over a page's posts that were read; None if the page has posts but none was read.
 
-    `views` is None unless the network reports them for each of the posts.
+    `views` is None unless the network reports the views of each of these posts.
     """
     known = [found[one] for one in activity.post_ids if one in found]
     if activity.post_ids and not known:
@@ -95,22 +95,22 @@ def sum_reactions(activity: PostActivity, found: Mapping[str, PostReactions]) ->
 
 @dataclass
 class RefusedStatistics:
-    """Pages whose statistics a token may not read. In memory only: after a restart they are asked for again."""
+    """Pages whose statistics a token may not read. In memory only: a restart forgets them."""
 
     _until: dict[tuple[UUID, UUID], datetime] = field(default_factory=dict)
 
     def contains(self, page_id: UUID, token_id: UUID) -> bool:
-        """Return whether the network has refused the page's statistics to this token lately."""
+        """Return whether the network refused the page's statistics to this token in the last week."""
         until = self._until.get((page_id, token_id))
         return until is not None and clock.now() < until
 
     def add(self, page_id: UUID, token_id: UUID) -> None:
-        """Note a refusal."""
+        """Record a refusal."""
         self._until[page_id, token_id] = clock.now() + WEEK
 
 
 class ReachReader:
-    """Reads the reach of pages one by one, one call a page, until `until` (loop time) or the last allowed call."""
+    """Reads the reach of pages, one call per page, until `until` (loop time) or the last allowed call."""
 
     def __init__(self, refused: RefusedStatistics, until: float) -> None:
         self._refused = refused

@@ -13,7 +13,7 @@ from shared.service import Service, get_service
 
 
 class PageLookupClients:
-    """Page lookups of the networks with a token pool; calls count towards the same budgets as the worker's."""
+    """Page lookups by network, with their own token pool; their calls count towards the worker's budgets too."""
 
     def __init__(self, service: Service, settings: IngestSettings) -> None:
         self.token_pool = DatabaseTokenPool(service.database, settings)

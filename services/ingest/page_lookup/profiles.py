@@ -1,7 +1,7 @@
 """Page profiles: data from the networks, and post activity from stored posts where possible.
 
-A wall that ingest reads needs no call here, because its posts are stored. Only a wall that was not read for a day
-is read separately, as far as the request allows calls. Reactions to posts and reach have budgets of their own.
+A wall that ingest polls needs no call here, because its posts are stored. Only a wall that was not polled for a
+day is read here, as far as the request allows calls. Reactions to posts and reach have budgets of their own.
 """
 
 import asyncio
@@ -41,14 +41,14 @@ WALL_DATA_VALID_FOR = timedelta(hours=24)
 WEEK = timedelta(days=7)
 # Sources that read all posts of a page.
 WALL_SOURCES = ("wall_poll", "topics_poll")
-# The caller waits: walls and reach not read by then are left out until the next request.
+# The caller waits for the response: values not read within these limits are left out of it.
 TIME_LIMIT_SECONDS = 40.0
 REACH_TIME_LIMIT_SECONDS = 75.0
 CALL_FAILURES = (CallAllowanceExhausted, CallError, NoValidResponse, NoUsableToken)
 
 
 class _WallReader:
-    """Reads walls one by one until the allowed number, the time limit or a network error stops it."""
+    """Reads walls one by one, up to the allowed number, the time limit or a network error."""
 
     def __init__(self, known: Mapping[UUID, PostActivity], allowed: int, allowance: CallAllowance) -> None:
         self._known = known
@@ -77,7 +77,7 @@ class _WallReader:
 async def describe_pages(
     database: Database, clients: PageLookupClients, body: PageProfilesRequest
 ) -> PageProfiles:
-    """Return the current profiles of the pages.
+    """Return the current profiles of the pages with their post activity, reactions and reach.
 
     Pages whose network could not be queried are left out, and `error` says why. The call limit includes retries.
     """
@@ -96,7 +96,9 @@ async def describe_pages(
             one.calls += reach_allowance.made - before
             sums = None if one.posts is None else sum_reactions(one.posts, reactions)
             answer.items.append(_shown(one, sums, reach))
-            await asyncio.sleep(0)  # finding a phone may take milliseconds: let other tasks run in between
+            await asyncio.sleep(
+                0
+            )  # let other tasks run: searching a text for a phone number may take milliseconds
     answer.calls = allowance.made + reaction_calls
     answer.reach_calls = reach_allowance.made
     return answer
@@ -190,7 +192,7 @@ async def _pages(session: AsyncSession, page_ids: Sequence[UUID]) -> dict[str, l
 
 
 async def _known_posts(session: AsyncSession, page_ids: Sequence[UUID], now: datetime) -> dict[UUID, PostActivity]:
-    """Return the post activity of pages whose walls were read within the last day, from stored posts."""
+    """Return the post activity, from stored posts, of pages whose walls were polled within the last day."""
     own = (Message.page_id == Source.page_id, Message.kind == "wall_post", Message.deleted_at.is_(None))
     last = (
         select(Message.written_at)

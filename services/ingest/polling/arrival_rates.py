@@ -26,12 +26,12 @@ PROFILE_HALF_LIFE = 7.0
 FLAT_MESSAGES = 48.0
 COMMON_MESSAGES = 60.0
 OWN_PROFILE_MIN_MESSAGES = 30.0
-# Candidates. The greatest is small, so that even among similar pages a change of one page is followed.
+# Candidates for the prior's shape. All are small, so that an estimate follows a change even among similar pages.
 GAMMA_SHAPES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2)
 
 
 class TimeWarp:
-    """Operational time: runs faster in busy hours; a whole day lasts a day in it."""
+    """Operational time: it runs faster in busy hours; a whole day still has the length of a day."""
 
     def __init__(self, weights: Sequence[float]) -> None:
         scale = len(weights) / sum(weights)
@@ -54,7 +54,7 @@ class TimeWarp:
 
 @dataclass(frozen=True)
 class DailyProfile:
-    """How messages spread over the day: `share[h]` is 1 for an hour like the average."""
+    """How messages spread over the day: `share[h]` is the rate of hour `h` relative to the mean rate."""
 
     share: tuple[float, ...]
     arrivals: TimeWarp = field(init=False)
@@ -144,8 +144,8 @@ class RateModel:
         self._mean = mean
         self._shape = 0.5
         self._weights = [0.0] * len(HALF_LIVES)
-        # Of all pages, by hour of the day: messages, and how many an even rate would have brought in the observed
-        # time. The most recent hours have been observed by few polls so far.
+        # Over all pages, by hour of the day: messages received, and messages expected at an even rate during the
+        # observed time. Both are needed, because few polls have covered the most recent hours.
         self._came = [0.0] * HOURS
         self._even = [0.0] * HOURS
         self._at = -inf
@@ -175,7 +175,7 @@ class RateModel:
         return memory.profile or self.common
 
     def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
-        """Update a page's statistics: it was observed from `since` to `now` with messages at the times `found`."""
+        """Update a page's statistics with messages at the times `found`, observed from `since` to `now`."""
         arrivals = self.profile(memory).arrivals
         days = max(arrivals.warp(now) - arrivals.warp(since), 1e-9)
         count = len(found)

@@ -7,12 +7,12 @@ from math import floor
 
 from services.ingest.polling.arrival_rates import TimeWarp
 
-# How many polls may accumulate during a pause.
+# Share of the daily budget that may accumulate unspent.
 BURST_SHARE = 0.02
 
 
 class BudgetPacer:
-    """Counts polls earned and spent. The rest of the day's budget is earned along the caller's `TimeWarp`."""
+    """Counts polls earned and spent: the day's remaining budget is earned evenly in the caller's `TimeWarp`."""
 
     def __init__(self, budget: float) -> None:
         self.budget = max(budget, 0.0)
@@ -28,12 +28,12 @@ class BudgetPacer:
             if self.budget > 0:
                 share = budget / self.budget
                 self.used, self.credit = self.used * share, self.credit * share
-            elif self._at is not None:  # polls missed in the meantime are not made up for
+            elif self._at is not None:  # polls of the past part of the day are not made up for
                 self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
             self.budget = budget
 
     def advance(self, now: float, clock: TimeWarp) -> None:
-        """Earn the polls of the time since the last call."""
+        """Add the polls earned since the last call of this method."""
         reached = clock.warp(now)
         if self._at is None:
             self.used = self.budget * (reached - floor(reached))  # the past part of the day is not made up for

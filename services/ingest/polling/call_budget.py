@@ -16,7 +16,7 @@ from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.tables.ingest import CallCount
 
-# Buckets shorter than an hour: the oldest one counts in full until it leaves the window.
+# Calls are counted in buckets shorter than an hour; a bucket counts in full until all of it is outside the window.
 BUCKETS_PER_DAY = 96
 BLOCK_SHARE = 200
 MAX_BLOCK = 25

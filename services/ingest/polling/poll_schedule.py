@@ -18,7 +18,7 @@ from services.ingest.polling.budget_pacing import BudgetPacer
 
 Page = TypeVar("Page", bound=Hashable)
 
-# A page is due this share before its maximum age, because others may be due in the same minute.
+# A page is due at this share of its maximum age, because other pages may be due in the same minute.
 MAX_AGE_SHARE = 0.97
 # Budget share that may be borrowed from later hours: for prioritised and overdue pages; for new pages.
 RESERVE_SHARE = 0.2
@@ -64,7 +64,7 @@ class ScheduleForecast:
 
 
 class PollSchedule(Generic[Page]):
-    """Poll schedule. `next_page` hands out a page, `record_poll` or `record_failure` returns it."""
+    """Poll schedule. `next_page` returns a page to poll; `record_poll` or `record_failure` reports the result."""
 
     def __init__(self, polls_a_day: float, *, max_age: float = DAY, rates: RateModel | None = None) -> None:
         self._rates = rates or RateModel()
@@ -73,7 +73,7 @@ class PollSchedule(Generic[Page]):
         self._entries: dict[Page, _Entry] = {}
         self._queue: list[tuple[float, int, Page]] = []
         self._asked: OrderedDict[Page, None] = OrderedDict()
-        self._oldest: OrderedDict[Page, None] = OrderedDict()  # by the last poll
+        self._oldest: OrderedDict[Page, None] = OrderedDict()  # in order of the last poll
         self._compared = -inf
         self._step = inf
         self._turns = 0
@@ -92,7 +92,7 @@ class PollSchedule(Generic[Page]):
         entry = self._entries[page] = _Entry(self._rates.load_page(page, state or {}))
         entry.last = entry.memory.at
         if entry.last is None:
-            # Jitter: pages added together must not stay due together.
+            # Spread: pages added together must not stay due together.
             entry.phase = 0.4 + 0.6 * (len(self._entries) * _GOLDEN % 1)
         self._compared = -inf  # the threshold changes with every page
         self._put(page, entry, self._due(entry))
@@ -119,7 +119,7 @@ class PollSchedule(Generic[Page]):
             self._asked[page] = None
 
     def next_page(self, now: float) -> Page | None:
-        """Return the page to poll now, or None if pacing allows none. It stays handed out until it is recorded."""
+        """Return the page to poll now, or None if pacing allows none. It is not returned again until recorded."""
         self._pace.advance(now, self._rates.common.polls)
         if now - self._compared >= REFIT_SECONDS:
             self._refit(now)
@@ -147,9 +147,9 @@ class PollSchedule(Generic[Page]):
     def record_poll(
         self, page: Page, now: float, found: Sequence[float] = (), *, since: float | None = None
     ) -> None:
-        """Record a poll of the page at `now` that found unknown messages written at the times `found`.
+        """Record a poll of the page at `now` that found new messages written at the times `found`.
 
-        The first poll of a page updates the statistics only if `since` is given: `found` is complete from then on.
+        The first poll of a page updates the statistics only if `since` is given: `found` is complete since then.
         """
         entry = self._entries.get(page)
         if entry is None:
@@ -169,7 +169,7 @@ class PollSchedule(Generic[Page]):
         self._put(page, entry, self._due(entry))
 
     def record_failure(self, page: Page, now: float, rest: float) -> None:
-        """Record a failed poll: the page is due again after `rest` seconds, and nothing is learned."""
+        """Record a failed poll: the page is due again after `rest` seconds; its statistics stay."""
         entry = self._entries.get(page)
         if entry is None:
             return

@@ -34,7 +34,7 @@ CHUNK = 500
 
 
 class RateRepository:
-    """Loads and saves the page states of one source's schedule. Saves only pages polled since the last save."""
+    """Loads and saves the page states of one source's poll schedule."""
 
     def __init__(self, database: Database, source: str) -> None:
         self._database = database

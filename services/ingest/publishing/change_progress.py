@@ -1,6 +1,6 @@
-"""How far a change of a published reply is: which parts have the wanted text, and the end of the change.
+"""Progress of a change to a published reply: which parts have the wanted text, and how the change ends.
 
-All functions take rows that are locked.
+The rows passed to these functions must be locked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ from shared.tables.ingest import Publication, PublicationChange
 log = get_logger(__name__)
 
 UNFINISHED_STATUSES = ("queued", "sending", "uncertain")
-# A person waits for the outcome, and may ask again.
+# Short: a person waits for the outcome and may request the change again.
 RETRY_PERIOD = timedelta(hours=1)
-# The citizen reads a half-edited reply, which is worse than a late one.
+# Long: a half-edited reply is visible to the citizen, which is worse than a late edit.
 HALF_DONE_RETRY_PERIOD = timedelta(days=1)
 REPLY_GONE = {
     "code": "reply_gone",
@@ -41,12 +41,12 @@ PART_GONE = {
 
 
 def wanted_texts(change: PublicationChange, parts: Sequence[Publication]) -> list[str | None]:
-    """Return the text that the change wants for each part; None: it is to be deleted."""
+    """Return the text that each part is to have after the change; None: the part is to be deleted."""
     return list(change.part_texts) if change.part_texts is not None else [change.text] * len(parts)
 
 
 def first_published_part(parts: Sequence[Publication]) -> Publication | None:
-    """Return the first part that is in the network: the one that has the photos."""
+    """Return the first part that is not withdrawn, which has the photos; None if all are withdrawn."""
     return next((part for part in parts if part.withdrawn_at is None), None)
 
 
@@ -60,7 +60,7 @@ def wants_other_photos(change: PublicationChange, part: Publication, parts: Sequ
 
 
 def parts_left(change: PublicationChange, parts: Sequence[Publication]) -> list[tuple[Publication, str | None]]:
-    """Return the parts without the wanted text or photos, in the order of the calls, with their wanted text."""
+    """Return the parts that the change still has to edit or delete, in order, each with its wanted text."""
     return [
         (part, wanted)
         for part, wanted in zip(parts, wanted_texts(change, parts), strict=True)
@@ -70,14 +70,14 @@ def parts_left(change: PublicationChange, parts: Sequence[Publication]) -> list[
 
 
 def retry_period(change: PublicationChange) -> timedelta:
-    """Return how long temporary refusals of the change are retried."""
+    """Return for how long the change is retried after temporary refusals."""
     return HALF_DONE_RETRY_PERIOD if change.parts_done else RETRY_PERIOD
 
 
 async def finish_part(
     session: WriteSession, change: PublicationChange, parts: Sequence[Publication], part: Publication
 ) -> None:
-    """Record that a part has the wanted text, and the end of the change with its last one; else queue the rest."""
+    """Record that a part is changed; finish the change if it was the last part, else queue it again."""
     wanted = dict(parts_left(change, parts))[part]
     if wanted is None:
         values: dict[str, Any] = {"withdrawn_at": DATABASE_NOW}
@@ -106,13 +106,13 @@ async def adopt_network_state(
     parts: Sequence[Publication],
     texts: Mapping[str | None, str],
 ) -> None:
-    """Take over what a complete read of the network shows: the texts by external id.
+    """Apply what a complete read of the network shows; `texts` are by external id.
 
-    A part that is gone cannot be edited, so the change fails.
+    The change fails if a part to be edited is missing.
     """
     for part, wanted in parts_left(change, parts):
         text = texts.get(part.external_id)
-        # A text does not tell which photos are with it: that edit is made again.
+        # The text does not show which photos the part has: an edit of photos is made again.
         as_wanted = wanted is not None and text is not None and same_text(text, wanted)
         is_deleted = wanted is None and text is None
         if is_deleted or (as_wanted and not wants_other_photos(change, part, parts)):
@@ -125,7 +125,7 @@ async def adopt_network_state(
 async def fail_change(
     session: WriteSession, change: PublicationChange, parts: Sequence[Publication], reason: Mapping[str, Any]
 ) -> None:
-    """Fail the change for a reason, {"code", "message"}; the message says if the reply is half changed."""
+    """Fail the change for a reason, {"code", "message"}; the stored message says how many parts are changed."""
     message = str(reason["message"])
     if change.parts_done:
         what = "Удалено" if change.text is None else "Исправлено"

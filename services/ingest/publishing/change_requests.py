@@ -26,9 +26,9 @@ async def request_change(
 ) -> tuple[PublicationChange, bool]:
     """Queue an edit or a withdrawal of a published reply, once per `id`; return it and whether it is new.
 
-    Raises `NotFound`, `KeyReused` if the id was given to another change, `Invalid` for a text that needs more
-    parts than the reply has, and `Conflict` if the reply is not published, is withdrawn, is being changed, or
-    is in a network that takes no changes.
+    Raises `NotFound`, `KeyReused` if the id belongs to another change, `Invalid` for a text that needs more parts
+    than the reply has, and `Conflict` if the reply is not published, is withdrawn, is being changed, or is in a
+    network that allows no changes.
     """
     first = await session.get(Publication, publication_id)
     if first is None:
@@ -64,7 +64,7 @@ async def request_change(
 async def _requested_before(
     session: WriteSession, first: Publication, body: PublicationChangeRequest
 ) -> PublicationChange | None:
-    """Return the change with this id. Raises `KeyReused` if it is another change."""
+    """Return the change with this id, if any. Raises `KeyReused` if its content differs from the request."""
     known = await session.get(PublicationChange, body.id)
     if known is None:
         return None
@@ -100,14 +100,16 @@ async def _require_changeable(
     if body.text is not None and first.erased_at is not None:
         raise Conflict("The personal data of the person was erased: the reply can only be withdrawn")
     if body.attachments is not None and (body.text is None or not NETWORKS[first.network].edits_photos):
-        raise Invalid.field("/attachments", "Only an edit changes photos, in a network that takes them with it")
+        raise Invalid.field(
+            "/attachments", "Photos can be changed only by an edit with text, in a network that allows it"
+        )
 
 
 def _part_texts(parts: Sequence[Publication], text: str) -> list[str | None]:
-    """Return the new text of each part, in order; None for those that are withdrawn or not needed any more.
+    """Return the new text of each part, in order; None for a part that is withdrawn or no longer needed.
 
-    Raises `Invalid` if the text needs more parts than the network has: a further one would come after what
-    people wrote under the reply.
+    Raises `Invalid` if the text needs more parts than the reply has: a new part would appear below what people
+    have written since.
     """
     published = [part for part in parts if part.withdrawn_at is None]
     texts = split_text(text, max_text_length(published[0].network, _kind(published[0])))

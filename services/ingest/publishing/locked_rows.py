@@ -1,4 +1,4 @@
-"""Locking rows of publications and changes, and what is done with a locked row, by the database's clock."""
+"""Lock rows of publications and changes; update them and compare their times by the database's clock."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,7 +14,7 @@ DATABASE_NOW = func.clock_timestamp()
 
 
 async def set_values(session: WriteSession, row: Publication | PublicationChange, **values: object) -> None:
-    """Update the row by these values or SQL expressions, and read it again."""
+    """Set these values or SQL expressions in the row and refresh it."""
     model = type(row)
     await session.execute(
         update(model).where(model.id == row.id).values(**values).execution_options(synchronize_session=False)

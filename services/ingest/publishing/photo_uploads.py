@@ -29,7 +29,7 @@ RETRY_SECONDS = 5.0
 def attachment_reader(service: Service) -> ReadAttachment:
     """Return a function that reads attachments from appeals over HTTP.
 
-    It raises `PublishRejected`, for good if appeals has no such file.
+    The function raises `PublishRejected`, which is permanent if appeals has no such file.
     """
 
     async def read(attachment_id: UUID, on_behalf_of: str) -> bytes:
@@ -57,10 +57,10 @@ async def upload_photos(
     attachments: Sequence[Mapping[str, Any]] | None = None,
     on_behalf_of: str | None = None,
 ) -> list[str]:
-    """Upload the photos of a publication, in order; return what its network names them by.
+    """Upload the photos of a publication, in order; return their references in the network.
 
-    `attachments`: the photos that a change asked for by `on_behalf_of` gives it; those that it has already are not
-    uploaded again. Raises `PublishRejected`, also when the outcome is unknown: an upload may be repeated.
+    `attachments`: its new photos after a change by `on_behalf_of`; photos that it already has are not uploaded
+    again. Raises `PublishRejected`, also when the outcome is unknown: an upload may be repeated.
     """
     target = PhotoTarget(page=page, kind=cast("MessageKind", row.kind), thread_key=row.thread_key)
     known = {}

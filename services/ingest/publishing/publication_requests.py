@@ -32,7 +32,7 @@ from shared.networks import NetworkName
 from shared.tables.ingest import Message, Publication
 
 AUTHOR_ERASED = "The personal data of the author was erased: nobody may write to them any more"
-# Publications beyond this number are retried after their own delays.
+# Publications beyond this number keep the delays of their own retries.
 MAX_REQUEUED = 500
 
 
@@ -40,16 +40,16 @@ async def _enqueue(
     session: WriteSession, jobs: Jobs, publication_id: UUID, delay: timedelta | None = None
 ) -> None:
     payload = {"publication_id": str(publication_id)}
-    # No dedupe key: a job that is about to end would absorb this one. Two jobs are harmless.
+    # No dedupe key: this job must not be merged into one that is about to end. Two jobs are harmless.
     await jobs.enqueue(session, PUBLISH_JOB, payload, delay=delay)
 
 
 async def requeue_waiting(session: WriteSession, jobs: Jobs, network: str, page_id: UUID | None) -> None:
-    """Queue waiting publications again after a token was added, of one page or (`page_id` None) of the network."""
+    """Queue waiting publications of a page, or (`page_id` None) of the network, again after a token was added."""
     waiting = select(Publication.id).where(Publication.network == network, Publication.status == "queued")
     if page_id is not None:
         waiting = waiting.where(Publication.page_id == page_id)
-    # Workers use the token only after they have reloaded the pages and tokens.
+    # Delayed until workers have reloaded the tokens.
     delay = timedelta(seconds=ingest_settings().page_refresh_seconds + 1)
     for publication_id in await session.scalars(waiting.order_by(Publication.created_at).limit(MAX_REQUEUED)):
         await _enqueue(session, jobs, publication_id, delay)
@@ -131,11 +131,11 @@ async def retry_publication(
 ) -> Publication:
     """Queue the failed parts of a reply again with a new attempt count; return its first part.
 
-    A part that was ever sent becomes `uncertain`: it is sent again only if the thread does not contain it.
+    A part that was sent before becomes `uncertain`: it is sent again only if the thread does not contain it.
 
-    `text`: the whole corrected reply. Published parts stay as they are, so the text has to begin with them; the
-    rest is split again. If the text is unchanged and nothing failed, the call is a repeated request and changes
-    nothing. Raises `NotFound`, `Conflict` if nothing failed or it is a message with notices, `Invalid` if the text
+    `text`: the whole corrected reply. It has to begin with the published parts, which stay unchanged; the rest is
+    split again. If the text is unchanged and nothing failed, the call is a repeated request and changes nothing.
+    Raises `NotFound`, `Conflict` if nothing failed or it is a message with notices, `Invalid` if the text
     would change published parts or leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
@@ -145,7 +145,7 @@ async def retry_publication(
     if named is None:
         raise NotFound("No such publication")
     if named.on_behalf_of == NOTICES_ACTOR:
-        # Sent again, the person could be notified twice.
+        # A retry could notify the person twice.
         raise Conflict("A message with notices is not retried: they may have been sent by e-mail meanwhile")
     if named.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
@@ -166,10 +166,10 @@ async def retry_publication(
     now = (await session.execute(select(DATABASE_NOW))).scalar_one()
     busy = await _in_flight(session, named.thread_key)
     for row in failed:
-        # One part of a thread is uncertain at a time; the others wait in the queue.
+        # Only one part per thread may be uncertain at a time; other parts wait in the queue.
         doubt = row.sending_since is not None and not busy
         row.status, row.attempts, row.failure = "uncertain" if doubt else "queued", 0, None
-        row.uploaded_media = None  # the network may have refused them
+        row.uploaded_media = None  # upload the photos again: the network may have refused the earlier uploads
         row.version += 1
         row.updated_at = now
         busy = busy or doubt
@@ -241,7 +241,7 @@ async def _correct(
 
 
 async def get_publication(session: AsyncSession, caller: Caller, publication_id: UUID) -> Publication:
-    """Return a publication the caller may see. Raises `NotFound` if there is no such one."""
+    """Return a publication that the caller may see. Raises `NotFound` if there is none with this id."""
     row = await session.scalar(
         select(Publication).where(Publication.id == publication_id, *visible_publications(caller))
     )

@@ -4,9 +4,9 @@ States: queued → `sending`, committed before the call → published or failed.
 response the outcome is unknown (`uncertain`). Then the thread is read: a comment with that text and target is
 matched with the publication; only if a complete read shows none is it sent again. Unless the network certainly
 rejected it, a sent publication is never sent again without such a read, even on request. A thread has one
-publication in flight at a time, in order. Its photos are uploaded before it is sent, and not while an earlier call
-may have published it. A long reply is sent in parts, each exactly once; if one fails permanently, the later parts
-fail too. Events contain the id of the reply's first part.
+publication in flight at a time, in order. Photos are uploaded before the first call, and never while an earlier
+call may still have published the reply. A long reply is sent in parts, each exactly once; if a part fails
+permanently, the later parts fail too. Events contain the id of the reply's first part.
 
 The database's clock (`sending_since`) decides which call is current; a monotonic clock of the calling machine
 limits how long it may take. Clocks of two machines are never compared.
@@ -66,15 +66,15 @@ PUBLISH_JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
 MAX_DELAY = 300.0
-# Calls without a response, each after a complete read that did not find the reply, all within about an hour.
+# Maximum calls without a response, about an hour in all; before each, a complete read did not find the reply.
 MAX_SILENT_ATTEMPTS = 16
 QUICK_ATTEMPTS = 4
-# Minimum time that temporary rejections are retried: tokens are replaced and limits expire within a day.
+# Temporary rejections are retried at least this long: tokens are replaced and limits expire within a day.
 RETRY_PERIOD = timedelta(days=1)
-# Applies if no call was made, so that the reply is sent soon after the cause has ended.
+# Maximum delay in seconds if no call was made, so that the reply is sent soon after the cause has ended.
 NOT_CALLED_MAX_DELAY = 30.0
 READ_RETRY_MIN_DELAY = 5.0
-# How long to retry reading a thread that the network refuses to return, before a person has to check it.
+# How long to retry reading a thread that the network refuses to return; then a person has to check it.
 CLOSED_THREAD_PERIOD = timedelta(minutes=10)
 THREAD_NOT_READABLE = {
     "code": "thread_not_readable",
@@ -160,7 +160,7 @@ class Publisher:
             yield session, row
 
     async def _page(self, publication_id: UUID) -> tuple[PageRef, bool] | None:
-        """Return the page of a publication, and whether its photos must be uploaded now: no call was made yet."""
+        """Return the page of a publication, and whether its photos have to be uploaded before its first call."""
         async with self.database.read() as session:
             result = await session.execute(
                 select(Page, Publication)
@@ -176,8 +176,8 @@ class Publisher:
     async def _upload_photos(self, publication_id: UUID, page: PageRef, network: NetworkAdapter) -> bool:
         """Upload the photos of the publication; return whether it can be processed now.
 
-        This is before the call that publishes them, so that an upload without a response leaves nothing in doubt:
-        it is repeated, and the network keeps a photo that nobody sees.
+        An upload without a response is simply repeated: nothing is published yet, and the network keeps an unused
+        photo.
         """
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES:
@@ -198,7 +198,7 @@ class Publisher:
         """Fail a publication whose photo was refused for good; otherwise raise `RetryLater`."""
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES or not _lacks_photos(row):
-                return  # another process uploaded them, and sends the reply
+                return  # another process uploaded the photos and sends the reply
             await set_values(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
             attempt = row.attempts
             reason = {"code": refusal.code, "message": refusal.message}
@@ -213,7 +213,7 @@ class Publisher:
     async def _wait_until_call_is_over(
         self, session: WriteSession, row: Publication, network: NetworkAdapter
     ) -> None:
-        """Wait until a call of unknown outcome can take no more effect, then mark the publication uncertain."""
+        """Mark the publication uncertain. Raises `RetryLater` while a call of unknown outcome may take effect."""
         lease = timedelta(
             seconds=delay_after_no_response(row.attempts, network.publish_timeout() + self.settle_seconds)
         )
@@ -222,7 +222,7 @@ class Publisher:
             await _uncertain(session, row, "the outcome of a call is not known")
 
     async def _send_again(self, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall | None:
-        """Read the thread; return the next call if the reply is not there, None if nothing is to be sent."""
+        """Read the thread; return the next call if the reply is not in it, None if nothing is to be sent."""
         # Read twice: a deletion during pagination can make a read skip the item after it.
         for _ in range(2):
             if await self._is_in_network(row.id) or not await self._read(row, page, network):
@@ -233,7 +233,7 @@ class Publisher:
             return None
         async with self._locked(row.id) as (session, now):
             if now.status != "uncertain" or now.sending_since != row.sending_since:
-                return None  # another process made a call; the read says nothing about it
+                return None  # another process made a call after this read
             most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
             if now.attempts >= most and (now.failure is None or await is_older_than(session, now, RETRY_PERIOD)):
                 await _fail(session, now, NO_RESPONSE)
@@ -241,14 +241,14 @@ class Publisher:
             return await _start(session, now, page, network)
 
     async def _is_in_network(self, publication_id: UUID) -> bool:
-        """Return whether the publication is known to be in the network, or is found among the stored messages."""
+        """Return whether the publication is published; match it with stored messages if it is uncertain."""
         async with self._locked(publication_id) as (session, row):
             if row.status == "uncertain":
                 await emit(session, *await match_stored_messages(session, row))
             return row.status == "published"
 
     async def _read(self, row: Publication, page: PageRef, network: NetworkAdapter) -> bool:
-        """Read and store the thread, so that intake matches our replies; return False if the publication failed.
+        """Read and store the thread, so that intake matches our replies; return False if there is nothing to send.
 
         Raises `RetryLater` if the thread could not be read completely.
         """
@@ -279,7 +279,7 @@ class Publisher:
         try:
             _check(outgoing, network.max_text_length(outgoing.kind))
             try:
-                # Includes waiting for the rate limit: the call must end before others consider it over.
+                # Includes the wait for the rate limit: the call must end before other processes consider it over.
                 async with asyncio.timeout(max(outgoing.send_deadline - boottime_seconds(), 0)):
                     published = await network.publish(outgoing)
             except TimeoutError as error:
@@ -302,7 +302,7 @@ class Publisher:
             if row.status == "published" and row.external_id == published.external_id:
                 return
             if row.external_id is not None:
-                # It was matched by text, but the network returned another id: the matched message is not ours.
+                # Matched by text, but the network returned another id: the matched message is not ours.
                 await _swap_external_ids(session, row, published)
             events = await mark_published(
                 session,
@@ -340,7 +340,7 @@ class Publisher:
 
 
 def delay_after_no_response(attempts: int, lease: float) -> float:
-    """Return the delay in seconds after a call without a response: the lease, later growing to `MAX_DELAY`."""
+    """Return the delay in seconds after a call without a response: first `lease`, then growing to `MAX_DELAY`."""
     return max(lease, Backoff(lease, MAX_DELAY).delay(attempts - QUICK_ATTEMPTS + 1))
 
 
@@ -371,9 +371,9 @@ async def fail_unfinished(
 
 
 async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
-    """Raise `RetryLater` while an earlier reply of the thread is unfinished or any other is in flight.
+    """Raise `RetryLater` while an earlier reply of the thread is unfinished or another reply is in flight.
 
-    Parts of one reply are ordered by part number.
+    Parts of the same reply wait for the parts before them.
     """
     older = tuple_(Publication.created_at, Publication.id) < tuple_(row.created_at, row.id)
     same = Publication.reply_id == row.reply_id
@@ -394,15 +394,15 @@ async def _wait_for_turn(session: WriteSession, row: Publication) -> None:
 
 
 async def _start(session: WriteSession, row: Publication, page: PageRef, network: NetworkAdapter) -> PublishCall:
-    """Record that the call is about to be made, and before the first call the thread's position.
+    """Record that the call is about to be made and, before the first call, the thread's position.
 
-    Raises `RetryLater` if a person retried it meanwhile, so that its photos have to be uploaded again.
+    Raises `RetryLater` if the photos have to be uploaded again, because a person requested a retry meanwhile.
     """
     if _lacks_photos(row):
-        raise RetryLater(timedelta(seconds=1), "the photos are to be uploaded again")
+        raise RetryLater(timedelta(seconds=1), "the photos must be uploaded again")
     before = row.sending_since
     known = await thread_baseline(session, row) if before is None else {}
-    # If a failover lost this row, the call would be forgotten and the reply sent twice.
+    # If a failover lost this update, nothing would record the call, and the reply could be sent twice.
     await wait_for_standby_commit(session)
     # Read before the database's clock, so that our send deadline ends before other processes stop waiting.
     began = boottime_seconds()
@@ -416,7 +416,7 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
         updated_at=DATABASE_NOW,
     )
     if row.sending_since is None:
-        raise AssertionError("the database has just set it")
+        raise AssertionError("unreachable: the update has just set `sending_since`")
     return PublishCall(_outgoing(row, page, began + network.publish_timeout()), row.sending_since, before)
 
 
@@ -439,7 +439,7 @@ def _outgoing(row: Publication, page: PageRef, not_after: float) -> OutgoingRepl
 
 
 async def _swap_external_ids(session: WriteSession, row: Publication, published: PublishedReply) -> None:
-    """Release the external id matched by mistake; a publication that holds ours gets it in exchange."""
+    """Release an external id matched by mistake; the publication that has our id, if any, gets it in exchange."""
     holder = await session.scalar(
         select(Publication)
         .where(

@@ -2,11 +2,10 @@
 
 States: queued → `sending`, committed before the call → queued for the next part, or done, or failed. A call may be
 repeated: the same text twice is one text, and what is deleted stays deleted. After a crash, a timeout or a lost
-response (`uncertain`) the thread is read once that call can take no more effect. What the network shows decides: a
-part that has the wanted text is done; one that is gone cannot be edited; otherwise the call is made again. A
-permanent refusal is checked likewise before the change fails. New photos are uploaded before the first call. What
-is left to do follows from the rows of the parts (`change_progress`), so that any process goes on where another one
-ended.
+response (`uncertain`) the thread is read once that call can take no more effect: a part that has the wanted text
+is done, a missing part cannot be edited, and otherwise the call is made again. After a permanent refusal the thread
+is read too, before the change fails. New photos are uploaded before the first call. What is left to do follows from
+the rows of the parts (`change_progress`), so that any process can continue the change.
 """
 
 import asyncio
@@ -153,15 +152,15 @@ class ReplyChanger:
     ) -> dict[str | None, str]:
         """Return the texts of the parts that are in the network, by external id.
 
-        Raises `RetryLater` if the thread could not be read completely; the change fails after a while. Empty then,
-        and if another process has gone on with the change.
+        Raises `RetryLater` if the thread cannot be read completely; after `retry_period` the change fails instead.
+        Empty if the change has failed or another process has continued it.
         """
         try:
             return await self._network_texts(parts, page, network)
         except ReadFailed as error:
             async with self._locked(change_id) as (session, change, present_parts):
                 if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
-                    return {}  # another process has gone on with the change
+                    return {}  # another process has continued the change
                 if await is_older_than(session, change, retry_period(change)):
                     await fail_change(session, change, present_parts, NOT_CONFIRMED)
                     return {}
@@ -187,7 +186,7 @@ class ReplyChanger:
         return found
 
     async def _compare(self, change_id: UUID, since: datetime | None, texts: dict[str | None, str]) -> None:
-        """Finish what the network shows as done; queue the rest again."""
+        """Finish the parts that are already changed in the network; queue the rest again."""
         async with self._locked(change_id) as (session, change, parts):
             if change.status in UNFINISHED_STATUSES and change.sending_since == since:
                 await adopt_network_state(session, change, parts, texts)
@@ -195,7 +194,7 @@ class ReplyChanger:
                     await set_values(session, change, status="queued", updated_at=DATABASE_NOW)
 
     async def _upload_photos(self, change_id: UUID, page: PageRef, network: NetworkAdapter) -> None:
-        """Upload the photos that the change gives the reply, before the call that shows them."""
+        """Upload the change's new photos, if they are not uploaded yet."""
         async with self._locked(change_id) as (_, change, parts):
             part = first_published_part(parts)
             wanted = change.attachments
@@ -217,7 +216,7 @@ class ReplyChanger:
         reason = {"code": refusal.code, "message": refusal.message}
         async with self._locked(change_id) as (session, change, parts):
             if change.status != "queued" or change.uploaded_media is not None:
-                return  # another process uploaded them
+                return  # another process uploaded the photos
             if refusal.permanent or await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts, reason)
                 return
@@ -227,7 +226,7 @@ class ReplyChanger:
         raise RetryLater(timedelta(seconds=delay), refusal.message)
 
     async def _start(self, change_id: UUID, page: PageRef, network: NetworkAdapter) -> ChangeCall | None:
-        """Record that the next call is about to be made, and return it; None: there is nothing to call."""
+        """Record that the next call is about to be made, and return it; None if no call is to be made now."""
         async with self._locked(change_id) as (session, change, parts):
             if change.status != "queued":
                 return None
@@ -237,7 +236,7 @@ class ReplyChanger:
                 return None
             part, text = left[0]
             if wants_other_photos(change, part, parts) and change.uploaded_media is None:
-                raise RetryLater(timedelta(seconds=1), "the photos are to be uploaded first")
+                raise RetryLater(timedelta(seconds=1), "the photos must be uploaded first")
             if change.attempts and await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts, change.failure or NO_RESPONSE)
                 return None
@@ -252,7 +251,7 @@ class ReplyChanger:
                 updated_at=DATABASE_NOW,
             )
             if change.sending_since is None:
-                raise AssertionError("the database has just set it")
+                raise AssertionError("unreachable: the update has just set `sending_since`")
             other_photos = wants_other_photos(change, part, parts)
             standing = StandingReply(
                 page=page,
@@ -308,7 +307,7 @@ class ReplyChanger:
             if texts is not None:
                 await adopt_network_state(session, change, parts_now, texts)
             if not _is_current(change, call):
-                return  # the part has the wanted text in the network, or without it the change has failed
+                return  # the read showed that the part is already changed, or the change has failed
             attempt = change.attempts
             if refusal.permanent or await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts_now, reason)
@@ -321,7 +320,7 @@ class ReplyChanger:
     async def _after_refusal(
         self, call: ChangeCall, refusal: PublishRejected, parts: Sequence[Publication], network: NetworkAdapter
     ) -> dict[str | None, str] | None:
-        """Return the texts in the network after a permanent refusal; None: not known, the refusal alone counts."""
+        """Return the parts' texts in the network after a permanent refusal; None if they are not known."""
         if not (refusal.permanent and refusal.was_sent):
             return None
         if refusal.is_gone:

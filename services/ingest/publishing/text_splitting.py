@@ -40,7 +40,7 @@ def split_text(text: str, limit: int) -> list[str]:
 
 
 def remaining_text(text: str, published_parts: Sequence[str]) -> str | None:
-    """Return the text after the published parts; None if it does not begin with them.
+    """Return the text after the published parts; None if the text does not begin with these parts.
 
     Whitespace is ignored: networks and splitting change it.
     """
@@ -76,9 +76,9 @@ def _fitting(text: str, limit: int) -> int:
 
 
 def _cut(text: str, longest: int) -> int:
-    """Return where the part ends: at most `longest`, at least one character."""
+    """Return the position where the part ends: at most `longest`, at least 1."""
     for end in BREAK_PATTERNS:
-        # One more character than fits: the whitespace after the part is dropped.
+        # Search one character further: whitespace after the part is dropped.
         found = [match.start(1) for match in end.finditer(text, int(longest * MIN_FILL), longest + 1)]
         good = [position for position in found if 0 < position <= longest]
         if good:

@@ -40,7 +40,7 @@ class Topic:
 
     @property
     def marker(self) -> str:
-        """Return a marker that changes when a comment is written or deleted."""
+        """Return a marker of the topic's state, which changes when a comment is written or deleted."""
         return f"{int(self.updated_at.timestamp())}/{self.comments}"
 
 
@@ -98,7 +98,7 @@ class BoardReader:
                 return parsed
 
     async def comments_with_deletions(self, page: PageRef, topic_id: int, intake: IntakeStore) -> ParsedBatch:
-        """Return all comments of a topic, and deletions of stored ones that are missing from two reads."""
+        """Return all comments of a topic, and deletions of stored comments that two reads did not return."""
         observed_at = clock.now()
         parsed = await self.comments(page, topic_id)
         thread_key = vk_payloads.BOARD_THREAD.thread(page, topic_id)

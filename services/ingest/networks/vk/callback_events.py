@@ -26,7 +26,7 @@ CONFIRMATION_TIMEOUT = 3.0
 
 
 def read_claim(event: dict[str, Any]) -> PushClaim:
-    """Return the community that the event names and its secret, which is removed from the event."""
+    """Return the community and the secret that the event contains; the secret is removed from the event."""
     kind = event.get("type")
     if not isinstance(kind, str) or not kind:
         raise InvalidPush("/type", "must be a string with the type of the event")
@@ -43,7 +43,7 @@ def _group(event: Mapping[str, Any]) -> str:
 
 
 def parse_callback_event(raw: Any, page: PageRef) -> IncomingItem | None:
-    """Return the item of an event, always with an id of the event: old API versions send none."""
+    """Return the item of an event. Its event id is a digest if the network sent none, as in old API versions."""
     item = vk_push.parse_event(raw, page)
     if item is None or item.push_event_id:
         return item
@@ -56,7 +56,7 @@ def _digest_id(event: Mapping[str, Any]) -> str:
 
 
 class VkConfirmation:
-    """Answers confirmation requests with the code that the network has now, or else with the stored one."""
+    """Answers confirmation requests with the network's current code, else with the stored code."""
 
     def __init__(self, services: PushServices) -> None:
         self._services = services
@@ -71,7 +71,7 @@ class VkConfirmation:
         page_id = endpoint.page.id
         if asked and endpoint.manual and endpoint.confirmation_code and endpoint.confirmation_code != asked:
             # A server created on the settings page needs the code shown there, which may differ from the API's
-            # code: the two are returned alternately.
+            # code, and the request does not say which is wanted: return them alternately.
             code = endpoint.confirmation_code if self._answered.get(page_id) == asked else asked
         elif asked and asked != endpoint.confirmation_code:
             await self._save(page_id, asked)

@@ -32,10 +32,10 @@ VERSION = "5.199"
 CONCURRENCY = 4
 RECHECK_SECONDS = 5.0
 STATE_REFRESH_SECONDS = 30.0
-# After this many checks without a confirmation, it is requested again.
+# After this many checks that still wait for the confirmation, request it again.
 MAX_WAITING_CHECKS = 6
 MAX_CONFIRMATION_REQUESTS = 3
-# How long after saving a server the network may request its confirmation, in seconds; longer than our retries.
+# How long after saving a server the network may request its confirmation, in seconds; exceeds our retries.
 CONFIRMATION_WINDOW_SECONDS = 120.0
 SERVER_LIMIT_TEXT = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
 NOT_CONFIRMED_TEXT = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
@@ -49,8 +49,8 @@ NOT_FOUND = 104
 async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None:
     """Return the current confirmation code.
 
-    Raises `NoUsableToken` without a token of the group, `CallError` if VK refuses the call, and `NoValidResponse`
-    without a response.
+    Return None if the response has none. Raises `NoUsableToken` without a token of the group, `CallError` if VK
+    refuses the call, and `NoValidResponse` if there is no valid response.
     """
     method = "groups.getCallbackConfirmationCode"
     credential = client.select_token(method, TokenKind.GROUP, page_id=page.id)
@@ -60,7 +60,7 @@ async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None
 
 
 class CallbackServerMonitor:
-    """Creates and repairs callback servers; does not touch servers of other systems or those set up manually."""
+    """Creates and repairs our callback servers; other systems' servers and manual ones stay unchanged."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class CallbackServerMonitor:
                 return await self._request_confirmation_again(page, mine, server)
 
     async def _add(self, page: PageRef, mine: RegisteredCallback) -> None:
-        # Saved first: the network requests the confirmation before it responds.
+        # Save first: the network requests the confirmation before it responds.
         await self._callbacks.save(
             NETWORK,
             replace(
@@ -178,7 +178,7 @@ class CallbackServerMonitor:
     async def _request_confirmation_again(
         self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]
     ) -> float:
-        """Save the server in the network again, so that it requests the confirmation again."""
+        """Update the server in the network, so that the network requests the confirmation again."""
         tried = self._tried[page.id] = self._tried.get(page.id, 0) + 1
         failed = tried > MAX_CONFIRMATION_REQUESTS
         state, reason = (CallbackState.FAILED, NOT_CONFIRMED_TEXT) if failed else (CallbackState.PENDING, None)

@@ -34,7 +34,7 @@ class Conversation:
 
 @dataclass
 class ConversationPage:
-    """A page of conversations with their messages: `count` of `total` in the network."""
+    """A result page: `count` of `total` conversations, with their messages."""
 
     parsed: ParsedBatch
     count: int
@@ -43,7 +43,7 @@ class ConversationPage:
 
 
 class ConversationReader:
-    """Reads conversations of a page whose last message is not stored yet."""
+    """Reads conversations of a page with the page's own token."""
 
     def __init__(self, client: VkClient, intake: IntakeStore) -> None:
         self._client = client
@@ -58,7 +58,7 @@ class ConversationReader:
         return True
 
     async def check_page(self, page: PageRef) -> None:
-        """Compare conversations of a page, most recent first, until a result page has nothing new."""
+        """Read conversations with unread messages, most recent first, until a result page has none."""
         for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
             answer = await self._conversations(page, offset, PAGE_SIZE)
             talks = _talks(list_items(answer, "messages.getConversations"), page)
@@ -68,7 +68,7 @@ class ConversationReader:
                 for talk in talks
                 if talk.key not in known or int(known[talk.key].marker or 0) < talk.last_message_id
             ]
-            # Oldest first: after an interruption the unread ones are still at the top of the list.
+            # Oldest first: after an interruption, the unread conversations are still at the top of the list.
             news.sort(key=lambda one: one[0].last_message_id)
             for start in range(0, len(news), STORE_BATCH):
                 await self._catch_up(page, news[start : start + STORE_BATCH])
@@ -81,13 +81,13 @@ class ConversationReader:
         answers = await self._first(page, [talk for talk, _ in news])
         parsed, marks = ParsedBatch(), []
         for (talk, after), answer in zip(news, answers, strict=True):
-            if not isinstance(answer, CallError):  # closed for us; a retry would fail too
+            if not isinstance(answer, CallError):  # we may not read it; a retry would fail too
                 parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
             marks.append(ThreadState(talk.key, str(talk.last_message_id)))
         await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
 
     async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
-        """Return the newest messages of each conversation, or the `CallError` of one that may not be read."""
+        """Return the newest messages of each conversation, or a `CallError` if it may not be read."""
         calls = [{"group_id": page.external_id} | _history(talk.peer, 0) for talk in talks]
         return await self._client.read_batch("messages.getHistory", calls, TokenKind.GROUP, page_id=page.id)
 
@@ -113,9 +113,9 @@ class ConversationReader:
         since: datetime | None = None,
         first: Any = None,
     ) -> ParsedBatch:
-        """Return messages of one conversation, newest first, later than the message `after` and than `since`.
+        """Return messages of one conversation, newest first, back to the message `after` or to `since`.
 
-        `first`: the response of the first call, if it was already made.
+        May return earlier ones too. `first`: the response of the first call, if it was already made.
         """
         parsed = ParsedBatch()
         for offset in range(0, MAX_DEPTH, PAGE_SIZE):
@@ -139,7 +139,7 @@ class ConversationReader:
         return parsed
 
     async def read_after(self, page: PageRef, peer: int, after: int) -> ParsedBatch:
-        """Return all messages of one conversation with a number greater than `after`; may return more.
+        """Return all messages of one conversation with a number greater than `after`; may return earlier ones too.
 
         Raises `NoValidResponse` if there are more than the read limit.
         """

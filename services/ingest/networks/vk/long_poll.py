@@ -29,9 +29,9 @@ SOURCE = "long_poll"
 CHECK = "a_check"
 RECOVERY_BACKOFF = Backoff(2.0, 60.0)
 NO_TOKEN_DELAY = 20.0
-# Concurrent key requests: a start must not make thousands of calls at once.
+# Maximum concurrent key requests: at start, thousands of pages request a key.
 KEY_REQUEST_CONCURRENCY = 16
-# Silence counts as unusual if it exceeds the usual interval between events by this factor.
+# Silence is unusual if it lasts this many times the usual interval between events.
 SILENCE_FACTOR = 10
 INTERVAL_SMOOTHING = 8
 
@@ -52,7 +52,7 @@ class LongPollContext:
         self.intake = intake
         self.settings = settings
         self.missed = missed
-        # The network holds a call for `wait` seconds; proxies and scheduling add some time.
+        # The network answers after up to `wait` seconds; proxies and scheduling add some time.
         self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait_seconds + 10, connect=10)
         self.opening = asyncio.Semaphore(KEY_REQUEST_CONCURRENCY)
 
@@ -121,7 +121,7 @@ class LongPoll:
         return age > self._shared.settings.vk_long_poll_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
 
     def _is_silent(self) -> bool:
-        # Some connections die silently. Nights are quiet too, hence the minimum.
+        # A connection may be dead without an error. The minimum is for nights, which are quiet too.
         least = self._shared.settings.vk_long_poll_silence_seconds
         return bool(self._gap) and clock.now().timestamp() - self._last_event_at > max(
             least, SILENCE_FACTOR * self._gap
@@ -134,10 +134,10 @@ class LongPoll:
         self._last_event_at = now
 
     async def _resume(self) -> _Session:
-        """Continue from the stored cursor; a new page starts now, and a poll reads what came before."""
+        """Continue from the stored cursor; without one start now, and request a poll of earlier messages."""
         self._last_event_at = clock.now().timestamp()
         stored: dict[str, Any] = {}
-        # A long poll that only replaces failed callbacks starts now: callbacks have delivered earlier events.
+        # A long poll that only replaces failed callbacks ignores the cursor: callbacks delivered earlier events.
         if self._shared.settings.vk_push != "callback":
             async with self._shared.opening:
                 stored = await self._intake.cursor(self._page, SOURCE)
@@ -151,7 +151,7 @@ class LongPoll:
         return session
 
     async def _open(self, ts: str | None) -> _Session:
-        """Request a new key; keep `ts` unless there is none."""
+        """Request a new key; keep `ts`, or use the network's if it is None."""
         client, method = self._shared.client, "groups.getLongPollServer"
         async with self._shared.opening:
             credential = client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
@@ -181,7 +181,7 @@ class LongPoll:
         return answer
 
     async def _recover(self, session: _Session, answer: dict[str, Any]) -> None:
-        """Handle the `failed` codes: 1: events were lost, use the given `ts`; 2: new key; 3: new key and `ts`."""
+        """Handle a `failed` code. 1: events lost, use the given `ts`; 2: get a new key; 3: get new key and `ts`."""
         match answer["failed"]:
             case 1 if "ts" in answer:
                 session.ts = str(answer["ts"])

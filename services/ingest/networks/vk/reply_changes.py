@@ -12,14 +12,14 @@ from services.ingest.networks.vk.wall_reader import id_suffix
 class VkReplyChanges:
     """Changes published replies. Raises the errors of `VkClient.call`; the caller maps them to outcomes.
 
-    Only users change comments on walls, and only they edit those in discussions.
+    User tokens change comments on walls and edit comments in discussions: VK refuses these to group tokens.
     """
 
     def __init__(self, client: VkClient) -> None:
         self._client = client
 
     async def edit(self, standing: StandingReply, text: str) -> None:
-        """Replace the text; its photos are named again, since VK removes those that an edit leaves out."""
+        """Replace the text. The photos are sent again, because VK removes photos that an edit leaves out."""
         media = ",".join(standing.media)
         page = standing.page
         if standing.kind == "message":

@@ -47,7 +47,7 @@ class VkPublisher:
     async def _comment(self, outgoing: OutgoingReply, post_id: str) -> PublishedReply:
         page = outgoing.page.external_id
         method = "wall.createComment"
-        # Only users upload photos for comments, and their tokens may attach them.
+        # Photos for comments are uploaded with user tokens, which may therefore attach them.
         kinds = (TokenKind.USER,) if outgoing.media else (TokenKind.GROUP, TokenKind.USER)
         credential = self._client.select_token(method, *kinds, page_id=outgoing.page.id)
         answer = await self._client.call(
@@ -108,7 +108,11 @@ class VkPublisher:
             code = sent["error"].get("code")
             code = code if isinstance(code, int) else 0
             raise CallError(
-                vk_errors.NETWORK, method, code, "rejected for this recipient", vk_errors.treatment(code)
+                vk_errors.NETWORK,
+                method,
+                code,
+                "the message was rejected for this recipient",
+                vk_errors.treatment(code),
             )
         number = sent.get("conversation_message_id")
         if not isinstance(number, int) or number <= 0:
@@ -116,7 +120,7 @@ class VkPublisher:
         return PublishedReply(f"{page}_{peer}_{number}", f"https://vk.com/gim{page}?sel={peer}")
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
-        """Return the reply's thread after `outgoing.baseline_position`. Also raises `ReadFailed`."""
+        """Return the reply's thread after `outgoing.baseline_position` or completely. Also raises `ReadFailed`."""
         place = id_suffix(outgoing.thread_key)
         if outgoing.kind == "message":
             return await self._dialogs.read_after(outgoing.page, int(place), outgoing.baseline_position or 0)

@@ -15,7 +15,7 @@ RESERVED_SHARE = 0.2
 
 
 def suggested_thread_states(parsed: ParsedBatch) -> list[ThreadState]:
-    """Return thread states that mark suggested posts: they are not on the wall but not deleted."""
+    """Return thread states that mark posts as suggested: they are not on the wall, but are not deleted."""
     return [
         ThreadState(item.thread_key, SUGGESTED_MARKER)
         for item in parsed.items
@@ -38,7 +38,7 @@ class SuggestedPosts:
         return True
 
     async def read(self, page: PageRef) -> ParsedBatch:
-        """Return all posts that wait for approval by the community."""
+        """Return all posts that await the community's approval."""
         parsed = ParsedBatch()
         for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
             answer = await self._client.read_with_any_token(
@@ -61,7 +61,7 @@ class SuggestedPosts:
     async def check_page(self, page: PageRef, intake: IntakeStore, token_pool: TokenPool) -> bool:
         """Store the suggested posts of a page; return whether our token manages the page.
 
-        Reserves the last calls of the day for wall polls, which are more urgent.
+        Reads nothing and returns True while only the calls reserved for the more urgent wall polls are left.
         """
         left, allowed = (
             token_pool.calls_left(NETWORK, "wall.get"),

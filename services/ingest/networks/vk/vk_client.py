@@ -29,7 +29,7 @@ from services.ingest.settings import IngestSettings
 EXECUTE_BATCH = 25
 # How many tokens a read tries at most.
 MAX_TOKEN_SWITCHES = 8
-# Errors of the requested content: another token would get the same.
+# Errors that concern the requested content: another token would get the same error.
 CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
 
 
@@ -69,8 +69,8 @@ class VkClient:
     ) -> list[Any]:
         """Read with many parameter sets; return responses in their order, a `CallError` for inaccessible content.
 
-        Up to 25 reads go into one `execute` call of a user or group token; failed ones are repeated alone. Methods
-        with a daily limit are called one by one, because each inner call counts.
+        Up to 25 reads go into one `execute` call with a user or group token; failed reads are repeated one by one.
+        Methods with a daily limit are always called one by one, because each inner call counts.
         """
         answers: list[Any] = []
         for start in range(0, len(calls), EXECUTE_BATCH):
@@ -93,11 +93,11 @@ class VkClient:
     async def _execute(
         self, method: str, batch: Sequence[Mapping[str, Any]], kinds: Sequence[TokenKind], page_id: UUID | None
     ) -> list[Any] | None:
-        """Return the responses of a batch, None for failed ones; None if no token can run a batch."""
+        """Return the responses of a batch, with None for failed calls; None if the batch could not be run."""
         able = [kind for kind in kinds if kind is not TokenKind.SERVICE]
         if not able or method in self._settings.calls_per_day(NETWORK):
             return None
-        # Each response contains the number of its call: a mix-up would store messages in a wrong thread.
+        # Each response contains the number of its call: a wrong order would store messages in wrong threads.
         inner = ",".join(
             f'{{"n":{number},"answer":API.{method}({json.dumps(_form(one), ensure_ascii=False)})}}'
             for number, one in enumerate(batch)

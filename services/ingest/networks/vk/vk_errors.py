@@ -34,18 +34,18 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     910: T.CONTENT_REJECTED, 914: T.CONTENT_REJECTED, 943: T.CONTENT_REJECTED, 944: T.CONTENT_REJECTED,
     985: T.CONTENT_REJECTED, 987: T.CONTENT_REJECTED,
     988: T.CONTENT_REJECTED,
-    # Changes of what was published: too old, of a kind that cannot be edited, pinned, not deletable for everybody.
+    # Edits and deletions: message too old, not editable, pinned, or not deletable for everybody.
     909: T.CONTENT_REJECTED, 920: T.CONTENT_REJECTED, 949: T.CONTENT_REJECTED, 924: T.CONTENT_REJECTED,
     243: T.CONTENT_REJECTED,
-    # Uploads: the server or its answer has expired, so that the upload is repeated; the photo is refused.
+    # Uploads: the server or its response has expired (repeat the upload), or the photo is refused.
     118: T.TRANSIENT, 121: T.TRANSIENT, 129: T.CONTENT_REJECTED,
 }  # fmt: skip
 
 # Subcodes of "access denied" that concern the token: its scopes and the type of its application.
 SUBCODES: dict[tuple[int, int], ErrorTreatment] = {(15, 1133): T.MISSING_SCOPE, (15, 1134): T.MISSING_SCOPE}
 
-# Effects of treatments on a token, in addition to those that need a person. Error 29 was reported to last from
-# half an hour to a day.
+# Effects of treatments on a token: those that need a person, and pauses of the method. Users report that error 29
+# lasts from half an hour to a day.
 EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     **TOKEN_STOPPING_EFFECTS,
     T.QUOTA_EXHAUSTED: TokenEffect(TokenState.LIMITED, pause_seconds=1_800, max_pause_seconds=3 * 3_600),
@@ -53,8 +53,8 @@ EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     T.MISSING_SCOPE: TokenEffect(TokenState.LIMITED, pause_seconds=3_600, max_pause_seconds=86_400),
 }
 
-# Methods by token kind for which errors 27 and 28 mean that the token is invalid; for other methods they only mean
-# that the kind may not call them.
+# Methods that a kind of token may call: for these, errors 27 and 28 mean that the token is invalid. For other
+# methods they only mean that this kind of token may not call the method.
 _GROUP_MAY = ("messages.", "users.get", "execute")
 _GROUP_MAY_TOO = {
     "wall.createComment", "wall.openComments", "wall.closeComments", "board.deleteComment",
@@ -139,19 +139,19 @@ def treatment(code: int) -> ErrorTreatment:
 
 
 def call_treatment(error: Mapping[str, Any], method: str, kind: TokenKind, *, own: bool) -> ErrorTreatment:
-    """Return the treatment of an error of `method` with a token of `kind`; `own`: a page's own token."""
+    """Return the treatment of an error of `method` with a token of `kind`; `own`: it is a page's own token."""
     code, subcode = _number(error.get("error_code")), _number(error.get("error_subcode"))
     if (code, subcode) in SUBCODES:
         return SUBCODES[code, subcode]
     if code == 7 and own:
-        return T.MISSING_SCOPE  # with a shared token it may concern only this page
+        return T.MISSING_SCOPE  # with a shared token, the error may concern only this page
     if code in {27, 28} and not _token_may_call(kind, method):
         return T.MISSING_SCOPE
     return treatment(code)
 
 
 def extract_challenge(error: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return the challenge for a person, in either of VK's formats; values as text, since numbers exceed 2^53."""
+    """Return the challenge for a person, in either of VK's formats; numbers as text: they may exceed 2^53."""
     names = ("redirect_uri", "remixstlid", "captcha_sid", "captcha_img", "confirmation_text")
     found = {name: str(error[name]) for name in names if error.get(name)}
     return found or None

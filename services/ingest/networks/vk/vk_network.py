@@ -49,7 +49,7 @@ from shared.contracts.values import MessageKind
 
 CONVERSATIONS_CONCURRENCY = 8
 BOARDS_CONCURRENCY = 2
-# Factor of the interval for content that is closed or that we do not manage.
+# The interval is longer by this factor for content that is closed or that we do not manage.
 CLOSED_INTERVAL_FACTOR = 12
 MAX_LENGTH: dict[str, int] = {"comment": 4_096, "message": 4_096}
 
@@ -92,7 +92,7 @@ class VkNetwork:
         )
 
     def source_loops(self) -> dict[str, SourceLoop]:
-        """Return a long poll per page with a token whose events are not pushed, and one loop per other source."""
+        """Return a loop per source, and a long poll per page that has a token and whose events are not pushed."""
         loops: dict[str, SourceLoop] = {f"vk:{token_probe.SOURCE}": self._tokens.run}
         push = self._settings.vk_push
         with_token = self._with_token()
@@ -232,7 +232,7 @@ class VkNetwork:
 
 
 def _could_be_the_reply(raw: Any, outgoing: OutgoingReply) -> bool:
-    """Return whether an unparsed payload may be the reply: it is not older and not written by others."""
+    """Return whether an unparsed payload may be the reply, as neither its author nor its number excludes it."""
     if not isinstance(raw, dict):
         return True
     writer, number = raw.get("from_id"), raw.get("conversation_message_id" if outgoing.kind == "message" else "id")

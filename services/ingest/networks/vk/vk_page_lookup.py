@@ -1,4 +1,4 @@
-"""Page lookup of VK: profiles of up to 500 communities per call, newest posts of a wall, their audience."""
+"""Page lookup of VK: profiles of up to 500 communities per call, newest posts, reactions and reach."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class VkPageLookup:
         self._token_pool = token_pool
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
-        """Return profiles by groups.getById with a service or user token, else with a page's own token."""
+        """Return profiles from groups.getById, with a service or user token, else with a page's own token."""
         own = next((one.id for one in pages if self._token_pool.select(NETWORK, TokenKind.GROUP, one.id)), None)
         ids = ",".join(page.external_id for page in pages)
         kinds = (*READER_TOKEN_KINDS, TokenKind.GROUP)
@@ -65,7 +65,7 @@ class VkPageLookup:
                 "groups.getById", *kinds, page_id=own, group_ids=ids, fields=PROFILE_FIELDS
             )
         except CallError as error:
-            # The error if none of the ids exists; not plausible for many ids.
+            # This error means that none of the ids exists, which is not plausible for several ids.
             if error.code != INVALID_PARAMETER or len(pages) > 1:
                 raise
             answer = []
@@ -74,7 +74,7 @@ class VkPageLookup:
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
     async def post_activity(self, page: PageRef, since: datetime) -> PostActivity | None:
-        """Return the activity of the community's own posts by one wall.get."""
+        """Return the activity of the community's own posts from one wall.get call."""
         owner = f"-{page.external_id}"
         try:
             answer = await self._client.read_with_any_token(
@@ -88,7 +88,7 @@ class VkPageLookup:
         return post_activity([(f"{owner}_{raw.get('id')}", raw.get("date")) for raw in listed], since)
 
     async def post_reactions(self, post_ids: Sequence[str]) -> dict[str, PostReactions]:
-        """Return the counters of posts by one wall.getById, which has no daily limit."""
+        """Return the reactions to posts from one wall.getById call, which has no daily limit."""
         answer = await self._client.read_with_any_token(
             "wall.getById", *READER_TOKEN_KINDS, posts=",".join(post_ids)
         )
@@ -99,23 +99,23 @@ class VkPageLookup:
         return found
 
     def statistics_token(self, page: PageRef) -> Credential | None:
-        """Return a user token: others may not read statistics."""
+        """Return a user token: other kinds may not read statistics."""
         return self._token_pool.select(NETWORK, TokenKind.USER, page.id, method="execute")
 
     async def week_reach(
         self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
     ) -> WeekReach | None:
-        """Return the reach by stats.get and stats.getPostReach inside one execute."""
+        """Return the reach from stats.get and stats.getPostReach inside one execute call."""
         calls = vk_statistics.reach_calls(page.external_id, post_ids, since, until)
         for method, _ in calls:
-            # Inner calls count towards the daily limits of their methods, where an operator set some.
+            # Inner calls count towards the daily limits of their methods, if the settings have any.
             if await self._token_pool.begin_call(credential, method) is None:
                 raise NoUsableToken(f"the token is not usable for {method} now")
         answer = await self._client.call(credential, "execute", code=vk_statistics.script(calls))
         return vk_statistics.parse_reach(answer, since, until)
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
-        """Return the community by groups.getById; a short name needs utils.resolveScreenName first."""
+        """Return the community from groups.getById; utils.resolveScreenName resolves a short name first."""
         pages = self._token_pool.pages(NETWORK)
         own = next((one.id for one in pages if self._token_pool.select(NETWORK, TokenKind.GROUP, one.id)), None)
         if external_id is not None:
@@ -189,7 +189,7 @@ DEACTIVATED_TEXTS = {"deleted": "The community is deleted", "banned": "The commu
 
 
 async def community_by_id(client: VkClient, external_id: str, own: UUID | None) -> Community:
-    """Return the community with this id; `own`: a page whose token is used if there is no shared one.
+    """Return the community with this id; `own`: a page with a group token, which is tried first.
 
     Raises `CommunityNotFound` if there is none, and the errors of a call.
     """

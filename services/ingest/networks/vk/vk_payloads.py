@@ -13,9 +13,9 @@ EventObject = dict[str, Any]
 
 
 def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
-    """Return the first of these fields that exists as a number.
+    """Return the first of these fields that the object has, as a number.
 
-    Raises `KeyError` if there is none, `ValueError` if it is no number.
+    Raises `KeyError` if it has none, `ValueError` if the value is not a number.
     """
     for name in names:
         if raw.get(name) is not None:
@@ -29,7 +29,7 @@ def written_at(raw: Mapping[str, Any]) -> datetime:
 
 
 def author_names(answer: Mapping[str, Any]) -> dict[int, str]:
-    """Return names from an extended response by id; ids of communities are negative."""
+    """Return the names of people and communities in an extended response, by id; community ids are negative."""
     names: dict[int, str] = {}
     for profile in _list(answer, "profiles"):
         full = f"{profile.get('first_name', '')} {profile.get('last_name', '')}".strip()
@@ -53,7 +53,7 @@ def to_author(number: int, names: Names | None = None) -> Author:
 
 
 def check_owner(raw: Mapping[str, Any], page: PageRef, *more: str) -> None:
-    """Raise ValueError if the item belongs to another page. `more`: further fields with the owner."""
+    """Raise ValueError if the item belongs to another page. `more`: further fields that contain the owner."""
     for name in ("owner_id", "post_owner_id", "to_id", *more):
         if raw.get(name) is not None and int(raw[name]) != -int(page.external_id):
             raise ValueError(f"{name} {raw[name]} belongs to another page")
@@ -103,7 +103,7 @@ def parse_comment(
     names: Names | None = None,
     happened: ChangeKind = "new",
 ) -> IncomingItem:
-    """Return the item of a comment to a post; a deleted one with replies has neither author nor text."""
+    """Return the item of a comment to a post; a deleted comment that has replies has neither author nor text."""
     check_owner(raw, page)
     number = int_field_required(raw, "id")
     place = post_id if post_id is not None else int_field_required(raw, "post_id")
@@ -140,7 +140,7 @@ def _deleted(kind: MessageKind, external_id: str, thread_key: str, raw: EventObj
 
 @dataclass(frozen=True)
 class ThreadType:
-    """A type of thread other than a post, with the network's names for it."""
+    """A type of thread other than a post, with its field names and its link."""
 
     prefix: str
     id_field: str
@@ -152,7 +152,7 @@ class ThreadType:
         return f"vk:-{page.external_id}_{self.prefix}{number}"
 
     def comment(self, page: PageRef, number: int, comment_id: int) -> str:
-        """Return the external id of a comment: comments of different threads may have the same number."""
+        """Return the external id of a comment; it includes the thread: numbers are unique only within a thread."""
         return f"-{page.external_id}_{self.prefix}{number}_{comment_id}"
 
     def url(self, page: PageRef, number: int, comment_id: int) -> str:
@@ -161,7 +161,7 @@ class ThreadType:
 
 
 def reports_reply_to(thread_key: str) -> bool:
-    """Return whether comments of a thread name the comment they reply to: only those of posts do."""
+    """Return whether comments of the thread name the comment they reply to: only comments to posts do."""
     return thread_key.rpartition("_")[2].isdecimal()
 
 
@@ -209,7 +209,7 @@ def parse_thread_comment(
 def parse_message(
     raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
 ) -> IncomingItem:
-    """Return the item of a message of a conversation, from either side."""
+    """Return the item of a direct message, from the citizen or the community."""
     group = int(page.external_id)
     out = bool(raw.get("out")) or raw.get("from_id") == -group
     peer = int_field_required(raw, "peer_id", "user_id")

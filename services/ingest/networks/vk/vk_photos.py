@@ -1,7 +1,7 @@
 """Upload photos to VK: ask for a server, send the file, save it.
 
-For comments VK takes only a token of a user, as for everything on walls; for messages the token of the community.
-A saved photo can be attached by everyone who knows its access key.
+VK accepts only user tokens for photos of comments, and the community's token for photos of messages. Any token may
+attach a saved photo whose access key is given.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ class VkPhotoUploader:
         self._timeout_seconds = timeout_seconds
 
     async def upload(self, target: PhotoTarget, photo: Photo) -> str:
-        """Upload a photo for a thread; return it as `attachments` names it."""
+        """Upload a photo for a thread; return its reference for the parameter `attachments`."""
         page = target.page
         group: dict[str, Any] = {}
         where: dict[str, Any] = {}
@@ -43,7 +43,7 @@ class VkPhotoUploader:
         url = server.get("upload_url") if isinstance(server, dict) else None
         sent = await upload_file(self._http, NETWORK, url, "photo", photo, timeout_seconds=self._timeout_seconds)
         uploaded = sent.get("photo")
-        # The server answers with an empty list for a file that it does not take.
+        # The server returns an empty list if it refuses the file.
         if not isinstance(uploaded, str) or uploaded in {"", "[]"}:
             raise PublishRejected("vk:photo_refused", PHOTO_REFUSED, permanent=True, was_sent=False)
         saved = await self._client.call(

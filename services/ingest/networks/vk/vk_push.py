@@ -12,7 +12,7 @@ from services.ingest.networks.vk.vk_payloads import EventObject, ThreadType, int
 
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 ANNOUNCED_CHANGES = {"edited", "deleted", "restored"}
-# Posts that are not public yet.
+# Types of posts that are not public yet.
 HIDDEN_POSTS = {"postpone"}
 
 
@@ -31,7 +31,7 @@ def deleted_thread_comment(raw: EventObject, page: PageRef, place: ThreadType) -
 
 
 def _deleted(external_id: str, thread_key: str, raw: EventObject) -> IncomingItem:
-    # Real events have `deleter_id`. `user_id` is the schema's name; next to `deleter_id` it is the author.
+    # Real events have `deleter_id`; the schema says `user_id`. If both are present, `user_id` is the author.
     deleter = raw.get("deleter_id", raw.get("user_id"))
     return IncomingItem(
         change="deleted",
@@ -104,7 +104,7 @@ def parse_event(raw: Any, page: PageRef) -> IncomingItem | None:
 
 
 def parse_events(updates: Any, page: PageRef) -> ParsedBatch:
-    """Return the batch of all events of a response, with the unparsed ones."""
+    """Return the parsed and unparsed events of a response as one batch."""
     parsed = ParsedBatch()
     for raw in updates if isinstance(updates, list) else []:
         parsed.parse(parse_event, raw, page)
@@ -112,9 +112,9 @@ def parse_events(updates: Any, page: PageRef) -> ParsedBatch:
 
 
 def threads_to_reread(parsed: ParsedBatch) -> list[str]:
-    """Return the threads that have to be read again because an event announced a change without its result.
+    """Return the threads to read again, because an event announced a change without its result.
 
-    Conversations are left out: an edited message comes complete, and long ones are expensive to read again.
+    Conversations are left out: events contain the edited message, and long conversations are expensive to read.
     """
     return sorted(
         {item.thread_key for item in parsed.items if item.change in ANNOUNCED_CHANGES and item.kind != "message"}

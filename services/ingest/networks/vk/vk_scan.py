@@ -20,7 +20,7 @@ from services.ingest.networks.vk.wall_reader import (
 from services.ingest.settings import IngestSettings
 from shared import clock
 
-# Result pages overlap: posts added during pagination move others to the next page, deleted ones the reverse.
+# Result pages overlap: posts deleted during pagination move later posts to an earlier page.
 OVERLAP = 5
 UNAVAILABLE_CODES = {3, 23}
 STEPS = ("wall", "boards", "suggests", "dialogs")
@@ -66,7 +66,7 @@ class VkPageScan:
                 async for walked in steps[step](at):
                     yield walked
             except CallError as error:
-                # Closed, disabled, or not supported by the API: there is nothing to scan.
+                # The content is closed, disabled or not supported by the API: skip this step.
                 if error.treatment not in CLOSED_TREATMENTS and error.code not in UNAVAILABLE_CODES:
                     raise
         yield ScanStep(batch=ParsedBatch(), observed_at=clock.now(), cursor={"step": "done"}, progress=1.0)
@@ -136,7 +136,7 @@ class VkPageScan:
             return
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
-        # Stored as suggested before the wall is compared, so that they do not count as deleted.
+        # Mark posts as suggested before the wall is compared, so that they do not count as deleted.
         await self._intake.store(
             self._page,
             suggested_posts.SOURCE,

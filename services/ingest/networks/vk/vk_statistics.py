@@ -18,9 +18,9 @@ InnerCall = tuple[str, dict[str, Any]]
 
 
 def reach_calls(group_id: str, post_ids: Sequence[str], since: datetime, until: datetime) -> list[InnerCall]:
-    """Return the calls, with their parameters, that read the weeks of a time and the reach of posts.
+    """Return the calls, with parameters, that read the weeks of a period and the reach of these posts.
 
-    As many as one execute takes: of more posts the first ones are read.
+    At most as many as one execute may contain: further posts are left out.
     """
     week = {
         "group_id": group_id,
@@ -45,7 +45,7 @@ def script(calls: Iterable[InnerCall]) -> str:
 def parse_reach(answer: Any, since: datetime, until: datetime) -> WeekReach | None:
     """Return the reach from the script's response; None if all calls in it were refused.
 
-    Raises `NoValidResponse` if it is not a list.
+    Raises `NoValidResponse` if the response is not a list or is empty.
     """
     if not isinstance(answer, list) or not answer:
         raise NoValidResponse(NETWORK, "execute", "no list in the response")
@@ -61,7 +61,7 @@ def parse_reach(answer: Any, since: datetime, until: datetime) -> WeekReach | No
 
 
 def _reach_of_week(weeks: Iterable[Any], since: datetime, until: datetime) -> int | None:
-    """Return the reach of the week that has most of the time: weeks may be those of the calendar."""
+    """Return the reach of the week that overlaps the period most: VK may return calendar weeks."""
 
     def overlap(week: dict[str, Any]) -> float:
         start, end = (_second(week.get(name)) for name in ("period_from", "period_to"))
@@ -72,7 +72,7 @@ def _reach_of_week(weeks: Iterable[Any], since: datetime, until: datetime) -> in
 
 
 def _second(value: object) -> int:
-    # Some responses give the bounds of a period as text.
+    # Some responses contain the bounds of a period as text.
     if isinstance(value, str) and value.isdecimal():
         return int(value)
     return parse_count(value) or 0

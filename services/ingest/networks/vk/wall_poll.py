@@ -1,8 +1,8 @@
 """Poll walls to find messages that push did not deliver.
 
 One wall.get returns the comment counts of a hundred posts. A thread is read completely if its count differs from
-the one at the last read, or from the number of stored undeleted comments. The poll schedule chooses the next wall
-within the daily budget of wall.get.
+the count at the last read, or from the number of stored undeleted comments. The poll schedule chooses the next
+wall within the daily budget of wall.get.
 """
 
 import asyncio
@@ -180,7 +180,7 @@ class WallPoller:
     async def poll_page(self, page: PageRef) -> list[datetime]:
         """Read the wall of a page and the threads that differ from the stored state.
 
-        Return when the new messages were written; estimated if unknown.
+        Return when the new messages were written, as far as known: the times of the newest ones.
         """
         observed_at = clock.now()
         seen = ObservedIds()
@@ -196,7 +196,7 @@ class WallPoller:
             for key, count in counts.items()
             if key in others or (count if key not in known else known[key].marker != str(count))
         ]
-        # Threads that push reported as changed first, then recent posts.
+        # First the threads that push reported as changed, then the threads of recent posts.
         invalidated = {key for key in differing if key in known and known[key].marker is None}
         differing.sort(key=lambda key: (key not in invalidated, -int(id_suffix(key))))
         for start in range(0, len(differing), THREADS_PER_BATCH):
@@ -206,7 +206,7 @@ class WallPoller:
     async def _posts(
         self, page: PageRef, seen: ObservedIds
     ) -> tuple[ParsedBatch, dict[str, int], datetime | None]:
-        """Return posts up to the first result page without new ones, comment counts, and how far back they go."""
+        """Return posts up to a result page without new ones, comment counts by thread, and the earliest time read."""
         parsed = ParsedBatch()
         counts: dict[str, int] = {}
         back_to: datetime | None = None
@@ -223,7 +223,7 @@ class WallPoller:
         return parsed, counts, back_to
 
     async def _read_threads(self, page: PageRef, keys: list[str], counts: Mapping[str, int]) -> list[datetime]:
-        """Read threads completely. The marker is the earlier count, so that comments written since change it."""
+        """Read threads completely. The marker is the count before the read, so that later comments change it."""
         observed_at = clock.now()
         by_post = await self._reader.read_threads_with_deletions(
             page, [int(id_suffix(key)) for key in keys], self._intake
@@ -237,6 +237,6 @@ class WallPoller:
 
 
 def _newest(parsed: ParsedBatch, count: int) -> list[datetime]:
-    """Return the times of the newest `count` items: the new ones are the latest."""
+    """Return the times of the newest `count` items of citizens, which are most likely the new ones."""
     written = sorted(item.written_at for item in parsed.items if not item.from_community and item.text is not None)
     return written[-count:] if count else []

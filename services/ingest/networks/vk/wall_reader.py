@@ -25,7 +25,7 @@ CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND}
 
 @dataclass
 class WallPage:
-    """A result page of a wall: posts, comment counts by thread key, and whether it is the last."""
+    """A result page of a wall; `counts`: comment counts by thread key."""
 
     parsed: ParsedBatch = field(default_factory=ParsedBatch)
     counts: dict[str, int] = field(default_factory=dict)
@@ -48,12 +48,12 @@ def int_field(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
 
 
 def id_suffix(key: str) -> str:
-    """Return the number after the last underscore of an id or thread key."""
+    """Return the text after the last underscore of an id or thread key, usually a number."""
     return key.rpartition("_")[2]
 
 
 class ObservedIds:
-    """Ids seen by a read, parsed or not. If one payload has no id, nothing counts as missing."""
+    """Ids that a read returned, parsed or not. If a payload has no id, no item counts as missing."""
 
     def __init__(self, *parsed: ParsedBatch) -> None:
         self._ids: set[str] = set()
@@ -63,7 +63,7 @@ class ObservedIds:
             self.add(one)
 
     def add(self, parsed: ParsedBatch) -> None:
-        """Add a batch of the same read."""
+        """Add another batch of the same read."""
         self._ids.update(item.external_id for item in parsed.items)
         for one in parsed.unparsed:
             ident = one.raw.get("id") if isinstance(one.raw, dict) else None
@@ -73,7 +73,7 @@ class ObservedIds:
                 self._doubtful = True
 
     def missing(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
-        """Return stored items that are old enough to be returned by the read but were not."""
+        """Return the stored ids that the read did not return although they are old enough."""
         if self._doubtful:
             return []
         return sorted(
@@ -84,7 +84,7 @@ class ObservedIds:
 
 
 def deletion(kind: MessageKind, external_id: str, thread_key: str, written_at: datetime) -> IncomingItem:
-    """Return the deletion of an item missing from a complete read; who deleted it is unknown."""
+    """Return the deletion, by an unknown person, of an item missing from a complete read."""
     return IncomingItem(
         change="deleted",
         kind=kind,
@@ -183,8 +183,8 @@ class WallReader:
     ) -> dict[int, ParsedBatch]:
         """Return, by post, all comments and deletions of stored comments that are missing.
 
-        A comment counts as deleted if it is missing from two reads, because pagination may skip comments when
-        others are deleted meanwhile. Closed and missing posts are left out.
+        A comment counts as deleted if it is missing from two reads, because pagination may skip comments while
+        earlier ones are being deleted. Closed and missing posts get an empty batch.
         """
         observed_at = clock.now()
         first = await self._client.read_batch(
@@ -224,7 +224,7 @@ class WallReader:
                     continue
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
-                # The network deletes the comments with their post, but no later read reports it.
+                # The network deletes comments with their post, and no later read would show it.
                 comments = await intake.undeleted_ids(page, "comment", thread_key=key)
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
@@ -255,7 +255,7 @@ def _replies(raw: Any) -> list[Any]:
 
 
 def _comments(page: PageRef, post_id: int, offset: int, *, comment_id: int | None = None) -> dict[str, Any]:
-    """Return parameters of wall.getComments: top level with first replies, or one comment's replies."""
+    """Return the parameters of wall.getComments: for top-level comments, or for replies to one comment."""
     params = {
         "owner_id": f"-{page.external_id}",
         "post_id": post_id,
