@@ -1,4 +1,4 @@
-"""Simulated outages of a database: it refuses connections, or it is read-only."""
+"""Simulated outages of a database: refused connections, or read-only transactions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ async def no_connections(database: TestDatabase) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(database: TestDatabase) -> AsyncIterator[None]:
-    """Make the database read-only until the block ends; connections opened in it stay read-only."""
+    """Make the database read-only until the block ends; connections opened meanwhile stay read-only."""
     raw_connection = await database.connect()
     await raw_connection.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = on")
     await _end_all(database)
@@ -38,6 +38,6 @@ async def read_only(database: TestDatabase) -> AsyncIterator[None]:
         yield
     finally:
         await raw_connection.execute("SET default_transaction_read_only = off")
-        # Not RESET: the setting that stays gets the database dropped, with connections that began as read-only.
+        # Not RESET: a database with its own settings is dropped after the test, so these connections end too.
         await raw_connection.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = off")
         await raw_connection.close()

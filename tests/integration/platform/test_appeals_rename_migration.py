@@ -1,4 +1,4 @@
-"""Migration 0029 keeps every row of appeals, and its rows are read by the new names."""
+"""Migration 0029 keeps every row of appeals, and the rows are readable by the new names."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ REASONS = {
 
 @pytest.fixture
 async def former(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncpg.Connection]:
-    """A database of the revision before. Foreign keys are not checked, to insert only the rows of interest."""
+    """A database of the previous revision without foreign key checks: tests insert only the rows they need."""
     owner, admin = empty
     await upgrade(monkeypatch, owner, BEFORE)
     connection = await asyncpg.connect(admin)
@@ -79,7 +79,7 @@ async def former(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Asy
 
 
 async def upgraded(revision: str = "head") -> None:
-    """Upgrade the same database: its URL is in the environment."""
+    """Upgrade the database of `former`, whose URL is in the environment."""
     await asyncio.to_thread(migrate.upgrade, revision)
 
 
@@ -146,7 +146,7 @@ async def test_classifications_reviews_and_assignments_are_kept(former: asyncpg.
     assert (assignment["kind"], assignment["to_organisation_id"]) == ("routed", OTHER)
 
 
-async def test_routes_and_deadlines_are_read_by_the_new_names(former: asyncpg.Connection) -> None:
+async def test_routes_and_deadlines_are_readable_by_the_new_names(former: asyncpg.Connection) -> None:
     routes = {
         uuid4(): {"reason": "x", "confidence": 0.5, "waiting_for": former_reason} for former_reason in REASONS
     }
@@ -216,7 +216,7 @@ async def test_stored_events_and_deliveries_match_the_models(former: asyncpg.Con
         assert row["payload"]["data"].keys() <= known
 
 
-async def test_other_stored_values_are_read_by_the_new_names(former: asyncpg.Connection) -> None:
+async def test_other_stored_values_are_readable_by_the_new_names(former: asyncpg.Connection) -> None:
     moment = await former.fetchval("SELECT now()")
     stamps = {"created_at": moment, "updated_at": moment}
     for kind in ("burst", "ping_pong", "urgent"):

@@ -1,4 +1,4 @@
-"""Connections of the pool that the server has closed are replaced before use."""
+"""Pooled connections that the server has closed are replaced before use."""
 
 import asyncio
 from threading import Thread
@@ -26,7 +26,7 @@ async def _terminate(database: TestDatabase, pid: int) -> None:
 
 
 def _terminate_unnoticed(database: TestDatabase, pid: int) -> None:
-    """End a connection while this event loop is blocked, so that the driver has not noticed."""
+    """End a connection while the event loop is blocked, so that the driver does not notice."""
     thread = Thread(target=lambda: asyncio.run(_terminate(database, pid)))
     thread.start()
     thread.join()
@@ -43,7 +43,7 @@ async def test_connection_known_as_closed_is_replaced_without_ping(
     ping.assert_not_called()
 
 
-async def test_idle_connection_that_ended_unnoticed_is_replaced(
+async def test_idle_connection_that_the_server_ended_unnoticed_is_replaced(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "_PING_AFTER_IDLE_SECONDS", 0)

@@ -44,7 +44,7 @@ async def test_role_can_use_only_its_own_queue(database: TestDatabase) -> None:
         connection = await database.connect(role)
         try:
             for service in API_SERVICES:
-                # The tables are read from the catalogue, so that later ones are tested too.
+                # The tables are read from the catalogue, so that tables added later are tested too.
                 tables = await connection.fetch(
                     "SELECT relname FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'",
                     f"{service}_jobs",
@@ -143,7 +143,7 @@ async def test_events_and_audit_rows_cannot_be_changed_or_deleted(database: Test
             await connection.close()
 
 
-async def test_reads_of_personal_data_are_listed_only_by_registry_and_changed_by_nobody(
+async def test_records_of_personal_data_reads_are_readable_only_by_registry_and_unchangeable(
     database: TestDatabase,
 ) -> None:
     for role in API_SERVICES:

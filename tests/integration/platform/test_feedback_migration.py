@@ -1,4 +1,4 @@
-"""Migration 0039 enters when former appeals got their final answer, and can be taken back."""
+"""Migration 0039 sets the time of the final answer of existing appeals, and can be downgraded."""
 
 import asyncpg
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from tests.integration.platform.test_promises_migration import APPEAL, REPLY
 from tests.integration.platform.upgrades import downgrade, upgrade
 
-pytestmark = pytest.mark.long  # what it changes is read by every test of metrics and feedback
+pytestmark = pytest.mark.long  # other tests of metrics and feedback read the changed columns
 
 BEFORE, REVISION = "0038", "0039"
 # Days from now; a reply is (kind, published).
@@ -19,7 +19,9 @@ REPLIES: dict[str, list[tuple[str, int]]] = {
 ANSWERED = {"twice": -6, "interim first": -3, "interim only": None, "none": None}
 
 
-async def test_former_final_answers_are_entered(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_existing_appeals_get_the_time_of_their_final_answer(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner, admin = empty
     await upgrade(monkeypatch, owner, BEFORE)
     connection = await asyncpg.connect(admin)

@@ -1,4 +1,4 @@
-"""Rows of ingest that the version before migration 0028 wrote are read by their new names."""
+"""Rows of ingest written by the version before migration 0028 are readable by their new names."""
 
 import json
 import re
@@ -80,13 +80,13 @@ INGEST_EVENTS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 }
 
 
-async def test_rows_of_ingest_are_read_by_their_new_names(
+async def test_rows_of_ingest_are_readable_by_their_new_names(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
     await upgrade(monkeypatch, owner, "0027")
     connection = await asyncpg.connect(admin)
-    # Foreign keys are not checked, to insert only the rows of interest.
+    # Foreign keys are not checked, so that only the needed rows are inserted.
     await connection.execute("SET session_replication_role = replica")
     one = uuid4()
     for statement in INGEST_ROWS:

@@ -113,7 +113,7 @@ async def test_retry_later_is_not_counted_as_a_failure(appeals_database: Databas
     assert tries == 4
 
 
-async def test_job_after_many_retry_later_is_not_dead_lettered_for_one_error(
+async def test_error_after_many_requested_retries_does_not_dead_letter_the_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
@@ -147,7 +147,7 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
         note = text("INSERT INTO appeals_consumer_offsets (consumer, position) VALUES (:consumer, 7)")
         await session.execute(note, {"consumer": f"{payload['who']}: {reason}"})
         if calls == 1:
-            # The connection is lost before the commit: the job is not dead-lettered, and the handler runs again.
+            # The connection is lost before the commit: the job is not dead-lettered and the handler runs again.
             raise ConnectionResetError
 
     @jobs.handler("fragile", on_dead_letter=on_dead_letter)
@@ -169,7 +169,7 @@ async def test_dead_letter_handler_runs_in_the_transaction_of_the_dead_letter(
 async def test_job_is_not_dead_lettered_for_an_outage(
     appeals_database: Database, database: TestDatabase, outage: Callable[[TestDatabase], Any]
 ) -> None:
-    # The first failure that is counted dead-letters the job.
+    # With `max_attempts=0` the first counted failure dead-letters the job.
     jobs = Jobs("appeals", max_attempts=0)
     started, over, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
     failed = 0
@@ -204,10 +204,10 @@ async def test_job_is_not_dead_lettered_for_an_outage(
             await asyncio.sleep(0.05)
 
 
-async def test_job_is_not_dead_lettered_when_the_write_of_its_retry_is_lost(
+async def test_job_is_not_dead_lettered_when_its_outcome_cannot_be_written(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection is lost between the job and the write of its outcome, and is back at once."""
+    """The connection is lost after the job, when its outcome is written, and restored at once."""
     jobs = Jobs("appeals")
     runs, lost = 0, 0
     done = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Migration 0035 numbers the appeals of an author in a thread, and starts again after an interruption."""
+"""Migration 0035 numbers the appeals of an author in a thread, and can be repeated after an interruption."""
 
 from uuid import UUID, uuid4
 
@@ -12,7 +12,7 @@ INSERT = """INSERT INTO appeals (id, version, status, urgency, transfers, return
     VALUES ($1, 1, $2, 'normal', 0, 0, 'x', now(), now() + $3 * interval '1 hour', '{}', $4, $5, now(), now())"""
 
 
-async def test_former_appeals_of_an_author_in_a_thread_are_numbered(
+async def test_existing_appeals_of_an_author_in_a_thread_are_numbered(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty

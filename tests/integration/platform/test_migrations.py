@@ -24,7 +24,7 @@ from tests.conftest import API_SERVICES, OPTIONS, SERVICES
 from tests.integration.platform.upgrades import upgrade
 from tests.support.eventually import eventually
 
-# Tables bounded by the number of a region's organisations, pages and people, or by a day; all others grow.
+# Tables bounded by a region's organisations, pages and people, or purged after a day; all other tables grow.
 BOUNDED_TABLES = {
     "api_clients", "appeals_idempotency", "calendar_days", "calendars", "client_secrets", "ingest_idempotency",
     "metrics_idempotency", "municipalities", "network_tokens", "organisation_names", "organisations", "pages",
@@ -44,7 +44,7 @@ CONSTRAINT = re.compile(
 
 @dataclass
 class RecordedStatements:
-    """Statements of an upgrade."""
+    """The statements that an upgrade executed."""
 
     blocking: list[str] = field(default_factory=list)
     timeouts: set[tuple[str, str]] = field(default_factory=set)
@@ -114,7 +114,7 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
     reader, builder = await asyncpg.connect(admin), await asyncpg.connect(owner)
     build = "CREATE INDEX CONCURRENTLY ix_triage_created_at ON triage (created_at, message_id)"
     try:
-        # A build waits for older readers; killed while it waits, it leaves an invalid index.
+        # A build waits for older transactions; if it is killed meanwhile, it leaves an invalid index.
         async with reader.transaction(isolation="repeatable_read"):
             await reader.fetchval("SELECT count(*) FROM triage")
             building = asyncio.create_task(builder.execute(build))
@@ -143,7 +143,7 @@ async def test_concurrent_upgrades_wait_for_each_other(empty: tuple[str, str]) -
     running = asyncio.gather(*(_gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=owner) for _ in range(3)))
 
     async def all_wait() -> bool:
-        # Their last statement, besides that of the first connection.
+        # The three upgrades and the first connection have all requested the lock last.
         query = """SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%'"""
         return bool(await connection.fetchval(query) == 1 + 3)
@@ -202,13 +202,13 @@ async def test_prepare_creates_nothing_during_another_prepare_run(
 
 
 @pytest.mark.long
-async def test_old_replies_keep_their_message_and_one_stays_pending(
+async def test_old_replies_keep_their_message_and_one_reply_stays_pending(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
     await upgrade(monkeypatch, owner, "0019")
     connection = await asyncpg.connect(admin)
-    # Foreign keys are not checked, to insert only the rows of interest.
+    # Foreign keys are not checked, so that only the needed rows are inserted.
     await connection.execute("SET session_replication_role = replica")
     one, other, message, parent, own = (uuid4() for _ in range(5))
     sent, second, failed, by_hand = (uuid4() for _ in range(4))

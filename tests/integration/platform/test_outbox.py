@@ -1,4 +1,4 @@
-"""Events are numbered after commit, so a reader by position misses none."""
+"""Events are numbered after commit, so a reader that follows positions misses none."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def event(kind: str = "appeal.opened", subject: UUID | None = None) -> NewEvent:
     return NewEvent(data=sample_data(kind), subject_id=subject or uuid4(), organisation_id=None, actor="test")
 
 
-async def test_reader_misses_no_event_of_eight_writers(appeals_database: Database) -> None:
+async def test_reader_misses_no_event_of_eight_concurrent_writers(appeals_database: Database) -> None:
     written: list[UUID] = []
     seen: list[UUID] = []
     rng = random.Random(7)
@@ -47,7 +47,7 @@ async def test_reader_misses_no_event_of_eight_writers(appeals_database: Databas
             left -= len(batch)
             async with appeals_database.write() as session:
                 await emit(session, *(event(subject=subject) for subject in batch))
-                # Transactions that stay open for different times commit out of order.
+                # Transactions stay open for different times, so they commit out of order.
                 await asyncio.sleep(rng.random() / 50)
             written.extend(batch)
 
@@ -134,7 +134,7 @@ async def test_failing_event_is_reported_and_earlier_ones_are_handled(appeals_da
     assert done == [good_before, bad, good_after]
 
 
-async def test_repeatedly_failing_event_is_dead_lettered_and_others_are_handled(
+async def test_repeatedly_failing_event_is_dead_lettered_and_later_events_are_handled(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     bad, good = uuid4(), uuid4()
@@ -207,7 +207,7 @@ async def test_clock_skew_does_not_change_the_order_of_events(
 async def test_events_are_numbered_in_the_order_of_row_locks(
     appeals_database: Database,
 ) -> None:
-    """If two transactions write a row, the one that locks it last has the later event, even if it began first."""
+    """Of two transactions that write a row the last to lock it has the later event, even if it began first."""
     async with appeals_database.write() as session:
         session.add(AppealsConsumerOffset(consumer="subject", position=0))
     started, written = asyncio.Event(), asyncio.Event()
@@ -217,7 +217,7 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
             row = await session.get_one(AppealsConsumerOffset, "subject")
             started.set()
             await written.wait()
-            row.position += 1  # not yet in the database when the event is emitted
+            row.position += 1  # the update is not in the database yet when the event is emitted
             await emit(session, event("appeal.closed"))
 
     async def waits_for_lock() -> bool:
@@ -244,7 +244,7 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
 
 @pytest.fixture
 def fast_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dead-letter after two failures instead of five; do not log the slow tracebacks."""
+    """Dead-letter after two failures instead of five, and do not log tracebacks, which is slow."""
     monkeypatch.setattr("shared.events.consumer.MAX_FAILURES", 2)
     monkeypatch.setattr("shared.events.consumer.MAX_TIMEOUTS", 2)
     monkeypatch.setattr("shared.events.consumer.AFTER_OUTAGE_SECONDS", 0.05)
@@ -304,7 +304,7 @@ async def test_outage_resets_the_count_of_failures(
     async with appeals_database.write() as session:
         await emit(session, event())
     await number_committed_events(appeals_database)
-    # The batch, then the event alone: errors, an outage, errors, success.
+    # The batch and then the event alone meet errors, an outage, errors, and at last succeed.
     errors = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
     done = asyncio.Event()
 
@@ -320,10 +320,10 @@ async def test_outage_resets_the_count_of_failures(
     await raw_connection.close()
 
 
-async def test_event_is_tried_once_more_after_the_last_pause_before_its_dead_letter(
+async def test_event_is_retried_after_the_last_pause_before_it_is_dead_lettered(
     appeals_database: Database, fast_dead_letter: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """During the last pause the cause of the failures may have ended."""
+    """The cause of the failures may have ended during the last pause."""
     async with appeals_database.write() as session:
         await emit(session, event())
     await number_committed_events(appeals_database)
@@ -348,11 +348,11 @@ async def test_event_is_tried_once_more_after_the_last_pause_before_its_dead_let
     monkeypatch.setattr(Consumer, "dead_letter_next", dead_letter)
     async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
         await done.wait()
-    # The first try is that of the whole batch.
+    # The first attempt handles the whole batch.
     assert steps == ["try", "try", "pause", "try", "pause", "try", "dead letter"]
 
 
-async def test_event_that_always_times_out_is_dead_lettered_and_others_are_handled(
+async def test_event_that_always_times_out_is_dead_lettered_and_later_events_are_handled(
     appeals_database: Database, fast_dead_letter: None
 ) -> None:
     slow, good = uuid4(), uuid4()
@@ -371,17 +371,17 @@ async def test_event_that_always_times_out_is_dead_lettered_and_others_are_handl
         await done.wait()
 
 
-async def test_positions_of_a_lost_server_are_not_reused(
+async def test_positions_of_a_lost_server_are_not_reused_after_a_failover(
     appeals_database: Database, database: TestDatabase
 ) -> None:
-    """The standby lacks the events that the lost server numbered last, although consumers have read them."""
+    """The standby lacks the last events that the lost server numbered, although consumers have read them."""
     async with appeals_database.write() as session:
         await emit(session, *(event() for _ in range(3)))
     await number_committed_events(appeals_database)
     lost = 3
     raw_connection = await database.connect()
     await raw_connection.execute("DELETE FROM events WHERE position = $1", lost)
-    # As after a promotion: the same system, but another timeline than the one that numbered before.
+    # As after a promotion: the same system identifier, but a new timeline.
     await raw_connection.execute("UPDATE feed_epochs SET server = regexp_replace(server, '/.*', '/0')")
     async with appeals_database.write() as session:
         await emit(session, event("appeal.closed"))

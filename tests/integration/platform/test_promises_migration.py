@@ -1,4 +1,4 @@
-"""Migration 0031 enters the promises of published replies, each with its end."""
+"""Migration 0031 inserts the promises of published replies, each with its outcome."""
 
 import asyncpg
 import pytest
@@ -39,7 +39,7 @@ PROMISES = """SELECT appeals.text AS case,
     FROM appeals LEFT JOIN promises ON promises.appeal_id = appeals.id ORDER BY made_at"""
 
 
-async def test_published_replies_have_their_promises_and_ends(
+async def test_published_replies_get_their_promises_with_outcomes(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty

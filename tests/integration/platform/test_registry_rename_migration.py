@@ -1,4 +1,4 @@
-"""Rows of registry and webhooks that the version before migration 0027 wrote are read by their new names."""
+"""Rows of registry and webhooks written before migration 0027 are readable by their new names."""
 
 import json
 from datetime import UTC, date, datetime
@@ -18,7 +18,7 @@ from tests.integration.platform.upgrades import downgrade, upgrade
 pytestmark = pytest.mark.long  # the upgrade of a running installation is in `make test`
 
 
-async def test_registry_rows_are_read_by_their_new_names(
+async def test_registry_rows_are_readable_by_their_new_names(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
@@ -99,7 +99,7 @@ async def test_events_deliveries_and_subscriptions_get_the_new_names(
     reason = "its owner lacks the right «registry:read», which «{}» needs"
     went = registered | {"go_live_at": registered["live_from"]}
     del went["live_from"]
-    # Former type, actor and data; then the new ones.
+    # The old type, actor and data of an event; then the new ones.
     rows: list[tuple[str, str, dict[str, Any], str, str, dict[str, Any]]] = [
         ("page.registered", moved, registered, "page.registered", moved, went),
         ("page.changed", moved, registered | {"changed": ["live_from", "name"], "moved_from": moved},

@@ -27,7 +27,7 @@ OFFSETS = """SELECT 'appeals', consumer, position FROM appeals_{0} UNION ALL
 JOBS = "SELECT array_agg(entrypoint ORDER BY entrypoint) FROM appeals_jobs.pgqueuer"
 
 
-async def test_offsets_and_dead_letters_are_read_by_their_new_names(
+async def test_offsets_and_dead_letters_are_readable_by_their_new_names(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
@@ -49,7 +49,7 @@ async def test_offsets_and_dead_letters_are_read_by_their_new_names(
     limited = await connection.fetchval("SELECT limited_methods FROM network_tokens")
     assert json.loads(limited) == {"wall.get": "x"}
     assert await connection.fetchval(JOBS) == ["event:appeals", "event:clustering"]
-    # The grants of a table stay with it.
+    # A renamed table keeps its grants.
     for service in ("ingest", "appeals", "webhooks"):
         granted = "SELECT has_table_privilege($1, $2, 'SELECT, INSERT, UPDATE')"
         table = f"{service}_consumer_offsets"

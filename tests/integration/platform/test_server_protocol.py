@@ -1,4 +1,4 @@
-"""The server frees the connection of a reader that takes nothing, also after the response."""
+"""The server closes the connection of a client that reads nothing, even if the response is complete."""
 
 import socket
 
@@ -12,7 +12,7 @@ from tests.support.stuck_reader import stuck_reader
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such limit")
-async def test_response_that_nobody_takes_holds_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connection_of_a_client_that_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 3)
     async with served(Response(b"x" * 10_000_000)) as base, stuck_reader(base, "/") as reader:
         await eventually_true(lambda: reader.is_served, "it is connected")

@@ -51,7 +51,7 @@ async def test_read_during_an_outage_gets_503_with_retry_after(
 async def test_write_with_a_lost_commit_response_is_reported_as_unknown(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    """The commit succeeded and its response was lost: the response says that the outcome is unknown."""
+    """The commit succeeds but its confirmation is lost, so the response says that the outcome is unknown."""
     sessions = WriteSession.sync_session_class
 
     def lose_response(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Migration 0036 moves stored deadlines to clocks with events, and back; policies become versions."""
+"""Migration 0036 moves deadlines into clocks with events, and policies into versions; a downgrade undoes it."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ async def insert_appeal(connection: asyncpg.Connection, appeal: UUID, deadline: 
     )
 
 
-async def test_stored_deadlines_become_clocks_and_return(
+async def test_deadlines_become_clocks_and_a_downgrade_restores_them(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty
@@ -100,7 +100,7 @@ async def test_stored_deadlines_become_clocks_and_return(
         True, False, False,
     ]  # fmt: skip
 
-    # As the service stores a running clock.
+    # The columns of a running clock as the service stores it.
     await connection.execute("UPDATE sla_clocks SET explanation = NULL WHERE appeal_id = $1", INTERIM)
     await downgrade("0035")
     await connection.reload_schema_state()
@@ -115,7 +115,7 @@ async def test_stored_deadlines_become_clocks_and_return(
 
 
 def normal(deadline: str | None) -> Any:
-    """Return a stored deadline without the form of its times."""
+    """Return a stored deadline with all its times in one format."""
     return json.loads(deadline.replace("+00:00", "Z").replace("+00", "Z")) if deadline else None
 
 

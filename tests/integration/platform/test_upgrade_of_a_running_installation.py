@@ -1,7 +1,7 @@
-"""An installation with the names that migrations 0026 to 0030 change goes on after the upgrade.
+"""An installation with the names from before migrations 0026 to 0030 works after the upgrade.
 
-`data/revision_0025.sql.xz` is the database of one: the demo region after end-to-end tests of the version before,
-and one row of nearly everything. Its people, texts and keys are made up.
+`data/revision_0025.sql.xz` is the database of such an installation: the demo region after the end-to-end tests of
+that version, with at least one row in nearly every table. Its people, texts and keys are made up.
 """
 
 import lzma
@@ -34,7 +34,7 @@ RENAMED_TABLES = {
     "callback_servers": "callback_registrations", "ingest_cursors": "ingest_consumer_offsets",
     "appeals_cursors": "appeals_consumer_offsets", "webhooks_cursors": "webhooks_consumer_offsets",
 }  # fmt: skip
-# Responses kept for an Idempotency-Key are deleted, and a worker creates its schedules when it starts.
+# The upgrade deletes responses kept for idempotency keys; workers create their schedules when they start.
 EMPTIED = ("_idempotency", "pgqueuer_schedules", "alembic_version")
 TABLES = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
     WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"""
@@ -105,7 +105,7 @@ def is_list(document: dict[str, Any], operation: dict[str, Any] | None) -> bool:
 
 
 async def read(service: ServiceUnderTest, path: str, **query: str) -> dict[str, Any]:
-    """Read a route as somebody who sees everything it shows."""
+    """Return the body of a route for a caller with full access."""
     for role in sorted(documented_rights.centre()):
         answer = await service.client.get(path, params=query, headers=service.headers(role))
         if answer.status_code != 403:
@@ -116,7 +116,7 @@ async def read(service: ServiceUnderTest, path: str, **query: str) -> dict[str, 
 
 
 async def read_all(service: ServiceUnderTest, path: str) -> list[dict[str, Any]]:
-    """Read all pages of a list."""
+    """Return the items of all pages of a list."""
     items: list[dict[str, Any]] = []
     query: dict[str, str] = {}
     while True:
@@ -128,7 +128,7 @@ async def read_all(service: ServiceUnderTest, path: str) -> list[dict[str, Any]]
 
 
 async def read_feed(service: ServiceUnderTest) -> list[dict[str, Any]]:
-    """Read the feed of events from its beginning."""
+    """Return all events of the feed."""
     items: list[dict[str, Any]] = []
     after = "0"
     while True:
@@ -145,10 +145,10 @@ async def test_upgrade_keeps_every_row(former: tuple[str, str], monkeypatch: pyt
     await upgrade(monkeypatch, owner)
     after = await count_rows(admin)
     renamed = {RENAMED_TABLES.get(table, table): count for table, count in before.items()}
-    # The consumers of the search, of notices and of linked accounts begin after the last event.
+    # The consumers of search, notices and linked accounts are new: they start after the last event.
     renamed["appeals_consumer_offsets"] += 1
     renamed["webhooks_consumer_offsets"] += 2
-    # Tables that are new hold nothing but what they take from others.
+    # New tables contain only rows that migrations copied from other tables.
     assert {table: after[table] for table in renamed} == renamed
     assert after["appeals"] > 10
     assert after["webhook_deliveries"] > 0
@@ -177,7 +177,7 @@ async def test_events_and_subscriptions_have_current_types_after_the_upgrade(
     assert {"page.takeover_suspected", "page.transferred", "organisation.succession_recorded"} <= subscribed
 
 
-async def test_client_and_webhook_go_on_after_the_upgrade(upgraded: TestDatabase, keys_dir: Path) -> None:
+async def test_client_and_webhook_work_after_the_upgrade(upgraded: TestDatabase, keys_dir: Path) -> None:
     connection = await upgraded.connect()
     client_id = await connection.fetchval("SELECT id FROM api_clients WHERE name = 'Приёмная'")
     page = await connection.fetchrow("SELECT id, organisation_id FROM pages WHERE active ORDER BY id LIMIT 1")
@@ -235,6 +235,6 @@ async def test_deadlines_of_former_appeals_are_explained_by_their_clocks(
             found += 1
             assert first["due_at"] == shown["first_response_due_at"]
             assert (first["state"] == "stopped") == (shown["first_response_at"] is not None)
-            # Stored texts of answered appeals do not say why nothing counts on an ordinary day.
+            # Stored texts of answered appeals do not give the reason for ordinary days without working time.
             assert without_reasons(first["text"]).startswith(without_reasons(shown["deadline"]["text"]))
         assert found > 5

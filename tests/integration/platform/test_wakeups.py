@@ -1,4 +1,4 @@
-"""Loops wait for notifications, and find by one question a second what a notification did not tell."""
+"""Loops wait for notifications; one query a second finds rows whose notification was missed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -51,7 +51,7 @@ async def test_audit_rows_are_chained_without_a_notification(
     wakeups = NotificationListener(polls_outbox=True)
     listen = asyncio.create_task(wakeups.run(database.url("appeals")))
     async with running(listen, asyncio.create_task(relay(appeals_database, wakeups))):
-        # The first may be found by the rounds at the start.
+        # The first row may be found by the rounds at the start, so a second row is needed.
         for nth in (1, 2):
             async with appeals_database.write() as session:
                 recorder.set_context(session, recorder.operator_context("appeals", "test"))
@@ -64,7 +64,7 @@ async def test_audit_rows_are_chained_without_a_notification(
             await eventually(chained, "the audit row is chained")
 
 
-async def test_relay_that_stood_by_takes_over_when_rows_have_waited(
+async def test_standby_relay_numbers_rows_after_the_other_relay_is_gone(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listen_notify, "LONGEST_WAIT_SECONDS", 1_000.0)
@@ -86,7 +86,7 @@ async def test_relay_that_stood_by_takes_over_when_rows_have_waited(
         tried.clear()
         wakeups.notify_local("gospablik_outbox")
         await asyncio.sleep(0)
-        await holder.close()  # the holder is gone, without numbering anything
+        await holder.close()  # the other relay is gone without having numbered anything
 
         async def numbered() -> int | None:
             wakeups.notify_local(OUTBOX_WAITS)
@@ -97,7 +97,7 @@ async def test_relay_that_stood_by_takes_over_when_rows_have_waited(
 
 
 @pytest.mark.parametrize("kind", ["appeal.closed", "appeal.opened"])
-async def test_consumer_begins_a_transaction_only_for_events_that_it_wants(
+async def test_consumer_begins_a_transaction_only_for_events_of_its_types(
     appeals_database: Database, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(consumer_module, "STORE_SECONDS", 1_000.0)
@@ -131,7 +131,7 @@ async def test_consumer_begins_a_transaction_only_for_events_that_it_wants(
             assert handled == []
 
 
-async def test_offset_follows_events_that_were_passed_over(
+async def test_offset_advances_past_skipped_events(
     appeals_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer_module, "STORE_SECONDS", 0.01)
@@ -157,12 +157,12 @@ async def test_offset_follows_events_that_were_passed_over(
     assert set(healthy) == {None}
 
 
-async def test_statement_alone_is_a_transaction_of_its_own(appeals_database: Database) -> None:
+async def test_single_statement_is_committed_at_once(appeals_database: Database) -> None:
     insert = text("INSERT INTO appeals_consumer_offsets VALUES ('alone', 7) RETURNING position")
     assert (await appeals_database.execute_alone(insert)).position == 7
     async with appeals_database.read() as reader:
         assert await reader.scalar(select(AppealsConsumerOffset.position)) == 7
-    # The connection is back in the pool, and begins transactions again.
+    # The connection returns to the pool without autocommit: this transaction is rolled back.
     with pytest.raises(RuntimeError):
         async with appeals_database.write() as session:
             await session.execute(text("DELETE FROM appeals_consumer_offsets"))
@@ -171,7 +171,7 @@ async def test_statement_alone_is_a_transaction_of_its_own(appeals_database: Dat
     assert found.total == 1
 
 
-async def test_events_are_handled_again_when_the_stored_offset_went_back(
+async def test_events_are_handled_again_after_the_stored_offset_goes_back(
     appeals_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer_module, "STORE_SECONDS", 1_000.0)
@@ -193,7 +193,7 @@ async def test_events_are_handled_again_when_the_stored_offset_went_back(
                 return await reader.scalar(select(AppealsConsumerOffset.position)) == 1
 
         await eventually(stored, "the event is handled")
-        # As after a failover to a standby that had not got the last batch yet.
+        # As after a failover to a standby that lacks the last batch.
         await appeals_database.execute_alone(
             text("UPDATE appeals_consumer_offsets SET position = 0 RETURNING position")
         )

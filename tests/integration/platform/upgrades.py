@@ -1,4 +1,4 @@
-"""Upgrade and downgrade a database of a test to any revision."""
+"""Upgrades and downgrades of a test database to any revision."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from cli.deployment import migrate
 
 
 async def upgrade(monkeypatch: pytest.MonkeyPatch, owner: str, revision: str = "head") -> None:
-    """Upgrade the database with that owner's URL, as `gospablik migrate` does."""
+    """Upgrade the database at the owner's URL, as `gospablik migrate` does."""
     monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", owner)
     await asyncio.to_thread(migrate.upgrade, revision)
 
