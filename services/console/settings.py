@@ -1,4 +1,6 @@
-"""Settings of the console: the gateway it calls, keys of stored tokens, its client at the region's issuer."""
+"""Settings of the console: the gateway's address, encryption keys, the client registered at the region's OIDC
+issuer.
+"""
 
 from functools import lru_cache
 
@@ -9,7 +11,7 @@ from shared.settings import FernetKeys, SecretFileSettings
 
 
 class ConsoleSettings(SecretFileSettings):
-    """Read from `GOSPABLIK_*`."""
+    """Settings read from environment variables `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 

@@ -22,7 +22,7 @@ from shared.tables.metrics import MetricsIdempotency
 
 
 async def _read_map(_service: Service) -> None:
-    """Stop the start if the map file of the settings cannot be used."""
+    """Read the map file of the settings, so that an invalid file stops the start."""
     configured_map()
 
 

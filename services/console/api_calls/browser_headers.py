@@ -1,4 +1,5 @@
-"""Headers that identify the browser in calls of the API: rate limits and sessions then see its address and name."""
+"""Headers that identify the browser in calls of the API: rate limits and sessions then see its address and name.
+"""
 
 from collections.abc import Mapping
 from contextvars import ContextVar

@@ -59,7 +59,8 @@ class ApiProblem(Exception):  # noqa: N818
 
     @property
     def texts(self) -> dict[str, str]:
-        """Return the detail that the API wrote for people, by the same pointers; only fields with such a detail."""
+        """Return the detail that the API wrote for people, by the same pointers; only fields with such a detail.
+        """
         errors = self.document.get("errors") or ()
         return {str(error["pointer"]): str(error["text"]) for error in errors if error.get("text")}
 
@@ -108,10 +109,10 @@ class Api:
         self._page = page
 
     async def get(self, path: str, parameters: Parameters | None = None) -> Any:
-        """Return the document at `path`, given without `/api/v1`.
+        """Return the document at `path`, which does not include `/api/v1`.
 
-        Raises `ApiProblem` if the API refuses the call, `ApiUnavailable` if it does not respond, `SignedOut` without a
-        session.
+        Raises `ApiProblem` if the API refuses the call, `ApiUnavailable` if it does not respond, `SignedOut`
+        without a session.
         """
         return (await self.send("GET", path, parameters=parameters)).data
 
@@ -138,11 +139,11 @@ class Api:
         form: aiohttp.FormData | None = None,
         content: Content | None = None,
     ) -> Answer:
-        """Send one request and return its answer.
+        """Send one request and return its response.
 
-        `version`, an ETag or a number, is sent as `If-Match`, `key` as the idempotency key; `body` is sent as JSON,
-        `form` or `content` unchanged. A request is repeated only after the API refused its token, so nothing was
-        changed.
+        `version`, an ETag or a number, is sent as `If-Match`, `key` as the idempotency key; `body` is sent as
+        JSON, `form` or `content` unchanged. A request is repeated only after the API refused its token, so nothing
+        was changed.
         """
         async with self.opened(
             method, path, body, parameters=parameters, version=version, key=key, form=form, content=content
@@ -166,10 +167,10 @@ class Api:
         content: Content | None = None,
         is_file: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one request as `send` does and give the response itself.
+        """Send one request as `send` does and yield the response itself.
 
-        With `is_file` the request has a longer timeout and a connection of its own pool, so that pages do not wait for
-        it. Raises `NoSuchPath` too, if a part of `path` would lead to another path.
+        With `is_file` the request has a longer timeout and a connection of its own pool, so that pages do not wait
+        for it. Raises `NoSuchPath` too, if a part of `path` would lead to another path.
         """
         if _NO_PATH.search(path):
             raise NoSuchPath(path)

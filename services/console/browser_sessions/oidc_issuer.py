@@ -1,4 +1,4 @@
-"""The region's OIDC issuer as the console's provider of tokens: authorization code, refresh and revocation.
+"""The region's OIDC issuer as the console's source of tokens: authorization code, refresh and revocation.
 
 The access tokens are sent to the API, which verifies them; the console does not read them.
 """
@@ -54,9 +54,10 @@ class OidcIssuer:
         return f"{address}{'&' if '?' in address else '?'}{urlencode(query)}"
 
     async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Tokens:
-        """Return the tokens for a code.
+        """Return the tokens that the issuer gives for an authorization code.
 
-        Raises `CodeRefused` if the issuer refuses the code, `EndpointUnavailable` if it does not respond with tokens.
+        Raises `CodeRefused` if the issuer refuses the code, `EndpointUnavailable` if it does not respond with
+        tokens.
         """
         form = {
             "grant_type": "authorization_code",
@@ -70,10 +71,10 @@ class OidcIssuer:
         return self._tokens(document)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors of these tokens.
+        """Return the tokens that replace these.
 
-        Raises `SessionEnded` if there is no refresh token or the issuer refuses it, `EndpointUnavailable` if the issuer
-        does not respond with tokens.
+        Raises `SessionEnded` if there is no refresh token or the issuer refuses it, `EndpointUnavailable` if the
+        issuer does not respond with tokens.
         """
         if not tokens.refresh:
             raise SessionEnded

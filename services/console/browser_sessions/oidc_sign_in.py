@@ -1,7 +1,8 @@
-"""Sign-ins under way at the region's OIDC issuer: what the browser keeps of one in a cookie, encrypted.
+"""Sign-ins in progress at the region's OIDC issuer: their data is kept in an encrypted cookie of the browser.
 
-The state that the issuer returns is compared with the cookie, so that nobody is signed in with another person's code.
-The issuer accepts a code once, and only with the verifier. Nothing is stored here, since anybody may begin a sign-in.
+The state that the issuer returns is compared with the cookie, so that nobody is signed in with another person's
+code. The issuer accepts a code once, and only with the verifier. Nothing is stored here, since anybody may begin a
+sign-in.
 """
 
 import base64
@@ -48,7 +49,8 @@ def begin(keys: SecretStr, return_to: str) -> BegunSignIn:
 
 
 def finish(keys: SecretStr, cookie: str | None, state: str) -> ReturnedSignIn | None:
-    """Return the data of this browser's sign-in; None if the cookie is missing or expired, or the state differs."""
+    """Return the data of this browser's sign-in; None if the cookie is missing or expired, or the state differs.
+    """
     try:
         kept = decrypt(keys, (cookie or "").encode())
     except InvalidToken:

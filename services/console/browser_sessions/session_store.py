@@ -68,8 +68,8 @@ class SessionStore:
     async def access_token(self, secret: str, refused: str | None = None) -> str | None:
         """Return an access token that is still valid, refreshed if necessary; None if the session has ended.
 
-        `refused` is a token that the API did not accept: it is replaced, unless another request has already replaced
-        it.
+        `refused` is a token that the API did not accept: it is replaced, unless another request has already
+        replaced it.
         """
         async with self._database.read() as session:
             found = (

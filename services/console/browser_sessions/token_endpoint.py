@@ -38,7 +38,7 @@ class SignInRefused(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Tokens:
-    """A person's tokens; `expires_in` is that of the access token, in seconds from when it was given.
+    """A person's tokens; `expires_in` is the lifetime of the access token in seconds from the moment of issue.
 
     `issuer` is the region's OIDC issuer, which gave them to the client `client_id`; empty if the API gave them.
     """
@@ -63,7 +63,7 @@ class TokenIssuer(Protocol):
     """The issuer of a session's tokens: the API, or the region's OIDC issuer."""
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors of these tokens.
+        """Return the tokens that replace these.
 
         Raises `SessionEnded` if the issuer refuses these tokens, `EndpointUnavailable` if it does not respond.
         """
@@ -116,7 +116,7 @@ class TokenEndpoint:
         return await self._tokens(form, _SIGN_IN_TIMEOUT)
 
     async def refresh(self, tokens: Tokens) -> Tokens:
-        """Return the successors of these tokens.
+        """Return the tokens that replace these.
 
         Raises `SessionEnded` if the API refuses these tokens, `EndpointUnavailable` if it does not respond or
         throttles.

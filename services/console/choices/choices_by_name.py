@@ -41,10 +41,11 @@ async def chosen_organisation(
     known: Mapping[str, Any] | None = None,
     required: bool = False,
 ) -> Choice:
-    """Return the organisation of a field. `NAME` has its name, `NAME_id` the choice among several.
+    """Return the organisation chosen in a field: `NAME` is the typed text, `NAME_id` the id picked among
+    candidates.
 
-    Neither an error nor an id: the field was left empty. `known` is the organisation that the field showed at first: it
-    may have closed since, or share its name with another.
+    Neither an error nor an id: the field was left empty. `known` is the organisation that the field showed at
+    first: it may have closed since, or share its name with another.
     """
     choice = Choice(name, str(form.get(name, "")).strip())
     if not choice.written:
@@ -71,15 +72,16 @@ async def known_organisation(api: Api, organisation_id: str | None, name: str = 
 
 
 def changed_choice(current: Choice, form: Choice) -> str:
-    """Return a note with the current value, for a form with a stale version; empty if it equals the entered one."""
+    """Return a note with the current value, for a form with a stale version; empty if it equals the entered one.
+    """
     return "" if current.id == form.id else f"Сейчас в записи: {current.written or 'пусто'}."
 
 
 def chosen_topic(
     topics: Topics, form: Mapping[str, Any], name: str = "topic", *, known: Mapping[str, Any] | None = None
 ) -> Choice:
-    """Return the topic or group chosen in a field, as `chosen_organisation` does; `known` is what the field showed at
-    first.
+    """Return the topic or group chosen in a field, as `chosen_organisation` does; `known` is what the field showed
+    at first.
     """
     choice = Choice(name, str(form.get(name, "")).strip())
     if not choice.written:

@@ -15,7 +15,9 @@ async def load_municipalities(visit: Visit) -> Municipalities:
 
 
 def find_municipalities(rows: Municipalities, typed: str) -> Municipalities:
-    """Return the municipality with this name; otherwise those whose names contain all its words, in any letter case."""
+    """Return the municipality with this name; otherwise those whose names contain all its words, in any letter
+    case.
+    """
     exact = [one for one in rows if sort_key(one["name"]) == sort_key(typed)]
     return exact or [one for one in rows if all(word in sort_key(one["name"]) for word in sort_key(typed).split())]
 

@@ -10,7 +10,7 @@ _MAX_FOUND = 8
 
 @dataclass(frozen=True)
 class OrganisationChoice:
-    """The organisation that is meant for sure, or the ones that a person has to choose from.
+    """The organisation that a name means, if it is certain, and the candidates to choose from.
 
     `is_ambiguous`: several candidates have exactly this name.
     """
@@ -21,7 +21,7 @@ class OrganisationChoice:
 
 
 async def search_organisations(api: Api, name: str, *, limit: int = _MAX_FOUND) -> list[dict[str, Any]]:
-    """Return active organisations whose names are like this one, the likeliest first; none for no name.
+    """Return active organisations with names similar to this one, best match first; none for an empty name.
 
     A name without searchable characters, such as «!», finds none.
     """

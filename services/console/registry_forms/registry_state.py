@@ -10,7 +10,9 @@ PATH = "/first-run"
 
 @dataclass(frozen=True)
 class RegistryState:
-    """The first organisation and the first page (None if there are none), and the state of that page's collection."""
+    """The first organisation and the first page (None if there are none), and the state of that page's
+    collection.
+    """
 
     organisation: dict[str, Any] | None
     page: dict[str, Any] | None
@@ -43,7 +45,8 @@ async def registry_state(visit: Visit) -> RegistryState:
 
 
 async def needs_first_run(visit: Visit) -> bool:
-    """Return whether the home page leads to the first run: it is not done, and the person may do it.
+    """Return whether the home page redirects to the first run: there is no page yet, and the person may connect
+    one.
 
     A registry with several organisations was set up in another way, and does not need the first run.
     """

@@ -35,12 +35,12 @@ async def collection_of(visit: Visit, page_id: str) -> Any:
 
 
 async def add_token(visit: Visit, network: str, page_id: str, form: Mapping[str, str]) -> None:
-    """Give the token of a community to ingest. Raises `ApiProblem` if the API refuses it."""
+    """Send a page's token to ingest. Raises `ApiProblem` if the API refuses the token."""
     body: dict[str, Any] = {name: value for name in _SECRETS if (value := form.get(name))}
     body |= {"network": network, "kind": "group", "page_id": page_id, "token": form.get("token", "")}
     await visit.api.send("POST", "/sources/tokens", body)
 
 
 def wrong_token(problem: ApiProblem) -> dict[str, str]:
-    """Return what is wrong with a token, by field."""
+    """Return the errors of a token form by field."""
     return wrong_fields(problem, _WRONG)

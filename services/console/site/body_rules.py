@@ -1,4 +1,4 @@
-"""What is checked of a request before its body is read: where it comes from, and who may send much."""
+"""Checks before a request's body is read: the origin of the request, and who may send a large body."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,31 +13,35 @@ from shared.auth.session_cookies import require_same_origin
 from shared.http.body_limit import PathLimits
 from shared.http.problems import Forbidden
 
-# A form without files.
+# The default limit in bytes, for forms without files.
 BODY_LIMIT = 128 * 1024
-# Each is held in memory as a whole.
+# How many large bodies are received at once: each is held in memory as a whole.
 LARGE_AT_ONCE = 4
 _WAIT_SECONDS = 10.0
 _BUSY = "Сейчас загружается слишком много файлов. Вернитесь назад и повторите через минуту."
 
 
 class BodyRules:
-    """ASGI middleware: only pages of this origin change something, and only signed-in people send large bodies."""
+    """ASGI middleware: changes are accepted only from pages of this origin, large bodies only from signed-in
+    people.
+    """
 
     def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
-        """`limits` are the body limits of paths that have one of their own."""
+        """`limits` are the body limits by path, in bytes; other paths have `BODY_LIMIT`."""
         self.app = app
         self._limits = PathLimits(limits)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse at once what the routes would refuse, and let a few large bodies in at a time."""
+        """Refuse foreign and signed-out requests before reading their body; limit how many large bodies are read
+        at once.
+        """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         request = Request(scope)
         name_browser_of(request)
-        if request.method in {"GET", "HEAD", "OPTIONS"}:  # the routes check these, and have no body
+        if request.method in {"GET", "HEAD", "OPTIONS"}:  # these have no body, and the routes check their origin
             await self.app(scope, receive, send)
             return
         try:

@@ -1,4 +1,4 @@
-"""Headers that tell browsers what a page may do."""
+"""Response headers that restrict what a page may do in the browser."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +19,7 @@ HEADERS = {
 
 
 class BrowserRules:
-    """ASGI middleware: adds the headers to every response that does not set them itself."""
+    """ASGI middleware: adds the headers to every response that does not have them yet."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,6 +1,6 @@
 """Geometry of charts: bars, lines and intervals as `components/charts.html` draws them in SVG.
 
-Sizes are units of the drawing. A page's policy forbids inline styles, so all is said in attributes.
+Sizes are units of the drawing. The content security policy forbids inline styles, so SVG attributes are used.
 """
 
 import textwrap
@@ -19,7 +19,7 @@ _PLOT_WIDTH = WIDTH - _PLOT_LEFT - 8
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar with its label, the text of its value, and the value that it is compared with."""
+    """A bar: its label, its value with the text of it, and the earlier value for comparison."""
 
     label: str
     value: float
@@ -40,7 +40,7 @@ class DrawnBar:
 
 @dataclass(frozen=True)
 class BarChart:
-    """Horizontal bars under their labels, so that long labels are whole on a phone."""
+    """Horizontal bars, each below its label, so that long labels fit on a phone."""
 
     title: str
     description: str
@@ -52,7 +52,7 @@ class BarChart:
 def bar_chart(
     title: str, bars: Sequence[Bar], *, description: str = "", legend: tuple[str, str] | None = None
 ) -> BarChart:
-    """Return the chart; without a description it says each bar in words."""
+    """Return a bar chart; the default description lists each bar in words."""
     most = max([1.0, *(bar.value for bar in bars), *(bar.before or 0 for bar in bars)])
     top = float(_LINE + _GAP if legend else 0)
     drawn = []
@@ -68,7 +68,7 @@ def bar_chart(
 
 
 def _length(length: float) -> float:
-    """Return the length of a bar; one above zero can be seen."""
+    """Return the length of a bar; a value above zero gets a visible length."""
     return round(max(length, 1.5), 1) if length > 0 else 0
 
 
@@ -79,7 +79,7 @@ def _wrapped(label: str, letters: int) -> list[str]:
 
 @dataclass(frozen=True)
 class LinePoint:
-    """A point of a line: its label and text, and where it is drawn."""
+    """A point of a line: its label, its text and its coordinates."""
 
     label: str
     text: str
@@ -89,7 +89,7 @@ class LinePoint:
 
 @dataclass(frozen=True)
 class LineChart:
-    """A line over time. `segments` are its parts between gaps, `ticks` the values at the side with their y."""
+    """A line over time. `segments` are its parts between gaps, `ticks` the values of the scale with their y."""
 
     title: str
     description: str
@@ -104,7 +104,9 @@ class LineChart:
 def line_chart(
     title: str, values: Sequence[tuple[str, float | None, str]], *, most: float | None = None
 ) -> LineChart:
-    """Return the chart of (label, value, text of the value); None is a gap. `most` is the top of the scale."""
+    """Return a line chart of (label, value, text of the value); None makes a gap. `most` is the top of the
+    scale.
+    """
     top = most or _round_up(max([1.0, *(value for _, value, _ in values if value is not None)]))
     step = _PLOT_WIDTH / max(len(values) - 1, 1)
     points, segments, current = [], [], list[str]()
@@ -125,12 +127,12 @@ def line_chart(
 
 
 def _short(label: str) -> str:
-    """Return a label as it fits under an end of the line: of a long period its first day."""
+    """Return a label that fits under an end of the line: for a long period, its first day."""
     return label if len(label) <= _END_LETTERS else label.partition(" \N{EN DASH} ")[0]
 
 
 def _round_up(value: float) -> float:
-    """Return the next round number of which a half is readable too: 10, 20, 40, 60, 100, 200 …"""
+    """Return the next value that makes a readable scale with its half: 2, 4, 6, 10, 20, 40, 60, 100 …"""
     power = 1.0
     while True:
         for first in (2, 4, 6, 10):
@@ -140,12 +142,12 @@ def _round_up(value: float) -> float:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Return the points of a line of 100 × 20, for a `polyline`."""
+    """Return the points of a `polyline` in a drawing of 100 × 20."""
     most = max([1.0, *values])
     step = 98 / max(len(values) - 1, 1)
     return " ".join(f"{1 + step * at:.1f},{19 - 18 * value / most:.1f}" for at, value in enumerate(values))
 
 
 def part_of(value: float, most: float) -> float:
-    """Return the length of a bar of 100 in a table."""
+    """Return the length of a table's bar, 0 to 100."""
     return _length(100 * value / most) if most > 0 else 0

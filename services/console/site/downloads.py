@@ -1,4 +1,4 @@
-"""Files of the API, passed on to the browser while they are read."""
+"""Files from the API, streamed to the browser."""
 
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -14,7 +14,7 @@ from services.console.site.visit import Visit
 _CHUNK = 64 * 1024
 _PHOTO_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    # A browser that opens the photo as a page of its own adds inline styles; scripts stay forbidden.
+    # A browser that opens the photo in a tab of its own adds inline styles; scripts stay forbidden.
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
     ),
@@ -24,10 +24,11 @@ _PHOTO_HEADERS = {
 async def download(
     visit: Visit, path: str, name: str, parameters: Parameters | None = None, *, passed_on: Iterable[str] = ()
 ) -> StreamingResponse:
-    """Return the file at a path of the API, to be saved under the name. Refusals are raised before it begins.
+    """Return the file at a path of the API as a download with this name. Refusals are raised before the response
+    begins.
 
-    `passed_on` are headers of the API that the browser gets as well. Raises ValueError for a name
-    that would have to be quoted in the header.
+    `passed_on` are the API's headers that the browser gets too. Raises ValueError for a name that would need
+    quoting in the header.
     """
     if re.fullmatch(r"[\w.-]+", name, re.ASCII) is None:
         raise ValueError(f"a download name may contain only ASCII letters, digits, _, . and -: {name!r}")
@@ -42,7 +43,7 @@ async def download(
         _content(response, opened),
         media_type=response.headers.get("Content-Type", "application/octet-stream"),
         headers=headers | {one: response.headers[one] for one in passed_on if one in response.headers},
-        # Closes the call also where the browser went away before the first byte.
+        # Closes the API's response also if the browser disconnected before the first byte.
         background=BackgroundTask(opened.aclose),
     )
 
@@ -54,7 +55,7 @@ async def _content(response: aiohttp.ClientResponse, opened: AsyncExitStack) -> 
 
 
 async def photo(visit: Visit, path: str) -> Response:
-    """Return a photo of the API, which a page shows: a page may have more of them than one may save at a time."""
+    """Return a photo from the API for a page. It is not counted as a download: a page may have several photos."""
     async with visit.api.opened("GET", path) as response:
         content = await response.read()
     return Response(content, media_type="image/jpeg", headers=_PHOTO_HEADERS)

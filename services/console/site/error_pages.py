@@ -1,4 +1,4 @@
-"""What people see instead of a page: signed out, refused, not found, unavailable."""
+"""Error pages: signed out, refused, not found, unavailable."""
 
 from urllib.parse import quote
 
@@ -28,12 +28,12 @@ FOREIGN = "Изменить что-либо можно только со стр�
 _WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
 
 
-# The gateway takes these statuses for a failure of the console itself, and would open its circuit breaker.
+# The gateway would treat these statuses as a failure of the console and open its circuit breaker.
 _OF_THE_GATEWAY = {502: 503, 504: 503}
 
 
 def error_page(request: Request, status: int, text: str, *, request_id: str | None = None) -> HTMLResponse:
-    """Return a page that says what happened and where to go on; for htmx only its content."""
+    """Return a page that says what happened and what to do; for htmx, only its content."""
     swap = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
     html = render(
         "error.html",
@@ -46,7 +46,7 @@ def error_page(request: Request, status: int, text: str, *, request_id: str | No
 
 
 def to_sign_in(request: Request) -> Response:
-    """Return the way to the sign-in, and from there back to the page that was asked for."""
+    """Return a redirect to the sign-in form, which leads back to the requested page."""
     shown = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     back = return_address(shown) if request.method == "GET" else "/"
     target = f"{SIGN_IN}?next={quote(back)}" if back != "/" else SIGN_IN
@@ -56,7 +56,7 @@ def to_sign_in(request: Request) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Add the handlers of the console; problem documents are for callers of an API."""
+    """Add the console's exception handlers: people get pages instead of problem documents."""
 
     @app.exception_handler(SignedOut)
     async def signed_out(request: Request, error: SignedOut) -> Response:
@@ -105,16 +105,17 @@ def install(app: FastAPI) -> None:
 
 
 class ProblemPages:
-    """ASGI middleware: makes a page of each problem document that is answered before or after the routes.
+    """ASGI middleware: replaces problem documents that come from outside the routes with error pages.
 
-    These are unexpected errors, an unavailable database, and requests that are too large or have NUL characters.
+    Such responses are unexpected errors, an unavailable database, and requests that are too large or have NUL
+    characters.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replace the document as a whole; other responses pass as they are."""
+        """Replace a problem document completely; other responses are not changed."""
         replaced = False
 
         async def as_page(message: Message) -> None:

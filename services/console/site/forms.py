@@ -1,4 +1,4 @@
-"""What people entered in forms, and what the API found wrong with it."""
+"""The values entered in forms, and the API's errors about them."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -17,13 +17,13 @@ _REPEATED = {"duplicate": "Такое значение уже занято.", "i
 
 
 async def entered(request: Request) -> dict[str, str]:
-    """Return the texts of a form without the spaces around them; files are left out."""
+    """Return the text values of a form, stripped; files are left out."""
     form = await request.form()
     return {name: value.strip() for name, value in form.items() if isinstance(value, str)}
 
 
 async def entered_with_file(request: Request, name: str) -> tuple[dict[str, str], bytes]:
-    """Return the texts of a form, and the content of the file in the field `name`; empty without a file."""
+    """Return the text values of a form, and the content of the file in the field `name`; empty without a file."""
     async with request.form() as form:
         file = form.get(name)
         content = await file.read() if isinstance(file, UploadFile) else b""
@@ -31,9 +31,9 @@ async def entered_with_file(request: Request, name: str) -> tuple[dict[str, str]
 
 
 def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str]:
-    """Return what to say beside each wrong field, by its name.
+    """Return the error of each wrong field by its name.
 
-    `texts` are words for the fields of a form. A detail of the API is shown only where it is Russian.
+    `texts` are the form's errors by field. A detail of the API is used only if it is Russian.
     """
     wrong = {}
     for pointer, detail in problem.fields.items():
@@ -47,9 +47,10 @@ def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str
 def changed_meanwhile(
     current: Mapping[str, str], form: Mapping[str, str], *, chosen: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return what stands now in the fields that differ from what was entered, for a form whose version was stale.
+    """Return a note with the stored value for each field that differs from the form, after the form's version was
+    stale.
 
-    `chosen` are fields whose values are no words.
+    `chosen` are fields whose values are codes, not text.
     """
     return {
         name: "Сейчас выбрано другое." if name in chosen else f"Сейчас в записи: {value or 'пусто'}."
@@ -59,19 +60,21 @@ def changed_meanwhile(
 
 
 def is_correctable(problem: ApiProblem) -> bool:
-    """Return whether the person can do something about it: the form is shown again with what they entered."""
+    """Return whether the person may correct or repeat the request: the form is then shown with the entered
+    values.
+    """
     return problem.status in {403, 409, 412, 422, 429, 502, 503}
 
 
 def refusal_of(problem: ApiProblem) -> str:
-    """Return what stands above a form that was refused. Raise the problem if nothing can be done there."""
+    """Return the text above a refused form. Raise the problem if the form cannot correct it."""
     if not is_correctable(problem):
         raise problem
     return explained(problem)
 
 
 def is_id(text: str | None) -> bool:
-    """Return whether this is an id, which may stand in the path of a call: forms and addresses have any text."""
+    """Return whether a text from a form or address is a UUID, and so can be put into the path of an API call."""
     try:
         return str(UUID(text)) == (text or "").lower()
     except (ValueError, TypeError):
@@ -79,7 +82,7 @@ def is_id(text: str | None) -> bool:
 
 
 def start_of_day(day: str) -> str | None:
-    """Return the moment at which a day of a form begins in the region; None without a day."""
+    """Return the moment at which a day begins in the region; None if empty, an invalid text unchanged."""
     try:
         return datetime.combine(date.fromisoformat(day), time(), REGION_TIME_ZONE).isoformat() if day else None
     except ValueError:
@@ -87,7 +90,7 @@ def start_of_day(day: str) -> str | None:
 
 
 def number(text: str) -> float | None:
-    """Return a number that a person wrote, with a comma or a point; None for anything else."""
+    """Return the number that a person entered, with a decimal comma or point; None if it is not a number."""
     try:
         return float(text.strip().replace(",", "."))
     except ValueError:

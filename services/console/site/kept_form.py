@@ -1,6 +1,6 @@
-"""Forms in which people write much: whatever goes wrong, the answer has what was entered, to be sent again.
+"""Forms with much text: after any failure the response contains the entered values, to be sent again.
 
-A chosen file cannot be put back into its field: the answer names it, and asks for it again.
+A chosen file cannot be put back into its field: the response gives the file's name and asks to choose it again.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +20,9 @@ _SIGNED_OUT = "Сеанс закончился, поэтому ничего не
 
 @dataclass(frozen=True)
 class KeptForm:
-    """What the page with the form is called, and its button; `texts` and `files` (photos) title its fields."""
+    """The title and the button of the page shown after a failure; `texts` and `files` have the titles of its
+    fields.
+    """
 
     title: str
     button: str
@@ -30,7 +32,9 @@ class KeptForm:
     async def or_result(
         self, request: Request, visit: Visit | None, work: Callable[[Visit], Awaitable[Response]]
     ) -> Response:
-        """Return the result of the work; without a session, or when the API refuses or fails, the form."""
+        """Return the result of `work`; without a session, or if the API refuses or fails, return the form with its
+        values.
+        """
         if visit is None:
             return await self._page(request, _SIGNED_OUT, 401)
         try:
@@ -63,5 +67,5 @@ class KeptForm:
 
 
 def file_name(value: object) -> str:
-    """Return the name of the file that was chosen in a field; empty without one."""
+    """Return the name of the file chosen in a field; empty if none was chosen."""
     return (value.filename or "") if isinstance(value, UploadFile) else ""

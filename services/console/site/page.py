@@ -1,4 +1,4 @@
-"""What a page of the console declares of itself. A page is a folder in `services/console/pages/`."""
+"""What a page of the console declares: routes, links, limits. A page is a folder in `services/console/pages/`."""
 
 import importlib
 import pkgutil
@@ -23,7 +23,7 @@ class Section(Enum):
 
 @dataclass(frozen=True)
 class NavigationLink:
-    """A link of the navigation; people see it who have one of the rights (everybody, if none is named).
+    """A link of the navigation, shown to people who have one of the rights; without rights, to everybody.
 
     `order` sorts the links of a section. `key` is the letter that opens the page after «g».
     """
@@ -44,8 +44,8 @@ class NavigationLink:
 class Page:
     """A page: its routes, and its links in the navigation.
 
-    `body_limits` are those of paths that take files, or less than other forms, in bytes. A path is written as that
-    of a route, with its parameters.
+    `body_limits` are limits in bytes by route path (with its parameters), where they differ from the limit of
+    other forms.
     """
 
     router: APIRouter
@@ -54,12 +54,13 @@ class Page:
 
 
 def page_router() -> APIRouter:
-    """Return a router for the routes of a page: they are used from our own pages, or opened as an address."""
+    """Return a router for a page: its routes accept requests from the console's pages and opened addresses only.
+    """
     return APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
 
 
 def find_pages(package: ModuleType) -> list[Page]:
-    """Return the `PAGE` of the module `view` in each folder of the package, in the order of their names."""
+    """Return the `PAGE` of the module `view` in each folder of the package, sorted by folder name."""
     return [
         importlib.import_module(f"{package.__name__}.{found.name}.view").PAGE
         for found in pkgutil.iter_modules(package.__path__)

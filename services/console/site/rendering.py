@@ -1,4 +1,4 @@
-"""The templates of all pages."""
+"""The template environment of all pages."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -19,7 +19,7 @@ _CONSOLE = Path(__file__).parents[1]
 
 @cache
 def environment() -> Environment:
-    """Return the environment of all templates: `layout.html`, `components/…`, `<page>/….html`."""
+    """Return the environment with all templates: `layout.html`, `components/…`, `<page>/….html`."""
     templates = Environment(
         loader=FileSystemLoader([_CONSOLE / "site" / "templates", _CONSOLE / "pages"]),
         autoescape=True,
@@ -39,7 +39,7 @@ def environment() -> Environment:
 
 @pass_eval_context
 def attributes(context: EvalContext, values: Mapping[str, Any]) -> str:
-    """Return attributes of an element. One that is False is left out: in HTML `autofocus="False"` sets it."""
+    """Return HTML attributes. An attribute that is False is left out: `autofocus="False"` would still set it."""
     return do_xmlattr(
         context, {name: "" if value is True else value for name, value in values.items() if value is not False}
     )

@@ -1,4 +1,4 @@
-"""What all requests share: the sessions, the calls of the API, the links of the navigation."""
+"""State shared by all requests: sessions, API calls, links of the navigation."""
 
 import asyncio
 from collections import Counter
@@ -19,17 +19,17 @@ from shared.service import Service, get_service
 from shared.supervision import run_periodically
 
 PURGE_EVERY_SECONDS = 3600.0
-# Checking a password is slow on purpose: the registry has a queue of its own, and pages do not wait for it.
+# Password checks are slow on purpose. The registry queues them, so a limit keeps them from delaying pages.
 PASSWORDS_AT_ONCE = 16
 FILES_OF_A_PERSON = 2
 
 
 class TooManyFiles(Exception):  # noqa: N818
-    """The person is getting as many files already as one may at a time."""
+    """The person is already downloading as many files as are allowed at once."""
 
 
 class Site:
-    """A part of the service; in each process it also deletes ended sessions."""
+    """The service part that holds the shared state; in each process it also deletes expired sessions."""
 
     name = "sessions"
 
@@ -52,10 +52,10 @@ class Site:
 
     @cached_property
     def sessions(self) -> SessionStore:
-        """Return the sessions of browsers."""
+        """Return the store of browser sessions."""
         return SessionStore(self._connected.database, console_settings().encryption_keys, self._issuer_of)
 
-    # Pages, files and tokens have connections of their own: none of them waits until another's are free.
+    # Pages, files and tokens have separate connection pools, so that they do not wait for each other.
     @cached_property
     def _http_of_files(self) -> aiohttp.ClientSession:
         return self._connected.new_http()
@@ -65,7 +65,7 @@ class Site:
         return self._connected.new_http()
 
     def oidc_issuer(self, issuer: str, client_id: str) -> OidcIssuer:
-        """Return the region's OIDC issuer, as this client of it."""
+        """Return the region's OIDC issuer for this client id."""
         key = (issuer, client_id)
         if key not in self._issuers:
             secret = console_settings().oidc_client_secret
@@ -76,7 +76,7 @@ class Site:
         return self.oidc_issuer(tokens.issuer, tokens.client_id) if tokens.issuer else self.token_endpoint
 
     def new_api(self, token: TokenSource, page: str) -> Api:
-        """Return the API for one request; `page` is its route."""
+        """Return the API client for one request; `page` is the request's route."""
         settings = console_settings()
         return Api(
             self._connected.http,
@@ -89,9 +89,9 @@ class Site:
 
     @contextmanager
     def file_of(self, person_id: str) -> Iterator[None]:
-        """Count one more file that the person gets, until the block ends.
+        """Count a download of the person until the block ends.
 
-        Raises `TooManyFiles` if the person gets `FILES_OF_A_PERSON` already.
+        Raises `TooManyFiles` if the person already has `FILES_OF_A_PERSON` downloads.
         """
         if self._files[person_id] >= FILES_OF_A_PERSON:
             raise TooManyFiles
@@ -113,7 +113,7 @@ class Site:
         await run_periodically(one_round)
 
     def stop(self) -> None:
-        """No response lasts on."""
+        """Do nothing: the console has no long responses to end."""
 
     @property
     def _connected(self) -> Service:
@@ -122,7 +122,7 @@ class Site:
 
 
 def _refuse_repeated(links: Sequence[NavigationLink]) -> None:
-    """Raise ValueError where two links have the same key, or the same order in a section."""
+    """Raise ValueError if two links have the same key, or the same order in a section."""
     seen: dict[object, str] = {}
     for link in links:
         uses = (

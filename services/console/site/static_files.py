@@ -1,6 +1,6 @@
-"""Static files, which browsers keep for a year: the address names the content.
+"""Static files. Their address contains a digest of the content, so browsers cache them for a year.
 
-`console.css` and `console.js` are those of `static/`, followed by the files of the pages: no build step.
+`console.css` and `console.js` are the files of `static/` followed by those of the pages; there is no build step.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def static_url(name: str) -> str:
 
 @router.get("/static/{version}/{name:path}")
 async def static_file(version: str, name: str) -> Response:
-    """Return a static file, if the version is the current one."""
+    """Return a static file; 404 if the version is not the current one."""
     path = _FILES.get(name)
     if path is None or version != static_version():
         raise HTTPException(404)
@@ -55,5 +55,7 @@ async def static_file(version: str, name: str) -> Response:
 
 @router.get("/favicon.ico")
 async def icon() -> Response:
-    """Return the icon where no page names it: a browser that shows a photo by itself asks for this address."""
+    """Return the icon for browsers that ask for its default address, for example when a photo is opened in a
+    tab.
+    """
     return FileResponse(_STATIC / "icon.svg", media_type=_TYPES[".svg"], headers=_KEPT_A_DAY)

@@ -1,4 +1,4 @@
-"""A request of a person who is signed in: the API as they see it, and pages rendered for them."""
+"""A request of a signed-in person: the API with the person's token, and rendering of pages."""
 
 import asyncio
 import json
@@ -42,26 +42,26 @@ class Visit:
         return right in self.rights
 
     def require(self, right: str) -> None:
-        """Refuse the page to who lacks the right, as the API would. Raises `ApiProblem` with the status 403."""
+        """Raise `ApiProblem` with status 403, as the API would, if the person lacks the right."""
         if not self.may(right):
             raise ApiProblem(403, {}, {})
 
     def file(self) -> AbstractContextManager[None]:
-        """Count a file that the person gets until the block ends. Raises `TooManyFiles` if there are too many."""
+        """Count a download of the person until the block ends. Raises `TooManyFiles` if there are too many."""
         return self._site.file_of(str(self.me["person"]["id"]))
 
     @property
     def is_swap(self) -> bool:
-        """Return whether htmx asks for the content of the page alone."""
+        """Return whether htmx requests only the content of the page."""
         headers = self.request.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
     def render(
         self, template: str, *, status: int = 200, note: Mapping[str, Any] | None = None, **values: Any
     ) -> HTMLResponse:
-        """Return a page; for htmx only what changes between pages.
+        """Return a page; for htmx, only the part that differs between pages.
 
-        `note` (`text`, `kind`, `undo`) is shown instead of the one that `redirect` left.
+        `note` (`text`, `kind`, `undo`) is shown instead of the note that `redirect` stored.
         """
         note = note or self._taken_note()
         html = render(
@@ -80,16 +80,16 @@ class Visit:
         return response
 
     def fragment(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """Return a part of a page, which htmx puts into its place."""
+        """Return a fragment of a page, which htmx inserts."""
         html = render(template, visit=self, me=self.me, new_key=new_key, **values)
         return HTMLResponse(html, status_code=status)
 
     def redirect(
         self, path: str, *, note: str | None = None, kind: str = "done", undo: Mapping[str, str] | None = None
     ) -> Response:
-        """Send the browser to another page after a change; `note` tells there what was done.
+        """Redirect to another page after a change; that page shows `note`, which says what was done.
 
-        `kind` is `done` or `failed`. `undo` has `path` and `label` of a form that takes the change back.
+        `kind` is `done` or `failed`. `undo` has the `path` and `label` of a form that undoes the change.
         """
         response = RedirectResponse(path, status_code=303)
         if note is not None:
@@ -118,19 +118,21 @@ class Visit:
 
     @property
     def first_path(self) -> str:
-        """Return the address of the first page: of the work with appeals, or of the system for who has none."""
+        """Return the path of the first link in the section of appeals, otherwise of the system, otherwise of the
+        account.
+        """
         sections = dict(self._navigation())
         links = sections.get(Section.WORK) or sections.get(Section.SYSTEM)
         return links[0].path if links else "/account"
 
     def is_current(self, link: NavigationLink) -> bool:
-        """Return whether the link leads to the page that is shown, or to one above it."""
+        """Return whether the link leads to the shown page, or to a page above it."""
         path = self.request.url.path
         return path == link.path or path.startswith(link.path.rstrip("/") + "/")
 
 
 def new_key() -> str:
-    """Return a key for a form that creates something: the API does what has it only once."""
+    """Return an idempotency key for a form: the API executes requests with the same key only once."""
     return secrets.token_urlsafe(16)
 
 
@@ -160,10 +162,10 @@ async def _visit_if_signed_in(request: Request) -> Visit | None:
 
 
 VisitDep = Annotated[Visit, Depends(_visit)]
-# None when the session has ended: for forms whose text must not be lost then.
+# None if the session has ended: for forms whose text must not be lost.
 OptionalVisitDep = Annotated[Visit | None, Depends(_visit_if_signed_in)]
 
 
 async def together(*calls: Any) -> list[Any]:
-    """Return the results of several calls of the API, made at the same time; the first error is raised."""
+    """Return the results of several API calls, made concurrently; the first error is raised."""
     return list(await asyncio.gather(*calls))

@@ -25,7 +25,7 @@ REPLY_KIND = {"final": "итоговый ответ", "interim": "промежу
 URGENCY = {"normal": "обычное", "high": "срочное"}
 NETWORK = {"vk": "ВКонтакте", "ok": "Одноклассники"}
 OUTCOME = {"solved": "решено", "explained": "разъяснено", "not_solved": "не решено", "postponed": "отложено"}
-# Channels of appeals: a network, or the source of one without; other systems go by their own names.
+# Channels of appeals: a network, or a source outside networks. Other systems are shown by their own names.
 CHANNEL = NETWORK | {
     "pos": "Госуслуги",
     "phone": "телефон",
@@ -33,7 +33,7 @@ CHANNEL = NETWORK | {
     "letter": "письмо",
     "manual": "внесено вручную",
 }
-# The source of an appeal without a network, as an answer to «как поступило».
+# Sources of appeals outside networks, as answers to «как поступило».
 SOURCE = {"phone": "по телефону", "reception": "на личном приёме", "letter": "письмом", "pos": "через ПОС"}
 PROMISE_STATUS = {"open": "ждём", "kept": "выполнено", "moved": "перенесено", "broken": "не выполнено"}
 CLOCK = {

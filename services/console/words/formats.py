@@ -9,7 +9,7 @@ from shared.text.visible_text import visible
 
 
 def parsed(value: str | datetime) -> datetime:
-    """Return a moment of the API, in the region's time."""
+    """Return a moment from the API in the region's time."""
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment.astimezone(clock.REGION_TIME_ZONE)
 
@@ -24,17 +24,17 @@ def moment(value: str | datetime | None, *, zone: ZoneInfo | None = None) -> str
 
 
 def day(value: str | date | datetime | None) -> str:
-    """Return a day: «сегодня», «28 ноября», with the year where it is not the current one."""
+    """Return a day: «сегодня», «28 ноября», with the year if it is not the current one."""
     return "—" if value is None else _day(_date_of(value), clock.today())
 
 
 def dated(value: str | datetime | None) -> str:
-    """Return a moment for after «с», «до» or «на», where «сегодня» cannot stand: «28 ноября, 14:05»."""
+    """Return a moment for use after «с», «до» or «на», where «сегодня» is wrong: «28 ноября, 14:05»."""
     return "—" if value is None else f"{dated_day(value)}, {parsed(value):%H:%M}"
 
 
 def dated_day(value: str | date | datetime | None) -> str:
-    """Return a day for after «с» or «по»: «28 ноября», with the year where it is not the current one."""
+    """Return a day for use after «с» or «по»: «28 ноября», with the year if it is not the current one."""
     return "—" if value is None else _with_year(_date_of(value), clock.today())
 
 
@@ -59,7 +59,7 @@ def exact(value: str | datetime | None) -> str:
 
 
 def until(value: str | datetime | None) -> str:
-    """Return how far a moment is: «через 3 часа», «5 дней назад»; a dash for None."""
+    """Return the time to or since a moment: «через 3 часа», «5 дней назад»; a dash for None."""
     if value is None:
         return "—"
     left = parsed(value) - clock.now()
@@ -79,12 +79,12 @@ def decimal(value: float | None, places: int = 1) -> str:
 
 
 def percent(value: float | None, places: int = 0) -> str:
-    """Return a share as per cent: «87 %»; a dash for None."""
+    """Return a share as a percentage: «87 %»; a dash for None."""
     return "—" if value is None else f"{decimal(value * 100, places)}\N{NO-BREAK SPACE}%"
 
 
 def signed(value: float | None, places: int = 0) -> str:
-    """Return a difference: «+5», «−14», «0», «+2,1»; a dash for None."""
+    """Return a difference with its sign: «+5», «−14», «0», «+2,1»; a dash for None."""
     if value is None:
         return "—"
     text = decimal(value, places) if places else count(value)
@@ -92,7 +92,7 @@ def signed(value: float | None, places: int = 0) -> str:
 
 
 def days_of_week(week: str) -> str:
-    """Return the days of an ISO week: «16–22 ноября», with the year where it is not the current one."""
+    """Return the days of an ISO week: «16–22 ноября», with the year if it is not the current one."""
     year, _, number = week.partition("-W")
     first = date.fromisocalendar(int(year), int(number), 1)
     last = first + timedelta(days=6)
@@ -107,7 +107,7 @@ def counted(value: int, one: str, few: str, many: str) -> str:
     return f"{count(value)}\N{NO-BREAK SPACE}{russian.plural(value, (one, few, many))}"
 
 
-# The first that is found decides: browsers also name those they descend from.
+# The first match is used: a user agent also contains the names of browsers that it is derived from.
 _BROWSERS = (
     ("YaBrowser/", "Яндекс Браузер"), ("Edg", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"),
     ("Chrome/", "Chrome"), ("Safari/", "Safari"),
@@ -119,7 +119,7 @@ _SYSTEMS = (
 
 
 def browser(user_agent: str | None) -> str:
-    """Return «Firefox, Windows»; what the program says of itself if it is no browser."""
+    """Return a user agent as «Firefox, Windows»; the text itself if no known browser is in it."""
     if not user_agent:
         return "программа не названа"
     name = next((title for mark, title in _BROWSERS if mark in user_agent), None)
@@ -128,12 +128,12 @@ def browser(user_agent: str | None) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a text of people as it may be shown: without characters that are not seen or turn its direction."""
+    """Return a text without characters that are invisible or change the text direction; empty for None."""
     return "" if value is None else visible(str(value))
 
 
 def within_quotes(value: str) -> str:
-    """Return a name as it stands in quotation marks: its own ones are of the inner kind."""
+    """Return a name for use inside quotation marks: quotation marks in it are replaced with inner ones."""
     return value.replace("«", "„").replace("»", "“")
 
 

@@ -1,4 +1,6 @@
-"""Russian words for closed lists of values of the API: one dict for each list. The glossary has the terms."""
+"""Russian labels for enumerated values of the API: one dict for each list of values. The terms are in the
+glossary.
+"""
 
 from collections.abc import Mapping
 
@@ -11,7 +13,7 @@ Labels = Mapping[str, dict[str, str]]
 
 
 def joined(*parts: Labels) -> dict[str, dict[str, str]]:
-    """Return the dicts of all parts by their kind; a kind that two have is an error."""
+    """Return the dicts of all parts by their kind. Raises ValueError if two parts define the same kind."""
     found: dict[str, dict[str, str]] = {}
     for part in parts:
         if repeated := found.keys() & part.keys():
@@ -24,10 +26,10 @@ LABELS = joined(APPEAL_LABELS, MODERATION_LABELS, REGISTRY_LABELS, SYSTEM_LABELS
 
 
 def label(value: str | None, kind: str) -> str:
-    """Return the Russian word of a value, or the value itself where no word is known yet; a dash for None."""
+    """Return the Russian label of a value; the value itself if it has no label; a dash for None."""
     return "—" if value is None else LABELS[kind].get(value, value)
 
 
 def options(kind: str) -> list[tuple[str, str]]:
-    """Return the values of a list with their words, as options of a form."""
+    """Return the values of a list with their labels, as options of a form."""
     return list(LABELS[kind].items())

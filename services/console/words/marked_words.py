@@ -1,4 +1,4 @@
-"""Marks in a message the words by which the classifier decided."""
+"""Mark the words of a message that decided its classification."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.console.words.formats import shown
 from shared.text.normalize import fold_case
 
-# «тема «Дороги»: «проезжий», «улица»»: what was decided, and the words by which it was.
+# Example: «тема «Дороги»: «проезжий», «улица»» is a decision, followed by the words that led to it.
 _LABEL = re.compile(r"((?:«[^»]*»|[^«»:;])+):\s*")
 _QUOTED = re.compile(r"«([^«»]+)»")
 _WORD = re.compile(r"[^\W_]+")
@@ -15,7 +15,7 @@ _SHORT = 4
 
 @dataclass(frozen=True)
 class Reason:
-    """What was decided, and the words that decided it."""
+    """A decision of the classifier, and the words that led to it."""
 
     label: str
     words: tuple[str, ...]
@@ -23,14 +23,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a text; `why` says what its words decided, empty where they decided nothing."""
+    """A part of a text; `why` is the decision that its words led to, empty if there is none."""
 
     text: str
     why: str = ""
 
 
 def reasons(why: str) -> list[Reason]:
-    """Return the parts of an explanation: «Жалоба: «не почистили»; место: «на кабанск»»."""
+    """Return the decisions in an explanation: «Жалоба: «не почистили»; место: «на кабанск»»."""
     found, at = [], 0
     while (label := _LABEL.search(why, at)) is not None:
         following = _LABEL.search(why, label.end())
@@ -42,7 +42,7 @@ def reasons(why: str) -> list[Reason]:
 
 
 def marked(text: str, why: str) -> list[Part]:
-    """Return the text in parts, those marked whose words decided; a word is found in any of its forms."""
+    """Return the text in parts, with the deciding words marked; a single word is also found in its other forms."""
     text = shown(text)
     marks: dict[tuple[int, int], str] = {}
     for reason in reasons(why):
@@ -75,5 +75,5 @@ def _same_stem(one: str, other: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    # Letter by letter, so that places stay the same: some letters become two in lower case.
+    # Per character, to keep the positions: the lower case of some characters has two characters.
     return "".join(low if len(low := fold_case(one)) == 1 else one for one in text)

@@ -1,4 +1,4 @@
-"""Russian words for values that moderators see: why an appeal waits, kinds of messages, alerts."""
+"""Russian labels for values that moderators see: reasons for triage, kinds of messages, alerts."""
 
 TRIAGE_REASON = {
     "need_unclear": "неясно, нужен ли ответ",

@@ -1,4 +1,4 @@
-"""What people read when the API refuses something: Russian words for its kinds of problems."""
+"""Russian texts for refusals of the API, by kind of problem."""
 
 from services.console.api_calls.client import ApiProblem
 from services.console.words.right_labels import lacking_right
@@ -32,11 +32,11 @@ UNAVAILABLE = "Система не ответила. Если вы что-то �
 
 
 def explained(problem: ApiProblem) -> str:
-    """Return what happened, in Russian."""
+    """Return the text for a problem."""
     refused = lacking_right(str(problem.document.get("detail", ""))) if problem.status == 403 else None
     return refused or _BY_SLUG.get(problem.slug) or explained_status(problem.status)
 
 
 def explained_status(status: int) -> str:
-    """Return what a status means, in Russian."""
+    """Return the text for a status."""
     return _BY_STATUS.get(status, "Не получилось выполнить действие.")

@@ -1,4 +1,4 @@
-"""Russian words for values of the registry, of access and of notices."""
+"""Russian labels for values of the registry, of access and of notices."""
 
 REGISTRY_LABELS = {
     "name_kind": {"official": "полное", "short": "краткое", "former": "прежнее", "alias": "другое название"},

@@ -1,4 +1,4 @@
-"""What rights allow, in Russian, and who has them."""
+"""Russian texts for rights: what each allows, and who has it."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from services.console.words.labels import label
 from shared.auth.rights import CENTRE_ROLES, RIGHTS, Right, Role
 
-# After «нельзя».
+# These texts follow «нельзя».
 RIGHT_WORDS: Mapping[Right, str] = {
     Right.REGISTRY_READ: "смотреть реестр",
     Right.REGISTRY_WRITE: "менять реестр и подключать страницы",
@@ -46,13 +46,13 @@ _NAMED = re.compile(r"right «([a-z_:]+)»")
 
 
 def holders(right: Right) -> list[str]:
-    """Return who has the right, in Russian, those of the centre first."""
+    """Return the roles that have the right, in Russian, roles of the centre first."""
     having = [role for role in Role if right in RIGHTS[role]]
     return [label(role, "role") for role in sorted(having, key=lambda role: role not in CENTRE_ROLES)]
 
 
 def lacking_right(detail: str) -> str | None:
-    """Return which right the API missed, who has it and whom to ask; None if its answer names none."""
+    """Return which right is missing, who has it and whom to ask; None if the API's detail names no known right."""
     named = _NAMED.search(detail)
     if named is None or named[1] not in RIGHT_WORDS:
         return None

@@ -1,4 +1,4 @@
-"""Russian words for values that the pages about rules, sources and the system itself show."""
+"""Russian labels for values on the pages about rules, sources and the system itself."""
 
 SEND_TO = {
     "organisation": "названной организации",

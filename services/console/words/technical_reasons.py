@@ -1,4 +1,5 @@
-"""Russian words for what parts of the system write down in English: why something could not be read or sent."""
+"""Russian texts for technical reasons that services record in English: why a payload was not parsed or not sent.
+"""
 
 import re
 
@@ -27,7 +28,7 @@ _UNSENT_OTHERWISE = "Отправить не удалось: соединени�
 
 
 def unreadable_words(reason: str) -> str:
-    """Return why what a network sent could not be read."""
+    """Return why a payload from a network could not be parsed."""
     return _first(_UNREADABLE, reason) or _UNREADABLE_OTHERWISE
 
 

@@ -1,4 +1,6 @@
-"""Counts of appeals as the API shows them: with the share on time, its interval and the link to the appeals."""
+"""Figures of appeals as the API returns them: counts, the on-time share with its interval, and a link to the
+appeals.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +17,7 @@ SHARE_DIGITS = 4
 
 
 def appeals_link(period: Period, keys: Mapping[AppealDimension, str]) -> str:
-    """Return the link to the appeals of a period with these keys."""
+    """Return the link to the appeals of a period, restricted to these keys."""
     query = {"from": period.start.isoformat(), "to": period.end.isoformat()} | {
         dimension.value: key for dimension, key in keys.items()
     }
@@ -25,9 +27,9 @@ def appeals_link(period: Period, keys: Mapping[AppealDimension, str]) -> str:
 def shown_figures(
     counts: Mapping[str, int], selection: AppealSelection, cell: Mapping[AppealDimension, str]
 ) -> dict[str, Any]:
-    """Return the fields of `AppealFigures` for the cell with these keys of a table of selected appeals.
+    """Return the fields of `AppealFigures` for the table cell with these keys.
 
-    A key that the filter restricts too is the filter's, so the link names it once.
+    A dimension in both the filter and the cell has the same key, so it occurs once in the link.
     """
     figures = {figure.value: counts.get(figure.value, 0) for figure in SlaFigure}
     return figures | {
@@ -37,7 +39,7 @@ def shown_figures(
 
 
 def share_interval(successes: int, trials: int) -> ShareInterval:
-    """Return the share with its interval, rounded."""
+    """Return the share with its Wilson interval, rounded; null values if there are no trials."""
     interval = wilson_interval(successes, trials)
     if interval is None:
         return ShareInterval(share=None, low=None, high=None)

@@ -1,4 +1,4 @@
-"""The appeals behind a figure of a table."""
+"""The appeals that a figure of a table counts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def _listed(selection: AppealSelection, figure: SlaFigure) -> Select[Any]:
 async def list_appeals_of_figure(
     session: AsyncSession, selection: AppealSelection, figure: SlaFigure, paging: Paging
 ) -> Sequence[Row[Any]]:
-    """Return the appeals that the figure counts, newest first, one more than the page holds."""
+    """Return the appeals that the figure counts, newest first, at most one more than a page."""
     found: Sequence[Row[Any]] = (await session.execute(paged(_listed(selection, figure), paging))).all()
     return found
 
@@ -31,7 +31,7 @@ async def list_appeals_of_figure(
 async def read_appeals_of_figure(
     session: AsyncSession, selection: AppealSelection, figure: SlaFigure, max_rows: int
 ) -> Sequence[Row[Any]]:
-    """Return up to `max_rows` of the appeals that the figure counts, oldest first."""
+    """Return the appeals that the figure counts, oldest first, at most `max_rows`."""
     query = _listed(selection, figure).order_by(Appeal.opened_at, Appeal.id).limit(max_rows)
     found: Sequence[Row[Any]] = (await session.execute(query)).all()
     return found

@@ -27,7 +27,8 @@ from shared.clock import REGION_TIME_ZONE
 from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal
 
-# Rows, columns and cells together: all organisations of a region, or half a year by day and topic group.
+# The limit of rows, columns and cells together: fits all organisations of a region, or half a year by day and
+# topic group.
 MAX_PARTS = 5_000
 _COUNTED_COLUMNS = (
     "status", "closed_at", "first_response_at", "first_response_due_at", "final_answer_at", "outcome",
@@ -38,14 +39,15 @@ Cells = Mapping[tuple[str, ...], Counter[str]]
 
 
 def table_query(selection: AppealSelection, dimensions: Sequence[AppealDimension]) -> Select[Any]:
-    """Return the query of the counts by the keys of the dimensions.
+    """Return the SQL query that counts the appeals by the keys of the dimensions.
 
-    Rows and columns are summed up from its cells: grouping the appeals by each of them too would sort them again.
+    Totals of rows and columns are summed up from the cells: grouping by each dimension again would cost another
+    sort.
     """
     names = [f"key{index}" for index in range(len(dimensions))]
     columns: list[Any] = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
     columns += [KEYS[dimension].label(name) for dimension, name in zip(dimensions, names, strict=True)]
-    # A merged appeal is counted as the one that it was merged into: it makes no cell of its own.
+    # A merged appeal is not counted: the appeal into which it was merged is.
     counted = select_appeals(columns, selection).where(Appeal.status != "merged")
     appeals = counted.subquery("appeals_of_period").c
     keys = [appeals[name] for name in names]
@@ -63,9 +65,9 @@ def counts_of(row: Row[Any]) -> Mapping[str, int]:
 async def compute_table(
     session: AsyncSession, selection: AppealSelection, rows: AppealDimension, columns: AppealDimension | None
 ) -> AppealTable:
-    """Return the table of the selected appeals. Raises `Invalid` if it is too large."""
+    """Return the table of the selected appeals. Raises `Invalid` if the table is too large."""
     if rows == columns:
-        raise Invalid.field("query/columns", "«columns» must be another dimension than «rows»")
+        raise Invalid.field("query/columns", "«columns» and «rows» must be different dimensions")
     dimensions = [rows] if columns is None else [rows, columns]
     all_keys = [_all_keys(dimension, selection) for dimension in dimensions]
     if sum(map(len, all_keys)) > MAX_PARTS:
@@ -89,7 +91,7 @@ def _table_of_cells(
     cells: Cells,
     names: Sequence[Mapping[str, str | None]],
 ) -> AppealTable:
-    """Return the table; `names` are the keys of its rows and columns, in their order."""
+    """Return the table; `names` has the names by key of its rows and columns, in their order."""
     groups = [
         _groups(selection, dimension, names[index], _sums(cells, index))
         for index, dimension in enumerate(dimensions)
@@ -135,7 +137,7 @@ def _groups(
 
 
 def csv_rows(table: AppealTable) -> Iterator[list[object]]:
-    """Yield the rows of the table as CSV has it: the heading, then a row for each cell, without totals."""
+    """Yield the rows of the table for CSV: the heading, then a row for each cell, without totals."""
     names = [figure.value for figure in SlaFigure]
     shares = ("share", "low", "high")
     with_columns = table.column_dimension is not None
@@ -166,7 +168,7 @@ def _key(key: Any) -> str:
 
 
 def _all_keys(dimension: AppealDimension, selection: AppealSelection) -> list[str]:
-    """Return all days or weeks of the period that the filter allows; nothing for other dimensions."""
+    """Return all days or weeks of the period that match the filter; an empty list for other dimensions."""
     period = selection.period
     first = period.start.date()
     last = (period.end - _MOMENT).date()

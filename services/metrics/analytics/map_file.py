@@ -1,4 +1,4 @@
-"""The region's own map file: borders or centres of municipalities, and their population, by OKTMO code.
+"""The region's map file: borders or centres of municipalities, and their population, by OKTMO code.
 
 Docs: docs/moderator/analytics.md.
 """
@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, 
 
 from services.metrics.settings import metrics_settings
 
-# Each response of the map has all of it.
+# Limited because every response of the map contains the whole file.
 MAX_FILE_BYTES = 1024 * 1024
-# Russia, whose municipalities have the codes. Metres, or latitude before longitude, are outside.
+# The bounds of Russia, to detect coordinates in metres, or latitude before longitude.
 _LATITUDES = (41.0, 82.0)
 _LONGITUDES = ((19.0, 180.0), (-180.0, -168.0))
 
@@ -24,13 +24,13 @@ def _validate_position(position: list[float]) -> list[float]:
         west <= longitude <= east for west, east in _LONGITUDES
     )
     if not is_inside:
-        raise ValueError("must be longitude and latitude, in degrees, of a point of Russia")
+        raise ValueError("must be the longitude and latitude of a point in Russia, in degrees")
     return position
 
 
 def _validate_ring(ring: list[list[float]]) -> list[list[float]]:
     if ring[0] != ring[-1]:
-        raise ValueError("the last position of a ring must be the first one again")
+        raise ValueError("the last position of a ring must equal the first")
     return ring
 
 
@@ -43,21 +43,21 @@ class _Part(BaseModel):
 
 
 class PointGeometry(_Part):
-    """A centre."""
+    """The centre of a municipality."""
 
     type: Literal["Point"]
     coordinates: Position
 
 
 class PolygonGeometry(_Part):
-    """A border: the outer ring, then holes."""
+    """A border: the outer ring, then the holes."""
 
     type: Literal["Polygon"]
     coordinates: list[Ring]
 
 
 class MultiPolygonGeometry(_Part):
-    """Borders of several parts."""
+    """A border of several polygons."""
 
     type: Literal["MultiPolygon"]
     coordinates: list[list[Ring]]
@@ -80,11 +80,11 @@ class _Collection(_Part):
 
 
 class MapFileError(ValueError):
-    """The map file cannot be used; the text says why."""
+    """The map file cannot be used; the message says why."""
 
 
 class MapFile:
-    """Geometry and population by OKTMO code."""
+    """Geometry and population of municipalities by OKTMO code."""
 
     def __init__(self, collection: _Collection | None = None) -> None:
         features = [] if collection is None else collection.features
@@ -103,12 +103,12 @@ class MapFile:
         return self._geometry.get(oktmo)
 
     def population(self, oktmo: str) -> int | None:
-        """Return how many inhabitants a municipality has, None if the file does not say."""
+        """Return the number of inhabitants of a municipality, None if the file does not have it."""
         return self._population.get(oktmo)
 
 
 def read_map_file(path: Path) -> MapFile:
-    """Return the map of a file. Raises `MapFileError` that names what is wrong."""
+    """Return the map in a file. Raises `MapFileError` with the error and its position."""
     try:
         if (size := path.stat().st_size) > MAX_FILE_BYTES:
             raise MapFileError(f"{path} has {size:,} bytes, more than {MAX_FILE_BYTES:,}: simplify the borders")
@@ -118,11 +118,11 @@ def read_map_file(path: Path) -> MapFile:
     except ValidationError as error:
         first = error.errors()[0]
         where = "/".join(str(part) for part in first["loc"])
-        raise MapFileError(f"{path} is not a GeoJSON map, at /{where}: {first['msg']}") from error
+        raise MapFileError(f"{path} is not a GeoJSON map: /{where}: {first['msg']}") from error
 
 
 @lru_cache
 def configured_map() -> MapFile:
-    """Return the map that the settings name, read once; an empty one if they name none."""
+    """Return the map file of the settings, read once per process; an empty map if none is configured."""
     path = metrics_settings().map_file
     return MapFile() if path is None else read_map_file(path)

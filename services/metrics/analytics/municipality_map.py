@@ -1,4 +1,6 @@
-"""Figures by location as GeoJSON: a feature for each municipality of the registry, also without appeals."""
+"""Figures by location as GeoJSON: a feature for each municipality of the registry, including those without
+appeals.
+"""
 
 from functools import lru_cache
 from typing import Any
@@ -26,13 +28,13 @@ log = get_logger(__name__)
 
 
 async def compute_map(session: AsyncSession, selection: AppealSelection, region: MapFile) -> MunicipalityMap:
-    """Return the map of the selected appeals; `region` has geometry and population."""
+    """Return the map of the selected appeals; `region` gives the geometry and the population."""
     table = await compute_table(session, selection, AppealDimension.LOCATION, None)
     groups = {group.key: group for group in table.rows}
     known = (await session.execute(select(Municipality).order_by(Municipality.sort_key))).scalars().all()
     names: dict[str, str | None] = {one.oktmo: one.name for one in known}
     _log_unknown_codes(region.codes.difference(names))
-    # Appeals may have a code that the registry no longer has: they are shown too, so that the map adds up.
+    # Codes that the registry no longer has are included, so that the features add up to the total.
     names |= {group.key: None for group in table.rows if group.key not in names and group.key != NO_GROUP}
 
     def figures(key: str) -> dict[str, Any]:
@@ -61,6 +63,6 @@ async def compute_map(session: AsyncSession, selection: AppealSelection, region:
 
 @lru_cache(maxsize=1)
 def _log_unknown_codes(codes: frozenset[str]) -> None:
-    """Log once which codes of the map file no municipality has."""
+    """Log, once per process, the codes of the map file that no municipality has."""
     if codes:
         log.warning("the map file has unknown OKTMO codes", codes=sorted(codes))

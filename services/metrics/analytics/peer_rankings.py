@@ -1,4 +1,4 @@
-"""Organisations ranked among their peers by a share of the SLA figures of any period."""
+"""Organisations ranked among their peers by a share of their appeals in any period."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,9 @@ def _share(measure: RankedMeasure, figures: Mapping[str, int]) -> tuple[int, int
 async def compute_rankings(
     session: AsyncSession, selection: AppealSelection, measure: RankedMeasure
 ) -> PeerRankings:
-    """Return the ranks of the organisations that the caller may see, among these, by the selected appeals."""
+    """Return the ranks of organisations by the selected appeals, among the organisations that the caller may
+    see.
+    """
     rows = await session.execute(table_query(selection, [AppealDimension.ORGANISATION]))
     figures = {UUID(row[0]): counts_of(row) for row in rows if row[0] is not None}
     observed = await _observed(session, figures, measure)
@@ -55,7 +57,7 @@ async def compute_rankings(
 async def _observed(
     session: AsyncSession, figures: Mapping[UUID, Mapping[str, int]], measure: RankedMeasure
 ) -> list[Observed]:
-    """Return the shares of organisations with figures, with their peer groups."""
+    """Return the shares of the organisations with figures, and their peer groups."""
     found = await session.execute(
         select(Organisation.id, Organisation.name, Organisation.kind, Organisation.sphere).where(
             is_one_of(Organisation.id, figures)
@@ -79,7 +81,7 @@ def _ranked(observed: Sequence[Observed], selection: AppealSelection, measure: R
 
 
 def csv_rows(rankings: PeerRankings) -> Iterator[list[object]]:
-    """Yield the ranking as CSV has it: the heading, then a row for each organisation."""
+    """Yield the rows of the ranking for CSV: the heading, then a row for each organisation."""
     yield list(CSV_HEADING)
     for group in rankings.groups:
         for row in group.organisations:

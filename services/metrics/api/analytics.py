@@ -1,4 +1,4 @@
-"""Routes of analytics: tables and time series, rankings among peers, the map, and the appeals behind figures."""
+"""Routes of analytics: tables and time series, rankings among peers, the map, and lists of counted appeals."""
 
 import asyncio
 from typing import Annotated
@@ -117,10 +117,10 @@ ComputedTable = Annotated[AppealTable, Depends(_table)]
     summary="Figures by one or two dimensions",
 )
 async def get_appeal_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response:
-    """Return the figures of appeals opened in a period, by row and column: a table, or a time series with lines.
+    """Return the figures of appeals opened in a period, by one or two dimensions: a table or time series.
 
-    Each cell has the link to its appeals. Organisation staff get their own. `Accept: text/csv` gives the same
-    as `/metrics/table.csv`.
+    Each cell has a link to its appeals. Organisation staff get the appeals of their own organisation. `Accept:
+    text/csv` gives the same as `/metrics/table.csv`.
     """
     return await (_table_csv(table) if as_csv else json_response(table))
 
@@ -132,7 +132,7 @@ async def get_appeal_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response
     summary="Figures by one or two dimensions as CSV",
 )
 async def export_appeal_table(table: ComputedTable) -> Response:
-    """Return a line for each cell of the table, without totals. UTF-8 with a byte order mark."""
+    """Return the table as CSV, one line per cell, without totals. UTF-8 with a byte order mark."""
     return await _table_csv(table)
 
 
@@ -148,7 +148,7 @@ async def list_counted_appeals(
     response: Response,
     figure: Figure = SlaFigure.OPENED,
 ) -> Page[SlaAppeal]:
-    """Return the appeals that a figure of the period counts, newest first; each dimension restricts them."""
+    """Return the appeals that a figure of the period counts, newest first; each given dimension restricts them."""
     async with statement_timeout(session):
         rows = await appeal_lists.list_appeals_of_figure(session, selection, figure, paging)
     items, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
@@ -164,11 +164,13 @@ async def list_counted_appeals(
 async def export_counted_appeals(
     session: ReadTransaction, selection: Selection, figure: Figure = SlaFigure.OPENED
 ) -> Response:
-    """Return all appeals that a figure counts, oldest first; times of the region. More than 50,000 get 422."""
+    """Return all appeals that a figure counts as CSV, oldest first, with times of the region; 422 above 50,000
+    appeals.
+    """
     async with statement_timeout(session):
         rows = await appeal_lists.read_appeals_of_figure(session, selection, figure, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
-        raise Invalid.field("query/from", f"More than {MAX_CSV_ROWS:,} appeals: ask for a shorter period")
+        raise Invalid.field("query/from", f"More than {MAX_CSV_ROWS:,} appeals: request a shorter period")
     return csv_file_response(
         await asyncio.to_thread(row_files.csv_file, appeal_lists.LISTED_COLUMNS, rows), f"appeals-{figure}"
     )
@@ -193,8 +195,9 @@ ComputedRankings = Annotated[PeerRankings, Depends(_rankings)]
 async def get_peer_rankings(rankings: ComputedRankings, as_csv: AcceptsCsv) -> Response:
     """Return organisations ranked among their peers by a share of the appeals opened in a period, with intervals.
 
-    Who has too few appeals or peers has no rank, and `note` says so. Organisation staff get the organisations that
-    they may see, ranked among these. `Accept: text/csv` gives the same as `/metrics/rankings.csv`.
+    Organisations with too few appeals or peers have no rank; `note` says why. Organisation staff get the
+    organisations that they may see, ranked among these. `Accept: text/csv` gives the same as
+    `/metrics/rankings.csv`.
     """
     return await (_rankings_csv(rankings) if as_csv else json_response(rankings))
 
@@ -206,7 +209,9 @@ async def get_peer_rankings(rankings: ComputedRankings, as_csv: AcceptsCsv) -> R
     summary="Ranks among peers as CSV",
 )
 async def export_peer_rankings(rankings: ComputedRankings) -> Response:
-    """Return a line for each organisation, by peer group and rank. UTF-8 with a byte order mark."""
+    """Return the ranking as CSV, one line per organisation, by peer group and rank. UTF-8 with a byte order
+    mark.
+    """
     return await _rankings_csv(rankings)
 
 
@@ -222,12 +227,11 @@ async def _rankings_csv(rankings: PeerRankings) -> Response:
     summary="Figures by municipality as GeoJSON",
 )
 async def get_municipality_map(session: ReadTransaction, selection: MapSelection) -> Response:
-    """Return a feature for each municipality with the figures of appeals about it, as `application/geo+json`.
+    """Return a feature for each municipality with the figures of its appeals, as `application/geo+json`.
 
-    Geometry and population come from the region's map file; without one `geometry` is null. There is no filter by
-    location: the map shows all.
+    Geometry and population come from the region's map file; without the file, `geometry` is null. There is no
+    filter by location: the map shows all locations.
     """
-    # Read the table and the municipalities from one snapshot.
     await use_snapshot(session)
     async with statement_timeout(session):
         found = await municipality_map.compute_map(session, selection, configured_map())

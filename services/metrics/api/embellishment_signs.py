@@ -1,4 +1,4 @@
-"""Route of the signs that figures may be embellished."""
+"""The route of signs that figures may be embellished."""
 
 from typing import Annotated
 
@@ -25,8 +25,8 @@ ReportReader = Annotated[Caller, require_right(Right.REPORTS_READ)]
 async def list_embellishment_signs(
     session: ReadTransaction, caller: ReportReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> EmbellishmentSigns:
-    """Return what is conspicuous in the figures of organisations over the appeals opened in the period, in the
-    whole region, with the appeals behind it. A sign is what a person should look at, never a verdict.
+    """Return signs in the figures of organisations, over the appeals opened in the period in the whole region,
+    with links to the appeals. A sign is a reason to look at the appeals, not a verdict.
     """
     period = parse_period(from_, to, clock.now())
     async with statement_timeout(session):

@@ -1,4 +1,4 @@
-"""The route by which ingest commands the erasure of texts that people wrote about answers to a citizen."""
+"""The route by which ingest erases the texts that people wrote about answers to a citizen."""
 
 from typing import Annotated
 
@@ -17,5 +17,5 @@ IngestService = Annotated[ServiceCaller, require_service("ingest")]
 async def erase_texts_of_grades(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseGrades
 ) -> GradesErased:
-    """Empty the comments, grounds and reasons about answers to these appeals. Idempotent."""
+    """Erase the comments, grounds and reasons about the answers in these appeals. Idempotent."""
     return GradesErased(answers=await erase_grades(session, body.appeal_ids))

@@ -1,4 +1,4 @@
-"""Routes of judging answers: rubric, samples, grades, objections."""
+"""Routes of grading answers: rubric, samples, grades, objections."""
 
 from typing import Annotated
 from uuid import UUID
@@ -59,7 +59,7 @@ _DECISION = (*_WRITE, NotFound, PreconditionFailed, PreconditionRequired)
 
 @router.get("/rubrics", responses=problems.responses(*_READ), summary="The rubric in all its versions")
 async def list_rubrics(session: ReadTransaction, caller: MetricsReader) -> Rubrics:
-    """Return the criteria by which answers are judged, newest version first. A version never changes."""
+    """Return the criteria for grading answers in all versions, newest first. A version never changes."""
     return Rubrics(items=list(await rubrics.list_rubrics(session)))
 
 
@@ -72,7 +72,8 @@ async def list_rubrics(session: ReadTransaction, caller: MetricsReader) -> Rubri
 async def add_rubric(
     session: WriteTransaction, caller: RuleManager, body: RubricIn, once: Once, response: Response
 ) -> RubricOut:
-    """Store the criteria by which later samples are graded. Samples that exist keep their version."""
+    """Store a new version of the rubric, by which later samples are graded. Existing samples keep their version.
+    """
     made = await once(RubricOut, lambda: rubrics.add_rubric(session, caller, body))
     set_etag(response, made.version)
     return made
@@ -98,10 +99,10 @@ async def list_samples(
 async def draw_sample(
     session: WriteTransaction, caller: Grader, body: SampleIn, once: Once, response: Response
 ) -> SampleOut:
-    """Draw the sample of a week that ended a day ago, as happens by itself every Tuesday.
+    """Draw the sample of a week that ended at least a day ago; samples are also drawn automatically every Tuesday.
 
-    A week has one sample: it is returned with 200 if it exists. 409 if that one has another size or seed. To
-    choose size or seed needs the right `rules:manage` too.
+    A week has one sample: an existing sample is returned with 200, or with 409 if its size or seed differs. A
+    given size or seed requires the right `rules:manage`.
     """
     if not (body.size is None and body.seed is None):
         caller.require(Right.RULES_MANAGE)
@@ -119,9 +120,9 @@ async def draw_sample(
 
 @router.get("/assignments", responses=problems.responses(*_READ), summary="The caller's answers to grade")
 async def list_assignments(session: ReadTransaction, caller: Grader) -> Assignments:
-    """Return the answers that the caller has taken, with question and answer, masked, and the rubric.
+    """Return the answers assigned to the caller, with the citizens' questions, masked, and the rubric.
 
-    Not shown: the organisation, the appeal, the address in the network, and the grade of another person.
+    The organisation, the appeal, the address in the network and another grader's grade are not included.
     """
     return await claims.list_assignments(session, caller)
 
@@ -130,9 +131,9 @@ async def list_assignments(session: ReadTransaction, caller: Grader) -> Assignme
     "/assignments", status_code=201, responses=problems.responses(*_WRITE), summary="Take answers to grade"
 )
 async def claim_assignments(session: WriteTransaction, caller: Grader, body: ClaimIn, once: Once) -> Claimed:
-    """Take up to `count` answers, of the newest sample first; `GET` shows them.
+    """Assign up to `count` answers to the caller, from the newest sample first; `GET` returns them.
 
-    Nobody gets an answer twice, nor one that they wrote, edited or approved. 409 while the caller has 20.
+    Nobody gets an answer twice, or an answer that they wrote, edited or approved. 409 while the caller has 20.
     """
 
     async def work() -> Claimed:
@@ -153,9 +154,9 @@ async def list_graded_items(
     from_: PeriodFrom = None,
     to: PeriodTo = None,
 ) -> Page[GradedItem]:
-    """Return the answers published in the period that are graded by all who should, newest first.
+    """Return the answers published in the period whose grades are complete, newest first.
 
-    Organisation staff get those of their own organisation.
+    Organisation staff get the answers of their own organisation.
     """
     period = parse_period(from_, to, clock.now())
     rows = await graded_items.list_graded_items(session, caller, period, filters, paging)
@@ -169,7 +170,7 @@ async def list_graded_items(
     summary="A graded answer with its grades",
 )
 async def get_graded_item(session: ReadTransaction, caller: AppealReader, item_id: UUID) -> GradedItemDetails:
-    """Return the answer with question, answer and comments, masked; grades without the people who gave them."""
+    """Return a graded answer with its question and comments, masked; the graders are not named."""
     return await graded_items.get_graded_item(session, caller, item_id, metrics_settings().grading_objection_days)
 
 
@@ -182,9 +183,9 @@ async def get_graded_item(session: ReadTransaction, caller: AppealReader, item_i
 async def grade_item(
     session: WriteTransaction, caller: Grader, item_id: UUID, body: GradeIn, once: Once
 ) -> GradeOut:
-    """Give the scores of an answer that the caller has taken, for good. 422 names a criterion that is missing.
+    """Store the scores of an answer assigned to the caller; they are final. 422 if a criterion is missing.
 
-    409 if the caller has not taken it, has graded it, or the citizen's data was erased meanwhile.
+    409 if the answer is not assigned to the caller, is graded already, or the citizen's data was erased meanwhile.
     """
     return await once(GradeOut, lambda: grades.grade_item(session, caller, item_id, body))
 
@@ -204,7 +205,9 @@ async def object_to_grades(
     once: Once,
     response: Response,
 ) -> ObjectionOut:
-    """Object with a ground, once, within the days that `objection_until` shows. The centre decides."""
+    """Object to the grades, with a ground, once, until the moment `objection_until`. The centre decides the
+    objection.
+    """
 
     async def work() -> ObjectionOut:
         days = metrics_settings().grading_objection_days
@@ -219,7 +222,7 @@ async def object_to_grades(
 async def list_objections(
     session: ReadTransaction, caller: MetricsReader, paging: PagingDep, response: Response
 ) -> Page[ObjectionOut]:
-    """Return the objections that the centre has to decide, oldest first; an organisation sees its own."""
+    """Return the objections that await the centre's decision, oldest first; an organisation sees its own."""
     rows, cursor = paging.page(
         await objections.list_open(session, caller, paging), lambda row: (row[0].created_at, row[0].id), response
     )
@@ -239,9 +242,9 @@ async def uphold_objection(
     once: Once,
     response: Response,
 ) -> ObjectionOut:
-    """Give the scores that count instead of the grades.
+    """Uphold an objection: the given scores replace the grades.
 
-    403 for whoever graded, wrote, edited or approved the answer.
+    403 for people who graded, wrote, edited or approved the answer.
     """
     made = await once(ObjectionOut, lambda: objections.uphold(session, caller, objection_id, body, version))
     set_etag(response, made.version)
@@ -261,9 +264,9 @@ async def reject_objection(
     once: Once,
     response: Response,
 ) -> ObjectionOut:
-    """Leave the grades as they are, with a reason.
+    """Reject an objection, with a reason: the grades stay.
 
-    403 for whoever graded, wrote, edited or approved the answer.
+    403 for people who graded, wrote, edited or approved the answer.
     """
     made = await once(ObjectionOut, lambda: objections.reject(session, caller, objection_id, body, version))
     set_etag(response, made.version)

@@ -1,4 +1,4 @@
-"""Routes of figures that come from judged answers: quality, agreement of graders, automatic hints."""
+"""Routes of figures from graded answers: quality, agreement of graders, automatic hints."""
 
 from fastapi import APIRouter
 
@@ -60,7 +60,7 @@ async def get_quality_figures(
 async def get_grader_agreement(
     session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> GraderAgreementReport:
-    """Return Cohen's κ over the answers published in the period that two people graded, in the whole region."""
+    """Return Cohen's κ over the answers published in the period that two people graded, for the whole region."""
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
     async with statement_timeout(session):
         criteria = await agreement.compute_grader_agreement(session, period, config)
@@ -78,7 +78,7 @@ async def get_grader_agreement(
 async def get_hint_figures(
     session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> HintReport:
-    """Return how often the hints on replies find the faults that people find, in the whole region."""
+    """Return how often the hints on replies find the faults that graders find, for the whole region."""
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
     async with statement_timeout(session):
         found = await hint_figures.compute_hint_figures(session, period, config)

@@ -61,7 +61,9 @@ async def statement_timeout(
     session: AsyncSession,
     detail: str = "The period contains too many appeals to count in time: request a shorter one",
 ) -> AsyncIterator[None]:
-    """Limit statements of the block to `STATEMENT_TIMEOUT_MS`. Raises `Unavailable` when one exceeds it."""
+    """Limit each SQL statement in the block to `STATEMENT_TIMEOUT_MS`. Raises `Unavailable` if a statement exceeds
+    it.
+    """
     await session.execute(select(func.set_config("statement_timeout", str(STATEMENT_TIMEOUT_MS), True)))
     try:
         yield
@@ -79,7 +81,7 @@ async def get_sla_figures(
     to: PeriodTo = None,
     group_by: SlaGroupBy | None = None,
 ) -> SlaReport:
-    """Return how many appeals were opened and answered, how many in time, and how fast, at this moment.
+    """Return the current figures of appeals opened in the period: how many were answered, in time, and how fast.
 
     Organisation staff get the figures of their own organisation.
     """
@@ -110,12 +112,12 @@ async def list_sla_appeals(
     from_: PeriodFrom = None,
     to: PeriodTo = None,
 ) -> Page[SlaAppeal]:
-    """Return the appeals that the figure of the same period counts, newest first."""
+    """Return the appeals that the figure of the period counts, newest first."""
     now = clock.now()
     period = parse_period(from_, to, now)
     if (filters.group_by is None) != (filters.key is None):
         missing = "key" if filters.key is None else "group_by"
-        raise Invalid.field(f"query/{missing}", "«group_by» and «key» must be given together")
+        raise Invalid.field(f"query/{missing}", "«group_by» and «key» require each other: give both or neither")
     async with statement_timeout(session):
         rows = await sla.list_counted_appeals(session, period, filters, caller, now, paging=paging)
     items, cursor = paging.page(rows, lambda row: (row.opened_at, row.id), response)
@@ -151,8 +153,8 @@ async def get_agreement_figures(
 async def get_transfer_figures(
     session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> TransferReport:
-    """Return for each organisation how many appeals opened in the period it had, transferred, received and
-    returned, and how many raised a `repeated_transfers` alert.
+    """Return the transfers of appeals opened in the period by organisation: how many appeals it had, transferred,
+    received and returned, and how many raised a `repeated_transfers` alert.
 
     The appeals themselves are listed by `GET /appeals?min_transfers=1`.
 
@@ -170,8 +172,8 @@ async def get_transfer_figures(
 async def get_extension_figures(
     session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> ExtensionReport:
-    """Return for each organisation, over the appeals opened in the period, how many extensions of a deadline it
-    requested and what became of them, and how many answers were on time only because of one.
+    """Return the deadline extensions for appeals opened in the period by organisation: how many it requested,
+    their outcomes, and how many answers were on time only because of an extension.
 
     Organisation staff get the figures of their own organisation.
     """

@@ -1,4 +1,4 @@
-"""Routes of open data: anybody reads them, without signing in, if the region has switched them on."""
+"""Routes of open data: public, without signing in, if the region has enabled them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from shared.service import ServiceDep
 from shared.tabular.writer import csv_bytes
 
 PREFIX = "/open-data"
-# A week never changes, but a region may switch everything off.
+# A week never changes, but the region may disable open data at any time.
 _CACHE_CONTROL = "public, max-age=3600"
 _FOR_SCRIPTS = (
     (b"access-control-allow-origin", b"*"),
@@ -35,9 +35,9 @@ _FOR_SCRIPTS = (
 
 
 async def _admit(request: Request) -> None:
-    """Count the request by the client's address, and let scripts of every origin read the response.
+    """Apply the rate limit of the client's address, and allow scripts of every origin to read the response.
 
-    Raises `TooManyRequests` above the limit, `NotFound` if open data are switched off.
+    Raises `TooManyRequests` above the limit, `NotFound` if open data are disabled.
     """
     config = metrics_settings()
     set_log_context(request, None)
@@ -45,10 +45,10 @@ async def _admit(request: Request) -> None:
     try:
         check_rate_limit(request, address, _limiter(config.open_data_requests_per_minute))
     finally:
-        # Without `RateLimit`: a shared cache would show one client what is left to another.
+        # Without `RateLimit` headers: a shared cache would show one client's remaining quota to others.
         request.scope[ANSWER_HEADERS] = _FOR_SCRIPTS
     if not config.open_data:
-        raise NotFound("This region publishes no open data (GOSPABLIK_OPEN_DATA is off)")
+        raise NotFound("Open data are disabled in this region: GOSPABLIK_OPEN_DATA enables them")
 
 
 @lru_cache(maxsize=1)
@@ -77,7 +77,7 @@ def _csv_file(document: str) -> bytes:
 
 @dataclass(frozen=True)
 class _FoundWeek:
-    """A week that has open data, with its stored JSON."""
+    """A published week: its name and its stored JSON."""
 
     name: str
     document: str
@@ -106,7 +106,7 @@ FoundWeek = Annotated[_FoundWeek, Depends(_found_week)]
 
 @router.get("/weeks", responses=_ERRORS | _DECLARED, summary="Weeks with open data")
 async def list_open_data_weeks(service: ServiceDep, response: Response) -> OpenDataWeeks:
-    """Return the weeks that have open data, newest first. No signing in."""
+    """Return the weeks that have open data, newest first. No signing in is required."""
     found = await published_weeks(service.database).list_weeks()
     response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _CACHE_CONTROL})
     return OpenDataWeeks(items=[_summary(Week.parse(row.week), row.published_at) for row in found])
@@ -129,7 +129,9 @@ def _summary(week: Week, published_at: datetime) -> OpenDataWeekSummary:
     summary="Open data of a week as CSV",
 )
 async def export_open_data_week(week: FoundWeek) -> Response:
-    """Return a line for each total and cell; the count of a hidden cell is empty. UTF-8 with a byte order mark."""
+    """Return the week's counts as CSV: a line for each total and cell; the count of a hidden cell is empty. UTF-8
+    with a byte order mark.
+    """
     return await week.as_csv()
 
 
@@ -140,7 +142,7 @@ async def export_open_data_week(week: FoundWeek) -> Response:
     summary="Open data of a week",
 )
 async def get_open_data_week(week: FoundWeek, as_csv: AcceptsCsv) -> Response:
-    """Return counts of the week's published report; none is below `minimum`. No signing in.
+    """Return counts from the week's published report; none is below `minimum`. No signing in is required.
 
     `Accept: text/csv` gives the same as `/open-data/weeks/{week}.csv`.
     """

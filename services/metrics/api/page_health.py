@@ -33,9 +33,10 @@ async def list_page_scores(
     paging: PagingDep,
     response: Response,
 ) -> Page[PageScoreListItem]:
-    """Return the pages that were scored in a week, worst first; pages without a score come last.
+    """Return the pages scored in a week, worst first; pages without a score come last.
 
-    Organisation staff get the pages of their own organisation. A week is scored from Monday, 4 o'clock.
+    Organisation staff get the pages of their own organisation. A week is scored on the following Monday, from
+    4:00.
     """
     rows = await score_queries.list_page_scores(session, filters, caller, paging)
     kept, cursor = paging.page(rows, lambda row: (str(row.sorted_score), row.PageScore.page_id), response)
@@ -58,9 +59,10 @@ async def list_page_weeks(
 async def compare_page_peers(
     session: ReadTransaction, caller: MetricsReader, filters: Annotated[page_peers.PagePeerFilter, Query()]
 ) -> PagePeers:
-    """Return what is usual among pages of similar organisations in one network, in a week: medians and quartiles.
+    """Return medians and quartiles of page figures in a week, by peer group and network.
 
-    Of the pages that the caller may see. With `page_id`: the group of this page, and its rank there.
+    Only pages that the caller may see are compared. With `page_id`: the group of this page, and the page's rank in
+    it.
     """
     return await page_peers.compare_peers(session, filters, caller)
 
@@ -95,8 +97,8 @@ async def get_page_formula(session: ReadTransaction, caller: MetricsReader, form
 async def add_page_formula(
     session: WriteTransaction, caller: FormulaManager, body: PageFormulaIn, once: Once, response: Response
 ) -> PageFormulaOut:
-    """Add a version of the formula, which scores the current week, or the week of `valid_from`, and later ones.
-    Scores of weeks that are over stay as they are. 422 names each wrong field.
+    """Add a version of the formula. It scores the current week, or the week of `valid_from`, and later weeks;
+    existing scores stay. 422 reports each wrong field.
     """
 
     async def work() -> PageFormulaOut:

@@ -1,4 +1,4 @@
-"""Routes of figures of pages by week: lines of charts and tables, also as CSV."""
+"""Routes of page figures by week: values for charts and tables, also as CSV."""
 
 from typing import Annotated
 
@@ -49,7 +49,6 @@ async def _table(
     from_: FirstWeek = None,
     to: LastWeek = None,
 ) -> PageTable:
-    # Read peer groups, figures and names from one snapshot.
     await use_snapshot(session)
     async with statement_timeout(session, "There are too many pages and weeks to count in time: request fewer"):
         return await page_table.compute_page_table(session, caller, filters, by, (from_, to))
@@ -65,10 +64,10 @@ ComputedTable = Annotated[PageTable, Depends(_table)]
     summary="Figures of pages by week and network",
 )
 async def get_page_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response:
-    """Return lights, mean score, engagement and reach of pages by network and week: lines of a chart, or a table.
+    """Return the pages' lights, mean score, engagement and reach by network and week, for a chart or a table.
 
-    `by` groups them further. Each row has the link to its pages. Organisation staff get their own pages.
-    `Accept: text/csv` gives the same as `/metrics/page-table.csv`.
+    `by` adds another grouping. Each row has a link to its pages. Organisation staff get the pages of their own
+    organisation. `Accept: text/csv` gives the same as `/metrics/page-table.csv`.
     """
     return await (export_page_table(table) if as_csv else json_response(table))
 
@@ -80,5 +79,5 @@ async def get_page_table(table: ComputedTable, as_csv: AcceptsCsv) -> Response:
     summary="Figures of pages by week and network as CSV",
 )
 async def export_page_table(table: ComputedTable) -> Response:
-    """Return a line for each row of the table. UTF-8 with a byte order mark."""
+    """Return the table as CSV, one line per row. UTF-8 with a byte order mark."""
     return await csv_response(page_table.csv_rows(table), "pages-table")

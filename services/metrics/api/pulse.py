@@ -25,14 +25,14 @@ PulseDay = Annotated[
 
 @router.get("/pulse", responses=COMMON_ERRORS, summary="The day before: figures and unusual topics")
 async def get_pulse(session: ReadTransaction, caller: MetricsReader, day: PulseDay = None) -> PulseReport:
-    """Return how many appeals were opened, answered and overdue on a day, by channel and against the days before,
-    and about which topics in which municipalities unusually many people wrote.
+    """Return how many appeals were opened, answered and overdue on a day, by channel and compared with earlier
+    days, and the topics with unusually many authors, by municipality.
 
-    Organisation staff get the figures of their own organisation, against its own history.
+    Organisation staff get the figures of their own organisation, compared with its own history.
     """
     now = clock.now()
     found = parse_day(day, now)
-    # Rows that change between two queries would leave topics without the appeals behind them.
+    # From one snapshot: otherwise a topic could be listed without the appeals that it counts.
     await use_snapshot(session)
     async with statement_timeout(session):
         return await compute_pulse(session, found, caller, now)

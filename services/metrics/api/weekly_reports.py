@@ -1,4 +1,6 @@
-"""Routes of the weekly report: published ones, the report of any week in four formats, and the rows behind it."""
+"""Routes of the weekly report: published reports, the report of any week in four formats, and the rows that its
+figures count.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +31,7 @@ router = APIRouter(prefix="/reports", tags=["reports"])
 internal = APIRouter(prefix="/internal/reports", include_in_schema=False)
 
 MAX_CSV_ROWS = 50_000
-# Building and rendering take a core for seconds: more at once would only slow other requests down.
+# Building and rendering a report uses one core for seconds: the limit keeps other requests fast.
 _AT_ONCE = asyncio.Semaphore(2)
 HTML_MEDIA_TYPE, PDF_MEDIA_TYPE = "text/html; charset=utf-8", "application/pdf"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -43,7 +45,7 @@ COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavaila
 async def _week(
     week: Annotated[str, Path(description="ISO week in the region", examples=["2026-W47"])],
 ) -> Week:
-    """Return the week of the path, which must have begun. Raises `Invalid` otherwise."""
+    """Return the week in the path. Raises `Invalid` unless the week has begun."""
     found = requested_week(week, "path/week")
     if found.period.start > clock.now():
         raise Invalid.field("path/week", f"The week {found.name} has not begun")
@@ -92,7 +94,7 @@ def _attachment(week: Week, kind: str, content: bytes, media_type: str) -> Respo
 
 @router.get("/weekly/{week}.json", responses=COMMON_ERRORS, summary="The report of a week as JSON")
 async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> ReportOut:
-    """Return the same as `GET /reports/weekly/{week}`, whatever `Accept` says."""
+    """Return the same as `GET /reports/weekly/{week}`, regardless of `Accept`."""
     return await _report(service, week)
 
 
@@ -104,7 +106,9 @@ async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week
     summary="The published document to the byte",
 )
 async def get_published_document(session: ReadTransaction, caller: ReportReader, week: ReportWeek) -> Response:
-    """Return the document as it was published: the bytes that the digest is of, without texts of appeals."""
+    """Return the published document, exactly the bytes that the digest is computed from, without texts of
+    appeals.
+    """
     document = await publication.read_document(session, week)
     if document is None:
         raise NotFound(f"The report of the week {week.name} is not published")
@@ -118,7 +122,7 @@ async def get_published_document(session: ReadTransaction, caller: ReportReader,
     summary="The report of a week as a page",
 )
 async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
-    """Return the report as one page in Russian, without scripts and other files."""
+    """Return the report as one HTML page in Russian, without scripts or external files."""
     return await _rendered(service, week, html.render, "html", HTML_MEDIA_TYPE)
 
 
@@ -140,9 +144,9 @@ async def get_weekly_report_pdf(service: ServiceDep, caller: ReportReader, week:
     summary="The report of a week as a workbook",
 )
 async def get_weekly_report_xlsx(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
-    """Return the report as a workbook: a sheet for each section, and the rows behind the figures as they are now.
+    """Return the report as an Excel workbook: a sheet for each section, and the counted rows by today's data.
 
-    A sheet has 20,000 rows at most; CSV has them all.
+    A sheet has at most 20,000 rows; the CSV files have all rows.
     """
     report = await _report(service, week)
     async with _AT_ONCE:
@@ -167,10 +171,10 @@ async def get_weekly_report(
     week: ReportWeek,
     accept: Annotated[str, Header(description="JSON, or the media type of another format")] = "",
 ) -> ReportOut | Response:
-    """Return the report of a week: as it was published, or preliminary, computed now.
+    """Return the report of a week: as published or, before publication, computed now.
 
-    A published report never changes; `corrections` lists figures that would be different today. `Accept` may name
-    `text/html`, `application/pdf` or the media type of a workbook first.
+    A published report never changes; `corrections` lists the figures that would differ today. To get another
+    format, put `text/html`, `application/pdf` or the media type of a workbook first in `Accept`.
     """
     wanted = accept.split(",")[0].split(";")[0].strip().lower()
     render = _BY_MEDIA_TYPE.get(wanted)
@@ -186,15 +190,15 @@ async def get_weekly_report(
 async def export_report_rows(
     session: ReadTransaction, caller: ReportReader, week: ReportWeek, population: ReportPopulation
 ) -> Response:
-    """Return every row that the figures of the week count in this population, as they are now, oldest first.
+    """Return every row of a population that the week's figures count, by today's data, oldest first, as CSV.
 
-    UTF-8 with a byte order mark; times of the region. More than 50,000 rows get 422.
+    UTF-8 with a byte order mark; times of the region; 422 above 50,000 rows.
     """
     await use_snapshot(session)
     time = reported_time(week, clock.now())
     names, rows = await report_rows.read_all_rows(session, population, time, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
-        raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: read them page by page")
+        raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: read them in pages, without `.csv`")
     async with _AT_ONCE:
         content = await asyncio.to_thread(row_files.csv_file, names, rows)
     name = f"{week.name}-{population}.csv"
@@ -213,8 +217,7 @@ async def list_report_rows(
     paging: PagingDep,
     response: Response,
 ) -> Page[ReportRow]:
-    """Return the rows of a population that the report of the week counts, as they are now, newest first."""
-    # Read the peer groups of pages and their rows from one snapshot.
+    """Return the rows of a population that the week's figures count, by today's data, newest first."""
     await use_snapshot(session)
     time = reported_time(week, clock.now())
     rows = await report_rows.list_rows(session, population, time, filters, paging)
@@ -226,7 +229,7 @@ async def list_report_rows(
 async def get_weekly_report_pdf_for_service(
     service: ServiceDep, caller: WebhooksService, week: ReportWeek
 ) -> Response:
-    """Return a published report as PDF, for letters."""
+    """Return a published report as PDF, to be sent by e-mail."""
     async with service.database.read() as session:
         if await publication.read_document(session, week) is None:
             raise NotFound(f"The report of the week {week.name} is not published")

@@ -1,8 +1,8 @@
-"""Read what the signs of embellished figures are computed from: one query for each sign.
+"""Read the data for the signs of embellished figures: one query for each sign.
 
-The rows are those of all organisations, because a sign compares an organisation with its peers: the caller of a
-query limits the signs to what the reader may see. Appeals belong to their current organisation and to the period
-in which they were opened.
+The rows are those of all organisations, because a sign compares an organisation with its peers: the calling code
+limits the signs to the organisations that the reader may see. Appeals belong to their current organisation and to
+the period in which they were opened.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from shared.tables.registry import Organisation
 
 
 async def read_gaming_signs(session: AsyncSession, start: datetime, end: datetime) -> list[Sign]:
-    """Return all signs of appeals opened from `start` up to, not including, `end`; of all organisations."""
+    """Return the signs of all organisations over the appeals opened from `start` to `end` (exclusive)."""
     in_time = (await session.execute(last_minute_query(start, end))).all()
     ended = (await session.execute(soon_reopened_query(start, end))).all()
     texts = (await session.execute(identical_answers_query(start, end))).all()
@@ -36,7 +36,9 @@ async def read_gaming_signs(session: AsyncSession, start: datetime, end: datetim
 
 
 def last_minute_query(start: datetime, end: datetime) -> Select[Any]:
-    """Return the query of the answers in time by organisation, and of those in the last minutes."""
+    """Return the SQL query that counts answers in time by organisation, with the appeals answered in the last
+    minutes.
+    """
     left = Appeal.first_response_due_at - Appeal.first_response_at
     return (
         _by_organisation(Appeal.id, Appeal.opened_at, left < LAST_MINUTES)
@@ -47,9 +49,10 @@ def last_minute_query(start: datetime, end: datetime) -> Select[Any]:
 
 
 def soon_reopened_query(start: datetime, end: datetime) -> Select[Any]:
-    """Return the query of the appeals that were answered finally or closed, and of those that were soon reopened.
+    """Return the SQL query that counts finally answered or closed appeals by organisation, with those soon
+    reopened.
 
-    The same appeal counts once, however often it was reopened.
+    An appeal counts once, however often it was reopened.
     """
     entry = TimelineEntry
     answered = and_(entry.kind == "answered", entry.data["reply_kind"].astext == "final")
@@ -87,10 +90,10 @@ def soon_reopened_query(start: datetime, end: datetime) -> Select[Any]:
 
 
 def identical_answers_query(start: datetime, end: datetime) -> Select[Any]:
-    """Return the query of texts that an organisation published as the final answer to several appeals.
+    """Return the SQL query for the texts that an organisation published as the final answer to several appeals.
 
-    Answers to an incident are left out: it is one problem of many. Texts are equal if letter case and spaces do
-    not matter.
+    Answers to incidents are left out: many people reported one problem. Texts are compared without letter case and
+    repeated spaces.
     """
     words = func.lower(func.btrim(func.regexp_replace(Reply.text, r"\s+", " ", "g")))
     answers = (
@@ -136,7 +139,9 @@ def _opened(start: datetime, end: datetime) -> ColumnElement[bool]:
 
 
 def _by_organisation(appeal_id: Any, opened_at: Any, condition: ColumnElement[bool]) -> Select[Any]:
-    """Return the query of rows by organisation, and of the appeals that meet the condition."""
+    """Return the SQL query that counts rows by organisation and collects the ids of the appeals that meet the
+    condition.
+    """
     found = func.array_agg(aggregate_order_by(appeal_id, opened_at, appeal_id)).filter(condition)
     columns: list[Any] = [Organisation.id, Organisation.kind, Organisation.sphere, Organisation.name]
     query = select(*columns, func.count().label("trials"), found.label("appeal_ids"))

@@ -1,6 +1,6 @@
-"""Signs that figures may be embellished: what a person should look at, never a verdict.
+"""Signs that figures may be embellished: reasons for a person to look, not verdicts.
 
-Pure functions; `gaming_queries.py` reads what they take. Docs: docs/moderator/fairness.md.
+Pure functions; `gaming_queries.py` reads their input. Docs: docs/moderator/fairness.md.
 """
 
 from collections import defaultdict
@@ -15,14 +15,14 @@ from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.schemas.embellishment_signs import SignCode
 from shared.russian import in_words, plural
 
-# How close to the deadline an answer is one of the last minutes.
+# An answer this close to the deadline, or closer, is a last-minute answer.
 LAST_MINUTES = timedelta(minutes=15)
-# How soon after its answer or closing an appeal is reopened soon.
+# An appeal reopened within this time after its answer or closing is soon reopened.
 SOON = timedelta(days=3)
-# With fewer appeals than this behind it nothing is a sign.
+# Fewer appeals than this are never a sign.
 MIN_EVIDENCE = 5
-# A share is a sign if it is at least this many times that of the peers and its interval is above theirs. The
-# level of its own interval is high, because a region has thousands of organisations.
+# A share is a sign if it is at least this many times the peers' share and its interval lies above theirs. The
+# confidence level of its interval is high, because a region has thousands of organisations.
 MIN_RATIO, LEVEL = 2.0, 0.999
 
 _PEOPLE = ("человека", "человек", "человек")
@@ -31,7 +31,7 @@ _ANSWERS_IN_TIME = ("ответа в срок", "ответов в срок", "�
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A sign with its figures in Russian, and the appeals behind it."""
+    """A sign with its figures in a Russian sentence, and the appeals it is based on."""
 
     code: SignCode
     organisation_id: UUID
@@ -41,7 +41,7 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Conspicuous:
-    """Of the `trials` appeals of an organisation those that are conspicuous."""
+    """An organisation with `trials` appeals, of which `appeal_ids` are conspicuous."""
 
     organisation_id: UUID
     group: PeerGroup
@@ -51,9 +51,9 @@ class Conspicuous:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedText:
-    """A text that an organisation published as its final answer to several appeals, of so many authors.
+    """A text that an organisation published as the final answer to several appeals, which `authors` people wrote.
 
-    `answers` are all its final answers of the period.
+    `answers` is the number of all its final answers in the period.
     """
 
     organisation_id: UUID
@@ -63,9 +63,7 @@ class RepeatedText:
 
 
 def last_minute_answers(rows: Sequence[Conspicuous]) -> list[Sign]:
-    """Return the organisations whose answers in time come in the last minutes far more often than those of
-    peers.
-    """
+    """Return a sign for each organisation that answers in the last minutes far more often than its peers."""
     last = in_words(LAST_MINUTES)
     return [
         Sign(
@@ -81,7 +79,7 @@ def last_minute_answers(rows: Sequence[Conspicuous]) -> list[Sign]:
 
 
 def soon_reopened(rows: Sequence[Conspicuous]) -> list[Sign]:
-    """Return the organisations whose answered or closed appeals are soon open again far more often than those of
+    """Return a sign for each organisation whose ended appeals are soon reopened far more often than those of its
     peers.
     """
     soon = in_words(SOON)
@@ -99,7 +97,7 @@ def soon_reopened(rows: Sequence[Conspicuous]) -> list[Sign]:
 
 
 def identical_answers(rows: Iterable[RepeatedText]) -> list[Sign]:
-    """Return the texts that were published as the answer to appeals of at least `MIN_EVIDENCE` people."""
+    """Return a sign for each text published as the answer to appeals of at least `MIN_EVIDENCE` people."""
     return [
         Sign(
             SignCode.IDENTICAL_ANSWERS,
@@ -114,7 +112,7 @@ def identical_answers(rows: Iterable[RepeatedText]) -> list[Sign]:
 
 
 def _above_peers(rows: Sequence[Conspicuous]) -> Iterable[tuple[Conspicuous, float]]:
-    """Yield those that are far above their peers, with the share of the peers.
+    """Yield the organisations whose share is far above that of their peers, with the peers' share.
 
     An organisation without peers is compared with all others.
     """

@@ -1,6 +1,7 @@
-"""Peer groups: with which organisations an organisation is compared.
+"""Peer groups: the organisations with which an organisation is compared.
 
-By the kind in the registry; institutions by their sphere too, and within education by words of the name.
+The group follows from the kind in the registry; for institutions also from the sphere, and within education from
+words of the name.
 """
 
 from enum import StrEnum
@@ -53,7 +54,7 @@ _LABELS = {
     PeerGroup.COURTS: "Суды",
     PeerGroup.OTHER: "Другие организации",
 }
-# By how names of spheres begin.
+# By how the name of the sphere begins.
 _SPHERES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     (PeerGroup.HEALTH, ("здравоохранение", "медицина")),
     (PeerGroup.CULTURE, ("культура", "архив")),
@@ -74,7 +75,7 @@ _SPHERES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     ),
 )
 _EDUCATION = ("образование", "дошкольное", "общее образование", "дополнительное", "наука")
-# By how words of names begin. The first group that fits counts: a music school is no school.
+# By how words of the name begin. The first match is used, so a music school is not among the schools.
 _NAMES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     (PeerGroup.KINDERGARTENS, ("детский сад", "детсад", "ясли", "д с ", "мбдоу", "мадоу", "мдоу", "доу ")),
     (
@@ -85,16 +86,16 @@ _NAMES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     (PeerGroup.SCHOOLS, ("школа", "школы", "сош ", "оош ", "лицей", "гимнази", "интернат", "мбоу", "маоу")),
 )
 _HEALTH_NAMES = ("больниц", "поликлиник", "диспансер", "амбулатор", "гбуз", "гауз", "црб ")
-# How the names of education spheres that stand for one group begin.
+# Education spheres that are a group of their own, by how the sphere's name begins.
 _EDUCATION_GROUPS = ((PeerGroup.KINDERGARTENS, "дошкольное"), (PeerGroup.EXTRA_EDUCATION, "дополнительное"))
 
-# How the name of a body that answers for a whole territory begins, and a word that names a small territory.
+# How the name of a body begins that is responsible for a whole territory, and words for small territories.
 _WHOLE_TERRITORY = ("администрация ", "мо ", "муниципальное образование ")
 _SETTLEMENT = ("поселени", "сомон", "сп ", "гп ")
 
 
 def peer_group(kind: str, sphere: str | None, name: str) -> PeerGroup:
-    """Return the peer group of an organisation, by its columns in the registry."""
+    """Return the peer group of an organisation from its columns in the registry."""
     words = f" {fold_name(name)} "
     if kind == OrganisationKind.REGIONAL:
         return PeerGroup.REGIONAL_BODIES

@@ -1,34 +1,36 @@
-"""Shares of small samples, drawn towards the mean of their peers (empirical Bayes, beta-binomial).
+"""Shares of small samples, shrunk towards the mean of their peers (empirical Bayes, beta-binomial).
 
-Each organisation has a true share, which is Beta distributed among its peers; of its trials, so many succeed. The
-beta distribution is given by its mean and its strength (a + b), which says how many trials of one's own weigh as
-much as what the peers say. Docs: docs/moderator/fairness.md.
+The true shares of organisations are beta distributed among peers; successes are binomial, given the share. The
+beta distribution is described by its mean and its strength (a + b): the number of an organisation's own trials
+that weigh as much as the peers' mean. Docs: docs/moderator/fairness.md.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
-# Limits of the strength: with few peers or few trials the estimate may be anything, even infinite.
+# Limits of the strength: with few peers or few trials its estimate is unreliable and may be infinite.
 MIN_STRENGTH, MAX_STRENGTH = 2.0, 200.0
 _MAX_STEPS, _PRECISION = 100, 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What is expected of an organisation before any of its trials is seen: `mean` with the weight `strength`."""
+    """The expected share of an organisation before its trials are known: `mean`, with the weight of `strength`
+    trials.
+    """
 
     mean: float
     strength: float
 
 
 def estimate_prior(counts: Sequence[tuple[int, int]]) -> Prior | None:
-    """Return the prior of peers from their (successes, trials); None if none of them has a trial.
+    """Return the prior of peers from their (successes, trials); None if no peer has a trial.
 
-    The correlation of two trials of one organisation is estimated by moments, with weights that are repeated until
-    they fit it: Kleinman (1973), "Proportions with extraneous variance", JASA 68, 46-54. The strength is
-    `(1 - correlation) / correlation`, kept within `MIN_STRENGTH` and `MAX_STRENGTH`. Peers that differ by no more
-    than chance explains get the upper limit.
+    The correlation of two trials of one organisation is estimated by moments, with weights that are recomputed
+    until they converge: Kleinman (1973), "Proportions with extraneous variance", JASA 68, 46-54. The strength is
+    `(1 - correlation) / correlation`, limited to `MIN_STRENGTH` … `MAX_STRENGTH`. Peers that differ only by chance
+    get the upper limit.
     """
     seen = [(successes / trials, trials) for successes, trials in counts if trials]
     if not seen:
@@ -45,7 +47,7 @@ def estimate_prior(counts: Sequence[tuple[int, int]]) -> Prior | None:
 
 
 def _moments(seen: Sequence[tuple[float, int]], correlation: float) -> tuple[float, float]:
-    """Return the weighted mean of the shares, and their correlation by moments for these weights."""
+    """Return the weighted mean of the shares, and their correlation by the method of moments for these weights."""
     weighted = [(share, trials, trials / (1 + correlation * (trials - 1))) for share, trials in seen]
     total = fsum(weight for _, _, weight in weighted)
     mean = fsum(weight * share for share, _, weight in weighted) / total
@@ -53,12 +55,12 @@ def _moments(seen: Sequence[tuple[float, int]], correlation: float) -> tuple[flo
     by_chance = fsum(weight / trials * (1 - weight / total) for _, trials, weight in weighted)
     variance = mean * (1 - mean)
     among_peers = fsum(weight * (1 - weight / total) for _, _, weight in weighted) - by_chance
-    # One organisation, one trial each, or all shares 0 or 1: nothing says how the peers differ.
+    # With one organisation, one trial each, or only shares 0 or 1, the data does not show how peers differ.
     if variance <= 0 or among_peers <= 0:
         return mean, 0.0
     return mean, (spread / variance - by_chance) / among_peers
 
 
 def shrunk_share(successes: int, trials: int, prior: Prior) -> float:
-    """Return the share drawn towards the mean of the peers: the mean of the posterior distribution."""
+    """Return the share shrunk towards the peers' mean: the mean of the posterior distribution."""
     return (successes + prior.strength * prior.mean) / (trials + prior.strength)

@@ -1,4 +1,4 @@
-"""Russian texts of shares and numbers: «97 %», «6,2»."""
+"""Shares and numbers as Russian text: «97 %», «6,2»."""
 
 from shared.russian import plural
 
@@ -7,14 +7,14 @@ _ORGANISATIONS = ("организация", "организации", "орга�
 
 
 def percent(share: float) -> str:
-    """Return a share in per cent, with one decimal below 10 % and above 90 %."""
+    """Return a share as a percentage, with one decimal below 10 % and above 90 %."""
     value = share * 100
     whole = 10 <= value <= 90 or value in {0.0, 100.0}
     return f"{value:.{0 if whole else 1}f}\u00a0%".replace(".", ",").replace(",0\u00a0", "\u00a0")
 
 
 def decimal(number: float) -> str:
-    """Return a number with one decimal, or none if that is zero."""
+    """Return a number with one decimal, or without decimals if the decimal is zero."""
     return f"{number:.1f}".removesuffix(".0").replace(".", ",")
 
 

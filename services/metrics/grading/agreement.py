@@ -1,4 +1,4 @@
-"""Agreement of two graders by criterion: Cohen's κ over the answers that two people graded."""
+"""Agreement of graders by criterion: Cohen's κ over the answers that two people graded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from services.metrics.settings import MetricsSettings
 from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingSample
 
 SCORES = (0, 1, 2)
-# With less expected disagreement, of the largest possible, κ says how rare other scores are, not how people agree.
+# Below this share of the largest possible disagreement, κ shows how rare other scores are, not how far people
+# agree.
 MIN_EXPECTED = 0.1
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
 Pair = tuple[int, int]
@@ -26,7 +27,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Kappa:
-    """Cohen's κ, the lower limit of its 95 % interval, and the disagreement that chance lets expect, 0 to 1."""
+    """Cohen's κ, the lower limit of its 95 % interval, and the disagreement expected by chance, 0 to 1."""
 
     value: float
     low: float
@@ -34,13 +35,13 @@ class Kappa:
 
 
 def kappa(pairs: Sequence[Pair], *, weighted: bool) -> Kappa | None:
-    """Return Cohen's κ of two graders, from their scores 0, 1 or 2 of the same answers.
+    """Return Cohen's κ of two graders from their pairs of scores 0, 1 or 2; None if κ is undefined.
 
     κ = 1 − Σ wᵢⱼ·Oᵢⱼ / Σ wᵢⱼ·Eᵢⱼ, where O are the shares of pairs and E the products of the graders' marginal
-    shares. The weights of disagreement are 1, or linear: |i − j| / 2. None where it is undefined: without pairs,
-    or if no disagreement could be expected, because both graders gave one and the same score to all (Cohen 1960,
-    1968). The limit is κ − 1.96 standard errors for large samples (Fleiss, Cohen, Everitt 1969, Psychological
-    Bulletin 72, 323-327), with the weights of disagreement in place of those of agreement.
+    shares. The weights of disagreement are 1, or linear: |i − j| / 2. κ is undefined without pairs, or if no
+    disagreement is expected because both graders gave one and the same score to all answers (Cohen 1960, 1968).
+    The limit is κ − 1.96 standard errors for large samples (Fleiss, Cohen, Everitt 1969, Psychological Bulletin
+    72, 323-327), with weights of disagreement instead of agreement.
     """
     if not pairs:
         return None
@@ -65,7 +66,7 @@ async def compute_grader_agreement(
 ) -> Sequence[CriterionAgreement]:
     """Return the agreement by criterion over the answers published in a period, in the order of the rubric.
 
-    The grades as people gave them count, also where an objection was upheld later.
+    The original grades count, even if an objection was upheld later.
     """
     first, second = aliased(GradingGrade), aliased(GradingGrade)
     rows = (
@@ -98,7 +99,7 @@ async def compute_grader_agreement(
 
 
 def agreement_of(criterion: Criterion, pairs: Sequence[Pair], config: MetricsSettings) -> CriterionAgreement:
-    """Return how far two graders agree on a criterion, from their scores of the same answers."""
+    """Return how far two graders agree on a criterion; `pairs` are their scores of the same answers."""
     plain, weighted = kappa(pairs, weighted=False), kappa(pairs, weighted=True)
     trusted = None
     if weighted is not None and weighted.expected >= MIN_EXPECTED and len(pairs) >= config.grading_minimum_pairs:

@@ -1,4 +1,4 @@
-"""The texts of answers that people grade: what the citizen asked and what was answered, always masked."""
+"""The texts that graders read: the citizen's question and the answer, always masked."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from shared.tables.metrics_grading import GradingItem
 
 @dataclass(frozen=True)
 class AnswerTexts:
-    """Question and answer of an item, masked. `is_erased`: the citizen's data was erased, and both are empty."""
+    """The masked texts of an item. `is_erased`: the citizen's data was erased, and the texts are empty."""
 
     appeal_id: UUID
     topic: str | None
@@ -30,7 +30,7 @@ class AnswerTexts:
 
 
 async def answer_texts(session: AsyncSession, item_ids: Sequence[UUID]) -> Mapping[UUID, AnswerTexts]:
-    """Return the texts of these items, as they stood when the sample was drawn."""
+    """Return the texts of these items by id: the answer as it was when the sample was drawn."""
     rows = (
         await session.execute(
             select(
@@ -54,7 +54,7 @@ async def answer_texts(session: AsyncSession, item_ids: Sequence[UUID]) -> Mappi
 
 
 def _texts(row: Any, question: Sequence[str] | None) -> AnswerTexts:
-    # An appeal from another system has no messages.
+    # An appeal that came from another system has no messages.
     asked = question or [row.appeal_text]
     answer = row.text if row.sampled_text is None else row.sampled_text
     return AnswerTexts(
@@ -68,9 +68,9 @@ def _texts(row: Any, question: Sequence[str] | None) -> AnswerTexts:
 
 
 def _sampled_text() -> ScalarSelect[str | None]:
-    """Return the subquery of the text before the first edit or withdrawal after the draw; null: nothing changed.
+    """Return the SQL subquery for the text before the first change after the draw; null if there is none.
 
-    Changes are counted, since the clocks of services differ.
+    Changes are counted instead of comparing times, since the clocks of services differ.
     """
     numbered = (
         select(
@@ -91,7 +91,7 @@ def _sampled_text() -> ScalarSelect[str | None]:
 
 
 async def _questions(session: AsyncSession, reply_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[str]]:
-    """Return for each reply what the citizen had written in its appeal until then, oldest first."""
+    """Return, for each reply, the citizen's messages in its appeal up to its publication, oldest first."""
     rows = await session.execute(
         select(Reply.id, Message.text)
         .join(AppealMessage, AppealMessage.appeal_id == Reply.appeal_id)

@@ -1,4 +1,4 @@
-"""Who took part in an answer: nobody judges their own words."""
+"""Who took part in an answer: people must not grade their own words."""
 
 from sqlalchemy import ColumnElement, exists, or_
 
@@ -6,9 +6,10 @@ from shared.tables.appeals_replies import Reply, ReplyChange, ReplyVersion
 
 
 def took_part(actor: str) -> ColumnElement[bool]:
-    """Return the condition that a person wrote the reply or a version of it, approved it, or asked to change it.
+    """Return the SQL condition that a person wrote the reply or a version of it, approved it, or requested its
+    change.
 
-    For queries that select from `Reply`. It is never null.
+    For queries that select from `Reply`. The condition is never null.
     """
     return or_(
         Reply.author == actor,

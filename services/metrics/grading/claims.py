@@ -1,6 +1,7 @@
-"""Claims: which answers a person has taken to grade, so that no more people take one than should grade it.
+"""Claims: which answers a person has taken to grade, so that an answer gets no more graders than wanted.
 
-A claim ends with its grade, or at `claimed_until` by the database's clock; then another person may have it.
+A claim ends with its grade, or at `claimed_until` by the database's clock; then another person can claim the
+answer.
 """
 
 from collections.abc import Sequence
@@ -24,26 +25,27 @@ from shared.ids import new_id
 from shared.tables.appeals_replies import Reply
 from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingSample
 
-# How many answers a person may have at a time.
+# How many claimed answers a person may have at once.
 MAX_CLAIMS = 20
 
 
 @dataclass(frozen=True)
 class NewClaims:
-    """The items that a person has taken, and until when."""
+    """The items that a person has just claimed, and when the claims end."""
 
     item_ids: Sequence[UUID]
     claimed_until: datetime | None
 
 
 async def claim_items(session: WriteSession, caller: Caller, count: int, hours: int) -> NewClaims:
-    """Take up to `count` answers for the caller, of the newest sample first.
+    """Claim up to `count` answers for the caller, from the newest sample first.
 
-    Nobody gets an item twice, nor an answer that they wrote, edited or approved. Raises `Forbidden` for an API
-    client, and `Conflict` while the caller has `MAX_CLAIMS` answers. Those whose citizen was erased do not count.
+    Nobody gets an item twice, or an answer that they wrote, edited or approved. Raises `Forbidden` for an API
+    client, and `Conflict` while the caller has `MAX_CLAIMS` answers. Answers to citizens whose data was erased are
+    not counted.
     """
     await require_person(session, caller)
-    # Two requests of one person at the same time would both count before either takes.
+    # Serialise the claims of a person: two concurrent requests would both count before either one claims.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"claims:{caller.actor}", 0))))
     now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     held = (
@@ -55,9 +57,10 @@ async def claim_items(session: WriteSession, caller: Caller, count: int, hours: 
     )
     free = MAX_CLAIMS - (await session.scalar(held) or 0)
     if free <= 0:
-        raise Conflict(f"Grade the {MAX_CLAIMS} answers that you have first")
+        raise Conflict(f"You have {MAX_CLAIMS} answers to grade: grade some of them before you take more")
     locked = list(await session.scalars(open_items_query(caller, now, min(count, free))))
-    # Another process may have taken an item between that query's snapshot and its lock: read again, locked.
+    # Another transaction may have claimed an item between the query's snapshot and its lock: read the claims
+    # again.
     grades = (
         await session.scalars(select(GradingGrade).where(GradingGrade.item_id.in_([i.id for i in locked])))
     ).all()
@@ -71,7 +74,9 @@ async def claim_items(session: WriteSession, caller: Caller, count: int, hours: 
 
 
 def open_items_query(caller: Caller, now: datetime, count: int) -> Select[GradingItem]:
-    """Return the query that locks items that the caller may take; those locked by others are skipped."""
+    """Return the SQL query that locks the items that the caller may claim; items locked by other transactions are
+    skipped.
+    """
     of_item = GradingGrade.item_id == GradingItem.id
     taken = select(func.count()).where(of_item, _is_taken(now)).correlate(GradingItem).scalar_subquery()
     mine = exists().where(of_item, GradingGrade.grader == caller.actor, _is_taken(now)).correlate(GradingItem)
@@ -109,12 +114,12 @@ def _claim(
     now: datetime,
     until: datetime,
 ) -> bool:
-    """Take the locked item for the caller; return whether that was possible."""
+    """Claim the locked item for the caller; return False if the item is no longer available."""
     taken = [grade for grade in grades if grade.scores is not None or grade.claimed_until > now]
     if len(taken) >= item.graders_wanted or any(grade.grader == caller.actor for grade in taken):
         return False
     expired = [grade for grade in grades if grade not in taken]
-    # The caller's own expired claim first: they have at most one row of an item.
+    # The caller's own expired claim is reused first: a person has at most one row per item.
     expired.sort(key=lambda grade: grade.grader != caller.actor)
     if expired:
         expired[0].grader, expired[0].claimed_until = caller.actor, until
@@ -129,9 +134,10 @@ def _claim(
 
 
 async def list_assignments(session: AsyncSession, caller: Caller) -> Assignments:
-    """Return the answers that the caller has taken and not graded, with the rubrics by which.
+    """Return the answers that the caller has claimed and not graded, with the rubrics for grading them.
 
-    It contains no organisation, no address in the network, and no grade: graders judge the words alone.
+    The organisation, the address in the network and existing grades are not included: graders judge only the
+    words.
     """
     rows = (
         await session.execute(

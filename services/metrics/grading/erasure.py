@@ -1,4 +1,6 @@
-"""Erase what people wrote about answers to a citizen: comments, grounds and reasons may quote the citizen."""
+"""Erase the texts that people wrote about answers to a citizen: comments, grounds and reasons may quote the
+citizen.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,11 +18,11 @@ from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingObje
 
 
 async def erase_grades(session: WriteSession, appeal_ids: Sequence[UUID]) -> int:
-    """Empty the texts about answers to these appeals; return how many there are. Scores stay. Idempotent.
+    """Erase the texts about answers in these appeals; return the number of these answers. Scores stay. Idempotent.
 
-    An answer that waits for a second grade is complete with the first: nobody can grade it any more.
-    The replies are erased already: a grade or an objection locks the item, as here, and reads the reply
-    afterwards, so no text comes back.
+    An answer that awaits a second grade is completed with the first one, since nobody can grade it any more. The
+    replies are erased before: a grade or an objection also locks the item and then reads the reply, so no new text
+    can be stored.
     """
     of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
     items = (

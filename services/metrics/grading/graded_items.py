@@ -1,4 +1,4 @@
-"""Graded answers, as the centre and their own organisation see them: after all grades, without graders."""
+"""Graded answers, as the centre and their organisation see them: after all grades, without the graders."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from shared.tables.registry import Organisation
 
 
 class GradedItemFilter(ListFilter):
-    """Which graded answers to list."""
+    """Filters of the list of graded answers."""
 
     organisation_id: UUID | None = Field(default=None, description="The organisation that answered")
 
@@ -50,7 +50,7 @@ def _select_graded(caller: Caller) -> Select[GradingItem, UUID, str, str, int, s
 def graded_items_query(
     caller: Caller, period: Period, wanted: GradedItemFilter, paging: Paging
 ) -> Select[GradingItem, UUID, str, str, int, str]:
-    """Return the query of the graded answers published in a period, newest first, one more than the page takes."""
+    """Return the SQL query for the graded answers published in a period, newest first, one more than a page."""
     query = (
         _select_graded(caller)
         .where(GradingItem.published_at >= period.start, GradingItem.published_at < period.end)
@@ -71,7 +71,7 @@ async def list_graded_items(
 
 
 def graded_item_out(row: Row[GradingItem, UUID, str, str, int, str]) -> GradedItem:
-    """Return a row of `list_graded_items` as the API shows it."""
+    """Return a row of `list_graded_items` as its API model."""
     item: GradingItem = row.GradingItem
     names = ("id", "reply_id", "kind", "published_at", "graded_at", "scores")
     return GradedItem(
@@ -89,7 +89,7 @@ async def get_graded_item(
 ) -> GradedItemDetails:
     """Return a graded answer with its texts, grades and objection.
 
-    Raises `NotFound` for an answer out of the caller's scope or without all grades.
+    Raises `NotFound` for an answer outside the caller's scope or without all its grades.
     """
     row = (await session.execute(_select_graded(caller).where(GradingItem.id == item_id))).one_or_none()
     if row is None:

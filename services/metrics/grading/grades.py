@@ -1,4 +1,4 @@
-"""Grades: what people think of an answer. One is given once and never changed; an objection adds a decision."""
+"""Grades: people's scores of an answer. A grade never changes; an upheld objection adds other scores."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -19,18 +19,19 @@ from shared.tables.registry import Person
 
 
 async def grade_item(session: WriteSession, caller: Caller, item_id: UUID, given: GradeIn) -> GradeOut:
-    """Store the caller's grade of an item that they have taken; the last one completes the item.
+    """Store the caller's grade of an item that they have claimed; the last grade completes the item.
 
-    An expired claim is good until somebody else has it. Raises `NotFound`, `Invalid` naming the criterion,
-    and `Conflict` if the caller has not taken the item, has graded it, or the citizen's data was erased.
+    An expired claim is valid until another person claims the item. Raises `NotFound`, `Invalid` for a wrong
+    criterion, and `Conflict` if the caller has not claimed the item, has graded it, or the citizen's data was
+    erased.
     """
     item = await lock_item(session, item_id)
     grades = await grades_of(session, item_id)
     grade = next((one for one in grades if one.grader == caller.actor), None)
     if grade is None:
-        raise Conflict("You have not taken this answer to grade, or somebody else has it now")
+        raise Conflict("This answer is not assigned to you, or your claim expired and another person took the answer")
     if grade.scores is not None:
-        raise Conflict("You have graded this answer already")
+        raise Conflict("You have already graded this answer")
     check_scores(given.scores, await rubric_of(session, item), item.kind)
     await require_texts(session, item)
     grade.scores, grade.comment, grade.graded_at = dict(given.scores), given.comment, clock.now()
@@ -42,12 +43,12 @@ async def grade_item(session: WriteSession, caller: Caller, item_id: UUID, given
 
 
 def mean_scores(scores: Sequence[Mapping[str, int]]) -> dict[str, float]:
-    """Return the mean of all grades by criterion."""
+    """Return the mean score of each criterion over all grades."""
     return {code: sum(one[code] for one in scores) / len(scores) for code in scores[0]}
 
 
 async def lock_item(session: WriteSession, item_id: UUID) -> GradingItem:
-    """Return the item, locked: grades, objections and erasures of an item take turns.
+    """Return the item, locked, so that grades, objections and erasures of an item are serialised.
 
     Raises `NotFound` for an unknown id.
     """
@@ -58,13 +59,13 @@ async def lock_item(session: WriteSession, item_id: UUID) -> GradingItem:
 
 
 async def require_person(session: AsyncSession, caller: Caller) -> None:
-    """Raise `Forbidden` for an API client: answers are judged by people."""
+    """Raise `Forbidden` for an API client: only people grade answers."""
     if await session.scalar(select(Person.id).where(Person.id == UUID(caller.subject))) is None:
-        raise Forbidden("Only people judge answers")
+        raise Forbidden("Only people can grade answers: sign in with a person's account")
 
 
 async def grades_of(session: AsyncSession, item_id: UUID) -> Sequence[GradingGrade]:
-    """Return the grades of an item that were claimed or given, in order."""
+    """Return the claims and grades of an item, by number."""
     query = select(GradingGrade).where(GradingGrade.item_id == item_id).order_by(GradingGrade.number)
     return (await session.scalars(query)).all()
 
@@ -77,14 +78,14 @@ async def rubric_of(session: AsyncSession, item: GradingItem) -> RubricOut:
 
 
 async def require_texts(session: WriteSession, item: GradingItem) -> None:
-    """Raise `Conflict` if the citizen's data was erased: nothing may be written about it any more.
+    """Raise `Conflict` if the citizen's data was erased: no more texts about the answer may be stored.
 
-    Read after the item was locked, so that no text is stored behind an erasure of the item's texts.
+    The caller has to lock the item first; otherwise an erasure could run between this check and the new text.
     """
     if not await session.scalar(select(Reply.text != "").where(Reply.id == item.reply_id)):
-        raise Conflict("The personal data of the citizen was erased: the answer cannot be judged any more")
+        raise Conflict("The personal data of the citizen was erased: the answer cannot be graded any more")
 
 
 def masked(text: str | None) -> str | None:
-    """Return a text that people wrote about an answer with personal data masked; empty after an erasure: None."""
+    """Return a text about an answer with personal data masked; None if it is empty, as after an erasure."""
     return mask(text) if text else None

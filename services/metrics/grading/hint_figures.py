@@ -1,7 +1,7 @@
-"""Automatic hints compared with people: how often a hint on an answer finds the fault that people found.
+"""Automatic hints compared with graders: how often a hint on an answer finds a fault that graders found.
 
-The hints are those of the checks when the reply was submitted, as they are stored with it; replies that staff
-wrote in the network were not checked. The rubric says which hints should find a fault of which criterion.
+The hints are those stored with the reply at its submission; replies that staff wrote in the network were not
+checked. The rubric says which hints should find a fault in which criterion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ from services.metrics.settings import MetricsSettings
 from shared.tables.appeals_replies import ReplyChange, ReplyVersion
 from shared.tables.metrics_grading import GradingItem, GradingSample
 
-# A score up to this is a fault: people saw the criterion met in part at best.
+# A score up to this is a fault: graders saw the criterion met at most in part.
 FAULT = 1.0
-# A hint that is wrong more often than right must not be trusted.
+# A hint is trusted only if it is right more often than wrong.
 _TRUSTED_PRECISION = 0.5
-# Scores of an answer by criterion, and the codes of its hints.
+# The scores of an answer by criterion, and the codes of its hints.
 CheckedAnswer = tuple[Mapping[str, float], frozenset[str]]
 
 
@@ -56,7 +56,7 @@ async def compute_hint_figures(
 
 
 def figures_of_hint(code: str, criterion: str, answers: Sequence[CheckedAnswer], minimum: int) -> HintFigures:
-    """Return how a hint compares with people's scores of a criterion, over the answers that it was asked of."""
+    """Return how a hint compares with graders' scores of a criterion, over the answers with a score for it."""
     found = [(code in hints, scores[criterion] <= FAULT) for scores, hints in answers if criterion in scores]
     flagged, faulty = sum(one for one, _ in found), sum(other for _, other in found)
     both = sum(one and other for one, other in found)
@@ -86,10 +86,10 @@ def _share(part: int, whole: int) -> HintShare:
 
 
 def _hints_of_submission() -> ScalarSelect[Any]:
-    """Return the subquery of the hints of the version that was published first; null: nobody checked it.
+    """Return the SQL subquery for the hints of the version published first; null if it was not checked.
 
-    An edit stores its text as a further version, and before it the former text if that had none: they have one
-    time of saving.
+    An edit stores its text as a new version, and before it the former text if no version had it; both have the
+    same `saved_at` and are left out.
     """
     edit = aliased(ReplyVersion)
     stored_by_edit = (
@@ -116,7 +116,7 @@ def _hints_of_submission() -> ScalarSelect[Any]:
 
 
 def _hints_of_edit() -> ScalarSelect[Any]:
-    """Return the subquery of the hints of the last edit that had been applied when the sample was drawn."""
+    """Return the SQL subquery for the hints of the last edit applied before the sample was drawn."""
     numbered = (
         select(
             ReplyChange.hints,

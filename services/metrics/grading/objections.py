@@ -1,6 +1,6 @@
-"""Objections: an organisation disagrees with the grades of its answer, and another person of the centre decides.
+"""Objections: an organisation disagrees with the grades of its answer, and a person of the centre decides.
 
-The grades stay as they are; an upheld objection keeps the former scores beside those that count now.
+The grades stay unchanged; an upheld objection keeps the former scores beside the new ones.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ async def object_to_grades(
 ) -> ObjectionOut:
     """Store the objection of the caller's organisation to the grades of its answer.
 
-    Raises `NotFound` for an answer of another organisation or without all grades, and `Conflict` for a second
-    objection, after `days`, or if the citizen's data was erased.
+    Raises `NotFound` for an answer outside the caller's scope or without all its grades, and `Conflict` for a
+    second objection, after `days`, or if the citizen's data was erased.
     """
     visible = select(GradingItem.id).where(
         GradingItem.id == item_id, GradingItem.graded_at.is_not(None), caller.scope(GradingItem.organisation_id)
@@ -41,9 +41,9 @@ async def object_to_grades(
         raise NotFound("No such graded answer")
     item = await lock_item(session, item_id)
     if await objection_of(session, item_id) is not None:
-        raise Conflict("There is an objection to these grades already")
+        raise Conflict("The organisation has already objected to these grades")
     if item.graded_at is None or clock.now() > item.graded_at + timedelta(days=days):
-        raise Conflict(f"Objections are possible for {days} days after an answer was graded")
+        raise Conflict(f"It is too late to object: objections are possible for {days} days after the answer was graded")
     await require_texts(session, item)
     objection = GradingObjection(
         id=new_id(),
@@ -62,7 +62,9 @@ async def object_to_grades(
 async def uphold(
     session: WriteSession, caller: Caller, objection_id: UUID, given: UpholdIn, version: int | None
 ) -> ObjectionOut:
-    """Let other scores count instead of the grades. Raises as `reject`, and `Invalid` naming the criterion."""
+    """Uphold the objection: the given scores replace the grades' scores. Raises as `reject`, and `Invalid` for a
+    wrong criterion.
+    """
     objection, item = await _lock_open(session, caller, objection_id, version)
     check_scores(given.scores, await rubric_of(session, item), item.kind)
     objection.scores = item.scores = {code: float(score) for code, score in given.scores.items()}
@@ -72,9 +74,9 @@ async def uphold(
 async def reject(
     session: WriteSession, caller: Caller, objection_id: UUID, given: RejectIn, version: int | None
 ) -> ObjectionOut:
-    """Leave the grades as they are.
+    """Reject the objection: the scores stay.
 
-    Raises `NotFound`, `PreconditionFailed`, `Conflict` unless the objection is open or if the citizen's data was
+    Raises `NotFound`, `PreconditionFailed`, `Conflict` if the objection is not open or the citizen's data was
     erased, and `Forbidden` for an API client and for a person who graded, wrote, edited or approved the answer.
     """
     objection, _ = await _lock_open(session, caller, objection_id, version)
@@ -82,7 +84,9 @@ async def reject(
 
 
 async def list_open(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[Row[GradingObjection, str]]:
-    """Return the open objections in the caller's scope with the name of the organisation, oldest first."""
+    """Return the open objections in the caller's scope with the organisation's name, oldest first, one more than a
+    page.
+    """
     query = (
         select(GradingObjection, Organisation.name)
         .join(Organisation, Organisation.id == GradingObjection.organisation_id)
@@ -96,14 +100,14 @@ async def list_open(session: AsyncSession, caller: Caller, paging: Paging) -> Se
 
 
 async def objection_of(session: AsyncSession, item_id: UUID) -> GradingObjection | None:
-    """Return the objection to the grades of an item."""
+    """Return the objection to the grades of an item; None if there is none."""
     query = select(GradingObjection).where(GradingObjection.item_id == item_id)
     found: GradingObjection | None = await session.scalar(query)
     return found
 
 
 def objection_out(objection: GradingObjection, organisation: str) -> ObjectionOut:
-    """Return the objection as the API shows it, without the people who graded, objected and decided."""
+    """Return the objection as its API model, without the people who graded, objected and decided."""
     names = ("id", "item_id", "version", "status", "former_scores", "scores", "created_at", "decided_at")
     return ObjectionOut(
         **{name: getattr(objection, name) for name in names},
@@ -123,12 +127,12 @@ async def _lock_open(
     item = await lock_item(session, found.item_id)
     await session.refresh(found)
     if found.status != "open":
-        raise Conflict(f"The objection is decided: it was {found.status}")
+        raise Conflict(f"The objection has already been decided: it was {found.status}")
     check_version(found.version, version)
     if any(grade.grader == caller.actor for grade in await grades_of(session, item.id)):
-        raise Forbidden("You graded the answer: another person must decide about an objection to it")
+        raise Forbidden("You graded the answer: another person must decide the objection")
     if await session.scalar(select(Reply.id).where(Reply.id == item.reply_id, took_part(caller.actor))):
-        raise Forbidden("You wrote, edited or approved the answer: another person must decide about its grades")
+        raise Forbidden("You wrote, edited or approved the answer: another person must decide the objection")
     await require_texts(session, item)
     return found, item
 

@@ -1,7 +1,7 @@
-"""Quality of answers by people's scores: means by criterion and axis, weighted by strata.
+"""Quality of answers by graders' scores: means by criterion and axis, weighted by strata.
 
-A stratum is an organisation in a week. Small ones are sampled more densely, so an item weighs as many answers as
-it stands for: the answers of its stratum divided by its graded items there. Docs: docs/moderator/grading.md.
+A stratum is the answers of one organisation in one week. Small strata are sampled more densely, so each graded
+answer is weighted: the answers of its stratum divided by the graded ones. Docs: docs/moderator/grading.md.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ _HIGHEST = 2.0
 
 @dataclass(frozen=True)
 class ScoredItem:
-    """The scores of an answer by criterion, and how many answers it stands for."""
+    """The scores of an answer by criterion; `weight` is the number of answers that it represents."""
 
     organisation_id: UUID
     organisation: str
@@ -46,7 +46,7 @@ class ScoredItem:
 
 @dataclass(frozen=True)
 class _Definitions:
-    """What means are computed of, and how they are shown."""
+    """The criteria of the means, which criteria are trusted, and the minimum of answers."""
 
     criteria: Sequence[Criterion]
     trusted: Mapping[str, bool | None]
@@ -62,11 +62,11 @@ async def compute_quality(
     agreement: Sequence[CriterionAgreement],
     minimum: int,
 ) -> tuple[QualityFigures, Sequence[QualityGroup]]:
-    """Return totals and groups of the graded answers published in a period.
+    """Return the total and the groups of the graded answers published in a period.
 
-    `scope` restricts them by `GradingItem.organisation_id`: `caller.scope(…)`, or `true()` for the region. Trust
-    in a criterion is that of the whole region: `agreement` of the same period. A mean of fewer answers than
-    `minimum` is null.
+    `scope` restricts the answers by `GradingItem.organisation_id`: `caller.scope(…)`, or `true()` for the region.
+    `agreement` of the same period, for the whole region, says which criteria are trusted. A mean of fewer answers
+    than `minimum` is null.
     """
     items, rubrics = await _scored_items(session, period, scope)
     definitions = _Definitions(
@@ -83,11 +83,11 @@ async def compute_quality(
 
 
 def mean_score(scores: Sequence[tuple[float, float]], minimum: int) -> MeanScore:
-    """Return the weighted mean of scores, given with their weights; null for fewer than `minimum`.
+    """Return the mean of (weight, score) pairs with its interval; null values for fewer pairs than `minimum`.
 
-    The interval is Wilson's of half the mean: a score of 0 to 2 varies at most as much as two yes-or-no answers
-    together, so it is rather too wide than too narrow, and never of width zero. Unequal weights lower the sample
-    size to (Σw)² / Σw² (Kish).
+    The interval is Wilson's for half the mean: a score of 0 to 2 varies at most as much as two yes-or-no answers
+    together, so the interval is too wide rather than too narrow, and never of width zero. With unequal weights the
+    sample size is (Σw)² / Σw² (Kish).
     """
     if len(scores) < minimum or not scores:
         return MeanScore(n=len(scores), mean=None, low=None, high=None, withheld="too_few")
@@ -108,7 +108,7 @@ async def _scored_items(
         GradingItem.published_at >= period.start,
         GradingItem.published_at < period.end,
     )
-    # A period that cuts a week has a part of a stratum only: the weight is that of the whole.
+    # The period may contain only a part of a week, but the weight comes from the whole stratum.
     of_stratum = aliased(GradingItem)
     strata = (
         select(of_stratum.sample_id, of_stratum.organisation_id, func.count().label("graded"))

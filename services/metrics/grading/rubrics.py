@@ -1,4 +1,4 @@
-"""The versions of the rubric: criteria by which people judge answers."""
+"""The versions of the rubric: the criteria for grading answers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
@@ -24,7 +24,7 @@ async def list_rubrics(session: AsyncSession) -> Sequence[RubricOut]:
 
 
 async def load_rubrics(session: AsyncSession, ids: Collection[UUID]) -> Mapping[UUID, RubricOut]:
-    """Return these rubrics by id."""
+    """Return the rubrics with these ids, by id."""
     if not ids:
         return {}
     rows = await session.scalars(select(GradingRubric).where(GradingRubric.id.in_(ids)))
@@ -32,13 +32,13 @@ async def load_rubrics(session: AsyncSession, ids: Collection[UUID]) -> Mapping[
 
 
 async def newest_rubric(session: AsyncSession) -> GradingRubric:
-    """Return the rubric by which new samples are graded."""
+    """Return the newest rubric, by which new samples are graded."""
     return (await session.scalars(select(GradingRubric).order_by(GradingRubric.version.desc()).limit(1))).one()
 
 
 async def add_rubric(session: WriteSession, caller: Caller, new: RubricIn) -> RubricOut:
-    """Store the next version of the rubric; samples that exist keep theirs."""
-    # Two at a time would get the same version.
+    """Store the next version of the rubric; existing samples keep their version."""
+    # Serialised: two concurrent transactions would use the same version.
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     row = GradingRubric(
         id=new_id(),
@@ -53,18 +53,20 @@ async def add_rubric(session: WriteSession, caller: Caller, new: RubricIn) -> Ru
 
 
 def rubric_out(row: GradingRubric) -> RubricOut:
-    """Return the rubric as the API shows it."""
+    """Return the rubric as its API model."""
     criteria = [Criterion.model_validate(criterion) for criterion in row.criteria]
     return RubricOut(id=row.id, version=row.version, criteria=criteria, created_at=row.created_at)
 
 
 def asked_criteria(rubric: RubricOut, kind: str) -> Sequence[Criterion]:
-    """Return the criteria that people grade in replies of this kind."""
+    """Return the criteria to grade in replies of this kind."""
     return [criterion for criterion in rubric.criteria if criterion.graded and kind in criterion.kinds]
 
 
 async def graded_criteria(session: AsyncSession, ids: Collection[UUID]) -> Sequence[Criterion]:
-    """Return the criteria that people grade by these rubrics, or else the newest; each in its last version."""
+    """Return the graded criteria of these rubrics, or of the newest if none is given; each criterion in its last
+    version.
+    """
     found = (await load_rubrics(session, ids)).values() or [rubric_out(await newest_rubric(session))]
     criteria: dict[str, Criterion] = {}
     for rubric in sorted(found, key=lambda one: -one.version):
@@ -74,11 +76,11 @@ async def graded_criteria(session: AsyncSession, ids: Collection[UUID]) -> Seque
 
 
 def check_scores(scores: Mapping[str, int], rubric: RubricOut, kind: str) -> None:
-    """Raise `Invalid` naming the criterion unless there is a score for each that is asked, and no other."""
+    """Raise `Invalid` for a criterion without a score, or a score without a criterion of this kind of reply."""
     asked = {criterion.code for criterion in asked_criteria(rubric, kind)}
     if missing := sorted(asked - scores.keys()):
         raise Invalid.field(f"/scores/{missing[0]}", "Give a score for this criterion: 0, 1 or 2")
     if unknown := sorted(scores.keys() - asked):
         raise Invalid.field(
-            f"/scores/{unknown[0]}", f"It is not asked of this answer. Asked: {', '.join(sorted(asked))}"
+            f"/scores/{unknown[0]}", f"This criterion does not apply to the answer. Give scores for: {', '.join(sorted(asked))}"
         )

@@ -27,7 +27,7 @@ from shared.tables.metrics_grading import GradingItem, GradingRubric, GradingSam
 
 _LOCK = int.from_bytes(b"samples", signed=True)
 SCHEDULER = "metrics"
-# Replies that staff type in the network are read and stored at most so much later.
+# Replies that staff write in the network are read and stored at most this much later.
 READ_WITHIN = timedelta(hours=24)
 
 
@@ -40,23 +40,23 @@ async def draw_sample(
     size: int | None = None,
     seed: str | None = None,
 ) -> tuple[GradingSample, bool]:
-    """Draw the sample of a week that ended a day ago; return it, and whether it is new.
+    """Draw the sample of a week that ended at least a day ago; return the sample, and whether it is new.
 
-    A week has one sample: a repeated call returns it. Raises `Conflict` if it has another size or seed than
-    wanted, and `Invalid` naming `/week`, or `/size` if none is given and samples are off.
+    A week has one sample: a repeated call returns it. Raises `Conflict` if its size or seed differs from the given
+    one, and `Invalid` for `/week`, or for `/size` if none is given and samples are disabled.
     """
     period = _ended_week(week)
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     found = await session.scalar(select(GradingSample).where(GradingSample.week == week))
     if found is not None:
         if size not in {None, found.size} or seed not in {None, found.seed}:
-            raise Conflict(f"The week has a sample of {found.size} answers with the seed «{found.seed}»")
+            raise Conflict(f"The week already has a sample of {found.size} answers with the seed «{found.seed}»")
         return found, False
     wanted = config.grading_sample_size if size is None else size
     if not wanted:
-        raise Invalid.field("/size", "Samples are off (GOSPABLIK_GRADING_SAMPLE_SIZE is 0): give a size")
+        raise Invalid.field("/size", "Samples are disabled (GOSPABLIK_GRADING_SAMPLE_SIZE is 0): give a size")
     answers = {row.id: row for row in await session.execute(answers_query(period))}
-    # Should the network have corrected when a reply was published, it is graded in one week only.
+    # A reply is graded in one week only, even if the network corrected its time of publication later.
     for reply_id in await session.scalars(
         select(GradingItem.reply_id).where(is_one_of(GradingItem.reply_id, answers))
     ):
@@ -65,7 +65,7 @@ async def draw_sample(
         id=new_id(),
         week=week,
         rubric_id=(await rubrics.newest_rubric(session)).id,
-        # Nobody can know before the draw which answers will be graded.
+        # A random seed: before the draw nobody can know which answers will be graded.
         seed=seed or secrets.token_hex(8),
         size=wanted,
         second_share=config.grading_second_share,
@@ -108,7 +108,9 @@ async def draw_sample(
 
 
 async def draw_last_week(session: WriteSession, config: MetricsSettings) -> GradingSample | None:
-    """Draw the sample of the last week that is read completely, unless samples are off. One that exists stays."""
+    """Draw the sample of the last week whose replies are all read. Do nothing if samples are disabled or it
+    exists.
+    """
     if not config.grading_sample_size:
         return None
     week = Week.containing(clock.now() - READ_WITHIN).shifted(-1)
@@ -117,13 +119,13 @@ async def draw_last_week(session: WriteSession, config: MetricsSettings) -> Grad
 
 
 def answers_query(period: Period) -> Select[UUID, str, datetime, UUID, UUID]:
-    """Return the query of the answers published in a period, with the organisation that had the appeal then, or
-    was the first to get it.
+    """Return the SQL query for the answers published in a period, with the organisation that had the appeal at
+    that time or, before any assignment, got it first.
 
-    Left out: answers given by phone or on paper, of which there is only a note; answers of the centre, which
-    grades; answers to citizens whose data was erased.
+    Left out: answers given by phone or on paper, of which only a note exists; answers of the centre, whose people
+    grade; answers to citizens whose data was erased.
     """
-    # The last assignment before the answer. Staff may answer before the appeal is assigned: then the first one.
+    # The last assignment before the answer or, if staff answered before any assignment, the first one.
     is_later = Assignment.at > Reply.published_at
     had = (
         select(Assignment.to_organisation_id, literal(True).label("known"))
@@ -161,19 +163,21 @@ def answers_query(period: Period) -> Select[UUID, str, datetime, UUID, UUID]:
 
 
 async def list_samples(session: AsyncSession, paging: Paging) -> Sequence[Row[GradingSample, int, int, int]]:
-    """Return samples with the version of their rubric, their items and graded items; newest week first."""
+    """Return samples, newest week first, with their rubric's version and the numbers of items and graded items,
+    one more than a page.
+    """
     query = _select_samples().order_by(GradingSample.week.desc()).limit(paging.limit + 1)
     after = paging.after((GradingSample.week,), (str,))
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
 async def get_sample(session: AsyncSession, sample_id: UUID) -> SampleOut:
-    """Return a sample as the API shows it."""
+    """Return a sample as its API model."""
     return sample_out((await session.execute(_select_samples().where(GradingSample.id == sample_id))).one())
 
 
 def sample_out(row: Row[GradingSample, int, int, int]) -> SampleOut:
-    """Return a row of `list_samples` as the API shows it."""
+    """Return a row of `list_samples` as its API model."""
     sample, version, items, graded = row
     names = ("id", "week", "seed", "size", "second_share", "answers", "created_at")
     return SampleOut(

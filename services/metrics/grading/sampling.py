@@ -1,6 +1,7 @@
-"""Drawing a sample of answers: stratified by organisation, and the same for the same seed and answers.
+"""Draw a sample of answers: stratified by organisation, and reproducible from the seed and the answers.
 
-The order is that of a keyed hash of ids, never of a random generator or of the database, so anyone can repeat it.
+The order is that of a keyed hash of ids, not of a random generator or the database, so that anyone can repeat the
+draw.
 """
 
 import hashlib
@@ -13,9 +14,9 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Answer:
-    """A published reply, of the organisation that had the appeal.
+    """A published reply, with the organisation that had the appeal.
 
-    `text_id` is the same for replies to the appeals of an incident, which have one text.
+    `text_id` is the same for the replies to an incident's appeals, which share one text.
     """
 
     reply_id: UUID
@@ -25,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class DrawnAnswer:
-    """An answer of the sample; `stratum_size` is how many answers its organisation published."""
+    """An answer in the sample; `stratum_size` is the number of different texts that its organisation published."""
 
     reply_id: UUID
     organisation_id: UUID
@@ -34,10 +35,11 @@ class DrawnAnswer:
 
 
 def draw(answers: Iterable[Answer], size: int, seed: str, second_share: float) -> Sequence[DrawnAnswer]:
-    """Return at most `size` answers in the order of their hashes.
+    """Return at most `size` answers, ordered by their hashes.
 
-    Of every organisation at least one, as far as the size allows; the rest in proportion to its other answers. Of
-    replies with one text only one is drawn. The first `second_share` of another order are graded by two people.
+    Every organisation gets at least one, if the size allows; the rest is drawn in proportion to its other answers.
+    Of replies with one text only one is drawn. A share `second_share`, chosen by another hash, is graded by two
+    people.
     """
     strata = _strata(answers, seed)
     shares = _shares({organisation: len(found) for organisation, found in strata.items()}, size, seed)
@@ -61,7 +63,7 @@ def _rank(seed: str, identifier: UUID) -> bytes:
 
 
 def _strata(answers: Iterable[Answer], seed: str) -> dict[UUID, list[UUID]]:
-    """Return the replies of each organisation, one of each text, in the order of their hashes."""
+    """Return the replies of each organisation, one for each text, ordered by their hashes."""
     texts: dict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
     for answer in answers:
         texts[answer.organisation_id, answer.text_id].append(answer.reply_id)
@@ -74,9 +76,9 @@ def _strata(answers: Iterable[Answer], seed: str) -> dict[UUID, list[UUID]]:
 
 
 def _shares(sizes: dict[UUID, int], wanted: int, seed: str) -> dict[UUID, int]:
-    """Return how many answers of each organisation are drawn, by the largest remainder.
+    """Return the number of answers to draw from each organisation, by the largest remainder method.
 
-    Organisations have equal chances where there are more of them than wanted, whatever their size.
+    If there are more organisations than answers wanted, all have equal chances, whatever their size.
     """
     order = sorted(sizes, key=lambda one: _rank(seed, one))
     size = min(wanted, sum(sizes.values()))

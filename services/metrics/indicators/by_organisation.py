@@ -1,4 +1,4 @@
-"""Figures by organisation: a row of each, and the row of totals."""
+"""Figures by organisation: one row for each organisation, and a row of totals."""
 
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,8 +17,8 @@ G = TypeVar("G", bound=BaseModel)
 def select_by_organisation(
     organisation_id: ColumnElement[UUID], caller: Caller, *figures: ColumnElement[Any]
 ) -> Select[Any]:
-    """Return the query of figures over rows with this organisation, within the caller's scope: a row per
-    organisation, and the row of totals, whose `is_total` is 1.
+    """Return the SQL query of figures by organisation, within the caller's scope: a row per organisation, and a
+    row of totals, whose `is_total` is 1.
     """
     organisation = Organisation.id, Organisation.name, Organisation.sort_key
     return (
@@ -38,7 +38,7 @@ def select_by_organisation(
 async def read_by_organisation(
     session: AsyncSession, query: Select[Any], figures: type[F], group: type[G]
 ) -> tuple[F, list[G]]:
-    """Return the totals as `figures` and the organisations, with `key` and `name`, as `group`."""
+    """Return the totals as `figures`, and each organisation as `group`, with `key` and `name`."""
     rows = (await session.execute(query)).all()
     shown = [{name: getattr(row, name) for name in figures.model_fields} for row in rows]
     total = next(found for row, found in zip(rows, shown, strict=True) if row.is_total)

@@ -1,4 +1,4 @@
-"""Channels of appeals: a network, or else the source that an appeal without a thread names."""
+"""Channels of appeals: the network or, for an appeal outside networks, its source."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,10 @@ from sqlalchemy import func
 from shared.networks import NETWORKS
 from shared.tables.appeals import Appeal
 
-# The channel of an appeal that came through no network and names no source.
+# The channel of an appeal without network and source.
 NO_CHANNEL = "manual"
 CHANNEL = func.coalesce(Appeal.network, Appeal.source, NO_CHANNEL)
-# `pos` is «Госуслуги. Решаем вместе»; other systems are printed by the name that they give themselves.
+# `pos` is «Госуслуги. Решаем вместе»; other systems are shown by the name that they send.
 _SOURCES: Mapping[str, str] = {
     "pos": "Госуслуги",
     "phone": "Телефон",
@@ -18,7 +18,7 @@ _SOURCES: Mapping[str, str] = {
     "letter": "Письма",
     NO_CHANNEL: "Внесены вручную",
 }
-# Channels that this system names; other systems are shown by their own name.
+# Channels with a name in this system; other systems are shown by the name that they send.
 NAMED_CHANNELS = frozenset({*NETWORKS, *_SOURCES})
 
 

@@ -1,4 +1,4 @@
-"""Agreement between classifier and reviewers, from rows of `reviews`; each share comes with its sample size.
+"""Agreement between classifier and reviewers, from rows of `reviews`; each share has its sample size.
 
 Docs: docs/moderator/metrics.md.
 """
@@ -61,7 +61,7 @@ def _joined(query: Select[Any], group_by: AgreementGroupBy | None) -> Select[Any
 
 
 def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: Caller) -> Select[Any]:
-    """Return the query of all shares: a row per group, and the row of totals, whose `is_total` is 1."""
+    """Return the SQL query of all shares: a row per group, and a row of totals, whose `is_total` is 1."""
     breakdown = _BREAKDOWNS[group_by] if group_by else _UNGROUPED
     answers = [column.label(aspect) for aspect, column in ASPECTS.items()]
     reviews = (
@@ -102,7 +102,7 @@ def agreement_query(period: Period, group_by: AgreementGroupBy | None, caller: C
 async def compute_agreement(
     session: AsyncSession, period: Period, group_by: AgreementGroupBy | None, caller: Caller
 ) -> tuple[AgreementFigures, list[AgreementGroup]]:
-    """Return totals and groups of the reviews that the caller may see."""
+    """Return the totals and groups of the reviews that the caller may see."""
     rows = (await session.execute(agreement_query(period, group_by, caller))).all()
     total = next(row for row in rows if row.is_total)
     groups = [

@@ -1,6 +1,6 @@
-"""Dimensions of appeals: the key of each appeal in a dimension, and filters by these keys.
+"""Dimensions of appeals: the key of an appeal in each dimension, and filters by these keys.
 
-The keys are those of `GET /metrics/sla`, so that tables add up to its groups.
+The keys are the same as in `GET /metrics/sla`, so that tables add up to its groups.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,13 +28,13 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
-# The key of each appeal, as text.
+# The SQL expression of an appeal's key in each dimension.
 KEYS: Mapping[AppealDimension, ColumnElement[Any]] = {
     **{AppealDimension(one): breakdown_by(one, OF_APPEALS).key for one in SlaGroupBy},
-    # Where the problem is: as the text said, else where the organisation is.
+    # Where the problem is: the municipality of the appeal's location, otherwise that of the organisation.
     AppealDimension.LOCATION: func.coalesce(Appeal.municipality, Organisation.municipality),
 }
-# What names and orders the groups of a dimension: key, name, order. The keys of other dimensions order themselves.
+# The columns for the groups of a dimension: key, name, order. In other dimensions keys are sorted by themselves.
 _LABELS: Mapping[AppealDimension, tuple[InstrumentedAttribute[Any], ...]] = {
     AppealDimension.ORGANISATION: (Organisation.id, Organisation.name, Organisation.sort_key),
     **dict.fromkeys(
@@ -48,7 +48,7 @@ _NONE_SCHEMA = {"const": NO_GROUP}
 
 
 def _validate_id_key(key: str) -> str:
-    # Keys are compared as text, so each id has one spelling.
+    # Keys are compared as text, so ids are normalised to one spelling.
     return key if key == NO_GROUP else str(UUID(key))
 
 
@@ -93,7 +93,7 @@ WeekKey = TypeAliasType(
 
 
 class AppealFilter(ListFilter):
-    """Restricts appeals to those with this key in each dimension that is given; `none`: to those without one."""
+    """Filter: appeals with the given key in each dimension; `none` means appeals without a value."""
 
     municipality: OktmoKey | None = Field(
         default=None, description="OKTMO code of the organisation's municipality"
@@ -106,29 +106,29 @@ class AppealFilter(ListFilter):
 
     @property
     def keys(self) -> dict[AppealDimension, str]:
-        """Return the key of each dimension that is restricted."""
+        """Return the given keys by dimension."""
         return {one: key for one in AppealDimension if (key := getattr(self, one, None)) is not None}
 
 
 class MapFilter(AppealFilter):
-    """All but the location: the map shows every location."""
+    """Filters for the map: all dimensions but the location, since the map shows every location."""
 
     organisation: IdKey | None = Field(default=None, description="Id of the organisation")
 
 
 class RankingFilter(AppealFilter):
-    """All but the organisation: an organisation is ranked among others."""
+    """Filters for rankings: all dimensions but the organisation, which is ranked among others."""
 
     location: OktmoKey | None = Field(default=None, description="OKTMO code of where the problem is")
 
 
 class DimensionFilter(MapFilter, RankingFilter):
-    """Every dimension."""
+    """Filters by every dimension."""
 
 
 @dataclass(frozen=True)
 class AppealSelection:
-    """Which appeals a request is about: opened in the period, with these keys, and visible to the caller.
+    """The appeals of a request: opened in the period, matching the filters, and visible to the caller.
 
     Open deadlines are compared with `now`.
     """
@@ -140,7 +140,9 @@ class AppealSelection:
 
 
 def select_appeals(columns: list[ColumnElement[Any]], selection: AppealSelection) -> Select[Any]:
-    """Return the query of columns of the selected appeals. Postgres leaves out a join that no column needs."""
+    """Return the SQL query of these columns over the selected appeals. Postgres removes joins that no column
+    needs.
+    """
     query: Select[Any] = (
         select(*columns)
         .select_from(Appeal)
@@ -157,17 +159,17 @@ def select_appeals(columns: list[ColumnElement[Any]], selection: AppealSelection
 async def read_names(
     session: AsyncSession, dimension: AppealDimension, keys: Iterable[str]
 ) -> dict[str, str | None]:
-    """Return the keys in the order of their groups, each with its display name, if it has one."""
+    """Return display names by key, in the order of the groups; None for a key without a name."""
     keys = list(keys)
     labels: dict[str, tuple[str, Any]] = {}
     if dimension in _LABELS:
         key, name, order = _LABELS[dimension]
         query = select(cast(key, Text), name, order)
-        if key is not Municipality.oktmo:  # a region has some twenty municipalities, and thousands of others
+        if key is not Municipality.oktmo:  # municipalities are few: read them all
             query = query.where(is_one_of(key, [UUID(one) for one in keys if one != NO_GROUP]))
         labels = {row[0]: (row[1], row[2]) for row in await session.execute(query)}
     known = sorted((key for key in keys if key in labels), key=lambda key: (labels[key][1], key))
     others = sorted(key for key in keys if key not in labels)
-    # Appeals without a key come last.
+    # the group without a key comes last
     ordered = [*known, *(key for key in others if key != NO_GROUP), *(key for key in others if key == NO_GROUP)]
     return {key: labels[key][0] if key in labels else None for key in ordered}

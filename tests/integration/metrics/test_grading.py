@@ -394,7 +394,7 @@ async def test_api_client_and_staff_of_organisations_cannot_grade(week: GradingW
         )
         assert answer.status_code == 403
     client = Caller(str(uuid4()), "", Role.MODERATOR, None)
-    with pytest.raises(Exception, match="Only people judge"):
+    with pytest.raises(Exception, match="Only people can grade"):
         async with week.metrics.service.database.write() as session:
             await claim_items(session, client, 1, 1)
 

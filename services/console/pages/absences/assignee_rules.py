@@ -1,4 +1,6 @@
-"""The rules that choose which employees of an organisation get its new appeals: create, change the people, delete."""
+"""The rules that choose which employees of an organisation get its new appeals: create, change the people,
+delete.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

@@ -61,7 +61,8 @@ async def _account_page(
 
 
 def _offered_kinds(visit: Visit, choices: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Return each kind of notice with its label and the choice; «report» only for those who may read the report."""
+    """Return each kind of notice with its label and the choice; «report» only for those who may read the report.
+    """
     return [
         (kind, LABELS["notice_kind"][kind], choice)
         for kind, choice in choices.items()
@@ -111,7 +112,9 @@ async def end_own_session(visit: VisitDep, session_id: str) -> Response:
 
 @router.post(f"{PATH}/address")
 async def change_address(visit: VisitDep) -> Response:
-    """Set the e-mail address for notices, or send its confirmation link again; an empty field removes the address."""
+    """Set the e-mail address for notices, or send its confirmation link again; an empty field removes the
+    address.
+    """
     form = await entered(visit.request)
     address = form.get("address") or None
     return await _changed(

@@ -93,7 +93,9 @@ class TableView:
 
     @property
     def is_descending(self) -> bool:
-        """Return whether the largest value comes first. On-time shares begin with the smallest, which is the worst."""
+        """Return whether the largest value comes first. On-time shares begin with the smallest, which is the
+        worst.
+        """
         asked = self._selection.query.get("order")
         return asked == "desc" if asked in {"asc", "desc"} else self.sorted_by not in _SMALLEST_FIRST
 

@@ -54,7 +54,9 @@ async def show_map(visit: VisitDep) -> HTMLResponse:
 def _rows(
     selection: Selection, features: list[dict[str, Any]], elsewhere: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """Return the municipalities with their organisations, largest figure first; the row without a location is last."""
+    """Return the municipalities with their organisations, largest figure first; the row without a location is
+    last.
+    """
     figure = selection.query["figure"]
     rows = sorted((feature["properties"] for feature in features), key=lambda row: -row[figure])
     if elsewhere is not None and elsewhere[figure]:

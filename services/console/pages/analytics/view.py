@@ -1,4 +1,6 @@
-"""Analytics: figures of appeals by one or two dimensions. The address has the whole state; every number is a link."""
+"""Analytics: figures of appeals by one or two dimensions. The address has the whole state; every number is a
+link.
+"""
 
 from typing import Any
 

@@ -15,7 +15,9 @@ _EXTENDABLE = ("final_answer", "first_response", "next_response")
 
 @dataclass(frozen=True)
 class Clock:
-    """An SLA clock: its row of the API, and labels. `share` is the used percentage, 0 to 100; None without a target."""
+    """An SLA clock: its row of the API, and labels. `share` is the used percentage, 0 to 100; None without a
+    target.
+    """
 
     row: Document
     title: str
@@ -58,7 +60,9 @@ def clocks_of(deadlines: Document) -> list[Clock]:
 
 
 def extendable(clocks: list[Clock]) -> list[tuple[str, str]]:
-    """Return the kinds and titles of the clocks whose extension may be requested; the final answer's comes first."""
+    """Return the kinds and titles of the clocks whose extension may be requested; the final answer's comes
+    first.
+    """
     running = {
         clock.row["kind"]: clock.title
         for clock in clocks

@@ -1,4 +1,6 @@
-"""Changes by colleagues while a person worked on an appeal: the fields as the person saw them, and as they are now."""
+"""Changes by colleagues while a person worked on an appeal: the fields as the person saw them, and as they are
+now.
+"""
 
 import json
 from collections.abc import Sequence
@@ -45,7 +47,9 @@ def seen(appeal: Document) -> str:
 
 
 def conflict_of(before: str, appeal: Document) -> Conflict:
-    """Return the changes since the page with `before` was shown; without `before`, only the latest timeline entry."""
+    """Return the changes since the page with `before` was shown; without `before`, only the latest timeline
+    entry.
+    """
     try:
         former = dict(json.loads(before))
         known = int(former.pop("entries"))

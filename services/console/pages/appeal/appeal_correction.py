@@ -43,8 +43,8 @@ async def correct(
     house: _Field = "",
     urgency: _Field = "",
 ) -> Response:
-    """Send the fields that differ from the appeal; `version` is that of the classification or, without a message, of
-    the appeal.
+    """Send the fields that differ from the appeal; `version` is that of the classification or, without a message,
+    of the appeal.
     """
     location = {"municipality": municipality, "settlement": settlement.strip(), "street": street.strip()}
     location["house"] = house.strip()

@@ -80,10 +80,11 @@ class Choice:
 
 
 def proposed_organisations(appeal: Document, found: Sequence[Choice]) -> list[Choice]:
-    """Return the organisations to choose from: found ones, then suggestions of the route, then the present one.
+    """Return the organisations to choose from: search results, then routing suggestions, then the present
+    organisation.
 
-    A suggestion is preselected only if the appeal is in triage, nothing was searched for, and its confidence is over
-    0.5.
+    A suggestion is preselected only if the appeal is in triage, nothing was searched for, and its confidence is
+    over 0.5.
     """
     present = appeal["organisation"]
     proposed = {one.id: one for one in found}

@@ -32,7 +32,7 @@ LIVE = (
 
 @dataclass(frozen=True)
 class Entered:
-    """What a person sent by the form `form`, and why it was refused; `fields` names what is wrong in which field.
+    """The values of a form that was sent, and why it was refused; `fields` has the error of each wrong field.
 
     `organisations` are the results of a search.
     """
@@ -153,7 +153,9 @@ async def changed(
     note: str,
     refusals: Refusals | None = None,
 ) -> Response:
-    """Make a change and redirect to the page with a note; after a refusal, show the page with the entered values."""
+    """Make a change and redirect to the page with a note; after a refusal, show the page with the entered
+    values.
+    """
     try:
         await call
     except ApiProblem as problem:

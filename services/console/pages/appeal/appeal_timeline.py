@@ -17,7 +17,9 @@ _WITHOUT_REASON = frozenset({"extension_ended", "incident_reply_skipped"})
 
 @dataclass(frozen=True)
 class Told:
-    """A timeline entry; `actor` is None for the system; `other_id` and `other_number` are those of another appeal."""
+    """A timeline entry; `actor` is None for the system; `other_id` and `other_number` are those of another
+    appeal.
+    """
 
     at: str
     text: str

@@ -30,8 +30,8 @@ _REFUSED = {
 
 @router.get(PATH)
 async def show_approvals(visit: VisitDep, reply: str = "", appeal: str = "", cursor: str = "") -> HTMLResponse:
-    """Show the list of replies on approval, and the chosen or the oldest one in full; `appeal` is the chosen reply's
-    appeal.
+    """Show the list of replies on approval, and the chosen or the oldest one in full; `appeal` is the chosen
+    reply's appeal.
     """
     return await _show(visit, reply, appeal, cursor=cursor)
 

@@ -1,4 +1,5 @@
-"""Tags of the chosen appeals. The API has no bulk operation for tags, so each appeal is changed by its own call."""
+"""Tags of the chosen appeals. The API has no bulk operation for tags, so each appeal is changed by its own call.
+"""
 
 import asyncio
 import re
@@ -14,7 +15,7 @@ _APPEALS = ("обращения", "обращений", "обращений")
 
 
 async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple[str, str]:
-    """Add and remove the tags; return what was done in words, and `done` or `failed`.
+    """Add and remove the tags; return a note about the result, and `done` or `failed`.
 
     Raises WrongFields if no tag is given, or no appeal could be changed.
     """

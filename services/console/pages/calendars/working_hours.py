@@ -20,7 +20,9 @@ def written(intervals: Sequence[Sequence[str]]) -> str:
 
 
 def parse_hours(text: str) -> list[list[str]]:
-    """Return the intervals of a text. Raises `NotHours` if a part is not an interval; the API checks their order."""
+    """Return the intervals of a text. Raises `NotHours` if a part is not an interval; the API checks their
+    order.
+    """
     intervals = []
     for part in filter(None, (one.strip() for one in text.replace(";", ",").split(","))):
         found = _INTERVAL.fullmatch(part)

@@ -62,8 +62,8 @@ async def create_client(visit: VisitDep) -> Response:
 
 
 async def _newest(visit: Visit) -> dict[str, str]:
-    """Return the id and name of the newest client. Used to notice a repeated submission: the API has no idempotency
-    here.
+    """Return the id and name of the newest client. Used to notice a repeated submission: the API has no
+    idempotency here.
     """
     if not visit.may("clients:read"):
         return {"id": "", "name": ""}

@@ -72,7 +72,9 @@ async def _read(visit: Visit, query: ListQuery) -> dict[str, Any]:
 
 
 async def _listed(visit: Visit, query: ListQuery) -> tuple[Any, int | None, dict[str, str] | None]:
-    """Return a page of the list, the number of its appeals (None: not counted), and the settings of its live bar."""
+    """Return a page of the list, the number of its appeals (None: not counted), and the settings of its live
+    bar.
+    """
     listed, live = visit.api.get("/appeals", query.parameters()), live_bar(visit, query)
     if query.is_search:  # counting a search would read all appeals that have the words
         found, bar = await together(listed, live)

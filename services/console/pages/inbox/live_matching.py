@@ -31,7 +31,9 @@ _PERIOD = frozenset({"opened_from"})
 
 
 async def live_bar(visit: Visit, query: ListQuery) -> dict[str, str] | None:
-    """Return the event types to count for the list, and the values they must have; None if events cannot be matched."""
+    """Return the event types to count for the list, and the values they must have; None if events cannot be
+    matched.
+    """
     if not visit.may("events:read") or query.cursor:
         return None
     types, where = NEW, {name: query.values(name) for name in _TOLD if query.values(name)}

@@ -10,7 +10,9 @@ from services.console.site.visit import Visit, together
 
 @dataclass(frozen=True)
 class WorkList:
-    """A predefined list. Its number of appeals is the field `counted_by` of `GET /appeals/counts` for `count_query`."""
+    """A predefined list. Its number of appeals is the field `counted_by` of `GET /appeals/counts` for
+    `count_query`.
+    """
 
     title: str
     query: ListQuery

@@ -72,8 +72,8 @@ async def change_organisation(visit: VisitDep, organisation_id: str) -> Response
 async def _changed_meanwhile(
     visit: Visit, form: OrganisationForm, problem: ApiProblem, organisation_id: str
 ) -> HTMLResponse:
-    """Return the form with notes on what a colleague has changed and with the current version, so that it can be sent
-    again.
+    """Return the form with notes on what a colleague has changed and with the current version, so that it can be
+    sent again.
     """
     current = await visit.api.send("GET", f"/organisations/{organisation_id}")
     wrong = changed_meanwhile(

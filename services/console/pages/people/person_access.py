@@ -1,4 +1,6 @@
-"""Create a person's account, and change its access. A new password is shown only once, in the response that set it."""
+"""Create a person's account, and change its access. A new password is shown only once, in the response that set
+it.
+"""
 
 import secrets
 from collections.abc import Mapping

@@ -82,8 +82,8 @@ _BY_VALUE = {one.value: one for one in NO_ANSWER_REASONS}
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a decision. `version` is the appeal's version after it, needed to undo it; None if it cannot be
-    undone.
+    """The result of a decision. `version` is the appeal's version after it, needed to undo it; None if it cannot
+    be undone.
     """
 
     note: str
@@ -92,12 +92,16 @@ class Outcome:
 
 
 def reasons_for(appeal: dict[str, Any]) -> list[NoAnswerReason]:
-    """Return the reasons that can be chosen: an answered appeal cannot be ended with a reason that has no `type`."""
+    """Return the reasons that can be chosen: an answered appeal cannot be ended with a reason that has no
+    `type`.
+    """
     return [one for one in NO_ANSWER_REASONS if one.type or appeal["first_response_at"] is None]
 
 
 async def assign(visit: Visit, appeal_id: str, form: AssignmentForm) -> Outcome:
-    """Assign the appeal to the organisation or by the routing rules, and set the urgency if the person changed it."""
+    """Assign the appeal to the organisation or by the routing rules, and set the urgency if the person changed
+    it.
+    """
     body: dict[str, Any] = {"organisation_id": form.organisation_id or None}
     if form.urgent != form.was_urgent:
         body["urgency"] = "high" if form.urgent else "normal"

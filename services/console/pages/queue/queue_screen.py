@@ -39,7 +39,8 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Screen:
-    """An appeal and the data that helps to decide about it. `message` is the message that the decision is about."""
+    """An appeal and the data that helps to decide about it. `message` is the message that the decision is about.
+    """
 
     appeal: Document
     message: Document | None = None
@@ -57,7 +58,9 @@ class Screen:
 
     @property
     def classification(self) -> Document:
-        """Return the classification of the message; without one, the known values of the appeal in the same form."""
+        """Return the classification of the message; without one, the known values of the appeal in the same
+        form.
+        """
         of_message: Document | None = self.message and self.message["classification"]
         return of_message or {"type": None, "topic": self.appeal["topic"], "top3": [], "why": "", "version": 0}
 
@@ -92,14 +95,18 @@ async def load(visit: Visit, appeal_id: str) -> Screen:
 
 
 def decided_message(appeal: Document) -> Document | None:
-    """Return the message that a decision is about: the last unclear one, otherwise the first; None without messages."""
+    """Return the message that a decision is about: the last unclear one, otherwise the first; None without
+    messages.
+    """
     messages: list[Document] = appeal["messages"]
     unclear = [one for one in messages if (one["classification"] or {}).get("needs_answer") == "unsure"]
     return unclear[-1] if unclear else messages[0] if messages else None
 
 
 def candidates(appeal: Document) -> list[Candidate]:
-    """Return the likely organisations, each once: the present one, those that the rules suggest, the page's owner."""
+    """Return the likely organisations, each once: the present one, those that the rules suggest, the page's
+    owner.
+    """
     found = []
     if (present := appeal["organisation"]) is not None:
         found.append(Candidate(present["id"], present["name"], "Обращение уже у этой организации"))

@@ -1,4 +1,5 @@
-"""The state of the queue in its address: the chosen triage reasons, and where to continue after skipped appeals."""
+"""The state of the queue in its address: the chosen triage reasons, and where to continue after skipped appeals.
+"""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

@@ -1,4 +1,6 @@
-"""The moderators' queue: one appeal per screen, decided with the keyboard; after a decision the next one is shown."""
+"""The moderators' queue: one appeal per screen, decided with the keyboard; after a decision the next one is
+shown.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -163,7 +165,9 @@ async def _outcome(decide: Callable[[], Awaitable[Outcome]]) -> Outcome | ApiPro
 async def _after_problem(
     visit: Visit, state: QueueState, found: Upcoming, appeal_id: str, problem: ApiProblem
 ) -> Response:
-    """Show why the decision failed: a colleague decided first, the appeal changed, or the decision is not possible."""
+    """Show why the decision failed: a colleague decided first, the appeal changed, or the decision is not
+    possible.
+    """
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     if appeal["status"] != "triage":
         return await _decided_meanwhile(visit, state, found, appeal)
@@ -179,7 +183,9 @@ async def _refused(
 
 
 async def _decided_meanwhile(visit: Visit, state: QueueState, found: Upcoming, appeal: dict[str, Any]) -> Response:
-    """Redirect to the next appeal with a note on who decided; a repeated decision of the same person is no error."""
+    """Redirect to the next appeal with a note on who decided; a repeated decision of the same person is no
+    error.
+    """
     last = appeal["timeline"][-1]["actor"] if appeal["timeline"] else {"id": None, "name": "коллега"}
     result = f"назначено: {appeal['organisation']['name']}" if appeal["organisation"] else "ответ не нужен"
     if last["id"] == visit.me["person"]["id"]:

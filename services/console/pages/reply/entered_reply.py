@@ -110,7 +110,8 @@ class EnteredReply:
         )
 
     def stored_as(self, reply: Mapping[str, Any]) -> "EnteredReply":
-        """Return the same content with the id and version of this draft, so that saving overwrites that version."""
+        """Return the same content with the id and version of this draft, so that saving overwrites that version.
+        """
         return replace(self, reply_id=reply["id"], version=str(reply["version"]))
 
 
@@ -131,7 +132,9 @@ def to_local(value: str | None) -> str:
 
 
 def from_local(value: str) -> str | None:
-    """Return the value of a `datetime-local` field, in the region's time, for the API; None if it is not a moment."""
+    """Return the value of a `datetime-local` field, in the region's time, for the API; None if it is not a
+    moment.
+    """
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:

@@ -17,7 +17,9 @@ class DiffLine:
 
 
 def line_diff(former: str, later: str) -> list[DiffLine] | None:
-    """Return the lines of both texts in order, each with its change; None if the texts differ too much to compare."""
+    """Return the lines of both texts in order, each with its change; None if the texts differ too much to
+    compare.
+    """
     before, after = former.splitlines(), later.splitlines()
     begin = _common(before, after)
     end = _common(before[begin:][::-1], after[begin:][::-1])

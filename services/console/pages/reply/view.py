@@ -97,7 +97,9 @@ def _kept(request: Request, appeal_id: str, form: FormData, refusal: str, status
 
 @router.post(PATH + "/autosave")
 async def autosave(request: Request, visit: OptionalVisitDep, appeal_id: str) -> HTMLResponse:
-    """Save the draft while it is being written, and return the hints as a fragment; the text field is not replaced."""
+    """Save the draft while it is being written, and return the hints as a fragment; the text field is not
+    replaced.
+    """
     entered = EnteredReply.from_form(await request.form(max_files=0))
     if visit is None:
         return _not_saved(appeal_id, entered, _SIGNED_OUT, signed_out=True)
@@ -182,7 +184,7 @@ async def release_lease(visit: VisitDep, appeal_id: str) -> Response:
 
 @router.get(PATH + "/state")
 async def show_state(visit: VisitDep, appeal_id: str, waits: bool = False) -> Response:
-    """Return what became of the last answer: a part of the page, read again until it is decided.
+    """Return the state of the last reply: a fragment that is refreshed until the reply is published or has failed.
 
     With `waits` (for approval), the whole page is reloaded after the decision, since its forms change.
     """

@@ -32,7 +32,9 @@ async def show_bench(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
 
 @router.post("/rules/{rule_set_id}/bench")
 async def try_message(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show where a message would go. The text is sent by POST, because addresses are logged and kept in the history."""
+    """Show where a message would go. The text is sent by POST, because addresses are logged and kept in the
+    history.
+    """
     state = await load_state(visit, rule_set_id)
     form = {name: str(value).strip() for name, value in (await visit.request.form()).items()}
     body: dict[str, Any] = {name: form[name] for name in _BENCH_FIELDS if form.get(name)}

@@ -41,7 +41,9 @@ _TITLES = ("label", "title", "name", "text", "code")
 
 
 def correction_rows(answer: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the corrections of a report: the figure's name, its published value, and its value from today's data."""
+    """Return the corrections of a report: the figure's name, its published value, and its value from today's
+    data.
+    """
     report = answer["report"]
     names = {definition["code"]: definition["name"] for definition in report["definitions"]}
     return [
