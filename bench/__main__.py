@@ -1,4 +1,4 @@
-"""Run all benchmarks, one after the other: `python -m bench [--quick]`."""
+"""Run all benchmarks, one after another: `python -m bench [--quick]`."""
 
 import subprocess
 import sys

@@ -43,7 +43,7 @@ REFERENCE_DATA = Path(__file__).parents[2] / "shared" / "data"
 def _scores(
     title: str, rows: list[labelled_messages.Row], second_labels: Path | None = None
 ) -> tuple[bool, dict[str, Any]]:
-    """Print a set's scores. Return whether every bar is reached, and the figures."""
+    """Print the scores of a set. Return whether every bar is reached, and the figures."""
     found = labelled_messages.scores(rows, labelled_messages.classify_rows(rows))
     print(f"{title}: {len(rows)} messages")
     for name, share in found.items():
@@ -65,7 +65,7 @@ def _scores(
 
 
 def _buryat(reference_data: Path) -> tuple[bool, dict[str, Any] | None]:
-    """Print how well Buryat is detected. Return whether the bars are reached, and the figures if measured."""
+    """Print the scores of Buryat detection. Return whether the bars are reached, and the figures if measured."""
     sentences, posts = (
         reference_data / "buryat" / "sentences.txt",
         reference_data / "chatter" / "rusentiment-sample.csv",
@@ -88,7 +88,7 @@ def _buryat(reference_data: Path) -> tuple[bool, dict[str, Any] | None]:
 
 
 def _speed(memory_before: float, count: int) -> tuple[float, float, float]:
-    """Return texts per second of the baseline and ours (batches, warm caches), and the memory in megabytes."""
+    """Return texts per second of the baseline and our model (batches, warm caches), and memory in megabytes."""
     # Imported late: the memory was measured before these modules were loaded.
     from services.appeals.classification.locations.location_finder import find_location  # noqa: PLC0415
     from services.appeals.classification.model.message_classifier import MessageClassifier  # noqa: PLC0415

@@ -1,10 +1,10 @@
-"""The delay until a poll finds a message: virtual time, 2,000 pages, 5,000 polls a day, maximum age 24 h.
+"""Mean delay until a poll finds a message: virtual time, 2,000 pages, 5,000 polls a day, maximum age 24 h.
 
 Steady: rates are constant; the floor is the optimum for known rates (polls per page ∝ √rate, no maximum age), mean
 delay (Σ√λ)² / (2·B·Σλ). Drifting: rates drift and follow a daily rhythm that differs between pages; the floor is
-the same scheduler with the true rates. Ours learns only from what its own polls find: for three weeks with steady
-rates, for one week with drifting rates; the following week is measured, over all messages expected in it. Lower is
-better. `--rates FILE`: messages a day, one number per line, one line per page.
+the same scheduler with the true rates. Our scheduler learns only from the results of its own polls, for three
+weeks with steady rates and one week with drifting rates; then one week is measured, over all expected messages.
+Lower is better. `--rates FILE`: messages a day, one number per line, one line per page.
 """
 
 import argparse
@@ -26,18 +26,19 @@ POLLS_PER_DAY = 5_000
 MAX_AGE_HOURS = 24.0
 BAR, DRIFT_BAR = 1.05, 1.10
 SIGMA = 1.5
-MESSAGES_PER_DAY = 3_000  # over all pages, the real load
+MESSAGES_PER_DAY = 3_000  # of all pages together, as in production
 STEADY_LEARN_DAYS, DRIFT_LEARN_DAYS, MEASURE_DAYS = 21, 7, 7
 STEADY_DAYS, DRIFT_DAYS = STEADY_LEARN_DAYS + MEASURE_DAYS, DRIFT_LEARN_DAYS + MEASURE_DAYS
 HOUR = DAY / HOURS
-# The standard deviation of the daily drift of a page's log rate; each day one page in a hundred jumps fivefold.
+# The standard deviation of the daily drift of a page's log rate; each day the rate of one page in a hundred
+# jumps by a factor of five.
 DAILY_DRIFT, JUMP_PROBABILITY, JUMP_SIZE = 0.15, 0.01, math.log(5)
 # Relative activity in the hours of a day, from midnight.
 HOURLY_ACTIVITY = (2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 11, 11, 10, 10, 11, 12, 13, 14, 14, 12, 8, 4)
 
 
 class SimulatedPages:
-    """The simulated pages: the true rate of each in each hour, and the messages written there."""
+    """Simulated pages with their true hourly rates; generates the messages written there."""
 
     def __init__(self, rates: Sequence[float], seed: int, days: int, *, drifting: bool) -> None:
         self._random = random.Random(seed)
@@ -68,7 +69,7 @@ class SimulatedPages:
         return levels[min(int(time / HOUR), len(levels) - 1)]
 
     def written_between(self, page: int, start: float, end: float) -> tuple[list[float], float, float]:
-        """Return the times of messages in an interval, their expected number, and their expected total wait."""
+        """Return the times of messages in an interval, their expected number and expected total wait (s)."""
         times: list[float] = []
         expected = waiting = 0.0
         share = self.profiles[page].share
@@ -108,7 +109,7 @@ class TrueRates(RateModel):
             self.common = DailyProfile(tuple(_shifted_activity(0)))
 
     def load_page(self, page: Hashable, state: dict[str, Any]) -> PageStatistics:
-        """Load a page's statistics and note the page they belong to."""
+        """Load a page's statistics and remember which page they belong to."""
         memory = super().load_page(page, state)
         self._page[id(memory)] = int(str(page))
         return memory
@@ -122,16 +123,16 @@ class TrueRates(RateModel):
         return self._pages.profiles[self._page[id(memory)]]
 
     def learn(self, memory: PageStatistics, since: float, now: float, found: Sequence[float]) -> None:
-        """Learn nothing; only keep the time."""
+        """Store only the time: the true rates need no learning."""
         self.now = now
 
     def refit(self, memories: Sequence[PageStatistics]) -> None:
-        """Learn nothing."""
+        """Do nothing: the true rates need no refit."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run: mean delays in hours, of the expected messages and of those written."""
+    """The result of a run: mean delays in hours of the expected and of the written messages."""
 
     expected: float
     written: float
@@ -166,7 +167,7 @@ def simulate(simulated: SimulatedPages, learn_days: int, rates: RateModel | None
 
 
 def draw_rates(seed: int, pages: int) -> list[float]:
-    """Return log-normal rates in messages per day, whose sum is the real load of as many pages."""
+    """Return log-normal rates in messages per day; their sum is the real load of as many pages."""
     source = random.Random(seed)
     rates = [source.lognormvariate(0, SIGMA) for _ in range(pages)]
     scale = MESSAGES_PER_DAY * pages / PAGES / sum(rates)
@@ -187,7 +188,7 @@ def read_rates(path: Path) -> list[float]:
 
 
 def main() -> None:
-    """Run the command line; exit with 1 if a bar or the maximum age is missed."""
+    """Run `python -m bench.freshness`; exit with 1 if a bar or the maximum age is exceeded."""
     parser = argparse.ArgumentParser(prog="python -m bench.freshness", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one run instead of three")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")

@@ -1,8 +1,8 @@
-"""How much longer hostile texts take to classify than ordinary ones: `python -m bench.hostile_texts`.
+"""Speed of classifying hostile texts compared with ordinary texts: `python -m bench.hostile_texts`.
 
-Ours: the slowest of generated hostile texts, each classified once, with words that no cache holds. The floor: an
-ordinary text of the same length, concatenated from the project's examples, the median of twenty. Unit: texts per
-second; each text is classified as a message and as the post of another message.
+Ours: the slowest of the generated hostile texts, each classified once, with words that are in no cache. The floor:
+an ordinary text of the same length, concatenated from the project's examples; the median of twenty. Unit: texts
+per second; each text is classified as a message and as the post of another message.
 """
 
 import os
@@ -71,9 +71,9 @@ _GENERATORS: tuple[Callable[[Random], str], ...] = (
 
 
 def hostile_texts(count: int, length: int, seed: int = 1) -> list[tuple[str, str]]:
-    """Return `count` hostile texts of `length` characters, each with a name: repeated units, then generated ones.
+    """Return `count` named hostile texts of `length` characters: repeated units, then generated texts.
 
-    The name is the beginning of the text.
+    The name of a text is its beginning.
     """
     chance = Random(seed)
     order = list(_UNITS)
@@ -125,5 +125,5 @@ if __name__ == "__main__":
     if os.environ.get("OMP_NUM_THREADS") != "1":
         os.execve(sys.executable, [sys.executable, "-m", "bench.hostile_texts", *sys.argv[1:]],
                   {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip
-    # Only one run: in a second one the words would already be cached.
+    # Only one run: in a second run the words would already be cached.
     run_benchmark("hostile_texts", MEASUREMENTS, runs=1)

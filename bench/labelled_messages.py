@@ -1,7 +1,7 @@
-"""Labelled messages that no model is trained on, and the scores of the classifier on them.
+"""Labelled messages that no model is trained on, and the classifier's scores on these messages.
 
-Each set in `data/messages` was written for the project by hand and labelled a second time by an annotator who did
-not see the first labels. Scores have 95 % Wilson intervals.
+Each set in `data/messages` was written by hand for the project. A second annotator labelled it without seeing the
+first labels. Scores have 95 % Wilson intervals.
 """
 
 import csv
@@ -54,13 +54,13 @@ class ShareWithInterval:
 
 
 def read(path: Path) -> list[Row]:
-    """Return the rows of a set."""
+    """Return the rows of a CSV file."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
 def classify_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows as `gospablik classify` writes them."""
+    """Return the classification of each row, in the columns of `gospablik classify`."""
     items = [
         (
             row["text"],
@@ -77,7 +77,7 @@ def classify_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def scores(rows: Sequence[Row], predicted: Sequence[Row]) -> dict[str, ShareWithInterval]:
-    """Return precision and recall over a set; of topic group and location only over rows that need an answer."""
+    """Return precision and recall on a set; for topic group and location only on rows that need an answer."""
     both = list(zip(rows, predicted, strict=True))
     needing_answer = [(row, found) for row, found in both if row["needs_answer"] == "yes"]
     return {
@@ -86,7 +86,7 @@ def scores(rows: Sequence[Row], predicted: Sequence[Row]) -> dict[str, ShareWith
         "group first": _share(row["group"] == found["top3"].split("|")[0] for row, found in needing_answer),
         "group in three": _share(row["group"] in found["top3"].split("|") for row, found in needing_answer),
         **_column_scores("municipality", needing_answer),
-        # The stricter count: a location found in a message that needs no answer is a mistake too.
+        # The stricter score: a location found in a message that needs no answer counts as an error.
         "municipality precision, all": _column_scores("municipality", both)["municipality precision"],
         **_column_scores("settlement", needing_answer),
         **_column_scores("street", needing_answer),
@@ -116,7 +116,7 @@ def _value_scores(column: str, value: str, pairs: Sequence[tuple[Row, Row]]) -> 
 
 
 def _column_scores(column: str, pairs: Sequence[tuple[Row, Row]]) -> dict[str, ShareWithInterval]:
-    """Return precision over the predicted values and recall over the correct values."""
+    """Return the precision of the predicted values and the recall of the labelled values."""
     correct = sum(bool(row[column]) and row[column].lower() == found[column].lower() for row, found in pairs)
     return {
         f"{column} precision": ShareWithInterval(correct, sum(bool(found[column]) for _, found in pairs)),

@@ -1,9 +1,9 @@
-"""2,000 communities on long poll in one process, 20 events a second.
+"""Cost of long polling 2,000 communities in one process, at 20 events per second.
 
 The floor: the same connections held by plain aiohttp in another process, against the same server. Two ratios, both
 at most 1.5: CPU time per answered poll (`ratio`) and growth of memory since before the first connection
-(`memory_ratio`). Ours opens, keeps cursors, parses and passes each event on; the additional cost of storing is
-measured with a real database and printed as `stored_ratio`, for information: `bench.pipeline` measures that work.
+(`memory_ratio`). Ingest opens polls, keeps cursors, parses each event and passes it to a store that only counts;
+the ratio with a real store is printed as `stored_ratio`, for information: `bench.pipeline` measures that work.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BAR = 1.5
 
 @dataclass(frozen=True)
 class Size:
-    """The number of communities, the wait of one poll and the measured time in seconds, the events per second."""
+    """The number of communities, the wait of a poll and the measured time (seconds), and events per second."""
 
     communities: int
     wait: int
@@ -87,7 +87,7 @@ async def _insert_pages(url: str, communities: int) -> None:
 
 
 def _measure_with_database(size: Size, seed: int) -> ProcessFigures:
-    """Return the figures of ours with the real store on a new database."""
+    """Return the figures of ingest's polls with the real store on a new database."""
     with temporary_server() as server:
         asyncio.run(migrate(server))
         asyncio.run(_insert_pages(bootstrap.with_database(server, bootstrap.DATABASE), size.communities))

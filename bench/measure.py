@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a benchmark. `ratio` is ours / floor if more is better; `ok` if it reaches the bar."""
+    """The result of a benchmark. `ratio` is ours / floor where more is better; `ok`: the ratio reaches the bar."""
 
     name: str
     ratio: float
@@ -40,7 +40,7 @@ async def measure(name: str, *, bar: float, unit: str, size: int, runs: int, run
 class Measurement:
     """One measurement of a benchmark: `full` and `quick` are the sizes of `run`.
 
-    In the object that --json prints, the names of its figures start with `prefix`; the main measurement has none.
+    In the object that --json prints, the names of its figures start with `prefix` (empty for the main measurement).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A region without a database: the demo's organisations and the owners of the labelled messages' pages."""
+"""A region in memory: the demo's organisations and the owners of the labelled messages' pages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,25 +22,25 @@ DATA = Path(__file__).parent / "data" / "owners"
 
 
 def topic_id(code: str) -> UUID:
-    """Return an id for a topic or group."""
+    """Return a stable id for the code of a topic or group."""
     return uuid5(NAMESPACE_URL, f"gospablik:topic:{code}")
 
 
 @cache
 def municipality_names() -> Mapping[str, str]:
-    """Return the name of each municipality by its OKTMO."""
+    """Return the names of municipalities by OKTMO code."""
     return {row["oktmo"]: row["name"] for row in package_rows("migrations.reference", "municipalities.csv")}
 
 
 @dataclass(frozen=True)
 class OwnerRegion:
-    """Organisations by the name of their page, and by id."""
+    """Organisations by the name of their page and by their id."""
 
     pages: Mapping[str, OrganisationEntry]
     organisations: Mapping[UUID, OrganisationEntry]
 
     def page_owner(self, page: str) -> PageOwner:
-        """Return the owner of a page as routing sees it."""
+        """Return the owner of a page in the form that routing uses."""
         owner = self.pages[page]
         codes = {name: oktmo for oktmo, name in municipality_names().items()}
         founder_id = owner.lineage[-2] if len(owner.lineage) > 1 else None
@@ -69,7 +69,7 @@ def _entry(
 
 @cache
 def load_region() -> OwnerRegion:
-    """Return the demo's organisations and those of `data/owners/organisations.csv`."""
+    """Return the organisations of the demo and of `data/owners/organisations.csv`."""
     by_code: dict[str, OrganisationEntry] = {}
     for one in region.load():
         parent = by_code[one.parent] if one.parent else None

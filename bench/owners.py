@@ -1,9 +1,9 @@
-"""Benchmark of the owners that the starter rules find: `python -m bench.owners [--json] [--wrong]`.
+"""Accuracy of the owners that the starter rules choose: `python -m bench.owners [--json] [--wrong]`.
 
 Routes 300 labelled messages by the starter rules over a region of organisations and compares the result with the
-organisation that must answer by the labels (`data/owners/README.md`). The floor is the share that the page's owner
-gets right. Topics and locations are those of the classifier, as in production; for information also with the
-labelled topic group.
+labelled owner (`data/owners/README.md`). The floor is the share of messages whose labelled owner is the page's
+owner. Topics and locations come from the classifier, as in production; shares with the labelled topic group are
+printed for information.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from shared.text.normalize import fold_name
 from shared.topic_taxonomy import entries_by_name
 
 BAR = 0.85
-# Of the other messages: the share that waits for a moderator with the right organisation among the suggestions.
+# Among the wrongly routed messages: the share in triage with the right organisation among the suggestions.
 SUGGESTED_BAR = 0.5
-# On the page of another body, where the place and often the topic have to be read from the text alone.
+# On the page of another organisation, where location and often topic can be found only in the text.
 ELSEWHERE_BAR = 0.7
 
 
@@ -43,12 +43,12 @@ class RoutedMessage:
 
     @property
     def correct(self) -> bool:
-        """Return whether the route leads to an organisation of the labelled kind."""
+        """Return whether the route leads to an organisation that fits the label."""
         return self.fits(self.route.organisation_id)
 
     @property
     def exact(self) -> bool:
-        """Return whether it also leads to the administration of the right municipality."""
+        """Return whether the route is correct and, for an administration, leads to the right municipality."""
         organisation_id = self.route.organisation_id
         if not self.correct or organisation_id is None or self.row["owner"] != "administration":
             return self.correct
@@ -56,12 +56,12 @@ class RoutedMessage:
 
     @property
     def suggested(self) -> bool:
-        """Return whether the message waits for a moderator who finds the right organisation suggested."""
+        """Return whether the message is in triage with the right organisation among the suggestions."""
         suggestions = [one.organisation_id for one in self.route.suggestions]
         return self.route.organisation_id is None and any(self.fits(one) for one in suggestions)
 
     def fits(self, organisation_id: UUID | None) -> bool:
-        """Return whether the organisation, or none, has the role that the label names."""
+        """Return whether the organisation fits the label; None (triage) fits only `moderators`."""
         label, _, sphere = self.row["owner"].partition(":")
         if label == "moderators" or organisation_id is None:
             return label == "moderators" and organisation_id is None
@@ -94,7 +94,7 @@ def read_messages(name: str = "messages") -> list[Row]:
 
 
 def classify(rows: Sequence[Row], owners: OwnerRegion) -> list[ClassificationResult]:
-    """Return the classifications as production makes them, for messages whose need for an answer is decided."""
+    """Return the classifications of the built-in model, with the context of each message, as in production."""
     items = [
         (
             row["text"],
@@ -113,7 +113,7 @@ def classify(rows: Sequence[Row], owners: OwnerRegion) -> list[ClassificationRes
 def route_messages(
     rows: Sequence[Row], router: Router, owners: OwnerRegion, classifications: Sequence[ClassificationResult]
 ) -> list[RoutedMessage]:
-    """Return the messages with their routes."""
+    """Return the messages with their routes by the rules."""
     codes = {name: oktmo for oktmo, name in municipality_names().items()}
     routed = []
     for row, found in zip(rows, classifications, strict=True):
@@ -132,7 +132,7 @@ def route_messages(
 
 
 def with_true_group(rows: Sequence[Row], found: Sequence[ClassificationResult]) -> list[ClassificationResult]:
-    """Return the classifications with the labelled topic group; a topic of that group is kept."""
+    """Return the classifications with the labelled topic group; a classified topic in that group is kept."""
     changed = []
     for row, result in zip(rows, found, strict=True):
         group = entries_by_name()[fold_name(row["group"])].code
@@ -142,30 +142,30 @@ def with_true_group(rows: Sequence[Row], found: Sequence[ClassificationResult]) 
 
 
 def share(routed: Sequence[RoutedMessage]) -> ShareWithInterval:
-    """Return how many have the right owner."""
+    """Return the share of messages with the right owner."""
     return ShareWithInterval(sum(one.correct for one in routed), len(routed))
 
 
 def exact_share(routed: Sequence[RoutedMessage]) -> ShareWithInterval:
-    """Return how many have the right organisation, in the right municipality too."""
+    """Return the share of messages with the right owner, in the right municipality too."""
     return ShareWithInterval(sum(one.exact for one in routed), len(routed))
 
 
 def suggested_share(routed: Sequence[RoutedMessage]) -> ShareWithInterval:
-    """Return how many of the others wait for a moderator with the right organisation suggested."""
+    """Return the share of wrongly routed messages that are in triage with the right organisation suggested."""
     others = [one for one in routed if not one.correct]
     return ShareWithInterval(sum(one.suggested for one in others), len(others))
 
 
 def floor(routed: Sequence[RoutedMessage]) -> ShareWithInterval:
-    """Return how many the page's owner would be right for."""
+    """Return the share of messages whose right owner is the page's owner."""
     return ShareWithInterval(
         sum(one.fits(one.owners.pages[one.row["page_owner"]].id) for one in routed), len(routed)
     )
 
 
 def figures_of(routed: Sequence[RoutedMessage], prefix: str = "") -> dict[str, ShareWithInterval]:
-    """Return the shares of a set of messages, on their own pages and elsewhere."""
+    """Return the shares for messages on the pages of their owners and on other pages."""
     found: dict[str, ShareWithInterval] = {}
     for place, own in (("", "yes"), ("elsewhere, ", "no")):
         here = [one for one in routed if one.row["own_page"] == own]
@@ -179,7 +179,7 @@ def figures_of(routed: Sequence[RoutedMessage], prefix: str = "") -> dict[str, S
 
 
 def main() -> None:
-    """Print the shares; exit with 1 below a bar."""
+    """Run `python -m bench.owners [--json] [--wrong]`; exit with 1 below a bar."""
     parser = argparse.ArgumentParser(prog="python -m bench.owners")
     parser.add_argument("--quick", action="store_true", help="without effect: a run takes seconds")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")

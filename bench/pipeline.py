@@ -1,8 +1,8 @@
-"""From a stored message to a routed appeal with its events: with the keyword rule, then with the model.
+"""Speed from a stored message to a routed appeal with its events: with the keyword rule, then with the model.
 
-Ours: the appeals consumer on stored messages, including the numbering of events. The floor without the model: the
-same rows, inserted by asyncpg in batches of 100 into an equal, empty database. The floor with the model: the model
-alone on the same texts, in one process. Unit: messages per second.
+Ours: the appeals consumer processes stored messages, including numbering of events. The floor without the model:
+the same rows, inserted by asyncpg in batches of 100 into an equal, empty database. The floor with the model: the
+model alone on the same texts, in one process. Unit: messages per second.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ async def _connect(url: str) -> asyncpg.Connection:
 
 
 def sample_texts(messages: int) -> list[str]:
-    """Return different texts that need an answer: the project's examples, each with another house number."""
+    """Return different texts that need an answer: the project's examples, each with a different house number."""
     asking = [
         example.text for example in load_examples() if example.needs_answer and not example.context.post_text
     ]
@@ -87,7 +87,7 @@ async def _insert_messages(admin: asyncpg.Connection, texts: Sequence[str]) -> N
 
 
 async def _measure_pipeline(url: str, messages: int) -> float:
-    # Imported late: services read their settings when they load.
+    # Imported late: services read their settings at import.
     from services.appeals.app import build_service  # noqa: PLC0415
     from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
     from services.appeals.inbound import prefetch  # noqa: PLC0415
@@ -123,7 +123,7 @@ async def _measure_pipeline(url: str, messages: int) -> float:
 
 
 def _measure_model(texts: Sequence[str]) -> float:
-    """Return the seconds of the model on the same texts, in batches as in the service."""
+    """Return the seconds that the model alone takes for the same texts, in batches as in the service."""
     model = MessageClassifier.load()
     items = [(text, MessageContext(page_owner="О")) for text in texts]
     model.classify(items[:BATCH_ROWS])
@@ -207,7 +207,7 @@ def _one_run(messages: int, model: bool) -> tuple[float, float]:
 
 
 async def in_process(messages: int, *, model: bool) -> tuple[float, float]:
-    """Run in a new process, because a service reads its settings once."""
+    """Call `run` in a new process, because a service reads its settings only once; return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return await asyncio.get_running_loop().run_in_executor(pool, _one_run, messages, model)
 

@@ -1,9 +1,9 @@
-"""Search of an organisation by a misspelt name among 2,000 with ten years of names: p95 in milliseconds.
+"""Search for an organisation by a misspelt name among 2,000 with ten years of names: p95 in milliseconds.
 
-The floor is the bare index query: the statement that finds similar names by the trigram index, prepared, sent by
-asyncpg. Ours is the whole search: normalising the query, that statement (and a wider one if nothing matches well),
-ranking by words, and loading the organisations. Each query is sent to both in turn. Lower is better. The share of
-queries whose organisation is among the first five has a bar too.
+The floor is the bare index query: the statement that finds similar names with the trigram index, prepared and sent
+by asyncpg. Ours is the whole search: normalising the query, that statement (and a wider statement if nothing
+matches well), ranking by words, and loading the organisations. Each query runs on both alternately. Lower is
+better. The share of queries whose organisation is among the first five has a bar too.
 """
 
 import argparse
@@ -44,7 +44,7 @@ BARE_QUERY = """SELECT organisation_id, kind, name, normalized_name FROM organis
 
 @dataclass(frozen=True)
 class Question:
-    """A misspelt name and the code of the organisation that is meant."""
+    """A misspelt name and the code of the right organisation."""
 
     text: str
     code: str
@@ -97,7 +97,7 @@ async def load(connection: asyncpg.Connection, region: GeneratedRegion) -> dict[
 
 @asynccontextmanager
 async def _loaded_database() -> AsyncIterator[tuple[str, str]]:
-    """Yield the URLs of a filled database for registry's role and for the superuser."""
+    """Fill a database; yield its URLs for registry's role and for the superuser."""
     with temporary_server() as server:
         await migrate(server)
         admin = bootstrap.with_database(server, bootstrap.DATABASE)

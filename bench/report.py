@@ -1,12 +1,13 @@
-"""Figures of a week and of a year at a million appeals: `python -m bench.report [--quick] [--json]`.
+"""Time of a week's and a year's figures at a million appeals: `python -m bench.report [--quick] [--json]`.
 
-The week is everything that the weekly report reads, from rows, in one transaction: ten weeks of appeals, and the
-responses, answers, promises, deletions and words of two. The year is the SLA figures of twelve calendar months by
-each grouping: one appeal in nine minutes makes 58,000 a year. The same of all appeals, which are of seventeen
-years, is measured without a bar. In both, the month that has not ended is counted from rows, and so are the three
-before it: an appeal of each has changed since its rollup. The floor is one sequential aggregate over all appeals.
-Each is measured in turn with the floor, in milliseconds; a ratio is ours to the floor, so less is better, and the
-bar is for the worst. HTML, PDF and XLSX of the week are timed apart; XLSX includes reading its rows.
+The week: everything that the weekly report reads from rows, in one transaction: ten weeks of appeals, and two
+weeks of responses, answers, promises, deletions and feedback. The year: the SLA figures of twelve calendar months
+by each grouping; one appeal every nine minutes makes 58,000 a year. The SLA figures of all appeals, which cover
+seventeen years, are measured without a bar. For year and all appeals, four months are counted from rows: the
+current month, and the three before it, because an appeal of each has changed since its rollup. The floor is one
+sequential aggregate over all appeals. Ours and the floor are measured alternately, in milliseconds; the ratio is
+ours / floor, lower is better, and the bar applies to the worst ratio. HTML, PDF and XLSX of the week are measured
+separately; XLSX includes reading its rows.
 """
 
 import argparse
@@ -60,20 +61,20 @@ Work = Callable[[], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians in milliseconds of the floor and of ours."""
+    """Median milliseconds of the floor and of our code."""
 
     floor: float
     ours: float
 
     @property
     def ratio(self) -> float:
-        """Return ours to the floor."""
+        """Return ours / floor."""
         return self.ours / self.floor
 
 
 @dataclass(frozen=True)
 class Results:
-    """The week's figures, those of the year and of all appeals by grouping, and the week's formats in ms."""
+    """Times of the week's figures, of the year and all appeals by grouping, and of the week's formats (ms)."""
 
     week: Measured
     year: dict[str, Measured]
@@ -88,7 +89,7 @@ async def _milliseconds(work: Work) -> float:
 
 
 async def _in_turn(floor: Work, ours: Work, runs: int) -> Measured:
-    """Measure both in turn, after one run of ours that is not counted."""
+    """Measure both alternately, after one warm-up run of ours."""
     await ours()
     pairs = [(await _milliseconds(floor), await _milliseconds(ours)) for _ in range(runs)]
     return Measured(*(statistics.median(times) for times in zip(*pairs, strict=True)))
@@ -107,7 +108,7 @@ async def _measure(appeals: int, runs: int) -> Results:
         await admin.execute("VACUUM (ANALYZE) sla_rollups")
         this_month = month_of(now)
         await _change_last_months(admin, this_month)
-        # As every service does when it has started.
+        # Every service does this after its start.
         gc_tuning.freeze_startup_objects()
         year = Period(midnight(month_of(midnight(this_month) - timedelta(days=330))), month_period(this_month).end)
         first = await admin.fetchval("SELECT min(opened_at) FROM appeals")
@@ -123,7 +124,7 @@ async def _measure(appeals: int, runs: int) -> Results:
 
 
 async def _change_last_months(admin: asyncpg.Connection, this_month: date) -> None:
-    """Change an appeal in each of the last months that have ended, so that they are read from rows."""
+    """Change an appeal in each of the last complete months, so that these months are counted from rows."""
     end = midnight(this_month)
     for _ in range(CHANGED_MONTHS):
         start = midnight(month_of(end - timedelta(days=1)))
@@ -162,7 +163,7 @@ async def _sla(database: Database, admin: asyncpg.Connection, period: Period, ru
 
 
 async def _formats(database: Database, runs: int) -> dict[str, float]:
-    """Return how long each format of last week's report takes, from the figures on."""
+    """Return the milliseconds that rendering last week's report takes in each format, without its figures."""
     now = clock.now()
     week = Week.containing(now).shifted(-1)
     report = await read_report(database, week, now)

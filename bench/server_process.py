@@ -1,4 +1,4 @@
-"""A server of a benchmark, in a process of its own."""
+"""Run a server of a benchmark in its own process."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def server_process(module: str, *arguments: str) -> Iterator[str]:
-    """Run a module while the block runs; return the `url` of the JSON object in its first line."""
+    """Run a module until the block ends; yield the `url` of the JSON object that it prints first."""
     process = subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         if process.stdout is None:

@@ -1,9 +1,9 @@
-"""How much longer sign-ins of other people take during a password guessing attack: `python -m bench.sign_in`.
+"""Slowdown of other people's sign-ins during a password guessing attack: `python -m bench.sign_in`.
 
 Floor: sign-ins per second at the 95th percentile of their duration, one after another, in an embedded run. Ours:
-the same while another process guesses over 18 connections, with new user names and with one existing name. Two
-measurements: an attack from another address, and from the address of the others. Medians of rounds, each measured
-without and with the attack, so that changes of the machine's speed affect both.
+the same while another process guesses passwords over 18 connections, for new user names and for one existing name.
+Two measurements: an attack from another address, and an attack from the address of the people who sign in. Medians
+of rounds, each measured without and with the attack, so that changes of the machine's speed affect both.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from bench.measure import Measurement, run_benchmark
 from tests.support.embedded_stack import running_stack
 
 CONNECTIONS = 18
-# A round takes seconds: an attack process that runs for longer has lost its parent process, and stops.
+# A round takes seconds: an attack process that runs longer than this has lost its parent process.
 MAX_ATTACK_SECONDS = 300
 SIGN_INS = 12
 OTHER_USERS = ("head", "centre", "org")
@@ -38,7 +38,7 @@ def form(name: str, password: str) -> dict[str, str]:
 
 
 async def attack(gateway: str, address: str, username: str) -> None:
-    """Send wrong passwords over all connections until the process is killed or the time is over.
+    """Send wrong passwords over all connections until the process is killed or the time limit is reached.
 
     Print a line after the first responses.
     """
@@ -47,7 +47,7 @@ async def attack(gateway: str, address: str, username: str) -> None:
 
     async def connection(http: aiohttp.ClientSession, number: int) -> None:
         while True:
-            # Every third connection attacks one name, the others new names each time.
+            # Every third connection attacks the same name; the other connections use a new name each time.
             name = username if number % 3 == 0 else f"guess{next(numbers)}"
             async with http.post(gateway + TOKEN, data=form(name, "guess")) as answer:
                 await answer.read()
@@ -103,7 +103,7 @@ async def sign_in_p95(http: aiohttp.ClientSession, gateway: str) -> float:
     return statistics.quantiles(durations, n=20, method="inclusive")[-1]
 
 
-# The address of the attack and the attacked name, by the name of the measurement.
+# By measurement: the address of the attack and the attacked user name.
 ATTACKS = {"another": ("127.0.0.2", "ops"), "same": ("127.0.0.1", "auditor")}
 _MEASURED: dict[str, tuple[float, float]] = {}
 

@@ -1,9 +1,9 @@
-"""How well messages of one person in one thread are joined or kept apart: `python -m bench.threads [--json]`.
+"""Accuracy of joining one person's messages in one thread to an appeal: `python -m bench.threads [--json]`.
 
-Each pair in `data/threads/pairs.csv` is classified by the built-in model and placed as `MessagePlacer` does,
-except that a second message which needs no answer changes nothing.
-Prints the shares of the development half and of the held-out half, with 95 % intervals, and the agreement of the
-two labellings.
+Each pair of messages in `data/threads/pairs.csv` is classified by the built-in model and assigned to one or two
+appeals as `MessagePlacer` does, except that a second message that needs no answer changes nothing. Prints the
+shares of the development half and of the held-out half, with 95 % intervals, and the agreement of the two
+labellings.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from services.appeals.inbound.message_reading import AppealReading, MessageReadi
 
 THREADS_DIR = Path(__file__).parent / "data" / "threads"
 PARTS = ("development", "held_out")
-# Share of pairs that are joined or apart as labelled.
+# The minimum share of pairs that are joined or separated as labelled.
 BAR = 0.92
 
 
 @dataclass(frozen=True)
 class PairOutcome:
-    """What happens to a pair: how many appeals it opens, the relation of the second message where it was compared,
-    and the topic group of the appeal that the second one belongs to.
+    """The result of a pair: the number of appeals that it opens; the comparison of the second message, None if it
+    was not compared; the topic group of the second message's appeal.
     """
 
     appeals: int
@@ -49,7 +49,7 @@ def context_of(row: Row) -> MessageContext:
 
 
 def place_pair(classifier: MessageClassifier, row: Row) -> PairOutcome:
-    """Return what happens to the messages of a pair that arrive one after the other, with no appeal before."""
+    """Return the result of a pair whose messages arrive one after the other, without an earlier appeal."""
     context, texts = context_of(row), (row["first"], row["second"])
     first, second, whole = classifier.classify([(text, context) for text in (*texts, whole_text(texts))])
     if first.needs_answer == "no":
@@ -78,7 +78,7 @@ def is_as_labelled(row: Row, outcome: PairOutcome) -> bool:
 
 
 def scores(rows: Sequence[Row], outcomes: Sequence[PairOutcome]) -> dict[str, ShareWithInterval]:
-    """Return the share of pairs as labelled, by label too, and of additions whose appeal has the right topic."""
+    """Return shares: pairs as labelled, in total and by label; additions with the right topic; unsure pairs."""
     pairs = list(zip(rows, outcomes, strict=True))
     right = [(row, is_as_labelled(row, outcome)) for row, outcome in pairs]
     additions = [outcome.group == row["group"] for row, outcome in pairs if row["relation"] == "addition"]
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="no difference: the benchmark takes seconds")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--part", choices=PARTS, help="only this half")
-    parser.add_argument("--errors", action="store_true", help="print the pairs that are not as labelled")
+    parser.add_argument("--errors", action="store_true", help="print pairs whose result differs from the label")
     args = parser.parse_args()
     rows = [row for row in read(THREADS_DIR / "pairs.csv") if args.part in {None, row["part"]}]
     classifier = MessageClassifier.load()
@@ -126,7 +126,7 @@ def main() -> None:
     if args.errors:
         _print_errors(rows, outcomes)
     ours = figures["all"]["joined or apart"]["value"]
-    # The floor joins all that a person writes in a thread.
+    # The floor joins all messages of a person in a thread.
     floor = sum(row["relation"] != "other" for row in rows) / len(rows)
     result = Result(
         "threads", round(ours / floor, 3), round(BAR / floor, 3), ours >= BAR, floor, ours, "share of pairs", 1

@@ -1,9 +1,9 @@
-"""Quality and speed of a custom topic model trained on a labelled file, beside a baseline.
+"""Quality and speed of a custom topic model trained on a labelled file, compared with a baseline.
 
 `python -m bench.topics --data FILE [--text COLUMN] [--label COLUMN …] [--splits N] [--json]`. Means over N splits
 of 80/20, five by default; the floor is the baseline's weighted F1 on the same splits (TF-IDF of words and
-characters, a linear SVM). Labels with bars must reach them. Without a file the project's own examples are used,
-which is printed: they were written to be easy to distinguish, so their figures say nothing about real texts.
+characters, a linear SVM). Label columns with bars must reach them. Without a file, the project's own examples are
+used, and a note says so: they are easy to distinguish, so their figures say nothing about real texts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from shared.tabular.named_columns import read_table
 from shared.topic_taxonomy import entries
 
 BAR = 1.0
-# The minimum mean of each figure after training on the appeals of Kursk, by label.
+# By label column: the minimum mean of each figure after training on the appeals of Kursk.
 BARS = {
     "category": {
         "weighted_f1": 0.81,
@@ -65,7 +65,7 @@ def own_examples() -> LabelledData:
 
 
 def missed_bars(label: str, splits: SplitScores) -> list[str]:
-    """Return a line for each figure that misses its bar."""
+    """Return a text for each figure that misses its bar."""
     missed = []
     for figure, bar in BARS.get(label, {}).items():
         found = mean_and_spread(splits.ours, figure)
@@ -93,7 +93,7 @@ def speed(classifier: TextClassifier, texts: Sequence[str]) -> float:
 
 
 def evaluate(label: str, data: LabelledData, seeds: range, console: Console) -> tuple[SplitScores, list[str]]:
-    """Print and return the scores of one label, and the bars that are missed."""
+    """Print the scores of one label column; return the scores and the missed bars."""
 
     def print_seed(seed: int, ours: Scores, plain: Scores) -> None:
         print(

@@ -1,1 +1,1 @@
-"""Reads and writes of the appeals API beside a bare route that runs the same SQL."""
+"""Benchmark of reads and writes of the appeals API against a bare route that runs the same SQL."""

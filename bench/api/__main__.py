@@ -1,9 +1,9 @@
 """Reads and writes of the appeals API through the gateway: `python -m bench.api [--quick] [--json]`.
 
-The floor of each request is a bare route behind the same gateway that runs the same SQL by asyncpg and sends the
-same bytes, without sign-in: see `bare_route`. Both are asked in turn, over four connections. Measured with 10,000,
-100,000 and a million appeals; how much the 95th percentile and the buffers of a read grow from the smallest to the
-largest has a bar too. A search shows the newest first.
+The floor of each request is a bare route behind the same gateway that runs the same SQL with asyncpg and sends the
+same bytes, without sign-in: see `bare_route`. Requests go to both alternately, over four connections. Measured
+with 10,000, 100,000 and a million appeals; the growth of the 95th percentile and of the buffers of a read from the
+smallest to the largest size has a bar too. Searches return the newest appeals first.
 """
 
 import argparse
@@ -20,8 +20,9 @@ SEARCH_BAR = 6.0
 
 
 def growth(figures: Sequence[Figures]) -> dict[str, float]:
-    """Return the growth of each read but the searches from the smallest size to the largest, and the p95 of the
-    slowest search as a multiple of the list's at the largest.
+    """Return the growth of p95 and buffers of each read from the smallest size to the largest.
+
+    Searches are compared at the largest size only: the p95 of the slowest search as a multiple of the list's.
     """
     by_size = {(one.name, one.appeals): one for one in figures}
     smallest, largest = min(one.appeals for one in figures), max(one.appeals for one in figures)

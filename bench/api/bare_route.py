@@ -1,7 +1,7 @@
-"""The floor: a route for each recorded request that runs the same SQL by asyncpg and sends the same bytes.
+"""The floor: a route for each recorded request that runs the same SQL with asyncpg and sends the same bytes.
 
 `python -m bench.api.bare_route RECORDED PORT`, with the database's URL in GOSPABLIK_DATABASE_URL. No sign-in, no
-validation, no ORM. Each request makes other ids in place of those that the recorded one made.
+validation, no ORM. Each call replaces the ids that the recorded request inserted with new ids.
 """
 
 import os
@@ -21,9 +21,9 @@ from bench.api.recorded_requests import RecordedRequest
 from shared import gc_tuning
 from shared.ids import new_id
 
-# Traefik leads this path to the service of metrics, whose address is that of the bare route here.
+# Traefik routes this path to metrics; in this benchmark the address of metrics is that of the bare route.
 PREFIX = "/api/v1/metrics/bare"
-# As many connections as the service has.
+# The number of connections of the service.
 _CONNECTIONS = 8
 
 
@@ -59,7 +59,7 @@ def build_app(recorded: Mapping[str, RecordedRequest], database_url: str) -> Fas
 
 
 async def _keep(_connection: Any) -> None:
-    """Send no statements that reset a connection, as the service sends none."""
+    """Do not reset the connection: the service does not either."""
 
 
 async def _run(connection: Any, recorded: RecordedRequest) -> None:

@@ -47,7 +47,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one request at one size, and how many buffers all its statements touch if it is a read."""
+    """The figures of one request at one size. `buffers`: touched by the statements of a read; 0 for a write."""
 
     name: str
     appeals: int
@@ -63,7 +63,7 @@ class Figures:
 
     @property
     def bar(self) -> float:
-        """Return the bar of the ratio."""
+        """Return the minimum ratio."""
         return WRITE_BAR if self.writes else READ_BAR
 
 
@@ -81,11 +81,11 @@ class _Times:
 
 
 def requests(organisation_id: UUID, appeal_id: UUID) -> list[Request]:
-    """Return the requests that are measured."""
+    """Return the requests to measure."""
     return [
         Request("list", "GET", "/api/v1/appeals"),
         Request("filter", "GET", f"/api/v1/appeals?status=answered&organisation_id={organisation_id}"),
-        # A word that every appeal has, one that only the oldest has, one that none has, and a phrase.
+        # A word in every appeal, words in only the oldest appeal, a word in no appeal, and a phrase.
         Request("search", "GET", "/api/v1/appeals?q=дороги"),
         Request("search_rare", "GET", "/api/v1/appeals?q=дома+1"),
         Request("search_absent", "GET", "/api/v1/appeals?q=снегопад"),
@@ -106,7 +106,7 @@ async def measure_size(appeals: int, repetitions: int) -> list[Figures]:
         admin = await asyncpg.connect(bootstrap.with_database(server, bootstrap.DATABASE))
         region = await fill(admin, appeals)
         await admin.execute(ADD_PERSON, PERSON)
-        # One of the newest that are answered, as people mostly read recent appeals.
+        # The newest answered appeal, because people mostly read recent appeals.
         appeal_id = await admin.fetchval(
             "SELECT id FROM appeals WHERE status = 'answered' ORDER BY opened_at DESC LIMIT 1"
         )
@@ -137,12 +137,12 @@ async def measure_size(appeals: int, repetitions: int) -> list[Figures]:
 
 
 async def _buffers(admin: asyncpg.Connection, recorded: RecordedRequest) -> int:
-    """Return how many buffers the statements of a read touch."""
+    """Return the number of buffers that the statements of a read touch; 0 for a write."""
     if recorded.request.writes:
         return 0
     total = 0
     for statement in recorded.statements:
-        # The row of who read citizens' words costs the same at any size, and cannot be inserted again.
+        # Skip the insert that records the reader: its cost does not grow, and it cannot be repeated.
         if statement.sql.startswith("SET") or statement.inserts:
             continue
         plan = json.loads(
@@ -153,7 +153,7 @@ async def _buffers(admin: asyncpg.Connection, recorded: RecordedRequest) -> int:
 
 
 async def _measure(gateway: str, recorded: RecordedRequest, token: str, repetitions: int) -> tuple[Speed, Speed]:
-    """Return the speed of ours and of the floor."""
+    """Return the speeds of the service and of the floor."""
     request = recorded.request
     signed_in = {"Authorization": f"Bearer {token}"}
     ours, floor = _Times(), _Times()
@@ -171,7 +171,7 @@ async def _measure(gateway: str, recorded: RecordedRequest, token: str, repetiti
 async def _send(
     http: aiohttp.ClientSession, request: Request, url: str, headers: dict[str, str], repetitions: int
 ) -> tuple[float, list[float]]:
-    """Send the request this often; returns the seconds of all together, and of each."""
+    """Send the request `repetitions` times; return the total seconds and the seconds of each response."""
     seconds: list[float] = []
 
     async def connection(count: int) -> None:
@@ -193,7 +193,7 @@ def _one_size(appeals: int, repetitions: int) -> list[Figures]:
 
 
 def run(sizes: Sequence[int], repetitions: int) -> list[Figures]:
-    """Measure every size in a process of its own, because a service reads its settings once."""
+    """Measure every size in a new process, because a service reads its settings only once."""
     figures = []
     for appeals in sizes:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:

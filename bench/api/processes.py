@@ -1,4 +1,4 @@
-"""The processes that are measured: the appeals service and the bare route, both behind the gateway."""
+"""The measured processes: the appeals service and the bare route, both behind the gateway."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ async def measured_processes(folder: Path, recorded: Path, settings: Mapping[str
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running_process(service, settings, folder / "appeals.log"))
         await stack.enter_async_context(running_process(floor, settings, folder / "bare_route.log"))
-        # The gateway comes last: its circuit breaker would refuse requests after those that found no service.
+        # Start the gateway last: failed requests to services that are not ready would open its circuit breaker.
         await wait_for_status(f"{address['appeals']}/api/v1/topics", status=401)
         await wait_for_status(f"{address['metrics']}/", status=404)
         await stack.enter_async_context(running_process(proxy, settings, folder / "traefik.log"))
@@ -69,7 +69,7 @@ async def running_process(command: Sequence[str], settings: Mapping[str, str], l
 
 
 async def wait_for_status(url: str, *, status: int) -> None:
-    """Wait until the address answers with this status."""
+    """Wait until the URL responds with this status."""
     async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession() as http:
         while True:
             try:

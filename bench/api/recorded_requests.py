@@ -1,4 +1,4 @@
-"""What a request to the appeals service does: the SQL that it sends, and the response."""
+"""Record requests to the appeals service: the SQL statements and the response."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ _UUID7 = 7
 
 @dataclass(frozen=True)
 class Request:
-    """A request that is measured: its path may name one appeal."""
+    """A request to measure."""
 
     name: str
     method: str
@@ -28,13 +28,13 @@ class Request:
 
     @property
     def writes(self) -> bool:
-        """Return whether the request changes something."""
+        """Return whether the request changes data."""
         return self.method != "GET"
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement with its parameters, or with several sets of them."""
+    """A statement with its parameters or, with `many`, with a list of parameter sets."""
 
     sql: str
     parameters: Any
@@ -42,13 +42,13 @@ class Statement:
 
     @property
     def inserts(self) -> bool:
-        """Return whether the statement inserts rows: a read of citizens' words inserts who read them."""
+        """Return whether the statement inserts rows. A read of citizens' texts does: it records the reader."""
         return self.sql.lstrip().startswith("INSERT")
 
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """The statements of one request, the ids that it made, and its response."""
+    """The statements of one request, the ids that it inserted, and its response."""
 
     request: Request
     statements: Sequence[Statement]
@@ -60,8 +60,8 @@ class RecordedRequest:
 
 @asynccontextmanager
 async def appeals_service() -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client of the appeals service in this process, whose settings are in the environment."""
-    # Imported late: services read their settings when they load.
+    """Run the appeals service in this process, with settings from the environment; yield a client of it."""
+    # Imported late: services read their settings at import.
     from services.appeals.app import build_service  # noqa: PLC0415
 
     app = build_service().build("api")
@@ -74,7 +74,7 @@ async def appeals_service() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def record(client: httpx.AsyncClient, request: Request, token: str) -> RecordedRequest:
-    """Send the request twice and record the second time, when caches are filled."""
+    """Send the request twice and return a record of the second, when caches are filled."""
     await _send(client, request, token)
     sent: list[Statement] = []
 

@@ -1,1 +1,1 @@
-"""Pages of the console beside the calls of the API that they make."""
+"""Benchmark of the console's pages against the API calls that they make."""

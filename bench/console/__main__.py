@@ -1,8 +1,8 @@
 """Pages of the console at a million appeals, through the gateway: `python -m bench.console [--quick] [--json]`.
 
-The floor of a page is the time of the API calls it makes, one after the other, as the console's log has it; ours
-is the time in which the console answers. A ratio is ours to the floor: less is better, and below 1 the calls were
-made at once. Medians of the rounds; the worst page counts. A warm-up round is not counted.
+The floor of a page is the sum of the durations of its API calls, from the console's log; ours is the response time
+of the page. The ratio is ours / floor: lower is better; a ratio below 1 means that calls ran concurrently. Figures
+are medians of the rounds after a warm-up round; the worst page counts.
 """
 
 import argparse
@@ -40,7 +40,7 @@ ROUNDS, QUICK_ROUNDS = 30, 5
 
 @dataclass(frozen=True)
 class Figures:
-    """Medians of a page, in milliseconds."""
+    """Median times of a page and of its calls, in milliseconds, and the number of calls."""
 
     page: str
     ours: float
@@ -49,7 +49,7 @@ class Figures:
 
     @property
     def ratio(self) -> float:
-        """Return the page's time as a multiple of that of its calls."""
+        """Return the time of the page as a multiple of the time of its calls."""
         return self.ours / self.floor
 
 
@@ -103,7 +103,7 @@ async def _page(gateway: str, log: Path, cookie: str, page: str, rounds: int) ->
                 response.raise_for_status()
                 asked.append(response.headers["X-Request-Id"])
     counted = asked[1:]
-    # A request is logged after its answer was sent.
+    # A request is logged after its response is sent.
     async with asyncio.timeout(10):
         while True:
             ours, floor = await asyncio.to_thread(_durations, log)
@@ -119,7 +119,7 @@ async def _page(gateway: str, log: Path, cookie: str, page: str, rounds: int) ->
 
 
 def _durations(log: Path) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Return how long each request took, and each of its calls, in milliseconds, by request id."""
+    """Return the durations of each request and of its calls, in milliseconds, by request id."""
     requests: dict[str, float] = {}
     calls: dict[str, list[float]] = defaultdict(list)
     for line in log.read_text(encoding="utf-8").splitlines():

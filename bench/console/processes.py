@@ -1,4 +1,4 @@
-"""The processes that are measured: the console, and the services that its pages call, behind the gateway."""
+"""The measured processes: the console, and the services that its pages call, behind the gateway."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ CALLED = ("registry", "ingest", "appeals", "webhooks")
 
 @asynccontextmanager
 async def console_processes(folder: Path, server: str, settings: Mapping[str, str]) -> AsyncIterator[str]:
-    """Run them until the block ends; yield the gateway's URL. The console's log is `console.log` in the folder."""
+    """Run the processes until the block ends; yield the gateway's URL. The console logs to `console.log`."""
     gateway, internal, admin = free_port(), free_port(), free_port()
     base = f"http://127.0.0.1:{gateway}"
     ports = {name: free_port() for name in (*CALLED, "console")}
@@ -52,7 +52,7 @@ async def console_processes(folder: Path, server: str, settings: Mapping[str, st
             await stack.enter_async_context(running_process(command, common | own, folder / f"{name}.log"))
         for name in ports:
             await wait_for_status(f"{addresses[name]}/health/live", status=200)
-        # The gateway comes last: its circuit breaker would refuse requests after those that found no service.
+        # Start the gateway last: failed requests to services that are not ready would open its circuit breaker.
         proxy = (traefik_program(), f"--configFile={static}")
         await stack.enter_async_context(running_process(proxy, common, folder / "traefik.log"))
         await wait_for_status(f"{base}/sign-in", status=200)

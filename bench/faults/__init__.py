@@ -1,1 +1,1 @@
-"""A run with faults: nearly half of all calls fail, clocks differ, tokens fail, processes and Postgres restart."""
+"""A run with faults: faults hit nearly half of all calls, clocks differ, tokens fail, processes restart."""

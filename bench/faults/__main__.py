@@ -1,10 +1,10 @@
-"""Nothing is lost or duplicated under faults: `python -m bench.faults --seed N [--quick] [--json]`.
+"""Check that faults lose or duplicate nothing: `python -m bench.faults --seed N [--quick] [--json]`.
 
 10,000 messages, 500 replies, 500 deletions on both networks. Each kind of transient fault hits 5 % of all calls;
-the clocks of the networks, the worker and the API differ by minutes; tokens fail one after the other and are
-repaired; worker and API are killed, Postgres restarts once. The figure is the share of promises kept (each message
-stored once, each reply published once, each deletion noticed) and must be 1; reconciliation must find no gap, and
-no failed token may be called repeatedly. The floor is the number of promises.
+the clocks of the networks, the worker and the API differ by minutes; tokens fail one after another and are
+repaired; worker and API are killed, Postgres restarts once. The figure is the share of guarantees kept (each
+message stored once, each reply published once, each deletion noticed) and must be 1; reconciliation must find no
+gap, and no failed token may be called repeatedly. The floor is the number of guarantees.
 """
 
 import argparse
@@ -22,7 +22,7 @@ FULL = Size(
 QUICK = Size(
     messages=1_000, answers=60, deletions=60, pages=4, turns=12, kills=2, turn_seconds=3.0, timeout_seconds=420
 )
-# Maximum calls with a failed token: those in flight when it fails, and one of each restarted process.
+# Maximum calls with a failed token: the calls in flight when it fails, and one call of each restarted process.
 CALLS_OF_A_DEAD_TOKEN = 12
 
 
@@ -32,7 +32,7 @@ async def _run(seed: int, size: Size, keep: Path | None) -> Outcome:
 
 
 def main() -> None:
-    """Run once and print the result; exit with 1 if a promise was broken."""
+    """Run once and print the result; exit with 1 if a guarantee was broken."""
     parser = argparse.ArgumentParser(prog="python -m bench.faults")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="1,000 messages, 60 replies, 60 deletions")
@@ -66,7 +66,7 @@ def main() -> None:
             "ok": ok,
             "floor": outcome.promises,
             "ours": outcome.kept_promises,
-            "unit": "promises kept",
+            "unit": "guarantees kept",
             "runs": 1,
             "seed": args.seed,
             "gaps": outcome.gaps,

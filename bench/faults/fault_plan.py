@@ -18,14 +18,14 @@ MIX = {
     ]
     for network, codes in CODES.items()
 }
-# Maximum clock skew in seconds: of the networks and the worker, and of the API, which must accept tokens that are
-# valid for a minute.
+# Maximum clock skew in seconds: of the networks and the worker; and of the API, whose skew is small because it
+# must accept service tokens that are valid for one minute.
 SKEW, API_SKEW = 300.0, 3.0
 
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """A permanent error for one token, from `at` to `repaired_at` (shares of the run)."""
+    """An error of all calls with one token, from `at` to `repaired_at` (shares of the run)."""
 
     network: str
     code: int
@@ -58,7 +58,7 @@ _TOKEN_FAULTS: dict[str, list[tuple[int, str, Until, tuple[str, ...] | None]]] =
 
 @dataclass(frozen=True)
 class Plan:
-    """Token faults by time, and the times of the kills and of the restart of Postgres, as shares of the run.
+    """Token faults ordered by time, kills and the restart of Postgres; times are shares of the run.
 
     `kills`: (time, process). `clock_shifts`: the shift of each clock in seconds.
     """
@@ -70,7 +70,7 @@ class Plan:
 
 
 def clock_shifts(seed: int) -> dict[str, float]:
-    """Return the clock shifts of the networks, the worker and the API; the worker's has the opposite sign."""
+    """Return the clock shifts in seconds; the worker's has the opposite sign of the networks'."""
     rng = random.Random(f"clocks {seed}")
     sign = rng.choice((-1, 1))
     return {
@@ -82,7 +82,7 @@ def clock_shifts(seed: int) -> dict[str, float]:
 
 
 def draw_plan(seed: int, kills: int) -> Plan:
-    """Return the plan of a seed: one fault per error code, each for another token of its kind."""
+    """Return the plan of a seed: one fault per error code, each for a different token of its kind."""
     rng = random.Random(seed)
     faults = []
     for network, listed in _TOKEN_FAULTS.items():
@@ -93,7 +93,7 @@ def draw_plan(seed: int, kills: int) -> Plan:
             at = (index + rng.uniform(0.1, 0.7)) / (len(listed) + 1)
             repaired_at = min(at + rng.uniform(0.15, 0.3), 0.97)
             faults.append(PlannedFault(network, code, kind, number, until, at, repaired_at, methods))
-    # The kills are spread over the run, one in each part of it.
+    # Divide the run into as many parts as kills, with one kill in each.
     kill_times = [
         ((part + rng.uniform(0.1, 0.9)) / kills, "api" if part % 3 == 1 else "worker") for part in range(kills)
     ]

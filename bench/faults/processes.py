@@ -70,7 +70,7 @@ class ManagedProcess:
 
 @dataclass
 class Token:
-    """A token: as the network issued it, and its id in ingest."""
+    """A token as the network issued it, with its id in ingest."""
 
     network: str
     data: dict[str, Any]
@@ -83,7 +83,7 @@ class Token:
 
 @dataclass
 class Page:
-    """A page: its id in the network and in the registry."""
+    """A page, with its ids in the network and in the registry."""
 
     network: str
     external_id: str
@@ -326,5 +326,5 @@ async def _create_pages(system: TestSystem, pages: int) -> None:
 
 
 def as_json(value: Any) -> str:
-    """Return the value as JSON for the log of a run."""
+    """Return the value as JSON, for the output of a run."""
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""One run: messages are written and deleted, replies requested, calls fail; at the end everything is counted."""
+"""One run: write and delete messages, request replies, inject faults, and count the results."""
 
 import asyncio
 import csv
@@ -15,14 +15,14 @@ import httpx
 from bench.faults.fault_plan import MIX, RATE, Plan, PlannedFault, draw_plan
 from bench.faults.processes import Page, TestSystem, Token, as_json
 
-# The beginning of a comment that will be deleted.
+# The prefix of comments that will be deleted.
 DELETED_PREFIX = "Сгоряча:"
 PUBLISH = "/internal/publications"
 
 
 @dataclass(frozen=True)
 class Size:
-    """The numbers of both networks together, pages per network, turns, and times in seconds."""
+    """The size of a run: totals of both networks, pages per network, turns, and times in seconds."""
 
     messages: int
     answers: int
@@ -46,7 +46,7 @@ class RequestedReply:
 
 @dataclass(frozen=True)
 class DeletedMessage:
-    """A comment that is deleted by its author or the community at the monotonic time `due`."""
+    """A comment that its author or the community deletes at the monotonic time `due`."""
 
     network: str
     page: str
@@ -58,7 +58,7 @@ class DeletedMessage:
 
 @dataclass
 class Outcome:
-    """The counts of a run. `deleted_unread`: comments deleted before any source read them, hence not stored."""
+    """The counts of a run. `deleted_unread`: comments that were deleted before any source read them."""
 
     written: int = 0
     deleted: int = 0
@@ -80,12 +80,12 @@ class Outcome:
 
     @property
     def kept_promises(self) -> int:
-        """Return the number of promises kept."""
+        """Return the number of guarantees kept."""
         return self.stored_once + self.published_once + self.deletions_seen
 
     @property
     def promises(self) -> int:
-        """Return the number of promises made."""
+        """Return the number of guarantees: one per message, reply and deletion."""
         return self.written + self.asked + self.deleted
 
 
@@ -106,7 +106,7 @@ class Run:
         self._active_faults: list[tuple[PlannedFault, Token, Page | None]] = []
 
     async def run(self) -> Outcome:
-        """Run all turns, wait until everything is published, reconcile, and return the counts."""
+        """Run all turns, wait until all replies are published, reconcile, and return the counts."""
         started = time.monotonic()
         for network, mix in MIX.items():
             await self._system.control(network, "faults", {"mix": mix, "rate": RATE, "seed": self._seed})
@@ -166,7 +166,7 @@ class Run:
         self._texts[network] += texts
 
     async def _write_deleted_messages(self, turn: int) -> None:
-        """Write this turn's share of the comments that will be deleted, some of them at once."""
+        """Write this turn's share of the comments to delete; delete some immediately."""
         total = self._size.deletions
         for number in range(total * turn // self._size.turns, total * (turn + 1) // self._size.turns):
             network = ("vk", "ok")[number % 2]
@@ -179,7 +179,7 @@ class Run:
             self._to_delete.append(DeletedMessage(network, page.external_id, str(written["id"]), text, by, due))
 
     async def _delete(self, until: float) -> None:
-        """Delete the comments that are due by then."""
+        """Delete the comments that are due until this moment."""
         for one in [one for one in self._to_delete if one.due <= until]:
             self._to_delete.remove(one)
             body = {"page": one.page, "id": one.comment_id, "by": one.deleted_by, "kind": "comment"}
@@ -248,7 +248,7 @@ class Run:
         self._print(f"{planned.network} error {planned.code} for a {planned.kind} token until: {planned.until}")
 
     async def _repair_tokens(self, share: float) -> None:
-        """End the faults that are due: by a new token, a solved captcha or the end of the network's day."""
+        """End the faults that are due: with a new token, a solved captcha or the end of the network's day."""
         for active in [one for one in self._active_faults if one[0].repaired_at <= share]:
             self._active_faults.remove(active)
             planned, token, page = active
@@ -263,14 +263,14 @@ class Run:
                     for one in (await self._system.call("GET", "/sources/tokens"))["items"]
                     if one["id"] == token.id
                 )
-                # A token that is only paused, or works again, needs no solution.
+                # A token that is only paused, or already works again, needs no solution.
                 if stored["state"] == "captcha":
                     body = {key: solution[key] for key in ("success_token",) if solution.get(key)}
                     await self._system.call("POST", f"/sources/tokens/{token.id}/recover", json=body)
             self._print(f"{planned.network} error {planned.code}: {planned.until}")
 
     async def _wait_until_published(self) -> None:
-        """Wait until all texts are stored and all replies published and read back, while faults go on."""
+        """Wait until all texts are stored and all replies are published and read back; faults continue."""
         deadline = time.monotonic() + self._size.timeout_seconds
         last_print = 0.0
         while True:
@@ -324,7 +324,7 @@ class Run:
         raise RuntimeError("reconciliation did not finish")
 
     async def _wait_until_deletions_noticed(self) -> None:
-        """Reconcile until all deletions are noticed: those of recent comments are recognised only later."""
+        """Reconcile until all deletions are noticed: deletions of recent comments are recognised only later."""
         deadline = time.monotonic() + self._size.timeout_seconds
         while time.monotonic() < deadline:
             left = (

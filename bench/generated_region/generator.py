@@ -46,7 +46,7 @@ class GeneratedRegion:
 def generate(*, organisations: int = 2_000, pages: int = 3_600, seed: int = 1) -> GeneratedRegion:
     """Return a region with these numbers of organisations and pages (`pages` ≤ about 1.9 × `organisations`).
 
-    Raise `ValueError` for more of either than can be generated.
+    Raises `ValueError` for more organisations or pages than can be generated.
     """
     rng = random.Random(seed)
     districts = _districts(rng)
@@ -92,7 +92,7 @@ def _with_details(organisation: GeneratedOrganisation, n: int, rng: random.Rando
     exempt = organisation.kind == "institution" and rng.random() < 0.02
     names = organisation.names
     if " бюджетное" in organisation.name:
-        # Before the reform of legal forms their names lacked the word «бюджетное».
+        # Before the reform of legal forms, names of institutions had no word «бюджетное».
         names = (
             AlternativeName("former", organisation.name.replace(" бюджетное", ""), None, date(2017, 12, 31)),
             *names,

@@ -1,6 +1,6 @@
 """Parts of the names in a generated region. Its districts are real; everything in them is invented."""
 
-# Name and the stem of its adjective: «Сосновка» → «Сосновская школа».
+# Name of a settlement and the stem of its adjective: «Сосновка» → «Сосновская школа».
 SETTLEMENTS = (
     ("Сосновка", "Сосновск"),
     ("Берёзовка", "Берёзовск"),

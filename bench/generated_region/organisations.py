@@ -25,7 +25,7 @@ Kind = Literal["regional", "municipality", "institution", "court", "other"]
 
 @dataclass(frozen=True)
 class GeneratedPage:
-    """An official page: the network's id of the community, and its screen name if it has one."""
+    """An official page: its id in the network, and its screen name or None."""
 
     network: Network
     external_id: str
@@ -111,7 +111,7 @@ def _named_after_district(
     former_name: str = "",
     since: date = date(2016, 1, 1),
 ) -> GeneratedOrganisation:
-    """Return an organisation named after its district; it was renamed together with the district."""
+    """Return an organisation named after its district, with a former name if the district was renamed."""
     placeholders = {
         "adj": district.adjective,
         "club": CLUBS[int(district.code) % len(CLUBS)],

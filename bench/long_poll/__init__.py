@@ -1,1 +1,1 @@
-"""The parts of `bench.listen`: a server that holds thousands of polls, and the two clients compared."""
+"""Parts of `bench.listen`: a server that holds thousands of polls, and the two compared clients."""

@@ -1,7 +1,7 @@
-"""One of the two clients compared, in its own process: `python -m bench.long_poll.client bare|ours …`.
+"""One of the two compared clients, in its own process: `python -m bench.long_poll.client bare|ours …`.
 
 `bare` holds the polls with aiohttp and decodes their JSON; `ours` runs ingest's VK long polls: opening, cursors,
-parsing, and passing each event to the store. With `--database`, the real store stores them.
+parsing, and passing each event to the store. With `--database`, it is the real store.
 """
 
 import argparse
@@ -159,7 +159,7 @@ def _page(page_id: UUID, organisation_id: UUID, group: str) -> PageRef:
 
 
 async def _wait_until_listening(http: aiohttp.ClientSession, url: str, communities: int) -> None:
-    """Wait until all communities listen, at most ten minutes."""
+    """Wait until the server has a poll of every community, at most ten minutes."""
     async with asyncio.timeout(600):
         while True:
             async with http.get(f"{url}/state") as answer:
@@ -175,7 +175,7 @@ async def _server_state(http: aiohttp.ClientSession, url: str) -> Mapping[str, i
 
 
 async def run(client: str, url: str, *, communities: int, seconds: float, wait: int, database: str | None) -> None:
-    """Listen, wait one poll, measure for `seconds`, and print the figures as JSON."""
+    """Start all polls, wait the length of one poll, measure for `seconds`, and print the figures as JSON."""
     os.environ |= {
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-bench",

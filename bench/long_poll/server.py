@@ -1,4 +1,4 @@
-"""A server that only holds long polls and sends events: as little work as possible beside the measured one.
+"""A server that only holds long polls and sends events, with minimal load beside the measured client.
 
 `python -m bench.long_poll.server --events 20` prints its address and serves until it is stopped.
 """
@@ -25,7 +25,7 @@ class Polls:
         self.sent = 0
 
     async def get_server(self, request: web.Request) -> web.Response:
-        """Answer `groups.getLongPollServer`."""
+        """Respond to `groups.getLongPollServer`."""
         form = await request.post()
         group = int(str(form["group_id"]))
         ts = str(self._ts.setdefault(group, 1))
@@ -33,7 +33,7 @@ class Polls:
         return web.json_response({"response": {"key": KEY, "server": f"{base}/whp/{group}", "ts": ts}})
 
     async def check(self, request: web.Request) -> web.Response:
-        """Answer `a_check`: with the events since `ts`, or without any after `wait` seconds."""
+        """Respond to `a_check` with the events since `ts`, or with none after `wait` seconds."""
         group, since = int(request.match_info["group"]), int(request.query["ts"])
         self._ts.setdefault(group, 1)
         if self._ts[group] <= since:
@@ -50,7 +50,7 @@ class Polls:
         return web.json_response({"ts": str(ts), "updates": updates})
 
     async def emit_events(self, events_per_second: float) -> None:
-        """Send events in random communities that listen."""
+        """Send events to random communities that have a waiting poll."""
         due = time.monotonic()
         while True:
             due += 1 / events_per_second
@@ -64,7 +64,7 @@ class Polls:
                 event.set_result(None)
 
     async def state(self, _request: web.Request) -> web.Response:
-        """Answer with the number of listening communities and of answers and events so far."""
+        """Respond with the numbers of waiting communities, and of responses and events until now."""
         return web.json_response({"listening": len(self._ts), "answered": self.answered, "events": self.sent})
 
 

@@ -1,8 +1,8 @@
-"""From a committed event to a verified delivery: `python -m bench.webhooks [--quick] [--json]`.
+"""Speed from a committed event to a verified delivery: `python -m bench.webhooks [--quick] [--json]`.
 
-Ours: numbering, fan-out to five endpoints, claims, sending and the recorded results, in one process as in the
+Ours: numbering, fan-out to five endpoints, claims, sending and recording of results, in one process as in the
 service. The floor: plain aiohttp sends the same signed bodies to the same receiver, over as many connections. The
-receiver is a process of its own and verifies each signature. Unit: deliveries per second.
+receiver runs in its own process and verifies each signature. Unit: deliveries per second.
 """
 
 from bench.measure import Measurement, run_benchmark

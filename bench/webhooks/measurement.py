@@ -1,4 +1,4 @@
-"""One run of the benchmark, in a new process, because a service reads its settings once."""
+"""One run of the benchmark, in a new process because a service reads its settings only once."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from shared.events.relay import relay
 from shared.ids import new_id
 
 ENDPOINTS = 5
-# As many as the dispatcher opens by default.
+# The default number of connections of the dispatcher.
 CONNECTIONS = 128
 EVENTS_PER_TRANSACTION = 20
 EVENT_TYPE = "appeal.answered"
@@ -40,7 +40,7 @@ _UNRECORDED = text("SELECT EXISTS (SELECT FROM webhook_deliveries WHERE status <
 
 
 async def _insert_endpoints(admin: asyncpg.Connection, url: str, encrypted: bytes) -> None:
-    """Insert endpoints of the centre and the moderator who owns them."""
+    """Insert a moderator and endpoints of the centre that this moderator owns."""
     owner = new_id()
     await admin.execute(
         "INSERT INTO people (id, username, full_name, role, active, version, created_at, updated_at)"
@@ -56,7 +56,7 @@ async def _insert_endpoints(admin: asyncpg.Connection, url: str, encrypted: byte
 
 
 async def _measure_service(url: str, events: int, receiver: str) -> float:
-    # Imported late: services read their settings when they load.
+    # Imported late: services read their settings at import.
     from services.webhooks.deliveries.dispatcher import Dispatcher  # noqa: PLC0415
     from services.webhooks.settings import webhooks_settings  # noqa: PLC0415
     from services.webhooks.worker import fanout_consumer  # noqa: PLC0415
@@ -88,7 +88,7 @@ async def _measure_service(url: str, events: int, receiver: str) -> float:
     ]
     try:
         await _verified(receiver, events * ENDPOINTS)
-        # Nothing tells that the last results are recorded.
+        # No event reports that the last results are recorded, so poll.
         while await _has_unrecorded(pool):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         return time.perf_counter() - started
@@ -169,6 +169,6 @@ def _one_run(deliveries: int) -> tuple[float, float]:
 
 
 async def in_process(deliveries: int) -> tuple[float, float]:
-    """Run in a new process, because a service reads its settings once."""
+    """Call `run` in a new process, because a service reads its settings only once; return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return await asyncio.get_running_loop().run_in_executor(pool, _one_run, deliveries)

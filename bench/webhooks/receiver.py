@@ -1,7 +1,7 @@
-"""The receiver: verifies each signature by the `standardwebhooks` package, and tells when it has enough.
+"""A receiver that verifies signatures with the `standardwebhooks` package and counts valid deliveries.
 
-`python -m bench.webhooks.receiver SECRET` prints its URL. `GET /verified?count=N` responds when N deliveries to
-different paths or with different ids were verified.
+`python -m bench.webhooks.receiver SECRET` prints its URL. `GET /verified?count=N` responds once it has verified
+N deliveries with different paths or ids.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ WAIT_SECONDS = 300.0
 
 
 class Receiver:
-    """Counts the deliveries that it has verified, each once."""
+    """Verifies deliveries and counts each once, even if it is repeated."""
 
     def __init__(self, secret: str) -> None:
         self._webhook = Webhook(secret)
@@ -23,7 +23,7 @@ class Receiver:
         self._changed = asyncio.Condition()
 
     async def deliver(self, request: web.Request) -> web.Response:
-        """Verify a delivery. An invalid one raises, and gets 500."""
+        """Verify a delivery; an invalid signature raises an error, so the response is 500."""
         self._webhook.verify(await request.read(), dict(request.headers))
         async with self._changed:
             self._verified.add((request.path, request.headers["webhook-id"]))
@@ -31,7 +31,7 @@ class Receiver:
         return web.Response(status=204)
 
     async def verified(self, request: web.Request) -> web.Response:
-        """Respond when so many deliveries were verified."""
+        """Respond once `count` deliveries are verified."""
         count = int(request.query["count"])
         async with self._changed, asyncio.timeout(WAIT_SECONDS):
             await self._changed.wait_for(lambda: len(self._verified) >= count)
