@@ -17,7 +17,7 @@ DANGER = "Провод оборван, искрит!"
 
 @pytest.fixture
 def fixed_results(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClassificationResult]:
-    """Return a map from text to the result that its classification is to give; other texts are classified as usual."""
+    """Map texts to the results that their classification returns; other texts are classified as usual."""
     found: dict[str, ClassificationResult] = {}
     classify = ClassifierPool.classify
 

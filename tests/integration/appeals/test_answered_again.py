@@ -1,4 +1,4 @@
-"""An appeal becomes answered again only if an answer was not withdrawn; its outcome and feedback then count again."""
+"""An appeal becomes answered again only by an answer that is not withdrawn; its outcome and feedback return."""
 
 from datetime import datetime
 from typing import Any

@@ -55,7 +55,7 @@ CODE = "ГП 12345 67890"
 
 @pytest.fixture
 def notices_page(monkeypatch: pytest.MonkeyPatch, scenario: AppealsScenario) -> None:
-    """Send notices to people from the scenario's page: ten digits in its conversations are then a confirmation code."""
+    """Let the scenario's page send notices: ten digits in its conversations are then a confirmation code."""
     monkeypatch.setattr(settings(), "notices_pages", (("vk", "101"),))
 
 

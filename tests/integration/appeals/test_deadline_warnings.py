@@ -1,4 +1,4 @@
-"""An organisation is warned once when each share of the time is used, in working hours, while it has the appeal."""
+"""An organisation is warned once per used share of the time, in working hours, while it has the appeal."""
 
 import json
 from datetime import timedelta

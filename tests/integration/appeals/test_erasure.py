@@ -69,7 +69,7 @@ async def _rows_with(scenario: AppealsScenario, word: str) -> list[str]:
 
 
 async def _written_about(scenario: AppealsScenario, *, thread: str = THREAD) -> dict[str, Any]:
-    """Create an appeal of «anna» with a note, a pause and a transfer that quote her; return it as it was opened."""
+    """Create an appeal of «anna» and quote her in a note, a pause and a transfer; return the opened appeal."""
     await scenario.citizen_writes(TEXT, author="anna", thread=thread, kind="message")
     appeal = await scenario.single_appeal()
     for path, body in (

@@ -1,4 +1,4 @@
-"""Export jobs: read in parts, continued after a kill, downloaded with the rows that the author may read by then."""
+"""Export jobs: read in parts, continued after a kill, and downloaded with what the author may read by then."""
 
 import asyncio
 import contextlib

@@ -35,7 +35,7 @@ PROMISE = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
 
 
 async def failed_ones(scenario: AppealsScenario) -> list[str]:
-    """Return the ids of appeals with a failed reply; check that the filter agrees with the field `reply_failed`."""
+    """Return the ids of appeals with a failed reply; check that filter and field `reply_failed` agree."""
     listed = await scenario.all(reply_failed=True)
     assert all(one["reply_failed"] for one in listed)
     assert not any(one["reply_failed"] for one in await scenario.all(reply_failed=False))

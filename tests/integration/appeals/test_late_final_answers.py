@@ -1,4 +1,4 @@
-"""A deadline of the final answer is warned of, recorded as missed and escalated like that of the first response."""
+"""The deadline of the final answer: warnings, recorded breaches and escalations."""
 
 import json
 from datetime import timedelta
@@ -29,7 +29,7 @@ async def recorded(scenario: AppealsScenario, event_type: str) -> list[dict[str,
 
 
 async def opened_and_promised(scenario: AppealsScenario, set_time: SetTime) -> dict[str, Any]:
-    """Return an appeal with a published interim reply, which promises the final answer ten days after its deadline."""
+    """Return an appeal whose interim reply promises the final answer for ten days after its deadline."""
     appeal = await opened(scenario, set_time)
     interim = await answer(scenario, appeal, "Уточним", kind="interim", promised_at=PROMISED.isoformat())
     await scenario.emit_published(interim, at=WEDNESDAY + HOUR)

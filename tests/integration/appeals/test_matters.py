@@ -98,7 +98,7 @@ async def test_address_is_added_to_the_appeal_and_keeps_its_topic(scenario: Appe
 async def test_vague_appeal_gets_topic_location_and_organisation_of_a_later_question(
     scenario: AppealsScenario,
 ) -> None:
-    """The appeal gets the topic, text, location, organisation and start of the clock of the later, clear question."""
+    """The appeal gets topic, text, location, organisation and start of the clock of the later, clear question."""
     roads = await topic(scenario, "roads")
     rule = {"topic_id": roads, "organisation_id": str(scenario.other_organisation)}
     await activated(scenario, await made(scenario, rule))

@@ -1,4 +1,4 @@
-"""Presence: colleagues see who else has an appeal open; it expires by itself and is neither audited nor emitted."""
+"""Presence: colleagues see who else has an appeal open; it expires and is neither audited nor emitted."""
 
 import asyncio
 from typing import Any

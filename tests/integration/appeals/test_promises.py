@@ -31,7 +31,7 @@ def moved_clock() -> Iterator[time_machine.Traveller]:
 async def promised(
     scenario: AppealsScenario, appeal: dict[str, Any], promised_at: datetime = PROMISED_AT, *, made_at: datetime
 ) -> str:
-    """Publish an interim reply with a promise; return the reply's id."""
+    """Publish an interim reply that promises the final one for `promised_at`; return the reply's id."""
     return await published(
         scenario, appeal, "Уточним и вернёмся.", made_at, kind="interim", promised_at=promised_at.isoformat()
     )
@@ -66,7 +66,7 @@ async def statuses(scenario: AppealsScenario) -> list[str]:
 
 
 async def ends(scenario: AppealsScenario) -> list[str]:
-    """Return the types of the events about promises, in order."""
+    """Return the type of each event about promises, oldest first."""
     kinds = ("promise.made", "promise.reminded", "promise.kept", "promise.moved", "promise.broken")
     return [event["type"].removeprefix("promise.") for event in await scenario.events(*kinds)]
 
@@ -128,7 +128,7 @@ async def test_promise_is_shown_among_the_clocks_of_its_appeal(
     assert (kept["state"], kept["on_time"]) == ("stopped", True)
 
 
-async def test_reply_published_in_time_and_known_later_keeps_the_promise(
+async def test_reply_published_in_time_and_reported_later_keeps_the_promise(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller
 ) -> None:
     appeal = await opened(scenario)
@@ -154,19 +154,19 @@ async def test_second_interim_reply_by_the_date_moves_the_promise(
     assert await statuses(scenario) == ["moved", "broken"]
 
 
-async def test_interim_reply_after_the_date_does_not_mend_a_broken_promise(
+async def test_interim_reply_after_the_date_leaves_the_promise_broken(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller
 ) -> None:
     appeal = await opened(scenario)
     await promised(scenario, appeal, made_at=MADE_AT + HOUR)
     moved_clock.move_to(PROMISED_AT + HOUR)
-    # Nothing has recorded the passed date yet.
+    # No job has recorded the promise as broken yet.
     await promised(scenario, appeal, PROMISED_AT + DAY, made_at=PROMISED_AT + HOUR)
     assert await statuses(scenario) == ["broken", "open"]
     assert await ends(scenario) == ["made", "broken", "made"]
 
 
-async def test_reply_by_hand_in_the_network_keeps_the_promise(
+async def test_staff_reply_in_the_network_keeps_the_promise(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller
 ) -> None:
     question = await scenario.citizen_writes(QUESTION)
@@ -191,7 +191,7 @@ async def test_reply_by_hand_in_the_network_keeps_the_promise(
         (PROMISED_AT - 9 * HOUR, 0),  # night
     ],
 )
-async def test_reminder_comes_a_working_day_before_in_working_time(
+async def test_reminder_is_sent_in_the_last_working_day_and_only_in_working_time(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller, moment: datetime, expected: int
 ) -> None:
     appeal = await opened(scenario)
@@ -201,7 +201,7 @@ async def test_reminder_comes_a_working_day_before_in_working_time(
     assert await ends(scenario) == ["made"] + ["reminded"] * expected
 
 
-async def test_promise_of_a_closed_organisation_does_not_hold_up_the_reminder_of_another(
+async def test_promise_of_an_organisation_on_a_day_off_does_not_delay_other_reminders(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(promise_lifecycle, "BATCH", 1)
@@ -228,7 +228,7 @@ async def test_promise_of_a_closed_organisation_does_not_hold_up_the_reminder_of
     assert [await remind(scenario), await remind(scenario)] == [1, 0]
 
 
-async def test_ledger_counts_each_organisation(
+async def test_ledger_counts_promises_by_organisation_and_status(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller
 ) -> None:
     for author, end in (("anna", "kept"), ("boris", "kept"), ("vera", "broken"), ("galina", "open")):

@@ -1,6 +1,6 @@
-"""Random moves and assignments by eight colleagues at once: one owner, nothing lost, records that agree.
+"""Random concurrent moves and assignments by eight colleagues: one owner, no lost change, consistent records.
 
-RANDOM_APPEALS and RANDOM_MOVES in the environment make the long walk longer: 1000 and 100000 take about an hour.
+Environment variables RANDOM_APPEALS and RANDOM_MOVES set the size of the long test: 1000 and 100000 take an hour.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ async def _team(scenario: AppealsScenario) -> list[Colleague]:
 
 
 def _step(scenario: AppealsScenario, chance: random.Random, team: list[Colleague]) -> dict[str, Any]:
-    """Return a body that may or may not be allowed."""
+    """Return the body of a random move or assignment, allowed or not."""
     body: dict[str, Any] = {}
     if chance.random() < 0.8:
         body["to"] = chance.choice(APPEAL_STATUSES)
@@ -57,11 +57,11 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
     holder = by_id[appeal["assignee"]["id"]] if appeal["assignee"] else None
     organisation = appeal["organisation"]["id"] if appeal["organisation"] else None
     entries = appeal["timeline"]
-    # One person of the organisation that owes the next step, or nobody.
+    # The assignee belongs to the organisation of the appeal, in triage to the centre; or there is none.
     if holder is not None and appeal["status"] not in {"closed", "not_required"}:
         owner = None if appeal["status"] == "triage" else organisation
         assert (str(holder.organisation) if holder.organisation else None) == owner
-    # Each change starts where the one before ended.
+    # The previous assignee of each change is the assignee of the change before.
     changes = [entry["data"] for entry in entries if entry["kind"] == "assignee_changed"]
     assert [one["previous_assignee_id"] for one in changes] == [
         None,
@@ -75,7 +75,7 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
     moves = [entry["data"] for entry in entries if entry["kind"] == "moved"]
     assert [one["from"] for one in moves] == ["assigned", *(one["to"] for one in moves[:-1])][: len(moves)]
     assert (moves[-1]["to"] if moves else "assigned") == appeal["status"]
-    # The feed has the same moves as the timeline.
+    # Events record the same moves as the timeline.
     emitted = [(data["from"], data["to"]) for kind, data in events if kind == "appeal.moved"]
     assert emitted == [(one["from"], one["to"]) for one in moves]
     assert [data["assignee_id"] for kind, data in events if kind == "appeal.assignee_changed"] == [
@@ -83,13 +83,15 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
     ]
 
 
-async def test_random_moves_at_once_keep_one_owner_and_agreeing_records(scenario: AppealsScenario) -> None:
+async def test_concurrent_random_moves_keep_one_owner_and_consistent_records(scenario: AppealsScenario) -> None:
     await _walk(scenario, seed=1, appeals=8, moves=160)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(0)
-async def test_many_random_moves_at_once_keep_one_owner_and_agreeing_records(scenario: AppealsScenario) -> None:
+async def test_many_concurrent_random_moves_keep_one_owner_and_consistent_records(
+    scenario: AppealsScenario,
+) -> None:
     appeals, moves = int(os.environ.get("RANDOM_APPEALS", "50")), int(os.environ.get("RANDOM_MOVES", "800"))
     await _walk(scenario, seed=2, appeals=appeals, moves=moves)
 
@@ -127,13 +129,13 @@ async def _walk(scenario: AppealsScenario, *, seed: int, appeals: int, moves: in
         emitted[str(row["subject_id"])].append((row["type"], json.loads(row["data"])))
     for appeal_id in ids:
         appeal = await scenario.appeal(appeal_id)
-        # Every accepted change is one version: none was lost.
+        # Each accepted change raised the version once: no update was lost.
         assert appeal["version"] == opened[appeal_id] + done[appeal_id]
         _check(appeal, emitted[appeal_id], team)
     await _check_counts(scenario)
 
 
 async def _check_counts(scenario: AppealsScenario) -> None:
-    """Assert that the counts kept with each change equal those of the appeals."""
+    """Assert that the stored counts equal a recount of the appeals."""
     async with scenario.appeals.service.database.write() as session:
         assert await appeal_counts.differences(session) == []

@@ -1,4 +1,4 @@
-"""A change of topic, location or urgency is emitted with both values; making an appeal urgent raises an alert."""
+"""A change of topic, location or urgency emits the old and new values; a rise to urgent raises an alert."""
 
 import json
 from datetime import timedelta
@@ -11,7 +11,7 @@ from tests.support.service_under_test import CENTRE_SUBJECT
 
 
 async def reclassified_events(scenario: AppealsScenario) -> list[dict[str, Any]]:
-    """Return the reclassification events: the data, the recipient and the actor."""
+    """Return the data of each reclassification event, with its organisation as `to` and its actor as `by`."""
     rows = await scenario.ingest.fetch(
         """SELECT organisation_id, actor, data::text FROM events WHERE type = 'appeal.reclassified'
            ORDER BY created_at, id"""
@@ -20,7 +20,7 @@ async def reclassified_events(scenario: AppealsScenario) -> list[dict[str, Any]]
 
 
 async def urgent(scenario: AppealsScenario) -> list[tuple[str, str]]:
-    """Return the unseen alerts of urgent appeals: appeal and reason."""
+    """Return the appeal id and the reason of each unseen alert about an urgent appeal."""
     items = (await scenario.get("/alerts", kind="urgent", seen=False)).json()["items"]
     return [(item["appeal_id"], item["why"]) for item in items]
 
@@ -41,7 +41,7 @@ async def test_reclassification_event_goes_to_the_present_organisation(scenario:
     assert (event["before"], event["after"]) == (before, after)
     assert {name: event[name] for name in after} == after
     assert (event["to"], event["by"]) == (scenario.other_organisation, CENTRE_SUBJECT)
-    # The same decision again changes nothing; a house number is not included in the event.
+    # Repeating the decision emits nothing; a changed house is named in `changed` but its number is not emitted.
     await decide(scenario, message, topic_id=energy, street="улица Гэсэра")
     assert len(await reclassified_events(scenario)) == 1
     await decide(scenario, message, house="17")
@@ -51,7 +51,7 @@ async def test_reclassification_event_goes_to_the_present_organisation(scenario:
     assert await urgent(scenario) == []
 
 
-async def test_making_an_appeal_urgent_alerts_and_changes_the_deadline(scenario: AppealsScenario) -> None:
+async def test_appeal_made_urgent_raises_an_alert_and_gets_an_earlier_deadline(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario)
     appeal = await scenario.single_appeal()
     await decide(scenario, message, urgency="high")
@@ -61,7 +61,7 @@ async def test_making_an_appeal_urgent_alerts_and_changes_the_deadline(scenario:
     after = await scenario.single_appeal()
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     assert after["first_response_due_at"] < appeal["first_response_due_at"]
-    # A seen alert is raised again only if the urgency was lowered meanwhile.
+    # A seen alert is raised again only after the urgency was lowered.
     alert = (await scenario.get("/alerts", kind="urgent")).json()["items"][0]
     assert (await scenario.post(f"/alerts/{alert['id']}/seen", None)).status_code == 200
     await decide(scenario, message, urgency="high")
@@ -73,7 +73,9 @@ async def test_making_an_appeal_urgent_alerts_and_changes_the_deadline(scenario:
     assert [one["urgency"] for one in await reclassified_events(scenario)] == ["high", "normal", "high"]
 
 
-async def test_appeal_without_messages_emits_reclassified(scenario: AppealsScenario) -> None:
+async def test_decision_about_an_appeal_without_messages_emits_a_reclassification(
+    scenario: AppealsScenario,
+) -> None:
     opened = await scenario.post(
         "/appeals", {"text": "По телефону", "organisation_id": str(scenario.organisation)}
     )
@@ -93,7 +95,7 @@ async def test_danger_in_a_later_message_emits_the_new_deadline(scenario: Appeal
     )
     appeal = await scenario.single_appeal()
     (event,) = await reclassified_events(scenario)
-    # The message also makes the topic finer.
+    # The message also changes the topic to a more specific one.
     assert (event["changed"], event["by"], event["id"]) == (["topic_id", "urgency"], "system", appeal["id"])
     assert event["first_response_due_at"].startswith("2026-03-04T07:01:00")
     (added,) = await scenario.events("appeal.message_added")

@@ -1,4 +1,4 @@
-"""Recorded answers: an appeal without a thread is answered by phone or on paper, and one clock rules all."""
+"""Recorded answers: answers by phone or letter to appeals without a thread, and their effect on the clock."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.integration.appeals.test_appeals_api import _is_problem
 
 
 async def _called(scenario: AppealsScenario, executor: Colleague) -> dict[str, Any]:
-    """Return an appeal that was entered from a call two days ago."""
+    """Return an appeal entered from a phone call two days ago."""
     body = {"text": "Не горят фонари", "source": "phone", "organisation_id": str(scenario.organisation)}
     answer = await executor.post("/appeals", body)
     assert answer.status_code == 201, answer.text
@@ -38,7 +38,7 @@ async def _recorded(executor: Colleague, appeal: dict[str, Any], body: dict[str,
     return await executor.post(f"/appeals/{appeal['id']}/recorded-answers", body, **headers)
 
 
-async def test_recorded_answer_stops_the_clock_when_it_was_given(scenario: AppealsScenario) -> None:
+async def test_recorded_answer_stops_the_clock_at_the_time_it_was_given(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     appeal = await _called(scenario, executor)
     at = datetime.fromisoformat(appeal["opened_at"]) + timedelta(minutes=30)
@@ -55,7 +55,7 @@ async def test_recorded_answer_stops_the_clock_when_it_was_given(scenario: Appea
     data = json.loads(event["data"])
     assert (data["origin"], data["on_time"], data["reply_url"]) == ("recorded", True, None)
     assert [entry["kind"] for entry in found["timeline"]].count("answered") == 1
-    # A second answer is recorded and changes no figure of the first.
+    # A second answer is recorded but does not change the time of the first response.
     later = await _recorded(executor, found, _answer(at + timedelta(hours=1), text="Уже починили"))
     assert later.status_code == 201, later.text
     again = await scenario.appeal(appeal["id"])
@@ -63,7 +63,7 @@ async def test_recorded_answer_stops_the_clock_when_it_was_given(scenario: Appea
     assert len(again["replies"]) == 2
 
 
-async def test_interim_answer_is_watched_until_the_final_one(scenario: AppealsScenario) -> None:
+async def test_recorded_interim_answer_keeps_its_promise_until_the_final_answer(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     appeal = await _called(scenario, executor)
     at = datetime.fromisoformat(appeal["opened_at"]) + timedelta(minutes=30)
@@ -89,7 +89,7 @@ async def test_answer_before_the_appeal_or_in_the_future_is_refused(scenario: Ap
     for at in (opened - timedelta(seconds=1), clock.now() + timedelta(minutes=1)):
         _is_problem(await _recorded(executor, appeal, _answer(at)), 422, "/answered_at")
     assert (await _recorded(executor, appeal, _answer(opened))).status_code == 201
-    # After it was reopened an answer from before is none.
+    # An answer given before the appeal was reopened is refused.
     reopened = await scenario.move(await scenario.appeal(appeal["id"]), "reopened", reason="Снова темно")
     assert reopened.status_code == 200, reopened.text
     before = opened + timedelta(hours=1)
@@ -99,7 +99,7 @@ async def test_answer_before_the_appeal_or_in_the_future_is_refused(scenario: Ap
     assert (await scenario.appeal(appeal["id"]))["next_response_due_at"] is None
 
 
-async def test_appeal_with_a_thread_takes_no_recorded_answer(scenario: AppealsScenario) -> None:
+async def test_recorded_answer_to_an_appeal_with_a_thread_is_refused(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     executor = await register(scenario, "Борис")

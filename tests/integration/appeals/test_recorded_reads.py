@@ -1,4 +1,4 @@
-"""Who read or exported which appeals is recorded before the response is sent."""
+"""Reads and exports of appeals are recorded, with the reader, before the response is sent."""
 
 from typing import Any
 
@@ -70,14 +70,14 @@ async def test_export_is_recorded_with_all_its_appeals(scenario: AppealsScenario
     assert len(ids) == 2
 
 
-async def test_read_only_database_still_answers_and_counts_what_it_could_not_record(
+async def test_read_of_a_read_only_database_is_answered_and_counted_as_unrecorded(
     scenario: AppealsScenario,
 ) -> None:
     await scenario.citizen_writes("Когда починят дорогу на улице Жердева?")
     (listed,) = await scenario.all()
     before = REGISTRY.get_sample_value("gospablik_unrecorded_personal_data_reads_total")
     async with read_only(scenario.database):
-        # Connections that were just used are not tested before the next use, and have ended.
+        # `read_only` ended the pooled connections, and the pool does not test connections that were just used.
         await scenario.appeals.service.database.engine.dispose()
         assert (await scenario.get(f"/appeals/{listed['id']}")).status_code == 200
     after = REGISTRY.get_sample_value("gospablik_unrecorded_personal_data_reads_total")

@@ -1,4 +1,4 @@
-"""Rules that send to a registry role, over the API and in routing; the starter rules are installed once."""
+"""Routing rules that send appeals to a registry role; starter rules, which are installed once."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ LAMP = "Не горят фонари на улице Ленина в Кабан�
 
 @dataclass(frozen=True)
 class Region:
-    """Bodies of a small region; `agency_page` is the page of the employment agency."""
+    """The organisations of a small region and the pages of two of them."""
 
     kabansk: UUID
     city: UUID
@@ -115,7 +115,7 @@ async def test_unknown_role_or_condition_is_refused(
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_lamp_on_the_agencys_page_goes_to_the_administration_of_the_location(
+async def test_starter_rules_send_a_local_matter_to_the_administration_of_its_location(
     scenario: AppealsScenario, region: Region
 ) -> None:
     assert await _install(scenario) is not None
@@ -126,7 +126,9 @@ async def test_lamp_on_the_agencys_page_goes_to_the_administration_of_the_locati
     assert appeal["route"]["rule"].endswith("→ администрация места")
 
 
-async def test_appeal_without_a_location_waits_with_the_reason(scenario: AppealsScenario, region: Region) -> None:
+async def test_appeal_without_a_location_is_in_triage_with_the_reason(
+    scenario: AppealsScenario, region: Region
+) -> None:
     await activated(
         scenario,
         await made(
@@ -140,7 +142,7 @@ async def test_appeal_without_a_location_waits_with_the_reason(scenario: Appeals
     assert [one["id"] for one in await scenario.all(triage_reason="no_role_holder")] == [appeal["id"]]
 
 
-async def test_new_administration_gets_the_appeals_that_waited_for_it(
+async def test_appeal_with_two_candidate_administrations_is_rerouted_after_one_closes(
     scenario: AppealsScenario, region: Region
 ) -> None:
     twin = await insert_organisation(
@@ -174,7 +176,7 @@ async def test_starter_rules_are_installed_once_and_recorded(scenario: AppealsSc
     assert action == "gospablik starter-rules"
 
 
-async def test_starter_rules_never_replace_what_people_made(scenario: AppealsScenario) -> None:
+async def test_starter_rules_are_not_installed_where_people_made_rules(scenario: AppealsScenario) -> None:
     before = await active(scenario)
     await made(scenario, {"urgency": "high", "send_to": "moderators"})
     assert await _install(scenario) is None

@@ -1,4 +1,4 @@
-"""Requests with one `Idempotency-Key`: at once, while the first one runs, and after one that was cut off."""
+"""Requests with one `Idempotency-Key`: concurrent, while the first one runs, and after a lost connection."""
 
 import asyncio
 from collections import Counter
@@ -22,13 +22,15 @@ async def _appeals(scenario: AppealsScenario) -> int:
 
 
 async def _blocked(connection: Any) -> Any:
-    """Return the process of the database in which a request waits, when it does."""
+    """Wait until a request waits for the table; return the id of its database process."""
     return await eventually(lambda: connection.fetchval(WAITING), "a request that waits for the table")
 
 
 @pytest.mark.parametrize("requests", [30, pytest.param(1_000, marks=pytest.mark.long)])
-async def test_many_requests_at_once_open_one_appeal(scenario: AppealsScenario, *, requests: int) -> None:
-    at_once = asyncio.Semaphore(50)  # each one notes the access of its caller in a connection of its own
+async def test_concurrent_requests_with_one_key_open_one_appeal(
+    scenario: AppealsScenario, *, requests: int
+) -> None:
+    at_once = asyncio.Semaphore(50)  # the test stores the access of each caller over a connection of its own
 
     async def post() -> Any:
         async with at_once:
@@ -44,7 +46,7 @@ async def test_many_requests_at_once_open_one_appeal(scenario: AppealsScenario, 
     assert len(await scenario.events("appeal.opened")) == 1
 
 
-async def test_request_that_is_running_is_not_waited_for(scenario: AppealsScenario) -> None:
+async def test_repetition_of_a_running_request_is_refused_at_once(scenario: AppealsScenario) -> None:
     connection = await scenario.database.connect()
     async with connection.transaction():
         await connection.execute("LOCK TABLE appeals IN SHARE MODE")
@@ -63,7 +65,7 @@ async def test_request_that_is_running_is_not_waited_for(scenario: AppealsScenar
     await connection.close()
 
 
-async def test_request_that_was_cut_off_leaves_nothing_and_its_repetition_opens_the_appeal(
+async def test_repetition_after_a_lost_database_connection_opens_the_appeal(
     scenario: AppealsScenario,
 ) -> None:
     connection = await scenario.database.connect()

@@ -1,4 +1,4 @@
-"""Approval of replies by rule: who decides, what a refusal says, and that nothing is published twice."""
+"""Approval of replies by rule: who may decide, refusals with remarks, and concurrent decisions."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ APPROVER = str(UUID(int=4))
 
 
 async def waiting(scenario: AppealsScenario, **names: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return an appeal with a reply of an executor that waits for approval."""
+    """Submit an executor's reply that needs approval; return the appeal and the reply."""
     found = await appeal(scenario, **names)
     begun = await draft(scenario, found, TEXT)
     submitted = await request(scenario, "POST", _path(found, begun, "submit"), If_Match='"1"')
@@ -61,7 +61,7 @@ async def decide(
     )  # fmt: skip
 
 
-async def test_approved_reply_is_published_in_the_name_of_its_author(scenario: AppealsScenario) -> None:
+async def test_approved_reply_is_queued_with_its_author_and_published_once(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     assert await publication_jobs(scenario) == []
@@ -86,7 +86,7 @@ async def test_approved_reply_is_published_in_the_name_of_its_author(scenario: A
         assert TEXT not in event["data"]
 
 
-async def test_refused_reply_is_a_draft_again_that_shows_the_remarks(scenario: AppealsScenario) -> None:
+async def test_refused_reply_becomes_a_draft_with_the_remarks(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     for blank in ("", "  "):
@@ -118,7 +118,7 @@ async def test_executor_author_other_organisation_and_anonymous_cannot_approve(s
         assert (
             await decide(scenario, found, reply, action, role="executor", subject=COLLEAGUE)
         ).status_code == 403
-        # The author as an approver of the same organisation.
+        # The author cannot approve even with the role of an approver.
         own = await decide(scenario, found, reply, action, subject=CENTRE_SUBJECT)
         assert (own.status_code, own.json()["type"]) == (403, "/problems/forbidden")
         foreign = await decide(scenario, found, reply, action, org=scenario.other_organisation)
@@ -134,7 +134,7 @@ async def test_executor_author_other_organisation_and_anonymous_cannot_approve(s
         still = again.json()
 
 
-async def test_decision_names_the_version_that_was_seen(scenario: AppealsScenario) -> None:
+async def test_decision_needs_the_current_version_of_the_reply(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     assert (await decide(scenario, found, reply, "approve", If_Match='"1"')).status_code == 412
@@ -195,7 +195,7 @@ async def test_invalid_and_equal_rules_are_refused(scenario: AppealsScenario) ->
     assert (await request(scenario, "GET", f"/approval-rules/{rule['id']}")).json() == rule
 
 
-async def test_removed_rule_leaves_waiting_replies_on_approval(scenario: AppealsScenario) -> None:
+async def test_reply_stays_on_approval_after_its_rule_was_removed(scenario: AppealsScenario) -> None:
     rule = await require_approval(scenario)
     found, reply = await waiting(scenario)
     await request(scenario, "DELETE", f"/approval-rules/{rule['id']}", role="moderator")
@@ -203,7 +203,9 @@ async def test_removed_rule_leaves_waiting_replies_on_approval(scenario: Appeals
     assert (await decide(scenario, found, reply, "approve")).status_code == 200
 
 
-async def test_list_of_waiting_replies_is_that_of_the_organisation(scenario: AppealsScenario) -> None:
+async def test_list_of_replies_on_approval_shows_those_of_the_callers_organisation(
+    scenario: AppealsScenario,
+) -> None:
     await require_approval(scenario)
     for number in range(3):
         await waiting(scenario, author=f"a{number}", thread=f"vk:-101_{number}")
@@ -224,7 +226,7 @@ async def test_list_of_waiting_replies_is_that_of_the_organisation(scenario: App
     assert [item["reply"]["text"] for item in items] == ["Звоните: [телефон]"] * 3
 
 
-async def test_waiting_reply_blocks_another_and_can_be_discarded(scenario: AppealsScenario) -> None:
+async def test_reply_on_approval_blocks_another_reply_and_can_be_discarded(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     refused = await request(scenario, "POST", f"/appeals/{found['id']}/replies", {"text": "Иначе"})
@@ -256,7 +258,7 @@ async def test_concurrent_decisions_and_discard_have_one_outcome(scenario: Appea
         assert len(queued) == (1 if won[0] in answers[:2] else 0)
 
 
-async def test_appeal_that_was_closed_meanwhile_takes_no_approved_reply(scenario: AppealsScenario) -> None:
+async def test_approval_after_the_appeal_was_closed_is_refused(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     closed = await scenario.move(await scenario.appeal(found["id"]), "closed", reason="Решено")
@@ -266,7 +268,7 @@ async def test_appeal_that_was_closed_meanwhile_takes_no_approved_reply(scenario
     assert await publication_jobs(scenario) == []
 
 
-async def test_promise_that_passed_while_waiting_is_not_approved(scenario: AppealsScenario) -> None:
+async def test_approval_after_the_promised_date_passed_is_refused(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found = await appeal(scenario)
     sent = await answer(scenario, found, TEXT, kind="interim", promised_at="2099-01-01T00:00:00+08:00")
@@ -275,7 +277,9 @@ async def test_promise_that_passed_while_waiting_is_not_approved(scenario: Appea
     assert (refused.status_code, "promised date" in refused.json()["detail"]) == (409, True)
 
 
-async def test_message_written_during_approval_reopens_the_appeal(scenario: AppealsScenario) -> None:
+async def test_message_received_during_approval_reopens_the_appeal_after_publication(
+    scenario: AppealsScenario,
+) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     await scenario.citizen_writes("А когда починят тротуар у школы?", author="anna")
@@ -285,19 +289,19 @@ async def test_message_written_during_approval_reopens_the_appeal(scenario: Appe
     assert (await scenario.appeal(found["id"]))["status"] == "reopened", "its author did not see the message"
 
 
-async def test_corrected_text_of_a_failed_reply_needs_an_approver(scenario: AppealsScenario) -> None:
+async def test_retry_with_a_corrected_text_by_its_author_needs_approval(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     approved = (await decide(scenario, found, reply, "approve")).json()
     await reply_fails(scenario, approved)
     retry = _path(found, reply, "retry")
     assert (await request(scenario, "POST", retry, {"text": "Иначе"})).status_code == 409
-    # The author keeps no way round, whatever their role; the unchanged text is approved already.
+    # The author cannot publish another text unapproved in any role; the unchanged text was approved.
     assert (await request(scenario, "POST", retry, {"text": "Иначе"}, role="manager")).status_code == 409
     assert (await request(scenario, "POST", retry)).status_code == 202
 
 
-async def test_reply_to_an_incident_needs_approval_too(scenario: AppealsScenario) -> None:
+async def test_bulk_replies_to_an_incident_need_approval(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found = [await appeal(scenario, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
     incident = (await send(scenario, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()

@@ -1,4 +1,4 @@
-"""Photos of replies: who may attach which, how many the network takes, and what is asked to be published."""
+"""Photos of replies: who may attach them, how many a network allows, and their place in publication requests."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ COLLEAGUE = str(UUID(int=5))
 
 @pytest.fixture
 async def photo(scenario: AppealsScenario) -> str:
-    """A photo that the appeal's organisation has uploaded."""
+    """The id of a photo that the appeal's organisation has uploaded."""
     return await upload(scenario)
 
 
@@ -90,7 +90,7 @@ async def test_draft_keeps_its_photos_until_a_save_changes_them(scenario: Appeal
     assert [one["id"] for one in shown["attachments"]] == [photo]
 
 
-async def test_version_and_approver_see_the_photos_that_were_submitted(
+async def test_submitted_photos_are_shown_in_the_version_and_to_the_approver(
     scenario: AppealsScenario, photo: str
 ) -> None:
     await require_approval(scenario)
@@ -110,7 +110,7 @@ async def test_version_and_approver_see_the_photos_that_were_submitted(
     assert len(await publication_jobs(scenario)) == 1
 
 
-async def test_publication_request_names_the_photos(scenario: AppealsScenario, photo: str) -> None:
+async def test_publication_request_lists_the_photos(scenario: AppealsScenario, photo: str) -> None:
     found = await appeal(scenario)
     made = (await reply_with(scenario, found, photo)).json()
     async with scenario.appeals.service.database.read() as session:
@@ -132,7 +132,7 @@ async def test_photo_of_another_organisation_cannot_be_attached(scenario: Appeal
     assert await replies_of(scenario, found) == []
 
 
-async def test_photo_belongs_to_one_reply(scenario: AppealsScenario, photo: str) -> None:
+async def test_photo_of_another_reply_cannot_be_attached(scenario: AppealsScenario, photo: str) -> None:
     found = await appeal(scenario)
     await draft(scenario, found, attachments=[photo])
     other = await appeal(scenario, author="boris", thread="vk:-101_2")
@@ -145,7 +145,7 @@ async def test_photo_belongs_to_one_reply(scenario: AppealsScenario, photo: str)
     assert wrong_field(await reply_with(scenario, other, own, own))[0] == "/attachments/1"
 
 
-async def test_refused_reply_leaves_the_photo_free(scenario: AppealsScenario, photo: str) -> None:
+async def test_photo_of_a_refused_reply_can_be_attached_again(scenario: AppealsScenario, photo: str) -> None:
     found = await appeal(scenario)
     refused = await reply_with(scenario, found, photo, text="Звоните 8-924-000-12-34")
     assert refused.status_code == 422
@@ -153,7 +153,7 @@ async def test_refused_reply_leaves_the_photo_free(scenario: AppealsScenario, ph
 
 
 @pytest.mark.parametrize("status", [{}, {"status": "draft"}], ids=["reply", "draft"])
-async def test_more_photos_than_a_comment_of_vk_takes_are_refused(
+async def test_more_photos_than_vk_allows_in_a_comment_are_refused(
     scenario: AppealsScenario, status: dict[str, str]
 ) -> None:
     found = await appeal(scenario)
@@ -174,7 +174,7 @@ async def test_more_photos_than_a_comment_of_vk_takes_are_refused(
         ),
     ],
 )
-async def test_draft_with_a_photo_is_refused_where_the_network_takes_none(
+async def test_draft_with_a_photo_is_refused_where_the_network_allows_none(
     scenario: AppealsScenario, kind: str, thread: str, refusal: str | None
 ) -> None:
     page = next(page for page, (_, network) in scenario.pages.items() if network == "ok")
@@ -191,7 +191,7 @@ async def test_draft_with_a_photo_is_refused_where_the_network_takes_none(
         assert wrong_field(answer) == ("/attachments", refusal)
 
 
-async def test_two_replies_at_once_do_not_share_a_photo(scenario: AppealsScenario, photo: str) -> None:
+async def test_only_one_of_concurrent_replies_gets_the_photo(scenario: AppealsScenario, photo: str) -> None:
     appeals = [await appeal(scenario, author=f"a{n}", thread=f"vk:-101_{n}") for n in range(4)]
     answers = await asyncio.gather(*(reply_with(scenario, found, photo) for found in appeals))
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]

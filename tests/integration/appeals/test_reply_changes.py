@@ -1,4 +1,4 @@
-"""Published replies are edited and withdrawn with a trace, and a withdrawn answer gives its clock back."""
+"""Edits and withdrawals of published replies are recorded; withdrawing an answer restarts its clock."""
 
 import json
 from datetime import datetime, timedelta
@@ -39,7 +39,7 @@ async def published(
     external_id: str | None = None,
     **body: Any,
 ) -> dict[str, Any]:
-    """Publish a reply, with its rows in ingest."""
+    """Submit a reply and publish it, with its publications in ingest; return the reply."""
     reply: dict[str, Any] = await answer(scenario, found, text, **body)
     publication = uuid4()
     for part in range(parts):
@@ -67,7 +67,7 @@ async def change(
     version: int | None = None,
     **more: Any,
 ) -> Any:
-    """Ask to edit the reply, or to withdraw it if the body has a ground; return the response."""
+    """Request an edit of the reply, or its withdrawal if the body has a ground; return the response."""
     what = "withdrawal" if "ground" in body else "edits"
     more.setdefault("if_match", f'"{version or reply["version"]}"')
     path = f"/appeals/{found['id']}/replies/{reply['id']}/{what}"
@@ -75,7 +75,7 @@ async def change(
 
 
 async def ends(scenario: AppealsScenario, reply: dict[str, Any], changed: Any, outcome: str, **data: Any) -> None:
-    """Emit ingest's event about the last change of the reply."""
+    """Emit the event by which ingest ends the last change of the reply with this outcome."""
     assert changed.status_code == 202, changed.text
     change_id = changed.json()["changes"][-1]["id"]
     await scenario.emit(
@@ -85,12 +85,12 @@ async def ends(scenario: AppealsScenario, reply: dict[str, Any], changed: Any, o
 
 
 async def withdrawn(scenario: AppealsScenario, found: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
-    """Withdraw the reply; return the appeal afterwards."""
+    """Withdraw the reply, completed by ingest; return the appeal."""
     await ends(scenario, reply, await change(scenario, found, reply, WITHDRAWAL), "withdrawn")
     return await scenario.appeal(found["id"])
 
 
-async def test_edit_shows_the_new_text_once_it_is_published(scenario: AppealsScenario) -> None:
+async def test_edit_is_shown_after_ingest_has_published_it(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     asked = await change(scenario, found, reply, EDIT)
@@ -111,7 +111,7 @@ async def test_edit_shows_the_new_text_once_it_is_published(scenario: AppealsSce
     assert NEW not in event["data"]
 
 
-async def test_changes_are_made_one_at_a_time_and_once(scenario: AppealsScenario) -> None:
+async def test_second_change_is_refused_while_an_edit_is_queued(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     first = await change(scenario, found, reply, EDIT, idempotency_key="edit-1")
@@ -126,7 +126,7 @@ async def test_changes_are_made_one_at_a_time_and_once(scenario: AppealsScenario
     assert len(await scenario.events("reply.edited")) == 1
 
 
-async def test_refused_edit_keeps_the_text_and_says_why(scenario: AppealsScenario) -> None:
+async def test_edit_refused_by_the_network_keeps_the_text_and_shows_the_reason(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     failure = {"code": "ok:704", "message": "Время для правки вышло.", "final": True}
@@ -156,7 +156,9 @@ async def test_text_of_an_edit_is_checked_and_stored_exactly(scenario: AppealsSc
     assert (await replies_of(scenario, found))[0]["text"] == HOSTILE
 
 
-async def test_edit_needs_an_approver_where_a_rule_requires_one(scenario: AppealsScenario) -> None:
+async def test_edit_by_others_than_approvers_is_refused_where_a_rule_requires_approval(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     await require_approval(scenario, organisation_id=str(scenario.organisation))
@@ -185,7 +187,9 @@ async def test_withdrawal_needs_the_right_the_version_a_ground_and_a_reason(scen
         assert wrong.status_code == 422
 
 
-async def test_only_what_the_network_can_change_is_changed(scenario: AppealsScenario) -> None:
+async def test_change_of_an_unpublished_reply_or_one_the_network_cannot_change_is_refused(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     queued = await answer(scenario, found)
     assert (await change(scenario, found, queued, EDIT)).status_code == 409
@@ -196,7 +200,7 @@ async def test_only_what_the_network_can_change_is_changed(scenario: AppealsScen
     assert "Одноклассники" in refused.json()["detail"]
 
 
-async def test_withdrawn_answer_reopens_the_appeal_with_its_old_clock(scenario: AppealsScenario) -> None:
+async def test_withdrawn_answer_reopens_the_appeal_and_restarts_its_first_clock(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     assert (await scenario.appeal(found["id"]))["status"] == "answered"
@@ -217,14 +221,14 @@ async def test_withdrawn_answer_reopens_the_appeal_with_its_old_clock(scenario: 
     data = json.loads(event["data"])
     assert (data["ground"], data["status"]) == ("factual_error", "reopened")
     assert WITHDRAWAL["reason"] not in event["data"]
-    # The same words may be sent again; the new answer stops the old clock.
+    # The same text may be sent again; the new answer stops the restarted clock.
     again = await published(scenario, found, reply["text"], at=3 * HOUR)
     details = await scenario.appeal(found["id"])
     assert (details["status"], details["first_response_at"]) == ("answered", "2026-03-04T05:00:00Z")
     assert (await change(scenario, found, again, WITHDRAWAL)).status_code == 202
 
 
-async def test_withdrawn_final_answer_is_neither_final_nor_solved_and_awaits_no_feedback(
+async def test_withdrawal_of_a_final_answer_removes_outcome_and_feedback(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await appeal(scenario)
@@ -243,7 +247,7 @@ async def test_withdrawn_final_answer_is_neither_final_nor_solved_and_awaits_no_
     assert (await scenario.appeal(found["id"]))["feedback_kind"] is None
 
 
-async def test_withdrawing_an_earlier_answer_changes_no_clock(scenario: AppealsScenario) -> None:
+async def test_withdrawal_of_an_earlier_answer_changes_no_clock(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     first = await published(scenario, found)
     await published(scenario, found, "И ещё одно.", at=2 * HOUR)
@@ -253,7 +257,7 @@ async def test_withdrawing_an_earlier_answer_changes_no_clock(scenario: AppealsS
         assert after[unchanged] == before[unchanged]
 
 
-async def test_withdrawing_a_second_answer_leaves_the_first(scenario: AppealsScenario) -> None:
+async def test_withdrawal_of_the_second_answer_leaves_the_appeal_answered(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     await published(scenario, found)
     second = await published(scenario, found, "И ещё одно.", at=2 * HOUR)
@@ -261,7 +265,7 @@ async def test_withdrawing_a_second_answer_leaves_the_first(scenario: AppealsSce
     assert (after["status"], after["first_response_at"]) == ("answered", "2026-03-04T03:00:00Z")
 
 
-async def test_withdrawn_final_reply_brings_the_promise_back(scenario: AppealsScenario) -> None:
+async def test_withdrawal_of_the_final_reply_reopens_the_promise(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     promised = "2099-01-01T00:00:00+08:00"
     await published(scenario, found, "Уточним.", kind="interim", promised_at=promised)
@@ -273,7 +277,9 @@ async def test_withdrawn_final_reply_brings_the_promise_back(scenario: AppealsSc
     assert after["first_response_at"] == "2026-03-04T03:00:00Z"
 
 
-async def test_answer_to_a_second_question_is_awaited_again(scenario: AppealsScenario) -> None:
+async def test_withdrawal_of_the_answer_to_a_second_question_restores_its_deadline(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     await published(scenario, found)
     await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 2 * HOUR)
@@ -285,7 +291,9 @@ async def test_answer_to_a_second_question_is_awaited_again(scenario: AppealsSce
     assert after["next_response_due_at"] == asked["next_response_due_at"]
 
 
-async def test_withdrawn_answer_includes_the_question_that_came_after_it(scenario: AppealsScenario) -> None:
+async def test_withdrawal_of_an_answer_cancels_the_clocks_of_the_question_after_it(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     await scenario.citizen_writes(QUESTION, author="anna", thread="vk:-101_1", at=WEDNESDAY + 2 * HOUR)
@@ -302,11 +310,11 @@ async def test_withdrawn_answer_includes_the_question_that_came_after_it(scenari
 
 
 async def late(scenario: AppealsScenario) -> list[str]:
-    """Return of which clocks breaches were recorded."""
+    """Return the kind of clock of each recorded breach, sorted."""
     return sorted(json.loads(event["data"])["clock"] for event in await scenario.events("appeal.overdue"))
 
 
-async def test_late_answer_that_is_withdrawn_is_overdue_once(scenario: AppealsScenario) -> None:
+async def test_breaches_are_recorded_once_if_a_late_answer_is_withdrawn(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     await scenario.handle_schedule("record-breaches")
     reply = await published(scenario, found, at=timedelta(days=10))
@@ -316,7 +324,7 @@ async def test_late_answer_that_is_withdrawn_is_overdue_once(scenario: AppealsSc
     assert await late(scenario) == ["final_answer", "first_response"]
 
 
-async def test_late_question_stays_recorded_when_an_answer_before_it_is_withdrawn(
+async def test_recorded_breach_of_a_question_stays_after_the_answer_before_it_is_withdrawn(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
@@ -329,7 +337,9 @@ async def test_late_question_stays_recorded_when_an_answer_before_it_is_withdraw
     assert await late(scenario) == ["final_answer", "next_response"]
 
 
-async def test_withdrawn_interim_reply_leaves_the_final_one_before_it(scenario: AppealsScenario) -> None:
+async def test_withdrawal_of_an_interim_reply_restores_the_final_answer_before_it(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     await published(scenario, found, kind="final", outcome="solved")
     interim = await published(
@@ -346,7 +356,7 @@ async def test_withdrawn_interim_reply_leaves_the_final_one_before_it(scenario: 
 
 
 @pytest.mark.parametrize("promised", [False, True])
-async def test_answer_mistaken_for_a_staff_reply_is_withdrawn(
+async def test_own_answer_mistaken_for_a_staff_reply_can_be_withdrawn(
     scenario: AppealsScenario, *, promised: bool
 ) -> None:
     found = await appeal(scenario)
@@ -381,14 +391,14 @@ async def test_closed_appeal_is_reopened_by_the_withdrawal_of_its_answer(scenari
 
 
 class Ingest:
-    """Stands for the client of ingest: raises the next of `answers`, else accepts."""
+    """A fake client of ingest: raises the next of `answers`; accepts the request if none is left."""
 
     def __init__(self, *answers: Exception) -> None:
         self.answers = list(answers)
         self.bodies: list[dict[str, Any]] = []
 
     async def post(self, _callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Take a request."""
+        """Record the body; raise the next error or accept the request."""
         self.bodies.append(body)
         if self.answers:
             raise self.answers.pop(0)

@@ -1,4 +1,4 @@
-"""Checks of a reply against its appeal: the question, official contacts, recent replies, the settings."""
+"""Checks of a reply against its appeal: the question, official contacts, recent replies and settings."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ BLOCKED = f"Здравствуйте! Мастер: {NUMBER}."
 
 
 async def check(scenario: AppealsScenario, found: dict[str, Any], text: str, **body: Any) -> dict[str, str]:
-    """Return the severities of the hints by code."""
+    """Check a text; return the severity of each hint by its code."""
     answered = await request(scenario, "POST", f"/appeals/{found['id']}/replies/check", {"text": text, **body})
     assert answered.status_code == 200, answered.text
     shown = answered.json()
@@ -34,7 +34,7 @@ async def set_contacts(database: TestDatabase, organisation: UUID, **contacts: s
         await connection.close()
 
 
-async def test_hints_are_given_and_nothing_is_stored(scenario: AppealsScenario) -> None:
+async def test_check_returns_hints_and_stores_nothing(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     hints = await check(scenario, found, "Меры принимаются. " + BLOCKED)
     assert hints["personal_phone"] == "blocking"
@@ -43,7 +43,7 @@ async def test_hints_are_given_and_nothing_is_stored(scenario: AppealsScenario) 
     assert (await check(scenario, found, "Уточним.", kind="interim"))["no_promise"] == "blocking"
 
 
-async def test_question_of_the_citizen_is_compared(scenario: AppealsScenario) -> None:
+async def test_reply_that_does_not_answer_the_question_is_reported_as_off_topic(scenario: AppealsScenario) -> None:
     message = await scenario.citizen_writes("Когда починят дорогу на улице Бабушкина?")
     appeal_id = await scenario.ingest.fetchval(
         "SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message
@@ -97,7 +97,7 @@ async def test_private_conversation_is_not_blocked(scenario: AppealsScenario) ->
     assert (await check(scenario, {"id": str(appeal_id)}, BLOCKED))["personal_phone"] == "warning"
 
 
-async def test_near_copy_of_a_recent_reply_of_the_organisation_is_named(scenario: AppealsScenario) -> None:
+async def test_near_copy_of_a_recent_reply_of_the_organisation_is_reported(scenario: AppealsScenario) -> None:
     first = await appeal(scenario)
     text = "Здравствуйте! Яму на улице Бабушкина засыплем до 5 декабря, отвечает мастер участка."
     await scenario.emit_published(await answer(scenario, first, text), at=WEDNESDAY)

@@ -1,4 +1,4 @@
-"""Drafts of replies: saved without lost updates, one person at a time, submitted once, never lost."""
+"""Drafts of replies: saved without lost updates by one person at a time, and submitted once."""
 
 import asyncio
 from typing import Any
@@ -96,7 +96,7 @@ async def test_draft_does_not_stop_the_clock(scenario: AppealsScenario) -> None:
     assert (now["first_response_at"], now["status"]) == (None, found["status"])
 
 
-async def test_repeated_submission_with_the_same_key_is_one(scenario: AppealsScenario) -> None:
+async def test_submission_repeated_with_the_same_key_publishes_once(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     first, again = [await submit(scenario, found, begun, Idempotency_Key="k") for _ in range(2)]
@@ -106,7 +106,7 @@ async def test_repeated_submission_with_the_same_key_is_one(scenario: AppealsSce
     assert len(await publication_jobs(scenario)) == 1
 
 
-async def test_stale_version_overwrites_nothing(scenario: AppealsScenario) -> None:
+async def test_save_submission_and_discard_with_a_stale_version_are_refused(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, "Первый")
     assert (await save(scenario, found, begun, "Второй")).status_code == 200
@@ -157,7 +157,7 @@ async def test_results_of_the_checks_are_stored_with_the_submitted_version(scena
     (submitted,) = await versions(scenario, found, begun)
     codes = {hint["code"] for hint in submitted["hints"]}
     assert {"canned_phrase", "no_contact"} <= codes
-    # Likewise for a reply without a draft.
+    # The same holds for a reply without a draft.
     other = await appeal(scenario, author="boris", thread="vk:-101_2")
     direct = await answer(scenario, other, TEXT)
     (version,) = await versions(scenario, other, direct)
@@ -174,7 +174,7 @@ async def test_second_draft_or_reply_is_refused_naming_the_draft(scenario: Appea
         assert (refused.json()["reply"]["id"], refused.json()["reply"]["status"]) == (begun["id"], "draft")
 
 
-async def test_discarded_draft_makes_room_and_keeps_its_versions(scenario: AppealsScenario) -> None:
+async def test_new_draft_is_accepted_after_a_discarded_one_whose_versions_stay(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, "Незаконченный текст")
     gone = await request(scenario, "DELETE", path(found, begun), If_Match='"1"')
@@ -206,7 +206,9 @@ async def test_kind_and_promise_are_checked_at_submission(scenario: AppealsScena
     assert (await submit(scenario, found, saved)).json()["kind"] == "interim"
 
 
-async def test_draft_of_a_closed_appeal_is_not_submitted_but_discarded(scenario: AppealsScenario) -> None:
+async def test_draft_of_a_closed_appeal_cannot_be_submitted_and_can_be_discarded(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     closed = await scenario.move(await scenario.appeal(found["id"]), "closed", reason="Решено")
@@ -273,7 +275,7 @@ async def test_another_person_is_refused_naming_the_holder_of_the_lease(scenario
         assert refused.json()["lease"] == {name: lease[name] for name in ("holder", "holder_name")} | {
             "expires_at": refused.json()["lease"]["expires_at"]
         }
-    # Releasing the lease of somebody else changes nothing.
+    # A person cannot release a colleague's lease.
     assert (
         await request(scenario, "DELETE", f"/appeals/{found['id']}/reply-lease", subject=COLLEAGUE)
     ).status_code == 204
@@ -291,14 +293,14 @@ async def test_reply_without_a_draft_is_refused_while_a_colleague_writes(scenari
     assert (await request(scenario, "GET", f"{where}/reply-lease")).status_code == 404
 
 
-async def test_expired_or_released_lease_is_free(scenario: AppealsScenario) -> None:
+async def test_colleague_may_write_after_the_lease_expired_or_was_released(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     await expire_lease(scenario)
     assert (await request(scenario, "GET", f"/appeals/{found['id']}/reply-lease")).status_code == 404
     taken = await save(scenario, found, begun, "Иначе", subject=COLLEAGUE)
     assert taken.status_code == 200, taken.text
-    # The first person comes back with an old version and an expired lease.
+    # The first person saves again, with an old version and an expired lease.
     assert (await save(scenario, found, begun, "Поздно")).status_code == 409
     await request(scenario, "DELETE", f"/appeals/{found['id']}/reply-lease", subject=COLLEAGUE)
     assert (await save(scenario, found, begun, "Поздно")).status_code == 412
@@ -323,7 +325,7 @@ async def test_each_save_renews_the_lease_by_the_database_clock(
     assert left >= 90
 
 
-async def test_manager_and_moderator_take_a_lease_over_and_executor_does_not(scenario: AppealsScenario) -> None:
+async def test_lease_may_be_taken_over_by_managers_and_moderators_only(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     where, take = f"/appeals/{found['id']}/reply-lease", {"take_over": True}
@@ -380,7 +382,7 @@ async def test_concurrent_submission_and_discard_have_one_outcome(scenario: Appe
             assert (submitted.status_code, discarded.status_code, queued) == (404, 204, [])
 
 
-async def test_bulk_reply_waits_for_a_draft_and_follows_when_it_is_discarded(scenario: AppealsScenario) -> None:
+async def test_bulk_reply_is_created_only_after_the_draft_is_discarded(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     other = await appeal(scenario, author="boris", thread="vk:-101_2")
     begun = await draft(scenario, found, TEXT)

@@ -1,4 +1,4 @@
-"""Edits of published replies in parts, with other photos and another promised date."""
+"""Edits of published replies: in several parts, with other photos, or with another promised date."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ async def test_edit_of_an_interim_reply_moves_its_promise(
     assert "promise_moved" in kinds
     versions = (await request(scenario, "GET", f"/appeals/{found['id']}/replies/{reply['id']}/versions")).json()
     assert [one["promised_at"] for one in versions["items"]] == ["2099-02-01T02:00:00Z", "2099-01-01T02:00:00Z"]
-    # The former date passes without a breach and a reminder; the new one has both.
+    # The former date has neither a reminder nor a breach; the new date has both.
     monkeypatch.setattr("shared.clock.now", lambda: datetime.fromisoformat("2099-01-05T11:00:00+08:00"))
     for schedule in ("remind-of-promises", "record-broken-promises"):
         await scenario.handle_schedule(schedule)
@@ -52,7 +52,9 @@ async def test_edit_of_an_interim_reply_moves_its_promise(
     assert len(await scenario.events("promise.reminded")) == 1
 
 
-async def test_date_is_edited_only_with_the_text_and_while_it_is_awaited(scenario: AppealsScenario) -> None:
+async def test_promised_date_is_edited_only_with_the_text_and_before_a_later_reply(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     reply = await published(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
@@ -67,7 +69,7 @@ async def test_date_is_edited_only_with_the_text_and_while_it_is_awaited(scenari
     assert wrong.json()["errors"][0]["pointer"] == "/promised_at"
 
 
-async def test_date_is_not_edited_while_another_reply_is_under_way(scenario: AppealsScenario) -> None:
+async def test_promised_date_is_not_edited_while_another_reply_is_under_way(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
@@ -80,7 +82,7 @@ async def test_date_is_not_edited_while_another_reply_is_under_way(scenario: App
     assert shown["id"] == reply["id"]
 
 
-async def test_edit_that_ends_after_the_final_reply_moves_no_promise(scenario: AppealsScenario) -> None:
+async def test_edit_applied_after_the_final_reply_moves_no_promise(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
@@ -100,7 +102,7 @@ async def test_edit_that_ends_after_the_final_reply_moves_no_promise(scenario: A
         ({"kind": "interim", "promised_at": "2099-03-01T10:00:00+08:00"}, ["moved", "moved", "open"]),
     ],
 )
-async def test_reply_that_becomes_known_after_a_later_edit_ends_the_promise_of_the_edit(
+async def test_later_reply_reported_after_the_edit_ends_the_promise_of_the_edit(
     scenario: AppealsScenario, given: dict[str, str], statuses: list[str]
 ) -> None:
     found = await appeal(scenario)
@@ -117,7 +119,7 @@ async def test_reply_that_becomes_known_after_a_later_edit_ends_the_promise_of_t
     assert sorted(one["status"] for one in promises) == sorted(statuses)
 
 
-async def test_edit_after_the_broken_date_leaves_it_broken_and_promises_anew(
+async def test_edit_after_a_broken_promise_makes_a_new_promise_and_leaves_it_broken(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await appeal(scenario)
@@ -137,7 +139,7 @@ async def test_edit_after_the_broken_date_leaves_it_broken_and_promises_anew(
     assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "open"]
 
 
-async def test_edit_before_the_date_that_becomes_known_later_moves_the_promise(
+async def test_edit_reported_after_its_promise_was_recorded_as_broken_moves_the_promise(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
@@ -145,7 +147,7 @@ async def test_edit_before_the_date_that_becomes_known_later_moves_the_promise(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
     )
     asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
-    # The date is recorded as broken between the edit and its event.
+    # The promise is recorded as broken after the edit but before the edit's event.
     await execute(scenario, "UPDATE promises SET status = 'broken', ended_at = promised_at")
     await ends(scenario, reply, asked, "edited")
     after = await scenario.appeal(found["id"])
@@ -153,7 +155,7 @@ async def test_edit_before_the_date_that_becomes_known_later_moves_the_promise(
     assert after["promises"][0]["ended_at"] == after["promises"][1]["made_at"]
 
 
-async def test_edit_that_failed_halfway_shows_the_published_text(scenario: AppealsScenario) -> None:
+async def test_edit_that_failed_after_some_parts_shows_the_published_text(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found, parts=2)
     asked = await change(scenario, found, reply, EDIT)
@@ -182,7 +184,7 @@ async def test_edit_that_failed_halfway_shows_the_published_text(scenario: Appea
 
 
 @pytest.mark.usefixtures("images_in_process")
-async def test_photos_are_edited_where_the_network_takes_them(
+async def test_photos_are_edited_where_the_network_allows_it(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await appeal(scenario)

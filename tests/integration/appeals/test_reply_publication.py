@@ -1,6 +1,4 @@
-"""Replies: requested from ingest and followed until published, or written in the network; each stops the clock
-once.
-"""
+"""Publication of replies through ingest and replies written in the network; each answer stops the clock once."""
 
 import json
 from collections.abc import AsyncIterator
@@ -50,8 +48,8 @@ async def test_published_reply_stops_the_clock_once(scenario: AppealsScenario) -
     (event,) = await scenario.events("appeal.answered")
     data = json.loads(event["data"])
     assert (data["reply_id"], data["origin"], data["on_time"]) == (reply["id"], "gospablik", True)
-    assert data["kind"] == "final"  # the name in the webhook catalogue
-    # A repeated event and a second reply change no figure.
+    assert data["kind"] == "final"  # the value in the webhook catalogue
+    # A repeated event and a second reply do not change the time of the first response.
     await scenario.emit_published(reply, at=WEDNESDAY + 5 * HOUR)
     second = await _answer(scenario, appeal, "И ещё одно.")
     await scenario.emit_published(second, at=WEDNESDAY + 6 * HOUR, external_id="-101_78")
@@ -86,7 +84,7 @@ async def test_interim_reply_stops_the_clock_and_its_promise_is_monitored(scenar
     }
 
 
-async def test_staff_reply_to_a_message_is_attached(scenario: AppealsScenario) -> None:
+async def test_staff_reply_to_a_message_answers_its_appeal(scenario: AppealsScenario) -> None:
     question = await scenario.citizen_writes(QUESTION)
     await scenario.citizen_writes(QUESTION, author="boris")
     await scenario.citizen_writes(
@@ -108,7 +106,9 @@ async def test_staff_reply_to_a_message_is_attached(scenario: AppealsScenario) -
     assert sorted(appeal["status"] for appeal in appeals.values()) == ["answered", "assigned"]
 
 
-async def test_staff_reply_in_a_dialogue_or_on_a_wall_post_is_attached(scenario: AppealsScenario) -> None:
+async def test_staff_reply_in_a_dialogue_or_under_a_wall_post_answers_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
     await scenario.citizen_writes(QUESTION, kind="message", thread="vk:101_5", author="anna")
     await scenario.citizen_writes(
         "Ремонт в мае", kind="message", thread="vk:101_5", from_community=True, at=WEDNESDAY + HOUR
@@ -124,10 +124,10 @@ async def test_staff_reply_in_a_dialogue_or_on_a_wall_post_is_attached(scenario:
     assert sorted(appeal["status"] for appeal in await scenario.all()) == ["answered", "answered", "assigned"]
 
 
-async def test_staff_reply_without_addressee_is_attached_if_only_one_appeal_waits(
+async def test_staff_reply_without_addressee_answers_the_only_waiting_appeal(
     scenario: AppealsScenario,
 ) -> None:
-    """One appeal waits: the reply is for it. Two wait: it is ambiguous. An older message answers nothing."""
+    """With one waiting appeal the reply answers it; with two it answers neither; nor does a reply before the question."""
     await scenario.citizen_writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
     await scenario.citizen_writes(QUESTION, author="anna")
     assert (await scenario.single_appeal())["status"] == "assigned"
@@ -139,8 +139,8 @@ async def test_staff_reply_without_addressee_is_attached_if_only_one_appeal_wait
     assert sorted(appeal["status"] for appeal in await scenario.all()) == ["answered", "assigned", "assigned"]
 
 
-async def test_staff_reply_received_before_the_question_is_attached(scenario: AppealsScenario) -> None:
-    """Order is not guaranteed: the reply may be received first."""
+async def test_staff_reply_received_before_the_question_answers_it(scenario: AppealsScenario) -> None:
+    """The network does not guarantee the order: a reply may be received before the question."""
     await scenario.citizen_writes("Ремонт в мае", from_community=True, at=WEDNESDAY + HOUR, reply_to="vk:-101_1/2")
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
@@ -151,7 +151,7 @@ async def test_staff_reply_received_before_the_question_is_attached(scenario: Ap
 async def test_own_reply_received_from_the_network_counts_once(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     reply = await _answer(scenario, await scenario.single_appeal())
-    # By push, before ingest has linked it: the same text in the thread.
+    # The network pushes our reply before ingest has linked it: a message with the same text in the thread.
     echo = await scenario.citizen_writes(reply["text"], from_community=True, at=WEDNESDAY + HOUR)
     assert (await scenario.single_appeal())["first_response_at"] is None
     await scenario.emit_published(reply, at=WEDNESDAY + HOUR, external_id=await scenario.external_id(echo))
@@ -162,7 +162,9 @@ async def test_own_reply_received_from_the_network_counts_once(scenario: Appeals
     assert len(await scenario.events("appeal.answered")) == 1
 
 
-async def test_message_after_the_reply_reopens_with_its_own_clock(scenario: AppealsScenario) -> None:
+async def test_message_after_the_reply_reopens_the_appeal_with_a_clock_of_its_own(
+    scenario: AppealsScenario,
+) -> None:
     await scenario.citizen_writes(QUESTION)
     await scenario.emit_published(await _answer(scenario, await scenario.single_appeal()), at=WEDNESDAY + HOUR)
     await scenario.citizen_writes("Спасибо!", at=WEDNESDAY + 2 * HOUR)
@@ -198,13 +200,13 @@ async def test_unclear_message_after_the_reply_goes_to_triage(scenario: AppealsS
 @pytest.mark.parametrize(
     ("text", "statuses"),
     [
-        # Surely about a school: an appeal of its own, for a person who reads Buryat.
+        # The classifier is sure of the topic (a school): the message opens an appeal of its own.
         ("Би мүнөөдэр һургуулида ошооб", ["answered", "triage"]),
-        # About nothing that the classifier is sure of.
+        # The classifier is sure of no topic: the message joins the answered appeal.
         ("Мүнөө хүрэтэр үгы", ["triage"]),
     ],
 )
-async def test_buryat_message_after_the_reply_waits_for_a_moderator(
+async def test_buryat_message_after_the_reply_goes_to_triage(
     scenario: AppealsScenario, text: str, statuses: list[str]
 ) -> None:
     await scenario.citizen_writes(QUESTION)
@@ -215,7 +217,7 @@ async def test_buryat_message_after_the_reply_waits_for_a_moderator(
     assert appeals[-1]["triage_reason"] == "buryat_text"
 
 
-async def test_deleted_message_is_recorded_and_the_appeal_stays(scenario: AppealsScenario) -> None:
+async def test_deletion_of_a_message_is_recorded_and_the_appeal_stays_open(scenario: AppealsScenario) -> None:
     question = await scenario.citizen_writes(QUESTION)
     await scenario.ingest.execute(
         "UPDATE messages SET deleted_at = now(), deleted_by = 'author' WHERE id = $1", question
@@ -229,7 +231,7 @@ async def test_deleted_message_is_recorded_and_the_appeal_stays(scenario: Appeal
     assert note["data"]["deleted_by"] == "author"
 
 
-async def test_edited_message_may_open_an_appeal(scenario: AppealsScenario) -> None:
+async def test_message_edited_into_a_question_opens_an_appeal(scenario: AppealsScenario) -> None:
     message = await scenario.citizen_writes("Спасибо")
     assert await scenario.all() == []
     await scenario.ingest.execute("UPDATE messages SET text = $2, version = 2 WHERE id = $1", message, QUESTION)
@@ -258,7 +260,7 @@ async def test_failed_publication_is_shown_and_can_be_retried(scenario: AppealsS
 
 
 async def _failed(scenario: AppealsScenario, text: str) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """Create an appeal whose reply the network refused; return appeal, reply and the path to retry it."""
+    """Create an appeal whose reply the network refused; return the appeal, the reply and the path of its retry."""
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     reply = await _answer(scenario, appeal, text)
@@ -296,7 +298,7 @@ async def test_failed_reply_is_corrected_and_retried(scenario: AppealsScenario) 
     assert (await scenario.post(path, {"text": "Ещё раз"})).status_code == 409
 
 
-async def test_published_parts_cannot_be_corrected(scenario: AppealsScenario) -> None:
+async def test_correction_that_changes_a_published_part_is_refused(scenario: AppealsScenario) -> None:
     _, reply, path = await _failed(scenario, "Раз. Два. Три.")
     await _stands(scenario, reply, "Раз.", part=0, parts=2)
     for wrong in ("Иначе. Два.", "Раз."):
@@ -326,7 +328,7 @@ async def test_delay_is_shown_until_the_reply_is_published(
     assert (shown["status"], shown["failure"]) == ("published", None)
 
 
-async def test_parts_mistaken_for_staff_replies_count_once(scenario: AppealsScenario) -> None:
+async def test_parts_of_a_reply_mistaken_for_staff_replies_count_once(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     reply = await _answer(scenario, await scenario.single_appeal(), "Первая часть. Вторая часть.")
     parts = [
@@ -349,7 +351,7 @@ async def test_parts_mistaken_for_staff_replies_count_once(scenario: AppealsScen
 
 
 class FakeIngest:
-    """Serves `/internal/publications` as ingest would, after refusing a few times."""
+    """A fake ingest that accepts publication requests after `failures` responses with 503."""
 
     def __init__(self, keys_dir: Path, failures: int) -> None:
         self.keys = tokens.read_key_set(keys_dir / "services.jwks")
@@ -413,7 +415,7 @@ async def test_reply_is_requested_once_on_behalf_of_its_writer(
         await ingest.close()
 
 
-async def test_retry_request_carries_the_corrected_text(
+async def test_retry_request_contains_the_corrected_text(
     database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
 ) -> None:
     fake, url = fake_ingest

@@ -1,4 +1,4 @@
-"""A reply answers the message chosen at its creation, however often and by whichever version it is sent."""
+"""A reply answers the message chosen when it was created, also after retries and an upgrade."""
 
 from datetime import timedelta
 from types import SimpleNamespace
@@ -34,14 +34,14 @@ async def test_reply_requested_again_keeps_its_target(scenario: AppealsScenario)
     assert (await scenario.single_appeal())["replies"][0]["in_reply_to"] == str(first)
 
 
-async def test_reply_of_the_previous_version_keeps_its_target(
+async def test_reply_stored_by_the_previous_release_keeps_its_target(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
     (first,) = (UUID(message["id"]) for message in found["messages"])
     reply = await answer(scenario, found)
     await writes_again(scenario)
-    # The previous version stores the message in the timeline and in its job.
+    # The previous release stored the message only in the timeline and in the job.
     await execute(scenario, "UPDATE replies SET in_reply_to = NULL")
     asked: list[Any] = []
 
@@ -73,7 +73,7 @@ async def test_retried_reply_keeps_its_target(scenario: AppealsScenario) -> None
     (first,) = (UUID(message["id"]) for message in found["messages"])
     reply = await answer(scenario, found)
     await writes_again(scenario)
-    # It failed before ingest had a publication of it.
+    # The request failed before ingest stored a publication.
     async with scenario.appeals.service.database.write() as session:
         await publication_requests.record_request_failure(
             session, UUID(reply["id"]), "refused", "Не принят.", final=True
@@ -95,7 +95,7 @@ async def test_reply_to_a_deleted_message_keeps_its_target(scenario: AppealsScen
     await scenario.process_events()
     assert await ask_again(scenario) == 1
     assert {message for _, message in await publication_jobs(scenario)} == {first}
-    # A new reply answers the message that was not deleted.
+    # A new reply answers the remaining message.
     await reply_fails(scenario, reply)
     assert (await answer(scenario, found, "Включим завтра."))["in_reply_to"] != str(first)
 

@@ -1,4 +1,4 @@
-"""Reply templates: who keeps them, which are offered for an appeal, and what their fields become."""
+"""Reply templates: who may change them, which are offered for an appeal, and how their fields are filled."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ async def create(scenario: AppealsScenario, role: str = "moderator", **body: Any
 
 
 async def topics(scenario: AppealsScenario) -> tuple[UUID, UUID, UUID]:
-    """Return a topic, its group, and another group."""
+    """Return the ids of a topic, of its group and of another group."""
     connection = await scenario.database.connect()
     try:
         topic, group = await connection.fetchrow(
@@ -53,7 +53,7 @@ async def test_unknown_field_is_refused_naming_it(scenario: AppealsScenario) -> 
     assert "{фамилия}" in refused.json()["errors"][0]["detail"]
 
 
-async def test_staff_keep_templates_of_their_own_organisation_only(scenario: AppealsScenario) -> None:
+async def test_staff_create_and_change_only_templates_of_their_own_organisation(scenario: AppealsScenario) -> None:
     own = await create(scenario, "executor", organisation_id=str(scenario.organisation))
     centre = await create(scenario)
     foreign = await create(scenario, organisation_id=str(scenario.other_organisation))
@@ -72,7 +72,7 @@ async def test_staff_keep_templates_of_their_own_organisation_only(scenario: App
         if method != "GET":
             forbidden = await request(scenario, method, f"/reply-templates/{centre['id']}", body, If_Match="*")
             assert forbidden.status_code == 403, forbidden.text
-    # An own template cannot be given to another organisation, or to all.
+    # Staff cannot assign their own template to another organisation or to all.
     where = f"/reply-templates/{own['id']}"
     assert (await request(scenario, "PUT", where, elsewhere, If_Match="*")).status_code == 422
     assert (await request(scenario, "PUT", where, body, If_Match="*")).status_code == 403

@@ -77,7 +77,7 @@ async def test_dry_run_counts_movements_and_changes_nothing(scenario: AppealsSce
     assert to_nobody["movements"][0]["to_organisation"] is None
     wrong = await scenario.post(f"/rule-sets/{draft['id']}/dry-run", {"from": WINDOW["to"], "to": WINDOW["from"]})
     assert wrong.status_code == 422
-    # The last thirty days by default.
+    # Without a period, the dry run covers the last thirty days.
     default = await _dry_run(scenario, draft)
     assert default["from"] < default["to"]
 
@@ -107,7 +107,7 @@ def _random_rules(rng: random.Random, topics: list[str], organisations: list[str
 
 
 async def _with_facts(scenario: AppealsScenario, rng: random.Random, topics: list[str], count: int) -> None:
-    """Create appeals as the consumer does, with all kinds of facts."""
+    """Create appeals from messages and give them random topics, locations, urgency and confidence."""
     for number in range(count):
         await scenario.insert_message(
             rng.choice([QUESTION, QUESTION, QUESTION, UNCLEAR]),
@@ -198,7 +198,7 @@ async def test_dry_run_equals_the_later_reroute_for_each_appeal(
         assert (again["would_move"], again["appeals"]) == (0, outcome["appeals"])
 
 
-async def test_new_messages_are_routed_as_the_dry_run_says(scenario: AppealsScenario) -> None:
+async def test_new_messages_are_routed_as_the_dry_run_predicts(scenario: AppealsScenario) -> None:
     roads = await topic(scenario, "roads")
     for page in scenario.pages:
         await scenario.citizen_writes(QUESTION, author="before", page=page, thread=f"t:{page}")
@@ -269,7 +269,7 @@ async def test_appeal_decided_concurrently_is_not_rerouted(scenario: AppealsScen
     await activated(scenario, await made(scenario, default=other))
     person, watch = await scenario.database.connect("appeals"), await scenario.database.connect()
     try:
-        # A person assigns the appeal; their transaction commits before the rules reach it.
+        # A person's transaction assigns the appeal and commits before the reroute gets the lock.
         async with person.transaction():
             appeal = await person.fetchval("SELECT id FROM appeals FOR UPDATE")
             applying = asyncio.create_task(_apply(scenario, untouched=True))
@@ -286,7 +286,7 @@ async def test_appeal_decided_concurrently_is_not_rerouted(scenario: AppealsScen
     assert (await scenario.single_appeal())["organisation"]["name"] == "Школа № 1"
 
 
-async def test_batch_in_progress_is_rerouted_by_the_newly_activated_set(
+async def test_messages_classified_during_an_activation_are_rerouted_by_the_new_set(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = {"send_to": "organisation", "organisation_id": str(scenario.other_organisation)}
@@ -331,7 +331,7 @@ async def _reroute_as_asked(scenario: AppealsScenario) -> None:
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
-    """Return whether a transaction of this database waits for another's lock."""
+    """Return True if a transaction of this database waits for a lock."""
     waiting: int = await watch.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
@@ -361,13 +361,13 @@ async def test_new_rule_assigns_an_unassigned_appeal(scenario: AppealsScenario) 
         ("rerouted", added.json()["id"])
     ]
     assert appeal["route"]["rule_id"] == added.json()["id"]
-    # Counted from the receipt, however long it was unassigned.
+    # The deadline counts from the receipt of the message, also while the appeal was unassigned.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
     await scenario.index_texts()
     assert [one["status"] for one in await scenario.all(q="һургуулида")] == ["triage"]
 
 
-async def test_page_with_a_new_owner_reroutes_its_unassigned_appeals(scenario: AppealsScenario) -> None:
+async def test_unassigned_appeals_of_a_page_are_rerouted_when_its_owner_changes(scenario: AppealsScenario) -> None:
     registry = await scenario.database.connect("registry")
     try:
         await registry.execute("UPDATE organisations SET active = false WHERE id = $1", scenario.organisation)
@@ -375,7 +375,7 @@ async def test_page_with_a_new_owner_reroutes_its_unassigned_appeals(scenario: A
         appeal = await scenario.single_appeal()
         assert (appeal["status"], appeal["organisation"]) == ("triage", None)
         assert appeal["route"]["reason"] == "Организация закрыта: Школа № 1; решает модератор"
-        # A change that does not matter to routing enqueues nothing.
+        # A change that does not affect routing enqueues no job.
         await scenario.emit("page.changed", scenario.page, scenario.organisation, changed=["name"])
         await scenario.emit(
             "organisation.changed", scenario.organisation, scenario.organisation, changed=["phone"]
@@ -409,7 +409,7 @@ async def test_returned_appeal_is_not_automatically_assigned_again(scenario: App
     assert (await scenario.single_appeal())["organisation"] is None
 
 
-async def test_replaced_set_is_not_applied(scenario: AppealsScenario) -> None:
+async def test_reroute_by_a_set_that_is_not_active_changes_nothing(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     database = scenario.appeals.service.database
     draft = await made(scenario, default={"send_to": "moderators"})
@@ -421,7 +421,9 @@ async def test_replaced_set_is_not_applied(scenario: AppealsScenario) -> None:
     assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
 
 
-async def test_job_reroutes_as_the_activation_requested(scenario: AppealsScenario) -> None:
+async def test_job_reroutes_assigned_appeals_only_if_the_activation_requested_it(
+    scenario: AppealsScenario,
+) -> None:
     await scenario.citizen_writes(QUESTION)
     other = {"send_to": "organisation", "organisation_id": str(scenario.other_organisation)}
     await activated(scenario, await made(scenario, default=other))
@@ -432,7 +434,7 @@ async def test_job_reroutes_as_the_activation_requested(scenario: AppealsScenari
     assert (await scenario.single_appeal())["organisation"]["name"] == "Комитет по строительству"
 
 
-async def test_unassigned_appeals_are_found_by_index(scenario: AppealsScenario) -> None:
+async def test_query_of_unassigned_appeals_uses_an_index(scenario: AppealsScenario) -> None:
     # The planner scans an empty table unless sequential scans are disabled.
     await scenario.ingest.execute("SET enable_seqscan = off")
     plan = await scenario.ingest.fetch(
@@ -444,7 +446,7 @@ async def test_unassigned_appeals_are_found_by_index(scenario: AppealsScenario) 
     assert "Sort" not in plan_text
 
 
-async def test_rerouting_continues_over_batches(
+async def test_reroute_and_dry_run_cover_all_batches(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reroute, "REROUTE_BATCH", 2)

@@ -1,6 +1,4 @@
-"""A person confirms or corrects the classification of a message in one call, and the review records who decided
-what.
-"""
+"""A moderator confirms or corrects the classification of a message in one call; the review records it."""
 
 import asyncio
 import json
@@ -24,7 +22,7 @@ UNCLEAR = "Би мүнөөдэр һургуулида ошооб"
 
 
 async def execute(scenario: AppealsScenario, statement: str, *values: Any) -> None:
-    """Execute SQL with the rights of appeals."""
+    """Execute an SQL statement with the database rights of appeals."""
     connection = await scenario.database.connect("appeals")
     try:
         await connection.execute(statement, *values)
@@ -33,14 +31,14 @@ async def execute(scenario: AppealsScenario, statement: str, *values: Any) -> No
 
 
 async def topic(scenario: AppealsScenario, code: str) -> str:
-    """Return the id of a topic."""
+    """Return the id of the topic with this code."""
     return str(await scenario.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
 
 
 async def classified_message(
     scenario: AppealsScenario, text: str = QUESTION, *, code: str = "roads.01", **details: Any
 ) -> UUID:
-    """Create a message with an appeal, whose topic and location a model has classified."""
+    """Create a message with an appeal, both with a topic and a location as if a model had classified them."""
     message = await scenario.citizen_writes(text, **details)
     topic_id = UUID(await topic(scenario, code))
     likely = json.dumps([{"topic_id": str(topic_id), "confidence": 0.8}])
@@ -60,7 +58,7 @@ async def classified_message(
 
 
 async def rule(scenario: AppealsScenario, code: str, organisation: UUID) -> None:
-    """Add a rule that sends this topic there."""
+    """Add a rule to the active set that sends the topic to the organisation."""
     await execute(
         scenario,
         """INSERT INTO routing_rules (id, rule_set_id, topic_id, send_to, organisation_id, created_at)
@@ -95,7 +93,7 @@ def refused(answer: httpx.Response, *pointers: str) -> None:
     assert [error["pointer"] for error in answer.json()["errors"]] == list(pointers)
 
 
-async def test_one_call_confirms_everything(scenario: AppealsScenario) -> None:
+async def test_one_call_confirms_the_whole_classification(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario)
     before = await scenario.single_appeal()
     decision = await decide(scenario, message, confirm=True)
@@ -144,7 +142,7 @@ async def test_correction_reroutes_an_appeal_that_nobody_started(scenario: Appea
     appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["topic"]["id"]) == ("assigned", energy)
     assert appeal["organisation"]["id"] == str(scenario.other_organisation)
-    # Another settlement has other streets.
+    # A corrected settlement removes the street, which was one of the former settlement.
     assert appeal["location"]["municipality"]["oktmo"] == DISTRICT
     assert (appeal["location"]["settlement"], appeal["location"]["street"]) == ("Турунтаево", None)
     assert appeal["messages"][0]["classification"]["location_source"] == "person"
@@ -155,7 +153,7 @@ async def test_correction_reroutes_an_appeal_that_nobody_started(scenario: Appea
 
 
 @pytest.mark.parametrize("why", ["begun", "answering", "placed"])
-async def test_started_appeal_stays_and_the_other_organisation_is_suggested(
+async def test_corrected_started_appeal_is_not_rerouted_and_gets_a_suggestion(
     scenario: AppealsScenario, why: str
 ) -> None:
     message = await classified_message(scenario)
@@ -189,7 +187,7 @@ async def test_organisation_and_urgency_are_set_by_one_call(scenario: AppealsSce
     }  # fmt: skip
     appeal = await scenario.single_appeal()
     assert (appeal["urgency"], appeal["organisation"]["id"]) == ("high", str(scenario.other_organisation))
-    # Four hours for an urgent appeal, from the moment of receipt.
+    # An urgent appeal has four working hours from the receipt of the message.
     assert appeal["first_response_due_at"] == "2026-03-04T07:01:00Z"
 
 
@@ -212,7 +210,7 @@ async def test_second_review_keeps_the_prediction_and_the_last_decision(scenario
     assert (kept["decided"]["topic_id"], kept["decided"]["location"]["municipality"]) == (signs, DISTRICT)
     assert answer.json()["classification"]["classified_by"] == SECOND
     assert answer.json()["classification"]["location"]["municipality"]["oktmo"] == DISTRICT
-    # The same decision again changes nothing.
+    # Repeating the decision changes only the reviewer and the time of the review.
     await decide(scenario, message, topic_id=signs, urgency="high")
     again = await review(scenario, message)
     for changing in ("reviewed_by", "updated_at"):
@@ -227,7 +225,7 @@ async def test_decision_that_no_answer_is_needed_closes_an_unstarted_appeal(scen
     assert decision["appeal_status"] == "not_required"
     assert (decision["classification"]["topic"], decision["classification"]["location"]) == (None, None)
     assert decision["agreement"]["needs_answer"] is False
-    # Taking the decision back restores the first prediction.
+    # A later decision that an answer is needed restores the prediction.
     back = await decide(scenario, message, confirm=True)
     assert (back["appeal_status"], back["classification"]["topic"]["group"]["name"]) == ("assigned", "Дороги")
     assert back["agreement"] | {"organisation": None} == {
@@ -247,7 +245,9 @@ async def test_appeal_stays_open_while_another_message_needs_an_answer(scenario:
     assert (await decide(scenario, first, needs_answer=False))["appeal_status"] == "not_required"
 
 
-async def test_decision_sets_topic_location_and_organisation_at_once(scenario: AppealsScenario) -> None:
+async def test_decision_about_topic_and_location_assigns_the_organisation_by_rule(
+    scenario: AppealsScenario,
+) -> None:
     await rule(scenario, "education", scenario.other_organisation)
     message = await scenario.citizen_writes(UNCLEAR)
     assert (await scenario.single_appeal())["status"] == "triage"
@@ -258,7 +258,7 @@ async def test_decision_sets_topic_location_and_organisation_at_once(scenario: A
     assert (appeal["topic"]["name"], appeal["location"]["municipality"]["oktmo"]) == ("Образование", CITY)
 
 
-async def test_organisation_named_for_a_new_appeal_gets_the_first_event(scenario: AppealsScenario) -> None:
+async def test_organisation_chosen_for_a_new_appeal_gets_the_first_event(scenario: AppealsScenario) -> None:
     thanks = await scenario.citizen_writes("Спасибо большое")
     decision = await decide(scenario, thanks, type="request", organisation_id=str(scenario.other_organisation))
     assert decision["organisation"]["id"] == str(scenario.other_organisation)
@@ -338,7 +338,7 @@ async def test_concurrent_second_moderator_gets_a_conflict(scenario: AppealsScen
         CENTRE_SUBJECT: {"needs_answer": True, "topic_id": energy, "urgency": "high"},
         SECOND: {"needs_answer": True, "topic_id": signs, "municipality": DISTRICT},
     }
-    # Half of them have no appeal yet: both would open one. Half name the version that they saw.
+    # Half of the messages have no appeal yet: each decision would open one. Half of the requests have `If-Match`.
     for attempt in range(8):
         text = QUESTION if attempt % 2 else "Спасибо большое"
         message = await scenario.citizen_writes(text, author=f"a{attempt}", thread=f"vk:-101_{attempt}")
@@ -360,13 +360,13 @@ async def test_concurrent_second_moderator_gets_a_conflict(scenario: AppealsScen
         assert dict(row) == {
             "classified_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
         }  # fmt: skip
-        # After reading the first decision, another one is accepted.
+        # With the version of the first decision, the second moderator's decision is accepted.
         loser = next(subject for subject in bodies if subject != kept["reviewed_by"])
         again = await send(scenario, path, bodies[loser], subject=loser, If_Match=f'"{named["version"]}"')
         assert again.status_code == 200, again.text
 
 
-async def test_second_moderator_adds_to_the_first_ones_decision(scenario: AppealsScenario) -> None:
+async def test_second_moderator_may_add_to_a_decision_but_not_replace_it_unseen(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario)
     energy = await topic(scenario, "energy.01")
     await decide(scenario, message, topic_id=energy)
@@ -476,7 +476,7 @@ async def test_review_follows_its_appeals_organisation(scenario: AppealsScenario
     assert await seen_by(scenario.other_organisation) == [str(message)]
     await decide(scenario, message, urgency="high")
     assert await seen_by(scenario.other_organisation) == [str(message)]
-    # The appeal is unassigned: the organisation of the page sees the review.
+    # While the appeal is unassigned, the organisation of the page sees the review.
     back = await scenario.move(await scenario.appeal(appeal["id"]), "triage", reason="И не их")
     assert back.status_code == 200, back.text
     assert await seen_by(scenario.other_organisation) == []
@@ -496,7 +496,7 @@ async def test_review_is_audited(scenario: AppealsScenario) -> None:
 
 
 async def _unsure(scenario: AppealsScenario, *, confidence: float = 0.4) -> UUID:
-    """Create a message whose appeal waits because its topic, which a rule depends on, is too uncertain."""
+    """Create a message whose appeal is in triage because the topic that a rule needs is too uncertain."""
     await rule(scenario, "roads.01", scenario.other_organisation)
     message = await classified_message(scenario)
     await execute(scenario, "UPDATE classifications SET topic_confidence = $1", confidence)
@@ -514,7 +514,7 @@ async def _unsure(scenario: AppealsScenario, *, confidence: float = 0.4) -> UUID
         ),
     )  # fmt: skip
     await execute(scenario, "DELETE FROM assignments")
-    # The service itself may not delete clocks.
+    # Only a superuser may delete clocks.
     connection = await scenario.database.connect()
     for table in ("sla_clock_events", "sla_clocks"):
         await connection.execute(f"DELETE FROM {table}")
@@ -523,7 +523,7 @@ async def _unsure(scenario: AppealsScenario, *, confidence: float = 0.4) -> UUID
 
 
 @pytest.mark.parametrize("said", ["confirm", "topic", "both"])
-async def test_topic_named_or_confirmed_by_a_person_is_certain(scenario: AppealsScenario, said: str) -> None:
+async def test_topic_chosen_or_confirmed_by_a_person_is_certain(scenario: AppealsScenario, said: str) -> None:
     message = await _unsure(scenario)
     body: dict[str, Any] = {"confirm": True} if said != "topic" else {}
     if said != "confirm":
@@ -549,20 +549,20 @@ async def test_assigning_the_suggested_organisation_counts_as_agreement(scenario
     assert (await review(scenario, message))["agrees_organisation"] is True
 
 
-async def test_deciding_only_that_an_answer_is_needed_keeps_the_topics_certainty(
+async def test_decision_without_a_topic_keeps_the_topic_uncertain(
     scenario: AppealsScenario,
 ) -> None:
     message = await _unsure(scenario)
     assert (await decide(scenario, message))["appeal_status"] == "triage"
     signs, pits = await topic(scenario, "roads.02"), await topic(scenario, "roads.01")
-    # The predicted topic again: it is certain, because a person has named it.
+    # The predicted topic is certain after a person has chosen it.
     await decide(scenario, message, topic_id=signs, organisation_id=str(scenario.organisation))
     await decide(scenario, message, topic_id=pits)
     route = json.loads(await scenario.ingest.fetchval("SELECT route::text FROM appeals"))
     assert route["topic"] == {"id": pits, "confidence": 1.0, "top3": []}
 
 
-async def test_appeal_that_needs_an_answer_after_all_waits_in_triage(scenario: AppealsScenario) -> None:
+async def test_appeal_decided_to_need_an_answer_after_all_returns_to_triage(scenario: AppealsScenario) -> None:
     message = await _unsure(scenario)
     assert (await decide(scenario, message, needs_answer=False))["appeal_status"] == "not_required"
     assert (await decide(scenario, message))["appeal_status"] == "triage"
@@ -570,7 +570,9 @@ async def test_appeal_that_needs_an_answer_after_all_waits_in_triage(scenario: A
     assert (await decide(scenario, message, confirm=True))["appeal_status"] == "assigned"
 
 
-async def test_correction_keeps_the_returning_organisation(scenario: AppealsScenario) -> None:
+async def test_confirmation_does_not_assign_the_organisation_that_returned_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
     message = await classified_message(scenario)
     appeal = await scenario.single_appeal()
     back = await scenario.post(
@@ -578,7 +580,7 @@ async def test_correction_keeps_the_returning_organisation(scenario: AppealsScen
         org=scenario.organisation, If_Match="*",
     )  # fmt: skip
     assert back.status_code == 200, back.text
-    # The rules name the organisation that returned it: a confirmation of the topic must not assign it there.
+    # Rules would assign the appeal to the organisation that returned it; a confirmed topic must not do so.
     decision = await decide(scenario, message, confirm=True)
     assert (decision["appeal_status"], decision["organisation"]) == ("triage", None)
     kept = await scenario.single_appeal()
@@ -592,7 +594,7 @@ async def test_correction_keeps_the_returning_organisation(scenario: AppealsScen
     assert given["appeal_status"] == "assigned"
     # One transfer, from the first organisation to the second through the centre.
     assert (await scenario.single_appeal())["transfers"] == 1
-    # A person may assign it to them again, by name.
+    # A person may still assign the appeal to that organisation explicitly.
     again = await decide(scenario, message, organisation_id=str(scenario.organisation))
     assert again["organisation"]["id"] == str(scenario.organisation)
 
@@ -606,7 +608,7 @@ async def test_returned_appeal_is_rerouted_by_a_correction(scenario: AppealsScen
     assert decision["organisation"]["id"] == str(scenario.other_organisation)
 
 
-async def test_organisation_named_with_a_further_message_gets_the_first_event(scenario: AppealsScenario) -> None:
+async def test_organisation_chosen_with_a_further_message_gets_the_first_event(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(UNCLEAR)
     thanks = await scenario.citizen_writes("Спасибо большое", author="anna", history=True)
     decision = await decide(scenario, thanks, type="request", organisation_id=str(scenario.other_organisation))

@@ -1,4 +1,4 @@
-"""Rule sets: created and validated as a whole, compared, previewed, activated one at a time, rolled back."""
+"""Rule sets: validated as a whole, compared, previewed, activated one at a time and reactivated."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ PAGE_OWNER = {"send_to": "page_owner"}
 
 
 async def topic(scenario: AppealsScenario, code: str) -> str:
-    """Return the id of a topic or group."""
+    """Return the id of the topic or topic group with this code."""
     return str(await scenario.ingest.fetchval("SELECT id FROM topics WHERE code = $1", code))
 
 
 async def topic_of_group(scenario: AppealsScenario, code: str) -> str:
-    """Return some topic of a group."""
+    """Return the id of a topic in this group."""
     return str(
         await scenario.ingest.fetchval(
             """SELECT t.id FROM topics t JOIN topics g ON g.id = t.group_id WHERE g.code = $1
@@ -50,14 +50,14 @@ async def made(
 
 
 async def activate(scenario: AppealsScenario, rule_set: dict[str, Any], **body: Any) -> httpx.Response:
-    """Request the activation of a set that was just read."""
+    """Request the activation of a set, with its version in `If-Match`; return the response."""
     return await scenario.post(
         f"/rule-sets/{rule_set['id']}/activation", body, If_Match=f'"{rule_set["version"]}"'
     )
 
 
 async def activated(scenario: AppealsScenario, rule_set: dict[str, Any], **body: Any) -> dict[str, Any]:
-    """Activate a set."""
+    """Activate a set and assert that it is accepted."""
     answer = await activate(scenario, rule_set, **body)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -88,7 +88,7 @@ async def test_set_is_created_and_returned(scenario: AppealsScenario) -> None:
     ]
     answer = await scenario.get(f"/rule-sets/{draft['id']}")
     assert answer.json() == draft
-    assert answer.headers["ETag"].startswith('"1-')  # the rest is a digest of the body
+    assert answer.headers["ETag"].startswith('"1-')  # the rest of the ETag is a digest of the body
     listed = (await scenario.get("/rule-sets")).json()["items"]
     assert [found["status"] for found in listed] == ["draft", "active", "retired"]
     assert "rules" not in listed[0]
@@ -206,7 +206,7 @@ async def test_set_that_became_invalid_is_not_activated(scenario: AppealsScenari
 
 
 @pytest.mark.usefixtures("stopped_clock")
-async def test_organisation_past_its_last_day_counts_as_closed(scenario: AppealsScenario) -> None:
+async def test_organisation_counts_as_closed_after_its_last_day(scenario: AppealsScenario) -> None:
     other = str(scenario.other_organisation)
     rule = {"municipality": CITY, "organisation_id": other}
     registry = await scenario.database.connect("registry")
@@ -270,7 +270,7 @@ async def test_comparison_lists_added_removed_and_changed_rules(scenario: Appeal
     assert [rule["id"] for rule in found["removed"]] == [before["rules"][2]["id"]]
     ((pair),) = found["changed"]
     assert (pair["before"]["organisation"]["id"], pair["after"]["organisation"]["id"]) == (one, other)
-    # The active set by default.
+    # By default a set is compared with the active one.
     assert (await scenario.get(f"/rule-sets/{after['id']}/changes")).json()["removed"] == []
 
 
@@ -299,7 +299,7 @@ async def test_single_rule_creates_the_next_set(scenario: AppealsScenario) -> No
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(scenario.organisation)}
     refused = _is_problem(await scenario.post("/routing-rules", back), 422, "/page_owner_id")
     assert "forwarding loop" in refused["detail"]
-    # The rule is named by its id in an earlier set.
+    # A rule can be deleted by the id that it had in an earlier set.
     headers = scenario.appeals.headers("moderator")
     gone = await scenario.appeals.client.delete(f"/api/v1/routing-rules/{one['id']}", headers=headers)
     assert gone.status_code == 204

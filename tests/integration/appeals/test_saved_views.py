@@ -1,4 +1,4 @@
-"""Saved views: whose they are, who reads them, and that their query works."""
+"""Saved views: owners, readers, and the query of the list that a view stores."""
 
 from typing import Any
 from urllib.parse import parse_qs
@@ -58,7 +58,7 @@ async def test_shared_view_is_read_in_the_organisation_and_changed_by_its_owner(
     assert (await owner.get(path)).status_code == 404
 
 
-async def test_view_is_changed_in_the_version_that_was_read(scenario: AppealsScenario) -> None:
+async def test_change_of_a_view_needs_its_current_version(scenario: AppealsScenario) -> None:
     owner = await register(scenario, "Владелец")
     view = await _save(owner)
     path = f"/views/{view['id']}"

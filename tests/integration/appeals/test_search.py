@@ -1,4 +1,4 @@
-"""Search of appeals: word forms in all texts that the caller may read, newest first, at the cost of a list."""
+"""Search of appeals: word forms in all texts that the caller may read, in the order of the list."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,12 +16,12 @@ LAMPS = "Почему на улице Бабушкина не горят жёл�
 
 
 async def _found(scenario: AppealsScenario, q: str, **query: Any) -> list[str]:
-    """Return the texts of the appeals that a search finds, in its order."""
+    """Return the texts of the appeals that a search finds, in the order of the results."""
     return [appeal["text"] for appeal in await scenario.all(q=q, **query)]
 
 
 async def as_superuser(scenario: AppealsScenario, statement: str, *values: Any) -> None:
-    """Run a statement on tables of another service, or on their definition."""
+    """Execute an SQL statement that the rights of appeals do not allow."""
     connection = await scenario.database.connect()
     try:
         await connection.execute(statement, *values)
@@ -31,7 +31,7 @@ async def as_superuser(scenario: AppealsScenario, statement: str, *values: Any) 
 
 @pytest.fixture
 async def written(scenario: AppealsScenario) -> AppealsScenario:
-    """An appeal about a road and one about lamps, indexed."""
+    """Two indexed appeals: one about a road, one about lamps."""
     await scenario.citizen_writes(ROAD, author="a", thread="vk:-101_1")
     await scenario.citizen_writes(LAMPS, author="b", thread="vk:-101_2")
     await scenario.index_texts()
@@ -55,7 +55,7 @@ async def written(scenario: AppealsScenario) -> AppealsScenario:
         ("улица снег", []),
         ("фонаря -ям", [LAMPS]),
         ("яма or фонарь -жёлтый", [ROAD]),
-        # The stem changes with the form.
+        # Forms of one word with different stems.
         ("дождь", [ROAD]),
         # Typos in names of locations.
         ("Бабушкна", [LAMPS]),
@@ -84,14 +84,14 @@ async def test_appeal_is_found_by_its_number(written: AppealsScenario) -> None:
     assert ROAD in await _found(written, str(numbers[ROAD]))
 
 
-async def test_oldest_first_and_filters_apply_to_a_search(written: AppealsScenario) -> None:
+async def test_search_supports_oldest_first_order_and_filters(written: AppealsScenario) -> None:
     assert await _found(written, "улица", sort="opened_at") == [ROAD, LAMPS]
     assert await _found(written, "улица", network="ok") == []
     assert (await written.get("/appeals/counts", q="улицы")).json()["total"] == 2
 
 
 @pytest.mark.parametrize("sort", ["-opened_at", "opened_at"])
-async def test_pages_of_a_search_hold_each_appeal_once_over_many_ranges(
+async def test_search_pages_contain_each_appeal_once_over_many_number_ranges(
     scenario: AppealsScenario, sort: str
 ) -> None:
     for number in range(7):
@@ -112,7 +112,7 @@ async def test_pages_of_a_search_hold_each_appeal_once_over_many_ranges(
     assert numbers == sorted(numbers, reverse=sort == "-opened_at")
 
 
-async def test_replies_and_later_messages_are_found_and_marked(written: AppealsScenario) -> None:
+async def test_replies_and_later_messages_are_found_with_highlights(written: AppealsScenario) -> None:
     (road,) = await written.all(q="дорога")
     reply = {"kind": "final", "text": "Дорогу отремонтируют в июне, подрядчик определён."}
     assert (await written.post(f"/appeals/{road['id']}/replies", reply)).status_code in {201, 202}
@@ -127,7 +127,7 @@ async def test_replies_and_later_messages_are_found_and_marked(written: AppealsS
     assert "".join(one["text"] for one in found["highlights"][0]["fragments"]) == ROAD
 
 
-async def test_edited_message_is_found_by_its_new_words(written: AppealsScenario) -> None:
+async def test_edited_message_is_found_by_its_new_text(written: AppealsScenario) -> None:
     message_id = (await written.appeal((await written.all(q="дорога"))[0]["id"]))["messages"][0]["id"]
     await written.ingest.execute(
         "UPDATE messages SET text = 'Где автобус?', version = 2 WHERE id = $1", message_id
@@ -138,7 +138,7 @@ async def test_edited_message_is_found_by_its_new_words(written: AppealsScenario
     assert (await _found(written, "дороги"), await _found(written, "автобусы")) == ([], ["Где автобус?"])
 
 
-async def test_highlight_masks_personal_data_and_keeps_marks_in_place(scenario: AppealsScenario) -> None:
+async def test_highlight_masks_personal_data_and_marks_the_found_words(scenario: AppealsScenario) -> None:
     said = "Звонила <b>Мария Ивановна</b>, 8-924-123-45-67: ёлки у дома мешают, ёлку спилите 🎄 " + "и ждём. " * 90
     await scenario.citizen_writes(said)
     await scenario.index_texts()
@@ -170,7 +170,7 @@ async def test_note_is_found_by_those_who_may_read_it(written: AppealsScenario) 
     assert seen == {"own": [["note"], []], "centre": [["note"], ["note"]]}
 
 
-async def test_deleted_note_is_found_no_more(written: AppealsScenario) -> None:
+async def test_deleted_note_is_not_found(written: AppealsScenario) -> None:
     (road,) = await written.all(q="дорога")
     made = await written.post(f"/appeals/{road['id']}/notes", {"text": "Смета", "visibility": "organisation"})
     await written.process_events()
@@ -192,7 +192,7 @@ async def test_transferred_appeal_is_found_by_its_new_organisation_only(written:
     async def found(org: Any) -> int:
         return len((await written.get("/appeals", role="executor", org=org, q="дороги")).json()["items"])
 
-    # Before the document follows, the former organisation no longer finds it either.
+    # The former organisation does not find the appeal even before the search document is updated.
     assert await found(written.organisation) == 0
     await written.process_events()
     await written.index_texts()
@@ -217,7 +217,7 @@ async def test_renamed_organisation_is_found_by_its_new_name(written: AppealsSce
     assert len(await written.all(q="гимназии")) == 2
 
 
-async def test_merged_messages_are_found_in_the_remaining_appeal_until_they_leave_it(
+async def test_messages_are_found_in_the_remaining_appeal_until_the_merge_is_undone(
     scenario: AppealsScenario,
 ) -> None:
     for number, said in enumerate((ROAD, LAMPS)):
@@ -242,7 +242,7 @@ async def test_merged_messages_are_found_in_the_remaining_appeal_until_they_leav
     assert await holders() == [ids[LAMPS]]
 
 
-async def test_appeal_opened_by_hand_is_found_and_marked(scenario: AppealsScenario) -> None:
+async def test_manually_opened_appeal_is_found_with_highlights(scenario: AppealsScenario) -> None:
     opened = await scenario.post("/appeals", {"text": "Позвонили: не вывозят мусор."}, Idempotency_Key="key")
     assert opened.status_code == 201, opened.text
     await scenario.process_events()
@@ -252,7 +252,7 @@ async def test_appeal_opened_by_hand_is_found_and_marked(scenario: AppealsScenar
     assert [one["text"] for one in extract if one["found"]] == ["мусор"]
 
 
-async def test_characters_that_the_parser_looks_beyond_are_spaces_for_it(scenario: AppealsScenario) -> None:
+async def test_characters_that_mislead_the_text_parser_are_replaced_by_spaces(scenario: AppealsScenario) -> None:
     said = "ёлка_ёж <b>Ёлкина</b> ./путь ~/дом http://пример.рф/а_б"
     async with scenario.appeals.service.database.read() as session:
         parsed = await session.scalar(select(documents.folded(literal(said))))
@@ -260,7 +260,7 @@ async def test_characters_that_the_parser_looks_beyond_are_spaces_for_it(scenari
     assert len(parsed) == len(said)
 
 
-async def test_very_long_conversation_is_indexed_by_its_first_words(
+async def test_only_the_beginning_of_a_very_long_conversation_is_indexed(
     written: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (road,) = await written.all(q="дорога")

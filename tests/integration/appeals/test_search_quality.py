@@ -1,8 +1,8 @@
-"""What people search for is on the first page: queries by hand, each with its right hits among labelled messages.
+"""Recall of the first page of search results, for hand-written queries with their expected hits.
 
-A right hit has the words of the query in any form; the query may misspell a name of a place. A message that says
-the same with other words is no hit. Hits were looked for by hand in all messages. The search was improved until
-the first list was found; the other was written afterwards, about other messages.
+An expected hit contains the words of the query in any form; the query may misspell a location. A message with
+the same meaning in other words is not a hit. Hits were selected by hand from all labelled messages. The search
+was tuned on the first list of queries; the second list was written later, for other messages.
 """
 
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from services.appeals.classification.locations.location_finder import find_locat
 from services.appeals.search.documents import index_appeals
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 
-pytestmark = pytest.mark.long  # hundreds of searches
+pytestmark = pytest.mark.long  # runs hundreds of searches
 
 QUERIES_DIR = MESSAGE_SETS_DIR.with_name("search")
 FIRST_PAGE = 25
@@ -23,9 +23,9 @@ MIN_RECALL = 0.95
 
 
 async def insert_appeals(scenario: AppealsScenario, sets: Collection[str]) -> dict[str, str]:
-    """Insert an appeal for each message of these sets that needs an answer; return the message of each appeal.
+    """Insert an appeal for each message of these sets that needs an answer; return the message by appeal id.
 
-    The location is what the classifier finds, as for a message that arrives.
+    The location of an appeal is the one that the classifier finds.
     """
     messages = {
         f"{path.stem}/{row['id']}": row

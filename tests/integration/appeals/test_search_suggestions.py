@@ -1,4 +1,4 @@
-"""Completion of a search that is being typed."""
+"""Suggestions that complete a search query while it is typed."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ async def test_words_inside_names_and_topics_are_found(scenario: AppealsScenario
     assert ("topic", name) in await _suggested(scenario, name.split()[0][:5])
 
 
-async def test_suggestion_names_its_municipality_if_there_is_only_one(scenario: AppealsScenario) -> None:
+async def test_suggestion_has_a_municipality_if_there_is_only_one(scenario: AppealsScenario) -> None:
     items = (await scenario.get("/appeals/suggestions", q="усть-баргузин")).json()["items"]
     assert items[0]["municipality"] == "Баргузинский район"
     streets = (await scenario.get("/appeals/suggestions", q="ленина")).json()["items"]

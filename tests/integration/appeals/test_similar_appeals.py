@@ -1,4 +1,4 @@
-"""Similar appeals: found within the caller's scope, with the reasons, at the same cost among many."""
+"""Similar appeals: found within the caller's scope, with reasons, and with few rows read among many appeals."""
 
 import re
 import statistics
@@ -31,7 +31,7 @@ TROUBLE = "На улице Школьной в Кабанске третий д�
 
 
 async def like(scenario: AppealsScenario, appeal_id: str, **query: Any) -> dict[str, dict[str, Any]]:
-    """Return the appeals similar to this one, by id."""
+    """Return the appeals similar to this one, keyed by id."""
     answer = await scenario.get(f"/appeals/{appeal_id}/similar", **query)
     assert answer.status_code == 200, answer.text
     return {item["appeal_id"]: item for item in answer.json()["items"]}
@@ -44,7 +44,9 @@ async def case_of(scenario: AppealsScenario, said: str, **details: Any) -> str:
     )
 
 
-async def test_same_person_and_neighbours_are_distinguished(scenario: AppealsScenario) -> None:
+async def test_similar_appeals_of_the_same_person_and_of_neighbours_are_distinguished(
+    scenario: AppealsScenario,
+) -> None:
     other_page = next(page for page, kept in scenario.pages.items() if kept[0] == scenario.other_organisation)
     asked = await case_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
     again = await case_of(
@@ -70,7 +72,7 @@ async def test_same_person_and_neighbours_are_distinguished(scenario: AppealsSce
     assert (everywhere[elsewhere]["same_person"], everywhere[elsewhere]["why"][0]) == ("probable", "тот же текст")
     assert old in await like(scenario, asked, days=40)
     assert stranger not in await like(scenario, asked, days=90, all_organisations=True)
-    # Staff never see another organisation's appeals, whatever they ask.
+    # Staff never see another organisation's appeals, not even with `all_organisations`.
     staff = {"role": "executor", "org": scenario.organisation, "all_organisations": True}
     assert set(await like(scenario, asked, **staff)) == {again, neighbour}
     assert (
@@ -79,7 +81,7 @@ async def test_same_person_and_neighbours_are_distinguished(scenario: AppealsSce
 
 
 DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
-# Two years of a large region, at random: locations and topics of the real tables, a few hundred texts.
+# As many appeals as a large region gets in two years, within 30 days: random topics and locations, 500 texts.
 FILL = """
 INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, municipality, settlement, street,
     utility_failure, language, transfers, returns, network, thread_key, author_key, text, written_at, opened_at,
@@ -120,7 +122,7 @@ MODERATOR = Caller("test", "Test", Role.MODERATOR, None, right=Right.APPEALS_REA
 
 
 async def explained(pool: Database, query: Any) -> tuple[int, str]:
-    """Return the buffers that a query touches, and its plan."""
+    """Return the number of buffers that a query reads, and its plan."""
     compiled = str(query.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
     async with pool.read() as session:
         rows = await session.execute(text("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) " + compiled.replace(":", r"\:")))
@@ -131,7 +133,7 @@ async def explained(pool: Database, query: Any) -> tuple[int, str]:
 
 @contextmanager
 def statements(pool: Database) -> Iterator[list[str]]:
-    """Record every statement sent through this pool."""
+    """Yield a list to which every statement sent through this pool is appended."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
@@ -144,7 +146,9 @@ def statements(pool: Database) -> Iterator[list[str]]:
 
 @pytest.mark.long
 @pytest.mark.timeout(1_500)
-async def test_search_and_clustering_among_many_read_few_rows(many: Database, keys_dir: Path) -> None:
+async def test_similar_appeals_and_clustering_read_few_rows_among_many_appeals(
+    many: Database, keys_dir: Path
+) -> None:
     async with many.read() as session:
         ids = list(await session.scalars(select(Appeal.id).order_by(Appeal.number).limit(60)))
         asked = list(await session.scalars(select(Appeal).where(Appeal.id.in_(ids[:10]))))
@@ -174,7 +178,7 @@ async def test_search_and_clustering_among_many_read_few_rows(many: Database, ke
 
 
 async def check_clustering(many: Database) -> None:
-    """Check that a batch of 500 takes as many statements as one of 5, and that none scans the table."""
+    """Check that a batch of 500 appeals takes at most two statements more than one of 5."""
     async with many.read() as session:
         last = list(await session.scalars(select(Appeal.id).order_by(Appeal.opened_at.desc()).limit(500)))
     counts: dict[int, int] = {}
@@ -193,7 +197,7 @@ async def check_clustering(many: Database) -> None:
     assert counts[500] <= counts[5] + 2
 
 
-def test_number_of_candidate_ids_is_limited() -> None:
+def test_number_of_candidates_for_similarity_is_limited() -> None:
     asked = Appeal(
         id=UUID(int=1), text="нет света", opened_at=WEDNESDAY, author_key="a", municipality="81624000",
         street="Школьная", utility_failure="power", organisation_id=UUID(int=2), topic_id=UUID(int=3),

@@ -1,4 +1,4 @@
-"""SLA policies have versions: editing and ending one changes nothing that was computed before."""
+"""SLA policies have versions: editing or ending a policy does not change deadlines computed before."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ POLICY: dict[str, Any] = {"name": "Быстрее", "first_response_hours": 2, "
 
 
 async def send(scenario: AppealsScenario, method: str, path: str, body: Any = None, **headers: str) -> Any:
-    """Send a change as a moderator."""
+    """Send a write request as a moderator; return the response."""
     return await scenario.appeals.client.request(
         method,
         f"/api/v1{path}",
@@ -24,14 +24,14 @@ async def send(scenario: AppealsScenario, method: str, path: str, body: Any = No
 
 
 async def write_now(scenario: AppealsScenario, **details: Any) -> dict[str, Any]:
-    """Open an appeal by a message received now; return it."""
+    """Insert a message received now; return the appeal that it opens."""
     await scenario.citizen_writes(QUESTION, at=clock.now() - timedelta(minutes=1), **details)
     newest: dict[str, Any] = (await scenario.all())[0]
     return await scenario.appeal(newest["id"])
 
 
 async def general(scenario: AppealsScenario) -> dict[str, Any]:
-    """Return the shipped policy for normal appeals."""
+    """Return the preinstalled policy for appeals of normal urgency."""
     items: list[dict[str, Any]] = (await scenario.get("/sla-policies")).json()["items"]
     return next(found for found in items if found["urgency"] == "normal")
 
@@ -52,7 +52,7 @@ async def test_edited_policy_applies_to_later_messages_and_running_clocks_keep_t
     assert (versions[1]["name"], versions[1]["first_response_hours"]) == (shipped["name"], 9)
     after = await write_now(scenario, author="boris", thread="vk:-101_2")
     assert after["deadline"]["hours"] == 2
-    # A change of the running appeal does not bring the new version either.
+    # A transfer of the appeal with a running clock keeps the former version too.
     moved = await scenario.move(before, "assigned", organisation_id=str(scenario.other_organisation))
     assert moved.json()["deadline"]["hours"] == 9
 
@@ -76,7 +76,7 @@ async def test_more_specific_policy_applies_until_it_is_ended(scenario: AppealsS
     assert all(found["channel"] is None for found in in_effect)
 
 
-async def test_policy_that_some_appeals_need_is_neither_ended_nor_narrowed(scenario: AppealsScenario) -> None:
+async def test_ending_or_narrowing_the_only_policy_for_some_appeals_is_refused(scenario: AppealsScenario) -> None:
     shipped = await general(scenario)
     path = f"/sla-policies/{shipped['policy_key']}"
     refused = _is_problem(await send(scenario, "DELETE", path), 409)
@@ -86,12 +86,12 @@ async def test_policy_that_some_appeals_need_is_neither_ended_nor_narrowed(scena
     narrowed = POLICY | {"urgency": "normal", "channel": "vk", "valid_from": later}
     _is_problem(await send(scenario, "PUT", path, narrowed), 409)
     assert (await general(scenario))["version"] == 1
-    # With another policy for all appeals it may end.
+    # After another policy covers all appeals, this policy may be ended.
     assert (await send(scenario, "POST", "/sla-policies", POLICY)).status_code == 201
     assert (await send(scenario, "DELETE", path)).status_code == 200
 
 
-async def test_new_version_replaces_what_was_planned_for_later(scenario: AppealsScenario) -> None:
+async def test_new_version_of_a_policy_replaces_a_planned_version(scenario: AppealsScenario) -> None:
     shipped = await general(scenario)
     path = f"/sla-policies/{shipped['policy_key']}"
     later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
@@ -106,7 +106,7 @@ async def test_new_version_replaces_what_was_planned_for_later(scenario: Appeals
     assert (await write_now(scenario, author="boris", thread="vk:-101_2"))["deadline"]["hours"] == 3
 
 
-async def test_policy_with_a_ceiling_and_calendar_hours_is_applied_and_invalid_ones_are_refused(
+async def test_policy_in_calendar_hours_is_applied_and_invalid_policies_are_refused(
     scenario: AppealsScenario,
 ) -> None:
     for wrong, pointer in (

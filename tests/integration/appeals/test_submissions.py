@@ -1,4 +1,4 @@
-"""Appeals without a thread: entered by staff or another system, once for good, with an encrypted contact."""
+"""Appeals without a thread, entered by staff or another system: external ids and encrypted contacts."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def test_contact_is_encrypted_and_shown_only_to_those_who_work_on_the_appe
     with capture_logs() as lines:
         made = await executor.post("/appeals", _call(scenario, contact=CONTACT), Idempotency_Key="call-1")
         assert made.status_code == 201, made.text
-    # Stored responses are not encrypted: the response to the request has no contact.
+    # The response has no contact, because responses are stored unencrypted for repeated requests.
     assert made.json()["submission"]["contact"] is None
     path = f"/appeals/{made.json()['id']}"
     assert (await executor.get(path)).json()["submission"]["contact"]["phone"] == PHONE
@@ -95,7 +95,7 @@ async def test_contact_is_encrypted_and_shown_only_to_those_who_work_on_the_appe
         assert "submission" not in item
 
 
-async def test_contacts_are_encrypted_again_with_the_newest_key(
+async def test_contacts_are_reencrypted_with_the_newest_key(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor = await register(scenario, "Борис")
@@ -113,17 +113,17 @@ async def test_contacts_are_encrypted_again_with_the_newest_key(
     use(new)
     read = (await executor.get(f"/appeals/{found['id']}")).json()
     assert read["submission"]["contact"]["phone"] == PHONE
-    # Without its key a contact is not shown, and nothing else fails.
+    # A contact whose key is missing is not shown; the appeal is.
     use(old)
     assert (await executor.get(f"/appeals/{found['id']}")).json()["submission"]["contact"] is None
     assert await contacts.reencrypt_contacts(database) == 0
 
 
-async def test_external_id_is_idempotent_for_good(scenario: AppealsScenario) -> None:
+async def test_repeated_external_id_returns_the_first_appeal_even_years_later(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     body = _call(scenario, source="pos", external_id="17-204", contact=CONTACT, metadata={"stage": "new"})
     first = await _opened(executor, body)
-    # The time of the first request does not matter: nothing expires.
+    # An external id does not expire.
     registry = await scenario.database.connect()
     await registry.execute("UPDATE appeals SET opened_at = opened_at - interval '2 years'")
     await registry.close()
@@ -139,11 +139,11 @@ async def test_external_id_is_idempotent_for_good(scenario: AppealsScenario) -> 
     assert await _count(scenario) == 1
     (item,) = (await executor.get("/appeals?source=pos&external_id=17-204")).json()["items"]
     assert item["id"] == first["id"]
-    # The same id of another source is another appeal.
+    # The same external id from another source opens another appeal.
     assert (await _opened(executor, {**body, "source": "edds"}))["id"] != first["id"]
 
 
-async def test_external_id_of_another_organisation_is_another_appeal(scenario: AppealsScenario) -> None:
+async def test_same_external_id_in_another_organisation_opens_another_appeal(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     body = _call(scenario, external_id="12")
@@ -155,7 +155,7 @@ async def test_external_id_of_another_organisation_is_another_appeal(scenario: A
     assert (await _opened(moderator, body))["id"] not in {own["id"], other["id"]}
 
 
-async def test_repetition_names_an_appeal_that_is_with_somebody_else_now(scenario: AppealsScenario) -> None:
+async def test_repetition_after_a_transfer_is_refused_naming_the_appeal(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     body = _call(scenario, source="pos", external_id="17-204")
     first = await _opened(executor, body)
@@ -167,7 +167,7 @@ async def test_repetition_names_an_appeal_that_is_with_somebody_else_now(scenari
     assert "text" not in refused
 
 
-async def test_same_submission_at_once_opens_one_appeal(scenario: AppealsScenario) -> None:
+async def test_concurrent_equal_submissions_open_one_appeal(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     body = _call(scenario, source="pos", external_id="17-204")
     answers = await asyncio.gather(*(executor.post("/appeals", body) for _ in range(5)))
@@ -177,13 +177,13 @@ async def test_same_submission_at_once_opens_one_appeal(scenario: AppealsScenari
     assert len(await scenario.events("appeal.opened")) == 1
 
 
-async def test_appeal_without_an_organisation_is_routed_or_decided(scenario: AppealsScenario) -> None:
+async def test_submission_without_an_organisation_opens_an_appeal_in_triage(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     body = _call(scenario)
     del body["organisation_id"]
     found = await _opened(executor, body)
     assert (found["status"], found["organisation"]) == ("triage", None)
-    # It is not theirs: the response is all that they see of it.
+    # The appeal belongs to no organisation, so its opener cannot read it after this response.
     assert (found["allowed_moves"], found["watchers"], found["assignee"]) == ([], [], None)
     _is_problem(await executor.get(f"/appeals/{found['id']}"), 404)
     assert (await scenario.appeal(found["id"]))["source"] == "phone"
@@ -203,7 +203,7 @@ async def test_opener_does_not_see_the_assignee_in_another_organisation(scenario
     assert (await scenario.appeal(found["id"]))["assignee"]["name"] == "Чужая Фамилия"
 
 
-async def test_opening_needs_its_right_and_the_own_organisation(scenario: AppealsScenario) -> None:
+async def test_opening_needs_the_right_and_ones_own_organisation(scenario: AppealsScenario) -> None:
     executor, head = await register(scenario, "Борис"), await register(scenario, "Глава", "head")
     manager = await register(scenario, "Анна", "manager")
     body = _call(scenario)
@@ -214,7 +214,7 @@ async def test_opening_needs_its_right_and_the_own_organisation(scenario: Appeal
     _is_problem(await executor.post("/appeals", foreign), 403)
     message = await scenario.insert_message(QUESTION)
     _is_problem(await executor.post("/appeals", {"message_id": str(message)}), 403)
-    # Only moderators leave the source out.
+    # Only moderators may omit the source.
     _is_problem(await executor.post("/appeals", {"text": "Фонари"}), 422, "/source")
     assert (await scenario.post("/appeals", {"text": "Фонари не горят"})).status_code == 201
 
@@ -246,13 +246,15 @@ async def test_invalid_submission_opens_nothing(
 
 
 @pytest.mark.parametrize("value", ["a\u0000b", "я" * 1_001, {"nested": 1}, [1]])
-async def test_metadata_hold_only_short_plain_values(scenario: AppealsScenario, value: Any) -> None:
+async def test_long_nested_and_control_character_metadata_are_refused(
+    scenario: AppealsScenario, value: Any
+) -> None:
     answer = await scenario.post("/appeals", _call(scenario, metadata={"field": value}))
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["pointer"].startswith("/metadata/field")
 
 
-async def test_clock_of_a_system_may_be_a_little_ahead(scenario: AppealsScenario) -> None:
+async def test_written_at_slightly_in_the_future_is_accepted(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     ahead = clock.now() + timedelta(minutes=2)
     found = await _opened(executor, _call(scenario, written_at=ahead.isoformat()))

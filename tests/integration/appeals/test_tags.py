@@ -1,4 +1,4 @@
-"""Tags of appeals: added and removed by several people, shown, filtered by, offered."""
+"""Tags of appeals: added and removed by several people, shown, used as a filter and suggested."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ async def test_tags_are_normalised_shown_and_recorded(scenario: AppealsScenario)
     shown = await scenario.appeal(appeal["id"])
     (listed,) = await scenario.all()
     assert shown["tags"] == listed["tags"] == ["крыльцо"]
-    # Nobody's work on the appeal is affected.
+    # A tag changes neither the version, which would refuse concurrent edits, nor `updated_at`.
     assert (shown["version"], shown["updated_at"]) == (appeal["version"], appeal["updated_at"])
     steps = [entry["data"] for entry in shown["timeline"] if entry["kind"] == "tags_changed"]
     assert steps == [
@@ -39,7 +39,7 @@ async def test_tags_are_normalised_shown_and_recorded(scenario: AppealsScenario)
     assert "крыльцо" not in events[0]["data"]
 
 
-async def test_request_that_changes_nothing_leaves_no_trace(scenario: AppealsScenario) -> None:
+async def test_request_that_changes_no_tag_emits_no_event(scenario: AppealsScenario) -> None:
     appeal, someone = await _open(scenario), await register(scenario, "Исполнитель")
     path = f"/appeals/{appeal['id']}/tags"
     await someone.request("PATCH", path, {"add": ["крыльцо"]})
@@ -48,7 +48,7 @@ async def test_request_that_changes_nothing_leaves_no_trace(scenario: AppealsSce
     assert len(await scenario.events("appeal.tags_changed")) == 1
 
 
-async def test_people_who_tag_at_the_same_time_lose_nothing(scenario: AppealsScenario) -> None:
+async def test_concurrent_changes_of_tags_lose_no_tag(scenario: AppealsScenario) -> None:
     appeal = await _open(scenario)
     people = [await register(scenario, f"Исполнитель {number}") for number in range(4)]
     path = f"/appeals/{appeal['id']}/tags"
@@ -93,7 +93,7 @@ async def test_appeals_are_filtered_by_tag(scenario: AppealsScenario) -> None:
     assert (await scenario.get("/appeals", tag="а/б")).status_code == 422
 
 
-async def test_tags_in_the_callers_scope_are_offered(scenario: AppealsScenario) -> None:
+async def test_tags_in_the_callers_scope_are_suggested(scenario: AppealsScenario) -> None:
     appeal, someone = await _open(scenario), await register(scenario, "Исполнитель")
     stranger = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     await someone.request("PATCH", f"/appeals/{appeal['id']}/tags", {"add": ["крыльцо", "крыша", "май"]})
@@ -116,7 +116,7 @@ async def test_tags_of_another_organisation_cannot_be_changed(scenario: AppealsS
     assert (await scenario.appeal(appeal["id"]))["tags"] == []
 
 
-async def test_frequent_tag_lists_the_same_appeals(
+async def test_list_by_a_frequent_tag_equals_the_list_by_a_rare_one(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     someone = await register(scenario, "Исполнитель")

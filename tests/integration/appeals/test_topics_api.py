@@ -8,7 +8,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
 async def topics(scenario: AppealsScenario, **query: Any) -> list[dict[str, Any]]:
-    """Return all pages of the list."""
+    """Return the topics on all pages of the list."""
     found: list[dict[str, Any]] = []
     while True:
         answer = await scenario.get("/topics", **query)
@@ -50,7 +50,7 @@ async def test_topic_is_found_by_any_of_its_names(scenario: AppealsScenario) -> 
     assert (await scenario.get("/topics", q="")).status_code == 422
 
 
-async def test_search_is_paged_like_the_list(scenario: AppealsScenario) -> None:
+async def test_topic_search_is_paged_like_the_list(scenario: AppealsScenario) -> None:
     whole = await topics(scenario, q="до", limit=200)
     assert len(whole) > 5
     assert await topics(scenario, q="до", limit=3) == whole

@@ -1,4 +1,4 @@
-"""The export of a training set: labels by people only, personal data masked."""
+"""The export of a training set: only labels set by people, with personal data masked."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ def rows(answer: httpx.Response) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
-async def test_row_contains_only_what_people_decided(scenario: AppealsScenario) -> None:
+async def test_training_row_contains_only_what_people_decided(scenario: AppealsScenario) -> None:
     message = await classified_message(
         scenario, "=Яма на дороге, звоните 8 (301) 233-44-55,\nмне: +7 914 123-45-67 когда?"
     )
@@ -49,7 +49,7 @@ async def test_row_contains_only_what_people_decided(scenario: AppealsScenario) 
         "Группа тем": "Дороги",
         "Тема": appeal["topic"]["name"],
         "Муниципалитет": appeal["location"]["municipality"]["name"],
-        # The predicted parts of a location are kept if the location as a whole was confirmed.
+        # The decision names only the municipality, and the predicted street stays.
         "Населённый пункт": "",
         "Улица": "улица Бабушкина",
         "Дом": "",
@@ -67,7 +67,9 @@ async def test_row_contains_only_what_people_decided(scenario: AppealsScenario) 
     assert [row["Тема"] for row in rows(await scenario.get(PATH, labelled="true"))] == [appeal["topic"]["name"]]
 
 
-async def test_deleted_or_edited_messages_are_left_out(scenario: AppealsScenario) -> None:
+async def test_training_set_excludes_messages_deleted_by_their_author_or_edited_since(
+    scenario: AppealsScenario,
+) -> None:
     async def changed(author: str, change: str) -> None:
         message = await classified_message(scenario, f"{QUESTION} {author}", author=author)
         await decide(scenario, message, confirm=True)
@@ -82,7 +84,9 @@ async def test_deleted_or_edited_messages_are_left_out(scenario: AppealsScenario
     assert kept == ["stays", "removed by the page", "edited before"]
 
 
-async def test_long_exports_are_complete_and_ordered(scenario: AppealsScenario, monkeypatch: Any) -> None:
+async def test_training_set_of_several_chunks_is_complete_and_ordered(
+    scenario: AppealsScenario, monkeypatch: Any
+) -> None:
     monkeypatch.setattr("services.appeals.moderation.training_set.CHUNK_ROWS", 2)
     for number in range(5):
         await decide(
@@ -92,7 +96,7 @@ async def test_long_exports_are_complete_and_ordered(scenario: AppealsScenario, 
     assert [row["Текст инцидента"][-1] for row in found] == ["0", "1", "2", "3", "4"]
 
 
-async def test_export_requires_the_right_to_manage_rules(scenario: AppealsScenario) -> None:
+async def test_training_set_export_requires_the_right_to_manage_rules(scenario: AppealsScenario) -> None:
     for role, org in (("analyst", None), ("head", None), ("executor", scenario.organisation)):
         assert (await scenario.get(PATH, role=role, org=org)).status_code == 403
     assert rows(await scenario.get(PATH)) == []

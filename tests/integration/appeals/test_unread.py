@@ -1,4 +1,4 @@
-"""Unread marks: who gets one, why, and when it ends."""
+"""Unread marks: who gets them, for what reason, and when they end."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ async def _writes_again(scenario: AppealsScenario) -> None:
 
 
 async def _unread(reader: Colleague, appeal: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the mark as the appeal shows it; the lists agree."""
+    """Return the unread mark of the appeal, None if it is read; check that lists, filters and counts agree."""
     shown = (await reader.get(f"/appeals/{appeal['id']}")).json()["unread"]
     (listed,) = (await reader.get("/appeals")).json()["items"]
     filtered = (await reader.get("/appeals?unread=true")).json()["items"]
@@ -42,7 +42,7 @@ async def test_message_is_unread_for_assignee_and_watchers_until_they_read_it(sc
     other = await register(scenario, "Коллега")
     assert (await assignee.move(appeal, to="in_progress")).json()["assignee"]["id"] == assignee.ref
     await watcher.post(f"/appeals/{appeal['id']}/watchers", {})
-    # Their own actions leave nothing unread for them.
+    # A person's own action creates no unread mark for them.
     assert await _unread(assignee, appeal) is None
     await _writes_again(scenario)
     for reader in (assignee, watcher):
@@ -65,7 +65,7 @@ async def test_message_received_after_the_last_read_one_stays_unread(scenario: A
     assert seen is not None
     assert later is not None
     assert datetime.fromisoformat(later["at"]) > datetime.fromisoformat(seen["at"])
-    # Front ends keep milliseconds.
+    # Moments are whole milliseconds, because front ends do not keep microseconds.
     assert datetime.fromisoformat(later["at"]).microsecond % 1000 == 0
     await _read(watcher, appeal, seen)
     assert await _unread(watcher, appeal) == later
@@ -103,7 +103,7 @@ async def test_remarks_are_unread_for_the_author_and_a_mention_for_the_colleague
     assert await _unread(author, appeal) == mark
 
 
-async def test_appeal_out_of_scope_cannot_be_marked(scenario: AppealsScenario) -> None:
+async def test_appeal_out_of_scope_cannot_be_marked_as_read(scenario: AppealsScenario) -> None:
     appeal = await _open(scenario)
     stranger = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     until = {"until": "2026-03-04T10:00:00Z"}

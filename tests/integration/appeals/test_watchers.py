@@ -1,4 +1,4 @@
-"""Watchers: oneself or a colleague who may read the appeal; shown while they may read it."""
+"""Watchers of an appeal: the caller or a colleague who may read the appeal."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ async def _watching(scenario: AppealsScenario, appeal: dict[str, Any]) -> list[s
     return [one["name"] for one in (await scenario.appeal(appeal["id"]))["watchers"]]
 
 
-async def test_person_watches_and_stops(scenario: AppealsScenario) -> None:
+async def test_person_starts_and_stops_watching_an_appeal(scenario: AppealsScenario) -> None:
     appeal = await _appeal(scenario)
     boris = await register(scenario, "Борис")
     path = f"/appeals/{appeal['id']}/watchers"
@@ -48,11 +48,11 @@ async def test_only_colleagues_who_may_read_the_appeal_are_added(scenario: Appea
     _is_problem(await foreign.post(path), 404)
     _is_problem(await foreign.request("DELETE", f"{path}/{vera.ref}"), 404)
     _is_problem(await head.post(path), 403)
-    # The centre adds anybody who may read the appeal.
+    # The centre may add anybody who may read the appeal.
     _is_problem(await moderator.post(path, {"person_id": foreign.ref}), 422, "/person_id")
     assert (await moderator.post(path, {"person_id": head.ref})).status_code == 201
     assert await _watching(scenario, appeal) == ["Вера", "Глава"]
-    # Staff remove their colleagues, not the centre's people.
+    # Staff may remove colleagues but not people of the centre.
     _is_problem(await boris.request("DELETE", f"{path}/{head.ref}"), 404)
     assert (await boris.request("DELETE", f"{path}/{vera.ref}")).status_code == 204
 
@@ -72,7 +72,7 @@ async def test_watcher_who_may_not_read_the_appeal_any_more_is_not_shown(scenari
     assert await _watching(scenario, appeal) == ["Борис"]
 
 
-async def test_client_cannot_watch(scenario: AppealsScenario) -> None:
+async def test_api_client_cannot_watch_an_appeal(scenario: AppealsScenario) -> None:
     appeal = await _appeal(scenario)
     client = uuid4()
     registry = await scenario.database.connect("registry")
@@ -91,7 +91,7 @@ async def test_client_cannot_watch(scenario: AppealsScenario) -> None:
     _is_problem(answer, 422, "/person_id")
 
 
-async def test_two_requests_at_once_add_one_watcher(scenario: AppealsScenario) -> None:
+async def test_concurrent_requests_add_a_watcher_once(scenario: AppealsScenario) -> None:
     appeal = await _appeal(scenario)
     boris = await register(scenario, "Борис")
     answers = await asyncio.gather(*(boris.post(f"/appeals/{appeal['id']}/watchers") for _ in range(4)))

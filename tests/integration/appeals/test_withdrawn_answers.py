@@ -1,4 +1,4 @@
-"""Of several withdrawn answers none leaves a trace on clocks, and an answer that stands again is the last one."""
+"""Withdrawal of several answers restores the clocks, and makes an earlier answer the last one again."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ IN_ORDER, REVERSED = (0, 1), (1, 0)
 
 
 async def running_clocks(scenario: AppealsScenario, found: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return kind, deadline and the way to it in words of each clock that runs."""
+    """Return kind, deadline and explanation (without the result) of each running clock, sorted."""
     clocks = (await scenario.get(f"/appeals/{found['id']}/deadlines")).json()["clocks"]
     return sorted(
         (clock["kind"], clock["due_at"], clock["text"].split("→")[0])
@@ -26,7 +26,7 @@ async def running_clocks(scenario: AppealsScenario, found: dict[str, Any]) -> li
 
 @pytest.mark.parametrize("order", [IN_ORDER, REVERSED])
 @pytest.mark.parametrize("first", [{}, PROMISE], ids=["final", "interim"])
-async def test_two_withdrawn_answers_leave_the_clocks_as_if_neither_was_given(
+async def test_withdrawal_of_two_answers_restores_the_clocks(
     scenario: AppealsScenario, order: tuple[int, int], first: dict[str, Any]
 ) -> None:
     found = await appeal(scenario)
@@ -40,16 +40,16 @@ async def test_two_withdrawn_answers_leave_the_clocks_as_if_neither_was_given(
     for kept in ("first_response_due_at", "resolution_due_at"):
         assert after[kept] == found[kept]
     assert await running_clocks(scenario, found) == before
-    # The next answer stops the old clocks.
+    # The next answer stops the restored clocks.
     await published(scenario, found, "Починим завтра.", at=timedelta(days=1, hours=3))
     assert await running_clocks(scenario, found) == []
 
 
 @pytest.mark.parametrize("order", [IN_ORDER, REVERSED])
-async def test_silence_about_an_answer_that_stands_again_is_recorded(
+async def test_silence_about_an_answer_is_recorded_after_later_answers_were_withdrawn(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, order: tuple[int, int]
 ) -> None:
-    """An interim reply and a final one follow the final answer, and both are withdrawn."""
+    """An interim and a final reply follow the final answer; both are withdrawn."""
     found = await appeal(scenario)
     await published(scenario, found, "Починили.", kind="final")
     later = [

@@ -1,4 +1,4 @@
-"""Filters of lists of appeals that stand for a list of work."""
+"""Filters of the list of appeals that front ends offer as work lists."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,14 +11,14 @@ QUESTION = "Когда в вашей школе начнётся ремонт к
 
 
 async def _open(scenario: AppealsScenario, count: int = 3) -> list[dict[str, Any]]:
-    """Return new appeals, the oldest first."""
+    """Create appeals; return them, oldest first."""
     for number in range(count):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
     return await scenario.all(sort="opened_at")
 
 
 async def _split(scenario: AppealsScenario, name: str) -> tuple[list[int], list[int]]:
-    """Return the numbers of the appeals that a filter selects, and of the others."""
+    """Return the numbers of the appeals that a filter selects when true, and when false."""
     yes, no = [[one["number"] for one in await scenario.all(**{name: value})] for value in ("true", "false")]
     everything = {one["number"] for one in await scenario.all()}
     assert set(yes) | set(no) == everything

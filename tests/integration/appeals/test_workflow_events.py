@@ -1,4 +1,4 @@
-"""Every move of the workflow, by those who may make it and those who may not, and the events of its row."""
+"""Every move of the workflow: allowed and refused by role, with the events that it emits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
 async def _appeals_in(scenario: AppealsScenario, statuses: Sequence[str]) -> list[str]:
-    """Return the ids of an appeal in each status, handled together; in triage they have no organisation."""
+    """Create an appeal for each status in one batch, without organisation in triage; return their ids."""
     messages = [await scenario.insert_message(QUESTION, author=str(uuid4())) for _ in statuses]
     await scenario.process_events()
     admin = await scenario.database.connect()
@@ -39,7 +39,7 @@ def _body(scenario: AppealsScenario, move: AllowedMove, role: Role) -> dict[str,
 
 
 async def _events(scenario: AppealsScenario, appeal_id: str) -> list[str]:
-    """Return the types of the appeal's events, without those for an organisation that lost it."""
+    """Return the sorted types of the appeal's events, without those to an organisation that lost the appeal."""
     rows = await scenario.ingest.fetch(
         "SELECT type FROM events WHERE subject_id = $1::text::uuid AND NOT data ? 'assignment_lost'", appeal_id
     )
@@ -47,7 +47,9 @@ async def _events(scenario: AppealsScenario, appeal_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("role", [Role.MODERATOR, Role.MANAGER, Role.APPROVER, Role.EXECUTOR])
-async def test_moves_are_made_by_their_roles_with_their_events(scenario: AppealsScenario, role: Role) -> None:
+async def test_each_move_is_allowed_to_its_roles_only_and_emits_its_events(
+    scenario: AppealsScenario, role: Role
+) -> None:
     org = None if role in CENTRE_ROLES else scenario.organisation
     rows = [(status, move) for status, moves in MOVES.items() for move in moves]
     appeals = await _appeals_in(scenario, [status for status, _ in rows])

@@ -1,4 +1,4 @@
-"""The routes that show pages, and what the HTML of a page consists of."""
+"""All routes that show pages, and a parser of their HTML."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ from services.console.site.page import find_pages
 
 FOUND = find_pages(pages)
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-# What a page makes of words that it compares or finds.
+# Elements that mark found words and differences, and line breaks: their number depends on the text.
 _MARKS = {"mark", "ins", "del", "br", "wbr"}
 
 
 def get_routes() -> list[str]:
-    """Return every route of a page that is opened by its address."""
+    """Return the path template of every page that answers GET requests, sorted."""
     return sorted(
         {
             route.path
@@ -29,13 +29,13 @@ def get_routes() -> list[str]:
 
 @dataclass
 class Text:
-    """A text of a page, and the elements around it with their classes, the outermost first."""
+    """A text of a page, and the elements around it with their classes, outermost first."""
 
     content: str
     around: list[tuple[str, frozenset[str]]]
 
     def is_within(self, tag: str | None = None, css: str | None = None) -> bool:
-        """Return whether an element around it has this tag or this class."""
+        """Return True if an element around the text has this tag or this class."""
         return any(name == tag or css in classes for name, classes in self.around)
 
 
@@ -72,7 +72,7 @@ class Parsed(HTMLParser):
             self.texts.append(Text(data, list(self._open)))
 
     def links(self) -> Iterator[tuple[str, str]]:
-        """Yield element and address of everything that leads or loads from somewhere."""
+        """Yield the tag and the address of everything that links to or loads an address."""
         for tag, name, value in self.attributes:
             if name in {"href", "src", "action", "formaction", "hx-get", "hx-post", "poster", "data"}:
                 yield tag, value

@@ -1,4 +1,4 @@
-"""The console on all services: real HTTP to the API, and data that no call changes."""
+"""Fixtures of the console: it calls all services over real HTTP, on data that the tests leave unchanged."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -14,13 +14,13 @@ from tests.integration.console.console_under_test import ConsoleUnderTest, runni
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Look at the calls of all tests after them."""
+    """Run test_calls.py last: it checks the calls that all other tests made."""
     items.sort(key=lambda item: item.path.name == "test_calls.py" and item.path.parent.name == "console")
 
 
 @pytest.fixture(scope="package")
 async def console(migrated_template: str, keys_dir: Path) -> AsyncIterator[ConsoleUnderTest]:
-    """The console, and the services it calls, on a database that no other test uses."""
+    """The console and the services it calls, on one database for the whole package."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(migrated_template)
     try:

@@ -1,4 +1,4 @@
-"""The console in this process. Its calls reach the services over HTTP, by their paths, as through the gateway."""
+"""The console in this process, whose calls reach the services over HTTP by path, as through the gateway."""
 
 import re
 import traceback
@@ -32,18 +32,18 @@ MODERATOR = CallerCase("moderator")
 
 
 def _print_exception(_: Any, __: str, entry: EventDict) -> EventDict:
-    """Print what failed in a page or in the API: the logs of a page are captured."""
+    """Print the exception of a log entry: `capture_logs` would hide it."""
     if entry.get("exc_info"):
         traceback.print_exc()
     return entry
 
 
 class _Dispatch:
-    """Hands each request to the service that has its path; others get the 404 of the first service."""
+    """Passes each request to the service with a route for its path; without one, to the first service, for a 404."""
 
     def __init__(self, apps: list[FastAPI]) -> None:
         self._apps = apps
-        # Asking every route of every service takes a tenth of the time of a page.
+        # A cache: matching every route of every service takes a tenth of the time of a page.
         self._by_path: dict[str, FastAPI] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +61,7 @@ class _Dispatch:
 
 @dataclass(frozen=True)
 class ApiCall:
-    """A call of the API that a page made."""
+    """A call of the API that a page made; `parameters` are the names of its query parameters."""
 
     page: str
     method: str
@@ -80,7 +80,7 @@ class Operation:
 
     @property
     def right(self) -> str | None:
-        """Return the right that it needs; None if everybody may call it who is signed in."""
+        """Return the required right; None if everybody who is signed in may call the operation."""
         found: str | None = self.described.get("x-required-right")
         return found
 
@@ -89,13 +89,13 @@ class Operation:
         return re.compile(re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(self.path)))
 
     def is_called_by(self, call: ApiCall) -> bool:
-        """Return whether the call is of this operation."""
+        """Return True if the call is one of this operation."""
         return call.method == self.method and self._pattern.fullmatch(call.path) is not None
 
 
 @dataclass
 class Visited:
-    """The answer of a page and the calls it made; `who` is None for nobody."""
+    """The response of a page and the calls it made; `who` is None for a visitor who is not signed in."""
 
     who: CallerCase | None
     response: httpx.Response
@@ -120,7 +120,7 @@ class ConsoleUnderTest:
         return [call for visited in self.visits for call in visited.calls]
 
     async def secret(self, who: CallerCase) -> str:
-        """Return the secret of a session of this kind of person, as their browser has it."""
+        """Return the session secret in the cookie of this kind of person; start a session at the first call."""
         if who not in self._secrets:
             tokens = Tokens(self.services.token(who), "none", 3600)
             sessions = self.service.part(Site).sessions
@@ -128,7 +128,7 @@ class ConsoleUnderTest:
         return self._secrets[who]
 
     async def send(self, who: CallerCase | None, method: str, path: str, **options: Any) -> Visited:
-        """Send a request from a page of the console, as this kind of person; nobody if None."""
+        """Send a request as this kind of person (None: not signed in), as from a page of the console."""
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         cookies = {} if who is None else {SESSION_COOKIE: await self.secret(who)}
         headers = SAME_ORIGIN | options.pop("headers", {})
@@ -147,14 +147,14 @@ class ConsoleUnderTest:
         return visited
 
     async def opened(self, route: str) -> Visited:
-        """Return what the moderator gets at a route: requested once, for all tests that look at every page."""
+        """Return the moderator's visit of a route; it is made once, for all tests that check every page."""
         if route not in self._opened:
             self._opened[route] = await self.send(MODERATOR, "GET", self.filled(route))
         return self._opened[route]
 
     @cached_property
     def operations(self) -> list[Operation]:
-        """Return all operations of the API, those with fewer parameters in their path first."""
+        """Return all operations of the API, sorted by the number of parameters in their path."""
         found = [
             Operation(method.upper(), template.removeprefix("/api/v1"), operation)
             for app in self.services.apps.values()
@@ -164,19 +164,19 @@ class ConsoleUnderTest:
         return sorted(found, key=lambda operation: operation.path.count("{"))
 
     def operation(self, call: ApiCall) -> Operation | None:
-        """Return the OpenAPI operation of a call; None if no document has it."""
+        """Return the operation of a call; None if no OpenAPI document has one."""
         key = (call.method, call.path)
         if key not in self._found:
             self._found[key] = next((one for one in self.operations if one.is_called_by(call)), None)
         return self._found[key]
 
     def documented(self, call: ApiCall) -> dict[str, Any] | None:
-        """Return what the OpenAPI document says of a call; None if it has none."""
+        """Return the OpenAPI description of a call's operation; None if there is none."""
         found = self.operation(call)
         return None if found is None else found.described
 
     def filled(self, route: str) -> str:
-        """Return the address of a route; parameters are sample data of the own organisation, by their names."""
+        """Return the address of a route, with parameters replaced by sample data of the own organisation."""
         return route.format_map(self.services.samples["own"])
 
 
@@ -187,7 +187,7 @@ async def running_console(
     """Run the console on these services."""
     async with (
         served(_Dispatch(list(services.apps.values()))) as gateway,
-        # The first calls load what the services need late: on a busy machine that takes long.
+        # A long timeout: the first call of each service loads modules, which is slow on a busy machine.
         service_under_test(
             "console",
             database,

@@ -1,4 +1,4 @@
-"""Write docs/frontend/console-calls.md: which calls of the API each page of the console made in its tests.
+"""Write docs/frontend/console-calls.md: the API calls that each page of the console made in its tests.
 
 python -m tests.integration.console.document_calls
 """
@@ -19,7 +19,7 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 
 FOLDER = Path(__file__).parent
 DOCUMENT = FOLDER.parents[2] / "docs" / "frontend" / "console-calls.md"
-# With this variable the last test writes the document.
+# If this environment variable is set, the last test writes the document.
 WRITE = "DOCUMENT_CALLS"
 _HEAD = """\
 # Calls of the console
@@ -28,15 +28,15 @@ Which calls of the [API](api.md) each page of the console makes, as an example f
 asks `GET /me` first. Recorded in the tests of the console and written by
 `python -m tests.integration.console.document_calls`; a test compares it with the calls of the day.
 """
-# Every page asks who the person is.
+# Every page makes this call, so the document leaves it out of the tables.
 _OF_EVERY_PAGE = "GET /me"
-# Page, call, right, and the parameters that the page used.
+# Page, call and right.
 Row = tuple[str, str, str]
 
 
 @cache
 def folders() -> Mapping[str, str]:
-    """Return the folder of the page that has a route, by the route."""
+    """Return the folder of the page for each route."""
     names = [found.name for found in pkgutil.iter_modules(pages.__path__) if found.ispkg]
     return {
         str(route.path): name
@@ -46,7 +46,7 @@ def folders() -> Mapping[str, str]:
 
 
 def recorded(console: ConsoleUnderTest) -> dict[Row, set[str]]:
-    """Return what pages called: route, operation and right, with the parameters that they used."""
+    """Return the parameters used by page, operation and right, for each recorded call."""
     found: dict[Row, set[str]] = {}
     for call in console.calls:
         operation = console.operation(call)
@@ -59,7 +59,7 @@ def recorded(console: ConsoleUnderTest) -> dict[Row, set[str]]:
 
 
 def written(calls: Mapping[Row, set[str]]) -> str:
-    """Return the document."""
+    """Return the text of the document."""
     return "\n".join([_HEAD, *_sections(calls)])
 
 
@@ -76,7 +76,7 @@ def _sections(calls: Mapping[Row, set[str]]) -> Iterator[str]:
 
 
 def rows_of(document: str) -> dict[Row, set[str]]:
-    """Return what a written document says."""
+    """Parse a document: return the parameters by page, operation and right."""
     found: dict[Row, set[str]] = {}
     for line in document.splitlines():
         if line.startswith("| `"):
@@ -87,7 +87,7 @@ def rows_of(document: str) -> dict[Row, set[str]]:
 
 
 def missing(wanted: Mapping[Row, set[str]], given: Mapping[Row, set[str]]) -> Iterable[str]:
-    """Return the calls and parameters that `given` lacks."""
+    """Yield a line for each call of `wanted`, or its parameters, that `given` lacks."""
     for row, names in sorted(wanted.items()):
         if row not in given:
             yield f"{row[0]}: {row[1]} ({row[2] or 'no right'})"

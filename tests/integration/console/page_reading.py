@@ -1,4 +1,4 @@
-"""What tests read of pages: the note of a redirect, texts and links."""
+"""Helpers that read responses of pages: the note of a redirect, texts and links."""
 
 import json
 import re
@@ -14,12 +14,12 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
 
 
 def note_of(response: httpx.Response) -> str:
-    """Return the note that the page after a redirect shows; empty without one."""
+    """Return the text of the note that a redirect sets for the next page; empty without a note."""
     return str(_note(response).get("text", ""))
 
 
 def note_kind_of(response: httpx.Response) -> str:
-    """Return whether the note says that something was `done` or `failed`; empty without one."""
+    """Return the kind of the note: `done` or `failed`; empty without a note."""
     return str(_note(response).get("kind", ""))
 
 
@@ -33,31 +33,31 @@ def _note(response: httpx.Response) -> dict[str, Any]:
 
 
 def query_of(response: httpx.Response) -> dict[str, list[str]]:
-    """Return the query of the address that a redirect leads to."""
+    """Return the query parameters of the address that a redirect leads to."""
     return parse_qs(urlsplit(response.headers["location"]).query)
 
 
 def assert_escaped(response: httpx.Response) -> None:
-    """Assert that the hostile text is shown as text."""
+    """Assert that the page shows `HOSTILE` escaped, as text."""
     assert "<script>alert(1)" not in response.text
     assert "<img src=x" not in response.text
     assert "&lt;script&gt;alert(1)" in response.text
 
 
 def text_of(response: httpx.Response) -> str:
-    """Return the words of a page, without its markup."""
+    """Return the text of a page without markup, with single spaces."""
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", response.text))).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def heading_of(response: httpx.Response) -> str:
-    """Return the main heading."""
+    """Return the text of the main heading of a page."""
     found = re.search(r"<h1>(.*?)</h1>", response.text, re.DOTALL)
     assert found is not None
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", found.group(1)))).strip()
 
 
 def links_of(response: httpx.Response) -> dict[str, str]:
-    """Return the addresses of links by their words."""
+    """Return the address of each link of a page, keyed by its text."""
     found = re.findall(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', response.text, re.DOTALL)
     return {
         re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", words))).strip(): unescape(address)

@@ -1,4 +1,4 @@
-"""Absences and the rules that choose who gets new appeals."""
+"""Pages of absences and of the rules that choose the assignee of new appeals."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ async def _record(console: ConsoleUnderTest, who: CallerCase, **fields: Any) -> 
     return await console.send(who, "POST", "/absences", data=form | fields)
 
 
-async def test_colleagues_are_offered_to_those_who_manage_them(console: ConsoleUnderTest) -> None:
+async def test_absences_of_colleagues_are_offered_to_managers_only(console: ConsoleUnderTest) -> None:
     path = console.filled("/absences/{absence_id}/delete")
     manager = (await console.send(MANAGER, "GET", "/absences")).response
     executor = (await console.send(EXECUTOR, "GET", "/absences")).response
@@ -29,7 +29,7 @@ async def test_colleagues_are_offered_to_those_who_manage_them(console: ConsoleU
     assert console.filled('value="{deputy_id}"') in executor.text.split('name="substitute_id"')[1]
 
 
-async def test_absence_is_recorded_for_oneself_and_a_colleague(console: ConsoleUnderTest) -> None:
+async def test_absence_is_recorded_for_oneself_or_a_colleague(console: ConsoleUnderTest) -> None:
     own = await _record(console, EXECUTOR, substitute_id=console.filled("{deputy_id}"))
     assert (own.response.headers["location"], note_of(own.response)) == ("/absences", "Отсутствие записано")
     other = await _record(console, MANAGER, person_id=console.filled("{person_id}"))
@@ -92,6 +92,6 @@ async def test_rule_is_created_for_a_topic_once(console: ConsoleUnderTest) -> No
     assert (again.status_code, "Для этой темы правило уже есть" in again.text) == (409, True)
 
 
-async def test_centre_reads_that_managers_create_rules(console: ConsoleUnderTest) -> None:
+async def test_form_of_a_new_assignee_rule_redirects_the_centre_with_a_note(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/absences/rules/new")).response
     assert note_of(response) == "Новые правила создаёт руководитель организации"

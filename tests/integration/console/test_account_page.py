@@ -1,4 +1,4 @@
-"""The person's own page: sessions, notices by mail, and the notices that were sent."""
+"""The account page: sessions, notice settings, e-mail address and linked networks."""
 
 import re
 
@@ -11,14 +11,14 @@ EXECUTOR = CallerCase("executor")
 MODERATOR = CallerCase("moderator")
 
 
-async def test_report_is_offered_to_those_who_may_read_it(console: ConsoleUnderTest) -> None:
+async def test_report_notices_are_offered_to_those_who_may_read_reports(console: ConsoleUnderTest) -> None:
     for who, is_offered in ((MODERATOR, True), (EXECUTOR, False)):
         text = (await console.send(who, "GET", "/account")).response.text
         assert ('name="kind_report"' in text) is is_offered
         assert 'name="kind_assignment"' in text
 
 
-async def test_choices_are_saved_in_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+async def test_notice_settings_are_saved_with_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
     form = {"kind_mention": "never", "kind_warning": "digest", "urgent_at_any_hour": "yes"}
     form["version"] = await version_of(console, EXECUTOR, "/account")
     saved = await console.send(EXECUTOR, "POST", "/account/notices", data=form)
@@ -43,12 +43,12 @@ async def test_other_sessions_are_ended(console: ConsoleUnderTest) -> None:
     assert (gone.response.status_code, changes(gone)) == (303, [("DELETE", 404)])
 
 
-async def test_link_of_a_letter_leads_to_the_settings(console: ConsoleUnderTest) -> None:
+async def test_link_in_a_notice_redirects_to_the_notice_settings(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", "/settings/notices")).response
     assert (response.status_code, response.headers["location"]) == (303, "/account#notices")
 
 
-async def test_code_is_shown_that_links_an_account_in_a_network(console: ConsoleUnderTest) -> None:
+async def test_code_that_links_a_network_account_is_shown(console: ConsoleUnderTest) -> None:
     assert "Получить код" in (await console.send(EXECUTOR, "GET", "/account")).response.text
     shown = await console.send(EXECUTOR, "POST", "/account/networks", data={"network": "vk", "do": "link"})
     assert (shown.response.status_code, changes(shown)) == (200, [("POST", 201)])

@@ -1,4 +1,4 @@
-"""The page of an appeal: what it shows to whom, and what each form does."""
+"""The page of an appeal: its content by role, and the actions of its forms."""
 
 import html
 import json
@@ -31,7 +31,7 @@ TRANSFER = {"to": "assigned", "reason": "Не наше"}
 
 @pytest.fixture(scope="module")
 async def page(console: ConsoleUnderTest) -> str:
-    """The page of the sample appeal, as a moderator has it."""
+    """The HTML of the sample appeal's page, opened by a moderator."""
     return await opened(console, MODERATOR)
 
 
@@ -55,7 +55,7 @@ async def posted(console: ConsoleUnderTest, who: CallerCase, route: str, fields:
 
 
 def hidden(page: str, name: str, form: str = "/notes") -> str:
-    """Return the value of a hidden field of a form that has the action."""
+    """Return the value of a hidden field in the form with this action."""
     body = re.search(rf'<form[^>]*action="[^"]*{form}"[^>]*>(.*?)</form>', page, re.DOTALL)
     assert body is not None, form
     found = re.search(rf'name="{name}" value="([^"]*)"', body.group(1))
@@ -81,7 +81,7 @@ async def test_page_shows_thread_deadlines_route_and_history(console: ConsoleUnd
     assert f'data-live-appeal="{console.services.samples["own"]["appeal_id"]}"' in page
 
 
-async def test_page_makes_its_calls_in_two_rounds(console: ConsoleUnderTest) -> None:
+async def test_page_makes_its_api_calls_in_two_rounds(console: ConsoleUnderTest) -> None:
     visited = await console.send(EXECUTOR, "GET", console.filled(PAGE))
     paths = [re.sub(r"[0-9a-f-]{36}", "*", call.path) for call in visited.calls]
     assert sorted(paths[1:6]) == [
@@ -112,7 +112,7 @@ async def test_each_role_is_offered_only_allowed_moves(console: ConsoleUnderTest
         ("executor", "Ответ на согласовании", "/reply"),
     ],
 )
-async def test_first_action_of_a_waiting_reply_is_its_approval(
+async def test_appeal_with_a_reply_on_approval_links_to_the_approval(
     console: ConsoleUnderTest, role: str, words: str, leads: str
 ) -> None:
     path = console.filled("/appeals/{on_approval_appeal_id}")
@@ -122,7 +122,7 @@ async def test_first_action_of_a_waiting_reply_is_its_approval(
 
 
 @pytest.mark.parametrize("changed", ["author", "status", "erased_at"])
-async def test_waiting_reply_that_one_cannot_approve_does_not_lead_to_its_approval(
+async def test_reply_that_the_person_cannot_approve_has_no_link_to_its_approval(
     console: ConsoleUnderTest, changed: str
 ) -> None:
     approver = CallerCase("approver")
@@ -142,7 +142,7 @@ async def test_waiting_reply_that_one_cannot_approve_does_not_lead_to_its_approv
         await connection.close()
 
 
-async def test_published_reply_leads_to_its_correction(console: ConsoleUnderTest) -> None:
+async def test_published_reply_links_to_its_correction(console: ConsoleUnderTest) -> None:
     path = console.filled("/appeals/{draft_appeal_id}")
     edit = f"{path}/replies/{console.filled('{published_reply_id}')}"
     executor = (await console.send(EXECUTOR, "GET", path)).response
@@ -152,7 +152,7 @@ async def test_published_reply_leads_to_its_correction(console: ConsoleUnderTest
     assert edit not in links_of((await console.send(HEAD, "GET", path)).response).values()
 
 
-def test_forms_ask_for_what_the_workflow_wants() -> None:
+def test_move_forms_ask_for_reason_and_organisation_as_the_workflow_requires() -> None:
     allowed = ["in_progress", "assigned", "triage", "closed", "not_required", "reopened"]
 
     def forms(status: str, *, of_centre: bool) -> dict[str, tuple[bool, bool]]:
@@ -170,14 +170,14 @@ def test_forms_ask_for_what_the_workflow_wants() -> None:
     assert forms("assigned", of_centre=True)["not_required"] == (True, False)
 
 
-async def test_return_leads_staff_to_their_list(console: ConsoleUnderTest, version: str) -> None:
+async def test_return_of_an_appeal_redirects_staff_to_their_list(console: ConsoleUnderTest, version: str) -> None:
     fields = {"to": "triage", "reason": "Не наша улица", "version": version}
     response = (await posted(console, EXECUTOR, PAGE + "/moves", fields)).response
     assert (response.status_code, response.headers["location"]) == (303, "/inbox")
     assert "возвращено модераторам" in note_of(response)
 
 
-async def test_move_without_its_reason_says_which_field(console: ConsoleUnderTest, version: str) -> None:
+async def test_move_without_a_reason_names_the_missing_field(console: ConsoleUnderTest, version: str) -> None:
     response = (
         await posted(
             console, MODERATOR, PAGE + "/moves", {"to": "closed", "outcome": "solved", "version": version}
@@ -191,7 +191,7 @@ async def test_move_without_its_reason_says_which_field(console: ConsoleUnderTes
     assert '<option value="solved" selected>' in response.text
 
 
-async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(
+async def test_stale_move_shows_the_changes_and_keeps_the_entered_values(
     console: ConsoleUnderTest, page: str
 ) -> None:
     before = (
@@ -208,7 +208,7 @@ async def test_stale_move_shows_what_changed_and_keeps_what_was_entered(
     assert "<b>вчера" not in response.text
 
 
-async def test_move_that_is_no_longer_allowed_is_not_refused_in_english(
+async def test_refusal_of_a_move_no_longer_allowed_is_not_in_english(
     console: ConsoleUnderTest, version: str
 ) -> None:
     fields = {"to": "reopened", "reason": "Снова темно", "version": version}
@@ -267,7 +267,7 @@ async def test_transfer_names_the_new_organisation(console: ConsoleUnderTest, ve
         ),
     ],
 )
-async def test_change_leads_back_with_a_note(
+async def test_change_redirects_to_the_appeal_with_a_note(
     *, console: ConsoleUnderTest, who: CallerCase, action: str, fields: dict[str, str], note: str, version: str
 ) -> None:
     sent = {"version": version} | fields
@@ -329,7 +329,7 @@ async def test_paused_clock_is_resumed(console: ConsoleUnderTest) -> None:
     assert "продолжен" in note_of(response)
 
 
-async def test_correction_sends_only_what_differs(console: ConsoleUnderTest) -> None:
+async def test_correction_sends_only_changed_fields(console: ConsoleUnderTest) -> None:
     page = await opened(console, MODERATOR, PAGE + "/correction")
     version = hidden(page, "version", "/correction")
     fields = {"topic": "Матрица", "urgency": "high", "street": "улица Ленина", "version": version}
@@ -360,7 +360,7 @@ async def test_appeals_of_the_author_are_merged(console: ConsoleUnderTest) -> No
     assert 'action="' not in (await opened(console, CallerCase("analyst"), route + "/author")).split("<main")[1]
 
 
-async def test_merge_is_taken_back_only_with_a_reason(console: ConsoleUnderTest) -> None:
+async def test_undo_of_a_merge_needs_a_reason(console: ConsoleUnderTest) -> None:
     route = "/appeals/{second_merged_appeal_id}"
     page = await opened(console, MODERATOR, route)
     assert "Объединено с обращением" in page
@@ -372,7 +372,7 @@ async def test_merge_is_taken_back_only_with_a_reason(console: ConsoleUnderTest)
     assert response.status_code == 303, response.text[-500:]
 
 
-async def test_presence_and_reading_answer_a_script_with_a_part(console: ConsoleUnderTest) -> None:
+async def test_presence_and_read_marks_respond_with_a_page_fragment(console: ConsoleUnderTest) -> None:
     htmx = {"HX-Request": "true"}
     present = await console.send(MODERATOR, "POST", console.filled(PAGE + "/presence"), headers=htmx)
     assert [(call.method, call.status) for call in present.calls[1:]] == [("PUT", 200)]
@@ -384,7 +384,7 @@ async def test_presence_and_reading_answer_a_script_with_a_part(console: Console
     assert plain.response.headers["location"] == console.filled(PAGE)
 
 
-async def test_photo_of_a_reply_is_passed_on_and_kept_nowhere(console: ConsoleUnderTest) -> None:
+async def test_photo_of_a_reply_is_passed_through_uncached(console: ConsoleUnderTest) -> None:
     route = console.filled(PAGE + "/photos/{attachment_id}")
     response = (await console.send(EXECUTOR, "GET", route)).response
     assert response.headers["content-type"] == "image/jpeg"
@@ -402,7 +402,7 @@ async def test_appeal_of_another_organisation_is_not_found(console: ConsoleUnder
     assert "oblepiha" not in response.text
 
 
-def test_every_kind_of_entry_has_a_sentence() -> None:
+def test_every_kind_of_timeline_entry_has_a_sentence() -> None:
     assert set(SENTENCES) == set(get_args(TimelineEntryKind.__value__))
     for kind, sentence in SENTENCES.items():
         text = sentence({"number": 7}, Names({}, {}, {}))

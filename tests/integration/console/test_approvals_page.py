@@ -1,4 +1,4 @@
-"""Replies on approval, and the templates of replies: who sees what, and what the buttons do."""
+"""Pages of replies on approval and of reply templates: their content by role, and their buttons."""
 
 import re
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def _decision(console: ConsoleUnderTest, **changes: str) -> dict[str, str]
     return {name: match[1] if match else "" for name, match in found.items()} | changes
 
 
-async def test_approver_sees_question_reply_and_keys(console: ConsoleUnderTest) -> None:
+async def test_approver_sees_question_reply_and_keyboard_shortcuts(console: ConsoleUnderTest) -> None:
     response = (await console.send(APPROVER, "GET", "/approvals")).response
     assert response.status_code == 200
     assert "Темно: bagulnik 4" in response.text
@@ -34,12 +34,12 @@ async def test_approver_sees_question_reply_and_keys(console: ConsoleUnderTest) 
     assert "oblepiha" not in response.text
 
 
-async def test_executor_has_no_approvals(console: ConsoleUnderTest) -> None:
+async def test_executor_cannot_open_the_approvals_page(console: ConsoleUnderTest) -> None:
     assert (await console.send(EXECUTOR, "GET", "/approvals")).response.status_code == 403
     assert 'href="/approvals"' not in (await console.send(EXECUTOR, "GET", "/account")).response.text
 
 
-async def test_approving_sends_the_shown_version_and_leads_on(console: ConsoleUnderTest) -> None:
+async def test_approval_sends_the_shown_version_and_redirects(console: ConsoleUnderTest) -> None:
     visited = await console.send(APPROVER, "POST", "/approvals", data=await _decision(console, do="approve"))
     assert visited.response.status_code == 303, visited.response.text[-500:]
     last = next(call for call in visited.calls if call.method == "POST")
@@ -65,7 +65,7 @@ async def test_refusing_needs_remarks(console: ConsoleUnderTest) -> None:
     assert visited.response.headers["location"].startswith("/approvals")
 
 
-async def test_next_reply_follows_the_decided_one(console: ConsoleUnderTest) -> None:
+async def test_decision_redirects_to_the_next_reply(console: ConsoleUnderTest) -> None:
     form = await _decision(console, do="refuse", remarks="Назовите дату", next="the-next")
     response = (await console.send(APPROVER, "POST", "/approvals", data=form)).response
     assert response.headers["location"] == "/approvals?reply=the-next"
@@ -80,7 +80,7 @@ async def test_outdated_decision_is_refused_and_keeps_the_remarks(console: Conso
     assert "<img src=x" not in response.text
 
 
-async def test_reply_that_was_decided_meanwhile_is_named_and_no_other_shown(console: ConsoleUnderTest) -> None:
+async def test_reply_decided_meanwhile_is_reported_and_no_other_is_shown(console: ConsoleUnderTest) -> None:
     decided = console.filled("/approvals?reply={published_reply_id}&appeal={draft_appeal_id}")
     for address in ("/approvals?reply=gone", decided):
         response = (await console.send(APPROVER, "GET", address)).response
@@ -93,7 +93,7 @@ async def test_reply_that_was_decided_meanwhile_is_named_and_no_other_shown(cons
 
 @pytest.fixture
 async def older_replies(console: ConsoleUnderTest) -> AsyncIterator[None]:
-    """Insert more replies on approval than a page shows, all older than the sample's."""
+    """Insert more replies on approval than the page lists, all older than the sample reply."""
     connection = await console.services.services["appeals"].database.connect("gospablik_owner")
     appeals = await connection.fetch(
         """INSERT INTO appeals SELECT (jsonb_populate_record(one, jsonb_build_object(
@@ -116,7 +116,7 @@ async def older_replies(console: ConsoleUnderTest) -> AsyncIterator[None]:
 
 
 @pytest.mark.usefixtures("older_replies")
-async def test_chosen_reply_is_shown_when_many_wait_longer(console: ConsoleUnderTest) -> None:
+async def test_chosen_reply_is_shown_although_many_older_replies_wait(console: ConsoleUnderTest) -> None:
     appeal = (await console.send(APPROVER, "GET", console.filled("/appeals/{on_approval_appeal_id}"))).response
     assert "Рассмотреть ответ" in links_of(appeal)
     address = console.filled("/approvals?reply={on_approval_reply_id}&appeal={on_approval_appeal_id}")
@@ -128,7 +128,7 @@ async def test_chosen_reply_is_shown_when_many_wait_longer(console: ConsoleUnder
     assert 'value="approve"' not in alone.text
 
 
-async def test_remarks_for_a_reply_that_is_gone_are_not_shown_with_another(console: ConsoleUnderTest) -> None:
+async def test_remarks_for_a_removed_reply_are_not_shown_with_another_reply(console: ConsoleUnderTest) -> None:
     form = await _decision(console, do="refuse", remarks="Назовите дату", cursor="")
     form |= {"reply_id": console.filled("{published_reply_id}"), "appeal_id": console.filled("{draft_appeal_id}")}
     response = (await console.send(APPROVER, "POST", "/approvals", data=form)).response
@@ -174,7 +174,7 @@ async def test_new_template_belongs_to_the_organisation_or_the_centre(console: C
         assert ("POST", 201) in [(call.method, call.status) for call in made.calls]
 
 
-async def test_topic_of_a_template_is_named(console: ConsoleUnderTest) -> None:
+async def test_template_shows_the_name_of_its_topic(console: ConsoleUnderTest) -> None:
     form = {"name": "Новый", "text": "Здравствуйте!", "kind": "final", "topic": "Матрица"}
     made = await console.send(EXECUTOR, "POST", "/templates/new", data=form)
     assert ("POST", 201) in [(call.method, call.status) for call in made.calls]

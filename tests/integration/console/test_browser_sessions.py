@@ -1,4 +1,4 @@
-"""Sessions of browsers, against a real registry: signed in, refreshed once, ended, and no token in the browser."""
+"""Browser sessions with a real registry: sign-in, refresh, sign-out, and no token in the browser."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,18 +34,18 @@ CENTRE = {"username": "centre", "password": "demo"}
 
 @dataclass
 class Gateway:
-    """The registry as the console reaches it: counts calls of the token endpoint, refuses what a test names."""
+    """The gateway to the registry: counts calls of the token endpoint, and fails or refuses as a test sets it."""
 
     app: FastAPI
     refused_tokens: set[str] = field(default_factory=set)
     broken: bool = False
-    # Paths below /api/v1/auth that do not work.
+    # Paths below /api/v1/auth that respond with 502.
     broken_paths: set[str] = field(default_factory=set)
     grants: list[str] = field(default_factory=list)
-    # Refreshes wait until this is set; how many wait.
+    # Refreshes wait while this is not set; `held` is the number of waiting refreshes.
     answers: asyncio.Event = field(default_factory=asyncio.Event)
     held: int = 0
-    # Address and browser that each call names, by its path.
+    # The client address and browser in the headers of the last call, by path.
     named: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Gateway:
 
 @dataclass
 class Running:
-    """The console, the registry, and the browsers of a test."""
+    """The running console and registry, and the gateway between them."""
 
     registry: ServiceUnderTest
     console: ServiceUnderTest
@@ -91,21 +91,21 @@ class Running:
     database: TestDatabase
 
     def browser(self) -> httpx.AsyncClient:
-        """Return a browser without cookies; it keeps those it gets, as it may over https."""
+        """Return a browser without cookies, which keeps the cookies that it gets over https."""
         app: FastAPI = self.console.client._transport.app  # type: ignore[attr-defined]
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="https://console", headers=SAME_ORIGIN, timeout=30)
 
     @asynccontextmanager
     async def signed_in(self, username: str = "centre") -> AsyncIterator[httpx.AsyncClient]:
-        """Give a browser in which this person is signed in."""
+        """Yield a browser in which this person is signed in."""
         async with self.browser() as browser:
             response = await browser.post(SIGN_IN, data={"username": username, "password": "demo"})
             assert response.status_code == 303, response.text
             yield browser
 
     async def rows(self, statement: str, *values: Any) -> list[asyncpg.Record]:
-        """Run a statement as the superuser."""
+        """Execute an SQL statement as the superuser; return its rows."""
         connection = await self.database.connect()
         try:
             found: list[asyncpg.Record] = await connection.fetch(statement, *values)
@@ -114,7 +114,7 @@ class Running:
             await connection.close()
 
     async def access_token(self, browser: httpx.AsyncClient) -> str:
-        """Return the token that the console uses for this browser."""
+        """Return the access token that the console uses for this browser's session."""
         token = await self.console.service.part(Site).sessions.access_token(browser.cookies[SESSION_COOKIE])
         assert token is not None
         return token
@@ -140,7 +140,7 @@ async def site(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Running]
 
 
 def is_signed_in(response: httpx.Response) -> bool:
-    """Return whether the first page led on to a page instead of the sign-in."""
+    """Return True if the response redirects to a page other than the sign-in."""
     assert response.status_code == 303, response.text
     return not response.headers["location"].startswith(SIGN_IN)
 
@@ -180,7 +180,7 @@ async def test_secret_and_tokens_are_stored_only_as_digest_and_encrypted(site: R
         ({}, 422, "Введите имя и пароль"),
     ],
 )
-async def test_refused_sign_in_says_why_and_keeps_the_name(
+async def test_refused_sign_in_shows_the_reason_and_keeps_the_username(
     site: Running, form: dict[str, str], status: int, words: str
 ) -> None:
     async with site.browser() as browser:
@@ -193,7 +193,7 @@ async def test_refused_sign_in_says_why_and_keeps_the_name(
         assert "set-cookie" not in response.headers
 
 
-async def test_too_many_attempts_say_how_long_to_wait(site: Running) -> None:
+async def test_throttled_sign_in_says_how_long_to_wait(site: Running) -> None:
     async with site.browser() as browser:
         for _ in range(5):
             await browser.post(SIGN_IN, data=CENTRE | {"password": "wrong"})
@@ -203,7 +203,7 @@ async def test_too_many_attempts_say_how_long_to_wait(site: Running) -> None:
         assert " секунд" in response.text
 
 
-async def test_wrong_passwords_of_one_browser_do_not_lock_the_name_for_others(site: Running) -> None:
+async def test_wrong_passwords_from_one_address_do_not_throttle_others(site: Running) -> None:
     here, elsewhere = {"X-Real-Ip": "203.0.113.9"}, {"X-Real-Ip": "198.51.100.7"}
     async with site.browser() as browser:
         for _ in range(5):
@@ -212,7 +212,7 @@ async def test_wrong_passwords_of_one_browser_do_not_lock_the_name_for_others(si
         assert (await browser.post(SIGN_IN, data=CENTRE, headers=elsewhere)).status_code == 303
 
 
-async def test_all_calls_name_the_address_and_the_browser_of_the_person(site: Running) -> None:
+async def test_all_calls_contain_the_address_and_the_browser_of_the_person(site: Running) -> None:
     headers = {b"X-Real-Ip": b"198.51.100.7", b"User-Agent": b"Browser/1 \xe9" + b"x" * 400}
     named = ("198.51.100.7", "Browser/1 " + "x" * 290)
     async with site.browser() as browser:
@@ -266,7 +266,7 @@ async def test_former_session_that_cannot_be_ended_does_not_prevent_the_new_one(
         assert is_signed_in(await browser.get("/"))
 
 
-async def test_session_that_cannot_be_stored_leaves_the_former_one(
+async def test_former_session_stays_if_the_new_one_cannot_be_stored(
     site: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> str:
@@ -295,7 +295,7 @@ async def test_slow_refreshes_leave_connections_for_pages(site: Running) -> None
         assert all(is_signed_in(page) for page in await asyncio.gather(*pages))
 
 
-async def test_no_refresh_extends_a_session(site: Running) -> None:
+async def test_refresh_does_not_extend_a_session(site: Running) -> None:
     async with site.signed_in() as browser:
         before = await site.rows("SELECT expires_at FROM console_sessions")
         await expire_access(site)
@@ -304,7 +304,7 @@ async def test_no_refresh_extends_a_session(site: Running) -> None:
         assert await site.rows("SELECT expires_at FROM console_sessions") == before
 
 
-async def test_sign_in_again_ends_the_session_that_the_browser_had(site: Running) -> None:
+async def test_second_sign_in_ends_the_former_session_of_the_browser(site: Running) -> None:
     async with site.signed_in() as browser:
         former = httpx.Cookies(browser.cookies)
         assert (await browser.post(SIGN_IN, data={"username": "head", "password": "demo"})).status_code == 303
@@ -316,18 +316,18 @@ async def test_sign_in_again_ends_the_session_that_the_browser_had(site: Running
 
 @pytest.mark.parametrize("in_one_process", [True, False])
 @pytest.mark.parametrize("why", ["expired", "refused"])
-async def test_many_requests_at_once_refresh_once(
+async def test_concurrent_requests_refresh_a_session_once(
     site: Running, monkeypatch: pytest.MonkeyPatch, why: str, in_one_process: bool
 ) -> None:
     if not in_one_process:
-        # Without the lock of this process, as in several: the lock on the row is left.
+        # Disable the lock within this process, as if several processes ran: only the row lock is left.
         class NoSharedLocks(dict[bytes, asyncio.Lock]):
             def setdefault(self, key: bytes, default: asyncio.Lock | None = None) -> asyncio.Lock:
                 return asyncio.Lock()
 
         monkeypatch.setattr(session_store, "_refreshing", NoSharedLocks())
     async with site.browser() as browser:
-        # Tokens of one second are equal: this one is of an earlier sign-in.
+        # Tokens issued in one second are equal: this token is one of an earlier sign-in.
         part = site.console.service.part(Site)
         tokens = replace(await part.token_endpoint.sign_in(**CENTRE), access=site.registry.token("moderator"))
         browser.cookies.set(SESSION_COOKIE, await part.sessions.start(UUID(CENTRE_SUBJECT), tokens))
@@ -353,7 +353,7 @@ async def test_session_whose_refresh_is_refused_ends_with_its_cookie(site: Runni
         assert await site.rows("SELECT 1 FROM console_sessions") == []
 
 
-async def test_refresh_that_fails_for_now_keeps_the_session(site: Running) -> None:
+async def test_transient_failure_of_a_refresh_keeps_the_session(site: Running) -> None:
     async with site.signed_in() as browser:
         await expire_access(site)
         site.gateway.broken = True
@@ -377,7 +377,7 @@ async def test_sign_out_ends_the_session_at_the_api_and_in_a_copied_browser(site
         assert (await browser.post("/sign-out")).status_code == 303
 
 
-async def test_sign_out_while_the_api_is_down_still_forgets_the_browser(site: Running) -> None:
+async def test_sign_out_while_the_api_is_down_ends_the_browser_session(site: Running) -> None:
     async with site.signed_in() as browser:
         site.gateway.broken = True
         response = await browser.post("/sign-out")
@@ -397,7 +397,7 @@ async def test_expired_sessions_do_not_open_and_are_purged(site: Running) -> Non
         assert is_signed_in(await other.get("/"))
 
 
-async def test_session_whose_key_was_taken_away_asks_to_sign_in_again(
+async def test_session_with_a_removed_encryption_key_redirects_to_the_sign_in(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with running(database, keys_dir) as site, site.signed_in() as browser:
@@ -455,7 +455,7 @@ async def test_forged_session_cookie_signs_nobody_in(site: Running, cookie: str)
         "/\r\nSet-Cookie: a=b",
     ],
 )
-async def test_next_never_leads_off_the_site(site: Running, target: str) -> None:
+async def test_next_parameter_never_redirects_to_another_site(site: Running, target: str) -> None:
     async with site.browser() as browser:
         shown = await browser.get(SIGN_IN, params={"next": target})
         assert 'name="next" value="/"' in shown.text
@@ -465,7 +465,7 @@ async def test_next_never_leads_off_the_site(site: Running, target: str) -> None
 
 
 @pytest.mark.parametrize("target", ["/inbox", "/appeals/1?a=%2F%2Fevil", "/inbox?tag=http://x", "/a/..//b", "/#x"])
-async def test_next_leads_to_the_page_of_this_site(site: Running, target: str) -> None:
+async def test_next_parameter_redirects_to_a_page_of_the_console(site: Running, target: str) -> None:
     async with site.browser() as browser:
         response = await browser.post(SIGN_IN, data=CENTRE | {"next": target})
         assert str(browser.base_url.join(response.headers["location"])).startswith("https://console/")

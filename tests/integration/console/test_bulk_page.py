@@ -1,4 +1,4 @@
-"""Changes of many appeals: what is chosen, the form of each action, the operation's page, taking it back."""
+"""Bulk operations: the selected appeals, the form of each action, the operation's page and its undo."""
 
 import re
 from typing import Any
@@ -36,14 +36,14 @@ async def test_form_shows_what_will_change_and_who_may_get_it(console: ConsoleUn
     assert "никому: снять исполнителя" in response.text
 
 
-async def test_whole_list_is_counted(console: ConsoleUnderTest) -> None:
+async def test_form_for_the_whole_list_shows_its_count(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", f"/bulk/new?action=close&whole=yes&list={LIST}")).response
     assert "Весь список: 1 обращение" in text_of(response)
     assert 'name="whole" value="yes"' in response.text
 
 
 @pytest.mark.parametrize("query", ["action=assign", "action=assign&appeal=../../me", "action=tags&whole=yes", ""])
-async def test_nothing_chosen_leads_back_to_the_list(console: ConsoleUnderTest, query: str) -> None:
+async def test_bulk_action_without_selection_redirects_to_the_list(console: ConsoleUnderTest, query: str) -> None:
     response = (await console.send(MODERATOR, "GET", f"/bulk/new?list=tag%3Dа&{query}")).response
     assert response.headers["location"] == "/inbox?tag=%D0%B0&sort=-opened_at"
     assert "отметьте" in note_of(response)
@@ -54,18 +54,18 @@ async def test_assignment_starts_an_operation_and_shows_it(console: ConsoleUnder
     assert _started(await _start(console, MANAGER, "assign", assignee_id="nobody"))
 
 
-async def test_whole_list_starts_an_operation(console: ConsoleUnderTest) -> None:
+async def test_bulk_action_on_the_whole_list_starts_an_operation(console: ConsoleUnderTest) -> None:
     assert _started(await _start(console, EXECUTOR, "close", whole="yes", reason="Решено", outcome="solved"))
 
 
-async def test_assignment_without_a_person_is_asked_for_again(console: ConsoleUnderTest) -> None:
+async def test_bulk_assignment_without_a_person_shows_the_form_again(console: ConsoleUnderTest) -> None:
     response = (await _start(console, MANAGER, "assign")).response
     assert response.status_code == 422
     assert "Выберите сотрудника." in response.text
     assert console.filled('name="appeal" value="{appeal_id}"') in response.text
 
 
-async def test_transfer_by_name_and_by_choice(console: ConsoleUnderTest) -> None:
+async def test_bulk_transfer_accepts_a_typed_and_a_chosen_organisation(console: ConsoleUnderTest) -> None:
     visited = await _start(console, MODERATOR, "transfer", organisation="Организация saranka", reason="Не наше")
     assert _started(visited)
     several = (await _start(console, MODERATOR, "transfer", organisation="bagulnik", reason="Не наше")).response
@@ -78,14 +78,14 @@ async def test_transfer_by_name_and_by_choice(console: ConsoleUnderTest) -> None
     assert _started(await _start(console, MODERATOR, "transfer", organisation_id=heir, reason="Не наше", **chosen))
 
 
-async def test_transfer_by_staff_needs_a_reason(console: ConsoleUnderTest) -> None:
+async def test_bulk_transfer_by_staff_needs_a_reason(console: ConsoleUnderTest) -> None:
     response = (await _start(console, EXECUTOR, "transfer", organisation="Организация saranka")).response
     assert response.status_code == 422
     assert "Напишите причину одной строкой." in response.text
     assert 'value="Организация saranka"' in response.text
 
 
-async def test_decision_is_for_moderators(console: ConsoleUnderTest) -> None:
+async def test_bulk_decision_is_offered_to_moderators_only(console: ConsoleUnderTest) -> None:
     assert _started(await _start(console, MODERATOR, "triage", needs_answer="yes", urgency="high", confirm="yes"))
     assert _started(await _start(console, MODERATOR, "triage", needs_answer="no"))
     refused = (await _start(console, EXECUTOR, "triage", needs_answer="no")).response
@@ -93,7 +93,7 @@ async def test_decision_is_for_moderators(console: ConsoleUnderTest) -> None:
     assert "У вас нет права на это действие" in refused.text
 
 
-async def test_tags_are_changed_at_once(console: ConsoleUnderTest) -> None:
+async def test_bulk_change_of_tags_is_made_without_an_operation(console: ConsoleUnderTest) -> None:
     visited = await _start(console, EXECUTOR, "tags", add="Крыльцо, ремонт", tag="проверить")
     assert [call.status for call in visited.calls if call.method == "PATCH"] == [200]
     assert visited.response.headers["location"] == f"/inbox?{LIST}"
@@ -101,7 +101,9 @@ async def test_tags_are_changed_at_once(console: ConsoleUnderTest) -> None:
 
 
 @pytest.mark.parametrize(("add", "words"), [("", "Введите метку"), ("я" * 60, "Метки не изменены")])
-async def test_invalid_tag_is_asked_for_again(console: ConsoleUnderTest, add: str, words: str) -> None:
+async def test_bulk_change_with_an_invalid_tag_shows_the_form_again(
+    console: ConsoleUnderTest, add: str, words: str
+) -> None:
     response = (await _start(console, EXECUTOR, "tags", add=add)).response
     assert response.status_code == 422
     assert words in response.text
@@ -115,7 +117,7 @@ async def test_tags_of_somebody_elses_appeal_are_not_changed(console: ConsoleUnd
     assert "Метки не изменены" in response.text
 
 
-async def test_operation_shows_its_result_and_is_taken_back(console: ConsoleUnderTest) -> None:
+async def test_operation_shows_its_result_and_can_be_undone(console: ConsoleUnderTest) -> None:
     path = console.filled("/bulk/{bulk_operation_id}")
     response = (await console.send(MANAGER, "GET", path)).response
     assert heading_of(response) == "Назначение исполнителя"

@@ -1,4 +1,4 @@
-"""The calls that pages made in all tests of this package, which run before these."""
+"""Checks of the API calls that pages made in all other tests of this package."""
 
 import os
 from pathlib import Path
@@ -12,19 +12,19 @@ from tests.integration.console.document_calls import DOCUMENT, FOLDER, WRITE
 
 
 def is_whole(request: pytest.FixtureRequest) -> bool:
-    """Return whether all tests of the console run."""
+    """Return True if this run includes all tests of the console."""
     chosen = request.config.option.keyword or any("::" in name for name in request.config.args)
     files = {item.path for item in request.session.items}
     return not chosen and files >= set(Path(FOLDER).glob("test_*.py"))
 
 
-async def test_every_call_is_of_the_public_api(console: ConsoleUnderTest) -> None:
-    # What an address has wrong may lead to an address that is none: the API says so.
+async def test_every_call_is_documented_in_the_public_api(console: ConsoleUnderTest) -> None:
+    # A hostile value in a page's address may become part of an unknown API path, which gets 404.
     unknown = [call for call in console.calls if console.operation(call) is None]
     assert [call for call in unknown if call.status != 404 or "<" not in call.path] == []
 
 
-async def test_opened_pages_called_only_what_the_person_may(console: ConsoleUnderTest) -> None:
+async def test_opened_pages_called_only_operations_the_person_may_call(console: ConsoleUnderTest) -> None:
     wrong = {
         (str(visited.who), call.page, call.method, operation.path, operation.right)
         for visited in console.visits
@@ -37,7 +37,7 @@ async def test_opened_pages_called_only_what_the_person_may(console: ConsoleUnde
     assert wrong == set()
 
 
-async def test_document_names_every_call(console: ConsoleUnderTest, request: pytest.FixtureRequest) -> None:
+async def test_document_lists_every_call(console: ConsoleUnderTest, request: pytest.FixtureRequest) -> None:
     calls = document_calls.recorded(console)
     if os.environ.get(WRITE):
         DOCUMENT.write_text(document_calls.written(calls), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Grading of answers: blind, by the rubric, final; objections and the decisions about them."""
+"""Pages of grading: blind grades by the rubric, objections and the decisions about them."""
 
 import html
 import re
@@ -54,7 +54,7 @@ async def test_grade_without_a_score_is_refused_beside_the_form(console: Console
     assert response.text.count(" checked>") == len(CODES) - 1
 
 
-async def test_answer_of_somebody_else_cannot_be_graded(console: ConsoleUnderTest) -> None:
+async def test_answer_of_another_grader_cannot_be_graded(console: ConsoleUnderTest) -> None:
     path = f"/grading/answers/{_sample(console, 'graded_item_id')}"
     response = (await console.send(MODERATOR, "POST", path, data={**SCORES, "key": "grade-3"})).response
     assert (response.status_code, response.headers["location"]) == (303, "/grading")
@@ -121,7 +121,7 @@ async def test_decision_with_an_old_version_keeps_what_was_entered(console: Cons
     assert "Даты нет" in response.text
 
 
-async def test_agreement_is_withheld_where_few_were_graded(console: ConsoleUnderTest) -> None:
+async def test_agreement_is_not_shown_for_few_graded_answers(console: ConsoleUnderTest) -> None:
     page = (await console.send(MODERATOR, "GET", "/grading/figures?from=2026-03-01&to=2026-03-08")).response.text
     assert "мало данных" in page
     wrong = (await console.send(MODERATOR, "GET", "/grading/figures?from=2026-03-08&to=2026-03-01")).response

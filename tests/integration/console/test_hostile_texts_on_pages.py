@@ -1,6 +1,6 @@
-"""Hostile texts in every field that people write, on every page: shown as text, nothing becomes markup.
+"""Hostile texts in every field that people write are shown as text on every page and never become markup.
 
-The texts are put into the documents that the API gives, so that they reach every field a page shows.
+The texts are added to the API's responses, so that they reach every field that a page shows.
 """
 
 import re
@@ -16,43 +16,43 @@ from tests.integration.console.all_pages import Parsed, Text, get_routes
 from tests.integration.console.console_under_test import MODERATOR, ConsoleUnderTest
 
 TOKEN = "zqhostile"
-# Breaks out of texts, attributes with either quote and without, comments, scripts, styles, textareas, titles, SVG.
+# Breaks out of text, attributes (quoted or not), comments, scripts, styles, textareas, titles and SVG.
 MARKUP = (
     f"{TOKEN}</textarea></title></style></script></option></svg>--><script>alert(1)</script>"
     f"<img src=x onerror=alert(1)>\"'` onmouseover=alert(1) autofocus x=<b hx-get=/x>{{{{7*7}}}}${{7*7}}"
     "&lt;i&gt;&#60;u&#62;<!--"
 )
-# Turns the direction of reading, hides itself, joins.
+# Invisible characters that change the reading direction or join characters.
 UNSEEN = "\u202e\u2066\u200f\u200b\ufeff\u2060\u061c"
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
 HOSTILE = {"markup": MARKUP + UNSEEN + FAMILY, "emoji": f"{TOKEN} " + "\U0001f600" * 4096}
-# Words of people and of the region have Cyrillic letters, a mark of the sample data or, as names, a capital
-# letter; ids and kinds have none of these.
+# Texts written by people have Cyrillic letters, a mark of the sample data or, in names, a capital letter first;
+# ids and kinds have none of these.
 _WORDS = re.compile("|".join(["[А-Яа-яЁё]", *MARKS.values()]))
 _SAFE_LINK = re.compile(r"(/(?![/\\])|[?#]|https?://|tel:|mailto:|$)")
 
-# Begins the words of all citizens in the sample data.
+# All texts of citizens in the sample data begin with these words.
 _OF_CITIZEN = "Не горят фонари"
 
 
 def seen(page: Parsed) -> Iterator[str]:
-    """Yield what people read: texts, and attributes such as titles; not what a field holds to be sent again."""
+    """Yield the texts and attributes that people read, without the values of form fields."""
     yield from (text.content for text in page.texts if not text.is_within("textarea"))
     yield from (value for _, name, value in page.attributes if name != "value")
 
 
 def code(page: Parsed) -> list[str]:
-    """Return what a browser runs or applies as a style."""
+    """Return the content of the scripts and styles of a page."""
     return [one.content for one in page.texts if one.is_within("script") or one.is_within("style")]
 
 
 def is_set_apart(text: Text) -> bool:
-    """Return whether a citizen's text keeps its lines and cannot turn what stands beside it around."""
+    """Return True if the text is in an element that isolates its reading direction from the text around it."""
     return text.is_within(css="citizen") or any(text.is_within(tag) for tag in ("title", "textarea", "option"))
 
 
 def spoilt(value: Any, text: str, *, key: str = "") -> Any:
-    """Return a document of the API with the text added to everything that people wrote."""
+    """Return an API response with the hostile text added to every value that people wrote."""
     if isinstance(value, dict):
         return {name: spoilt(item, text, key=name) for name, item in value.items()}
     if isinstance(value, list):
@@ -65,7 +65,7 @@ def spoilt(value: Any, text: str, *, key: str = "") -> Any:
 
 @pytest.fixture
 def with_texts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
-    """Give a function that puts a text into all following answers of the API; None: as they are."""
+    """Return a function that adds a text to all further API responses; None leaves them unchanged."""
     send = Api.send
     chosen: list[str | None] = [None]
 
@@ -82,7 +82,7 @@ def with_texts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
 
 
 def page(response: httpx.Response) -> Parsed | None:
-    """Return the page that a response shows; None if it leads on, or is a file."""
+    """Return the parsed page of a response; None for a redirect or a file."""
     assert response.status_code in {200, 303}, response.text[-2000:]
     if response.status_code == 303 or not response.headers["content-type"].startswith("text/html"):
         return None

@@ -1,4 +1,4 @@
-"""The inbox: lists by role, filters, search, saved views, files, and what is counted live."""
+"""The inbox: lists by role, filters, search, saved views, file downloads and live counts."""
 
 import json
 import re
@@ -27,7 +27,9 @@ FIRST_LISTS = {
 
 
 @pytest.mark.parametrize(("role", "title"), FIRST_LISTS.items())
-async def test_first_list_is_what_the_role_works_with(console: ConsoleUnderTest, role: str, title: str) -> None:
+async def test_first_list_of_the_inbox_depends_on_the_role(
+    console: ConsoleUnderTest, role: str, title: str
+) -> None:
     response = (await console.send(CallerCase(role), "GET", "/inbox")).response
     assert heading_of(response).startswith(title)
     tabs = response.text.split('<nav class="tabs"')[1].split("</nav>")[0]
@@ -40,7 +42,7 @@ async def test_empty_own_list_links_to_the_unassigned_appeals(console: ConsoleUn
     assert links_of(response)["Без исполнителя"] == "/inbox?assignee=none&sort=-opened_at"
 
 
-async def test_tab_and_heading_have_the_number_of_appeals(console: ConsoleUnderTest) -> None:
+async def test_tab_and_heading_show_the_number_of_appeals(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/inbox?overdue=true&sort=due")).response
     number = re.search(r"^Просрочены (\d+)$", heading_of(response))
     assert number is not None
@@ -49,7 +51,7 @@ async def test_tab_and_heading_have_the_number_of_appeals(console: ConsoleUnderT
 
 
 @pytest.mark.parametrize("part", ["", "/form"])
-async def test_filters_show_numbers(console: ConsoleUnderTest, part: str) -> None:
+async def test_filters_show_the_number_of_appeals_per_value(console: ConsoleUnderTest, part: str) -> None:
     query = "status=in_progress&status=closed&network=vk&overdue=true&sort=opened_at"
     response = (await console.send(MODERATOR, "GET", f"/inbox/filters{part}?{query}")).response
     assert "в работе 3" in text_of(response)
@@ -69,7 +71,7 @@ async def test_filters_can_be_removed_one_by_one(console: ConsoleUnderTest) -> N
     assert links["Убрать: соцсеть: ВКонтакте ×"] == "/inbox?status=in_progress&sort=opened_at"
 
 
-async def test_filter_by_a_name_that_matches_nothing_is_named(console: ConsoleUnderTest) -> None:
+async def test_empty_list_names_its_filter_by_topic(console: ConsoleUnderTest) -> None:
     topic = console.filled("/inbox?topic_id={topic_id}&status=closed")
     response = (await console.send(MODERATOR, "GET", topic)).response
     assert "тема: Матрица" in text_of(response)
@@ -123,7 +125,7 @@ async def test_search_marks_the_words_it_found(console: ConsoleUnderTest) -> Non
     assert "data-live=" not in response.text
 
 
-async def test_search_without_a_word_says_so(console: ConsoleUnderTest) -> None:
+async def test_search_without_a_word_is_explained(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/inbox?q=и")).response
     assert response.status_code == 422
     assert "В запросе нет слова" in response.text
@@ -153,7 +155,7 @@ async def test_only_people_who_process_appeals_can_select_rows(console: ConsoleU
     assert 'value="triage"' not in worker
 
 
-async def test_live_bar_counts_what_the_list_would_show(console: ConsoleUnderTest) -> None:
+async def test_live_bar_subscribes_to_the_events_of_the_list(console: ConsoleUnderTest) -> None:
     async def bar(who: CallerCase, query: str) -> tuple[str, dict[str, list[str]]] | None:
         html = (await console.send(who, "GET", f"/inbox?{query}")).response.text
         found = re.search(r'data-live="([^"]*)" data-live-where="([^"]*)"', html)
@@ -168,7 +170,7 @@ async def test_live_bar_counts_what_the_list_would_show(console: ConsoleUnderTes
     assert await bar(HEAD, "overdue=true") is None
 
 
-async def test_list_is_passed_on_as_a_file(console: ConsoleUnderTest) -> None:
+async def test_list_is_downloaded_as_csv_and_workbook(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", "/inbox/appeals.csv?status=in_progress&sort=due")).response
     assert response.headers["content-type"].startswith("text/csv")
     assert "attachment" in response.headers["content-disposition"]
@@ -177,7 +179,7 @@ async def test_list_is_passed_on_as_a_file(console: ConsoleUnderTest) -> None:
     assert workbook.content.startswith(b"PK")
 
 
-async def test_list_that_is_too_long_for_a_download_is_made_by_a_job(
+async def test_list_too_long_for_a_download_is_exported_by_a_job(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "MAX_XLSX_ROWS", 0)
@@ -194,7 +196,7 @@ async def test_list_that_is_too_long_for_a_download_is_made_by_a_job(
     assert visited.response.headers["location"] == "/exports"
 
 
-async def test_file_that_is_gone_leads_back_to_the_files(console: ConsoleUnderTest) -> None:
+async def test_missing_file_redirects_to_the_list_of_files(console: ConsoleUnderTest) -> None:
     gone = (await console.send(EXECUTOR, "GET", console.filled("/exports/file?export_id={export_id}"))).response
     assert (gone.status_code, gone.headers["location"]) == (303, "/exports")
     assert "ещё нет или уже нет" in note_of(gone)
@@ -208,7 +210,7 @@ async def test_file_that_is_gone_leads_back_to_the_files(console: ConsoleUnderTe
     assert "Этот отбор" in refused.text
 
 
-async def test_list_is_saved_under_a_name(console: ConsoleUnderTest) -> None:
+async def test_list_is_saved_as_a_view(console: ConsoleUnderTest) -> None:
     form = {
         "list": "tag=крыльцо&assignee=none&sort=due&cursor=x",
         "name": "Крыльцо",
@@ -222,7 +224,7 @@ async def test_list_is_saved_under_a_name(console: ConsoleUnderTest) -> None:
     assert note_of(visited.response) == "Список «Крыльцо» сохранён"
 
 
-async def test_refused_view_keeps_what_was_entered(console: ConsoleUnderTest) -> None:
+async def test_refused_view_keeps_the_entered_values(console: ConsoleUnderTest) -> None:
     form = {"list": "author_key=abc&sort=due", "name": HOSTILE, "is_shared": "true"}
     response = (await console.send(EXECUTOR, "POST", "/inbox/views", data=form)).response
     assert response.status_code == 422
@@ -244,7 +246,7 @@ async def test_view_is_opened_renamed_and_deleted(console: ConsoleUnderTest) -> 
     assert (deleted.response.headers["location"], note_of(deleted.response)) == ("/inbox/views", "Список удалён")
 
 
-async def test_view_that_a_colleague_changed_shows_what_was_entered(console: ConsoleUnderTest) -> None:
+async def test_stale_change_of_a_view_is_refused_and_keeps_the_entered_name(console: ConsoleUnderTest) -> None:
     path = console.filled("/inbox/views/{view_id}")
     response = (await console.send(MODERATOR, "POST", path, data={"name": "Другое имя", "version": "7"})).response
     assert response.status_code == 412
@@ -254,7 +256,7 @@ async def test_view_that_a_colleague_changed_shows_what_was_entered(console: Con
     assert stale.status_code == 412
 
 
-async def test_fields_offer_values_while_somebody_types(console: ConsoleUnderTest) -> None:
+async def test_organisation_and_tag_fields_suggest_values(console: ConsoleUnderTest) -> None:
     organisations = (await console.send(EXECUTOR, "GET", "/suggest/organisations?organisation=bagulnik")).response
     assert '<option value="Организация bagulnik">' in organisations.text
     tags = (await console.send(EXECUTOR, "GET", "/suggest/tags?tag=метка")).response

@@ -1,4 +1,4 @@
-"""Incidents and alerts: what their pages show to whom, and what each form does."""
+"""Pages of incidents and alerts: their content by role, and the actions of their forms."""
 
 import html
 import json
@@ -94,7 +94,7 @@ async def test_forms_are_shown_to_those_who_may_use_them(console: ConsoleUnderTe
     assert "/lead" not in page
 
 
-async def test_incident_is_renamed_and_led_and_closed(console: ConsoleUnderTest) -> None:
+async def test_incident_gets_a_title_and_leading_organisation_and_is_closed(console: ConsoleUnderTest) -> None:
     seen = await version(console)
     named = await posted(console, f"{ONE}/title", {"version": seen, "title": "Нет света"})
     organisation_id = str(console.services.samples["own"]["organisation_id"])
@@ -108,7 +108,7 @@ async def test_incident_is_renamed_and_led_and_closed(console: ConsoleUnderTest)
 
 
 @pytest.mark.parametrize("form", ["title", "lead", "close"])
-async def test_incident_changed_meanwhile_is_shown_with_what_was_entered(
+async def test_stale_change_of_an_incident_is_refused_and_keeps_the_entered_values(
     console: ConsoleUnderTest, form: str
 ) -> None:
     visited = await posted(console, f"{ONE}/{form}", {"version": "99", "title": "Моё <b>название</b>"})
@@ -124,7 +124,7 @@ async def test_incident_keeps_its_title_where_none_is_given(console: ConsoleUnde
     assert changes(visited) == []
 
 
-async def test_removed_appeal_can_be_brought_back(console: ConsoleUnderTest) -> None:
+async def test_removed_appeal_can_be_added_to_the_incident_again(console: ConsoleUnderTest) -> None:
     visited = await posted(console, ONE + "/members/{appeal_id}/remove")
     assert changes(visited) == ["DELETE /incidents/X/members/X 204"]
     undo = console.filled(ONE + "/members/{appeal_id}/restore")
@@ -153,7 +153,7 @@ async def test_appeal_of_another_incident_is_not_added(console: ConsoleUnderTest
     assert f'value="{number}"' in visited.response.text
 
 
-async def test_incident_is_made_of_appeals(console: ConsoleUnderTest) -> None:
+async def test_incident_is_created_from_selected_appeals(console: ConsoleUnderTest) -> None:
     samples = console.services.samples["own"]
     page = await shown(console, "/incidents")
     assert 'name="numbers"' in page
@@ -165,7 +165,7 @@ async def test_incident_is_made_of_appeals(console: ConsoleUnderTest) -> None:
     assert "Назовите номера обращений." in nothing.response.text
 
 
-async def test_reply_is_looked_at_before_it_is_sent(console: ConsoleUnderTest) -> None:
+async def test_bulk_reply_is_previewed_before_it_is_sent(console: ConsoleUnderTest) -> None:
     written = {"text": TEXT, "kind": "final", "include_later_members": "true", "key": KEY}
     preview = await posted(console, f"{ONE}/reply", written | {"step": "preview"})
     page = preview.response.text
@@ -180,7 +180,7 @@ async def test_reply_is_looked_at_before_it_is_sent(console: ConsoleUnderTest) -
     assert f">\n{TEXT}</textarea>" in again.response.text
 
 
-async def test_appeal_is_left_out_of_the_reply_and_the_text_stays(console: ConsoleUnderTest) -> None:
+async def test_appeal_can_be_excluded_from_the_bulk_reply_and_the_text_stays(console: ConsoleUnderTest) -> None:
     appeal_id = str(console.services.samples["own"]["appeal_id"])
     visited = await posted(console, f"{ONE}/reply", {"text": TEXT, "exclude": appeal_id, "key": KEY})
     assert changes(visited)[0] == "DELETE /incidents/X/members/X 204"
@@ -203,13 +203,13 @@ async def test_incomplete_reply_is_explained(console: ConsoleUnderTest, given: d
     assert changes(visited) == []
 
 
-async def test_interim_reply_names_the_moment_in_the_time_of_the_region(console: ConsoleUnderTest) -> None:
+async def test_interim_bulk_reply_with_a_promised_date_is_accepted(console: ConsoleUnderTest) -> None:
     promised = f"{clock.now() + timedelta(days=3):%Y-%m-%dT18:00}"
     given = {"text": TEXT, "kind": "interim", "promised_at": promised, "key": KEY, "step": "send"}
     assert changes(await posted(console, f"{ONE}/reply", given)) == ["POST /incidents/X/replies 202"]
 
 
-async def test_reply_with_what_must_not_be_published_is_refused(console: ConsoleUnderTest) -> None:
+async def test_bulk_reply_with_a_blocked_text_is_refused(console: ConsoleUnderTest) -> None:
     given = {"text": "Иванова Мария, ваш телефон +7 924 123-45-67 записан. <b>", "key": KEY, "step": "send"}
     visited = await posted(console, f"{ONE}/reply", given)
     assert visited.response.status_code == 422
@@ -226,7 +226,7 @@ async def test_ended_session_loses_no_text(console: ConsoleUnderTest) -> None:
         assert f'name="{name}" value="{form[name]}"' in response.text
 
 
-async def test_reply_is_written_only_by_those_who_answer(console: ConsoleUnderTest) -> None:
+async def test_bulk_reply_is_offered_only_to_those_who_may_reply(console: ConsoleUnderTest) -> None:
     visited = await console.send(AUDITOR, "GET", console.filled(f"{ONE}/reply"))
     assert visited.response.status_code == 403
     form = {"text": TEXT, "key": KEY}
@@ -234,7 +234,7 @@ async def test_reply_is_written_only_by_those_who_answer(console: ConsoleUnderTe
     assert (refused.status_code, f">\n{TEXT}</textarea>" in refused.text) == (403, True)
 
 
-def test_recipients_are_those_who_wait_and_can_be_answered() -> None:
+def test_bulk_reply_counts_waiting_appeals_that_can_be_answered() -> None:
     def member(status: str, network: str | None = "vk") -> dict[str, Any]:
         return {"status": status, "channel": {"network": network}}
 

@@ -1,4 +1,4 @@
-"""Entering an appeal that came by phone, at the reception or by letter."""
+"""The page on which staff enter an appeal received by phone, at the reception or by letter."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ async def _enter(console: ConsoleUnderTest, who: CallerCase, **fields: Any) -> V
     return await console.send(who, "POST", "/appeals-new", data=form | fields)
 
 
-async def test_staff_enter_for_their_organisation_and_the_centre_names_one(console: ConsoleUnderTest) -> None:
+async def test_organisation_field_of_a_new_appeal_is_shown_to_the_centre_only(console: ConsoleUnderTest) -> None:
     staff = (await console.send(EXECUTOR, "GET", "/appeals-new?source=letter")).response.text
     centre = (await console.send(MODERATOR, "GET", "/appeals-new?source=telegram")).response.text
     assert "Наша организация" in staff
@@ -27,7 +27,7 @@ async def test_staff_enter_for_their_organisation_and_the_centre_names_one(conso
     assert 'value="phone" required checked' in centre
 
 
-async def test_analyst_is_not_offered_to_enter(console: ConsoleUnderTest) -> None:
+async def test_analyst_cannot_enter_an_appeal(console: ConsoleUnderTest) -> None:
     page = (await console.send(ANALYST, "GET", "/account")).response.text
     assert "/appeals-new" not in page
     assert (await _enter(console, ANALYST)).response.status_code == 403
@@ -42,20 +42,20 @@ async def test_appeal_is_entered_and_shown(console: ConsoleUnderTest) -> None:
     assert note_of(visited.response).endswith("заведено")
 
 
-async def test_topic_is_named(console: ConsoleUnderTest) -> None:
+async def test_topic_entered_by_name_is_accepted(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", "/appeals-new")).response.text
     assert 'hx-get="/suggest/topics?field=topic"' in page
     visited = await _enter(console, EXECUTOR, topic="Матрица")
     assert [call.status for call in visited.calls if call.method == "POST"] == [201]
 
 
-async def test_appeal_for_another_organisation_leaves_staff_at_the_form(console: ConsoleUnderTest) -> None:
+async def test_appeal_left_to_the_rules_redirects_staff_to_the_form_with_a_note(console: ConsoleUnderTest) -> None:
     visited = await _enter(console, EXECUTOR, whose="rules", source="letter")
     assert visited.response.headers["location"] == "/appeals-new?source=letter"
     assert "принято" in note_of(visited.response)
 
 
-async def test_centre_names_the_organisation(console: ConsoleUnderTest) -> None:
+async def test_centre_enters_an_appeal_for_a_named_organisation(console: ConsoleUnderTest) -> None:
     visited = await _enter(console, MODERATOR, organisation="Организация bagulnik")
     assert visited.response.headers["location"].startswith("/appeals/")
     several = (await _enter(console, MODERATOR, organisation="bagulnik")).response

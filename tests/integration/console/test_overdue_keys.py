@@ -1,4 +1,4 @@
-"""Who is overdue in a municipality, found by keys in a browser."""
+"""The overdue organisations of a municipality are found in a browser with the keyboard."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ CITY = "81701000"
 
 @pytest.fixture
 async def overdue_in_the_city(console: ConsoleUnderTest) -> AsyncIterator[None]:
-    """Give every appeal the same municipality."""
+    """Set the same municipality for every appeal until the test ends."""
     connection = await console.services.services["appeals"].database.connect("gospablik_owner")
     before = await connection.fetch("SELECT municipality, id FROM appeals")
     await connection.execute("UPDATE appeals SET municipality = $1", CITY)
@@ -27,7 +27,9 @@ async def overdue_in_the_city(console: ConsoleUnderTest) -> AsyncIterator[None]:
 
 
 @pytest.mark.usefixtures("overdue_in_the_city")
-async def test_worst_organisation_of_a_municipality_is_three_steps_away(console: ConsoleUnderTest) -> None:
+async def test_most_overdue_organisation_of_a_municipality_is_found_in_three_steps(
+    console: ConsoleUnderTest,
+) -> None:
     secret = await console.secret(CallerCase("moderator"))
     async with served(console.app) as address, headless_browser() as browser:
         context = await browser.new_context()

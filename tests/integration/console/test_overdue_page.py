@@ -1,4 +1,4 @@
-"""What is overdue: numbers by organisation and municipality, each leading to its rows."""
+"""The page of overdue appeals: numbers by organisation and municipality, linked to their lists."""
 
 import re
 
@@ -10,7 +10,7 @@ MODERATOR, HEAD, EXECUTOR = CallerCase("moderator"), CallerCase("head"), CallerC
 CITY = "81701000"
 
 
-async def test_numbers_of_organisations_are_those_of_their_lists(console: ConsoleUnderTest) -> None:
+async def test_overdue_numbers_equal_the_length_of_their_lists(console: ConsoleUnderTest) -> None:
     page = (await console.send(HEAD, "GET", "/overdue")).response
     numbers = re.findall(r'<a href="([^"]*organisation_id=[^"]*)"[^>]*>.*?<td class="number">(\d+)<', page.text)
     assert numbers
@@ -28,7 +28,7 @@ async def test_municipality_is_chosen_by_a_part_of_its_name(console: ConsoleUnde
     assert links_of(page)["Все муниципалитеты"] == "/overdue"
 
 
-async def test_one_of_several_municipalities_is_offered(console: ConsoleUnderTest) -> None:
+async def test_several_matching_municipalities_are_offered_to_choose_from(console: ConsoleUnderTest) -> None:
     several = (await console.send(MODERATOR, "GET", "/overdue?district=район")).response
     assert several.status_code == 422
     assert "выберите нужный" in several.text
@@ -38,14 +38,14 @@ async def test_one_of_several_municipalities_is_offered(console: ConsoleUnderTes
     assert links_of(several)["Баргузинский район"] == "/overdue?municipality=81603000"
 
 
-async def test_unknown_municipality_is_said_beside_the_field(console: ConsoleUnderTest) -> None:
+async def test_unknown_municipality_is_explained_beside_the_field(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/overdue", params={"district": HOSTILE})).response
     assert response.status_code == 422
     assert "Такого муниципалитета нет" in text_of(response)
     assert_escaped(response)
 
 
-async def test_list_of_overdue_appeals_leads_to_the_numbers(console: ConsoleUnderTest) -> None:
+async def test_list_of_overdue_appeals_links_to_the_overdue_page(console: ConsoleUnderTest) -> None:
     listed = (await console.send(MODERATOR, "GET", f"/inbox?overdue=true&municipality={CITY}&sort=due")).response
     assert links_of(listed)["По организациям"] == f"/overdue?municipality={CITY}"
     others = (await console.send(EXECUTOR, "GET", "/inbox?sort=due")).response

@@ -1,4 +1,4 @@
-"""Every page as every kind of person: it opens, or explains the refusal; and its calls are of the API."""
+"""Every page opens for every kind of person or explains the refusal, and makes only documented API calls."""
 
 import re
 from collections import Counter
@@ -9,15 +9,15 @@ from tests.integration.access.all_services import EVERYBODY, CallerCase
 from tests.integration.console.all_pages import FOUND, get_routes
 from tests.integration.console.console_under_test import MODERATOR, ConsoleUnderTest
 
-# Everybody, but of the roles of an organisation one with subordinates, one without, and the manager as both.
+# All roles, but without two cases that others cover: an approver, and an executor with subordinates.
 PEOPLE = [who for who in EVERYBODY if str(who) not in {"approver", "executor with subordinates"}]
-# Pages that say in their heading what they show: a list, an appeal, a day, or the step of a work.
+# Pages whose heading names their content (a list, an appeal, a day, a step) instead of the page.
 OWN_HEADINGS = {"/inbox", "/queue", "/pulse", "/grading"}
 
 
 @pytest.mark.parametrize("route", get_routes())
 @pytest.mark.parametrize("who", PEOPLE, ids=str)
-async def test_page_opens_or_says_why_not(console: ConsoleUnderTest, route: str, who: CallerCase) -> None:
+async def test_page_opens_or_explains_the_refusal(console: ConsoleUnderTest, route: str, who: CallerCase) -> None:
     visited = await (
         console.opened(route) if who == MODERATOR else console.send(who, "GET", console.filled(route))
     )
@@ -48,7 +48,7 @@ async def test_navigation_offers_only_pages_that_open(console: ConsoleUnderTest,
             assert heading[1].startswith(link.title)
 
 
-async def test_operations_start_at_the_system_page(console: ConsoleUnderTest) -> None:
+async def test_operations_role_starts_at_the_system_page(console: ConsoleUnderTest) -> None:
     response = (await console.send(CallerCase("operations"), "GET", "/")).response
     assert response.headers["location"] == "/system"
 
@@ -69,7 +69,7 @@ async def test_htmx_gets_only_the_content_of_a_page(console: ConsoleUnderTest) -
     assert "HX-Request" in response.headers["vary"]
 
 
-async def test_pages_forbid_foreign_content_and_are_kept_nowhere(console: ConsoleUnderTest) -> None:
+async def test_pages_forbid_foreign_content_and_caching(console: ConsoleUnderTest) -> None:
     headers = (await console.send(MODERATOR, "GET", "/inbox")).response.headers
     assert headers["content-security-policy"].startswith("default-src 'none';")
     assert "unsafe" not in headers["content-security-policy"]

@@ -1,4 +1,4 @@
-"""Pages of people and API clients: access, locks, and secrets that are shown once."""
+"""Pages of people and API clients: access, locks, and passwords and secrets shown once."""
 
 import html
 import re
@@ -30,14 +30,14 @@ async def test_list_names_people_and_their_organisations(console: ConsoleUnderTe
     assert "person-oblepiha" not in own
 
 
-async def test_others_read_who_gives_access(console: ConsoleUnderTest) -> None:
+async def test_pages_of_people_and_clients_explain_who_gives_access_to_them(console: ConsoleUnderTest) -> None:
     for path in ("/people", "/clients"):
         visited = await console.send(MODERATOR, "GET", path)
         assert "эксплуатация" in visited.response.text
         assert [call.path for call in visited.calls] == ["/me"]
 
 
-async def test_access_is_given_with_a_password_shown_once(console: ConsoleUnderTest) -> None:
+async def test_new_person_gets_a_password_shown_once(console: ConsoleUnderTest) -> None:
     form = {
         "full_name": "Пробная <b>",
         "username": "probe.once",
@@ -78,7 +78,7 @@ async def test_manager_is_offered_no_role_of_the_centre(console: ConsoleUnderTes
     assert "У вас нет права на это действие." in refused.text
 
 
-async def test_access_is_changed_in_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+async def test_access_is_changed_with_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
     own = console.filled("/people/{person_id}")
     form = {"full_name": "Новое имя", "role": "approver", "active": "yes"}
     form["organisation"] = OWN
@@ -137,7 +137,7 @@ async def test_client_secret_is_shown_once(console: ConsoleUnderTest) -> None:
     assert "registry-secret" in again.response.text
 
 
-async def test_second_click_makes_no_second_client_or_secret(console: ConsoleUnderTest) -> None:
+async def test_repeated_form_creates_no_second_client_or_secret(console: ConsoleUnderTest) -> None:
     page = (await console.send(OPERATIONS, "GET", "/clients-new")).response.text
     assert re.search(r'<form method="post"[^>]* hx-disable="findAll button">', page)
     newest = hidden_of(page, "newest")

@@ -1,4 +1,4 @@
-"""The moderators' queue: what a screen shows, what each decision does, and what refuses one."""
+"""The moderators' queue: the content of its page, the effect of each decision, and refused decisions."""
 
 import gzip
 import html
@@ -32,7 +32,7 @@ WHY = "Вопрос: «когда починят»; тема «Дороги»: �
 
 @pytest.fixture(scope="module")
 async def waiting(console: ConsoleUnderTest) -> AsyncIterator[Mapping[str, UUID]]:
-    """Three appeals in triage: an unclear comment, an urgent post of a later moment, one entered by hand."""
+    """Three appeals in triage: an unclear comment, a later urgent post, and one entered manually."""
     things = console.services.samples["own"]
     engine = create_engine(console.services.services["appeals"].database.url("gospablik_owner"), name="queue")
     async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
@@ -121,7 +121,7 @@ async def shown(console: ConsoleUnderTest, address: str = "/queue") -> str:
 
 
 def fields(page: str, action: str) -> tuple[str, dict[str, str]]:
-    """Return the address of the first form with this action, and its hidden fields."""
+    """Return the address and the hidden fields of the first form whose action contains this text."""
     form = re.search(rf'<form method="post" action="([^"]*{action}[^"]*)".*?</form>', page, re.DOTALL)
     assert form is not None, action
     found = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0])
@@ -147,7 +147,7 @@ def note_of(response: httpx.Response) -> dict[str, Any]:
     return note
 
 
-async def test_urgent_appeal_comes_first_with_owners_by_number(
+async def test_urgent_appeal_comes_first_with_suggested_organisations_by_number_key(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     page = await shown(console)
@@ -174,7 +174,7 @@ async def test_postponed_appeals_come_after_all_others(
     assert 'href="/queue"' in page
 
 
-async def test_text_of_a_citizen_is_shown_as_text_with_the_words_that_decided(
+async def test_citizens_text_is_escaped_with_the_deciding_words_marked(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     page = await shown(console, f"/queue?appeal={waiting['unclear']}")
@@ -186,7 +186,7 @@ async def test_text_of_a_citizen_is_shown_as_text_with_the_words_that_decided(
     assert '<mark title="тема «Дороги»">дорогу</mark>' in page
 
 
-async def test_decision_brings_the_next_appeal_and_keeps_the_address(
+async def test_decision_shows_the_next_appeal_and_keeps_the_address(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     page = await shown(console)
@@ -204,7 +204,7 @@ async def test_decision_brings_the_next_appeal_and_keeps_the_address(
     assert len(gzip.compress(response.content)) <= 15_000
 
 
-async def test_decision_without_script_leads_back_to_the_queue(
+async def test_decision_without_a_script_redirects_to_the_queue(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     page = await shown(console, "/queue?triage_reason=no_role_holder")
@@ -221,7 +221,7 @@ async def test_decision_without_script_leads_back_to_the_queue(
 @pytest.mark.parametrize(
     ("reason", "call"), [("", "triage 200"), ("thanks", "triage 200"), ("region", "moves 200")]
 )
-async def test_appeal_that_needs_no_answer_is_ended(
+async def test_decision_that_no_answer_is_needed_ends_the_appeal(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID], name: str, reason: str, call: str
 ) -> None:
     page = await shown(console, f"/queue?appeal={waiting[name]}")
@@ -250,7 +250,7 @@ async def test_decision_about_an_answered_appeal_offers_no_undo(
 
 
 @pytest.mark.parametrize("name", ["unclear", "by_hand"])
-async def test_corrected_topic_is_sent_to_the_rules(
+async def test_corrected_topic_is_sent_as_a_decision(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID], name: str
 ) -> None:
     page = await shown(console, f"/queue?appeal={waiting[name]}")
@@ -259,7 +259,9 @@ async def test_corrected_topic_is_sent_to_the_rules(
     assert note_of(visited.response)["text"].startswith("Тема исправлена.")
 
 
-async def test_named_location_is_sent_to_the_rules(console: ConsoleUnderTest, waiting: Mapping[str, UUID]) -> None:
+async def test_entered_location_is_sent_and_an_unknown_one_is_refused(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
     page = await shown(console, f"/queue?appeal={waiting['urgent']}")
     oktmo = re.search(r'<option value="(\d{8})">', page)
     assert oktmo is not None
@@ -308,7 +310,7 @@ async def test_assignment_to_an_unknown_organisation_is_explained_beside_the_for
     assert f"/queue/{waiting['urgent']}/assignment" in visited.response.text
 
 
-async def test_appeal_that_a_colleague_decided_is_passed_over(
+async def test_appeal_decided_by_a_colleague_is_skipped_with_a_note(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     things = console.services.samples["own"]
@@ -321,7 +323,7 @@ async def test_appeal_that_a_colleague_decided_is_passed_over(
     assert "назначено: Организация bagulnik" in note["text"]
 
 
-async def test_decision_is_taken_back_and_the_appeal_shown_again(console: ConsoleUnderTest) -> None:
+async def test_decision_is_undone_and_the_appeal_is_shown_again(console: ConsoleUnderTest) -> None:
     path = console.filled("/queue/{phone_appeal_id}/take-back")
     visited = await console.send(MODERATOR, "POST", f"{path}?version=1")
     assert changes(visited) == ["undo 200"]
@@ -340,7 +342,7 @@ async def test_undo_without_a_decision_is_refused(console: ConsoleUnderTest) -> 
 
 
 @pytest.mark.parametrize("path", ["assignment", "no-answer", "topic", "matter"])
-async def test_staff_decide_nothing(console: ConsoleUnderTest, path: str) -> None:
+async def test_decision_by_staff_is_refused(console: ConsoleUnderTest, path: str) -> None:
     things = console.services.samples["own"]
     data = {"version": 1, "topic_id": things["topic_id"], "message_id": things["message_id"], "key": "k" * 20,
             "decision": "keep"}  # fmt: skip
@@ -356,7 +358,7 @@ async def test_staff_decide_nothing(console: ConsoleUnderTest, path: str) -> Non
         ("/queue/topics?topic_q=Матрица", "Матрица"),
     ],
 )
-async def test_organisations_and_topics_are_found_as_buttons(
+async def test_found_organisations_and_topics_are_shown_as_buttons(
     console: ConsoleUnderTest, route: str, words: str
 ) -> None:
     found = await shown(console, route)
@@ -391,7 +393,9 @@ async def test_message_on_another_matter_is_kept_or_split_off(
 
 @pytest.mark.parametrize("needs_answer", ["false", "true"])
 @pytest.mark.usefixtures("waiting")
-async def test_message_left_without_answer_is_reviewed(console: ConsoleUnderTest, needs_answer: str) -> None:
+async def test_review_of_a_message_without_an_answer_sends_a_decision(
+    console: ConsoleUnderTest, needs_answer: str
+) -> None:
     page = await shown(console, "/queue/reviews")
     assert "Нам &lt;b&gt;нужен&lt;/b&gt; ответ?" in page
     visited = await decide(console, page, "/queue/reviews/", needs_answer=needs_answer)
@@ -399,7 +403,7 @@ async def test_message_left_without_answer_is_reviewed(console: ConsoleUnderTest
     assert [one.split()[0] for one in changes(visited)] == ["triage"]
 
 
-def test_words_are_marked_in_any_form() -> None:
+def test_deciding_words_are_marked_in_any_form() -> None:
     text = "Ёлка не убрана, улицу не чистят"
     assert marked(text, "Жалоба: «не чистят»; тема «Дом: двор»: «улица», «елка», «сад»; место: «на кабанск»") == [
         Part("Ёлка", "тема «Дом: двор»"), Part(" не убрана, "), Part("улицу", "тема «Дом: двор»"), Part(" "),
