@@ -47,8 +47,8 @@ from shared.tables.appeals import AppealsIdempotency
 
 
 async def _check_settings(service: Service) -> None:
-    """Refuse to start if the encryption keys of contacts are missing, attachments cannot be stored, or the custom model
-    cannot be used.
+    """Refuse to start if the encryption keys of contacts are missing, attachments cannot be stored, or the custom
+    model cannot be used.
     """
     contact_settings()
     await file_storage().prepare()

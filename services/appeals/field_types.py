@@ -1,4 +1,4 @@
-"""Field types of schemas and filters: texts, tags, OKTMO codes, moments that a calendar can count from."""
+"""Field types of schemas and filters: texts, tags, OKTMO codes, and times in the range that calendars support."""
 
 import re
 from datetime import UTC, datetime
@@ -38,7 +38,9 @@ def tag_name(value: str) -> str:
 def _valid_tag(value: str) -> str:
     tag = tag_name(value)
     if not _TAG.fullmatch(tag):
-        raise ValueError("A tag has letters, digits, single spaces, «-» and «.», 40 characters at most")
+        raise ValueError(
+            "A tag may contain only letters, digits, single spaces, «-» and «.», 40 characters at most"
+        )
     return tag
 
 

@@ -37,8 +37,8 @@ async def list_absences(
 
 @router.post("", status_code=201, responses=problems.responses(*WRITE_PROBLEMS), summary="Record an absence")
 async def record_absence(session: WriteTransaction, caller: Worker, body: AbsenceIn, once: Once) -> AbsenceOut:
-    """Record the days on which no rule assigns appeals to a person: to the caller, or, with `assignees:manage`, to a
-    colleague. Appeals already assigned to the person stay assigned.
+    """Record the days on which no rule assigns appeals to a person: to the caller, or, with `assignees:manage`, to
+    a colleague. Appeals already assigned to the person stay assigned.
     """
 
     async def work() -> AbsenceOut:

@@ -29,8 +29,8 @@ async def list_alerts(
     paging: PagingDep,
     response: Response,
 ) -> Page[AlertOut]:
-    """Return alerts about urgent appeals, spikes and appeals that organisations keep transferring, newest first. Only
-    moderators of the centre see alerts.
+    """Return alerts about urgent appeals, spikes and appeals that organisations keep transferring, newest first.
+    Only moderators of the centre see alerts.
     """
     alert_rows = await alerts.find(session, filters, paging)
     rows, cursor = paging.page(alert_rows, lambda row: (row[0].created_at, row[0].id), response)

@@ -89,8 +89,8 @@ async def count_appeals(session: ReadTransaction, caller: Reader, filters: Appea
     summary="Count the values of a list of appeals",
 )
 async def get_appeal_facets(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> AppealFacets:
-    """Return the values by which the list can be narrowed, each with its number among the newest 1,000 appeals of the
-    list. `q` applies too.
+    """Return the values by which the list can be narrowed, each with its number among the newest 1,000 appeals of
+    the list. `q` applies too.
     """
     return appeal_facets(await facets.count_facets(session, caller, filters))
 
@@ -128,17 +128,18 @@ async def get_appeal(
 async def open_appeal(
     session: WriteTransaction, caller: Opener, body: appeals.AppealIn, once: Once, response: Response
 ) -> appeals.AppealOut:
-    """Open an appeal from a text received by phone, in person, by letter or from another system (`source`), or from a
-    stored message (with the right `appeals:triage`). Without an organisation the routing rules choose one, or
-    moderators decide. Staff may give only their own organisation.
+    """Open an appeal from a text received by phone, in person, by letter or from another system (`source`), or
+    from a stored message (with the right `appeals:triage`). Without an organisation the routing rules choose one,
+    or moderators decide. Staff may give only their own organisation.
 
-    With `external_id` the request may be repeated at any time: the same content returns the first appeal with status
-    200, other content under the same id is a 422. If the caller may no longer read that appeal, the response is a 409
-    (`duplicate`) that names it. The id belongs to the `source` and to the organisation that enters the appeal.
+    With `external_id` the request may be repeated at any time: the same content returns the first appeal with
+    status 200, other content under the same id is a 422. If the caller may no longer read that appeal, the
+    response is a 409 (`duplicate`) that names it. The id belongs to the `source` and to the organisation that
+    enters the appeal.
 
-    A message whose author has an appeal about the same matter in the same thread joins that appeal, with status 200.
-    Without an `external_id`, the same text from the same caller within ten minutes is a 409 that names the first
-    appeal, unless an Idempotency-Key is given.
+    A message whose author has an appeal about the same matter in the same thread joins that appeal, with status
+    200. Without an `external_id`, the same text from the same caller within ten minutes is a 409 that names the
+    first appeal, unless an Idempotency-Key is given.
     """
 
     async def work() -> appeals.AppealOut:
@@ -200,13 +201,13 @@ async def move_appeal(
     version: RequiredVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """Move the appeal to another status; with `assigned` also to another organisation; with `assignee_id` also to that
-    person. A move that is not allowed is a 409 naming the allowed ones.
+    """Move the appeal to another status; with `assigned` also to another organisation; with `assignee_id` also to
+    that person. A move that is not allowed is a 409 naming the allowed ones.
 
     `{"assignee_id": …}` alone assigns it to a person and leaves its status. Everybody who works on appeals of the
-    organisation may take an unassigned appeal, and pass on or release their own. Reassigning a colleague's appeal needs
-    `assignees:manage` (403). Without `assignee_id` a move to `in_progress` assigns an unassigned appeal to the caller
-    if they belong to its organisation.
+    organisation may take an unassigned appeal, and pass on or release their own. Reassigning a colleague's appeal
+    needs `assignees:manage` (403). Without `assignee_id` a move to `in_progress` assigns an unassigned appeal to
+    the caller if they belong to its organisation.
 
     A 412 contains the current `version` of the appeal and its `last_change`.
     """

@@ -28,8 +28,8 @@ async def list_assignee_rules(
     paging: PagingDep,
     response: Response,
 ) -> Page[assignees.AssigneeRuleOut]:
-    """Return the rules that choose who works on an organisation's appeals, newest first. The rule of the topic applies,
-    else the rule of its topic group, else the rule without a topic.
+    """Return the rules that choose who works on an organisation's appeals, newest first. The rule of the topic
+    applies, else the rule of its topic group, else the rule without a topic.
     """
     rows, cursor = paging.page(
         await assignee_rules.list_rules(session, caller, filters, paging),

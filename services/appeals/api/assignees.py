@@ -24,9 +24,9 @@ router = APIRouter(prefix="/appeals/{appeal_id}", tags=["assignees"])
 async def list_possible_assignees(
     session: ReadTransaction, caller: Worker, appeal_id: UUID, paging: PagingDep, response: Response
 ) -> Page[PossibleAssigneeOut]:
-    """Return the people to whom the appeal may be assigned now, in no particular order: staff of its organisation, or
-    of the centre if it is in `triage`. Absent people are included: a person may assign an appeal to them, a rule does
-    not.
+    """Return the people to whom the appeal may be assigned now, in no particular order: staff of its organisation,
+    or of the centre if it is in `triage`. Absent people are included: a person may assign an appeal to them, a
+    rule does not.
     """
     rows, cursor = paging.page(
         await assignee_changes.possible_assignees(session, caller, appeal_id, paging),

@@ -62,12 +62,13 @@ async def upload_attachment(
 ) -> AttachmentOut:
     """Store a photo to attach it to a reply: `multipart/form-data` with one part, `file`.
 
-    JPEG, PNG and WebP are accepted, by content: name and declared type do not count. A file has at most 20 MiB (413)
-    and 52 million pixels. It is encoded again as a JPEG of at most 2,560 pixels a side, turned upright, without
-    metadata, so that neither the position nor the camera is published. Any other file is a 422 that says why.
+    JPEG, PNG and WebP are accepted, by content: name and declared type do not count. A file has at most 20 MiB
+    (413) and 52 million pixels. It is encoded again as a JPEG of at most 2,560 pixels a side, turned upright,
+    without metadata, so that neither the position nor the camera is published. Any other file is a 422 that says
+    why.
 
-    Until a photo is attached, only your organisation can read or attach it. A photo that is not attached expires after
-    some days. Uploading the same file again creates another attachment.
+    Until a photo is attached, only your organisation can read or attach it. A photo that is not attached expires
+    after some days. Uploading the same file again creates another attachment.
     """
     name, content = await _file(request)
     uploads.check_size(content)
@@ -96,8 +97,8 @@ async def _file(request: Request) -> tuple[str | None, bytes]:
     summary="Get a photo",
 )
 async def get_attachment(session: ReadTransaction, caller: Reader, attachment_id: UUID) -> Response:
-    """Return the file of an attachment: of an appeal that you may read, or uploaded by your organisation and not yet
-    attached.
+    """Return the file of an attachment: of an appeal that you may read, or uploaded by your organisation and not
+    yet attached.
     """
     attachment = await uploads.get_readable(session, caller, attachment_id)
     shown = f"attachment; filename=\"photo.jpg\"; filename*=UTF-8''{quote(attachment.name, safe='')}"

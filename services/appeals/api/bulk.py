@@ -30,13 +30,13 @@ async def change_appeals_in_bulk(
 ) -> BulkOperationOut:
     """Assign, transfer, close or decide about selected appeals, or all that match a filter, 5,000 at most.
 
-    The request fixes the list of appeals; a job changes them one by one, as the route for a single appeal would, with
-    the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET
+    The request fixes the list of appeals; a job changes them one by one, as the route for a single appeal would,
+    with the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET
     /appeals/bulk/{id}/rows` the outcome of each appeal: `done`, `refused` with the problem, or `unchanged` if the
     appeal already was in the requested state.
 
-    `triage` needs `appeals:triage`. It decides about the appeal's last unclear message, or about its first message if
-    none is unclear.
+    `triage` needs `appeals:triage`. It decides about the appeal's last unclear message, or about its first message
+    if none is unclear.
     """
 
     async def work() -> BulkOperationOut:
@@ -52,8 +52,8 @@ async def change_appeals_in_bulk(
 async def list_bulk_operations(
     session: ReadTransaction, caller: Worker, paging: PagingDep, response: Response
 ) -> Page[BulkOperationOut]:
-    """Return bulk operations, newest first: your own; with `assignees:manage` those of your organisation; in the centre
-    all.
+    """Return bulk operations, newest first: your own; with `assignees:manage` those of your organisation; in the
+    centre all.
     """
     rows, cursor = paging.page(
         await operations.list_operations(session, caller, paging), lambda row: (row.created_at, row.id), response
@@ -100,12 +100,12 @@ async def list_bulk_operation_rows(
 async def undo_bulk_operation(
     session: WriteTransaction, caller: Worker, operation_id: UUID, once: Once, response: Response
 ) -> BulkOperationOut:
-    """Restore the former assignee, organisation and status of the appeals that the operation changed and nobody has
-    changed since.
+    """Restore the former assignee, organisation and status of the appeals that the operation changed and nobody
+    has changed since.
 
-    Appeals changed since are `refused` with `precondition-failed`. Complete `assign`, `transfer` and `close` operations
-    can be undone, once; a `triage` operation cannot (409). A second request is a 409 (`duplicate`) naming the first in
-    `operation_id`.
+    Appeals changed since are `refused` with `precondition-failed`. Complete `assign`, `transfer` and `close`
+    operations can be undone, once; a `triage` operation cannot (409). A second request is a 409 (`duplicate`)
+    naming the first in `operation_id`.
     """
 
     async def work() -> BulkOperationOut:

@@ -25,8 +25,8 @@ router = APIRouter(prefix="/appeals/{appeal_id}", tags=["sla"])
 async def get_deadlines(
     session: ReadTransaction, caller: Reader, appeal_id: UUID, response: Response
 ) -> deadlines.DeadlinesOut:
-    """Return each clock of the appeal: its policy and calendar, which time counted, which did not and why, and how much
-    is left. The figures add up. The ETag is the appeal's.
+    """Return each clock of the appeal: its policy and calendar, which time counted, which did not and why, and how
+    much is left. The figures add up. The ETag is the appeal's.
     """
     appeal = await session.scalar(
         select(Appeal)
@@ -65,9 +65,9 @@ async def pause_clocks(
     version: RequiredVersion,
     response: Response,
 ) -> deadlines.DeadlinesOut:
-    """Pause the clocks of the response and the final answer, with a reason that everybody who reads the appeal sees. A
-    promised date stays. No time counts until somebody resumes the clocks, and a clock paused before its deadline has no
-    deadline until then. 409 if no clock runs.
+    """Pause the clocks of the response and the final answer, with a reason that everybody who reads the appeal
+    sees. A promised date stays. No time counts until somebody resumes the clocks, and a clock paused before its
+    deadline has no deadline until then. 409 if no clock runs.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, version)

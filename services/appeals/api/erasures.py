@@ -17,5 +17,7 @@ IngestService = Annotated[ServiceCaller, require_service("ingest")]
 async def erase_author(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseAuthor
 ) -> AuthorErasedSoFar:
-    """Erase the next batch of an author's appeals. Ingest repeats the request until nothing is left. Idempotent."""
+    """Erase the next batch of an author's appeals. Ingest repeats the request until nothing is left.
+    Idempotent.
+    """
     return await erase_appeals(session, body)

@@ -50,8 +50,8 @@ async def create_export(
 ) -> ExportOut:
     """Start a job that writes the list to a file. The request fixes the appeals and their order.
 
-    `GET /exports/{id}` shows the progress. 409 if the list has more appeals than the format allows. A caller may have
-    two unfinished exports at a time, and ten in all: further requests get 429.
+    `GET /exports/{id}` shows the progress. 409 if the list has more appeals than the format allows. A caller may
+    have two unfinished exports at a time, and ten in all: further requests get 429.
     """
 
     async def work() -> ExportOut:
@@ -98,12 +98,12 @@ async def delete_export(session: WriteTransaction, caller: Reader, export_id: UU
     summary="Download the file of an export",
 )
 async def download_export(request: Request, caller: Reader, export_id: UUID) -> StreamingResponse:
-    """Return the file, with personal data masked in the texts, until the export expires. Only the person who requested
-    the export may download it.
+    """Return the file, with personal data masked in the texts, until the export expires. Only the person who
+    requested the export may download it.
 
-    Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports with
-    an appeal of theirs are deleted: the response is a 404, and a running download breaks off. Each download is logged
-    and recorded. 409 if the export is not ready.
+    Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports
+    with an appeal of theirs are deleted: the response is a 404, and a running download breaks off. Each download
+    is logged and recorded. 409 if the export is not ready.
     """
     service = get_service(request)
     async with service.database.read() as session:

@@ -79,8 +79,8 @@ async def export_appeals_csv(
 ) -> StreamingResponse:
     """Return all appeals of the list, unpaginated, as CSV (UTF-8); personal data is masked in the texts.
 
-    Rows are sent as they are read; `X-Total-Count` is their number. More than 100,000 rows are a 409. The export is
-    logged.
+    Rows are sent as they are read; `X-Total-Count` is their number. More than 100,000 rows are a 409. The export
+    is logged.
     """
     rows, headers = await _listed(request, caller, filters, sort, "csv")
     return StreamingResponse(files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=headers)
@@ -96,8 +96,8 @@ async def export_appeals_csv(
 async def export_appeals_xlsx(
     *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
 ) -> StreamingResponse:
-    """Return all appeals of the list as a workbook (XLSX): dates and numbers are typed cells, and each column has a
-    filter.
+    """Return all appeals of the list as a workbook (XLSX): dates and numbers are typed cells, and each column has
+    a filter.
 
     More than 20,000 appeals are a 409: export them as CSV. Personal data is masked in the texts, and the export is
     logged.

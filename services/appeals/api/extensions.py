@@ -58,10 +58,10 @@ async def request_extension(
 ) -> extensions.ExtensionRequestOut:
     """Ask the centre for more time, before the deadline. The deadline stays until a moderator approves.
 
-    `If-Match` is the appeal's version; the ETag of the response is the request's version. The SLA policy of the clock
-    says how often and by how much: by default only the final answer, twice, by 40 hours each time; more hours are a
-    422. 409 if the clock does not run, its deadline has passed, the policy allows no more extensions, or another
-    request is open.
+    `If-Match` is the appeal's version; the ETag of the response is the request's version. The SLA policy of the
+    clock says how often and by how much: by default only the final answer, twice, by 40 hours each time; more
+    hours are a 422. 409 if the clock does not run, its deadline has passed, the policy allows no more extensions,
+    or another request is open.
 
     A request ends by itself when the appeal is answered, closed, merged, transferred or returned, and when the
     deadline passes before a decision.
@@ -96,8 +96,8 @@ async def approve_extension(
     once: Once,
     response: Response,
 ) -> extensions.ExtensionRequestOut:
-    """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made the request.
-    409 if the request is not open any more, or the deadline has passed.
+    """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made the
+    request. 409 if the request is not open any more, or the deadline has passed.
     """
 
     async def work() -> extensions.ExtensionRequestOut:

@@ -49,9 +49,9 @@ async def list_similar_appeals(
         bool, Query(description="Search all appeals that you may see, not only those of the appeal's organisation")
     ] = False,
 ) -> SimilarAppealList:
-    """Return appeals similar by text, location, topic, author and time, most similar first, each with the reasons. At
-    most 500 appeals are compared. The same text posted in another network within hours is probably from the same
-    person.
+    """Return appeals similar by text, location, topic, author and time, most similar first, each with the reasons.
+    At most 500 appeals are compared. The same text posted in another network within hours is probably from the
+    same person.
     """
     similar, compared_count = await similar_appeals.like(
         session, caller, appeal_id, days=days, all_organisations=all_organisations
@@ -98,8 +98,8 @@ async def list_incidents(
 async def open_incident(
     session: WriteTransaction, caller: Worker, body: IncidentIn, once: Once, response: Response
 ) -> IncidentOut:
-    """Join appeals into an incident. Each appeal keeps its author, thread, organisation and deadline; 409 if an appeal
-    is in another incident.
+    """Join appeals into an incident. Each appeal keeps its author, thread, organisation and deadline; 409 if an
+    appeal is in another incident.
 
     Moderators may join appeals of any organisation, staff those of their own.
     """
@@ -228,7 +228,9 @@ async def remove_incident_member(
 async def list_incident_replies(
     session: ReadTransaction, caller: Reader, incident_id: UUID, paging: PagingDep, response: Response
 ) -> Page[IncidentReplyOut]:
-    """Return the incident's replies, newest first, each with the number of appeals in your scope by reply status."""
+    """Return the incident's replies, newest first, each with the number of appeals in your scope by reply
+    status.
+    """
     rows, cursor = paging.page(
         await bulk_reply.list_bulk_replies(session, caller, incident_id, paging),
         lambda row: (row.created_at, row.id),
@@ -251,12 +253,13 @@ async def reply_to_incident(
     body: IncidentReplyIn,
     once: Once,
 ) -> IncidentReplyOut:
-    """Reply to each appeal of the incident that awaits a reply, once, in its own thread and on behalf of its own page.
+    """Reply to each appeal of the incident that awaits a reply, once, in its own thread and on behalf of its own
+    page.
 
-    A moderator replies to all appeals, staff to those of their organisation. Appeals that a person has answered or is
-    answering are skipped; if an interim reply is still under way, the final reply is published after it. The same final
-    text within 24 hours is a 409 (`duplicate`) naming the first, unless the request has an `Idempotency-Key` of its
-    own. Progress: `GET /incidents/{id}/replies`.
+    A moderator replies to all appeals, staff to those of their organisation. Appeals that a person has answered or
+    is answering are skipped; if an interim reply is still under way, the final reply is published after it. The
+    same final text within 24 hours is a 409 (`duplicate`) naming the first, unless the request has an
+    `Idempotency-Key` of its own. Progress: `GET /incidents/{id}/replies`.
     """
 
     async def work() -> IncidentReplyOut:

@@ -49,8 +49,8 @@ async def add_appeal_note(
     once: Once,
     response: Response,
 ) -> NoteOut:
-    """Add an internal note. It is never published or sent in a webhook; the event `appeal.note_added` in the feed has
-    no text. Everybody in `mentions` must be able to read the note; they become watchers of the appeal.
+    """Add an internal note. It is never published or sent in a webhook; the event `appeal.note_added` in the feed
+    has no text. Everybody in `mentions` must be able to read the note; they become watchers of the appeal.
     """
 
     async def work() -> NoteOut:

@@ -32,8 +32,8 @@ async def get_presence(session: ReadTransaction, caller: Reader, appeal_id: UUID
 
 @router.put("", summary="Say that you have the page of an appeal open")
 async def renew_presence(session: WriteTransaction, caller: Reader, appeal_id: UUID) -> PresenceOut:
-    """Record you as present for `expires_in` seconds, and return who else is. Repeat within this time while the page is
-    open.
+    """Record you as present for `expires_in` seconds, and return who else is. Repeat within this time while the
+    page is open.
     """
     await appeal_queries.require_visible(session, caller, appeal_id)
     await presence.heartbeat(session, caller, appeal_id)

@@ -24,8 +24,8 @@ async def list_promises(
     paging: PagingDep,
     response: Response,
 ) -> Page[PromiseListItem]:
-    """Return promises, newest first. Staff see the promises of their own organisation, also for appeals that have left
-    it since.
+    """Return promises, newest first. Staff see the promises of their own organisation, also for appeals that have
+    left it since.
     """
     rows, cursor = paging.page(
         await promise_queries.find(session, caller, filters, paging),

@@ -36,22 +36,22 @@ async def reply_to_appeal(
     seen: OptionalVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """Submit a reply. It is published on behalf of the page, in the thread of the message, exactly once. The reply is
-    `queued` first; its `status` follows the publication, and `failure` shows an error. An interim reply gives the date
-    of the final one, which is monitored. 409 if the appeal is closed or in triage.
+    """Submit a reply. It is published on behalf of the page, in the thread of the message, exactly once. The reply
+    is `queued` first; its `status` follows the publication, and `failure` shows an error. An interim reply gives
+    the date of the final one, which is monitored. 409 if the appeal is closed or in triage.
 
-    `attachments` lists photos of your organisation from `POST /attachments`. 422 naming the field, also for a draft, if
-    the network does not accept the photos in this thread.
+    `attachments` lists photos of your organisation from `POST /attachments`. 422 naming the field, also for a
+    draft, if the network does not accept the photos in this thread.
 
-    A text that the checks block (personal data, a forbidden link, an unfilled field of a template) is a 422 that says
-    where. If a rule requires approval, the reply is `on_approval` first. With `status: "draft"` only a draft is stored:
-    the checks run when it is submitted, and its author gets the edit lease.
+    A text that the checks block (personal data, a forbidden link, an unfilled field of a template) is a 422 that
+    says where. If a rule requires approval, the reply is `on_approval` first. With `status: "draft"` only a draft
+    is stored: the checks run when it is submitted, and its author gets the edit lease.
 
-    An appeal has one reply under way at a time, drafts included: a second is a 409 (`reply-under-way`) whose `reply`
-    names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
-    (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the first in the same
-    way, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in the version that
-    you saw: else a 412 with its current `version` and its `last_change`.
+    An appeal has one reply under way at a time, drafts included: a second is a 409 (`reply-under-way`) whose
+    `reply` names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
+    (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the first in the
+    same way, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in the
+    version that you saw: else a 412 with its current `version` and its `last_change`.
     """
 
     async def work() -> replies.ReplyOut:
@@ -95,8 +95,8 @@ async def record_answer(
     """Record an answer given by phone, in person or in writing, for an appeal that has no thread.
 
     The answer is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other
-    reply. 409 if the appeal has a thread: there only a public reply counts. The same text with the same `answered_at`
-    is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
+    reply. 409 if the appeal has a thread: there only a public reply counts. The same text with the same
+    `answered_at` is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
     """
 
     async def work() -> replies.ReplyOut:
@@ -140,11 +140,11 @@ async def retry_reply(
 ) -> replies.ReplyOut:
     """Retry a reply whose `status` is `failed`, with a corrected `text` if given.
 
-    When the first parts of a long reply are already published, `text` must begin with them: only the rest is changed
-    and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message that it was
-    written for (`in_reply_to`), even if the citizen has written again since. 409 (`reply-under-way`) while another
-    reply is under way. A corrected text is checked like a new one; if a rule requires approval, only an approver other
-    than the author may retry with it.
+    When the first parts of a long reply are already published, `text` must begin with them: only the rest is
+    changed and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message that
+    it was written for (`in_reply_to`), even if the citizen has written again since. 409 (`reply-under-way`) while
+    another reply is under way. A corrected text is checked like a new one; if a rule requires approval, only an
+    approver other than the author may retry with it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     retried = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)

@@ -38,18 +38,18 @@ async def edit_reply(
 ) -> replies.ReplyOut:
     """Replace the text of a published reply in the network, in all its parts. `If-Match` names its version.
 
-    `changes` shows the edit as `queued`, and as `applied` once the network shows the new text; until then `text` is the
-    former text. If the network refuses (the reply is too old, or was deleted there), the edit is `failed` with the
-    reason. `progress` says how many parts of a long reply have the new text; if the network refuses halfway, `text` is
-    what the network then shows, and the same edit may be requested again.
+    `changes` shows the edit as `queued`, and as `applied` once the network shows the new text; until then `text`
+    is the former text. If the network refuses (the reply is too old, or was deleted there), the edit is `failed`
+    with the reason. `progress` says how many parts of a long reply have the new text; if the network refuses
+    halfway, `text` is what the network then shows, and the same edit may be requested again.
 
-    The text is checked like the text of a new reply. `promised_at` moves the open promise of an interim reply (409 if
-    the promise is not open, or another reply is under way), and the text must change with it; `attachments` replaces
-    the photos if the network can edit them. Omitted fields and the kind stay unchanged.
+    The text is checked like the text of a new reply. `promised_at` moves the open promise of an interim reply (409
+    if the promise is not open, or another reply is under way), and the text must change with it; `attachments`
+    replaces the photos if the network can edit them. Omitted fields and the kind stay unchanged.
 
     If a rule requires approval, only an approver other than the author may edit: else 409. Also 409 if the network
-    takes no edits, or while another change is under way, which `change` names. A text that needs more comments than the
-    reply has fails.
+    takes no edits, or while another change is under way, which `change` names. A text that needs more comments
+    than the reply has fails.
     """
 
     async def work() -> replies.ReplyOut:
@@ -89,8 +89,8 @@ async def withdraw_reply(
     """Delete a published reply in the network, with all its parts. Its text stays here, with who, when and why.
 
     The reply is `withdrawn` once the network has deleted it. If it had stopped a clock and no later reply was
-    published, the clock continues as if there had been no answer, and the appeal is reopened. Progress, failure and 409
-    are as for an edit.
+    published, the clock continues as if there had been no answer, and the appeal is reopened. Progress, failure
+    and 409 are as for an edit.
     """
 
     async def work() -> replies.ReplyOut:

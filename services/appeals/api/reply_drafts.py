@@ -25,7 +25,9 @@ _CHANGE_PROBLEMS = (*WRITE_PROBLEMS, NotFound, ReplyBeingWritten, PreconditionFa
     "/reply-lease", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get the edit lease of a reply"
 )
 async def get_reply_lease(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> replies.ReplyLeaseOut:
-    """Return who is writing the reply to the appeal, and until when the lease lasts. 404 if nobody is writing one."""
+    """Return who is writing the reply to the appeal, and until when the lease lasts. 404 if nobody is writing
+    one.
+    """
     await appeal_queries.require_visible(session, caller, appeal_id)
     lease = await edit_lease.current_lease(session, appeal_id)
     if lease is None:
@@ -43,8 +45,8 @@ async def take_reply_lease(
 ) -> replies.ReplyLeaseOut:
     """Take the edit lease: only its holder writes the reply. It is short, and each saved draft renews it.
 
-    409 (`reply-being-written`) while another person has the lease, with their name. With `take_over` a moderator or a
-    manager gets the lease; the timeline records it.
+    409 (`reply-being-written`) while another person has the lease, with their name. With `take_over` a moderator
+    or a manager gets the lease; the timeline records it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     lease = await edit_lease.take_lease(
@@ -71,7 +73,9 @@ async def release_reply_lease(session: WriteTransaction, caller: Replier, appeal
 async def check_reply_text(
     session: ReadTransaction, caller: Replier, appeal_id: UUID, body: replies.ReplyDraftIn
 ) -> replies.ReplyHints:
-    """Return hints for a text while it is written; nothing is stored. Only `blocking` hints prevent publication."""
+    """Return hints for a text while it is written; nothing is stored. Only `blocking` hints prevent
+    publication.
+    """
     appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     message = await reply_queries.find_target_message(session, appeal, body.message_id)
     given = NewReply(body.text, body.kind, body.promised_at, body.message_id, (), body.outcome)
@@ -93,8 +97,8 @@ async def save_reply_draft(
     version: RequiredVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """Save the draft as it is now, and renew the edit lease. `If-Match` names the version that you edited: a 412 names
-    the current version, and nothing is overwritten. Saving the same content again changes nothing.
+    """Save the draft as it is now, and renew the edit lease. `If-Match` names the version that you edited: a 412
+    names the current version, and nothing is overwritten. Saving the same content again changes nothing.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     given = NewReply(
@@ -139,8 +143,8 @@ async def list_reply_versions(
     paging: PagingDep,
     response: Response,
 ) -> Page[replies.ReplyVersionOut]:
-    """Return the saved versions of the reply, newest first, also of a discarded draft. Saves of one person within a
-    minute are one version.
+    """Return the saved versions of the reply, newest first, also of a discarded draft. Saves of one person within
+    a minute are one version.
     """
     await appeal_queries.require_visible(session, caller, appeal_id)
     await reply_queries.require_reply(session, appeal_id, reply_id)

@@ -120,8 +120,8 @@ async def delete_reply_template(
 async def list_templates_for_appeal(
     session: ReadTransaction, caller: Replier, appeal_id: UUID
 ) -> list[schemas.FilledTemplateOut]:
-    """Return at most 50 templates filled with the values of the appeal, best first: templates of its topic, then of the
-    topic's group, then of any topic; among equals the organisation's own before the centre's.
+    """Return at most 50 templates filled with the values of the appeal, best first: templates of its topic, then
+    of the topic's group, then of any topic; among equals the organisation's own before the centre's.
     """
     appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     return [

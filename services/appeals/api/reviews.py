@@ -60,9 +60,9 @@ async def export_training_set(
     caller: RuleManager,
     labelled: Annotated[bool, Query(description="Only messages whose topic a person decided")] = False,
 ) -> Response:
-    """Return the reviewed messages with people's decisions, personal data masked, under the column names of an incident
-    export, which `gospablik topics train` reads. Messages that their authors deleted, or that were edited after the
-    review, are left out.
+    """Return the reviewed messages with people's decisions, personal data masked, under the column names of an
+    incident export, which `gospablik topics train` reads. Messages that their authors deleted, or that were edited
+    after the review, are left out.
     """
     return StreamingResponse(
         training_set.csv_chunks(service.database, labelled=labelled),

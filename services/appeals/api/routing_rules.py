@@ -20,8 +20,8 @@ router = APIRouter(tags=["routing"])
 async def list_routing_rules(
     session: ReadTransaction, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[schemas.RuleOut]:
-    """Return the rules of the active set, newest first. The most specific matching rule applies; without one, the set's
-    default.
+    """Return the rules of the active set, newest first. The most specific matching rule applies; without one, the
+    set's default.
     """
     rows, cursor = paging.page(
         await rule_sets.list_active_rules(session, paging), lambda row: (row.created_at, row.id), response
@@ -38,8 +38,8 @@ async def list_routing_rules(
 async def add_routing_rule(
     session: WriteTransaction, caller: RuleManager, body: schemas.RuleIn, once: Once
 ) -> schemas.RuleOut:
-    """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened from
-    now on and to unassigned appeals; assigned appeals stay.
+    """Create the next rule set from the active one, with this rule, and activate it. It applies to appeals opened
+    from now on and to unassigned appeals; assigned appeals stay.
     """
 
     async def work() -> schemas.RuleOut:

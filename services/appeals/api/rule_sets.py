@@ -55,9 +55,9 @@ async def create_rule_set(
     once: Once,
     response: Response,
 ) -> schemas.RuleSetOut:
-    """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and locations,
-    forwarding loops and a missing default are a 422 that names the rules. The draft routes nothing until it is
-    activated.
+    """Create a draft, validated as a whole: conflicts, closed or unknown organisations, unknown topics and
+    locations, forwarding loops and a missing default are a 422 that names the rules. The draft routes nothing
+    until it is activated.
     """
 
     async def work() -> schemas.RuleSetOut:
@@ -99,10 +99,10 @@ async def activate_rule_set(
     version: RequiredVersion,
     response: Response,
 ) -> schemas.RuleSetOut:
-    """Replace the active set with this one; an older set may be activated again. The set is validated again: if it is
-    no longer valid, the response is a 409 that names the rules. Unassigned appeals are routed again; with `reroute`
-    also appeals that nobody has moved or started. `POST …/dry-run` with `only_untouched` shows which appeals would
-    move.
+    """Replace the active set with this one; an older set may be activated again. The set is validated again: if it
+    is no longer valid, the response is a 409 that names the rules. Unassigned appeals are routed again; with
+    `reroute` also appeals that nobody has moved or started. `POST …/dry-run` with `only_untouched` shows which
+    appeals would move.
     """
     active = await rule_sets.activate(
         session,
@@ -124,8 +124,8 @@ async def activate_rule_set(
 async def dry_run_rule_set(
     session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.DryRunIn
 ) -> schemas.DryRunOut:
-    """Return how the set would route the appeals of a period, with their current topic, location, urgency and page.
-    Nothing changes. The decisions are those of real routing.
+    """Return how the set would route the appeals of a period, with their current topic, location, urgency and
+    page. Nothing changes. The decisions are those of real routing.
     """
     opened_from, opened_to = body.from_, body.to
     if not body.only_untouched:
@@ -157,8 +157,8 @@ async def dry_run_rule_set(
 async def preview_rule_set(
     session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
 ) -> schemas.RulePreviewOut:
-    """Return where a message would go, and every rule that matches it. The text is classified like a citizen's message;
-    given fields take precedence. Nothing is stored.
+    """Return where a message would go, and every rule that matches it. The text is classified like a citizen's
+    message; given fields take precedence. Nothing is stored.
     """
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     return await presenters.preview_out(

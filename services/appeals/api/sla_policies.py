@@ -27,8 +27,8 @@ async def list_sla_policies(
     paging: PagingDep,
     response: Response,
 ) -> Page[sla_policies.SlaPolicyOut]:
-    """Return versions of SLA policies, latest start first. `in_effect_at` returns only the versions in effect at that
-    moment.
+    """Return versions of SLA policies, latest start first. `in_effect_at` returns only the versions in effect at
+    that moment.
     """
     rows, cursor = paging.page(
         await policies.list_policies(session, filters, paging), lambda row: (row.valid_from, row.id), response
@@ -49,9 +49,9 @@ async def add_sla_policy(
     once: Once,
     response: Response,
 ) -> sla_policies.SlaPolicyOut:
-    """Add a policy for the appeals that its conditions describe. Of the matching policies in effect when a message was
-    received, the one with most conditions applies; among equals the one with an urgency, then one with a topic before
-    one with a group, then the latest `valid_from`.
+    """Add a policy for the appeals that its conditions describe. Of the matching policies in effect when a message
+    was received, the one with most conditions applies; among equals the one with an urgency, then one with a topic
+    before one with a group, then the latest `valid_from`.
     """
 
     async def work() -> sla_policies.SlaPolicyOut:
@@ -89,8 +89,8 @@ async def change_sla_policy(
     version: RequiredVersion,
     response: Response,
 ) -> sla_policies.SlaPolicyOut:
-    """Give the policy a new version from now or from `valid_from`; it replaces versions planned for that time. Earlier
-    versions stay, and clocks started under them keep them. 409 if some appeals would have no policy.
+    """Give the policy a new version from now or from `valid_from`; it replaces versions planned for that time.
+    Earlier versions stay, and clocks started under them keep them. 409 if some appeals would have no policy.
     """
     changed = await policies.change_policy(
         session, policy_key, version, _row(body), valid_from=body.valid_from, actor=caller.actor
@@ -112,8 +112,8 @@ async def end_sla_policy(
     version: RequiredVersion,
     response: Response,
 ) -> sla_policies.SlaPolicyOut:
-    """End the policy now. Its versions stay, and clocks started under them keep them. 409 if some appeals would have no
-    policy.
+    """End the policy now. Its versions stay, and clocks started under them keep them. 409 if some appeals would
+    have no policy.
     """
     ended = await policies.end_policy(session, policy_key, version)
     set_etag(response, ended.version)

@@ -25,9 +25,9 @@ router = APIRouter(tags=["appeals"])
 async def change_appeal_tags(
     session: WriteTransaction, caller: Worker, appeal_id: UUID, body: TagChange
 ) -> TagsOut:
-    """Add and remove tags, and return the tags that the appeal has now. No `If-Match` is needed: tags that colleagues
-    added stay. Tags are stored in lower case, with е for ё and single spaces. Everyone who may read the appeal sees
-    them: they must not contain personal data.
+    """Add and remove tags, and return the tags that the appeal has now. No `If-Match` is needed: tags that
+    colleagues added stay. Tags are stored in lower case, with е for ё and single spaces. Everyone who may read the
+    appeal sees them: they must not contain personal data.
     """
     return TagsOut(tags=await tags.change_tags(session, caller, appeal_id, add=body.add, remove=body.remove))
 
@@ -41,8 +41,8 @@ async def list_tags(
     response: Response,
     prefix: Annotated[str, Query(max_length=40, description="What was typed so far")] = "",
 ) -> Page[TagOut]:
-    """Return the tags in use that begin with the typed text, in alphabetical order. Staff see tags that were added to
-    appeals of their organisation.
+    """Return the tags in use that begin with the typed text, in alphabetical order. Staff see tags that were added
+    to appeals of their organisation.
     """
     rows, cursor = paging.page(
         await tags.used_tags(session, caller, tag_name(prefix), paging), lambda tag: (tag,), response

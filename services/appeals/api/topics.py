@@ -39,6 +39,8 @@ async def list_topics(
     "/{topic_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a topic group or topic"
 )
 async def get_topic(session: ReadTransaction, caller: RegistryReader, topic_id: UUID) -> TopicDetails:
-    """Return what the topic includes, which similar topics it excludes, its other names, and the taxonomy's version."""
+    """Return what the topic includes, which similar topics it excludes, its other names, and the taxonomy's
+    version.
+    """
     topic, group = await topics.get_topic(session, topic_id)
     return topic_details(topic, group)

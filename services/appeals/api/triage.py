@@ -47,16 +47,16 @@ async def triage_message(
     """Confirm or correct the classification of a message and its appeal: need, topic, location, urgency and
     organisation. `{"needs_answer": true, "confirm": true}` confirms everything.
 
-    `needs_answer: true` opens an appeal, joins the author's appeal about the same matter, or starts the clock of an
-    appeal in triage. A corrected topic or location reroutes an appeal that nobody has started and no person has
-    assigned. `needs_answer: false` closes an appeal that nobody has started, unless another of its messages needs an
-    answer. The decision takes precedence over the rules.
+    `needs_answer: true` opens an appeal, joins the author's appeal about the same matter, or starts the clock of
+    an appeal in triage. A corrected topic or location reroutes an appeal that nobody has started and no person has
+    assigned. `needs_answer: false` closes an appeal that nobody has started, unless another of its messages needs
+    an answer. The decision takes precedence over the rules.
 
-    `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 if there is none): a
-    412 contains the current version and the `decision` made meanwhile. Without `If-Match`, a decision that contradicts
-    another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming that decision; a
-    decision that only adds to it is accepted. `appeal_version` checks the appeal likewise, since a colleague may have
-    moved it: a 412 contains its `version` and its `last_change`.
+    `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 if there is
+    none): a 412 contains the current version and the `decision` made meanwhile. Without `If-Match`, a decision
+    that contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
+    that decision; a decision that only adds to it is accepted. `appeal_version` checks the appeal likewise, since
+    a colleague may have moved it: a 412 contains its `version` and its `last_change`.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await retry_on_deadlock(
@@ -90,11 +90,11 @@ async def triage_appeal(
     seen: OptionalVersion,
     response: Response,
 ) -> appeals.AppealOut:
-    """Classify an appeal that was opened manually from a text. 409 if the appeal has messages of a citizen: decide on a
-    message instead; `message_id` of the problem names the first. As with messages, a corrected topic or location
-    reroutes an appeal that nobody has started and no person has assigned. With `If-Match` the appeal must be in the
-    version that you saw: else 412 with its `version` and `last_change`. Without `If-Match`, values set by another
-    person are not replaced: 409 (`decided-by-another`) names their `decision`.
+    """Classify an appeal that was opened manually from a text. 409 if the appeal has messages of a citizen: decide
+    on a message instead; `message_id` of the problem names the first. As with messages, a corrected topic or
+    location reroutes an appeal that nobody has started and no person has assigned. With `If-Match` the appeal must
+    be in the version that you saw: else 412 with its `version` and `last_change`. Without `If-Match`, values set
+    by another person are not replaced: 409 (`decided-by-another`) names their `decision`.
     """
     corrections = body.corrections()
 
@@ -122,12 +122,12 @@ async def undo_decision(
     """Restore the status, organisation, assignee, topic, location and urgency that the appeal had before your last
     decision, and the former classification and review of the message that you decided on.
 
-    Triage decisions about a message or an appeal, and moves to `assigned`, `closed` and `not_required`, can be undone
-    for 15 minutes, while the appeal has not changed since and no reply is under way. Otherwise, or if another person
-    decided, 409: decide again, or move the appeal. An appeal that was in `triage` after a reply does not return to
-    `triage`. Clocks that the decision started continue, because the citizen is waiting; nothing is overdue in `triage`.
-    Returns the appeal; its timeline has the decision and the undo, and `appeal.moved` has the reason «Решение
-    отменено».
+    Triage decisions about a message or an appeal, and moves to `assigned`, `closed` and `not_required`, can be
+    undone for 15 minutes, while the appeal has not changed since and no reply is under way. Otherwise, or if
+    another person decided, 409: decide again, or move the appeal. An appeal that was in `triage` after a reply
+    does not return to `triage`. Clocks that the decision started continue, because the citizen is waiting; nothing
+    is overdue in `triage`. Returns the appeal; its timeline has the decision and the undo, and `appeal.moved` has
+    the reason «Решение отменено».
     """
 
     async def undo() -> None:
@@ -164,9 +164,9 @@ async def decide_matter(
     once: Once,
     response: Response,
 ) -> appeals.AppealOut:
-    """Decide whether a message is about another matter than its appeal. `split_off` moves it to a new appeal (201),
-    which the rules route and whose clock counts from the message; `keep` leaves it (200). Returns the appeal that the
-    message then belongs to.
+    """Decide whether a message is about another matter than its appeal. `split_off` moves it to a new appeal
+    (201), which the rules route and whose clock counts from the message; `keep` leaves it (200). Returns the
+    appeal that the message then belongs to.
 
     409 for the message that opened the appeal, and for a message that has a reply: they cannot be split off.
     """
@@ -210,10 +210,10 @@ async def merge_appeal(
     once: Once,
     response: Response,
 ) -> appeals.AppealOut:
-    """Merge the appeal into an earlier one of the same author, while both await their first reply. Its messages, and
-    later messages about its matter, go to the earlier appeal (`merged_into`), whose deadline stays, or becomes that of
-    an urgent appeal if the merged appeal is urgent. Returns the merged appeal. 409 (`reply-under-way`) if the merged
-    appeal has a reply or a draft, which is named.
+    """Merge the appeal into an earlier one of the same author, while both await their first reply. Its messages,
+    and later messages about its matter, go to the earlier appeal (`merged_into`), whose deadline stays, or becomes
+    that of an urgent appeal if the merged appeal is urgent. Returns the merged appeal. 409 (`reply-under-way`) if
+    the merged appeal has a reply or a draft, which is named.
     """
 
     async def work() -> appeals.AppealOut:
@@ -242,8 +242,8 @@ async def unmerge_appeal(
     once: Once,
     response: Response,
 ) -> appeals.AppealOut:
-    """Return the messages and the former status to the merged appeal. 409 if a reply was published since the merge, or
-    is under way. The urgency that the other appeal got from it stays. Returns the appeal.
+    """Return the messages and the former status to the merged appeal. 409 if a reply was published since the
+    merge, or is under way. The urgency that the other appeal got from it stays. Returns the appeal.
     """
 
     async def work() -> appeals.AppealOut:

@@ -90,8 +90,8 @@ async def create_absence(
 async def delete_absence(session: WriteSession, caller: Caller, absence_id: UUID) -> None:
     """Delete an absence: one's own, or a colleague's with `assignees:manage`.
 
-    Raises `NotFound` for an unknown id or one out of the caller's scope, `Forbidden` for a colleague's absence without
-    the right.
+    Raises `NotFound` for an unknown id or one out of the caller's scope, `Forbidden` for a colleague's absence
+    without the right.
     """
     absence = await session.scalar(
         select(Absence)

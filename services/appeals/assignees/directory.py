@@ -1,7 +1,7 @@
 """People and API clients as appeals show and use them: names of actors, and who may work on appeals.
 
-Registry owns both tables and grants `full_name` of people to appeals. Names are shown to colleagues, and with an appeal
-that the caller may see. They are never logged.
+Registry owns both tables and grants `full_name` of people to appeals. Names are shown to colleagues, and with an
+appeal that the caller may see. They are never logged.
 """
 
 from collections.abc import Collection, Iterable, Mapping

@@ -1,7 +1,7 @@
 """Presence: who has the page of an appeal open. The page sends heartbeats; without them presence lapses.
 
-Times are the database's, so that clocks of different machines are never compared. Nothing is audited and no event is
-written: an open page changes nothing.
+Times are the database's, so that clocks of different machines are never compared. Nothing is audited and no event
+is written: an open page changes nothing.
 """
 
 from collections.abc import Sequence

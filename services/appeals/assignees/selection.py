@@ -69,8 +69,8 @@ class Availability:
 
 
 def take_turn(turns: Turns, organisation_id: UUID, availability: Availability) -> UUID | None:
-    """Return who has the next turn and record the turn; None if nobody of the rule is available. An absent person's
-    turn goes to their substitute; if the substitute is not available either, the person is skipped.
+    """Return who has the next turn and record the turn; None if nobody of the rule is available. An absent
+    person's turn goes to their substitute; if the substitute is not available either, the person is skipped.
     """
     for person_id in turns.following():
         substitute = availability.absent.get(person_id) if person_id in availability.staff else None
@@ -87,9 +87,9 @@ def owner_of_next_step(appeal: Appeal) -> UUID | None:
 
 
 async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> list[Choice]:
-    """Return the new assignees of the locked appeals that are unassigned, or whose assignee may no longer work on them.
-    An answered appeal goes to a person who worked on it for the same organisation before; otherwise the organisation's
-    rules choose. The rules stay locked, so that concurrent choices take turns in order.
+    """Return the new assignees of the locked appeals that are unassigned, or whose assignee may no longer work on
+    them. An answered appeal goes to a person who worked on it for the same organisation before; otherwise the
+    organisation's rules choose. The rules stay locked, so that concurrent choices take turns in order.
     """
     waiting = await _without_assignee(session, appeals)
     if not waiting:

@@ -42,8 +42,8 @@ class FolderStorage:
             raise StorageUnavailable(f"the folder of attachments cannot be written: {error}") from error
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file; it appears under its name only when it is complete on the disk. Raises `OSError` if writing
-        fails.
+        """Store a file; it appears under its name only when it is complete on the disk. Raises `OSError` if
+        writing fails.
         """
         await asyncio.to_thread(self._write, file_id, content)
 

@@ -33,8 +33,8 @@ class CleanImage:
 async def clean_image(content: bytes) -> CleanImage:
     """Return the re-encoded image of an uploaded file. Its type is determined by the content alone.
 
-    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, and for an image
-    with too many pixels, which is not decoded.
+    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, and for an
+    image with too many pixels, which is not decoded.
     """
     async with _slots:
         code, output = await _run(content)

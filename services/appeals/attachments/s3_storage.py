@@ -97,8 +97,8 @@ class S3Storage:
         }
 
     async def prepare(self) -> None:
-        """Check the bucket: list it, then store, read and delete a file. If the server does not answer, this is only
-        logged. Raises `StorageMisconfigured` if the server refuses a step or returns different content.
+        """Check the bucket: list it, then store, read and delete a file. If the server does not answer, this is
+        only logged. Raises `StorageMisconfigured` if the server refuses a step or returns different content.
         """
         probe, content = new_id(), b"Gospablik may write here"
         try:

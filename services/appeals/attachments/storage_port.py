@@ -25,8 +25,8 @@ class FileStorage(Protocol):
     async def prepare(self) -> None:
         """Check that files can be stored, read, listed and deleted.
 
-        Raises `StorageMisconfigured` naming the wrong setting. If the storage does not answer, this is only logged: an
-        outage must not prevent work that needs no files.
+        Raises `StorageMisconfigured` naming the wrong setting. If the storage does not answer, this is only
+        logged: an outage must not prevent work that needs no files.
         """
 
     async def check(self) -> None:

@@ -51,8 +51,8 @@ async def store_upload(
 ) -> Attachment:
     """Store a photo of the caller, who may then attach it to a reply.
 
-    Raises `Conflict` when the caller has too many photos that are not attached, `Unavailable` if the storage does not
-    answer.
+    Raises `Conflict` when the caller has too many photos that are not attached, `Unavailable` if the storage does
+    not answer.
     """
     attachment = Attachment(
         id=new_id(), organisation_id=caller.organisation_id, uploaded_by=caller.actor, reply_id=None,
@@ -85,7 +85,9 @@ async def _check_unattached(session: AsyncSession, caller: Caller) -> None:
 
 
 async def _delete_refused(storage: FileStorage, file_id: UUID) -> None:
-    """Delete the file of a refused upload; if the storage does not answer, the file is removed later as an orphan."""
+    """Delete the file of a refused upload; if the storage does not answer, the file is removed later as an
+    orphan.
+    """
     try:
         await storage.delete(file_id)
     except StorageUnavailable as error:
@@ -137,8 +139,8 @@ def _found(attachment: Attachment | None) -> Attachment:
 
 
 async def read_file(session: ReadSession, storage: FileStorage, attachment: Attachment) -> bytes:
-    """End the session's transaction and return the stored file. Raises `NotFound` if the file is missing or differs
-    from the uploaded one, `Unavailable` if the storage does not answer.
+    """End the session's transaction and return the stored file. Raises `NotFound` if the file is missing or
+    differs from the uploaded one, `Unavailable` if the storage does not answer.
     """
     # A slow storage must not hold a database connection.
     await session.close()
@@ -153,8 +155,8 @@ async def read_file(session: ReadSession, storage: FileStorage, attachment: Atta
 
 
 async def remove_orphan_files(database: Database, storage: FileStorage) -> int:
-    """Delete files without a row, left by purged or interrupted uploads; return how many were deleted. Files of the
-    last day are kept: their rows may not be committed yet.
+    """Delete files without a row, left by purged or interrupted uploads; return how many were deleted. Files of
+    the last day are kept: their rows may not be committed yet.
     """
     limit = clock.now() - ORPHAN_GRACE
     removed, old = 0, list[UUID]()

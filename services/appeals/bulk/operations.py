@@ -1,5 +1,5 @@
-"""Bulk operations: submitting, undoing and listing them. The appeals of an operation are stored at the request, so it
-is safe if the changes alter the result of its filter.
+"""Bulk operations: submitting, undoing and listing them. The appeals of an operation are stored at the request, so
+it is safe if the changes alter the result of its filter.
 """
 
 from collections.abc import Sequence
@@ -69,10 +69,10 @@ async def submit(session: WriteSession, caller: Caller, selection: Selection, ch
 
 
 async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID) -> BulkOperation:
-    """Store the operation that undoes another one on the appeals that it changed, and enqueue its job. If unexpected
-    errors left an earlier undo incomplete, the new one covers the remaining appeals. Raises `NotFound`; `Duplicate`
-    naming the earlier undo; `Conflict` if the operation is under way, its action cannot be undone, or none of its
-    appeals is in the caller's scope any more.
+    """Store the operation that undoes another one on the appeals that it changed, and enqueue its job. If
+    unexpected errors left an earlier undo incomplete, the new one covers the remaining appeals. Raises `NotFound`;
+    `Duplicate` naming the earlier undo; `Conflict` if the operation is under way, its action cannot be undone, or
+    none of its appeals is in the caller's scope any more.
     """
     undone = await get_visible(session, caller, operation_id, lock=True)
     if undone.action not in UNDOABLE_ACTIONS:
@@ -139,9 +139,9 @@ def change_of(operation: BulkOperation) -> BulkChange:
 
 
 def visible(caller: Caller) -> ColumnElement[bool]:
-    """Return the SQL condition of the operations that the caller may see: the centre's moderators see all, staff their
-    own, and with `assignees:manage` all of their organisation. An operation that included subordinate organisations is
-    shown only to colleagues who see these too.
+    """Return the SQL condition of the operations that the caller may see: the centre's moderators see all, staff
+    their own, and with `assignees:manage` all of their organisation. An operation that included subordinate
+    organisations is shown only to colleagues who see these too.
     """
     if caller.is_region_wide:
         return true()
@@ -209,7 +209,9 @@ async def count_outcomes(session: AsyncSession, operations: Sequence[BulkOperati
 
 @dataclass(frozen=True)
 class Undo:
-    """The last operation that undid another one. `is_unfinished`: unexpected errors left some appeals unchanged."""
+    """The last operation that undid another one. `is_unfinished`: unexpected errors left some appeals
+    unchanged.
+    """
 
     id: UUID
     is_unfinished: bool

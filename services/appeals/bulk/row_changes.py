@@ -21,8 +21,8 @@ from shared.tables.appeals_classification import Classification
 
 
 class FormerRowState(BaseModel):
-    """The state of an appeal before a change, as needed to undo it. `at` is the moment of the change: everything that
-    the change writes has this time or a later one. Rows written by earlier versions have no `at`.
+    """The state of an appeal before a change, as needed to undo it. `at` is the moment of the change: everything
+    that the change writes has this time or a later one. Rows written by earlier versions have no `at`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,8 +42,8 @@ class FormerRowState(BaseModel):
 
 @dataclass(frozen=True)
 class RowChange:
-    """The change of an appeal: `former` is its state before, `version` its version after. Both are None if nothing had
-    to be changed.
+    """The change of an appeal: `former` is its state before, `version` its version after. Both are None if nothing
+    had to be changed.
     """
 
     number: int

@@ -1,5 +1,5 @@
-"""The job of a bulk operation: small batches, each one transaction with the changes and their outcomes. If a worker is
-killed, at most its uncommitted batch is lost, and no appeal is changed twice.
+"""The job of a bulk operation: small batches, each one transaction with the changes and their outcomes. If a
+worker is killed, at most its uncommitted batch is lost, and no appeal is changed twice.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -73,8 +73,8 @@ async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
 
 
 async def _next_appeals(session: WriteSession, operation: BulkOperation) -> Sequence[UUID]:
-    """Return the next appeals, locked in id order. To avoid deadlocks, they are locked before all that their changes
-    lock.
+    """Return the next appeals, locked in id order. To avoid deadlocks, they are locked before all that their
+    changes lock.
     """
     rows = await session.scalars(
         select(BulkOperationRow.appeal_id)

@@ -1,5 +1,5 @@
-"""Undo of one change of a bulk operation: restore the assignee, organisation and status, if nobody changed the appeal
-since.
+"""Undo of one change of a bulk operation: restore the assignee, organisation and status, if nobody changed the
+appeal since.
 """
 
 from uuid import UUID
@@ -33,9 +33,9 @@ _RESTORED_AFTER_TRANSFER = frozenset({"assigned", "in_progress", "interim", "reo
 async def take_back(
     session: WriteSession, caller: Caller, appeal_id: UUID, *, action: str, changed: BulkOperationRow
 ) -> RowChange:
-    """Undo the change that the operation's row `changed` records. Everybody who may make the move may undo it. Raises
-    `NotFound`, `Forbidden`, `PreconditionFailed` if somebody changed the appeal since, `Conflict` if its former state
-    cannot be restored, `Invalid` if the former organisation has closed.
+    """Undo the change that the operation's row `changed` records. Everybody who may make the move may undo it.
+    Raises `NotFound`, `Forbidden`, `PreconditionFailed` if somebody changed the appeal since, `Conflict` if its
+    former state cannot be restored, `Invalid` if the former organisation has closed.
     """
     caller = caller.with_right(Right.APPEALS_WORK)
     appeal = await appeal_queries.lock(session, caller, appeal_id)

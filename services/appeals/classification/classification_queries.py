@@ -1,7 +1,7 @@
 """Queries of classified messages, including those that opened no appeal.
 
-Messages classified as `no` appear in no other list: here moderators find missed appeals and correct the classification
-by a decision about the message.
+Messages classified as `no` appear in no other list: here moderators find missed appeals and correct the
+classification by a decision about the message.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Classification in a separate process: it occupies a CPU, which must not delay requests.
 
-A text that exceeds the CPU limit, or crashes the process every time, is left to a moderator unclassified; the process
-is replaced, and the other texts of the portion are classified. Prefetched results are kept until they are requested. A
-result depends only on the text and its context, so a prefetched result cannot be stale.
+A text that exceeds the CPU limit, or crashes the process every time, is left to a moderator unclassified; the
+process is replaced, and the other texts of the portion are classified. Prefetched results are kept until they are
+requested. A result depends only on the text and its context, so a prefetched result cannot be stale.
 """
 
 import asyncio
@@ -59,9 +59,9 @@ class ClassifiedText:
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """The loaded classifier: the name stored with its results, and the model cards of its parts. Keyword rules have no
-    model card. `custom_card` is the card of the custom model; `unmapped_labels` describes its labels that name no
-    topic.
+    """The loaded classifier: the name stored with its results, and the model cards of its parts. Keyword rules
+    have no model card. `custom_card` is the card of the custom model; `unmapped_labels` describes its labels that
+    name no topic.
     """
 
     name: str
@@ -117,7 +117,8 @@ def _load_info(topics_model: Path | None) -> ClassifierInfo:
 def _with_cpu_limit(
     deadline: float, classify: "ClassifyPortion", items: Sequence[ClassifierInput], topics_model: Path | None
 ) -> list[ClassifiedText]:
-    """Run `classify` in the classifier process, which the operating system kills after `deadline` seconds of CPU time.
+    """Run `classify` in the classifier process, which the operating system kills after `deadline` seconds of CPU
+    time.
 
     The limit is CPU time, so that no text stays unclassified because the machine is busy. The whole process is
     killed, because nothing else reliably stops a regular expression or a loop.
@@ -256,8 +257,8 @@ class ClassifierPool:
     async def _in_turn(self, work: Callable[..., T], *arguments: object) -> T:
         """Run the work in the classifier process; its last argument is the folder of the custom model.
 
-        Raises `BrokenProcessPool` if the process ends meanwhile. Only one call runs at a time, so a crash is caused by
-        that call and not by a waiting one.
+        Raises `BrokenProcessPool` if the process ends meanwhile. Only one call runs at a time, so a crash is
+        caused by that call and not by a waiting one.
         """
         call = partial(work, *arguments, settings().topics_model)
         return await asyncio.get_running_loop().run_in_executor(self._turns, self._do, call)

@@ -17,9 +17,9 @@ _EMPTY = dict.fromkeys(CLASSIFICATION_COLUMNS, "")
 def csv_rows(model: MessageClassifier, items: list[tuple[str, MessageContext]]) -> list[dict[str, str]]:
     """Return one row per message, in their order, with the columns `CLASSIFICATION_COLUMNS`.
 
-    Where the service would leave the decision to a moderator, the row has the more likely value: a Buryat text that is
-    not clearly thanks needs an answer, a problem in another region does not. The group of a Buryat text is left empty;
-    its candidates are in `top3`.
+    Where the service would leave the decision to a moderator, the row has the more likely value: a Buryat text
+    that is not clearly thanks needs an answer, a problem in another region does not. The group of a Buryat text is
+    left empty; its candidates are in `top3`.
     """
     predictions = model.predict(items)
     return [_row(model, text, context, found) for (text, context), found in zip(items, predictions, strict=True)]

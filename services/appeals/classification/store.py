@@ -1,5 +1,5 @@
-"""Storage of classifications: only the last classification of a message is kept, and a person's takes precedence over
-an automatic one.
+"""Storage of classifications: only the last classification of a message is kept, and a person's takes precedence
+over an automatic one.
 """
 
 from collections.abc import Mapping

@@ -17,11 +17,10 @@ LocationSource = TypeAliasType("LocationSource", Literal["text", "page", "person
 
 @dataclass(frozen=True)
 class MessageContext:
-    """The context of a message: the post above, whom it replies to, whose page it is.
-
-    `post_text` is the post above, or without one the page's message that is replied to. `replies_to_page`: it
-    replies to a message of the page, not to the post. `page_municipality` is the name of the municipality of the
-    page's owner.
+    """The context of a message: the post above, the message it replies to, the owner of the page. `post_text` is
+    the post above, or without a post the page's message that is replied to. `replies_to_page`: the message replies
+    to a message of the page, not to the post. `page_municipality` is the name of the municipality of the page's
+    owner.
     """
 
     kind: MessageKind = "comment"
@@ -38,10 +37,10 @@ class MessageContext:
 class ClassificationResult:
     """The classification of a message, its confidence (0–1), and the words that decided it.
 
-    `topic` is the code of a topic or of a group, the finest that is certain enough; `topic_candidates` are the
-    three most likely with their probabilities. `municipality` is a name of the taxonomy of territories;
-    `location_source` says where it comes from. `utility_failure` names what is out of order, `other_region` the
-    location of a problem outside the republic.
+    `topic` is the code of a topic, or of a group if no topic is certain enough; `topic_candidates` are the three
+    most likely topics with their probabilities. `municipality` is a name of the taxonomy of territories;
+    `location_source` says where the municipality comes from. `utility_failure` names the utility that is out of
+    order, `other_region` the location of a problem outside the republic.
     """
 
     needs_answer: NeedsAnswer
@@ -62,13 +61,13 @@ class ClassificationResult:
     other_region: str | None = None
 
 
-# From coarse to fine.
+# Parts of a location from coarse to fine.
 LOCATION_PARTS = ("municipality", "settlement", "street", "house")
 ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
 UNANSWERED_TYPES = frozenset(get_args(MessageType.__value__)) - ANSWERED_TYPES
 
 
-# Prefixes of the names of automatic classifiers; a person is named by an id.
+# Prefixes of `classified_by` for automatic classifiers; for a person it is their id.
 AUTOMATIC_PREFIXES = ("rule:", "model:")
 
 

@@ -1,6 +1,5 @@
-"""Recording of SLA breaches: each late response and each late final answer once.
-
-Promises are ended in their own package.
+"""Recording of SLA breaches: each late response and each late final answer is recorded once. Promises are handled
+in their own package.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +29,9 @@ _RESPONSES: tuple[AwaitedClock, ...] = ("first_response", "next_response")
 
 
 async def record_breaches(session: WriteSession) -> int:
-    """Record the next appeals whose response or final answer became late; return how many breaches."""
+    """Record the breaches of the next appeals whose response or final answer became late; return the number of
+    breaches.
+    """
     return await _record_late_responses(session) + await _record_late_final_answers(session)
 
 
@@ -54,7 +55,7 @@ async def _record_late_final_answers(session: WriteSession) -> int:
     count = 0
     for appeal in late:
         row = unfinished(appeal, "final_answer")
-        # The condition was read before the lock: another worker may have recorded it since.
+        # The condition was checked before the lock: another worker may have recorded the breach since.
         if row is None or row.due_at is None or row.overdue_recorded_at is not None:
             continue
         row.overdue_recorded_at = clock.now()
@@ -83,7 +84,9 @@ async def _context(session: WriteSession, late: Collection[Appeal]) -> SlaContex
 def record_overdue(
     appeal: Appeal, recorder: AppealRecorder, *, kind: AwaitedClock, due_at: datetime, deadline: str | None
 ) -> None:
-    """Record that the response or the promise of a locked appeal is late now: timeline entry and event."""
+    """Record that the response or the promise of a locked appeal is late now, with a timeline entry and an
+    event.
+    """
     appeal.overdue_recorded_at = clock.now()
     _record(appeal, recorder, kind=kind, due_at=due_at, deadline=deadline)
 

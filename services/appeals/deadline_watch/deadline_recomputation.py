@@ -1,7 +1,6 @@
-"""Recomputation of running deadlines after a working calendar changed or an organisation got another one.
-
-Clocks that have stopped keep what they counted; those of an ended appeal are computed when it is reopened. Work is
-done in batches of one transaction and is idempotent.
+"""Recomputation of running deadlines after a working calendar changed or an organisation got another calendar.
+Stopped clocks keep the counted time; clocks of an ended appeal are computed when it is reopened. Work is done in
+batches, each in one transaction, and is idempotent.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,7 +28,7 @@ from shared.tables.registry import Calendar
 
 RECOMPUTE_BATCH = 200
 REGISTRY_EVENT_TYPES = (CalendarChanged.event_type, OrganisationChanged.event_type)
-# A change of the name moves no deadline.
+# Other changes, such as of the name, move no deadline.
 _COUNTING_FIELDS = frozenset({"weekly", "time_zone"})
 
 
@@ -56,8 +55,8 @@ async def handle_registry_events(session: WriteSession, events: Sequence[Event])
 async def recompute_deadlines(
     database: Database, calendars: Collection[UUID], organisations: Collection[UUID]
 ) -> int:
-    """Recompute the running clocks that have counted in these calendars or in those based on them, and give those
-    of the organisations their present calendar; return how many appeals got another deadline.
+    """Recompute the running clocks that used these calendars or calendars based on them, and switch the clocks of
+    these organisations to their current calendar; return how many appeals got another deadline.
     """
     changed, position = 0, UUID(int=0)
     while True:
@@ -72,12 +71,12 @@ async def recompute_deadlines(
 async def recompute_batch(
     session: WriteSession, calendars: Collection[UUID], organisations: Collection[UUID], *, after: UUID
 ) -> tuple[int, UUID | None]:
-    """Recompute the clocks of the next appeals after this one; return how many got another deadline, and the last
-    appeal if there may be more.
+    """Recompute the clocks of the next appeals after the id `after`; return how many appeals got another deadline,
+    and the id of the last one if more may follow.
     """
     dependents = await _with_dependents(session, calendars)
     ids = list(await session.scalars(_affected(dependents, organisations, after=after)))
-    # In id order, like all code that locks appeals, against deadlocks.
+    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
     appeals = await session.scalars(
         select(Appeal)
         .where(Appeal.id.in_(ids), Appeal.status.not_in(FINAL_STATUSES))
@@ -90,7 +89,7 @@ async def recompute_batch(
 
 def _affected(calendars: Collection[UUID], organisations: Collection[UUID], *, after: UUID) -> Select[UUID]:
     """Return the query of the next appeals with a running clock that may be affected. It reads only unfinished
-    clocks, by their partial index.
+    clocks, through their partial index.
     """
     counted = exists().where(SlaClockEvent.clock_id == SlaClock.id, SlaClockEvent.calendar_id.in_(calendars))
     owned = exists().where(Appeal.id == SlaClock.appeal_id, Appeal.organisation_id.in_(organisations))
@@ -108,7 +107,7 @@ def _affected(calendars: Collection[UUID], organisations: Collection[UUID], *, a
 
 
 async def _with_dependents(session: WriteSession, calendars: Collection[UUID]) -> set[UUID]:
-    """Return the calendars and all that are based on them, directly or not: they inherit days."""
+    """Return the calendars and all calendars based on them, directly or not, because these inherit days."""
     found = set(calendars)
     added = set(calendars)
     while added:

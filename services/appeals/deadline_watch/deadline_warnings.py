@@ -1,4 +1,6 @@
-"""Warnings that a share of the time until a deadline is used, in the working hours of the organisation."""
+"""Warnings that a given share of the time until a deadline has been used, sent in the organisation's working
+hours.
+"""
 
 from typing import cast
 
@@ -20,10 +22,9 @@ WARNING_BATCH = 200
 
 
 async def record_warnings(session: WriteSession) -> int:
-    """Warn of the next deadlines that are near; return how many clocks were handled.
-
-    Each share is recorded once per clock; of several at once only the last. Nobody is warned of an appeal that has
-    ended, or that waits in `triage` for a moderator.
+    """Record warnings of the next deadlines that are near; return how many clocks were handled. Each share is
+    recorded once per clock; if several are reached at once, only the last. There is no warning for an appeal that
+    has ended, or that is in `triage`.
     """
     now = clock.now()
     ids = await session.scalars(
@@ -33,7 +34,7 @@ async def record_warnings(session: WriteSession) -> int:
         .order_by(SlaClock.next_warning_at, SlaClock.id)
         .limit(WARNING_BATCH)
     )
-    # In id order, like all code that locks appeals, against deadlocks.
+    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
     appeals = (
         await session.scalars(
             select(Appeal).where(Appeal.id.in_(ids.all())).order_by(Appeal.id).with_for_update(skip_locked=True)
@@ -62,7 +63,7 @@ def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecord
     ahead = shares_to_warn_of(policy, after=row.warned_share)
     row.next_warning_at = compute_deadline(events, ahead).next_warning_at
     if row.due_at <= now:
-        return  # the breach is recorded instead
+        return  # the deadline has passed: a breach is recorded instead
     left = int(read_clock(events, now).left.total_seconds())
     recorder.add_timeline_entry(appeal, "deadline_near", clock=row.kind, share=row.warned_share, left_seconds=left)
     near = AppealDeadlineNear(

@@ -1,10 +1,9 @@
 """Escalation of late and nearly late appeals: executor, manager, centre, deputy head, at the times of the policy.
 
-A step is taken once for each organisation that has the appeal and each deadline, that of the response and that of
-the final answer: a transfer or another deadline starts them again. Nobody is notified twice of one breach: people
-notified before the transfer are left out. People are notified in the working hours of the organisation. A step
-whose role nobody holds is skipped. Instead of an absent assignee the substitute is notified, or the executors who
-are there.
+A step is taken once per organisation that has the appeal and per deadline (of the response, of the final answer):
+a transfer or a new deadline starts the steps again. Nobody is notified twice of one breach: people notified before
+a transfer are left out. People are notified in the working hours of the organisation. A step whose role nobody
+holds is skipped. If the assignee is absent, the substitute is notified, or else the executors who are not absent.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -41,7 +40,7 @@ _APPEALS = cast("Table", Appeal.__table__)
 
 @dataclass(frozen=True)
 class _Holder:
-    """A person with access, by role and organisation; null: the centre."""
+    """A person with access, with role and organisation; None means the centre."""
 
     id: UUID
     role: Role
@@ -57,7 +56,7 @@ async def record_escalations(session: WriteSession) -> int:
         .order_by(Appeal.next_escalation_at, Appeal.id)
         .limit(ESCALATION_BATCH)
     )
-    # In id order, like all code that locks appeals, against deadlocks.
+    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
     appeals = (
         await session.scalars(
             select(Appeal)
@@ -103,7 +102,7 @@ class _Escalating:
         self._sla = sla
         self._holders = holders
         self._absent = absent
-        # Steps that were taken, and who was notified of a passed deadline.
+        # The steps already taken, and the people already notified of each passed deadline.
         self._taken: set[tuple[object, ...]] = set()
         self._know: dict[tuple[object, ...], set[UUID]] = {}
         for one in former:
@@ -115,9 +114,9 @@ class _Escalating:
         self._recorder = AppealRecorder()
 
     def escalate(self, appeal: Appeal) -> None:
-        """Take the steps that are due, and find when the next one is."""
+        """Take the steps that are due, and determine when the next step is due."""
         self._next[appeal.id] = None
-        # In triage nobody has the appeal, and an appeal that has ended waits for nothing.
+        # An appeal in triage has no organisation, and an appeal that has ended has no deadline.
         if appeal.organisation_id is None or appeal.status == "triage" or appeal.status in FINAL_STATUSES:
             return
         following = [
@@ -129,7 +128,7 @@ class _Escalating:
     def _escalate_deadline(
         self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline
     ) -> datetime | None:
-        """Take the steps of a deadline that are due, and return when the next one is."""
+        """Take the steps of a deadline that are due, and return when the next step is due."""
         now = clock.now()
         works_from = next_working_moment(awaited.calendar, now)
         for step, moment in awaited.steps():
@@ -149,7 +148,7 @@ class _Escalating:
         know = self._know.setdefault((appeal.id, awaited.clock, awaited.due_at), set())
         people = sorted(holders - know)
         if holders and not people:
-            return  # all were notified before the transfer
+            return  # everybody was notified before the transfer
         if step != "executor":
             know.update(people)
         self._rows.append(
@@ -182,7 +181,9 @@ class _Escalating:
         return {holder.id for holder in self._holders if holder.organisation_id is None and holder.role is role}
 
     def _executors(self, assignee_id: UUID | None, staff: Sequence[_Holder]) -> set[UUID]:
-        """Return the assignee, if absent the substitute; else the executors who are there, or all of them."""
+        """Return the assignee, or the substitute if absent; else the executors who are not absent, or all if all
+        are.
+        """
         people = {holder.id for holder in staff}
         for person_id in (assignee_id, self._absent.get(assignee_id) if assignee_id is not None else None):
             if person_id in people and person_id is not None and person_id not in self._absent:
@@ -191,10 +192,10 @@ class _Escalating:
         return executors - self._absent.keys() or executors
 
     async def write(self, session: WriteSession) -> None:
-        """Write the steps with their events, and when to look at each appeal again."""
+        """Write the steps with their events, and the moment of each appeal's next step."""
         await insert_rows(session, Escalation, self._rows)
         await self._recorder.write(session)
-        # Not through the ORM: nobody sees the moment, so the appeal keeps its version and the time of its change.
+        # Not through the ORM: the moment is not shown, so the appeal must keep its version and `updated_at`.
         await session.execute(
             update(_APPEALS)
             .where(_APPEALS.c.id == bindparam("appeal_id"))
@@ -211,7 +212,7 @@ async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> Sequence[Es
 
 
 async def _holders(session: AsyncSession, organisations: Collection[UUID | None]) -> list[_Holder]:
-    """Return the people with access who may have to be notified: of these organisations, and of the centre."""
+    """Return the people with access, of these organisations and of the centre, who may have to be notified."""
     of_centre = Person.organisation_id.is_(None) & Person.role.in_([Role.MODERATOR, Role.HEAD])
     of_staff = Person.organisation_id.in_([found for found in organisations if found is not None])
     rows = await session.execute(

@@ -1,1 +1,1 @@
-"""Erasure of a citizen's words in appeals, as ingest commands it: what was done and when stays."""
+"""Erasure of a citizen's texts in appeals, at the command of ingest. Records of what was done and when stay."""

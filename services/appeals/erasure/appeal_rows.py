@@ -1,4 +1,4 @@
-"""Erase the words of a citizen's appeals and everything that was written about them."""
+"""Erasure of the texts of a citizen's appeals, and of everything that was written about them."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -47,7 +47,7 @@ from shared.tables.ingest import Message
 log = get_logger(__name__)
 
 APPEALS_AT_A_TIME = 50
-# All of them: the index begins with the kind.
+# All kinds are listed, because the index begins with the kind.
 _ALERT_KINDS = get_args(AlertKind.__value__)
 _JSON_COLUMNS: tuple[tuple[type[Base], tuple[str, ...]], ...] = (
     (TimelineEntry, ("data",)),
@@ -56,7 +56,7 @@ _JSON_COLUMNS: tuple[tuple[type[Base], tuple[str, ...]], ...] = (
 
 
 async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorErasedSoFar:
-    """Erase the next appeals of the author; return the counts of all erased so far. Idempotent."""
+    """Erase the next appeals of the author; return how many rows of each kind are erased so far. Idempotent."""
     await lock_erasure(session)
     found = await _next_appeals(session, command)
     ids = list(found)
@@ -77,9 +77,9 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
 
 
 async def delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Delete the exports that contain these appeals: their authors ask for new ones."""
+    """Delete the exports that contain these appeals; their authors must request new ones."""
     with_appeals = select(AppealExportPart.export_id).where(AppealExportPart.appeal_ids.overlap(ids))
-    # The exports are locked before their parts, as their jobs do: otherwise they may deadlock.
+    # Lock exports before their parts, as the jobs do, to avoid deadlocks.
     exports = (
         select(AppealExport.id)
         .where(AppealExport.id.in_(with_appeals))
@@ -92,14 +92,16 @@ async def delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
 
 
 async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUID, str | None]:
-    """Return the threads of the next appeals by id, locked: of the author, or with a message of the author."""
+    """Lock the next appeals of the author or with a message of the author; return their threads by the appeals'
+    ids.
+    """
     with_message = (
         select(AppealMessage.appeal_id)
         .join(Message, Message.id == AppealMessage.message_id)
         .where(Message.author_key == command.pseudonym)
     )
     own = select(Appeal.id).where(Appeal.author_key == command.author_key, Appeal.written_at <= command.until)
-    # A union, not OR: each half is read by its index.
+    # A union and not OR, so that each half uses its index.
     rows = await session.execute(
         select(Appeal.id, Appeal.thread_key)
         .where(Appeal.id.in_(own.union(with_message)), Appeal.erased_at.is_(None))
@@ -111,9 +113,8 @@ async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUI
 
 
 async def _split_off_later_messages(session: WriteSession, command: EraseAuthor, ids: Sequence[UUID]) -> None:
-    """Give appeals of their own to messages that the author wrote after the erasure was requested.
-
-    Nobody can reply to an erased appeal. A message with a reply, and one that needs no answer, stays.
+    """Move messages that the author wrote after the erasure was requested to new appeals. Nobody can reply to an
+    erased appeal. Messages that have a reply or need no answer stay.
     """
     rows = await session.execute(
         select(AppealMessage.appeal_id, AppealMessage.message_id)
@@ -166,7 +167,7 @@ async def _erase_appeal_rows(session: WriteSession, command: EraseAuthor, found:
 
 
 async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids: Sequence[UUID]) -> None:
-    """Erase what people and the system wrote about these appeals: it may quote or name the citizen."""
+    """Erase what people and the system wrote about these appeals, because it may quote or name the citizen."""
     clocks = select(SlaClock.id).where(SlaClock.appeal_id.in_(ids))
     await update_rows(session, Assignment, Assignment.appeal_id.in_(ids), reason=None)
     await update_rows(session, SlaClockEvent, SlaClockEvent.clock_id.in_(clocks), reason=None)
@@ -196,7 +197,7 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
 
 
 async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Erase title and street of incidents that had no other appeals: their words are this citizen's."""
+    """Erase title and street of incidents with these appeals and no unerased one: they come from erased texts."""
     of_these = select(IncidentMember.incident_id).where(IncidentMember.appeal_id.in_(ids))
     others = (
         select(IncidentMember.id)
@@ -215,7 +216,7 @@ async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
 
 
 async def _erase_readings(session: WriteSession, message_ids: Select[UUID]) -> None:
-    """Erase what classifiers and people read in the messages: quoted words and addresses."""
+    """Erase quoted words and addresses in the classifications and reviews of the messages."""
     quoting = or_(Classification.why != "", Classification.street.is_not(None), Classification.house.is_not(None))
     await update_rows(
         session,
@@ -242,7 +243,9 @@ async def _erase_json(session: WriteSession, table: type[Base], condition: Any, 
 
 
 async def _counts(session: WriteSession, pseudonym: str) -> dict[str, int]:
-    """Return how many rows of each kind are erased, counted from the rows: the same after a repeated command."""
+    """Return how many rows of each kind are erased. The rows are counted, so a repeated command returns the
+    same.
+    """
     appeals = select(Appeal.id).where(Appeal.author_key == pseudonym)
     messages = select(Message.id).where(Message.author_key == pseudonym)
     queries = {

@@ -1,4 +1,4 @@
-"""Erase the replies to a citizen: they address the person, and quote what was asked."""
+"""Erasure of the replies to a citizen: they address the person and quote the question."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +16,8 @@ from shared.tables.attachments import Attachment
 
 
 async def erase_replies(session: WriteSession, direct: Sequence[UUID], appeal_ids: Sequence[UUID]) -> None:
-    """Erase the replies to these appeals; those to the appeals `direct` lose their address in the network too.
-
-    A draft is discarded, and what ingest does not have yet fails: nobody may write to the person any more.
+    """Erase the replies to these appeals; replies to the appeals `direct` lose their network URL too. Drafts are
+    discarded, and replies not yet accepted by ingest fail: nobody may write to the person any more.
     """
     of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
     rows = await session.execute(
@@ -50,6 +49,6 @@ async def erase_replies(session: WriteSession, direct: Sequence[UUID], appeal_id
     await update_rows(session, ReplyChange, changes & ReplyChange.text.is_not(None), text="")
     unsent = changes & (ReplyChange.status == "queued") & ReplyChange.accepted_at.is_(None)
     await update_rows(session, ReplyChange, unsent, status="failed", ended_at=now, failure=AUTHOR_ERASED)
-    # By the photo's own link: an edit may have removed it from the reply, or not put it there yet.
+    # Found by the attachment's `reply_id`: an edit may have removed the photo from the reply, or not added it yet.
     await update_rows(session, Attachment, Attachment.reply_id.in_(of_appeals), name="фото")
     await delete_rows(session, ReplyLease, ReplyLease.appeal_id.in_(appeal_ids))

@@ -10,7 +10,7 @@ from shared.tables import Base
 
 
 async def update_rows(session: WriteSession, table: type[Base], *conditions: Any, **values: Any) -> None:
-    """Set these values in the rows."""
+    """Set these values in the matching rows, without auditing the values."""
     await session.execute(
         update(table).where(*conditions).values(**values).execution_options(synchronize_session=False)
     )
@@ -18,6 +18,6 @@ async def update_rows(session: WriteSession, table: type[Base], *conditions: Any
 
 
 async def delete_rows(session: WriteSession, table: type[Base], *conditions: Any) -> None:
-    """Delete the rows."""
+    """Delete the matching rows, without auditing their values."""
     await session.execute(delete(table).where(*conditions).execution_options(synchronize_session=False))
     await recorder.record(session, table)

@@ -1,12 +1,12 @@
-"""JSON values of appeals without words: what anybody wrote goes, codes, ids, times and numbers stay."""
+"""Removal of free texts from stored JSON values of appeals; codes, ids, times and numbers stay."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-# Fields that hold a value of a closed list, or what only the system writes. Others lose their texts, so that a new
-# field discloses nothing until it is added here.
+# Fields with a value from a closed list, or with a text that only the system writes. All other fields lose their
+# texts, so that a new field discloses nothing until it is added here.
 KEPT_FIELDS = frozenset(
     {
         "status", "from", "to", "from_status", "to_status", "kind", "reply_kind", "change", "clock", "step",
@@ -18,7 +18,7 @@ KEPT_FIELDS = frozenset(
 
 
 def without_words(value: Any, field: str = "") -> Any:
-    """Return a JSON value without its free texts, which become empty."""
+    """Return a JSON value with its free texts replaced by empty strings."""
     if isinstance(value, Mapping):
         return {name: without_words(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
@@ -34,6 +34,6 @@ def _is_id_or_time(value: str) -> bool:
             read(value)
         except ValueError:
             continue
-        # `UUID` and `fromisoformat` also read numbers without separators, which may be of a person.
+        # `UUID` and `fromisoformat` also accept digits without separators, which may be a person's number.
         return "-" in value
     return False

@@ -36,7 +36,7 @@ FEEDBACK: Mapping[str, str] = {
     "mark": "поставил оценку",
     "silence": "промолчал",
 }
-# Each value has its word; a new one without a word is a mistake that shows at the first start.
+# Every value must have a Russian word: a missing one is reported at the first start.
 for _words, _values in (
     (STATUSES, AppealStatus),
     (URGENCIES, Urgency),
@@ -44,14 +44,14 @@ for _words, _values in (
     (FEEDBACK, FeedbackKind),
 ):
     if missing := set(get_args(_values.__value__)) - _words.keys():
-        raise RuntimeError(f"no Russian word for {sorted(missing)}")
+        raise RuntimeError(f"add a Russian word for {sorted(missing)}")
 
 Cell = str | int | datetime | None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its heading, the width in a spreadsheet in letters, and its cell of a row of the list."""
+    """A column: heading, width in a spreadsheet in characters, and the function that returns a row's cell."""
 
     heading: str
     width: int
@@ -64,7 +64,7 @@ def _address(row: SimpleNamespace) -> str | None:
 
 
 def _local(moment: datetime | None) -> datetime | None:
-    # Spreadsheets know no offsets: the time of the region, as its clocks show it.
+    # Spreadsheets have no UTC offsets: return the local time of the region.
     return None if moment is None else moment.astimezone(clock.REGION_TIME_ZONE).replace(tzinfo=None)
 
 

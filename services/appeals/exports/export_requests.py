@@ -1,4 +1,4 @@
-"""Exports as jobs: requested within a quota, and shown to their authors only."""
+"""Requests of exports that a job makes: within a quota, and shown to their authors only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,10 +25,10 @@ from shared.tables.appeals_exports import AppealExport, AppealExportPart
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 ExportStatus = TypeAliasType("ExportStatus", Literal["queued", "running", "ready", "failed"])
 
-# A workbook is built when it is read, which takes seconds for so many rows.
+# A workbook is built at each download, which takes seconds for so many rows.
 MAX_ROWS = {"csv": 300_000, "xlsx": 50_000}
 UNFINISHED = ("queued", "running")
-# Of one person or client. Each masks texts on a core, and takes tens of megabytes.
+# Limits of one person or client: an export occupies a CPU core while texts are masked, and tens of megabytes.
 MAX_UNFINISHED = 2
 MAX_KEPT = 10
 _RETRY_AFTER = {"Retry-After": "60"}
@@ -37,10 +37,8 @@ _RETRY_AFTER = {"Retry-After": "60"}
 async def request_export(
     session: WriteSession, caller: Caller, file_format: ExportFormat, filters: AppealFilter, sort: AppealSort
 ) -> AppealExport:
-    """Store an export with the appeals that the list has now, and enqueue its job.
-
-    Raises `Conflict` for more appeals than the format takes, `TooManyRequests` beyond the quota of the caller, and
-    `Invalid` as the list does.
+    """Store an export of the appeals now in the list, and enqueue its job. Raises `Conflict` for more appeals than
+    the format allows, `TooManyRequests` beyond the caller's quota, and `Invalid` as the list does.
     """
     await _check_quota(session, caller)
     ids = await listed_ids(session, caller, filters, sort, max_rows=MAX_ROWS[file_format])
@@ -60,7 +58,7 @@ async def request_export(
 
 
 async def _check_quota(session: WriteSession, caller: Caller) -> None:
-    # Two requests at once must not both be the last.
+    # Locked, so that two concurrent requests cannot both take the last free export.
     key = func.hashtextextended(f"exports {caller.actor}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
     rows = await session.execute(
@@ -68,13 +66,16 @@ async def _check_quota(session: WriteSession, caller: Caller) -> None:
     )
     counts = {row[0]: row[1] for row in rows}
     if sum(counts.get(status, 0) for status in UNFINISHED) >= MAX_UNFINISHED:
-        raise TooManyRequests(f"{MAX_UNFINISHED} of your exports are not finished yet", headers=_RETRY_AFTER)
+        raise TooManyRequests(
+            f"{MAX_UNFINISHED} of your exports are not finished yet: wait until one is, or delete one",
+            headers=_RETRY_AFTER,
+        )
     if sum(counts.values()) >= MAX_KEPT:
-        raise TooManyRequests(f"You have {MAX_KEPT} exports: delete one")
+        raise TooManyRequests(f"You have {MAX_KEPT} exports, which is the limit: delete one")
 
 
 def _kept(caller: Caller) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions of the caller's exports that have not expired."""
+    """Return the SQL conditions of the caller's exports that have not expired."""
     return [
         AppealExport.author == caller.actor,
         or_(AppealExport.expires_at.is_(None), AppealExport.expires_at > clock.now()),
@@ -84,16 +85,16 @@ def _kept(caller: Caller) -> Sequence[ColumnElement[bool]]:
 async def get_own(
     session: AsyncSession, caller: Caller, export_id: UUID, *, for_update: bool = False
 ) -> AppealExport:
-    """Return an export of the caller. Raises `NotFound`, also for another person's and for an expired one."""
+    """Return an export of the caller. Raises `NotFound` also for another person's export and an expired one."""
     query = select(AppealExport).where(and_(AppealExport.id == export_id, *_kept(caller)))
     found = await session.scalar(query.with_for_update() if for_update else query)
     if found is None:
-        raise NotFound("You have no such export, or it has expired")
+        raise NotFound("No such export of yours, or it has expired")
     return found
 
 
 async def list_own(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[AppealExport]:
-    """Return the caller's exports, newest first, one more than the page takes."""
+    """Return the caller's exports, newest first: one page plus one row."""
     columns = (AppealExport.created_at, AppealExport.id)
     query = (
         select(AppealExport)
@@ -106,8 +107,8 @@ async def list_own(session: AsyncSession, caller: Caller, paging: Paging) -> Seq
 
 
 async def delete_own(session: WriteSession, caller: Caller, export_id: UUID) -> None:
-    """Delete an export of the caller with its rows, also one that is not finished. Raises as `get_own`."""
-    # The export is locked before its parts, as its job does: otherwise they may deadlock.
+    """Delete an export of the caller with its rows, finished or not. Raises as `get_own`."""
+    # Lock the export before its parts, as its job does, to avoid a deadlock.
     export = await get_own(session, caller, export_id, for_update=True)
     await session.execute(delete(AppealExportPart).where(AppealExportPart.export_id == export.id))
     await session.delete(export)

@@ -1,6 +1,5 @@
-"""The job of an export: one part after the other, each in a transaction of its own.
-
-A worker that is killed loses at most the part that it was reading; the next one goes on with it.
+"""The job of an export: it reads one part after the other, each in its own transaction. If a worker is killed, at
+most its current part is lost, and the next worker continues with that part.
 """
 
 import asyncio
@@ -24,20 +23,20 @@ from shared.database.purge import RetentionSettings
 from shared.database.sessions import Database, WriteSession
 from shared.tables.appeals_exports import AppealExport, AppealExportPart
 
-# Masking takes a core: more exports at once would only slow requests down.
+# Masking occupies a CPU core: more concurrent exports would slow requests down.
 _AT_ONCE = asyncio.Semaphore(1)
 _NO_ACCESS = "У вас больше нет доступа к обращениям."
 _DEAD_LETTERED = "Файл не получился из-за ошибки в программе, о ней знает оператор. Запросите его ещё раз."
 
 
 async def run_export(database: Database, export_id: UUID) -> None:
-    """Read the parts of an export that are not read yet. Idempotent, also for several workers at once."""
+    """Read the parts of an export that are not read yet. Idempotent, also with concurrent workers."""
     while await run_part(database, export_id):
         pass
 
 
 async def run_part(database: Database, export_id: UUID) -> bool:
-    """Read the next part of an export; return whether there may be more."""
+    """Read the next part of an export; return whether more may be left."""
     async with database.read() as session:
         export = await session.get(AppealExport, export_id)
         if export is None or export.status not in UNFINISHED:
@@ -78,7 +77,7 @@ async def _next_part(session: AsyncSession, export_id: UUID) -> AppealExportPart
 
 
 async def _present_caller(session: AsyncSession, export: AppealExport) -> Caller | None:
-    """Return the author with their present access, within the scopes of the request; None if they may not read
+    """Return the author with their current access, limited to the scopes of the request; None if they may not read
     appeals any more.
     """
     author = actor_id(export.author)
@@ -98,7 +97,7 @@ def _end(export: AppealExport, status: str, failure: str | None = None) -> None:
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Fail the export when its job failed for good, so that nobody waits for it."""
+    """Mark the export as failed after its job was dead-lettered, so that its author does not wait."""
     export = await session.get(AppealExport, UUID(payload["export_id"]), with_for_update=True)
     if export is not None and export.status in UNFINISHED:
         _end(export, "failed", _DEAD_LETTERED)

@@ -1,6 +1,6 @@
-"""Files of exported rows: CSV, sent while it is read, and a workbook for spreadsheet programs."""
+"""Files of exported rows: CSV, which is streamed, and a workbook for spreadsheet programs."""
 
-# ruff: noqa: PLC0415 - openpyxl loads Pillow: 7 MB in each process, most of which never write a workbook
+# ruff: noqa: PLC0415 - openpyxl loads Pillow: 7 MB in each process, and most processes never write a workbook
 
 import asyncio
 import re
@@ -13,13 +13,13 @@ from services.appeals.exports.columns import COLUMNS, HEADINGS, Cell, cells
 from shared.tabular.writer import csv_bytes
 
 Pages = AsyncIterator[Sequence[Any]]
-# Returns the cells of a row of the pages.
+# Function that returns the cells of a row.
 CellsOf = Callable[[Any], Sequence[Cell]]
 CSV_MEDIA_TYPE = "text/csv"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# Each masks texts on a core: more at once would only slow other requests down.
+# Each file masks texts on a CPU core: more at once would slow other requests down.
 _AT_ONCE = asyncio.Semaphore(2)
-# Excel refuses a file with a longer cell: 32,767 units of UTF-16.
+# Excel refuses a file with a longer cell: the limit is 32,767 UTF-16 code units.
 MAX_CELL_BYTES = 2 * 32_767
 # Characters that XML 1.0 forbids.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -29,10 +29,10 @@ _CHUNK = 64 * 1024
 
 
 async def csv_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[bytes]:
-    """Yield a CSV file in UTF-8, page by page; moments in the region's time."""
+    """Yield a CSV file in UTF-8, page by page, with times in the region's time zone."""
     yield csv_bytes([HEADINGS], with_mark=True)
     async for rows in pages:
-        # Not while the client takes its time.
+        # The semaphore is not held while a slow client reads.
         async with _AT_ONCE:
             chunk = await asyncio.to_thread(_csv_rows, rows, cells_of)
         yield chunk
@@ -47,7 +47,9 @@ def _as_text(cell: Cell) -> Cell:
 
 
 async def xlsx_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[bytes]:
-    """Yield a workbook with one sheet, once it is complete: typed cells, a frozen heading with a filter."""
+    """Yield a workbook in chunks once it is complete: one sheet with typed cells, and a frozen heading with a
+    filter.
+    """
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         async with _AT_ONCE:
             await _write_workbook(pages, file, cells_of)
@@ -73,7 +75,8 @@ async def _write_workbook(pages: Pages, file: Any, cells_of: CellsOf = cells) ->
             count += len(rows)
         sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{count + 1}"
     except BaseException:
-        # The client may have left. The rows are in a file that otherwise only `save` removes.
+        # Raised for example when the client disconnects. The rows are in a temporary file that otherwise only
+        # `save` removes.
         sheet.close()
         sheet._writer.cleanup()
         raise
@@ -95,7 +98,7 @@ def _cell(sheet: Any, value: Cell, *, bold: bool = False) -> Any:
         value = _FORBIDDEN.sub(" ", value).encode("utf-16-le")[:MAX_CELL_BYTES].decode("utf-16-le", "ignore")
     cell = WriteOnlyCell(sheet, value)
     if isinstance(value, str):
-        # A text that begins with = stays a text.
+        # A text that begins with = must not become a formula.
         cell.data_type = "s"
     if isinstance(value, datetime):
         cell.number_format = _MOMENT

@@ -1,4 +1,6 @@
-"""Reads a whole list of appeals: its order at once, then row by row, each page in a transaction of its own."""
+"""Reading of a whole list of appeals: all ids in order at once, then the rows by pages, each page in its own
+transaction.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
@@ -20,9 +22,8 @@ PAGE_ROWS = 200
 async def listed_ids(
     session: AsyncSession, caller: Caller, filters: AppealFilter, sort: AppealSort, *, max_rows: int
 ) -> list[UUID]:
-    """Return the ids of all appeals of the list, in its order.
-
-    Raises `Conflict` for more than `max_rows`, and `Invalid` as the list does.
+    """Return the ids of all appeals of the list, in its order. Raises `Conflict` for more than `max_rows` appeals,
+    and `Invalid` as the list does.
     """
     ids = await appeal_list.find_ids(session, caller, filters, sort, max_rows + 1)
     if len(ids) > max_rows:
@@ -35,7 +36,8 @@ async def pages(
 ) -> AsyncIterator[Sequence[SimpleNamespace]]:
     """Yield the rows of these appeals in this order, as they are now, at most 200 at a time.
 
-    Raises `Unauthenticated` when the caller has lost the access that the token names: a slow reader would go on.
+    Raises `Unauthenticated` when the caller has lost the access that the token grants. Checked for each page: a
+    slow client may read for long.
     """
     for start in range(0, len(ids), PAGE_ROWS):
         async with database.read() as session:

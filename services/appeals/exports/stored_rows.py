@@ -1,4 +1,4 @@
-"""Rows of an export as its parts keep them, and as its author may see them when the file is read."""
+"""Rows of an export as stored in its parts, and as its author may see them at the download."""
 
 import json
 import zlib
@@ -21,7 +21,7 @@ from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_exports import AppealExport, AppealExportPart
 
-# What cells of an erased appeal contain instead, by number.
+# Replacement values for the cells of an erased appeal, by number of the column.
 _ERASED: Mapping[int, Cell] = {
     HEADINGS.index(heading): ERASED_TEXT if heading == "Текст" else None
     for heading in ("Место", "Метки", "Текст", "Ссылка")
@@ -30,20 +30,20 @@ _ERASED: Mapping[int, Cell] = {
 
 @dataclass(frozen=True)
 class StoredRow:
-    """The cells of an appeal."""
+    """An exported appeal: its id and its cells."""
 
     appeal_id: UUID
     cells: Sequence[Cell]
 
 
 def encode(rows: Sequence[SimpleNamespace]) -> bytes:
-    """Return the cells of rows of the list, masked, as a part keeps them."""
+    """Return the masked cells of rows of the list in the form stored in a part."""
     found = [[str(row.id), [_to_json(cell) for cell in cells(row)]] for row in rows]
     return zlib.compress(json.dumps(found, ensure_ascii=False).encode())
 
 
 def decode(stored: bytes) -> list[StoredRow]:
-    """Return the rows of a part."""
+    """Return the rows that are stored in a part."""
     found = json.loads(zlib.decompress(stored))
     return [StoredRow(UUID(appeal_id), [_from_json(cell) for cell in row]) for appeal_id, row in found]
 
@@ -62,7 +62,7 @@ def cells_of(row: StoredRow) -> Sequence[Cell]:
 
 
 async def visible_ids(session: AsyncSession, caller: Caller, export: AppealExport) -> list[UUID]:
-    """Return the appeals of the export that the caller may read now."""
+    """Return the ids of the export's appeals that the caller may read now."""
     named = select(func.unnest(AppealExportPart.appeal_ids)).where(AppealExportPart.export_id == export.id)
     rows = await session.scalars(
         select(Appeal.id).where(Appeal.id.in_(named), caller.scope(Appeal.organisation_id))
@@ -79,11 +79,10 @@ async def count_parts(session: AsyncSession, export: AppealExport) -> int:
 async def pages(
     database: Database, caller: Caller, export_id: UUID, parts: int
 ) -> AsyncIterator[Sequence[StoredRow]]:
-    """Yield the rows of an export of so many parts, part by part, without those that the caller may not read now.
-
-    What the erasure of a citizen's data empties in an appeal is left out. Raises `Unauthenticated` when the caller
-    has lost the access that the token names, and `NotFound` when the export was deleted, also between two parts:
-    the connection breaks, so that nobody takes the file for a whole one.
+    """Yield the rows of an export with `parts` parts, part by part, without appeals that the caller may not read
+    now. Cells of erased appeals are emptied. Raises `Unauthenticated` when the caller has lost the access that the
+    token grants, and `NotFound` when the export was deleted, also between two parts: then the connection breaks,
+    so that the file is not mistaken for a complete one.
     """
     for number in range(parts):
         async with database.read() as session:
@@ -91,7 +90,7 @@ async def pages(
                 raise token_recheck.access_changed()
             part = await session.get(AppealExportPart, (export_id, number))
             if part is None:
-                raise NotFound("The export was deleted while it was read")
+                raise NotFound("The export was deleted during the download: request a new one")
             rows = await session.execute(
                 select(Appeal.id, Appeal.erased_at).where(
                     Appeal.id.in_(part.appeal_ids), caller.scope(Appeal.organisation_id)
@@ -104,8 +103,8 @@ async def pages(
 
 
 def _as_now(row: StoredRow, *, erased: bool) -> StoredRow:
-    # An erasure deletes the exports that it finds. One that was requested at the same moment is not among them,
-    # and its job may have read the words before they were erased.
+    # An erasure deletes the exports that it finds. It does not see an export requested at the same moment, whose
+    # job may have read the texts before they were erased.
     if not erased:
         return row
     return StoredRow(row.appeal_id, [_ERASED.get(number, cell) for number, cell in enumerate(row.cells)])

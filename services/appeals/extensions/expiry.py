@@ -1,4 +1,4 @@
-"""Ending of extension requests whose deadline passed before the centre decided."""
+"""Expiry of extension requests whose deadline passed before the centre decided."""
 
 from sqlalchemy import select
 
@@ -12,14 +12,14 @@ EXPIRY_BATCH = 200
 
 
 async def end_late_requests(session: WriteSession) -> int:
-    """End the next requests about deadlines that have passed; return how many appeals were handled."""
+    """End the next extension requests whose deadline has passed; return how many appeals were handled."""
     ids = await session.scalars(
         select(SlaClock.appeal_id)
         .where(SlaClock.extension_request_id.is_not(None), SlaClock.due_at <= clock.now())
         .order_by(SlaClock.due_at, SlaClock.id)
         .limit(EXPIRY_BATCH)
     )
-    # In id order, like all code that locks appeals, against deadlocks.
+    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
     appeals = (
         await session.scalars(
             select(Appeal).where(Appeal.id.in_(ids.all())).order_by(Appeal.id).with_for_update(skip_locked=True)

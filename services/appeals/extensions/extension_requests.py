@@ -1,7 +1,7 @@
 """Requests to extend the deadline of an appeal: made by the organisation that has it, decided by the centre.
 
-All functions take a locked appeal. A deadline that has passed is not extended: the breach was recorded and
-reported.
+All functions take a locked appeal. A deadline that has passed cannot be extended: the breach was already recorded
+and reported.
 """
 
 from collections.abc import Sequence
@@ -39,28 +39,28 @@ from shared.tables.appeals_sla import SlaClock
 from shared.tables.registry import Organisation
 
 _SECONDS_OF_HOUR = 3600
-# A request with the number of its appeal and the name of its organisation.
+# A request, the number of its appeal, and the name of its organisation.
 ExtensionRequestRow = Row[ExtensionRequest, int, str]
 
 
 async def request_extension(
     session: WriteSession, caller: Caller, appeal: Appeal, *, kind: ExtendableClock, hours: float, ground: str
 ) -> ExtensionRequest:
-    """Request that a clock be extended by hours of its unit, on this ground.
-
-    Raises `Conflict` where no such clock runs, its deadline has passed, its policy allows no further extension, or
-    a request is open, and `Invalid` naming `hours` where the policy allows fewer.
+    """Request to extend a clock by `hours` of its unit, for this reason. Raises `Conflict` if no such clock runs,
+    its deadline has passed, its policy allows no further extension, or a request is open; `Invalid` naming `hours`
+    if the policy allows fewer hours.
     """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     row = unfinished(appeal, kind)
     if row is None or row.state not in STARTED_STATES or appeal.status in FINAL_STATUSES:
-        raise Conflict("No such clock of the appeal runs")
-    # In triage no organisation has to answer, so none needs more time.
+        raise Conflict("This clock of the appeal does not run: only a running clock can be extended")
+    # In triage no organisation has to answer, so no organisation needs more time.
     if appeal.organisation_id is None:
-        raise Conflict("No organisation has the appeal")
+        raise Conflict("The appeal is assigned to no organisation, so its deadline cannot be extended")
     if row.extension_request_id is not None:
         raise Conflict(
-            "The centre has not decided about an earlier request yet", request_id=str(row.extension_request_id)
+            "The centre has not decided about the earlier request yet: withdraw it first, or wait",
+            request_id=str(row.extension_request_id),
         )
     _require_not_late(row)
     longest = _require_allowed(row, sla).longest / timedelta(hours=1)
@@ -89,10 +89,9 @@ async def approve(
     version: int | None,
     remarks: str | None,
 ) -> ExtensionRequest:
-    """Extend the clock as requested; its deadline is computed again.
-
-    Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the person who asked, and `Conflict` unless it is
-    open, or when the deadline has passed or the policy that applies now does not allow it.
+    """Extend the clock as requested; its deadline is recomputed. Raises `NotFound`, `PreconditionFailed`,
+    `Forbidden` for the person who made the request, and `Conflict` if the request is not open, the deadline has
+    passed, or the policy that applies now does not allow the extension.
     """
     request = await _get_open(session, appeal, request_id, version)
     _require_other(request, caller)
@@ -100,7 +99,7 @@ async def approve(
     row = _clock_of(appeal, request)
     _require_not_late(row)
     longest = _require_allowed(row, sla).longest.total_seconds()
-    # Urgency or topic may have given the clock another policy since.
+    # A change of urgency or topic may have given the clock another policy since.
     if row.unit != request.unit or request.extension_seconds > longest:
         raise Conflict("The SLA policy that applies now does not allow this extension: refuse the request")
     extend_clock(appeal, row, request.extension_seconds, sla, caller.actor)
@@ -135,15 +134,14 @@ async def refuse(
 async def withdraw(
     session: WriteSession, caller: Caller, appeal: Appeal, request_id: UUID, *, version: int | None
 ) -> ExtensionRequest:
-    """Take the request back; the deadline stays, and another request may be made.
-
-    Raises `NotFound`, `PreconditionFailed`, `Conflict` unless it is open, and `Forbidden` for all but the person
-    who made it and the managers of their organisation.
+    """Withdraw the request; the deadline stays, and another request may be made. Raises `NotFound`,
+    `PreconditionFailed`, `Conflict` if the request is not open, and `Forbidden` for all but the person who made it
+    and the managers of their organisation.
     """
     request = await _get_open(session, appeal, request_id, version)
     is_manager = caller.role is Role.MANAGER and caller.organisation_id == request.organisation_id
     if request.requested_by != caller.actor and not is_manager:
-        raise Forbidden("Only the person who made the request, or a manager of the organisation, may take it back")
+        raise Forbidden("Only the person who made the request, or a manager of the organisation, may withdraw it")
     _decide(request, _clock_of(appeal, request), caller, "withdrawn", None)
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "extension_withdrawn", caller.actor, **_entry(request))
@@ -153,7 +151,7 @@ async def withdraw(
 
 
 def open_query(caller: Caller, paging: Paging) -> Select[ExtensionRequest, int, str]:
-    """Return the query that lists open requests in the caller's scope, one more than the page takes."""
+    """Return the query for one page of open requests in the caller's scope plus one row."""
     query = (
         select(ExtensionRequest, Appeal.number, Organisation.name)
         .join(Appeal, Appeal.id == ExtensionRequest.appeal_id)
@@ -168,12 +166,14 @@ def open_query(caller: Caller, paging: Paging) -> Select[ExtensionRequest, int, 
 
 
 async def list_open(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[ExtensionRequestRow]:
-    """Return the open requests in the caller's scope, oldest first."""
+    """Return the open requests in the caller's scope, oldest first: one page plus one row."""
     return (await session.execute(open_query(caller, paging))).all()
 
 
 async def requests_of(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Sequence[ExtensionRequest]:
-    """Return the requests about an appeal that the caller may see, oldest first: an organisation sees its own."""
+    """Return the requests about an appeal that the caller may see, oldest first: staff see those of their
+    organisation.
+    """
     return list(
         await session.scalars(
             select(ExtensionRequest)
@@ -200,7 +200,7 @@ async def _get_open(
 
 def _require_other(request: ExtensionRequest, caller: Caller) -> None:
     if request.requested_by == caller.actor:
-        raise Forbidden("Who requested an extension may not decide about it: another moderator may")
+        raise Forbidden("You requested this extension yourself: another moderator must decide about it")
 
 
 def _clock_of(appeal: Appeal, request: ExtensionRequest) -> SlaClock:
@@ -209,7 +209,7 @@ def _clock_of(appeal: Appeal, request: ExtensionRequest) -> SlaClock:
 
 def _require_not_late(row: SlaClock) -> None:
     if has_passed(row, clock.now()):
-        raise Conflict("The deadline has passed: a breach is not extended away")
+        raise Conflict("The deadline has passed: only a deadline in the future can be extended")
 
 
 def _require_allowed(row: SlaClock, sla: SlaContext) -> ExtensionLimit:
@@ -218,7 +218,7 @@ def _require_allowed(row: SlaClock, sla: SlaContext) -> ExtensionLimit:
     if limit is None:
         raise Conflict("The SLA policy of this clock allows no extension")
     if len(extensions_of(row)) >= limit.count:
-        raise Conflict(f"The SLA policy allows {limit.count} extensions of this clock, which are used up")
+        raise Conflict(f"The SLA policy allows {limit.count} extensions of this clock, and all are used")
     return limit
 
 
@@ -229,7 +229,9 @@ def _decide(request: ExtensionRequest, row: SlaClock, caller: Caller, status: st
 
 
 def _entry(request: ExtensionRequest) -> dict[str, Any]:
-    """Return the data of a timeline entry. The ground is for the organisation that wrote it, and the centre."""
+    """Return the data of a timeline entry. It omits the ground, which only the centre and the requesting
+    organisation may see.
+    """
     return {
         "request_id": str(request.id),
         "clock": request.clock,

@@ -1,1 +1,1 @@
-"""What citizens say about final answers: thanks, «не решено», a mark, or silence."""
+"""Citizens' feedback on final answers: thanks, «не решено», a mark, or silence."""

@@ -1,7 +1,6 @@
-"""The final answers of a batch's appeals, and which message says something about which of them.
-
-A message is feedback only if it is certain about which answer it is: it replies to a message of the appeal, or it
-says nothing else and its author has no other appeal in the thread that it could be about.
+"""The final answers of a batch's appeals, and the match of messages with the answers that they are feedback on. A
+message counts as feedback only if the answer is certain: the message replies to a message of the appeal, or it
+contains nothing else and its author has no other appeal in the thread that it could be about.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,7 @@ from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
-# As long as a message reopens an answered appeal.
+# The same time within which a message reopens an answered appeal.
 _TAKEN_WITHIN = timedelta(days=30)
 
 
@@ -40,7 +39,7 @@ class AwaitedFeedback:
 
     @staticmethod
     async def load(session: WriteSession, appeals: Iterable[Appeal]) -> "AwaitedFeedback":
-        """Load the rounds of these locked appeals."""
+        """Load the feedback rounds of these locked appeals."""
         answered = {appeal.id for appeal in appeals if is_reopened_by_dissatisfaction(appeal.status)}
         if not answered:
             return AwaitedFeedback()
@@ -56,7 +55,9 @@ class AwaitedFeedback:
         )
 
     def round_of(self, appeal: Appeal) -> FeedbackRound | None:
-        """Return the round in which something may be said about the last answer of the appeal, as it is now."""
+        """Return the round that takes feedback on the appeal's last answer; None if its present status takes
+        none.
+        """
         found = self._rounds.get(appeal.id)
         return found.row if found is not None and is_reopened_by_dissatisfaction(appeal.status) else None
 
@@ -64,9 +65,8 @@ class AwaitedFeedback:
         self, message: Message, reading: FeedbackReading, appeals: Sequence[Appeal], *, parent: Message | None,
         replied: UUID | None,
     ) -> Appeal | None:  # fmt: skip
-        """Return the appeal about whose answer a message says something for certain.
-
-        `appeals`: those of its author in the thread; `replied`: the one that its `parent` belongs to.
+        """Return the appeal on whose answer the message is feedback; None if that is not certain. `appeals`: the
+        author's appeals in the thread; `replied`: the appeal that `parent`, the message replied to, belongs to.
         """
         answered = [
             appeal
@@ -81,10 +81,9 @@ class AwaitedFeedback:
         return found if found is not None and self.is_about(found, message, reading, parent) else None
 
     def is_about(self, appeal: Appeal, message: Message, reading: FeedbackReading, parent: Message | None) -> bool:
-        """Return whether a message of the appeal may be about its last answer, and not about something before it.
-
-        The network's time is compared with that of the publication. A reply to a message of the page comes after
-        it, whatever the clocks say.
+        """Return whether a message of the appeal can be about its last answer, and not about something before it.
+        The network's time of the message is compared with the time of the publication. A reply to a message of the
+        page always counts as later, even if the clocks differ.
         """
         found = self._rounds.get(appeal.id)
         if found is None:
@@ -98,8 +97,8 @@ class AwaitedFeedback:
 
 
 def _expects_digit(found: _AwaitedRound, reading: FeedbackReading, *, is_direct: bool) -> bool:
-    """Return whether a digit alone is a mark: one was asked for, or nothing was asked and it is a reply to the
-    answer or a good mark.
+    """Return whether a message of one digit is a mark: the answer asked for a mark, or it asked nothing and the
+    message replies to it or gives a good mark.
     """
     if found.asks_mark or ASKS_FOR_MARK.find(CleanText.of(found.answer).tokens):
         return True

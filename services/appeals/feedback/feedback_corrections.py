@@ -1,4 +1,4 @@
-"""Corrections by a moderator of how the citizen's words about a final answer were read."""
+"""Corrections by a moderator of how the citizen's feedback on a final answer was classified."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,14 +28,14 @@ from shared.tables.ingest import Message
 
 @dataclass(frozen=True)
 class FeedbackCorrection:
-    """What a moderator says that the citizen said; `kind` null: nothing about the answer."""
+    """The feedback as a moderator reads it; `kind` None: the citizen said nothing about the answer."""
 
     kind: FeedbackKind | None
     mark: int | None
     reason: str
 
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _ROUNDS = (
     select(FeedbackRound)
     .where(FeedbackRound.appeal_id == bindparam("appeal_id"))
@@ -44,33 +44,32 @@ _ROUNDS = (
 
 
 async def rounds_of(session: AsyncSession, appeal_id: UUID) -> list[FeedbackRound]:
-    """Return what was said about each final answer of an appeal, oldest first."""
+    """Return the feedback rounds of an appeal, one per final answer, oldest first."""
     return list(await session.scalars(_ROUNDS, {"appeal_id": appeal_id}))
 
 
 async def correct_feedback(
     session: WriteSession, appeal: Appeal, round_id: UUID, given: FeedbackCorrection, caller: Caller
 ) -> None:
-    """Correct what was read about the last final answer of a locked appeal, with a trace.
-
-    Dissatisfaction reopens the appeal. An appeal that was reopened by what turns out to be none is answered again,
-    unless somebody has begun to work on it. Raises `NotFound`, `Invalid` for a mark that contradicts the kind,
-    `Conflict` for a withdrawn or an earlier answer, or what is read so already.
+    """Correct the feedback on the last final answer of a locked appeal, and record the former one in the timeline.
+    Dissatisfaction reopens the appeal. An appeal that was reopened by mistake becomes answered again, unless
+    somebody has begun to work on it. Raises `NotFound`, `Invalid` for a mark that contradicts the kind, `Conflict`
+    for a withdrawn or an earlier answer, or if nothing changes.
     """
     row = await session.get(FeedbackRound, round_id)
     if row is None or row.appeal_id != appeal.id:
         raise NotFound("No such feedback on this appeal")
     if await _is_withdrawn(session, row):
-        raise Conflict("The answer was withdrawn: what was said about it is no feedback any more")
+        raise Conflict("The answer was withdrawn: feedback on it cannot be corrected")
     if row is not await last_round(session, appeal.id):
         raise Conflict("The appeal was answered again: only the feedback on its last answer can be corrected")
     _check_mark(given)
     before = feedback_data(row)
     if (row.kind, row.mark) == (given.kind, given.mark):
-        raise Conflict("It is read so already")
+        raise Conflict("The feedback already has this kind and mark")
     was_unsolved = row.kind == "not_solved"
     row.kind, row.mark, row.reason, row.read_by = given.kind, given.mark, given.reason, caller.actor
-    # Without a word the answer may still be thanked for, or end in silence.
+    # Without feedback the round continues: thanks may still come, or silence is recorded.
     row.ended_at = None if given.kind is None else row.ended_at or clock.now()
     appeal.feedback_kind, appeal.updated_at = given.kind, clock.now()
     organisations = {appeal.organisation_id} if appeal.organisation_id is not None else set()
@@ -98,12 +97,14 @@ async def correct_feedback(
 
 def _check_mark(given: FeedbackCorrection) -> None:
     if given.kind == "mark" and (given.mark is None or given.mark < LOWEST_CONTENT_MARK):
-        detail = f"With `mark` a mark from {LOWEST_CONTENT_MARK}; a lower one is `not_solved`"
+        detail = f"The kind `mark` needs a mark from {LOWEST_CONTENT_MARK}; for a lower one give `not_solved`"
         raise Invalid.field("/mark", detail)
     if given.kind == "not_solved" and given.mark is not None and given.mark >= LOWEST_CONTENT_MARK:
-        raise Invalid.field("/mark", f"A mark from {LOWEST_CONTENT_MARK} is not dissatisfaction")
+        raise Invalid.field(
+            "/mark", f"A mark from {LOWEST_CONTENT_MARK} is not dissatisfaction: give the kind `mark`"
+        )
     if given.kind not in {"mark", "not_solved"} and given.mark is not None:
-        raise Invalid.field("/mark", "Only `mark` and `not_solved` have a mark")
+        raise Invalid.field("/mark", "Omit `mark`: only the kinds `mark` and `not_solved` have one")
 
 
 async def _is_withdrawn(session: AsyncSession, row: FeedbackRound) -> bool:
@@ -125,7 +126,7 @@ async def _answer_again(
     recorder: AppealRecorder,
     caller: Caller,
 ) -> None:
-    """Take back the reopening, if the appeal waits for nothing else and nobody works on it."""
+    """Undo the reopening, unless the appeal awaits another reply or somebody works on it."""
     waiting = unfinished(appeal, "next_response")
     if appeal.status != "reopened" or waiting is None or waiting.message_id != row.message_id:
         return

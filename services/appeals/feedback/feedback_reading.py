@@ -1,7 +1,5 @@
-"""Reading of feedback: what a message says about the answer it follows, from its words alone.
-
-Pure functions. What is not certain is read as nothing: then the message is handled like any other, and sarcasm is
-left to people.
+"""Reading of feedback: what a message says about the answer that it follows, from its words alone. Pure functions.
+A doubtful message is not read as feedback but handled like any other; sarcasm is left to people.
 """
 
 import re
@@ -11,14 +9,14 @@ from typing import Literal
 from services.appeals.classification.text.tokenizer import CleanText, StemIndex
 from services.appeals.feedback import feedback_words as words
 
-# The name of these rules, stored with what they read. A change of the rules gets another number.
+# The name of these rules, stored with the feedback that they read. Increase the number when the rules change.
 READ_BY_RULE = "rule:feedback-1"
-# Marks up to this one are dissatisfaction. Of marks 4 and 5 the targets of the federal platform say that they are
-# good; nobody who gives 3 has asked for the work to go on.
+# Marks up to this one are dissatisfaction. The targets of the federal platform count marks 4 and 5 as good; a 3 is
+# not a request to continue the work.
 LOWEST_CONTENT_MARK = 3
 HIGHEST_MARK = 5
 
-# Longer texts say more than that; the patterns below take time in proportion to the square of the length.
+# Longer texts say more than feedback, and the time of the patterns below grows with the square of the length.
 _MAX_LENGTH = 600
 _MAX_WORDS_OF_THANKS = 30
 _MAX_WORDS = 80
@@ -29,7 +27,7 @@ _OUT_OF_FIVE = re.compile(r"(?<!\d)([1-5])\s*(?:/|из)\s*(?:5|пяти)(?!\d)")
 _DIGIT = re.compile(r"[1-5]")
 _NUMBER = re.compile(r"\d+")
 _QUOTES = frozenset('«»"„“”()')
-# Emoji and smileys that go with thanks; with any other the words may mean the opposite.
+# Emoji and smileys that accompany sincere thanks; with any other emoji the words may mean the opposite.
 _KIND_EMOJI = frozenset("👍🙏❤💐🌹👏🤝🔥🥰😍💯🎉✅☺🙂😊😀😃😄😘💙💚💛🧡💜🤗👌🌷🌸🌺✨🎊💪🫶⭐★🌟")
 _IGNORED = frozenset("\ufe0f\u200d🏻🏼🏽🏾🏿\u20e3")
 _SMILES = re.compile(r"[:;]?-?\)+(?=\s|$)")
@@ -39,10 +37,9 @@ FeedbackWord = Literal["thanks", "not_solved", "mark"]
 
 @dataclass(frozen=True)
 class FeedbackReading:
-    """What a message says about an answer, with the reason in Russian.
-
-    A `mark` is 1 to 5; with a low one the kind is `not_solved`. `is_alone`: the message says nothing else, so it
-    needs no other sign which answer it is about. `is_bare`: nothing but a digit, which may be about anything else.
+    """The feedback that a message gives on an answer, with the reason in Russian. A `mark` is 1 to 5; with a low
+    mark the kind is `not_solved`. `is_alone`: the message says nothing else, so it needs no other sign of the
+    answer it is about. `is_bare`: the message is only a digit, which may mean something else.
     """
 
     kind: FeedbackWord
@@ -53,7 +50,7 @@ class FeedbackReading:
 
 
 def read_feedback(text: str) -> FeedbackReading | None:
-    """Return what a message says about the answer that it follows; None if that is not certain."""
+    """Return the feedback of a message on the answer that it follows; None if it is not certain."""
     if len(text) > _MAX_LENGTH:
         return None
     stars = _STARS.fullmatch(text)
@@ -87,7 +84,7 @@ def _mark(mark: int, reason: str, *, is_bare: bool = False) -> FeedbackReading:
 
 
 def _named_mark(text: CleanText, *, also_dissatisfied: bool) -> int | None:
-    """Return the only mark that the words name: «оценка 4», «пятёрка вам», «5 из 5»."""
+    """Return the mark if the words name exactly one: «оценка 4», «пятёрка вам», «5 из 5»."""
     out_of_five = _OUT_OF_FIVE.search(text.cleaned)
     rest = _OUT_OF_FIVE.sub(" ", text.cleaned) if out_of_five else text.cleaned
     tokens = CleanText.of(rest).tokens
@@ -153,7 +150,7 @@ def _has_other_signs(text: str) -> bool:
 
 
 def _unexplained(tokens: list[str], *known: StemIndex) -> list[str]:
-    """Return the words that none of these lists explains."""
+    """Return the words that match none of these lists."""
     explained: set[int] = set()
     for index in known:
         for match in index.find(tokens):

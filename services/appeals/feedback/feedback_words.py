@@ -1,7 +1,6 @@
-"""Words of feedback. Stems are written as in `tokenizer.py`.
-
-The lists of what may stand beside thanks and marks are closed: a message with any other word is not read as such.
-«5 домов без света» and «спасибо за отписку» stay ordinary messages.
+"""Words of feedback. `tokenizer.py` explains the notation of stems. The lists of words that may accompany thanks
+and marks are closed: a message with any other word is not read as thanks or a mark. «5 домов без света» and
+«спасибо за отписку» stay ordinary messages.
 """
 
 from services.appeals.classification.text.tokenizer import StemIndex
@@ -22,7 +21,7 @@ SOLVED = _index(
     дали тепло, дали воду, воду дали, вопрос снят, вопрос закрыт
     """,
 )
-# What confirms a solution without thanks: «фонари убрали» alone may be a complaint.
+# Words that confirm a solution without thanks. Others do not suffice: «фонари убрали» alone may be a complaint.
 CONFIRMED = _index(
     "confirmed",
     """
@@ -33,7 +32,7 @@ CONFIRMED = _index(
     """,
 )
 CONFIRMED_ALONE = frozenset({"решено", "решили", "сделано", "сделали", "починили", "отремонтировали", "исправили"})
-# Words that may stand beside thanks, a confirmation or a mark without changing what it says.
+# Words that may accompany thanks, a confirmation or a mark without changing its meaning.
 FILLER = _index(
     "filler",
     """
@@ -64,9 +63,9 @@ MARK_WORDS: dict[str, int] = {
     "четыре": 4, "четверка": 4, "четверку": 4, "четверочка": 4, "четверочку": 4,
     "пять": 5, "пятерка": 5, "пятерку": 5, "пятерочка": 5, "пятерочку": 5,
 }  # fmt: skip
-# One of these is a mark only beside a word of `MARK`: «три» alone may be anything.
+# Numbers that are a mark only beside a word of `MARK`: «три» alone may mean anything.
 PLAIN_NUMBERS = frozenset({"один", "два", "три", "четыре", "пять"})
-# The result is denied: «не решено», «так и не сделали», «воз и ныне там».
+# Phrases that deny a result: «не решено», «так и не сделали», «воз и ныне там».
 NOT_SOLVED = _index(
     "not_solved",
     """
@@ -79,9 +78,9 @@ NOT_SOLVED = _index(
     не соответствует действительности
     """,
 )
-# Phrases by which a question is dissatisfaction as well: «почему до сих пор не убрали?».
+# Phrases that make a question dissatisfaction: «почему до сих пор не убрали?».
 GOES_ON = _index("goes_on", "так и не, до сих пор, ничего не, опять не, снова не, все еще не, никто не")
-# With these the sentence may mean anything: a condition, somebody else, another matter, hearsay.
+# Words that make a sentence uncertain: a condition, another person, another matter, hearsay.
 UNSURE = _index(
     "unsure",
     """
@@ -91,7 +90,7 @@ UNSURE = _index(
     """,
 )
 NEGATION = _index("negation", "не$, нет$, ни$, нету$, ничего$, никто$, никак$, нисколько$, без$")
-# Words beside a denial that tell nothing more.
+# Words beside a denial that add no meaning.
 CONNECTING = frozenset({"но", "до", "сих", "пор", "еще", "там", "ныне", "и", "так", "увы", "воз"})
-# An answer with one of these asks for a mark.
+# An answer with one of these phrases asks for a mark.
 ASKS_FOR_MARK = _index("asks", "оцените, просим оцени, поставьте оценк, оценку от 1, оценка от 1")

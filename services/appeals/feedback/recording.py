@@ -1,6 +1,5 @@
-"""Recording of what citizens say about final answers: the round, the appeal, its timeline and an event.
-
-Every function is called with the row of the appeal locked.
+"""Recording of feedback on final answers: in the round, the appeal, its timeline and an event. Callers must have
+locked the row of the appeal.
 """
 
 from typing import Any
@@ -24,9 +23,9 @@ from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 _BATCH = 500
-# What tells nothing new after what was said before: thanks after a mark.
+# Pairs of former and new feedback in which the new adds nothing, such as thanks after a mark.
 _ADDS_NOTHING = {("thanks", "thanks"), ("mark", "thanks")}
-# An organisation that closed the appeal with one of these has said itself that the matter is not solved.
+# By closing the appeal with one of these the organisation itself declared the matter unsolved.
 _UNSOLVED_OUTCOMES = frozenset({"not_solved", "postponed"})
 _REOPENED = "Гражданин пишет, что вопрос не решён"
 _MOVED = "Сообщение относится к другому обращению"
@@ -41,7 +40,7 @@ def record_feedback(
     sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Record what a message says about the answer of this round. Dissatisfaction reopens the appeal."""
+    """Record the feedback of a message on the answer of this round. Dissatisfaction reopens the appeal."""
     if (row.kind, reading.kind) in _ADDS_NOTHING:
         return
     row.kind, row.mark, row.reason, row.read_by = reading.kind, reading.mark, reading.reason, READ_BY_RULE
@@ -60,8 +59,8 @@ def reopen_unsolved(
     recorder: AppealRecorder,
     actor: str,
 ) -> None:
-    """Reopen an answered or closed appeal whose answer did not solve the matter; its clock goes on from its old
-    start. One that was closed as not solved stays closed.
+    """Reopen an answered or closed appeal whose answer did not solve the matter; its clock continues from its old
+    start. An appeal that was closed as not solved stays closed.
     """
     told_before = appeal.status == "closed" and appeal.outcome in _UNSOLVED_OUTCOMES
     if is_reopened_by_dissatisfaction(appeal.status) and not told_before:
@@ -78,9 +77,8 @@ def reopen_unsolved(
 
 
 async def record_silence(session: WriteSession) -> int:
-    """Record silence about the next answers whose time is over; returns how many were looked at.
-
-    Nothing is recorded about an appeal that was reopened by something else.
+    """Record silence on the next answers whose time for feedback is over; return how many rounds were handled. No
+    silence is recorded for an appeal that has been reopened.
     """
     now = clock.now()
     rows = await session.execute(
@@ -89,8 +87,8 @@ async def record_silence(session: WriteSession) -> int:
         .where(FeedbackRound.ended_at.is_(None), FeedbackRound.silent_after < now)
         .order_by(FeedbackRound.silent_after, FeedbackRound.id)
         .limit(_BATCH)
-        # A message or a reply that is being handled has locked the rows that are skipped: it decides, and the next
-        # round takes the rest.
+        # Skipped rows are locked by the handling of a message or reply, which takes precedence; the next run
+        # handles rows that remain.
         .with_for_update(skip_locked=True)
     )
     recorder = AppealRecorder()
@@ -108,8 +106,8 @@ async def record_silence(session: WriteSession) -> int:
 
 
 async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: UUID) -> None:
-    """Await nothing more about a final answer that was withdrawn; what was said about it stays in its round, and
-    what was said about the answer before it counts again.
+    """End the round of a withdrawn final answer. Its feedback stays in the round, and the feedback on the previous
+    answer counts again.
     """
     row = await session.scalar(select(FeedbackRound).where(FeedbackRound.reply_id == reply_id))
     if row is not None:
@@ -119,8 +117,8 @@ async def end_withdrawn_round(session: WriteSession, appeal: Appeal, reply_id: U
 
 
 async def await_feedback_again(session: WriteSession, appeal: Appeal) -> None:
-    """Await what is said about the last final answer of the appeal, which stands again because a later reply was
-    withdrawn, until the moment that was set when it was published. What was said about it stays.
+    """Reopen the round of the appeal's last final answer, which is current again because a later reply was
+    withdrawn. The end of its time for feedback does not change. A round that has feedback stays ended.
     """
     last = await last_round(session, appeal.id)
     if last is not None and last.kind is None:
@@ -130,7 +128,7 @@ async def await_feedback_again(session: WriteSession, appeal: Appeal) -> None:
 async def forget_word(
     session: WriteSession, appeal: Appeal, message_id: UUID, recorder: AppealRecorder, *, actor: str
 ) -> None:
-    """Empty the round of a message that left the appeal for another one; the timeline keeps what it said."""
+    """Clear the feedback of a message that was moved to another appeal; the timeline keeps the former feedback."""
     row = await session.scalar(
         select(FeedbackRound).where(FeedbackRound.appeal_id == appeal.id, FeedbackRound.message_id == message_id)
     )
@@ -140,7 +138,7 @@ async def forget_word(
     row.kind = row.mark = row.message_id = row.said_at = row.reason = row.read_by = None
     if row is await last_round(session, appeal.id):
         appeal.feedback_kind = None
-        # The answer may still be thanked for, or end in silence.
+        # The round continues: feedback may still come, or silence is recorded.
         row.ended_at = None
     data = feedback_data(row) | {"reason": _MOVED}
     recorder.add_timeline_entry(appeal, "feedback_corrected", actor, **data, former=former)
@@ -151,7 +149,7 @@ async def forget_word(
 
 
 async def last_round(session: AsyncSession, appeal_id: UUID) -> FeedbackRound | None:
-    """Return the round of the last final answer of an appeal that was not withdrawn."""
+    """Return the round of the appeal's last final answer that was not withdrawn; None without one."""
     row: FeedbackRound | None = await session.scalar(
         select(FeedbackRound)
         .join(Reply, Reply.id == FeedbackRound.reply_id)
@@ -176,7 +174,7 @@ def _record_received(appeal: Appeal, row: FeedbackRound, recorder: AppealRecorde
 
 
 def feedback_data(row: FeedbackRound) -> dict[str, Any]:
-    """Return what the timeline says of a round."""
+    """Return the data of a round for a timeline entry."""
     return {
         "feedback": row.kind,
         "mark": row.mark,

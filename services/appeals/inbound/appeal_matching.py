@@ -1,11 +1,11 @@
-"""Matching of messages to appeals: one appeal per matter of an author in a thread, under any concurrency.
+"""Matching of messages to appeals: one appeal per matter of an author in a thread, also under concurrency.
 
-`matter.py` says whether a message is about an appeal's matter. A message about none of the author's appeals in
-the thread opens one with the next `matter_number`. The unique index `uq_appeals_matter` is the guard: appeals are
-inserted with ON CONFLICT DO NOTHING, and the transaction that loses the race compares the message with the
-winner's appeal too. A message within 30 days after the answer reopens the appeal that it belongs to (`reopened`,
-or `triage` when the need is unclear); after that, or once it is closed, a message opens a new one. What says
-something about the last final answer (`feedback/`) belongs to the answered or closed appeal.
+`matter.py` says whether a message is about an appeal's matter. A message that belongs to none of the author's
+appeals in the thread opens a new appeal with the next `matter_number`. The unique index `uq_appeals_matter` is the
+guard: appeals are inserted with ON CONFLICT DO NOTHING, and a transaction that loses the race compares the message
+with the winner's appeal too. A message within 30 days after the answer reopens the appeal that it belongs to
+(`reopened`, or `triage` if the need is unclear); later, or once the appeal is closed, a message opens a new
+appeal. Feedback on the last final answer (`feedback/`) belongs to the answered or closed appeal.
 """
 
 from collections.abc import Sequence
@@ -78,16 +78,16 @@ class AppealMatcher:
         self._awaited_feedback = AwaitedFeedback()
 
     async def place(self, items: Sequence[ClassifiedMessage]) -> None:
-        """Decide which appeal each message belongs to, and insert those that must be opened.
-
-        Call `match` for every item afterwards, in order. Raises `Conflict` when others keep changing the appeals.
+        """Decide which appeal each message belongs to, and insert the appeals that must be opened. Call `match`
+        for every item afterwards, in order. Raises `Conflict` if other transactions keep changing the appeals.
         """
         self._awaited_feedback = await AwaitedFeedback.load(self._session, self.locked.appeals.values())
         placer = MessagePlacer(self._session, self._routing_context, self.locked, self._awaited_feedback)
         await placer.load(items)
         attempts = 0
         while missing := placer.next_to_open():
-            # One appeal per author at a time: the next message is compared with it, and takes the next number.
+            # One appeal per author at a time: the author's next message must be compared with it, and takes the
+            # next number.
             drafts = [self._draft(missing[key], key) for key in sorted(missing)]
             new = await self._insert(drafts)
             for appeal in new:
@@ -98,14 +98,14 @@ class AppealMatcher:
                 self.locked.register(appeal)
                 placer.set_opened(key, item, appeal)
             await recorder.record(self._session, Appeal, (recorder.inserted(appeal) for appeal in new))
-            # The other inserts lost the race to appeals that are committed by now: the messages may belong to
-            # those.
+            # The inserts that are missing lost the race to appeals that are committed by now. The messages may
+            # belong to these appeals.
             if missing:
                 attempts += 1
                 if attempts == _TRIES:
-                    raise Conflict("The appeals of this thread are changing; try again")
+                    raise Conflict("The appeals of this thread are being changed by other requests: try again")
                 await placer.look_again(missing)
-                # Their clocks, too, count in calendars.
+                # The new appeals may be in other organisations, with other calendars.
                 await self._routing_context.sla.calendars.add(self._session, self.locked.organisation_ids())
         await placer.classify_whole()
         self._placements |= placer.placements
@@ -113,8 +113,8 @@ class AppealMatcher:
         self._clarifier.standings = standings.with_opened({appeal.id for appeal in self.opened.values()})
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
-        """Insert appeals, skipping those whose number another transaction has taken; returns the inserted, in
-        order.
+        """Insert appeals, skipping those whose number another transaction has taken; return the inserted appeals
+        in order.
         """
         rows = [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts]
         inserted = {appeal.id: appeal for appeal in await insert_missing(self._session, Appeal, rows)}
@@ -154,7 +154,7 @@ class AppealMatcher:
         return appeal
 
     def match(self, item: ClassifiedMessage) -> Appeal | None:
-        """Match one message; returns its appeal, or None when it needs none."""
+        """Match one message; return its appeal, or None if it needs no appeal."""
         message = item.message
         self._store_result(item)
         if message.id in self.locked.by_message:
@@ -169,7 +169,9 @@ class AppealMatcher:
         return placement.appeal
 
     async def open_apart(self, item: ClassifiedMessage, key: ThreadAuthor) -> Appeal:
-        """Insert an appeal for a message, whatever the author's other appeals are about; the caller records it."""
+        """Insert a new appeal for a message without comparing it with the author's other appeals; the caller
+        records it.
+        """
         for _ in range(_TRIES):
             new = await self._insert([self._draft(item, key)])
             if new:
@@ -177,13 +179,12 @@ class AppealMatcher:
                 self.locked.register(new[0])
                 return new[0]
             await self.locked.add(self._session, [item.message])
-        raise Conflict("The appeals of this thread are changing; try again")
+        raise Conflict("The appeals of this thread are being changed by other requests: try again")
 
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
-        """Apply the new classification of an edited message: raise new danger, and resolve an unclear appeal.
-
-        Other fields of the appeal do not change, and the urgency never falls. `decided`: a person has classified
-        the former text; then only an alert is raised.
+        """Apply the new classification of an edited message: raise the urgency on new danger, and resolve an
+        unclear appeal. Other fields of the appeal do not change, and the urgency is never lowered. `decided`: a
+        person has classified the former text; then only an alert is raised.
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
@@ -221,8 +222,7 @@ class AppealMatcher:
             matter = {"relation": comparison.relation, "reason": comparison.reason}
         self._link(appeal, message)
         appeal.updated_at = clock.now()
-        # The later message may be the one that names the utility failure, so clustering has to handle the appeal
-        # again.
+        # Only the later message may name the utility failure, so clustering has to handle the appeal again.
         appeal.utility_failure = appeal.utility_failure or result.utility_failure
         self._recorder.add_timeline_entry(
             appeal,
@@ -261,7 +261,7 @@ class AppealMatcher:
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def _raise_urgency(self, appeal: Appeal, item: ClassifiedMessage, *, only_alert: bool = False) -> None:
-        """Make the appeal urgent, or alert, when one of its messages reports danger.
+        """Make the appeal urgent, or raise an alert, if one of its messages reports danger.
 
         Called before routing, because rules may depend on the urgency.
         """
@@ -274,7 +274,9 @@ class AppealMatcher:
             raise_urgency(appeal, self._routing_context.sla, self._recorder, item.actor, why=result.why)
 
     def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement | None = None) -> None:
-        """Use a clear message to decide about an unclear appeal; one that was returned waits for a person."""
+        """Resolve an appeal whose need is unclear by a clear message. A returned appeal stays in triage for a
+        person.
+        """
         result = item.result
         if placement is not None and placement.whole is not None and placement.whole.topic is not None:
             result = placement.whole
@@ -337,9 +339,9 @@ class AppealMatcher:
         }
 
     async def write(self) -> None:
-        """Write links, classifications, timeline and events."""
+        """Write the links of messages to appeals, classifications, timeline and events."""
         await self._session.flush()
-        # The database's clock, under the lock of the appeals: replies are compared with this value.
+        # Replies are compared with this time, so it is the database's and is read while the appeals are locked.
         await insert_rows(self._session, AppealMessage, self._links, created_at=func.clock_timestamp())
         await store.store_classifications(self._session, self._results)
         await self._recorder.write(self._session)

@@ -1,6 +1,6 @@
-"""Changes of an appeal by a message that makes its matter clearer: topic, location, start of the clock and route.
+"""Changes of an appeal by a message that clarifies its matter: topic, location, start of the clock and route.
 
-Nothing changes once a reply is published, and what a person has decided is kept. The timeline records each change
+Nothing changes after a reply is published, and a person's decisions are kept. The timeline records each change
 with the message that caused it.
 """
 
@@ -31,10 +31,9 @@ _DECISIONS = ("topic_changed", "location_changed")
 
 @dataclass(frozen=True)
 class AppealStandings:
-    """What people have done with some appeals.
-
-    `untouched`: only the rules have assigned them, and nobody has started to work on them. `decided`: appeal and
-    kind of timeline entry of what a person has set.
+    """What people have done with given appeals. `untouched`: appeals that only the rules have assigned and nobody
+    has started to work on. `decided`: pairs of an appeal and the kind of a timeline entry by which a person set a
+    value.
     """
 
     untouched: frozenset[UUID] = frozenset()
@@ -42,7 +41,7 @@ class AppealStandings:
 
     @staticmethod
     async def load(session: WriteSession, appeals: Collection[Appeal]) -> "AppealStandings":
-        """Load the standings of locked appeals that are written."""
+        """Load the standings of locked appeals that are already inserted."""
         ids = {appeal.id for appeal in appeals}
         if not ids:
             return AppealStandings()
@@ -57,7 +56,7 @@ class AppealStandings:
         return AppealStandings(frozenset(untouched), frozenset((row[0], row[1]) for row in decided))
 
     def with_opened(self, appeal_ids: Collection[UUID]) -> "AppealStandings":
-        """Return this with appeals that are opened in the same transaction."""
+        """Return a copy that includes appeals opened in the same transaction."""
         return replace(self, untouched=self.untouched | set(appeal_ids))
 
 
@@ -71,7 +70,7 @@ class Clarifier:
         self.standings = AppealStandings()
 
     def apply(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement) -> bool:
-        """Change the appeal by a message that joined it; return whether its route may change."""
+        """Apply a message that joined the appeal; return whether the route of the appeal may change."""
         comparison, reading, whole = placement.comparison, placement.reading, placement.whole
         if comparison is None or reading is None or whole is None or comparison.relation == "unsure":
             return False
@@ -84,7 +83,7 @@ class Clarifier:
         return topic or place
 
     def route_again(self, appeal: Appeal) -> None:
-        """Route an appeal again that only the rules have routed; any other keeps its organisation."""
+        """Route the appeal again if only the rules have routed it; otherwise it keeps its organisation."""
         if appeal.id not in self.standings.untouched:
             return
         clear = appeal.status != "triage" or route_of(appeal).triage_reason not in _UNCLEAR_NEED
@@ -94,7 +93,7 @@ class Clarifier:
         appeal.route = route_of(appeal).text_reading().replaced_by(route).dump()
 
     def _start_again(self, appeal: Appeal, item: ClassifiedMessage) -> None:
-        """Let the appeal begin with this message: what was written before could not be answered."""
+        """Restart the appeal with this message, because the earlier messages were too vague to be answered."""
         message = item.message
         appeal.text, appeal.url, appeal.language = message.text, message.url, item.result.language
         appeal.written_at, appeal.opened_at = message.written_at, message.received_at
@@ -141,7 +140,9 @@ class Clarifier:
         whole: ClassificationResult,
         relation: Relation,
     ) -> bool:
-        """Fill in the parts that the message names; a named part replaces one that only the page implied."""
+        """Set the parts of the location that the message names; a named part replaces a part implied by the
+        page.
+        """
         if (appeal.id, "location_changed") in self.standings.decided:
             return False
         before = {part: getattr(appeal, part) for part in LOCATION_PARTS}
@@ -149,12 +150,13 @@ class Clarifier:
         named["municipality"] = self._routing_context.municipalities.get(reading.location.municipality or "")
         after = before | {part: value for part, value in named.items() if value is not None}
         if after["municipality"] != before["municipality"]:
-            # Finer parts belong to one municipality, as a street belongs to one settlement.
+            # Finer parts are reset with a coarser one: a settlement belongs to one municipality, a street to one
+            # settlement.
             after = named
         elif before["settlement"] not in {None, after["settlement"]}:
             after |= {"street": named["street"], "house": named["house"]}
         if not reading.location and whole.location_source is not None and relation == "addition":
-            # The message is too short to be read alone; together with the others it names a location.
+            # The message alone is too short, but together with the other messages it names a location.
             after = {part: before[part] or getattr(whole, part) for part in ("settlement", "street", "house")}
             after = {
                 "municipality": before["municipality"] or self._routing_context.municipality_code(whole)

@@ -59,7 +59,9 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
 
 
 async def _codes_of_colleagues(session: WriteSession, messages: Iterable[Message]) -> set[UUID]:
-    """Return the messages by which colleagues link an account with their notices: they are no citizen's matter."""
+    """Return the ids of messages with a code by which colleagues link an account for notices: they are not
+    appeals.
+    """
     named = settings().notices_pages
     written = [
         message
@@ -75,8 +77,8 @@ async def _codes_of_colleagues(session: WriteSession, messages: Iterable[Message
 def _divided_after_staff_replies(
     steps: Sequence[tuple[Event, Message]],
 ) -> list[list[tuple[Event, Message]]]:
-    """Return the steps in parts: what may be a citizen's word about an answer is placed when the message of the
-    staff before it in the thread has answered the appeal.
+    """Split the steps before each message that may be feedback on an answer and follows a staff message in its
+    thread: the staff message must be handled first, because it may be the answer.
     """
     parts: list[list[tuple[Event, Message]]] = [[]]
     threads: set[str] = set()
@@ -91,7 +93,7 @@ def _divided_after_staff_replies(
 
 
 class _MessageBatch:
-    """The message events of one transaction."""
+    """Handles the message events of one transaction."""
 
     def __init__(
         self,
@@ -168,7 +170,7 @@ class _MessageBatch:
 
         New messages are classified once. Edited ones are classified again, unless a person has classified a
         message that belongs to no appeal. A message that its author deleted before it was received is not
-        classified; one that the community removed is.
+        classified; a message removed by the community is.
         """
         known = self._known.get(message.id)
         if message.from_community:
@@ -192,7 +194,7 @@ class _MessageBatch:
         self._staff_replies.attach(message, self._context.parents, self._context.citizen_posts())
 
     def _record_change(self, event: Event, message: Message) -> None:
-        """Record that the author or the community edited or deleted a message of an appeal; the appeal is kept."""
+        """Record that the author or the community edited or deleted a message of an appeal. The appeal stays."""
         appeal_id = self._locked.by_message.get(message.id)
         appeal = self._locked.appeals.get(appeal_id) if appeal_id else None
         if appeal is None:
@@ -215,7 +217,7 @@ class _MessageBatch:
             )
 
     async def _attach_earlier_staff_replies(self) -> None:
-        """Attach staff replies that were received before the messages they answer."""
+        """Attach staff replies that were received before the messages that they answer."""
         opened: list[Appeal] = list(self._matcher.opened.values())
         if not opened:
             return
@@ -229,9 +231,7 @@ class _MessageBatch:
 
 
 async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Handle a batch in the order of the events: consecutive message events together, publication events one by
-    one.
-    """
+    """Handle a batch of events in order: consecutive message events together, publication events one by one."""
     await lock_reading(session)
     if any(event.type in MESSAGE_EVENT_TYPES for event in events):
         await repository.lock_active_set_shared(session)

@@ -1,4 +1,4 @@
-"""The appeals that a batch of messages may touch, locked until the transaction ends."""
+"""The appeals that a batch of messages may change, locked until the transaction ends."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -20,16 +20,19 @@ ThreadAuthor = tuple[str, str]
 
 
 def thread_author(message: Message) -> ThreadAuthor:
-    """Return the thread and the author. A message without an author key is matched with nothing else."""
+    """Return the thread and the author of a message. Without an author key the message is matched with no
+    other.
+    """
     return message.thread_key, message.author_key or f"message:{message.id}"
 
 
 @dataclass
 class LockedAppeals:
-    """The appeals that a batch of messages may touch, locked until the transaction ends.
+    """The appeals that a batch of messages may change, locked until the transaction ends.
 
-    `last_numbers`: the last `matter_number` of each thread and author, read before their appeals were locked. Of
-    the appeals that other transactions open later one has the next number, so a draft with that number collides.
+    `last_numbers`: the last `matter_number` of each thread and author, read before their appeals were locked. If
+    another transaction opens an appeal later, that appeal gets the next number, so a draft with this number
+    collides.
     """
 
     appeals: dict[UUID, Appeal] = field(default_factory=dict)
@@ -41,19 +44,19 @@ class LockedAppeals:
 
     @staticmethod
     async def load(session: WriteSession, messages: Collection[Message]) -> "LockedAppeals":
-        """Lock the appeals of these messages, and the open, answered or lately closed ones of their threads and
-        authors.
+        """Lock the appeals of these messages, all open appeals of their threads, and the answered or recently
+        closed appeals of their authors in these threads.
         """
         locked = LockedAppeals()
         await locked.add(session, messages)
         return locked
 
     async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
-        """Lock the appeals that further messages may touch."""
+        """Lock the appeals that further messages may change."""
         await self._lock(session, messages)
         found = {self.by_message.get(message.id) for message in messages} & self.appeals.keys()
         if any(self.appeals[appeal_id].status == "merged" for appeal_id in found if appeal_id is not None):
-            # They were merged while this waited for their locks: their messages have moved.
+            # The appeals were merged while this transaction waited for the locks: their messages have moved.
             await self._lock(session, messages)
 
     async def _lock(self, session: WriteSession, messages: Collection[Message]) -> None:
@@ -71,7 +74,7 @@ class LockedAppeals:
         while True:
             self._set_merged(threads, merged)
             await self._lock_rows(session, threads, keys)
-            # While this waited for the locks, appeals may have been merged, or a merge taken back.
+            # While this transaction waited for the locks, appeals may have been merged or a merge undone.
             before, merged = merged, await self._read_merged(session, threads)
             if merged == before:
                 return
@@ -79,7 +82,7 @@ class LockedAppeals:
     async def _lock_rows(
         self, session: WriteSession, threads: Collection[str], keys: Collection[ThreadAuthor]
     ) -> None:
-        # One statement in id order: two batches that touch the same appeals wait instead of deadlocking.
+        # One statement in id order: two batches with the same appeals wait for each other instead of deadlocking.
         locked = await session.scalars(
             select(Appeal)
             .where(
@@ -87,7 +90,7 @@ class LockedAppeals:
                     Appeal.id.in_({*self.by_message.values(), *self._merged_into}),
                     and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
                     and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
-                    # Its author may say that the matter is not solved.
+                    # A closed appeal is included because its author may say that the matter is not solved.
                     and_(
                         Appeal.status == "closed",
                         Appeal.closed_at > clock.now() - REOPEN_WINDOW,
@@ -128,7 +131,7 @@ class LockedAppeals:
         self.last_numbers |= {(row[0] or "", row[1] or ""): row[2] for row in rows}
 
     def register(self, appeal: Appeal) -> None:
-        """Register a locked appeal."""
+        """Add an appeal that is already locked, for example one inserted in this transaction."""
         self.appeals[appeal.id] = appeal
         if appeal.thread_key is None or appeal.author_key is None:
             return
@@ -139,9 +142,8 @@ class LockedAppeals:
         self.last_numbers[key] = max(self.last_numbers.get(key, 0), appeal.matter_number)
 
     def candidates(self, key: ThreadAuthor) -> list[Appeal]:
-        """Return the appeals that a new message of this thread and author may belong to, open ones first.
-
-        Those are the open ones and those answered within `REOPEN_WINDOW`; of equal ones the last changed is first.
+        """Return the appeals that a new message of this thread and author may belong to: the open appeals first,
+        then those answered within `REOPEN_WINDOW`, each last changed first.
         """
         since = clock.now() - REOPEN_WINDOW
         found = [
@@ -153,7 +155,7 @@ class LockedAppeals:
         return sorted(found, key=lambda appeal: appeal.status == "answered")
 
     def of_author(self, key: ThreadAuthor) -> list[Appeal]:
-        """Return the locked appeals of this thread and author, also those that are over."""
+        """Return the locked appeals of this thread and author, in any status."""
         return [
             appeal
             for appeal in self._by_thread_author.get(key, ())
@@ -161,15 +163,15 @@ class LockedAppeals:
         ]
 
     def organisation_ids(self) -> set[UUID]:
-        """Return the organisations that have these appeals."""
+        """Return the ids of the organisations to which these appeals are assigned."""
         return {appeal.organisation_id for appeal in self.appeals.values() if appeal.organisation_id}
 
     def page_ids(self) -> set[UUID]:
-        """Return the pages of these appeals: after a merge not only those of the messages."""
+        """Return the ids of the pages of these appeals. After a merge they may differ from the messages' pages."""
         return {appeal.page_id for appeal in self.appeals.values() if appeal.page_id}
 
     def in_thread(self, thread_key: str) -> list[Appeal]:
-        """Return the open appeals of a thread, and those into which one of the thread was merged."""
+        """Return the open appeals of a thread, and the appeals into which an appeal of the thread was merged."""
         return [
             appeal
             for appeal in self.appeals.values()
@@ -182,6 +184,6 @@ class LockedAppeals:
 
 
 def only_one(items: Iterable[Appeal]) -> Appeal | None:
-    """Return the only item, or None when there are none or several."""
+    """Return the only item, or None if there is none or more than one."""
     values = list(items)
     return values[0] if len(values) == 1 else None

@@ -1,6 +1,6 @@
-"""Comparison of a message with an open appeal of its author: the same matter, an addition, or another matter.
+"""Comparison of a message with its author's appeal: the same matter, an addition, or another matter.
 
-Pure functions on the readings of messages. Each signal adds to or takes from a score; a high score means another
+Pure functions on the readings of messages. Each signal raises or lowers a score; a high score means another
 matter. docs/moderator/appeals.md describes the signals for moderators. Weights and thresholds were chosen on the
 development half of `bench/data/threads/pairs.csv`.
 """
@@ -29,21 +29,23 @@ from shared.topic_taxonomy import groups
 Relation = Literal["same", "addition", "other", "unsure"]
 PlaceRelation = Literal["same", "adds", "differs"]
 
-# From this score on a message is about another matter; from the second on a person should look.
+# At the first score or above a message is about another matter; at the second or above a person should check.
 OTHER_FROM = 2.5
 UNSURE_FROM = 1.0
-# Probability from which a topic group is hardly in doubt, and below which it is out of question.
+# Probability at or above which a topic group is nearly certain, and below which it is practically excluded.
 _VERY_SURE = 0.8
 _UNLIKELY = 0.1
-# Number of content words from which a question stands by itself.
+# Minimum number of content words of a question that can be understood by itself.
 _MANY_WORDS = 4
-# Complaints about a missing answer have a group of their own («ЦУР»), whatever the matter is.
+# Complaints about a missing answer have their own group («ЦУР»), whatever matter they are about.
 _ABOUT_ANSWERS = "centre"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a message relates to an appeal, with the reason in Russian words; the score tells how far apart."""
+    """The relation of a message to an appeal, with the reason in Russian; the higher the score, the less
+    related.
+    """
 
     relation: Relation
     reason: str
@@ -51,7 +53,9 @@ class Comparison:
 
 
 class _Signals:
-    """Signals for another matter (positive) and for the same one (negative), with their reasons."""
+    """Signals for another matter (positive weights) and for the same matter (negative weights), with their
+    reasons.
+    """
 
     def __init__(self) -> None:
         self._found: list[tuple[float, str]] = []
@@ -64,16 +68,17 @@ class _Signals:
         return sum(weight for weight, _ in self._found)
 
     def reasons(self, sign: int) -> str:
-        """Return the reasons that point this way, the weightiest first."""
+        """Return the three strongest reasons whose weights have this sign, strongest first."""
         chosen = sorted((found for found in self._found if found[0] * sign > 0), key=lambda found: -abs(found[0]))
         return "; ".join(reason for _, reason in chosen[:3])
 
 
 def compare(new: MessageReading, appeal: AppealReading) -> Comparison:
-    """Return how a new message of the author relates to the appeal."""
+    """Return how a new message of the author relates to one of the author's appeals."""
     signals = _Signals()
     place = _compare_locations(new, appeal, signals)
-    # The same problem in another location has the same topic and words, so these prove nothing there.
+    # The same problem in another location has the same topic and words, so both prove nothing if the locations
+    # differ.
     if place != "differs":
         _compare_topics(new, appeal, place, signals)
         _compare_words(new, appeal, signals)
@@ -99,7 +104,7 @@ def _sentence(words: str) -> str:
 
 
 def _is_bare_address(new: MessageReading) -> bool:
-    """Return whether the message names a location and nothing else: what is the matter there, it does not say."""
+    """Return whether the message names only a location, and no problem."""
     says_so = new.cues & {"other_matter", "one_more"} or matter_words.tells_of_elsewhere(new.text)
     return bool(new.location) and not new.words and not says_so
 
@@ -145,7 +150,9 @@ def _compare_topics(
 
 
 def _has_other_fine_topic(new: MessageReading, appeal: AppealReading) -> bool:
-    """Return whether the message has another topic of the group than all of the appeal's, both certain."""
+    """Return whether the message certainly has a topic, within the group, that differs from all certain topics of
+    the appeal.
+    """
     theirs = {message.topic for message in appeal.messages if message.topic_confidence >= SURE}
     certain = new.topic is not None and "." in new.topic and new.topic_confidence >= SURE
     return certain and bool(theirs) and all(topic and "." in topic and topic != new.topic for topic in theirs)
@@ -212,7 +219,7 @@ def _compare_locations(new: MessageReading, appeal: AppealReading, signals: _Sig
 
 
 def _difference(one: NamedLocation, other: NamedLocation) -> tuple[str, str, str] | None:
-    """Return the coarsest part that both name differently, with its two values."""
+    """Return the coarsest part of the location that both name with different values, with these values."""
     for part in ("municipality", "settlement", "street", "house"):
         here, there = getattr(one, part), getattr(other, part)
         if here and there and fold_text(here) != fold_text(there):
@@ -244,17 +251,18 @@ def _name(group: str) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """The appeal that a message belongs to, by its index among those compared; null: one of its own."""
+    """The index of the appeal that a message belongs to, among the compared ones; None if it must open a new
+    appeal.
+    """
 
     index: int | None
     comparison: Comparison
 
 
 def choose(new: MessageReading, appeals: Sequence[AppealReading]) -> Choice:
-    """Choose among the author's appeals in the thread, given in order of preference; at least one.
-
-    Of the appeals that the message belongs to, the one that it replies to comes first, then the most likely one;
-    without any, one that it may belong to. Equal ones: the first given.
+    """Choose among the author's appeals in the thread, of which at least one is given, in order of preference.
+    Appeals with the same matter or an addition come before unsure ones; among these the appeal that is replied to,
+    then the lowest score, then the order given.
     """
     compared = [compare(new, appeal) for appeal in appeals]
     rank = {"same": 0, "addition": 0, "unsure": 1}
@@ -274,7 +282,9 @@ def choose(new: MessageReading, appeals: Sequence[AppealReading]) -> Choice:
 
 
 def most_related(text: str, appeals: Sequence[str]) -> int | None:
-    """Return the index of the appeal text that a staff reply shares most words with; None when it is not clear."""
+    """Return the index of the appeal text that shares most words with a staff reply; None if no text, or more than
+    one, does.
+    """
     reply = CleanText.of(text)
     words = matter_words.content_words(reply, ())
     group = TopicGroupIndex.of_groups().best(reply.tokens)[0]
@@ -295,10 +305,9 @@ def takes_topic(
     whole: ClassificationResult,
     relation: Relation,
 ) -> bool:
-    """Return whether the appeal takes the topic of all its messages together.
-
-    `known` and `confidence`: its present topic, a code, and how certain that is. An uncertain topic gives way to a
-    certain one; a certain topic only to a finer one of its group, or to the one that an addition names itself.
+    """Return whether the appeal gets the topic of all its messages taken together. `known` and `confidence`: the
+    code of its current topic, and how certain it is. A certain topic replaces an uncertain one; another certain
+    topic is replaced only by a finer topic of its group, or by the topic that an addition itself names.
     """
     if whole.topic is None or whole.topic == known:
         return False

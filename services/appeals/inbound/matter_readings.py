@@ -21,18 +21,17 @@ from shared.tables.ingest import Message, Publication
 
 T = TypeVar("T")
 
-# How many messages of an appeal are compared beside the one that opened it.
+# Maximum number of messages of an appeal that are compared, besides the message that opened it.
 _LATEST = 5
-# Length up to which each text is part of the text of the whole appeal: the last one must not be cut off.
+# Length to which each text is cut in the text of the whole appeal, so that the last message still fits in.
 _PART_LENGTH = 1_200
 
 
 @dataclass(frozen=True)
 class ClassifiedMessage:
-    """A citizen's message with its classification and who made it.
-
-    `assign_by_rules`: where an answer is due, the rules name the organisation; else the caller assigns it.
-    `context` is what the classifier knew besides the text, `parent` the message that this one replies to.
+    """A citizen's message with its classification and the classifier's name. `assign_by_rules`: if an answer is
+    due, the rules choose the organisation; otherwise the caller assigns it. `context` is the context given to the
+    classifier, `parent` the message that is replied to.
     """
 
     message: Message
@@ -45,7 +44,7 @@ class ClassifiedMessage:
 
 
 def alone(context: MessageContext) -> MessageContext:
-    """Return the context without the post above and without what the message replies to."""
+    """Return the context without the post above and the message replied to."""
     return MessageContext(
         kind=context.kind, page_owner=context.page_owner, page_municipality=context.page_municipality
     )
@@ -56,29 +55,27 @@ def _first_and_latest(items: Sequence[T]) -> tuple[T, ...]:
 
 
 def whole_text(texts: Sequence[str]) -> str:
-    """Return the messages of an appeal as one text, the first and the latest ones."""
+    """Return the first and the latest messages of an appeal as one text."""
     return "\n".join(text[:_PART_LENGTH] for text in _first_and_latest(texts))
 
 
 @dataclass(frozen=True)
 class LoadedReading:
-    """What an appeal says, and its texts: of the messages that need an answer the first and the latest ones."""
+    """The reading of an appeal, and its texts: the first and the latest messages that need an answer."""
 
     reading: AppealReading
     texts: tuple[str, ...]
 
     def with_message(self, message: MessageReading, text: str) -> "LoadedReading":
-        """Return this after a message has joined.
-
-        As many messages are kept as are loaded: comparing each of an author's many messages of a batch with all
-        earlier ones would block the event loop.
+        """Return a copy to which a message is added. No more messages are kept than are loaded: comparing each of
+        an author's many messages in a batch with all earlier ones would block the event loop.
         """
         messages = _first_and_latest((*self.reading.messages, message))
         return LoadedReading(replace(self.reading, messages=messages), _first_and_latest((*self.texts, text)))
 
 
 def person_corrected(reading: MessageReading, item: ClassifiedMessage) -> MessageReading:
-    """Return the reading with what a person has decided about the message."""
+    """Return the reading corrected by a person's decision about the message."""
     if is_automatic(item.classified_by):
         return reading
     result = item.result
@@ -91,9 +88,8 @@ def person_corrected(reading: MessageReading, item: ClassifiedMessage) -> Messag
 
 
 async def read_messages(items: Iterable[ClassifiedMessage]) -> dict[UUID, MessageReading]:
-    """Return the readings of these messages by id.
-
-    Those that were classified in their context are classified again without it.
+    """Return the readings of these messages by id. Messages that were classified with their context are classified
+    again without it.
     """
     wanted = list(items)
     again = [
@@ -111,7 +107,7 @@ async def read_messages(items: Iterable[ClassifiedMessage]) -> dict[UUID, Messag
 async def read_appeals(
     session: WriteSession, appeals: Mapping[UUID, tuple[Appeal, MessageContext]], routing_context: RoutingContext
 ) -> dict[UUID, LoadedReading]:
-    """Return the readings of these appeals by id; the context is that of the message to compare with."""
+    """Return the readings of these appeals by id; the context is that of the message to be compared."""
     texts = await _texts(session, [appeal for appeal, _ in appeals.values()])
     order = [
         (appeal_id, (text, alone(context)))
@@ -141,7 +137,7 @@ async def classify(items: Sequence[ClassifierInput]) -> list[ClassificationResul
 
 
 async def _texts(session: WriteSession, appeals: Collection[Appeal]) -> dict[UUID, tuple[str, ...]]:
-    """Return the text that opened each appeal and its latest messages that need an answer, oldest first."""
+    """Return for each appeal the text that opened it and its latest messages that need an answer, oldest first."""
     ranked = (
         select(
             AppealMessage.appeal_id,
@@ -176,7 +172,7 @@ async def _texts(session: WriteSession, appeals: Collection[Appeal]) -> dict[UUI
 
 
 def _group_by_person(appeal: Appeal, routing_context: RoutingContext) -> str | None:
-    """Return the code of the group that a person has set, if any."""
+    """Return for each appeal the code of the topic group that a person has set, if any."""
     predicted = route_of(appeal).topic
     if appeal.topic_id is None:
         return None
@@ -202,7 +198,9 @@ def _own_location(appeal: Appeal, routing_context: RoutingContext) -> NamedLocat
 async def replied_appeals(
     session: WriteSession, items: Iterable[ClassifiedMessage], by_message: Mapping[UUID, UUID]
 ) -> dict[UUID, UUID]:
-    """Return for each message that replies to one of an appeal, the citizen's own or the page's, that appeal."""
+    """Return the appeal of the message replied to, by the id of the replying message. The message replied to may
+    be the citizen's or the page's.
+    """
     parents = {item.message.id: item.parent for item in items if item.parent is not None}
     pages_own = {parent.id for parent in parents.values() if parent.from_community}
     replies: dict[UUID, UUID] = {}

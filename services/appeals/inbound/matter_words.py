@@ -1,4 +1,4 @@
-"""Words that tell whether a message goes on about a matter: cues, and words that name no matter."""
+"""Words that show whether a message continues a matter: cues, and words that describe no matter."""
 
 from collections.abc import Iterable
 from itertools import islice, takewhile
@@ -55,7 +55,7 @@ _ELSEWHERE = StemIndex({"elsewhere": ("тоже$", "также$", "такая ж
 _LEADING = frozenset({"а", "и"})
 _PREPOSITIONS = frozenset({"в", "во", "на", "у", "по", "под", "за", "около", "возле"})
 
-# Words that name no matter: function words, greetings, time, and the parts of an address.
+# Words that describe no matter: function words, greetings, time, and the parts of an address.
 _EMPTY_WORDS = frozenset(
     tokenize(
         fold_text(
@@ -83,12 +83,13 @@ _EMPTY_WORDS = frozenset(
     )
 )
 _SHORTEST_STEM = 4
-# Maximum number of words of a text that are compared: a comparison takes time in proportion to its square.
+# Maximum number of words of a text that are compared: the time of a comparison grows with the square of this
+# number.
 _MAX_WORDS = 100
 
 
 def cues_of(text: CleanText) -> frozenset[Cue]:
-    """Return the cues that the words of a text give."""
+    """Return the cues in a text."""
     return frozenset(found.label for found in _CUES.find(text.tokens))  # type: ignore[misc]
 
 
@@ -100,7 +101,7 @@ def tells_of_elsewhere(text: CleanText) -> bool:
 
 
 def content_words(text: CleanText, names: Iterable[str | None]) -> frozenset[str]:
-    """Return the words that may tell the matter, the first ones: no function words, numbers, or words of these
+    """Return the first words that may describe the matter: without function words, numbers, and words of these
     names.
     """
     starts = {stem_of(word) for name in names if name for word in tokenize(fold_text(name))}
@@ -122,7 +123,7 @@ def numbers_of(text: CleanText) -> frozenset[str]:
 
 
 def stem_of(word: str) -> str:
-    """Return the beginning of a word that its forms share."""
+    """Return the beginning that all forms of a word share."""
     return word[: max(_SHORTEST_STEM, len(word) - 2)]
 
 
@@ -138,6 +139,6 @@ def are_forms(one: str, other: str) -> bool:
 
 
 def shared_words(some: Iterable[str], others: Iterable[str]) -> list[str]:
-    """Return the words of `some` that have a form among the others, in alphabetical order."""
+    """Return the words of `some` that have a form among the other words, in alphabetical order."""
     candidates = list(others)
     return sorted(word for word in some if any(are_forms(word, other) for other in candidates))

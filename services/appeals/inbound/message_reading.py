@@ -1,4 +1,4 @@
-"""What messages and appeals say, as far as the comparison of matters needs it."""
+"""Readings of messages and appeals: the properties that the comparison of matters needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from services.appeals.inbound import matter_words
 from services.appeals.inbound.matter_words import Cue
 from shared.text.normalize import fold_text
 
-# Probability from which a topic group is certain enough to compare.
+# Minimum probability of a topic group that is certain enough to compare.
 SURE = 0.5
 
 
@@ -21,7 +21,7 @@ def group_of(topic: str) -> str:
 
 @dataclass(frozen=True)
 class NamedLocation:
-    """The location that a text itself names; the location of its page or of the post above is left out."""
+    """The location named in a text itself, without the location implied by its page or the post above."""
 
     municipality: str | None = None
     settlement: str | None = None
@@ -34,7 +34,7 @@ class NamedLocation:
 
 @dataclass(frozen=True)
 class MessageReading:
-    """What one message says by itself, without the post above it."""
+    """The properties of one message by itself, without the post above it."""
 
     text: CleanText
     groups: Mapping[str, float]
@@ -57,7 +57,7 @@ class MessageReading:
         names = (alone.municipality, location.settlement, location.street)
         return MessageReading(
             text=clean,
-            # The keyword rules name a topic without a probability.
+            # The keyword rules give a topic without a probability.
             groups=dict(alone.topic_candidates) or ({group_of(alone.topic): SURE} if alone.topic else {}),
             topic=alone.topic,
             topic_confidence=alone.topic_confidence or 0.0,
@@ -73,12 +73,12 @@ class MessageReading:
 
     @property
     def best_group(self) -> tuple[str | None, float]:
-        """Return the most likely topic group with its probability; (None, 0) without any."""
+        """Return the most likely topic group with its probability; (None, 0) if there is none."""
         return max(self.groups.items(), key=lambda found: found[1], default=(None, 0.0))
 
     @property
     def is_vague(self) -> bool:
-        """Return whether the message does not tell what it is about: no topic, no location, no failure.
+        """Return whether the message does not say what it is about: it has no topic, location or utility failure.
 
         A Buryat text, which the classifier cannot read, is not vague.
         """
@@ -105,9 +105,8 @@ def _named_location(text: CleanText, alone: ClassificationResult) -> NamedLocati
 
 @dataclass(frozen=True)
 class AppealReading:
-    """What the messages of an appeal say that need an answer; the first one opened it.
-
-    `group`: the topic group that a person has set. `replied_to`: the new message replies to one of this appeal.
+    """The readings of an appeal's messages that need an answer; the first message opened the appeal. `group`: the
+    topic group that a person has set. `replied_to`: the new message replies to a message of this appeal.
     """
 
     messages: tuple[MessageReading, ...]
@@ -117,7 +116,7 @@ class AppealReading:
 
     @property
     def groups(self) -> Mapping[str, float]:
-        """Return the topic groups with the highest probability that any message gives them."""
+        """Return the topic groups, each with its highest probability among the messages."""
         if self.group is not None:
             return {self.group: 1.0}
         found: dict[str, float] = {}
@@ -128,7 +127,7 @@ class AppealReading:
 
     @property
     def is_vague(self) -> bool:
-        """Return whether no message tells what the appeal is about."""
+        """Return whether no message says what the appeal is about."""
         # The municipality alone may come from the post above.
         place = self.location.street or self.location.house
         return self.group is None and not place and all(message.is_vague for message in self.messages)
@@ -137,6 +136,6 @@ class AppealReading:
     def locations(self) -> list[NamedLocation]:
         """Return the locations that the messages name, and the appeal's own."""
         named = [message.location for message in self.messages if message.location]
-        # The municipality alone would hide that the messages name another settlement of it.
+        # With the municipality alone, another settlement named in the messages would seem to be the same location.
         adds = self.location.street or self.location.house or (self.location and not named)
         return [*named, self.location] if adds else named

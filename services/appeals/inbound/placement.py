@@ -1,7 +1,6 @@
-"""Placement of new messages: which appeal of its author each belongs to, or that it must open one.
-
-Messages of one author in one thread are placed in order, because each may belong to an appeal that an earlier one
-opens. Nothing is written here.
+"""Placement of new messages: the author's appeal that each belongs to, or the need to open a new one. Messages of
+one author in one thread are placed in order, because a message may belong to an appeal that an earlier one opens.
+Nothing is written to the database here.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,18 +19,16 @@ from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 
-# How many appeals of an author in a thread a message is compared with, the last changed ones.
+# Maximum number of the author's appeals in the thread, last changed first, that a message is compared with.
 _MAX_COMPARED = 10
 
 
 @dataclass
 class Placement:
-    """The appeal that a message belongs to, or null.
-
-    `comparison` is null where the message was compared with nothing. `was_vague`: the appeal's earlier messages
-    did not tell what it is about, and this one does. `whole_text`, `whole`: the appeal's messages as one text and
-    its classification; null where the message must not change the appeal. `feedback`: what the message says about
-    the last answer of the appeal.
+    """The appeal that a message belongs to, or None. `comparison` is None if the message was compared with no
+    appeal. `was_vague`: the appeal's earlier messages did not say what it is about, and this message does.
+    `whole_text`, `whole`: the appeal's messages as one text, and its classification; None if the message must not
+    change the appeal. `feedback`: the message's feedback on the last answer of the appeal.
     """
 
     appeal: Appeal | None
@@ -47,8 +44,8 @@ class Placement:
 class _Author:
     """The messages of an author in a thread, and the readings of the author's appeals there.
 
-    `latest`: the appeals that messages of this batch opened or joined, in order. `nearest` is how the message that
-    must open an appeal compares with the nearest one.
+    `latest`: the appeals that messages of this batch opened or joined, in order. `nearest` is the comparison of
+    the message that must open an appeal with the most similar one.
     """
 
     items: Sequence[ClassifiedMessage]
@@ -77,7 +74,7 @@ class MessagePlacer:
         self.placements: dict[UUID, Placement] = {}
 
     async def load(self, items: Sequence[ClassifiedMessage]) -> None:
-        """Load what is needed to place these messages; those that belong to an appeal are left out."""
+        """Load the data to place these messages. Messages that already belong to an appeal are left out."""
         by_author: dict[ThreadAuthor, dict[UUID, ClassifiedMessage]] = {}
         for item in items:
             if item.message.id not in self._locked.by_message:
@@ -86,7 +83,9 @@ class MessagePlacer:
         await self._read(self._authors)
 
     async def look_again(self, keys: Collection[ThreadAuthor]) -> None:
-        """Place the messages of these authors again: other transactions have opened appeals of theirs."""
+        """Prepare to place the messages of these authors again, after other transactions opened appeals of these
+        authors.
+        """
         messages = [item.message for key in keys for item in self._authors[key].items]
         await self._locked.add(self._session, messages)
         for message in messages:
@@ -96,7 +95,9 @@ class MessagePlacer:
         await self._read(keys)
 
     async def _read(self, keys: Iterable[ThreadAuthor]) -> None:
-        """Read the messages and appeals of authors with something to compare; most have a single message."""
+        """Read the messages and appeals of authors who have an appeal or several messages to compare; most have
+        one message.
+        """
         compared = [
             (key, author)
             for key in keys
@@ -126,12 +127,12 @@ class MessagePlacer:
         return found[:_MAX_COMPARED]
 
     def next_to_open(self) -> dict[ThreadAuthor, ClassifiedMessage]:
-        """Place messages in order; return for each author the first one that must open an appeal, if any."""
+        """Place messages in order; return for each author the first message that must open an appeal, if any."""
         found = {key: self._advance(key, author) for key, author in self._authors.items()}
         return {key: item for key, item in found.items() if item is not None}
 
     def set_opened(self, key: ThreadAuthor, item: ClassifiedMessage, appeal: Appeal) -> None:
-        """Take over that the message opened this appeal, which is registered with the locked ones."""
+        """Note that the message opened this appeal, which must already be registered with the locked appeals."""
         author, message = self._authors[key], item.message
         reading = self._readings.get(message.id)
         self.placements[message.id] = Placement(appeal, reading=reading)
@@ -140,7 +141,9 @@ class MessagePlacer:
             author.appeals[appeal.id] = LoadedReading(AppealReading((reading,)), (message.text,))
 
     def nearest(self, key: ThreadAuthor) -> Comparison | None:
-        """Return how the author's message that must open an appeal compares with the nearest of their appeals."""
+        """Return the comparison of the author's message that must open an appeal with the most similar of their
+        appeals.
+        """
         return self._authors[key].nearest
 
     def _advance(self, key: ThreadAuthor, author: _Author) -> ClassifiedMessage | None:
@@ -157,7 +160,7 @@ class MessagePlacer:
         return None
 
     def _place(self, key: ThreadAuthor, author: _Author, item: ClassifiedMessage) -> Placement | None:
-        """Return where the message belongs; None when it must open an appeal."""
+        """Return the placement of the message; None if it must open an appeal."""
         reading = read_feedback(item.message.text)
         if reading is not None and (said := self._place_feedback(key, item, reading)) is not None:
             return said
@@ -169,7 +172,9 @@ class MessagePlacer:
     def _place_feedback(
         self, key: ThreadAuthor, item: ClassifiedMessage, reading: FeedbackReading
     ) -> Placement | None:
-        """Return the appeal about whose answer the message says something for certain."""
+        """Return the placement of a message that is certainly feedback on an appeal's answer; None for other
+        messages.
+        """
         if item.context is not None and item.context.replies_to_citizen:
             return None
         message = item.message
@@ -183,8 +188,8 @@ class MessagePlacer:
         return Placement(appeal, feedback=reading) if appeal is not None else None
 
     def _is_with_details(self, placement: Placement, item: ClassifiedMessage, reading: FeedbackReading) -> bool:
-        """Return whether a message tells of dissatisfaction and more, and by its matter certainly belongs to the
-        answered appeal.
+        """Return whether a message contains feedback and more, and by its matter certainly belongs to the answered
+        appeal.
         """
         appeal, comparison = placement.appeal, placement.comparison
         if appeal is None or comparison is None or comparison.relation == "unsure" or reading.is_alone:
@@ -195,7 +200,7 @@ class MessagePlacer:
         )
 
     def _place_by_matter(self, key: ThreadAuthor, author: _Author, item: ClassifiedMessage) -> Placement | None:
-        """Return where the message belongs by what it says about the matter; None when it must open an appeal."""
+        """Return the placement of the message by its matter; None if it must open an appeal."""
         candidates, needs_answer = self._candidates(key), item.result.needs_answer
         if not candidates:
             return Placement(None) if needs_answer == "no" else None
@@ -241,12 +246,12 @@ class MessagePlacer:
 
 
 def _tells_more(reading: MessageReading) -> bool:
-    """Return whether a message that needs no answer itself adds to an appeal: «это в Сотниково»."""
+    """Return whether a message that itself needs no answer adds information to an appeal: «это в Сотниково»."""
     return bool(reading.location) or "clarifies" in reading.cues
 
 
 def joined(placements: Mapping[UUID, Placement]) -> list[Appeal]:
-    """Return the appeals that messages joined before a reply was published."""
+    """Return the appeals that messages joined and may change, because no reply has been published."""
     return [
         placement.appeal
         for placement in placements.values()

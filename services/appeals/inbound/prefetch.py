@@ -1,4 +1,4 @@
-"""Prefetch of classifications: while one batch is written, the texts of the next ones are classified.
+"""Prefetch of classifications: while one batch is written, the texts of the next batches are classified.
 
 It writes nothing. A prefetched result whose context has changed meanwhile is recomputed.
 """
@@ -20,7 +20,7 @@ from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 _PORTION = 500
-# How many batches to prefetch; the classifier pool keeps no more results.
+# Number of batches to prefetch; the classifier pool keeps no more results.
 _BATCHES = 4
 # The columns that classification needs. Plain rows cost a third of mapped objects.
 _MESSAGE_COLUMNS = (
@@ -29,7 +29,7 @@ _MESSAGE_COLUMNS = (
 )  # fmt: skip
 
 BACKLOG_SECONDS = 2.0
-# Positions are dense but for failovers, so this is at least the number of waiting events.
+# Positions have gaps only after failovers, so the difference is at least the number of waiting events.
 _WAITING = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0)
         - coalesce((SELECT position FROM appeals_consumer_offsets WHERE consumer = 'appeals'), 0)"""
@@ -37,9 +37,8 @@ _WAITING = text(
 
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
-    """Return the inputs after the current batch and after `after_position`, and the position of the last one.
-
-    The position is `after_position` when there are none.
+    """Return the classifier inputs after the current batch and after `after_position`, and the position of the
+    last input. Without inputs the position is `after_position`.
     """
     async with database.read() as session:
         waiting = await _events_after_batch(session, after_position)
@@ -58,9 +57,8 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
 
 
 async def prefetch_backlog(database: Database, reached: int) -> int:
-    """Classify everything after the current batch; the next portion is fetched while one is classified.
-
-    Returns the position of the last input, or `reached`.
+    """Classify everything after the current batch; the next portion is fetched while the current one is
+    classified. Returns the position of the last input; `reached` if there was none.
     """
     reading: asyncio.Task[None] | None = None
     try:
@@ -108,7 +106,8 @@ async def run_prefetch(service: Service) -> None:
     async with service.wakeups.subscribe(EVENTS_NUMBERED) as woken:
         while True:
             seconds = service.wakeups.longest_wait
-            # A backlog becomes shorter without a notification.
+            # No notification is sent when a backlog becomes shorter, so the backlog is checked again after a
+            # while.
             await wait_for_notification(woken, min(seconds, BACKLOG_SECONDS) if waiting > BATCH else seconds)
             (waiting,) = await service.database.execute_alone(_WAITING)
             if waiting > BATCH:

@@ -1,8 +1,7 @@
-"""Matching of replies that staff write in the network itself to the appeals they answer.
-
-In this order: the appeal of the message that is replied to; the author of the wall post; the only open appeal of
-the thread that awaits a reply. Where one author has several that await one, the words of the reply decide.
-Anything less certain matches nothing.
+"""Matching of replies that staff write in the network itself to the appeals that they answer. Tried in this order:
+the appeal of the message replied to; the appeal of the wall post's author; the only open appeal of the thread that
+awaits a reply. If one author has several appeals that await a reply, the words of the reply decide. A reply with a
+less certain match is not attached.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -50,7 +49,7 @@ class StaffReplyMatcher:
         self.answered: list[tuple[Appeal, Reply]] = []
 
     async def load(self, messages: Collection[Message]) -> None:
-        """Load which of these messages are attached already, and which of our replies are being published."""
+        """Load which of these messages are already attached, and which of our replies are being published."""
         ids = {message.id for message in messages if message.from_community}
         self._attached |= set(
             await self._session.scalars(select(Reply.message_id).where(Reply.message_id.in_(ids)))
@@ -70,7 +69,7 @@ class StaffReplyMatcher:
         parents: Mapping[tuple[str, str], Message],
         citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
-        """Attach a message of the community; returns the appeal it answers.
+        """Attach a message of the community; return the appeal that it answers, or None.
 
         `parents`: messages by (network, external id); `citizen_posts`: wall posts of citizens by thread.
         """
@@ -79,8 +78,8 @@ class StaffReplyMatcher:
         appeal = self._answered_appeal(message, parents, citizen_posts)
         if appeal is None or message.written_at < awaiting_since(appeal):
             return None
-        # Our own reply may be received before the call that published it returns, perhaps to another appeal of the
-        # same author.
+        # A reply published by this system may be received before the call that publishes it returns. It may belong
+        # to another appeal of the same author.
         text = collapse_whitespace(message.text)
         if any((one.id, text) in self._own_replies for one in (appeal, *self._siblings(appeal))):
             return None
@@ -136,7 +135,9 @@ class StaffReplyMatcher:
         return parent.id if parent is not None and self._locked.by_message.get(parent.id) == appeal.id else None
 
     def _appeal_of(self, parent: Message, text: str) -> Appeal | None:
-        """Return the appeal of a citizen's message; without one, the author's that the text answers."""
+        """Return the appeal of the citizen's message `parent`; without one, the author's appeal that the text
+        answers.
+        """
         appeal_id = self._locked.by_message.get(parent.id)
         appeal = self._locked.appeals.get(appeal_id) if appeal_id else None
         if appeal is not None:
@@ -155,8 +156,8 @@ class StaffReplyMatcher:
 
 
 def _answered_one(waiting: Sequence[Appeal], text: str) -> Appeal | None:
-    """Return the appeal that a staff reply to no particular message answers: the only one, or, of several of one
-    author, the one whose words it repeats.
+    """Return the appeal that a staff reply answers which replies to no particular message: the only one, or the
+    one of several by the same author whose words it repeats.
     """
     if len({one.author_key for one in waiting}) != 1:
         return None
@@ -165,8 +166,8 @@ def _answered_one(waiting: Sequence[Appeal], text: str) -> Appeal | None:
 
 
 async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:
-    """Return staff messages in the threads of new appeals that were received before the appeals: order is not
-    guaranteed.
+    """Return staff messages in the threads of new appeals that were received before the appeals: messages may
+    arrive out of order.
     """
     threads = {appeal.thread_key for appeal in opened}
     since = min((appeal.written_at for appeal in opened), default=clock.now())

@@ -1,4 +1,4 @@
-"""Context of messages for the classifier: the page's organisation, the thread, the attachments."""
+"""Context of messages for the classifier: the organisation that owns the page, the thread, the attachments."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class ThreadContext:
         return self.parents.get((message.network, message.reply_to)) if message.reply_to else None
 
     def message_context(self, message: Message) -> MessageContext:
-        """Return what the classifier may use besides the text."""
+        """Return the context that the classifier uses besides the text."""
         parent = self.parent_of(message)
         post = self.posts.get(message.thread_key) if message.kind == "comment" else None
         above = post or (parent if parent is not None and parent.from_community else None)

@@ -1,7 +1,8 @@
-"""One reply to all appeals of an incident: each that awaits a reply gets its own, in its own thread, once.
+"""One reply to all appeals of an incident: each appeal that awaits a reply gets its own copy, once, in its own
+thread.
 
-A job creates the replies in batches, each batch a transaction, through the same code as single replies. The unique
-key `(incident_reply_id, appeal_id)` makes the job idempotent.
+A job creates the replies in batches, each in one transaction, by the same code as single replies. The unique key
+`(incident_reply_id, appeal_id)` makes the job idempotent.
 """
 
 from collections.abc import Sequence
@@ -38,13 +39,14 @@ from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, Reply
 from shared.tables.registry import Organisation
 
 BULK_REPLY_BATCH = 25
-# Delay before retrying an appeal whose interim reply is still under way: this reply has to follow that one.
+# Delay before retrying an appeal whose interim reply is still under way: the final reply must be published after
+# it.
 RETRY_UNDER_WAY_AFTER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class NewBulkReply:
-    """The reply as its author wrote it."""
+    """The text and settings of a reply, as submitted."""
 
     text: str
     kind: str
@@ -55,11 +57,10 @@ class NewBulkReply:
 async def submit_bulk_reply(
     session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, repeats: bool = False
 ) -> IncidentReply:
-    """Store the reply and enqueue the job that creates one per appeal.
-
-    A moderator's reply goes to all appeals, that of staff to their organisation's. `allow_duplicate`: the caller
-    repeats an equal final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, and `Invalid`
-    naming the wrong field or what must not be published.
+    """Store the reply and enqueue the job that creates one reply per appeal. A moderator's reply goes to all
+    appeals, a staff member's to the appeals of their organisation. `allow_duplicate`: the caller repeats an equal
+    final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, and `Invalid` naming the wrong
+    field or the text that must not be published.
     """
     incident = await service.lock(session, caller, incident_id)
     submission.check_promise(NewReply(given.text, given.kind, given.promised_at, None))
@@ -86,7 +87,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
         .where(
             IncidentReply.incident_id == incident.id,
             IncidentReply.kind == "final",
-            # Only replies for the same appeals count: those to another organisation's appeals do not.
+            # Only a reply to the same appeals is a duplicate, not a reply to another organisation's appeals.
             or_(
                 IncidentReply.organisation_id.is_(None),
                 IncidentReply.organisation_id == caller.organisation_id,
@@ -109,7 +110,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
 
 
 def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
-    """Return the condition of the appeals that the reply is for."""
+    """Return the SQL condition of the appeals that the reply is for."""
     if reply.organisation_id is None:
         return true()
     if not reply.include_subordinates:
@@ -119,9 +120,8 @@ def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
 
 
 def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
-    """Return the condition of replies that exclude this one: its own, and those under way.
-
-    A final reply waits for an interim one and follows it.
+    """Return the SQL condition of replies to an appeal that exclude this one: a copy of this reply, or a reply
+    under way. An interim reply under way does not exclude a final one, which waits and is published after it.
     """
     on_the_way: ColumnElement[bool] = Reply.status.in_(PENDING_REPLY_STATUSES)
     if reply.kind == "final":
@@ -132,9 +132,8 @@ def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
 async def create_replies_batch(
     session: WriteSession, reply_id: UUID, *, joined_from: datetime | None, after: UUID | None
 ) -> UUID | None:
-    """Create the replies of the next members; returns the last member's id, None when there are no more.
-
-    `joined_from`: only for members that joined since then. Idempotent.
+    """Create the replies to the next members; return the id of the last member, or None if there are no more.
+    `joined_from`: only members that joined since then. Idempotent.
     """
     reply = await session.get_one(IncidentReply, reply_id)
     query = (
@@ -169,14 +168,16 @@ async def create_replies_batch(
 
 
 async def create_reply_for(session: WriteSession, reply_id: UUID, appeal_id: UUID) -> bool:
-    """Create the reply of an appeal that had another one under way; returns False while that one still is."""
+    """Create the reply to an appeal that had another reply under way; return False if the other is still under
+    way.
+    """
     reply = await session.get_one(IncidentReply, reply_id)
     concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _addressed_appeals(reply))))
     return not concerned or not await _ReplyBatch(session, reply).run([appeal_id])
 
 
 class _ReplyBatch:
-    """Creates the replies of some appeals, in one transaction."""
+    """Creates the replies to given appeals in one transaction."""
 
     def __init__(self, session: WriteSession, reply: IncidentReply) -> None:
         self._session = session
@@ -184,7 +185,7 @@ class _ReplyBatch:
         self._recorder = AppealRecorder()
 
     async def run(self, appeal_ids: Sequence[UUID]) -> list[UUID]:
-        """Create the replies; returns the appeals that must wait for a reply under way."""
+        """Create the replies; return the appeals that must wait for a reply under way."""
         appeals = list(
             await self._session.scalars(
                 select(Appeal)
@@ -194,7 +195,7 @@ class _ReplyBatch:
                 .execution_options(populate_existing=True)
             )
         )
-        # Appeals removed from the incident while this waited for the lock get no reply.
+        # Appeals removed from the incident while this transaction waited for the lock get no reply.
         appeals = [appeal for appeal in appeals if appeal.incident_id == self._reply.incident_id]
         answered = await self._answered({appeal.id for appeal in appeals})
         waiting = [
@@ -219,14 +220,14 @@ class _ReplyBatch:
         return blocked
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
-        """Return the appeals that have this reply, or another one under way."""
+        """Return the appeals that already have this reply, or have another one under way."""
         rows = await self._session.scalars(
             select(Reply.appeal_id).where(Reply.appeal_id.in_(appeal_ids), _excludes_reply(self._reply))
         )
         return set(rows)
 
     def _decide(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
-        """Assign an appeal in triage: a moderator who answers it has decided that an answer is due."""
+        """Assign an appeal in triage: by answering it the moderator has decided that an answer is due."""
         if self._reply.organisation_id is not None:
             self._skip(appeal, "Ждёт решения модератора")
             return False
@@ -243,7 +244,7 @@ class _ReplyBatch:
         return True
 
     async def _send(self, appeal: Appeal) -> bool:
-        """Create the reply or record why there is none; returns False when a reply under way must end first."""
+        """Create the reply, or record why there is none; return False if a reply under way must end first."""
         given = self._reply
         draft = NewReply(given.text, given.kind, given.promised_at, None)
         try:
@@ -270,9 +271,7 @@ class _ReplyBatch:
 async def list_bulk_replies(
     session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging
 ) -> Sequence[IncidentReply]:
-    """Return the incident's replies that concern the caller's appeals, newest first, one more than the page
-    takes.
-    """
+    """Return the incident's replies to appeals in the caller's scope, newest first: one page plus one row."""
     await incident_queries.require_visible_incident(session, caller, incident_id)
     query = (
         select(IncidentReply)
@@ -312,7 +311,7 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
 
 
 async def create_all_replies(service: Service, reply_id: UUID, joined_from: str | None) -> None:
-    """Create all replies to an incident, one batch per transaction."""
+    """Create the replies to all appeals of an incident, one batch per transaction."""
     since = datetime.fromisoformat(joined_from) if joined_from else None
     last: UUID | None = None
     while True:
@@ -323,7 +322,7 @@ async def create_all_replies(service: Service, reply_id: UUID, joined_from: str 
 
 
 async def create_delayed_reply(service: Service, reply_id: UUID, appeal_id: UUID) -> None:
-    """Create the reply of an appeal whose interim reply was under way; retry later while it still is."""
+    """Create the reply to an appeal whose interim reply was under way; retry later if it still is."""
     async with service.database.write() as session:
         made = await create_reply_for(session, reply_id, appeal_id)
     if not made:

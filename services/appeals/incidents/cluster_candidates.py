@@ -1,5 +1,5 @@
-"""Candidates of clustering: open incidents and those about to be opened, and which of them an appeal or a spike
-belongs to. No I/O.
+"""Candidates of clustering (incidents that are open or about to be opened), and their matching with appeals and
+spikes. No I/O.
 """
 
 from collections import Counter
@@ -26,7 +26,8 @@ from shared.tables.appeals_incidents import Incident
 class ClusterCandidate:
     """The subject of an incident and samples of its latest members; `new_members` are about to join.
 
-    Without `incident` it is about to be opened, because `spike_appeals` arrived where `expected_count` are usual.
+    Without `incident`, the incident is about to be opened: `spike_appeals` appeals arrived where `expected_count`
+    are usual.
     """
 
     subject: IncidentSubject
@@ -43,7 +44,7 @@ class ClusterCandidate:
 
     @staticmethod
     def from_incident(incident: Incident, group_id: UUID | None) -> "ClusterCandidate":
-        """Return the candidate of an open incident; its samples are added by `add_sample`."""
+        """Return the candidate of an open incident; `add_sample` adds its samples."""
         subject = IncidentSubject(
             topic_id=incident.topic_id, utility_failure=incident.utility_failure,
             municipality=incident.municipality, settlement=incident.settlement, street=incident.street,
@@ -73,8 +74,8 @@ class ClusterCandidate:
         self.pages[page_id] += 1
 
     def merge(self, other: "ClusterCandidate") -> None:
-        """Merge another candidate into this one: its new members, and the utility failure and topic if they were
-        unknown.
+        """Merge another candidate into this one: add its new members, and set utility failure and topic if they
+        are unknown.
         """
         self.new_members += other.new_members
         self.first_written_at, self.last_written_at = (
@@ -90,8 +91,8 @@ class ClusterCandidate:
     def overlaps(
         self, first_written_at: datetime, last_written_at: datetime, *, window: timedelta, quiet: timedelta
     ) -> bool:
-        """Return whether messages of this time may belong: from one window before the first member until `quiet`
-        after the last.
+        """Return whether messages of this time may belong to the candidate: from one window before the first
+        member until `quiet` after the last member.
         """
         return (
             self.first_written_at - window <= last_written_at and first_written_at <= self.last_written_at + quiet
@@ -99,7 +100,9 @@ class ClusterCandidate:
 
 
 def matches_candidate(appeal: RecentAppeal, candidate: ClusterCandidate, near: float) -> bool:
-    """Return whether an appeal belongs to the candidate; `near` is the similarity of its text to the members'."""
+    """Return whether an appeal belongs to the candidate; `near` is the similarity of its text to the members'
+    texts.
+    """
     subject = candidate.subject
     if appeal.municipality != subject.municipality or not compatible_settlements(
         appeal.settlement, subject.settlement
@@ -131,9 +134,9 @@ def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool,
 def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
     """Return whether a spike reports the problem of a known candidate.
 
-    It does when the utility failure or the topic is the same. Where one of the two names no utility failure, the
-    same group suffices if its texts name what is out of order or its topic does not contradict. Else the texts
-    must be similar too.
+    If both have a utility failure, it must be the same. Otherwise the group must be the same and, besides, the
+    topic must be the same, or the texts of the one without a utility failure must name the failure, or its topic
+    must not contradict. If only the group or the failure agrees, the texts must be similar.
     """
     one, other = known.subject, spike.subject
     if one.municipality != other.municipality or not compatible_settlements(one.settlement, other.settlement):
@@ -157,5 +160,5 @@ def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
 
 
 def compatible_settlements(one: str | None, other: str | None) -> bool:
-    """Return whether two settlements, null where none is named, may be the same."""
+    """Return whether two settlements may be the same; None (not named) matches any."""
     return one is None or other is None or one == other

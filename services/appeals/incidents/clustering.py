@@ -1,8 +1,7 @@
-"""Clustering: new appeals join the open incident they report, and many about one problem at once form a spike.
-
-A second consumer of appeals' own events, in batches; the number of statements does not grow with the batch. Its
-cursor admits one worker at a time. A batch also holds an advisory lock for each municipality it touches, so that
-an appeal handled outside the batch (a retried dead letter) opens no second incident.
+"""Clustering: new appeals join the open incident that they report, and many appeals about one problem at once form
+a spike. It consumes the events of this service in batches; the number of statements does not grow with the batch.
+The lock on its offset admits one worker at a time. A batch also holds an advisory lock for each municipality it
+touches, so that an appeal handled outside the batch (a retried dead letter) cannot open a second incident.
 """
 
 from collections import defaultdict
@@ -66,7 +65,7 @@ CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")
 # Maximum number of rows read for one spike.
 MAX_APPEALS_PER_SPIKE = 1_000
 _LOCK = 0x6275  # "bu"
-# Locks are taken in one order, so that two batches wait for each other instead of deadlocking.
+# Locks are taken in a fixed order, so that two batches wait for each other instead of deadlocking.
 _LOCK_MUNICIPALITIES = text(
     """
     SELECT pg_advisory_xact_lock(:namespace, key)
@@ -81,7 +80,9 @@ async def handle_appeal_events(session: WriteSession, events: Sequence[Event]) -
 
 
 def _never_joined() -> ColumnElement[bool]:
-    """Return the condition of appeals that never joined an incident: one that a person removed stays out."""
+    """Return the SQL condition of appeals that never joined an incident: an appeal removed by a person must not
+    join again.
+    """
     return ~exists().where(IncidentMember.appeal_id == Appeal.id)
 
 
@@ -92,14 +93,14 @@ def _select_appeals() -> Select[Any]:
         Appeal.topic_id, Appeal.network, Appeal.page_id, Appeal.organisation_id, Appeal.author_key,
         Appeal.thread_key, Appeal.urgency, Appeal.written_at, Appeal.opened_at,
     )  # fmt: skip
-    # Any: SQLAlchemy's overloads do not type this many columns.
+    # `Any`, because SQLAlchemy's overloads do not cover this many columns.
     query: Any = select(*same, topic_group.label("group_id")).outerjoin(Topic, Topic.id == Appeal.topic_id)
     found: Select[Any] = query
     return found
 
 
 class ClusteringBatch:
-    """One batch of appeals."""
+    """Clusters one batch of appeals."""
 
     def __init__(self, session: WriteSession, config: AppealsSettings) -> None:
         self._session = session
@@ -125,8 +126,6 @@ class ClusteringBatch:
 
     async def _lock(self, municipalities: Collection[str]) -> None:
         await self._session.execute(_LOCK_MUNICIPALITIES, {"namespace": _LOCK, "names": sorted(municipalities)})
-
-    # Open incidents.
 
     async def _load_open_incidents(self, appeals: Sequence[RecentAppeal]) -> list[ClusterCandidate]:
         """Return the open incidents of the appeals' municipalities, locked, with samples of their latest
@@ -174,7 +173,7 @@ class ClusteringBatch:
         return {row[0]: row[1] for row in rows}
 
     def _join(self, appeals: Sequence[RecentAppeal], candidates: Sequence[ClusterCandidate]) -> list[RecentAppeal]:
-        """Add the appeals to the open incidents that they match; returns the remaining ones."""
+        """Add the appeals to the open incidents that they match; return the remaining appeals."""
         near = [_similarities(candidate, appeals) for candidate in candidates]
         left: list[RecentAppeal] = []
         for appeal in appeals:
@@ -196,10 +195,10 @@ class ClusteringBatch:
     ) -> bool:
         return candidate.overlaps(first_written_at, last_written_at, window=self._window, quiet=self._quiet)
 
-    # Spikes.
-
     async def _find_spikes(self, appeals: Sequence[RecentAppeal], candidates: list[ClusterCandidate]) -> None:
-        """Add a candidate for each spike that these appeals are part of, or merge it into a known one."""
+        """Add a candidate for each spike that these appeals are part of, or merge the spike into a known
+        candidate.
+        """
         municipalities: dict[str, datetime] = {}
         keys: dict[str, set[SpikeKey]] = defaultdict(set)
         for appeal in appeals:
@@ -252,7 +251,7 @@ class ClusteringBatch:
             ):
                 spike.new_members.append((appeal, near))
                 taken.add(appeal.id)
-            # A second incident about the same problem would split its members, and a reply would reach only some
+            # A second incident about the same problem would split the appeals, and a reply would reach only some
             # of them.
             known = next(
                 (
@@ -286,10 +285,10 @@ class ClusteringBatch:
     async def _related_appeals(
         self, municipality: str, until: datetime, spike: ClusterCandidate, taken: Collection[UUID]
     ) -> list[RecentAppeal]:
-        """Return appeals of the municipality that may be about the same problem, though they name no utility
+        """Return appeals of the municipality that may be about the same problem although they have no utility
         failure or another topic.
         """
-        # A spike without a utility failure also takes appeals that name one, if the group is the same.
+        # A spike without a utility failure also takes appeals with one, if the topic group is the same.
         unsaid = (
             (Appeal.utility_failure.is_(None),)
             if spike.subject.utility_failure is not None
@@ -304,12 +303,12 @@ class ClusteringBatch:
         ]
 
     async def _store(self, candidates: Sequence[ClusterCandidate]) -> None:
-        """Write the result; all appeals are locked at once in id order, against deadlocks."""
+        """Write the result. All appeals are locked at once in id order, to avoid deadlocks."""
         free = await self._lock_appeals(
             {appeal.id for candidate in candidates for appeal, _ in candidate.new_members}
         )
         for candidate in candidates:
-            # Appeals may have joined an incident or ended while this waited for the lock.
+            # Appeals may have joined an incident or ended while this transaction waited for the lock.
             coming = [(appeal, near) for appeal, near in candidate.new_members if appeal.id in free]
             new_members = [_new_member(appeal, near, candidate.subject.utility_failure) for appeal, near in coming]
             if candidate.incident is not None:
@@ -336,7 +335,7 @@ class ClusteringBatch:
                 await alerts.raise_spike(self._session, incident, why)
 
     async def _lock_appeals(self, appeal_ids: Collection[UUID]) -> set[UUID]:
-        """Lock the appeals; returns those that are in no incident."""
+        """Lock the appeals; return those that are in no incident."""
         if not appeal_ids:
             return set()
         query = (
@@ -356,7 +355,7 @@ def _has_key(key: SpikeKey) -> ColumnElement[bool]:
 
 
 def _similarities(candidate: ClusterCandidate, appeals: Sequence[RecentAppeal]) -> dict[UUID, float]:
-    """Return the similarity of the appeals of the candidate's municipality to its members' texts."""
+    """Return the similarity of each appeal in the candidate's municipality to the texts of its members."""
     about = candidate.subject
     here = [appeal for appeal in appeals if appeal.municipality == about.municipality]
     found = text_similarities(candidate.texts, [appeal.text for appeal in here], (about.settlement, about.street))

@@ -1,4 +1,6 @@
-"""Queries of incidents: an organisation sees those that it leads or has an appeal in, and only its own members."""
+"""Queries of incidents. Staff of an organisation see incidents that it leads or has an appeal in, and only its own
+appeals in them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,17 +33,17 @@ class IncidentFilter(ListFilter):
 
 
 def is_current_member(incident_id: Any) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of the incident's current members."""
+    """Return the SQL conditions of the incident's current members."""
     return IncidentMember.incident_id == incident_id, IncidentMember.left_at.is_(None)
 
 
 def is_lead(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition that the caller's organisation leads the incident; always true for the centre."""
+    """Return the SQL condition that the caller's organisation leads the incident; always true for the centre."""
     return caller.scope(Incident.organisation_id)
 
 
 def is_visible_to(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition that limits a query of incidents to those visible to the caller."""
+    """Return the SQL condition of the incidents that are visible to the caller."""
     if caller.is_region_wide:
         return true()
     has_own_appeal = exists(
@@ -54,8 +56,7 @@ def is_visible_to(caller: Caller) -> ColumnElement[bool]:
 
 _ORGANISATION = type_coerce(Organisation.name, Text).label("organisation")
 _TOPIC = type_coerce(Topic.name, Text).label("topic")
-# Incident, name of the leading organisation, name of the topic; number, first and last time of the visible
-# members.
+# Incident, name of the leading organisation, name of the topic; count, first and last time of the visible members.
 IncidentRow = Any
 
 
@@ -90,7 +91,7 @@ def _query(caller: Caller) -> Select[Any]:
 async def find(
     session: AsyncSession, caller: Caller, filters: IncidentFilter, paging: Paging
 ) -> Sequence[IncidentRow]:
-    """Return incidents newest first, one more than the page takes."""
+    """Return incidents, newest first: one page plus one row."""
     query = _query(caller).order_by(Incident.opened_at.desc(), Incident.id.desc()).limit(paging.limit + 1)
     if filters.open is not None:
         query = query.where(Incident.closed_at.is_(None) if filters.open else Incident.closed_at.is_not(None))

@@ -71,7 +71,8 @@ _MESSAGES = (
 async def appeal_detail(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True, with_contact: bool = False
 ) -> appeals.AppealOut:
-    """Return an appeal with messages, replies and timeline. Raises `NotFound` also if it is out of the caller's scope.
+    """Return an appeal with messages, replies and timeline. Raises `NotFound` also if it is out of the caller's
+    scope.
 
     The contact is omitted by default: stored responses to an `Idempotency-Key` are not encrypted.
     """
@@ -128,7 +129,9 @@ def _page(appeal: Appeal, names: Row[*tuple[Any, ...]]) -> appeals.AppealPage | 
 
 
 def without_colleagues(detail: appeals.AppealOut) -> appeals.AppealOut:
-    """Return the appeal as shown to a caller who just gave it away: without the names of the people who have it now."""
+    """Return the appeal as shown to a caller who just gave it away: without the names of the people who have it
+    now.
+    """
     shown = [entry for entry in detail.timeline if entry.kind != "assignee_changed"]
     hidden = {"allowed_moves": [], "assignee": None, "watchers": [], "timeline": shown}
     return detail.model_copy(update=hidden)
@@ -156,7 +159,9 @@ async def _submission(session: AsyncSession, appeal_id: UUID, shows_contact: boo
 
 
 async def _sla_context(session: AsyncSession, appeal: Appeal) -> SlaContext:
-    """Return the data from which the deadline of the appeal is explained; an ended clock has its explanation stored."""
+    """Return the data from which the deadline of the appeal is explained; an ended clock has its explanation
+    stored.
+    """
     if any(row.state in STARTED_STATES for row in clocks_of(appeal)):
         return await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     return SlaContext(policies=[], topic_groups={}, calendars=CalendarLookup())
@@ -241,8 +246,8 @@ def _assignment(
 def summary_fields(
     appeal: Appeal | SimpleNamespace, names: Row[*tuple[Any, ...]] | SimpleNamespace, caller: Caller
 ) -> dict[str, Any]:
-    """Return the fields of `AppealSummary`, with the moves that this caller may make. Parts are dictionaries, which are
-    validated with the whole: making a model for each takes several times longer.
+    """Return the fields of `AppealSummary`, with the moves that this caller may make. Parts are dictionaries,
+    which are validated with the whole: making a model for each takes several times longer.
     """
     return dict(zip(SHOWN_COLUMNS, _shown_columns(appeal), strict=True)) | {
         "organisation": _named(appeal.organisation_id, names.organisation),

@@ -73,8 +73,8 @@ def _explained(row: SlaClock, sla: SlaContext) -> dict[str, Any]:
 async def deadlines_of(
     session: AsyncSession, appeal: Appeal, sla: SlaContext, caller: Caller
 ) -> deadlines.DeadlinesOut:
-    """Return the clocks and promises of an appeal as of now, the notices sent about them, and the extension requests
-    that the caller may see, each oldest first.
+    """Return the clocks and promises of an appeal as of now, the notices sent about them, and the extension
+    requests that the caller may see, each oldest first.
     """
     promises = await promise_queries.promises_of(session, appeal.id)
     told = await escalations.escalations_of(session, appeal.id)

@@ -1,4 +1,5 @@
-"""Case forms of location names, derived from their endings: fast, and also works for names missing in dictionaries.
+"""Case forms of location names, derived from their endings: fast, and also works for names missing in
+dictionaries.
 
 Cases: `n`ominative, `g`enitive, `d`ative, `a`ccusative, `i`nstrumental, `l`ocative. Words must be folded.
 """

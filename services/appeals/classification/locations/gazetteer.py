@@ -25,8 +25,8 @@ MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
 EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
-# Evidence beside a name that is needed to recognise it: none, a preposition with the case that it governs, or its type
-# («село», «мкр», «СНТ»).
+# Evidence beside a name that is needed to recognise it: none, a preposition with the case that it governs, or its
+# type («село», «мкр», «СНТ»).
 RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
 _NEEDS: dict[str, RequiredEvidence] = {
     "": "",
@@ -55,8 +55,8 @@ _ABBREVIATED = {
 
 @dataclass(frozen=True, slots=True)
 class GazetteerEntry:
-    """An entry of the gazetteer. `municipality` is empty for other regions, `settlement` for a name that implies no
-    settlement.
+    """An entry of the gazetteer. `municipality` is empty for other regions, `settlement` for a name that implies
+    no settlement.
     """
 
     kind: EntryKind

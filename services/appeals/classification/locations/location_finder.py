@@ -27,7 +27,8 @@ from services.appeals.classification.locations.tokenized_text import matches_ste
 from services.appeals.classification.text.tokenizer import CleanText, clean_post
 
 _REMEMBERED = 1_000
-# Cities that are both municipality and settlement: only a part of such a city is more precise than the municipality.
+# Cities that are both municipality and settlement: only a part of such a city is more precise than the
+# municipality.
 _CITIES = frozenset(("Улан-Удэ", "Северобайкальск"))
 _CAPITAL = "город Улан-Удэ"
 
@@ -115,8 +116,8 @@ def _of_post(post: str) -> tuple[str, str | None, str] | None:
 def _resolved(
     mention: LocationMention, named: set[str], above: tuple[str, str | None, str] | None, page: PageLocation
 ) -> str | None:
-    """Return the municipality of a mention. If it is ambiguous: the one named in the text, else in the post, else the
-    page's, else the default.
+    """Return the municipality of a mention. If it is ambiguous: the one named in the text, else in the post, else
+    the page's, else the default.
     """
     options = mention.municipalities
     if len(options) == 1:

@@ -110,7 +110,9 @@ def _coming_from(before: list[str]) -> LocationRole:
 
 
 def _going_up_to(text: TokenizedText, at: int) -> LocationRole:
-    """Return the role after «до»: the end of a road to repair («до Курумкана когда доделаете»), or of a trip by bus."""
+    """Return the role after «до»: the end of a road to repair («до Курумкана когда доделаете»), or of a trip by
+    bus.
+    """
     mended = text.sentence_has(at, _ROAD_OR_MENDED) and not text.sentence_has(at, TRAVEL_WORDS)
     return LocationRole.HOME if mended else LocationRole.AWAY
 

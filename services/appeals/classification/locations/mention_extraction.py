@@ -304,7 +304,9 @@ class _Reader:
         return 0
 
     def _adjective_here(self, at: int, end: int, options: tuple[GazetteerEntry, ...]) -> int:
-        """Read an adjective of a location: «кабанский район», «в кабанской црб», «по тункинскому», «МО Онохойское»."""
+        """Read an adjective of a location: «кабанский район», «в кабанской црб», «по тункинскому», «МО
+        Онохойское».
+        """
         words, sentences = self.words, self.text.sentences
         after = end
         while after < len(words) and words[after].startswith(DISTRICT_BETWEEN) and after < end + 2:
@@ -343,7 +345,8 @@ class _Reader:
         words = self.words
         preposition_at = preposition_before(self.text, at)
         if preposition_at < 0 and words[end - 1].endswith("ого") and not following:
-            # «Лесозаводской, Заиграевского»: the district of a village, added to distinguish villages of the same name.
+            # «Лесозаводской, Заиграевского»: the district of a village, added to distinguish villages of the same
+            # name.
             self._place(districts, at, end, "g")
             return end
         if preposition_at < 0 or words[end - 1][-2:] not in ("ом", "му", "го"):
@@ -370,7 +373,9 @@ class _Reader:
         self.reading.places.append(LocationMention(options, role, start, end, house, firm))
 
     def _routes(self) -> None:
-        """Find routes («Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»): their ends are not the location of the problem."""
+        """Find routes («Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»): their ends are not the location of the
+        problem.
+        """
         places = self.reading.places
         for at in range(len(places) - 1):
             left, right = places[at], places[at + 1]

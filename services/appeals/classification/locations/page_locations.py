@@ -1,6 +1,7 @@
 """The location that a page implies.
 
-The page of a district, a town or a local institution implies a location; the page of a republic-level body does not.
+The page of a district, a town or a local institution implies a location; the page of a republic-level body does
+not.
 """
 
 import re
@@ -58,8 +59,8 @@ def _canonical(municipality: str | None) -> str | None:
 
 
 def _one(places: list[LocationMention]) -> str | None:
-    """Return the municipality that a page's name implies. If it names the capital and another municipality, return the
-    other.
+    """Return the municipality that a page's name implies. If it names the capital and another municipality, return
+    the other.
     """
     # Institutions in the capital, such as theatres and hospitals, serve the whole republic.
     told = [

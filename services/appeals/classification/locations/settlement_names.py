@@ -1,4 +1,6 @@
-"""Settlement names as the gazetteer spells them, by municipality: the values that messages and routing rules store."""
+"""Settlement names as the gazetteer spells them, by municipality: the values that messages and routing rules
+store.
+"""
 
 from collections.abc import Mapping
 from functools import cache

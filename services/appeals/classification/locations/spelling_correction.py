@@ -1,4 +1,6 @@
-"""Spelling correction of names: for words that are one edit away from a long name and are not in the dictionary."""
+"""Spelling correction of names: for words that are one edit away from a long name and are not in the
+dictionary.
+"""
 
 from functools import lru_cache
 
@@ -41,7 +43,9 @@ def correct_spelling(word: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def strip_buryat_ending(word: str) -> str:
-    """Return the name without its Buryat case ending («хяагтада» → «хяагта»), else the result of `correct_spelling`."""
+    """Return the name without its Buryat case ending («хяагтада» → «хяагта»), else the result of
+    `correct_spelling`.
+    """
     names = gazetteer()
     if word not in names.vocabulary:
         for ending in BURYAT_ENDINGS:

@@ -162,8 +162,8 @@ def parse_bare_street(
     text: TokenizedText, at: int, length: int, entries: tuple[GazetteerEntry, ...], *, follows: bool
 ) -> StreetMention | None:
     """Return the listed street at word `at`, named without a type, unless the word means something else. It is
-    recognised by a house number, by «на» or «по» with an unambiguous form, by a corner or a stop, or by a street just
-    before it (`follows`).
+    recognised by a house number, by «на» or «по» with an unambiguous form, by a corner or a stop, or by a street
+    just before it (`follows`).
     """
     words, end = text.words, at + length
     if end < len(words) and words[end] in TOWN_PART_MARKS:
@@ -190,8 +190,8 @@ def parse_bare_street(
 def _by_preposition(
     text: TokenizedText, at: int, end: int, entries: tuple[GazetteerEntry, ...], before: str
 ) -> bool:
-    """Return whether the words after «на» or «по» name a street: «на Жердева», not «на советской власти», «на новой
-    машине».
+    """Return whether the words after «на» or «по» name a street: «на Жердева», not «на советской власти», «на
+    новой машине».
     """
     words = text.words
     if before not in ("на", "по") or text.gaps[at] != " ":

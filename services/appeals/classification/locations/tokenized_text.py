@@ -115,8 +115,8 @@ class TokenizedText:
         return found
 
     def clause(self, start: int, end: int, *, back: bool = False) -> list[str]:
-        """Return the words from `start` up to, not including, `end`, within one clause. The clause ends at a comma or
-        the end of the sentence; with `back` it begins after the last comma.
+        """Return the words from `start` up to, not including, `end`, within one clause. The clause ends at a comma
+        or the end of the sentence; with `back` it begins after the last comma.
         """
         if back:
             at = end

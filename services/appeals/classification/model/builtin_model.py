@@ -53,7 +53,9 @@ class PreparedText:
 
 @dataclass(frozen=True)
 class ClassificationHead:
-    """A linear head for `labels`: `weights` (columns × labels), `intercepts`, and `scale`, which multiplies margins."""
+    """A linear head for `labels`: `weights` (columns × labels), `intercepts`, and `scale`, which multiplies
+    margins.
+    """
 
     labels: tuple[str, ...]
     weights: SparseRows

@@ -2,8 +2,8 @@
 
 See docs/developer/classification.md.
 
-The custom model decides about the topics in its history. Other topics keep their built-in probabilities. So does the
-probability share of labels that name no topic.
+The custom model decides about the topics in its history. Other topics keep their built-in probabilities. So does
+the probability share of labels that name no topic.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,9 @@ class LabelMapping:
         )
 
     def unusable_reason(self) -> str | None:
-        """Return the reason why a model with these labels cannot classify this system's messages; None if it can."""
+        """Return the reason why a model with these labels cannot classify this system's messages; None if it
+        can.
+        """
         if sum(self.unmapped.values()) > MAX_UNMAPPED_SHARE * sum(self.rows.values()):
             return f"{self.describe_unmapped()}; at most {MAX_UNMAPPED_SHARE:.0%} of the rows may have such labels"
         if not self.usable:
@@ -99,9 +101,9 @@ class TopicEnsemble:
     ) -> tuple[Floats, Floats]:
         """Return the combined probabilities of groups and of topics, a row per text.
 
-        `said` are the label probabilities. They are distributed over the topics that the labels name, within the total
-        probability of these topics in the built-in model. A label that names a group leaves the proportions of its
-        topics unchanged.
+        `said` are the label probabilities. They are distributed over the topics that the labels name, within the
+        total probability of these topics in the built-in model. A label that names a group leaves the proportions
+        of its topics unchanged.
         """
         alone = self.builtin_only(groups, topics)
         taught = said @ self._as_topic + (said @ self._as_group @ self._of_group) * self._within(topics)
@@ -119,8 +121,8 @@ class CustomModel:
     """The active custom model of a folder, combined with the built-in groups and topics."""
 
     def __init__(self, folder: Path, groups: Sequence[str], topics: Sequence[str]) -> None:
-        """Load the active version. Raises `ModelStoreError` if none is active, it cannot be read, or too few labels
-        name topics.
+        """Load the active version. Raises `ModelStoreError` if none is active, it cannot be read, or too few
+        labels name topics.
         """
         kept = ModelStore(folder).load_active()
         try:

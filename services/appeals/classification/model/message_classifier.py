@@ -1,7 +1,7 @@
 """Classification of a citizen's message: need for an answer, topic, location, urgency and language.
 
-The model predicts; some facts (only a sticker, a Buryat text, a problem in another region) take precedence. A doubtful
-message is left to a moderator.
+The model predicts; some facts (only a sticker, a Buryat text, a problem in another region) take precedence. A
+doubtful message is left to a moderator.
 
 The order of decisions: docs/developer/classification.md.
 """
@@ -183,8 +183,8 @@ class MessageClassifier:
     @staticmethod
     @cache
     def load(topics_model: Path | None = None) -> "MessageClassifier":
-        """Return the classifier with the built-in model, loaded at the first call; combined with the custom model of
-        the folder `topics_model`, if given. Raises `ModelStoreError` if the folder has no usable model.
+        """Return the classifier with the built-in model, loaded at the first call; combined with the custom model
+        of the folder `topics_model`, if given. Raises `ModelStoreError` if the folder has no usable model.
         """
         with np.load(builtin_model_dir() / "builtin.npz", allow_pickle=False) as state:
             heads = BuiltinModel.of(state)

@@ -52,7 +52,9 @@ class ModelStore:
         self.folder = folder
 
     def active_version(self) -> int | None:
-        """Return the number of the active version, or None. Raises `ModelStoreError` if `current` names no version."""
+        """Return the number of the active version, or None. Raises `ModelStoreError` if `current` names no
+        version.
+        """
         pointer = self.folder / "current"
         if not pointer.exists():
             return None

@@ -64,8 +64,8 @@ def need_features(text: str, context: MessageContext, reading: KeywordMatches) -
 
 
 def _under_post(text: str, post: str) -> list[bool]:
-    """Return the features of the post's question, of a message that answers it, and of short replies to a post about an
-    outage.
+    """Return the features of the post's question, of a message that answers it, and of short replies to a post
+    about an outage.
     """
     where, address = _ASKS_WHERE.search(post) is not None, len(text) <= _SHORT and _ADDRESS.match(text) is not None
     what = _ASKS_WHAT.search(post) is not None

@@ -154,8 +154,8 @@ class _TrainingRows:
 
 
 class TextClassifier:
-    """A trained classifier: labels, features and weights. `train` creates it; `state` and `of` convert it to arrays and
-    back.
+    """A trained classifier: labels, features and weights. `train` creates it; `state` and `of` convert it to
+    arrays and back.
     """
 
     def __init__(
@@ -194,9 +194,9 @@ class TextClassifier:
     ) -> tuple["TextClassifier", OutOfFoldPredictions]:
         """Train, and return the classifier with its predictions for held-out rows.
 
-        `weights`: the weight of each row, 1 by default. `names`: a name in words for each row's label, for example its
-        topic if the label is a group; a label in words is its own name. Raises `ValueError` for fewer than `FOLDS`
-        different texts or fewer than two labels.
+        `weights`: the weight of each row, 1 by default. `names`: a name in words for each row's label, for example
+        its topic if the label is a group; a label in words is its own name. Raises `ValueError` for fewer than
+        `FOLDS` different texts or fewer than two labels.
         """
         known = sorted(set(labels))
         if len(known) < 2 or len({fold_text(text).strip() for text in texts}) < FOLDS:

@@ -37,8 +37,8 @@ def lemma_ngrams(text: str | CleanText) -> list[str]:
 
 
 def char_ngrams(text: str | CleanText) -> list[str]:
-    """Return the n-grams of 2 to 5 characters of each word with a space at both ends, and punctuation that expresses
-    emotion.
+    """Return the n-grams of 2 to 5 characters of each word with a space at both ends, and punctuation that
+    expresses emotion.
     """
     source = CleanText.of(text)
     found = [piece for word in source.tokens for piece in _pieces(word)]

@@ -175,8 +175,8 @@ def classify_without_words(text: str, read: KeywordMatches, context: MessageCont
 
 
 def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | None:
-    """Return the classification of advertising, or of a matter that its author calls closed: no answer is due. None for
-    other messages.
+    """Return the classification of advertising, or of a matter that its author calls closed: no answer is due.
+    None for other messages.
     """
     offers = {hit.words for hit in read.hits.get("spam", ())}
     leads_away = has_link(text) or _PHONE.search(text) is not None
@@ -192,12 +192,12 @@ def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | Non
 def _asked(  # noqa: PLR0911 — one return per line of the rule
     read: KeywordMatches, context: MessageContext, named: list[StemMatch]
 ) -> tuple[MessageType, float, str] | None:
-    """Return type, confidence and reason for a message that asks for something or reports a problem; None if its words
-    show neither.
+    """Return type, confidence and reason for a message that asks for something or reports a problem; None if its
+    words show neither.
     """
     about_something = bool(named) or read.has("problem") or read.has("weak")
-    # «Спасибо, ям больше нет»: short praise names a solved problem; a long text with thanks is a request that thanks in
-    # advance.
+    # «Спасибо, ям больше нет»: short praise names a solved problem; a long text with thanks is a request that
+    # thanks in advance.
     praised = read.has("thanks") and not read.has("contrast") and len(read.words) <= _PRAISE
     question = read.has_question_mark or read.has("question") or read.starts_with_question_word
     if question and not _idle(read, context, about_something):

@@ -1,8 +1,8 @@
 """Urgency signals of a text: dangers, utility failures, how many people are affected, since when, and whether it
 continues.
 
-The words are data (`danger.csv`, `faults.csv`, `urgency.csv`); this module combines them. A signal quotes the words it
-is based on, so that a person can check it.
+The words are data (`danger.csv`, `faults.csv`, `urgency.csv`); this module combines them. A signal quotes the
+words it is based on, so that a person can check it.
 """
 
 import re
@@ -39,7 +39,9 @@ _SHOUT = re.compile(r"!!+|!{2,}")
 
 @dataclass(frozen=True)
 class UrgencySignals:
-    """The signals found: dangers with their words, utility failures, how many people are affected and for how long."""
+    """The signals found: dangers with their words, utility failures, how many people are affected and for how
+    long.
+    """
 
     dangers: Mapping[str, str] = field(default_factory=dict)
     utility_failures: Mapping[str, str] = field(default_factory=dict)

@@ -35,8 +35,8 @@ def words_kept_as_written(words: Sequence[str]) -> Collection[str]:
 
 @lru_cache(maxsize=_REMEMBERED)
 def lemmatize(word: str) -> str:
-    """Return the dictionary form of a folded word, with `е` for `ё`; a word with other characters, or one that is too
-    long, is returned unchanged.
+    """Return the dictionary form of a folded word, with `е` for `ё`; a word with other characters, or one that is
+    too long, is returned unchanged.
     """
     if not word[0].isalpha() or len(word) > _LONGEST:
         return word

@@ -61,7 +61,9 @@ def _sounded(text: str) -> str:
 
 
 def _changed(text: str, change: Callable[[str], str], *, keep: bool = True) -> str:
-    """Return the text with its words converted and in lower case; links and mentions are kept unchanged or left out."""
+    """Return the text with its words converted and in lower case; links and mentions are kept unchanged or left
+    out.
+    """
 
     def one(found: re.Match[str]) -> str:
         if _NO_WORD.search(found[0].lower()):

@@ -27,9 +27,9 @@ TOP_LABELS = 3
 class Scores:
     """Scores of `rows` texts; every score is a share from 0 to 1.
 
-    `calibration_error`: expected calibration error over ten bins of equal size. `coverage` is the share of texts that
-    reach the threshold of the automatic mode, `covered_accuracy` the share of right answers among them. These three are
-    None without confidences; `covered_accuracy` is also None if no text is covered.
+    `calibration_error`: expected calibration error over ten bins of equal size. `coverage` is the share of texts
+    that reach the threshold of the automatic mode, `covered_accuracy` the share of right answers among them. These
+    three are None without confidences; `covered_accuracy` is also None if no text is covered.
     """
 
     rows: int
@@ -59,8 +59,8 @@ def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATIO
 
 
 def confidence_threshold(confidences: Floats, right: Rights, wanted: float) -> float | None:
-    """Return the lowest confidence such that at least the share `wanted` of the answers with it or a higher one are
-    right; None if there is none. Answers with equal confidence are not separated.
+    """Return the lowest confidence such that at least the share `wanted` of the answers with it or a higher one
+    are right; None if there is none. Answers with equal confidence are not separated.
     """
     order = np.argsort(-confidences, kind="stable")
     sorted_down = confidences[order]
@@ -84,8 +84,8 @@ def score(
     *,
     scored_labels: Collection[str] = (),
 ) -> Scores:
-    """Return the scores of answers, each a list of labels, best first. `least`: the threshold of the automatic mode, or
-    None. `scored_labels`: the labels of the macro F1; by default all predicted and true labels.
+    """Return the scores of answers, each a list of labels, best first. `least`: the threshold of the automatic
+    mode, or None. `scored_labels`: the labels of the macro F1; by default all predicted and true labels.
     """
     first = [labels[0] for labels in answers]
     right = np.array([said == true for said, true in zip(first, truth, strict=True)])
@@ -158,8 +158,8 @@ def evaluate_splits(
     """Train on four fifths and test on the rest, once per seed; call `done` with each result. Return the scores by
     method.
 
-    The split is scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the automatic mode
-    comes from rows held out within the four fifths. Raises `ValueError` if there is too little data.
+    The split is scikit-learn's `train_test_split` with the seed as `random_state`. The threshold of the automatic
+    mode comes from rows held out within the four fifths. Raises `ValueError` if there is too little data.
     """
     found = SplitScores([], [])
     for seed in seeds:

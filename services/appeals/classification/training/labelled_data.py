@@ -18,9 +18,8 @@ _LONGEST_NAME = 300
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Texts with labels, personal data masked, and the rows left out for lack of either.
-
-    `names`: each label in words, from the column `names_column`; empty without one.
+    """Labelled texts with personal data masked, and the rows left out because text or label is missing. `names`:
+    each label in words, from the column `names_column`; empty without such a column.
     """
 
     texts: list[str]
@@ -32,7 +31,7 @@ class LabelledData:
     without_label: list[int]
 
     def part(self, places: Sequence[int]) -> "LabelledData":
-        """Return only the rows at these indexes."""
+        """Return the data of the rows at these indexes."""
         return LabelledData(
             [self.texts[at] for at in places],
             [self.labels[at] for at in places],
@@ -45,14 +44,15 @@ class LabelledData:
 
 
 def load_labelled(table: LoadedTable, text: str, label: str, names: str | None = None) -> LabelledData:
-    """Return the rows that have both a text and a label.
-
-    `names`: the column with the labels in words; searched by default, `-` means none. Raises
-    `UnreadableTableError` when a column is missing, no row has both, or a label contains «|».
+    """Return the rows that have both a text and a label. `names`: the column with the labels in words; by default
+    it is searched for, `-` means none. Raises `UnreadableTableError` if a column is missing, no row has both, or a
+    label contains «|».
     """
     at_text, at_label = table.column_index(text), table.column_index(label)
     if at_text == at_label:
-        raise UnreadableTableError(f"{table.file}: text and label are the same column «{text}»")
+        raise UnreadableTableError(
+            f"{table.file}: the column «{text}» is given for both text and label: give two columns"
+        )
     cells = [(unescaped(row[at_text]).strip(), unescaped(row[at_label]).strip()) for row in table.rows]
     whole = [at for at, (words, said) in enumerate(cells) if words and said]
     without_text = [at + 1 for at, (words, _) in enumerate(cells) if not words]
@@ -84,9 +84,8 @@ def load_labelled(table: LoadedTable, text: str, label: str, names: str | None =
 
 
 def _finer(table: LoadedTable, whole: Sequence[int], labels: Sequence[str], taken: set[int]) -> int | None:
-    """Return the column that describes the labels in words, more finely: «Тема» beside «Группа тем».
-
-    Its values repeat, and each belongs to one label.
+    """Return the column that subdivides the labels in words, such as «Тема» beside «Группа тем». Its values
+    repeat, and each value belongs to one label.
     """
     best: tuple[float, int] | None = None
     for at in range(len(table.columns)):

@@ -1,7 +1,7 @@
 """Trains the built-in model on the examples: `python -m services.appeals.classification.training.train_builtin`.
 
 The result is stored in `model/data/`: weights, and a card with the training data and the scores on held-out
-examples. A test compares the card with the examples, so neither changes without the other.
+examples. A test checks that the card belongs to the current examples.
 """
 
 import json
@@ -41,17 +41,17 @@ _C = 0.3
 _OWN_WORDS = 0.5
 # Rare groups are rare on real pages too: with fully balanced weights they would attract vague messages.
 _GROUPS_EVENED = 0.5
-# Weights kept per class: the small ones do not matter and would make the file ten times as large.
+# Number of weights kept per class: the smallest weights do not matter and would make the file ten times as large.
 _KEEP_FEW = 10_000
 _KEEP_MANY = 1_500
 
-# A sparse matrix of scipy, which has no type stubs.
+# A scipy sparse matrix; scipy has no type stubs.
 Matrix = Any
 LabelledTexts = Sequence[tuple[str, str, str]]
 
 
 def taxonomy_texts() -> list[tuple[str, str, str]]:
-    """Return names, aliases and descriptions of the taxonomy as texts: (text, group, topic)."""
+    """Return names, aliases and descriptions of the taxonomy as training texts: (text, group, topic)."""
     return [
         (text, item.group, item.code)
         for item in entries(VERSION)
@@ -62,7 +62,7 @@ def taxonomy_texts() -> list[tuple[str, str, str]]:
 
 
 def fit_binary_head(rows: Matrix, yes: npt.NDArray[np.bool_]) -> ClassificationHead:
-    """Return a calibrated binary head; both classes have equal weight however rare one is."""
+    """Return a calibrated binary head; both classes have equal weight, even if one is rare."""
     machine = LogisticRegression(C=10.0, class_weight="balanced", max_iter=1_000).fit(rows, yes)
     half = machine.coef_[0].astype(np.float32) / 2
     weights = SparseRows.of_dense(np.stack([-half, half], axis=1))
@@ -100,7 +100,7 @@ def _class_weights(labels: Sequence[str], evened: float) -> dict[str, float]:
 
 
 def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> SparseRows:
-    """Return the greatest weights of each class, columns × classes."""
+    """Return the weights (columns × classes) with only the greatest of each class."""
     if keep < weights.shape[1]:
         edges = -np.partition(-np.abs(weights), keep, axis=1)[:, [keep]]
         weights = np.where(np.abs(weights) > edges, weights, 0.0)
@@ -108,7 +108,7 @@ def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> SparseRows:
 
 
 def fit_model(learnt: Sequence[TrainingExample]) -> BuiltinModel:
-    """Train a model on examples."""
+    """Return a model trained on these examples."""
     seen = [PreparedText.of(item.text, item.context) for item in learnt]
     words = taxonomy_texts()
     features = TfidfFeatures().fit([item.text for item in learnt] + [text for text, _, _ in words])
@@ -162,7 +162,7 @@ def _stacked(rows: Matrix, described: Matrix) -> Matrix:
 
 
 def word_list_digest() -> str:
-    """Return the SHA-256 of the word lists and the taxonomy, which a model is trained on as well."""
+    """Return the SHA-256 of the word lists and the taxonomy, which are part of the training data."""
     learnt = "\n".join("\t".join(row) for row in taxonomy_texts())
     return sha256((word_lists.all_files_as_text() + learnt).encode()).hexdigest()
 
@@ -203,29 +203,30 @@ def cross_validate(learnt: Sequence[TrainingExample]) -> CrossValidation:
 
 
 def threshold_at_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], recall: float) -> float:
-    """Return the greatest threshold that still finds this share of the positives."""
+    """Return the greatest threshold at which at least the share `recall` of the positives is found."""
     ranked = np.sort(probabilities[yes])
     return float(ranked[int(np.floor((1 - recall) * len(ranked)))])
 
 
 def precision_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], threshold: float) -> tuple[float, float]:
-    """Return precision and recall of answering yes from the threshold on."""
+    """Return precision and recall of answering yes at or above the threshold."""
     said = probabilities >= threshold
     both = float(np.sum(said & yes))
     return both / max(float(said.sum()), 1.0), both / max(float(yes.sum()), 1.0)
 
 
-# Chosen on the first set of `bench/data/messages`; the scores on held-out examples are in the card.
+# Thresholds chosen on the first set of `bench/data/messages`; the scores on held-out examples are in the card.
 NEED_THRESHOLD = 0.36
 URGENT_THRESHOLD = 0.25
-# With at least this probability of danger an answer is due, however the message is worded.
+# At this probability of danger or above an answer is due, whatever the probability of need.
 DANGER_OVERRIDE_THRESHOLD = 0.5
-# The share of held-out examples that need an answer above the threshold below which no moderator is asked.
+# Share of the held-out examples needing an answer that must be above the threshold. Below the threshold no
+# moderator is asked.
 UNSURE_RECALL = 0.99
 
 
 def train(learnt: Sequence[TrainingExample]) -> tuple[BuiltinModel, dict[str, Any]]:
-    """Train and return the model and its card."""
+    """Train the model, and return it with its card."""
     blind = cross_validate(learnt)
     needs = np.array([item.needs_answer for item in learnt])
     asking = np.flatnonzero(needs).tolist()
@@ -279,7 +280,7 @@ def _scores(probabilities: Floats, yes: npt.NDArray[np.bool_], threshold: float)
 
 
 def main() -> None:
-    """Train and save."""
+    """Train the model, and save it with its card."""
     model, card = train(load_examples())
     builtin_model_dir().mkdir(exist_ok=True)
     np.savez_compressed(builtin_model_dir() / "builtin.npz", **model.state())

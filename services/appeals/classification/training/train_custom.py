@@ -36,14 +36,14 @@ from shared.topic_taxonomy import TaxonomyEntry
 
 Probabilities = npt.NDArray[Any]
 
-# Target accuracies of the automatic mode; the card holds threshold and coverage of each.
+# Target accuracies of the automatic mode; the card contains threshold and coverage for each.
 TARGET_ACCURACIES = tuple(percent / 100 for percent in range(80, 100))
 _PORTION = 2_000
 
 
 @dataclass(frozen=True)
 class ScorePair:
-    """Scores of both models on the same rows, which neither was trained on."""
+    """Scores of two models on the same rows, on which neither was trained."""
 
     new: Scores
     present: Scores
@@ -53,7 +53,7 @@ class ScorePair:
 
 @dataclass(frozen=True)
 class ModelComparison:
-    """The comparison of a new model with another, or the reason why there is none."""
+    """The comparison of a new model with another one, or the reason why they were not compared."""
 
     other: str
     comparison: ScorePair | None = None
@@ -61,7 +61,7 @@ class ModelComparison:
 
     @property
     def won(self) -> bool:
-        """Return whether the new model is better."""
+        """Return whether the new model beats the other."""
         return self.comparison is not None and is_better(self.comparison.new, self.comparison.present)
 
     def describe(self) -> str:
@@ -82,7 +82,7 @@ class ModelComparison:
 class TrainingOutcome:
     """The result of a training: the new version, whether it is active, and why.
 
-    `comparison`: with the version that was active; `built_in`: with the built-in model.
+    `comparison` is with the version that was active, `built_in` with the built-in model.
     """
 
     version: int
@@ -95,7 +95,7 @@ class TrainingOutcome:
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """Where the rows came from, for the card."""
+    """The source of the rows, for the card."""
 
     path: Path
     digest: str
@@ -104,9 +104,8 @@ class TrainingSource:
 
 
 def is_better(new: Scores, present: Scores) -> bool:
-    """Return whether a model beats another on the same rows: by weighted F1, then by accuracy.
-
-    Equal scores do not beat each other.
+    """Return whether the new scores beat the present ones: by weighted F1, then by accuracy. Equal scores are not
+    better.
     """
     return (new.weighted_f1, new.accuracy) > (present.weighted_f1, present.accuracy)
 
@@ -114,12 +113,11 @@ def is_better(new: Scores, present: Scores) -> bool:
 def train_custom_model(
     data: LabelledData, store: ModelStore, source: TrainingSource, *, force: bool = False
 ) -> TrainingOutcome:
-    """Train, save as a new version, and activate it when it beats the active models.
-
-    These are the folder's active version and, where the labels are topics of this system, the built-in model. They
-    are compared on rows that neither was trained on: of the new model, those held out in its training, each
-    predicted by a model that has not seen it. `force` activates it anyway. Raises `ValueError` for too few texts
-    or labels, `ModelStoreError` for a folder whose model cannot be read.
+    """Train a model, save it as a new version, and activate the version if it beats the models in use: the
+    folder's active version and, if the labels are topics of this system, the built-in model. Models are compared
+    on rows on which neither was trained; for the new model these are rows held out in training, predicted by a
+    model that has not seen them. `force` activates the version anyway. Raises `ValueError` for too few texts or
+    labels, `ModelStoreError` for a folder whose model cannot be read.
     """
     number = store.active_version()
     present = None if number is None else store.load(number)
@@ -170,7 +168,7 @@ def _blind_score(
         truth,
         np.round(blind.confidences[places], 4),
         least,
-        # Leave out labels with a single row: no model can know a label while its only row is held out.
+        # Labels with a single row are left out: no model can know a label while its only row is held out.
         scored_labels={label for label in truth if counted[label] > 1},
     )
 
@@ -206,7 +204,7 @@ def _against_present(
 def _against_built_in(
     classifier: TextClassifier, blind: OutOfFoldPredictions, data: LabelledData, labels: LabelMapping
 ) -> ModelComparison:
-    """Compare the classification with the new model and with the built-in model alone."""
+    """Compare the new model, combined with the built-in one, with the built-in model alone."""
     other = "the built-in model"
     places = _fair(blind, data, np.array([label in labels.mapped for label in data.labels]))
     built_in = MessageClassifier.load()
@@ -225,9 +223,8 @@ def _against_built_in(
 
 
 def _fair(blind: OutOfFoldPredictions, data: LabelledData, among: npt.NDArray[np.bool_]) -> Ints:
-    """Return the indexes among the held-out rows on which models can be compared.
-
-    A label with a single row cannot be both trained and held out, so its row says nothing about a model.
+    """Return the indexes among the held-out rows on which models can be compared. The only row of a label cannot
+    be both trained on and held out, so it cannot be used.
     """
     counted = Counter(data.labels)
     return np.array(
@@ -240,7 +237,7 @@ def _answers(
     said: tuple[Probabilities, Probabilities],
     codes: tuple[Sequence[str], Sequence[str]],
 ) -> list[tuple[str, ...]]:
-    """Return the best answers for each row: groups where its true label is one, topics where that is a topic."""
+    """Return the best answers for each row: groups if the true label is a group, topics if it is a topic."""
     groups, topics = (
         [tuple(of[at] for at in row) for row in np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP_LABELS]]
         for probabilities, of in zip(said, codes, strict=True)

@@ -16,7 +16,9 @@ _FILE = "messages.csv"
 
 @dataclass(frozen=True)
 class TrainingExample:
-    """A message with its correct classification. `group` and `topic` are taxonomy codes, empty if there is none."""
+    """A message with its correct classification. `group` and `topic` are taxonomy codes, empty if there is
+    none.
+    """
 
     text: str
     context: MessageContext
